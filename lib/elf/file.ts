@@ -1,0 +1,135 @@
+// An image in a file. Files of this field reach 100 MB and more, and what a
+// linker wants of them is a few kilobytes, so they are read in small pieces, with
+// pread: a mapping would turn a file that is truncated meanwhile into a SIGBUS.
+
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { type Offset, toOffset, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { Ehdr, readEhdr } from "./ehdr.ts";
+import { ElfError } from "./error.ts";
+import { Image, type ImageBytes } from "./image.ts";
+import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
+
+/** Neighbouring reads (headers, strings) are answered from pieces of this many bytes. */
+const PIECE = 8192;
+
+/** A file's bytes by offset. */
+export class FileBytes implements Disposable {
+  readonly size: number;
+  readonly #descriptor: number;
+  readonly #pieces = new Map<number, DataView>();
+
+  /** Throws what open(2) throws (with `code` and `path`), and ElfError for something that is no regular file. */
+  constructor(readonly path: string) {
+    // O_NONBLOCK: a FIFO must give an error, not a wait.
+    this.#descriptor = openSync(path, 0x800);
+    const stat = fstatSync(this.#descriptor);
+    if (!stat.isFile()) {
+      this[Symbol.dispose]();
+      throw new ElfError(path, "file", "not a regular file");
+    }
+    this.size = stat.size;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#descriptor);
+  }
+
+  /** Throws ElfError where the file does not have these bytes. */
+  view(offset: Offset, length: number, structure: string): DataView {
+    if (!(offset + length <= this.size))
+      throw new ElfError(
+        this.path,
+        structure,
+        `its ${length} bytes at offset ${offset} reach beyond the end of the file (${this.size} bytes)`,
+      );
+    const first = Math.floor(offset / PIECE);
+    if (length === 0 || first !== Math.floor((offset + length - 1) / PIECE))
+      return this.#read(offset, length, structure);
+    let piece = this.#pieces.get(first);
+    if (!piece) {
+      piece = this.#read(toOffset(first * PIECE), Math.min(PIECE, this.size - first * PIECE), structure);
+      this.#pieces.set(first, piece);
+    }
+    return new DataView(piece.buffer, offset - first * PIECE, length);
+  }
+
+  #read(offset: Offset, length: number, structure: string): DataView {
+    const buffer = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const count = readSync(this.#descriptor, buffer, done, length - done, offset + done);
+      if (count === 0) throw new ElfError(this.path, structure, "the file became shorter while it was read");
+      done += count;
+    }
+    return new DataView(buffer.buffer);
+  }
+}
+
+class FileImageBytes implements ImageBytes {
+  constructor(
+    readonly file: FileBytes,
+    readonly loads: readonly Phdr[],
+  ) {}
+
+  view(vaddr: Vaddr, length: number, structure: string): DataView {
+    const { p_vaddr, p_filesz, p_offset } = this.#segment(vaddr, structure);
+    if (!(vaddr + length <= p_vaddr + p_filesz))
+      throw new ElfError(
+        this.file.path,
+        structure,
+        `its ${length} bytes at vaddr 0x${vaddr.toString(16)} reach beyond its segment`,
+      );
+    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
+  }
+
+  rest(vaddr: Vaddr, structure: string): DataView {
+    const { p_vaddr, p_filesz, p_offset } = this.#segment(vaddr, structure);
+    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), p_vaddr + p_filesz - vaddr, structure);
+  }
+
+  vaddrOf(pointer: number): Vaddr {
+    return toVaddr(pointer);
+  }
+
+  #segment(vaddr: Vaddr, structure: string): Phdr {
+    const load = this.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz);
+    if (!load)
+      throw new ElfError(this.file.path, structure, `vaddr 0x${vaddr.toString(16)} is in no segment of the file`);
+    return load;
+  }
+}
+
+/** An image whose file is open. Dispose of it when it has been read. */
+export class FileImage extends Image implements Disposable {
+  constructor(
+    readonly file: FileBytes,
+    ehdr: Ehdr,
+    phdrs: Phdr[],
+  ) {
+    super(file.path, ehdr, phdrs, new FileImageBytes(file, loadSegments(file.path, phdrs)));
+  }
+
+  [Symbol.dispose](): void {
+    this.file[Symbol.dispose]();
+  }
+}
+
+/** The headers of an ELF file, also of one that is not dynamically linked. Throws as FileBytes does, and ElfError. */
+export function readHeaders(file: FileBytes): { ehdr: Ehdr; phdrs: Phdr[] } {
+  const head = file.view(toOffset(0), Math.min(Ehdr.size, file.size), "ELF header");
+  const ehdr = readEhdr(file.path, head);
+  const size = sizeOfPhdrs(file.path, ehdr);
+  return { ehdr, phdrs: readPhdrs(file.view(ehdr.e_phoff, size, "program headers")) };
+}
+
+/** Opens a dynamically linked program or shared object. Throws what open(2) throws, and ElfError. */
+export function openImage(path: string): FileImage {
+  const file = new FileBytes(path);
+  try {
+    const { ehdr, phdrs } = readHeaders(file);
+    return new FileImage(file, ehdr, phdrs);
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
+  }
+}

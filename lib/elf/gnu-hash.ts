@@ -1,0 +1,84 @@
+// DT_GNU_HASH (no specification; as GNU ld, lld and glibc agree on it):
+//
+//   nbuckets | symoffset | bloom_size | bloom_shift
+//   bloom[bloom_size]         64-bit words
+//   buckets[nbuckets]         index of the first symbol, or 0
+//   chain[symbols-symoffset]  hash of each symbol; bit 0 ends the chain
+//
+// Only defined symbols are in it, at the end of the symbol table, in the order
+// of their buckets. It does not say how many symbols there are: the end of the
+// last chain does.
+
+import { ElfError } from "./error.ts";
+
+export function gnuHash(name: Uint8Array): number {
+  let hash = 5381;
+  for (const byte of name) hash = (Math.imul(hash, 33) + byte) >>> 0;
+  return hash;
+}
+
+export class GnuHash {
+  readonly bucketCount: number;
+  /** Index of the first symbol in the table. */
+  readonly symOffset: number;
+  readonly #bloomSize: number;
+  readonly #bloomShift: number;
+  readonly #buckets: number;
+  readonly #chain: number;
+
+  /** `view` begins at the table and reaches as far as its segment does. */
+  constructor(
+    readonly path: string,
+    readonly view: DataView,
+  ) {
+    if (view.byteLength < 16) throw new ElfError(path, "DT_GNU_HASH", "its segment ends within its header");
+    this.bucketCount = view.getUint32(0, true);
+    this.symOffset = view.getUint32(4, true);
+    this.#bloomSize = view.getUint32(8, true);
+    this.#bloomShift = view.getUint32(12, true);
+    this.#buckets = 16 + 8 * this.#bloomSize;
+    this.#chain = this.#buckets + 4 * this.bucketCount;
+    if (this.#chain > view.byteLength)
+      throw new ElfError(
+        path,
+        "DT_GNU_HASH",
+        `${this.#bloomSize} bloom words and ${this.bucketCount} buckets reach beyond its segment`,
+      );
+    if (this.#bloomSize === 0 || this.bucketCount === 0)
+      throw new ElfError(path, "DT_GNU_HASH", "it has no bloom filter or no buckets");
+  }
+
+  /** Candidates for a hash, in chain order: the indexes whose stored hash agrees. The name is the caller's to compare. */
+  *candidates(hash: number): Generator<number> {
+    const { view } = this;
+    const word = view.getBigUint64(16 + 8 * ((hash >>> 6) % this.#bloomSize), true);
+    const first = 1n << BigInt(hash & 63);
+    const second = 1n << BigInt((hash >>> (this.#bloomShift & 31)) & 63);
+    if ((word & first) === 0n || (word & second) === 0n) return;
+    let index = view.getUint32(this.#buckets + 4 * (hash % this.bucketCount), true);
+    if (index < this.symOffset) return;
+    for (;;) {
+      const stored = this.#stored(index);
+      if (((stored ^ hash) >>> 1) === 0) yield index;
+      if (stored & 1) return;
+      index++;
+    }
+  }
+
+  /** How many symbols the symbol table has, the undefined ones in front included. */
+  get symbolCount(): number {
+    let last = 0;
+    for (let i = 0; i < this.bucketCount; i++)
+      last = Math.max(last, this.view.getUint32(this.#buckets + 4 * i, true));
+    if (last < this.symOffset) return this.symOffset;
+    while ((this.#stored(last) & 1) === 0) last++;
+    return last + 1;
+  }
+
+  #stored(index: number): number {
+    const at = this.#chain + 4 * (index - this.symOffset);
+    if (at + 4 > this.view.byteLength)
+      throw new ElfError(this.path, "DT_GNU_HASH", `the chain of symbol ${index} reaches beyond its segment`);
+    return this.view.getUint32(at, true);
+  }
+}

@@ -1,0 +1,258 @@
+// An ELF image, read by vaddr. Where its bytes come from (a file, live memory)
+// is the business of `ImageBytes`; everything that is read through the dynamic
+// section is here, once, for both.
+
+import { add, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import {
+  DT_FLAGS_1,
+  DT_GNU_HASH,
+  DT_HASH,
+  DT_JMPREL,
+  DT_NEEDED,
+  DT_PLTRELSZ,
+  DT_RELA,
+  DT_RELACOUNT,
+  DT_RELASZ,
+  DT_RELR,
+  DT_RELRSZ,
+  DT_RPATH,
+  DT_RUNPATH,
+  DT_SONAME,
+  DT_STRSZ,
+  DT_STRTAB,
+  DT_SYMTAB,
+  DT_VERDEF,
+  DT_VERDEFNUM,
+  DT_VERNEED,
+  DT_VERNEEDNUM,
+  DT_VERSYM,
+  PT_DYNAMIC,
+  PT_GNU_RELRO,
+  PT_TLS,
+  VER_NDX_GLOBAL,
+} from "./constants.ts";
+import { Dynamic } from "./dyn.ts";
+import type { Ehdr } from "./ehdr.ts";
+import { ElfError } from "./error.ts";
+import { GnuHash, gnuHash } from "./gnu-hash.ts";
+import { loadSegments, type Phdr } from "./phdr.ts";
+import { RelaTable } from "./rela.ts";
+import { relrSlots } from "./relr.ts";
+import { StringTable } from "./strings.ts";
+import { isExported, Sym, SymbolTable } from "./sym.ts";
+import { SysvHash, sysvHash } from "./sysv-hash.ts";
+import { type DefinedVersion, type NeededVersion, readVerdefs, readVerneeds, Versym } from "./versions.ts";
+
+/** Where an image's bytes come from. Both methods throw ElfError, naming `structure`, for bytes that are not there. */
+export interface ImageBytes {
+  /** `length` bytes at a vaddr. */
+  view(vaddr: Vaddr, length: number, structure: string): DataView;
+  /** All bytes from a vaddr to the end of what its segment has, for tables that do not say how long they are. */
+  rest(vaddr: Vaddr, structure: string): DataView;
+  /** A pointer-valued entry of the dynamic section as a vaddr. */
+  vaddrOf(pointer: number): Vaddr;
+}
+
+const encoder = new TextEncoder();
+
+export class Image {
+  /** The PT_LOAD headers, in order, checked. */
+  readonly loads: readonly Phdr[];
+  readonly dynamic: Dynamic;
+  readonly strings: StringTable;
+  #symbols?: SymbolTable;
+  #gnuHash?: GnuHash;
+  #sysvHash?: SysvHash;
+  #versym?: Versym;
+  #verdefs?: readonly DefinedVersion[];
+  #versionIndexes?: ReadonlyMap<string, number>;
+
+  /** Throws ElfError where there is no dynamic section, or one that cannot be read. */
+  constructor(
+    readonly path: string,
+    readonly ehdr: Ehdr,
+    readonly phdrs: readonly Phdr[],
+    readonly bytes: ImageBytes,
+  ) {
+    this.loads = loadSegments(path, phdrs);
+    const section = this.segment(PT_DYNAMIC);
+    if (!section) throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
+    this.dynamic = new Dynamic(bytes.view(section.p_vaddr, section.p_filesz, "dynamic section"));
+    const strings = this.#pointer(DT_STRTAB);
+    const size = strings === undefined ? 0 : (this.dynamic.get(DT_STRSZ) ?? 0);
+    this.strings = new StringTable(path, size, (offset, length) =>
+      bytes.view(add(toVaddr(strings ?? 0), offset), length, "string table"),
+    );
+  }
+
+  segment(type: number): Phdr | undefined {
+    return this.phdrs.find((phdr) => phdr.p_type === type);
+  }
+
+  /** The end of the last segment in memory. */
+  get end(): Vaddr {
+    const last = this.loads.at(-1);
+    return toVaddr(last ? last.p_vaddr + last.p_memsz : 0);
+  }
+
+  get soname(): string | undefined {
+    return this.#string(DT_SONAME);
+  }
+
+  /** DT_NEEDED, in order. */
+  get needed(): string[] {
+    return this.dynamic.all(DT_NEEDED).map((offset) => this.strings.at(offset));
+  }
+
+  get rpath(): string | undefined {
+    return this.#string(DT_RPATH);
+  }
+
+  get runpath(): string | undefined {
+    return this.#string(DT_RUNPATH);
+  }
+
+  get flags1(): number {
+    return this.dynamic.get(DT_FLAGS_1) ?? 0;
+  }
+
+  get tls(): Phdr | undefined {
+    return this.segment(PT_TLS);
+  }
+
+  get relro(): Phdr | undefined {
+    return this.segment(PT_GNU_RELRO);
+  }
+
+  get gnuHash(): GnuHash | undefined {
+    const at = this.#pointer(DT_GNU_HASH);
+    if (at === undefined) return undefined;
+    this.#gnuHash ??= new GnuHash(this.path, this.bytes.rest(at, "DT_GNU_HASH"));
+    return this.#gnuHash;
+  }
+
+  get sysvHash(): SysvHash | undefined {
+    const at = this.#pointer(DT_HASH);
+    if (at === undefined) return undefined;
+    this.#sysvHash ??= new SysvHash(this.path, this.bytes.rest(at, "DT_HASH"));
+    return this.#sysvHash;
+  }
+
+  /** The dynamic symbols. Throws ElfError where no hash table says how many there are. */
+  get symbols(): SymbolTable {
+    if (!this.#symbols) {
+      const at = this.#pointer(DT_SYMTAB);
+      const count = this.sysvHash?.symbolCount ?? this.gnuHash?.symbolCount;
+      if (at === undefined || count === undefined)
+        throw new ElfError(this.path, "dynamic section", "it names no symbol table, or no hash table for it");
+      this.#symbols = new SymbolTable(this.bytes.view(at, count * Sym.size, "symbol table"), this.strings);
+    }
+    return this.#symbols;
+  }
+
+  get versym(): Versym | undefined {
+    const at = this.#pointer(DT_VERSYM);
+    if (at === undefined) return undefined;
+    this.#versym ??= new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"));
+    return this.#versym;
+  }
+
+  /** The versions that this object defines, its own name (isBase) among them. */
+  get verdefs(): readonly DefinedVersion[] {
+    const at = this.#pointer(DT_VERDEF);
+    if (at === undefined) return [];
+    this.#verdefs ??= readVerdefs(
+      this.path,
+      this.bytes.rest(at, "DT_VERDEF"),
+      this.dynamic.get(DT_VERDEFNUM) ?? 0,
+      this.strings,
+    );
+    return this.#verdefs;
+  }
+
+  /** The versions that this object needs of others. */
+  get verneeds(): readonly NeededVersion[] {
+    const at = this.#pointer(DT_VERNEED);
+    if (at === undefined) return [];
+    return readVerneeds(
+      this.path,
+      this.bytes.rest(at, "DT_VERNEED"),
+      this.dynamic.get(DT_VERNEEDNUM) ?? 0,
+      this.strings,
+    );
+  }
+
+  /** DT_RELA. Its first `relativeCount` entries are RELATIVE. */
+  get rela(): RelaTable {
+    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, "DT_RELA"));
+  }
+
+  get relativeCount(): number {
+    return this.dynamic.get(DT_RELACOUNT) ?? 0;
+  }
+
+  /** DT_JMPREL: the procedure linkage table's relocations. */
+  get jmprel(): RelaTable {
+    return new RelaTable(this.#table(DT_JMPREL, DT_PLTRELSZ, "DT_JMPREL"));
+  }
+
+  /** DT_RELR: the slots of relative relocations in their packed form. */
+  get relr(): Generator<Vaddr> {
+    return relrSlots(this.#table(DT_RELR, DT_RELRSZ, "DT_RELR"));
+  }
+
+  /**
+   * The index of an exported symbol. Without a version: the default one (`f@@V2`, or `f` where there are none), as dlsym
+   * finds it. With one: that very version, or an unversioned symbol of an object that has no versions at all.
+   */
+  find(name: string | Uint8Array, version?: string): number | undefined {
+    const bytes = typeof name === "string" ? encoder.encode(name) : name;
+    const candidates = this.gnuHash?.candidates(gnuHash(bytes)) ?? this.sysvHash?.candidates(sysvHash(bytes)) ?? [];
+    const { symbols } = this;
+    for (const index of candidates) {
+      const sym = symbols.at(index);
+      if (isExported(sym) && equal(this.strings.bytesAt(sym.st_name), bytes) && this.#hasVersion(index, version))
+        return index;
+    }
+    return undefined;
+  }
+
+  /** The name of the version of an exported symbol, or undefined where it has none. */
+  versionOf(symbol: number): string | undefined {
+    const index = this.versym?.at(symbol);
+    if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
+    return this.verdefs.find((verdef) => verdef.index === index)?.name;
+  }
+
+  #hasVersion(symbol: number, version: string | undefined): boolean {
+    const { versym } = this;
+    if (!versym) return true;
+    if (version === undefined) return !versym.isHidden(symbol);
+    this.#versionIndexes ??= new Map(this.verdefs.map((verdef) => [verdef.name, verdef.index]));
+    const wanted = this.#versionIndexes.get(version);
+    return wanted === undefined ? versym.at(symbol) === VER_NDX_GLOBAL : versym.at(symbol) === wanted;
+  }
+
+  #string(tag: number): string | undefined {
+    const offset = this.dynamic.get(tag);
+    return offset === undefined ? undefined : this.strings.at(offset);
+  }
+
+  #pointer(tag: number): Vaddr | undefined {
+    const value = this.dynamic.get(tag);
+    return value === undefined ? undefined : this.bytes.vaddrOf(value);
+  }
+
+  #table(tag: number, sizeTag: number, structure: string): DataView {
+    const at = this.#pointer(tag);
+    const size = this.dynamic.get(sizeTag) ?? 0;
+    return at === undefined || size === 0 ? new DataView(new ArrayBuffer(0)) : this.bytes.view(at, size, structure);
+  }
+}
+
+function equal(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
+}
+

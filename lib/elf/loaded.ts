@@ -1,0 +1,73 @@
+// An image in this process's memory, as the loader has mapped it.
+
+import { viewAt } from "../memory/live.ts";
+import { type Address, add, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { Ehdr, readEhdr } from "./ehdr.ts";
+import { ElfError } from "./error.ts";
+import { Image, type ImageBytes } from "./image.ts";
+import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
+
+class LoadedBytes implements ImageBytes {
+  constructor(
+    readonly path: string,
+    readonly loadBias: Address,
+    readonly loads: readonly Phdr[],
+  ) {}
+
+  view(vaddr: Vaddr, length: number, structure: string): DataView {
+    const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
+    if (!(vaddr + length <= p_vaddr + p_memsz))
+      throw new ElfError(this.path, structure, `its ${length} bytes at vaddr ${hex(vaddr)} reach beyond its segment`);
+    return viewAt(add(this.loadBias, vaddr), length);
+  }
+
+  rest(vaddr: Vaddr, structure: string): DataView {
+    const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
+    return viewAt(add(this.loadBias, vaddr), p_vaddr + p_memsz - vaddr);
+  }
+
+  vaddrOf(pointer: number): Vaddr {
+    // Absolute for most objects, as it was linked for some: see dyn.ts.
+    return toVaddr(pointer >= this.loadBias ? pointer - this.loadBias : pointer);
+  }
+
+  #segment(vaddr: Vaddr, structure: string): Phdr {
+    const load = this.loads.find(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
+    if (!load) throw new ElfError(this.path, structure, `vaddr ${hex(vaddr)} is in no segment`);
+    return load;
+  }
+}
+
+export class LoadedImage extends Image {
+  constructor(
+    path: string,
+    readonly loadBias: Address,
+    ehdr: Ehdr,
+    phdrs: Phdr[],
+  ) {
+    super(path, ehdr, phdrs, new LoadedBytes(path, loadBias, loadSegments(path, phdrs)));
+  }
+
+  addressOf(vaddr: Vaddr): Address {
+    return add(this.loadBias, vaddr);
+  }
+
+  vaddrAt(address: Address): Vaddr {
+    return toVaddr(address - this.loadBias);
+  }
+
+  /** Does one of the segments hold this address? */
+  holds(address: number): boolean {
+    const vaddr = address - this.loadBias;
+    return this.loads.some(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
+  }
+}
+
+/** The image whose first page is at `start`, where its ELF header is mapped too. Throws ElfError where it is not. */
+export function loadedImage(path: string, start: Address, loadBias: Address): LoadedImage {
+  const ehdr = readEhdr(path, viewAt(start, Ehdr.size));
+  const size = sizeOfPhdrs(path, ehdr);
+  if (ehdr.e_phoff + size > PAGE_SIZE)
+    throw new ElfError(path, "program headers", "they are not in the image's first page");
+  return new LoadedImage(path, loadBias, ehdr, readPhdrs(viewAt(toAddress(start + ehdr.e_phoff), size)));
+}

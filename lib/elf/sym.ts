@@ -1,0 +1,48 @@
+// Symbols (gABI, "Symbol Table"), as a table that knows its strings.
+
+import { layout, type Struct, u8, u16, u32, u64 } from "../memory/layout.ts";
+import type { Vaddr } from "../memory/numbers.ts";
+import { SHN_UNDEF, STB_LOCAL } from "./constants.ts";
+import { ElfError } from "./error.ts";
+import type { StringTable } from "./strings.ts";
+
+export const Sym = layout("Elf64_Sym", {
+  st_name: u32,
+  st_info: u8,
+  st_other: u8,
+  st_shndx: u16,
+  st_value: u64<Vaddr>(),
+  st_size: u64(),
+});
+export type Sym = Struct<typeof Sym>;
+
+export const bindingOf = (sym: Sym): number => sym.st_info >> 4;
+export const typeOf = (sym: Sym): number => sym.st_info & 15;
+/** Can other objects bind to it? */
+export const isExported = (sym: Sym): boolean => sym.st_shndx !== SHN_UNDEF && bindingOf(sym) !== STB_LOCAL;
+
+export class SymbolTable implements Iterable<Sym> {
+  constructor(
+    readonly view: DataView,
+    readonly strings: StringTable,
+  ) {}
+
+  get length(): number {
+    return Math.floor(this.view.byteLength / Sym.size);
+  }
+
+  /** Throws ElfError for an index beyond the table. */
+  at(index: number): Sym {
+    if (!(index < this.length))
+      throw new ElfError(this.strings.path, "symbol table", `index ${index} is beyond its ${this.length} symbols`);
+    return Sym.at(this.view, index * Sym.size);
+  }
+
+  nameOf(sym: Sym): string {
+    return this.strings.at(sym.st_name);
+  }
+
+  *[Symbol.iterator](): Generator<Sym> {
+    for (let i = 0; i < this.length; i++) yield this.at(i);
+  }
+}

@@ -1,0 +1,121 @@
+// GNU symbol versions (LSB, "Symbol Versioning"): .gnu.version has an index for
+// each symbol, .gnu.version_d names the versions that an object defines,
+// .gnu.version_r those that it needs and from which file.
+
+import { layout, u16, u32 } from "../memory/layout.ts";
+import { VER_FLG_BASE, VER_FLG_WEAK, VER_NDX_GLOBAL, VERSYM_HIDDEN } from "./constants.ts";
+import { ElfError } from "./error.ts";
+import type { StringTable } from "./strings.ts";
+
+export const Verdef = layout("Elf64_Verdef", {
+  vd_version: u16,
+  vd_flags: u16,
+  vd_ndx: u16,
+  vd_cnt: u16,
+  vd_hash: u32,
+  vd_aux: u32,
+  vd_next: u32,
+});
+export const Verdaux = layout("Elf64_Verdaux", { vda_name: u32, vda_next: u32 });
+export const Verneed = layout("Elf64_Verneed", {
+  vn_version: u16,
+  vn_cnt: u16,
+  vn_file: u32,
+  vn_aux: u32,
+  vn_next: u32,
+});
+export const Vernaux = layout("Elf64_Vernaux", {
+  vna_hash: u32,
+  vna_flags: u16,
+  vna_other: u16,
+  vna_name: u32,
+  vna_next: u32,
+});
+
+export interface DefinedVersion {
+  readonly index: number;
+  readonly name: string;
+  /** The name of the file itself, not a version of its symbols. */
+  readonly isBase: boolean;
+}
+
+export interface NeededVersion {
+  /** The soname of the object that must define it. */
+  readonly file: string;
+  readonly index: number;
+  readonly name: string;
+  readonly isWeak: boolean;
+}
+
+/** `view` begins at DT_VERDEF and reaches as far as its segment does; `count` is DT_VERDEFNUM. Throws ElfError. */
+export function readVerdefs(path: string, view: DataView, count: number, strings: StringTable): DefinedVersion[] {
+  const versions: DefinedVersion[] = [];
+  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
+    const verdef = Verdef.at(view, at);
+    const [aux] = linked(path, "DT_VERDEF", view, at + verdef.vd_aux, 1, Verdaux.size, Verdaux.offsetOf.vda_next);
+    if (aux === undefined) continue;
+    const name = strings.at(Verdaux.at(view, aux).vda_name);
+    versions.push({ index: verdef.vd_ndx, name, isBase: (verdef.vd_flags & VER_FLG_BASE) !== 0 });
+  }
+  return versions;
+}
+
+/** `view` begins at DT_VERNEED and reaches as far as its segment does; `count` is DT_VERNEEDNUM. Throws ElfError. */
+export function readVerneeds(path: string, view: DataView, count: number, strings: StringTable): NeededVersion[] {
+  const versions: NeededVersion[] = [];
+  for (const at of linked(path, "DT_VERNEED", view, 0, count, Verneed.size, Verneed.offsetOf.vn_next)) {
+    const need = Verneed.at(view, at);
+    const file = strings.at(need.vn_file);
+    const auxes = linked(
+      path,
+      "DT_VERNEED",
+      view,
+      at + need.vn_aux,
+      need.vn_cnt,
+      Vernaux.size,
+      Vernaux.offsetOf.vna_next,
+    );
+    for (const auxAt of auxes) {
+      const aux = Vernaux.at(view, auxAt);
+      const isWeak = (aux.vna_flags & VER_FLG_WEAK) !== 0;
+      versions.push({ file, index: aux.vna_other, name: strings.at(aux.vna_name), isWeak });
+    }
+  }
+  return versions;
+}
+
+/** The positions of a list's records, each of which says how far on the next one is. */
+function* linked(
+  path: string,
+  structure: string,
+  view: DataView,
+  start: number,
+  count: number,
+  size: number,
+  nextAt: number,
+): Generator<number> {
+  let at = start;
+  for (let i = 0; i < count; i++) {
+    if (!(at + size <= view.byteLength))
+      throw new ElfError(path, structure, `record ${i + 1} of ${count} reaches beyond its segment`);
+    yield at;
+    const next = view.getUint32(at + nextAt, true);
+    if (next === 0) return;
+    at += next;
+  }
+}
+
+/** Each symbol's version index, by the symbol's own index. */
+export class Versym {
+  constructor(readonly view: DataView) {}
+  /** Without the hidden bit; VER_NDX_GLOBAL where the table does not reach. */
+  at(symbol: number): number {
+    return 2 * symbol + 2 <= this.view.byteLength
+      ? this.view.getUint16(2 * symbol, true) & ~VERSYM_HIDDEN
+      : VER_NDX_GLOBAL;
+  }
+  /** `name@VERSION` rather than the default `name@@VERSION`. */
+  isHidden(symbol: number): boolean {
+    return 2 * symbol + 2 <= this.view.byteLength && (this.view.getUint16(2 * symbol, true) & VERSYM_HIDDEN) !== 0;
+  }
+}
