@@ -48,14 +48,17 @@ const MACHINES: Readonly<Record<number, string>> = {
 
 /** Why these bytes do not begin an ELF64 x86-64 program or shared object, or undefined where they do. */
 export function faultOfHeader(head: DataView): string | undefined {
-  if (head.byteLength < 20 || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return "not an ELF file";
+  if (head.byteLength < ELFMAG.length || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return "not an ELF file";
+  // What identifies the file comes first: a header of the wrong class is not too short, but another one.
+  const { e_type, e_machine, e_version } = Ehdr.offsetOf;
+  if (head.byteLength < e_version) return `the file ends within it, after ${head.byteLength} bytes`;
   if (head.getUint8(EI_CLASS) === ELFCLASS32) return "a 32-bit file, and only 64-bit x86-64 is supported";
   if (head.getUint8(EI_CLASS) !== ELFCLASS64) return `unknown class ${head.getUint8(EI_CLASS)}`;
   if (head.getUint8(EI_DATA) !== ELFDATA2LSB) return "not little-endian";
-  const machine = head.getUint16(18, true);
+  const machine = head.getUint16(e_machine, true);
   if (machine !== EM_X86_64) return `for machine ${MACHINES[machine] ?? machine}, and only x86-64 is supported`;
   if (head.byteLength < Ehdr.size) return `the file ends within it, after ${head.byteLength} bytes`;
-  const type = head.getUint16(16, true);
+  const type = head.getUint16(e_type, true);
   if (type !== ET_DYN && type !== ET_EXEC) return `e_type ${type} is neither a program nor a shared object`;
   return undefined;
 }

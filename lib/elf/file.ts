@@ -11,11 +11,13 @@ import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
 /** Neighbouring reads (headers, strings) are answered from pieces of this many bytes. */
 const PIECE = 8192;
+/** No table of a sound file comes near it; a sparse file can claim any. */
+const LARGEST_READ = 2 ** 30;
 
 /** A file's bytes by offset. */
 export class FileBytes implements Disposable {
   readonly size: number;
-  readonly #descriptor: number;
+  #descriptor: number;
   readonly #pieces = new Map<number, DataView>();
 
   /** Throws what open(2) throws (with `code` and `path`), and ElfError for something that is no regular file. */
@@ -31,7 +33,10 @@ export class FileBytes implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#descriptor < 0) return;
     closeSync(this.#descriptor);
+    // The number may be another file's from now on.
+    this.#descriptor = -1;
   }
 
   /** Throws ElfError where the file does not have these bytes. */
@@ -54,6 +59,7 @@ export class FileBytes implements Disposable {
   }
 
   #read(offset: Offset, length: number, structure: string): DataView {
+    if (length > LARGEST_READ) throw new ElfError(this.path, structure, `its ${length} bytes are too many to read`);
     const buffer = new Uint8Array(length);
     let done = 0;
     while (done < length) {
@@ -82,9 +88,10 @@ class FileImageBytes implements ImageBytes {
     return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
   }
 
-  rest(vaddr: Vaddr, structure: string): DataView {
+  rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
     const { p_vaddr, p_filesz, p_offset } = this.#segment(vaddr, structure);
-    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), p_vaddr + p_filesz - vaddr, structure);
+    const length = Math.min(end, p_vaddr + p_filesz) - vaddr;
+    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
   }
 
   vaddrOf(pointer: number): Vaddr {

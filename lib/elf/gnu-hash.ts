@@ -56,23 +56,39 @@ export class GnuHash {
     const second = 1n << BigInt((hash >>> (this.#bloomShift & 31)) & 63);
     if ((word & first) === 0n || (word & second) === 0n) return;
     let index = view.getUint32(this.#buckets + 4 * (hash % this.bucketCount), true);
-    if (index < this.symOffset) return;
+    if (index === 0 || index < this.symOffset) return;
     for (;;) {
       const stored = this.#stored(index);
-      if (((stored ^ hash) >>> 1) === 0) yield index;
+      if ((stored ^ hash) >>> 1 === 0) yield index;
       if (stored & 1) return;
       index++;
     }
   }
 
+  /** There is no symbol in it. `symbolCount` is then no more than a lower bound: GNU ld (2.40 still) writes symoffset 1. */
+  get isEmpty(): boolean {
+    const last = this.#lastChain();
+    return last === 0 || last < this.symOffset;
+  }
+
   /** How many symbols the symbol table has, the undefined ones in front included. */
   get symbolCount(): number {
-    let last = 0;
-    for (let i = 0; i < this.bucketCount; i++)
-      last = Math.max(last, this.view.getUint32(this.#buckets + 4 * i, true));
-    if (last < this.symOffset) return this.symOffset;
+    if (this.isEmpty) return this.symOffset;
+    let last = this.#lastChain();
     while ((this.#stored(last) & 1) === 0) last++;
     return last + 1;
+  }
+
+  /** The first symbol of the last chain. */
+  #lastChain(): number {
+    let last = 0;
+    for (let i = 0; i < this.bucketCount; i++) last = Math.max(last, this.view.getUint32(this.#buckets + 4 * i, true));
+    return last;
+  }
+
+  /** Of the whole table, in bytes. */
+  get size(): number {
+    return this.#chain + 4 * Math.max(0, this.symbolCount - this.symOffset);
   }
 
   #stored(index: number): number {

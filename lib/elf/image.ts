@@ -47,13 +47,27 @@ import { type DefinedVersion, type NeededVersion, readVerdefs, readVerneeds, Ver
 export interface ImageBytes {
   /** `length` bytes at a vaddr. */
   view(vaddr: Vaddr, length: number, structure: string): DataView;
-  /** All bytes from a vaddr to the end of what its segment has, for tables that do not say how long they are. */
-  rest(vaddr: Vaddr, structure: string): DataView;
+  /** All bytes from a vaddr to `end` or to the end of what its segment has, for tables that do not say how long they are. */
+  rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView;
   /** A pointer-valued entry of the dynamic section as a vaddr. */
   vaddrOf(pointer: number): Vaddr;
 }
 
 const encoder = new TextEncoder();
+
+/** What the dynamic section names lies side by side in most images. */
+const TABLES = [
+  DT_HASH,
+  DT_GNU_HASH,
+  DT_STRTAB,
+  DT_SYMTAB,
+  DT_RELA,
+  DT_JMPREL,
+  DT_RELR,
+  DT_VERSYM,
+  DT_VERDEF,
+  DT_VERNEED,
+];
 
 export class Image {
   /** The PT_LOAD headers, in order, checked. */
@@ -65,6 +79,7 @@ export class Image {
   #sysvHash?: SysvHash;
   #versym?: Versym;
   #verdefs?: readonly DefinedVersion[];
+  #verneeds?: readonly NeededVersion[];
   #versionIndexes?: ReadonlyMap<string, number>;
 
   /** Throws ElfError where there is no dynamic section, or one that cannot be read. */
@@ -99,6 +114,11 @@ export class Image {
     return this.#string(DT_SONAME);
   }
 
+  /** Where the soname is in the string table, in bytes. */
+  get sonameOffset(): number | undefined {
+    return this.dynamic.get(DT_SONAME);
+  }
+
   /** DT_NEEDED, in order. */
   get needed(): string[] {
     return this.dynamic.all(DT_NEEDED).map((offset) => this.strings.at(offset));
@@ -127,14 +147,14 @@ export class Image {
   get gnuHash(): GnuHash | undefined {
     const at = this.#pointer(DT_GNU_HASH);
     if (at === undefined) return undefined;
-    this.#gnuHash ??= new GnuHash(this.path, this.bytes.rest(at, "DT_GNU_HASH"));
+    this.#gnuHash ??= new GnuHash(this.path, this.#rest(at, "DT_GNU_HASH"));
     return this.#gnuHash;
   }
 
   get sysvHash(): SysvHash | undefined {
     const at = this.#pointer(DT_HASH);
     if (at === undefined) return undefined;
-    this.#sysvHash ??= new SysvHash(this.path, this.bytes.rest(at, "DT_HASH"));
+    this.#sysvHash ??= new SysvHash(this.path, this.#rest(at, "DT_HASH"));
     return this.#sysvHash;
   }
 
@@ -142,7 +162,7 @@ export class Image {
   get symbols(): SymbolTable {
     if (!this.#symbols) {
       const at = this.#pointer(DT_SYMTAB);
-      const count = this.sysvHash?.symbolCount ?? this.gnuHash?.symbolCount;
+      const count = this.#symbolCount();
       if (at === undefined || count === undefined)
         throw new ElfError(this.path, "dynamic section", "it names no symbol table, or no hash table for it");
       this.#symbols = new SymbolTable(this.bytes.view(at, count * Sym.size, "symbol table"), this.strings);
@@ -157,29 +177,30 @@ export class Image {
     return this.#versym;
   }
 
+  /** From DT_VERDEF to the next table or the end of its segment. */
+  get verdefView(): DataView | undefined {
+    const at = this.#pointer(DT_VERDEF);
+    return at === undefined ? undefined : this.#rest(at, "DT_VERDEF");
+  }
+
   /** The versions that this object defines, its own name (isBase) among them. */
   get verdefs(): readonly DefinedVersion[] {
-    const at = this.#pointer(DT_VERDEF);
-    if (at === undefined) return [];
-    this.#verdefs ??= readVerdefs(
-      this.path,
-      this.bytes.rest(at, "DT_VERDEF"),
-      this.dynamic.get(DT_VERDEFNUM) ?? 0,
-      this.strings,
-    );
-    return this.#verdefs;
+    const view = this.#verdefs ? undefined : this.verdefView;
+    if (view) this.#verdefs = readVerdefs(this.path, view, this.dynamic.get(DT_VERDEFNUM) ?? 0, this.strings);
+    return this.#verdefs ?? [];
   }
 
   /** The versions that this object needs of others. */
   get verneeds(): readonly NeededVersion[] {
     const at = this.#pointer(DT_VERNEED);
     if (at === undefined) return [];
-    return readVerneeds(
+    this.#verneeds ??= readVerneeds(
       this.path,
-      this.bytes.rest(at, "DT_VERNEED"),
+      this.#rest(at, "DT_VERNEED"),
       this.dynamic.get(DT_VERNEEDNUM) ?? 0,
       this.strings,
     );
+    return this.#verneeds;
   }
 
   /** DT_RELA. Its first `relativeCount` entries are RELATIVE. */
@@ -203,18 +224,22 @@ export class Image {
 
   /**
    * The index of an exported symbol. Without a version: the default one (`f@@V2`, or `f` where there are none), as dlsym
-   * finds it. With one: that very version, or an unversioned symbol of an object that has no versions at all.
+   * finds it. With one, as a relocation finds it: that very version, or a symbol that has none.
    */
   find(name: string | Uint8Array, version?: string): number | undefined {
+    for (const index of this.findAll(name)) if (this.#hasVersion(index, version)) return index;
+    return undefined;
+  }
+
+  /** The indexes of an exported symbol in all its versions. */
+  *findAll(name: string | Uint8Array): Generator<number> {
     const bytes = typeof name === "string" ? encoder.encode(name) : name;
     const candidates = this.gnuHash?.candidates(gnuHash(bytes)) ?? this.sysvHash?.candidates(sysvHash(bytes)) ?? [];
     const { symbols } = this;
     for (const index of candidates) {
       const sym = symbols.at(index);
-      if (isExported(sym) && equal(this.strings.bytesAt(sym.st_name), bytes) && this.#hasVersion(index, version))
-        return index;
+      if (isExported(sym) && equal(this.strings.bytesAt(sym.st_name), bytes)) yield index;
     }
-    return undefined;
   }
 
   /** The name of the version of an exported symbol, or undefined where it has none. */
@@ -229,8 +254,30 @@ export class Image {
     if (!versym) return true;
     if (version === undefined) return !versym.isHidden(symbol);
     this.#versionIndexes ??= new Map(this.verdefs.map((verdef) => [verdef.name, verdef.index]));
-    const wanted = this.#versionIndexes.get(version);
-    return wanted === undefined ? versym.at(symbol) === VER_NDX_GLOBAL : versym.at(symbol) === wanted;
+    const index = versym.at(symbol);
+    return index <= VER_NDX_GLOBAL ? !versym.isHidden(symbol) : index === this.#versionIndexes.get(version);
+  }
+
+  #symbolCount(): number | undefined {
+    const { gnuHash } = this;
+    if (this.sysvHash || !gnuHash?.isEmpty) return this.sysvHash?.symbolCount ?? gnuHash?.symbolCount;
+    // Nothing is exported, so only relocations refer to symbols.
+    let count = gnuHash.symbolCount;
+    for (const table of [this.rela, this.jmprel]) for (const { r_sym } of table) count = Math.max(count, r_sym + 1);
+    return count;
+  }
+
+  /**
+   * A table that does not say how long it is, up to the next one at most: the segments around them reach to 100 MB
+   * (libLLVM), and are read or, from another process, copied.
+   */
+  #rest(at: Vaddr, structure: string): DataView {
+    let end = toVaddr(Number.POSITIVE_INFINITY);
+    for (const tag of TABLES) {
+      const table = this.#pointer(tag);
+      if (table !== undefined && table > at && table < end) end = table;
+    }
+    return this.bytes.rest(at, structure, end);
   }
 
   #string(tag: number): string | undefined {
@@ -255,4 +302,3 @@ function equal(one: Uint8Array, other: Uint8Array): boolean {
   for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
   return true;
 }
-

@@ -1,6 +1,6 @@
-// An image in this process's memory, as the loader has mapped it.
+// An image in the memory of a process, as its loader has mapped it.
 
-import { viewAt } from "../memory/live.ts";
+import { type Memory, ownMemory } from "../memory/live.ts";
 import { type Address, add, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
@@ -12,18 +12,19 @@ class LoadedBytes implements ImageBytes {
     readonly path: string,
     readonly loadBias: Address,
     readonly loads: readonly Phdr[],
+    readonly memory: Memory,
   ) {}
 
   view(vaddr: Vaddr, length: number, structure: string): DataView {
     const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
     if (!(vaddr + length <= p_vaddr + p_memsz))
       throw new ElfError(this.path, structure, `its ${length} bytes at vaddr ${hex(vaddr)} reach beyond its segment`);
-    return viewAt(add(this.loadBias, vaddr), length);
+    return this.memory.view(add(this.loadBias, vaddr), length);
   }
 
-  rest(vaddr: Vaddr, structure: string): DataView {
+  rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
     const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
-    return viewAt(add(this.loadBias, vaddr), p_vaddr + p_memsz - vaddr);
+    return this.memory.view(add(this.loadBias, vaddr), Math.min(end, p_vaddr + p_memsz) - vaddr);
   }
 
   vaddrOf(pointer: number): Vaddr {
@@ -44,8 +45,9 @@ export class LoadedImage extends Image {
     readonly loadBias: Address,
     ehdr: Ehdr,
     phdrs: Phdr[],
+    memory: Memory,
   ) {
-    super(path, ehdr, phdrs, new LoadedBytes(path, loadBias, loadSegments(path, phdrs)));
+    super(path, ehdr, phdrs, new LoadedBytes(path, loadBias, loadSegments(path, phdrs), memory));
   }
 
   addressOf(vaddr: Vaddr): Address {
@@ -64,10 +66,11 @@ export class LoadedImage extends Image {
 }
 
 /** The image whose first page is at `start`, where its ELF header is mapped too. Throws ElfError where it is not. */
-export function loadedImage(path: string, start: Address, loadBias: Address): LoadedImage {
-  const ehdr = readEhdr(path, viewAt(start, Ehdr.size));
+export function loadedImage(path: string, start: Address, loadBias: Address, memory: Memory = ownMemory): LoadedImage {
+  const ehdr = readEhdr(path, memory.view(start, Ehdr.size));
   const size = sizeOfPhdrs(path, ehdr);
   if (ehdr.e_phoff + size > PAGE_SIZE)
     throw new ElfError(path, "program headers", "they are not in the image's first page");
-  return new LoadedImage(path, loadBias, ehdr, readPhdrs(viewAt(toAddress(start + ehdr.e_phoff), size)));
+  const phdrs = readPhdrs(memory.view(toAddress(start + ehdr.e_phoff), size));
+  return new LoadedImage(path, loadBias, ehdr, phdrs, memory);
 }

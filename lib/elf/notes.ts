@@ -17,11 +17,11 @@ export function* readNotes(view: DataView): Generator<Note> {
     const { n_namesz, n_descsz, n_type } = Nhdr.at(view, at);
     const nameAt = at + Nhdr.size;
     const descriptorAt = nameAt + alignUp(n_namesz, 4);
-    const end = descriptorAt + alignUp(n_descsz, 4);
-    if (end > view.byteLength) return;
+    // The last one's padding may lie outside the segment.
+    if (descriptorAt + n_descsz > view.byteLength) return;
     const bytes = (from: number, length: number) => new Uint8Array(view.buffer, view.byteOffset + from, length);
     const name = new TextDecoder().decode(bytes(nameAt, Math.max(0, n_namesz - 1)));
     yield { name, type: n_type, descriptor: bytes(descriptorAt, n_descsz) };
-    at = end;
+    at = descriptorAt + alignUp(n_descsz, 4);
   }
 }

@@ -34,6 +34,11 @@ export class SysvHash {
       );
   }
 
+  /** Of the whole table, in bytes. */
+  get size(): number {
+    return 8 + 4 * (this.bucketCount + this.symbolCount);
+  }
+
   /** Candidates for a hash: every index in its bucket's chain. The name is the caller's to compare. Throws ElfError for a chain that loops. */
   *candidates(hash: number): Generator<number> {
     if (this.bucketCount === 0) return;

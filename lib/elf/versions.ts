@@ -55,9 +55,20 @@ export function readVerdefs(path: string, view: DataView, count: number, strings
     const [aux] = linked(path, "DT_VERDEF", view, at + verdef.vd_aux, 1, Verdaux.size, Verdaux.offsetOf.vda_next);
     if (aux === undefined) continue;
     const name = strings.at(Verdaux.at(view, aux).vda_name);
-    versions.push({ index: verdef.vd_ndx, name, isBase: (verdef.vd_flags & VER_FLG_BASE) !== 0 });
+    versions.push({ index: verdef.vd_ndx & ~VERSYM_HIDDEN, name, isBase: (verdef.vd_flags & VER_FLG_BASE) !== 0 });
   }
   return versions;
+}
+
+/** How many bytes the version definitions take, their auxiliary records included. Throws ElfError. */
+export function verdefsSize(path: string, view: DataView, count: number): number {
+  let size = 0;
+  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
+    const { vd_aux, vd_cnt } = Verdef.at(view, at);
+    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, vd_cnt, Verdaux.size, Verdaux.offsetOf.vda_next);
+    for (const aux of auxes) size = Math.max(size, at + Verdef.size, aux + Verdaux.size);
+  }
+  return size;
 }
 
 /** `view` begins at DT_VERNEED and reaches as far as its segment does; `count` is DT_VERNEEDNUM. Throws ElfError. */
@@ -76,9 +87,12 @@ export function readVerneeds(path: string, view: DataView, count: number, string
       Vernaux.offsetOf.vna_next,
     );
     for (const auxAt of auxes) {
+      // Records may share their lists, so that a small file could describe billions.
+      if (versions.length >= VERSYM_HIDDEN)
+        throw new ElfError(path, "DT_VERNEED", "it has more versions than a version index can tell apart");
       const aux = Vernaux.at(view, auxAt);
       const isWeak = (aux.vna_flags & VER_FLG_WEAK) !== 0;
-      versions.push({ file, index: aux.vna_other, name: strings.at(aux.vna_name), isWeak });
+      versions.push({ file, index: aux.vna_other & ~VERSYM_HIDDEN, name: strings.at(aux.vna_name), isWeak });
     }
   }
   return versions;
@@ -101,6 +115,7 @@ function* linked(
     yield at;
     const next = view.getUint32(at + nextAt, true);
     if (next === 0) return;
+    if (next < size) throw new ElfError(path, structure, `record ${i + 1} of ${count} overlaps the next one`);
     at += next;
   }
 }

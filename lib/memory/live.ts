@@ -18,6 +18,13 @@ export function viewAt(address: Address, length: number): DataView {
   return length > 0 ? new DataView(toArrayBuffer(pointer(address), 0, length)) : new DataView(new ArrayBuffer(0));
 }
 
+/** The memory of a process, for whatever only reads it. */
+export interface Memory {
+  /** Bytes that are mapped there: live where it is our own memory, a copy where it is another process's. */
+  view(address: Address, length: number): DataView;
+}
+export const ownMemory: Memory = { view: viewAt };
+
 export function bytesAt(address: Address, length: number): Uint8Array {
   return length > 0 ? new Uint8Array(toArrayBuffer(pointer(address), 0, length)) : new Uint8Array(0);
 }

@@ -15,7 +15,8 @@ export interface Mapping {
   readonly path: string;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ \d+ *(.*)$/;
+// The kernel escapes newlines alone: a path may hold any other line terminator, hence `s`.
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ \d+ *(.*)$/s;
 
 export function parseMaps(text: string): Mapping[] {
   const mappings: Mapping[] = [];

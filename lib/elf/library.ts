@@ -1,0 +1,42 @@
+// What a search for libraries and a plan want to know of a file, read once and
+// kept after the file is closed.
+
+import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64 } from "./constants.ts";
+import { openImage } from "./file.ts";
+import type { NeededVersion } from "./versions.ts";
+
+export interface Library {
+  /** Where it is, as a path of this machine, without symbolic links. */
+  readonly path: string;
+  /** DT_SONAME, or the name of the file. */
+  readonly soname: string;
+  readonly needed: readonly string[];
+  readonly rpath: string | undefined;
+  readonly runpath: string | undefined;
+  /** DF_1_NODEFLIB: the default directories are not searched for what it needs. */
+  readonly avoidsDefaults: boolean;
+  readonly verneeds: readonly NeededVersion[];
+  /** Thread-local storage, in bytes. */
+  readonly tlsSize: number;
+}
+
+/** Throws what open(2) throws, and ElfError. */
+export function readLibrary(path: string): Library {
+  using image = openImage(path);
+  return {
+    path,
+    soname: image.soname ?? path.slice(path.lastIndexOf("/") + 1),
+    needed: image.needed,
+    rpath: image.rpath,
+    runpath: image.runpath,
+    avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
+    verneeds: image.verneeds,
+    tlsSize: image.tls?.p_memsz ?? 0,
+  };
+}
+
+/** An ELF file for another class or machine: ld.so passes over it and searches on, where any other fault ends its search. */
+export function isForeign(head: DataView): boolean {
+  if (head.byteLength < 20 || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return false;
+  return head.getUint8(EI_CLASS) !== ELFCLASS64 || head.getUint16(18, true) !== EM_X86_64;
+}

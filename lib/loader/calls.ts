@@ -1,0 +1,60 @@
+// The loader's calls as steps of a pass: dlopen(3), dlmopen(3), dlinfo(3).
+
+import { readU64 } from "../memory/layout.ts";
+import { type Address, toAddress } from "../memory/numbers.ts";
+import type { Linking, Process } from "../process/process.ts";
+import { LinkError } from "./error.ts";
+
+export const RTLD_LAZY = 1;
+export const RTLD_NOW = 2;
+export const RTLD_NOLOAD = 4;
+export const RTLD_GLOBAL = 0x100;
+
+/** Namespaces, as dlmopen takes them. */
+export const LM_ID_BASE = 0;
+export const LM_ID_NEWLM = -1;
+
+const RTLD_DI_LMID = 1;
+const RTLD_DI_LINKMAP = 2;
+
+/** Opens a file in a namespace and returns the handle. Throws LinkError with glibc's own text. */
+export function* dlmopen(process: Process, namespace: number, path: string, mode: number): Linking<Address> {
+  const handle = yield { name: "dlmopen", arguments: [namespace, path, mode] };
+  if (handle !== 0) return toAddress(handle);
+  throw new LinkError(`Cannot open "${path}": ${yield* reason(process)}`, { object: path });
+}
+
+/** A handle of the object with this soname or path, if the namespace has it already. */
+export function* findOpen(namespace: number, name: string): Linking<Address | undefined> {
+  const handle = yield { name: "dlmopen", arguments: [namespace, name, RTLD_LAZY | RTLD_NOLOAD] };
+  if (handle !== 0) return toAddress(handle);
+  yield { name: "dlerror", arguments: [] };
+  return undefined;
+}
+
+export function* dlclose(process: Process, handle: Address): Linking<void> {
+  const failed = yield { name: "dlclose", arguments: [handle] };
+  if (failed) throw new LinkError(`Cannot close a library: ${yield* reason(process)}`);
+}
+
+/** The address of the link_map behind a handle. */
+export function* linkMapOf(process: Process, handle: Address): Linking<Address> {
+  return toAddress(readU64(yield* dlinfo(process, handle, RTLD_DI_LINKMAP), 0));
+}
+
+/** The number of the namespace that the object behind a handle is in. */
+export function* namespaceOf(process: Process, handle: Address): Linking<number> {
+  return readU64(yield* dlinfo(process, handle, RTLD_DI_LMID), 0);
+}
+
+function* dlinfo(process: Process, handle: Address, request: number): Linking<DataView> {
+  const result = new Uint8Array(8);
+  const failed = yield { name: "dlinfo", arguments: [handle, request, result] };
+  if (failed) throw new LinkError(`Cannot ask about a library: ${yield* reason(process)}`);
+  return new DataView(result.buffer);
+}
+
+function* reason(process: Process): Linking<string> {
+  const text = yield { name: "dlerror", arguments: [] };
+  return text === 0 ? "glibc gives no reason" : process.stringAt(toAddress(text));
+}

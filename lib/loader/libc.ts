@@ -1,0 +1,108 @@
+// The functions of libc that a linker calls in its own process, by bun:ffi: the
+// only file that calls dlopen and its family. They are in libc.so.6 since glibc
+// 2.34 and in libdl.so.2 before.
+
+import { FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
+import { addressOf, cString, ownMemory, pointer, stringAt, u32At } from "../memory/live.ts";
+import { type Address, hex, toAddress } from "../memory/numbers.ts";
+import type { Argument, Callable, Linking, Process } from "../process/process.ts";
+import { LinkError } from "./error.ts";
+
+const { ptr, i32, u64, i64 } = FFIType;
+
+/** What bun:ffi returns for a pointer: a number, or a bigint beyond 53 bits, which no user address is. */
+const address = (value: number | bigint | null): Address => toAddress(Number(value ?? 0));
+
+function bind() {
+  const libc = ffi("libc.so.6", {
+    gnu_get_libc_version: { args: [], returns: ptr },
+    mprotect: { args: [ptr, u64, i32], returns: i32 },
+    malloc: { args: [u64], returns: ptr },
+    setenv: { args: [ptr, ptr, i32], returns: i32 },
+    unsetenv: { args: [ptr], returns: i32 },
+    sigaction: { args: [i32, ptr, ptr], returns: i32 },
+    prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
+    __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
+    __errno_location: { args: [], returns: ptr },
+  }).symbols;
+  const version = stringAt(address(libc.gnu_get_libc_version()));
+  const loader = ffi(Number(version.split(".")[1]) < 34 ? "libdl.so.2" : "libc.so.6", {
+    dlopen: { args: [ptr, i32], returns: ptr },
+    dlmopen: { args: [i64, ptr, i32], returns: ptr },
+    dlclose: { args: [ptr], returns: i32 },
+    dlinfo: { args: [ptr, i32, ptr], returns: i32 },
+    dlerror: { args: [], returns: ptr },
+    dladdr: { args: [ptr, ptr], returns: i32 },
+  }).symbols;
+  return { libc, loader, version };
+}
+
+/** This process, for passes that run in it. */
+export class Libc implements Process {
+  readonly pid = process.pid;
+  readonly memory = ownMemory;
+  readonly #bound = bind();
+
+  stringAt(address: Address): string {
+    return stringAt(address);
+  }
+
+  /** As gnu_get_libc_version gives it: "2.36". */
+  get version(): string {
+    return this.#bound.version;
+  }
+
+  /** Runs a pass, or a step of one, to its end: its calls are made here and now. */
+  run<Result>(linking: Linking<Result>): Result {
+    let step = linking.next();
+    while (!step.done) {
+      const { name, arguments: list } = step.value;
+      step = linking.next(this.#call(name, list));
+    }
+    return step.value;
+  }
+
+  #call(name: Callable, list: readonly Argument[]): number {
+    const native = list.map((argument) => (typeof argument === "string" ? cString(argument) : argument));
+    const callee = this.#bound.loader[name] as (...list: (number | Uint8Array)[]) => number | bigint | null;
+    return Number(callee(...native) ?? 0);
+  }
+
+  /** Changes the protection of pages; `start` is a page's. Throws LinkError where the kernel refuses. */
+  mprotect(start: Address, length: number, protection: number): void {
+    if (this.#bound.libc.mprotect(pointer(start), length, protection) === 0) return;
+    const errno = u32At(address(this.#bound.libc.__errno_location()));
+    throw new LinkError(`Cannot change the protection of ${length} bytes at ${hex(start)}: errno ${errno}`);
+  }
+
+  /** Memory that is never given back, for what the program keeps pointers to. */
+  allocate(length: number): Address {
+    const block = address(this.#bound.libc.malloc(length));
+    if (block === 0) throw new LinkError(`Cannot allocate ${length} bytes`);
+    return block;
+  }
+
+  /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */
+  setEnvironment(name: string, value: string | undefined): void {
+    if (value === undefined) this.#bound.libc.unsetenv(cString(name));
+    else this.#bound.libc.setenv(cString(name), cString(value), 1);
+  }
+
+  /** Gives a signal its default disposition. */
+  resetSignal(signal: number): void {
+    // struct sigaction (glibc x86-64) has 152 bytes; zeroes are SIG_DFL, no flags, an empty mask
+    this.#bound.libc.sigaction(signal, new Uint8Array(152), null);
+  }
+
+  /** Names the calling thread (15 bytes count). */
+  setThreadName(name: string): void {
+    const PR_SET_NAME = 15;
+    const text = cString(name);
+    this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
+  }
+
+  /** Has a native function called when the process exits, before everything that was registered earlier. */
+  atExit(code: Address): void {
+    this.#bound.libc.__cxa_atexit(pointer(code), null, null);
+  }
+}

@@ -1,0 +1,54 @@
+// glibc's list of the objects in a namespace (<link.h>, struct link_map): the
+// five public members. What is behind them is private and differs by version.
+
+import { FileBytes, readHeaders } from "../elf/file.ts";
+import { LoadedImage } from "../elf/loaded.ts";
+import { layout, type Struct, u64 } from "../memory/layout.ts";
+import { type Address, toAddress } from "../memory/numbers.ts";
+import type { Process } from "../process/process.ts";
+
+export const LinkMap = layout("link_map", {
+  l_addr: u64<Address>(),
+  l_name: u64<Address>(),
+  l_ld: u64<Address>(),
+  l_next: u64<Address>(),
+  l_prev: u64<Address>(),
+});
+export type LinkMap = Struct<typeof LinkMap>;
+
+/** An object that the loader has: its place in the list, and its image, read when asked for. */
+export class LoadedObject {
+  readonly loadBias: Address;
+  /** The path it was opened by; "" for the program that the process was started with. */
+  readonly path: string;
+  #image?: LoadedImage;
+
+  constructor(
+    readonly process: Process,
+    /** Where its link_map is. */
+    readonly linkMap: Address,
+  ) {
+    const fields = LinkMap.at(process.memory.view(linkMap, LinkMap.size));
+    this.loadBias = fields.l_addr;
+    this.path = process.stringAt(fields.l_name);
+  }
+
+  /** Throws ElfError, and what open(2) throws: the headers come from the file, since memory does not say where they are. */
+  get image(): LoadedImage {
+    if (!this.#image) {
+      const path = this.path || `/proc/${this.process.pid}/exe`;
+      using file = new FileBytes(path);
+      const { ehdr, phdrs } = readHeaders(file);
+      this.#image = new LoadedImage(path, this.loadBias, ehdr, phdrs, this.process.memory);
+    }
+    return this.#image;
+  }
+}
+
+/** The objects of a namespace in load order, from any one of them. */
+export function* linkMap(process: Process, member: Address): Generator<LoadedObject> {
+  const at = (address: Address) => LinkMap.at(process.memory.view(address, LinkMap.size));
+  let first = member;
+  for (let previous = at(first).l_prev; previous !== 0; previous = at(first).l_prev) first = previous;
+  for (let next = first; next !== 0; next = at(next).l_next) yield new LoadedObject(process, toAddress(next));
+}

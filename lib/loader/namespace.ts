@@ -1,0 +1,103 @@
+// glibc's record of a namespace, in `_rtld_global`, which ld.so exports:
+//
+//   _dl_ns[n]   _ns_loaded           the first link_map
+//               _ns_nloaded          how many there are (and padding)
+//               _ns_main_searchlist  what RTLD_GLOBAL adds to
+//               … private
+//
+// and, inside the first link_map, l_searchlist { r_list, r_nlist }: the global
+// scope, which every object of the namespace searches first. Namespace 0's record
+// comes first; _ns_main_searchlist points at the l_searchlist of its first
+// link_map. Sizes and offsets differ by version (a record has 144 bytes in glibc
+// 2.31, 160 in 2.36 and 2.41), so they are found out here, and whatever does not
+// look as drawn is left alone.
+
+import type { LoadedImage } from "../elf/loaded.ts";
+import { writeU64 } from "../memory/layout.ts";
+import { pointerAt, u32At, viewAt } from "../memory/live.ts";
+import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
+import { type Address, add, toAddress } from "../memory/numbers.ts";
+
+const NS_LOADED = 0;
+const NS_NLOADED = 8;
+const NS_MAIN_SEARCHLIST = 16;
+/** How far into a link_map its search list may be; 0x2d8 in glibc 2.36. */
+const LINK_MAP_LIMIT = 4096;
+
+/** Where a namespace's global scope is kept. */
+export class GlobalScope {
+  constructor(
+    /** Address of the pointer array's pointer, which the number of entries (32 bits) follows. */
+    readonly at: Address,
+  ) {}
+
+  get entries(): Address[] {
+    const list = pointerAt(this.at);
+    return Array.from({ length: u32At(add(this.at, 8)) }, (_, i) => pointerAt(add(list, 8 * i)));
+  }
+
+  /** Shows the loader `count` entries of the array at `list`, which it may free() when it grows the list. */
+  set(list: Address, count: number): void {
+    const fields = viewAt(this.at, 12);
+    writeU64(fields, 0, list);
+    fields.setUint32(8, count, true);
+  }
+
+  /** Shows the loader only the first `count` entries. */
+  truncate(count: number): void {
+    viewAt(this.at, 12).setUint32(8, count, true);
+  }
+}
+
+export class Namespaces {
+  readonly #global: Address;
+  readonly #size: number;
+
+  /** `loader` is the image of ld.so. */
+  constructor(loader: LoadedImage) {
+    const index = loader.find("_rtld_global");
+    const sym = index === undefined ? undefined : loader.symbols.at(index);
+    this.#global = sym ? loader.addressOf(sym.st_value) : toAddress(0);
+    this.#size = sym?.st_size ?? 0;
+  }
+
+  /** The base namespace's global scope, or undefined where ld.so's structures are not as expected. `main` is its first link_map. */
+  baseScope(main: Address): GlobalScope | undefined {
+    const mappings = readMaps();
+    if (this.#size < NS_MAIN_SEARCHLIST + 8 || pointerAt(add(this.#global, NS_LOADED)) !== main) return undefined;
+    const at = pointerAt(add(this.#global, NS_MAIN_SEARCHLIST));
+    if (!(at > main && at < main + LINK_MAP_LIMIT)) return undefined;
+    return scopeOf(at, main, mappings);
+  }
+
+  /**
+   * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences it
+   * and crashes (glibc 2.31–2.41 at least). Returns false where ld.so's structures are not as expected: nothing was done then.
+   */
+  allowGlobal(main: Address, first: Address, objects: number): boolean {
+    const base = this.baseScope(main);
+    if (!base) return false;
+    const offset = base.at - main;
+    const scope = scopeOf(add(first, offset), first, readMaps());
+    if (!scope) return false;
+    for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
+      const record = add(this.#global, at);
+      if (pointerAt(add(record, NS_LOADED)) !== first || u32At(add(record, NS_NLOADED)) !== objects) continue;
+      const field = add(record, NS_MAIN_SEARCHLIST);
+      if (pointerAt(field) !== 0) return pointerAt(field) === scope.at;
+      writeU64(viewAt(field, 8), 0, scope.at);
+      return true;
+    }
+    return false;
+  }
+}
+
+/** A search list at this address whose first entry is `first`, or undefined where there is none. */
+function scopeOf(at: Address, first: Address, mappings: readonly Mapping[]): GlobalScope | undefined {
+  if (!findMapping(mappings, add(at, 12))?.writable) return undefined;
+  const list = pointerAt(at);
+  const count = u32At(add(at, 8));
+  const mapping = Number.isNaN(list) ? undefined : findMapping(mappings, list);
+  if (!mapping || count === 0 || !(list + 8 * count <= mapping.end) || pointerAt(list) !== first) return undefined;
+  return new GlobalScope(at);
+}

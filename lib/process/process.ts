@@ -1,0 +1,29 @@
+// What linking needs of the process it works on: to see its memory, and to have
+// functions called in it. A pass is a generator that yields its calls, so that it
+// is written once: here each call is made at once; elsewhere it is made by a
+// thread of that process which asked and waits.
+
+import type { Memory } from "../memory/live.ts";
+import type { Address } from "../memory/numbers.ts";
+
+/** The functions of libc that passes call in the process. */
+export const CALLABLE = ["dlopen", "dlmopen", "dlclose", "dlinfo", "dlerror", "dladdr"] as const;
+export type Callable = (typeof CALLABLE)[number];
+
+/** A word, a string that the callee only reads, or memory that it writes to and that is read back. */
+export type Argument = number | string | Uint8Array;
+
+export interface Call {
+  readonly name: Callable;
+  readonly arguments: readonly Argument[];
+}
+
+/** A pass, or a step of one: yields calls, is given what they return (a word), and returns what it is for. */
+export type Linking<Result> = Generator<Call, Result, number>;
+
+export interface Process {
+  readonly pid: number;
+  readonly memory: Memory;
+  /** The C string at an address. */
+  stringAt(address: Address): string;
+}

@@ -1,0 +1,88 @@
+// Everything that some libraries need, with all that is needed for it, in reverse
+// dependency order: who comes later may need who comes earlier, so that a loader
+// that is given them one by one never has to search.
+
+import type { Library } from "../elf/library.ts";
+import { mustFind, type Requester, type Search } from "./search.ts";
+
+/** A library of a closure: where it stands in it and how it came there. */
+export interface Member {
+  readonly library: Library;
+  /** The name by which it was asked for first. */
+  readonly name: string;
+  readonly why: string;
+  readonly requester: Requester | undefined;
+  /** Other members that need it and that it needs, in a circle: they can only be opened together. */
+  readonly circle: Member[] | undefined;
+}
+
+export interface Closure {
+  /** Dependencies first. */
+  readonly members: readonly Member[];
+  /** The names that `isElsewhere` kept out, each with the libraries that need it. */
+  readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
+}
+
+interface Visit {
+  readonly member: Member & { circle: Member[] | undefined };
+  readonly number: number;
+  low: number;
+  isOpen: boolean;
+}
+
+/**
+ * `roots` are sonames or paths. What `isElsewhere` says of a soname is not looked for. Throws LinkError, with who needs it and
+ * where we looked, for a library that is missing, and ElfError for one that is unsound.
+ */
+export function closureOf(
+  search: Search,
+  roots: readonly string[],
+  isElsewhere: (soname: string) => boolean,
+  requester?: Requester,
+): Closure {
+  const members: Member[] = [];
+  const elsewhere = new Map<string, Library[]>();
+  const byPath = new Map<string, Visit>();
+  const byName = new Map<string, Visit>();
+  const stack: Visit[] = [];
+
+  // Tarjan's strongly connected components: they come out in reverse dependency order.
+  const visit = (name: string, from: Requester | undefined): Visit => {
+    const { library, why } = mustFind(search, name, from);
+    // As in ld.so, a name is looked for once: the first requester's search path decides for all.
+    const known = byName.get(library.soname) ?? byPath.get(library.path);
+    if (known) {
+      byName.set(name, known);
+      return known;
+    }
+    const member = { library, name, why, requester: from, circle: undefined };
+    const own: Visit = { member, number: byPath.size, low: byPath.size, isOpen: true };
+    byPath.set(library.path, own);
+    byName.set(name, own);
+    byName.set(library.soname, own);
+    stack.push(own);
+    const self: Requester = { library, loader: from };
+    for (const needed of library.needed) {
+      if (isElsewhere(needed)) {
+        const needers = elsewhere.get(needed);
+        if (needers) needers.push(library);
+        else elsewhere.set(needed, [library]);
+        continue;
+      }
+      const other = byName.get(needed) ?? visit(needed, self);
+      if (other.isOpen) own.low = Math.min(own.low, other.low);
+    }
+    if (own.low === own.number) {
+      const group = stack.splice(stack.indexOf(own));
+      const circle = group.length > 1 ? group.map((each) => each.member) : undefined;
+      for (const each of group.reverse()) {
+        each.isOpen = false;
+        each.member.circle = circle;
+        members.push(each.member);
+      }
+    }
+    return own;
+  };
+  for (const root of roots) if (!byName.has(root)) visit(root, requester);
+  return { members, elsewhere };
+}

@@ -1,0 +1,243 @@
+// Finds libraries in a tree as its own ld.so would with the tree as / (ld.so(8)):
+// for a name without a slash DT_RPATH along the chain of who loaded whom (where
+// there is no DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
+// ld.so.cache, the default directories; in each directory glibc-hwcaps first. A
+// file for another class or machine is passed over, any other bad file is an error.
+
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { dirname } from "node:path";
+import { isForeign, type Library, readLibrary } from "../elf/library.ts";
+import { LinkError } from "../loader/error.ts";
+import { ownHwcaps } from "./hwcaps.ts";
+import { type CacheEntry, parseLdSoCache } from "./ld-so-cache.ts";
+import { systemDirectories } from "./system-dirs.ts";
+import type { Tree } from "./tree.ts";
+
+/** A library and the one that asked for it. */
+export interface Requester {
+  readonly library: Library;
+  readonly loader?: Requester | undefined;
+}
+
+export interface Found {
+  readonly library: Library;
+  /** Which step of the search gave it: "runpath of /usr/bin/game", "ld.so.cache", … */
+  readonly why: string;
+}
+
+/** The steps that gave nothing, each with its reason, for the message when none does. */
+export type Tried = string[];
+
+export class Search {
+  readonly #cache: Map<string, CacheEntry[]> | undefined;
+  #defaults?: readonly string[];
+  #hwcaps?: readonly string[];
+  readonly #libraries = new Map<string, Library | "foreign">();
+  readonly #hasHwcaps = new Map<string, boolean>();
+
+  /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
+  constructor(
+    readonly tree: Tree,
+    readonly libraryPath: readonly string[] = [],
+  ) {
+    const cache = tree.resolve("/etc/ld.so.cache");
+    this.#cache = cache === undefined ? undefined : parseLdSoCache(readFileSync(cache));
+  }
+
+  /** Undefined where no step finds it; `tried` then says why. Throws ElfError for a file that is found and unsound. */
+  find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
+    if (name.includes("/")) {
+      const path = expand(name, requester?.library, this);
+      return path === undefined ? undefined : this.#at(path, "its path", tried);
+    }
+    const runpath = requester?.library.runpath;
+    if (runpath === undefined) {
+      for (let link = requester; link; link = link.loader) {
+        const { rpath, runpath: own, path } = link.library;
+        if (rpath === undefined || own !== undefined) continue;
+        const found = this.#along(rpath, link.library, name, `rpath of ${path}`, tried);
+        if (found) return found;
+      }
+    }
+    for (const directory of this.libraryPath) {
+      const found = this.#inDirectory(directory, name, "LD_LIBRARY_PATH", tried, true);
+      if (found) return found;
+    }
+    if (runpath !== undefined && requester) {
+      const { library } = requester;
+      const found = this.#along(runpath, library, name, `runpath of ${library.path}`, tried);
+      if (found) return found;
+    }
+    return this.#inCache(name, tried) ?? this.#inDefaults(name, requester, tried);
+  }
+
+  /** The default directories, as paths in the tree. */
+  get defaults(): readonly string[] {
+    this.#defaults ??= systemDirectories(this.tree);
+    return this.#defaults;
+  }
+
+  /** Reads a library once, however often it is found. */
+  libraryAt(path: string): Library {
+    let library = this.#libraries.get(path);
+    if (library === undefined || library === "foreign") {
+      library = readLibrary(path);
+      this.#libraries.set(path, library);
+    }
+    return library;
+  }
+
+  #along(searchPath: string, owner: Library, name: string, why: string, tried: Tried): Found | undefined {
+    for (const element of searchPath.split(":")) {
+      const directory = expand(element || ".", owner, this);
+      if (directory === undefined) tried.push(`${why}: "${element}" cannot be expanded`);
+      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, false);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #inCache(name: string, tried: Tried): Found | undefined {
+    if (!this.#cache) {
+      tried.push(`${this.tree.root}/etc/ld.so.cache: there is none`);
+      return undefined;
+    }
+    const entries = this.#cache.get(name) ?? [];
+    if (entries.length === 0) tried.push(`${this.tree.root}/etc/ld.so.cache: it does not have it`);
+    const rank = ({ hwcap }: CacheEntry) => (hwcap === undefined ? this.#levels.length : this.#levels.indexOf(hwcap));
+    const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
+    for (const { path } of usable) {
+      const found = this.#at(path, "ld.so.cache", tried);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #inDefaults(name: string, requester: Requester | undefined, tried: Tried): Found | undefined {
+    if (requester?.library.avoidsDefaults) {
+      tried.push(`default directories: not for ${requester.library.path} (DF_1_NODEFLIB)`);
+      return undefined;
+    }
+    for (const directory of this.defaults) {
+      const found = this.#inDirectory(directory, name, "default directory", tried, false);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  #inDirectory(directory: string, name: string, why: string, tried: Tried, isOutside: boolean): Found | undefined {
+    for (const level of this.#hwcapsIn(directory, isOutside)) {
+      const found = this.#at(`${directory}/glibc-hwcaps/${level}/${name}`, why, [], isOutside);
+      if (found) return found;
+    }
+    return this.#at(`${directory}/${name}`, why, tried, isOutside);
+  }
+
+  get #levels(): readonly string[] {
+    this.#hwcaps ??= ownHwcaps();
+    return this.#hwcaps;
+  }
+
+  #hwcapsIn(directory: string, isOutside: boolean): readonly string[] {
+    let has = this.#hasHwcaps.get(directory);
+    if (has === undefined) {
+      const path = `${directory}/glibc-hwcaps`;
+      const real = isOutside ? path : this.#real(path, []);
+      has = real !== undefined && readable(() => readdirSync(real).length > 0);
+      this.#hasHwcaps.set(directory, has);
+    }
+    return has ? this.#levels : [];
+  }
+
+  #at(path: string, why: string, tried: Tried, isOutside = false): Found | undefined {
+    const real = isOutside ? path : this.#real(path, tried);
+    if (real === undefined) return undefined;
+    try {
+      const known = this.#libraries.get(real);
+      if (known === "foreign" || (known === undefined && isForeign(headOf(real)))) {
+        this.#libraries.set(real, "foreign");
+        tried.push(`${real}: for another class or machine`);
+        return undefined;
+      }
+      return { library: this.libraryAt(real), why };
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      // What ld.so cannot open it does not see; everything else it stumbles over.
+      if (code === undefined) throw error;
+      tried.push(`${real}: ${REASONS[code] ?? code}`);
+      return undefined;
+    }
+  }
+
+  #real(path: string, tried: Tried): string | undefined {
+    // $ORIGIN and drivers' own variables give paths that have the tree's root in them already.
+    const inTree = this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
+    try {
+      const real = this.tree.resolve(inTree);
+      if (real === undefined) tried.push(`${this.tree.root}${inTree}: no such file`);
+      return real;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === undefined) throw error;
+      tried.push(`${this.tree.root}${inTree}: ${REASONS[code] ?? code}`);
+      return undefined;
+    }
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EACCES: "permission denied",
+  EISDIR: "a directory",
+  ENOTDIR: "not in a directory",
+  ENXIO: "not a regular file",
+};
+
+function headOf(path: string): DataView {
+  const head = new Uint8Array(20);
+  const descriptor = openSync(path, 0x800); // O_NONBLOCK: see FileBytes
+  try {
+    return new DataView(head.buffer, 0, readSync(descriptor, head, 0, head.length, 0));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readable(look: () => boolean): boolean {
+  try {
+    return look();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return false;
+  }
+}
+
+/** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where $ORIGIN has no meaning. */
+function expand(path: string, owner: Library | undefined, search: Search): string | undefined {
+  if (!path.includes("$")) return path;
+  let known = true;
+  const expanded = path.replace(
+    /\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g,
+    (_, braced, plain) => {
+      const token = braced ?? plain;
+      if (token === "LIB")
+        return (search.defaults.find((directory) => !directory.startsWith("/usr")) ?? "/lib").slice(1);
+      if (token === "PLATFORM") return "x86_64";
+      if (!owner) known = false;
+      return owner ? dirname(owner.path) : "";
+    },
+  );
+  return known ? expanded : undefined;
+}
+
+/** As Search.find, but throws LinkError with everything that was tried where nothing is found. */
+export function mustFind(search: Search, name: string, requester: Requester | undefined): Found {
+  const tried: Tried = [];
+  const found = search.find(name, requester, tried);
+  if (found) return found;
+  const needer = requester ? `, which "${requester.library.path}" needs,` : "";
+  throw new LinkError(`Cannot find "${name}"${needer} in "${search.tree.name}": ${tried.join("; ")}`, {
+    object: name,
+    tried,
+  });
+}

@@ -1,0 +1,18 @@
+// The directories that a tree's ld.so searches by default. They are compiled into
+// it ("/lib64/" on Fedora, "/lib/x86_64-linux-gnu/" on Debian), as strings that
+// stand one behind the other, so they are read from there.
+
+import { readFileSync } from "node:fs";
+import type { Tree } from "./tree.ts";
+
+export const LOADER = "ld-linux-x86-64.so.2";
+const USUAL = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+
+/** Absolute paths, without a slash at the end. The usual ones where the tree has no ld.so that says. */
+export function systemDirectories(tree: Tree): readonly string[] {
+  const loader = ["/lib64", ...USUAL].map((directory) => tree.resolve(`${directory}/${LOADER}`)).find(Boolean);
+  if (!loader) return USUAL;
+  const strings = readFileSync(loader, "latin1");
+  const run = /(?:\/(?:usr\/)?lib[\w./-]*\/\0){2,}/.exec(strings)?.[0];
+  return run ? run.split("/\0").filter(Boolean) : USUAL;
+}

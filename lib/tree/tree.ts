@@ -1,0 +1,110 @@
+// A directory that holds a system's files as `/` would: an unpacked image, a
+// container's root, /run/host, or / itself. Absolute paths and absolute links in
+// it are taken from its root, and nothing leads out of it.
+
+import { lstatSync, readlinkSync, realpathSync } from "node:fs";
+import { LinkError } from "../loader/error.ts";
+
+/** As the kernel's: more links than this in one path are a loop. */
+const LINK_LIMIT = 40;
+
+export class Tree {
+  /** The root as a path of this machine, without symbolic links and without a slash at the end ("" for /). */
+  readonly root: string;
+  readonly #entries = new Map<string, "missing" | "plain" | { readonly link: string }>();
+  readonly #resolved = new Map<string, string | undefined>();
+
+  /** Throws what realpath(3) throws. */
+  constructor(directory: string) {
+    const root = realpathSync(directory);
+    this.root = root === "/" ? "" : root;
+  }
+
+  /** The tree as messages name it. */
+  get name(): string {
+    return this.root || "/";
+  }
+
+  /** A path in the tree as a path of this machine, links followed. Undefined where there is no such file. Throws LinkError for links that loop or climb out. */
+  resolve(path: string): string | undefined {
+    const known = this.#resolved.get(path);
+    if (known !== undefined || this.#resolved.has(path)) return known;
+    const found = this.#walk(path);
+    this.#resolved.set(path, found);
+    return found;
+  }
+
+  /** Is this path of the machine inside the tree? */
+  holds(path: string): boolean {
+    return path === this.root || path.startsWith(`${this.root}/`);
+  }
+
+  /** A path of this machine that is inside the tree, as the tree has it. */
+  inside(path: string): string {
+    return path.slice(this.root.length) || "/";
+  }
+
+  #walk(path: string): string | undefined {
+    const rest = path.split("/").reverse();
+    const done: string[] = [];
+    let links = 0;
+    let depthOfLink = 0; // how many of `rest` came from links
+    while (rest.length > 0) {
+      const name = rest.pop() ?? "";
+      const fromLink = depthOfLink > 0;
+      if (fromLink) depthOfLink--;
+      if (name === "" || name === ".") continue;
+      if (name === "..") {
+        if (done.length === 0 && fromLink && this.root !== "")
+          throw new LinkError(
+            `Cannot follow "${path}" in "${this.name}": a symbolic link on its way climbs out of the tree`,
+            {
+              object: path,
+            },
+          );
+        done.pop();
+        continue;
+      }
+      const here = `${this.root}/${[...done, name].join("/")}`;
+      const entry = this.#entry(here);
+      if (entry === "missing") return undefined;
+      if (entry === "plain") {
+        done.push(name);
+        continue;
+      }
+      if (++links > LINK_LIMIT)
+        throw new LinkError(
+          `Cannot follow "${path}" in "${this.name}": the symbolic link "${here}" is part of a loop`,
+          {
+            object: path,
+          },
+        );
+      if (entry.link.startsWith("/")) done.length = 0;
+      const parts = entry.link.split("/").reverse();
+      rest.push(...parts);
+      depthOfLink += parts.length;
+    }
+    return `${this.root}/${done.join("/")}`;
+  }
+
+  #entry(path: string): "missing" | "plain" | { readonly link: string } {
+    let entry = this.#entries.get(path);
+    if (!entry) {
+      entry = readEntry(path);
+      this.#entries.set(path, entry);
+    }
+    return entry;
+  }
+}
+
+function readEntry(path: string): "missing" | "plain" | { readonly link: string } {
+  try {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (!stat) return "missing";
+    return stat.isSymbolicLink() ? { link: readlinkSync(path) } : "plain";
+  } catch (error) {
+    // A file where a directory should be, or a name that no file can have.
+    if (["ENOTDIR", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "")) return "missing";
+    throw error;
+  }
+}

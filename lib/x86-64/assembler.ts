@@ -1,0 +1,108 @@
+// A list of instructions with labels: each line carries its assembly text (AT&T,
+// as objdump prints it) beside its bytes, so that a test can disassemble the
+// result and compare. It knows no instructions; it only resolves labels.
+
+import { type Address, add } from "../memory/numbers.ts";
+
+interface Line {
+  readonly text: string;
+  readonly bytes: readonly number[];
+  /** The label whose distance from the end of this line is its last four bytes. */
+  readonly relativeTo?: string;
+}
+
+/** Condition codes of the two-byte conditional jumps (0f 80+cc). */
+const JUMPS: Readonly<Record<string, readonly number[]>> = {
+  jmp: [0xe9],
+  call: [0xe8],
+  je: [0x0f, 0x84],
+  jne: [0x0f, 0x85],
+  js: [0x0f, 0x88],
+  jle: [0x0f, 0x8e],
+};
+
+export interface Code {
+  readonly bytes: Uint8Array;
+  /** Where each label is, in bytes from the beginning. */
+  readonly labels: ReadonlyMap<string, number>;
+  readonly listing: readonly { readonly at: number; readonly text: string }[];
+}
+
+export class Assembler {
+  readonly #lines: Line[] = [];
+  readonly #labels = new Map<string, number>();
+  #length = 0;
+
+  /** One instruction without a label in it. */
+  op(text: string, ...bytes: number[]): this {
+    return this.#push({ text, bytes });
+  }
+
+  /** A jump or call to a label, always with 32 bits. */
+  to(mnemonic: string, label: string): this {
+    const opcode = JUMPS[mnemonic];
+    if (!opcode) throw new Error(`Cannot assemble "${mnemonic}": no such jump`);
+    return this.#push({ text: `${mnemonic} ${label}`, bytes: [...opcode, 0, 0, 0, 0], relativeTo: label });
+  }
+
+  /** An instruction whose operand is `label(%rip)`: opcode and ModRM in `bytes`, the displacement follows. */
+  rip(text: string, label: string, ...bytes: number[]): this {
+    return this.#push({ text, bytes: [...bytes, 0, 0, 0, 0], relativeTo: label });
+  }
+
+  label(name: string): this {
+    if (this.#labels.has(name)) throw new Error(`Cannot assemble: label "${name}" stands twice`);
+    this.#labels.set(name, this.#length);
+    return this;
+  }
+
+  /** Data: 64 bits. */
+  quad(value: number | bigint): this {
+    const bytes = new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);
+    return this.#push({ text: `.quad 0x${value.toString(16)}`, bytes: [...bytes] });
+  }
+
+  /** Data: bytes as they are, padded with NULs to `size`. */
+  data(bytes: Uint8Array, size = bytes.length): this {
+    return this.#push({ text: `.space ${size}`, bytes: [...bytes, ...new Array<number>(size - bytes.length).fill(0)] });
+  }
+
+  align(alignment: number): this {
+    const over = this.#length % alignment;
+    return over === 0 ? this : this.data(new Uint8Array(alignment - over));
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  assemble(): Code {
+    const bytes = new Uint8Array(this.#length);
+    const view = new DataView(bytes.buffer);
+    const listing: { at: number; text: string }[] = [];
+    let at = 0;
+    for (const line of this.#lines) {
+      listing.push({ at, text: line.text });
+      bytes.set(line.bytes, at);
+      at += line.bytes.length;
+      if (line.relativeTo === undefined) continue;
+      const target = this.#labels.get(line.relativeTo);
+      if (target === undefined) throw new Error(`Cannot assemble "${line.text}": no label "${line.relativeTo}"`);
+      view.setInt32(at - 4, target - at, true);
+    }
+    return { bytes, labels: this.#labels, listing };
+  }
+
+  #push(line: Line): this {
+    this.#lines.push(line);
+    this.#length += line.bytes.length;
+    return this;
+  }
+}
+
+/** Where a label is once the code stands at `start`. */
+export function addressOfLabel(code: Code, label: string, start: Address): Address {
+  const at = code.labels.get(label);
+  if (at === undefined) throw new Error(`Cannot find label "${label}"`);
+  return add(start, at);
+}

@@ -1,0 +1,320 @@
+// The machine code that capsule puts into a process, instruction by instruction.
+// It is position-independent, has no writable data, makes system calls itself
+// (errno stays the program's) and runs only when something is asked:
+//
+//   agent     what dlopen and dlmopen are bound to: asks the server and obeys it
+//   getenv    the environment as one capsule sees it: the process's own, then a table
+//   start     calls the program's main and exit
+//   cleanup   removes the private directory at exit
+//
+// System V calling convention; system calls clobber rcx and r11.
+
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Assembler } from "../../lib/x86-64/assembler.ts";
+import { Kind, Order, Request, What } from "./protocol.ts";
+
+/** How long a thread of the program waits for an order, in seconds. A server that is alive takes microseconds. */
+const PATIENCE = 60;
+
+const encoder = new TextEncoder();
+
+export interface AgentTargets {
+  /** Path of the server's socket, at most 107 bytes. */
+  readonly socket: string;
+  /** Which capsule asks; see Request. */
+  readonly token: number;
+  /** glibc's own. */
+  readonly dlopen: Address;
+  readonly dlmopen: Address;
+}
+
+/** `dlopen` and `dlmopen`. What cannot be asked fails as a missing file does, with dlerror() saying why. */
+export function emitAgent(to: Assembler, { socket, token, dlopen, dlmopen }: AgentTargets): void {
+  to.label("dlopen") // (file, mode)
+    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
+    .to("je", "real dlopen") // dlopen(NULL): nothing to look for
+    .op(`mov $0x${Kind.dlopen},%eax`, 0xb8, Kind.dlopen, 0, 0, 0)
+    .to("jmp", "request")
+    .label("dlmopen") // (namespace, file, mode)
+    .op("test %rsi,%rsi", 0x48, 0x85, 0xf6)
+    .to("je", "real dlmopen")
+    .op(`mov $0x${Kind.dlmopen},%eax`, 0xb8, Kind.dlmopen, 0, 0, 0)
+    .to("jmp", "request")
+    .label("real dlopen")
+    .rip("jmp *dlopen(%rip)", "dlopen address", 0xff, 0x25)
+    .label("real dlmopen")
+    .rip("jmp *dlmopen(%rip)", "dlmopen address", 0xff, 0x25);
+
+  // rbx: the connection; r12: the message, in a frame that the callee finds aligned
+  to.label("request")
+    .op("push %rbp", 0x55)
+    .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5)
+    .op("push %rbx", 0x53)
+    .op("push %r12", 0x41, 0x54)
+    .op("sub $0x80,%rsp", 0x48, 0x81, 0xec, 0x80, 0, 0, 0)
+    .op("and $0xffffffffffffffc0,%rsp", 0x48, 0x83, 0xe4, 0xc0)
+    .op("mov %rsp,%r12", 0x49, 0x89, 0xe4)
+    .op("mov %rax,(%r12)", 0x49, 0x89, 0x04, 0x24)
+    .op("mov %rdi,0x8(%r12)", 0x49, 0x89, 0x7c, 0x24, 0x08)
+    .op("mov %rsi,0x10(%r12)", 0x49, 0x89, 0x74, 0x24, 0x10)
+    .op("mov %rdx,0x18(%r12)", 0x49, 0x89, 0x54, 0x24, 0x18)
+    .op("mov %rcx,0x20(%r12)", 0x49, 0x89, 0x4c, 0x24, 0x20)
+    .op("mov %r8,0x28(%r12)", 0x4d, 0x89, 0x44, 0x24, 0x28)
+    .op("mov %r9,0x30(%r12)", 0x4d, 0x89, 0x4c, 0x24, 0x30)
+    .op("mov 0x8(%rbp),%rax", 0x48, 0x8b, 0x45, 0x08)
+    .op("mov %rax,0x38(%r12)", 0x49, 0x89, 0x44, 0x24, 0x38);
+  systemCall(to, "getpid", 39);
+  to.op("mov %rax,0x40(%r12)", 0x49, 0x89, 0x44, 0x24, 0x40);
+  systemCall(to, "gettid", 186);
+  to.op("mov %rax,0x48(%r12)", 0x49, 0x89, 0x44, 0x24, 0x48)
+    .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
+    .op("mov %rax,0x50(%r12)", 0x49, 0x89, 0x44, 0x24, 0x50)
+    // socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
+    .op("mov $0x1,%edi", 0xbf, 1, 0, 0, 0)
+    .op("mov $0x80001,%esi", 0xbe, 0x01, 0x00, 0x08, 0x00)
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "socket", 41);
+  to.op("mov %eax,%ebx", 0x89, 0xc3)
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("js", "fail")
+    .label("connect")
+    .op("mov %ebx,%edi", 0x89, 0xdf)
+    .rip("lea socket(%rip),%rsi", "socket", 0x48, 0x8d, 0x35)
+    .op("mov $0x6e,%edx", 0xba, 110, 0, 0, 0);
+  systemCall(to, "connect", 42);
+  to.op("cmp $0xfffffffc,%eax", 0x83, 0xf8, 0xfc) // -EINTR
+    .to("je", "connect")
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("js", "hang up")
+    // setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, 16)
+    .op("mov %ebx,%edi", 0x89, 0xdf)
+    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0)
+    .op("mov $0x14,%edx", 0xba, 20, 0, 0, 0)
+    .rip("lea patience(%rip),%r10", "patience", 0x4c, 0x8d, 0x15)
+    .op("mov $0x10,%r8d", 0x41, 0xb8, 16, 0, 0, 0);
+  systemCall(to, "setsockopt", 54);
+  to.op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
+    .op(`mov $0x${Request.size.toString(16)},%edx`, 0xba, Request.size, 0, 0, 0)
+    .to("call", "send")
+    .to("jne", "hang up");
+
+  to.label("obey")
+    .op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
+    .op(`mov $0x${Order.size.toString(16)},%edx`, 0xba, Order.size, 0, 0, 0)
+    .to("call", "receive")
+    .to("jne", "hang up")
+    .op("mov (%r12),%eax", 0x41, 0x8b, 0x04, 0x24);
+  for (const what of ["call", "jump", "store", "fetch"] as const)
+    to.op(`cmp $0x${What[what]},%eax`, 0x83, 0xf8, What[what]).to("je", what);
+  closeConnection(to);
+  to.op("mov 0x10(%r12),%rax", 0x49, 0x8b, 0x44, 0x24, 0x10);
+  leave(to);
+  to.op("ret", 0xc3);
+
+  to.label("call");
+  loadArguments(to);
+  to.op("xor %eax,%eax", 0x31, 0xc0) // a variadic callee finds no vector registers in use
+    .op("call *0x8(%r12)", 0x41, 0xff, 0x54, 0x24, 0x08)
+    .op("mov %rax,(%r12)", 0x49, 0x89, 0x04, 0x24)
+    .op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
+    .op("mov $0x8,%edx", 0xba, 8, 0, 0, 0)
+    .to("call", "send")
+    .to("jne", "hang up")
+    .to("jmp", "obey");
+
+  for (const [label, routine] of [
+    ["store", "receive"],
+    ["fetch", "send"],
+  ] as const)
+    to.label(label)
+      .op("mov 0x10(%r12),%rsi", 0x49, 0x8b, 0x74, 0x24, 0x10)
+      .op("mov 0x18(%r12),%rdx", 0x49, 0x8b, 0x54, 0x24, 0x18)
+      .to("call", routine)
+      .to("jne", "hang up")
+      .to("jmp", "obey");
+
+  to.label("jump");
+  closeConnection(to);
+  loadArguments(to);
+  to.op("mov 0x8(%r12),%r11", 0x4d, 0x8b, 0x5c, 0x24, 0x08).label("leave for r11");
+  leave(to);
+  to.op("jmp *%r11", 0x41, 0xff, 0xe3);
+
+  // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
+  to.label("hang up");
+  closeConnection(to);
+  to.label("fail")
+    .rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
+    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY
+    .rip("mov dlopen(%rip),%r11", "dlopen address", 0x4c, 0x8b, 0x1d)
+    .to("jmp", "leave for r11");
+
+  transfer(to, "receive", "recvfrom", 45, 0x100); // MSG_WAITALL
+  transfer(to, "send", "sendto", 44, 0x4000); // MSG_NOSIGNAL
+
+  to.align(8)
+    .label("dlopen address")
+    .quad(dlopen)
+    .label("dlmopen address")
+    .quad(dlmopen)
+    .label("token")
+    .quad(token)
+    .label("patience") // struct timeval
+    .quad(PATIENCE)
+    .quad(0)
+    .label("socket") // struct sockaddr_un
+    .data(Uint8Array.of(1, 0)) // AF_UNIX
+    .data(encoder.encode(socket), 108)
+    .label("failure")
+    .data(encoder.encode("/capsule does not answer\0"));
+}
+
+function systemCall(to: Assembler, name: string, number: number): void {
+  to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, number, 0, 0, 0).op(`syscall # ${name}`, 0x0f, 0x05);
+}
+
+function closeConnection(to: Assembler): void {
+  to.op("mov %ebx,%edi", 0x89, 0xdf);
+  systemCall(to, "close", 3);
+}
+
+function loadArguments(to: Assembler): void {
+  to.op("mov 0x10(%r12),%rdi", 0x49, 0x8b, 0x7c, 0x24, 0x10)
+    .op("mov 0x18(%r12),%rsi", 0x49, 0x8b, 0x74, 0x24, 0x18)
+    .op("mov 0x20(%r12),%rdx", 0x49, 0x8b, 0x54, 0x24, 0x20)
+    .op("mov 0x28(%r12),%rcx", 0x49, 0x8b, 0x4c, 0x24, 0x28)
+    .op("mov 0x30(%r12),%r8", 0x4d, 0x8b, 0x44, 0x24, 0x30)
+    .op("mov 0x38(%r12),%r9", 0x4d, 0x8b, 0x4c, 0x24, 0x38);
+}
+
+function leave(to: Assembler): void {
+  to.op("lea -0x10(%rbp),%rsp", 0x48, 0x8d, 0x65, 0xf0)
+    .op("pop %r12", 0x41, 0x5c)
+    .op("pop %rbx", 0x5b)
+    .op("pop %rbp", 0x5d);
+}
+
+/** A routine that moves all rdx bytes at rsi through the connection in ebx; afterwards `jne` means that it could not. */
+function transfer(to: Assembler, label: string, name: string, number: number, flags: number): void {
+  const [again, done, failed] = [`${label} again`, `${label} done`, `${label} failed`];
+  to.label(label)
+    .op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
+    .to("je", done)
+    .label(again)
+    .op("mov %ebx,%edi", 0x89, 0xdf)
+    .op(`mov $0x${flags.toString(16)},%r10d`, 0x41, 0xba, flags & 255, flags >> 8, 0, 0)
+    .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0)
+    .op("xor %r9d,%r9d", 0x45, 0x31, 0xc9);
+  systemCall(to, name, number);
+  to.op("cmp $0xfffffffffffffffc,%rax", 0x48, 0x83, 0xf8, 0xfc) // -EINTR
+    .to("je", again)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jle", failed)
+    .op("add %rax,%rsi", 0x48, 0x01, 0xc6)
+    .op("sub %rax,%rdx", 0x48, 0x29, 0xc2)
+    .to("jne", again)
+    .label(done)
+    .op("ret", 0xc3)
+    .label(failed)
+    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4) // never zero
+    .op("ret", 0xc3);
+}
+
+/** `label`: what the real function finds, else what the table at `variables` (pairs of C strings, NULL at the end) says. */
+export function emitGetenv(to: Assembler, label: string, real: Address, variables: Address): void {
+  const [next, compare, skip, done] = [`${label} next`, `${label} compare`, `${label} skip`, `${label} done`];
+  to.label(label)
+    .op("push %rdi", 0x57)
+    .rip("call *real(%rip)", `${label} real`, 0xff, 0x15)
+    .op("pop %rdi", 0x5f)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jne", done)
+    .rip("mov variables(%rip),%rsi", `${label} variables`, 0x48, 0x8b, 0x35)
+    .label(next)
+    .op("mov (%rsi),%rdx", 0x48, 0x8b, 0x16)
+    .op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
+    .to("je", done) // with rax still NULL, or 0 from the comparison: see skip
+    .op("xor %ecx,%ecx", 0x31, 0xc9)
+    .label(compare)
+    .op("movzbl (%rdi,%rcx,1),%eax", 0x0f, 0xb6, 0x04, 0x0f)
+    .op("cmp (%rdx,%rcx,1),%al", 0x3a, 0x04, 0x0a)
+    .to("jne", skip)
+    .op("inc %rcx", 0x48, 0xff, 0xc1)
+    .op("test %al,%al", 0x84, 0xc0)
+    .to("jne", compare)
+    .op("mov 0x8(%rsi),%rax", 0x48, 0x8b, 0x46, 0x08)
+    .op("ret", 0xc3)
+    .label(skip)
+    .op("xor %eax,%eax", 0x31, 0xc0)
+    .op("add $0x10,%rsi", 0x48, 0x83, 0xc6, 0x10)
+    .to("jmp", next)
+    .label(done)
+    .op("ret", 0xc3)
+    .align(8)
+    .label(`${label} real`)
+    .quad(real)
+    .label(`${label} variables`)
+    .quad(variables);
+}
+
+export interface StartTargets {
+  readonly argc: number;
+  readonly argv: Address;
+  /** The variable that points at the environment, not its value: constructors may have replaced that. */
+  readonly environ: Address;
+  readonly exit: Address;
+}
+
+/** `start`: stands in for __libc_start_main(main, …). */
+export function emitStart(to: Assembler, { argc, argv, environ, exit }: StartTargets): void {
+  to.label("start")
+    .op("mov %rdi,%rax", 0x48, 0x89, 0xf8)
+    .rip("mov argc(%rip),%edi", "argc", 0x8b, 0x3d)
+    .rip("mov argv(%rip),%rsi", "argv", 0x48, 0x8b, 0x35)
+    .rip("mov environ(%rip),%rdx", "environ", 0x48, 0x8b, 0x15)
+    .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
+    .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
+    .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
+    .op("call *%rax", 0xff, 0xd0)
+    .op("mov %eax,%edi", 0x89, 0xc7)
+    .rip("call *exit(%rip)", "exit", 0xff, 0x15)
+    .op("hlt", 0xf4)
+    .align(8)
+    .label("argc")
+    .quad(argc)
+    .label("argv")
+    .quad(argv)
+    .label("environ")
+    .quad(environ)
+    .label("exit")
+    .quad(exit);
+}
+
+/** `cleanup`: unlinks the files whose paths the NULL-ended list at `files` has, then the directory. Not in a forked child. */
+export function emitCleanup(to: Assembler, pid: number, files: Address, directory: string): void {
+  to.label("cleanup").op("push %rbx", 0x53);
+  systemCall(to, "getpid", 39);
+  to.rip("cmp pid(%rip),%eax", "pid", 0x3b, 0x05)
+    .to("jne", "cleanup done")
+    .rip("mov files(%rip),%rbx", "files", 0x48, 0x8b, 0x1d)
+    .label("cleanup next")
+    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
+    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
+    .to("je", "cleanup directory");
+  systemCall(to, "unlink", 87);
+  to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
+    .to("jmp", "cleanup next")
+    .label("cleanup directory")
+    .rip("lea directory(%rip),%rdi", "directory", 0x48, 0x8d, 0x3d);
+  systemCall(to, "rmdir", 84);
+  to.label("cleanup done")
+    .op("pop %rbx", 0x5b)
+    .op("ret", 0xc3)
+    .align(8)
+    .label("pid")
+    .quad(pid)
+    .label("files")
+    .quad(files)
+    .label("directory")
+    .data(encoder.encode(`${directory}\0`));
+}
