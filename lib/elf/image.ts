@@ -80,7 +80,7 @@ export class Image {
   #versym?: Versym;
   #verdefs?: readonly DefinedVersion[];
   #verneeds?: readonly NeededVersion[];
-  #versionIndexes?: ReadonlyMap<string, number>;
+  #versionNames?: ReadonlyMap<number, string>;
 
   /** Throws ElfError where there is no dynamic section, or one that cannot be read. */
   constructor(
@@ -156,6 +156,11 @@ export class Image {
     if (at === undefined) return undefined;
     this.#sysvHash ??= new SysvHash(this.path, this.#rest(at, "DT_HASH"));
     return this.#sysvHash;
+  }
+
+  /** Where the dynamic symbols are. */
+  get symbolTableAt(): Vaddr {
+    return this.#pointer(DT_SYMTAB) ?? toVaddr(0);
   }
 
   /** The dynamic symbols. Throws ElfError where no hash table says how many there are. */
@@ -242,20 +247,20 @@ export class Image {
     }
   }
 
-  /** The name of the version of an exported symbol, or undefined where it has none. */
+  /** The name of the version that a symbol has, or wants where it is undefined; undefined where there is none. */
   versionOf(symbol: number): string | undefined {
     const index = this.versym?.at(symbol);
     if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
-    return this.verdefs.find((verdef) => verdef.index === index)?.name;
+    // A program that has a library's object by a COPY relocation exports it with the version that it needs of the library.
+    this.#versionNames ??= new Map([...this.verneeds, ...this.verdefs].map(({ index, name }) => [index, name]));
+    return this.#versionNames.get(index);
   }
 
   #hasVersion(symbol: number, version: string | undefined): boolean {
     const { versym } = this;
     if (!versym) return true;
     if (version === undefined) return !versym.isHidden(symbol);
-    this.#versionIndexes ??= new Map(this.verdefs.map((verdef) => [verdef.name, verdef.index]));
-    const index = versym.at(symbol);
-    return index <= VER_NDX_GLOBAL ? !versym.isHidden(symbol) : index === this.#versionIndexes.get(version);
+    return versym.at(symbol) <= VER_NDX_GLOBAL ? !versym.isHidden(symbol) : this.versionOf(symbol) === version;
   }
 
   #symbolCount(): number | undefined {

@@ -66,7 +66,8 @@ export function verdefsSize(path: string, view: DataView, count: number): number
   for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
     const { vd_aux, vd_cnt } = Verdef.at(view, at);
     const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, vd_cnt, Verdaux.size, Verdaux.offsetOf.vda_next);
-    for (const aux of auxes) size = Math.max(size, at + Verdef.size, aux + Verdaux.size);
+    size = Math.max(size, at + Verdef.size);
+    for (const aux of auxes) size = Math.max(size, aux + Verdaux.size);
   }
   return size;
 }

@@ -2,7 +2,7 @@
 // only file that calls dlopen and its family. They are in libc.so.6 since glibc
 // 2.34 and in libdl.so.2 before.
 
-import { FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
+import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { addressOf, cString, ownMemory, pointer, stringAt, u32At } from "../memory/live.ts";
 import { type Address, hex, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
@@ -17,7 +17,6 @@ function bind() {
   const libc = ffi("libc.so.6", {
     gnu_get_libc_version: { args: [], returns: ptr },
     mprotect: { args: [ptr, u64, i32], returns: i32 },
-    malloc: { args: [u64], returns: ptr },
     setenv: { args: [ptr, ptr, i32], returns: i32 },
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
@@ -33,6 +32,8 @@ function bind() {
     dlinfo: { args: [ptr, i32, ptr], returns: i32 },
     dlerror: { args: [], returns: ptr },
     dladdr: { args: [ptr, ptr], returns: i32 },
+    dlsym: { args: [ptr, ptr], returns: ptr },
+    dlvsym: { args: [ptr, ptr, ptr], returns: ptr },
   }).symbols;
   return { libc, loader, version };
 }
@@ -42,6 +43,7 @@ export class Libc implements Process {
   readonly pid = process.pid;
   readonly memory = ownMemory;
   readonly #bound = bind();
+  #malloc?: CallableFunction;
 
   stringAt(address: Address): string {
     return stringAt(address);
@@ -68,6 +70,23 @@ export class Libc implements Process {
     return Number(callee(...native) ?? 0);
   }
 
+  /** What the process's global scope has for a name, an IFUNC resolved. */
+  findSymbol(name: string, version?: string): Address | undefined {
+    const { dlsym, dlvsym, dlerror } = this.#bound.loader;
+    const found = address(
+      version === undefined ? dlsym(null, cString(name)) : dlvsym(null, cString(name), cString(version)),
+    );
+    if (found === 0) dlerror();
+    return found === 0 ? undefined : found;
+  }
+
+  /** As findSymbol, but throws LinkError. */
+  mustFindSymbol(name: string): Address {
+    const found = this.findSymbol(name);
+    if (found === undefined) throw new LinkError(`Cannot find "${name}" in this process`, { symbol: name });
+    return found;
+  }
+
   /** Changes the protection of pages; `start` is a page's. Throws LinkError where the kernel refuses. */
   mprotect(start: Address, length: number, protection: number): void {
     if (this.#bound.libc.mprotect(pointer(start), length, protection) === 0) return;
@@ -77,7 +96,9 @@ export class Libc implements Process {
 
   /** Memory that is never given back, for what the program keeps pointers to. */
   allocate(length: number): Address {
-    const block = address(this.#bound.libc.malloc(length));
+    // By the global scope: the user may have preloaded another one, and glibc frees by that too.
+    this.#malloc ??= CFunction({ ptr: pointer(this.mustFindSymbol("malloc")), args: [u64], returns: ptr });
+    const block = address(this.#malloc(length));
     if (block === 0) throw new LinkError(`Cannot allocate ${length} bytes`);
     return block;
   }

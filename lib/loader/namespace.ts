@@ -72,13 +72,12 @@ export class Namespaces {
 
   /**
    * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences it
-   * and crashes (glibc 2.31–2.41 at least). Returns false where ld.so's structures are not as expected: nothing was done then.
+   * and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global scope, `first`
+   * is the new namespace's first link_map, which has `objects`. Returns false where ld.so's structures are not as expected:
+   * nothing was done then.
    */
-  allowGlobal(main: Address, first: Address, objects: number): boolean {
-    const base = this.baseScope(main);
-    if (!base) return false;
-    const offset = base.at - main;
-    const scope = scopeOf(add(first, offset), first, readMaps());
+  allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
+    const scope = scopeOf(add(first, base.at - main), first, readMaps());
     if (!scope) return false;
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);

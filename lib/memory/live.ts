@@ -35,6 +35,11 @@ export function pointerAt(address: Address): Address {
   return toAddress(bits <= Number.MAX_SAFE_INTEGER ? Number(bits) : Number.NaN);
 }
 
+/** Writes a pointer to memory that is ours to write. */
+export function setPointerAt(address: Address, value: Address): void {
+  viewAt(address, 8).setBigUint64(0, BigInt(value), true);
+}
+
 export const u32At = (address: Address): number => read.u32(pointer(address), 0);
 export const i64At = (address: Address): number => Number(read.i64(pointer(address), 0));
 

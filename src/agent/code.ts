@@ -258,20 +258,19 @@ export function emitGetenv(to: Assembler, label: string, real: Address, variable
 }
 
 export interface StartTargets {
-  readonly argc: number;
-  readonly argv: Address;
-  /** The variable that points at the environment, not its value: constructors may have replaced that. */
-  readonly environ: Address;
+  /** Three words that stay: argc, argv, and the address of the variable that points at the environment. */
+  readonly arguments: Address;
   readonly exit: Address;
 }
 
 /** `start`: stands in for __libc_start_main(main, …). */
-export function emitStart(to: Assembler, { argc, argv, environ, exit }: StartTargets): void {
+export function emitStart(to: Assembler, targets: StartTargets): void {
   to.label("start")
     .op("mov %rdi,%rax", 0x48, 0x89, 0xf8)
-    .rip("mov argc(%rip),%edi", "argc", 0x8b, 0x3d)
-    .rip("mov argv(%rip),%rsi", "argv", 0x48, 0x8b, 0x35)
-    .rip("mov environ(%rip),%rdx", "environ", 0x48, 0x8b, 0x15)
+    .rip("mov arguments(%rip),%rcx", "arguments", 0x48, 0x8b, 0x0d)
+    .op("mov (%rcx),%edi", 0x8b, 0x39)
+    .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, 0x08)
+    .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, 0x10)
     .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
     .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
     .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
@@ -280,14 +279,10 @@ export function emitStart(to: Assembler, { argc, argv, environ, exit }: StartTar
     .rip("call *exit(%rip)", "exit", 0xff, 0x15)
     .op("hlt", 0xf4)
     .align(8)
-    .label("argc")
-    .quad(argc)
-    .label("argv")
-    .quad(argv)
-    .label("environ")
-    .quad(environ)
+    .label("arguments")
+    .quad(targets.arguments)
     .label("exit")
-    .quad(exit);
+    .quad(targets.exit);
 }
 
 /** `cleanup`: unlinks the files whose paths the NULL-ended list at `files` has, then the directory. Not in a forked child. */

@@ -1,0 +1,130 @@
+// What is answered to a dlopen or dlmopen. In a capsule: the file is looked for in
+// its host tree, what it needs is opened before it, and the caller's own call goes
+// on with the full path, so that glibc keeps the books (namespace, flags, counts,
+// errors). In the program: isolated libraries, under whatever name they are asked
+// for, are the shims; those that nobody has needed so far are opened now, also for
+// a plugin that needs them.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { dlclose, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { closureOf } from "../../lib/tree/closure.ts";
+import type { Requester, Search } from "../../lib/tree/search.ts";
+import type { Capsule, Launch } from "../launch.ts";
+import { expose } from "../passes/expose.ts";
+import { keep, openClosure } from "../passes/open.ts";
+import { share } from "../passes/share.ts";
+import { isShared } from "../shared-set.ts";
+
+/** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */
+export type Answer = { readonly open: string } | { readonly handle: Address };
+
+export interface Question {
+  readonly file: string;
+  readonly mode: number;
+  readonly returnAddress: Address;
+}
+
+export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
+  const { file, mode } = question;
+  const { search } = capsule;
+  if (isShared(file)) {
+    if ((mode & RTLD_NOLOAD) === 0) yield* share(launch, capsule, file);
+    return { open: file };
+  }
+  const requester = yield* callerOf(launch, search, question.returnAddress);
+  const tried: string[] = [];
+  const found = search.find(file, requester, tried);
+  if (!found) {
+    launch.trace.tell("request", () => `${file}: not in ${search.tree.name}: ${tried.join("; ")}`);
+    // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
+    const outside = file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib");
+    return { open: outside ? file : missing(search, file) };
+  }
+  const { library } = found;
+  if (isShared(library.soname)) return { open: library.soname };
+  if (capsule.opened.has(library.path) || mode & RTLD_NOLOAD) return { open: library.path };
+
+  const closure = closureOf(search, [library.path], isShared, requester);
+  const before = { ...closure, members: closure.members.filter((member) => member.library.path !== library.path) };
+  const opened = yield* openClosure(launch, capsule, before);
+  if (opened.length === 0) return { open: library.path };
+  // They are opened for this one: once it holds them, or has failed to, they are not ours any more.
+  const handle = yield { name: "dlopen", arguments: [library.path, mode] };
+  for (const dependency of opened) yield* dlclose(launch.process, dependency.handle);
+  // Where it has failed, it fails once more, in the caller's own call, which leaves dlerror() as it should be.
+  return handle === 0 ? { open: library.path } : { handle: toAddress(handle) };
+}
+
+export function* answerProgram(
+  launch: Launch,
+  capsules: readonly Capsule[],
+  program: Requester & { readonly image: string },
+  question: Question,
+): Linking<Answer> {
+  const { file, returnAddress } = question;
+  const capsuleOf = (soname: string) => capsules.find(({ isolated }) => isolated.has(soname));
+  const own = capsuleOf(file);
+  if (own) {
+    yield* ensureExposed(launch, own, file);
+    return { open: file };
+  }
+  if (isShared(file)) return { open: file };
+  const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
+  const found = launch.runtime.find(file, caller);
+  if (!found) return { open: file };
+  const { library } = found;
+  const alias = capsuleOf(library.soname);
+  if (alias) {
+    yield* ensureExposed(launch, alias, library.soname);
+    launch.trace.tell("request", () => `${file}: it is ${library.soname}, which is isolated`);
+    return { open: library.soname };
+  }
+  const { elsewhere } = closureOf(
+    launch.runtime,
+    [library.path],
+    (soname) => isShared(soname) || capsuleOf(soname) !== undefined,
+    caller,
+  );
+  for (const soname of elsewhere.keys()) {
+    const capsule = capsuleOf(soname);
+    if (capsule) yield* ensureExposed(launch, capsule, soname);
+  }
+  // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
+  return { open: caller?.library === program.library && file.includes("/") ? library.path : file };
+}
+
+/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. */
+function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+  if (capsule.shims.has(soname)) return;
+  const closure = closureOf(capsule.search, [soname], isShared);
+  yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
+  yield* expose(launch, capsule, soname);
+}
+
+/** The library whose code has called, for its own search path. */
+function* callerOf(
+  launch: Launch,
+  search: Search,
+  returnAddress: Address,
+  program?: Requester & { readonly image: string },
+): Linking<Requester | undefined> {
+  const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
+  const found = yield { name: "dladdr", arguments: [returnAddress, info] };
+  if (found === 0) return undefined;
+  const path = launch.process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
+  if (program && path === program.image) return program;
+  try {
+    return { library: search.libraryAt(path), loader: program };
+  } catch (error) {
+    // A caller whose file is gone or is no file has no search path.
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+}
+
+/** A path that is not there, for glibc to say so. */
+export const missing = (search: Search, file: string): string =>
+  `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;

@@ -1,0 +1,236 @@
+// Answers the agents, in a Worker while the program owns the main thread. It reads
+// files and, of what it has opened itself, memory; everything that takes the
+// loader's lock it has the asking thread do. So threads may ask while others are
+// inside the loader, and a request may lead to another.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { Libc } from "../../lib/loader/libc.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { bytesAt, cString } from "../../lib/memory/live.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { OtherProcess } from "../../lib/process/other.ts";
+import type { Linking, Process } from "../../lib/process/process.ts";
+import { Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import type { Capsule, Functions, Launch } from "../launch.ts";
+import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
+import { type Category, Trace } from "../trace.ts";
+import { type Answer, answerCapsule, answerProgram, missing, type Question } from "./answers.ts";
+import { type Asker, type Message, order, orders, store } from "./conversation.ts";
+import { Kind, Request } from "./protocol.ts";
+
+/** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
+export interface CapsuleState {
+  readonly root: string;
+  readonly token: number;
+  readonly namespace: number;
+  readonly isolated: readonly string[];
+  readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
+  readonly opened: readonly (readonly [path: string, linkMap: number])[];
+  readonly shims: readonly (readonly [soname: string, linkMap: number])[];
+}
+
+export interface ServerState {
+  readonly pid: number;
+  readonly directory: string;
+  readonly files: number;
+  readonly trace: readonly Category[];
+  readonly libraryPath: readonly string[];
+  readonly shared: readonly (readonly [soname: string, file: string])[];
+  readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
+  readonly capsules: readonly CapsuleState[];
+  readonly program: { readonly path: string; readonly image: string };
+}
+
+/** Posted by the main thread: what it has opened so far. The first one starts the server; `ready` is raised when it listens. */
+export interface ServerMessage {
+  readonly state: ServerState;
+  readonly ready: SharedArrayBuffer;
+}
+
+type Conversation = Generator<Message, Uint8Array, DataView>;
+
+interface Connection {
+  conversation: Conversation | undefined;
+  received: Uint8Array;
+  /** How many bytes the conversation waits for. */
+  wanted: number;
+}
+
+class Server {
+  readonly #libc = new Libc();
+  readonly #interned = new Map<string, Address>();
+  readonly #searches = new Map<string, Search>();
+  readonly #runtime: Search;
+  readonly #trace: Trace;
+  readonly #directory: PrivateDirectory;
+  #own: { launch: Launch; capsules: Capsule[] };
+
+  constructor(public state: ServerState) {
+    this.#trace = new Trace(state.trace);
+    this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
+    this.#runtime = new Search(new Tree("/"), state.libraryPath);
+    this.#own = this.#linkedIn(this.#libc, state);
+  }
+
+  /** The main thread has opened more. */
+  update(state: ServerState): void {
+    this.state = state;
+    this.#own = this.#linkedIn(this.#libc, state);
+  }
+
+  listen(): void {
+    Bun.listen<Connection>({
+      unix: this.#directory.socket,
+      socket: {
+        open: (socket) => {
+          socket.data = { conversation: undefined, received: new Uint8Array(0), wanted: Request.size };
+        },
+        data: (socket, bytes) => {
+          const connection = socket.data;
+          connection.received = new Uint8Array(Buffer.concat([connection.received, bytes]));
+          if (connection.received.length < connection.wanted) return;
+          const reply = connection.received.slice(0, connection.wanted);
+          connection.received = connection.received.slice(connection.wanted);
+          this.#advance(connection, reply, (message) => socket.write(message));
+        },
+        error: (_, error) => this.#trace.tell("request", () => `a connection broke: ${error.message}`),
+      },
+    });
+  }
+
+  /** Feeds the conversation what it waited for, and sends until it waits again or is over. */
+  #advance(connection: Connection, bytes: Uint8Array, send: (message: Uint8Array) => void): void {
+    connection.conversation ??= this.#converse(new DataView(bytes.buffer));
+    let step = connection.conversation.next(new DataView(bytes.buffer));
+    while (!step.done && step.value.reply === 0) {
+      send(step.value.bytes);
+      step = connection.conversation.next(new DataView(new ArrayBuffer(0)));
+    }
+    send(step.done ? step.value : step.value.bytes);
+    connection.wanted = step.done ? Number.POSITIVE_INFINITY : step.value.reply;
+  }
+
+  /** The last order is its result: RETURN or JUMP. */
+  *#converse(view: DataView): Conversation {
+    const request = Request.at(view);
+    const isDlmopen = request.kind === Kind.dlmopen;
+    const [file, mode] = isDlmopen ? [request.a1, request.a2] : [request.a0, request.a1];
+    const isOwn = request.pid === this.state.pid;
+    const process: Process = isOwn ? this.#libc : new OtherProcess(request.pid);
+    const { functions } = this.state;
+    const asker: Asker = {
+      process,
+      functions,
+      isOwn,
+      intern: (text) => this.#intern(text),
+      malloc: functions.malloc,
+      free: functions.free,
+    };
+    const question: Question = {
+      file: process.stringAt(toAddress(Number(file))),
+      mode: Number(BigInt.asIntN(32, mode)),
+      returnAddress: request.returnAddress,
+    };
+    this.#trace.tell(
+      "request",
+      () =>
+        `${request.token === 0 ? "program" : `capsule ${request.token}`}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${request.pid}, thread ${request.tid})`,
+    );
+    const answer = yield* orders(asker, this.#answer(request.token, process, question));
+    if ("handle" in answer) return order("return", 0, [answer.handle]);
+    const name = isOwn ? this.#intern(answer.open) : yield* store(asker, Buffer.from(`${answer.open}\0`));
+    this.#trace.tell("request", () => `"${question.file}" goes on as "${answer.open}"`);
+    return isDlmopen
+      ? order("jump", functions.dlmopen, [request.a0, name, mode])
+      : order("jump", functions.dlopen, [name, mode]);
+  }
+
+  *#answer(token: number, process: Process, question: Question): Linking<Answer> {
+    const { launch, capsules } = process === this.#libc ? this.#own : this.#linkedIn(process, this.state);
+    const capsule = capsules.find((each) => each.token === token);
+    try {
+      if (capsule) return yield* answerCapsule(launch, capsule, question);
+      const { path, image } = this.state.program;
+      const program = { library: launch.runtime.libraryAt(path), image };
+      return yield* answerProgram(launch, capsules, program, question);
+    } catch (error) {
+      // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
+      if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
+      this.#trace.tell("request", () => error.message);
+      const object = error instanceof LinkError ? error.details.object : error.path;
+      return { open: missing((capsule ?? capsules[0])?.search ?? launch.runtime, object ?? question.file) };
+    }
+  }
+
+  #linkedIn(process: Process, state: ServerState): { launch: Launch; capsules: Capsule[] } {
+    const files = new Map(state.shared);
+    const unavailable = () => {
+      throw new Error("Cannot install code from a request");
+    };
+    const launch: Launch = {
+      process,
+      directory: this.#directory,
+      trace: this.#trace,
+      runtime: this.#runtime,
+      functions: state.functions,
+      install: unavailable,
+      intern: (text) => this.#intern(text),
+      internWords: unavailable,
+      sharedFile: (soname) => files.get(soname) ?? soname,
+      shared: new Map(),
+    };
+    const objects = (list: readonly (readonly [string, number])[]) =>
+      new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
+    const capsules = state.capsules.map((capsule) => ({
+      search: this.#searchIn(capsule.root),
+      isolated: new Set(capsule.isolated),
+      token: capsule.token,
+      namespace: capsule.namespace,
+      mirrors: objects(capsule.mirrors),
+      opened: objects(capsule.opened),
+      shims: objects(capsule.shims),
+    }));
+    return { launch, capsules };
+  }
+
+  #searchIn(root: string): Search {
+    let search = this.#searches.get(root);
+    if (!search) {
+      search = new Search(new Tree(root || "/"));
+      this.#searches.set(root, search);
+    }
+    return search;
+  }
+
+  /** Strings that the program's threads are given stay; there is one of each. */
+  #intern(text: string): Address {
+    let at = this.#interned.get(text);
+    if (at === undefined) {
+      const bytes = cString(text);
+      at = this.#libc.allocate(bytes.length);
+      bytesAt(at, bytes.length).set(bytes);
+      this.#interned.set(text, at);
+    }
+    return at;
+  }
+}
+
+function serve(): void {
+  let server: Server | undefined;
+  addEventListener("message", ({ data }: MessageEvent<ServerMessage>) => {
+    if (server) {
+      server.update(data.state);
+      return;
+    }
+    server = new Server(data.state);
+    server.listen();
+    const flag = new Int32Array(data.ready);
+    Atomics.store(flag, 0, 1);
+    Atomics.notify(flag, 0);
+    void removeStale();
+  });
+}
+
+serve();

@@ -1,0 +1,110 @@
+// The whole run, pass by pass. Up to the first fence only files are read; behind
+// the last one the program owns the process.
+
+import { join } from "node:path";
+import { LinkError } from "../lib/loader/error.ts";
+import type { Libc } from "../lib/loader/libc.ts";
+import { linkMap } from "../lib/loader/link-map.ts";
+import { setPointerAt } from "../lib/memory/live.ts";
+import { add } from "../lib/memory/numbers.ts";
+import type { Capsule } from "./launch.ts";
+import { enter } from "./passes/enter.ts";
+import { expose } from "./passes/expose.ts";
+import { interpose } from "./passes/interpose.ts";
+import { loadProgram } from "./passes/load-program.ts";
+import { keep, openClosure } from "./passes/open.ts";
+import { addressIn, prepareProcess } from "./passes/prepare.ts";
+import { setGlobalScope, settleScope } from "./passes/scope.ts";
+import { bootServer, startServer, updateServer } from "./passes/serve.ts";
+import { makeNamespace, share } from "./passes/share.ts";
+import { vacate } from "./passes/vacate.ts";
+import { type ExecOptions, makePlan } from "./plan.ts";
+import { beginRun, type Run } from "./run.ts";
+import type { Trace } from "./trace.ts";
+
+/** Runs a program in this process. `fail` reports an error where none can be thrown, and ends the process. */
+export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => void): never {
+  // The server that agents will ask boots in a Worker meanwhile.
+  const server = bootServer();
+
+  // What shall come from where; everything that is missing or unsound is said now.
+  const plan = makePlan(options, libc.version, trace);
+  trace.lap("plan");
+
+  // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
+  const run = beginRun(libc, plan, trace);
+  trace.lap("begin");
+  try {
+    return link(run, server, fail);
+  } catch (error) {
+    run.directory.remove();
+    throw error;
+  }
+}
+
+function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
+  const { libc, plan, trace, base, capsules, directory } = run;
+
+  // Bun leaves the global scope, and gives libc's objects back to libc.
+  vacate(run);
+  trace.lap("vacate");
+
+  // Arguments, names, signals: constructors look at them.
+  const { argc, argv } = prepareProcess(run);
+  trace.lap("prepare");
+
+  // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
+  for (const [index, capsulePlan] of plan.capsules.entries()) {
+    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1));
+    for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
+    repairGlobal(run, capsule);
+    capsules.push(capsule);
+  }
+  trace.lap("namespaces");
+
+  // ---- Constructors run from here on, and may ask: the server answers before the first one.
+  const imagePath = join(directory.path, "program");
+  startServer(run, server, imagePath);
+  trace.lap("server");
+
+  // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
+  for (const [index, capsule] of capsules.entries()) {
+    const capsulePlan = plan.capsules[index];
+    if (!capsulePlan) continue;
+    libc.run(keep(run, capsule, libc.run(openClosure(run, capsule, capsulePlan.closure))));
+    trace.lap("open");
+    for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
+    trace.lap("expose");
+  }
+
+  // What the program's side asks at run time.
+  const main = run.internWords([argc, argv, addressIn(base.family, "environ")]);
+  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }));
+  if (base.scope) setGlobalScope(run, base.scope, [...base.preloaded, interposer.object]);
+  libc.atExit(interposer.cleanup);
+
+  // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old addresses.
+  const program = loadProgram(run, imagePath, interposer.start, fail);
+  trace.lap("program");
+
+  // ---- The search order is fixed: the program first, as if the kernel had started it.
+  settleScope(run, program.object, interposer.object);
+  setPointerAt(add(main, 16), libc.mustFindSymbol("environ"));
+  updateServer(run, server, imagePath);
+  trace.lap("settle");
+  trace.tell("time", () => `mprotect ${run.counts.protections} times, ${run.counts.written} slots written`);
+
+  // main, and exit.
+  return enter(program.entry);
+}
+
+/** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */
+function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): void {
+  const first = capsule.mirrors.get("libc.so.6")?.linkMap;
+  if (!first || !base.scope) throw new LinkError(REPAIR_FAILED);
+  const count = [...linkMap(libc, first)].length;
+  if (!base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, count)) throw new LinkError(REPAIR_FAILED);
+  trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
+}
+
+const REPAIR_FAILED = "Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected";

@@ -1,0 +1,85 @@
+// `capsule exec`: its options, and what it does.
+
+import { Command } from "commander";
+import { Libc } from "../../lib/loader/libc.ts";
+import { host } from "../capsule.ts";
+import { UsageError } from "../errors.ts";
+import { PROFILES } from "../profiles/profiles.ts";
+import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
+
+interface Options {
+  readonly host?: string;
+  readonly isolate: string[];
+  readonly profile: string[];
+  readonly trace?: string[];
+}
+
+const collect = (text: string, before: string[]): string[] => [...before, ...text.split(",").filter(Boolean)];
+
+export function execCommand(fail: (error: unknown) => void): Command {
+  const profiles = Object.entries(PROFILES).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
+  const categories = Object.entries(CATEGORIES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);
+  return new Command("exec")
+    .summary("run a program with chosen libraries from a host tree")
+    .description(
+      "Run PROGRAM in this process. Its libraries come from where they always do; those that are isolated come, with all they need, from the host tree.",
+    )
+    .argument("<program>", "a path, or a name that PATH has")
+    .argument("[arguments...]", "the program's own")
+    .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
+    .option(
+      "--isolate <soname>",
+      "take this library from the host tree; SONAME=DIR from another (repeatable, commas too)",
+      collect,
+      [],
+    )
+    .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect, [])
+    .option(
+      "--trace [category...]",
+      "tell on standard error what is done and why (default: all)",
+      (text, before: string[] = []) => collect(text, before),
+    )
+    .addHelpText(
+      "after",
+      [
+        "",
+        "Profiles:",
+        ...profiles,
+        "",
+        "Trace categories:",
+        ...categories,
+        "",
+        "Environment:",
+        "  CAPSULE_PREFIX            the host tree",
+        "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
+        `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
+        "",
+        "Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,",
+        "127 where it is not found, 2 for a wrong command line.",
+      ].join("\n"),
+    )
+    .passThroughOptions()
+    .action((program: string, list: string[], options: Options) => {
+      const trace = new Trace(categoriesOf(options.trace));
+      host(
+        new Libc(),
+        { program, arguments: list, host: options.host, isolate: options.isolate, profiles: options.profile },
+        trace,
+        fail,
+      );
+    });
+}
+
+/** What --trace and CAPSULE_DEBUG ask for. */
+function categoriesOf(asked: readonly string[] | true | undefined): Category[] {
+  const all = Object.keys(CATEGORIES) as Category[];
+  const debug = (process.env.CAPSULE_DEBUG ?? "").split(/[\s,]+/).flatMap((word) => DEBUG_WORDS[word] ?? []);
+  if (asked === true) return all;
+  const named = (asked ?? []).map((name) => {
+    if (name === "all") return all;
+    if (!all.includes(name as Category))
+      throw new UsageError(`There is no trace category "${name}": choose of ${all.join(", ")}`);
+    return [name as Category];
+  });
+  return [...new Set([...debug, ...named.flat()])];
+}

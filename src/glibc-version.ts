@@ -1,0 +1,30 @@
+// Versions of glibc and libgcc_s by what they define, not by file name.
+
+import { openImage } from "../lib/elf/file.ts";
+
+/** The newest version of a family ("GLIBC", "GCC") that a library defines, as numbers; empty where it defines none. Throws as openImage does. */
+export function newestVersion(path: string, family: string): number[] {
+  using image = openImage(path);
+  return newestOf(
+    image.verdefs.map((verdef) => verdef.name),
+    family,
+  );
+}
+
+export function newestOf(names: readonly string[], family: string): number[] {
+  const versions = names
+    .filter((name) => name.startsWith(`${family}_`))
+    .map((name) => name.slice(family.length + 1).split("."))
+    .filter((parts) => parts.every((part) => /^\d+$/.test(part)))
+    .map((parts) => parts.map(Number));
+  return versions.reduce((newest, version) => (compareVersions(version, newest) > 0 ? version : newest), []);
+}
+
+/** Negative, zero or positive, as for sort(). */
+export function compareVersions(one: readonly number[], other: readonly number[]): number {
+  for (let i = 0; i < Math.max(one.length, other.length); i++) {
+    const difference = (one[i] ?? 0) - (other[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

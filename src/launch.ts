@@ -1,0 +1,53 @@
+// What one run knows, passed from pass to pass. There is no other state.
+
+import type { LoadedImage } from "../lib/elf/loaded.ts";
+import type { LoadedObject } from "../lib/loader/link-map.ts";
+import type { Address } from "../lib/memory/numbers.ts";
+import type { Callable, Process } from "../lib/process/process.ts";
+import type { Search } from "../lib/tree/search.ts";
+import type { PrivateDirectory } from "./private-directory.ts";
+import type { Trace } from "./trace.ts";
+
+/** glibc's own functions that code of ours calls or stands in front of. */
+export interface Functions extends Readonly<Record<Callable, Address>> {
+  readonly getenv: Address;
+  readonly secure_getenv: Address;
+  readonly exit: Address;
+  /** A function that does nothing to nobody: what a mirror has for __libc_early_init. */
+  readonly nothing: Address;
+}
+
+/** The process that is linked, and where things of it are kept. */
+export interface Launch {
+  readonly process: Process;
+  readonly directory: PrivateDirectory;
+  readonly trace: Trace;
+  /** Where the program's own libraries are searched. */
+  readonly runtime: Search;
+  readonly functions: Functions;
+  /** Puts code into zero pages of an object: written first, executable afterwards, never both at once. */
+  install(code: Uint8Array, at: Address): void;
+  /** A C string that stays. */
+  intern(text: string): Address;
+  /** Words that stay, one behind the other. */
+  internWords(words: readonly number[]): Address;
+  /** The file of a member of the shared set that is not loaded yet: a path, or the soname for glibc to search. */
+  sharedFile(soname: string): string;
+  /** The base namespace's members of the shared set, by soname. */
+  readonly shared: Map<string, LoadedImage>;
+}
+
+/** A host tree's libraries in their namespace. */
+export interface Capsule {
+  readonly search: Search;
+  readonly isolated: ReadonlySet<string>;
+  /** What its agent calls itself; 0 is the program's. */
+  readonly token: number;
+  readonly namespace: number;
+  /** By soname. */
+  readonly mirrors: Map<string, LoadedObject>;
+  /** By path. */
+  readonly opened: Map<string, LoadedObject>;
+  /** The isolated libraries that the program can see, by soname. */
+  readonly shims: Map<string, LoadedObject>;
+}

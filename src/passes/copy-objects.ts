@@ -1,0 +1,64 @@
+// The program's COPY relocations, done by us (glibc would find the program's own
+// room as the source): the objects' contents go into the program, and whoever
+// refers to them and was bound before refers to the program's copy from now on.
+// The program's own libraries need nothing: glibc has just bound them so.
+
+import { SHN_ABS } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { Sym } from "../../lib/elf/sym.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { copy, type Patch } from "../../lib/memory/patch.ts";
+import type { Trace } from "../trace.ts";
+import type { CopiedObject } from "./image.ts";
+import type { Moved } from "./redirect.ts";
+
+interface Copy {
+  readonly from: Address;
+  readonly to: Address;
+  readonly size: number;
+}
+
+/** Finds every object's source in `libraries` (the program's scope without the program). Nothing is written. Throws LinkError. */
+export function findCopies(
+  program: LoadedImage,
+  copied: readonly CopiedObject[],
+  libraries: readonly LoadedImage[],
+  trace: Trace,
+): Copy[] {
+  const versions = new Map(program.verneeds.map(({ index, name }) => [index, name]));
+  return copied.map(({ at, symbol }) => {
+    const sym = program.symbols.at(symbol);
+    const name = program.symbols.nameOf(sym);
+    const version = versions.get(program.versym?.at(symbol) ?? 0);
+    for (const image of libraries) {
+      const index = image.find(name, version);
+      if (index === undefined) continue;
+      const source = image.symbols.at(index);
+      const from = source.st_shndx === SHN_ABS ? toAddress(source.st_value) : image.addressOf(source.st_value);
+      trace.tell("redirect", () => `${name}: ${sym.st_size} bytes of ${image.path} copied to the program`);
+      return { from, to: program.addressOf(at), size: Math.min(sym.st_size, source.st_size) };
+    }
+    throw new LinkError(
+      `Cannot relocate "${program.path}": R_X86_64_COPY wants "${name}"${version ? ` in version ${version}` : ""}, which none of its libraries defines`,
+      { object: program.path, symbol: name },
+    );
+  });
+}
+
+export function makeCopies(copies: readonly Copy[]): Moved {
+  for (const { from, to, size } of copies) copy(from, to, size);
+  return new Map(copies.map(({ from, to }) => [from as number, to]));
+}
+
+/** Has a mirror show moved objects where they are now, for what its capsule loads later. */
+export function updateMirror(mirror: LoadedImage, moved: Moved, patch: Patch): void {
+  const { view } = mirror.symbols;
+  const { st_value } = Sym.offsetOf;
+  const table = mirror.addressOf(mirror.symbolTableAt);
+  for (let at = 0; at + Sym.size <= view.byteLength; at += Sym.size) {
+    const target = moved.get(readU64(view, at + st_value));
+    if (target !== undefined) patch.setPointer(add(table, at + st_value), target);
+  }
+}

@@ -1,0 +1,199 @@
+// The program's image as glibc can open it like a library: a copy of what its
+// PT_LOADs have, with
+//
+//   DF_1_PIE cleared         or dlopen refuses it
+//   $ORIGIN spelled out      a copy is elsewhere; the longer string table is in one
+//                            more PT_LOAD, for which PT_INTERP makes room
+//   COPY relocations dropped glibc would bind them to the program itself
+//   __libc_start_main        its slot gets an IRELATIVE whose resolver is in that
+//                            PT_LOAD and jumps to us. glibc resolves it last of
+//                            all (IRELATIVE after the others, the program after its
+//                            libraries; 2.31–2.41), before any constructor runs:
+//                            the moment to copy objects. What it returns takes
+//                            the place of __libc_start_main.
+
+import { dirname } from "node:path";
+import {
+  DF_1_PIE,
+  DT_FLAGS_1,
+  DT_JMPREL,
+  DT_RELA,
+  DT_RPATH,
+  DT_RUNPATH,
+  DT_STRSZ,
+  DT_STRTAB,
+  PF_R,
+  PF_X,
+  PT_DYNAMIC,
+  PT_INTERP,
+  PT_LOAD,
+  R_X86_64_COPY,
+  R_X86_64_IRELATIVE,
+  R_X86_64_NONE,
+} from "../../lib/elf/constants.ts";
+import { Dyn } from "../../lib/elf/dyn.ts";
+import { Ehdr } from "../../lib/elf/ehdr.ts";
+import { type FileImage, openImage } from "../../lib/elf/file.ts";
+import { Phdr } from "../../lib/elf/phdr.ts";
+import { Rela } from "../../lib/elf/rela.ts";
+import { writeU64 } from "../../lib/memory/layout.ts";
+import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
+import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { EXIT, ProgramError } from "../errors.ts";
+
+/** An object that the program has room for, and that a library defines. */
+export interface CopiedObject {
+  /** Where the room is. */
+  readonly at: Vaddr;
+  /** Index into the program's symbols. */
+  readonly symbol: number;
+}
+
+export interface ProgramImage {
+  readonly bytes: Uint8Array;
+  readonly entry: Vaddr;
+  readonly copied: readonly CopiedObject[];
+}
+
+const encoder = new TextEncoder();
+const START = "__libc_start_main";
+
+/** `hook` is called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. Throws ProgramError and ElfError. */
+export function hostedImage(path: string, hook: Address): ProgramImage {
+  using program = openImage(path);
+  const size = Math.max(...program.loads.map(({ p_offset, p_filesz }) => p_offset + p_filesz));
+  const stub = resolverStub(hook);
+  const strings = spelledOut(program, dirname(path));
+  const at = alignUp(program.end, PAGE_SIZE);
+  const offset = alignUp(toOffset(size), PAGE_SIZE);
+  const extra = Buffer.concat([stub, strings.table]);
+
+  const bytes = new Uint8Array(offset + extra.length);
+  const original = program.file.view(toOffset(0), size, "PT_LOAD");
+  bytes.set(new Uint8Array(original.buffer, original.byteOffset, size));
+  bytes.set(extra, offset);
+  const view = new DataView(bytes.buffer);
+
+  const ehdr = Ehdr.at(view);
+  ehdr.e_shoff = toOffset(0);
+  ehdr.e_shnum = 0;
+  ehdr.e_shstrndx = 0;
+  replacePhdrs(program, view, { at, offset, size: extra.length });
+  patchDynamic(program, view, strings, toVaddr(at + stub.length));
+  const copied = patchRelocations(program, view, at);
+  return { bytes, entry: program.ehdr.e_entry, copied };
+}
+
+/** Where a vaddr's byte is in the file. */
+function fileOffset(program: FileImage, vaddr: Vaddr): number {
+  const load = program.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz);
+  if (!load)
+    throw new ProgramError(
+      `Cannot host "${program.path}": vaddr 0x${vaddr.toString(16)} is not in the file`,
+      EXIT.notRunnable,
+    );
+  return vaddr - load.p_vaddr + load.p_offset;
+}
+
+function resolverStub(hook: Address): Uint8Array {
+  const low = [...new Uint8Array(new BigUint64Array([BigInt(hook)]).buffer)];
+  return new Assembler()
+    .op(`movabs $0x${hook.toString(16)},%rax`, 0x48, 0xb8, ...low)
+    .op("jmp *%rax", 0xff, 0xe0)
+    .align(16)
+    .assemble().bytes;
+}
+
+interface Strings {
+  /** Empty where the program's own will do. */
+  readonly table: Uint8Array;
+  /** Dynamic tag → offset into the table. */
+  readonly paths: ReadonlyMap<number, number>;
+}
+
+function spelledOut(program: FileImage, origin: string): Strings {
+  const paths = new Map<number, number>();
+  const pieces: Uint8Array[] = [];
+  let size = program.strings.size;
+  for (const [tag, path] of [
+    [DT_RPATH, program.rpath],
+    [DT_RUNPATH, program.runpath],
+  ] as const) {
+    const expanded = path?.replace(/\$(?:\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/g, () => origin);
+    if (expanded === undefined || expanded === path) continue;
+    const piece = encoder.encode(`${expanded}\0`);
+    paths.set(tag, size);
+    pieces.push(piece);
+    size += piece.length;
+  }
+  const table =
+    pieces.length === 0 ? new Uint8Array(0) : new Uint8Array(Buffer.concat([program.strings.bytes, ...pieces]));
+  return { table, paths };
+}
+
+function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; offset: number; size: number }): void {
+  const { e_phoff } = program.ehdr;
+  const rawOf = (index: number) => new Uint8Array(view.buffer, e_phoff + index * Phdr.size, Phdr.size).slice();
+  const load = new Uint8Array(Phdr.size);
+  const phdr = Phdr.at(new DataView(load.buffer));
+  phdr.p_type = PT_LOAD;
+  phdr.p_flags = PF_R | PF_X;
+  phdr.p_offset = toOffset(extra.offset);
+  phdr.p_vaddr = extra.at;
+  phdr.p_paddr = extra.at;
+  phdr.p_filesz = extra.size;
+  phdr.p_memsz = extra.size;
+  phdr.p_align = PAGE_SIZE;
+  const kinds = program.phdrs.map(({ p_type }) => p_type);
+  const lastLoad = kinds.lastIndexOf(PT_LOAD);
+  const table = kinds.flatMap((kind, i) => [
+    ...(kind === PT_INTERP ? [] : [rawOf(i)]),
+    ...(i === lastLoad ? [load] : []),
+  ]);
+  new Uint8Array(view.buffer, e_phoff, table.length * Phdr.size).set(Buffer.concat(table));
+}
+
+function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr): void {
+  const section = program.segment(PT_DYNAMIC);
+  const start = fileOffset(program, section?.p_vaddr ?? toVaddr(0));
+  for (const { tag, value, at } of program.dynamic.entries) {
+    const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
+    if (tag === DT_FLAGS_1) write(value >= DF_1_PIE && (value & DF_1_PIE) !== 0 ? value - DF_1_PIE : value);
+    if (strings.table.length === 0) continue;
+    if (tag === DT_STRTAB) write(tableAt);
+    if (tag === DT_STRSZ) write(strings.table.length);
+    const path = strings.paths.get(tag);
+    if (path !== undefined) write(path);
+  }
+}
+
+function patchRelocations(program: FileImage, view: DataView, resolver: Vaddr): CopiedObject[] {
+  const copied: CopiedObject[] = [];
+  let isHooked = false;
+  const { symbols, rela, jmprel } = program;
+  for (const { table, tag } of [
+    { table: rela, tag: DT_RELA },
+    { table: jmprel, tag: DT_JMPREL },
+  ]) {
+    const start = program.dynamic.get(tag);
+    if (start === undefined) continue;
+    for (let i = tag === DT_RELA ? program.relativeCount : 0; i < table.length; i++) {
+      const { r_type, r_sym, r_offset } = table.at(i);
+      const isStart = r_sym !== 0 && !isHooked && symbols.nameOf(symbols.at(r_sym)) === START;
+      if (r_type !== R_X86_64_COPY && !isStart) continue;
+      const patched = Rela.at(view, fileOffset(program, toVaddr(start + i * Rela.size)));
+      patched.r_sym = 0;
+      if (isStart) {
+        isHooked = true;
+        patched.r_type = R_X86_64_IRELATIVE;
+        patched.r_addend = resolver;
+      } else {
+        copied.push({ at: r_offset, symbol: r_sym });
+        patched.r_type = R_X86_64_NONE;
+      }
+    }
+  }
+  if (!isHooked)
+    throw new ProgramError(`Cannot host "${program.path}": it does not start by ${START}`, EXIT.notRunnable);
+  return copied;
+}

@@ -1,0 +1,74 @@
+// Has glibc load the program, with its libraries, and does its COPY relocations in
+// between: when everything is relocated and no constructor has run.
+
+import { JSCallback } from "bun:ffi";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/memory/patch.ts";
+import { baseObjects, type Run } from "../run.ts";
+import { findCopies, makeCopies, updateMirror } from "./copy-objects.ts";
+import { type CopiedObject, hostedImage } from "./image.ts";
+import { redirect } from "./redirect.ts";
+import { scopeOf } from "./scope.ts";
+
+export interface LoadedProgram {
+  readonly object: LoadedObject;
+  readonly entry: Address;
+}
+
+/** `start` is what the program calls in place of __libc_start_main. `fail` ends the process: within glibc nothing can be thrown. */
+export function loadProgram(
+  run: Run,
+  imagePath: string,
+  start: Address,
+  fail: (error: unknown) => void,
+): LoadedProgram {
+  const { libc, directory, plan, trace } = run;
+  let copied: readonly CopiedObject[] = [];
+  const hook = new JSCallback(
+    () => {
+      try {
+        beforeConstructors(run, imagePath, copied);
+      } catch (error) {
+        fail(error);
+      }
+      return BigInt(start);
+    },
+    { args: [], returns: "u64" },
+  );
+  const image = hostedImage(plan.program.path, toAddress(Number(hook.ptr)));
+  copied = image.copied;
+  directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
+  const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
+  const object = new LoadedObject(libc, libc.run(linkMapOf(libc, handle)));
+  trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
+  return { object, entry: object.image.addressOf(image.entry) };
+}
+
+function beforeConstructors(run: Run, imagePath: string, copied: readonly CopiedObject[]): void {
+  if (copied.length === 0) return;
+  const { capsules, base, trace, counts } = run;
+  const objects = baseObjects(run);
+  const program = objects.find(({ path }) => path === imagePath);
+  if (!program) throw new Error(`Cannot find "${imagePath}" in the link map`);
+  const [, ...libraries] = scopeOf(program, objects);
+  const preloaded = base.preloaded.map(({ image }) => image);
+  const copies = findCopies(program.image, copied, [...preloaded, ...libraries.map(({ image }) => image)], trace);
+
+  // Beyond this point the program's copies count.
+  const moved = makeCopies(copies);
+  const patch = new Patch();
+  counts.slots += redirect([...run.shared.values()], moved, patch);
+  for (const capsule of capsules) {
+    counts.slots += redirect(
+      [...capsule.opened.values()].map(({ image }) => image),
+      moved,
+      patch,
+    );
+    for (const mirror of capsule.mirrors.values()) updateMirror(mirror.image, moved, patch);
+  }
+  patch.apply(run.protect);
+  counts.written += patch.length;
+  trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
+}

@@ -1,0 +1,142 @@
+// Makes the process look like the program's own: arguments, names, signals. Done
+// before anything of either tree is loaded, since constructors look already.
+
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { PF_W } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { writeU64 } from "../../lib/memory/layout.ts";
+import { bytesAt, pointerAt, viewAt } from "../../lib/memory/live.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/memory/patch.ts";
+import type { Run } from "../run.ts";
+import type { Trace } from "../trace.ts";
+
+const encoder = new TextEncoder();
+
+/** Where the program's arguments are. */
+export interface Arguments {
+  readonly argc: number;
+  readonly argv: Address;
+}
+
+export function prepareProcess(run: Run): Arguments {
+  const { libc, plan, trace } = run;
+  const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
+  const bunArgc = Number(viewAt(toAddress(argv - 8), 8).getBigUint64(0, true));
+  const { argc } = replaceArguments(argv, [plan.program.name, ...plan.arguments]);
+  const image = run.shared.get("libc.so.6");
+  const patch = new Patch();
+  if (image) {
+    replaceArgumentCount(image, argv, bunArgc, argc, patch, trace);
+    renameInvocation(image, argv, patch);
+  }
+  patch.apply(run.protect);
+  libc.setThreadName(basename(plan.program.path));
+  const status = readFileSync("/proc/self/status", "latin1");
+  resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);
+  return { argc, argv };
+}
+
+export function addressIn(images: readonly LoadedImage[], name: string): Address {
+  for (const image of images) {
+    const index = image.find(name);
+    if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
+  }
+  throw new LinkError(`Cannot find "${name}" in this process's glibc`, { symbol: name });
+}
+
+/**
+ * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are
+ * always fewer bytes of them, since they are the end of Bun's. `argv` is the address of Bun's.
+ */
+function replaceArguments(argv: Address, list: readonly string[]): Arguments {
+  const argc = Number(viewAt(toAddress(argv - 8), 8).getBigUint64(0, true));
+  const pointers = viewAt(argv, 8 * (argc + 1));
+  const strings = list.map((text) => encoder.encode(`${text}\0`));
+  const start = pointerAt(argv);
+  const end = endOfString(pointerAt(add(argv, 8 * (argc - 1))));
+  if (list.length > argc || strings.reduce((size, { length }) => size + length, 0) > end - start)
+    throw new Error("Cannot pass the program's arguments on: they are longer than this command's");
+  bytesAt(start, end - start).fill(0);
+  let at = start;
+  strings.forEach((bytes, i) => {
+    bytesAt(at, bytes.length).set(bytes);
+    writeU64(pointers, 8 * i, at);
+    at = add(at, bytes.length);
+  });
+  writeU64(pointers, 8 * list.length, 0);
+  writeU64(viewAt(toAddress(argv - 8), 8), 0, list.length);
+  return { argc: list.length, argv };
+}
+
+function endOfString(start: Address): Address {
+  let end = start;
+  while (viewAt(end, 1).getUint8(0) !== 0) end = add(end, 1);
+  return add(end, 1);
+}
+
+/**
+ * glibc hands constructors of what dlopen loads its own __libc_argc and __libc_argv, which are private (2.31–2.41 at least). The
+ * array is the one that was overwritten; the count is found beside the pointer to it, and left alone where it is not found.
+ */
+function replaceArgumentCount(
+  libc: LoadedImage,
+  argv: Address,
+  from: number,
+  to: number,
+  patch: Patch,
+  trace: Trace,
+): void {
+  for (const { p_vaddr, p_memsz, p_flags } of libc.loads) {
+    if ((p_flags & PF_W) === 0) continue;
+    const view = libc.bytes.view(p_vaddr, p_memsz, "data");
+    const low = argv % 2 ** 32;
+    const high = Math.floor(argv / 2 ** 32);
+    const words = new Uint32Array(view.buffer, view.byteOffset, Math.floor(view.byteLength / 4));
+    for (let i = 0; i + 1 < words.length; i += 2) {
+      if (words[i] !== low || words[i + 1] !== high) continue;
+      for (const near of [-2, -1, 2, 3]) {
+        if (words[i + near] !== from) continue;
+        patch.set(libc.addressOf(add(p_vaddr, 4 * (i + near))), new Uint8Array(Uint32Array.of(to).buffer));
+        trace.tell("program", () => `argc for constructors: ${to}`);
+        return;
+      }
+    }
+  }
+  trace.tell("program", () => "argc for constructors: left alone, glibc's own was not found");
+}
+
+/** program_invocation_name, and the same without the directory. */
+function renameInvocation(libc: LoadedImage, argv: Address, patch: Patch): void {
+  const full = pointerAt(argv);
+  const name = bytesAt(full, endOfString(full) - full - 1);
+  const short = add(full, name.lastIndexOf("/".charCodeAt(0)) + 1);
+  for (const [symbol, value] of [
+    ["program_invocation_name", full],
+    ["program_invocation_short_name", short],
+  ] as const)
+    patch.setPointer(addressIn([libc], symbol), value);
+}
+
+const SIGKILL = 9;
+const SIGSTOP = 19;
+/** JavaScriptCore stops its threads with it for garbage collection; the answering Worker is one. */
+const SIGPWR = 30;
+const LAST_STANDARD_SIGNAL = 31;
+/** SIGPIPE and SIGXFSZ. */
+const IGNORED_BY_BUN = [13, 25];
+
+/** Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. */
+function resetSignals(libc: Libc, handled: readonly number[]): void {
+  for (const signal of handled)
+    if (signal <= LAST_STANDARD_SIGNAL && ![SIGKILL, SIGSTOP, SIGPWR].includes(signal)) libc.resetSignal(signal);
+}
+
+/** The signals in a mask as /proc/PID/status shows it. */
+export function signalsIn(mask: string): number[] {
+  const bits = BigInt(`0x${mask}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}

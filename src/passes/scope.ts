@@ -1,0 +1,47 @@
+// Scopes: where glibc looks for symbols, and in which order.
+
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import { baseObjects, type Run } from "../run.ts";
+
+/** Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. */
+export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly LoadedObject[]): void {
+  scope.set(run.internWords([...objects.map(({ linkMap }) => linkMap), 0]), objects.length);
+  run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
+}
+
+/** The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. */
+export function settleScope(run: Run, program: LoadedObject, interposer: LoadedObject): void {
+  const { scope, preloaded } = run.base;
+  if (!scope) return;
+  const objects = baseObjects(run);
+  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
+  const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
+  const [first, ...libraries] = scopeOf(own(program), objects);
+  const added = scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
+  const order = [first ?? program, ...preloaded.map(own), own(interposer), ...libraries, ...added];
+  setGlobalScope(run, scope, [...new Set(order)]);
+}
+
+/** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
+
+export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
+  const bySoname = new Map<string, LoadedObject>();
+  for (const object of objects) {
+    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
+    const { soname } = object.image;
+    const file = object.path.slice(object.path.lastIndexOf("/") + 1);
+    for (const name of [soname ?? file, object.path]) if (!bySoname.has(name)) bySoname.set(name, object);
+  }
+  const scope = [program];
+  const known = new Set(scope);
+  for (const object of scope) {
+    for (const needed of object.image.needed) {
+      const found = bySoname.get(needed);
+      if (!found || known.has(found)) continue;
+      known.add(found);
+      scope.push(found);
+    }
+  }
+  return scope;
+}

@@ -1,0 +1,99 @@
+// Presents the shared set to a capsule: mirrors of the base namespace's glibc
+// family and libgcc_s, which come first in the new namespace, so that everything
+// behind them binds to the one copy that the process has.
+//
+// The libc mirror is a table that we write, so a function is overridden for one
+// capsule alone by one changed value: dlopen and dlmopen reach the agent, getenv
+// adds what the host's drivers must be told. The agent lives in the mirror's own
+// zero pages, so glibc takes what it calls for calls of the capsule.
+
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { mirrorOf } from "../../lib/elf/write/mirror.ts";
+import type { Place } from "../../lib/elf/write/shared-object.ts";
+import {
+  dlmopen,
+  findOpen,
+  LM_ID_BASE,
+  LM_ID_NEWLM,
+  linkMapOf,
+  namespaceOf,
+  RTLD_LAZY,
+} from "../../lib/loader/calls.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
+import { emitAgent, emitGetenv } from "../agent/code.ts";
+import type { Capsule, Launch } from "../launch.ts";
+import type { CapsulePlan } from "../plan.ts";
+import { LOADER } from "../shared-set.ts";
+
+const LIBC = "libc.so.6";
+
+/** Makes a namespace: its libc mirror and the agent in it. */
+export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number): Linking<Capsule> {
+  const code = capsuleCode(launch, plan, token);
+  const libc = yield* sharedImage(launch, LIBC);
+  const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
+  for (const name of ["dlopen", "dlmopen", "getenv", "secure_getenv"])
+    overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
+  const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
+  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages });
+  const path = launch.directory.write(`${token}-${LIBC}`, bytes);
+  const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
+  const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
+  launch.install(code.bytes, object.image.addressOf(mirror.zeroAt));
+  const namespace = yield* namespaceOf(launch.process, handle);
+  launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.tree.name}, libc mirror ${path}`);
+  return {
+    search: plan.search,
+    isolated: new Set(plan.isolated),
+    token,
+    namespace,
+    mirrors: new Map([[LIBC, object]]),
+    opened: new Map(),
+    shims: new Map(),
+  };
+}
+
+/** Adds a mirror of a member of the shared set, unless the capsule has it. */
+export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+  if (soname === LOADER || capsule.mirrors.has(soname)) return;
+  const image = yield* sharedImage(launch, soname);
+  const { bytes } = mirrorOf(image, { soname });
+  const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
+  const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
+  capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
+  launch.trace.tell("capsule", () => `${soname}: in the shared set, ${image.path}, mirrored as ${path}`);
+}
+
+/** A member of the shared set in the base namespace: the one that is there, or else the file that was chosen. */
+function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
+  let image = launch.shared.get(soname);
+  if (image) return image;
+  const { process } = launch;
+  const handle =
+    (yield* findOpen(LM_ID_BASE, soname)) ??
+    (yield* dlmopen(process, LM_ID_BASE, launch.sharedFile(soname), RTLD_LAZY));
+  image = new LoadedObject(process, yield* linkMapOf(process, handle)).image;
+  launch.shared.set(soname, image);
+  return image;
+}
+
+function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): Code {
+  const { directory, functions } = launch;
+  const assembler = new Assembler();
+  emitAgent(assembler, { socket: directory.socket, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  const table = variables(launch, plan);
+  assembler.align(16);
+  emitGetenv(assembler, "getenv", functions.getenv, table);
+  assembler.align(16);
+  emitGetenv(assembler, "secure_getenv", functions.secure_getenv, table);
+  return assembler.assemble();
+}
+
+/** The capsule's own environment: pairs of C strings, NULL at the end. */
+function variables(launch: Launch, { environment }: CapsulePlan): Address {
+  const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
+  return launch.internWords([...words, 0]);
+}

@@ -1,0 +1,80 @@
+// Bun steps aside. The process was started with Bun as its program, so Bun comes
+// first wherever glibc looks: its 690 exported symbols (napi_*, uv_*) would shadow
+// the program's libraries, and libc's stdout, stdin, stderr and environ live in
+// Bun's own data (COPY relocations). Afterwards it is as if there were no program
+// yet: the objects are libc's own again, and the global scope is empty but for
+// what the user preloads.
+
+import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { copy, Patch } from "../../lib/memory/patch.ts";
+import type { Run } from "../run.ts";
+import { redirect } from "./redirect.ts";
+import { setGlobalScope } from "./scope.ts";
+
+export function vacate(run: Run): void {
+  const { base, libc, trace } = run;
+  const bun = base.bun.image;
+  const patch = new Patch();
+  const versions = new Map(bun.verneeds.map(({ index, name }) => [index, name]));
+  bindNow(libc, bun, versions, patch);
+  const bound = patch.length;
+  giveBackCopies(bun, base.family, versions, patch);
+  run.counts.written += patch.length;
+  patch.apply(run.protect);
+  trace.tell(
+    "redirect",
+    () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
+  );
+  if (base.scope) setGlobalScope(run, base.scope, base.preloaded);
+  else
+    trace.tell("program", () => "global scope: left alone, glibc's list was not found; Bun's symbols come first in it");
+}
+
+/**
+ * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in what
+ * becomes the program's scope.
+ */
+function bindNow(libc: Libc, bun: LoadedImage, versions: ReadonlyMap<number, string>, patch: Patch): void {
+  const { symbols, versym } = bun;
+  for (const { r_offset, r_sym } of bun.jmprel) {
+    const value = readU64(bun.bytes.view(r_offset, 8, "PLT slot"), 0);
+    if (!bun.holds(value)) continue;
+    const version = versions.get(versym?.at(r_sym) ?? 0);
+    const found = libc.findSymbol(symbols.nameOf(symbols.at(r_sym)), version);
+    if (found !== undefined) patch.setPointer(bun.addressOf(r_offset), found);
+  }
+}
+
+/** Moves the objects that Bun has copied back to the library that defines them. */
+function giveBackCopies(
+  bun: LoadedImage,
+  family: readonly LoadedImage[],
+  versions: ReadonlyMap<number, string>,
+  patch: Patch,
+): void {
+  const moved = new Map<number, Address>();
+  for (const { r_offset, r_type, r_sym } of bun.rela) {
+    if (r_type !== R_X86_64_COPY) continue;
+    const sym = bun.symbols.at(r_sym);
+    const name = bun.symbols.nameOf(sym);
+    const home = findHome(family, name, versions.get(bun.versym?.at(r_sym) ?? 0));
+    if (home === undefined)
+      throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
+    copy(bun.addressOf(r_offset), home, sym.st_size);
+    moved.set(bun.addressOf(r_offset), home);
+  }
+  redirect(family, moved, patch);
+}
+
+function findHome(family: readonly LoadedImage[], name: string, version: string | undefined): Address | undefined {
+  for (const image of family) {
+    const index = image.find(name, version);
+    if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
+  }
+  return undefined;
+}

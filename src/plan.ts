@@ -1,0 +1,236 @@
+// Everything that will be done, found out from files and settings alone: which
+// libraries come from which host tree, with what they need, in which order. When
+// a plan has been made, nothing has been done, and what is missing or unsound has
+// been said.
+
+import { existsSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { Library } from "../lib/elf/library.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import { type Closure, closureOf } from "../lib/tree/closure.ts";
+import { mustFind, Search } from "../lib/tree/search.ts";
+import { Tree } from "../lib/tree/tree.ts";
+import { EXIT, ProgramError, UsageError } from "./errors.ts";
+import { compareVersions, newestVersion } from "./glibc-version.ts";
+import { PROFILES, type Variable } from "./profiles/profiles.ts";
+import { findProgram, type Program, readProgram } from "./program.ts";
+import { isShared, UNWINDER } from "./shared-set.ts";
+import type { Trace } from "./trace.ts";
+
+export interface ExecOptions {
+  readonly program: string;
+  /** Without argv[0]. */
+  readonly arguments: readonly string[];
+  readonly host?: string | undefined;
+  /** Each a soname, or SONAME=DIR for another host tree. */
+  readonly isolate: readonly string[];
+  readonly profiles: readonly string[];
+}
+
+/** One host tree and what is taken from it. */
+export interface CapsulePlan {
+  readonly tree: Tree;
+  readonly search: Search;
+  /** All that the program may see of it. */
+  readonly isolated: readonly string[];
+  /** Those that it needs from the start; the others are opened when somebody asks for them. */
+  readonly atStart: readonly string[];
+  readonly closure: Closure;
+  /** Variables that the host's libraries find in their environment, unless the user has set them. */
+  readonly environment: readonly (readonly [name: string, value: string])[];
+}
+
+export interface Plan {
+  readonly program: Program;
+  readonly arguments: readonly string[];
+  readonly runtime: Search;
+  readonly capsules: readonly CapsulePlan[];
+  /** The file of each member of the shared set that some capsule needs. */
+  readonly shared: ReadonlyMap<string, string>;
+}
+
+/** Throws ProgramError, UsageError, LinkError and ElfError. `glibc` is the version that this process runs on. */
+export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Plan {
+  const program = readProgram(options.program, findProgram(options.program));
+  trace.tell("plan", () => `program: ${program.path}`);
+  const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean));
+  const choice = chooseLibraries(options, trace);
+  const needs = runtimeNeeds(program, runtime, new Set(choice.map(({ soname }) => soname)), trace);
+
+  const shared = new Map<string, string>();
+  const capsules: CapsulePlan[] = [];
+  for (const [directory, chosen] of Map.groupBy(choice, ({ directory }) => directory)) {
+    const search = new Search(openTree(directory));
+    checkGlibc(search, glibc);
+    const isolated = chosen.filter((each) => isThere(each, search, trace)).map(({ soname }) => soname);
+    const atStart = isolated.filter((soname) => needs.has(soname));
+    const closure = closureOf(search, atStart, isShared);
+    for (const { library, why, requester } of closure.members)
+      trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
+    chooseShared(closure, search, runtime, shared, trace);
+    const environment = environmentOf(options.profiles, search);
+    capsules.push({ tree: search.tree, search, isolated, atStart, closure, environment });
+    trace.tell(
+      "plan",
+      () => `host tree ${search.tree.name}: ${atStart.join(" ") || "nothing"} at the start, of ${isolated.join(" ")}`,
+    );
+  }
+  if (options.host !== undefined && capsules.every(({ isolated }) => isolated.length === 0))
+    throw new LinkError(
+      `Cannot use the host tree "${options.host}": it has none of ${choice.map(({ soname }) => soname).join(", ")}`,
+    );
+  return { program, arguments: options.arguments, runtime, capsules, shared };
+}
+
+interface Choice {
+  readonly soname: string;
+  readonly directory: string;
+  /** Named by the user: must be there. */
+  readonly isExplicit: boolean;
+}
+
+/** Which sonames to isolate, and the tree of each: by SONAME=DIR, CAPSULE_<SONAME>_PREFIX, --host, CAPSULE_PREFIX, default. */
+function chooseLibraries(options: ExecOptions, trace: Trace): Choice[] {
+  const profiles = options.profiles.length > 0 || options.isolate.length > 0 ? options.profiles : Object.keys(PROFILES);
+  const sonames = new Map<string, { directory?: string | undefined; isExplicit: boolean }>();
+  for (const name of profiles) {
+    const profile = PROFILES[name];
+    if (!profile) throw new UsageError(`There is no profile "${name}": choose of ${Object.keys(PROFILES).join(", ")}`);
+    for (const soname of profile.isolate) sonames.set(soname, { isExplicit: false });
+  }
+  for (const text of options.isolate) {
+    const [soname = "", directory] = text.split("=", 2);
+    if (soname === "" || soname.includes("/"))
+      throw new UsageError(`Cannot isolate "${text}": SONAME or SONAME=DIR is needed`);
+    if (isShared(soname)) throw new UsageError(`Cannot isolate "${soname}": the whole process has one copy of it`);
+    sonames.set(soname, { directory, isExplicit: true });
+  }
+  const fallback = options.host ?? (process.env.CAPSULE_PREFIX || defaultHost());
+  return [...sonames].map(([soname, { directory, isExplicit }]) => {
+    const variable = `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;
+    const own = directory ?? process.env[variable];
+    if (own && directory === undefined) trace.tell("plan", () => `${soname}: from ${own}, as ${variable} says`);
+    return { soname, directory: own || fallback, isExplicit };
+  });
+}
+
+/** Where containers show their host, or the machine itself. */
+function defaultHost(): string {
+  const hosts = ["/run/host", "/host"].filter((host) =>
+    ["/usr/lib", "/usr/lib64", "/lib"].some((lib) => existsSync(host + lib)),
+  );
+  return hosts[0] ?? "/";
+}
+
+function openTree(directory: string): Tree {
+  try {
+    return new Tree(directory);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new LinkError(
+      `Cannot use the host tree "${directory}": ${code === "ENOENT" ? "there is no such directory" : code}`,
+      {
+        object: directory,
+        cause: error,
+      },
+    );
+  }
+}
+
+function isThere({ soname, isExplicit }: Choice, search: Search, trace: Trace): boolean {
+  if (isExplicit) {
+    mustFind(search, soname, undefined);
+    return true;
+  }
+  if (search.find(soname, undefined)) return true;
+  trace.tell("plan", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
+  return false;
+}
+
+/** A process has one glibc, and a library that was built for a newer one does not run on it. */
+function checkGlibc(search: Search, glibc: string): void {
+  const libc = search.find("libc.so.6", undefined);
+  if (!libc) return;
+  const theirs = newestVersion(libc.library.path, "GLIBC");
+  if (compareVersions(theirs, glibc.split(".").map(Number)) > 0)
+    throw new LinkError(
+      `Cannot use the host tree "${search.tree.name}": its glibc is ${theirs.join(".")} ("${libc.library.path}"), newer than the ${glibc} that this process runs on`,
+      { object: libc.library.path },
+    );
+}
+
+/** The isolated libraries that the program or one of its libraries needs. Throws ProgramError for one that is missing. */
+function runtimeNeeds(program: Program, runtime: Search, isolated: ReadonlySet<string>, trace: Trace): Set<string> {
+  const isElsewhere = (soname: string) => isolated.has(soname) || isShared(soname);
+  const direct = program.library.needed.filter((soname) => !isElsewhere(soname));
+  try {
+    const closure = closureOf(runtime, direct, isElsewhere, { library: program.library });
+    for (const { library, why } of closure.members)
+      trace.tell("search", () => `${library.path}: ${why}, for the program`);
+    return new Set([...program.library.needed, ...closure.elsewhere.keys()].filter((soname) => isolated.has(soname)));
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    throw new ProgramError(`Cannot run "${program.path}": ${error.message}`, EXIT.notFound, { cause: error });
+  }
+}
+
+/** Finds the one copy of each member of the shared set: the runtime's, but of two unwinders the newer. */
+function chooseShared(
+  closure: Closure,
+  host: Search,
+  runtime: Search,
+  shared: Map<string, string>,
+  trace: Trace,
+): void {
+  const theirs = host.find(UNWINDER, undefined)?.library;
+  const ours = runtime.find(UNWINDER, undefined)?.library;
+  const isNewer = (one: Library, other: Library) =>
+    compareVersions(newestVersion(one.path, "GCC"), newestVersion(other.path, "GCC")) > 0;
+  if (theirs && (!ours || isNewer(theirs, ours))) {
+    shared.set(UNWINDER, theirs.path);
+    trace.tell(
+      "plan",
+      () => `${UNWINDER}: the host's, ${theirs.path}, ${ours ? "newer than the runtime's" : "as the runtime has none"}`,
+    );
+  }
+  for (const [soname, needers] of closure.elsewhere) {
+    if (shared.has(soname)) continue;
+    const found = runtime.find(soname, undefined);
+    if (!found)
+      throw new LinkError(
+        `Cannot find "${soname}", which "${needers[0]?.path}" needs, in the runtime: the whole process has one copy of it`,
+        {
+          object: soname,
+        },
+      );
+    shared.set(soname, found.library.path);
+  }
+}
+
+function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
+  const variables = (profiles.length > 0 ? profiles : Object.keys(PROFILES)).flatMap(
+    (name) => PROFILES[name]?.environment ?? [],
+  );
+  const environment = new Map<string, string>();
+  for (const variable of variables) {
+    const value = settingOf(variable, search);
+    if (value !== undefined) environment.set(variable.name, value);
+  }
+  return [...environment];
+}
+
+function settingOf({ kind, paths }: Variable, { tree, defaults }: Search): string | undefined {
+  const expanded = paths.flatMap((path) =>
+    path.startsWith("$LIBDIR") ? defaults.map((dir) => path.replace("$LIBDIR", dir)) : [path],
+  );
+  const real = [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
+  if (kind === "first") return real[0];
+  const list = kind === "directories" ? real : real.flatMap(manifestsIn);
+  return list.length > 0 ? list.join(delimiter) : undefined;
+}
+
+const manifestsIn = (directory: string): string[] =>
+  readdirSync(directory)
+    .filter((name) => name.endsWith(".json"))
+    .sort()
+    .map((name) => join(directory, name));

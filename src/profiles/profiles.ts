@@ -1,0 +1,92 @@
+// Which libraries belong together on the host's side, and what its drivers need to
+// be told. Data only: a profile for other libraries is one more entry.
+//
+// What crosses the border comes along: a Display and its connection are made by
+// one library and used by another, so libX11, libxcb and libXext (and Wayland's
+// client side) must be one copy for the program and the driver.
+
+/** A variable that the host's libraries look at, and where in the host tree it shall point. */
+export interface Variable {
+  readonly name: string;
+  /** `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it has. */
+  readonly kind: "directories" | "manifests" | "first";
+  /** Paths in the tree; `$LIBDIR` stands for each of its default library directories in turn. */
+  readonly paths: readonly string[];
+}
+
+export interface Profile {
+  readonly summary: string;
+  /** Sonames. Those that the host tree does not have are left to the runtime. */
+  readonly isolate: readonly string[];
+  readonly environment: readonly Variable[];
+}
+
+const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];
+const WAYLAND = ["libwayland-client.so.0", "libwayland-server.so.0", "libwayland-egl.so.1"];
+const DRIVERS: Variable = { name: "LIBGL_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] };
+const BACKENDS: Variable = { name: "GBM_BACKENDS_PATH", kind: "directories", paths: ["$LIBDIR/gbm"] };
+// Mesa's configuration for single programs
+const DRIRC: Variable = { name: "DRIRC_CONFIGDIR", kind: "first", paths: ["/usr/share/drirc.d"] };
+const VULKAN_DRIVERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
+
+export const PROFILES: Readonly<Record<string, Profile>> = {
+  gl: {
+    summary: "OpenGL and GLX",
+    isolate: ["libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libGLdispatch.so.0", ...X11],
+    environment: [DRIVERS, DRIRC],
+  },
+  egl: {
+    summary: "EGL, OpenGL ES and GBM",
+    isolate: [
+      "libEGL.so.1",
+      "libGLESv1_CM.so.1",
+      "libGLESv2.so.2",
+      "libGLdispatch.so.0",
+      "libgbm.so.1",
+      ...X11,
+      ...WAYLAND,
+    ],
+    environment: [
+      DRIVERS,
+      BACKENDS,
+      DRIRC,
+      {
+        name: "__EGL_VENDOR_LIBRARY_DIRS",
+        kind: "directories",
+        paths: ["/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d"],
+      },
+      {
+        name: "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS",
+        kind: "directories",
+        paths: ["/etc/egl/egl_external_platform.d", "/usr/share/egl/egl_external_platform.d"],
+      },
+    ],
+  },
+  vulkan: {
+    summary: "Vulkan",
+    isolate: ["libvulkan.so.1", ...X11, ...WAYLAND],
+    environment: [
+      { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },
+      // what loaders before 1.3.207 read
+      { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
+      DRIRC,
+    ],
+  },
+  video: {
+    summary: "video decoding by VA-API and VDPAU",
+    isolate: [
+      "libva.so.2",
+      "libva-drm.so.2",
+      "libva-x11.so.2",
+      "libva-wayland.so.2",
+      "libvdpau.so.1",
+      ...X11,
+      ...WAYLAND,
+    ],
+    environment: [
+      { name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] },
+      { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] },
+      DRIRC,
+    ],
+  },
+};

@@ -1,0 +1,125 @@
+// A run in this process: what a Launch is here, and what only this process has.
+
+import type { LoadedImage } from "../lib/elf/loaded.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import type { Libc } from "../lib/loader/libc.ts";
+import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
+import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
+import { bytesAt, cString } from "../lib/memory/live.ts";
+import { type Address, alignUp, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE, type Protect } from "../lib/memory/patch.ts";
+import { CALLABLE } from "../lib/process/process.ts";
+import type { Capsule, Functions, Launch } from "./launch.ts";
+import type { Plan } from "./plan.ts";
+import { PrivateDirectory } from "./private-directory.ts";
+import { isShared } from "./shared-set.ts";
+import type { Trace } from "./trace.ts";
+
+/** The namespace that the process was started with. */
+export interface Base {
+  readonly bun: LoadedObject;
+  /** Members of the shared set that were loaded with Bun. */
+  readonly family: readonly LoadedImage[];
+  /** What the user preloads, with what it needs. */
+  readonly preloaded: readonly LoadedObject[];
+  readonly namespaces: Namespaces;
+  /** Undefined where ld.so's structures are not as expected. */
+  readonly scope: GlobalScope | undefined;
+}
+
+export interface Run extends Launch {
+  readonly libc: Libc;
+  readonly plan: Plan;
+  readonly base: Base;
+  readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
+  readonly capsules: Capsule[];
+  /** Changes pages' protection, and counts it. */
+  readonly protect: Protect;
+  readonly counts: { protections: number; slots: number; written: number };
+}
+
+export function beginRun(libc: Libc, plan: Plan, trace: Trace): Run {
+  const counts = { protections: 0, slots: 0, written: 0 };
+  const protect: Protect = (start, length, protection) => {
+    counts.protections++;
+    libc.mprotect(start, length, protection);
+  };
+  const shared = new Map<string, LoadedImage>();
+  const base = readBase(libc, shared);
+  const directory = PrivateDirectory.make(libc);
+  return {
+    process: libc,
+    libc,
+    plan,
+    base,
+    directory,
+    trace,
+    runtime: plan.runtime,
+    functions: findFunctions(libc, base.family),
+    capsules: [],
+    shared,
+    sharedFile: (soname) => plan.shared.get(soname) ?? soname,
+    protect,
+    counts,
+    install: (code, at) => {
+      const length = alignUp(code.length, PAGE_SIZE);
+      protect(at, length, PROT_READ | PROT_WRITE);
+      bytesAt(at, code.length).set(code);
+      protect(at, length, PROT_READ | PROT_EXEC);
+    },
+    intern: (text) => allocateCopy(libc, cString(text)),
+    internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),
+  };
+}
+
+/** The base namespace's objects as they are now, in load order. */
+export function baseObjects(run: Run): LoadedObject[] {
+  return [...linkMap(run.libc, run.base.bun.linkMap)];
+}
+
+function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
+  const anyObject = libc.run(dlmopen(libc, LM_ID_BASE, "libc.so.6", RTLD_LAZY));
+  const [bun, ...others] = linkMap(libc, libc.run(linkMapOf(libc, anyObject)));
+  if (!bun) throw new LinkError("Cannot find this process's own program");
+  const family: LoadedImage[] = [];
+  const preloaded: LoadedObject[] = [];
+  for (const object of others) {
+    if (object.path.startsWith("linux-vdso")) continue;
+    const soname = object.image.soname ?? "";
+    if (isShared(soname)) {
+      family.push(object.image);
+      shared.set(soname, object.image);
+    } else preloaded.push(object);
+  }
+  const loader = shared.get("ld-linux-x86-64.so.2");
+  if (!loader) throw new LinkError("Cannot find ld.so in this process");
+  const namespaces = new Namespaces(loader);
+  return { bun, family, preloaded, namespaces, scope: namespaces.baseScope(bun.linkMap) };
+}
+
+/** glibc's own, whatever is preloaded in front of them; malloc and free as everybody has them. */
+function findFunctions(libc: Libc, family: readonly LoadedImage[]): Run["functions"] {
+  const own = (name: string): Address => {
+    for (const image of family) {
+      const index = image.find(name);
+      if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
+    }
+    throw new LinkError(`Cannot find "${name}" in this process's libc`, { symbol: name });
+  };
+  return {
+    ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
+    getenv: own("getenv"),
+    secure_getenv: own("secure_getenv"),
+    exit: own("exit"),
+    nothing: own("abs"),
+    malloc: libc.mustFindSymbol("malloc"),
+    free: libc.mustFindSymbol("free"),
+  };
+}
+
+function allocateCopy(libc: Libc, bytes: Uint8Array): Address {
+  const at = libc.allocate(bytes.length);
+  bytesAt(at, bytes.length).set(bytes);
+  return toAddress(at);
+}

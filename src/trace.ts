@@ -1,0 +1,61 @@
+// What a run tells while it works: lines on standard error, by category.
+
+import { writeSync } from "node:fs";
+
+export const CATEGORIES = {
+  plan: "the program, the host trees, what is isolated and why",
+  search: "where each library was found",
+  capsule: "mirrors, namespaces and libraries that are opened",
+  shim: "what the program sees of the host's libraries",
+  redirect: "slots and objects that are overwritten",
+  program: "how the program is loaded and started",
+  request: "what the program and the host's libraries ask for at run time",
+  time: "how long each pass takes, in milliseconds",
+} as const;
+
+export type Category = keyof typeof CATEGORIES;
+
+/** CAPSULE_DEBUG's words (libcapsule's), and the categories here that tell the same. */
+export const DEBUG_WORDS: Readonly<Record<string, readonly Category[]>> = {
+  path: ["plan"],
+  search: ["search"],
+  ldcache: ["search"],
+  capsule: ["capsule", "shim", "program"],
+  mprotect: ["redirect"],
+  wrappers: ["request"],
+  reloc: ["redirect"],
+  dlfunc: ["request"],
+  elf: ["plan"],
+  all: Object.keys(CATEGORIES) as Category[],
+};
+
+export class Trace {
+  readonly #on: ReadonlySet<string>;
+  #last = performance.now();
+
+  constructor(readonly categories: readonly Category[]) {
+    this.#on = new Set(categories);
+  }
+
+  has(category: Category): boolean {
+    return this.#on.has(category);
+  }
+
+  /** `text` is made only where somebody reads it. */
+  tell(category: Category, text: () => string): void {
+    if (this.#on.has(category)) this.#write(category, text());
+  }
+
+  /** A pass is over: how long it took since the one before. */
+  lap(pass: string): void {
+    if (!this.#on.has("time")) return;
+    const now = performance.now();
+    this.#write("time", `${pass} ${(now - this.#last).toFixed(2)}`);
+    this.#last = performance.now();
+  }
+
+  // Not through process.stderr, which would make the descriptor non-blocking for the program too.
+  #write(category: Category, text: string): void {
+    writeSync(2, `capsule: ${category}: ${text}\n`);
+  }
+}

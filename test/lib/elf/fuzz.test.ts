@@ -1,0 +1,166 @@
+// Thousands of damaged images, the same ones in every run: whatever is wrong
+// with a file, reading it ends soon, with data or with an ElfError.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { PT_DYNAMIC } from "../../../lib/elf/constants.ts";
+import { ElfError } from "../../../lib/elf/error.ts";
+import { openImage } from "../../../lib/elf/file.ts";
+import { loadedImage } from "../../../lib/elf/loaded.ts";
+import { toAddress } from "../../../lib/memory/numbers.ts";
+import { everything } from "./everything.ts";
+import { Scratch } from "./scratch.ts";
+import { smallImage } from "./small-image.ts";
+import { buildSpecimens } from "./specimens.ts";
+
+const scratch = new Scratch();
+afterAll(() => scratch[Symbol.dispose]());
+const specimens = buildSpecimens(scratch);
+
+/** mulberry32: integers from 0 up to `below`, in an order that the seed decides. */
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return ((bits ^ (bits >>> 14)) >>> 0) % below;
+  };
+}
+
+type Range = readonly [start: number, end: number];
+
+/** What a mutation writes: the values at which a check goes one way or the other. */
+const VALUES = [
+  ...[0n, 1n, 2n, 7n, 8n, 16n, 24n, 0xffn, 0x1000n, 0x7fffn, 0x8000n, 0xffffn],
+  ...[0x7fffffffn, 0x80000000n, 0xffffffffn, 0x100000000n, 1n << 40n, (1n << 47n) - 1n, 1n << 47n],
+  ...[(1n << 53n) - 1n, 1n << 53n, (1n << 63n) - 1n, 1n << 63n, (1n << 64n) - 1n],
+];
+
+function mutate(bytes: Uint8Array<ArrayBuffer>, ranges: readonly Range[], next: (below: number) => number): void {
+  const view = new DataView(bytes.buffer);
+  for (let count = 1 + next(4); count > 0; count--) {
+    const [start, end] = ranges[next(ranges.length)] as Range;
+    const at = start + next(end - start);
+    const value = VALUES[next(VALUES.length)] as bigint;
+    const word = at - (at % 8);
+    switch (next(5)) {
+      case 0:
+        view.setUint8(at, next(256));
+        break;
+      case 1:
+        view.setUint8(at, view.getUint8(at) ^ (1 << next(8)));
+        break;
+      case 2:
+        if (at - (at % 4) + 4 <= bytes.length) view.setUint32(at - (at % 4), Number(value & 0xffffffffn), true);
+        break;
+      case 3:
+        if (word + 8 <= bytes.length) view.setBigUint64(word, value, true);
+        break;
+      default:
+        // another part of the image, in place of this one: pointers into the wrong table
+        bytes.copyWithin(word, start + next(end - start), Math.min(word + 16, bytes.length));
+    }
+  }
+}
+
+/** Headers (twice as often), the dynamic section and the tables in front of the code. */
+function rangesOf(path: string): Range[] {
+  using image = openImage(path);
+  const headers: Range = [0, image.ehdr.e_phoff + 56 * image.phdrs.length];
+  const dynamic = image.segment(PT_DYNAMIC);
+  const [first] = image.loads;
+  if (!dynamic || !first) throw new Error(`"${path}" has no segments`);
+  return [headers, headers, [dynamic.p_offset, dynamic.p_offset + dynamic.p_filesz], [headers[1], first.p_filesz]];
+}
+
+function fuzz(name: string, path: string, count: number, seed: number) {
+  const original = new Uint8Array(readFileSync(path));
+  const ranges = rangesOf(path);
+  const next = random(seed);
+  const outcomes = { read: 0, refused: new Map<string, number>() };
+  let slowest = 0;
+  for (let i = 0; i < count; i++) {
+    const bytes = original.slice();
+    mutate(bytes, ranges, next);
+    const damaged = scratch.write(name, bytes);
+    const started = performance.now();
+    try {
+      using image = openImage(damaged);
+      everything(image);
+      outcomes.read++;
+    } catch (error) {
+      if (!(error instanceof ElfError))
+        throw new Error(`Mutation ${i} of seed ${seed} ends in another error`, { cause: error });
+      expect(error.path).toBe(damaged);
+      outcomes.refused.set(error.structure, (outcomes.refused.get(error.structure) ?? 0) + 1);
+    }
+    slowest = Math.max(slowest, performance.now() - started);
+  }
+  return { ...outcomes, slowest };
+}
+
+describe("a damaged image is read or refused, soon and in little memory", () => {
+  const images = {
+    "small image": scratch.write("libsmall.so.1", smallImage().bytes),
+    "SysV hash table": specimens["a SysV hash table alone"] ?? "",
+    "GNU hash table": specimens["a GNU hash table alone"] ?? "",
+    "COPY relocations": specimens["a fixed address and COPY relocations"] ?? "",
+    "packed relocations": specimens["packed relative relocations"] ?? "",
+  };
+
+  test.each(Object.entries(images))(
+    "%s",
+    (name, path) => {
+      Bun.gc(true);
+      const before = process.memoryUsage().rss;
+      const { read, refused, slowest } = fuzz(`damaged-${name}`, path, 2000, 1);
+      expect(slowest).toBeLessThan(2000);
+      expect(process.memoryUsage().rss - before).toBeLessThan(512 * 2 ** 20);
+      // Both ways are taken often, and the damage is found in many places.
+      expect(read).toBeGreaterThan(100);
+      expect(refused.size).toBeGreaterThan(8);
+    },
+    60_000,
+  );
+});
+
+test("a loaded image whose tables are damaged is never read beyond its segments", () => {
+  const { bytes, at } = smallImage();
+  // the image as it lies in memory, at an address that nothing must use but through `memory`
+  const start = toAddress(0x7f00_0000_0000);
+  const segments: Range[] = [
+    [0, at("data")],
+    [at("data") + 0x1000, at("end") + 0x1000],
+  ];
+  const tables: Range[] = [
+    [at("note"), at("data")],
+    [at("dynamic"), at("end")],
+    [at("dynamic"), at("end")],
+  ];
+  const next = random(2);
+  const outcomes = { read: 0, refused: 0 };
+  for (let i = 0; i < 2000; i++) {
+    const damaged = bytes.slice();
+    mutate(damaged, tables, next);
+    const mapped = new Uint8Array(damaged.length + 0x1000);
+    mapped.set(damaged.subarray(0, at("data")));
+    mapped.set(damaged.subarray(at("data")), at("data") + 0x1000);
+    const view = (address: number, length: number): DataView => {
+      const from = address - start;
+      // What is empty is read nowhere.
+      if (length !== 0 && !segments.some(([first, end]) => from >= first && from + length <= end))
+        throw new Error(`Mutation ${i} has ${length} bytes read at ${from}, outside the segments`);
+      return new DataView(mapped.buffer, length === 0 ? 0 : from, length);
+    };
+    try {
+      everything(loadedImage("libsmall.so.1", start, start, { view }));
+      outcomes.read++;
+    } catch (error) {
+      if (!(error instanceof ElfError)) throw error;
+      outcomes.refused++;
+    }
+  }
+  expect(outcomes.read).toBeGreaterThan(100);
+  expect(outcomes.refused).toBeGreaterThan(100);
+});

@@ -1,0 +1,98 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { addressOf, pointerAt } from "../../../lib/memory/live.ts";
+import type { Mapping } from "../../../lib/memory/maps.ts";
+import { add, alignUp, PAGE_SIZE, toAddress, toOffset } from "../../../lib/memory/numbers.ts";
+import { copy, Patch, PROT_EXEC, PROT_READ, PROT_WRITE, protectionOf } from "../../../lib/memory/patch.ts";
+
+// Two pages of our own heap, which really are writable; what they are said to be differs.
+const heap = new Uint8Array(3 * PAGE_SIZE);
+const first = alignUp(addressOf(heap), PAGE_SIZE);
+const second = add(first, PAGE_SIZE);
+
+const mapping = (start: number, permissions: string): Mapping => ({
+  start: toAddress(start),
+  end: toAddress(start + PAGE_SIZE),
+  readable: permissions.includes("r"),
+  writable: permissions.includes("w"),
+  executable: permissions.includes("x"),
+  shared: false,
+  offset: toOffset(0),
+  path: "",
+});
+
+const calls: [start: number, length: number, protection: number][] = [];
+const protect = (...call: [number, number, number]) => void calls.push(call);
+const refuse = () => {
+  throw new Error("Cannot change the protection of anything");
+};
+
+beforeEach(() => {
+  heap.fill(0);
+  calls.length = 0;
+});
+
+describe("Patch.apply()", () => {
+  test("writes to writable memory without touching its protection", () => {
+    const patch = new Patch();
+    patch.setPointer(add(first, 8), toAddress(0x7f00_1234_5678));
+    expect(patch.length).toBe(1);
+    expect(patch.apply(refuse, [mapping(first, "rw")])).toBe(0);
+    expect(pointerAt(add(first, 8))).toBe(toAddress(0x7f00_1234_5678));
+    expect(pointerAt(first)).toBe(toAddress(0));
+  });
+
+  test("opens read-only pages once for all writes, and gives back what they were", () => {
+    const patch = new Patch();
+    patch.setPointer(add(first, 16), toAddress(1));
+    patch.setPointer(add(first, 4000), toAddress(2));
+    expect(patch.apply(protect, [mapping(first, "r")])).toBe(1);
+    expect(calls).toEqual([
+      [first, PAGE_SIZE, PROT_READ | PROT_WRITE],
+      [first, PAGE_SIZE, PROT_READ],
+    ]);
+    expect(pointerAt(add(first, 4000))).toBe(toAddress(2));
+  });
+
+  test("never makes a page writable and executable at once", () => {
+    const patch = new Patch();
+    patch.set(first, new Uint8Array([0x90]));
+    patch.apply(protect, [mapping(first, "rx")]);
+    expect(calls.map(([, , protection]) => protection)).toEqual([PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC]);
+  });
+
+  test("writes nothing at all where one address is not mapped", () => {
+    const patch = new Patch();
+    patch.setPointer(first, toAddress(1));
+    patch.setPointer(second, toAddress(2));
+    expect(() => patch.apply(protect, [mapping(first, "r")])).toThrow("not mapped");
+    expect(calls).toEqual([]);
+    expect(pointerAt(first)).toBe(toAddress(0));
+  });
+
+  test("refuses a write that reaches beyond its mapping", () => {
+    const patch = new Patch();
+    patch.setPointer(add(second, -4), toAddress(-1 >>> 0));
+    expect(() => patch.apply(protect, [mapping(first, "rw")])).toThrow("not mapped");
+    expect(heap.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("opens a window for each mapping", () => {
+    const patch = new Patch();
+    patch.setPointer(second, toAddress(2));
+    patch.setPointer(first, toAddress(1));
+    expect(patch.apply(protect, [mapping(first, "r"), mapping(second, "r")])).toBe(2);
+    expect(calls).toHaveLength(4);
+  });
+});
+
+test("protectionOf() has a bit for each permission", () => {
+  expect(protectionOf(mapping(0, "rwx"))).toBe(PROT_READ | PROT_WRITE | PROT_EXEC);
+  expect(protectionOf(mapping(0, ""))).toBe(0);
+});
+
+test("copy() moves bytes from one place to another", () => {
+  heap.set([1, 2, 3], 0);
+  const from = addressOf(heap);
+  copy(from, add(from, 100), 3);
+  expect([...heap.subarray(99, 104)]).toEqual([0, 1, 2, 3, 0]);
+});
