@@ -22,6 +22,7 @@ function bind() {
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
     __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
+    process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
     __errno_location: { args: [], returns: ptr },
   }).symbols;
   const version = stringAt(address(libc.gnu_get_libc_version()));
@@ -43,7 +44,16 @@ export class Libc implements Process {
   readonly pid = process.pid;
   readonly memory = ownMemory;
   readonly #bound = bind();
-  #malloc?: CallableFunction;
+  readonly #malloc: CallableFunction;
+
+  /**
+   * `malloc` is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that too. All
+   * that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
+   */
+  constructor(malloc?: Address) {
+    const found = malloc ?? this.mustFindSymbol("malloc");
+    this.#malloc = CFunction({ ptr: pointer(found), args: [u64], returns: ptr });
+  }
 
   stringAt(address: Address): string {
     return stringAt(address);
@@ -96,11 +106,16 @@ export class Libc implements Process {
 
   /** Memory that is never given back, for what the program keeps pointers to. */
   allocate(length: number): Address {
-    // By the global scope: the user may have preloaded another one, and glibc frees by that too.
-    this.#malloc ??= CFunction({ ptr: pointer(this.mustFindSymbol("malloc")), args: [u64], returns: ptr });
     const block = address(this.#malloc(length));
     if (block === 0) throw new LinkError(`Cannot allocate ${length} bytes`);
     return block;
+  }
+
+  /** Copies memory of a process, ours or another's, into `into`; returns how many bytes came. */
+  readMemory(pid: number, address: Address, into: Uint8Array): number {
+    const local = BigUint64Array.of(BigInt(addressOf(into)), BigInt(into.length));
+    const remote = BigUint64Array.of(BigInt(address), BigInt(into.length));
+    return Number(this.#bound.libc.process_vm_readv(pid, local, 1, remote, 1, 0));
   }
 
   /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */

@@ -1,19 +1,17 @@
 // Another process's memory, by process_vm_readv(2): copies of what is there.
 
-import { dlopen, FFIType } from "bun:ffi";
-import { addressOf, type Memory } from "../memory/live.ts";
+import type { Libc } from "../loader/libc.ts";
+import type { Memory } from "../memory/live.ts";
 import { type Address, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
 import type { Process } from "./process.ts";
 
-const { i32, i64, u64, ptr } = FFIType;
-
 export class OtherProcess implements Process {
   readonly memory: Memory = { view: (address, length) => this.#read(address, length) };
-  readonly #libc = dlopen("libc.so.6", {
-    process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
-  }).symbols;
 
-  constructor(readonly pid: number) {}
+  constructor(
+    readonly libc: Libc,
+    readonly pid: number,
+  ) {}
 
   stringAt(address: Address): string {
     const pieces: Uint8Array[] = [];
@@ -32,9 +30,7 @@ export class OtherProcess implements Process {
   #read(address: Address, length: number): DataView {
     const bytes = new Uint8Array(length);
     if (length === 0) return new DataView(bytes.buffer);
-    const local = BigUint64Array.of(BigInt(addressOf(bytes)), BigInt(length));
-    const remote = BigUint64Array.of(BigInt(address), BigInt(length));
-    const count = Number(this.#libc.process_vm_readv(this.pid, local, 1, remote, 1, 0));
+    const count = this.libc.readMemory(this.pid, address, bytes);
     if (count !== length)
       throw new Error(`Cannot read ${length} bytes at ${hex(address)} of process ${this.pid} (${count} came)`);
     return new DataView(bytes.buffer);

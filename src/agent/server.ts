@@ -3,6 +3,7 @@
 // loader's lock it has the asking thread do. So threads may ask while others are
 // inside the loader, and a request may lead to another.
 
+import { writeSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
@@ -59,7 +60,7 @@ interface Connection {
 }
 
 class Server {
-  readonly #libc = new Libc();
+  readonly #libc: Libc;
   readonly #interned = new Map<string, Address>();
   readonly #searches = new Map<string, Search>();
   readonly #runtime: Search;
@@ -68,6 +69,7 @@ class Server {
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(public state: ServerState) {
+    this.#libc = new Libc(state.functions.malloc);
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#runtime = new Search(new Tree("/"), state.libraryPath);
@@ -93,7 +95,13 @@ class Server {
           if (connection.received.length < connection.wanted) return;
           const reply = connection.received.slice(0, connection.wanted);
           connection.received = connection.received.slice(connection.wanted);
-          this.#advance(connection, reply, (message) => socket.write(message));
+          try {
+            this.#advance(connection, reply, (message) => socket.write(message));
+          } catch (error) {
+            // A fault of ours: nobody else would show it. The agent has its dlopen fail when the connection ends.
+            writeSync(2, `capsule: ${error instanceof Error ? error.stack : error}\n`);
+            socket.end();
+          }
         },
         error: (_, error) => this.#trace.tell("request", () => `a connection broke: ${error.message}`),
       },
@@ -102,8 +110,9 @@ class Server {
 
   /** Feeds the conversation what it waited for, and sends until it waits again or is over. */
   #advance(connection: Connection, bytes: Uint8Array, send: (message: Uint8Array) => void): void {
-    connection.conversation ??= this.#converse(new DataView(bytes.buffer));
-    let step = connection.conversation.next(new DataView(bytes.buffer));
+    const reply = new DataView(bytes.buffer);
+    connection.conversation ??= this.#converse(reply);
+    let step = connection.conversation.next(reply);
     while (!step.done && step.value.reply === 0) {
       send(step.value.bytes);
       step = connection.conversation.next(new DataView(new ArrayBuffer(0)));
@@ -118,7 +127,7 @@ class Server {
     const isDlmopen = request.kind === Kind.dlmopen;
     const [file, mode] = isDlmopen ? [request.a1, request.a2] : [request.a0, request.a1];
     const isOwn = request.pid === this.state.pid;
-    const process: Process = isOwn ? this.#libc : new OtherProcess(request.pid);
+    const process: Process = isOwn ? this.#libc : new OtherProcess(this.#libc, request.pid);
     const { functions } = this.state;
     const asker: Asker = {
       process,
