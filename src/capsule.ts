@@ -13,8 +13,8 @@ import { expose } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
-import { addressIn, prepareProcess } from "./passes/prepare.ts";
-import { setGlobalScope, settleScope } from "./passes/scope.ts";
+import { prepareProcess } from "./passes/prepare.ts";
+import { settleScope } from "./passes/scope.ts";
 import { bootServer, startServer, updateServer } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
 import { vacate } from "./passes/vacate.ts";
@@ -43,14 +43,21 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
 }
 
 function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
-  const { libc, plan, trace, base, capsules, directory } = run;
+  const { libc, plan, trace, capsules, directory } = run;
 
-  // Bun leaves the global scope, and gives libc's objects back to libc.
-  vacate(run);
+  // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
+  const main = run.internWords([0, 0, 0]);
+  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }));
+  libc.atExit(interposer.cleanup);
+
+  // Bun leaves that scope, and gives libc's objects back to libc.
+  vacate(run, interposer.object);
   trace.lap("vacate");
 
   // Arguments, names, signals: constructors look at them.
   const { argc, argv } = prepareProcess(run);
+  setPointerAt(main, argc);
+  setPointerAt(add(main, 8), argv);
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
@@ -76,12 +83,6 @@ function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
     trace.lap("expose");
   }
-
-  // What the program's side asks at run time.
-  const main = run.internWords([argc, argv, addressIn(base.family, "environ")]);
-  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }));
-  if (base.scope) setGlobalScope(run, base.scope, [...base.preloaded, interposer.object]);
-  libc.atExit(interposer.cleanup);
 
   // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old addresses.
   const program = loadProgram(run, imagePath, interposer.start, fail);

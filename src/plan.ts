@@ -100,7 +100,7 @@ function chooseLibraries(options: ExecOptions, trace: Trace): Choice[] {
   }
   for (const text of options.isolate) {
     const [soname = "", directory] = text.split("=", 2);
-    if (soname === "" || soname.includes("/"))
+    if (soname === "" || soname.includes("/") || directory === "")
       throw new UsageError(`Cannot isolate "${text}": SONAME or SONAME=DIR is needed`);
     if (isShared(soname)) throw new UsageError(`Cannot isolate "${soname}": the whole process has one copy of it`);
     sonames.set(soname, { directory, isExplicit: true });

@@ -20,6 +20,8 @@ function bind() {
     setenv: { args: [ptr, ptr, i32], returns: i32 },
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
+    sigaltstack: { args: [ptr, ptr], returns: i32 },
+    setvbuf: { args: [ptr, ptr, i32, u64], returns: i32 },
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
     __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
@@ -128,6 +130,20 @@ export class Libc implements Process {
   resetSignal(signal: number): void {
     // struct sigaction (glibc x86-64) has 152 bytes; zeroes are SIG_DFL, no flags, an empty mask
     this.#bound.libc.sigaction(signal, new Uint8Array(152), null);
+  }
+
+  /** Takes the calling thread's alternate signal stack away. */
+  dropSignalStack(): void {
+    const SS_DISABLE = 2;
+    const stack = BigUint64Array.of(0n, BigInt(SS_DISABLE), 0n); // stack_t: ss_sp, ss_flags, ss_size
+    this.#bound.libc.sigaltstack(stack, null);
+  }
+
+  /** Gives a stdio stream that nothing has been written to a buffer of its own. `stream` is a FILE *. */
+  setBuffer(stream: Address, isLineBuffered: boolean, size: number): void {
+    const [IOFBF, IOLBF] = [0, 1];
+    const mode = isLineBuffered ? IOLBF : IOFBF;
+    this.#bound.libc.setvbuf(pointer(stream), pointer(this.allocate(size)), mode, size);
   }
 
   /** Names the calling thread (15 bytes count). */

@@ -35,8 +35,8 @@ export function pointerAt(address: Address): Address {
   return toAddress(bits <= Number.MAX_SAFE_INTEGER ? Number(bits) : Number.NaN);
 }
 
-/** Writes a pointer to memory that is ours to write. */
-export function setPointerAt(address: Address, value: Address): void {
+/** Writes 64 bits to memory that is ours to write. */
+export function setPointerAt(address: Address, value: number): void {
   viewAt(address, 8).setBigUint64(0, BigInt(value), true);
 }
 

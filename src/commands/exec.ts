@@ -14,7 +14,7 @@ interface Options {
   readonly trace?: string[];
 }
 
-const collect = (text: string, before: string[]): string[] => [...before, ...text.split(",").filter(Boolean)];
+const collect = (text: string, before: string[]): string[] => [...before, ...text.split(",")];
 
 export function execCommand(fail: (error: unknown) => void): Command {
   const profiles = Object.entries(PROFILES).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);

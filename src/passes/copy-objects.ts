@@ -47,9 +47,10 @@ export function findCopies(
   });
 }
 
-export function makeCopies(copies: readonly Copy[]): Moved {
+export const movesOf = (copies: readonly Copy[]): Moved => new Map(copies.map(({ from, to }) => [from as number, to]));
+
+export function makeCopies(copies: readonly Copy[]): void {
   for (const { from, to, size } of copies) copy(from, to, size);
-  return new Map(copies.map(({ from, to }) => [from as number, to]));
 }
 
 /** Has a mirror show moved objects where they are now, for what its capsule loads later. */

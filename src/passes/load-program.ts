@@ -7,7 +7,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
 import { baseObjects, type Run } from "../run.ts";
-import { findCopies, makeCopies, updateMirror } from "./copy-objects.ts";
+import { findCopies, makeCopies, movesOf, updateMirror } from "./copy-objects.ts";
 import { type CopiedObject, hostedImage } from "./image.ts";
 import { redirect } from "./redirect.ts";
 import { scopeOf } from "./scope.ts";
@@ -56,8 +56,8 @@ function beforeConstructors(run: Run, imagePath: string, copied: readonly Copied
   const preloaded = base.preloaded.map(({ image }) => image);
   const copies = findCopies(program.image, copied, [...preloaded, ...libraries.map(({ image }) => image)], trace);
 
-  // Beyond this point the program's copies count.
-  const moved = makeCopies(copies);
+  // Slots first: an object that points at another one is copied with the new address in it.
+  const moved = movesOf(copies);
   const patch = new Patch();
   counts.slots += redirect([...run.shared.values()], moved, patch);
   for (const capsule of capsules) {
@@ -69,6 +69,7 @@ function beforeConstructors(run: Run, imagePath: string, copied: readonly Copied
     for (const mirror of capsule.mirrors.values()) updateMirror(mirror.image, moved, patch);
   }
   patch.apply(run.protect);
+  makeCopies(copies);
   counts.written += patch.length;
   trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
 }

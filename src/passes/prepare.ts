@@ -1,14 +1,15 @@
 // Makes the process look like the program's own: arguments, names, signals. Done
 // before anything of either tree is loaded, since constructors look already.
 
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { isatty } from "node:tty";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
-import { bytesAt, pointerAt, viewAt } from "../../lib/memory/live.ts";
+import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
 import type { Run } from "../run.ts";
@@ -36,6 +37,8 @@ export function prepareProcess(run: Run): Arguments {
   patch.apply(run.protect);
   libc.setThreadName(basename(plan.program.path));
   const status = readFileSync("/proc/self/status", "latin1");
+  libc.dropSignalStack();
+  rebuffer(run);
   resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);
   return { argc, argv };
 }
@@ -107,6 +110,29 @@ function replaceArgumentCount(
     }
   }
   trace.tell("program", () => "argc for constructors: left alone, glibc's own was not found");
+}
+
+/** Bun has taken the buffer from stdout. The program finds one such as glibc would have made at the first write. */
+function rebuffer({ libc, base }: Run): void {
+  const stream = pointerAt(addressIn(base.family, "stdout"));
+  const IO_UNBUFFERED = 2; // in FILE's first word, _flags
+  if ((u32At(stream) & IO_UNBUFFERED) === 0) return;
+  const isTerminal = isatty(1);
+  const { blksize } = isTerminal ? { blksize: TERMINAL_BUFFER } : statOf(1);
+  libc.setBuffer(stream, isTerminal, blksize > 0 && blksize < BUFSIZ ? blksize : BUFSIZ);
+}
+
+const BUFSIZ = 8192;
+const TERMINAL_BUFFER = 1024;
+
+/** A closed descriptor has no block size. */
+function statOf(descriptor: number): { blksize: number } {
+  try {
+    return fstatSync(descriptor);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EBADF") return { blksize: 0 };
+    throw error;
+  }
 }
 
 /** program_invocation_name, and the same without the directory. */

@@ -9,6 +9,7 @@ import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { copy, Patch } from "../../lib/memory/patch.ts";
@@ -16,7 +17,8 @@ import type { Run } from "../run.ts";
 import { redirect } from "./redirect.ts";
 import { setGlobalScope } from "./scope.ts";
 
-export function vacate(run: Run): void {
+/** `interposer` takes Bun's place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41). */
+export function vacate(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
   const bun = base.bun.image;
   const patch = new Patch();
@@ -30,7 +32,7 @@ export function vacate(run: Run): void {
     "redirect",
     () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
   );
-  if (base.scope) setGlobalScope(run, base.scope, base.preloaded);
+  if (base.scope) setGlobalScope(run, base.scope, [...base.preloaded, interposer]);
   else
     trace.tell("program", () => "global scope: left alone, glibc's list was not found; Bun's symbols come first in it");
 }

@@ -20,10 +20,10 @@ afterEach(() => display[Symbol.asyncDispose]());
 /** Some pictures of the gears, all different. */
 async function gears(argv: string[]): Promise<Picture[]> {
   await using program = start([...argv, "-geometry", "400x400"], { env: display.env });
-  const pictures = [await display.until((picture) => picture.patch("blue").count > 1000)];
+  const pictures = [await display.until((picture) => picture.patch("blue").count > 1000, program)];
   while (pictures.length < PICTURES) {
     const last = `${pictures.at(-1)}`;
-    pictures.push(await display.until((picture) => `${picture}` !== last));
+    pictures.push(await display.until((picture) => `${picture}` !== last, program));
   }
   program.kill();
   const { stderr, signal } = await program.end();

@@ -18,7 +18,7 @@ afterEach(() => display[Symbol.asyncDispose]());
 /** Of glxgears, once it draws. */
 async function mappingsWhileDrawing(argv: string[]): Promise<Mapping[]> {
   await using program = start(argv, { env: display.env });
-  await display.until((picture) => picture.patch("blue").count > 1000);
+  await display.until((picture) => picture.patch("blue").count > 1000, program);
   return mappingsOf(program.pid);
 }
 

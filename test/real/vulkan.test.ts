@@ -55,7 +55,7 @@ describe("vkcube shows 100 frames by the lavapipe of", () => {
       const directory = await host.directory();
       await using cube = start(capsuleCommand(["--host", directory], "vkcube"), { env: display.env });
       // its faces have a logo of many colours
-      await display.until((picture) => picture.colours > 100 && picture.lit > 10_000);
+      await display.until((picture) => picture.colours > 100 && picture.lit > 10_000, cube);
       cube.kill();
       expect((await cube.end()).signal).toBe("SIGKILL");
     });

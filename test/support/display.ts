@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Picture } from "./picture.ts";
-import { environment } from "./run.ts";
+import { environment, type Running } from "./run.ts";
 
 const WIDTH = 640;
 const HEIGHT = 480;
@@ -47,13 +47,17 @@ export class Display implements AsyncDisposable {
     return new Picture(WIDTH, HEIGHT, bytes);
   }
 
-  /** The first picture that is as wanted. Throws after `timeout` milliseconds without one. */
-  async until(isWanted: (picture: Picture) => boolean, timeout = 20_000): Promise<Picture> {
-    const end = performance.now() + timeout;
+  /**
+   * The first picture that is as wanted, of what `program` draws. Throws if that ends, or after `timeout` milliseconds,
+   * without one.
+   */
+  async until(isWanted: (picture: Picture) => boolean, program: Running, timeout = 20_000): Promise<Picture> {
+    const late = performance.now() + timeout;
     for (;;) {
       const picture = await this.picture();
       if (isWanted(picture)) return picture;
-      if (performance.now() > end) throw new Error(`After ${timeout} ms the screen shows ${picture}`);
+      if (program.hasEnded) throw new Error(`It ended before it drew that: ${JSON.stringify(await program.end())}`);
+      if (performance.now() > late) throw new Error(`After ${timeout} ms the screen shows ${picture}`);
       await Bun.sleep(20);
     }
   }

@@ -52,6 +52,7 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Out
 
 export interface Running extends AsyncDisposable {
   readonly pid: number;
+  readonly hasEnded: boolean;
   /** Kills it and what it has started. */
   kill(): void;
   /** Waits for a line of its output. Throws if it ends, or after `timeout` milliseconds, without one. */
@@ -74,12 +75,15 @@ export function start(argv: string[], options: Omit<RunOptions, "timeout"> = {})
   });
   const stdout = new Collector(child.stdout);
   const stderr = child.stderr.text();
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const kill = () => {
-    // its own group is gone once it and all its children are
-    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, "SIGKILL");
+    if (!hasEnded()) process.kill(-child.pid, "SIGKILL");
   };
   return {
     pid: child.pid,
+    get hasEnded() {
+      return hasEnded();
+    },
     kill,
     line: (isWanted, timeout = 20_000) => stdout.line(isWanted, timeout),
     async end() {
