@@ -60,7 +60,7 @@ export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Pla
   const shared = new Map<string, string>();
   const capsules: CapsulePlan[] = [];
   for (const [directory, chosen] of Map.groupBy(choice, ({ directory }) => directory)) {
-    const search = new Search(openTree(directory));
+    const search = new Search(openTree(directory), [], "whole");
     checkGlibc(search, glibc);
     const isolated = chosen.filter((each) => isThere(each, search, trace)).map(({ soname }) => soname);
     const atStart = isolated.filter((soname) => needs.has(soname));

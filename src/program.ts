@@ -75,7 +75,7 @@ export function readProgram(name: string, path: string): Program {
       throw cannot("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
     if (!phdrs.some(({ p_type }) => p_type === PT_INTERP))
       throw cannot("it has no program interpreter: it is a library, or links itself");
-    const library = readLibrary(path);
+    const library = readLibrary(path, "whole");
     if (library.tlsSize > 0)
       throw cannot(`it has thread-local data of its own (PT_TLS, ${library.tlsSize} bytes) at an offset that is taken`);
     return { name, path, library };

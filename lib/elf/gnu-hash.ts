@@ -65,6 +65,23 @@ export class GnuHash {
     }
   }
 
+  /** Throws ElfError where a lookup could leave the table, in one of `symbols` symbols. */
+  check(symbols: number): void {
+    const { path, view, symOffset, bucketCount } = this;
+    // glibc masks with the size less one
+    if (!Number.isInteger(Math.log2(this.#bloomSize)))
+      throw new ElfError(path, "DT_GNU_HASH", `the size of its bloom filter, ${this.#bloomSize}, is no power of two`);
+    for (let i = 0; i < bucketCount; i++) {
+      const first = view.getUint32(this.#buckets + 4 * i, true);
+      if (first !== 0 && (first < symOffset || first >= symbols))
+        throw new ElfError(
+          path,
+          "DT_GNU_HASH",
+          `bucket ${i} begins with symbol ${first}, of ${symOffset} to ${symbols}`,
+        );
+    }
+  }
+
   /** There is no symbol in it. `symbolCount` is then no more than a lower bound: GNU ld (2.40 still) writes symoffset 1. */
   get isEmpty(): boolean {
     const last = this.#lastChain();

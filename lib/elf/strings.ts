@@ -25,6 +25,12 @@ export class StringTable {
     return this.#whole;
   }
 
+  /** Throws ElfError where the table does not end its last string: then none of its offsets can run over. */
+  check(): void {
+    if (this.read(this.size - 1, 1).getUint8(0) !== 0)
+      throw new ElfError(this.path, "string table", `its ${this.size} bytes do not end with a NUL`);
+  }
+
   /** The string at `offset` bytes. Throws ElfError where it lies outside the table or has no end in it. */
   at(offset: number): string {
     return decoder.decode(this.bytesAt(offset));

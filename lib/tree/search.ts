@@ -6,6 +6,7 @@
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Check } from "../elf/check.ts";
 import { isForeign, type Library, readLibrary } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
@@ -35,10 +36,14 @@ export class Search {
   readonly #libraries = new Map<string, Library | "foreign">();
   readonly #hasHwcaps = new Map<string, boolean>();
 
-  /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
+  /**
+   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. With `check`, what is found is
+   * looked at whether a loader can believe it. Throws what reading the cache throws.
+   */
   constructor(
     readonly tree: Tree,
     readonly libraryPath: readonly string[] = [],
+    readonly check?: Check,
   ) {
     const cache = tree.resolve("/etc/ld.so.cache");
     this.#cache = cache === undefined ? undefined : parseLdSoCache(readFileSync(cache));
@@ -81,7 +86,7 @@ export class Search {
   libraryAt(path: string): Library {
     let library = this.#libraries.get(path);
     if (library === undefined || library === "foreign") {
-      library = readLibrary(path);
+      library = readLibrary(path, this.check);
       this.#libraries.set(path, library);
     }
     return library;

@@ -207,7 +207,7 @@ class Server {
   #searchIn(root: string): Search {
     let search = this.#searches.get(root);
     if (!search) {
-      search = new Search(new Tree(root || "/"));
+      search = new Search(new Tree(root || "/"), [], "tables");
       this.#searches.set(root, search);
     }
     return search;
