@@ -24,6 +24,8 @@ import type { Trace } from "./trace.ts";
 
 /** Runs a program in this process. `fail` reports an error where none can be thrown, and ends the process. */
 export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => void): never {
+  trace.lap("start of Bun and of this command");
+
   // The server that agents will ask boots in a Worker meanwhile.
   const server = bootServer();
 

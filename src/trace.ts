@@ -31,7 +31,7 @@ export const DEBUG_WORDS: Readonly<Record<string, readonly Category[]>> = {
 
 export class Trace {
   readonly #on: ReadonlySet<string>;
-  #last = performance.now();
+  #last = 0; // performance.now() counts from the start of the process
 
   constructor(readonly categories: readonly Category[]) {
     this.#on = new Set(categories);

@@ -20,6 +20,7 @@ function bind() {
     setenv: { args: [ptr, ptr, i32], returns: i32 },
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
+    isatty: { args: [i32], returns: i32 },
     sigaltstack: { args: [ptr, ptr], returns: i32 },
     setvbuf: { args: [ptr, ptr, i32, u64], returns: i32 },
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
@@ -144,6 +145,11 @@ export class Libc implements Process {
     const [IOFBF, IOLBF] = [0, 1];
     const mode = isLineBuffered ? IOLBF : IOFBF;
     this.#bound.libc.setvbuf(pointer(stream), pointer(this.allocate(size)), mode, size);
+  }
+
+  /** Not by node:tty, which takes 7 ms to load (Bun 1.4.5). */
+  isTerminal(descriptor: number): boolean {
+    return this.#bound.libc.isatty(descriptor) === 1;
   }
 
   /** Names the calling thread (15 bytes count). */

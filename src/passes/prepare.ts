@@ -3,7 +3,6 @@
 
 import { fstatSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { isatty } from "node:tty";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -117,20 +116,20 @@ function rebuffer({ libc, base }: Run): void {
   const stream = pointerAt(addressIn(base.family, "stdout"));
   const IO_UNBUFFERED = 2; // in FILE's first word, _flags
   if ((u32At(stream) & IO_UNBUFFERED) === 0) return;
-  const isTerminal = isatty(1);
-  const { blksize } = isTerminal ? { blksize: TERMINAL_BUFFER } : statOf(1);
-  libc.setBuffer(stream, isTerminal, blksize > 0 && blksize < BUFSIZ ? blksize : BUFSIZ);
+  const isTerminal = libc.isTerminal(1);
+  const size = isTerminal ? TERMINAL_BUFFER : blockSizeOf(1);
+  libc.setBuffer(stream, isTerminal, size > 0 && size < BUFSIZ ? size : BUFSIZ);
 }
 
 const BUFSIZ = 8192;
 const TERMINAL_BUFFER = 1024;
 
-/** A closed descriptor has no block size. */
-function statOf(descriptor: number): { blksize: number } {
+/** In bytes; 0 for a closed descriptor. */
+function blockSizeOf(descriptor: number): number {
   try {
-    return fstatSync(descriptor);
+    return fstatSync(descriptor).blksize;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EBADF") return { blksize: 0 };
+    if ((error as NodeJS.ErrnoException).code === "EBADF") return 0;
     throw error;
   }
 }

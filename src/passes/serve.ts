@@ -10,7 +10,9 @@ const PATIENCE = 10_000;
 
 /** Boots while the plan is made. */
 export function bootServer(): Worker {
-  return new Worker(new URL("../agent/server.ts", import.meta.url).href, { smol: true });
+  // Beside main.js in the bundle, in its folder in the sources.
+  const file = import.meta.url.endsWith(".ts") ? "../agent/server.ts" : "./agent/server.js";
+  return new Worker(new URL(file, import.meta.url).href, { smol: true });
 }
 
 /** Returns when the server listens. */

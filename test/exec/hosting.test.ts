@@ -1,7 +1,7 @@
 // A program that runs inside the Bun process must not be able to tell, and neither must who started it.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectLines, expectSame } from "../support/expect.ts";
@@ -160,6 +160,16 @@ describe("a program ends", () => {
     expect(events(model.stdout, (line) => expected.includes(line))).toEqual(expected);
     expect(events(outcome.stdout, (line) => expected.includes(line))).toEqual(expected);
   });
+
+  for (const [words, way] of ways.slice(0, 3)) {
+    test(`${words}, and leaves nothing in the temporary directory`, async () => {
+      const TMPDIR = mkdtempSync(join(tmpdir(), "capsule-test-"));
+      const outcome = await ending.capsule([way, "0"], { env: { TMPDIR } });
+      expect(outcome.exitCode).toBe(0);
+      expect(readdirSync(TMPDIR)).toEqual([]);
+      rmSync(TMPDIR, { recursive: true });
+    });
+  }
 
   test("with an exit code of which 8 bits are left", async () => {
     expect((await ending.capsule(["return", "258"])).exitCode).toBe(2);

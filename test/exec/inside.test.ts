@@ -1,9 +1,10 @@
 // A host library opens more libraries at run time: drivers, plug-ins. They come from the host tree, with all they need.
 
-import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
+import { lines } from "../support/lines.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 
 setDefaultTimeout(60_000);
@@ -81,16 +82,24 @@ test("RTLD_NOLOAD tells what is open in the capsule", () =>
 test("a library that is closed as often as it was opened is gone", () =>
   expectBoth(["close", "libplugin.so.1"], ["closed"]));
 
-describe("dlerror tells the host library why there is nothing, as natively,", () => {
-  test("when the library is missing", () =>
-    expectBoth(
-      ["plugin", "libmissing.so.1"],
-      Array(2).fill("dlopen: libmissing.so.1: cannot open shared object file: No such file or directory"),
-    ));
-
-  test("when what it needs is missing", () =>
-    expectBoth(
-      ["plugin", "libincomplete.so.1"],
-      Array(2).fill("dlopen: libabsent.so.1: cannot open shared object file: No such file or directory"),
-    ));
+describe("dlerror tells the host library why there is nothing", () => {
+  for (const [words, opened, missing] of [
+    ["when the library is missing", "libmissing.so.1", "libmissing.so.1"],
+    ["when what it needs is missing", "libincomplete.so.1", "libabsent.so.1"],
+  ] as const) {
+    test(words, async () => {
+      // the capsule may name a path in the host tree where natively there is the soname
+      const reason = `${missing}: cannot open shared object file: No such file or directory`;
+      for (const outcome of [await inside.native(["plugin", opened]), await inside.capsule(["plugin", opened])]) {
+        expect(outcome.stderr).toBe("");
+        const answers = lines(outcome.stdout);
+        expect(answers).toHaveLength(2);
+        for (const answer of answers) {
+          expect(answer).toStartWith("dlopen: ");
+          expect(answer).toEndWith(reason);
+        }
+        expect(outcome.exitCode).toBe(0);
+      }
+    });
+  }
 });
