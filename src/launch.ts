@@ -5,6 +5,7 @@ import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Callable, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
+import type { Ownership } from "./ownership.ts";
 import type { PrivateDirectory } from "./private-directory.ts";
 import type { Trace } from "./trace.ts";
 
@@ -40,6 +41,7 @@ export interface Launch {
 /** A host tree's libraries in their namespace. */
 export interface Capsule {
   readonly search: Search;
+  readonly ownership: Ownership;
   readonly isolated: ReadonlySet<string>;
   /** What its agent calls itself; 0 is the program's. */
   readonly token: number;

@@ -5,14 +5,15 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import type { Library } from "../lib/elf/library.ts";
+import { checkFile } from "../lib/elf/check.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
-import { mustFind, Search } from "../lib/tree/search.ts";
+import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestVersion } from "./glibc-version.ts";
-import { PROFILES, type Variable } from "./profiles/profiles.ts";
+import { Ownership } from "./ownership.ts";
+import { PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { findProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
 import type { Trace } from "./trace.ts";
@@ -29,11 +30,10 @@ export interface ExecOptions {
 
 /** One host tree and what is taken from it. */
 export interface CapsulePlan {
-  readonly tree: Tree;
   readonly search: Search;
-  /** All that the program may see of it. */
+  readonly ownership: Ownership;
+  /** All that the program may see of it; of those that it does not need at the start the tree may lack some. */
   readonly isolated: readonly string[];
-  /** Those that it needs from the start; the others are opened when somebody asks for them. */
   readonly atStart: readonly string[];
   readonly closure: Closure;
   /** Variables that the host's libraries find in their environment, unless the user has set them. */
@@ -54,49 +54,62 @@ export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Pla
   const program = readProgram(options.program, findProgram(options.program));
   trace.tell("plan", () => `program: ${program.path}`);
   const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean));
-  const choice = chooseLibraries(options, trace);
-  const needs = runtimeNeeds(program, runtime, new Set(choice.map(({ soname }) => soname)), trace);
+  const hosts = chooseLibraries(options, trace);
+  for (const { search } of hosts) checkGlibc(search, glibc);
+
+  // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
+  const there = new Map<string, boolean>();
+  const isIsolated = (soname: string) => {
+    const host = hosts.find(({ choices }) => choices.has(soname));
+    if (!host) return false;
+    const known = there.get(soname) ?? isThere(host, soname, runtime, trace);
+    there.set(soname, known);
+    return known;
+  };
+  const needs = runtimeNeeds(program, runtime, isIsolated, trace);
 
   const shared = new Map<string, string>();
-  const capsules: CapsulePlan[] = [];
-  for (const [directory, chosen] of Map.groupBy(choice, ({ directory }) => directory)) {
-    const search = new Search(openTree(directory), [], "whole");
-    checkGlibc(search, glibc);
-    const isolated = chosen.filter((each) => isThere(each, search, trace)).map(({ soname }) => soname);
+  const capsules = hosts.map(({ search, choices, newest }): CapsulePlan => {
+    const ownership = new Ownership(search, runtime, newest);
+    const explicit = [...choices].filter(([, isExplicit]) => isExplicit).map(([soname]) => soname);
+    for (const soname of explicit) isIsolated(soname);
+    const isolated = [...choices.keys()].filter((soname) => there.get(soname) !== false);
     const atStart = isolated.filter((soname) => needs.has(soname));
-    const closure = closureOf(search, atStart, isShared);
-    for (const { library, why, requester } of closure.members)
+    const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
+    for (const { library, why, requester } of closure.members) {
+      checkFile(library.path);
       trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
+    }
     chooseShared(closure, search, runtime, shared, trace);
-    const environment = environmentOf(options.profiles, search);
-    capsules.push({ tree: search.tree, search, isolated, atStart, closure, environment });
-    trace.tell(
-      "plan",
-      () => `host tree ${search.tree.name}: ${atStart.join(" ") || "nothing"} at the start, of ${isolated.join(" ")}`,
-    );
-  }
-  if (options.host !== undefined && capsules.every(({ isolated }) => isolated.length === 0))
+    const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
+    trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
+    trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
+    return { search, ownership, isolated, atStart, closure, environment: environmentOf(options.profiles, search) };
+  });
+  const isUseless = ({ search, isolated }: CapsulePlan) => !isolated.some((soname) => search.find(soname, undefined));
+  if (options.host !== undefined && capsules.every(isUseless))
     throw new LinkError(
-      `Cannot use the host tree "${options.host}": it has none of ${choice.map(({ soname }) => soname).join(", ")}`,
+      `Cannot use the host tree "${options.host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
+      { object: options.host },
     );
   return { program, arguments: options.arguments, runtime, capsules, shared };
 }
 
-interface Choice {
-  readonly soname: string;
-  readonly directory: string;
-  /** Named by the user: must be there. */
-  readonly isExplicit: boolean;
+/** A host tree, and which libraries are to come from it. */
+interface Host {
+  readonly search: Search;
+  /** Sonames, and whether the user has named them: then they must be there. */
+  readonly choices: Map<string, boolean>;
+  readonly newest: readonly string[];
 }
 
 /** Which sonames to isolate, and the tree of each: by SONAME=DIR, CAPSULE_<SONAME>_PREFIX, --host, CAPSULE_PREFIX, default. */
-function chooseLibraries(options: ExecOptions, trace: Trace): Choice[] {
-  const profiles = options.profiles.length > 0 || options.isolate.length > 0 ? options.profiles : Object.keys(PROFILES);
+function chooseLibraries(options: ExecOptions, trace: Trace): Host[] {
   const sonames = new Map<string, { directory?: string | undefined; isExplicit: boolean }>();
-  for (const name of profiles) {
-    const profile = PROFILES[name];
-    if (!profile) throw new UsageError(`There is no profile "${name}": choose of ${Object.keys(PROFILES).join(", ")}`);
-    for (const soname of profile.isolate) sonames.set(soname, { isExplicit: false });
+  const newest: string[] = [];
+  for (const { isolate, newest: own } of chosenProfiles(options)) {
+    newest.push(...own);
+    for (const soname of [...isolate, ...own]) sonames.set(soname, { isExplicit: false });
   }
   for (const text of options.isolate) {
     const [soname = "", directory] = text.split("=", 2);
@@ -106,11 +119,29 @@ function chooseLibraries(options: ExecOptions, trace: Trace): Choice[] {
     sonames.set(soname, { directory, isExplicit: true });
   }
   const fallback = options.host ?? (process.env.CAPSULE_PREFIX || defaultHost());
-  return [...sonames].map(([soname, { directory, isExplicit }]) => {
+  const hosts = new Map<string, Host>();
+  for (const [soname, { directory, isExplicit }] of sonames) {
     const variable = `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;
     const own = directory ?? process.env[variable];
     if (own && directory === undefined) trace.tell("plan", () => `${soname}: from ${own}, as ${variable} says`);
-    return { soname, directory: own || fallback, isExplicit };
+    const tree = openTree(own || fallback);
+    const host = hosts.get(tree.root) ?? {
+      search: new Search(tree),
+      choices: new Map(),
+      newest: newest.filter((name) => !sonames.get(name)?.isExplicit),
+    };
+    host.choices.set(soname, isExplicit);
+    hosts.set(tree.root, host);
+  }
+  return [...hosts.values()];
+}
+
+function chosenProfiles({ profiles, isolate }: Pick<ExecOptions, "profiles" | "isolate">): Profile[] {
+  if (profiles.length === 0) return isolate.length > 0 ? [] : Object.values(PROFILES);
+  return profiles.map((name) => {
+    const profile = PROFILES[name];
+    if (!profile) throw new UsageError(`There is no profile "${name}": choose of ${Object.keys(PROFILES).join(", ")}`);
+    return profile;
   });
 }
 
@@ -137,13 +168,19 @@ function openTree(directory: string): Tree {
   }
 }
 
-function isThere({ soname, isExplicit }: Choice, search: Search, trace: Trace): boolean {
-  if (isExplicit) {
+/** Throws LinkError where the user has named the library and the tree does not have it. */
+function isThere({ search, choices, newest }: Host, soname: string, runtime: Search, trace: Trace): boolean {
+  if (choices.get(soname)) {
     mustFind(search, soname, undefined);
     return true;
   }
-  if (search.find(soname, undefined)) return true;
-  trace.tell("plan", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
+  const { name } = search.tree;
+  if (!search.find(soname, undefined)) {
+    trace.tell("plan", () => `${soname}: left to the runtime, ${name} does not have it`);
+    return false;
+  }
+  if (!new Ownership(search, runtime, newest).isShared(soname)) return true;
+  trace.tell("plan", () => `${soname}: the runtime's serves both sides, as it is newer than the one of ${name}`);
   return false;
 }
 
@@ -151,23 +188,28 @@ function isThere({ soname, isExplicit }: Choice, search: Search, trace: Trace): 
 function checkGlibc(search: Search, glibc: string): void {
   const libc = search.find("libc.so.6", undefined);
   if (!libc) return;
-  const theirs = newestVersion(libc.library.path, "GLIBC");
+  const theirs = newestVersion(libc.path, "GLIBC");
   if (compareVersions(theirs, glibc.split(".").map(Number)) > 0)
     throw new LinkError(
-      `Cannot use the host tree "${search.tree.name}": its glibc is ${theirs.join(".")} ("${libc.library.path}"), newer than the ${glibc} that this process runs on`,
-      { object: libc.library.path },
+      `Cannot use the host tree "${search.tree.name}": its glibc is ${theirs.join(".")} ("${libc.path}"), newer than the ${glibc} that this process runs on`,
+      { object: libc.path },
     );
 }
 
 /** The isolated libraries that the program or one of its libraries needs. Throws ProgramError for one that is missing. */
-function runtimeNeeds(program: Program, runtime: Search, isolated: ReadonlySet<string>, trace: Trace): Set<string> {
-  const isElsewhere = (soname: string) => isolated.has(soname) || isShared(soname);
+function runtimeNeeds(
+  program: Program,
+  runtime: Search,
+  isIsolated: (soname: string) => boolean,
+  trace: Trace,
+): Set<string> {
+  const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
   const direct = program.library.needed.filter((soname) => !isElsewhere(soname));
   try {
     const closure = closureOf(runtime, direct, isElsewhere, { library: program.library });
     for (const { library, why } of closure.members)
       trace.tell("search", () => `${library.path}: ${why}, for the program`);
-    return new Set([...program.library.needed, ...closure.elsewhere.keys()].filter((soname) => isolated.has(soname)));
+    return new Set([...program.library.needed, ...closure.elsewhere.keys()].filter(isIsolated));
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     throw new ProgramError(`Cannot run "${program.path}": ${error.message}`, EXIT.notFound, { cause: error });
@@ -182,9 +224,9 @@ function chooseShared(
   shared: Map<string, string>,
   trace: Trace,
 ): void {
-  const theirs = host.find(UNWINDER, undefined)?.library;
-  const ours = runtime.find(UNWINDER, undefined)?.library;
-  const isNewer = (one: Library, other: Library) =>
+  const theirs = host.find(UNWINDER, undefined);
+  const ours = runtime.find(UNWINDER, undefined);
+  const isNewer = (one: Found, other: Found) =>
     compareVersions(newestVersion(one.path, "GCC"), newestVersion(other.path, "GCC")) > 0;
   if (theirs && (!ours || isNewer(theirs, ours))) {
     shared.set(UNWINDER, theirs.path);
@@ -203,14 +245,12 @@ function chooseShared(
           object: soname,
         },
       );
-    shared.set(soname, found.library.path);
+    shared.set(soname, found.path);
   }
 }
 
 function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
-  const variables = (profiles.length > 0 ? profiles : Object.keys(PROFILES)).flatMap(
-    (name) => PROFILES[name]?.environment ?? [],
-  );
+  const variables = chosenProfiles({ profiles, isolate: [] }).flatMap(({ environment }) => environment);
   const environment = new Map<string, string>();
   for (const variable of variables) {
     const value = settingOf(variable, search);

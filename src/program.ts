@@ -3,6 +3,7 @@
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
+import { checkFile } from "../lib/elf/check.ts";
 import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP } from "../lib/elf/constants.ts";
 import { ElfError } from "../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../lib/elf/file.ts";
@@ -75,7 +76,8 @@ export function readProgram(name: string, path: string): Program {
       throw cannot("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
     if (!phdrs.some(({ p_type }) => p_type === PT_INTERP))
       throw cannot("it has no program interpreter: it is a library, or links itself");
-    const library = readLibrary(path, "whole");
+    checkFile(path);
+    const library = readLibrary(path);
     if (library.tlsSize > 0)
       throw cannot(`it has thread-local data of its own (PT_TLS, ${library.tlsSize} bytes) at an offset that is taken`);
     return { name, path, library };

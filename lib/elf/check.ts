@@ -34,7 +34,7 @@ import {
   VERSYM_HIDDEN,
 } from "./constants.ts";
 import { ElfError } from "./error.ts";
-import type { FileImage } from "./file.ts";
+import { type FileImage, openImage } from "./file.ts";
 import type { Image } from "./image.ts";
 import type { Phdr } from "./phdr.ts";
 import { Rela } from "./rela.ts";
@@ -55,6 +55,12 @@ export function checkImage(image: FileImage, check: Check = "whole"): void {
   checkSymbols(image);
   checkVersions(image);
   if (check === "whole") checkRelocations(image);
+}
+
+/** As checkImage, for a file. Throws what open(2) throws too. */
+export function checkFile(path: string, check: Check = "whole"): void {
+  using image = openImage(path);
+  checkImage(image, check);
 }
 
 function checkSegments({ path, loads, phdrs, file }: FileImage): void {

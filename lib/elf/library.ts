@@ -1,7 +1,6 @@
 // What a search for libraries and a plan want to know of a file, read once and
 // kept after the file is closed.
 
-import { type Check, checkImage } from "./check.ts";
 import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64 } from "./constants.ts";
 import { openImage } from "./file.ts";
 import type { NeededVersion } from "./versions.ts";
@@ -21,10 +20,9 @@ export interface Library {
   readonly tlsSize: number;
 }
 
-/** With `check` it is looked at whether a loader can believe the file. Throws what open(2) throws, and ElfError. */
-export function readLibrary(path: string, check?: Check): Library {
+/** Throws what open(2) throws, and ElfError. */
+export function readLibrary(path: string): Library {
   using image = openImage(path);
-  if (check) checkImage(image, check);
   return {
     path,
     soname: image.soname ?? path.slice(path.lastIndexOf("/") + 1),

@@ -7,7 +7,9 @@
 //   entry: flags | key | value | osversion | hwcap (64 bits)
 //
 // Its offsets count from its own beginning, the old format's from behind its
-// entries. An extension lists the names of glibc-hwcaps directories.
+// entries. Entries are sorted, downwards, by an order of their own; libraries are
+// looked up by halving, as ld.so does it. An extension lists the names of
+// glibc-hwcaps directories.
 
 import { layout, u32, u64bits } from "../memory/layout.ts";
 import { alignUp } from "../memory/numbers.ts";
@@ -34,72 +36,131 @@ export interface CacheEntry {
   readonly hwcap: string | undefined;
 }
 
-/** Sonames and the files that answer them, in the cache's order; undefined where the bytes are no cache. What is out of range is passed over. */
-export function parseLdSoCache(file: Uint8Array): Map<string, CacheEntry[]> | undefined {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const text = new TextDecoder("latin1").decode(file);
-  let start = 0;
-  if (text.startsWith(OLD_MAGIC) && file.length >= OLD_HEADER) {
-    const count = view.getUint32(12, true);
-    const strings = OLD_HEADER + count * OldEntry.size;
-    start = alignUp(strings, 8);
-    if (!text.startsWith(NEW_MAGIC, start)) return parseOld(view, text, count, strings);
-  }
-  if (!text.startsWith(NEW_MAGIC, start) || file.length < start + NEW_HEADER) return undefined;
+const decoder = new TextDecoder("latin1");
+const encoder = new TextEncoder();
 
-  const hwcaps = readHwcaps(view, text, start);
-  const entries = new Map<string, CacheEntry[]>();
-  const count = view.getUint32(start + NEW_MAGIC.length, true);
-  for (let i = 0; i < count; i++) {
-    const at = start + NEW_HEADER + i * NewEntry.size;
-    if (at + NewEntry.size > file.length) break;
-    const { flags, key, value, hwcap } = NewEntry.at(view, at);
-    if (flags !== FLAGS_X86_64) continue;
-    if (hwcap === 0n) push(entries, text, start + key, start + value, undefined);
+/** What is out of range in it is passed over. */
+export class LdSoCache {
+  readonly #view: DataView;
+  readonly #entries: number;
+  readonly #count: number;
+  readonly #entrySize: number;
+  /** What offsets of strings count from. */
+  readonly #strings: number;
+  #hwcaps?: readonly string[];
+
+  private constructor(
+    readonly file: Uint8Array,
+    entries: number,
+    entrySize: number,
+    count: number,
+    strings: number,
+  ) {
+    this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+    this.#entries = entries;
+    this.#entrySize = entrySize;
+    this.#count = Math.max(0, Math.min(count, Math.floor((file.length - entries) / entrySize)));
+    this.#strings = strings;
+  }
+
+  /** Undefined where the bytes are no cache. */
+  static parse(file: Uint8Array): LdSoCache | undefined {
+    const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+    const startsWith = (magic: string, at: number) =>
+      at + magic.length <= file.length && decoder.decode(file.subarray(at, at + magic.length)) === magic;
+    let start = 0;
+    if (startsWith(OLD_MAGIC, 0) && file.length >= OLD_HEADER) {
+      const count = view.getUint32(12, true);
+      const strings = OLD_HEADER + count * OldEntry.size;
+      start = alignUp(strings, 8);
+      if (!startsWith(NEW_MAGIC, start)) return new LdSoCache(file, OLD_HEADER, OldEntry.size, count, strings);
+    }
+    if (!startsWith(NEW_MAGIC, start) || file.length < start + NEW_HEADER) return undefined;
+    const count = view.getUint32(start + NEW_MAGIC.length, true);
+    return new LdSoCache(file, start + NEW_HEADER, NewEntry.size, count, start);
+  }
+
+  /** The files that answer a soname, in the cache's order. */
+  find(soname: string): CacheEntry[] {
+    const name = encoder.encode(soname);
+    let low = 0;
+    let high = this.#count - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      // the first of several with the same key is wanted
+      if (this.#compare(name, middle) < 0) low = middle + 1;
+      else high = middle;
+    }
+    const found: CacheEntry[] = [];
+    for (let i = low; i < this.#count && this.#compare(name, i) === 0; i++) {
+      const entry = this.#entryAt(i);
+      if (entry) found.push(entry);
+    }
+    return found;
+  }
+
+  #entryAt(index: number): CacheEntry | undefined {
+    const at = this.#entries + index * this.#entrySize;
+    const { flags, value } = OldEntry.at(this.#view, at);
+    const path = this.#stringAt(this.#strings + value);
+    if (flags !== FLAGS_X86_64 || path === undefined) return undefined;
+    if (this.#entrySize === OldEntry.size) return { path, hwcap: undefined };
+    const { hwcap } = NewEntry.at(this.#view, at);
+    if (hwcap === 0n) return { path, hwcap: undefined };
     // Other bits are the platforms of glibc before 2.33, where a plain entry for the same soname exists too.
-    else if (hwcap & HWCAP_EXTENSION)
-      push(entries, text, start + key, start + value, hwcaps[Number(hwcap & 0xffffffffn)] ?? "unknown");
+    if (!(hwcap & HWCAP_EXTENSION)) return undefined;
+    this.#hwcaps ??= this.#readHwcaps();
+    return { path, hwcap: this.#hwcaps[Number(hwcap & 0xffffffffn)] ?? "unknown" };
   }
-  return entries;
-}
 
-function parseOld(view: DataView, text: string, count: number, strings: number): Map<string, CacheEntry[]> {
-  const entries = new Map<string, CacheEntry[]>();
-  for (let i = 0; i < count; i++) {
-    const at = OLD_HEADER + i * OldEntry.size;
-    if (at + OldEntry.size > view.byteLength) break;
-    const { flags, key, value } = OldEntry.at(view, at);
-    if (flags === FLAGS_X86_64) push(entries, text, strings + key, strings + value, undefined);
+  /** As _dl_cache_libcmp: runs of digits count as numbers, and stand behind anything else. */
+  #compare(name: Uint8Array, index: number): number {
+    const { file } = this;
+    let other =
+      this.#strings + this.#view.getUint32(this.#entries + index * this.#entrySize + OldEntry.offsetOf.key, true);
+    let at = 0;
+    for (;;) {
+      const one = name[at] ?? 0;
+      const two = file[other] ?? 0;
+      if (isDigit(one) && isDigit(two)) {
+        let first = 0;
+        let second = 0;
+        for (; isDigit(name[at] ?? 0); at++) first = first * 10 + (name[at] ?? 0) - ZERO;
+        for (; isDigit(file[other] ?? 0); other++) second = second * 10 + (file[other] ?? 0) - ZERO;
+        if (first !== second) return first - second;
+        continue;
+      }
+      if (isDigit(one)) return 1;
+      if (isDigit(two)) return -1;
+      if (one !== two || one === 0) return one - two;
+      at++;
+      other++;
+    }
   }
-  return entries;
-}
 
-function push(entries: Map<string, CacheEntry[]>, text: string, key: number, value: number, hwcap?: string): void {
-  const soname = stringIn(text, key);
-  const path = stringIn(text, value);
-  if (soname === undefined || path === undefined) return;
-  const known = entries.get(soname);
-  if (known) known.push({ path, hwcap });
-  else entries.set(soname, [{ path, hwcap }]);
-}
-
-function readHwcaps(view: DataView, text: string, start: number): string[] {
-  const at = start + view.getUint32(start + EXTENSION_OFFSET, true);
-  if (at === start || at + 8 > view.byteLength || view.getUint32(at, true) !== EXTENSION_MAGIC) return [];
-  const count = view.getUint32(at + 4, true);
-  for (let i = 0; i < count; i++) {
-    const section = at + 8 + i * Extension.size;
-    if (section + Extension.size > view.byteLength) break;
-    const { tag, offset, size } = Extension.at(view, section);
-    if (tag !== EXTENSION_HWCAPS || start + offset + size > view.byteLength) continue;
-    return Array.from({ length: Math.floor(size / 4) }, (_, k) => {
-      return stringIn(text, start + view.getUint32(start + offset + 4 * k, true)) ?? "unknown";
-    });
+  #stringAt(start: number): string | undefined {
+    const end = this.file.indexOf(0, start);
+    return start < this.file.length && end >= 0 ? decoder.decode(this.file.subarray(start, end)) : undefined;
   }
-  return [];
+
+  #readHwcaps(): string[] {
+    const view = this.#view;
+    const start = this.#strings;
+    const at = start + view.getUint32(start + EXTENSION_OFFSET, true);
+    if (at === start || at + 8 > view.byteLength || view.getUint32(at, true) !== EXTENSION_MAGIC) return [];
+    const count = view.getUint32(at + 4, true);
+    for (let i = 0; i < count; i++) {
+      const section = at + 8 + i * Extension.size;
+      if (section + Extension.size > view.byteLength) break;
+      const { tag, offset, size } = Extension.at(view, section);
+      if (tag !== EXTENSION_HWCAPS || start + offset + size > view.byteLength) continue;
+      return Array.from({ length: Math.floor(size / 4) }, (_, k) => {
+        return this.#stringAt(start + view.getUint32(start + offset + 4 * k, true)) ?? "unknown";
+      });
+    }
+    return [];
+  }
 }
 
-function stringIn(text: string, start: number): string | undefined {
-  const end = text.indexOf("\0", start);
-  return start < text.length && end >= 0 ? text.slice(start, end) : undefined;
-}
+const ZERO = 0x30;
+const isDigit = (byte: number): boolean => byte >= ZERO && byte < ZERO + 10;

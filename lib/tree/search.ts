@@ -6,11 +6,10 @@
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Check } from "../elf/check.ts";
 import { isForeign, type Library, readLibrary } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
-import { type CacheEntry, parseLdSoCache } from "./ld-so-cache.ts";
+import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
 import { systemDirectories } from "./system-dirs.ts";
 import type { Tree } from "./tree.ts";
 
@@ -20,36 +19,42 @@ export interface Requester {
   readonly loader?: Requester | undefined;
 }
 
-export interface Found {
-  readonly library: Library;
-  /** Which step of the search gave it: "runpath of /usr/bin/game", "ld.so.cache", … */
-  readonly why: string;
+/** A file that a search has found; it is read when somebody wants to know what is in it. */
+export class Found {
+  constructor(
+    readonly search: Search,
+    /** Of this machine, without symbolic links. */
+    readonly path: string,
+    /** Which step of the search gave it: "runpath of /usr/bin/game", "ld.so.cache", … */
+    readonly why: string,
+  ) {}
+
+  /** Throws ElfError for an unsound file. */
+  get library(): Library {
+    return this.search.libraryAt(this.path);
+  }
 }
 
 /** The steps that gave nothing, each with its reason, for the message when none does. */
 export type Tried = string[];
 
 export class Search {
-  readonly #cache: Map<string, CacheEntry[]> | undefined;
+  readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
   #hwcaps?: readonly string[];
   readonly #libraries = new Map<string, Library | "foreign">();
   readonly #hasHwcaps = new Map<string, boolean>();
 
-  /**
-   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. With `check`, what is found is
-   * looked at whether a loader can believe it. Throws what reading the cache throws.
-   */
+  /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
   constructor(
     readonly tree: Tree,
     readonly libraryPath: readonly string[] = [],
-    readonly check?: Check,
   ) {
     const cache = tree.resolve("/etc/ld.so.cache");
-    this.#cache = cache === undefined ? undefined : parseLdSoCache(readFileSync(cache));
+    this.#cache = cache === undefined ? undefined : LdSoCache.parse(readFileSync(cache));
   }
 
-  /** Undefined where no step finds it; `tried` then says why. Throws ElfError for a file that is found and unsound. */
+  /** Undefined where no step finds it; `tried` then says why. */
   find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
     if (name.includes("/")) {
       const path = expand(name, requester?.library, this);
@@ -86,7 +91,7 @@ export class Search {
   libraryAt(path: string): Library {
     let library = this.#libraries.get(path);
     if (library === undefined || library === "foreign") {
-      library = readLibrary(path, this.check);
+      library = readLibrary(path);
       this.#libraries.set(path, library);
     }
     return library;
@@ -107,7 +112,7 @@ export class Search {
       tried.push(`${this.tree.root}/etc/ld.so.cache: there is none`);
       return undefined;
     }
-    const entries = this.#cache.get(name) ?? [];
+    const entries = this.#cache.find(name);
     if (entries.length === 0) tried.push(`${this.tree.root}/etc/ld.so.cache: it does not have it`);
     const rank = ({ hwcap }: CacheEntry) => (hwcap === undefined ? this.#levels.length : this.#levels.indexOf(hwcap));
     const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
@@ -164,7 +169,7 @@ export class Search {
         tried.push(`${real}: for another class or machine`);
         return undefined;
       }
-      return { library: this.libraryAt(real), why };
+      return new Found(this, real, why);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       // What ld.so cannot open it does not see; everything else it stumbles over.

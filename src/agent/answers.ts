@@ -5,6 +5,7 @@
 // for, are the shims; those that nobody has needed so far are opened now, also for
 // a plugin that needs them.
 
+import { checkFile } from "../../lib/elf/check.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { dlclose, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
@@ -30,7 +31,8 @@ export interface Question {
 export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
   const { file, mode } = question;
   const { search } = capsule;
-  if (isShared(file)) {
+  const isElsewhere = (soname: string) => capsule.ownership.isShared(soname);
+  if (isElsewhere(file)) {
     if ((mode & RTLD_NOLOAD) === 0) yield* share(launch, capsule, file);
     return { open: file };
   }
@@ -44,10 +46,12 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     return { open: outside ? file : missing(search, file) };
   }
   const { library } = found;
-  if (isShared(library.soname)) return { open: library.soname };
+  if (isElsewhere(library.soname)) return { open: library.soname };
   if (capsule.opened.has(library.path) || mode & RTLD_NOLOAD) return { open: library.path };
 
-  const closure = closureOf(search, [library.path], isShared, requester);
+  const closure = closureOf(search, [library.path], isElsewhere, requester);
+  for (const member of closure.members)
+    if (!capsule.opened.has(member.library.path)) checkFile(member.library.path, "tables");
   const before = { ...closure, members: closure.members.filter((member) => member.library.path !== library.path) };
   const opened = yield* openClosure(launch, capsule, before);
   if (opened.length === 0) return { open: library.path };
@@ -65,7 +69,8 @@ export function* answerProgram(
   question: Question,
 ): Linking<Answer> {
   const { file, returnAddress } = question;
-  const capsuleOf = (soname: string) => capsules.find(({ isolated }) => isolated.has(soname));
+  const capsuleOf = (soname: string) =>
+    capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
   const own = capsuleOf(file);
   if (own) {
     yield* ensureExposed(launch, own, file);
@@ -96,10 +101,15 @@ export function* answerProgram(
   return { open: caller?.library === program.library && file.includes("/") ? library.path : file };
 }
 
-/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. */
+/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
 function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (capsule.shims.has(soname)) return;
-  const closure = closureOf(capsule.search, [soname], isShared);
+  if (!capsule.search.find(soname, undefined)) {
+    launch.trace.tell("request", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
+    return;
+  }
+  const closure = closureOf(capsule.search, [soname], (name) => capsule.ownership.isShared(name));
+  for (const { library } of closure.members) if (!capsule.opened.has(library.path)) checkFile(library.path, "tables");
   yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
   yield* expose(launch, capsule, soname);
 }

@@ -15,6 +15,7 @@ import type { Linking, Process } from "../../lib/process/process.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Capsule, Functions, Launch } from "../launch.ts";
+import { Ownership } from "../ownership.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { type Answer, answerCapsule, answerProgram, missing, type Question } from "./answers.ts";
@@ -27,6 +28,8 @@ export interface CapsuleState {
   readonly token: number;
   readonly namespace: number;
   readonly isolated: readonly string[];
+  /** See Ownership. */
+  readonly newest: readonly string[];
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
@@ -62,7 +65,7 @@ interface Connection {
 class Server {
   readonly #libc: Libc;
   readonly #interned = new Map<string, Address>();
-  readonly #searches = new Map<string, Search>();
+  readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
   readonly #runtime: Search;
   readonly #trace: Trace;
   readonly #directory: PrivateDirectory;
@@ -193,7 +196,7 @@ class Server {
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
     const capsules = state.capsules.map((capsule) => ({
-      search: this.#searchIn(capsule.root),
+      ...this.#treeAt(capsule.root, capsule.newest),
       isolated: new Set(capsule.isolated),
       token: capsule.token,
       namespace: capsule.namespace,
@@ -204,13 +207,14 @@ class Server {
     return { launch, capsules };
   }
 
-  #searchIn(root: string): Search {
-    let search = this.#searches.get(root);
-    if (!search) {
-      search = new Search(new Tree(root || "/"), [], "tables");
-      this.#searches.set(root, search);
+  #treeAt(root: string, newest: readonly string[]): { search: Search; ownership: Ownership } {
+    let known = this.#trees.get(root);
+    if (!known) {
+      const search = new Search(new Tree(root || "/"));
+      known = { search, ownership: new Ownership(search, this.#runtime, newest) };
+      this.#trees.set(root, known);
     }
-    return search;
+    return known;
   }
 
   /** Strings that the program's threads are given stay; there is one of each. */

@@ -12,7 +12,7 @@ import type { Capsule, Launch } from "../launch.ts";
 export function* expose(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (capsule.shims.has(soname)) return;
   const { process, directory, trace } = launch;
-  const file = capsule.search.find(soname, undefined)?.library.path ?? "";
+  const file = capsule.search.find(soname, undefined)?.path ?? "";
   const object = capsule.opened.get(file);
   if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
   const { bytes } = mirrorOf(object.image, { soname });

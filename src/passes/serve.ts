@@ -43,6 +43,7 @@ function stateOf(run: Run, image: string): ServerState {
       token: capsule.token,
       namespace: capsule.namespace,
       isolated: [...capsule.isolated],
+      newest: capsule.ownership.newest,
       mirrors: addresses(capsule.mirrors),
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),

@@ -44,9 +44,10 @@ export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number)
   const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
   launch.install(code.bytes, object.image.addressOf(mirror.zeroAt));
   const namespace = yield* namespaceOf(launch.process, handle);
-  launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.tree.name}, libc mirror ${path}`);
+  launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
   return {
     search: plan.search,
+    ownership: plan.ownership,
     isolated: new Set(plan.isolated),
     token,
     namespace,

@@ -18,6 +18,8 @@ export interface Profile {
   readonly summary: string;
   /** Sonames. Those that the host tree does not have are left to the runtime. */
   readonly isolate: readonly string[];
+  /** As `isolate`, but where the runtime's copy is the newer one it serves both sides. */
+  readonly newest: readonly string[];
   readonly environment: readonly Variable[];
 }
 
@@ -33,19 +35,13 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   gl: {
     summary: "OpenGL and GLX",
     isolate: ["libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libGLdispatch.so.0", ...X11],
+    newest: [],
     environment: [DRIVERS, DRIRC],
   },
   egl: {
     summary: "EGL, OpenGL ES and GBM",
-    isolate: [
-      "libEGL.so.1",
-      "libGLESv1_CM.so.1",
-      "libGLESv2.so.2",
-      "libGLdispatch.so.0",
-      "libgbm.so.1",
-      ...X11,
-      ...WAYLAND,
-    ],
+    isolate: ["libEGL.so.1", "libGLESv1_CM.so.1", "libGLESv2.so.2", "libGLdispatch.so.0", "libgbm.so.1", ...X11],
+    newest: WAYLAND,
     environment: [
       DRIVERS,
       BACKENDS,
@@ -64,7 +60,8 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   vulkan: {
     summary: "Vulkan",
-    isolate: ["libvulkan.so.1", ...X11, ...WAYLAND],
+    isolate: ["libvulkan.so.1", ...X11],
+    newest: WAYLAND,
     environment: [
       { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },
       // what loaders before 1.3.207 read
@@ -74,15 +71,8 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   video: {
     summary: "video decoding by VA-API and VDPAU",
-    isolate: [
-      "libva.so.2",
-      "libva-drm.so.2",
-      "libva-x11.so.2",
-      "libva-wayland.so.2",
-      "libvdpau.so.1",
-      ...X11,
-      ...WAYLAND,
-    ],
+    isolate: ["libva.so.2", "libva-drm.so.2", "libva-x11.so.2", "libva-wayland.so.2", "libvdpau.so.1", ...X11],
+    newest: WAYLAND,
     environment: [
       { name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] },
       { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] },

@@ -1,0 +1,46 @@
+// Whose copy of a library a capsule uses: the host's, or one that it shares with
+// the program. The shared set is always shared. Some libraries that cross the
+// border, and promise that a newer one does all that an older one did (Wayland's),
+// are shared where the runtime's copy is the newer one: the program's libraries
+// would miss functions in the host's, and two copies would not know each other's
+// objects.
+
+import { openImage } from "../lib/elf/file.ts";
+import { isExported } from "../lib/elf/sym.ts";
+import type { Search } from "../lib/tree/search.ts";
+import { isShared } from "./shared-set.ts";
+
+export class Ownership {
+  readonly #sharedIfNewer = new Map<string, boolean>();
+
+  constructor(
+    readonly host: Search,
+    readonly runtime: Search,
+    /** Sonames that are shared where the runtime's copy is newer. */
+    readonly newest: readonly string[],
+  ) {}
+
+  /** Is it one that the capsule does not open, but is shown? Found out once. */
+  isShared(soname: string): boolean {
+    if (isShared(soname)) return true;
+    if (!this.newest.includes(soname)) return false;
+    let isNewer = this.#sharedIfNewer.get(soname);
+    if (isNewer === undefined) {
+      isNewer = this.#isRuntimesNewer(soname);
+      this.#sharedIfNewer.set(soname, isNewer);
+    }
+    return isNewer;
+  }
+
+  /** The runtime's defines something that the host's does not. */
+  #isRuntimesNewer(soname: string): boolean {
+    const theirs = this.host.find(soname, undefined);
+    const ours = this.runtime.find(soname, undefined);
+    if (!theirs || !ours || theirs.path === ours.path) return false;
+    using host = openImage(theirs.path);
+    using runtime = openImage(ours.path);
+    for (const sym of runtime.symbols)
+      if (isExported(sym) && host.find(runtime.symbols.nameOf(sym)) === undefined) return true;
+    return false;
+  }
+}
