@@ -15,19 +15,22 @@ import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
 import { settleScope } from "./passes/scope.ts";
-import { bootServer, startServer, updateServer } from "./passes/serve.ts";
+import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
 import { beginRun, type Run } from "./run.ts";
 import type { Trace } from "./trace.ts";
 
-/** Runs a program in this process. `fail` reports an error where none can be thrown, and ends the process. */
-export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => void): never {
+/**
+ * Runs a program in this process. Throws as makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot
+ * leave it in order any more.
+ */
+export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => never): never {
   trace.lap("start of Bun and of this command");
 
   // The server that agents will ask boots in a Worker meanwhile.
-  const server = bootServer();
+  const server = new ServerHandle();
 
   // What shall come from where; everything that is missing or unsound is said now.
   const plan = makePlan(options, libc.version, trace);
@@ -40,11 +43,11 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
     return link(run, server, fail);
   } catch (error) {
     run.directory.remove();
-    throw error;
+    return fail(error);
   }
 }
 
-function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
+function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): never {
   const { libc, plan, trace, capsules, directory } = run;
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
@@ -52,7 +55,8 @@ function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
   const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }));
   libc.atExit(interposer.cleanup);
 
-  // Bun leaves that scope, and gives libc's objects back to libc.
+  // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
+  server.awaitBoot();
   vacate(run, interposer.object);
   trace.lap("vacate");
 
@@ -73,7 +77,7 @@ function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
 
   // ---- Constructors run from here on, and may ask: the server answers before the first one.
   const imagePath = join(directory.path, "program");
-  startServer(run, server, imagePath);
+  server.start(run, imagePath);
   trace.lap("server");
 
   // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
@@ -93,7 +97,7 @@ function link(run: Run, server: Worker, fail: (error: unknown) => void): never {
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object);
   setPointerAt(add(main, 16), libc.mustFindSymbol("environ"));
-  updateServer(run, server, imagePath);
+  server.update(run, imagePath);
   trace.lap("settle");
   trace.tell("time", () => `mprotect ${run.counts.protections} times, ${run.counts.written} slots written`);
 

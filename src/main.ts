@@ -22,10 +22,6 @@ function report(error: unknown): number {
   return error instanceof ProgramError ? error.exitCode : EXIT.failure;
 }
 
-function fail(error: unknown): never {
-  process.exit(report(error));
-}
-
 try {
   new Command("capsule")
     .description("Run programs on their own libraries and the host's graphics stack.")
@@ -33,11 +29,11 @@ try {
     .enablePositionalOptions()
     .exitOverride()
     .addCommand(
-      execCommand(fail)
+      execCommand(report)
         .exitOverride()
         .configureOutput({ writeErr: (text) => writeSync(2, `capsule: ${text}`) }),
     )
     .parse();
 } catch (error) {
-  fail(error);
+  process.exit(report(error));
 }

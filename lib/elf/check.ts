@@ -3,7 +3,7 @@
 // the process that opens it. This looks first. Every table is looked at whole, so
 // it goes by offsets on plain arrays, not through the structures.
 
-import { PAGE_SIZE, toVaddr } from "../memory/numbers.ts";
+import { PAGE_SIZE } from "../memory/numbers.ts";
 import {
   DT_FINI,
   DT_FINI_ARRAY,
@@ -178,46 +178,44 @@ function checkVersions(image: Image): void {
   let last = 1;
   for (const { index } of [...verdefs, ...verneeds]) last = Math.max(last, index);
   const { view } = versym;
-  for (let at = 0; at + 2 <= view.byteLength; at += 2) {
-    const index = view.getUint16(at, true) & ~VERSYM_HIDDEN;
-    if (index > last)
-      throw new ElfError(path, "version table", `symbol ${at / 2} has version ${index}, and there are ${last}`);
-  }
+  const indexes = new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  const symbol = indexes.findIndex((index) => (index & ~VERSYM_HIDDEN) > last);
+  if (symbol >= 0)
+    throw new ElfError(path, "version table", `symbol ${symbol} has version ${indexes[symbol]}, and there are ${last}`);
 }
 
 function checkRelocations(image: Image): void {
-  const { path, loads, rela, jmprel, symbols } = image;
-  const count = symbols.length;
-  for (const [name, { view }] of [
-    ["DT_RELA", rela],
-    ["DT_JMPREL", jmprel],
+  const { path, loads, rela, jmprel, symbols, relativeCount } = image;
+  const count = Math.max(symbols.length, 1);
+  for (const [name, { view }, relative] of [
+    ["DT_RELA", rela, relativeCount],
+    ["DT_JMPREL", jmprel, 0],
   ] as const) {
     const words = wordsOf(view, view.byteLength);
+    // r_offset (2) | r_type | r_sym | r_addend (2). The segment of the entry before is tried first.
     let start = 1;
     let end = 0;
-    for (let at = 0; at + 6 <= words.length; at += Rela.size / WORD) {
-      const place = (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
-      const type = words[at + 2] as number;
-      if (type === R_X86_64_NONE) continue;
-      if (!(place >= start && place + 8 <= end)) {
+    for (let at = 0, i = 0; at + 6 <= words.length; at += RELA_WORDS, i++) {
+      const place =
+        words[at + 1] === 0 ? (words[at] as number) : (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
+      if (place < start || place > end) {
+        if (words[at + 2] === R_X86_64_NONE) continue;
         // 4 bytes are enough for the 32-bit types, at the end of a segment
         const load = holder(loads, place, 4);
         if (!load)
-          throw new ElfError(
-            path,
-            name,
-            `entry ${at / 6} relocates vaddr 0x${place.toString(16)}, which is in no segment`,
-          );
+          throw new ElfError(path, name, `entry ${i} relocates vaddr 0x${place.toString(16)}, which is in no segment`);
         start = load.p_vaddr;
-        end = toVaddr(load.p_vaddr + load.p_memsz);
+        end = load.p_vaddr + load.p_memsz - 8;
       }
-      if ((words[at + 3] as number) >= Math.max(count, 1))
-        throw new ElfError(path, name, `entry ${at / 6} refers to symbol ${words[at + 3]} of ${count}`);
+      if (i >= relative && (words[at + 3] as number) >= count)
+        throw new ElfError(path, name, `entry ${i} refers to symbol ${words[at + 3]} of ${count}`);
     }
   }
   for (const slot of image.relr)
     if (!holder(loads, slot, 8)) throw new ElfError(path, "DT_RELR", `vaddr 0x${slot.toString(16)} is in no segment`);
 }
+
+const RELA_WORDS = Rela.size / WORD;
 
 /** A table as 32-bit words; copied where it is not aligned. */
 function wordsOf(view: DataView, size: number): Uint32Array {

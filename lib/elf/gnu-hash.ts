@@ -25,6 +25,8 @@ export class GnuHash {
   readonly #bloomShift: number;
   readonly #buckets: number;
   readonly #chain: number;
+  #symbolCount?: number;
+  #last?: number;
 
   /** `view` begins at the table and reaches as far as its segment does. */
   constructor(
@@ -90,6 +92,11 @@ export class GnuHash {
 
   /** How many symbols the symbol table has, the undefined ones in front included. */
   get symbolCount(): number {
+    this.#symbolCount ??= this.#countSymbols();
+    return this.#symbolCount;
+  }
+
+  #countSymbols(): number {
     if (this.isEmpty) return this.symOffset;
     let last = this.#lastChain();
     while ((this.#stored(last) & 1) === 0) last++;
@@ -98,8 +105,13 @@ export class GnuHash {
 
   /** The first symbol of the last chain. */
   #lastChain(): number {
+    if (this.#last !== undefined) return this.#last;
     let last = 0;
-    for (let i = 0; i < this.bucketCount; i++) last = Math.max(last, this.view.getUint32(this.#buckets + 4 * i, true));
+    for (let i = 0, at = this.#buckets; i < this.bucketCount; i++, at += 4) {
+      const first = this.view.getUint32(at, true);
+      if (first > last) last = first;
+    }
+    this.#last = last;
     return last;
   }
 

@@ -158,6 +158,11 @@ export class Image {
     return this.#sysvHash;
   }
 
+  /** Where the strings of the dynamic section and of the symbols are. */
+  get stringTableAt(): Vaddr {
+    return this.#pointer(DT_STRTAB) ?? toVaddr(0);
+  }
+
   /** Where the dynamic symbols are. */
   get symbolTableAt(): Vaddr {
     return this.#pointer(DT_SYMTAB) ?? toVaddr(0);

@@ -44,6 +44,8 @@ export interface NeededVersion {
   readonly file: string;
   readonly index: number;
   readonly name: string;
+  /** Where the name is in the string table. */
+  readonly nameOffset: number;
   readonly isWeak: boolean;
 }
 
@@ -93,7 +95,8 @@ export function readVerneeds(path: string, view: DataView, count: number, string
         throw new ElfError(path, "DT_VERNEED", "it has more versions than a version index can tell apart");
       const aux = Vernaux.at(view, auxAt);
       const isWeak = (aux.vna_flags & VER_FLG_WEAK) !== 0;
-      versions.push({ file, index: aux.vna_other & ~VERSYM_HIDDEN, name: strings.at(aux.vna_name), isWeak });
+      const { vna_name: nameOffset } = aux;
+      versions.push({ file, index: aux.vna_other & ~VERSYM_HIDDEN, name: strings.at(nameOffset), nameOffset, isWeak });
     }
   }
   return versions;

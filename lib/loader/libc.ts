@@ -26,6 +26,7 @@ function bind() {
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
     __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
+    _exit: { args: [i32], returns: FFIType.void },
     __errno_location: { args: [], returns: ptr },
   }).symbols;
   const version = stringAt(address(libc.gnu_get_libc_version()));
@@ -50,12 +51,11 @@ export class Libc implements Process {
   readonly #malloc: CallableFunction;
 
   /**
-   * `malloc` is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that too. All
+   * malloc is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that too. All
    * that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
    */
-  constructor(malloc?: Address) {
-    const found = malloc ?? this.mustFindSymbol("malloc");
-    this.#malloc = CFunction({ ptr: pointer(found), args: [u64], returns: ptr });
+  constructor() {
+    this.#malloc = CFunction({ ptr: pointer(this.mustFindSymbol("malloc")), args: [u64], returns: ptr });
   }
 
   stringAt(address: Address): string {
@@ -91,6 +91,12 @@ export class Libc implements Process {
     );
     if (found === 0) dlerror();
     return found === 0 ? undefined : found;
+  }
+
+  /** As findSymbol, for C strings at these addresses; 0 where there is none. */
+  findSymbolAt(name: Address, version: Address | undefined): Address {
+    const { dlsym, dlvsym } = this.#bound.loader;
+    return address(version === undefined ? dlsym(null, pointer(name)) : dlvsym(null, pointer(name), pointer(version)));
   }
 
   /** As findSymbol, but throws LinkError. */
@@ -157,6 +163,12 @@ export class Libc implements Process {
     const PR_SET_NAME = 15;
     const text = cString(name);
     this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
+  }
+
+  /** Ends the process, and runs nothing. */
+  exitNow(code: number): never {
+    this.#bound.libc._exit(code);
+    throw new Error("_exit returned");
   }
 
   /** Has a native function called when the process exits, before everything that was registered earlier. */

@@ -42,11 +42,6 @@ export class GlobalScope {
     writeU64(fields, 0, list);
     fields.setUint32(8, count, true);
   }
-
-  /** Shows the loader only the first `count` entries. */
-  truncate(count: number): void {
-    viewAt(this.at, 12).setUint32(8, count, true);
-  }
 }
 
 export class Namespaces {

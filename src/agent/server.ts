@@ -47,10 +47,11 @@ export interface ServerState {
   readonly program: { readonly path: string; readonly image: string };
 }
 
-/** Posted by the main thread: what it has opened so far. The first one starts the server; `ready` is raised when it listens. */
+/** Posted by the main thread; `done` (32 bits) is raised when it has been dealt with. */
 export interface ServerMessage {
-  readonly state: ServerState;
-  readonly ready: SharedArrayBuffer;
+  /** What has been opened so far. The first message has none: it says that the process still is as Bun has made it. */
+  readonly state?: ServerState;
+  readonly done: SharedArrayBuffer;
 }
 
 type Conversation = Generator<Message, Uint8Array, DataView>;
@@ -71,8 +72,11 @@ class Server {
   readonly #directory: PrivateDirectory;
   #own: { launch: Launch; capsules: Capsule[] };
 
-  constructor(public state: ServerState) {
-    this.#libc = new Libc(state.functions.malloc);
+  constructor(
+    libc: Libc,
+    public state: ServerState,
+  ) {
+    this.#libc = libc;
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#runtime = new Search(new Tree("/"), state.libraryPath);
@@ -231,18 +235,20 @@ class Server {
 }
 
 function serve(): void {
+  let libc: Libc | undefined;
   let server: Server | undefined;
-  addEventListener("message", ({ data }: MessageEvent<ServerMessage>) => {
-    if (server) {
-      server.update(data.state);
-      return;
+  addEventListener("message", ({ data: { state, done } }: MessageEvent<ServerMessage>) => {
+    // What takes the loader's lock, or looks up symbols, is done in the first message.
+    libc ??= new Libc();
+    if (state && server) server.update(state);
+    else if (state) {
+      server = new Server(libc, state);
+      server.listen();
+      void removeStale();
     }
-    server = new Server(data.state);
-    server.listen();
-    const flag = new Int32Array(data.ready);
+    const flag = new Int32Array(done);
     Atomics.store(flag, 0, 1);
     Atomics.notify(flag, 0);
-    void removeStale();
   });
 }
 

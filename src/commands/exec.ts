@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
-import { host } from "../capsule.ts";
+import { host as hostProgram } from "../capsule.ts";
 import { UsageError } from "../errors.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
@@ -16,7 +16,8 @@ interface Options {
 
 const collect = (text: string, before: string[]): string[] => [...before, ...text.split(",")];
 
-export function execCommand(fail: (error: unknown) => void): Command {
+/** `report` tells of an error and returns the exit code. */
+export function execCommand(report: (error: unknown) => number): Command {
   const profiles = Object.entries(PROFILES).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
   const categories = Object.entries(CATEGORIES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);
   return new Command("exec")
@@ -61,11 +62,10 @@ export function execCommand(fail: (error: unknown) => void): Command {
     .passThroughOptions()
     .action((program: string, list: string[], options: Options) => {
       const trace = new Trace(categoriesOf(options.trace));
-      host(
-        new Libc(),
-        { program, arguments: list, host: options.host, isolate: options.isolate, profiles: options.profile },
-        trace,
-        fail,
+      const libc = new Libc();
+      const { host, isolate, profile: profiles } = options;
+      hostProgram(libc, { program, arguments: list, host, isolate, profiles }, trace, (error) =>
+        libc.exitNow(report(error)),
       );
     });
 }

@@ -22,7 +22,7 @@ export function loadProgram(
   run: Run,
   imagePath: string,
   start: Address,
-  fail: (error: unknown) => void,
+  fail: (error: unknown) => never,
 ): LoadedProgram {
   const { libc, directory, plan, trace } = run;
   let copied: readonly CopiedObject[] = [];

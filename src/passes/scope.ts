@@ -4,9 +4,15 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
 
-/** Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. */
+/**
+ * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It is filled up to the
+ * length of the one before, as a thread that looks something up now may have read that length already.
+ */
 export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly LoadedObject[]): void {
-  scope.set(run.internWords([...objects.map(({ linkMap }) => linkMap), 0]), objects.length);
+  const list = objects.map(({ linkMap }) => linkMap as number);
+  const before = scope.entries.length;
+  const padding = Array.from({ length: Math.max(0, before - list.length) }, () => list.at(-1) ?? 0);
+  scope.set(run.internWords([...list, ...padding]), list.length);
   run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }
 

@@ -8,23 +8,43 @@ import type { Run } from "../run.ts";
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const PATIENCE = 10_000;
 
-/** Boots while the plan is made. */
-export function bootServer(): Worker {
-  // Beside main.js in the bundle, in its folder in the sources.
-  const file = import.meta.url.endsWith(".ts") ? "../agent/server.ts" : "./agent/server.js";
-  return new Worker(new URL(file, import.meta.url).href, { smol: true });
+export class ServerHandle {
+  readonly #worker: Worker;
+  readonly #booted = new SharedArrayBuffer(4);
+
+  /** Boots in a Worker, while other things are done. */
+  constructor() {
+    // Beside main.js in the bundle, in its folder in the sources.
+    const file = import.meta.url.endsWith(".ts") ? "../agent/server.ts" : "./agent/server.js";
+    this.#worker = new Worker(new URL(file, import.meta.url).href, { smol: true });
+    this.#post({ done: this.#booted });
+  }
+
+  /** Returns when it has found what it needs of the process. */
+  awaitBoot(): void {
+    wait(this.#booted);
+  }
+
+  /** Returns when it listens. */
+  start(run: Run, image: string): void {
+    const done = new SharedArrayBuffer(4);
+    this.#post({ state: stateOf(run, image), done });
+    wait(done);
+  }
+
+  /** Tells it what has been opened meanwhile. */
+  update(run: Run, image: string): void {
+    this.#post({ state: stateOf(run, image), done: new SharedArrayBuffer(4) });
+  }
+
+  #post(message: ServerMessage): void {
+    this.#worker.postMessage(message);
+  }
 }
 
-/** Returns when the server listens. */
-export function startServer(run: Run, worker: Worker, image: string): void {
-  const ready = new SharedArrayBuffer(4);
-  worker.postMessage({ state: stateOf(run, image), ready } satisfies ServerMessage);
-  if (Atomics.wait(new Int32Array(ready), 0, 0, PATIENCE) === "timed-out")
-    throw new Error(`Cannot start the server that answers dlopen: it was not ready after ${PATIENCE} ms`);
-}
-
-export function updateServer(run: Run, worker: Worker, image: string): void {
-  worker.postMessage({ state: stateOf(run, image), ready: new SharedArrayBuffer(4) } satisfies ServerMessage);
+function wait(done: SharedArrayBuffer): void {
+  if (Atomics.wait(new Int32Array(done), 0, 0, PATIENCE) === "timed-out")
+    throw new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 }
 
 function stateOf(run: Run, image: string): ServerState {

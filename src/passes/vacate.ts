@@ -7,11 +7,14 @@
 
 import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { Rela } from "../../lib/elf/rela.ts";
+import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
+import { pointerAt } from "../../lib/memory/live.ts";
+import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
 import { copy, Patch } from "../../lib/memory/patch.ts";
 import type { Run } from "../run.ts";
 import { redirect } from "./redirect.ts";
@@ -23,7 +26,7 @@ export function vacate(run: Run, interposer: LoadedObject): void {
   const bun = base.bun.image;
   const patch = new Patch();
   const versions = new Map(bun.verneeds.map(({ index, name }) => [index, name]));
-  bindNow(libc, bun, versions, patch);
+  bindNow(libc, bun, patch);
   const bound = patch.length;
   giveBackCopies(bun, base.family, versions, patch);
   run.counts.written += patch.length;
@@ -41,14 +44,19 @@ export function vacate(run: Run, interposer: LoadedObject): void {
  * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in what
  * becomes the program's scope.
  */
-function bindNow(libc: Libc, bun: LoadedImage, versions: ReadonlyMap<number, string>, patch: Patch): void {
-  const { symbols, versym } = bun;
-  for (const { r_offset, r_sym } of bun.jmprel) {
-    const value = readU64(bun.bytes.view(r_offset, 8, "PLT slot"), 0);
-    if (!bun.holds(value)) continue;
-    const version = versions.get(versym?.at(r_sym) ?? 0);
-    const found = libc.findSymbol(symbols.nameOf(symbols.at(r_sym)), version);
-    if (found !== undefined) patch.setPointer(bun.addressOf(r_offset), found);
+function bindNow(libc: Libc, bun: LoadedImage, patch: Patch): void {
+  const { symbols, versym, jmprel } = bun;
+  const strings = bun.addressOf(bun.stringTableAt);
+  const versions = new Map(bun.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
+  // Hot (280 of them): the names stay where they are, no string is made.
+  const { r_offset, r_sym } = Rela.offsetOf;
+  for (let at = 0; at + Rela.size <= jmprel.view.byteLength; at += Rela.size) {
+    const slot = bun.addressOf(toVaddr(readU64(jmprel.view, at + r_offset)));
+    if (!bun.holds(pointerAt(slot))) continue;
+    const symbol = jmprel.view.getUint32(at + r_sym, true);
+    const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));
+    const found = libc.findSymbolAt(name, versions.get(versym?.at(symbol) ?? 0));
+    if (found !== 0) patch.setPointer(slot, found);
   }
 }
 

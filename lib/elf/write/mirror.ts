@@ -67,37 +67,40 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
 
   const zeroPages = options.zeroPages ?? 0;
   const plan = planSharedObject({ tables, verdefCount, soname, needed: [], zeroPages });
+  relocate(new Uint32Array(symbolBytes.buffer), source.loadBias);
   const view = new DataView(symbolBytes.buffer);
-  relocate(view, source.loadBias);
   for (const [name, place] of options.overrides ?? []) {
     for (const index of source.findAll(name)) placeFunction(Sym.at(view, index * Sym.size), place, plan);
   }
   return { bytes: emitSharedObject(plan), plan };
 }
 
-/** Makes every defined symbol absolute. A hot loop (libc has 3,000), so it goes by offsets, not through Sym. */
-function relocate(view: DataView, loadBias: Address): void {
-  const { st_info, st_shndx, st_value } = Sym.offsetOf;
+/**
+ * Makes every defined symbol absolute. Hot (libc has 3,000), so it goes by 32-bit words:
+ *
+ *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
+ */
+function relocate(words: Uint32Array, loadBias: Address): void {
   const biasLow = loadBias % 2 ** 32;
   const biasHigh = Math.floor(loadBias / 2 ** 32);
-  for (let at = Sym.size; at < view.byteLength; at += Sym.size) {
-    const section = view.getUint16(at + st_shndx, true);
+  const SECTION = 0xffff0000;
+  for (let at = WORDS; at < words.length; at += WORDS) {
+    const info = words[at + 1] as number;
+    const section = info >>> 16;
     if (section === SHN_UNDEF || section === SHN_ABS) continue;
-    if ((view.getUint8(at + st_info) & 15) === STT_TLS) {
+    if ((info & 15) === STT_TLS) {
       // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition, so the type goes too.
-      view.setUint8(at + st_info, (view.getUint8(at + st_info) & 0xf0) | STT_NOTYPE);
-      view.setUint16(at + st_shndx, SHN_UNDEF, true);
-      view.setUint32(at + st_value, 0, true);
-      view.setUint32(at + st_value + 4, 0, true);
+      words[at + 1] = (info & ~SECTION & ~15) | STT_NOTYPE;
+      words[at + 2] = 0;
+      words[at + 3] = 0;
       continue;
     }
-    const low = view.getUint32(at + st_value, true) + biasLow;
-    view.setUint32(at + st_value, low, true);
-    view.setUint32(
-      at + st_value + 4,
-      view.getUint32(at + st_value + 4, true) + biasHigh + (low >= 2 ** 32 ? 1 : 0),
-      true,
-    );
-    view.setUint16(at + st_shndx, SHN_ABS, true);
+    const low = (words[at + 2] as number) + biasLow;
+    words[at + 2] = low;
+    words[at + 3] = (words[at + 3] as number) + biasHigh + (low >= 2 ** 32 ? 1 : 0);
+    words[at + 1] = (info & ~SECTION) | (SHN_ABS << 16);
   }
 }
+
+/** Of a symbol. */
+const WORDS = Sym.size / 4;
