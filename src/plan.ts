@@ -13,7 +13,7 @@ import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestVersion } from "./glibc-version.ts";
 import { Ownership } from "./ownership.ts";
-import { PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
+import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { findProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
 import type { Trace } from "./trace.ts";
@@ -38,6 +38,8 @@ export interface CapsulePlan {
   readonly closure: Closure;
   /** Variables that the host's libraries find in their environment, unless the user has set them. */
   readonly environment: readonly (readonly [name: string, value: string])[];
+  /** What its libraries will probably open. */
+  readonly ahead: readonly string[];
 }
 
 export interface Plan {
@@ -84,7 +86,11 @@ export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Pla
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
     trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
-    return { search, ownership, isolated, atStart, closure, environment: environmentOf(options.profiles, search) };
+    const environment = environmentOf(options.profiles, search);
+    const ahead = Object.values(PROFILES).flatMap((profile) =>
+      atStart.flatMap((soname) => profile.ahead[soname] ?? []),
+    );
+    return { search, ownership, isolated, atStart, closure, environment, ahead: [...new Set(ahead)] };
   });
   const isUseless = ({ search, isolated }: CapsulePlan) => !isolated.some((soname) => search.find(soname, undefined));
   if (options.host !== undefined && capsules.every(isUseless))
@@ -261,7 +267,7 @@ function environmentOf(profiles: readonly string[], search: Search): [string, st
 
 function settingOf({ kind, paths }: Variable, { tree, defaults }: Search): string | undefined {
   const expanded = paths.flatMap((path) =>
-    path.startsWith("$LIBDIR") ? defaults.map((dir) => path.replace("$LIBDIR", dir)) : [path],
+    path.startsWith(LIBDIR) ? defaults.map((dir) => path.replace(LIBDIR, dir)) : [path],
   );
   const real = [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
   if (kind === "first") return real[0];

@@ -2,7 +2,7 @@
 
 import { readU64 } from "../memory/layout.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
-import type { Linking, Process } from "../process/process.ts";
+import { call, type Linking, type Process } from "../process/process.ts";
 import { LinkError } from "./error.ts";
 
 export const RTLD_LAZY = 1;
@@ -19,21 +19,45 @@ const RTLD_DI_LINKMAP = 2;
 
 /** Opens a file in a namespace and returns the handle. Throws LinkError with glibc's own text. */
 export function* dlmopen(process: Process, namespace: number, path: string, mode: number): Linking<Address> {
-  const handle = yield { name: "dlmopen", arguments: [namespace, path, mode] };
+  const handle = yield* call("dlmopen", namespace, path, mode);
   if (handle !== 0) return toAddress(handle);
   throw new LinkError(`Cannot open "${path}": ${yield* reason(process)}`, { object: path });
 }
 
+/**
+ * Opens files of which each needs nothing but earlier ones. Throws LinkError for the first that cannot be opened; then none stays.
+ */
+export function* dlmopenAll(
+  process: Process,
+  namespace: number,
+  paths: readonly string[],
+  mode: number,
+): Linking<Address[]> {
+  if (paths.length === 0) return [];
+  const handles = yield paths.map((path) => ({ name: "dlmopen" as const, arguments: [namespace, path, mode] }));
+  const failed = handles.indexOf(0);
+  if (failed < 0) return handles.map(toAddress);
+  yield* dlcloseAll(handles.filter((handle) => handle !== 0).map(toAddress));
+  // Once more, alone, for the reason.
+  const handle = yield* dlmopen(process, namespace, paths[failed] ?? "", mode);
+  yield* dlclose(process, handle);
+  throw new LinkError(`Cannot open "${paths[failed]}"`, { object: paths[failed] ?? "" });
+}
+
+export function* dlcloseAll(handles: readonly Address[]): Linking<void> {
+  if (handles.length > 0) yield handles.map((handle) => ({ name: "dlclose" as const, arguments: [handle] }));
+}
+
 /** A handle of the object with this soname or path, if the namespace has it already. */
 export function* findOpen(namespace: number, name: string): Linking<Address | undefined> {
-  const handle = yield { name: "dlmopen", arguments: [namespace, name, RTLD_LAZY | RTLD_NOLOAD] };
+  const handle = yield* call("dlmopen", namespace, name, RTLD_LAZY | RTLD_NOLOAD);
   if (handle !== 0) return toAddress(handle);
-  yield { name: "dlerror", arguments: [] };
+  yield* call("dlerror");
   return undefined;
 }
 
 export function* dlclose(process: Process, handle: Address): Linking<void> {
-  const failed = yield { name: "dlclose", arguments: [handle] };
+  const failed = yield* call("dlclose", handle);
   if (failed) throw new LinkError(`Cannot close a library: ${yield* reason(process)}`);
 }
 
@@ -49,12 +73,12 @@ export function* namespaceOf(process: Process, handle: Address): Linking<number>
 
 function* dlinfo(process: Process, handle: Address, request: number): Linking<DataView> {
   const result = new Uint8Array(8);
-  const failed = yield { name: "dlinfo", arguments: [handle, request, result] };
+  const failed = yield* call("dlinfo", handle, request, result);
   if (failed) throw new LinkError(`Cannot ask about a library: ${yield* reason(process)}`);
   return new DataView(result.buffer);
 }
 
 function* reason(process: Process): Linking<string> {
-  const text = yield { name: "dlerror", arguments: [] };
+  const text = yield* call("dlerror");
   return text === 0 ? "glibc gives no reason" : process.stringAt(toAddress(text));
 }

@@ -71,8 +71,7 @@ export class Libc implements Process {
   run<Result>(linking: Linking<Result>): Result {
     let step = linking.next();
     while (!step.done) {
-      const { name, arguments: list } = step.value;
-      step = linking.next(this.#call(name, list));
+      step = linking.next(step.value.map(({ name, arguments: list }) => this.#call(name, list)));
     }
     return step.value;
   }

@@ -18,8 +18,17 @@ export interface Call {
   readonly arguments: readonly Argument[];
 }
 
-/** A pass, or a step of one: yields calls, is given what they return (a word), and returns what it is for. */
-export type Linking<Result> = Generator<Call, Result, number>;
+/**
+ * A pass, or a step of one: yields calls that can be made one behind the other, is given what they return (a word each), and
+ * returns what it is for.
+ */
+export type Linking<Result> = Generator<readonly Call[], Result, readonly number[]>;
+
+/** One call. */
+export function* call(name: Callable, ...list: Argument[]): Linking<number> {
+  const [result] = yield [{ name, arguments: list }];
+  return result ?? 0;
+}
 
 export interface Process {
   readonly pid: number;

@@ -6,6 +6,7 @@
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
+import { type Check, checkFile } from "../elf/check.ts";
 import { isForeign, type Library, readLibrary } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
@@ -43,6 +44,7 @@ export class Search {
   #defaults?: readonly string[];
   #hwcaps?: readonly string[];
   readonly #libraries = new Map<string, Library | "foreign">();
+  readonly #checked = new Set<string>();
   readonly #hasHwcaps = new Map<string, boolean>();
 
   /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
@@ -95,6 +97,13 @@ export class Search {
       this.#libraries.set(path, library);
     }
     return library;
+  }
+
+  /** Looks once whether a loader can believe a library. Throws ElfError. */
+  checkAt(path: string, check: Check): void {
+    if (this.#checked.has(path)) return;
+    checkFile(path, check);
+    this.#checked.add(path);
   }
 
   #along(searchPath: string, owner: Library, name: string, why: string, tried: Tried): Found | undefined {

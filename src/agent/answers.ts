@@ -5,18 +5,19 @@
 // for, are the shims; those that nobody has needed so far are opened now, also for
 // a plugin that needs them.
 
-import { checkFile } from "../../lib/elf/check.ts";
 import { ElfError } from "../../lib/elf/error.ts";
-import { dlclose, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { dlcloseAll, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
-import type { Linking } from "../../lib/process/process.ts";
+import { call, type Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Requester, Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { expose } from "../passes/expose.ts";
 import { keep, openClosure } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
+import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
 
 /** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */
@@ -51,13 +52,13 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
 
   const closure = closureOf(search, [library.path], isElsewhere, requester);
   for (const member of closure.members)
-    if (!capsule.opened.has(member.library.path)) checkFile(member.library.path, "tables");
+    if (!capsule.opened.has(member.library.path)) search.checkAt(member.library.path, "tables");
   const before = { ...closure, members: closure.members.filter((member) => member.library.path !== library.path) };
   const opened = yield* openClosure(launch, capsule, before);
   if (opened.length === 0) return { open: library.path };
   // They are opened for this one: once it holds them, or has failed to, they are not ours any more.
-  const handle = yield { name: "dlopen", arguments: [library.path, mode] };
-  for (const dependency of opened) yield* dlclose(launch.process, dependency.handle);
+  const handle = yield* call("dlopen", library.path, mode);
+  yield* dlcloseAll(opened.map((dependency) => dependency.handle));
   // Where it has failed, it fails once more, in the caller's own call, which leaves dlerror() as it should be.
   return handle === 0 ? { open: library.path } : { handle: toAddress(handle) };
 }
@@ -109,7 +110,8 @@ function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linki
     return;
   }
   const closure = closureOf(capsule.search, [soname], (name) => capsule.ownership.isShared(name));
-  for (const { library } of closure.members) if (!capsule.opened.has(library.path)) checkFile(library.path, "tables");
+  for (const { library } of closure.members)
+    if (!capsule.opened.has(library.path)) capsule.search.checkAt(library.path, "tables");
   yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
   yield* expose(launch, capsule, soname);
 }
@@ -122,7 +124,7 @@ function* callerOf(
   program?: Requester & { readonly image: string },
 ): Linking<Requester | undefined> {
   const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
-  const found = yield { name: "dladdr", arguments: [returnAddress, info] };
+  const found = yield* call("dladdr", returnAddress, info);
   if (found === 0) return undefined;
   const path = launch.process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
   if (program && path === program.image) return program;
@@ -138,3 +140,16 @@ function* callerOf(
 /** A path that is not there, for glibc to say so. */
 export const missing = (search: Search, file: string): string =>
   `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;
+
+/** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
+export function readAhead({ search, ownership }: Capsule, name: string): void {
+  const paths = name.startsWith(LIBDIR) ? search.defaults.map((directory) => name.replace(LIBDIR, directory)) : [name];
+  const found = paths.find((path) => search.find(path, undefined));
+  if (!found) return;
+  try {
+    const { members } = closureOf(search, [found], (soname) => ownership.isShared(soname));
+    for (const { library } of members) search.checkAt(library.path, "tables");
+  } catch (error) {
+    if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
+  }
+}

@@ -6,7 +6,7 @@
 import { readU64 } from "../../lib/memory/layout.ts";
 import { addressOf } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
-import type { Argument, Linking, Process } from "../../lib/process/process.ts";
+import type { Argument, Call, Linking, Process } from "../../lib/process/process.ts";
 import type { Functions } from "../launch.ts";
 import { Order, What } from "./protocol.ts";
 
@@ -49,28 +49,36 @@ export function order(
 export function* orders<Result>(asker: Asker, linking: Linking<Result>): Orders<Result> {
   let step = linking.next();
   while (!step.done) {
-    const { name, arguments: list } = step.value;
-    const result = asker.isOwn
-      ? yield* callHere(asker, asker.functions[name], list)
-      : yield* callThere(asker, asker.functions[name], list);
-    step = linking.next(result);
+    const calls = step.value;
+    if (asker.isOwn) step = linking.next(yield* callHere(asker, calls));
+    else {
+      const results: number[] = [];
+      for (const { name, arguments: list } of calls) results.push(yield* callThere(asker, asker.functions[name], list));
+      step = linking.next(results);
+    }
   }
   return step.value;
 }
 
-function* call(target: Address, list: readonly number[]): Orders<number> {
+function* callOne(target: Address, list: readonly number[]): Orders<number> {
   const reply = yield { bytes: order("call", target, list), reply: 8 };
   return readU64(reply, 0);
 }
 
-function* callHere(asker: Asker, target: Address, list: readonly Argument[]): Orders<number> {
-  return yield* call(
-    target,
-    list.map((argument) => {
-      if (typeof argument === "number") return argument;
-      return typeof argument === "string" ? asker.intern(argument) : addressOf(argument);
-    }),
+/** All calls in one message: the agent reads one behind the other, and nobody waits in between. */
+function* callHere(asker: Asker, calls: readonly Call[]): Orders<number[]> {
+  const bytes = calls.map(({ name, arguments: list }) =>
+    order(
+      "call",
+      asker.functions[name],
+      list.map((argument) => {
+        if (typeof argument === "number") return argument;
+        return typeof argument === "string" ? asker.intern(argument) : addressOf(argument);
+      }),
+    ),
   );
+  const reply = yield { bytes: new Uint8Array(Buffer.concat(bytes)), reply: 8 * calls.length };
+  return calls.map((_, i) => readU64(reply, 8 * i));
 }
 
 function* callThere(asker: Asker, target: Address, list: readonly Argument[]): Orders<number> {
@@ -86,20 +94,20 @@ function* callThere(asker: Asker, target: Address, list: readonly Argument[]): O
     lent.push({ at, argument });
     words.push(at);
   }
-  const result = yield* call(target, words);
+  const result = yield* callOne(target, words);
   for (const { at, argument } of lent) {
     if (argument instanceof Uint8Array) {
       const view = yield { bytes: order("fetch", 0, [at, argument.length]), reply: argument.length };
       argument.set(new Uint8Array(view.buffer, view.byteOffset, argument.length));
     }
-    yield* call(asker.free, [at]);
+    yield* callOne(asker.free, [at]);
   }
   return result;
 }
 
 /** Puts bytes into memory that the asker's malloc gives. */
 export function* store(asker: Asker, bytes: Uint8Array): Orders<Address> {
-  const at = toAddress(yield* call(asker.malloc, [bytes.length]));
+  const at = toAddress(yield* callOne(asker.malloc, [bytes.length]));
   yield { bytes: order("store", 0, [at, bytes.length], bytes), reply: 0 };
   return at;
 }

@@ -18,7 +18,7 @@ import type { Capsule, Functions, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
-import { type Answer, answerCapsule, answerProgram, missing, type Question } from "./answers.ts";
+import { type Answer, answerCapsule, answerProgram, missing, type Question, readAhead } from "./answers.ts";
 import { type Asker, type Message, order, orders, store } from "./conversation.ts";
 import { Kind, Request } from "./protocol.ts";
 
@@ -44,6 +44,8 @@ export interface ServerState {
   readonly shared: readonly (readonly [soname: string, file: string])[];
   readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
   readonly capsules: readonly CapsuleState[];
+  /** For each capsule, what its libraries will probably open. */
+  readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string; readonly image: string };
 }
 
@@ -113,6 +115,17 @@ class Server {
         error: (_, error) => this.#trace.tell("request", () => `a connection broke: ${error.message}`),
       },
     });
+  }
+
+  /** Reads ahead, a library with its dependencies at a time, and lets requests in between. */
+  async readAhead(): Promise<void> {
+    for (const [index, names] of this.state.ahead.entries()) {
+      for (const name of names) {
+        const capsule = this.#own.capsules[index];
+        if (capsule) readAhead(capsule, name);
+        await Bun.sleep(0);
+      }
+    }
   }
 
   /** Feeds the conversation what it waited for, and sends until it waits again or is over. */
@@ -234,6 +247,12 @@ class Server {
   }
 }
 
+/** What can wait until nobody waits for this thread. */
+async function ahead(server: Server): Promise<void> {
+  await server.readAhead();
+  await removeStale();
+}
+
 function serve(): void {
   let libc: Libc | undefined;
   let server: Server | undefined;
@@ -244,7 +263,7 @@ function serve(): void {
     else if (state) {
       server = new Server(libc, state);
       server.listen();
-      void removeStale();
+      setTimeout(ahead, 0, server);
     }
     const flag = new Int32Array(done);
     Atomics.store(flag, 0, 1);

@@ -6,9 +6,9 @@
 
 import { basename } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { dlmopen, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure, Member } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
@@ -22,17 +22,13 @@ export interface Opened {
 /** Opens what a closure has and the capsule has not. The handles are the caller's: to keep, by `keep`, or to close. */
 export function* openClosure(launch: Launch, capsule: Capsule, closure: Closure): Linking<Opened[]> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
-  const opened: Opened[] = [];
-  const together = new Set<readonly Member[]>();
-  for (const { library, circle } of closure.members) {
-    if (capsule.opened.has(library.path)) continue;
-    if (circle && !together.has(circle)) yield* openTogether(launch, capsule, circle);
-    if (circle) together.add(circle);
-    const handle = yield* dlmopen(launch.process, capsule.namespace, library.path, RTLD_LAZY);
-    opened.push({ path: library.path, handle });
-    launch.trace.tell("capsule", () => `opened ${library.path}`);
-  }
-  return opened;
+  const missing = closure.members.filter(({ library }) => !capsule.opened.has(library.path));
+  for (const circle of new Set(missing.flatMap((member) => (member.circle ? [member.circle] : []))))
+    yield* openTogether(launch, capsule, circle);
+  const paths = missing.map(({ library }) => library.path);
+  launch.trace.tell("capsule", () => `opening ${paths.join(" ") || "nothing"}`);
+  const handles = yield* dlmopenAll(launch.process, capsule.namespace, paths, RTLD_LAZY);
+  return paths.map((path, i) => ({ path, handle: handles[i] ?? toAddress(0) }));
 }
 
 /** Has the capsule remember libraries whose handles are never closed. */

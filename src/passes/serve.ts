@@ -58,6 +58,7 @@ function stateOf(run: Run, image: string): ServerState {
     libraryPath: run.runtime.libraryPath,
     shared: [...run.plan.shared],
     functions: run.functions,
+    ahead: run.plan.capsules.map(({ ahead }) => ahead),
     capsules: run.capsules.map((capsule) => ({
       root: capsule.search.tree.root,
       token: capsule.token,

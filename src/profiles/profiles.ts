@@ -10,7 +10,7 @@ export interface Variable {
   readonly name: string;
   /** `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it has. */
   readonly kind: "directories" | "manifests" | "first";
-  /** Paths in the tree; `$LIBDIR` stands for each of its default library directories in turn. */
+  /** Paths in the tree; LIBDIR may begin them. */
   readonly paths: readonly string[];
 }
 
@@ -21,7 +21,12 @@ export interface Profile {
   /** As `isolate`, but where the runtime's copy is the newer one it serves both sides. */
   readonly newest: readonly string[];
   readonly environment: readonly Variable[];
+  /** What an isolated library opens by itself when it is used, for reading ahead: no more than a guess. */
+  readonly ahead: Readonly<Record<string, readonly string[]>>;
 }
+
+/** Stands for each of a tree's default library directories in turn. */
+export const LIBDIR = "$LIBDIR";
 
 const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];
 const WAYLAND = ["libwayland-client.so.0", "libwayland-server.so.0", "libwayland-egl.so.1"];
@@ -37,6 +42,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     isolate: ["libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libGLdispatch.so.0", ...X11],
     newest: [],
     environment: [DRIVERS, DRIRC],
+    ahead: { "libGL.so.1": ["libGLX_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"], "libGLX.so.0": ["libGLX_mesa.so.0"] },
   },
   egl: {
     summary: "EGL, OpenGL ES and GBM",
@@ -57,6 +63,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
         paths: ["/etc/egl/egl_external_platform.d", "/usr/share/egl/egl_external_platform.d"],
       },
     ],
+    ahead: { "libEGL.so.1": ["libEGL_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"] },
   },
   vulkan: {
     summary: "Vulkan",
@@ -68,6 +75,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
       DRIRC,
     ],
+    ahead: {},
   },
   video: {
     summary: "video decoding by VA-API and VDPAU",
@@ -78,5 +86,6 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] },
       DRIRC,
     ],
+    ahead: {},
   },
 };
