@@ -7,6 +7,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { linkMap } from "../lib/loader/link-map.ts";
 import { setPointerAt } from "../lib/memory/live.ts";
 import { add } from "../lib/memory/numbers.ts";
+import { LibraryStore } from "../lib/tree/library-store.ts";
 import type { Capsule } from "./launch.ts";
 import { enter } from "./passes/enter.ts";
 import { expose } from "./passes/expose.ts";
@@ -33,7 +34,8 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   const server = new ServerHandle();
 
   // What shall come from where; everything that is missing or unsound is said now.
-  const plan = makePlan(options, libc.version, trace);
+  const store = new LibraryStore(storeFile());
+  const plan = makePlan(options, libc.version, store, trace);
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
@@ -103,6 +105,13 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
 
   // main, and exit.
   return enter(program.entry);
+}
+
+/** Where what is known of libraries is kept; nowhere for somebody without a home. */
+export function storeFile(): string | undefined {
+  const { XDG_CACHE_HOME: cache, HOME: home } = process.env;
+  if (cache?.startsWith("/")) return join(cache, "capsule", "libraries.json");
+  return home?.startsWith("/") ? join(home, ".cache", "capsule", "libraries.json") : undefined;
 }
 
 /** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */

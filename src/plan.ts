@@ -5,9 +5,9 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { checkFile } from "../lib/elf/check.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
+import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
@@ -52,11 +52,11 @@ export interface Plan {
 }
 
 /** Throws ProgramError, UsageError, LinkError and ElfError. `glibc` is the version that this process runs on. */
-export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Plan {
-  const program = readProgram(options.program, findProgram(options.program));
+export function makePlan(options: ExecOptions, glibc: string, store: LibraryStore, trace: Trace): Plan {
+  const program = readProgram(options.program, findProgram(options.program), store);
   trace.tell("plan", () => `program: ${program.path}`);
-  const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean));
-  const hosts = chooseLibraries(options, trace);
+  const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean), store);
+  const hosts = chooseLibraries(options, store, trace);
   for (const { search } of hosts) checkGlibc(search, glibc);
 
   // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
@@ -79,7 +79,7 @@ export function makePlan(options: ExecOptions, glibc: string, trace: Trace): Pla
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
     for (const { library, why, requester } of closure.members) {
-      checkFile(library.path);
+      store.check(library.path, "whole");
       trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
     }
     chooseShared(closure, search, runtime, shared, trace);
@@ -110,7 +110,7 @@ interface Host {
 }
 
 /** Which sonames to isolate, and the tree of each: by SONAME=DIR, CAPSULE_<SONAME>_PREFIX, --host, CAPSULE_PREFIX, default. */
-function chooseLibraries(options: ExecOptions, trace: Trace): Host[] {
+function chooseLibraries(options: ExecOptions, store: LibraryStore, trace: Trace): Host[] {
   const sonames = new Map<string, { directory?: string | undefined; isExplicit: boolean }>();
   const newest: string[] = [];
   for (const { isolate, newest: own } of chosenProfiles(options)) {
@@ -132,7 +132,7 @@ function chooseLibraries(options: ExecOptions, trace: Trace): Host[] {
     if (own && directory === undefined) trace.tell("plan", () => `${soname}: from ${own}, as ${variable} says`);
     const tree = openTree(own || fallback);
     const host = hosts.get(tree.root) ?? {
-      search: new Search(tree),
+      search: new Search(tree, [], store),
       choices: new Map(),
       newest: newest.filter((name) => !sonames.get(name)?.isExplicit),
     };

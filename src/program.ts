@@ -3,11 +3,11 @@
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
-import { checkFile } from "../lib/elf/check.ts";
-import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP } from "../lib/elf/constants.ts";
+import { EI_CLASS, ELFCLASS32, ELFMAG, PT_DYNAMIC } from "../lib/elf/constants.ts";
 import { ElfError } from "../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../lib/elf/file.ts";
-import { type Library, readLibrary } from "../lib/elf/library.ts";
+import type { Library } from "../lib/elf/library.ts";
+import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "./errors.ts";
 
 export interface Program {
@@ -53,31 +53,19 @@ function faultOf(path: string): { text: string; exitCode: 126 | 127 } | undefine
 }
 
 /** Looks whether this process can host a program. Throws ProgramError that says why it cannot. */
-export function readProgram(name: string, path: string): Program {
-  const cannot = (why: string, cause?: unknown) =>
+export function readProgram(name: string, path: string, store: LibraryStore): Program {
+  const cannot: Refusal = (why, cause) =>
     new ProgramError(`Cannot host "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
   const { mode } = statSync(path);
   if (mode & 0o6000) throw cannot(`it is ${mode & 0o4000 ? "setuid" : "setgid"}, and would run without these rights`);
-  let head: string;
   try {
-    head = firstLine(path);
-  } catch (error) {
-    throw cannot(`it cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
-  }
-  if (head.startsWith("#!"))
-    throw cannot(`it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted as yet`);
-  if (ELFMAG.some((byte, i) => head.charCodeAt(i) !== byte)) throw cannot("it is neither an ELF program nor a script");
-  if (head.charCodeAt(EI_CLASS) === ELFCLASS32) throw cannot("it is a 32-bit program, and this process is 64-bit");
-  try {
-    using file = new FileBytes(path);
-    const { ehdr, phdrs } = readHeaders(file);
-    if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) throw cannot("it is statically linked");
-    if (ehdr.e_type === ET_EXEC)
+    // A file that is no dynamic program has no place in the store, and is looked at by hand for the reason.
+    if (!store.known(path)) refuseOthers(path, cannot);
+    store.check(path, "whole");
+    const library = store.read(path);
+    if (library.isFixed)
       throw cannot("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
-    if (!phdrs.some(({ p_type }) => p_type === PT_INTERP))
-      throw cannot("it has no program interpreter: it is a library, or links itself");
-    checkFile(path);
-    const library = readLibrary(path);
+    if (!library.hasInterpreter) throw cannot("it has no program interpreter: it is a library, or links itself");
     if (library.tlsSize > 0)
       throw cannot(`it has thread-local data of its own (PT_TLS, ${library.tlsSize} bytes) at an offset that is taken`);
     return { name, path, library };
@@ -87,14 +75,32 @@ export function readProgram(name: string, path: string): Program {
   }
 }
 
+type Refusal = (why: string, cause?: unknown) => ProgramError;
+
+/** Throws for what is no dynamically linked x86-64 file. */
+function refuseOthers(path: string, cannot: Refusal): void {
+  const head = firstLine(path, cannot);
+  if (head.startsWith("#!"))
+    throw cannot(`it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted as yet`);
+  if (ELFMAG.some((byte, i) => head.charCodeAt(i) !== byte)) throw cannot("it is neither an ELF program nor a script");
+  if (head.charCodeAt(EI_CLASS) === ELFCLASS32) throw cannot("it is a 32-bit program, and this process is 64-bit");
+  using file = new FileBytes(path);
+  const { phdrs } = readHeaders(file);
+  if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) throw cannot("it is statically linked");
+}
+
 /** Up to 256 bytes, one character a byte. */
-function firstLine(path: string): string {
+function firstLine(path: string, cannot: Refusal): string {
   const bytes = new Uint8Array(256);
-  const descriptor = openSync(path, "r");
   try {
-    const length = readSync(descriptor, bytes);
-    return Buffer.from(bytes.subarray(0, length)).toString("latin1").split("\n", 1)[0] ?? "";
-  } finally {
-    closeSync(descriptor);
+    const descriptor = openSync(path, "r");
+    try {
+      const length = readSync(descriptor, bytes);
+      return Buffer.from(bytes.subarray(0, length)).toString("latin1").split("\n", 1)[0] ?? "";
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    throw cannot(`it cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
   }
 }

@@ -1,9 +1,8 @@
 // What a search for libraries and a plan want to know of a file, read once and
 // kept after the file is closed.
 
-import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64 } from "./constants.ts";
+import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
 import { openImage } from "./file.ts";
-import type { NeededVersion } from "./versions.ts";
 
 export interface Library {
   /** Where it is, as a path of this machine, without symbolic links. */
@@ -15,7 +14,10 @@ export interface Library {
   readonly runpath: string | undefined;
   /** DF_1_NODEFLIB: the default directories are not searched for what it needs. */
   readonly avoidsDefaults: boolean;
-  readonly verneeds: readonly NeededVersion[];
+  /** ET_EXEC: it runs at the addresses that it was linked for. */
+  readonly isFixed: boolean;
+  /** PT_INTERP: it is a program. */
+  readonly hasInterpreter: boolean;
   /** Thread-local storage, in bytes. */
   readonly tlsSize: number;
 }
@@ -30,7 +32,8 @@ export function readLibrary(path: string): Library {
     rpath: image.rpath,
     runpath: image.runpath,
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
-    verneeds: image.verneeds,
+    isFixed: image.ehdr.e_type === ET_EXEC,
+    hasInterpreter: image.segment(PT_INTERP) !== undefined,
     tlsSize: image.tls?.p_memsz ?? 0,
   };
 }

@@ -6,11 +6,11 @@
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Check, checkFile } from "../elf/check.ts";
-import { isForeign, type Library, readLibrary } from "../elf/library.ts";
+import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
+import { LibraryStore } from "./library-store.ts";
 import { systemDirectories } from "./system-dirs.ts";
 import type { Tree } from "./tree.ts";
 
@@ -43,14 +43,14 @@ export class Search {
   readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
   #hwcaps?: readonly string[];
-  readonly #libraries = new Map<string, Library | "foreign">();
-  readonly #checked = new Set<string>();
+  readonly #foreign = new Set<string>();
   readonly #hasHwcaps = new Map<string, boolean>();
 
   /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
   constructor(
     readonly tree: Tree,
     readonly libraryPath: readonly string[] = [],
+    readonly store = new LibraryStore(),
   ) {
     const cache = tree.resolve("/etc/ld.so.cache");
     this.#cache = cache === undefined ? undefined : LdSoCache.parse(readFileSync(cache));
@@ -89,21 +89,9 @@ export class Search {
     return this.#defaults;
   }
 
-  /** Reads a library once, however often it is found. */
+  /** Throws what open(2) throws, and ElfError. */
   libraryAt(path: string): Library {
-    let library = this.#libraries.get(path);
-    if (library === undefined || library === "foreign") {
-      library = readLibrary(path);
-      this.#libraries.set(path, library);
-    }
-    return library;
-  }
-
-  /** Looks once whether a loader can believe a library. Throws ElfError. */
-  checkAt(path: string, check: Check): void {
-    if (this.#checked.has(path)) return;
-    checkFile(path, check);
-    this.#checked.add(path);
+    return this.store.read(path);
   }
 
   #along(searchPath: string, owner: Library, name: string, why: string, tried: Tried): Found | undefined {
@@ -172,9 +160,8 @@ export class Search {
     const real = isOutside ? path : this.#real(path, tried);
     if (real === undefined) return undefined;
     try {
-      const known = this.#libraries.get(real);
-      if (known === "foreign" || (known === undefined && isForeign(headOf(real)))) {
-        this.#libraries.set(real, "foreign");
+      if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
+        this.#foreign.add(real);
         tried.push(`${real}: for another class or machine`);
         return undefined;
       }

@@ -52,7 +52,7 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
 
   const closure = closureOf(search, [library.path], isElsewhere, requester);
   for (const member of closure.members)
-    if (!capsule.opened.has(member.library.path)) search.checkAt(member.library.path, "tables");
+    if (!capsule.opened.has(member.library.path)) search.store.check(member.library.path, "tables");
   const before = { ...closure, members: closure.members.filter((member) => member.library.path !== library.path) };
   const opened = yield* openClosure(launch, capsule, before);
   if (opened.length === 0) return { open: library.path };
@@ -111,7 +111,7 @@ function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linki
   }
   const closure = closureOf(capsule.search, [soname], (name) => capsule.ownership.isShared(name));
   for (const { library } of closure.members)
-    if (!capsule.opened.has(library.path)) capsule.search.checkAt(library.path, "tables");
+    if (!capsule.opened.has(library.path)) capsule.search.store.check(library.path, "tables");
   yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
   yield* expose(launch, capsule, soname);
 }
@@ -148,7 +148,7 @@ export function readAhead({ search, ownership }: Capsule, name: string): void {
   if (!found) return;
   try {
     const { members } = closureOf(search, [found], (soname) => ownership.isShared(soname));
-    for (const { library } of members) search.checkAt(library.path, "tables");
+    for (const { library } of members) search.store.check(library.path, "tables");
   } catch (error) {
     if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
   }

@@ -12,6 +12,7 @@ import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
+import { LibraryStore, type StoreEntry } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Capsule, Functions, Launch } from "../launch.ts";
@@ -41,6 +42,9 @@ export interface ServerState {
   readonly files: number;
   readonly trace: readonly Category[];
   readonly libraryPath: readonly string[];
+  /** Where what is known of libraries is kept, and what the main thread has found out. */
+  readonly store: string | undefined;
+  readonly learned: readonly (readonly [path: string, entry: StoreEntry])[];
   readonly shared: readonly (readonly [soname: string, file: string])[];
   readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
   readonly capsules: readonly CapsuleState[];
@@ -69,6 +73,7 @@ class Server {
   readonly #libc: Libc;
   readonly #interned = new Map<string, Address>();
   readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
+  readonly #store: LibraryStore;
   readonly #runtime: Search;
   readonly #trace: Trace;
   readonly #directory: PrivateDirectory;
@@ -81,7 +86,9 @@ class Server {
     this.#libc = libc;
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
-    this.#runtime = new Search(new Tree("/"), state.libraryPath);
+    this.#store = new LibraryStore(state.store);
+    this.#store.add(state.learned);
+    this.#runtime = new Search(new Tree("/"), state.libraryPath, this.#store);
     this.#own = this.#linkedIn(this.#libc, state);
   }
 
@@ -125,6 +132,17 @@ class Server {
         if (capsule) readAhead(capsule, name);
         await Bun.sleep(0);
       }
+    }
+  }
+
+  /** Keeps for the next run what this one has found out about libraries. */
+  saveStore(): void {
+    try {
+      this.#store.save();
+    } catch (error) {
+      // A full or read-only home: the next run finds it out again.
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      this.#trace.tell("request", () => `the store of libraries was not written: ${(error as Error).message}`);
     }
   }
 
@@ -227,7 +245,7 @@ class Server {
   #treeAt(root: string, newest: readonly string[]): { search: Search; ownership: Ownership } {
     let known = this.#trees.get(root);
     if (!known) {
-      const search = new Search(new Tree(root || "/"));
+      const search = new Search(new Tree(root || "/"), [], this.#store);
       known = { search, ownership: new Ownership(search, this.#runtime, newest) };
       this.#trees.set(root, known);
     }
@@ -250,6 +268,7 @@ class Server {
 /** What can wait until nobody waits for this thread. */
 async function ahead(server: Server): Promise<void> {
   await server.readAhead();
+  server.saveStore();
   await removeStale();
 }
 

@@ -101,9 +101,9 @@ describe("readVerneeds()", () => {
 
   test("reads file, name, index and weakness, of all files", () => {
     expect(verneeds(2, ...bytes)).toEqual([
-      { file: "libx.so.1", index: 5, name: "X_1", isWeak: false },
-      { file: "libx.so.1", index: 6, name: "X_2", isWeak: true },
-      { file: "libx.so.1", index: 7, name: "X_1", isWeak: false }, // without the hidden bit
+      { file: "libx.so.1", index: 5, name: "X_1", nameOffset: X_1, isWeak: false },
+      { file: "libx.so.1", index: 6, name: "X_2", nameOffset: X_2, isWeak: true },
+      { file: "libx.so.1", index: 7, name: "X_1", nameOffset: X_1, isWeak: false }, // without the hidden bit
     ]);
   });
 

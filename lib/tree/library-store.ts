@@ -1,0 +1,108 @@
+// What is known of library files, kept from run to run: reading and checking a
+// graphics stack takes longer than linking it. A file is known by its path and
+// identity (device, inode, size, times of change), so an entry is never wrong for
+// long, and the store may be lost at any time.
+
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Check, checkFile } from "../elf/check.ts";
+import { type Library, readLibrary } from "../elf/library.ts";
+
+/** Another number whenever the shape of an entry, or what is checked, changes. */
+const VERSION = 1;
+/** Beyond this many the store begins anew: trees come and go. */
+const LIMIT = 5000;
+
+export interface StoreEntry {
+  readonly identity: string;
+  readonly library: Library;
+  readonly check?: Check | undefined;
+}
+
+interface StoreFile {
+  readonly version: number;
+  readonly entries: Readonly<Record<string, StoreEntry>>;
+}
+
+export class LibraryStore {
+  #kept?: Readonly<Record<string, StoreEntry>>;
+  readonly #learned = new Map<string, StoreEntry>();
+  /** Entries whose identity has been compared in this run. */
+  readonly #fresh = new Map<string, StoreEntry>();
+
+  /** `file` is where it is kept; without one it lasts for this run. */
+  constructor(readonly file?: string) {}
+
+  /** What has been found out in this run. */
+  get learned(): ReadonlyMap<string, StoreEntry> {
+    return this.#learned;
+  }
+
+  /** What is known of a file that has not changed since. Throws what stat(2) throws. */
+  known(path: string): StoreEntry | undefined {
+    const fresh = this.#fresh.get(path);
+    if (fresh) return fresh;
+    this.#kept ??= this.#load();
+    const kept = Object.hasOwn(this.#kept, path) ? this.#kept[path] : undefined;
+    if (!kept || kept.identity !== identityOf(path)) return undefined;
+    this.#fresh.set(path, kept);
+    return kept;
+  }
+
+  /** Throws what open(2) throws, and ElfError. */
+  read(path: string): Library {
+    const known = this.known(path);
+    if (known) return known.library;
+    const library = readLibrary(path);
+    this.#learn(path, { identity: identityOf(path), library });
+    return library;
+  }
+
+  /** Looks once whether a loader can believe a file. Throws what open(2) throws, and ElfError. */
+  check(path: string, check: Check): void {
+    const before = this.known(path)?.check;
+    if (before === "whole" || before === check) return;
+    checkFile(path, check);
+    this.#learn(path, { identity: identityOf(path), library: this.read(path), check });
+  }
+
+  /** Takes over what another store has learned. */
+  add(learned: Iterable<readonly [path: string, entry: StoreEntry]>): void {
+    for (const [path, entry] of learned) this.#learn(path, entry);
+  }
+
+  /** Writes what has been learned. Throws what writing throws. */
+  save(): void {
+    if (this.file === undefined || this.#learned.size === 0) return;
+    const kept = this.#load();
+    const entries = { ...(Object.keys(kept).length > LIMIT ? {} : kept), ...Object.fromEntries(this.#learned) };
+    mkdirSync(dirname(this.file), { recursive: true });
+    const temporary = `${this.file}.${process.pid}`;
+    writeFileSync(temporary, JSON.stringify({ version: VERSION, entries } satisfies StoreFile), { mode: 0o600 });
+    renameSync(temporary, this.file);
+  }
+
+  #learn(path: string, entry: StoreEntry): void {
+    this.#fresh.set(path, entry);
+    this.#learned.set(path, entry);
+  }
+
+  #load(): Readonly<Record<string, StoreEntry>> {
+    if (this.file === undefined) return {};
+    try {
+      // Somebody else's file tells nothing about ours.
+      if (statSync(this.file).uid !== process.getuid?.()) return {};
+      const { version, entries } = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile>;
+      return version === VERSION && entries ? entries : {};
+    } catch (error) {
+      // Not there yet, not readable, or cut off: then nothing is known.
+      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return {};
+      throw error;
+    }
+  }
+}
+
+function identityOf(path: string): string {
+  const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path);
+  return `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
+}
