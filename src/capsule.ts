@@ -6,7 +6,7 @@ import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { linkMap } from "../lib/loader/link-map.ts";
 import { setPointerAt } from "../lib/memory/live.ts";
-import { add } from "../lib/memory/numbers.ts";
+import { type Address, add } from "../lib/memory/numbers.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import type { Capsule } from "./launch.ts";
 import { enter } from "./passes/enter.ts";
@@ -54,7 +54,8 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
   const main = run.internWords([0, 0, 0]);
-  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }));
+  const atExit = run.internWords(plan.capsules.flatMap(() => [0, 0]).concat(0, 0));
+  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }, atExit));
   libc.atExit(interposer.cleanup);
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
@@ -72,7 +73,9 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1));
     for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
-    repairGlobal(run, capsule);
+    const [count, first] = repairGlobal(run, capsule);
+    setPointerAt(add(atExit, 16 * index), count);
+    setPointerAt(add(atExit, 16 * index + 8), first);
     capsules.push(capsule);
   }
   trace.lap("namespaces");
@@ -114,13 +117,18 @@ export function storeFile(): string | undefined {
   return home?.startsWith("/") ? join(home, ".cache", "capsule", "libraries.json") : undefined;
 }
 
-/** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */
-function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): void {
+/**
+ * Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. Returns what the destructors' order needs to
+ * know of the capsule.
+ */
+function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): [count: Address, first: Address] {
   const first = capsule.mirrors.get("libc.so.6")?.linkMap;
   if (!first || !base.scope) throw new LinkError(REPAIR_FAILED);
-  const count = [...linkMap(libc, first)].length;
-  if (!base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, count)) throw new LinkError(REPAIR_FAILED);
+  const objects = [...linkMap(libc, first)].length;
+  const count = base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, objects);
+  if (count === undefined) throw new LinkError(REPAIR_FAILED);
   trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
+  return [count, first];
 }
 
 const REPAIR_FAILED = "Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected";

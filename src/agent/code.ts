@@ -6,9 +6,11 @@
 //   getenv    the environment as one capsule sees it: the process's own, then a table
 //   start     calls the program's main and exit
 //   cleanup   removes the private directory at exit
+//   finish    runs the capsules' destructors, behind the program's
 //
 // System V calling convention; system calls clobber rcx and r11.
 
+import { DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ } from "../../lib/elf/constants.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Assembler } from "../../lib/x86-64/assembler.ts";
 import { Kind, Order, Request, What } from "./protocol.ts";
@@ -285,9 +287,34 @@ export function emitStart(to: Assembler, targets: StartTargets): void {
     .quad(targets.exit);
 }
 
-/** `cleanup`: unlinks the files whose paths the NULL-ended list at `files` has, then the directory. Not in a forked child. */
-export function emitCleanup(to: Assembler, pid: number, files: Address, directory: string): void {
-  to.label("cleanup").op("push %rbx", 0x53);
+export interface ExitTargets {
+  readonly pid: number;
+  /** The private directory, and a NULL-ended list of pointers to the paths of the files in it. */
+  readonly directory: string;
+  readonly files: Address;
+  /**
+   * What is known of the capsules, in pairs of words, zero behind the last: the address of the namespace's count of objects in
+   * ld.so, and of its first link_map.
+   */
+  readonly capsules: Address;
+}
+
+/**
+ * `cleanup`, which exit calls behind everything that the program has registered: unlinks the files and the directory (not in a
+ * forked child), and has ld.so pass over the capsules, whose destructors it would run before the program's.
+ */
+export function emitCleanup(to: Assembler, { pid, directory, files, capsules }: ExitTargets): void {
+  to.label("cleanup")
+    .op("push %rbx", 0x53)
+    .rip("mov capsules(%rip),%rbx", "capsules", 0x48, 0x8b, 0x1d)
+    .label("cleanup capsule")
+    .op("mov (%rbx),%rax", 0x48, 0x8b, 0x03)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("je", "cleanup files")
+    .op("movl $0x0,(%rax)", 0xc7, 0x00, 0, 0, 0, 0)
+    .op("add $0x10,%rbx", 0x48, 0x83, 0xc3, 0x10)
+    .to("jmp", "cleanup capsule")
+    .label("cleanup files");
   systemCall(to, "getpid", 39);
   to.rip("cmp pid(%rip),%eax", "pid", 0x3b, 0x05)
     .to("jne", "cleanup done")
@@ -310,6 +337,76 @@ export function emitCleanup(to: Assembler, pid: number, files: Address, director
     .quad(pid)
     .label("files")
     .quad(files)
+    .label("capsules")
+    .quad(capsules)
     .label("directory")
     .data(encoder.encode(`${directory}\0`));
+}
+
+/**
+ * `finish`, the DT_FINI of an object that all shims need, so that ld.so calls it when the program and its libraries have run
+ * their destructors: runs those of the capsules, the objects that were loaded last first, as ld.so would: DT_FINI_ARRAY
+ * backwards, then DT_FINI. Uses `capsules` of emitCleanup.
+ */
+export function emitFinish(to: Assembler): void {
+  to.label("finish");
+  const saved = [
+    ["%rbx", [0x53], [0x5b]],
+    ["%r12", [0x41, 0x54], [0x41, 0x5c]],
+    ["%r13", [0x41, 0x55], [0x41, 0x5d]],
+    ["%r14", [0x41, 0x56], [0x41, 0x5e]],
+    ["%r15", [0x41, 0x57], [0x41, 0x5f]],
+  ] as const;
+  for (const [register, push] of saved) to.op(`push ${register}`, ...push);
+  to.rip("mov capsules(%rip),%rbx", "capsules", 0x48, 0x8b, 0x1d)
+    .label("finish capsule")
+    .op("mov 0x8(%rbx),%r12", 0x4c, 0x8b, 0x63, 0x08)
+    .op("test %r12,%r12", 0x4d, 0x85, 0xe4)
+    .to("je", "finish done")
+    .op("add $0x10,%rbx", 0x48, 0x83, 0xc3, 0x10)
+    .label("finish last")
+    .op("mov 0x18(%r12),%rax", 0x49, 0x8b, 0x44, 0x24, 0x18) // l_next
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("je", "finish object")
+    .op("mov %rax,%r12", 0x49, 0x89, 0xc4)
+    .to("jmp", "finish last")
+    // r13: the array, r14: its size, r15: the function
+    .label("finish object")
+    .op("mov 0x10(%r12),%rdx", 0x49, 0x8b, 0x54, 0x24, 0x10) // l_ld
+    .op("xor %r13d,%r13d", 0x45, 0x31, 0xed)
+    .op("xor %r14d,%r14d", 0x45, 0x31, 0xf6)
+    .op("xor %r15d,%r15d", 0x45, 0x31, 0xff)
+    .label("finish tag")
+    .op("mov (%rdx),%rax", 0x48, 0x8b, 0x02)
+    .op("mov 0x8(%rdx),%rcx", 0x48, 0x8b, 0x4a, 0x08)
+    .op("add $0x10,%rdx", 0x48, 0x83, 0xc2, 0x10)
+    .op("cmp $0x1a,%rax", 0x48, 0x83, 0xf8, DT_FINI_ARRAY)
+    .op("cmove %rcx,%r13", 0x4c, 0x0f, 0x44, 0xe9)
+    .op("cmp $0x1c,%rax", 0x48, 0x83, 0xf8, DT_FINI_ARRAYSZ)
+    .op("cmove %rcx,%r14", 0x4c, 0x0f, 0x44, 0xf1)
+    .op("cmp $0xd,%rax", 0x48, 0x83, 0xf8, DT_FINI)
+    .op("cmove %rcx,%r15", 0x4c, 0x0f, 0x44, 0xf9)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jne", "finish tag")
+    .op("shr $0x3,%r14", 0x49, 0xc1, 0xee, 0x03)
+    .op("add (%r12),%r13", 0x4d, 0x03, 0x2c, 0x24) // l_addr
+    .label("finish array")
+    .op("test %r14,%r14", 0x4d, 0x85, 0xf6)
+    .to("je", "finish function")
+    .op("dec %r14", 0x49, 0xff, 0xce)
+    .op("call *0x0(%r13,%r14,8)", 0x43, 0xff, 0x54, 0xf5, 0x00)
+    .to("jmp", "finish array")
+    .label("finish function")
+    .op("test %r15,%r15", 0x4d, 0x85, 0xff)
+    .to("je", "finish previous")
+    .op("add (%r12),%r15", 0x4d, 0x03, 0x3c, 0x24)
+    .op("call *%r15", 0x41, 0xff, 0xd7)
+    .label("finish previous")
+    .op("mov 0x20(%r12),%r12", 0x4d, 0x8b, 0x64, 0x24, 0x20) // l_prev
+    .op("test %r12,%r12", 0x4d, 0x85, 0xe4)
+    .to("jne", "finish object")
+    .to("jmp", "finish capsule")
+    .label("finish done");
+  for (const [register, , pop] of saved.toReversed()) to.op(`pop ${register}`, ...pop);
+  to.op("ret", 0xc3);
 }

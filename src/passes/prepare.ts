@@ -36,6 +36,7 @@ export function prepareProcess(run: Run): Arguments {
   patch.apply(run.protect);
   libc.setThreadName(basename(plan.program.path));
   const status = readFileSync("/proc/self/status", "latin1");
+  libc.setEnvironment("BUN_JSC_useDFGJIT", undefined); // from our first line
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);

@@ -17,6 +17,8 @@ export interface SymbolObjectOptions {
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
+  /** A destructor, in bytes into the zero pages. */
+  readonly finiOffset?: number;
 }
 
 const encoder = new TextEncoder();
@@ -47,7 +49,14 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     { tag: DT_STRTAB, bytes: new Uint8Array(Buffer.concat(strings)) },
     { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) },
   ];
-  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0 });
+  const plan = planSharedObject({
+    tables,
+    verdefCount: 0,
+    soname,
+    needed,
+    zeroPages: options.zeroPages ?? 0,
+    finiOffset: options.finiOffset,
+  });
   functions.forEach(([, place], i) => {
     const sym = Sym.at(new DataView(symbols.buffer), (i + 1) * Sym.size);
     sym.st_name = names[i] ?? 0;

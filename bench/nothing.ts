@@ -1,0 +1,2 @@
+// Does nothing, for the time that Bun itself needs.
+export {};

@@ -1,0 +1,31 @@
+// Bundles the command into dist/, with bytecode: loading sixty small files takes
+// 20 ms at every start, loading this takes 5. Nothing is compiled to machine code,
+// and `bun src/main.ts` does the same without it.
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "..");
+
+rmSync(join(root, "dist"), { recursive: true, force: true });
+const result = await Bun.build({
+  entrypoints: ["src/main.ts", "src/agent/server.ts"].map((file) => join(root, file)),
+  outdir: join(root, "dist"),
+  target: "bun",
+  format: "cjs",
+  bytecode: true,
+  plugins: [
+    {
+      name: "leave out what commander does not use here",
+      setup(build) {
+        // It starts subcommands that are programs of their own by child_process; ours are functions. Loading it takes 2 ms.
+        build.onResolve({ filter: /^(node:)?child_process$/ }, () => ({ path: "unused", namespace: "unused" }));
+        build.onLoad({ filter: /.*/, namespace: "unused" }, () => ({ contents: "module.exports = {};", loader: "js" }));
+      },
+    },
+  ],
+});
+if (!result.success) {
+  for (const log of result.logs) console.error(log);
+  process.exit(1);
+}

@@ -1,0 +1,51 @@
+// Every instruction of ours is the one that its text says, by objdump's word.
+
+import { afterAll, expect, test } from "bun:test";
+import { toAddress } from "../../../lib/memory/numbers.ts";
+import { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { emitAgent, emitCleanup, emitGetenv, emitStart } from "../../../src/agent/code.ts";
+import { Scratch } from "../../lib/elf/scratch.ts";
+import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
+
+const scratch = new Scratch();
+afterAll(() => scratch[Symbol.dispose]());
+
+const targets = { socket: "/run/s", token: 3, dlopen: toAddress(0x1000), dlmopen: toAddress(0x2000) };
+const emitters: Record<string, (to: Assembler) => void> = {
+  "the agent": (to) => emitAgent(to, targets),
+  "the agent with the longest path that a socket can have": (to) =>
+    emitAgent(to, { ...targets, socket: `/${"s".repeat(106)}` }),
+  getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
+  start: (to) => emitStart(to, { arguments: toAddress(0x1000), exit: toAddress(0x2000) }),
+  cleanup: (to) => emitCleanup(to, 4711, toAddress(0x1000), "/run/directory"),
+  "all together": (to) => {
+    emitAgent(to, targets);
+    for (const name of ["getenv", "secure_getenv"])
+      emitGetenv(to.align(16), name, toAddress(0x1000), toAddress(0x2000));
+    emitStart(to.align(16), { arguments: toAddress(0x1000), exit: toAddress(0x2000) });
+    emitCleanup(to.align(16), 4711, toAddress(0x1000), "/run/directory");
+  },
+};
+
+test.each(Object.entries(emitters))("%s", (_, emit) => {
+  const assembler = new Assembler();
+  emit(assembler);
+  const code = assembler.assemble();
+  const [listed, found] = agreement(code, disassemble(code, scratch));
+  expect(found.length).toBeGreaterThan(8);
+  expect(found).toEqual(listed);
+});
+
+test("the comparison tells one register, one jump and one operand from another", () => {
+  const code = new Assembler()
+    .op("mov %rdi,%rsi", 0x48, 0x89, 0xf7) // it is mov %rsi,%rdi
+    .to("je", "data")
+    .rip("lea data(%rip),%rdi", "other", 0x48, 0x8d, 0x3d)
+    .label("data")
+    .quad(0)
+    .label("other")
+    .quad(0)
+    .assemble();
+  const [listed, found] = agreement(code, disassemble(code, scratch));
+  expect(found.map((text, i) => text === listed[i])).toEqual([false, true, false]);
+});
