@@ -5,6 +5,8 @@ import { environment } from "../test/support/run.ts";
 export interface Command {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Done before each run, and not measured. */
+  prepare?(): void;
 }
 
 export interface Sample {
@@ -17,7 +19,9 @@ export interface Sample {
 const TIMEOUT = 60_000;
 
 /** Runs it once. Throws if it fails: a figure of something else would be worse than none. `keep` has its output kept. */
-export function sample({ argv, env }: Command, keep = false): Sample {
+export function sample(command: Command, keep = false): Sample {
+  const { argv, env } = command;
+  command.prepare?.();
   const output = keep ? "pipe" : "ignore";
   const started = performance.now();
   const { exitCode, stdout, stderr } = Bun.spawnSync([...argv], {

@@ -66,7 +66,8 @@ export function checkFile(path: string, check: Check = "whole"): void {
 function checkSegments({ path, loads, phdrs, file }: FileImage): void {
   for (const { p_offset, p_vaddr, p_filesz, p_memsz, p_align } of loads) {
     const fault = (text: string) => new ElfError(path, "PT_LOAD", text);
-    if (!(p_offset + p_filesz <= file.size))
+    // nothing of a segment of zeroes alone is in the file, wherever it says that it would be
+    if (p_filesz > 0 && !(p_offset + p_filesz <= file.size))
       throw fault(`its ${p_filesz} bytes at offset ${p_offset} reach beyond the end of the file (${file.size} bytes)`);
     if (!(p_vaddr + p_memsz < ADDRESS_LIMIT)) throw fault("it reaches beyond the address space");
     // glibc maps pages, and refuses the second itself
@@ -137,6 +138,7 @@ function checkHash(image: Image): void {
   if (!sysvHash) return;
   // A symbol is in one chain, once; what is met a second time is a loop, or leads into another chain.
   const { bucketCount, symbolCount } = sysvHash;
+  if (bucketCount === 0) throw new ElfError(path, "DT_HASH", "it has no buckets, and a lookup divides by their number");
   const words = wordsOf(sysvHash.view, sysvHash.size);
   const met = new Uint8Array(symbolCount);
   for (let bucket = 0; bucket < bucketCount; bucket++) {

@@ -4,14 +4,18 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
 
+/** glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then. */
+const SPARE = 64;
+
 /**
- * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It is filled up to the
- * length of the one before, as a thread that looks something up now may have read that length already.
+ * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It has room for what
+ * glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read the length
+ * before.
  */
 export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly LoadedObject[]): void {
   const list = objects.map(({ linkMap }) => linkMap as number);
   const before = scope.entries.length;
-  const padding = Array.from({ length: Math.max(0, before - list.length) }, () => list.at(-1) ?? 0);
+  const padding = Array.from({ length: Math.max(0, before - list.length) + SPARE }, () => list.at(-1) ?? 0);
   scope.set(run.internWords([...list, ...padding]), list.length);
   run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }

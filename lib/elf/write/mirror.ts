@@ -17,6 +17,7 @@ import {
   SHN_UNDEF,
   STT_NOTYPE,
   STT_TLS,
+  VER_NDX_LOCAL,
 } from "../constants.ts";
 import type { LoadedImage } from "../loaded.ts";
 import { Sym } from "../sym.ts";
@@ -70,14 +71,15 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringBytes)];
   if (gnuHash) tables.push(table(DT_GNU_HASH, copyOf(gnuHash.view, gnuHash.size)));
   if (sysvHash) tables.push(table(DT_HASH, copyOf(sysvHash.view, sysvHash.size)));
-  if (versym) tables.push(table(DT_VERSYM, copyOf(versym.view)));
+  const versions = versym && new Uint16Array(copyOf(versym.view).buffer);
+  if (versions) tables.push(table(DT_VERSYM, new Uint8Array(versions.buffer)));
   const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
   if (verdefCount > 0 && source.verdefView)
     tables.push(table(DT_VERDEF, copyOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount))));
 
   const zeroPages = options.zeroPages ?? 0;
   const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
-  relocate(new Uint32Array(symbolBytes.buffer), source.loadBias);
+  relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias);
   const view = new DataView(symbolBytes.buffer);
   for (const [name, place] of options.overrides ?? []) {
     for (const index of source.findAll(name)) placeFunction(Sym.at(view, index * Sym.size), place, plan);
@@ -90,13 +92,15 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
  *
  *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
  */
-function relocate(words: Uint32Array, loadBias: Address): void {
+function relocate(words: Uint32Array, versions: Uint16Array | undefined, loadBias: Address): void {
   const biasLow = loadBias % 2 ** 32;
   const biasHigh = Math.floor(loadBias / 2 ** 32);
   const SECTION = 0xffff0000;
   for (let at = WORDS; at < words.length; at += WORDS) {
     const info = words[at + 1] as number;
     const section = info >>> 16;
+    // A mirror needs no versions of others: an index into them would lead nowhere.
+    if (section === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
     if (section === SHN_UNDEF || section === SHN_ABS) continue;
     if ((info & 15) === STT_TLS) {
       // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition, so the type goes too.

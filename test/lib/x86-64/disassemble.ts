@@ -27,8 +27,21 @@ export function disassemble(code: Code, scratch: Scratch): Instruction[] {
     while (i < listing.length && !isData(listing[i] as Line)) i++;
     const end = listing[i]?.at ?? code.bytes.length;
     const range = [`--start-address=${first.at}`, `--stop-address=${end}`];
-    const output = run(["objdump", "-D", "-b", "binary", "-m", "i386:x86-64", "-w", "--no-show-raw-insn", ...range, file]);
-    for (const [, at = "", text = "", comment] of output.matchAll(/^ *([0-9a-f]+):\t([^#\n]+?) *(?:# 0x([0-9a-f]+))?$/gm))
+    const output = run([
+      "objdump",
+      "-D",
+      "-b",
+      "binary",
+      "-m",
+      "i386:x86-64",
+      "-w",
+      "--no-show-raw-insn",
+      ...range,
+      file,
+    ]);
+    for (const [, at = "", text = "", comment] of output.matchAll(
+      /^ *([0-9a-f]+):\t([^#\n]+?) *(?:# 0x([0-9a-f]+))?$/gm,
+    ))
       instructions.push({
         at: Number.parseInt(at, 16),
         text: text.replace(/ +/, " "),

@@ -1,0 +1,78 @@
+// Debian packages that the demonstrations and the tests need: installs what is missing, where this is Debian and we are
+// root, and otherwise says what to install. `bun demo/needs.ts SET…` does it ahead of another command.
+
+import { existsSync } from "node:fs";
+
+interface Need {
+  /** A command, or the absolute path of a file. */
+  readonly what: string;
+  readonly package: string;
+}
+
+const need = (what: string, name = what): Need => ({ what, package: name });
+
+const COMPILER = [need("cc", "gcc"), need("/usr/include/stdio.h", "libc6-dev")];
+const TREES = [need("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring")];
+const DRIVERS = "/usr/lib/x86_64-linux-gnu/dri/swrast_dri.so";
+const DISPLAY = [
+  need("Xvfb", "xvfb"),
+  need("glxinfo", "mesa-utils"),
+  need("import", "imagemagick"),
+  need(DRIVERS, "libgl1-mesa-dri"),
+];
+
+export const NEEDS = {
+  /** Fixtures in C. */
+  compiler: COMPILER,
+  /** All tests but those with real programs. */
+  tests: [...COMPILER, need("c++", "g++"), need("readelf", "binutils")],
+  /** OpenGL programs on a display of their own, on a tree of another release. */
+  gl: [...TREES, ...DISPLAY],
+  /** The tests with real programs. */
+  real: [
+    ...TREES,
+    ...DISPLAY,
+    need("/usr/lib/ioquake3/ioquake3", "ioquake3"),
+    need("/usr/lib/openarena", "openarena"),
+    need("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
+    need("vulkaninfo", "vulkan-tools"),
+  ],
+  bench: [...COMPILER, ...TREES, ...DISPLAY, need("strace")],
+} as const;
+
+/** Returns when all is there. Ends the process where it cannot be had. */
+export function ensure(needs: readonly Need[]): void {
+  const names = [...new Set(missing(needs).map((need) => need.package))];
+  if (names.length === 0) return;
+  const list = names.join(" ");
+  if (Bun.which("apt-get") === null || process.getuid?.() !== 0)
+    give(`These Debian packages are missing, and only root can install them: ${list}`);
+  console.log(`Installing Debian packages: ${list}`);
+  apt("update");
+  apt("install", "-y", "--no-install-recommends", ...names);
+  const rest = missing(needs).map(({ what }) => what);
+  if (rest.length > 0) give(`Still missing with these packages installed: ${rest.join(" ")}`);
+}
+
+function missing(needs: readonly Need[]): Need[] {
+  return needs.filter(({ what }) => (what.startsWith("/") ? !existsSync(what) : Bun.which(what) === null));
+}
+
+/** Quiet where all is well. */
+function apt(...args: string[]): void {
+  const { exitCode, stdout, stderr } = Bun.spawnSync(["apt-get", "-q", ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "ignore",
+  });
+  if (exitCode !== 0) give(`apt-get ${args[0]} failed with exit code ${exitCode}:\n${stdout}${stderr}`);
+}
+
+function give(message: string): never {
+  console.error(message);
+  process.exit(1);
+}
+
+if (import.meta.main) {
+  const sets: Readonly<Record<string, readonly Need[]>> = NEEDS;
+  for (const name of Bun.argv.slice(2)) ensure(sets[name] ?? give(`There is no set "${name}"`));
+}

@@ -1,0 +1,298 @@
+// Runs machine code from a file, at a fixed address, and holds it to what every caller takes for granted: the
+// registers that a callee keeps, the stack, errno, open descriptors. What the code calls in its turn is here too, at
+// addresses that the linker has fixed, and tells what it was given.
+//
+//   caller CODE COMMAND ENTRY …      ENTRY is an offset into CODE
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BASE ((char *)0x10000000)
+
+typedef long Function(long, long, long, long, long, long);
+
+void lost(const char *what)
+{
+    printf("lost: %s\n", what);
+    _exit(1);
+}
+
+// long guarded(Function *, const long arguments[6])
+asm(".text\n"
+    ".globl guarded, guarded_return\n"
+    "guarded:\n"
+    "  push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15; push %rdi\n"
+    "  mov %rdi,%r11; mov %rsi,%rax\n"
+    "  mov (%rax),%rdi; mov 8(%rax),%rsi; mov 16(%rax),%rdx; mov 24(%rax),%rcx; mov 32(%rax),%r8; mov 40(%rax),%r9\n"
+    "  movabs $0x1111111111111111,%rbx; movabs $0x2222222222222222,%rbp; movabs $0x3333333333333333,%r12\n"
+    "  movabs $0x4444444444444444,%r13; movabs $0x5555555555555555,%r14; movabs $0x6666666666666666,%r15\n"
+    "  mov %rsp,guarded_stack(%rip)\n"
+    "  call *%r11\n"
+    "guarded_return:\n"
+    "  cmp %rsp,guarded_stack(%rip); jne 1f\n"
+    "  movabs $0x1111111111111111,%rcx; cmp %rcx,%rbx; jne 2f\n"
+    "  movabs $0x2222222222222222,%rcx; cmp %rcx,%rbp; jne 2f\n"
+    "  movabs $0x3333333333333333,%rcx; cmp %rcx,%r12; jne 2f\n"
+    "  movabs $0x4444444444444444,%rcx; cmp %rcx,%r13; jne 2f\n"
+    "  movabs $0x5555555555555555,%rcx; cmp %rcx,%r14; jne 2f\n"
+    "  movabs $0x6666666666666666,%rcx; cmp %rcx,%r15; jne 2f\n"
+    "  add $8,%rsp; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
+    "  ret\n"
+    "1: mov guarded_stack(%rip),%rsp; lea 3f(%rip),%rdi; call lost\n"
+    "2: lea 4f(%rip),%rdi; call lost\n"
+    "3: .asciz \"the stack pointer\"\n"
+    "4: .asciz \"a register\"\n"
+    ".bss\n"
+    "guarded_stack: .skip 8\n"
+    ".text\n");
+long guarded(Function *, const long arguments[6]);
+extern char guarded_return[];
+extern long guarded_stack;
+
+static long call(long entry, const long arguments[6])
+{
+    errno = 4711;
+    int before = dup(0);
+    close(before);
+    long result = guarded((Function *)(BASE + entry), arguments);
+    if (errno != 4711) lost("errno");
+    int after = dup(0);
+    if (after != before) lost("a descriptor");
+    close(after);
+    return result;
+}
+
+// ---- what the code calls
+
+#define CHECK_STACK() \
+    if ((uintptr_t)__builtin_frame_address(0) % 16) lost("the alignment of the stack")
+#define CALLER() (__builtin_return_address(0) == guarded_return ? "the caller" : "the agent")
+
+long given_dlopen(const char *file, int mode)
+{
+    CHECK_STACK();
+    printf("dlopen %s %d, from %s\n", file ? file : "NULL", mode, CALLER());
+    return 0xd1;
+}
+
+long given_dlmopen(long namespace, const char *file, int mode)
+{
+    CHECK_STACK();
+    printf("dlmopen %ld %s %d, from %s\n", namespace, file ? file : "NULL", mode, CALLER());
+    return 0xd2;
+}
+
+// long given_six(long a, long b, long c, long d, long e, long f)
+asm(".globl given_six\n"
+    "given_six: test %rax,%rax; je six; lea 1f(%rip),%rdi; call lost\n"
+    "1: .asciz \"the count of vector registers\"\n");
+__attribute__((used)) long six(long a, long b, long c, long d, long e, long f)
+{
+    CHECK_STACK();
+    printf("six %lx %lx %lx %lx %lx %lx, from %s\n", a, b, c, d, e, f, CALLER());
+    // whatever a callee may overwrite
+    asm volatile("mov $-1,%%rcx; mov $-1,%%rdx; mov $-1,%%rsi; mov $-1,%%rdi; mov $-1,%%r8\n"
+                 "mov $-1,%%r9; mov $-1,%%r10; mov $-1,%%r11" ::
+                     : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+    return a * 1000000000000 + f;
+}
+
+/** Asks once more, as a constructor in dlopen does. */
+long given_asking(long entry, const char *file)
+{
+    CHECK_STACK();
+    long arguments[6] = {(long)file, 2};
+    long outer = guarded_stack;
+    printf("asking for %s\n", file);
+    long result = guarded((Function *)(BASE + entry), arguments);
+    guarded_stack = outer;
+    printf("answered %lx\n", result);
+    return result + 1;
+}
+
+long given_print(const char *text)
+{
+    printf("%s\n", text);
+    return 0;
+}
+
+char *given_getenv(const char *name)
+{
+    CHECK_STACK();
+    return getenv(name);
+}
+
+/** As for a setuid program. */
+char *given_nothing(const char *name)
+{
+    (void)name;
+    CHECK_STACK();
+    return NULL;
+}
+
+int given_main(int argc, char **argv, char **envp)
+{
+    CHECK_STACK();
+    if (*(long *)__builtin_frame_address(0) != 0) lost("the outermost frame");
+    printf("main %d", argc);
+    for (int i = 0; i <= argc; i++) printf(" %s", argv[i] ? argv[i] : "NULL");
+    printf(", environment %s\n", envp[0]);
+    return 7;
+}
+
+void given_exit(int code)
+{
+    CHECK_STACK();
+    printf("exit %d\n", code);
+    exit(0);
+}
+
+static char *later[] = {"LATER=1", NULL};
+char **given_environment;
+
+int given_counts[4] = {1, 2, 3, 4};
+char given_memory[8 << 20];
+
+#define DESTRUCTOR(name)                                    \
+    void given_##name(void)                                 \
+    {                                                       \
+        CHECK_STACK();                                      \
+        printf(#name "\n");                                 \
+    }
+DESTRUCTOR(red)
+DESTRUCTOR(green)
+DESTRUCTOR(blue)
+DESTRUCTOR(white)
+
+// ---- a connection that is interrupted before it is made
+
+static long entry;
+static volatile int thread_id;
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+    (void)number;
+    signals++;
+    if (write(1, "signal\n", 7) != 7) abort();
+}
+
+static void *ask(void *unused)
+{
+    (void)unused;
+    thread_id = gettid();
+    long arguments[6] = {(long)"interrupted", 1};
+    printf("result %lx\n", guarded((Function *)(BASE + entry), arguments));
+    return NULL;
+}
+
+static void await_sleep(void)
+{
+    for (;;) {
+        char path[64], stat[512] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
+        int file = open(path, O_RDONLY);
+        if (file >= 0) {
+            if (read(file, stat, sizeof stat - 1) < 0) abort();
+            close(file);
+        }
+        char *end = strrchr(stat, ')');
+        if (thread_id && end && end[2] == 'S') return;
+        sched_yield();
+    }
+}
+
+/** One connection that nobody accepts fills the queue, so that the agent's own waits. */
+static void interrupt_connect(const char *socket_path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, socket_path);
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 0)) abort();
+    int first = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(first, (struct sockaddr *)&address, sizeof address)) abort();
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, ask, NULL)) abort();
+    for (int i = 1; i <= 3; i++) {
+        await_sleep();
+        pthread_kill(thread, SIGUSR1);
+        while (signals < i) sched_yield();
+    }
+    await_sleep();
+    accept(server, NULL, NULL);
+    int connection = accept(server, NULL, NULL);
+    char request[88];
+    if (recv(connection, request, sizeof request, MSG_WAITALL) != sizeof request) abort();
+    long order[8] = {0, 0, 0x2a};
+    if (send(connection, order, sizeof order, 0) != sizeof order) abort();
+    pthread_join(thread, NULL);
+}
+
+// ----
+
+static long number(const char *text)
+{
+    return strtol(text, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    setvbuf(stdout, NULL, _IONBF, 0);
+    struct sigaction action = {.sa_handler = on_signal}; // without SA_RESTART
+    sigaction(SIGUSR1, &action, NULL);
+    given_environment = later;
+
+    int file = open(argv[1], O_RDONLY);
+    char *code = mmap(BASE, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (code != BASE || read(file, code, 1 << 20) <= 0) return 2;
+    close(file);
+
+    const char *command = argv[2];
+    entry = number(argv[3]);
+    char **rest = argv + 4;
+    int count = argc - 4;
+
+    // "exit" and "forked exit" have this process's own ID put in, at an offset
+    if (strstr(command, "exit")) *(long *)(BASE + number(rest[0])) = getpid();
+    mprotect(code, 1 << 20, PROT_READ | PROT_EXEC);
+
+    if (!strcmp(command, "call")) {
+        long arguments[6] = {0};
+        for (int i = 0; i < count; i++) arguments[i] = rest[i][0] == '@' ? (long)(rest[i] + 1) : number(rest[i]);
+        printf("result %lx\n", call(entry, arguments));
+    } else if (!strcmp(command, "getenv")) {
+        for (int i = 0; i < count; i++) {
+            long arguments[6] = {(long)rest[i]};
+            const char *value = (const char *)call(entry, arguments);
+            printf("%s %s\n", rest[i], value ? value : "NULL");
+        }
+    } else if (!strcmp(command, "start")) {
+        const long arguments[6] = {(long)given_main};
+        call(entry, arguments);
+    } else if (!strcmp(command, "exit")) {
+        call(entry, (long[6]){0});
+        printf("counts %d %d %d %d\n", given_counts[0], given_counts[1], given_counts[2], given_counts[3]);
+    } else if (!strcmp(command, "forked exit")) {
+        if (fork() == 0) {
+            call(entry, (long[6]){0});
+            _exit(0);
+        }
+        wait(NULL);
+        printf("counts %d %d %d %d\n", given_counts[0], given_counts[1], given_counts[2], given_counts[3]);
+    } else if (!strcmp(command, "interrupted connect")) interrupt_connect(rest[0]);
+    else return 2;
+    return 0;
+}
