@@ -6,7 +6,7 @@ import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { linkMap } from "../lib/loader/link-map.ts";
 import { setPointerAt } from "../lib/memory/live.ts";
-import { type Address, add } from "../lib/memory/numbers.ts";
+import { add } from "../lib/memory/numbers.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import type { Capsule } from "./launch.ts";
 import { enter } from "./passes/enter.ts";
@@ -15,7 +15,7 @@ import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { settleScope } from "./passes/scope.ts";
+import { destructorOrder, EXIT_LIMIT, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
 import { vacate } from "./passes/vacate.ts";
@@ -54,7 +54,7 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
   const main = run.internWords([0, 0, 0]);
-  const atExit = run.internWords(plan.capsules.flatMap(() => [0, 0]).concat(0, 0));
+  const atExit = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
   const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }, atExit));
   libc.atExit(interposer.cleanup);
 
@@ -73,9 +73,7 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1));
     for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
-    const [count, first] = repairGlobal(run, capsule);
-    setPointerAt(add(atExit, 16 * index), count);
-    setPointerAt(add(atExit, 16 * index + 8), first);
+    repairGlobal(run, capsule);
     capsules.push(capsule);
   }
   trace.lap("namespaces");
@@ -101,6 +99,9 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object);
+  destructorOrder(run, program.object).forEach((word, i) => {
+    setPointerAt(add(atExit, 8 * i), word);
+  });
   setPointerAt(add(main, 16), libc.mustFindSymbol("environ"));
   server.update(run, imagePath);
   trace.lap("settle");
@@ -117,18 +118,13 @@ export function storeFile(): string | undefined {
   return home?.startsWith("/") ? join(home, ".cache", "capsule", "libraries.json") : undefined;
 }
 
-/**
- * Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. Returns what the destructors' order needs to
- * know of the capsule.
- */
-function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): [count: Address, first: Address] {
+/** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */
+function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): void {
   const first = capsule.mirrors.get("libc.so.6")?.linkMap;
   if (!first || !base.scope) throw new LinkError(REPAIR_FAILED);
   const objects = [...linkMap(libc, first)].length;
-  const count = base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, objects);
-  if (count === undefined) throw new LinkError(REPAIR_FAILED);
+  if (!base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, objects)) throw new LinkError(REPAIR_FAILED);
   trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
-  return [count, first];
 }
 
 const REPAIR_FAILED = "Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected";

@@ -68,21 +68,21 @@ export class Namespaces {
   /**
    * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences it
    * and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global scope, `first`
-   * is the new namespace's first link_map, which has `objects`. Returns undefined where ld.so's structures are not as expected:
-   * nothing was done then. Otherwise the address of the namespace's count of objects (_ns_nloaded, 32 bits).
+   * is the new namespace's first link_map, which has `objects`. Returns false where ld.so's structures are not as expected:
+   * nothing was done then.
    */
-  allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): Address | undefined {
+  allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
     const scope = scopeOf(add(first, base.at - main), first, readMaps());
-    if (!scope) return undefined;
+    if (!scope) return false;
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);
       if (pointerAt(add(record, NS_LOADED)) !== first || u32At(add(record, NS_NLOADED)) !== objects) continue;
       const field = add(record, NS_MAIN_SEARCHLIST);
-      if (pointerAt(field) !== 0 && pointerAt(field) !== scope.at) return undefined;
+      if (pointerAt(field) !== 0) return pointerAt(field) === scope.at;
       writeU64(viewAt(field, 8), 0, scope.at);
-      return add(record, NS_NLOADED);
+      return true;
     }
-    return undefined;
+    return false;
   }
 }
 

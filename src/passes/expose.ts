@@ -7,7 +7,6 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { AGENT } from "./interpose.ts";
 
 /** The library is open in the capsule. */
 export function* expose(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
@@ -16,7 +15,7 @@ export function* expose(launch: Launch, capsule: Capsule, soname: string): Linki
   const file = capsule.search.find(soname, undefined)?.path ?? "";
   const object = capsule.opened.get(file);
   if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
-  const { bytes } = mirrorOf(object.image, { soname, needed: [AGENT] });
+  const { bytes } = mirrorOf(object.image, { soname });
   const path = directory.write(soname, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   capsule.shims.set(soname, new LoadedObject(process, yield* linkMapOf(process, handle)));

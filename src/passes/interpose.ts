@@ -9,11 +9,10 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
-import { emitAgent, emitCleanup, emitFinish, emitStart, type StartTargets } from "../agent/code.ts";
+import { emitAgent, emitCleanup, emitStart, type StartTargets } from "../agent/code.ts";
 import type { Launch } from "../launch.ts";
 
-/** Its soname. All shims need it, so that ld.so runs its destructor behind those of what needs a shim. */
-export const AGENT = "libcapsule-agent.so";
+const AGENT = "libcapsule-agent.so";
 
 export interface Interposer {
   readonly object: LoadedObject;
@@ -23,21 +22,19 @@ export interface Interposer {
   readonly cleanup: Address;
 }
 
-/** `capsules` is the list that emitCleanup reads at exit. */
-export function* interpose(launch: Launch, start: StartTargets, capsules: Address): Linking<Interposer> {
+/** `order` is the list that emitCleanup reads at exit. */
+export function* interpose(launch: Launch, start: StartTargets, order: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { socket: directory.socket, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   emitStart(assembler.align(16), start);
-  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, capsules };
+  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order };
   emitCleanup(assembler.align(16), exit);
-  emitFinish(assembler.align(16));
   const code = assembler.assemble();
   const { bytes, plan } = symbolObject({
     soname: AGENT,
     functions: new Map(["dlopen", "dlmopen"].map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
     zeroPages: Math.ceil(code.bytes.length / PAGE_SIZE),
-    finiOffset: code.labels.get("finish") ?? 0,
   });
   const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(AGENT, bytes), RTLD_LAZY);
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));

@@ -3,6 +3,7 @@
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
+import { isShared } from "../shared-set.ts";
 
 /** glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then. */
 const SPARE = 64;
@@ -54,4 +55,33 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
     }
   }
   return scope;
+}
+
+/** How many words the list of destructors may have. */
+export const EXIT_LIMIT = 4096;
+
+/**
+ * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed, as
+ * emitCleanup wants it: the object that was loaded last, the order, 0. Empty for more than it takes.
+ */
+export function destructorOrder(run: Run, program: LoadedObject): number[] {
+  const objects = baseObjects(run);
+  const own = objects.find(({ linkMap }) => linkMap === program.linkMap) ?? program;
+  const scope = scopeOf(own, objects).filter(({ image }) => !isShared(image.soname ?? ""));
+  const bySoname = new Map(scope.map((object) => [object.image.soname ?? object.path, object]));
+  const order: LoadedObject[] = [];
+  const known = new Set<LoadedObject>();
+  // As ld.so sorts (glibc ≥ 2.35): from the last of the scope to the first, each in front of what it needs.
+  const visit = (object: LoadedObject): void => {
+    if (known.has(object)) return;
+    known.add(object);
+    for (const needed of object.image.needed) {
+      const other = bySoname.get(needed);
+      if (other) visit(other);
+    }
+    order.unshift(object);
+  };
+  for (const object of scope.toReversed()) visit(object);
+  const words = [objects.at(-1)?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
+  return words.length <= EXIT_LIMIT ? words : [];
 }

@@ -36,8 +36,6 @@ export interface MirrorOptions {
   /** By name, for all versions of the symbol. A name that the source does not export is passed over. */
   readonly overrides?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
-  /** Sonames of its own dependencies. ASCII. */
-  readonly needed?: readonly string[];
 }
 
 export interface Mirror {
@@ -55,17 +53,9 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
 
   // The soname is one of the source's strings, unless it has another name or none.
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
-  const added: Uint8Array[] = [];
-  let size = strings.size;
-  const append = (text: string): number => {
-    const offset = size;
-    added.push(encoder.encode(`${text}\0`));
-    size += text.length + 1;
-    return offset;
-  };
-  const soname = known ?? append(options.soname);
-  const needed = (options.needed ?? []).map(append);
-  const stringBytes = added.length === 0 ? strings.bytes : Buffer.concat([strings.bytes, ...added]);
+  const soname = known ?? strings.size;
+  const stringBytes =
+    known === undefined ? Buffer.concat([strings.bytes, encoder.encode(`${options.soname}\0`)]) : strings.bytes;
 
   const symbolBytes = copyOf(symbols.view);
   const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringBytes)];
@@ -78,7 +68,7 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
     tables.push(table(DT_VERDEF, copyOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount))));
 
   const zeroPages = options.zeroPages ?? 0;
-  const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
+  const plan = planSharedObject({ tables, verdefCount, soname, needed: [], zeroPages });
   relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias);
   const view = new DataView(symbolBytes.buffer);
   for (const [name, place] of options.overrides ?? []) {

@@ -12,7 +12,6 @@
 import { writeU64 } from "../../memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import {
-  DT_FINI,
   DT_NEEDED,
   DT_NULL,
   DT_SONAME,
@@ -56,8 +55,6 @@ export interface SharedObjectParts {
   readonly soname: number;
   readonly needed: readonly number[];
   readonly zeroPages: number;
-  /** DT_FINI, in bytes into the zero pages. */
-  readonly finiOffset?: number | undefined;
 }
 
 export interface SharedObjectPlan {
@@ -102,12 +99,10 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
     if (tag === DT_SYMTAB) dynamic.push([DT_SYMENT, Sym.size]);
     if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, parts.verdefCount]);
   }
-  const count = dynamic.length + (parts.finiOffset === undefined ? 1 : 2);
-  const dynamicAt = alignUp(toVaddr(end), PAGE_SIZE);
-  const size = dynamicAt + count * Dyn.size;
-  const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
-  if (parts.finiOffset !== undefined) dynamic.push([DT_FINI, zeroAt + parts.finiOffset]);
   dynamic.push([DT_NULL, 0]);
+  const dynamicAt = alignUp(toVaddr(end), PAGE_SIZE);
+  const size = dynamicAt + dynamic.length * Dyn.size;
+  const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   return { tables, dynamic, dynamicAt, zeroAt, zeroSize: parts.zeroPages * PAGE_SIZE, size };
 }
 

@@ -17,8 +17,6 @@ export interface SymbolObjectOptions {
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
-  /** A destructor, in bytes into the zero pages. */
-  readonly finiOffset?: number;
 }
 
 const encoder = new TextEncoder();
@@ -55,7 +53,6 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     soname,
     needed,
     zeroPages: options.zeroPages ?? 0,
-    finiOffset: options.finiOffset,
   });
   functions.forEach(([, place], i) => {
     const sym = Sym.at(new DataView(symbols.buffer), (i + 1) * Sym.size);
