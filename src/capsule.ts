@@ -56,7 +56,6 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   const main = run.internWords([0, 0, 0]);
   const atExit = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
   const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }, atExit));
-  libc.atExit(interposer.cleanup);
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
@@ -94,7 +93,7 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   }
 
   // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old addresses.
-  const program = loadProgram(run, imagePath, interposer.start, fail);
+  const program = loadProgram(run, imagePath, interposer, fail);
   trace.lap("program");
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.

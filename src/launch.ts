@@ -14,6 +14,8 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly getenv: Address;
   readonly secure_getenv: Address;
   readonly exit: Address;
+  /** __cxa_atexit. */
+  readonly atExit: Address;
   /** A function that does nothing to nobody: what a mirror has for __libc_early_init. */
   readonly nothing: Address;
 }

@@ -112,6 +112,7 @@ function findFunctions(libc: Libc, family: readonly LoadedImage[]): Run["functio
     getenv: own("getenv"),
     secure_getenv: own("secure_getenv"),
     exit: own("exit"),
+    atExit: own("__cxa_atexit"),
     nothing: own("abs"),
     malloc: libc.mustFindSymbol("malloc"),
     free: libc.mustFindSymbol("free"),

@@ -10,12 +10,16 @@
 //                            all (IRELATIVE after the others, the program after its
 //                            libraries; 2.31–2.41), before any constructor runs:
 //                            the moment to copy objects. What it returns takes
-//                            the place of __libc_start_main.
+//                            the place of __libc_start_main
+//   DT_INIT hooked           the program's constructors come last, and behind those
+//                            of its libraries is where glibc itself would register
+//                            its destructors
 
 import { dirname } from "node:path";
 import {
   DF_1_PIE,
   DT_FLAGS_1,
+  DT_INIT,
   DT_JMPREL,
   DT_RELA,
   DT_RPATH,
@@ -38,7 +42,7 @@ import { Phdr } from "../../lib/elf/phdr.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
-import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 
 /** An object that the program has room for, and that a library defines. */
@@ -53,18 +57,29 @@ export interface ProgramImage {
   readonly bytes: Uint8Array;
   readonly entry: Vaddr;
   readonly copied: readonly CopiedObject[];
+  /** There is a DT_INIT, which has been hooked. */
+  readonly isInitHooked: boolean;
+}
+
+export interface Hooks {
+  /** Called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. */
+  readonly relocated: Address;
+  /** A function to be called at exit, and __cxa_atexit. */
+  readonly atExit: Address;
+  readonly cxaAtexit: Address;
 }
 
 const encoder = new TextEncoder();
 const START = "__libc_start_main";
 
-/** `hook` is called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. Throws ProgramError and ElfError. */
-export function hostedImage(path: string, hook: Address): ProgramImage {
+/** Throws ProgramError and ElfError. */
+export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   using program = openImage(path);
   const size = Math.max(...program.loads.map(({ p_offset, p_filesz }) => p_offset + p_filesz));
-  const stub = resolverStub(hook);
   const strings = spelledOut(program, dirname(path));
   const at = alignUp(program.end, PAGE_SIZE);
+  const init = program.dynamic.get(DT_INIT);
+  const { bytes: stub, labels } = stubs(hooks, init === undefined ? undefined : init - at);
   const offset = alignUp(toOffset(size), PAGE_SIZE);
   const extra = Buffer.concat([stub, strings.table]);
 
@@ -79,9 +94,9 @@ export function hostedImage(path: string, hook: Address): ProgramImage {
   ehdr.e_shnum = 0;
   ehdr.e_shstrndx = 0;
   replacePhdrs(program, view, { at, offset, size: extra.length });
-  patchDynamic(program, view, strings, toVaddr(at + stub.length));
+  patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
   const copied = patchRelocations(program, view, at);
-  return { bytes, entry: program.ehdr.e_entry, copied };
+  return { bytes, entry: program.ehdr.e_entry, copied, isInitHooked: init !== undefined };
 }
 
 /** Where a vaddr's byte is in the file. */
@@ -95,13 +110,31 @@ function fileOffset(program: FileImage, vaddr: Vaddr): number {
   return vaddr - load.p_vaddr + load.p_offset;
 }
 
-function resolverStub(hook: Address): Uint8Array {
-  const low = [...new Uint8Array(new BigUint64Array([BigInt(hook)]).buffer)];
-  return new Assembler()
-    .op(`movabs $0x${hook.toString(16)},%rax`, 0x48, 0xb8, ...low)
+/** `resolved`, at the beginning, and `init`. `originalInit` is where DT_INIT is, counted from the first stub. */
+function stubs({ relocated, atExit, cxaAtexit }: Hooks, originalInit: number | undefined): Code {
+  const to = new Assembler();
+  const word = (value: number) => new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);
+  to.op(`movabs $0x${relocated.toString(16)},%rax`, 0x48, 0xb8, ...word(relocated))
     .op("jmp *%rax", 0xff, 0xe0)
     .align(16)
-    .assemble().bytes;
+    .label("init") // (argc, argv, envp)
+    .op("push %rdi", 0x57)
+    .op("push %rsi", 0x56)
+    .op("push %rdx", 0x52)
+    .op(`movabs $0x${atExit.toString(16)},%rdi`, 0x48, 0xbf, ...word(atExit))
+    .op("xor %esi,%esi", 0x31, 0xf6)
+    .op("xor %edx,%edx", 0x31, 0xd2)
+    .op(`movabs $0x${cxaAtexit.toString(16)},%rax`, 0x48, 0xb8, ...word(cxaAtexit))
+    .op("call *%rax", 0xff, 0xd0)
+    .op("pop %rdx", 0x5a)
+    .op("pop %rsi", 0x5e)
+    .op("pop %rdi", 0x5f);
+  if (originalInit === undefined) to.op("ret", 0xc3);
+  else {
+    const distance = new Uint8Array(Int32Array.of(originalInit - (to.length + 5)).buffer);
+    to.op("jmp original DT_INIT", 0xe9, ...distance);
+  }
+  return to.align(16).assemble();
 }
 
 interface Strings {
@@ -153,12 +186,13 @@ function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; of
   new Uint8Array(view.buffer, e_phoff, table.length * Phdr.size).set(Buffer.concat(table));
 }
 
-function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr): void {
+function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr, init: Vaddr): void {
   const section = program.segment(PT_DYNAMIC);
   const start = fileOffset(program, section?.p_vaddr ?? toVaddr(0));
   for (const { tag, value, at } of program.dynamic.entries) {
     const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
     if (tag === DT_FLAGS_1) write(value >= DF_1_PIE && (value & DF_1_PIE) !== 0 ? value - DF_1_PIE : value);
+    if (tag === DT_INIT) write(init);
     if (strings.table.length === 0) continue;
     if (tag === DT_STRTAB) write(tableAt);
     if (tag === DT_STRSZ) write(strings.table.length);

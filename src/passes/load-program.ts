@@ -9,6 +9,7 @@ import { Patch } from "../../lib/memory/patch.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { findCopies, makeCopies, movesOf, updateMirror } from "./copy-objects.ts";
 import { type CopiedObject, hostedImage } from "./image.ts";
+import type { Interposer } from "./interpose.ts";
 import { redirect } from "./redirect.ts";
 import { scopeOf } from "./scope.ts";
 
@@ -17,11 +18,11 @@ export interface LoadedProgram {
   readonly entry: Address;
 }
 
-/** `start` is what the program calls in place of __libc_start_main. `fail` ends the process: within glibc nothing can be thrown. */
+/** `fail` ends the process: within glibc nothing can be thrown. */
 export function loadProgram(
   run: Run,
   imagePath: string,
-  start: Address,
+  { start, cleanup }: Interposer,
   fail: (error: unknown) => never,
 ): LoadedProgram {
   const { libc, directory, plan, trace } = run;
@@ -37,7 +38,10 @@ export function loadProgram(
     },
     { args: [], returns: "u64" },
   );
-  const image = hostedImage(plan.program.path, toAddress(Number(hook.ptr)));
+  const { atExit } = run.functions;
+  const relocated = toAddress(Number(hook.ptr));
+  const image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
+  if (!image.isInitHooked) libc.atExit(cleanup);
   copied = image.copied;
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
