@@ -6,7 +6,9 @@ import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../li
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
+import { EXIT, ProgramError } from "../errors.ts";
 import { baseObjects, type Run } from "../run.ts";
+import { isShared } from "../shared-set.ts";
 import { findCopies, makeCopies, movesOf, updateMirror } from "./copy-objects.ts";
 import { type CopiedObject, hostedImage } from "./image.ts";
 import type { Interposer } from "./interpose.ts";
@@ -50,13 +52,26 @@ export function loadProgram(
   return { object, entry: object.image.addressOf(image.entry) };
 }
 
+/** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
+function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
+  const other = scope.find(({ image }) => !isShared(image.soname ?? "") && image.find("malloc") !== undefined);
+  if (!other) return;
+  const path = other === scope[0] ? run.plan.program.path : other.path;
+  throw new ProgramError(
+    `Cannot host "${run.plan.program.path}": "${path}" brings a malloc of its own, and libc in this process has bound to another`,
+    EXIT.notRunnable,
+  );
+}
+
 function beforeConstructors(run: Run, imagePath: string, copied: readonly CopiedObject[]): void {
-  if (copied.length === 0) return;
   const { capsules, base, trace, counts } = run;
   const objects = baseObjects(run);
   const program = objects.find(({ path }) => path === imagePath);
   if (!program) throw new Error(`Cannot find "${imagePath}" in the link map`);
-  const [, ...libraries] = scopeOf(program, objects);
+  const scope = scopeOf(program, objects);
+  refuseOtherMalloc(run, scope);
+  if (copied.length === 0) return;
+  const [, ...libraries] = scope;
   const preloaded = base.preloaded.map(({ image }) => image);
   const copies = findCopies(program.image, copied, [...preloaded, ...libraries.map(({ image }) => image)], trace);
 

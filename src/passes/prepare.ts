@@ -13,6 +13,7 @@ import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
 import type { Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
+import { restoreEnvironment } from "./environment.ts";
 
 const encoder = new TextEncoder();
 
@@ -36,7 +37,7 @@ export function prepareProcess(run: Run): Arguments {
   patch.apply(run.protect);
   libc.setThreadName(basename(plan.program.path));
   const status = readFileSync("/proc/self/status", "latin1");
-  libc.setEnvironment("BUN_JSC_useDFGJIT", undefined); // from our first line
+  restoreEnvironment(libc);
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);

@@ -46,9 +46,7 @@ const [directory = "", ...libraries] = process.argv.slice(2);
 
 function find(handle: Address, name: Uint8Array, version?: string): number {
   const found =
-    version === undefined
-      ? ffi.dlsym(pointer(handle), name)
-      : ffi.dlvsym(pointer(handle), name, cString(version));
+    version === undefined ? ffi.dlsym(pointer(handle), name) : ffi.dlvsym(pointer(handle), name, cString(version));
   return Number(found ?? 0);
 }
 
@@ -93,7 +91,7 @@ function mirror(library: string): Mirrored {
         if (ours !== 0) result.threadLocalShown++;
         continue;
       }
-      result.compared++;
+      if (theirs !== 0) result.compared++;
       if (typeOf(sym) === STT_GNU_IFUNC) result.indirect++;
       if (ours !== theirs) result.different.push(`${image.symbols.nameOf(sym)}@${wanted}: ${ours}, not ${theirs}`);
     }
@@ -125,7 +123,10 @@ function overrides(): Loaded["overrides"] {
 
 function ownSymbols(): Loaded["symbolObject"] {
   const wanted = libc.mustFindSymbol("abs");
-  const dependency = symbolObject({ soname: "libdependency.so.1", functions: new Map([["inner", { address: wanted }]]) });
+  const dependency = symbolObject({
+    soname: "libdependency.so.1",
+    functions: new Map([["inner", { address: wanted }]]),
+  });
   const functions = new Map<string, Place>([
     ["red", { address: wanted }],
     ["green", { zeroPageOffset: 24 }],

@@ -1,0 +1,234 @@
+// Mirrors: read back by our own reader and by others', and loaded by glibc in a process of its own.
+
+import { dlopen } from "bun:ffi";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { checkFile } from "../../../../lib/elf/check.ts";
+import { DT_VERNEED, SHN_ABS, SHN_UNDEF, STT_FUNC, STT_TLS } from "../../../../lib/elf/constants.ts";
+import { openImage } from "../../../../lib/elf/file.ts";
+import { type LoadedImage, loadedImage } from "../../../../lib/elf/loaded.ts";
+import { bindingOf, isExported, typeOf } from "../../../../lib/elf/sym.ts";
+import { sysvHash } from "../../../../lib/elf/sysv-hash.ts";
+import { type MirrorOptions, mirrorOf } from "../../../../lib/elf/write/mirror.ts";
+import { readMaps } from "../../../../lib/memory/maps.ts";
+import { PAGE_SIZE, toAddress } from "../../../../lib/memory/numbers.ts";
+import { run as runToEnd } from "../../../support/run.ts";
+import { installed, Scratch } from "../scratch.ts";
+import { buildSpecimens, loadedFile } from "../specimens.ts";
+import type { Loaded } from "./load.ts";
+import { expectSameByElfinfo, readelf, symbolsByReadelf } from "./parse.ts";
+
+setDefaultTimeout(20_000);
+
+const scratch = new Scratch();
+afterAll(() => scratch[Symbol.dispose]());
+const specimens = buildSpecimens(scratch);
+
+/** The image of a library in this process, which loads it where it has not. */
+function loaded(path: string): LoadedImage {
+  const at = () => readMaps().find((mapping) => mapping.path === path && mapping.offset === 0);
+  if (!at()) dlopen(path, {});
+  const mapping = at();
+  if (!mapping) throw new Error(`Cannot find "${path}" in memory`);
+  return loadedImage(path, mapping.start, mapping.start);
+}
+
+let count = 0;
+function mirror(source: LoadedImage, options: Partial<MirrorOptions> = {}) {
+  const { bytes, plan } = mirrorOf(source, { soname: source.soname ?? "libmirror.so", ...options });
+  return { path: scratch.write(`mirror-${count++}.so`, bytes), plan };
+}
+
+const X11 = installed("libX11.so.6");
+const sources: Record<string, string | undefined> = {
+  "libc.so.6": loadedFile("libc.so.6"),
+  "libm.so.6": loadedFile("libm.so.6"),
+  "ld-linux-x86-64.so.2": loadedFile("ld-linux-x86-64.so.2"),
+  "libX11.so.6": X11 && Bun.file(X11).name ? X11 : undefined,
+  "symbol versions": specimens["symbol versions"],
+  "a SysV hash table alone": specimens["a SysV hash table alone"],
+  "a GNU hash table alone": specimens["a GNU hash table alone"],
+  "no exported symbol": specimens["no exported symbol"],
+};
+
+for (const [name, path] of Object.entries(sources)) {
+  describe.skipIf(path === undefined)(`a mirror of ${name}${path === undefined ? " (not installed)" : ""}`, () => {
+    const real = () => loaded(path ?? "");
+
+    test("has every symbol where it is in this process, absolutely, and nothing else of it changes", () => {
+      const source = real();
+      using image = openImage(mirror(source).path);
+      expect(image.symbols.length).toBe(source.symbols.length);
+      for (const [index, sym] of [...source.symbols].entries()) {
+        const copy = image.symbols.at(index);
+        const { st_name, st_info, st_other, st_size } = copy;
+        const isThreadLocal = typeOf(sym) === STT_TLS;
+        expect({ st_name, st_other, st_size }).toEqual({
+          st_name: sym.st_name,
+          st_other: sym.st_other,
+          st_size: sym.st_size,
+        });
+        expect(bindingOf(copy)).toBe(bindingOf(sym));
+        if (sym.st_shndx === SHN_UNDEF || isThreadLocal)
+          expect([copy.st_shndx, copy.st_value]).toEqual([
+            SHN_UNDEF,
+            sym.st_shndx === SHN_UNDEF ? sym.st_value : copy.st_value,
+          ]);
+        if (isThreadLocal) continue;
+        expect(st_info).toBe(sym.st_info);
+        if (sym.st_shndx === SHN_UNDEF) continue;
+        expect(copy.st_shndx).toBe(SHN_ABS);
+        expect(copy.st_value as number).toBe(sym.st_shndx === SHN_ABS ? sym.st_value : source.addressOf(sym.st_value));
+      }
+    });
+
+    test("has no thread-local symbol any more", () => {
+      using image = openImage(mirror(real()).path);
+      for (const sym of image.symbols) expect(typeOf(sym)).not.toBe(STT_TLS);
+      expect(image.tls).toBeUndefined();
+    });
+
+    test("finds every name of every version by its hash tables", () => {
+      const source = real();
+      using image = openImage(mirror(source).path);
+      for (const [index, sym] of [...source.symbols].entries()) {
+        if (!isExported(sym)) continue;
+        const text = source.strings.bytesAt(sym.st_name);
+        const expected = typeOf(sym) === STT_TLS ? undefined : index;
+        expect(image.find(text, source.versionOf(index))).toBe(expected);
+        if (source.find(text) === index) expect(image.find(text)).toBe(expected);
+        if (image.sysvHash) expect([...image.sysvHash.candidates(sysvHash(text))]).toContain(index);
+      }
+      expect(image.find("no such symbol")).toBeUndefined();
+    });
+
+    test("defines the same versions and needs nothing", () => {
+      const source = real();
+      using image = openImage(mirror(source).path);
+      expect(image.soname).toBe(source.soname ?? "libmirror.so");
+      expect(image.verdefs).toEqual(source.verdefs);
+      expect(image.needed).toEqual([]);
+      expect(image.dynamic.get(DT_VERNEED)).toBeUndefined();
+      const known = new Set([0, 1, ...image.verdefs.map(({ index }) => index)]);
+      for (const [index] of [...image.symbols].entries()) {
+        const version = image.versym?.at(index) ?? 0;
+        if (image.verdefs.length > 0) expect(known.has(version)).toBe(true);
+        if (isExported(image.symbols.at(index))) expect(version).toBe(source.versym?.at(index) ?? 0);
+      }
+    });
+
+    test("holds together: by our own check, by readelf and by elfinfo", async () => {
+      const source = real();
+      using image = openImage(mirror(source, { zeroPages: 3 }).path);
+      checkFile(image.path);
+      readelf(image.path, "-a");
+      const shown = symbolsByReadelf(image.path);
+      const own = Array.from(image.symbols, (sym) => ({
+        value: sym.st_value as number,
+        size: sym.st_size,
+        section: sym.st_shndx === SHN_UNDEF ? "UND" : "ABS",
+        name: image.symbols.nameOf(sym),
+      }));
+      expect(shown.map(({ value, size, section, name }) => ({ value, size, section, name }))).toEqual(own);
+      await expectSameByElfinfo(image);
+    });
+  });
+}
+
+describe("an override", () => {
+  const source = loaded(specimens["symbol versions"] ?? "");
+  const overridden = (
+    name: string,
+    place: NonNullable<MirrorOptions["overrides"]> extends ReadonlyMap<string, infer P> ? P : never,
+  ) => {
+    const { path, plan } = mirror(source, { overrides: new Map([[name, place]]), zeroPages: 1 });
+    return { image: openImage(path), plan };
+  };
+
+  test("puts all versions of a function at an address", () => {
+    const { image } = overridden("red", { address: toAddress(0x7f12_3456_7890) });
+    using _ = image;
+    for (const version of ["RED_1", "RED_2"]) {
+      const sym = image.symbols.at(image.find("red", version) ?? 0);
+      expect([sym.st_value as number, sym.st_shndx, typeOf(sym)]).toEqual([0x7f12_3456_7890, SHN_ABS, STT_FUNC]);
+    }
+    const blue = image.symbols.at(image.find("blue") ?? 0);
+    expect(blue.st_value as number).toBe(source.addressOf(source.symbols.at(source.find("blue") ?? 0).st_value));
+  });
+
+  test("puts it into the mirror's own zero pages", () => {
+    const { image, plan } = overridden("red", { zeroPageOffset: 32 });
+    using _ = image;
+    const sym = image.symbols.at(image.find("red") ?? 0);
+    expect(sym.st_value as number).toBe(plan.zeroAt + 32);
+    expect([SHN_ABS, SHN_UNDEF]).not.toContain(sym.st_shndx);
+    expect(image.loads.some(({ p_vaddr, p_memsz }) => p_vaddr === plan.zeroAt && p_memsz === PAGE_SIZE)).toBe(true);
+  });
+
+  test("makes a plain function of an indirect one", () => {
+    const { image } = overridden("indirect", { address: toAddress(0x1000) });
+    using _ = image;
+    expect(typeOf(image.symbols.at(image.find("indirect") ?? 0))).toBe(STT_FUNC);
+  });
+
+  test("of what the source does not export is passed over", () => {
+    for (const name of ["no such function", "puts", "chosen"]) {
+      const { image } = overridden(name, { address: toAddress(0x1000) });
+      using _ = image;
+      expect([...image.symbols].some(({ st_value }) => (st_value as number) === 0x1000)).toBe(false);
+    }
+  });
+});
+
+describe("names that are not the source's own", () => {
+  const source = loaded(specimens["symbol versions"] ?? "");
+
+  test("another soname, and dependencies, behind the source's strings", () => {
+    const needed = ["libagent.so", "libżółć.so", "liblast.so"];
+    const { path } = mirror(source, { soname: "libżółw.so.1", needed });
+    using image = openImage(path);
+    expect(image.soname).toBe("libżółw.so.1");
+    expect(image.needed).toEqual(needed);
+    expect(image.find("red", "RED_2")).toBe(source.find("red", "RED_2"));
+    checkFile(path);
+    readelf(path, "-d");
+  });
+
+  test("the source's own soname is not stored twice", () => {
+    using image = openImage(mirror(source).path);
+    expect(image.strings.size).toBe(source.strings.size);
+  });
+});
+
+test("a mirror in a mirror's place is the same: it can be mirrored itself", () => {
+  const source = loaded(loadedFile("libm.so.6"));
+  const { bytes } = mirrorOf(source, { soname: "libm.so.6" });
+  using image = openImage(scratch.write("mirror.so", bytes));
+  const memory = {
+    view: (address: number, length: number) => new DataView(bytes.buffer as ArrayBuffer, address, length),
+  };
+  const again = loadedImage("mirror.so", toAddress(0), toAddress(0), memory);
+  expect(mirrorOf(again, { soname: "libm.so.6" }).bytes).toEqual(bytes);
+  expect(image.soname).toBe("libm.so.6");
+});
+
+describe("loaded by glibc into namespaces of their own", () => {
+  test("mirrors show every name of every version where the original has it; what we place is found", async () => {
+    const libraries = ["libc.so.6", "libm.so.6", ...(X11 ? ["libX11.so.6"] : []), specimens["symbol versions"] ?? ""];
+    const child = [process.execPath, `${import.meta.dir}/load.ts`, scratch.path(""), ...libraries];
+    const { stdout, stderr, exitCode, signal } = await runToEnd(child);
+    expect({ stderr, exitCode, signal }).toEqual({ stderr: "", exitCode: 0, signal: null });
+    const { mirrors, overrides, symbolObject } = JSON.parse(stdout) as Loaded;
+    for (const library of libraries) expect(mirrors[library]).toMatchObject({ different: [], threadLocalShown: 0 });
+    expect(mirrors["libc.so.6"]?.compared).toBeGreaterThan(3000);
+    expect(mirrors["libc.so.6"]?.threadLocal).toBeGreaterThan(0);
+    expect(mirrors["libc.so.6"]?.indirect).toBeGreaterThan(0);
+    expect(mirrors["libm.so.6"]?.compared).toBeGreaterThan(500);
+    expect(overrides).toEqual({
+      address: true,
+      zeroPage: true,
+      sizeOfZeroPages: 2 * PAGE_SIZE,
+      ownerOfZeroPages: true,
+    });
+    expect(symbolObject).toEqual({ address: true, anyVersion: true, zeroPage: true, unknown: true, dependency: true });
+  });
+});
