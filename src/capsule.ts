@@ -41,11 +41,14 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
   const run = beginRun(libc, plan, trace);
   trace.lap("begin");
-  try {
-    return link(run, server, fail);
-  } catch (error) {
+  const giveUp = (error: unknown): never => {
     run.directory.remove();
     return fail(error);
+  };
+  try {
+    return link(run, server, giveUp);
+  } catch (error) {
+    return giveUp(error);
   }
 }
 

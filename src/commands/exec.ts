@@ -9,12 +9,12 @@ import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
 
 interface Options {
   readonly host?: string;
-  readonly isolate: string[];
-  readonly profile: string[];
+  readonly isolate?: string[];
+  readonly profile?: string[];
   readonly trace?: string[];
 }
 
-const collect = (text: string, before: string[]): string[] => [...before, ...text.split(",")];
+const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 
 /** `report` tells of an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
@@ -32,13 +32,12 @@ export function execCommand(report: (error: unknown) => number): Command {
       "--isolate <soname>",
       "take this library from the host tree; SONAME=DIR from another (repeatable, commas too)",
       collect,
-      [],
     )
-    .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect, [])
+    .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
     .option(
-      "--trace [category...]",
-      "tell on standard error what is done and why (default: all)",
-      (text, before: string[] = []) => collect(text, before),
+      "--trace <category>",
+      "tell on standard error what is done and why (repeatable, commas too; all for everything)",
+      collect,
     )
     .addHelpText(
       "after",
@@ -61,9 +60,9 @@ export function execCommand(report: (error: unknown) => number): Command {
     )
     .passThroughOptions()
     .action((program: string, list: string[], options: Options) => {
-      const trace = new Trace(categoriesOf(options.trace));
+      const trace = new Trace(categoriesOf(options.trace ?? []));
       const libc = new Libc();
-      const { host, isolate, profile: profiles } = options;
+      const { host, isolate = [], profile: profiles = [] } = options;
       hostProgram(libc, { program, arguments: list, host, isolate, profiles }, trace, (error) =>
         libc.exitNow(report(error)),
       );
@@ -71,15 +70,14 @@ export function execCommand(report: (error: unknown) => number): Command {
 }
 
 /** What --trace and CAPSULE_DEBUG ask for. */
-function categoriesOf(asked: readonly string[] | true | undefined): Category[] {
+function categoriesOf(asked: readonly string[]): Category[] {
   const all = Object.keys(CATEGORIES) as Category[];
   const debug = (process.env.CAPSULE_DEBUG ?? "").split(/[\s,]+/).flatMap((word) => DEBUG_WORDS[word] ?? []);
-  if (asked === true) return all;
-  const named = (asked ?? []).map((name) => {
+  const named = asked.flatMap((name) => {
     if (name === "all") return all;
     if (!all.includes(name as Category))
-      throw new UsageError(`There is no trace category "${name}": choose of ${all.join(", ")}`);
+      throw new UsageError(`There is no trace category "${name}": choose of all, ${all.join(", ")}`);
     return [name as Category];
   });
-  return [...new Set([...debug, ...named.flat()])];
+  return [...new Set([...debug, ...named])];
 }
