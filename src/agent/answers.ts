@@ -39,12 +39,13 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   }
   const requester = yield* callerOf(launch, search, question.returnAddress);
   const tried: string[] = [];
-  const found = search.find(file, requester, tried);
+  const found = isRelative(file) ? undefined : search.find(file, requester, tried);
   if (!found) {
     launch.trace.tell("request", () => `${file}: not in ${search.tree.name}: ${tried.join("; ")}`);
     // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
-    const outside = file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib");
-    return { open: outside ? file : missing(search, file) };
+    const isOutside =
+      isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
+    return { open: isOutside ? file : missing(search, file) };
   }
   const { library } = found;
   if (isElsewhere(library.soname)) return { open: library.soname };
@@ -72,14 +73,15 @@ export function* answerProgram(
   const { file, returnAddress } = question;
   const capsuleOf = (soname: string) =>
     capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
+  // What is not open yet is not to be opened for the question whether it is.
+  if (isShared(file) || question.mode & RTLD_NOLOAD) return { open: file };
   const own = capsuleOf(file);
   if (own) {
     yield* ensureExposed(launch, own, file);
     return { open: file };
   }
-  if (isShared(file)) return { open: file };
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
-  const found = launch.runtime.find(file, caller);
+  const found = launch.runtime.find(absolute(launch, file), caller);
   if (!found) return { open: file };
   const { library } = found;
   const alias = capsuleOf(library.soname);
@@ -88,18 +90,35 @@ export function* answerProgram(
     launch.trace.tell("request", () => `${file}: it is ${library.soname}, which is isolated`);
     return { open: library.soname };
   }
-  const { elsewhere } = closureOf(
-    launch.runtime,
-    [library.path],
-    (soname) => isShared(soname) || capsuleOf(soname) !== undefined,
-    caller,
-  );
-  for (const soname of elsewhere.keys()) {
+  for (const soname of isolatedNeeds(launch, library.path, (name) => capsuleOf(name) !== undefined, caller)) {
     const capsule = capsuleOf(soname);
     if (capsule) yield* ensureExposed(launch, capsule, soname);
   }
   // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
   return { open: caller?.library === program.library && file.includes("/") ? library.path : file };
+}
+
+/** The isolated libraries that a library of the runtime needs. None where something is missing or unsound: glibc will say so itself. */
+function isolatedNeeds(
+  { runtime }: Launch,
+  path: string,
+  isIsolated: (soname: string) => boolean,
+  caller: Requester | undefined,
+): string[] {
+  try {
+    const { elsewhere } = closureOf(runtime, [path], (soname) => isShared(soname) || isIsolated(soname), caller);
+    return [...elsewhere.keys()].filter(isIsolated);
+  } catch (error) {
+    if (error instanceof LinkError || error instanceof ElfError) return [];
+    throw error;
+  }
+}
+
+const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
+
+/** A path from where the asking process is; a name without a slash as it is. */
+function absolute({ process }: Launch, file: string): string {
+  return isRelative(file) ? `/proc/${process.pid}/cwd/${file}` : file;
 }
 
 /** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */

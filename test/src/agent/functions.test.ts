@@ -1,11 +1,11 @@
-// The machine code that asks nobody: getenv, start, cleanup and finish, run in a process of their own.
+// The machine code that asks nobody: getenv, start and cleanup, run in a process of their own.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { emitCleanup, emitFinish, emitGetenv, emitStart } from "../../../src/agent/code.ts";
+import { emitCleanup, emitGetenv, emitStart } from "../../../src/agent/code.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { BASE, Caller } from "./caller.ts";
 
@@ -17,7 +17,7 @@ const encoder = new TextEncoder();
 
 /** Data in front of the code, at addresses that are known already. */
 class Block {
-  readonly assembler = new Assembler();
+  constructor(readonly assembler = new Assembler()) {}
 
   get #here(): Address {
     return toAddress(BASE + this.assembler.align(8).length);
@@ -110,43 +110,94 @@ describe("start", () => {
   });
 });
 
+/** What a test says of an object: its destructors, by their names in caller.c. */
+interface FinishedObject {
+  readonly array?: readonly string[];
+  readonly fini?: string;
+}
+
+/** Objects as ld.so has them, in load order: link_maps in the first page of given_memory, all else behind it. */
+class Objects {
+  static readonly #LOAD_BIAS = 0x20_0000;
+  static readonly #PAGE = 4096;
+  /** How many bytes `data` has. */
+  readonly size: number;
+  readonly #maps: Address[];
+  readonly data = new Assembler();
+
+  constructor(objects: readonly FinishedObject[], order: readonly number[] | undefined) {
+    const memory = caller.addressOf("given_memory");
+    const [DT_NULL, DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ] = [0, 13, 26, 28];
+    this.#maps = objects.map((_, i) => toAddress(memory + 40 * i));
+    const behind: number[] = [];
+    const place = (words: readonly number[]): number => {
+      behind.push(...words);
+      return memory + Objects.#PAGE + 8 * (behind.length - words.length);
+    };
+    const dynamics = objects.map(({ array, fini }) => {
+      const functions = array?.map((name) => caller.addressOf(`given_${name}`));
+      const entries = functions
+        ? [DT_FINI_ARRAY, place(functions) - Objects.#LOAD_BIAS, DT_FINI_ARRAYSZ, 8 * functions.length]
+        : [];
+      if (fini) entries.push(DT_FINI, caller.addressOf(`given_${fini}`) - Objects.#LOAD_BIAS);
+      return place([1, 1, ...entries, DT_NULL, 0]);
+    });
+    dynamics.forEach((dynamic, i) => {
+      for (const word of [Objects.#LOAD_BIAS, 0, dynamic, this.#maps[i + 1] ?? 0, this.#maps[i - 1] ?? 0])
+        this.data.quad(word);
+    });
+    this.order = toAddress(place([...(order ?? []).map((index) => this.mapOf(index)), 0]));
+    this.data.align(Objects.#PAGE);
+    for (const word of behind) this.data.quad(word);
+    this.size = this.data.length;
+    // Its pages become writable, and so cannot be executed any more: the code has others.
+    this.data.align(Objects.#PAGE);
+  }
+
+  readonly order: Address;
+
+  mapOf(index: number): Address {
+    const map = this.#maps[index];
+    if (map === undefined) throw new Error(`There is no object ${index}`);
+    return map;
+  }
+}
+
 describe("cleanup", () => {
   let count = 0;
 
-  function prepare(files: readonly string[], capsules: readonly number[] = []) {
+  function prepare(files: readonly string[], objects = new Objects([], undefined)) {
     const directory = scratch.path(`private-${count++}`);
     mkdirSync(directory);
-    const block = new Block();
+    const block = new Block(objects.data);
     const list = block.words(...files.map((name) => block.text(join(directory, name))), 0);
-    const namespaces = block.words(...capsules, 0);
-    emitCleanup(block.assembler.align(16), { pid: 0, directory, files: list, capsules: namespaces });
+    emitCleanup(block.assembler.align(16), { pid: 0, directory, files: list, order: objects.order });
     const code = block.assembler.assemble();
+    const args = [`${code.labels.get("pid")}`, `${objects.size}`];
     return {
       directory,
-      code,
-      run: (command: "exit" | "forked exit") => caller.run(code, command, "cleanup", [pidIn(code)]),
+      /** Which of the objects ld.so comes to afterwards. */
+      run: (command: "exit" | "forked exit", ...again: number[]) =>
+        caller.run(code, command, "cleanup", [...args, ...again.map((index) => `${objects.mapOf(index)}`)]),
+      touch: (name: string) => writeFileSync(join(directory, name), ""),
     };
   }
-  const pidIn = (code: Code): string => `${code.labels.get("pid")}`;
-  const touch = (directory: string, name: string) =>
-    scratch.write(join(directory, name).slice(scratch.path("").length), "");
 
   test("removes the files and then the directory", async () => {
-    const { directory, run } = prepare(["a", "never written", "b", "link"]);
-    touch(directory, "a");
-    touch(directory, "b");
+    const { directory, touch, run } = prepare(["a", "never written", "b", "link"]);
+    touch("a");
+    touch("b");
     symlinkSync("/nowhere", join(directory, "link"));
     await run("exit");
     expect(existsSync(directory)).toBe(false);
   });
 
   test("leaves a directory alone in which there is something else", async () => {
-    const { directory, run } = prepare(["a"]);
-    touch(directory, "a");
-    touch(directory, "the user's");
+    const { directory, touch, run } = prepare(["a"]);
+    touch("a");
+    touch("the user's");
     await run("exit");
-    expect(existsSync(join(directory, "a"))).toBe(false);
-    expect(existsSync(join(directory, "the user's"))).toBe(true);
+    expect(readdirSync(directory)).toEqual(["the user's"]);
   });
 
   test("removes an empty directory", async () => {
@@ -156,77 +207,52 @@ describe("cleanup", () => {
   });
 
   test("does not remove anything in a forked child, which has another process's files", async () => {
-    const { directory, run } = prepare(["a"]);
-    touch(directory, "a");
+    const { directory, touch, run } = prepare(["a"]);
+    touch("a");
     await run("forked exit");
-    expect(existsSync(join(directory, "a"))).toBe(true);
+    expect(readdirSync(directory)).toEqual(["a"]);
   });
 
-  test("has ld.so see no object in each namespace that it knows of, and in no other", async () => {
-    const counts = caller.addressOf("given_counts");
-    const { run } = prepare([], [counts, 1, counts + 8, 1]);
-    expect(await run("exit")).toEqual(["counts 0 2 0 4"]);
+  test("runs an object's destructors backwards, then its DT_FINI, and leaves none of them to ld.so", async () => {
+    const objects = new Objects([{}, { array: ["red", "green", "blue"], fini: "white" }], [0, 1]);
+    expect(await prepare([], objects).run("exit", 0, 1)).toEqual(["blue", "green", "red", "white", "ld.so"]);
   });
 
-  test("does so in a forked child too, whose own memory it is", async () => {
-    const counts = caller.addressOf("given_counts");
-    const { code } = prepare([], [counts, 1]);
-    expect(await caller.run(code, "forked exit", "cleanup", [pidIn(code)])).toEqual(["counts 1 2 3 4"]);
-  });
-});
-
-describe("finish", () => {
-  const LOAD_BIAS = 0x20_0000;
-  const [DT_NULL, DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ] = [0, 13, 26, 28];
-
-  interface FinishedObject {
-    readonly array?: readonly string[];
-    readonly fini?: string;
-    /** Bytes; by default that of `array`. */
-    readonly size?: number;
-  }
-  const function_ = (name: string) => caller.addressOf(`given_${name}`);
-
-  /** Namespaces with objects in load order, as ld.so would have them. */
-  function finishing(...namespaces: FinishedObject[][]): Code {
-    const block = new Block();
-    const capsules = namespaces.flatMap((objects, number) => {
-      const dynamics = objects.map(({ array, fini, size }) => {
-        const entries = [];
-        if (array) {
-          const at = block.words(...array.map(function_));
-          entries.push(DT_FINI_ARRAY, at - LOAD_BIAS, DT_FINI_ARRAYSZ, size ?? 8 * array.length);
-        }
-        if (fini) entries.push(DT_FINI, function_(fini) - LOAD_BIAS);
-        return block.words(1, 1, ...entries, DT_NULL, 0);
-      });
-      // l_addr, l_name, l_ld, l_next, l_prev: forty bytes each
-      const first = block.words();
-      dynamics.forEach((dynamic, i) => {
-        const next = i + 1 < dynamics.length ? first + 40 * (i + 1) : 0;
-        block.words(LOAD_BIAS, 0, dynamic, next, i === 0 ? 0 : first + 40 * (i - 1));
-      });
-      return [caller.addressOf("given_counts") + 4 * number, first];
-    });
-    const list = block.words(...capsules, 0, 0);
-    emitCleanup(block.assembler.align(16), { pid: 0, directory: "/nowhere", files: list, capsules: list });
-    emitFinish(block.assembler.align(16));
-    return block.assembler.assemble();
-  }
-  const finish = async (...namespaces: FinishedObject[][]) =>
-    (await caller.run(finishing(...namespaces), "call", "finish")).slice(0, -1);
-
-  test("runs the last object's destructors first, its array backwards, then its DT_FINI", async () => {
-    const objects = [{ array: ["red"] }, { fini: "white", array: ["green", "blue", "red"] }, {}, { fini: "green" }];
-    expect(await finish(objects)).toEqual(["green", "red", "blue", "green", "white", "red"]);
+  test("runs what has only an array, only a function, or neither", async () => {
+    const objects = new Objects([{}, { array: ["red"] }, { fini: "white" }, {}, { array: [] }], [0, 1, 2, 3, 4]);
+    expect(await prepare([], objects).run("exit", 0, 1, 2, 3, 4)).toEqual(["red", "white", "ld.so"]);
   });
 
-  test("goes through the namespaces one after the other", async () => {
-    expect(await finish([{ fini: "red" }], [{ fini: "green" }, { fini: "blue" }])).toEqual(["red", "blue", "green"]);
+  test("runs those of the list in its order, and not those that are on neither side of it", async () => {
+    const objects = new Objects([{ fini: "red" }, { fini: "green" }, { fini: "blue" }, {}], [3, 2, 0]);
+    expect(await prepare([], objects).run("exit", 0, 1, 2)).toEqual(["blue", "red", "ld.so", "green"]);
   });
 
-  test("has nothing to do where there is no capsule, or nothing in it", async () => {
-    expect(await finish()).toEqual([]);
-    expect(await finish([{}, { array: [] }])).toEqual([]);
+  test("runs those of objects that came later first, the last one before all others", async () => {
+    const objects = new Objects([{ fini: "red" }, {}, { array: ["green"] }, { fini: "blue" }], [1, 0]);
+    expect(await prepare([], objects).run("exit", 3, 2, 1, 0)).toEqual(["blue", "green", "red", "ld.so"]);
+  });
+
+  test("goes on where a destructor has closed the library that would have been next", async () => {
+    const objects = new Objects(
+      [{ fini: "red" }, {}, { fini: "green" }, { fini: "closing" }, { fini: "blue" }],
+      [1, 0],
+    );
+    expect(await prepare([], objects).run("exit", 3, 4)).toEqual(["blue", "closing", "red", "ld.so"]);
+  });
+
+  test("goes on where a destructor has closed a library that came after it", async () => {
+    const objects = new Objects([{ fini: "closing" }, {}, { fini: "green" }], [1, 0]);
+    expect(await prepare([], objects).run("exit", 0)).toEqual(["green", "closing", "ld.so"]);
+  });
+
+  test("leaves all destructors to ld.so where the program was never loaded", async () => {
+    const objects = new Objects([{ fini: "red" }, { array: ["green"] }], undefined);
+    expect(await prepare([], objects).run("exit", 1, 0)).toEqual(["ld.so", "green", "red"]);
+  });
+
+  test("runs destructors in a forked child too, which exits as well", async () => {
+    const objects = new Objects([{}, { fini: "red" }], [0, 1]);
+    expect(await prepare([], objects).run("forked exit")).toEqual(["red"]);
   });
 });

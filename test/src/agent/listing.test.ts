@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent, emitCleanup, emitFinish, emitGetenv, emitStart } from "../../../src/agent/code.ts";
+import { emitAgent, emitCleanup, emitGetenv, emitStart } from "../../../src/agent/code.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
 
@@ -11,7 +11,7 @@ const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
 const targets = { socket: "/run/s", token: 3, dlopen: toAddress(0x1000), dlmopen: toAddress(0x2000) };
-const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000), capsules: toAddress(0x2000) };
+const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000), order: toAddress(0x2000) };
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
   "the agent with the longest path that a socket can have": (to) =>
@@ -19,17 +19,12 @@ const emitters: Record<string, (to: Assembler) => void> = {
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, { arguments: toAddress(0x1000), exit: toAddress(0x2000) }),
   cleanup: (to) => emitCleanup(to, exit),
-  "cleanup and finish": (to) => {
-    emitCleanup(to, exit);
-    emitFinish(to.align(16));
-  },
   "all together": (to) => {
     emitAgent(to, targets);
     for (const name of ["getenv", "secure_getenv"])
       emitGetenv(to.align(16), name, toAddress(0x1000), toAddress(0x2000));
     emitStart(to.align(16), { arguments: toAddress(0x1000), exit: toAddress(0x2000) });
     emitCleanup(to.align(16), exit);
-    emitFinish(to.align(16));
   },
 };
 

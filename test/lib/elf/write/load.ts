@@ -84,7 +84,7 @@ function mirror(library: string): Mirrored {
     const name = cString(image.symbols.nameOf(sym));
     if (sym.st_shndx === SHN_ABS || image.symbols.nameOf(sym) === "__libc_early_init") continue;
     const version = image.versionOf(index);
-    for (const wanted of version === undefined ? [undefined] : [undefined, version]) {
+    for (const wanted of new Set([image.versym?.isHidden(index) ? version : undefined, version])) {
       const [theirs, ours] = [find(original, name, wanted), find(copy, name, wanted)];
       if (typeOf(sym) === STT_TLS) {
         result.threadLocal++;

@@ -3,7 +3,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { checkFile } from "../../../../lib/elf/check.ts";
 import {
-  DT_FINI,
   DT_NEEDED,
   DT_NULL,
   DT_SONAME,
@@ -62,12 +61,11 @@ describe("planSharedObject()", () => {
     }
   });
 
-  test("lists sizes beside the tables that need one, a destructor where there is one, and ends with DT_NULL", () => {
+  test("lists sizes beside the tables that need one, and ends with DT_NULL", () => {
     const plan = planSharedObject({
       ...parts,
       tables: tables.slice(0, 2),
       needed: [3, 4],
-      finiOffset: 24,
       zeroPages: 1,
     });
     expect(plan.dynamic).toEqual([
@@ -78,7 +76,6 @@ describe("planSharedObject()", () => {
       [DT_SYMENT, 24],
       [DT_STRTAB, plan.tables[1]?.at ?? 0],
       [DT_STRSZ, 1],
-      [DT_FINI, plan.zeroAt + 24],
       [DT_NULL, 0],
     ]);
     expect(plan.size).toBe(plan.dynamicAt + 16 * plan.dynamic.length);
@@ -112,7 +109,7 @@ describe("symbolObject()", () => {
     ["żółty", { address: toAddress(0x1000) }],
   ]);
   const needed = ["libc.so.6", "/opt/żółw/lib.so"];
-  const { bytes, plan } = symbolObject({ soname: "libown.so.1", needed, functions, zeroPages: 2, finiOffset: 8 });
+  const { bytes, plan } = symbolObject({ soname: "libown.so.1", needed, functions, zeroPages: 2 });
   const path = scratch.write("libown.so.1", bytes);
 
   test("has a soname, its dependencies, and functions that are found", () => {
@@ -124,7 +121,6 @@ describe("symbolObject()", () => {
     expect(found.map((sym) => [bindingOf(sym), typeOf(sym)])).toEqual(found.map(() => [STB_GLOBAL, STT_FUNC]));
     expect(found.map(({ st_shndx }) => st_shndx === SHN_ABS)).toEqual([true, false, true]);
     expect(image.find("blue")).toBeUndefined();
-    expect(image.dynamic.get(DT_FINI)).toBe(plan.zeroAt + 8);
   });
 
   test("is three segments, of which none is executable and no two lie on one page", () => {
