@@ -11,7 +11,7 @@ import type { Subject } from "./subjects.ts";
 
 export function counts(subjects: readonly Subject[]): Table {
   const all = subjects.map((subject) => {
-    const { stderr } = sample(subject.capsule(["--trace"]), true);
+    const { stderr } = sample(subject.capsule(["--trace", "all"]), true);
     const [, protections, slots] = /mprotect (\d+) times, (\d+) slots written/.exec(stderr) ?? [];
     const opened = [...stderr.matchAll(/^capsule: capsule: opening (.+)$/gm)].flatMap(([, list = ""]) =>
       list.split(" "),

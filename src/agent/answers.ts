@@ -6,13 +6,14 @@
 // a plugin that needs them.
 
 import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
 import { dlcloseAll, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
-import type { Requester, Search } from "../../lib/tree/search.ts";
+import type { Found, Requester, Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { expose } from "../passes/expose.ts";
 import { keep, openClosure } from "../passes/open.ts";
@@ -82,8 +83,8 @@ export function* answerProgram(
   }
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
   const found = launch.runtime.find(absolute(launch, file), caller);
-  if (!found) return { open: file };
-  const { library } = found;
+  const library = found && soundLibrary(found);
+  if (!library) return { open: file };
   const alias = capsuleOf(library.soname);
   if (alias) {
     yield* ensureExposed(launch, alias, library.soname);
@@ -110,6 +111,16 @@ function isolatedNeeds(
     return [...elsewhere.keys()].filter(isIsolated);
   } catch (error) {
     if (error instanceof LinkError || error instanceof ElfError) return [];
+    throw error;
+  }
+}
+
+/** Undefined for one that glibc will refuse itself. */
+function soundLibrary(found: Found): Library | undefined {
+  try {
+    return found.library;
+  } catch (error) {
+    if (error instanceof ElfError) return undefined;
     throw error;
   }
 }

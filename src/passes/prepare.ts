@@ -150,6 +150,8 @@ function renameInvocation(libc: LoadedImage, argv: Address, patch: Patch): void 
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
+/** JavaScriptCore stops threads with it when it collects garbage, and its default disposition would end the process. */
+const SIGPWR = 30;
 const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
 const IGNORED_BY_BUN = [13, 25];
@@ -157,7 +159,7 @@ const IGNORED_BY_BUN = [13, 25];
 /** Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. */
 function resetSignals(libc: Libc, handled: readonly number[]): void {
   for (const signal of handled)
-    if (signal <= LAST_STANDARD_SIGNAL && ![SIGKILL, SIGSTOP].includes(signal)) libc.resetSignal(signal);
+    if (signal <= LAST_STANDARD_SIGNAL && ![SIGKILL, SIGSTOP, SIGPWR].includes(signal)) libc.resetSignal(signal);
 }
 
 /** The signals in a mask as /proc/PID/status shows it. */

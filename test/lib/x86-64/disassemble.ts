@@ -67,7 +67,8 @@ export function agreement(code: Code, instructions: readonly Instruction[]): [li
     // "dlopen" for the label "dlopen address", "real" for "getenv real": the words are for the reader, the place counts.
     const word = /([a-z]+)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
     const means = nameAt(target).some((label) => label.split(" ").includes(word));
-    const operand = means && data.has(target) ? word : `0x${target.toString(16)}`;
+    // what is read or jumped through is data; lea may mean code, too
+    const operand = means && (data.has(target) || text.startsWith("lea ")) ? word : `0x${target.toString(16)}`;
     return `${at}: ${text.replace(/-?0x[0-9a-f]+\(%rip\)/, `${operand}(%rip)`)}`;
   });
   return [listed, found];

@@ -219,7 +219,7 @@ describe("cleanup", () => {
   });
 
   test("runs what has only an array, only a function, or neither", async () => {
-    const objects = new Objects([{}, { array: ["red"] }, { fini: "white" }, {}, { array: [] }], [0, 1, 2, 3, 4]);
+    const objects = new Objects([{}, { array: ["red"] }, { fini: "white" }, { array: [] }, {}], [4, 1, 2, 3, 0]);
     expect(await prepare([], objects).run("exit", 0, 1, 2, 3, 4)).toEqual(["red", "white", "ld.so"]);
   });
 

@@ -25,7 +25,7 @@ export function readelf(path: string, ...options: string[]): string {
 
 /** The symbols, found through the dynamic section: there are no sections. */
 export function symbolsByReadelf(path: string): Shown[] {
-  const row = /^ +\d+: ([0-9a-f]{16}) +(\w+) (\w+) +(\w+) +\w+ +(\w+)(?: (\S+))?$/gm;
+  const row = /^ +\d+: ([0-9a-f]{16}) +(\w+) (\w+|<OS specific>: \d+) +(\w+) +\w+ +(\w+) ?(\S*)$/gm;
   return Array.from(
     readelf(path, "-s", "-D").matchAll(row),
     ([, value = "", size = "", type = "", binding = "", section = "", name = ""]) => ({
