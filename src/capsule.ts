@@ -36,6 +36,9 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   // What shall come from where; everything that is missing or unsound is said now.
   const store = new LibraryStore(storeFile());
   const plan = makePlan(options, libc.version, store, trace);
+  // Found out once, kept for the next run.
+  const unsaved = store.save();
+  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.

@@ -1,16 +1,6 @@
 // Versions of glibc and libgcc_s by what they define, not by file name.
 
-import { openImage } from "../lib/elf/file.ts";
-
-/** The newest version of a family ("GLIBC", "GCC") that a library defines, as numbers; empty where it defines none. Throws as openImage does. */
-export function newestVersion(path: string, family: string): number[] {
-  using image = openImage(path);
-  return newestOf(
-    image.verdefs.map((verdef) => verdef.name),
-    family,
-  );
-}
-
+/** The newest version of a family ("GLIBC", "GCC") among names such as "GLIBC_2.36", as numbers; empty where there is none. */
 export function newestOf(names: readonly string[], family: string): number[] {
   const versions = names
     .filter((name) => name.startsWith(`${family}_`))

@@ -11,7 +11,7 @@ import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
-import { compareVersions, newestVersion } from "./glibc-version.ts";
+import { compareVersions, newestOf } from "./glibc-version.ts";
 import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { findProgram, type Program, readProgram } from "./program.ts";
@@ -194,7 +194,7 @@ function isThere({ search, choices, newest }: Host, soname: string, runtime: Sea
 function checkGlibc(search: Search, glibc: string): void {
   const libc = search.find("libc.so.6", undefined);
   if (!libc) return;
-  const theirs = newestVersion(libc.path, "GLIBC");
+  const theirs = newestOf(libc.library.versions, "GLIBC");
   if (compareVersions(theirs, glibc.split(".").map(Number)) > 0)
     throw new LinkError(
       `Cannot use the host tree "${search.tree.name}": its glibc is ${theirs.join(".")} ("${libc.path}"), newer than the ${glibc} that this process runs on`,
@@ -233,7 +233,7 @@ function chooseShared(
   const theirs = host.find(UNWINDER, undefined);
   const ours = runtime.find(UNWINDER, undefined);
   const isNewer = (one: Found, other: Found) =>
-    compareVersions(newestVersion(one.path, "GCC"), newestVersion(other.path, "GCC")) > 0;
+    compareVersions(newestOf(one.library.versions, "GCC"), newestOf(other.library.versions, "GCC")) > 0;
   if (theirs && (!ours || isNewer(theirs, ours))) {
     shared.set(UNWINDER, theirs.path);
     trace.tell(

@@ -18,6 +18,8 @@ export interface Library {
   readonly isFixed: boolean;
   /** PT_INTERP: it is a program. */
   readonly hasInterpreter: boolean;
+  /** The names of the symbol versions that it defines. */
+  readonly versions: readonly string[];
   /** Thread-local storage, in bytes. */
   readonly tlsSize: number;
 }
@@ -34,6 +36,7 @@ export function readLibrary(path: string): Library {
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
     isFixed: image.ehdr.e_type === ET_EXEC,
     hasInterpreter: image.segment(PT_INTERP) !== undefined,
+    versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tlsSize: image.tls?.p_memsz ?? 0,
   };
 }

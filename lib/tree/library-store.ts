@@ -9,7 +9,7 @@ import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
 
 /** Another number whenever the shape of an entry, or what is checked, changes. */
-const VERSION = 1;
+const VERSION = 2;
 /** Beyond this many the store begins anew: trees come and go. */
 const LIMIT = 5000;
 
@@ -32,11 +32,6 @@ export class LibraryStore {
 
   /** `file` is where it is kept; without one it lasts for this run. */
   constructor(readonly file?: string) {}
-
-  /** What has been found out in this run. */
-  get learned(): ReadonlyMap<string, StoreEntry> {
-    return this.#learned;
-  }
 
   /** What is known of a file that has not changed since. Throws what stat(2) throws. */
   known(path: string): StoreEntry | undefined {
@@ -66,20 +61,27 @@ export class LibraryStore {
     this.#learn(path, { identity: identityOf(path), library: this.read(path), check });
   }
 
-  /** Takes over what another store has learned. */
-  add(learned: Iterable<readonly [path: string, entry: StoreEntry]>): void {
-    for (const [path, entry] of learned) this.#learn(path, entry);
+  /** Writes what has been learned since the last time; where that is not possible it will be found out again. Returns the reason. */
+  save(): string | undefined {
+    if (this.file === undefined || this.#learned.size === 0) return undefined;
+    try {
+      this.#write(this.file);
+      this.#learned.clear();
+      return undefined;
+    } catch (error) {
+      // A full disk, a read-only home.
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return (error as Error).message;
+    }
   }
 
-  /** Writes what has been learned. Throws what writing throws. */
-  save(): void {
-    if (this.file === undefined || this.#learned.size === 0) return;
+  #write(file: string): void {
     const kept = this.#load();
     const entries = { ...(Object.keys(kept).length > LIMIT ? {} : kept), ...Object.fromEntries(this.#learned) };
-    mkdirSync(dirname(this.file), { recursive: true });
-    const temporary = `${this.file}.${process.pid}`;
+    mkdirSync(dirname(file), { recursive: true });
+    const temporary = `${file}.${process.pid}-${performance.now()}`;
     writeFileSync(temporary, JSON.stringify({ version: VERSION, entries } satisfies StoreFile), { mode: 0o600 });
-    renameSync(temporary, this.file);
+    renameSync(temporary, file);
   }
 
   #learn(path: string, entry: StoreEntry): void {

@@ -12,7 +12,7 @@ import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
-import { LibraryStore, type StoreEntry } from "../../lib/tree/library-store.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Capsule, Functions, Launch } from "../launch.ts";
@@ -42,9 +42,8 @@ export interface ServerState {
   readonly files: number;
   readonly trace: readonly Category[];
   readonly libraryPath: readonly string[];
-  /** Where what is known of libraries is kept, and what the main thread has found out. */
+  /** Where what is known of libraries is kept. */
   readonly store: string | undefined;
-  readonly learned: readonly (readonly [path: string, entry: StoreEntry])[];
   readonly shared: readonly (readonly [soname: string, file: string])[];
   readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
   readonly capsules: readonly CapsuleState[];
@@ -87,7 +86,6 @@ class Server {
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#store = new LibraryStore(state.store);
-    this.#store.add(state.learned);
     this.#runtime = new Search(new Tree("/"), state.libraryPath, this.#store);
     this.#own = this.#linkedIn(this.#libc, state);
   }
@@ -137,13 +135,8 @@ class Server {
 
   /** Keeps for the next run what this one has found out about libraries. */
   saveStore(): void {
-    try {
-      this.#store.save();
-    } catch (error) {
-      // A full or read-only home: the next run finds it out again.
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      this.#trace.tell("request", () => `the store of libraries was not written: ${(error as Error).message}`);
-    }
+    const reason = this.#store.save();
+    if (reason !== undefined) this.#trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
   /** Feeds the conversation what it waited for, and sends until it waits again or is over. */

@@ -56,7 +56,6 @@ function stateOf(run: Run, image: string): ServerState {
     files: run.directory.files.at,
     trace: run.trace.categories,
     store: run.runtime.store.file,
-    learned: [...run.runtime.store.learned],
     libraryPath: run.runtime.libraryPath,
     shared: [...run.plan.shared],
     functions: run.functions,

@@ -1,0 +1,542 @@
+// What is sound passes, whatever made it; each lie is caught, and by the structure that tells it.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { checkFile } from "../../../lib/elf/check.ts";
+import * as elf from "../../../lib/elf/constants.ts";
+import { Dyn } from "../../../lib/elf/dyn.ts";
+import { type FileImage, openImage } from "../../../lib/elf/file.ts";
+import { isForeign } from "../../../lib/elf/library.ts";
+import { Phdr } from "../../../lib/elf/phdr.ts";
+import { Rela } from "../../../lib/elf/rela.ts";
+import { Sym } from "../../../lib/elf/sym.ts";
+import { alignUp, toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
+import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
+import { Tree } from "../../../lib/tree/tree.ts";
+import { faultOf } from "./bytes.ts";
+import { Scratch } from "./scratch.ts";
+import { buildSpecimens, realImages } from "./specimens.ts";
+
+const scratch = new Scratch();
+afterAll(() => scratch[Symbol.dispose]());
+
+describe("what is sound passes", () => {
+  const LIMIT = 400;
+
+  test("libraries of this machine", () => {
+    const found = new Set<string>();
+    for (const directory of systemDirectories(new Tree("/"))) {
+      for (const name of namesIn(directory)) {
+        if (/\.so(\.|$)/.test(name) && isLibrary(join(directory, name))) found.add(realpathSync(join(directory, name)));
+        if (found.size === LIMIT) break;
+      }
+    }
+    expect(found.size).toBeGreaterThan(20);
+    for (const path of found) checkFile(path);
+  });
+
+  test.each(Object.entries({ ...realImages, ...buildSpecimens(scratch) }))("%s", (_, path) => {
+    if (path !== undefined) checkFile(path);
+  });
+
+  function namesIn(directory: string): string[] {
+    try {
+      return readdirSync(directory).sort();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      return [];
+    }
+  }
+
+  /** An ELF file for this machine, and no linker script of that name, nor a link to nowhere. */
+  function isLibrary(path: string): boolean {
+    try {
+      const head = new Uint8Array(20);
+      const descriptor = openSync(path, "r");
+      readSync(descriptor, head);
+      closeSync(descriptor);
+      return elf.ELFMAG.every((byte, i) => head[i] === byte) && !isForeign(new DataView(head.buffer));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return false;
+    }
+  }
+});
+
+const SOURCE = `
+__thread int red = 1;
+__thread int green[100];
+int *table[] = { (int *)table, (int *)&table[2], 0 };
+extern int puts(const char *);
+int say(void) { return puts("red"); }
+int blue(void) { return red + green[0]; }
+static void __attribute__((constructor)) begin(void) { puts("begin"); }
+static void __attribute__((destructor)) finish(void) { puts("finish"); }
+`;
+const map = scratch.write("lie.map", "LIE_1 { global: *; };\n");
+const flags = ["-shared", "-fPIC", "-O1", "-Wl,--hash-style=both", `-Wl,--version-script=${map}`];
+const sound = scratch.compile("libsound.so", SOURCE, ...flags, "-Wl,-z,pack-relative-relocs");
+/** With RELATIVE entries in DT_RELA, not in DT_RELR. */
+const unpacked = scratch.compile("libunpacked.so", SOURCE, ...flags);
+
+const FAR = 0x7fff_ffff_f000;
+
+/** A copy of an image to lie in. Structures read and write its bytes. */
+class Liar {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  readonly #image: FileImage;
+
+  constructor(path: string) {
+    using image = openImage(path);
+    this.#image = image;
+    this.bytes = new Uint8Array(readFileSync(path));
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** The last header of that type. */
+  segment(type: number): Phdr {
+    const { phdrs, ehdr } = this.#image;
+    const index = phdrs.findLastIndex(({ p_type }) => p_type === type);
+    if (index < 0) throw new Error(`No segment has type ${type}`);
+    return Phdr.at(this.view, ehdr.e_phoff + index * Phdr.size);
+  }
+
+  entry(tag: number): Dyn {
+    const found = this.#image.dynamic.entries.find((entry) => entry.tag === tag);
+    if (!found) throw new Error(`The dynamic section has no entry ${tag}`);
+    return Dyn.at(this.view, this.segment(elf.PT_DYNAMIC).p_offset + found.at);
+  }
+
+  set(tag: number, value: number): void {
+    this.entry(tag).d_val = value;
+  }
+
+  /** Where in the file the table is that an entry points to, and `distance` bytes further on. */
+  table(tag: number, distance = 0): number {
+    const vaddr = this.entry(tag).d_val;
+    const load = this.#image.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz);
+    if (!load) throw new Error(`Nothing is loaded at ${vaddr}`);
+    return vaddr - load.p_vaddr + load.p_offset + distance;
+  }
+
+  word(at: number): number {
+    return this.view.getUint32(at, true);
+  }
+
+  setWord(at: number, value: number): void {
+    this.view.setUint32(at, value, true);
+  }
+
+  symbol(name: string): Sym {
+    using image = openImage(sound);
+    return Sym.at(this.view, this.table(elf.DT_SYMTAB, Sym.size * (image.find(name) ?? 0)));
+  }
+
+  relocation(tag: number): Rela {
+    return Rela.at(this.view, this.table(tag));
+  }
+
+  get gnuBuckets(): number {
+    const table = this.table(elf.DT_GNU_HASH);
+    return table + 16 + 8 * this.word(table + 8);
+  }
+
+  get sysvChains(): number {
+    const table = this.table(elf.DT_HASH);
+    return table + 8 + 4 * this.word(table);
+  }
+}
+
+type Lie = readonly [words: string, damage: (file: Liar) => void, structure: string, fault: RegExp];
+const [FILESZ, MEMSZ] = [0x10_0000, 0x10_0000];
+
+const lies: Lie[] = [
+  [
+    "how much of a segment is in the file",
+    (file) => Object.assign(file.segment(elf.PT_LOAD), { p_filesz: FILESZ, p_memsz: MEMSZ }),
+    "PT_LOAD",
+    /^its 1048576 bytes at offset \d+ reach beyond the end of the file \(\d+ bytes\)$/,
+  ],
+  [
+    "a segment's size in memory",
+    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 2 ** 47),
+    "PT_LOAD",
+    /address space/,
+  ],
+  [
+    "a segment's size, past 53 bits",
+    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 2 ** 60),
+    "PT_LOAD",
+    /address space/,
+  ],
+  [
+    "a segment that has more in the file",
+    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 8),
+    "PT_LOAD",
+    /p_filesz/,
+  ],
+  [
+    "the order of its segments",
+    (file) => void (file.segment(elf.PT_LOAD).p_vaddr = toVaddr(0)),
+    "PT_LOAD",
+    /out of order/,
+  ],
+  [
+    "an alignment that is no power of two",
+    (file) => void (file.segment(elf.PT_LOAD).p_align = 3 * 4096),
+    "PT_LOAD",
+    /p_align 12288/,
+  ],
+  ["an alignment below a page", (file) => void (file.segment(elf.PT_LOAD).p_align = 16), "PT_LOAD", /p_align 16/],
+  ["an alignment past 53 bits", (file) => void (file.segment(elf.PT_LOAD).p_align = 2 ** 63), "PT_LOAD", /p_align/],
+  [
+    "a segment's offset in its page",
+    (file) => void (file.segment(elf.PT_LOAD).p_offset = toOffset(8)),
+    "PT_LOAD",
+    /congruent/,
+  ],
+  [
+    "where its dynamic section is in the file",
+    (file) => void (file.segment(elf.PT_DYNAMIC).p_offset = toOffset(0)),
+    "PT_DYNAMIC",
+    /different places/,
+  ],
+  [
+    "the size of its dynamic section",
+    (file) => void (file.segment(elf.PT_DYNAMIC).p_memsz = FAR),
+    "PT_DYNAMIC",
+    /in no segment/,
+  ],
+  [
+    "where its thread-local data is",
+    (file) => void (file.segment(elf.PT_TLS).p_vaddr = toVaddr(FAR)),
+    "PT_TLS",
+    /in no segment/,
+  ],
+  [
+    "the size of its thread-local data",
+    (file) => void (file.segment(elf.PT_TLS).p_memsz = 1),
+    "PT_TLS",
+    /p_filesz is larger/,
+  ],
+  [
+    "what is read-only behind relocation",
+    (file) => void (file.segment(elf.PT_GNU_RELRO).p_vaddr = toVaddr(FAR)),
+    "PT_GNU_RELRO",
+    /in no segment/,
+  ],
+  ["the size of a symbol", (file) => file.set(elf.DT_SYMENT, 23), "dynamic section", /^DT_SYMENT is 23, not 24$/],
+  ["the size of a relocation", (file) => file.set(elf.DT_RELAENT, 0), "dynamic section", /^DT_RELAENT is 0, not 24$/],
+  [
+    "the size of a packed relocation",
+    (file) => file.set(elf.DT_RELRENT, 4),
+    "dynamic section",
+    /^DT_RELRENT is 4, not 8$/,
+  ],
+  [
+    "the kind of its PLT relocations",
+    (file) => file.set(elf.DT_PLTREL, 17),
+    "dynamic section",
+    /^DT_PLTREL is 17, not 7$/,
+  ],
+  ["half a relocation", (file) => file.set(elf.DT_RELASZ, 25), "dynamic section", /^DT_RELA has 25 bytes, which/],
+  [
+    "half a PLT relocation",
+    (file) => file.set(elf.DT_PLTRELSZ, 36),
+    "dynamic section",
+    /^DT_JMPREL has 36 bytes, which/,
+  ],
+  [
+    "half a constructor",
+    (file) => file.set(elf.DT_INIT_ARRAYSZ, 12),
+    "dynamic section",
+    /^DT_INIT_ARRAY has 12 bytes, which/,
+  ],
+  [
+    "how many relocations it has",
+    (file) => file.set(elf.DT_RELASZ, 24 * 2 ** 32),
+    "dynamic section",
+    /^DT_RELA, \d+ bytes at vaddr 0x[0-9a-f]+, is in no segment$/,
+  ],
+  [
+    "where its relocations are",
+    (file) => file.set(elf.DT_RELA, FAR),
+    "dynamic section",
+    /^DT_RELA, .* is in no segment$/,
+  ],
+  [
+    "where its PLT relocations are",
+    (file) => file.set(elf.DT_JMPREL, FAR),
+    "dynamic section",
+    /^DT_JMPREL, .* is in no segment$/,
+  ],
+  [
+    "where its packed relocations are",
+    (file) => file.set(elf.DT_RELR, FAR),
+    "dynamic section",
+    /^DT_RELR, .* is in no segment$/,
+  ],
+  [
+    "where its constructors are",
+    (file) => file.set(elf.DT_INIT_ARRAY, FAR),
+    "dynamic section",
+    /^DT_INIT_ARRAY, .* in no segment$/,
+  ],
+  [
+    "how many destructors it has",
+    (file) => file.set(elf.DT_FINI_ARRAYSZ, 2 ** 40),
+    "dynamic section",
+    /^DT_FINI_ARRAY, .* in no segment$/,
+  ],
+  [
+    "where its code begins",
+    (file) => file.set(elf.DT_INIT, FAR),
+    "dynamic section",
+    /^DT_INIT, vaddr 0x7ffffffff000, is in no executable/,
+  ],
+  [
+    "data that it calls at the end",
+    (file) => file.set(elf.DT_FINI, file.entry(elf.DT_INIT_ARRAY).d_val),
+    "dynamic section",
+    /^DT_FINI, .* executable segment$/,
+  ],
+  [
+    "the size of its bloom filter",
+    (file) => file.setWord(file.table(elf.DT_GNU_HASH, 8), 3),
+    "DT_GNU_HASH",
+    /no power of two|begins with symbol/,
+  ],
+  ["having hash buckets", (file) => file.setWord(file.table(elf.DT_GNU_HASH), 0), "DT_GNU_HASH", /no buckets/],
+  [
+    "the symbol that a bucket begins with",
+    (file) => file.setWord(file.gnuBuckets, 0x7fff_fff0),
+    "DT_GNU_HASH",
+    /^bucket 0 begins with symbol 2147483632|^the chain/,
+  ],
+  [
+    "a bucket of symbols that are not in the table",
+    (file) => {
+      file.setWord(file.table(elf.DT_GNU_HASH, 4), 3);
+      file.setWord(file.gnuBuckets, 2);
+    },
+    "DT_GNU_HASH",
+    /^bucket 0 begins with symbol 2, of 3 to \d+$/,
+  ],
+  [
+    "having hash buckets (SysV)",
+    (file) => {
+      file.setWord(file.table(elf.DT_HASH), 0);
+    },
+    "DT_HASH",
+    /no buckets/,
+  ],
+  [
+    "a chain that leads out of the table (SysV)",
+    (file) => file.setWord(file.sysvChains + 4 * first(file), 1_000_000),
+    "DT_HASH",
+    /^a chain leads to symbol 1000000 of \d+$/,
+  ],
+  [
+    "a chain that loops (SysV)",
+    (file) => file.setWord(file.sysvChains + 4 * first(file), first(file)),
+    "DT_HASH",
+    /loop or meet, at symbol \d+$/,
+  ],
+  [
+    "the name of a symbol",
+    (file) => void (file.symbol("say").st_name = 0x7fff_ffff),
+    "symbol table",
+    /^the name of symbol \d+ is beyond/,
+  ],
+  [
+    "where a symbol is",
+    (file) => void (file.symbol("say").st_value = toVaddr(2 ** 40)),
+    "symbol table",
+    /^symbol \d+ is beyond the image$/,
+  ],
+  [
+    "where a symbol is, past 53 bits",
+    (file) => void (file.symbol("say").st_value = toVaddr(2 ** 63)),
+    "symbol table",
+    /beyond the image$/,
+  ],
+  [
+    "where a thread-local symbol is",
+    (file) => void (file.symbol("green").st_value = toVaddr(405)),
+    "symbol table",
+    /beyond the image$/,
+  ],
+  [
+    "the end of its strings",
+    (file) => file.set(elf.DT_STRSZ, file.entry(elf.DT_STRSZ).d_val - 1),
+    "string table",
+    /do not end with a NUL$/,
+  ],
+  [
+    "the version of a symbol",
+    (file) => file.view.setUint16(file.table(elf.DT_VERSYM, 2), 77, true),
+    "version table",
+    /^symbol 1 has version 77, and there are \d+$/,
+  ],
+  [
+    "a hidden version of a symbol",
+    (file) => file.view.setUint16(file.table(elf.DT_VERSYM, 2), 0x804d, true),
+    "version table",
+    /^symbol 1 has version 32845/,
+  ],
+  [
+    "the next of its versions",
+    (file) => file.setWord(file.table(elf.DT_VERDEF, 16), 4),
+    "DT_VERDEF",
+    /overlaps the next one/,
+  ],
+  [
+    "the next of the versions that it needs",
+    (file) => file.setWord(file.table(elf.DT_VERNEED, 8), 0x7fff_0000),
+    "DT_VERNEED",
+    /./,
+  ],
+];
+
+/** The lies that only a look at every relocation tells. */
+const singleRelocations: Lie[] = [
+  [
+    "which place is relocated",
+    (file) => void (file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR)),
+    "DT_RELA",
+    /^entry 0 relocates vaddr 0x7ffffffff000/,
+  ],
+  [
+    "which place is relocated, past 53 bits",
+    (file) => void (file.relocation(elf.DT_JMPREL).r_offset = toVaddr(2 ** 63)),
+    "DT_JMPREL",
+    /^entry 0 relocates vaddr/,
+  ],
+  [
+    "which symbol is relocated to",
+    (file) => void (file.relocation(elf.DT_JMPREL).r_sym = 999),
+    "DT_JMPREL",
+    /^entry 0 refers to symbol 999 of \d+$/,
+  ],
+  [
+    "a place beyond the end of a segment by a byte",
+    (file) => {
+      const { p_vaddr, p_memsz } = file.segment(elf.PT_LOAD);
+      file.relocation(elf.DT_RELA).r_offset = toVaddr(p_vaddr + p_memsz - 3);
+    },
+    "DT_RELA",
+    /^entry 0 relocates/,
+  ],
+  [
+    "which place is relocated (packed)",
+    (file) => file.view.setBigUint64(file.table(elf.DT_RELR), BigInt(FAR), true),
+    "DT_RELR",
+    /^vaddr 0x7ffffffff000 is in no segment$/,
+  ],
+];
+
+/** The first symbol in the first chain that is not empty. */
+function first(file: Liar): number {
+  const table = file.table(elf.DT_HASH);
+  for (let at = table + 8; ; at += 4) if (file.word(at) !== 0) return file.word(at);
+}
+
+function damaged(damage: (file: Liar) => void, source = sound): string {
+  const file = new Liar(source);
+  const before = file.bytes.slice();
+  damage(file);
+  expect(file.bytes).not.toEqual(before);
+  return scratch.write("liar.so", file.bytes);
+}
+
+test("the specimen that lies are told of is sound, and has everything that can be lied about", () => {
+  checkFile(sound);
+  checkFile(unpacked);
+  using image = openImage(sound);
+  expect([...image.relr].length).toBeGreaterThan(0);
+  for (const tag of [elf.DT_HASH, elf.DT_GNU_HASH, elf.DT_VERDEF, elf.DT_INIT, elf.DT_FINI, elf.DT_FINI_ARRAY])
+    expect(image.dynamic.get(tag)).toBeDefined();
+});
+
+describe("a lie is caught: about", () => {
+  for (const [words, damage, structure, fault] of lies)
+    test(words, () => {
+      const path = damaged(damage);
+      for (const check of ["whole", "tables"] as const) {
+        const error = faultOf(() => checkFile(path, check));
+        expect([error.path, error.structure]).toEqual([path, structure]);
+        expect(error.fault).toMatch(fault);
+      }
+    });
+
+  for (const [words, damage, structure, fault] of singleRelocations)
+    test(`${words}; by a look at the whole`, () => {
+      const path = damaged(damage);
+      const error = faultOf(() => checkFile(path));
+      expect([error.path, error.structure]).toEqual([path, structure]);
+      expect(error.fault).toMatch(fault);
+      checkFile(path, "tables");
+    });
+
+  test("a relative relocation's place, of which there are too many to ask each for its symbol", () => {
+    const path = damaged((file) => void (file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR)), unpacked);
+    expect(faultOf(() => checkFile(path)).structure).toBe("DT_RELA");
+  });
+});
+
+describe("what harms nobody is no lie:", () => {
+  const harmless: [string, (file: Liar) => void][] = [
+    [
+      "a segment of zeroes that says to be behind the end of the file",
+      (file) => {
+        const load = file.segment(elf.PT_GNU_STACK);
+        const { p_vaddr, p_memsz } = file.segment(elf.PT_LOAD);
+        const end = alignUp(toVaddr(p_vaddr + p_memsz), 4096);
+        Object.assign(load, {
+          p_type: elf.PT_LOAD,
+          p_vaddr: end,
+          p_offset: 0x100_0000,
+          p_filesz: 0,
+          p_memsz: 4096,
+          p_align: 4096,
+        });
+      },
+    ],
+    [
+      "RELRO that ends with its segment's last page",
+      (file) => {
+        const relro = file.segment(elf.PT_GNU_RELRO);
+        const { p_vaddr, p_memsz } = file.segment(elf.PT_LOAD);
+        relro.p_memsz = alignUp(toVaddr(p_vaddr + p_memsz), 4096) - relro.p_vaddr;
+      },
+    ],
+    [
+      "thread-local data of zeroes alone, wherever it says to be",
+      (file) => {
+        Object.assign(file.segment(elf.PT_TLS), { p_filesz: 0, p_vaddr: FAR });
+      },
+    ],
+    [
+      "a place where nothing is relocated",
+      (file) => {
+        Object.assign(file.relocation(elf.DT_RELA), { r_type: elf.R_X86_64_NONE, r_offset: FAR });
+      },
+    ],
+    [
+      "a symbol that marks the end of the image",
+      (file) => {
+        const { p_vaddr, p_memsz } = file.segment(elf.PT_LOAD);
+        file.symbol("say").st_value = toVaddr(p_vaddr + p_memsz);
+      },
+    ],
+    [
+      "an absolute symbol, whatever its value",
+      (file) => {
+        Object.assign(file.symbol("say"), { st_shndx: elf.SHN_ABS, st_value: 2 ** 50 });
+      },
+    ],
+  ];
+  test.each(harmless)("%s", (_, damage) => checkFile(damaged(damage)));
+});
