@@ -22,16 +22,18 @@ export interface Subject {
 export const LIBRARIES = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
 export async function subjects(host: string, display: Display): Promise<Subject[]> {
+  // What programs and capsule keep there: our own, so that nothing else that runs meanwhile writes to it.
+  const common = { ...display.env, XDG_CACHE_HOME: join(cacheDirectory(), "bench", "cache") };
   const native = {
     LD_LIBRARY_PATH: await linksTo(host),
     LIBGL_DRIVERS_PATH: join(host, "usr/lib/x86_64-linux-gnu/dri"),
   };
   const subject = (name: string, argv: string[]): Subject => ({
     name,
-    native: { argv, env: { ...display.env, ...native } },
+    native: { argv, env: { ...common, ...native } },
     capsule: (more = [], args = []) => ({
       argv: capsuleCommand(["--host", host, ...more], [...argv, ...args]),
-      env: display.env,
+      env: common,
     }),
   });
   return [subject("glxinfo -B", ["glxinfo", "-B"]), subject("idle program", [await idleProgram(host)])];

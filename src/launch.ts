@@ -48,6 +48,8 @@ export interface Capsule {
   /** What its agent calls itself; 0 is the program's. */
   readonly token: number;
   readonly namespace: number;
+  /** Functions that are its own, by name, and where they are. */
+  readonly overrides: ReadonlyMap<string, Address>;
   /** By soname. */
   readonly mirrors: Map<string, LoadedObject>;
   /** By path. */

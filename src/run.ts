@@ -1,13 +1,13 @@
 // A run in this process: what a Launch is here, and what only this process has.
 
-import type { LoadedImage } from "../lib/elf/loaded.ts";
+import { type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
-import { type Address, alignUp, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
+import { type Address, alignDown, alignUp, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, type Protect } from "../lib/memory/patch.ts";
 import { CALLABLE } from "../lib/process/process.ts";
 import type { Capsule, Functions, Launch } from "./launch.ts";
@@ -19,6 +19,7 @@ import type { Trace } from "./trace.ts";
 /** The namespace that the process was started with. */
 export interface Base {
   readonly bun: LoadedObject;
+  readonly bunImage: LoadedImage;
   /** Members of the shared set that were loaded with Bun. */
   readonly family: readonly LoadedImage[];
   /** What the user preloads, with what it needs. */
@@ -95,7 +96,10 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   const loader = shared.get("ld-linux-x86-64.so.2");
   if (!loader) throw new LinkError("Cannot find ld.so in this process");
   const namespaces = new Namespaces(loader);
-  return { bun, family, preloaded, namespaces, scope: namespaces.baseScope(bun.linkMap) };
+  // Not by its file: /proc/self/exe is an ld.so where that was started by name.
+  const start = alignDown(libc.programHeaders(), PAGE_SIZE);
+  const bunImage = loadedImage("Bun", start, bun.loadBias);
+  return { bun, bunImage, family, preloaded, namespaces, scope: namespaces.baseScope(bun.linkMap) };
 }
 
 /** glibc's own, whatever is preloaded in front of them; malloc and free as everybody has them. */

@@ -3,7 +3,7 @@
 // the process that opens it. This looks first. Every table is looked at whole, so
 // it goes by offsets on plain arrays, not through the structures.
 
-import { PAGE_SIZE } from "../memory/numbers.ts";
+import { alignUp, PAGE_SIZE } from "../memory/numbers.ts";
 import {
   DT_FINI,
   DT_FINI_ARRAY,
@@ -28,6 +28,7 @@ import {
   PT_GNU_RELRO,
   PT_TLS,
   R_X86_64_NONE,
+  R_X86_64_RELATIVE,
   SHN_ABS,
   SHN_UNDEF,
   STT_TLS,
@@ -71,30 +72,40 @@ function checkSegments({ path, loads, phdrs, file }: FileImage): void {
       throw fault(`its ${p_filesz} bytes at offset ${p_offset} reach beyond the end of the file (${file.size} bytes)`);
     if (!(p_vaddr + p_memsz < ADDRESS_LIMIT)) throw fault("it reaches beyond the address space");
     // glibc maps pages, and refuses the second itself
-    if (!Number.isSafeInteger(p_align) || !Number.isInteger(Math.log2(p_align || 1)) || p_align % PAGE_SIZE !== 0)
+    if (!isPowerOfTwo(p_align || 1) || p_align % PAGE_SIZE !== 0)
       throw fault(`p_align ${p_align} is no alignment of pages`);
     if ((p_vaddr - p_offset) % PAGE_SIZE !== 0) throw fault("p_vaddr and p_offset are not congruent");
   }
   for (const phdr of phdrs) {
-    const { p_type, p_offset, p_vaddr, p_filesz, p_memsz } = phdr;
+    const { p_type, p_offset, p_vaddr, p_filesz, p_memsz, p_align } = phdr;
+    if (p_type === PT_TLS && !isPowerOfTwo(p_align || 1))
+      throw new ElfError(path, "PT_TLS", `p_align ${p_align} is no power of two`);
     const name = { [PT_DYNAMIC]: "PT_DYNAMIC", [PT_TLS]: "PT_TLS", [PT_GNU_RELRO]: "PT_GNU_RELRO" }[p_type];
     if (name === undefined || (p_type === PT_TLS && p_filesz === 0)) continue;
     const load = holder(loads, p_vaddr, p_type === PT_TLS ? p_filesz : p_memsz);
     // RELRO may end with the page that its segment ends in.
-    if (!load && !(p_type === PT_GNU_RELRO && holder(loads, p_vaddr, 1)))
-      throw new ElfError(path, name, "it is in no segment");
+    const isPadded = p_type === PT_GNU_RELRO && p_vaddr + p_memsz <= pageEnd(holder(loads, p_vaddr, 1));
+    if (!load && !isPadded) throw new ElfError(path, name, "it is in no segment");
     if (load && p_type === PT_DYNAMIC && p_offset - load.p_offset !== p_vaddr - load.p_vaddr)
       throw new ElfError(path, name, "p_offset and p_vaddr are different places");
     if (p_type === PT_TLS && p_filesz > p_memsz) throw new ElfError(path, name, "p_filesz is larger than p_memsz");
   }
 }
 
+/** Where the last page of a segment ends; 0 where there is none. */
+function pageEnd(load: Phdr | undefined): number {
+  return load ? alignUp(load.p_vaddr + load.p_memsz, PAGE_SIZE) : 0;
+}
+
+/** One that a number can hold. */
+const isPowerOfTwo = (value: number): boolean => Number.isSafeInteger(value) && Number.isInteger(Math.log2(value));
+
 /** The segment that has these bytes in memory. */
 function holder(loads: readonly Phdr[], vaddr: number, length: number): Phdr | undefined {
   return loads.find(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_memsz);
 }
 
-function checkDynamic({ path, loads, dynamic }: Image): void {
+function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
   const fault = (text: string) => new ElfError(path, "dynamic section", text);
   const expected: [tag: number, value: number, name: string][] = [
     [DT_SYMENT, Sym.size, "DT_SYMENT"],
@@ -121,6 +132,9 @@ function checkDynamic({ path, loads, dynamic }: Image): void {
     if (size % entry !== 0) throw fault(`${name} has ${size} bytes, which is no number of entries`);
     if (!holder(loads, at, size)) throw fault(`${name}, ${size} bytes at vaddr 0x${at.toString(16)}, is in no segment`);
   }
+  // ld.so goes by it without a look at the size.
+  const count = (dynamic.get(DT_RELASZ) ?? 0) / Rela.size;
+  if (relativeCount > count) throw fault(`DT_RELACOUNT is ${relativeCount}, and DT_RELA has ${count} entries`);
   for (const [tag, name] of [
     [DT_INIT, "DT_INIT"],
     [DT_FINI, "DT_FINI"],
@@ -135,6 +149,8 @@ function checkHash(image: Image): void {
   const { path, gnuHash, sysvHash, symbols } = image;
   const count = symbols.length;
   gnuHash?.check(count);
+  if (gnuHash && gnuHash.symbolCount > count)
+    throw new ElfError(path, "DT_GNU_HASH", `its chains lead to symbol ${gnuHash.symbolCount - 1} of ${count}`);
   if (!sysvHash) return;
   // A symbol is in one chain, once; what is met a second time is a loop, or leads into another chain.
   const { bucketCount, symbolCount } = sysvHash;
@@ -209,6 +225,13 @@ function checkRelocations(image: Image): void {
         start = load.p_vaddr;
         end = load.p_vaddr + load.p_memsz - 8;
       }
+      // ld.so asserts it
+      if (i < relative && words[at + 2] !== R_X86_64_RELATIVE)
+        throw new ElfError(
+          path,
+          name,
+          `entry ${i} has type ${words[at + 2]}, and DT_RELACOUNT says that it is relative`,
+        );
       if (i >= relative && (words[at + 3] as number) >= count)
         throw new ElfError(path, name, `entry ${i} refers to symbol ${words[at + 3]} of ${count}`);
     }

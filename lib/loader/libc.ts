@@ -20,6 +20,7 @@ function bind() {
     setenv: { args: [ptr, ptr, i32], returns: i32 },
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
+    getauxval: { args: [u64], returns: u64 },
     isatty: { args: [i32], returns: i32 },
     sigaltstack: { args: [ptr, ptr], returns: i32 },
     setvbuf: { args: [ptr, ptr, i32, u64], returns: i32 },
@@ -150,6 +151,12 @@ export class Libc implements Process {
     const [IOFBF, IOLBF] = [0, 1];
     const mode = isLineBuffered ? IOLBF : IOFBF;
     this.#bound.libc.setvbuf(pointer(stream), pointer(this.allocate(size)), mode, size);
+  }
+
+  /** Where the program's headers are: as ld.so says it, since the kernel's word is about ld.so where that was started by name. */
+  programHeaders(): Address {
+    const AT_PHDR = 3;
+    return toAddress(Number(this.#bound.libc.getauxval(AT_PHDR)));
   }
 
   /** Not by node:tty, which takes 7 ms to load (Bun 1.4.5). */

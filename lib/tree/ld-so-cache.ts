@@ -36,7 +36,7 @@ export interface CacheEntry {
   readonly hwcap: string | undefined;
 }
 
-const decoder = new TextDecoder("latin1");
+const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** What is out of range in it is passed over. */
@@ -132,7 +132,8 @@ export class LdSoCache {
       }
       if (isDigit(one)) return 1;
       if (isDigit(two)) return -1;
-      if (one !== two || one === 0) return one - two;
+      // as char, which is signed on x86-64
+      if (one !== two || one === 0) return ((one << 24) >> 24) - ((two << 24) >> 24);
       at++;
       other++;
     }

@@ -31,6 +31,7 @@ export interface CapsuleState {
   readonly isolated: readonly string[];
   /** See Ownership. */
   readonly newest: readonly string[];
+  readonly overrides: Capsule["overrides"];
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
@@ -228,6 +229,7 @@ class Server {
       isolated: new Set(capsule.isolated),
       token: capsule.token,
       namespace: capsule.namespace,
+      overrides: capsule.overrides,
       mirrors: objects(capsule.mirrors),
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),

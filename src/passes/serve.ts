@@ -66,6 +66,7 @@ function stateOf(run: Run, image: string): ServerState {
       namespace: capsule.namespace,
       isolated: [...capsule.isolated],
       newest: capsule.ownership.newest,
+      overrides: capsule.overrides,
       mirrors: addresses(capsule.mirrors),
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),

@@ -22,27 +22,29 @@ import {
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
+import { Assembler, addressOfLabel, type Code } from "../../lib/x86-64/assembler.ts";
 import { emitAgent, emitGetenv } from "../agent/code.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import type { CapsulePlan } from "../plan.ts";
 import { LOADER } from "../shared-set.ts";
 
 const LIBC = "libc.so.6";
+/** Each is a label of capsuleCode. */
+const OVERRIDDEN = ["dlopen", "dlmopen", "getenv", "secure_getenv"];
 
 /** Makes a namespace: its libc mirror and the agent in it. */
 export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number): Linking<Capsule> {
   const code = capsuleCode(launch, plan, token);
   const libc = yield* sharedImage(launch, LIBC);
   const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
-  for (const name of ["dlopen", "dlmopen", "getenv", "secure_getenv"])
-    overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
+  for (const name of OVERRIDDEN) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
   const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
   const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages });
   const path = launch.directory.write(`${token}-${LIBC}`, bytes);
   const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
   const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
-  launch.install(code.bytes, object.image.addressOf(mirror.zeroAt));
+  const at = object.image.addressOf(mirror.zeroAt);
+  launch.install(code.bytes, at);
   const namespace = yield* namespaceOf(launch.process, handle);
   launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
   return {
@@ -51,6 +53,7 @@ export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number)
     isolated: new Set(plan.isolated),
     token,
     namespace,
+    overrides: new Map(OVERRIDDEN.map((name) => [name, addressOfLabel(code, name, at)])),
     mirrors: new Map([[LIBC, object]]),
     opened: new Map(),
     shims: new Map(),
@@ -61,7 +64,9 @@ export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number)
 export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
   const image = yield* sharedImage(launch, soname);
-  const { bytes } = mirrorOf(image, { soname });
+  // Before glibc 2.34 dlopen is in libdl.so.2.
+  const overrides = new Map([...capsule.overrides].map(([name, address]) => [name, { address }]));
+  const { bytes } = mirrorOf(image, { soname, overrides });
   const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
   capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));

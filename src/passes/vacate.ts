@@ -5,7 +5,7 @@
 // yet: the objects are libc's own again, and the global scope is empty but for
 // what the user preloads.
 
-import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
+import { R_X86_64_COPY, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { Sym } from "../../lib/elf/sym.ts";
@@ -23,10 +23,10 @@ import { setGlobalScope } from "./scope.ts";
 /** `interposer` takes Bun's place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41). */
 export function vacate(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
-  const bun = base.bun.image;
+  const bun = base.bunImage;
   const patch = new Patch();
   const versions = new Map(bun.verneeds.map(({ index, name }) => [index, name]));
-  bindNow(libc, bun, patch);
+  for (const image of [bun, ...base.family]) bindNow(libc, image, patch);
   const bound = patch.length;
   giveBackCopies(bun, base.family, versions, patch);
   run.counts.written += patch.length;
@@ -42,17 +42,19 @@ export function vacate(run: Run, interposer: LoadedObject): void {
 
 /**
  * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in what
- * becomes the program's scope.
+ * becomes the program's scope. So with the libraries that were loaded with it, which have no scope but that one (libdl.so.2 of
+ * glibc 2.31 is bound lazily).
  */
-function bindNow(libc: Libc, bun: LoadedImage, patch: Patch): void {
-  const { symbols, versym, jmprel } = bun;
-  const strings = bun.addressOf(bun.stringTableAt);
-  const versions = new Map(bun.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
+function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
+  const { symbols, versym, jmprel } = image;
+  const strings = image.addressOf(image.stringTableAt);
+  const versions = new Map(image.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
   // Hot (280 of them): the names stay where they are, no string is made.
-  const { r_offset, r_sym } = Rela.offsetOf;
+  const { r_offset, r_sym, r_type } = Rela.offsetOf;
   for (let at = 0; at + Rela.size <= jmprel.view.byteLength; at += Rela.size) {
-    const slot = bun.addressOf(toVaddr(readU64(jmprel.view, at + r_offset)));
-    if (!bun.holds(pointerAt(slot))) continue;
+    if (jmprel.view.getUint32(at + r_type, true) !== R_X86_64_JUMP_SLOT) continue;
+    const slot = image.addressOf(toVaddr(readU64(jmprel.view, at + r_offset)));
+    if (!image.holds(pointerAt(slot))) continue;
     const symbol = jmprel.view.getUint32(at + r_sym, true);
     const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));
     const found = libc.findSymbolAt(name, versions.get(versym?.at(symbol) ?? 0));

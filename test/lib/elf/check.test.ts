@@ -161,69 +161,105 @@ const lies: Lie[] = [
   ],
   [
     "a segment's size in memory",
-    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 2 ** 47),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_memsz = 2 ** 47;
+    },
     "PT_LOAD",
     /address space/,
   ],
   [
     "a segment's size, past 53 bits",
-    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 2 ** 60),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_memsz = 2 ** 60;
+    },
     "PT_LOAD",
     /address space/,
   ],
   [
     "a segment that has more in the file",
-    (file) => void (file.segment(elf.PT_LOAD).p_memsz = 8),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_memsz = 8;
+    },
     "PT_LOAD",
     /p_filesz/,
   ],
   [
     "the order of its segments",
-    (file) => void (file.segment(elf.PT_LOAD).p_vaddr = toVaddr(0)),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_vaddr = toVaddr(0);
+    },
     "PT_LOAD",
     /out of order/,
   ],
   [
     "an alignment that is no power of two",
-    (file) => void (file.segment(elf.PT_LOAD).p_align = 3 * 4096),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_align = 3 * 4096;
+    },
     "PT_LOAD",
     /p_align 12288/,
   ],
-  ["an alignment below a page", (file) => void (file.segment(elf.PT_LOAD).p_align = 16), "PT_LOAD", /p_align 16/],
-  ["an alignment past 53 bits", (file) => void (file.segment(elf.PT_LOAD).p_align = 2 ** 63), "PT_LOAD", /p_align/],
+  [
+    "an alignment below a page",
+    (file) => {
+      file.segment(elf.PT_LOAD).p_align = 16;
+    },
+    "PT_LOAD",
+    /p_align 16/,
+  ],
+  [
+    "an alignment past 53 bits",
+    (file) => {
+      file.segment(elf.PT_LOAD).p_align = 2 ** 63;
+    },
+    "PT_LOAD",
+    /p_align/,
+  ],
   [
     "a segment's offset in its page",
-    (file) => void (file.segment(elf.PT_LOAD).p_offset = toOffset(8)),
+    (file) => {
+      file.segment(elf.PT_LOAD).p_offset = toOffset(8);
+    },
     "PT_LOAD",
     /congruent/,
   ],
   [
     "where its dynamic section is in the file",
-    (file) => void (file.segment(elf.PT_DYNAMIC).p_offset = toOffset(0)),
+    (file) => {
+      file.segment(elf.PT_DYNAMIC).p_offset = toOffset(0);
+    },
     "PT_DYNAMIC",
     /different places/,
   ],
   [
     "the size of its dynamic section",
-    (file) => void (file.segment(elf.PT_DYNAMIC).p_memsz = FAR),
+    (file) => {
+      file.segment(elf.PT_DYNAMIC).p_memsz = FAR;
+    },
     "PT_DYNAMIC",
     /in no segment/,
   ],
   [
     "where its thread-local data is",
-    (file) => void (file.segment(elf.PT_TLS).p_vaddr = toVaddr(FAR)),
+    (file) => {
+      file.segment(elf.PT_TLS).p_vaddr = toVaddr(FAR);
+    },
     "PT_TLS",
     /in no segment/,
   ],
   [
     "the size of its thread-local data",
-    (file) => void (file.segment(elf.PT_TLS).p_memsz = 1),
+    (file) => {
+      file.segment(elf.PT_TLS).p_memsz = 1;
+    },
     "PT_TLS",
     /p_filesz is larger/,
   ],
   [
     "what is read-only behind relocation",
-    (file) => void (file.segment(elf.PT_GNU_RELRO).p_vaddr = toVaddr(FAR)),
+    (file) => {
+      file.segment(elf.PT_GNU_RELRO).p_vaddr = toVaddr(FAR);
+    },
     "PT_GNU_RELRO",
     /in no segment/,
   ],
@@ -346,25 +382,33 @@ const lies: Lie[] = [
   ],
   [
     "the name of a symbol",
-    (file) => void (file.symbol("say").st_name = 0x7fff_ffff),
+    (file) => {
+      file.symbol("say").st_name = 0x7fff_ffff;
+    },
     "symbol table",
     /^the name of symbol \d+ is beyond/,
   ],
   [
     "where a symbol is",
-    (file) => void (file.symbol("say").st_value = toVaddr(2 ** 40)),
+    (file) => {
+      file.symbol("say").st_value = toVaddr(2 ** 40);
+    },
     "symbol table",
     /^symbol \d+ is beyond the image$/,
   ],
   [
     "where a symbol is, past 53 bits",
-    (file) => void (file.symbol("say").st_value = toVaddr(2 ** 63)),
+    (file) => {
+      file.symbol("say").st_value = toVaddr(2 ** 63);
+    },
     "symbol table",
     /beyond the image$/,
   ],
   [
     "where a thread-local symbol is",
-    (file) => void (file.symbol("green").st_value = toVaddr(405)),
+    (file) => {
+      file.symbol("green").st_value = toVaddr(4096);
+    },
     "symbol table",
     /beyond the image$/,
   ],
@@ -404,19 +448,25 @@ const lies: Lie[] = [
 const singleRelocations: Lie[] = [
   [
     "which place is relocated",
-    (file) => void (file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR)),
+    (file) => {
+      file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR);
+    },
     "DT_RELA",
     /^entry 0 relocates vaddr 0x7ffffffff000/,
   ],
   [
     "which place is relocated, past 53 bits",
-    (file) => void (file.relocation(elf.DT_JMPREL).r_offset = toVaddr(2 ** 63)),
+    (file) => {
+      file.relocation(elf.DT_JMPREL).r_offset = toVaddr(2 ** 63);
+    },
     "DT_JMPREL",
     /^entry 0 relocates vaddr/,
   ],
   [
     "which symbol is relocated to",
-    (file) => void (file.relocation(elf.DT_JMPREL).r_sym = 999),
+    (file) => {
+      file.relocation(elf.DT_JMPREL).r_sym = 999;
+    },
     "DT_JMPREL",
     /^entry 0 refers to symbol 999 of \d+$/,
   ],
@@ -481,9 +531,18 @@ describe("a lie is caught: about", () => {
     });
 
   test("a relative relocation's place, of which there are too many to ask each for its symbol", () => {
-    const path = damaged((file) => void (file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR)), unpacked);
+    const path = damaged((file) => {
+      file.relocation(elf.DT_RELA).r_offset = toVaddr(FAR);
+    }, unpacked);
     expect(faultOf(() => checkFile(path)).structure).toBe("DT_RELA");
   });
+});
+
+test("a relative relocation that is none is caught, before ld.so asserts it", () => {
+  const path = damaged((file) => Object.assign(file.relocation(elf.DT_RELA), { r_type: elf.R_X86_64_64 }), unpacked);
+  expect(faultOf(() => checkFile(path)).message).toContain(
+    "entry 0 has type 1, and DT_RELACOUNT says that it is relative",
+  );
 });
 
 describe("what harms nobody is no lie:", () => {

@@ -1,0 +1,358 @@
+// Where a library is searched, in which order, and what is said when it is nowhere.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync } from "node:fs";
+import { ElfError } from "../../../lib/elf/error.ts";
+import type { Library } from "../../../lib/elf/library.ts";
+import { LinkError } from "../../../lib/loader/error.ts";
+import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
+import { mustFind, type Requester, Search } from "../../../lib/tree/search.ts";
+import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
+import { newCache, sorted } from "./cache-bytes.ts";
+import { type Content, SmallTree } from "./small-tree.ts";
+
+const trees: SmallTree[] = [];
+afterEach(() => {
+  for (const tree of trees.splice(0)) tree[Symbol.dispose]();
+});
+
+/** A library called libred.so.1 in each of these directories, and what else the tree has. */
+function treeWith(directories: readonly string[], more: Readonly<Record<string, Content>> = {}): SmallTree {
+  const tree = new SmallTree(more);
+  trees.push(tree);
+  for (const directory of directories) tree.add(`${directory}/libred.so.1`, { soname: "libred.so.1" });
+  return tree;
+}
+
+const searchIn = (tree: SmallTree, libraryPath: readonly string[] = []) => new Search(tree.tree, libraryPath);
+
+/** Where libred.so.1 is found, as a path in the tree. */
+function find(search: Search, requester?: Requester, name = "libred.so.1"): string | undefined {
+  const found = search.find(name, requester);
+  return found && search.tree.inside(found.path);
+}
+
+/** Why it is not found. */
+function tried(search: Search, requester?: Requester, name = "libred.so.1"): string[] {
+  const steps: string[] = [];
+  expect(search.find(name, requester, steps)).toBeUndefined();
+  return steps;
+}
+
+const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester): Requester => ({
+  library: {
+    path: tree.tree.root + (said.path ?? "/opt/game/bin/game"),
+    soname: "game",
+    needed: [],
+    rpath: said.rpath,
+    runpath: said.runpath,
+    avoidsDefaults: said.avoidsDefaults ?? false,
+    isFixed: false,
+    hasInterpreter: false,
+    versions: [],
+    tlsSize: 0,
+  },
+  loader,
+});
+
+const cacheFor = (...paths: string[]): Uint8Array =>
+  newCache(sorted(paths.map((path) => ({ soname: "libred.so.1", path }))));
+
+describe("the order of the steps", () => {
+  const everywhere = ["/rpath", "/library-path", "/runpath", "/cached", "/lib"];
+  const cache = { "/etc/ld.so.cache": cacheFor("/cached/libred.so.1") };
+
+  test("RPATH, LD_LIBRARY_PATH, cache, default directories", () => {
+    const expected = ["/rpath", "/library-path", "/cached", "/lib"];
+    expected.forEach((first, i) => {
+      const tree = treeWith(["/runpath", ...expected.slice(i)], cache);
+      const search = searchIn(tree, [tree.path("/library-path")]);
+      expect(find(search, asker(tree, { rpath: "/rpath" }))).toBe(`${first}/libred.so.1`);
+    });
+  });
+
+  test("LD_LIBRARY_PATH, RUNPATH, cache, default directories; a RUNPATH puts the RPATH beside it out of use", () => {
+    const expected = ["/library-path", "/runpath", "/cached", "/lib"];
+    expected.forEach((first, i) => {
+      const tree = treeWith(["/rpath", ...expected.slice(i)], cache);
+      const search = searchIn(tree, [tree.path("/library-path")]);
+      expect(find(search, asker(tree, { rpath: "/rpath", runpath: "/runpath" }))).toBe(`${first}/libred.so.1`);
+    });
+  });
+
+  test("without a requester: LD_LIBRARY_PATH, cache, default directories", () => {
+    const tree = treeWith(everywhere, cache);
+    expect(find(searchIn(tree, [tree.path("/library-path")]))).toBe("/library-path/libred.so.1");
+    expect(find(searchIn(tree))).toBe("/cached/libred.so.1");
+    expect(find(searchIn(treeWith(everywhere)))).toBe("/lib/libred.so.1");
+  });
+
+  test("each step says which it was", () => {
+    const why = (tree: SmallTree, requester?: Requester, libraryPath: string[] = []) =>
+      searchIn(tree, libraryPath).find("libred.so.1", requester)?.why.replaceAll(tree.tree.root, "");
+    const tree = treeWith(everywhere, cache);
+    expect(why(tree, asker(tree, { rpath: "/rpath" }))).toBe("rpath of /opt/game/bin/game");
+    expect(why(tree, asker(tree, { runpath: "/runpath" }))).toBe("runpath of /opt/game/bin/game");
+    expect(why(tree, undefined, [tree.path("/library-path")])).toBe("LD_LIBRARY_PATH");
+    expect(why(tree)).toBe("ld.so.cache");
+    expect(why(treeWith(["/lib"]))).toBe("default directory");
+    expect(searchIn(tree).find("/lib/libred.so.1", undefined)?.why).toBe("its path");
+  });
+});
+
+describe("RPATH and RUNPATH", () => {
+  test("RPATH goes along the chain of who loaded whom, RUNPATH does not", () => {
+    const tree = treeWith(["/outer", "/middle", "/inner"]);
+    const chain = (inner: Partial<Library>, middle: Partial<Library>, outer: Partial<Library>) =>
+      asker(tree, inner, asker(tree, middle, asker(tree, outer)));
+    const search = searchIn(tree);
+    expect(find(search, chain({ rpath: "/inner" }, { rpath: "/middle" }, { rpath: "/outer" }))).toContain("/inner/");
+    expect(find(search, chain({}, { rpath: "/middle" }, { rpath: "/outer" }))).toContain("/middle/");
+    expect(find(search, chain({}, {}, { rpath: "/outer" }))).toContain("/outer/");
+    // one that has a RUNPATH, too, gives none to others
+    expect(find(search, chain({}, { rpath: "/middle", runpath: "/no" }, { rpath: "/outer" }))).toContain("/outer/");
+    expect(find(search, chain({}, { runpath: "/middle" }, { runpath: "/outer" }))).toBeUndefined();
+    // who has a RUNPATH asks nobody else's RPATH
+    expect(find(search, chain({ runpath: "/no" }, { rpath: "/middle" }, { rpath: "/outer" }))).toBeUndefined();
+  });
+
+  test("directories are searched from left to right", () => {
+    const tree = treeWith(["/b", "/c"]);
+    expect(find(searchIn(tree), asker(tree, { runpath: "/a:/c:/b" }))).toBe("/c/libred.so.1");
+    expect(find(searchIn(tree), asker(tree, { rpath: "/a:/no:/b:/c" }))).toBe("/b/libred.so.1");
+  });
+
+  test("$ORIGIN is the requester's own directory, with braces and without, as part of a path", () => {
+    const tree = treeWith(["/opt/game/lib"]);
+    for (const runpath of ["$ORIGIN/../lib", "${ORIGIN}/../lib", "/no:$ORIGIN/.././lib/"])
+      expect(find(searchIn(tree), asker(tree, { runpath }))).toBe("/opt/game/lib/libred.so.1");
+    // a name that only begins like it is none
+    expect(find(searchIn(tree), asker(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
+  });
+
+  test("$ORIGIN in a RPATH of the chain is the directory of who has the RPATH", () => {
+    const tree = treeWith(["/opt/game/lib"]);
+    const outer = asker(tree, { rpath: "$ORIGIN/../lib" });
+    expect(find(searchIn(tree), asker(tree, { path: "/usr/lib/plugin.so" }, outer))).toBe("/opt/game/lib/libred.so.1");
+  });
+
+  test("$PLATFORM is x86_64, $LIB is what the tree's ld.so calls it", () => {
+    const debian = treeWith(["/opt/x86_64", "/opt/lib/x86_64-linux-gnu"]);
+    expect(find(searchIn(debian), asker(debian, { runpath: "/opt/$PLATFORM" }))).toBe("/opt/x86_64/libred.so.1");
+    expect(find(searchIn(debian), asker(debian, { runpath: "/opt/${LIB}" }))).toBe(
+      "/opt/lib/x86_64-linux-gnu/libred.so.1",
+    );
+    const fedora = treeWith(["/opt/lib64"], { "/lib64/ld-linux-x86-64.so.2": loader("/lib64/", "/usr/lib64/") });
+    expect(find(searchIn(fedora), asker(fedora, { runpath: "/opt/$LIB" }))).toBe("/opt/lib64/libred.so.1");
+  });
+
+  test("absolute directories are the tree's, and a path that has the tree's root already keeps it", () => {
+    const tree = treeWith(["/opt/lib"]);
+    for (const runpath of ["/opt/lib", `${tree.tree.root}/opt/lib`])
+      expect(find(searchIn(tree), asker(tree, { runpath }))).toBe("/opt/lib/libred.so.1");
+  });
+});
+
+/** As much of an ld.so as says which directories it searches. */
+function loader(...directories: string[]): Uint8Array {
+  return new TextEncoder().encode(`\x7fELF…\0some text\0${directories.map((path) => `${path}\0`).join("")}\0more\0`);
+}
+
+describe("default directories", () => {
+  test("are those that stand in the tree's ld.so", () => {
+    const fedora = ["/lib64/", "/usr/lib64/"];
+    for (const [path, directories] of [
+      ["/lib64/ld-linux-x86-64.so.2", fedora],
+      ["/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", ["/lib/a.b-c_d/", "/usr/lib/a.b-c_d/", "/lib/", "/usr/lib/"]],
+      ["/usr/lib/ld-linux-x86-64.so.2", ["/lib/", "/usr/lib/"]],
+    ] as const) {
+      const tree = treeWith([], { [path]: loader(...directories) });
+      expect(systemDirectories(tree.tree)).toEqual(directories.map((directory) => directory.slice(0, -1)));
+    }
+  });
+
+  test("are the usual ones where there is no ld.so, or it does not say", () => {
+    const usual = systemDirectories(treeWith([]).tree);
+    expect(usual).toContain("/lib/x86_64-linux-gnu");
+    expect(usual).toContain("/usr/lib64");
+    for (const bytes of [loader(), loader("/lib64/"), new Uint8Array(0)])
+      expect(systemDirectories(treeWith([], { "/lib64/ld-linux-x86-64.so.2": bytes }).tree)).toEqual(usual);
+  });
+
+  test("are searched from first to last", () => {
+    const own = { "/lib64/ld-linux-x86-64.so.2": loader("/lib/first/", "/lib/second/") };
+    expect(find(searchIn(treeWith(["/lib/first", "/lib/second"], own)))).toBe("/lib/first/libred.so.1");
+    expect(find(searchIn(treeWith(["/lib/second"], own)))).toBe("/lib/second/libred.so.1");
+    expect(find(searchIn(treeWith(["/lib"], own)))).toBeUndefined();
+  });
+
+  test("are not for who is linked with -z nodefaultlib", () => {
+    const tree = treeWith(["/lib", "/opt"]);
+    const requester = asker(tree, { avoidsDefaults: true });
+    expect(tried(searchIn(tree), requester).at(-1)).toBe(
+      `default directories: not for ${requester.library.path} (DF_1_NODEFLIB)`,
+    );
+    expect(find(searchIn(tree), asker(tree, { avoidsDefaults: true, runpath: "/opt" }))).toBe("/opt/libred.so.1");
+  });
+});
+
+describe("a name with a slash", () => {
+  test("is a path, and nothing is searched", () => {
+    const tree = treeWith(["/opt", "/lib"]);
+    expect(find(searchIn(tree), undefined, "/opt/libred.so.1")).toBe("/opt/libred.so.1");
+    expect(tried(searchIn(tree), undefined, "/no/libred.so.1")).toEqual([
+      `${tree.tree.root}/no/libred.so.1: no such file`,
+    ]);
+  });
+
+  test("may begin with $ORIGIN where somebody asks for it", () => {
+    const tree = treeWith(["/opt/game/lib"]);
+    expect(find(searchIn(tree), asker(tree), "$ORIGIN/../lib/libred.so.1")).toBe("/opt/game/lib/libred.so.1");
+    expect(searchIn(tree).find("$ORIGIN/../lib/libred.so.1", undefined)).toBeUndefined();
+  });
+});
+
+describe("what is passed over", () => {
+  const foreign: [string, Content][] = [
+    ["for a 32-bit machine", { soname: "libred.so.1", elfClass: 1, machine: 3 }],
+    ["for x32", { soname: "libred.so.1", elfClass: 1 }],
+    ["for another machine", { soname: "libred.so.1", machine: 183 }],
+  ];
+  test.each(foreign)("a library %s; the next directory has it", (_, content) => {
+    const tree = treeWith(["/b"], { "/a/libred.so.1": content });
+    const steps: string[] = [];
+    const found = searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b" }), steps);
+    expect(found?.path).toBe(`${tree.tree.root}/b/libred.so.1`);
+    expect(steps).toEqual([`${tree.tree.root}/a/libred.so.1: for another class or machine`]);
+  });
+
+  test("also in the cache, and as often as it is asked for", () => {
+    const tree = treeWith(["/b"], {
+      "/a/libred.so.1": { machine: 183 },
+      "/etc/ld.so.cache": cacheFor("/a/libred.so.1", "/b/libred.so.1"),
+    });
+    const search = searchIn(tree);
+    for (let i = 0; i < 2; i++) expect(find(search)).toBe("/b/libred.so.1");
+  });
+
+  test("what is damaged is not passed over: reading it throws", () => {
+    const tree = treeWith(["/b"], { "/a/libred.so.1": new TextEncoder().encode("GROUP ( libblue.so )") });
+    const found = searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b" }));
+    expect(found?.path).toBe(`${tree.tree.root}/a/libred.so.1`);
+    expect(() => found?.library).toThrow(ElfError);
+  });
+
+  test("a directory of that name, a file in place of a directory, a link to nowhere", () => {
+    const tree = treeWith(["/d"], { "/b": new Uint8Array(1), "/c/libred.so.1": "-> nowhere" });
+    mkdirSync(tree.path("/a/libred.so.1"), { recursive: true });
+    const steps: string[] = [];
+    expect(searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b:/c:/d" }), steps)).toBeDefined();
+    const { root } = tree.tree;
+    expect(steps).toEqual([
+      `${root}/a/libred.so.1: a directory`,
+      `${root}/b/libred.so.1: no such file`,
+      `${root}/c/libred.so.1: no such file`,
+    ]);
+  });
+
+  const isRoot = process.getuid?.() === 0;
+  test.skipIf(isRoot)(`what may not be read${isRoot ? " (we are root, and may)" : ""}`, () => {
+    const tree = treeWith(["/a", "/b"]);
+    chmodSync(tree.path("/a/libred.so.1"), 0);
+    expect(find(searchIn(tree), asker(tree, { runpath: "/a:/b" }))).toBe("/b/libred.so.1");
+  });
+});
+
+describe("glibc-hwcaps", () => {
+  const [best, ...others] = ownHwcaps();
+  const skipped = best === undefined ? " (this processor has no level)" : "";
+
+  test.skipIf(best === undefined)(`the best level comes first, in every directory${skipped}`, () => {
+    const level = `/opt/glibc-hwcaps/${best}`;
+    const tree = treeWith(["/opt", level, "/lib", `/lib/glibc-hwcaps/${best}`]);
+    expect(find(searchIn(tree), asker(tree, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
+    expect(find(searchIn(tree, [tree.path("/opt")]))).toBe(`${level}/libred.so.1`);
+    expect(find(searchIn(tree))).toBe(`/lib/glibc-hwcaps/${best}/libred.so.1`);
+    const [second] = others;
+    if (second === undefined) return;
+    const both = treeWith(["/opt", level, `/opt/glibc-hwcaps/${second}`]);
+    expect(find(searchIn(both), asker(both, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
+    const lower = treeWith(["/opt", `/opt/glibc-hwcaps/${second}`]);
+    expect(find(searchIn(lower), asker(lower, { runpath: "/opt" }))).toBe(`/opt/glibc-hwcaps/${second}/libred.so.1`);
+  });
+
+  test.skipIf(best === undefined)(`entries of the cache go by their level, not by their order${skipped}`, () => {
+    const paths = ["/lib/libred.so.1", ...["x86-64-v9", best].map((level) => `/lib/glibc-hwcaps/${level}/libred.so.1`)];
+    const entries = paths.map((path, i) => ({
+      soname: "libred.so.1",
+      path,
+      hwcap: i === 0 ? 0n : (1n << 62n) | BigInt(i - 1),
+    }));
+    const tree = treeWith([]);
+    for (const path of paths) tree.add(path, { soname: "libred.so.1" });
+    tree.add("/etc/ld.so.cache", newCache(entries, { hwcaps: ["x86-64-v9", best ?? ""] }));
+    expect(find(searchIn(tree))).toBe(`/lib/glibc-hwcaps/${best}/libred.so.1`);
+  });
+
+  test("a level that the processor does not have is not searched", () => {
+    const tree = treeWith(["/opt/glibc-hwcaps/x86-64-v9", "/opt"]);
+    expect(find(searchIn(tree), asker(tree, { runpath: "/opt" }))).toBe("/opt/libred.so.1");
+  });
+});
+
+describe("the message when nothing is found", () => {
+  const complete = () => {
+    const tree = treeWith([], {
+      "/wrong/libred.so.1": { machine: 183 },
+      "/loop": "-> loop",
+      "/lib64/ld-linux-x86-64.so.2": loader("/lib64/", "/usr/lib64/"),
+      "/etc/ld.so.cache": newCache([]),
+    });
+    return { tree, search: searchIn(tree, [tree.path("/library-path")]) };
+  };
+
+  test("has every step in order, each with its reason", () => {
+    const { tree, search } = complete();
+    const { root } = tree.tree;
+    expect(tried(search, asker(tree, { runpath: "/wrong:/missing" }))).toEqual([
+      `${root}/library-path/libred.so.1: no such file`,
+      `${root}/wrong/libred.so.1: for another class or machine`,
+      `${root}/missing/libred.so.1: no such file`,
+      `${root}/etc/ld.so.cache: it does not have it`,
+      `${root}/lib64/libred.so.1: no such file`,
+      `${root}/usr/lib64/libred.so.1: no such file`,
+    ]);
+  });
+
+  test("names the library, who needs it and the tree", () => {
+    const { tree, search } = complete();
+    const requester = asker(tree, { runpath: "/wrong" });
+    const look = () => mustFind(search, "libred.so.1", requester);
+    expect(look).toThrow(LinkError);
+    expect(look).toThrow(
+      `Cannot find "libred.so.1", which "${requester.library.path}" needs, in "${tree.tree.root}": ${tree.tree.root}/library-path/`,
+    );
+    expect(() => mustFind(search, "libred.so.1", undefined)).toThrow(
+      `Cannot find "libred.so.1" in "${tree.tree.root}":`,
+    );
+    try {
+      look();
+    } catch (error) {
+      expect((error as LinkError).details.tried).toEqual(tried(search, requester));
+      expect((error as LinkError).details.object).toBe("libred.so.1");
+    }
+  });
+
+  test("says where a tree has no cache, and that a cache has been outlived by its files", () => {
+    const without = treeWith([]);
+    expect(tried(searchIn(without))[0]).toBe(`${without.tree.root}/etc/ld.so.cache: there is none`);
+    const stale = treeWith([], { "/etc/ld.so.cache": cacheFor("/gone/libred.so.1") });
+    expect(tried(searchIn(stale))[0]).toBe(`${stale.tree.root}/gone/libred.so.1: no such file`);
+  });
+
+  test("a link on the way that loops or climbs is an error of its own", () => {
+    const { tree, search } = complete();
+    expect(() => search.find("libred.so.1", asker(tree, { runpath: "/loop" }))).toThrow("is part of a loop");
+    expect(() => search.find("/loop/libred.so.1", undefined)).toThrow(LinkError);
+  });
+});
