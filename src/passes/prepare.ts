@@ -26,8 +26,8 @@ export interface Arguments {
 export function prepareProcess(run: Run): Arguments {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
-  const bunArgc = Number(viewAt(toAddress(argv - 8), 8).getBigUint64(0, true));
-  const { argc } = replaceArguments(argv, [plan.program.name, ...plan.arguments]);
+  const bunArgc = countPointers(argv);
+  const { argc } = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments]);
   const image = run.shared.get("libc.so.6");
   const patch = new Patch();
   if (image) {
@@ -56,8 +56,7 @@ export function addressIn(images: readonly LoadedImage[], name: string): Address
  * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are
  * always fewer bytes of them, since they are the end of Bun's. `argv` is the address of Bun's.
  */
-function replaceArguments(argv: Address, list: readonly string[]): Arguments {
-  const argc = Number(viewAt(toAddress(argv - 8), 8).getBigUint64(0, true));
+function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments {
   const pointers = viewAt(argv, 8 * (argc + 1));
   const strings = list.map((text) => encoder.encode(`${text}\0`));
   const start = pointerAt(argv);
@@ -72,8 +71,17 @@ function replaceArguments(argv: Address, list: readonly string[]): Arguments {
     at = add(at, bytes.length);
   });
   writeU64(pointers, 8 * list.length, 0);
-  writeU64(viewAt(toAddress(argv - 8), 8), 0, list.length);
+  // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own arguments.
+  const count = viewAt(toAddress(argv - 8), 8);
+  if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
   return { argc: list.length, argv };
+}
+
+/** How many pointers there are before a NULL. */
+function countPointers(at: Address): number {
+  let count = 0;
+  while (pointerAt(add(at, 8 * count)) !== 0) count++;
+  return count;
 }
 
 function endOfString(start: Address): Address {

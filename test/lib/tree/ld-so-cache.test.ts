@@ -64,7 +64,7 @@ describe.skipIf(!canWrite)(
       });
 
     test("with glibc-hwcaps: each entry with the name of its directory", () => {
-      using tree = new SmallTree();
+      using tree = new SmallTree({ "/etc/ld.so.conf": new Uint8Array(0) });
       for (const directory of ["", "/glibc-hwcaps/x86-64-v2", "/glibc-hwcaps/x86-64-v3", "/glibc-hwcaps/x86-64-v4"])
         tree.add(`/lib${directory}/libred.so.1`, { soname: "libred.so.1" });
       run([LDCONFIG ?? "", "-r", tree.directory, "-X"]);

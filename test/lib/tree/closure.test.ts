@@ -1,0 +1,250 @@
+// What libraries need, in reverse dependency order.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { ElfError } from "../../../lib/elf/error.ts";
+import { readLibrary } from "../../../lib/elf/library.ts";
+import { LinkError } from "../../../lib/loader/error.ts";
+import { type Closure, closureOf } from "../../../lib/tree/closure.ts";
+import { Search } from "../../../lib/tree/search.ts";
+import { Tree } from "../../../lib/tree/tree.ts";
+import { type Content, type LibrarySaid, SmallTree } from "./small-tree.ts";
+
+const trees: SmallTree[] = [];
+afterEach(() => {
+  for (const tree of trees.splice(0)) tree[Symbol.dispose]();
+});
+
+/** Libraries in /lib, by soname, with what each needs. */
+function searchIn(
+  needs: Readonly<Record<string, readonly string[]>>,
+  more: Readonly<Record<string, Content>> = {},
+): Search {
+  const tree = new SmallTree(more);
+  trees.push(tree);
+  for (const [soname, needed] of Object.entries(needs)) tree.add(`/lib/${soname}`, { soname, needed });
+  return new Search(tree.tree);
+}
+
+const nowhere = () => false;
+const sonames = ({ members }: Closure): string[] => members.map(({ library }) => library.soname);
+
+/** Every member comes behind what it needs, unless both are in one circle. */
+function expectOrder(closure: Closure): void {
+  const at = new Map(sonames(closure).map((soname, i) => [soname, i]));
+  closure.members.forEach(({ library, circle }, i) => {
+    for (const needed of library.needed) {
+      const isTogether = circle?.some((member) => member.library.soname === needed) ?? false;
+      if (!isTogether) expect(at.get(needed) ?? i).toBeLessThan(i);
+    }
+  });
+}
+
+describe("the order", () => {
+  test("is dependencies first", () => {
+    const closure = closureOf(searchIn({ a: ["b"], b: ["c"], c: [] }), ["a"], nowhere);
+    expect(sonames(closure)).toEqual(["c", "b", "a"]);
+    expectOrder(closure);
+  });
+
+  test("has each library once, however many need it", () => {
+    const closure = closureOf(searchIn({ a: ["b", "c"], b: ["d"], c: ["d", "e"], d: ["e"], e: [] }), ["a"], nowhere);
+    expect(sonames(closure)).toEqual(["e", "d", "b", "c", "a"]);
+    expectOrder(closure);
+  });
+
+  test("takes several roots, of which one may be another's dependency", () => {
+    const search = searchIn({ a: ["c"], b: ["a"], c: [] });
+    expect(sonames(closureOf(search, ["a", "b", "c", "a"], nowhere))).toEqual(["c", "a", "b"]);
+    expect(sonames(closureOf(search, ["c", "b"], nowhere))).toEqual(["c", "a", "b"]);
+    expect(sonames(closureOf(search, [], nowhere))).toEqual([]);
+  });
+
+  test("holds in a tangle of hundreds", () => {
+    const COUNT = 300;
+    const needs = Object.fromEntries(
+      Array.from({ length: COUNT }, (_, i) => [
+        `lib${i}`,
+        [i * 7 + 1, i * 3 + 2, i + 5].filter((other) => other < COUNT).map((other) => `lib${other}`),
+      ]),
+    );
+    const closure = closureOf(searchIn(needs), ["lib0"], nowhere);
+    expect(closure.members.length).toBeGreaterThan(100);
+    expect(closure.members.every(({ circle }) => circle === undefined)).toBe(true);
+    expectOrder(closure);
+  });
+
+  test("does not end with the stack: a chain of a thousand", () => {
+    const needs = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`l${i}`, i < 999 ? [`l${i + 1}`] : []]));
+    expect(sonames(closureOf(searchIn(needs), ["l0"], nowhere)).slice(0, 2)).toEqual(["l999", "l998"]);
+  });
+});
+
+describe("a circle", () => {
+  const circlesOf = (closure: Closure) =>
+    closure.members.map(({ library, circle }) => [
+      library.soname,
+      circle?.map((member) => member.library.soname).toSorted(),
+    ]);
+
+  test("of two: both know it, and what needs them comes behind both", () => {
+    const closure = closureOf(searchIn({ a: ["b"], b: ["c"], c: ["b", "d"], d: [] }), ["a"], nowhere);
+    expect(circlesOf(closure).toSorted()).toEqual([
+      ["a", undefined],
+      ["b", ["b", "c"]],
+      ["c", ["b", "c"]],
+      ["d", undefined],
+    ]);
+    expect([sonames(closure)[0], sonames(closure).at(-1)]).toEqual(["d", "a"]);
+    expectOrder(closure);
+  });
+
+  test("that consists of the root and everything else", () => {
+    const closure = closureOf(searchIn({ a: ["b"], b: ["c"], c: ["a"] }), ["a"], nowhere);
+    expect(circlesOf(closure).every(([, circle]) => circle?.length === 3)).toBe(true);
+  });
+
+  test("beside another: they are told apart", () => {
+    const closure = closureOf(searchIn({ a: ["b", "x"], b: ["a"], x: ["y"], y: ["x"] }), ["a"], nowhere);
+    expect(Object.fromEntries(circlesOf(closure))).toEqual({
+      a: ["a", "b"],
+      b: ["a", "b"],
+      x: ["x", "y"],
+      y: ["x", "y"],
+    });
+    expect(sonames(closure).slice(0, 2).toSorted()).toEqual(["x", "y"]);
+    expectOrder(closure);
+  });
+
+  test("of one that needs itself is none: it is opened alone", () => {
+    expect(circlesOf(closureOf(searchIn({ a: ["a"] }), ["a"], nowhere))).toEqual([["a", undefined]]);
+  });
+});
+
+describe("names", () => {
+  test("a library that has been found under one name is not another under the next", () => {
+    const search = searchIn(
+      { a: ["libred.so", "libred.so.1", "/lib/libred.so.1"] },
+      { "/lib/libred.so.1": { soname: "libred.so.1" }, "/lib/libred.so": "-> libred.so.1" },
+    );
+    expect(sonames(closureOf(search, ["a", "libred.so.1"], nowhere))).toEqual(["libred.so.1", "a"]);
+  });
+
+  test("the first that was found with a soname answers it for all, as in ld.so", () => {
+    const red = (comment: string): LibrarySaid => ({ soname: "libred.so.1", comment });
+    const search = searchIn(
+      {},
+      {
+        "/lib/a": { soname: "a", needed: ["b", "libred.so.1"], runpath: "/second" },
+        "/lib/b": { soname: "b", needed: ["libred.so.1"], runpath: "/first" },
+        "/first/libred.so.1": red("one"),
+        "/second/libred.so.1": red("other"),
+      },
+    );
+    const { members } = closureOf(search, ["a"], nowhere);
+    expect(members.map(({ library }) => search.tree.inside(library.path))).toEqual([
+      "/first/libred.so.1",
+      "/lib/b",
+      "/lib/a",
+    ]);
+  });
+
+  test("a member knows its name, the step that found it, and who asked for it first", () => {
+    const search = searchIn({ a: ["b"], b: [] });
+    const [b, a] = closureOf(search, ["a"], nowhere).members;
+    expect([a?.name, a?.why, a?.requester]).toEqual(["a", "default directory", undefined]);
+    expect([b?.name, b?.why, b?.requester?.library.soname]).toEqual(["b", "default directory", "a"]);
+  });
+
+  test("who asks for the roots lends them its search path", () => {
+    const search = searchIn({}, { "/opt/a": { soname: "a" }, "/bin/game": { soname: "game", rpath: "/opt" } });
+    const library = readLibrary(`${search.tree.root}/bin/game`);
+    expect(sonames(closureOf(search, ["a"], nowhere, { library }))).toEqual(["a"]);
+    expect(() => closureOf(search, ["a"], nowhere)).toThrow(LinkError);
+  });
+});
+
+describe("what is elsewhere", () => {
+  test("is not looked for, and kept with all who need it", () => {
+    const search = searchIn({ a: ["libc.so.6", "b"], b: ["libc.so.6", "libm.so.6"] });
+    const { members, elsewhere } = closureOf(search, ["a"], (soname) => /^lib[cm]\.so\.6$/.test(soname));
+    expect(members.map(({ name }) => name)).toEqual(["b", "a"]);
+    expect([...elsewhere].map(([soname, needers]) => [soname, needers.map((needer) => needer.soname)])).toEqual([
+      ["libc.so.6", ["a", "b"]],
+      ["libm.so.6", ["b"]],
+    ]);
+  });
+});
+
+describe("what cannot be", () => {
+  test("a missing library is named, with who needs it and where it was looked for", () => {
+    const search = searchIn({ a: ["b"], b: ["libmissing.so.1"] });
+    const look = () => closureOf(search, ["a"], nowhere);
+    expect(look).toThrow(LinkError);
+    const { root } = search.tree;
+    expect(look).toThrow(
+      `Cannot find "libmissing.so.1", which "${root}/lib/b" needs, in "${root}": ${root}/etc/ld.so.cache: there is none; `,
+    );
+    expect(() => closureOf(search, ["libmissing.so.1"], nowhere)).toThrow(
+      `Cannot find "libmissing.so.1" in "${root}":`,
+    );
+  });
+
+  test("a damaged library is named", () => {
+    const search = searchIn({ a: ["b"] }, { "/lib/b": new TextEncoder().encode("not an ELF file") });
+    expect(() => closureOf(search, ["a"], nowhere)).toThrow(ElfError);
+    expect(() => closureOf(search, ["a"], nowhere)).toThrow(`Cannot read "${search.tree.root}/lib/b"`);
+  });
+});
+
+describe("closures of this machine's programs", () => {
+  const LIMIT = 40;
+
+  /** Dynamically linked programs, spread over the directory. */
+  function programs(): string[] {
+    const names = readdirSync("/usr/bin").sort();
+    const step = Math.max(1, Math.floor(names.length / (4 * LIMIT)));
+    const found: string[] = [];
+    for (let i = 0; i < names.length && found.length < LIMIT; i += step) {
+      const path = join("/usr/bin", names[i] ?? "");
+      if (existsSync(path) && isDynamic(realpathSync(path))) found.push(realpathSync(path));
+    }
+    return found;
+  }
+
+  function isDynamic(path: string): boolean {
+    try {
+      return readLibrary(path).hasInterpreter;
+    } catch (error) {
+      if (!(error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined)) throw error;
+      return false;
+    }
+  }
+
+  /** The files that ld.so itself would load, or undefined where it finds one missing. */
+  function listed(program: string): Set<string> | undefined {
+    const { stdout, exitCode } = Bun.spawnSync(["ldd", program], {
+      env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
+    });
+    const text = stdout.toString();
+    if (exitCode !== 0 || text.includes("not found")) return undefined;
+    return new Set(Array.from(text.matchAll(/(?:=> |^\t)(\/\S+) \(0x/gm), ([, path = ""]) => realpathSync(path)));
+  }
+
+  test("have the files that ldd lists, in an order that leaves nothing to search", () => {
+    const search = new Search(new Tree("/"));
+    let compared = 0;
+    for (const program of programs()) {
+      const expected = listed(program);
+      if (!expected) continue;
+      const library = readLibrary(program);
+      const closure = closureOf(search, library.needed, nowhere, { library });
+      const found = new Set(closure.members.map((member) => member.library.path));
+      expect([program, [...found].toSorted()]).toEqual([program, [...expected].toSorted()]);
+      expectOrder(closure);
+      compared++;
+    }
+    expect(compared).toBeGreaterThan(10);
+  });
+});
