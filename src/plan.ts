@@ -118,12 +118,14 @@ function chooseLibraries(options: ExecOptions, store: LibraryStore, trace: Trace
     for (const soname of [...isolate, ...own]) sonames.set(soname, { isExplicit: false });
   }
   for (const text of options.isolate) {
-    const [soname = "", directory] = text.split("=", 2);
+    const [soname = "", ...rest] = text.split("=");
+    const directory = rest.length > 0 ? rest.join("=") : undefined;
     if (soname === "" || soname.includes("/") || directory === "")
       throw new UsageError(`Cannot isolate "${text}": SONAME or SONAME=DIR is needed`);
     if (isShared(soname)) throw new UsageError(`Cannot isolate "${soname}": the whole process has one copy of it`);
     sonames.set(soname, { directory, isExplicit: true });
   }
+  if (options.host === "") throw new UsageError('Cannot use the host tree "": a directory is needed');
   const fallback = options.host ?? (process.env.CAPSULE_PREFIX || defaultHost());
   const hosts = new Map<string, Host>();
   for (const [soname, { directory, isExplicit }] of sonames) {
@@ -145,7 +147,7 @@ function chooseLibraries(options: ExecOptions, store: LibraryStore, trace: Trace
 function chosenProfiles({ profiles, isolate }: Pick<ExecOptions, "profiles" | "isolate">): Profile[] {
   if (profiles.length === 0) return isolate.length > 0 ? [] : Object.values(PROFILES);
   return profiles.map((name) => {
-    const profile = PROFILES[name];
+    const profile = Object.hasOwn(PROFILES, name) ? PROFILES[name] : undefined;
     if (!profile) throw new UsageError(`There is no profile "${name}": choose of ${Object.keys(PROFILES).join(", ")}`);
     return profile;
   });

@@ -3,7 +3,7 @@
 // descriptor 5 and hangs. Mode 0700. The program removes it when it exits; what a
 // killed one has left behind, the next run removes.
 
-import { mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
@@ -79,13 +79,20 @@ export class PrivateDirectory {
   }
 }
 
-/** Removes the directories of runs that have ended without doing so: those whose socket nobody listens to. */
+/** As mkdtemp makes it from PREFIX. */
+const NAME = /^capsule-[A-Za-z0-9]{6}$/;
+
+/** A file that every run has, and nobody else. */
+export const MARK = "libcapsule-agent.so";
+
+/** Removes the directories of runs that have ended without doing so: those with the mark, to whose socket nobody listens. */
 export async function removeStale(directory = tmpdir()): Promise<void> {
   for (const name of readdirSync(directory)) {
-    if (!name.startsWith(PREFIX)) continue;
+    if (!NAME.test(name)) continue;
     const path = join(directory, name);
     const stat = statSync(path, { throwIfNoEntry: false });
     if (!stat?.isDirectory() || stat.uid !== process.getuid?.() || Date.now() - stat.mtimeMs < 60_000) continue;
+    if (!existsSync(join(path, MARK))) continue;
     if (!(await isAnswered(join(path, "socket")))) rmSync(path, { recursive: true, force: true });
   }
 }

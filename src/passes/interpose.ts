@@ -11,8 +11,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent, emitCleanup, emitStart, type StartTargets } from "../agent/code.ts";
 import type { Launch } from "../launch.ts";
-
-const AGENT = "libcapsule-agent.so";
+import { MARK } from "../private-directory.ts";
 
 export interface Interposer {
   readonly object: LoadedObject;
@@ -32,11 +31,11 @@ export function* interpose(launch: Launch, start: StartTargets, order: Address):
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();
   const { bytes, plan } = symbolObject({
-    soname: AGENT,
+    soname: MARK,
     functions: new Map(["dlopen", "dlmopen"].map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
     zeroPages: Math.ceil(code.bytes.length / PAGE_SIZE),
   });
-  const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(AGENT, bytes), RTLD_LAZY);
+  const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
   const at = object.image.addressOf(plan.zeroAt);
   launch.install(code.bytes, at);

@@ -1,6 +1,7 @@
 // Starts the server in a Worker and tells it what has been opened. Its listening
 // socket must be there before anybody can ask.
 
+import { dirname, extname, join } from "node:path";
 import type { ServerMessage, ServerState } from "../agent/server.ts";
 import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
@@ -8,15 +9,19 @@ import type { Run } from "../run.ts";
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const PATIENCE = 10_000;
 
+/**
+ * Found from the command's own file, main.ts or main.js in the bundle: a bundle has the path that it was built at in place of
+ * import.meta.url.
+ */
+const SERVER = join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
+
 export class ServerHandle {
   readonly #worker: Worker;
   readonly #booted = new SharedArrayBuffer(4);
 
   /** Boots in a Worker, while other things are done. */
   constructor() {
-    // Beside main.js in the bundle, in its folder in the sources.
-    const file = import.meta.url.endsWith(".ts") ? "../agent/server.ts" : "./agent/server.js";
-    this.#worker = new Worker(new URL(file, import.meta.url).href, { smol: true });
+    this.#worker = new Worker(SERVER, { smol: true });
     this.#post({ done: this.#booted });
   }
 

@@ -11,16 +11,23 @@ setDefaultTimeout(20_000);
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
+const CALLER = `
+#include <dlfcn.h>
+void *open_inside(const char *path, int mode) { return dlopen(path, mode); }
+const char *why_not(void) { return dlerror(); }
+`;
+
 let scopes: Scopes;
 beforeAll(async () => {
   const flags = ["-shared", "-fPIC", "-nostdlib"];
+  const caller = scratch.compile("libcaller.so", CALLER, "-shared", "-fPIC");
   const provider = scratch.compile("libprovider.so", "int capsule_test_red(void) { return 1; }", ...flags);
   const user = scratch.compile(
     "libuser.so",
     "extern int capsule_test_red(void); int use(void) { return capsule_test_red(); }",
     ...flags,
   );
-  const outcome = await run([process.execPath, join(import.meta.dir, "scopes.ts"), provider, user]);
+  const outcome = await run([process.execPath, join(import.meta.dir, "scopes.ts"), caller, provider, user]);
   expect(outcome).toMatchObject({ stderr: "", exitCode: 0, signal: null });
   scopes = JSON.parse(outcome.stdout) as Scopes;
 });
@@ -52,7 +59,7 @@ describe("allowGlobal()", () => {
   test("lets a library be opened in a namespace so that the next one finds its symbols", () => {
     expect(scopes.before).toContain("undefined symbol: capsule_test_red");
     expect(scopes.repaired).toBe(true);
-    expect(scopes.after).toBe("opened");
+    expect([scopes.opened, scopes.after]).toEqual(["opened", "opened"]);
   });
 
   test("may be called again", () => {

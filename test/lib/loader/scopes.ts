@@ -1,23 +1,23 @@
 // For a process of its own: looks at glibc's record of namespaces and repairs one. Prints what came of it, as JSON.
 //
-//   scopes.ts PROVIDER USER     libraries: what the second wants the first has, and nobody says so (no DT_NEEDED)
+//   scopes.ts CALLER PROVIDER USER     libraries: what the third wants the second has, and nobody says so (no DT_NEEDED);
+//                                      the first opens them, since glibc goes by who calls
 
+import { CFunction, dlopen } from "bun:ffi";
 import {
   dlmopen,
   LM_ID_BASE,
   LM_ID_NEWLM,
   linkMapOf,
-  namespaceOf,
   RTLD_GLOBAL,
   RTLD_LAZY,
   RTLD_NOW,
 } from "../../../lib/loader/calls.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
 import { Libc } from "../../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../../lib/loader/link-map.ts";
 import { Namespaces } from "../../../lib/loader/namespace.ts";
-import { bytesAt } from "../../../lib/memory/live.ts";
-import { type Address, add } from "../../../lib/memory/numbers.ts";
+import { bytesAt, cString, pointer } from "../../../lib/memory/live.ts";
+import { type Address, add, toAddress } from "../../../lib/memory/numbers.ts";
 
 export interface Scopes {
   /** The paths of the objects in the base namespace, and of those in its global scope. */
@@ -29,13 +29,14 @@ export interface Scopes {
   misled: Record<string, boolean>;
   repaired: boolean;
   again: boolean;
-  /** What glibc says to the user before and behind the provider. */
+  /** What glibc says to the user, the provider, and the user again. */
   before: string;
+  opened: string;
   after: string;
   inBase: boolean;
 }
 
-const [provider = "", user = ""] = process.argv.slice(2);
+const [caller = "", provider = "", user = ""] = process.argv.slice(2);
 const libc = new Libc();
 const open = (namespace: number, path: string, mode: number): Address => libc.run(dlmopen(libc, namespace, path, mode));
 const mapOf = (handle: Address): Address => libc.run(linkMapOf(libc, handle));
@@ -58,20 +59,20 @@ bytesAt(list, 8 * entries.length).set(new Uint8Array(BigUint64Array.from(entries
 base.set(list, entries.length);
 const afterSet = paths(base.entries.map((at) => new LoadedObject(libc, at)));
 
-/** A namespace with one object that needs nothing, and how many it has then (ld.so is one). */
-const handle = open(LM_ID_NEWLM, provider, RTLD_LAZY);
-const namespace = libc.run(namespaceOf(libc, handle));
+/** A namespace with a libc of its own, as any other has, and how many objects are in it. */
+const handle = open(LM_ID_NEWLM, caller, RTLD_LAZY);
 const first = mapOf(handle);
 const count = [...linkMap(libc, first)].length;
 
-function attempt(mode: number): string {
-  try {
-    open(namespace, user, mode);
-    return "opened";
-  } catch (error) {
-    if (error instanceof LinkError) return error.message;
-    throw error;
-  }
+const { symbols: ffi } = dlopen("libc.so.6", { dlsym: { args: ["ptr", "ptr"], returns: "ptr" } });
+const functionOf = (name: string, args: ("ptr" | "i32")[]) =>
+  CFunction({ ptr: pointer(toAddress(Number(ffi.dlsym(pointer(handle), cString(name)) ?? 0))), args, returns: "ptr" });
+const openInside = functionOf("open_inside", ["ptr", "i32"]);
+const whyNot = functionOf("why_not", []);
+
+/** Opens a library as code in the namespace would. */
+function attempt(path: string, mode: number): string {
+  return openInside(cString(path), mode) ? "opened" : libc.stringAt(toAddress(Number(whyNot())));
 }
 
 const other = new Namespaces(own.image);
@@ -83,11 +84,11 @@ const misled = {
   "another first object, for a namespace": Boolean(namespaces.allowGlobal(main.linkMap, base, second.linkMap, count)),
   "an address where nothing is a link_map": Boolean(namespaces.allowGlobal(main.linkMap, base, add(list, 8), count)),
 };
-const before = attempt(RTLD_NOW);
+const before = attempt(user, RTLD_NOW);
 const repaired = Boolean(namespaces.allowGlobal(main.linkMap, base, first, [...linkMap(libc, first)].length));
 const again = Boolean(namespaces.allowGlobal(main.linkMap, base, first, [...linkMap(libc, first)].length));
-open(namespace, provider, RTLD_NOW | RTLD_GLOBAL);
-const after = attempt(RTLD_NOW | RTLD_GLOBAL);
+const opened = attempt(provider, RTLD_NOW | RTLD_GLOBAL);
+const after = attempt(user, RTLD_NOW | RTLD_GLOBAL);
 
 const scopes: Scopes = {
   loaded: paths(objects),
@@ -98,6 +99,7 @@ const scopes: Scopes = {
   repaired,
   again,
   before,
+  opened,
   after,
   inBase: libc.findSymbol("capsule_test_red") !== undefined,
 };
