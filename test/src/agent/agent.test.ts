@@ -130,6 +130,18 @@ describe("an order", () => {
     ]);
   });
 
+  test("CALL finds the stack aligned, also where the caller had not", async () => {
+    using server = new ScriptedServer(freshSocket(), async (talk) => {
+      await talk.request();
+      talk.order("call", six, [1, 2, 3, 4, 5, 6]);
+      await talk.word();
+      talk.order("return", 0, [9]);
+    });
+    const printed = await caller.run(agent(server.path), "unaligned call", "dlopen", ["@x", "1"]);
+    expect(printed).toEqual(["six 1 2 3 4 5 6, from the agent", "result 9"]);
+    await server.done();
+  });
+
   test("many come at once, and are obeyed one behind the other", async () => {
     const calls = 500;
     const printed = await ask(["@x", 1], async (talk) => {
@@ -277,10 +289,7 @@ describe("a request that is not answered fails as a missing file does, when", ()
   test("the server says nothing for as long as it is waited for", async () => {
     const printed = await ask(
       ["@x", 1],
-      async (talk) => {
-        await talk.request();
-        await talk.rest();
-      },
+      async (talk) => void (await talk.rest()),
       "dlopen",
       ({ bytes, labels }) => {
         const patience = new DataView(bytes.buffer, labels.get("patience"), 16);

@@ -39,10 +39,12 @@ asm(".text\n"
     "  mov (%rax),%rdi; mov 8(%rax),%rsi; mov 16(%rax),%rdx; mov 24(%rax),%rcx; mov 32(%rax),%r8; mov 40(%rax),%r9\n"
     "  movabs $0x1111111111111111,%rbx; movabs $0x2222222222222222,%rbp; movabs $0x3333333333333333,%r12\n"
     "  movabs $0x4444444444444444,%r13; movabs $0x5555555555555555,%r14; movabs $0x6666666666666666,%r15\n"
+    "  sub guarded_skew(%rip),%rsp\n"
     "  mov %rsp,guarded_stack(%rip)\n"
     "  call *%r11\n"
     "guarded_return:\n"
     "  cmp %rsp,guarded_stack(%rip); jne 1f\n"
+    "  add guarded_skew(%rip),%rsp\n"
     "  movabs $0x1111111111111111,%rcx; cmp %rcx,%rbx; jne 2f\n"
     "  movabs $0x2222222222222222,%rcx; cmp %rcx,%rbp; jne 2f\n"
     "  movabs $0x3333333333333333,%rcx; cmp %rcx,%r12; jne 2f\n"
@@ -57,10 +59,11 @@ asm(".text\n"
     "4: .asciz \"a register\"\n"
     ".bss\n"
     "guarded_stack: .skip 8\n"
+    "guarded_skew: .skip 8\n"
     ".text\n");
 long guarded(Function *, const long arguments[6]);
 extern char guarded_return[];
-extern long guarded_stack;
+extern long guarded_stack, guarded_skew;
 
 static long call(long entry, const long arguments[6])
 {
@@ -306,7 +309,9 @@ int main(int argc, char **argv)
     }
     mprotect(code, 1 << 20, PROT_READ | PROT_EXEC);
 
-    if (!strcmp(command, "call")) {
+    if (strstr(command, "call")) {
+        // some old code does not align the stack
+        if (strstr(command, "unaligned")) guarded_skew = 8;
         long arguments[6] = {0};
         for (int i = 0; i < count; i++) arguments[i] = rest[i][0] == '@' ? (long)(rest[i] + 1) : number(rest[i]);
         printf("result %lx\n", call(entry, arguments));

@@ -10,7 +10,7 @@ import { type Running, start } from "../../support/run.ts";
 /** Where the code will stand: caller.c's BASE. */
 export const BASE = 0x1000_0000;
 
-export type Command = "call" | "getenv" | "start" | "exit" | "forked exit" | "interrupted connect";
+export type Command = "call" | "unaligned call" | "getenv" | "start" | "exit" | "forked exit" | "interrupted connect";
 
 export class Caller {
   readonly #program: string;

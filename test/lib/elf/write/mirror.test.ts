@@ -15,6 +15,7 @@ import { PAGE_SIZE, toAddress, toVaddr } from "../../../../lib/memory/numbers.ts
 import { run as runToEnd } from "../../../support/run.ts";
 import { plain } from "../everything.ts";
 import { installed, Scratch } from "../scratch.ts";
+import { smallImage } from "../small-image.ts";
 import { buildSpecimens, loadedFile } from "../specimens.ts";
 import type { Loaded } from "./load.ts";
 import { expectSameByElfinfo, readelf, symbolsByReadelf } from "./parse.ts";
@@ -215,6 +216,22 @@ test("a mirror in a mirror's place is the same: it can be mirrored itself", () =
   const again = loadedImage("mirror.so", toAddress(0), toAddress(0), memory);
   expect(mirrorOf(again, { soname: "libm.so.6" }).bytes).toEqual(bytes);
   expect(image.soname).toBe("libm.so.6");
+});
+
+test("addresses beyond a multiple of 4 GiB are right in both halves", () => {
+  const { bytes, at } = smallImage();
+  // the image as it would lie in memory, its second segment 0x1000 further on than in the file
+  const inMemory = new Uint8Array(bytes.length + 0x1000);
+  inMemory.set(bytes.subarray(0, at("data")));
+  inMemory.set(bytes.subarray(at("data")), at("data") + 0x1000);
+  for (const bias of [0x7f00_ffff_f000, 0x7f00_ffff_fff0, 0x1_0000_0000, 0xffff_f000]) {
+    const start = toAddress(bias);
+    const view = (address: number, length: number) => new DataView(inMemory.buffer, length && address - start, length);
+    const source = loadedImage("libsmall.so.1", start, start, { view });
+    using image = openImage(mirror(source).path);
+    for (const [index, sym] of [...source.symbols].entries())
+      if (isExported(sym)) expect(image.symbols.at(index).st_value as number).toBe(bias + sym.st_value);
+  }
 });
 
 describe("loaded by glibc into namespaces of their own", () => {

@@ -1,0 +1,123 @@
+// What is kept of library files from run to run: never more than a hint, and never wrong.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { ElfError } from "../../../lib/elf/error.ts";
+import { LibraryStore } from "../../../lib/tree/library-store.ts";
+import { library, SmallTree } from "./small-tree.ts";
+
+let tree: SmallTree;
+let file: string;
+let kept: string;
+beforeEach(() => {
+  tree = new SmallTree({ "/libred.so.1": { soname: "libred.so.1" } });
+  file = tree.path("/libred.so.1");
+  kept = tree.path("/cache/below/store.json");
+});
+afterEach(() => tree[Symbol.dispose]());
+
+/** Has one run read the library and keep what it has learned. */
+function learn(): void {
+  const store = new LibraryStore(kept);
+  store.read(file);
+  expect(store.save()).toBeUndefined();
+}
+
+describe("what one run has learned", () => {
+  test("the next one knows, without a look into the file", () => {
+    learn();
+    expect(new LibraryStore(kept).known(file)?.library).toEqual(new LibraryStore().read(file));
+  });
+
+  test("is forgotten when the file is another, in size or in time", () => {
+    learn();
+    const { atimeMs } = statSync(file);
+    writeFileSync(file, library({ soname: "libgreen.so.1", comment: "longer" }));
+    expect(new LibraryStore(kept).known(file)).toBeUndefined();
+    expect(new LibraryStore(kept).read(file).soname).toBe("libgreen.so.1");
+    learn();
+    utimesSync(file, atimeMs / 1000, 1);
+    expect(new LibraryStore(kept).known(file)).toBeUndefined();
+  });
+
+  test("is nobody else's to read", () => {
+    learn();
+    expect(statSync(kept).mode & 0o777).toBe(0o600);
+  });
+
+  test("is not written where nothing was learned, or nowhere is said", () => {
+    expect(new LibraryStore(kept).save()).toBeUndefined();
+    expect(() => statSync(kept)).toThrow("ENOENT");
+    const store = new LibraryStore();
+    store.read(file);
+    expect(store.save()).toBeUndefined();
+  });
+
+  test("adds to what was known", () => {
+    learn();
+    const store = new LibraryStore(kept);
+    const other = tree.add("/libgreen.so.1", { soname: "libgreen.so.1" });
+    store.read(other);
+    store.save();
+    expect([file, other].map((path) => new LibraryStore(kept).known(path)?.library.soname)).toEqual([
+      ...["libred.so.1", "libgreen.so.1"],
+    ]);
+  });
+});
+
+describe("a store that is not as it should be tells nothing:", () => {
+  const contents: [string, string][] = [
+    ["empty", ""],
+    ["cut off", '{"version":1,"ent'],
+    ["of another version", '{"version":-1,"entries":{}}'],
+    ["without entries", "{}"],
+  ];
+  test.each(contents)("%s", (_, content) => {
+    learn();
+    writeFileSync(kept, content);
+    expect(new LibraryStore(kept).known(file)).toBeUndefined();
+    learn();
+    expect(new LibraryStore(kept).known(file)).toBeDefined();
+  });
+
+  test("cut off at any length", () => {
+    learn();
+    const whole = readFileSync(kept);
+    for (let length = 0; length < whole.length; length += 7) {
+      writeFileSync(kept, whole.subarray(0, length));
+      expect(new LibraryStore(kept).known(file)).toBeUndefined();
+    }
+  });
+
+  test("in a place where nothing can be written: save() says so, and the run goes on", () => {
+    const store = new LibraryStore("/proc/no/such/store.json");
+    expect(store.read(file).soname).toBe("libred.so.1");
+    expect(store.save()).toContain("/proc/no");
+  });
+
+  test("names that every object has are no paths", () => {
+    learn();
+    for (const name of ["toString", "constructor", "__proto__"])
+      expect(new LibraryStore(kept).known(name)).toBeUndefined();
+  });
+});
+
+describe("check()", () => {
+  test("looks once, and knows it in the next run", () => {
+    const store = new LibraryStore(kept);
+    store.check(file, "tables");
+    expect(store.known(file)?.check).toBe("tables");
+    store.check(file, "whole");
+    store.check(file, "tables");
+    expect(store.known(file)?.check).toBe("whole");
+    store.save();
+    expect(new LibraryStore(kept).known(file)?.check).toBe("whole");
+  });
+
+  test("throws for what is unsound, each time, and keeps nothing of it", () => {
+    const bad = tree.add("/bad.so", library({ soname: "bad" }).slice(0, 200));
+    const store = new LibraryStore(kept);
+    for (let i = 0; i < 2; i++) expect(() => store.check(bad, "whole")).toThrow(ElfError);
+    expect(store.known(bad)).toBeUndefined();
+  });
+});

@@ -1,0 +1,137 @@
+// The command line of `capsule`, and what each kind of error becomes.
+
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import metadata from "../../../package.json" with { type: "json" };
+import { PROFILES } from "../../../src/profiles/profiles.ts";
+import { CATEGORIES, DEBUG_WORDS } from "../../../src/trace.ts";
+import { type Outcome, repository, run } from "../../support/run.ts";
+
+const main = join(repository, "src", "main.ts");
+const command = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
+  run([process.execPath, main, ...args], { env });
+
+async function expectUsage(args: string[], message: string, env: Record<string, string> = {}): Promise<void> {
+  const outcome = await command(args, env);
+  expect(outcome).toMatchObject({ stdout: "", exitCode: 2, signal: null });
+  expect(outcome.stderr).toContain(message);
+  // no stack: it is not our fault
+  expect(outcome.stderr).not.toMatch(/^ +at /m);
+}
+
+describe("help", () => {
+  test("names every profile, category and word of CAPSULE_DEBUG", async () => {
+    for (const args of [
+      ["exec", "--help"],
+      ["help", "exec"],
+      ["exec", "-h"],
+    ]) {
+      const { stdout, stderr, exitCode } = await command(args);
+      expect([stderr, exitCode]).toEqual(["", 0]);
+      for (const [name, { summary }] of Object.entries(PROFILES))
+        expect(stdout).toMatch(new RegExp(`${name} +${summary}`));
+      for (const name of Object.keys(CATEGORIES)) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
+      for (const word of Object.keys(DEBUG_WORDS)) expect(stdout).toContain(word);
+      for (const option of ["--host", "--isolate", "--profile", "--trace"]) expect(stdout).toContain(option);
+    }
+  });
+
+  test("of the command lists exec", async () => {
+    const { stdout, exitCode } = await command(["--help"]);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("exec");
+  });
+
+  test("is what no command at all is answered with, as an error", async () => {
+    await expectUsage([], "Usage: capsule");
+  });
+
+  test("--version is the package's", async () => {
+    expect(await command(["--version"])).toMatchObject({ stdout: `${metadata.version}\n`, stderr: "", exitCode: 0 });
+  });
+});
+
+describe("a usage error says what is wrong, and what there would be:", () => {
+  const mistakes: [string, string[], string][] = [
+    ["an unknown command", ["execute", "/bin/true"], "unknown command 'execute'"],
+    ["an unknown option", ["exec", "--hots", "/"], "unknown option '--hots'"],
+    [
+      "--host without a directory",
+      ["exec", "--host=", "/bin/true"],
+      'Cannot use the host tree "": a directory is needed',
+    ],
+    ["an unknown profile", ["exec", "--profile", "gl,opengl", "/bin/true"], 'no profile "opengl": choose of gl, egl,'],
+    [
+      "a profile that every object has",
+      ["exec", "--profile", "toString", "/bin/true"],
+      'There is no profile "toString"',
+    ],
+    ["an unknown category", ["exec", "--trace", "plan,reloc", "/bin/true"], 'category "reloc": choose of all, plan,'],
+    ["a category that every object has", ["exec", "--trace", "constructor", "/bin/true"], 'category "constructor"'],
+    ["an empty soname in a list", ["exec", "--isolate", "libGL.so.1,,", "/bin/true"], 'Cannot isolate ""'],
+    [
+      "a soname without its directory",
+      ["exec", "--isolate", "libGL.so.1=", "/bin/true"],
+      'Cannot isolate "libGL.so.1="',
+    ],
+    ["a directory without its soname", ["exec", "--isolate", "=/run/host", "/bin/true"], 'Cannot isolate "=/run/host"'],
+    ["libc", ["exec", "--isolate", "libc.so.6", "/bin/true"], 'Cannot isolate "libc.so.6": the whole process has one'],
+  ];
+  test.each(mistakes)("%s", (_, args, message) => expectUsage(args, message));
+});
+
+describe("an error is one paragraph, with the exit code of its kind:", () => {
+  const failures: [string, string[], number, RegExp][] = [
+    [
+      "a program that is not found",
+      ["exec", "/no/such/program"],
+      127,
+      /^capsule: Cannot run "\/no\/such\/program": .*\n$/,
+    ],
+    ["a program that is a directory", ["exec", "/"], 126, /^capsule: Cannot run "\/": it is a directory\n$/],
+    [
+      "a tree that is not there",
+      ["exec", "--host", "/no/such/tree", "/bin/true"],
+      125,
+      /^capsule: Cannot use the host tree "\/no\/such\/tree".*\n$/,
+    ],
+    [
+      "a tree of one library that is not there",
+      ["exec", "--isolate", "libGL.so.1=/no=such", "/bin/true"],
+      125,
+      /"\/no=such": there is no such directory\n$/,
+    ],
+    [
+      "a library that is not there",
+      ["exec", "--isolate", "libnone.so.1", "/bin/true"],
+      125,
+      /^capsule: Cannot find "libnone\.so\.1" in .*\n$/,
+    ],
+  ];
+  test.each(failures)("%s", async (_, args, exitCode, message) => {
+    const outcome = await command(args);
+    expect(outcome).toMatchObject({ stdout: "", exitCode, signal: null });
+    expect(outcome.stderr).toMatch(message);
+  });
+});
+
+describe("CAPSULE_DEBUG", () => {
+  const categoriesOf = ({ stderr }: Outcome) =>
+    new Set(Array.from(stderr.matchAll(/^capsule: (\w+): /gm), ([, category = ""]) => category));
+
+  test("tells what its words stand for, and --trace adds to it", async () => {
+    const env = { CAPSULE_DEBUG: "path,nonsense" };
+    expect([...categoriesOf(await command(["exec", "/no/such/program"], env))]).toEqual(["Cannot"].slice(1));
+    const outcome = await command(["exec", "--trace", "time", "/bin/true"], env);
+    expect(outcome.exitCode).toBe(0);
+    expect([...categoriesOf(outcome)].toSorted()).toEqual(["plan", "time"]);
+  });
+
+  // A plain object has more properties than those that were written down.
+  test.failing("passes over words that every object has", async () => {
+    expect(await command(["exec", "/bin/true"], { CAPSULE_DEBUG: "constructor" })).toMatchObject({
+      stderr: "",
+      exitCode: 0,
+    });
+  });
+});
