@@ -26,17 +26,20 @@ function report(error: unknown): number {
   return error instanceof ProgramError ? error.exitCode : EXIT.failure;
 }
 
+/** commander's own messages begin with "error: ", its help does not. */
+const output = {
+  writeErr: (text: string) =>
+    writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
+};
+
 try {
   new Command("capsule")
     .description("Run programs on their own libraries and the host's graphics stack.")
     .version(metadata.version)
     .enablePositionalOptions()
     .exitOverride()
-    .addCommand(
-      execCommand(report)
-        .exitOverride()
-        .configureOutput({ writeErr: (text) => writeSync(2, `capsule: ${text}`) }),
-    )
+    .configureOutput(output)
+    .addCommand(execCommand(report).exitOverride().configureOutput(output))
     .parse();
 } catch (error) {
   process.exit(report(error));

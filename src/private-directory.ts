@@ -3,7 +3,7 @@
 // descriptor 5 and hangs. Mode 0700. The program removes it when it exits; what a
 // killed one has left behind, the next run removes.
 
-import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
@@ -90,7 +90,7 @@ export async function removeStale(directory = tmpdir()): Promise<void> {
   for (const name of readdirSync(directory)) {
     if (!NAME.test(name)) continue;
     const path = join(directory, name);
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat?.isDirectory() || stat.uid !== process.getuid?.() || Date.now() - stat.mtimeMs < 60_000) continue;
     if (!existsSync(join(path, MARK))) continue;
     if (!(await isAnswered(join(path, "socket")))) rmSync(path, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
 
 /** Another number whenever the shape of an entry, or what is checked, changes. */
-const VERSION = 2;
+const VERSION = 3;
 /** Beyond this many the store begins anew: trees come and go. */
 const LIMIT = 5000;
 
@@ -48,8 +48,10 @@ export class LibraryStore {
   read(path: string): Library {
     const known = this.known(path);
     if (known) return known.library;
+    // Before it is read: a file that is replaced meanwhile must not be known by its new identity.
+    const identity = identityOf(path);
     const library = readLibrary(path);
-    this.#learn(path, { identity: identityOf(path), library });
+    this.#learn(path, { identity, library });
     return library;
   }
 
@@ -57,8 +59,9 @@ export class LibraryStore {
   check(path: string, check: Check): void {
     const before = this.known(path)?.check;
     if (before === "whole" || before === check) return;
+    const identity = identityOf(path);
     checkFile(path, check);
-    this.#learn(path, { identity: identityOf(path), library: this.read(path), check });
+    this.#learn(path, { identity, library: readLibrary(path), check });
   }
 
   /** Writes what has been learned since the last time; where that is not possible it will be found out again. Returns the reason. */
@@ -94,8 +97,8 @@ export class LibraryStore {
     try {
       // Somebody else's file tells nothing about ours.
       if (statSync(this.file).uid !== process.getuid?.()) return {};
-      const { version, entries } = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile>;
-      return version === VERSION && entries ? entries : {};
+      const kept = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile> | null;
+      return kept?.version === VERSION && kept.entries ? kept.entries : {};
     } catch (error) {
       // Not there yet, not readable, or cut off: then nothing is known.
       if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return {};

@@ -72,7 +72,9 @@ export function execCommand(report: (error: unknown) => number): Command {
 /** What --trace and CAPSULE_DEBUG ask for. */
 function categoriesOf(asked: readonly string[]): Category[] {
   const all = Object.keys(CATEGORIES) as Category[];
-  const debug = (process.env.CAPSULE_DEBUG ?? "").split(/[\s,]+/).flatMap((word) => DEBUG_WORDS[word] ?? []);
+  const debug = (process.env.CAPSULE_DEBUG ?? "")
+    .split(/[\s,]+/)
+    .flatMap((word) => (Object.hasOwn(DEBUG_WORDS, word) ? (DEBUG_WORDS[word] ?? []) : []));
   const named = asked.flatMap((name) => {
     if (name === "all") return all;
     if (!all.includes(name as Category))

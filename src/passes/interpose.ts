@@ -9,7 +9,9 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
-import { emitAgent, emitCleanup, emitStart, type StartTargets } from "../agent/code.ts";
+import { emitAgent } from "../agent/code/ask.ts";
+import { emitCleanup } from "../agent/code/cleanup.ts";
+import { emitStart, type StartTargets } from "../agent/code/start.ts";
 import type { Launch } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
 

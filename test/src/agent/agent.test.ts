@@ -4,7 +4,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { linkSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent } from "../../../src/agent/code.ts";
+import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { Kind, Order } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import type { Running } from "../../support/run.ts";

@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { emitCleanup, emitGetenv, emitStart } from "../../../src/agent/code.ts";
+import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
+import { emitGetenv } from "../../../src/agent/code/getenv.ts";
+import { emitStart } from "../../../src/agent/code/start.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { BASE, Caller } from "./caller.ts";
 

@@ -3,7 +3,10 @@
 import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent, emitCleanup, emitGetenv, emitStart } from "../../../src/agent/code.ts";
+import { emitAgent } from "../../../src/agent/code/ask.ts";
+import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
+import { emitGetenv } from "../../../src/agent/code/getenv.ts";
+import { emitStart } from "../../../src/agent/code/start.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
 

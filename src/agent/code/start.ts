@@ -1,0 +1,32 @@
+// The program's start, in place of libc's: that has been done, for Bun.
+
+import type { Address } from "../../../lib/memory/numbers.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+
+export interface StartTargets {
+  /** Three words that stay: argc, argv, and the address of the variable that points at the environment. */
+  readonly arguments: Address;
+  readonly exit: Address;
+}
+
+/** `start`: stands in for __libc_start_main(main, …). */
+export function emitStart(to: Assembler, targets: StartTargets): void {
+  to.label("start")
+    .op("mov %rdi,%rax", 0x48, 0x89, 0xf8)
+    .rip("mov arguments(%rip),%rcx", "arguments", 0x48, 0x8b, 0x0d)
+    .op("mov (%rcx),%edi", 0x8b, 0x39)
+    .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, 0x08)
+    .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, 0x10)
+    .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
+    .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
+    .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
+    .op("call *%rax", 0xff, 0xd0)
+    .op("mov %eax,%edi", 0x89, 0xc7)
+    .rip("call *exit(%rip)", "exit", 0xff, 0x15)
+    .op("hlt", 0xf4)
+    .align(8)
+    .label("arguments")
+    .quad(targets.arguments)
+    .label("exit")
+    .quad(targets.exit);
+}

@@ -1,0 +1,17 @@
+// The machine code that capsule puts into a process, one purpose a file,
+// instruction by instruction. It is position-independent, has no writable data,
+// makes system calls itself (errno stays the program's) and runs only when
+// something is asked:
+//
+//   ask       what dlopen and dlmopen are bound to: asks the server and obeys it
+//   getenv    the environment as one capsule sees it: the process's own, then a table
+//   start     calls the program's main and exit
+//   cleanup   runs the program's destructors and removes the private directory
+//
+// System V calling convention; system calls clobber rcx and r11.
+
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+
+export function systemCall(to: Assembler, name: string, number: number): void {
+  to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, number, 0, 0, 0).op(`syscall # ${name}`, 0x0f, 0x05);
+}
