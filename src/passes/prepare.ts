@@ -16,6 +16,7 @@ import type { Trace } from "../trace.ts";
 import { restoreEnvironment } from "./environment.ts";
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** Where the program's arguments are. */
 export interface Arguments {
@@ -58,7 +59,7 @@ export function addressIn(images: readonly LoadedImage[], name: string): Address
  */
 function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments {
   const pointers = viewAt(argv, 8 * (argc + 1));
-  const strings = list.map((text) => encoder.encode(`${text}\0`));
+  const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
   const start = pointerAt(argv);
   const end = endOfString(pointerAt(add(argv, 8 * (argc - 1))));
   if (list.length > argc || strings.reduce((size, { length }) => size + length, 0) > end - start)
@@ -75,6 +76,13 @@ function replaceArguments(argv: Address, argc: number, list: readonly string[]):
   const count = viewAt(toAddress(argv - 8), 8);
   if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
   return { argc: list.length, argv };
+}
+
+/** The argument's own bytes: those that are no UTF-8 are not in the text any more. */
+function original(argv: Address, index: number, text: string): Uint8Array {
+  const start = pointerAt(add(argv, 8 * index));
+  const bytes = bytesAt(start, endOfString(start) - start).slice();
+  return decoder.decode(bytes) === `${text}\0` ? bytes : encoder.encode(`${text}\0`);
 }
 
 /** How many pointers there are before a NULL. */
