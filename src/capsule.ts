@@ -9,13 +9,14 @@ import { setPointerAt } from "../lib/memory/live.ts";
 import { add } from "../lib/memory/numbers.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import type { Capsule } from "./launch.ts";
+import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
 import { expose } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { destructorOrder, EXIT_LIMIT, settleScope } from "./passes/scope.ts";
+import { destructorOrder, EXIT_LIMIT, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
 import { vacate } from "./passes/vacate.ts";
@@ -98,12 +99,16 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
     trace.lap("expose");
   }
 
+  // What is preloaded may have brought in the runtime's copies of isolated libraries: they give way.
+  const displaced = displace(run);
+  openScope(run, interposer.object, displaced);
+
   // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old addresses.
   const program = loadProgram(run, imagePath, interposer, fail);
   trace.lap("program");
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
-  settleScope(run, program.object, interposer.object);
+  settleScope(run, program.object, interposer.object, displaced);
   destructorOrder(run, program.object).forEach((word, i) => {
     setPointerAt(add(atExit, 8 * i), word);
   });

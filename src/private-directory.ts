@@ -5,7 +5,7 @@
 
 import { existsSync, lstatSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
 import { writeU64 } from "../lib/memory/layout.ts";
 import { bytesAt, cString, viewAt } from "../lib/memory/live.ts";
@@ -50,7 +50,7 @@ export class PrivateDirectory {
   ) {}
 
   static make(libc: Libc): PrivateDirectory {
-    const directory = new PrivateDirectory(mkdtempSync(join(tmpdir(), PREFIX)), FileList.allocate(libc));
+    const directory = new PrivateDirectory(mkdtempSync(join(resolve(tmpdir()), PREFIX)), FileList.allocate(libc));
     if (Buffer.byteLength(directory.socket) > SOCKET_PATH_LIMIT) {
       directory.remove();
       throw new Error(`Cannot make a socket in "${tmpdir()}": the path is too long (set TMPDIR to a shorter one)`);

@@ -1,5 +1,6 @@
 // A run in this process: what a Launch is here, and what only this process has.
 
+import { basename } from "node:path";
 import { type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
 import { LinkError } from "../lib/loader/error.ts";
@@ -22,8 +23,10 @@ export interface Base {
   readonly bunImage: LoadedImage;
   /** Members of the shared set that were loaded with Bun. */
   readonly family: readonly LoadedImage[];
-  /** What the user preloads, with what it needs. */
+  /** What the user preloads, in its order. */
   readonly preloaded: readonly LoadedObject[];
+  /** What only that needs. */
+  readonly dependencies: readonly LoadedObject[];
   readonly namespaces: Namespaces;
   /** Undefined where ld.so's structures are not as expected. */
   readonly scope: GlobalScope | undefined;
@@ -85,13 +88,15 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   if (!bun) throw new LinkError("Cannot find this process's own program");
   const family: LoadedImage[] = [];
   const preloaded: LoadedObject[] = [];
+  const dependencies: LoadedObject[] = [];
+  const names = new Set((process.env.LD_PRELOAD ?? "").split(/[\s:]+/).map((name) => basename(name)));
   for (const object of others) {
     if (object.path.startsWith("linux-vdso")) continue;
     const soname = object.image.soname ?? "";
     if (isShared(soname)) {
       family.push(object.image);
       shared.set(soname, object.image);
-    } else preloaded.push(object);
+    } else (names.has(basename(object.path)) ? preloaded : dependencies).push(object);
   }
   const loader = shared.get("ld-linux-x86-64.so.2");
   if (!loader) throw new LinkError("Cannot find ld.so in this process");
@@ -99,7 +104,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   // Not by its file: /proc/self/exe is an ld.so where that was started by name.
   const start = alignDown(libc.programHeaders(), PAGE_SIZE);
   const bunImage = loadedImage("Bun", start, bun.loadBias);
-  return { bun, bunImage, family, preloaded, namespaces, scope: namespaces.baseScope(bun.linkMap) };
+  return { bun, bunImage, family, preloaded, dependencies, namespaces, scope: namespaces.baseScope(bun.linkMap) };
 }
 
 /** glibc's own, whatever is preloaded in front of them; malloc and free as everybody has them. */

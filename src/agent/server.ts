@@ -91,10 +91,14 @@ class Server {
     this.#own = this.#linkedIn(this.#libc, state);
   }
 
-  /** The main thread has opened more. */
+  /** The main thread has opened more; what was opened here meanwhile, for a constructor, stays known. */
   update(state: ServerState): void {
+    const before = this.#own.capsules;
     this.state = state;
     this.#own = this.#linkedIn(this.#libc, state);
+    for (const [index, capsule] of this.#own.capsules.entries())
+      for (const kind of ["mirrors", "opened", "shims"] as const)
+        for (const [name, object] of before[index]?.[kind] ?? []) capsule[kind].set(name, object);
   }
 
   listen(): void {

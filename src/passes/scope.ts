@@ -4,6 +4,7 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { isShared } from "../shared-set.ts";
+import type { Displaced } from "./displace.ts";
 
 /** glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then. */
 const SPARE = 64;
@@ -21,8 +22,22 @@ export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly L
   run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }
 
+/** While the program is loaded: what is preloaded, and the shims of what came with it, in front of the program's own scope. */
+export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
+  const { scope, preloaded, dependencies } = run.base;
+  if (!scope || displaced.length === 0) return;
+  const rest = dependencies.filter((object) => !displaced.some(({ copy }) => copy === object));
+  const copies = displaced.map(({ copy }) => copy);
+  setGlobalScope(run, scope, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
+}
+
 /** The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. */
-export function settleScope(run: Run, program: LoadedObject, interposer: LoadedObject): void {
+export function settleScope(
+  run: Run,
+  program: LoadedObject,
+  interposer: LoadedObject,
+  displaced: readonly Displaced[],
+): void {
   const { scope, preloaded } = run.base;
   if (!scope) return;
   const objects = baseObjects(run);
@@ -30,12 +45,15 @@ export function settleScope(run: Run, program: LoadedObject, interposer: LoadedO
   const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
   const [first, ...libraries] = scopeOf(own(program), objects);
   const added = scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
-  const order = [first ?? program, ...preloaded.map(own), own(interposer), ...libraries, ...added];
-  setGlobalScope(run, scope, [...new Set(order)]);
+  const shims = displaced.map(({ shim }) => own(shim));
+  const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
+  // The displaced copies come last: they look for their own symbols there, also those that an older host's does not have.
+  const copies = displaced.map(({ copy }) => own(copy));
+  const others = [...new Set(order)].filter((object) => !copies.includes(object));
+  setGlobalScope(run, scope, [...others, ...copies]);
 }
 
 /** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
-
 export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
   const bySoname = new Map<string, LoadedObject>();
   for (const object of objects) {
