@@ -13,6 +13,8 @@ import type { Trace } from "./trace.ts";
 export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly getenv: Address;
   readonly secure_getenv: Address;
+  readonly malloc: Address;
+  readonly free: Address;
   readonly exit: Address;
   /** __cxa_atexit. */
   readonly atExit: Address;

@@ -1,7 +1,7 @@
 // A run in this process: what a Launch is here, and what only this process has.
 
 import { basename } from "node:path";
-import { type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
+import { findAddress, type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
@@ -11,7 +11,7 @@ import { bytesAt, cString } from "../lib/memory/live.ts";
 import { type Address, alignDown, alignUp, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, type Protect } from "../lib/memory/patch.ts";
 import { CALLABLE } from "../lib/process/process.ts";
-import type { Capsule, Functions, Launch } from "./launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 import type { Plan } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
 import { isShared } from "./shared-set.ts";
@@ -36,7 +36,6 @@ export interface Run extends Launch {
   readonly libc: Libc;
   readonly plan: Plan;
   readonly base: Base;
-  readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
   readonly capsules: Capsule[];
   /** Changes pages' protection, and counts it. */
   readonly protect: Protect;
@@ -107,15 +106,16 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   return { bun, bunImage, family, preloaded, dependencies, namespaces, scope: namespaces.baseScope(bun.linkMap) };
 }
 
+/** Throws LinkError. */
+export function addressIn(family: readonly LoadedImage[], name: string): Address {
+  const found = findAddress(family, name);
+  if (found === undefined) throw new LinkError(`Cannot find "${name}" in this process's glibc`, { symbol: name });
+  return found;
+}
+
 /** glibc's own, whatever is preloaded in front of them; malloc and free as everybody has them. */
 function findFunctions(libc: Libc, family: readonly LoadedImage[]): Run["functions"] {
-  const own = (name: string): Address => {
-    for (const image of family) {
-      const index = image.find(name);
-      if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
-    }
-    throw new LinkError(`Cannot find "${name}" in this process's libc`, { symbol: name });
-  };
+  const own = (name: string): Address => addressIn(family, name);
   return {
     ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
     getenv: own("getenv"),

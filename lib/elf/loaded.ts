@@ -2,6 +2,7 @@
 
 import { type Memory, ownMemory } from "../memory/live.ts";
 import { type Address, add, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { SHN_ABS } from "./constants.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
@@ -54,6 +55,12 @@ export class LoadedImage extends Image {
     return add(this.loadBias, vaddr);
   }
 
+  /** Where a symbol is: SHN_ABS says an address, everything else a vaddr. */
+  symbolAddress(index: number): Address {
+    const { st_shndx, st_value } = this.symbols.at(index);
+    return st_shndx === SHN_ABS ? toAddress(st_value) : this.addressOf(st_value);
+  }
+
   vaddrAt(address: Address): Vaddr {
     return toVaddr(address - this.loadBias);
   }
@@ -63,6 +70,15 @@ export class LoadedImage extends Image {
     const vaddr = address - this.loadBias;
     return this.loads.some(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
   }
+}
+
+/** The address of a symbol in the first image that exports it; see Image.find. */
+export function findAddress(images: readonly LoadedImage[], name: string, version?: string): Address | undefined {
+  for (const image of images) {
+    const index = image.find(name, version);
+    if (index !== undefined) return image.symbolAddress(index);
+  }
+  return undefined;
 }
 
 /** The image whose first page is at `start`, where its ELF header is mapped too. Throws ElfError where it is not. */

@@ -15,8 +15,8 @@ import { call, type Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Found, Requester, Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { expose } from "../passes/expose.ts";
-import { keep, openClosure } from "../passes/open.ts";
+import { capsuleOf, ensureExposed } from "../passes/expose.ts";
+import { openClosure } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -72,11 +72,9 @@ export function* answerProgram(
   question: Question,
 ): Linking<Answer> {
   const { file, returnAddress } = question;
-  const capsuleOf = (soname: string) =>
-    capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
   // What is not open yet is not to be opened for the question whether it is.
   if (isShared(file) || question.mode & RTLD_NOLOAD) return { open: file };
-  const own = capsuleOf(file);
+  const own = capsuleOf(capsules, file);
   if (own) {
     yield* ensureExposed(launch, own, file);
     return { open: file };
@@ -85,14 +83,14 @@ export function* answerProgram(
   const found = launch.runtime.find(absolute(launch, file), caller);
   const library = found && soundLibrary(found);
   if (!library) return { open: file };
-  const alias = capsuleOf(library.soname);
+  const alias = capsuleOf(capsules, library.soname);
   if (alias) {
     yield* ensureExposed(launch, alias, library.soname);
     launch.trace.tell("request", () => `${file}: it is ${library.soname}, which is isolated`);
     return { open: library.soname };
   }
-  for (const soname of isolatedNeeds(launch, library.path, (name) => capsuleOf(name) !== undefined, caller)) {
-    const capsule = capsuleOf(soname);
+  for (const soname of isolatedNeeds(launch, library.path, (name) => capsuleOf(capsules, name) !== undefined, caller)) {
+    const capsule = capsuleOf(capsules, soname);
     if (capsule) yield* ensureExposed(launch, capsule, soname);
   }
   // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
@@ -130,20 +128,6 @@ const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.tes
 /** A path from where the asking process is; a name without a slash as it is. */
 function absolute({ process }: Launch, file: string): string {
   return isRelative(file) ? `/proc/${process.pid}/cwd/${file}` : file;
-}
-
-/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
-function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
-  if (capsule.shims.has(soname)) return;
-  if (!capsule.search.find(soname, undefined)) {
-    launch.trace.tell("request", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
-    return;
-  }
-  const closure = closureOf(capsule.search, [soname], (name) => capsule.ownership.isShared(name));
-  for (const { library } of closure.members)
-    if (!capsule.opened.has(library.path)) capsule.search.store.check(library.path, "tables");
-  yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
-  yield* expose(launch, capsule, soname);
 }
 
 /** The library whose code has called, for its own search path. */

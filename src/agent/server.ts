@@ -46,7 +46,7 @@ export interface ServerState {
   /** Where what is known of libraries is kept. */
   readonly store: string | undefined;
   readonly shared: readonly (readonly [soname: string, file: string])[];
-  readonly functions: Functions & { readonly malloc: Address; readonly free: Address };
+  readonly functions: Functions;
   readonly capsules: readonly CapsuleState[];
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];

@@ -3,12 +3,11 @@
 // refers to them and was bound before refers to the program's copy from now on.
 // The program's own libraries need nothing: glibc has just bound them so.
 
-import { SHN_ABS } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
-import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import { copy, type Patch } from "../../lib/memory/patch.ts";
 import type { Trace } from "../trace.ts";
 import type { CopiedObject } from "./image.ts";
@@ -27,18 +26,16 @@ export function findCopies(
   libraries: readonly LoadedImage[],
   trace: Trace,
 ): Copy[] {
-  const versions = new Map(program.verneeds.map(({ index, name }) => [index, name]));
   return copied.map(({ at, symbol }) => {
     const sym = program.symbols.at(symbol);
     const name = program.symbols.nameOf(sym);
-    const version = versions.get(program.versym?.at(symbol) ?? 0);
+    const version = program.versionOf(symbol);
     for (const image of libraries) {
       const index = image.find(name, version);
       if (index === undefined) continue;
-      const source = image.symbols.at(index);
-      const from = source.st_shndx === SHN_ABS ? toAddress(source.st_value) : image.addressOf(source.st_value);
+      const { st_size } = image.symbols.at(index);
       trace.tell("redirect", () => `${name}: ${sym.st_size} bytes of ${image.path} copied to the program`);
-      return { from, to: program.addressOf(at), size: Math.min(sym.st_size, source.st_size) };
+      return { from: image.symbolAddress(index), to: program.addressOf(at), size: Math.min(sym.st_size, st_size) };
     }
     throw new LinkError(
       `Cannot relocate "${program.path}": R_X86_64_COPY wants "${name}"${version ? ` in version ${version}` : ""}, which none of its libraries defines`,

@@ -7,13 +7,10 @@ import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/el
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
-import { add, toAddress } from "../../lib/memory/numbers.ts";
+import { add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
-import { closureOf } from "../../lib/tree/closure.ts";
-import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
-import { expose } from "./expose.ts";
-import { keep, openClosure } from "./open.ts";
+import { capsuleOf, ensureExposed } from "./expose.ts";
 
 /** A copy of the runtime's and the shim that takes its place. */
 export interface Displaced {
@@ -25,8 +22,9 @@ export function displace(run: Run): Displaced[] {
   const { base, trace } = run;
   const displaced = [...base.preloaded, ...base.dependencies].flatMap((copy): Displaced[] => {
     const soname = copy.image.soname ?? "";
-    const capsule = run.capsules.find(({ isolated, search }) => isolated.has(soname) && search.find(soname, undefined));
-    const shim = capsule && exposed(run, capsule, soname);
+    const capsule = capsuleOf(run.capsules, soname);
+    if (capsule) run.libc.run(ensureExposed(run, capsule, soname));
+    const shim = capsule?.shims.get(soname);
     return shim ? [{ copy, shim }] : [];
   });
   if (displaced.length === 0) return [];
@@ -42,17 +40,6 @@ export function displace(run: Run): Displaced[] {
   return displaced;
 }
 
-function exposed(run: Run, capsule: Capsule, soname: string): LoadedObject | undefined {
-  const { libc } = run;
-  if (!capsule.shims.has(soname)) {
-    const closure = closureOf(capsule.search, [soname], (name) => capsule.ownership.isShared(name));
-    for (const { library } of closure.members) capsule.search.store.check(library.path, "tables");
-    libc.run(keep(run, capsule, libc.run(openClosure(run, capsule, closure))));
-    libc.run(expose(run, capsule, soname));
-  }
-  return capsule.shims.get(soname);
-}
-
 function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patch: Patch): void {
   for (const table of [image.rela, image.jmprel]) {
     for (const { r_type, r_sym, r_offset, r_addend } of table) {
@@ -65,7 +52,7 @@ function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patc
       const index = found.shim.image.find(name);
       // An older host's may lack it: then the copy's own stays, as nobody else has one.
       if (index === undefined) continue;
-      const target = toAddress(found.shim.image.symbols.at(index).st_value);
+      const target = found.shim.image.symbolAddress(index);
       patch.setPointer(image.addressOf(r_offset), add(target, addend));
     }
   }

@@ -6,7 +6,27 @@ import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/call
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
+import { keep, openClosure } from "./open.ts";
+
+/** The capsule whose copy of a library the program sees. */
+export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
+  capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
+
+/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
+export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+  if (capsule.shims.has(soname)) return;
+  const { search, ownership, opened } = capsule;
+  if (!search.find(soname, undefined)) {
+    launch.trace.tell("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
+    return;
+  }
+  const closure = closureOf(search, [soname], (name) => ownership.isShared(name));
+  for (const { library } of closure.members) if (!opened.has(library.path)) search.store.check(library.path, "tables");
+  yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
+  yield* expose(launch, capsule, soname);
+}
 
 /** The library is open in the capsule. */
 export function* expose(launch: Launch, capsule: Capsule, soname: string): Linking<void> {

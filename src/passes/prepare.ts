@@ -5,13 +5,12 @@ import { fstatSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
-import type { Run } from "../run.ts";
+import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
 import { restoreEnvironment } from "./environment.ts";
 
@@ -43,14 +42,6 @@ export function prepareProcess(run: Run): Arguments {
   rebuffer(run);
   resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);
   return { argc, argv };
-}
-
-export function addressIn(images: readonly LoadedImage[], name: string): Address {
-  for (const image of images) {
-    const index = image.find(name);
-    if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
-  }
-  throw new LinkError(`Cannot find "${name}" in this process's glibc`, { symbol: name });
 }
 
 /**

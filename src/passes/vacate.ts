@@ -6,7 +6,7 @@
 // what the user preloads.
 
 import { R_X86_64_COPY, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -25,10 +25,9 @@ export function vacate(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
   const bun = base.bunImage;
   const patch = new Patch();
-  const versions = new Map(bun.verneeds.map(({ index, name }) => [index, name]));
   for (const image of [bun, ...base.family]) bindNow(libc, image, patch);
   const bound = patch.length;
-  giveBackCopies(bun, base.family, versions, patch);
+  giveBackCopies(bun, base.family, patch);
   run.counts.written += patch.length;
   patch.apply(run.protect);
   trace.tell(
@@ -63,30 +62,17 @@ function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
 }
 
 /** Moves the objects that Bun has copied back to the library that defines them. */
-function giveBackCopies(
-  bun: LoadedImage,
-  family: readonly LoadedImage[],
-  versions: ReadonlyMap<number, string>,
-  patch: Patch,
-): void {
+function giveBackCopies(bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
   const moved = new Map<number, Address>();
   for (const { r_offset, r_type, r_sym } of bun.rela) {
     if (r_type !== R_X86_64_COPY) continue;
     const sym = bun.symbols.at(r_sym);
     const name = bun.symbols.nameOf(sym);
-    const home = findHome(family, name, versions.get(bun.versym?.at(r_sym) ?? 0));
+    const home = findAddress(family, name, bun.versionOf(r_sym));
     if (home === undefined)
       throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
     copy(bun.addressOf(r_offset), home, sym.st_size);
     moved.set(bun.addressOf(r_offset), home);
   }
   redirect(family, moved, patch);
-}
-
-function findHome(family: readonly LoadedImage[], name: string, version: string | undefined): Address | undefined {
-  for (const image of family) {
-    const index = image.find(name, version);
-    if (index !== undefined) return image.addressOf(image.symbols.at(index).st_value);
-  }
-  return undefined;
 }
