@@ -131,7 +131,7 @@ export function storeFile(): string | undefined {
 /** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */
 function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): void {
   const first = capsule.mirrors.get("libc.so.6")?.linkMap;
-  if (!first || !base.scope) throw new LinkError(REPAIR_FAILED);
+  if (!first) throw new LinkError(REPAIR_FAILED);
   const objects = [...linkMap(libc, first)].length;
   if (!base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, objects)) throw new LinkError(REPAIR_FAILED);
   trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);

@@ -28,8 +28,9 @@ export interface Base {
   /** What only that needs. */
   readonly dependencies: readonly LoadedObject[];
   readonly namespaces: Namespaces;
-  /** Undefined where ld.so's structures are not as expected. */
-  readonly scope: GlobalScope | undefined;
+  /** All objects that have been seen, by link_map. */
+  readonly known: Map<Address, LoadedObject>;
+  readonly scope: GlobalScope;
 }
 
 export interface Run extends Launch {
@@ -76,15 +77,23 @@ export function beginRun(libc: Libc, plan: Plan, trace: Trace): Run {
   };
 }
 
-/** The base namespace's objects as they are now, in load order. */
+/** The base namespace's objects as they are now, in load order. What has been known keeps its image: reading it takes a file. */
 export function baseObjects(run: Run): LoadedObject[] {
-  return [...linkMap(run.libc, run.base.bun.linkMap)];
+  const { known } = run.base;
+  return [...linkMap(run.libc, run.base.bun.linkMap)].map((object) => {
+    const before = known.get(object.linkMap);
+    // A constructor may have closed a library, and glibc may use its place again.
+    if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
+    known.set(object.linkMap, object);
+    return object;
+  });
 }
 
 function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   const anyObject = libc.run(dlmopen(libc, LM_ID_BASE, "libc.so.6", RTLD_LAZY));
   const [bun, ...others] = linkMap(libc, libc.run(linkMapOf(libc, anyObject)));
   if (!bun) throw new LinkError("Cannot find this process's own program");
+  const known = new Map([bun, ...others].map((object) => [object.linkMap, object]));
   const family: LoadedImage[] = [];
   const preloaded: LoadedObject[] = [];
   const dependencies: LoadedObject[] = [];
@@ -103,7 +112,10 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   // Not by its file: /proc/self/exe is an ld.so where that was started by name.
   const start = alignDown(libc.programHeaders(), PAGE_SIZE);
   const bunImage = loadedImage("Bun", start, bun.loadBias);
-  return { bun, bunImage, family, preloaded, dependencies, namespaces, scope: namespaces.baseScope(bun.linkMap) };
+  const scope = namespaces.baseScope(bun.linkMap);
+  if (!scope)
+    throw new LinkError("Cannot use this glibc: its global scope (in _rtld_global) does not look as expected");
+  return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
 }
 
 /** Throws LinkError. */

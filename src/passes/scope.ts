@@ -1,7 +1,6 @@
 // Scopes: where glibc looks for symbols, and in which order.
 
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { isShared } from "../shared-set.ts";
 import type { Displaced } from "./displace.ts";
@@ -14,7 +13,8 @@ const SPARE = 64;
  * glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read the length
  * before.
  */
-export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly LoadedObject[]): void {
+export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
+  const { scope } = run.base;
   const list = objects.map(({ linkMap }) => linkMap as number);
   const before = scope.entries.length;
   const padding = Array.from({ length: Math.max(0, before - list.length) + SPARE }, () => list.at(-1) ?? 0);
@@ -24,11 +24,11 @@ export function setGlobalScope(run: Run, scope: GlobalScope, objects: readonly L
 
 /** While the program is loaded: what is preloaded, and the shims of what came with it, in front of the program's own scope. */
 export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
-  const { scope, preloaded, dependencies } = run.base;
-  if (!scope || displaced.length === 0) return;
+  const { preloaded, dependencies } = run.base;
+  if (displaced.length === 0) return;
   const rest = dependencies.filter((object) => !displaced.some(({ copy }) => copy === object));
   const copies = displaced.map(({ copy }) => copy);
-  setGlobalScope(run, scope, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
+  setGlobalScope(run, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
 }
 
 /** The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. */
@@ -39,7 +39,6 @@ export function settleScope(
   displaced: readonly Displaced[],
 ): void {
   const { scope, preloaded } = run.base;
-  if (!scope) return;
   const objects = baseObjects(run);
   const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
   const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
@@ -50,7 +49,7 @@ export function settleScope(
   // The displaced copies come last: they look for their own symbols there, also those that an older host's does not have.
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
-  setGlobalScope(run, scope, [...others, ...copies]);
+  setGlobalScope(run, [...others, ...copies]);
 }
 
 /** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */

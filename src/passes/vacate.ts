@@ -34,9 +34,7 @@ export function vacate(run: Run, interposer: LoadedObject): void {
     "redirect",
     () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
   );
-  if (base.scope) setGlobalScope(run, base.scope, [...base.preloaded, interposer, ...base.dependencies]);
-  else
-    trace.tell("program", () => "global scope: left alone, glibc's list was not found; Bun's symbols come first in it");
+  setGlobalScope(run, [...base.preloaded, interposer, ...base.dependencies]);
 }
 
 /**
