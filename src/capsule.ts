@@ -32,7 +32,7 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   trace.lap("start of Bun and of this command");
 
   // The server that agents will ask boots in a Worker meanwhile.
-  const server = new ServerHandle();
+  const server = new ServerHandle(libc);
 
   // What shall come from where; everything that is missing or unsound is said now.
   const store = new LibraryStore(storeFile());
@@ -43,7 +43,7 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
-  const run = beginRun(libc, plan, trace);
+  const run = beginRun(libc, plan, server.channel.at, trace);
   trace.lap("begin");
   const giveUp = (error: unknown): never => {
     run.directory.remove();

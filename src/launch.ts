@@ -13,8 +13,6 @@ import type { Trace } from "./trace.ts";
 export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly getenv: Address;
   readonly secure_getenv: Address;
-  readonly malloc: Address;
-  readonly free: Address;
   readonly exit: Address;
   /** __cxa_atexit. */
   readonly atExit: Address;
@@ -26,6 +24,8 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
 export interface Launch {
   readonly process: Process;
   readonly directory: PrivateDirectory;
+  /** Where agents ask; see agent/protocol.ts. */
+  readonly channel: Address;
   readonly trace: Trace;
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;

@@ -1,9 +1,19 @@
-// The directory of one run: mirrors, shims, the program's image and the server's
-// socket, as files, since a debugger that reads /proc/self/fd/5 opens its own
-// descriptor 5 and hangs. Mode 0700. The program removes it when it exits; what a
-// killed one has left behind, the next run removes.
+// The directory of one run: mirrors, shims and the program's image, as files, since
+// a debugger that reads /proc/self/fd/5 opens its own descriptor 5 and hangs. Mode
+// 0700. The program removes it when it exits; what a killed one has left behind,
+// the next run removes.
 
-import { existsSync, lstatSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
@@ -14,8 +24,8 @@ import type { Address } from "../lib/memory/numbers.ts";
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */
 const FILE_LIMIT = 1024;
-/** Of a socket's path, in bytes (struct sockaddr_un). */
-const SOCKET_PATH_LIMIT = 107;
+/** Says whose directory it is; see ownerOf. */
+const OWNER = "owner";
 
 /** The list of files that native code removes at exit: pointers to C strings, with NULL behind the last. */
 export class FileList {
@@ -49,18 +59,16 @@ export class PrivateDirectory {
     readonly files: FileList,
   ) {}
 
+  /** Throws what making it throws, with the directory's name. */
   static make(libc: Libc): PrivateDirectory {
-    const directory = new PrivateDirectory(mkdtempSync(join(resolve(tmpdir()), PREFIX)), FileList.allocate(libc));
-    if (Buffer.byteLength(directory.socket) > SOCKET_PATH_LIMIT) {
-      directory.remove();
-      throw new Error(`Cannot make a socket in "${tmpdir()}": the path is too long (set TMPDIR to a shorter one)`);
+    const parent = resolve(tmpdir());
+    try {
+      const directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
+      directory.write(OWNER, new TextEncoder().encode(ownerOf("self")));
+      return directory;
+    } catch (error) {
+      throw hint(error, parent);
     }
-    directory.files.add(directory.socket);
-    return directory;
-  }
-
-  get socket(): string {
-    return join(this.path, "socket");
   }
 
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */
@@ -68,8 +76,14 @@ export class PrivateDirectory {
     const path = join(this.path, name);
     this.files.add(path);
     // A file of that name may be mapped already, when two threads ask for the same thing: it must stay as it is.
-    writeFileSync(`${path}.new`, bytes);
-    renameSync(`${path}.new`, path);
+    const fresh = `${path}.new`;
+    try {
+      writeFileSync(fresh, bytes);
+      renameSync(fresh, path);
+    } catch (error) {
+      if (isThere(fresh)) unlinkSync(fresh);
+      throw hint(error, this.path);
+    }
     return path;
   }
 
@@ -79,31 +93,57 @@ export class PrivateDirectory {
   }
 }
 
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+
+/** What the user can do about a directory that cannot be written to. */
+function hint(error: unknown, directory: string): Error {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error as Error;
+  const reason =
+    { ENOSPC: "its disk is full", EROFS: "it is read-only", EACCES: "permission denied", ENOENT: "it is not there" }[
+      code
+    ] ?? message;
+  return Object.assign(
+    new Error(`Cannot write to "${directory}": ${reason} (TMPDIR says which directory to use)`, { cause: error }),
+    { code },
+  );
+}
+
 /** As mkdtemp makes it from PREFIX. */
 const NAME = /^capsule-[A-Za-z0-9]{6}$/;
 
 /** A file that every run has, and nobody else. */
 export const MARK = "libcapsule-agent.so";
 
-/** Removes the directories of runs that have ended without doing so: those with the mark, to whose socket nobody listens. */
-export async function removeStale(directory = tmpdir()): Promise<void> {
+/** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. */
+export function removeStale(directory = tmpdir()): void {
   for (const name of readdirSync(directory)) {
     if (!NAME.test(name)) continue;
     const path = join(directory, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat?.isDirectory() || stat.uid !== process.getuid?.() || Date.now() - stat.mtimeMs < 60_000) continue;
-    if (!existsSync(join(path, MARK))) continue;
-    if (!(await isAnswered(join(path, "socket")))) rmSync(path, { recursive: true, force: true });
+    if (isThere(join(path, MARK)) && isAbandoned(path)) rmSync(path, { recursive: true, force: true });
   }
 }
 
-async function isAnswered(socket: string): Promise<boolean> {
+/** Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none. */
+function ownerOf(pid: "self" | number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const [number] = stat.split(" ", 1);
+  // proc(5): the fields behind the name, which may have spaces, begin with the third; starttime is the 22nd
+  const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
+  return `${readlinkSync("/proc/self/ns/pid")} ${number} ${start}\n`;
+}
+
+function isAbandoned(path: string): boolean {
   try {
-    const connection = await Bun.connect({ unix: socket, socket: { data() {} } });
-    connection.end();
-    return true;
+    const owner = readFileSync(join(path, OWNER), "latin1");
+    const [namespace, pid] = owner.split(" ");
+    // In another namespace it has a number that says nothing here.
+    if (namespace !== readlinkSync("/proc/self/ns/pid")) return false;
+    return !isThere(`/proc/${pid}`) || ownerOf(Number(pid)) !== owner;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return false;
+    // It has not come to writing its name, or its process has ended just now.
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }

@@ -43,7 +43,7 @@ export interface Run extends Launch {
   readonly counts: { protections: number; slots: number; written: number };
 }
 
-export function beginRun(libc: Libc, plan: Plan, trace: Trace): Run {
+export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace): Run {
   const counts = { protections: 0, slots: 0, written: 0 };
   const protect: Protect = (start, length, protection) => {
     counts.protections++;
@@ -58,9 +58,10 @@ export function beginRun(libc: Libc, plan: Plan, trace: Trace): Run {
     plan,
     base,
     directory,
+    channel,
     trace,
     runtime: plan.runtime,
-    functions: findFunctions(libc, base.family),
+    functions: findFunctions(base.family),
     capsules: [],
     shared,
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,
@@ -125,8 +126,8 @@ export function addressIn(family: readonly LoadedImage[], name: string): Address
   return found;
 }
 
-/** glibc's own, whatever is preloaded in front of them; malloc and free as everybody has them. */
-function findFunctions(libc: Libc, family: readonly LoadedImage[]): Run["functions"] {
+/** glibc's own, whatever is preloaded in front of them. */
+function findFunctions(family: readonly LoadedImage[]): Run["functions"] {
   const own = (name: string): Address => addressIn(family, name);
   return {
     ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
@@ -135,8 +136,6 @@ function findFunctions(libc: Libc, family: readonly LoadedImage[]): Run["functio
     exit: own("exit"),
     atExit: own("__cxa_atexit"),
     nothing: own("abs"),
-    malloc: libc.mustFindSymbol("malloc"),
-    free: libc.mustFindSymbol("free"),
   };
 }
 

@@ -21,11 +21,15 @@ function bind() {
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
     getauxval: { args: [u64], returns: u64 },
+    gettid: { args: [], returns: i32 },
     isatty: { args: [i32], returns: i32 },
     sigaltstack: { args: [ptr, ptr], returns: i32 },
     setvbuf: { args: [ptr, ptr, i32, u64], returns: i32 },
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
     __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
+    mmap: { args: [ptr, u64, i32, i32, i32, i64], returns: ptr },
+    // futex(2) has no wrapper
+    syscall: { args: [i64, ptr, u64, u64, ptr, ptr, u64], returns: i64 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
     _exit: { args: [i32], returns: FFIType.void },
     __errno_location: { args: [], returns: ptr },
@@ -43,6 +47,9 @@ function bind() {
   }).symbols;
   return { libc, loader, version };
 }
+
+const SYS_FUTEX = 202;
+const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 
 /** This process, for passes that run in it. */
 export class Libc implements Process {
@@ -118,6 +125,35 @@ export class Libc implements Process {
     const block = address(this.#malloc(length));
     if (block === 0) throw new LinkError(`Cannot allocate ${length} bytes`);
     return block;
+  }
+
+  /** Memory, zeroed, that children made by fork() have in common with this process, and that is never given back. Throws LinkError. */
+  allocateShared(length: number): Address {
+    const [PROT_READ_WRITE, MAP_SHARED_ANONYMOUS] = [3, 0x21];
+    const at = this.#bound.libc.mmap(null, length, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0);
+    // MAP_FAILED is -1, which bun:ffi gives as a bigint
+    if (typeof at !== "number" || at < 0) throw new LinkError(`Cannot map ${length} bytes`);
+    return toAddress(at);
+  }
+
+  /** Sleeps while the 32-bit word at an address has that value, at most so many milliseconds; wakes up for nothing, too. */
+  sleepOn(word: Address, value: number, milliseconds?: number): void {
+    let timeout: BigInt64Array | null = null;
+    if (milliseconds !== undefined) {
+      const seconds = Math.floor(milliseconds / 1000);
+      timeout = BigInt64Array.of(BigInt(seconds), BigInt(Math.round((milliseconds - 1000 * seconds) * 1e6)));
+    }
+    this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAIT, value, timeout, null, 0);
+  }
+
+  /** Wakes who sleeps on the word at an address. */
+  wake(word: Address): void {
+    const EVERYBODY = 0x7fff_ffff;
+    this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAKE, EVERYBODY, null, null, 0);
+  }
+
+  get threadId(): number {
+    return this.#bound.libc.gettid();
   }
 
   /** Copies memory of a process, ours or another's, into `into`; returns how many bytes came. */

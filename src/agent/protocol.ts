@@ -1,30 +1,61 @@
-// What the agent and its server say to each other over one connection, which is
-// one request. All words are 64 bits, little-endian:
+// What the agents and the server share: pages that are mapped MAP_SHARED, so that a
+// forked child asks in the same place, and no descriptor is needed, which a program
+// may close. Who waits, waits on a futex.
 //
-//   agent → server   the request: kind, six arguments, return address, pid, tid, token
-//   server → agent   an order: what, target, six arguments
-//   agent → server   for CALL its result (one word), for FETCH the bytes
-//   … until RETURN or JUMP
+//   Header   bell      counts whatever the server has to look at; it sleeps on this
+//            …
+//   slots    one request each: a page with the request and the server's orders,
+//            and a page for the strings and results that those point at
+//   arena    strings that stay
+//
+// A slot goes from state to state:
+//
+//   free → claimed → asked → ordered → obeyed → ordered → … → free
+//                      └── left, where the asker has lost patience → free
+//
+// The asker writes in "claimed" and "ordered", the server in "asked" and "obeyed".
 
-import { layout, u64, u64bits } from "../../lib/memory/layout.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
+import { layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
+import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 
-/** Which function was called. */
-export const Kind = { dlopen: 1, dlmopen: 2 } as const;
+/** Which function was called, in the lowest byte. For the others the next byte says which argument is a path. */
+export const Kind = {
+  dlopen: 1,
+  dlmopen: 2,
+  /** A file is opened or looked at: the path may be the host tree's. */
+  file: 3,
+  /** Another program is about to be run. */
+  run: 4,
+  /** As `run`; the argument is a command for the shell. */
+  shell: 5,
+  /** The thread dies of a signal: its number, the address of the instruction, the address that was accessed. */
+  death: 6,
+  /** The main thread says how things stand: address and length of a ServerState as JSON. */
+  state: 7,
+} as const;
 
-/** What the agent shall do next, on the thread that asks. */
+/** What the asking thread shall do next. */
 export const What = {
   /** Return the first argument to the caller. */
   return: 0,
-  /** Call `target` with the arguments and send back its result. */
+  /** Call `target` with the arguments; the result takes the place of the first one. */
   call: 1,
   /** Go on in `target` as if the caller had called it with these arguments. */
   jump: 2,
-  /** Receive as many bytes as the second argument says, to the address in the first. */
-  store: 3,
-  /** Send as many bytes as the second argument says, from the address in the first. */
-  fetch: 4,
+  /** Do as if there were no server. */
+  fail: 3,
 } as const;
+
+export const State = { free: 0, claimed: 1, asked: 2, ordered: 3, obeyed: 4, left: 5 } as const;
+
+export const Header = layout("channel", {
+  bell: u32,
+  /** 1 as long as somebody answers. */
+  isServed: u32,
+  /** The thread that answers. */
+  pid: u32,
+  tid: u32,
+});
 
 export const Request = layout("request", {
   kind: u64(),
@@ -34,6 +65,8 @@ export const Request = layout("request", {
   a3: u64bits,
   a4: u64bits,
   a5: u64bits,
+  /** The function that was meant. */
+  target: u64<Address>(),
   returnAddress: u64<Address>(),
   pid: u64(),
   tid: u64(),
@@ -51,3 +84,15 @@ export const Order = layout("order", {
   a4: u64bits,
   a5: u64bits,
 });
+
+export const SLOT_COUNT = 64;
+/** Where things are, in bytes from the beginning of the channel, and of a slot. */
+export const SLOTS = PAGE_SIZE;
+export const SLOT_SIZE = 2 * PAGE_SIZE;
+export const Slot = { state: 0, count: 4, request: 8, orders: 128, scratch: PAGE_SIZE } as const;
+export const ORDER_LIMIT = Math.floor((Slot.scratch - Slot.orders) / Order.size);
+export const SCRATCH_SIZE = SLOT_SIZE - Slot.scratch;
+export const ARENA = SLOTS + SLOT_COUNT * SLOT_SIZE;
+/** Of strings; pages that nobody writes to cost nothing. */
+export const ARENA_SIZE = 1 << 20;
+export const CHANNEL_SIZE = ARENA + ARENA_SIZE;

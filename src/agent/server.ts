@@ -2,13 +2,16 @@
 // files and, of what it has opened itself, memory; everything that takes the
 // loader's lock it has the asking thread do. So threads may ask while others are
 // inside the loader, and a request may lead to another.
+//
+// It never goes back to Bun's event loop: the descriptors of that are closed by
+// now, or the program's.
 
-import { writeSync } from "node:fs";
+import { existsSync, writeSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { bytesAt, cString } from "../../lib/memory/live.ts";
+import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
@@ -20,8 +23,9 @@ import { Ownership } from "../ownership.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { type Answer, answerCapsule, answerProgram, missing, type Question, readAhead } from "./answers.ts";
-import { type Asker, type Message, order, orders, store } from "./conversation.ts";
-import { Kind, Request } from "./protocol.ts";
+import { Channel, type Exchange, type Instruction } from "./channel.ts";
+import { type Orders, orders } from "./conversation.ts";
+import { Kind, State } from "./protocol.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
@@ -31,7 +35,7 @@ export interface CapsuleState {
   readonly isolated: readonly string[];
   /** See Ownership. */
   readonly newest: readonly string[];
-  readonly overrides: Capsule["overrides"];
+  readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
@@ -53,25 +57,16 @@ export interface ServerState {
   readonly program: { readonly path: string; readonly image: string };
 }
 
-/** Posted by the main thread; `done` (32 bits) is raised when it has been dealt with. */
-export interface ServerMessage {
-  /** What has been opened so far. The first message has none: it says that the process still is as Bun has made it. */
-  readonly state?: ServerState;
-  readonly done: SharedArrayBuffer;
-}
+/** The last orders of a conversation end it. */
+type Conversation = Orders<Instruction>;
 
-type Conversation = Generator<Message, Uint8Array, DataView>;
-
-interface Connection {
-  conversation: Conversation | undefined;
-  received: Uint8Array;
-  /** How many bytes the conversation waits for. */
-  wanted: number;
-}
+/** How long to sleep while a process may die that has asked, in milliseconds. */
+const WATCH = 1000;
 
 class Server {
   readonly #libc: Libc;
-  readonly #interned = new Map<string, Address>();
+  readonly #channel: Channel;
+  readonly #conversations = new Map<Exchange, { readonly conversation: Conversation; readonly pid: number }>();
   readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
   readonly #store: LibraryStore;
   readonly #runtime: Search;
@@ -80,10 +75,11 @@ class Server {
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(
-    libc: Libc,
+    channel: Channel,
     public state: ServerState,
   ) {
-    this.#libc = libc;
+    this.#channel = channel;
+    this.#libc = channel.libc;
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#store = new LibraryStore(state.store);
@@ -101,41 +97,58 @@ class Server {
         for (const [name, object] of before[index]?.[kind] ?? []) capsule[kind].set(name, object);
   }
 
-  listen(): void {
-    Bun.listen<Connection>({
-      unix: this.#directory.socket,
-      socket: {
-        open: (socket) => {
-          socket.data = { conversation: undefined, received: new Uint8Array(0), wanted: Request.size };
-        },
-        data: (socket, bytes) => {
-          const connection = socket.data;
-          connection.received = new Uint8Array(Buffer.concat([connection.received, bytes]));
-          if (connection.received.length < connection.wanted) return;
-          const reply = connection.received.slice(0, connection.wanted);
-          connection.received = connection.received.slice(connection.wanted);
-          try {
-            this.#advance(connection, reply, (message) => socket.write(message));
-          } catch (error) {
-            // A fault of ours: nobody else would show it. The agent has its dlopen fail when the connection ends.
-            writeSync(2, `capsule: ${error instanceof Error ? error.stack : error}\n`);
-            socket.end();
-          }
-        },
-        error: (_, error) => this.#trace.tell("request", () => `a connection broke: ${error.message}`),
-      },
-    });
+  /** Goes on with a conversation, from the request or from the results of the last orders. */
+  advance(exchange: Exchange): void {
+    const before = exchange.state;
+    const { pid } = exchange.request;
+    try {
+      let entry = this.#conversations.get(exchange);
+      if (before === State.asked || !entry) entry = { conversation: this.#converse(exchange), pid };
+      this.#conversations.set(exchange, entry);
+      const count = before === State.asked ? 0 : exchange.ordered;
+      const step = entry.conversation.next(exchange.results(count));
+      if (step.done) this.#conversations.delete(exchange);
+      this.#order(exchange, before, step.done ? [step.value] : step.value);
+    } catch (error) {
+      // A fault of ours: nobody else would show it.
+      writeSync(2, `capsule: ${error instanceof Error ? error.stack : error}\n`);
+      this.#order(exchange, before, [{ what: "fail", arguments: [] }]);
+    }
   }
 
-  /** Reads ahead, a library with its dependencies at a time, and lets requests in between. */
-  async readAhead(): Promise<void> {
+  #order(exchange: Exchange, before: number, instructions: readonly Instruction[]): void {
+    if (!exchange.order(before, instructions)) this.forget(exchange);
+  }
+
+  /** Nobody waits in this slot any more. */
+  forget(exchange: Exchange): void {
+    this.#conversations.delete(exchange);
+    exchange.free();
+  }
+
+  /** Frees the slots of processes that have died in the middle. Returns whether others are to be watched. */
+  watch(): boolean {
+    let isWatched = false;
+    for (const [exchange, { pid }] of this.#conversations) {
+      if (pid === this.state.pid) continue;
+      if (existsSync(`/proc/${pid}`)) isWatched = true;
+      else this.forget(exchange);
+    }
+    return isWatched;
+  }
+
+  /** What can wait until nobody asks, piece by piece: reads ahead a library with its dependencies at a time. */
+  *idle(): Generator<undefined> {
     for (const [index, names] of this.state.ahead.entries()) {
       for (const name of names) {
         const capsule = this.#own.capsules[index];
         if (capsule) readAhead(capsule, name);
-        await Bun.sleep(0);
+        yield;
       }
     }
+    this.saveStore();
+    yield;
+    removeStale();
   }
 
   /** Keeps for the next run what this one has found out about libraries. */
@@ -144,52 +157,30 @@ class Server {
     if (reason !== undefined) this.#trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
-  /** Feeds the conversation what it waited for, and sends until it waits again or is over. */
-  #advance(connection: Connection, bytes: Uint8Array, send: (message: Uint8Array) => void): void {
-    const reply = new DataView(bytes.buffer);
-    connection.conversation ??= this.#converse(reply);
-    let step = connection.conversation.next(reply);
-    while (!step.done && step.value.reply === 0) {
-      send(step.value.bytes);
-      step = connection.conversation.next(new DataView(new ArrayBuffer(0)));
-    }
-    send(step.done ? step.value : step.value.bytes);
-    connection.wanted = step.done ? Number.POSITIVE_INFINITY : step.value.reply;
-  }
-
-  /** The last order is its result: RETURN or JUMP. */
-  *#converse(view: DataView): Conversation {
-    const request = Request.at(view);
-    const isDlmopen = request.kind === Kind.dlmopen;
-    const [file, mode] = isDlmopen ? [request.a1, request.a2] : [request.a0, request.a1];
-    const isOwn = request.pid === this.state.pid;
-    const process: Process = isOwn ? this.#libc : new OtherProcess(this.#libc, request.pid);
+  *#converse(exchange: Exchange): Conversation {
+    const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
+    const isDlmopen = kind === Kind.dlmopen;
+    const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
+    const process: Process = pid === this.state.pid ? this.#libc : new OtherProcess(this.#libc, pid);
     const { functions } = this.state;
-    const asker: Asker = {
-      process,
-      functions,
-      isOwn,
-      intern: (text) => this.#intern(text),
-      malloc: functions.malloc,
-      free: functions.free,
-    };
     const question: Question = {
       file: process.stringAt(toAddress(Number(file))),
       mode: Number(BigInt.asIntN(32, mode)),
-      returnAddress: request.returnAddress,
+      returnAddress,
     };
     this.#trace.tell(
       "request",
       () =>
-        `${request.token === 0 ? "program" : `capsule ${request.token}`}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${request.pid}, thread ${request.tid})`,
+        `${token === 0 ? "program" : `capsule ${token}`}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(asker, this.#answer(request.token, process, question));
-    if ("handle" in answer) return order("return", 0, [answer.handle]);
-    const name = isOwn ? this.#intern(answer.open) : yield* store(asker, Buffer.from(`${answer.open}\0`));
+    const answer = yield* orders(exchange, functions, this.#answer(token, process, question));
+    if ("handle" in answer) return { what: "return", arguments: [answer.handle] };
+    const name = this.#channel.intern(answer.open);
     this.#trace.tell("request", () => `"${question.file}" goes on as "${answer.open}"`);
+    const flags = Number(mode);
     return isDlmopen
-      ? order("jump", functions.dlmopen, [request.a0, name, mode])
-      : order("jump", functions.dlopen, [name, mode]);
+      ? { what: "jump", target: functions.dlmopen, arguments: [Number(BigInt.asIntN(64, a0)), name, flags] }
+      : { what: "jump", target: functions.dlopen, arguments: [name, flags] };
   }
 
   *#answer(token: number, process: Process, question: Question): Linking<Answer> {
@@ -217,11 +208,12 @@ class Server {
     const launch: Launch = {
       process,
       directory: this.#directory,
+      channel: this.#channel.at,
       trace: this.#trace,
       runtime: this.#runtime,
       functions: state.functions,
       install: unavailable,
-      intern: (text) => this.#intern(text),
+      intern: (text) => this.#channel.intern(text),
       internWords: unavailable,
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
@@ -233,7 +225,7 @@ class Server {
       isolated: new Set(capsule.isolated),
       token: capsule.token,
       namespace: capsule.namespace,
-      overrides: capsule.overrides,
+      overrides: new Map(capsule.overrides),
       mirrors: objects(capsule.mirrors),
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),
@@ -250,43 +242,47 @@ class Server {
     }
     return known;
   }
+}
 
-  /** Strings that the program's threads are given stay; there is one of each. */
-  #intern(text: string): Address {
-    let at = this.#interned.get(text);
-    if (at === undefined) {
-      const bytes = cString(text);
-      at = this.#libc.allocate(bytes.length);
-      bytesAt(at, bytes.length).set(bytes);
-      this.#interned.set(text, at);
+/** Answers for as long as the process lives. */
+function serve(channel: Channel): never {
+  let server: Server | undefined;
+  let idle: Generator<undefined> | undefined;
+  try {
+    channel.open();
+    for (;;) {
+      const { bell } = channel;
+      const asked = channel.exchanges.filter((exchange) => exchange.isForServer);
+      // The main thread first: what others ask may depend on what it says.
+      for (const exchange of asked.filter(({ request }) => request.kind === Kind.state)) {
+        const state = stateIn(exchange);
+        if (server) server.update(state);
+        else {
+          server = new Server(channel, state);
+          idle = server.idle();
+        }
+        exchange.free();
+      }
+      for (const exchange of asked) {
+        if (exchange.state === State.left) server?.forget(exchange);
+        else if (exchange.isForServer) server?.advance(exchange);
+      }
+      if (asked.length > 0) continue;
+      if (idle && !idle.next().done) continue;
+      idle = undefined;
+      channel.awaitBell(bell, server?.watch() ? WATCH : undefined);
     }
-    return at;
+  } catch (error) {
+    writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
+    channel.close();
+    // Not back to the event loop, which would find its descriptors closed, or somebody else's.
+    for (;;) channel.awaitBell(channel.bell);
   }
 }
 
-/** What can wait until nobody waits for this thread. */
-async function ahead(server: Server): Promise<void> {
-  await server.readAhead();
-  server.saveStore();
-  await removeStale();
+function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
+  return JSON.parse(Buffer.from(bytesAt(toAddress(Number(a0)), Number(a1))).toString());
 }
 
-function serve(): void {
-  let libc: Libc | undefined;
-  let server: Server | undefined;
-  addEventListener("message", ({ data: { state, done } }: MessageEvent<ServerMessage>) => {
-    // What takes the loader's lock, or looks up symbols, is done in the first message.
-    libc ??= new Libc();
-    if (state && server) server.update(state);
-    else if (state) {
-      server = new Server(libc, state);
-      server.listen();
-      setTimeout(ahead, 0, server);
-    }
-    const flag = new Int32Array(done);
-    Atomics.store(flag, 0, 1);
-    Atomics.notify(flag, 0);
-  });
-}
-
-serve();
+// What takes the loader's lock, or looks up symbols, is done before the process is changed.
+addEventListener("message", ({ data }: MessageEvent<Address>) => serve(new Channel(new Libc(), data)));

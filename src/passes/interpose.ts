@@ -27,7 +27,7 @@ export interface Interposer {
 export function* interpose(launch: Launch, start: StartTargets, order: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { socket: directory.socket, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, { channel: launch.channel, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   emitStart(assembler.align(16), start);
   const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order };
   emitCleanup(assembler.align(16), exit);

@@ -1,8 +1,9 @@
-// Starts the server in a Worker and tells it what has been opened. Its listening
-// socket must be there before anybody can ask.
+// Starts the server in a Worker and tells it what has been opened.
 
 import { dirname, extname, join } from "node:path";
-import type { ServerMessage, ServerState } from "../agent/server.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { Channel } from "../agent/channel.ts";
+import type { ServerState } from "../agent/server.ts";
 import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
 
@@ -16,41 +17,33 @@ const PATIENCE = 10_000;
 const SERVER = join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
 
 export class ServerHandle {
+  readonly channel: Channel;
   readonly #worker: Worker;
-  readonly #booted = new SharedArrayBuffer(4);
 
   /** Boots in a Worker, while other things are done. */
-  constructor() {
+  constructor(libc: Libc) {
+    this.channel = Channel.make(libc);
     this.#worker = new Worker(SERVER, { smol: true });
-    this.#post({ done: this.#booted });
+    this.#worker.postMessage(this.channel.at);
   }
 
   /** Returns when it has found what it needs of the process. */
   awaitBoot(): void {
-    wait(this.#booted);
+    if (!this.channel.awaitServer(PATIENCE)) throw silence();
   }
 
-  /** Returns when it listens. */
+  /** Returns when it answers. */
   start(run: Run, image: string): void {
-    const done = new SharedArrayBuffer(4);
-    this.#post({ state: stateOf(run, image), done });
-    wait(done);
+    if (!this.channel.tell(JSON.stringify(stateOf(run, image)), PATIENCE)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. */
   update(run: Run, image: string): void {
-    this.#post({ state: stateOf(run, image), done: new SharedArrayBuffer(4) });
-  }
-
-  #post(message: ServerMessage): void {
-    this.#worker.postMessage(message);
+    this.channel.tell(JSON.stringify(stateOf(run, image)));
   }
 }
 
-function wait(done: SharedArrayBuffer): void {
-  if (Atomics.wait(new Int32Array(done), 0, 0, PATIENCE) === "timed-out")
-    throw new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
-}
+const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 
 function stateOf(run: Run, image: string): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
@@ -71,7 +64,7 @@ function stateOf(run: Run, image: string): ServerState {
       namespace: capsule.namespace,
       isolated: [...capsule.isolated],
       newest: capsule.ownership.newest,
-      overrides: capsule.overrides,
+      overrides: [...capsule.overrides],
       mirrors: addresses(capsule.mirrors),
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),

@@ -88,9 +88,9 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 }
 
 function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): Code {
-  const { directory, functions } = launch;
+  const { channel, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { socket: directory.socket, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, { channel, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   const table = variables(launch, plan);
   assembler.align(16);
   emitGetenv(assembler, "getenv", functions.getenv, table);

@@ -1,18 +1,20 @@
-// The agent: `dlopen` and `dlmopen` as one side of the process has them.
+// The agent: how a thread of the program asks, and obeys. Everything is in the slot
+// of the channel that it claims; see protocol.ts.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { Kind, Order, Request, What } from "../protocol.ts";
+import { Header, Kind, Order, SLOT_COUNT, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 import { systemCall } from "./system-call.ts";
 
-/** How long a thread of the program waits for an order, in seconds. A server that is alive takes microseconds. */
-const PATIENCE = 60;
+/** How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver on a cold disk a second or two. */
+const PATIENCE = 30;
+/** How often a thread looks for a free slot, a hundredth of a second apart. */
+const ATTEMPTS = 100 * PATIENCE;
 
 const encoder = new TextEncoder();
 
 export interface AgentTargets {
-  /** Path of the server's socket, at most 107 bytes. */
-  readonly socket: string;
+  readonly channel: Address;
   /** Which capsule asks; see Request. */
   readonly token: number;
   /** glibc's own. */
@@ -20,129 +22,80 @@ export interface AgentTargets {
   readonly dlmopen: Address;
 }
 
-/** `dlopen` and `dlmopen`. What cannot be asked fails as a missing file does, with dlerror() saying why. */
-export function emitAgent(to: Assembler, { socket, token, dlopen, dlmopen }: AgentTargets): void {
+/** A function that asks before it does anything: `kind` as in Request. Unanswered, it does what `real` does. */
+export function emitAsking(to: Assembler, label: string, kind: number, real: Address): void {
+  to.label(label);
+  ask(to, kind, `${label} real`);
+  to.align(8).label(`${label} real`).quad(real);
+}
+
+export function ask(to: Assembler, kind: number, real: string): void {
+  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer))
+    .rip("mov real(%rip),%r11", real, 0x4c, 0x8b, 0x1d)
+    .to("jmp", "request");
+}
+
+/** `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does, with dlerror() saying why. */
+export function emitAgent(to: Assembler, { channel, token, dlopen, dlmopen }: AgentTargets): void {
   to.label("dlopen") // (file, mode)
     .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "real dlopen") // dlopen(NULL): nothing to look for
-    .op(`mov $0x${Kind.dlopen},%eax`, 0xb8, Kind.dlopen, 0, 0, 0)
-    .to("jmp", "request")
-    .label("dlmopen") // (namespace, file, mode)
+    .to("je", "real dlopen"); // dlopen(NULL): nothing to look for
+  ask(to, Kind.dlopen, "dlopen address");
+  to.label("dlmopen") // (namespace, file, mode)
     .op("test %rsi,%rsi", 0x48, 0x85, 0xf6)
-    .to("je", "real dlmopen")
-    .op(`mov $0x${Kind.dlmopen},%eax`, 0xb8, Kind.dlmopen, 0, 0, 0)
-    .to("jmp", "request")
-    .label("real dlopen")
+    .to("je", "real dlmopen");
+  ask(to, Kind.dlmopen, "dlmopen address");
+  to.label("real dlopen")
     .rip("jmp *dlopen(%rip)", "dlopen address", 0xff, 0x25)
     .label("real dlmopen")
     .rip("jmp *dlmopen(%rip)", "dlmopen address", 0xff, 0x25);
 
-  // rbx: the connection; r12: the message, in a frame that the callee finds aligned
+  // rbx: the channel; r12: the slot; r13: an order, or the state that the server finds; r14: how many orders
+  // (%rsp): kind, six arguments, target; a struct timespec; how many seconds are left
   to.label("request")
     .op("push %rbp", 0x55)
     .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5)
     .op("push %rbx", 0x53)
     .op("push %r12", 0x41, 0x54)
-    .op("sub $0x80,%rsp", 0x48, 0x81, 0xec, 0x80, 0, 0, 0)
-    .op("and $0xffffffffffffffc0,%rsp", 0x48, 0x83, 0xe4, 0xc0)
-    .op("mov %rsp,%r12", 0x49, 0x89, 0xe4)
-    .op("mov %rax,(%r12)", 0x49, 0x89, 0x04, 0x24)
-    .op("mov %rdi,0x8(%r12)", 0x49, 0x89, 0x7c, 0x24, 0x08)
-    .op("mov %rsi,0x10(%r12)", 0x49, 0x89, 0x74, 0x24, 0x10)
-    .op("mov %rdx,0x18(%r12)", 0x49, 0x89, 0x54, 0x24, 0x18)
-    .op("mov %rcx,0x20(%r12)", 0x49, 0x89, 0x4c, 0x24, 0x20)
-    .op("mov %r8,0x28(%r12)", 0x4d, 0x89, 0x44, 0x24, 0x28)
-    .op("mov %r9,0x30(%r12)", 0x4d, 0x89, 0x4c, 0x24, 0x30)
-    .op("mov 0x8(%rbp),%rax", 0x48, 0x8b, 0x45, 0x08)
-    .op("mov %rax,0x38(%r12)", 0x49, 0x89, 0x44, 0x24, 0x38);
-  systemCall(to, "getpid", 39);
-  to.op("mov %rax,0x40(%r12)", 0x49, 0x89, 0x44, 0x24, 0x40);
-  systemCall(to, "gettid", 186);
-  to.op("mov %rax,0x48(%r12)", 0x49, 0x89, 0x44, 0x24, 0x48)
-    .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
-    .op("mov %rax,0x50(%r12)", 0x49, 0x89, 0x44, 0x24, 0x50)
-    // socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
-    .op("mov $0x1,%edi", 0xbf, 1, 0, 0, 0)
-    .op("mov $0x80001,%esi", 0xbe, 0x01, 0x00, 0x08, 0x00)
-    .op("xor %edx,%edx", 0x31, 0xd2);
-  systemCall(to, "socket", 41);
-  to.op("mov %eax,%ebx", 0x89, 0xc3)
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("js", "fail")
-    .label("connect")
-    .op("mov %ebx,%edi", 0x89, 0xdf)
-    .rip("lea socket(%rip),%rsi", "socket", 0x48, 0x8d, 0x35)
-    .op("mov $0x6e,%edx", 0xba, 110, 0, 0, 0);
-  systemCall(to, "connect", 42);
-  to.op("cmp $0xfffffffc,%eax", 0x83, 0xf8, 0xfc) // -EINTR
-    .to("je", "connect")
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("js", "hang up")
-    // setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, 16)
-    .op("mov %ebx,%edi", 0x89, 0xdf)
-    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0)
-    .op("mov $0x14,%edx", 0xba, 20, 0, 0, 0)
-    .rip("lea patience(%rip),%r10", "patience", 0x4c, 0x8d, 0x15)
-    .op("mov $0x10,%r8d", 0x41, 0xb8, 16, 0, 0, 0);
-  systemCall(to, "setsockopt", 54);
-  to.op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
-    .op(`mov $0x${Request.size.toString(16)},%edx`, 0xba, Request.size, 0, 0, 0)
-    .to("call", "send")
-    .to("jne", "hang up");
-
-  to.label("obey")
-    .op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
-    .op(`mov $0x${Order.size.toString(16)},%edx`, 0xba, Order.size, 0, 0, 0)
-    .to("call", "receive")
-    .to("jne", "hang up")
-    .op("mov (%r12),%eax", 0x41, 0x8b, 0x04, 0x24);
-  for (const what of ["call", "jump", "store", "fetch"] as const)
-    to.op(`cmp $0x${What[what]},%eax`, 0x83, 0xf8, What[what]).to("je", what);
-  closeConnection(to);
-  to.op("mov 0x10(%r12),%rax", 0x49, 0x8b, 0x44, 0x24, 0x10);
-  leave(to);
-  to.op("ret", 0xc3);
-
-  to.label("call");
-  loadArguments(to);
-  to.op("xor %eax,%eax", 0x31, 0xc0) // a variadic callee finds no vector registers in use
-    .op("call *0x8(%r12)", 0x41, 0xff, 0x54, 0x24, 0x08)
-    .op("mov %rax,(%r12)", 0x49, 0x89, 0x04, 0x24)
-    .op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
-    .op("mov $0x8,%edx", 0xba, 8, 0, 0, 0)
-    .to("call", "send")
-    .to("jne", "hang up")
-    .to("jmp", "obey");
-
-  for (const [label, routine] of [
-    ["store", "receive"],
-    ["fetch", "send"],
-  ] as const)
-    to.label(label)
-      .op("mov 0x10(%r12),%rsi", 0x49, 0x8b, 0x74, 0x24, 0x10)
-      .op("mov 0x18(%r12),%rdx", 0x49, 0x8b, 0x54, 0x24, 0x18)
-      .to("call", routine)
-      .to("jne", "hang up")
-      .to("jmp", "obey");
-
-  to.label("jump");
-  closeConnection(to);
-  loadArguments(to);
-  to.op("mov 0x8(%r12),%r11", 0x4d, 0x8b, 0x5c, 0x24, 0x08).label("leave for r11");
-  leave(to);
-  to.op("jmp *%r11", 0x41, 0xff, 0xe3);
+    .op("push %r13", 0x41, 0x55)
+    .op("push %r14", 0x41, 0x56)
+    .op("sub $0x60,%rsp", 0x48, 0x83, 0xec, 0x60)
+    .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
+    .op("mov %rax,(%rsp)", 0x48, 0x89, 0x04, 0x24)
+    .op("mov %rdi,0x8(%rsp)", 0x48, 0x89, 0x7c, 0x24, 0x08)
+    .op("mov %rsi,0x10(%rsp)", 0x48, 0x89, 0x74, 0x24, 0x10)
+    .op("mov %rdx,0x18(%rsp)", 0x48, 0x89, 0x54, 0x24, 0x18)
+    .op("mov %rcx,0x20(%rsp)", 0x48, 0x89, 0x4c, 0x24, 0x20)
+    .op("mov %r8,0x28(%rsp)", 0x4c, 0x89, 0x44, 0x24, 0x28)
+    .op("mov %r9,0x30(%rsp)", 0x4c, 0x89, 0x4c, 0x24, 0x30)
+    .op("mov %r11,0x38(%rsp)", 0x4c, 0x89, 0x5c, 0x24, 0x38)
+    .rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
+    .op(`movl $0x${PATIENCE.toString(16)},0x50(%rsp)`, 0xc7, 0x44, 0x24, 0x50, PATIENCE, 0, 0, 0)
+    .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...new Uint8Array(Int32Array.of(ATTEMPTS).buffer));
+  claim(to);
+  publish(to);
+  obey(to);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
-  to.label("hang up");
-  closeConnection(to);
   to.label("fail")
+    .op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
+    .to("jae", "go on")
     .rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY
     .rip("mov dlopen(%rip),%r11", "dlopen address", 0x4c, 0x8b, 0x1d)
-    .to("jmp", "leave for r11");
-
-  transfer(to, "receive", "recvfrom", 45, 0x100); // MSG_WAITALL
-  transfer(to, "send", "sendto", 44, 0x4000); // MSG_NOSIGNAL
+    .to("jmp", "leave for r11")
+    .label("go on")
+    .op("mov 0x8(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x08)
+    .op("mov 0x10(%rsp),%rsi", 0x48, 0x8b, 0x74, 0x24, 0x10)
+    .op("mov 0x18(%rsp),%rdx", 0x48, 0x8b, 0x54, 0x24, 0x18)
+    .op("mov 0x20(%rsp),%rcx", 0x48, 0x8b, 0x4c, 0x24, 0x20)
+    .op("mov 0x28(%rsp),%r8", 0x4c, 0x8b, 0x44, 0x24, 0x28)
+    .op("mov 0x30(%rsp),%r9", 0x4c, 0x8b, 0x4c, 0x24, 0x30)
+    .op("mov 0x38(%rsp),%r11", 0x4c, 0x8b, 0x5c, 0x24, 0x38)
+    .label("leave for r11")
+    .op("xor %eax,%eax", 0x31, 0xc0); // a variadic callee finds no vector registers in use
+  leave(to);
+  to.op("jmp *%r11", 0x41, 0xff, 0xe3);
 
   to.align(8)
     .label("dlopen address")
@@ -151,59 +104,145 @@ export function emitAgent(to: Assembler, { socket, token, dlopen, dlmopen }: Age
     .quad(dlmopen)
     .label("token")
     .quad(token)
-    .label("patience") // struct timeval
-    .quad(PATIENCE)
-    .quad(0)
-    .label("socket") // struct sockaddr_un
-    .data(Uint8Array.of(1, 0)) // AF_UNIX
-    .data(encoder.encode(socket), 108)
+    .label("channel")
+    .quad(channel)
     .label("failure")
     .data(encoder.encode("/capsule does not answer\0"));
 }
 
-function closeConnection(to: Assembler): void {
-  to.op("mov %ebx,%edi", 0x89, 0xdf);
-  systemCall(to, "close", 3);
+/** Finds a free slot and writes the request into it. */
+function claim(to: Assembler): void {
+  to.label("claim")
+    .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
+    .to("jne", "fail")
+    .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...word(SLOTS))
+    .op(`mov $0x${SLOT_COUNT.toString(16)},%r13d`, 0x41, 0xbd, ...word(SLOT_COUNT))
+    .label("claim next")
+    .op("xor %eax,%eax", 0x31, 0xc0) // State.free
+    .op("mov $0x1,%ecx", 0xb9, ...word(State.claimed))
+    .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
+    .to("je", "claimed")
+    .op(`add $0x${SLOT_SIZE.toString(16)},%r12`, 0x49, 0x81, 0xc4, ...word(SLOT_SIZE))
+    .op("dec %r13d", 0x41, 0xff, 0xcd)
+    .to("jne", "claim next")
+    .op("dec %r14d", 0x41, 0xff, 0xce)
+    .to("je", "fail")
+    .op("movq $0x0,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x40, 0, 0, 0, 0)
+    .op("movq $0x989680,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, ...word(10_000_000))
+    .op("lea 0x40(%rsp),%rdi", 0x48, 0x8d, 0x7c, 0x24, 0x40)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  systemCall(to, "nanosleep", 35);
+  to.to("jmp", "claim")
+    .label("claimed")
+    .op("lea 0x8(%r12),%rdi", 0x49, 0x8d, 0x7c, 0x24, Slot.request)
+    .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
+    .op("mov $0x8,%ecx", 0xb9, ...word(8))
+    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
+    .op("mov 0x8(%rbp),%rax", 0x48, 0x8b, 0x45, 0x08)
+    .op("stos %rax,%es:(%rdi)", 0x48, 0xab); // the return address
+  systemCall(to, "getpid", 39);
+  to.op("stos %rax,%es:(%rdi)", 0x48, 0xab);
+  systemCall(to, "gettid", 186);
+  to.op("stos %rax,%es:(%rdi)", 0x48, 0xab)
+    .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
+    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
+    .op("mov $0x2,%r13d", 0x41, 0xbd, ...word(State.asked));
+}
+
+/** Shows the slot to the server and waits until it is this thread's again. */
+function publish(to: Assembler): void {
+  to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24).op("lock incl (%rbx)", 0xf0, 0xff, 0x03);
+  to.op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
+    .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
+  systemCall(to, "futex", 202);
+  to.label("wait")
+    .op("cmp %r13d,(%r12)", 0x45, 0x39, 0x2c, 0x24)
+    .to("jne", "answered")
+    .op("movq $0x1,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x40, 1, 0, 0, 0)
+    .op("movq $0x0,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, 0, 0, 0, 0)
+    .op("mov %r12,%rdi", 0x4c, 0x89, 0xe7)
+    .op("xor %esi,%esi", 0x31, 0xf6) // FUTEX_WAIT
+    .op("mov %r13d,%edx", 0x44, 0x89, 0xea)
+    .op("lea 0x40(%rsp),%r10", 0x4c, 0x8d, 0x54, 0x24, 0x40);
+  systemCall(to, "futex", 202);
+  to.op("cmp $0xffffff92,%eax", 0x83, 0xf8, 0x92) // -ETIMEDOUT
+    .to("jne", "wait")
+    // A second has gone by. Is there a server still?
+    .op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
+    .op("mov 0xc(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.tid)
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "tgkill", 234);
+  to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd) // -ESRCH
+    .to("je", "give up")
+    .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
+    .to("jne", "give up")
+    .op("decl 0x50(%rsp)", 0xff, 0x4c, 0x24, 0x50)
+    .to("jne", "wait")
+    .label("give up")
+    .op("mov %r13d,%eax", 0x44, 0x89, 0xe8)
+    .op("mov $0x5,%ecx", 0xb9, ...word(State.left))
+    .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
+    .to("jne", "wait") // it has been answered after all
+    .to("jmp", "fail");
+}
+
+/** Carries out the orders in the slot. */
+function obey(to: Assembler): void {
+  to.label("answered")
+    .op("mov 0x4(%r12),%r14d", 0x45, 0x8b, 0x74, 0x24, Slot.count)
+    .op("lea 0x80(%r12),%r13", 0x4d, 0x8d, 0xac, 0x24, ...word(Slot.orders))
+    .label("obey")
+    .op("mov 0x0(%r13),%eax", 0x41, 0x8b, 0x45, 0x00);
+  for (const what of ["call", "jump", "fail"] as const)
+    to.op(`cmp $0x${What[what]},%eax`, 0x83, 0xf8, What[what]).to("je", `obey ${what}`);
+  to.op("mov 0x10(%r13),%rax", 0x49, 0x8b, 0x45, 0x10);
+  release(to);
+  leave(to);
+  to.op("ret", 0xc3);
+
+  to.label("obey call");
+  loadArguments(to);
+  to.op("xor %eax,%eax", 0x31, 0xc0)
+    .op("call *0x8(%r13)", 0x41, 0xff, 0x55, 0x08)
+    .op("mov %rax,0x10(%r13)", 0x49, 0x89, 0x45, 0x10)
+    .op(`add $0x${Order.size.toString(16)},%r13`, 0x49, 0x83, 0xc5, Order.size)
+    .op("dec %r14d", 0x41, 0xff, 0xce)
+    .to("jne", "obey")
+    .op("mov $0x4,%r13d", 0x41, 0xbd, ...word(State.obeyed))
+    .to("jmp", "publish");
+
+  to.label("obey jump");
+  loadArguments(to);
+  to.op("mov 0x8(%r13),%r11", 0x4d, 0x8b, 0x5d, 0x08);
+  release(to);
+  to.to("jmp", "leave for r11");
+
+  to.label("obey fail");
+  release(to);
+}
+
+function release(to: Assembler): void {
+  to.op("movl $0x0,(%r12)", 0x41, 0xc7, 0x04, 0x24, ...word(State.free));
 }
 
 function loadArguments(to: Assembler): void {
-  to.op("mov 0x10(%r12),%rdi", 0x49, 0x8b, 0x7c, 0x24, 0x10)
-    .op("mov 0x18(%r12),%rsi", 0x49, 0x8b, 0x74, 0x24, 0x18)
-    .op("mov 0x20(%r12),%rdx", 0x49, 0x8b, 0x54, 0x24, 0x20)
-    .op("mov 0x28(%r12),%rcx", 0x49, 0x8b, 0x4c, 0x24, 0x28)
-    .op("mov 0x30(%r12),%r8", 0x4d, 0x8b, 0x44, 0x24, 0x30)
-    .op("mov 0x38(%r12),%r9", 0x4d, 0x8b, 0x4c, 0x24, 0x38);
+  to.op("mov 0x10(%r13),%rdi", 0x49, 0x8b, 0x7d, 0x10)
+    .op("mov 0x18(%r13),%rsi", 0x49, 0x8b, 0x75, 0x18)
+    .op("mov 0x20(%r13),%rdx", 0x49, 0x8b, 0x55, 0x20)
+    .op("mov 0x28(%r13),%rcx", 0x49, 0x8b, 0x4d, 0x28)
+    .op("mov 0x30(%r13),%r8", 0x4d, 0x8b, 0x45, 0x30)
+    .op("mov 0x38(%r13),%r9", 0x4d, 0x8b, 0x4d, 0x38);
 }
 
 function leave(to: Assembler): void {
-  to.op("lea -0x10(%rbp),%rsp", 0x48, 0x8d, 0x65, 0xf0)
+  to.op("lea -0x20(%rbp),%rsp", 0x48, 0x8d, 0x65, 0xe0)
+    .op("pop %r14", 0x41, 0x5e)
+    .op("pop %r13", 0x41, 0x5d)
     .op("pop %r12", 0x41, 0x5c)
     .op("pop %rbx", 0x5b)
     .op("pop %rbp", 0x5d);
 }
 
-/** A routine that moves all rdx bytes at rsi through the connection in ebx; afterwards `jne` means that it could not. */
-function transfer(to: Assembler, label: string, name: string, number: number, flags: number): void {
-  const [again, done, failed] = [`${label} again`, `${label} done`, `${label} failed`];
-  to.label(label)
-    .op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
-    .to("je", done)
-    .label(again)
-    .op("mov %ebx,%edi", 0x89, 0xdf)
-    .op(`mov $0x${flags.toString(16)},%r10d`, 0x41, 0xba, flags & 255, flags >> 8, 0, 0)
-    .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0)
-    .op("xor %r9d,%r9d", 0x45, 0x31, 0xc9);
-  systemCall(to, name, number);
-  to.op("cmp $0xfffffffffffffffc,%rax", 0x48, 0x83, 0xf8, 0xfc) // -EINTR
-    .to("je", again)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("jle", failed)
-    .op("add %rax,%rsi", 0x48, 0x01, 0xc6)
-    .op("sub %rax,%rdx", 0x48, 0x29, 0xc2)
-    .to("jne", again)
-    .label(done)
-    .op("ret", 0xc3)
-    .label(failed)
-    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4) // never zero
-    .op("ret", 0xc3);
-}
+/** 32 bits, as an immediate has them. */
+const word = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);

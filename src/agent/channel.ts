@@ -1,0 +1,209 @@
+// The server's side of the shared pages, and the main thread's for the little that
+// it has to say; see protocol.ts.
+
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { Struct } from "../../lib/memory/layout.ts";
+import { bytesAt, viewAt } from "../../lib/memory/live.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
+import {
+  ARENA,
+  ARENA_SIZE,
+  CHANNEL_SIZE,
+  Header,
+  Kind,
+  Order,
+  Request,
+  SCRATCH_SIZE,
+  SLOT_COUNT,
+  SLOT_SIZE,
+  SLOTS,
+  Slot,
+  State,
+  What,
+} from "./protocol.ts";
+
+const encoder = new TextEncoder();
+
+/** One order, as what it says. */
+export interface Instruction {
+  readonly what: keyof typeof What;
+  readonly target?: Address;
+  readonly arguments: readonly number[];
+}
+
+/** A slot of the channel. */
+export class Exchange {
+  readonly at: Address;
+  readonly #words: Int32Array;
+  readonly #view: DataView;
+  #used = 0;
+
+  constructor(
+    readonly libc: Libc,
+    channel: Address,
+    readonly index: number,
+  ) {
+    this.at = add(channel, SLOTS + index * SLOT_SIZE);
+    this.#view = viewAt(this.at, SLOT_SIZE);
+    this.#words = new Int32Array(this.#view.buffer, this.#view.byteOffset, 2);
+  }
+
+  get state(): number {
+    return Atomics.load(this.#words, 0);
+  }
+
+  /** A request, or results. */
+  get isForServer(): boolean {
+    const { state } = this;
+    return state === State.asked || state === State.obeyed || state === State.left;
+  }
+
+  /** How many orders there are in it. */
+  get ordered(): number {
+    return this.#words[Slot.count / 4] ?? 0;
+  }
+
+  free(): void {
+    Atomics.store(this.#words, 0, State.free);
+    this.libc.wake(this.at);
+  }
+
+  /** Goes from one state to another, unless the other side was faster. */
+  change(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, 0, from, to) === from;
+  }
+
+  get request(): Struct<typeof Request> {
+    return Request.at(this.#view, Slot.request);
+  }
+
+  /** Puts bytes where the asker can see them until it is ordered again. Undefined where there is no room left. */
+  lend(bytes: Uint8Array): Address | undefined {
+    if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
+    const at = add(this.at, Slot.scratch + this.#used);
+    bytesAt(at, bytes.length).set(bytes);
+    this.#used += (bytes.length + 7) & ~7;
+    return at;
+  }
+
+  /** What the asker has done with bytes that were lent to it. */
+  returned(at: Address, length: number): Uint8Array {
+    return bytesAt(at, length);
+  }
+
+  /** Gives the asker its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
+  order(from: number, instructions: readonly Instruction[]): boolean {
+    instructions.forEach(({ what, target, arguments: list }, i) => {
+      const fields = Order.at(this.#view, Slot.orders + i * Order.size);
+      fields.what = What[what];
+      fields.target = target ?? (0 as Address);
+      (["a0", "a1", "a2", "a3", "a4", "a5"] as const).forEach((name, k) => {
+        fields[name] = BigInt(list[k] ?? 0);
+      });
+    });
+    this.#words[Slot.count / 4] = instructions.length;
+    this.#used = 0;
+    if (!this.change(from, State.ordered)) return false;
+    this.libc.wake(this.at);
+    return true;
+  }
+
+  /** What the calls of the last orders have returned. */
+  results(count: number): bigint[] {
+    return Array.from({ length: count }, (_, i) => Order.at(this.#view, Slot.orders + i * Order.size).a0);
+  }
+}
+
+export class Channel {
+  readonly exchanges: readonly Exchange[];
+  readonly #header: Int32Array;
+  readonly #interned = new Map<string, Address>();
+  #arena = 0;
+
+  static make(libc: Libc): Channel {
+    return new Channel(libc, libc.allocateShared(CHANNEL_SIZE));
+  }
+
+  constructor(
+    readonly libc: Libc,
+    readonly at: Address,
+  ) {
+    const view = viewAt(at, Header.size);
+    this.#header = new Int32Array(view.buffer, view.byteOffset, Header.size / 4);
+    this.exchanges = Array.from({ length: SLOT_COUNT }, (_, i) => new Exchange(libc, at, i));
+  }
+
+  get bell(): number {
+    return Atomics.load(this.#header, Header.offsetOf.bell / 4);
+  }
+
+  /** Sleeps until the bell is not as it was. */
+  awaitBell(before: number, milliseconds?: number): void {
+    this.libc.sleepOn(this.at, before, milliseconds);
+  }
+
+  /** This thread answers from now on. */
+  open(): void {
+    this.#header[Header.offsetOf.pid / 4] = this.libc.pid;
+    this.#header[Header.offsetOf.tid / 4] = this.libc.threadId;
+    this.#setServed(1);
+  }
+
+  close(): void {
+    this.#setServed(0);
+  }
+
+  /** Waits until somebody answers. Returns false when that takes longer. */
+  awaitServer(milliseconds: number): boolean {
+    const end = performance.now() + milliseconds;
+    const served = add(this.at, Header.offsetOf.isServed);
+    while (Atomics.load(this.#header, Header.offsetOf.isServed / 4) === 0) {
+      const left = end - performance.now();
+      if (left <= 0) return false;
+      this.libc.sleepOn(served, 0, left);
+    }
+    return true;
+  }
+
+  /** The main thread's own request: hands over a text. Waits, if told so, until it has been read; returns false where nobody does. */
+  tell(text: string, milliseconds = 0): boolean {
+    const bytes = encoder.encode(text);
+    const at = this.libc.allocate(bytes.length);
+    bytesAt(at, bytes.length).set(bytes);
+    const exchange = this.exchanges.find((each) => each.change(State.free, State.claimed));
+    if (!exchange) return false;
+    const { request } = exchange;
+    request.kind = Kind.state;
+    request.a0 = BigInt(at);
+    request.a1 = BigInt(bytes.length);
+    exchange.change(State.claimed, State.asked);
+    Atomics.add(this.#header, Header.offsetOf.bell / 4, 1);
+    this.libc.wake(this.at);
+    const end = performance.now() + milliseconds;
+    while (milliseconds > 0 && exchange.state === State.asked) {
+      const left = end - performance.now();
+      if (left <= 0) return false;
+      this.libc.sleepOn(exchange.at, State.asked, left);
+    }
+    return true;
+  }
+
+  /** A C string that stays, in every process that has the channel; there is one of each. */
+  intern(text: string): Address {
+    let at = this.#interned.get(text);
+    if (at === undefined) {
+      const bytes = encoder.encode(`${text}\0`);
+      if (this.#arena + bytes.length > ARENA_SIZE) throw new Error("Cannot answer: too many names have been asked for");
+      at = add(this.at, ARENA + this.#arena);
+      bytesAt(at, bytes.length).set(bytes);
+      this.#arena += bytes.length;
+      this.#interned.set(text, at);
+    }
+    return at;
+  }
+
+  #setServed(value: number): void {
+    Atomics.store(this.#header, Header.offsetOf.isServed / 4, value);
+    this.libc.wake(add(this.at, Header.offsetOf.isServed));
+  }
+}
