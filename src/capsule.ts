@@ -9,13 +9,14 @@ import { setPointerAt } from "../lib/memory/live.ts";
 import { add } from "../lib/memory/numbers.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import type { Capsule } from "./launch.ts";
+import { inheritedDescriptors, releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
 import { expose } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
-import { prepareProcess } from "./passes/prepare.ts";
+import { catchFatalSignals, prepareProcess } from "./passes/prepare.ts";
 import { destructorOrder, EXIT_LIMIT, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
@@ -30,6 +31,9 @@ import type { Trace } from "./trace.ts";
  */
 export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => never): never {
   trace.lap("start of Bun and of this command");
+
+  // What the program's parent has passed on to it.
+  const inherited = inheritedDescriptors();
 
   // The server that agents will ask boots in a Worker meanwhile.
   const server = new ServerHandle(libc);
@@ -50,19 +54,27 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
     return fail(error);
   };
   try {
-    return link(run, server, giveUp);
+    return link(run, server, inherited, giveUp);
   } catch (error) {
     return giveUp(error);
   }
 }
 
-function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): never {
+function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fail: (error: unknown) => never): never {
   const { libc, plan, trace, capsules, directory } = run;
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
-  const main = run.internWords([0, 0, 0]);
-  const atExit = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
-  const interposer = libc.run(interpose(run, { arguments: main, exit: run.functions.exit }, atExit));
+  const main = run.internWords([0, 0, 0, 0]);
+  const order = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
+  const iterators = run.internWords([...plan.capsules.map(() => 0), 0]);
+  const targets = {
+    arguments: main,
+    exit: run.functions.exit,
+    order,
+    first: run.base.bun.linkMap,
+    capsules: iterators,
+  };
+  const interposer = libc.run(interpose(run, targets));
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
@@ -70,23 +82,26 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   trace.lap("vacate");
 
   // Arguments, names, signals: constructors look at them.
-  const { argc, argv } = prepareProcess(run);
+  const { argc, argv, auxiliary } = prepareProcess(run);
   setPointerAt(main, argc);
   setPointerAt(add(main, 8), argv);
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
   for (const [index, capsulePlan] of plan.capsules.entries()) {
-    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1));
+    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both));
     for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
     repairGlobal(run, capsule);
+    setPointerAt(add(iterators, 8 * index), capsule.iterateHere);
     capsules.push(capsule);
   }
   trace.lap("namespaces");
 
   // ---- Constructors run from here on, and may ask: the server answers before the first one.
   const imagePath = join(directory.path, "program");
-  server.start(run, imagePath);
+  server.start(run);
+  releaseDescriptors(libc, inherited, trace);
+  catchFatalSignals(libc, interposer.onSignal);
   trace.lap("server");
 
   // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
@@ -110,10 +125,14 @@ function link(run: Run, server: ServerHandle, fail: (error: unknown) => never): 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object, displaced);
   destructorOrder(run, program.object).forEach((word, i) => {
-    setPointerAt(add(atExit, 8 * i), word);
+    setPointerAt(add(order, 8 * i), word);
   });
   setPointerAt(add(main, 16), libc.mustFindSymbol("environ"));
-  server.update(run, imagePath);
+  setPointerAt(add(main, 24), program.object.linkMap);
+  auxiliary.set("ENTRY", program.entry);
+  auxiliary.set("PHDR", program.headers);
+  auxiliary.set("PHNUM", program.headerCount);
+  server.update(run);
   trace.lap("settle");
   trace.tell("time", () => `mprotect ${run.counts.protections} times, ${run.counts.written} slots written`);
 

@@ -13,6 +13,9 @@ import type { Trace } from "./trace.ts";
 export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly getenv: Address;
   readonly secure_getenv: Address;
+  readonly dladdr1: Address;
+  readonly dl_iterate_phdr: Address;
+  readonly write: Address;
   readonly exit: Address;
   /** __cxa_atexit. */
   readonly atExit: Address;
@@ -30,6 +33,14 @@ export interface Launch {
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;
   readonly functions: Functions;
+  readonly program: {
+    /** Its own file. */
+    readonly path: string;
+    /** The same as a C string: its l_name, once it is loaded. */
+    readonly name: Address;
+  };
+  /** glibc's own function of that name, if it has one. */
+  findFunction(name: string): Address | undefined;
   /** Puts code into zero pages of an object: written first, executable afterwards, never both at once. */
   install(code: Uint8Array, at: Address): void;
   /** A C string that stays. */
@@ -52,6 +63,8 @@ export interface Capsule {
   readonly namespace: number;
   /** Functions that are its own, by name, and where they are. */
   readonly overrides: ReadonlyMap<string, Address>;
+  /** dl_iterate_phdr as this namespace sees it. */
+  readonly iterateHere: Address;
   /** By soname. */
   readonly mirrors: Map<string, LoadedObject>;
   /** By path. */

@@ -3,7 +3,7 @@
 // a plan has been made, nothing has been done, and what is missing or unsound has
 // been said.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
@@ -14,7 +14,7 @@ import { EXIT, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestOf } from "./glibc-version.ts";
 import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
-import { findProgram, type Program, readProgram } from "./program.ts";
+import { locateProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
 import type { Trace } from "./trace.ts";
 
@@ -44,6 +44,8 @@ export interface CapsulePlan {
 
 export interface Plan {
   readonly program: Program;
+  /** Its path as execve(2) would be given it. */
+  readonly executed: string;
   readonly arguments: readonly string[];
   readonly runtime: Search;
   readonly capsules: readonly CapsulePlan[];
@@ -53,7 +55,8 @@ export interface Plan {
 
 /** Throws ProgramError, UsageError, LinkError and ElfError. `glibc` is the version that this process runs on. */
 export function makePlan(options: ExecOptions, glibc: string, store: LibraryStore, trace: Trace): Plan {
-  const program = readProgram(options.program, findProgram(options.program), store);
+  const executed = locateProgram(options.program);
+  const program = readProgram(options.program, realpathSync(executed), store);
   trace.tell("plan", () => `program: ${program.path}`);
   const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean), store);
   const hosts = chooseLibraries(options, store, trace);
@@ -98,7 +101,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       `Cannot use the host tree "${options.host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
       { object: options.host },
     );
-  return { program, arguments: options.arguments, runtime, capsules, shared };
+  return { program, executed, arguments: options.arguments, runtime, capsules, shared };
 }
 
 /** A host tree, and which libraries are to come from it. */

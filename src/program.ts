@@ -19,17 +19,22 @@ export interface Program {
 }
 
 /** Finds the program by path or in PATH. Throws ProgramError. */
-export function findProgram(name: string, searchPath = process.env.PATH ?? ""): string {
+export function findProgram(name: string, searchPath?: string): string {
+  return realpathSync(locateProgram(name, searchPath));
+}
+
+/** As findProgram, but the path as execvp would make it. */
+export function locateProgram(name: string, searchPath = process.env.PATH ?? ""): string {
   if (name.includes("/")) {
     const fault = faultOf(name);
     if (fault) throw new ProgramError(`Cannot run "${name}": ${fault.text}`, fault.exitCode);
-    return realpathSync(name);
+    return name;
   }
   let found: { readonly path: string; readonly text: string } | undefined;
   for (const directory of searchPath.split(delimiter)) {
     const path = resolve(directory || ".", name);
     const fault = faultOf(path);
-    if (!fault) return realpathSync(path);
+    if (!fault) return path;
     if (fault.exitCode === EXIT.notRunnable) found ??= { path, text: fault.text };
   }
   if (found) throw new ProgramError(`Cannot run "${found.path}": ${found.text}`, EXIT.notRunnable);

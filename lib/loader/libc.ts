@@ -3,6 +3,7 @@
 // 2.34 and in libdl.so.2 before.
 
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
+import { openSync, readdirSync } from "node:fs";
 import { addressOf, cString, ownMemory, pointer, stringAt, u32At } from "../memory/live.ts";
 import { type Address, hex, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
@@ -21,10 +22,16 @@ function bind() {
     unsetenv: { args: [ptr], returns: i32 },
     sigaction: { args: [i32, ptr, ptr], returns: i32 },
     getauxval: { args: [u64], returns: u64 },
+    close: { args: [i32], returns: i32 },
+    dup2: { args: [i32, i32], returns: i32 },
+    fcntl: { args: [i32, i32, i64], returns: i32 },
+    unshare: { args: [i32], returns: i32 },
+    prlimit: { args: [i32, i32, ptr, ptr], returns: i32 },
     gettid: { args: [], returns: i32 },
     isatty: { args: [i32], returns: i32 },
     sigaltstack: { args: [ptr, ptr], returns: i32 },
     setvbuf: { args: [ptr, ptr, i32, u64], returns: i32 },
+    sbrk: { args: [i64], returns: ptr },
     prctl: { args: [i32, ptr, u64, u64, u64], returns: i32 },
     __cxa_atexit: { args: [ptr, ptr, ptr], returns: i32 },
     mmap: { args: [ptr, u64, i32, i32, i32, i64], returns: ptr },
@@ -48,6 +55,9 @@ function bind() {
   return { libc, loader, version };
 }
 
+/** struct sigaction of glibc on x86-64: sa_handler, sa_mask (128 bytes), sa_flags, sa_restorer. */
+const SIGACTION_SIZE = 152;
+const SIGACTION_FLAGS = 136;
 const SYS_FUTEX = 202;
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 
@@ -152,6 +162,47 @@ export class Libc implements Process {
     this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAKE, EVERYBODY, null, null, 0);
   }
 
+  /** Also for one that is not open. */
+  close(descriptor: number): void {
+    this.#bound.libc.close(descriptor);
+  }
+
+  /** Has a descriptor stay open in a program that this process turns into. */
+  passOn(descriptor: number): void {
+    const F_SETFD = 2;
+    this.#bound.libc.fcntl(descriptor, F_SETFD, 0);
+  }
+
+  /**
+   * Gives the calling thread a table of descriptors of its own. The first two are /dev/null, the third is the process's standard error
+   * or /dev/null too; there is nothing else in it. Returns false where the kernel refuses.
+   */
+  ownDescriptors(keepsError: boolean): boolean {
+    const CLONE_FILES = 0x400;
+    if (this.#bound.libc.unshare(CLONE_FILES) !== 0) return false;
+    const nothing = openSync("/dev/null", "r+");
+    for (const descriptor of keepsError ? [0, 1] : [0, 1, 2]) this.#bound.libc.dup2(nothing, descriptor);
+    const keep = 3;
+    const SYS_CLOSE_RANGE = 436; // Linux 5.9
+    const EVERYTHING = 0xffff_ffff;
+    if (this.#bound.libc.syscall(SYS_CLOSE_RANGE, keep as Pointer, EVERYTHING, 0, null, null, 0) === 0n) return true;
+    for (const name of readdirSync("/proc/thread-self/fd")) if (Number(name) >= keep) this.close(Number(name));
+    return true;
+  }
+
+  /** Lowers the soft limit of open files to the parent process's, where the hard ones are the same. Returns the new one. */
+  lowerOpenFiles(): number | undefined {
+    const RLIMIT_NOFILE = 7;
+    const [own, parents] = [new BigUint64Array(2), new BigUint64Array(2)]; // struct rlimit: soft, hard
+    const { prlimit } = this.#bound.libc;
+    if (prlimit(0, RLIMIT_NOFILE, null, own) !== 0 || prlimit(process.ppid, RLIMIT_NOFILE, null, parents) !== 0)
+      return undefined;
+    const [soft = 0n, hard] = parents;
+    if (hard !== own[1] || soft >= (own[0] ?? 0n)) return undefined;
+    prlimit(0, RLIMIT_NOFILE, parents, null);
+    return Number(soft);
+  }
+
   get threadId(): number {
     return this.#bound.libc.gettid();
   }
@@ -169,10 +220,20 @@ export class Libc implements Process {
     else this.#bound.libc.setenv(cString(name), cString(value), 1);
   }
 
+  /** Has native code called for a signal, as sigaction(2)'s sa_sigaction, unless the signal is handled or ignored. */
+  handleSignal(signal: number, handler: Address): void {
+    const [SA_SIGINFO, SA_ONSTACK] = [4, 0x0800_0000];
+    const action = new BigUint64Array(SIGACTION_SIZE / 8);
+    if (this.#bound.libc.sigaction(signal, null, action) !== 0 || action[0] !== 0n) return;
+    action[0] = BigInt(handler);
+    new Uint32Array(action.buffer)[SIGACTION_FLAGS / 4] = SA_SIGINFO | SA_ONSTACK;
+    this.#bound.libc.sigaction(signal, action, null);
+  }
+
   /** Gives a signal its default disposition. */
   resetSignal(signal: number): void {
-    // struct sigaction (glibc x86-64) has 152 bytes; zeroes are SIG_DFL, no flags, an empty mask
-    this.#bound.libc.sigaction(signal, new Uint8Array(152), null);
+    // Zeroes are SIG_DFL, no flags, an empty mask.
+    this.#bound.libc.sigaction(signal, new Uint8Array(SIGACTION_SIZE), null);
   }
 
   /** Takes the calling thread's alternate signal stack away. */
@@ -205,6 +266,18 @@ export class Libc implements Process {
     const PR_SET_NAME = 15;
     const text = cString(name);
     this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
+  }
+
+  /** Where the data segment ends. */
+  programBreak(): Address {
+    return address(this.#bound.libc.sbrk(0));
+  }
+
+  /** Tells the kernel where parts of the process are; `map` is a struct prctl_mm_map. Returns false where it refuses. */
+  setMemoryMap(map: Uint8Array): boolean {
+    const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
+    const at = addressOf(map) as number;
+    return this.#bound.libc.prctl(PR_SET_MM, PR_SET_MM_MAP as Pointer, at, map.length, 0) === 0;
   }
 
   /** Ends the process, and runs nothing. */

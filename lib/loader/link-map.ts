@@ -27,7 +27,9 @@ export class LoadedObject {
     readonly process: Process,
     /** Where its link_map is. */
     readonly linkMap: Address,
+    image?: LoadedImage,
   ) {
+    if (image) this.#image = image;
     const fields = LinkMap.at(process.memory.view(linkMap, LinkMap.size));
     this.loadBias = fields.l_addr;
     this.path = process.stringAt(fields.l_name);

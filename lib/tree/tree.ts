@@ -14,9 +14,9 @@ export class Tree {
   readonly #entries = new Map<string, "missing" | "plain" | { readonly link: string }>();
   readonly #resolved = new Map<string, string | undefined>();
 
-  /** Throws what realpath(3) throws. */
-  constructor(directory: string) {
-    const root = realpathSync(directory);
+  /** A directory that `isResolved` is a root as a tree gives it. Throws what realpath(3) throws. */
+  constructor(directory: string, isResolved = false) {
+    const root = isResolved ? directory : realpathSync(directory);
     this.root = root === "/" ? "" : root;
   }
 

@@ -22,6 +22,7 @@ const JUMPS: Readonly<Record<string, readonly number[]>> = {
   jae: [0x0f, 0x83],
   ja: [0x0f, 0x87],
   jle: [0x0f, 0x8e],
+  jg: [0x0f, 0x8f],
 };
 
 export interface Code {

@@ -28,7 +28,7 @@ const encoder = new TextEncoder();
 export interface Instruction {
   readonly what: keyof typeof What;
   readonly target?: Address;
-  readonly arguments: readonly number[];
+  readonly arguments: readonly (number | bigint)[];
 }
 
 /** A slot of the channel. */

@@ -6,7 +6,7 @@
 // It never goes back to Bun's event loop: the descriptors of that are closed by
 // now, or the program's.
 
-import { existsSync, writeSync } from "node:fs";
+import { existsSync, readlinkSync, writeSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
@@ -20,12 +20,16 @@ import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Capsule, Functions, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
+import { capsuleOf } from "../passes/expose.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
+import { COMPANIONS } from "../profiles/profiles.ts";
 import { type Category, Trace } from "../trace.ts";
 import { type Answer, answerCapsule, answerProgram, missing, type Question, readAhead } from "./answers.ts";
 import { Channel, type Exchange, type Instruction } from "./channel.ts";
 import { type Orders, orders } from "./conversation.ts";
-import { Kind, State } from "./protocol.ts";
+import { deathNotice } from "./death.ts";
+import { isolatedNeedsOf, programFile, programOfCommand } from "./outside.ts";
+import { Kind, SCRATCH_SIZE, State } from "./protocol.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
@@ -36,6 +40,7 @@ export interface CapsuleState {
   /** See Ownership. */
   readonly newest: readonly string[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
+  readonly iterateHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
@@ -50,11 +55,13 @@ export interface ServerState {
   /** Where what is known of libraries is kept. */
   readonly store: string | undefined;
   readonly shared: readonly (readonly [soname: string, file: string])[];
+  /** The files of the shared set that are loaded. */
+  readonly sharedFiles: readonly string[];
   readonly functions: Functions;
   readonly capsules: readonly CapsuleState[];
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
-  readonly program: { readonly path: string; readonly image: string };
+  readonly program: { readonly path: string };
 }
 
 /** The last orders of a conversation end it. */
@@ -72,6 +79,10 @@ class Server {
   readonly #runtime: Search;
   readonly #trace: Trace;
   readonly #directory: PrivateDirectory;
+  /** Programs that have been run outside. */
+  readonly #seen = new Set<string>();
+  /** Files of the shared set. */
+  readonly #shared: ReadonlySet<string>;
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(
@@ -83,7 +94,8 @@ class Server {
     this.#trace = new Trace(state.trace);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#store = new LibraryStore(state.store);
-    this.#runtime = new Search(new Tree("/"), state.libraryPath, this.#store);
+    this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
+    this.#shared = new Set(state.sharedFiles);
     this.#own = this.#linkedIn(this.#libc, state);
   }
 
@@ -111,8 +123,8 @@ class Server {
       this.#order(exchange, before, step.done ? [step.value] : step.value);
     } catch (error) {
       // A fault of ours: nobody else would show it.
-      writeSync(2, `capsule: ${error instanceof Error ? error.stack : error}\n`);
-      this.#order(exchange, before, [{ what: "fail", arguments: [] }]);
+      const text = this.#write(exchange, String(error instanceof Error ? error.stack : error));
+      this.#order(exchange, before, [text, { what: "fail", arguments: [] }]);
     }
   }
 
@@ -158,10 +170,28 @@ class Server {
   }
 
   *#converse(exchange: Exchange): Conversation {
+    const { kind, pid } = exchange.request;
+    const process: Process = pid === this.state.pid ? this.#libc : new OtherProcess(this.#libc, pid);
+    switch (kind & 0xff) {
+      case Kind.dlopen:
+      case Kind.dlmopen:
+        return yield* this.#open(exchange, process);
+      case Kind.file:
+        return this.#file(exchange, process);
+      case Kind.run:
+      case Kind.shell:
+        return yield* this.#run(exchange, process);
+      case Kind.death:
+        return yield* this.#death(exchange, process);
+      default:
+        throw new Error(`Cannot answer a request of kind ${kind}`);
+    }
+  }
+
+  *#open(exchange: Exchange, process: Process): Conversation {
     const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
     const isDlmopen = kind === Kind.dlmopen;
     const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
-    const process: Process = pid === this.state.pid ? this.#libc : new OtherProcess(this.#libc, pid);
     const { functions } = this.state;
     const question: Question = {
       file: process.stringAt(toAddress(Number(file))),
@@ -170,17 +200,69 @@ class Server {
     };
     this.#trace.tell(
       "request",
-      () =>
-        `${token === 0 ? "program" : `capsule ${token}`}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
+      () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
     const answer = yield* orders(exchange, functions, this.#answer(token, process, question));
     if ("handle" in answer) return { what: "return", arguments: [answer.handle] };
     const name = this.#channel.intern(answer.open);
     this.#trace.tell("request", () => `"${question.file}" goes on as "${answer.open}"`);
-    const flags = Number(mode);
     return isDlmopen
-      ? { what: "jump", target: functions.dlmopen, arguments: [Number(BigInt.asIntN(64, a0)), name, flags] }
-      : { what: "jump", target: functions.dlopen, arguments: [name, flags] };
+      ? { what: "jump", target: functions.dlmopen, arguments: [a0, name, mode] }
+      : { what: "jump", target: functions.dlopen, arguments: [name, mode] };
+  }
+
+  /** What is there in the host tree is taken from there. */
+  #file(exchange: Exchange, process: Process): Instruction {
+    const { kind, target, token } = exchange.request;
+    const list = argumentsOf(exchange);
+    const index = kind >> 8;
+    const path = process.stringAt(toAddress(Number(list[index])));
+    const capsule = this.#own.capsules.find((each) => each.token === token);
+    const found = capsule && resolved(capsule.search.tree, path);
+    this.#trace.tell(
+      "request",
+      () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
+    );
+    if (found !== undefined) list[index] = BigInt(this.#channel.intern(found));
+    return { what: "jump", target, arguments: list };
+  }
+
+  /** It is run as it is; the user hears of it once, if that makes a difference. */
+  *#run(exchange: Exchange, asking: Process): Conversation {
+    const { kind, target, pid, token } = exchange.request;
+    const list = argumentsOf(exchange);
+    const isShell = kind === Kind.shell;
+    const text = asking.stringAt(toAddress(Number(list[isShell ? 0 : kind >> 8])));
+    const name = isShell ? programOfCommand(text) : text;
+    const file = name && programFile(name, readlinkSync(`/proc/${pid}/cwd`), Bun.env.PATH ?? "");
+    this.#trace.tell("request", () => `${whose(token)}: runs "${text}", outside of the capsule`);
+    if (file && !this.#seen.has(file)) {
+      this.#seen.add(file);
+      const { launch, capsules } = this.#own;
+      const needed = isolatedNeedsOf(file, launch.runtime, (soname) => capsuleOf(capsules, soname) !== undefined);
+      const missed = needed.filter((soname) => !COMPANIONS.has(soname)).join(", ");
+      if (missed !== "")
+        yield* this.#say(exchange, `"${file}" runs outside of the capsule: it gets the runtime's own ${missed}`);
+    }
+    return { what: "jump", target, arguments: list };
+  }
+
+  *#death(exchange: Exchange, process: Process): Conversation {
+    const { a0: signal, a2: context } = exchange.request;
+    const notice = deathNotice(process, this.#own.capsules, this.#shared, Number(signal), toAddress(Number(context)));
+    if (notice !== undefined) yield* this.#say(exchange, notice);
+    return { what: "return", arguments: [0] };
+  }
+
+  /** Has the asking thread write a line to standard error: this thread has no descriptors. */
+  *#say(exchange: Exchange, text: string): Orders<void> {
+    yield [this.#write(exchange, text)];
+  }
+
+  #write(exchange: Exchange, text: string): Instruction {
+    const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
+    const at = exchange.lend(bytes) ?? toAddress(0);
+    return { what: "call", target: this.state.functions.write, arguments: [2, at, bytes.length] };
   }
 
   *#answer(token: number, process: Process, question: Question): Linking<Answer> {
@@ -188,8 +270,8 @@ class Server {
     const capsule = capsules.find((each) => each.token === token);
     try {
       if (capsule) return yield* answerCapsule(launch, capsule, question);
-      const { path, image } = this.state.program;
-      const program = { library: launch.runtime.libraryAt(path), image };
+      const { path } = this.state.program;
+      const program = { library: launch.runtime.libraryAt(path), image: path };
       return yield* answerProgram(launch, capsules, program, question);
     } catch (error) {
       // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
@@ -212,6 +294,8 @@ class Server {
       trace: this.#trace,
       runtime: this.#runtime,
       functions: state.functions,
+      program: { path: state.program.path, name: toAddress(0) },
+      findFunction: unavailable,
       install: unavailable,
       intern: (text) => this.#channel.intern(text),
       internWords: unavailable,
@@ -226,6 +310,7 @@ class Server {
       token: capsule.token,
       namespace: capsule.namespace,
       overrides: new Map(capsule.overrides),
+      iterateHere: capsule.iterateHere,
       mirrors: objects(capsule.mirrors),
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),
@@ -236,7 +321,8 @@ class Server {
   #treeAt(root: string, newest: readonly string[]): { search: Search; ownership: Ownership } {
     let known = this.#trees.get(root);
     if (!known) {
-      const search = new Search(new Tree(root || "/"), [], this.#store);
+      // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
+      const search = new Search(new Tree(root, true), [], this.#store);
       known = { search, ownership: new Ownership(search, this.#runtime, newest) };
       this.#trees.set(root, known);
     }
@@ -258,6 +344,7 @@ function serve(channel: Channel): never {
         const state = stateIn(exchange);
         if (server) server.update(state);
         else {
+          channel.libc.ownDescriptors(state.trace.length > 0);
           server = new Server(channel, state);
           idle = server.idle();
         }
@@ -277,6 +364,23 @@ function serve(channel: Channel): never {
     channel.close();
     // Not back to the event loop, which would find its descriptors closed, or somebody else's.
     for (;;) channel.awaitBell(channel.bell);
+  }
+}
+
+/** As messages name who asks. */
+const whose = (token: number): string => (token === 0 ? "program" : `capsule ${token}`);
+
+function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Exchange): bigint[] {
+  return [a0, a1, a2, a3, a4, a5];
+}
+
+/** Undefined for what the tree does not have, or has a link for that leads nowhere. */
+function resolved(tree: Tree, path: string): string | undefined {
+  try {
+    return tree.resolve(path);
+  } catch (error) {
+    if (error instanceof LinkError) return undefined;
+    throw error;
   }
 }
 

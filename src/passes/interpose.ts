@@ -1,7 +1,8 @@
-// What the program's side calls and we must hear of: dlopen and dlmopen. A small
-// object of ours stands in the global scope where a preloaded library would, so
-// glibc binds every reference to them (also of libraries that come later) to the
-// agent in its zero pages. No slot is overwritten for it.
+// What the program's side calls and we must hear of, or know better: dlopen, what
+// takes a path or tells of objects and signals. A small object of ours stands in
+// the global scope where a preloaded library would, so glibc binds every reference
+// to them (also of libraries that come later) to the code in its zero pages. No
+// slot is overwritten for it.
 
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
@@ -11,35 +12,70 @@ import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitCleanup } from "../agent/code/cleanup.ts";
+import { emitObjectFunctions } from "../agent/code/objects.ts";
+import { emitPathFunctions } from "../agent/code/paths.ts";
+import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
 import { emitStart, type StartTargets } from "../agent/code/start.ts";
 import type { Launch } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
 
 export interface Interposer {
   readonly object: LoadedObject;
+  /** The functions that a capsule's libc mirror shows, too, by name. */
+  readonly both: ReadonlyMap<string, Address>;
+  /** The handler of fatal signals. */
+  readonly onSignal: Address;
   /** Called in place of __libc_start_main. */
   readonly start: Address;
   /** To be called at exit. */
   readonly cleanup: Address;
 }
 
-/** `order` is the list that emitCleanup reads at exit. */
-export function* interpose(launch: Launch, start: StartTargets, order: Address): Linking<Interposer> {
+export interface InterposeTargets extends StartTargets {
+  /** The list that emitCleanup reads at exit. */
+  readonly order: Address;
+  /** Bun's link_map. */
+  readonly first: Address;
+  /** See ObjectTargets. */
+  readonly capsules: Address;
+}
+
+export function* interpose(launch: Launch, targets: InterposeTargets): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { channel: launch.channel, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
-  emitStart(assembler.align(16), start);
-  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order };
+  const find = (name: string) => launch.findFunction(name);
+  const { program } = launch;
+  const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });
+  const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
+  const { arguments: words, first, capsules } = targets;
+  emitObjectFunctions(assembler.align(16), {
+    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, capsules, arguments: words },
+    ...{ directory: directory.path, programName: program.name },
+  });
+  emitSignalHandler(assembler.align(16), functions.nothing);
+  const signals = emitSignalFunctions(assembler, find);
+  emitStart(assembler.align(16), targets);
+  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: targets.order };
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();
+  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals];
+  const names = ["dlopen", "dlmopen", ...both, ...paths];
   const { bytes, plan } = symbolObject({
     soname: MARK,
-    functions: new Map(["dlopen", "dlmopen"].map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
+    functions: new Map(names.map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
     zeroPages: Math.ceil(code.bytes.length / PAGE_SIZE),
   });
   const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
   const at = object.image.addressOf(plan.zeroAt);
   launch.install(code.bytes, at);
-  return { object, start: addressOfLabel(code, "start", at), cleanup: addressOfLabel(code, "cleanup", at) };
+  const addressOf = (label: string) => addressOfLabel(code, label, at);
+  return {
+    object,
+    both: new Map(both.map((name) => [name, addressOf(name)])),
+    onSignal: addressOf("on signal"),
+    start: addressOf("start"),
+    cleanup: addressOf("cleanup"),
+  };
 }

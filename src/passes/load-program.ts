@@ -4,12 +4,13 @@
 import { JSCallback } from "bun:ffi";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { type Address, add, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { isShared } from "../shared-set.ts";
 import { findCopies, makeCopies, movesOf, updateMirror } from "./copy-objects.ts";
+import { renameImage } from "./identity.ts";
 import { type CopiedObject, hostedImage } from "./image.ts";
 import type { Interposer } from "./interpose.ts";
 import { redirect } from "./redirect.ts";
@@ -18,6 +19,9 @@ import { scopeOf } from "./scope.ts";
 export interface LoadedProgram {
   readonly object: LoadedObject;
   readonly entry: Address;
+  /** Its program headers, and how many. */
+  readonly headers: Address;
+  readonly headerCount: number;
 }
 
 /** `fail` ends the process: within glibc nothing can be thrown. */
@@ -47,9 +51,12 @@ export function loadProgram(
   copied = image.copied;
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
-  const object = new LoadedObject(libc, libc.run(linkMapOf(libc, handle)));
+  const linkMap = libc.run(linkMapOf(libc, handle));
+  const object = run.base.known.get(linkMap) ?? new LoadedObject(libc, linkMap);
   trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
-  return { object, entry: object.image.addressOf(image.entry) };
+  const { ehdr, phdrs, loads } = object.image;
+  const headers = add(object.image.addressOf(loads[0]?.p_vaddr ?? toVaddr(0)), ehdr.e_phoff);
+  return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
 }
 
 /** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
@@ -69,6 +76,7 @@ function beforeConstructors(run: Run, imagePath: string, copied: readonly Copied
   const program = objects.find(({ path }) => path === imagePath);
   if (!program) throw new Error(`Cannot find "${imagePath}" in the link map`);
   const scope = scopeOf(program, objects);
+  base.known.set(program.linkMap, renameImage(run, program));
   refuseOtherMalloc(run, scope);
   if (copied.length === 0) return;
   const [, ...libraries] = scope;

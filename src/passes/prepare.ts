@@ -10,9 +10,11 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
+import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
 import { restoreEnvironment } from "./environment.ts";
+import { AuxiliaryVector, shortenCommandLine } from "./identity.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -23,16 +25,24 @@ export interface Arguments {
   readonly argv: Address;
 }
 
-export function prepareProcess(run: Run): Arguments {
+export interface Prepared extends Arguments {
+  readonly auxiliary: AuxiliaryVector;
+}
+
+export function prepareProcess(run: Run): Prepared {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = countPointers(argv);
-  const { argc } = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments]);
+  const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
+  auxiliary.set("EXECFN", run.intern(plan.executed));
+  const { argc, end } = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments]);
   const image = run.shared.get("libc.so.6");
   const patch = new Patch();
-  if (image) {
-    replaceArgumentCount(image, argv, bunArgc, argc, patch, trace);
-    renameInvocation(image, argv, patch);
+  if (image) renameInvocation(image, argv, patch);
+  // Before glibc 2.34 dlopen is in libdl.so.2, which has its own.
+  for (const name of ["libc.so.6", "libdl.so.2"]) {
+    const holder = run.shared.get(name);
+    if (holder) replaceArgumentCount(holder, argv, bunArgc, argc, patch, trace);
   }
   patch.apply(run.protect);
   libc.setThreadName(basename(plan.program.path));
@@ -41,14 +51,15 @@ export function prepareProcess(run: Run): Arguments {
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);
-  return { argc, argv };
+  if (!shortenCommandLine(libc, end)) trace.tell("program", () => "the kernel does not shorten /proc/self/cmdline");
+  return { argc, argv, auxiliary };
 }
 
 /**
  * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are
  * always fewer bytes of them, since they are the end of Bun's. `argv` is the address of Bun's.
  */
-function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments {
+function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments & { end: Address } {
   const pointers = viewAt(argv, 8 * (argc + 1));
   const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
   const start = pointerAt(argv);
@@ -66,7 +77,7 @@ function replaceArguments(argv: Address, argc: number, list: readonly string[]):
   // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own arguments.
   const count = viewAt(toAddress(argv - 8), 8);
   if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
-  return { argc: list.length, argv };
+  return { argc: list.length, argv, end: at };
 }
 
 /** The argument's own bytes: those that are no UTF-8 are not in the text any more. */
@@ -117,7 +128,7 @@ function replaceArgumentCount(
       }
     }
   }
-  trace.tell("program", () => "argc for constructors: left alone, glibc's own was not found");
+  trace.tell("program", () => `argc for constructors: not in ${libc.path}`);
 }
 
 /** Bun has taken the buffer from stdout. The program finds one such as glibc would have made at the first write. */
@@ -167,6 +178,11 @@ const IGNORED_BY_BUN = [13, 25];
 function resetSignals(libc: Libc, handled: readonly number[]): void {
   for (const signal of handled)
     if (signal <= LAST_STANDARD_SIGNAL && ![SIGKILL, SIGSTOP, SIGPWR].includes(signal)) libc.resetSignal(signal);
+}
+
+/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+export function catchFatalSignals(libc: Libc, handler: Address): void {
+  for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
 }
 
 /** The signals in a mask as /proc/PID/status shows it. */

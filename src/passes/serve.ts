@@ -1,5 +1,6 @@
 // Starts the server in a Worker and tells it what has been opened.
 
+import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
@@ -33,19 +34,19 @@ export class ServerHandle {
   }
 
   /** Returns when it answers. */
-  start(run: Run, image: string): void {
-    if (!this.channel.tell(JSON.stringify(stateOf(run, image)), PATIENCE)) throw silence();
+  start(run: Run): void {
+    if (!this.channel.tell(JSON.stringify(stateOf(run)), PATIENCE)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. */
-  update(run: Run, image: string): void {
-    this.channel.tell(JSON.stringify(stateOf(run, image)));
+  update(run: Run): void {
+    this.channel.tell(JSON.stringify(stateOf(run)));
   }
 }
 
 const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 
-function stateOf(run: Run, image: string): ServerState {
+function stateOf(run: Run): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
@@ -56,6 +57,7 @@ function stateOf(run: Run, image: string): ServerState {
     store: run.runtime.store.file,
     libraryPath: run.runtime.libraryPath,
     shared: [...run.plan.shared],
+    sharedFiles: [...run.shared.values()].map(({ path }) => realpathSync(path)),
     functions: run.functions,
     ahead: run.plan.capsules.map(({ ahead }) => ahead),
     capsules: run.capsules.map((capsule) => ({
@@ -65,10 +67,11 @@ function stateOf(run: Run, image: string): ServerState {
       isolated: [...capsule.isolated],
       newest: capsule.ownership.newest,
       overrides: [...capsule.overrides],
+      iterateHere: capsule.iterateHere,
       mirrors: addresses(capsule.mirrors),
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),
     })),
-    program: { path: run.plan.program.path, image },
+    program: { path: run.plan.program.path },
   };
 }

@@ -25,20 +25,27 @@ import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel, type Code } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
+import { emitIterateHere } from "../agent/code/objects.ts";
+import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import type { CapsulePlan } from "../plan.ts";
 import { LOADER } from "../shared-set.ts";
+import type { Interposer } from "./interpose.ts";
 
 const LIBC = "libc.so.6";
-/** Each is a label of capsuleCode. */
-const OVERRIDDEN = ["dlopen", "dlmopen", "getenv", "secure_getenv"];
 
 /** Makes a namespace: its libc mirror and the agent in it. */
-export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number): Linking<Capsule> {
-  const code = capsuleCode(launch, plan, token);
+export function* makeNamespace(
+  launch: Launch,
+  plan: CapsulePlan,
+  token: number,
+  both: Interposer["both"],
+): Linking<Capsule> {
+  const { code, names } = capsuleCode(launch, plan, token);
   const libc = yield* sharedImage(launch, LIBC);
   const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
-  for (const name of OVERRIDDEN) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
+  for (const [name, address] of both) overrides.set(name, { address });
+  for (const name of names) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
   const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
   const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages });
   const path = launch.directory.write(`${token}-${LIBC}`, bytes);
@@ -54,7 +61,8 @@ export function* makeNamespace(launch: Launch, plan: CapsulePlan, token: number)
     isolated: new Set(plan.isolated),
     token,
     namespace,
-    overrides: new Map(OVERRIDDEN.map((name) => [name, addressOfLabel(code, name, at)])),
+    overrides: new Map([...both, ...names.map((name) => [name, addressOfLabel(code, name, at)] as const)]),
+    iterateHere: addressOfLabel(code, "iterate here", at),
     mirrors: new Map([[LIBC, object]]),
     opened: new Map(),
     shims: new Map(),
@@ -87,7 +95,8 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   return image;
 }
 
-function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): Code {
+/** `names` are the functions in it that stand in front of glibc's. */
+function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): { code: Code; names: string[] } {
   const { channel, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { channel, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
@@ -96,7 +105,11 @@ function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): Code {
   emitGetenv(assembler, "getenv", functions.getenv, table);
   assembler.align(16);
   emitGetenv(assembler, "secure_getenv", functions.secure_getenv, table);
-  return assembler.assemble();
+  const hasTree = plan.search.tree.root !== "";
+  const find = (name: string) => launch.findFunction(name);
+  const paths = emitPathFunctions(assembler, { program: launch.program.path, hasTree, find });
+  emitIterateHere(assembler.align(16), functions.dl_iterate_phdr);
+  return { code: assembler.assemble(), names: ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths] };
 }
 
 /** The capsule's own environment: pairs of C strings, NULL at the end. */

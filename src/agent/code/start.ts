@@ -18,6 +18,7 @@ export function emitStart(to: Assembler, targets: StartTargets): void {
     .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, 0x08)
     .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, 0x10)
     .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
+    .rip("ldmxcsr control(%rip)", "floating point", 0x0f, 0xae, 0x15) // JavaScript leaves flags
     .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
     .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
     .op("call *%rax", 0xff, 0xd0)
@@ -28,5 +29,7 @@ export function emitStart(to: Assembler, targets: StartTargets): void {
     .label("arguments")
     .quad(targets.arguments)
     .label("exit")
-    .quad(targets.exit);
+    .quad(targets.exit)
+    .label("floating point")
+    .quad(0x1f80); // as a process starts: everything masked, no flag
 }

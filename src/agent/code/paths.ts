@@ -1,0 +1,251 @@
+// Functions that take a path, in front of glibc's. The program's own file is behind
+// /proc/self/exe, where the kernel has Bun's; what a host library has under /usr or
+// /etc is looked for in its host tree first.
+
+import type { Address } from "../../../lib/memory/numbers.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { Kind } from "../protocol.ts";
+import { ask } from "./ask.ts";
+
+const encoder = new TextEncoder();
+
+/** A function of glibc with a path among its arguments. */
+interface PathFunction {
+  /** Which argument is the path. */
+  readonly path: 0 | 1 | 2;
+  /** The next one is open(2)'s flags. */
+  readonly hasFlags?: true;
+  /** It looks at a symbolic link itself, which /proc/self/exe is. */
+  readonly isLink?: true;
+  /** It runs what it is given. */
+  readonly runs?: true;
+}
+
+const named = (names: string, description: PathFunction): [string, PathFunction][] =>
+  names.split(" ").map((name) => [name, description]);
+
+/** Those that a libc does not have are passed over: __xstat and its like are what stat was before glibc 2.33. */
+export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
+  ...named("open open64 __open_2 __open64_2", { path: 0, hasFlags: true }),
+  ...named("openat openat64 __openat_2 __openat64_2", { path: 1, hasFlags: true }),
+  ...named("fopen fopen64 freopen freopen64 opendir scandir scandir64", { path: 0 }),
+  ...named("stat stat64 access eaccess euidaccess statfs statfs64 statvfs statvfs64", { path: 0 }),
+  ...named("__xstat __xstat64 fstatat fstatat64 statx faccessat", { path: 1 }),
+  ...named("__fxstatat __fxstatat64", { path: 2 }),
+  ...named("realpath __realpath_chk canonicalize_file_name", { path: 0 }),
+  ...named("bindtextdomain", { path: 1 }),
+  ...named("lstat lstat64", { path: 0, isLink: true }),
+  ...named("__lxstat __lxstat64", { path: 1, isLink: true }),
+  ...named("execve execv execvp execvpe execl execle execlp", { path: 0, runs: true }),
+  ...named("posix_spawn posix_spawnp", { path: 1, runs: true }),
+]);
+
+/** Where the buffer and its length are among the arguments, which the path precedes. */
+export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> = new Map([
+  ["readlink", { path: 0 }],
+  ["__readlink_chk", { path: 0 }],
+  ["readlinkat", { path: 1 }],
+  ["__readlinkat_chk", { path: 1 }],
+]);
+
+/** Functions that run a command given to the shell. */
+const SHELL_FUNCTIONS = ["system", "popen"];
+
+export interface PathTargets {
+  /** The program's own file. */
+  readonly program: string;
+  /** Has a host tree that is not the machine itself. */
+  readonly hasTree: boolean;
+  /** glibc's own function of that name, if it has one. */
+  find(name: string): Address | undefined;
+}
+
+/** Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`. */
+export function emitPathFunctions(to: Assembler, targets: PathTargets): string[] {
+  const names: string[] = [];
+  const emit = (name: string, body: (real: string) => void): void => {
+    const address = targets.find(name);
+    if (address === undefined) return;
+    const real = `real ${name}`;
+    to.align(8).label(real).quad(address).label(name);
+    body(real);
+    names.push(name);
+  };
+  for (const [name, description] of PATH_FUNCTIONS)
+    emit(name, (real) => emitPathFunction(to, name, real, description, targets));
+  for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, (real) => emitReadlink(to, name, real, path, targets));
+  for (const name of SHELL_FUNCTIONS) emit(name, (real) => ask(to, Kind.shell, real));
+  emitTests(to, targets.program);
+  return names;
+}
+
+function emitPathFunction(
+  to: Assembler,
+  name: string,
+  real: string,
+  { path, hasFlags, isLink, runs }: PathFunction,
+  { hasTree }: PathTargets,
+): void {
+  const other = `${name} other`;
+  const go = `${name} go`;
+  const proceed = () => (runs ? ask(to, Kind.run + 256 * path, real) : to.rip("jmp *real(%rip)", real, 0xff, 0x25));
+  loadPath(to, path);
+  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  if (!isLink) {
+    to.to("call", "is own file").to("jne", other);
+    // The kernel says ETXTBSY.
+    if (hasFlags) testFlags(to, path, go);
+    const [register, byte] = (
+      [
+        ["%rdi", 0x3d],
+        ["%rsi", 0x35],
+        ["%rdx", 0x15],
+      ] as const
+    )[path];
+    to.rip(`lea path(%rip),${register}`, "own path", 0x48, 0x8d, byte);
+    proceed();
+    to.label(other);
+  }
+  if (hasTree && !runs) emitSystemTest(to, path, go, real, hasFlags);
+  to.label(go);
+  proceed();
+}
+
+/** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
+function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, real: string, hasFlags: true | undefined): void {
+  loadPath(to, path);
+  to.to("call", "is system file").to("jne", go);
+  if (hasFlags) testFlags(to, path, go);
+  ask(to, Kind.file + 256 * path, real);
+}
+
+/** Goes to `go` where O_WRONLY, O_RDWR or O_CREAT is among the flags behind the path. */
+function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
+  const [register, byte] = (
+    [
+      ["%esi", 0xc6],
+      ["%edx", 0xc2],
+      ["%ecx", 0xc1],
+    ] as const
+  )[path];
+  to.op(`test $0x43,${register}`, 0xf7, byte, 0x43, 0, 0, 0).to("jne", go);
+}
+
+/** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
+function emitReadlink(to: Assembler, name: string, real: string, path: 0 | 1, { hasTree, program }: PathTargets): void {
+  const other = `${name} other`;
+  const go = `${name} go`;
+  const length = encoder.encode(program).length;
+  loadPath(to, path);
+  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go).to("call", "is own file").to("jne", other);
+  if (path === 0) {
+    to.op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
+      .to("jle", go)
+      .op("mov %rsi,%rdi", 0x48, 0x89, 0xf7)
+      .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1);
+  } else to.op("test %rcx,%rcx", 0x48, 0x85, 0xc9).to("jle", go).op("mov %rdx,%rdi", 0x48, 0x89, 0xd7);
+  to.rip("lea path(%rip),%rsi", "own path", 0x48, 0x8d, 0x35)
+    .op(`mov $0x${length.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(length).buffer))
+    .op("cmp %rax,%rcx", 0x48, 0x39, 0xc1)
+    .op("cmova %rax,%rcx", 0x48, 0x0f, 0x47, 0xc8)
+    .op("mov %rcx,%rax", 0x48, 0x89, 0xc8)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
+    .op("ret", 0xc3)
+    .label(other);
+  if (hasTree) emitSystemTest(to, path, go, real, undefined);
+  to.label(go).rip("jmp *real(%rip)", real, 0xff, 0x25);
+}
+
+function loadPath(to: Assembler, path: 0 | 1 | 2): void {
+  const [register, byte] = (
+    [
+      ["%rdi", 0xf8],
+      ["%rsi", 0xf0],
+      ["%rdx", 0xd0],
+    ] as const
+  )[path];
+  to.op(`mov ${register},%rax`, 0x48, 0x89, byte);
+}
+
+/**
+ * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or below /usr or /etc? The
+ * answer is in ZF; only rax, r10 and r11 are changed.
+ */
+function emitTests(to: Assembler, program: string): void {
+  to.label("is own file")
+    .rip("lea proc(%rip),%r10", "own proc", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .to("jne", "other file")
+    .op("push %rax", 0x50)
+    .rip("lea self(%rip),%r10", "own self", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .to("je", "own tail")
+    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
+    .rip("lea thread(%rip),%r10", "own thread", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .to("je", "own tail")
+    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
+    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
+    .label("own digit")
+    .op("movzbl (%rax),%r11d", 0x44, 0x0f, 0xb6, 0x18)
+    .op("sub $0x30,%r11d", 0x41, 0x83, 0xeb, 0x30)
+    .op("cmp $0x9,%r11d", 0x41, 0x83, 0xfb, 0x09)
+    .to("ja", "own number")
+    .op("imul $0xa,%r10d,%r10d", 0x45, 0x6b, 0xd2, 0x0a)
+    .op("add %r11d,%r10d", 0x45, 0x01, 0xda)
+    .op("inc %rax", 0x48, 0xff, 0xc0)
+    .to("jmp", "own digit")
+    .label("own number")
+    .op("push %rax", 0x50)
+    .op("push %rcx", 0x51)
+    .op("mov $0x27,%eax", 0xb8, 0x27, 0x00, 0x00, 0x00)
+    .op("syscall", 0x0f, 0x05)
+    .op("pop %rcx", 0x59)
+    .op("cmp %eax,%r10d", 0x41, 0x39, 0xc2)
+    .op("pop %rax", 0x58)
+    .to("jne", "own out")
+    .label("own tail")
+    .rip("lea exe(%rip),%r10", "own exe", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .to("jne", "own out")
+    .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
+    .label("own out")
+    .op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08)
+    .op("ret", 0xc3)
+    .label("other file")
+    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4)
+    .op("ret", 0xc3);
+  to.label("is system file")
+    .op("push %rax", 0x50)
+    .rip("lea usr(%rip),%r10", "system usr", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .to("je", "system out")
+    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
+    .rip("lea etc(%rip),%r10", "system etc", 0x4c, 0x8d, 0x15)
+    .to("call", "match")
+    .label("system out")
+    .op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08)
+    .op("ret", 0xc3);
+  // Has the text at rax what r10 points at in front? Then rax is behind it.
+  to.label("match")
+    .op("mov (%r10),%r11b", 0x45, 0x8a, 0x1a)
+    .op("test %r11b,%r11b", 0x45, 0x84, 0xdb)
+    .to("je", "match done")
+    .op("cmp %r11b,(%rax)", 0x44, 0x38, 0x18)
+    .to("jne", "match done")
+    .op("inc %rax", 0x48, 0xff, 0xc0)
+    .op("inc %r10", 0x49, 0xff, 0xc2)
+    .to("jmp", "match")
+    .label("match done")
+    .op("ret", 0xc3);
+  for (const [label, text] of [
+    ["own proc", "/proc/"],
+    ["own self", "self"],
+    ["own thread", "thread-self"],
+    ["own exe", "/exe"],
+    ["system usr", "/usr/"],
+    ["system etc", "/etc/"],
+    ["own path", program],
+  ] as const)
+    to.label(label).data(encoder.encode(`${text}\0`));
+}

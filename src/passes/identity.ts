@@ -1,0 +1,109 @@
+// Whose process this is, by the kernel's and glibc's records: the command line and
+// the auxiliary vector say the program, and so does what glibc has of its image,
+// which was opened by another path.
+
+import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
+import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
+import { pointerAt, setPointerAt, viewAt } from "../../lib/memory/live.ts";
+import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import type { Run } from "../run.ts";
+
+/** Of <elf.h>: AT_PHDR, AT_PHNUM, AT_ENTRY, AT_EXECFN. */
+const AT = { PHDR: 3, PHNUM: 5, ENTRY: 9, EXECFN: 31 } as const;
+/** More than any kernel passes. */
+const AUXV_LIMIT = 64;
+
+/** The auxiliary vector, where the kernel has put it: behind the environment, which is behind argv. */
+export class AuxiliaryVector {
+  readonly #entries = new Map<number, Address>();
+
+  /** `argv` and `argc` as the process was started. Empty where there is something else. */
+  constructor(libc: Libc, argv: Address, argc: number) {
+    let at = add(argv, 8 * (argc + 1));
+    while (pointerAt(at) !== 0) at = add(at, 8);
+    at = add(at, 8);
+    const entries = new Map<number, Address>();
+    for (let i = 0; i < AUXV_LIMIT && pointerAt(at) !== 0; i++, at = add(at, 16))
+      entries.set(pointerAt(at), add(at, 8));
+    const headers = entries.get(AT.PHDR);
+    if (headers !== undefined && pointerAt(headers) === libc.programHeaders()) this.#entries = entries;
+  }
+
+  set(name: keyof typeof AT, value: number): void {
+    const at = this.#entries.get(AT[name]);
+    if (at !== undefined) setPointerAt(at, value);
+  }
+}
+
+/** prctl(2)'s struct prctl_mm_map. The last three fields, auxv and the executable, stay as they are. */
+const MemoryMap = layout("prctl_mm_map", {
+  start_code: u64(),
+  end_code: u64(),
+  start_data: u64(),
+  end_data: u64(),
+  start_brk: u64(),
+  brk: u64(),
+  start_stack: u64(),
+  arg_start: u64(),
+  arg_end: u64(),
+  env_start: u64(),
+  env_end: u64(),
+  auxv: u64(),
+  sizes: u64(),
+});
+/** Of /proc/PID/stat, counted from 1 as in proc(5). */
+const STAT = {
+  start_code: 26,
+  end_code: 27,
+  start_stack: 28,
+  start_data: 45,
+  end_data: 46,
+  start_brk: 47,
+  arg_start: 48,
+  arg_end: 49,
+  env_start: 50,
+  env_end: 51,
+} as const;
+
+/** Tells the kernel where the arguments end, for /proc/PID/cmdline. Where it refuses, NULs stand behind them. */
+export function shortenCommandLine(libc: Libc, end: Address): boolean {
+  const stat = readFileSync("/proc/self/stat", "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const map = new Uint8Array(MemoryMap.size);
+  const view = MemoryMap.at(new DataView(map.buffer));
+  for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(fields[number - 3]);
+  view.brk = libc.programBreak();
+  view.arg_end = end;
+  const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, behind auxv_size, which is 0
+  writeU64(new DataView(map.buffer), MemoryMap.offsetOf.sizes, NO_EXECUTABLE);
+  return libc.setMemoryMap(map);
+}
+
+/** How far into a link_map its l_origin may be; 0x358 in glibc 2.36. */
+const ORIGIN_LIMIT = 1500;
+
+/**
+ * Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. Where l_origin is, which is private,
+ * is told by what it says; where it is not found, dlinfo(RTLD_DI_ORIGIN) gives the private directory (2.31-2.41 have it).
+ */
+export function renameImage(run: Run, program: LoadedObject): LoadedObject {
+  const { libc, directory, trace } = run;
+  const { linkMap, image } = program;
+  setPointerAt(add(linkMap, LinkMap.offsetOf.l_name), run.program.name);
+  const words = viewAt(linkMap, ORIGIN_LIMIT);
+  const expected = Buffer.from(`${directory.path}\0`);
+  let isFound = false;
+  for (let at = LinkMap.size; at + 8 <= words.byteLength && !isFound; at += 8) {
+    const pointer = readU64(words, at);
+    if (!(pointer >= PAGE_SIZE && pointer < 2 ** 47) || image.holds(pointer)) continue;
+    const text = new Uint8Array(expected.length);
+    if (libc.readMemory(libc.pid, toAddress(pointer), text) !== text.length || !expected.equals(text)) continue;
+    setPointerAt(add(linkMap, at), run.intern(dirname(run.program.path)));
+    isFound = true;
+  }
+  trace.tell("program", () => `called ${run.program.path}${isFound ? "" : ", but for $ORIGIN, which was not found"}`);
+  return new LoadedObject(program.process, linkMap, image);
+}
