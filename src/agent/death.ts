@@ -43,7 +43,8 @@ export function deathNotice(
     const value = toAddress(readU64(process.memory.view(word, 8), 0));
     const mapping = Number.isFinite(value) ? findMapping(mappings, value) : undefined;
     if (!mapping?.executable || isLibc(mapping)) continue;
-    const caller = placeIn(capsules, process, value);
+    // Behind the call, which may have been the last instruction of its function.
+    const caller = placeIn(capsules, process, add(value, -1));
     return (
       caller &&
       `${name} ${inside ? "in libc, called" : `at ${hex(instruction)}, where nothing is, called`} by ${caller}`

@@ -30,6 +30,8 @@ export const Kind = {
   shell: 5,
   /** The thread dies of a signal: its number, the address of the instruction, the address that was accessed. */
   death: 6,
+  /** The main thread ends, and leaves the others behind. */
+  leave: 8,
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,
 } as const;

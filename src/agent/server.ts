@@ -30,6 +30,7 @@ import { type Orders, orders } from "./conversation.ts";
 import { deathNotice } from "./death.ts";
 import { isolatedNeedsOf, programFile, programOfCommand } from "./outside.ts";
 import { Kind, SCRATCH_SIZE, State } from "./protocol.ts";
+import { BunThreads } from "./threads.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
@@ -69,6 +70,8 @@ type Conversation = Orders<Instruction>;
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
+/** As WATCH, when the main thread has gone. */
+const LAST_THREADS = 20;
 
 class Server {
   readonly #libc: Libc;
@@ -83,6 +86,8 @@ class Server {
   readonly #seen = new Set<string>();
   /** Files of the shared set. */
   readonly #shared: ReadonlySet<string>;
+  readonly #bunThreads: BunThreads;
+  #hasMainLeft = false;
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(
@@ -96,6 +101,7 @@ class Server {
     this.#store = new LibraryStore(state.store);
     this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
     this.#shared = new Set(state.sharedFiles);
+    this.#bunThreads = new BunThreads(this.#libc.threadId);
     this.#own = this.#linkedIn(this.#libc, state);
   }
 
@@ -138,15 +144,22 @@ class Server {
     exchange.free();
   }
 
-  /** Frees the slots of processes that have died in the middle. Returns whether others are to be watched. */
-  watch(): boolean {
+  /**
+   * Frees the slots of processes that have died in the middle, and ends this one when the program has no thread left. Returns when to
+   * look again, in milliseconds.
+   */
+  watch(): number | undefined {
+    if (this.#hasMainLeft) {
+      if (!this.#bunThreads.hasOthers()) this.#libc.exit(0);
+      return LAST_THREADS;
+    }
     let isWatched = false;
     for (const [exchange, { pid }] of this.#conversations) {
       if (pid === this.state.pid) continue;
       if (existsSync(`/proc/${pid}`)) isWatched = true;
       else this.forget(exchange);
     }
-    return isWatched;
+    return isWatched ? WATCH : undefined;
   }
 
   /** What can wait until nobody asks, piece by piece: reads ahead a library with its dependencies at a time. */
@@ -181,6 +194,11 @@ class Server {
       case Kind.run:
       case Kind.shell:
         return yield* this.#run(exchange, process);
+      case Kind.leave: {
+        // In a forked child there is nobody but the program's own threads.
+        if (process === this.#libc) this.#hasMainLeft = true;
+        return { what: "jump", target: exchange.request.target, arguments: argumentsOf(exchange) };
+      }
       case Kind.death:
         return yield* this.#death(exchange, process);
       default:
@@ -357,7 +375,7 @@ function serve(channel: Channel): never {
       if (asked.length > 0) continue;
       if (idle && !idle.next().done) continue;
       idle = undefined;
-      channel.awaitBell(bell, server?.watch() ? WATCH : undefined);
+      channel.awaitBell(bell, server?.watch());
     }
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);

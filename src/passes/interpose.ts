@@ -12,6 +12,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitCleanup } from "../agent/code/cleanup.ts";
+import { emitLeavingFunctions } from "../agent/code/leave.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
@@ -55,11 +56,12 @@ export function* interpose(launch: Launch, targets: InterposeTargets): Linking<I
   });
   emitSignalHandler(assembler.align(16), functions.nothing);
   const signals = emitSignalFunctions(assembler, find);
+  const leaving = emitLeavingFunctions(assembler, find);
   emitStart(assembler.align(16), targets);
   const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: targets.order };
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();
-  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals];
+  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving];
   const names = ["dlopen", "dlmopen", ...both, ...paths];
   const { bytes, plan } = symbolObject({
     soname: MARK,
