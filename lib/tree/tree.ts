@@ -34,6 +34,14 @@ export class Tree {
     return found;
   }
 
+  /** As resolve, but a link at the path's end is not followed. */
+  resolveLink(path: string): string | undefined {
+    const end = path.replace(/\/+$/, "").lastIndexOf("/") + 1;
+    const directory = this.resolve(path.slice(0, end));
+    const found = directory && `${directory}/${path.slice(end)}`;
+    return found && this.#entry(found) !== "missing" ? found : undefined;
+  }
+
   /** Is this path of the machine inside the tree? */
   holds(path: string): boolean {
     return path === this.root || path.startsWith(`${this.root}/`);

@@ -24,6 +24,8 @@ export const Kind = {
   dlmopen: 2,
   /** A file is opened or looked at: the path may be the host tree's. */
   file: 3,
+  /** As `file`, but a symbolic link itself is looked at. */
+  link: 9,
   /** Another program is about to be run. */
   run: 4,
   /** As `run`; the argument is a command for the shell. */

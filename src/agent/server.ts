@@ -190,6 +190,7 @@ class Server {
       case Kind.dlmopen:
         return yield* this.#open(exchange, process);
       case Kind.file:
+      case Kind.link:
         return this.#file(exchange, process);
       case Kind.run:
       case Kind.shell:
@@ -236,7 +237,7 @@ class Server {
     const index = kind >> 8;
     const path = process.stringAt(toAddress(Number(list[index])));
     const capsule = this.#own.capsules.find((each) => each.token === token);
-    const found = capsule && resolved(capsule.search.tree, path);
+    const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
     this.#trace.tell(
       "request",
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
@@ -393,9 +394,9 @@ function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Exchange): bigint[
 }
 
 /** Undefined for what the tree does not have, or has a link for that leads nowhere. */
-function resolved(tree: Tree, path: string): string | undefined {
+function resolved(tree: Tree, path: string, follows: boolean): string | undefined {
   try {
-    return tree.resolve(path);
+    return follows ? tree.resolve(path) : tree.resolveLink(path);
   } catch (error) {
     if (error instanceof LinkError) return undefined;
     throw error;

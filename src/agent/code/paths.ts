@@ -106,17 +106,17 @@ function emitPathFunction(
     proceed();
     to.label(other);
   }
-  if (hasTree && !runs) emitSystemTest(to, path, go, real, hasFlags);
+  if (hasTree && !runs) emitSystemTest(to, path, go, real, isLink ? Kind.link : Kind.file, hasFlags);
   to.label(go);
   proceed();
 }
 
 /** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
-function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, real: string, hasFlags: true | undefined): void {
+function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, real: string, kind: number, hasFlags?: true): void {
   loadPath(to, path);
   to.to("call", "is system file").to("jne", go);
   if (hasFlags) testFlags(to, path, go);
-  ask(to, Kind.file + 256 * path, real);
+  ask(to, kind + 256 * path, real);
 }
 
 /** Goes to `go` where O_WRONLY, O_RDWR or O_CREAT is among the flags behind the path. */
@@ -152,7 +152,7 @@ function emitReadlink(to: Assembler, name: string, real: string, path: 0 | 1, { 
     .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
     .op("ret", 0xc3)
     .label(other);
-  if (hasTree) emitSystemTest(to, path, go, real, undefined);
+  if (hasTree) emitSystemTest(to, path, go, real, Kind.link);
   to.label(go).rip("jmp *real(%rip)", real, 0xff, 0x25);
 }
 
