@@ -16,10 +16,11 @@ import { expose } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
-import { catchFatalSignals, prepareProcess } from "./passes/prepare.ts";
+import { prepareProcess } from "./passes/prepare.ts";
 import { destructorOrder, EXIT_LIMIT, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
+import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
 import { beginRun, type Run } from "./run.ts";
@@ -67,12 +68,14 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const main = run.internWords([0, 0, 0, 0]);
   const order = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
   const iterators = run.internWords([...plan.capsules.map(() => 0), 0]);
+  const quieted = run.internWords([0]);
   const targets = {
     arguments: main,
     exit: run.functions.exit,
     order,
     first: run.base.bun.linkMap,
     capsules: iterators,
+    quieted,
   };
   const interposer = libc.run(interpose(run, targets));
 
@@ -102,6 +105,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   server.start(run);
   releaseDescriptors(libc, inherited, trace);
   catchFatalSignals(libc, interposer.onSignal);
+  quietOtherThreads(libc, interposer.quiet, quieted);
   trace.lap("server");
 
   // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.

@@ -4,6 +4,8 @@
 // the next run removes.
 
 import {
+  accessSync,
+  constants,
   lstatSync,
   mkdtempSync,
   readdirSync,
@@ -54,17 +56,25 @@ export class FileList {
 }
 
 export class PrivateDirectory {
+  #path: string;
+
   constructor(
-    readonly path: string,
+    path: string,
     readonly files: FileList,
-  ) {}
+  ) {
+    this.#path = path;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
 
   /** Throws what making it throws, with the directory's name. */
   static make(libc: Libc): PrivateDirectory {
     const parent = resolve(tmpdir());
     try {
       const directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
-      directory.write(OWNER, new TextEncoder().encode(ownerOf("self")));
+      directory.#own();
       return directory;
     } catch (error) {
       throw hint(error, parent);
@@ -73,6 +83,7 @@ export class PrivateDirectory {
 
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */
   write(name: string, bytes: Uint8Array): string {
+    if (!this.#isWritable()) this.#replace();
     const path = join(this.path, name);
     this.files.add(path);
     // A file of that name may be mapped already, when two threads ask for the same thing: it must stay as it is.
@@ -85,6 +96,33 @@ export class PrivateDirectory {
       throw hint(error, this.path);
     }
     return path;
+  }
+
+  /** The program may have dropped its rights, or somebody has tidied up. */
+  #isWritable(): boolean {
+    try {
+      accessSync(this.path, constants.W_OK | constants.X_OK);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return false;
+    }
+  }
+
+  /** Goes on in another directory. The first one's files are mapped already. */
+  #replace(): void {
+    const parent = resolve(tmpdir());
+    try {
+      this.#path = mkdtempSync(join(parent, PREFIX));
+    } catch (error) {
+      throw hint(error, parent);
+    }
+    this.files.add(this.path);
+    this.#own();
+  }
+
+  #own(): void {
+    this.write(OWNER, new TextEncoder().encode(ownerOf("self")));
   }
 
   /** For a run that ends before its program starts. */

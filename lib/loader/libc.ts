@@ -221,20 +221,28 @@ export class Libc implements Process {
     else this.#bound.libc.setenv(cString(name), cString(value), 1);
   }
 
-  /** Has native code called for a signal, as sigaction(2)'s sa_sigaction, unless the signal is handled or ignored. */
-  handleSignal(signal: number, handler: Address): void {
-    const [SA_SIGINFO, SA_ONSTACK] = [4, 0x0800_0000];
+  /** Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is handled or ignored. */
+  handleSignal(signal: number, handler: Address): boolean {
+    const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
     const action = new BigUint64Array(SIGACTION_SIZE / 8);
-    if (this.#bound.libc.sigaction(signal, null, action) !== 0 || action[0] !== 0n) return;
+    if (this.#bound.libc.sigaction(signal, null, action) !== 0 || action[0] !== 0n) return false;
     action[0] = BigInt(handler);
-    new Uint32Array(action.buffer)[SIGACTION_FLAGS / 4] = SA_SIGINFO | SA_ONSTACK;
-    this.#bound.libc.sigaction(signal, action, null);
+    new Uint32Array(action.buffer)[SIGACTION_FLAGS / 4] = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    return this.#bound.libc.sigaction(signal, action, null) === 0;
   }
 
   /** Gives a signal its default disposition. */
   resetSignal(signal: number): void {
-    // Zeroes are SIG_DFL, no flags, an empty mask.
-    this.#bound.libc.sigaction(signal, new Uint8Array(SIGACTION_SIZE), null);
+    // The kernel's struct sigaction has 32 bytes; zeroes are SIG_DFL, no flags, an empty mask. glibc would add SA_RESTORER.
+    const [SYS_RT_SIGACTION, MASK_SIZE] = [13, 8];
+    const action = new Uint8Array(32);
+    this.#bound.libc.syscall(SYS_RT_SIGACTION, signal as Pointer, addressOf(action), 0, MASK_SIZE as Pointer, null, 0);
+  }
+
+  /** Sends a signal to a thread of this process. Returns false where there is none. */
+  signalThread(id: number, signal: number): boolean {
+    const SYS_TGKILL = 234;
+    return this.#bound.libc.syscall(SYS_TGKILL, this.pid as Pointer, id, signal, null, null, 0) === 0n;
   }
 
   /** Takes the calling thread's alternate signal stack away. */

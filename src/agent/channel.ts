@@ -188,12 +188,12 @@ export class Channel {
     return true;
   }
 
-  /** A C string that stays, in every process that has the channel; there is one of each. */
-  intern(text: string): Address {
+  /** A C string that stays, in every process that has the channel; there is one of each. Undefined when there is no room left. */
+  intern(text: string): Address | undefined {
     let at = this.#interned.get(text);
     if (at === undefined) {
       const bytes = encoder.encode(`${text}\0`);
-      if (this.#arena + bytes.length > ARENA_SIZE) throw new Error("Cannot answer: too many names have been asked for");
+      if (this.#arena + bytes.length > ARENA_SIZE) return undefined;
       at = add(this.at, ARENA + this.#arena);
       bytesAt(at, bytes.length).set(bytes);
       this.#arena += bytes.length;

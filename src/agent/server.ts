@@ -11,7 +11,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { bytesAt } from "../../lib/memory/live.ts";
+import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
@@ -223,11 +223,16 @@ class Server {
     );
     const answer = yield* orders(exchange, functions, this.#answer(token, process, question));
     if ("handle" in answer) return { what: "return", arguments: [answer.handle] };
-    const name = this.#channel.intern(answer.open);
     this.#trace.tell("request", () => `"${question.file}" goes on as "${answer.open}"`);
-    return isDlmopen
-      ? { what: "jump", target: functions.dlmopen, arguments: [a0, name, mode] }
-      : { what: "jump", target: functions.dlopen, arguments: [name, mode] };
+    const name = answer.open === question.file ? file : this.#channel.intern(answer.open);
+    const going = (path: bigint | Address) =>
+      isDlmopen
+        ? { target: functions.dlmopen, arguments: [a0, path, mode] }
+        : { target: functions.dlopen, arguments: [path, mode] };
+    if (name !== undefined) return { what: "jump", ...going(name) };
+    // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
+    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(answer.open)) ?? toAddress(0)) }];
+    return { what: "return", arguments: [handle] };
   }
 
   /** What is there in the host tree is taken from there. */
@@ -242,7 +247,8 @@ class Server {
       "request",
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
     );
-    if (found !== undefined) list[index] = BigInt(this.#channel.intern(found));
+    const at = found && this.#channel.intern(found);
+    if (at !== undefined) list[index] = BigInt(at);
     return { what: "jump", target, arguments: list };
   }
 
@@ -316,7 +322,7 @@ class Server {
       program: { path: state.program.path, name: toAddress(0) },
       findFunction: unavailable,
       install: unavailable,
-      intern: (text) => this.#channel.intern(text),
+      intern: unavailable,
       internWords: unavailable,
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),

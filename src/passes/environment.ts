@@ -2,15 +2,21 @@
 // program's: its own variables, and directories in front of PATH. What the user has
 // set stays.
 
-import type { Libc } from "../../lib/loader/libc.ts";
+/** Set by main.ts's own first line. */
+const OWN = [
+  "BUN_JSC_useDFGJIT",
+  "BUN_JSC_useConcurrentGC",
+  "BUN_JSC_jitMemoryReservationSize",
+  "BUN_JSC_structureHeapSizeInKB",
+  "MIMALLOC_ARENA_RESERVE",
+];
 
 /** Changes that undo a runner's: undefined for a variable that goes. None where no runner has started us. */
 export function withoutRunner(
   environment: Readonly<Record<string, string | undefined>>,
 ): Map<string, string | undefined> {
   const changes = new Map<string, string | undefined>();
-  // From main.ts's own first line.
-  if (environment.BUN_JSC_useDFGJIT !== undefined) changes.set("BUN_JSC_useDFGJIT", undefined);
+  for (const name of OWN) if (environment[name] !== undefined) changes.set(name, undefined);
   if (environment.npm_execpath === undefined) return changes;
   for (const [name, value] of Object.entries(environment)) {
     const isOwn = name.startsWith("npm_") || name === "INIT_CWD";
@@ -20,8 +26,4 @@ export function withoutRunner(
   const first = directories.findIndex((directory) => !/\/node_modules\/\.bin$|\/node-gyp-bin$/.test(directory));
   if (first > 0) changes.set("PATH", directories.slice(first).join(":"));
   return changes;
-}
-
-export function restoreEnvironment(libc: Libc): void {
-  for (const [name, value] of withoutRunner(process.env)) libc.setEnvironment(name, value);
 }

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
 import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
-import { pointerAt, setPointerAt, viewAt } from "../../lib/memory/live.ts";
+import { pointerAt, setPointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import type { Run } from "../run.ts";
 
@@ -68,8 +68,11 @@ const STAT = {
   env_end: 51,
 } as const;
 
-/** Tells the kernel where the arguments end, for /proc/PID/cmdline. Where it refuses, NULs stand behind them. */
-export function shortenCommandLine(libc: Libc, end: Address): boolean {
+/**
+ * Tells the kernel where the arguments end, and the environment if something at its end is not the program's, for /proc/PID/cmdline and
+ * environ. Returns false where it refuses; then NULs stand behind the arguments.
+ */
+export function shortenRecords(libc: Libc, end: Address, environmentEnd: Address | undefined): boolean {
   const stat = readFileSync("/proc/self/stat", "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const map = new Uint8Array(MemoryMap.size);
@@ -77,9 +80,19 @@ export function shortenCommandLine(libc: Libc, end: Address): boolean {
   for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(fields[number - 3]);
   view.brk = libc.programBreak();
   view.arg_end = end;
+  if (environmentEnd !== undefined) view.env_end = environmentEnd;
   const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, behind auxv_size, which is 0
   writeU64(new DataView(map.buffer), MemoryMap.offsetOf.sizes, NO_EXECUTABLE);
   return libc.setMemoryMap(map);
+}
+
+/** Where the last of the variables that stay ends, if others are behind them. `argv` and `argc` as the process was started. */
+export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlySet<string>): Address | undefined {
+  const variables: Address[] = [];
+  for (let at = add(argv, 8 * (argc + 1)); pointerAt(at) !== 0; at = add(at, 8)) variables.push(pointerAt(at));
+  const isRemoved = (variable: Address) => removed.has(stringAt(variable).split("=", 1)[0] ?? "");
+  const last = variables.findLastIndex((variable) => !isRemoved(variable));
+  return variables[last + 1];
 }
 
 /** How far into a link_map its l_origin may be; 0x358 in glibc 2.36. */

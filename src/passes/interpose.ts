@@ -15,7 +15,7 @@ import { emitCleanup } from "../agent/code/cleanup.ts";
 import { emitLeavingFunctions } from "../agent/code/leave.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
+import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
 import { emitStart, type StartTargets } from "../agent/code/start.ts";
 import type { Launch } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
@@ -28,6 +28,8 @@ export interface Interposer {
   readonly onSignal: Address;
   /** Called in place of __libc_start_main. */
   readonly start: Address;
+  /** See emitQuieting. */
+  readonly quiet: Address;
   /** To be called at exit. */
   readonly cleanup: Address;
 }
@@ -39,6 +41,8 @@ export interface InterposeTargets extends StartTargets {
   readonly first: Address;
   /** See ObjectTargets. */
   readonly capsules: Address;
+  /** See emitQuieting. */
+  readonly quieted: Address;
 }
 
 export function* interpose(launch: Launch, targets: InterposeTargets): Linking<Interposer> {
@@ -55,6 +59,7 @@ export function* interpose(launch: Launch, targets: InterposeTargets): Linking<I
     ...{ directory: directory.path, programName: program.name },
   });
   emitSignalHandler(assembler.align(16), functions.nothing);
+  emitQuieting(assembler.align(16), targets.quieted);
   const signals = emitSignalFunctions(assembler, find);
   const leaving = emitLeavingFunctions(assembler, find);
   emitStart(assembler.align(16), targets);
@@ -77,6 +82,7 @@ export function* interpose(launch: Launch, targets: InterposeTargets): Linking<I
     object,
     both: new Map(both.map((name) => [name, addressOf(name)])),
     onSignal: addressOf("on signal"),
+    quiet: addressOf("quiet"),
     start: addressOf("start"),
     cleanup: addressOf("cleanup"),
   };

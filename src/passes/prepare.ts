@@ -1,20 +1,19 @@
 // Makes the process look like the program's own: arguments, names, signals. Done
 // before anything of either tree is loaded, since constructors look already.
 
-import { fstatSync, readFileSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { basename } from "node:path";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
-import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
-import { restoreEnvironment } from "./environment.ts";
-import { AuxiliaryVector, shortenCommandLine } from "./identity.ts";
+import { withoutRunner } from "./environment.ts";
+import { AuxiliaryVector, endOfEnvironment, shortenRecords } from "./identity.ts";
+import { resetSignals } from "./signals.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -33,6 +32,9 @@ export function prepareProcess(run: Run): Prepared {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = countPointers(argv);
+  const changed = withoutRunner(process.env);
+  const removed = new Set([...changed.keys()].filter((name) => changed.get(name) === undefined));
+  const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
   auxiliary.set("EXECFN", run.intern(plan.executed));
   const { argc, end } = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments]);
@@ -46,12 +48,12 @@ export function prepareProcess(run: Run): Prepared {
   }
   patch.apply(run.protect);
   libc.setThreadName(basename(plan.program.path));
-  const status = readFileSync("/proc/self/status", "latin1");
-  restoreEnvironment(libc);
+  for (const [name, value] of changed) libc.setEnvironment(name, value);
   libc.dropSignalStack();
   rebuffer(run);
-  resetSignals(libc, [...signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0"), ...IGNORED_BY_BUN]);
-  if (!shortenCommandLine(libc, end)) trace.tell("program", () => "the kernel does not shorten /proc/self/cmdline");
+  resetSignals(libc);
+  if (!shortenRecords(libc, end, environmentEnd))
+    trace.tell("program", () => "the kernel does not let /proc/self/cmdline be shortened");
   return { argc, argv, auxiliary };
 }
 
@@ -164,29 +166,4 @@ function renameInvocation(libc: LoadedImage, argv: Address, patch: Patch): void 
     ["program_invocation_short_name", short],
   ] as const)
     patch.setPointer(addressIn([libc], symbol), value);
-}
-
-const SIGKILL = 9;
-const SIGSTOP = 19;
-/** JavaScriptCore stops threads with it when it collects garbage, and its default disposition would end the process. */
-const SIGPWR = 30;
-const LAST_STANDARD_SIGNAL = 31;
-/** SIGPIPE and SIGXFSZ. */
-const IGNORED_BY_BUN = [13, 25];
-
-/** Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. */
-function resetSignals(libc: Libc, handled: readonly number[]): void {
-  for (const signal of handled)
-    if (signal <= LAST_STANDARD_SIGNAL && ![SIGKILL, SIGSTOP, SIGPWR].includes(signal)) libc.resetSignal(signal);
-}
-
-/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
-export function catchFatalSignals(libc: Libc, handler: Address): void {
-  for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
-}
-
-/** The signals in a mask as /proc/PID/status shows it. */
-export function signalsIn(mask: string): number[] {
-  const bits = BigInt(`0x${mask}`);
-  return Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
 }

@@ -70,7 +70,17 @@ export function emitCleanup(to: Assembler, { pid, directory, files, order }: Exi
   systemCall(to, "unlink", 87);
   to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
     .to("jmp", "cleanup next")
+    // Once more, for a directory among them, which is empty now.
     .label("cleanup directory")
+    .rip("mov files(%rip),%rbx", "files", 0x48, 0x8b, 0x1d)
+    .label("cleanup emptied")
+    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
+    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
+    .to("je", "cleanup first");
+  systemCall(to, "rmdir", 84);
+  to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
+    .to("jmp", "cleanup emptied")
+    .label("cleanup first")
     .rip("lea directory(%rip),%rdi", "directory", 0x48, 0x8d, 0x3d);
   systemCall(to, "rmdir", 84);
   to.label("cleanup done");

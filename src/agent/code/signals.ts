@@ -59,6 +59,27 @@ export function emitSignalHandler(to: Assembler, nothing: Address): void {
   to.label("nothing address").quad(nothing);
 }
 
+/**
+ * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there but those that glibc needs itself, so that the
+ * program's reach its own threads. Counts in the 32 bits at `counter`.
+ */
+export function emitQuieting(to: Assembler, counter: Address): void {
+  to.label("quiet")
+    .rip("mov mask(%rip),%rax", "quiet mask", 0x48, 0x8b, 0x05)
+    .op("mov %rax,0x128(%rdx)", 0x48, 0x89, 0x82, 0x28, 0x01, 0x00, 0x00) // uc_sigmask
+    .rip("mov counter(%rip),%rax", "quiet counter", 0x48, 0x8b, 0x05)
+    .op("lock incl (%rax)", 0xf0, 0xff, 0x00)
+    .op("ret", 0xc3)
+    .align(8)
+    .label("quiet mask")
+    .quad(~SIGNALS_OF_GLIBC & 0xffff_ffff_ffff_ffffn)
+    .label("quiet counter")
+    .quad(counter);
+}
+
+/** SIGCANCEL and SIGSETXID (32 and 33; 2.31-2.41), as a mask. */
+const SIGNALS_OF_GLIBC = 3n << 31n;
+
 /** The functions that tell of handlers, each at a label of its name; returns the names. `find` gives glibc's own. */
 export function emitSignalFunctions(to: Assembler, find: (name: string) => Address | undefined): string[] {
   const names: string[] = [];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { signalsIn } from "../../../src/passes/prepare.ts";
+import { signalsIn } from "../../../src/passes/signals.ts";
 
 describe("signalsIn()", () => {
   test("counts bits from 1, the lowest first", () => {

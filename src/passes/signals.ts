@@ -1,0 +1,70 @@
+// Signals as the program's parent has left them, and on the program's threads only.
+
+import { readdirSync, readFileSync } from "node:fs";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { u32At } from "../../lib/memory/live.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { FATAL_SIGNALS } from "../agent/code/signals.ts";
+
+const SIGKILL = 9;
+const SIGSTOP = 19;
+/** By default it does nothing, should one come late. */
+const SIGURG = 23;
+const SIGPWR = 30;
+const LAST_STANDARD_SIGNAL = 31;
+/** SIGPIPE and SIGXFSZ. */
+const IGNORED_BY_BUN = [13, 25];
+/** How long Bun's threads may take to be interrupted, in milliseconds. */
+const PATIENCE = 1000;
+
+/**
+ * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. SIGPWR, by
+ * which JavaScriptCore stops threads to collect garbage concurrently, goes as well where it has been told not to do that (see main.ts):
+ * the program may have a collector that uses it, too.
+ */
+export function resetSignals(libc: Libc): void {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const handled = signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0");
+  const kept = [SIGKILL, SIGSTOP, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
+  for (const signal of [...handled, ...IGNORED_BY_BUN])
+    if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.resetSignal(signal);
+}
+
+/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+export function catchFatalSignals(libc: Libc, handler: Address): void {
+  for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
+}
+
+/**
+ * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread that does not. `handler`
+ * is emitQuieting's, `counter` the word in which it counts.
+ */
+export function quietOtherThreads(libc: Libc, handler: Address, counter: Address): void {
+  const before = libc.handleSignal(SIGURG, handler);
+  if (!before) return;
+  const others = readdirSync("/proc/self/task")
+    .map(Number)
+    .filter((id) => id !== libc.pid && !blocks(id, SIGURG));
+  const sent = others.filter((id) => libc.signalThread(id, SIGURG)).length;
+  const end = performance.now() + PATIENCE;
+  // One that ends now does not count; nothing is lost but the wait.
+  while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
+  libc.resetSignal(SIGURG);
+}
+
+/** Some block all signals already. Also true for a thread that has just ended. */
+function blocks(thread: number, signal: number): boolean {
+  try {
+    const status = readFileSync(`/proc/self/task/${thread}/status`, "latin1");
+    return signalsIn(/^SigBlk:\s*(\w+)/m.exec(status)?.[1] ?? "0").includes(signal);
+  } catch (error) {
+    if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    return true;
+  }
+}
+
+/** The signals in a mask as /proc/PID/status shows it. */
+export function signalsIn(mask: string): number[] {
+  const bits = BigInt(`0x${mask}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}
