@@ -105,7 +105,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   server.start(run);
   releaseDescriptors(libc, inherited, trace);
   catchFatalSignals(libc, interposer.onSignal);
-  quietOtherThreads(libc, interposer.quiet, quieted);
+  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, quieted);
   trace.lap("server");
 
   // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
@@ -137,6 +137,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   auxiliary.set("PHDR", program.headers);
   auxiliary.set("PHNUM", program.headerCount);
   server.update(run);
+  awaitQuiet();
   trace.lap("settle");
   trace.tell("time", () => `mprotect ${run.counts.protections} times, ${run.counts.written} slots written`);
 

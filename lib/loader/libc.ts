@@ -231,6 +231,13 @@ export class Libc implements Process {
     return this.#bound.libc.sigaction(signal, action, null) === 0;
   }
 
+  /** What is called for a signal: SIG_DFL is 0, SIG_IGN 1. */
+  handlerOf(signal: number): Address {
+    const action = new BigUint64Array(SIGACTION_SIZE / 8);
+    this.#bound.libc.sigaction(signal, null, action);
+    return toAddress(Number(action[0]));
+  }
+
   /** Gives a signal its default disposition. */
   resetSignal(signal: number): void {
     // The kernel's struct sigaction has 32 bytes; zeroes are SIG_DFL, no flags, an empty mask. glibc would add SA_RESTORER.

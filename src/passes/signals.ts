@@ -15,7 +15,7 @@ const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
 const IGNORED_BY_BUN = [13, 25];
 /** How long Bun's threads may take to be interrupted, in milliseconds. */
-const PATIENCE = 1000;
+const PATIENCE = 100;
 
 /**
  * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. SIGPWR, by
@@ -37,19 +37,21 @@ export function catchFatalSignals(libc: Libc, handler: Address): void {
 
 /**
  * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread that does not. `handler`
- * is emitQuieting's, `counter` the word in which it counts.
+ * is emitQuieting's, `counter` the word in which it counts. Returns what waits until it has been done.
  */
-export function quietOtherThreads(libc: Libc, handler: Address, counter: Address): void {
-  const before = libc.handleSignal(SIGURG, handler);
-  if (!before) return;
+export function quietOtherThreads(libc: Libc, handler: Address, counter: Address): () => void {
+  if (!libc.handleSignal(SIGURG, handler)) return () => {};
   const others = readdirSync("/proc/self/task")
     .map(Number)
     .filter((id) => id !== libc.pid && !blocks(id, SIGURG));
   const sent = others.filter((id) => libc.signalThread(id, SIGURG)).length;
-  const end = performance.now() + PATIENCE;
-  // One that ends now does not count; nothing is lost but the wait.
-  while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
-  libc.resetSignal(SIGURG);
+  return () => {
+    const end = performance.now() + PATIENCE;
+    // One that has ended meanwhile does not count; nothing is lost but the wait.
+    while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
+    // A constructor may have set it to something else.
+    if (libc.handlerOf(SIGURG) === handler) libc.resetSignal(SIGURG);
+  };
 }
 
 /** Some block all signals already. Also true for a thread that has just ended. */
