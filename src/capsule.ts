@@ -5,9 +5,8 @@ import { join } from "node:path";
 import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { linkMap } from "../lib/loader/link-map.ts";
-import { setPointerAt } from "../lib/memory/live.ts";
-import { add } from "../lib/memory/numbers.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
+import { RunRecord } from "./agent/record.ts";
 import type { Capsule } from "./launch.ts";
 import { inheritedDescriptors, releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
@@ -17,7 +16,7 @@ import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { keep, openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { destructorOrder, EXIT_LIMIT, openScope, settleScope } from "./passes/scope.ts";
+import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
@@ -65,19 +64,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const { libc, plan, trace, capsules, directory } = run;
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
-  const main = run.internWords([0, 0, 0, 0]);
-  const order = run.internWords(Array.from({ length: EXIT_LIMIT }, () => 0));
-  const iterators = run.internWords([...plan.capsules.map(() => 0), 0]);
-  const quieted = run.internWords([0]);
-  const targets = {
-    arguments: main,
-    exit: run.functions.exit,
-    order,
-    first: run.base.bun.linkMap,
-    capsules: iterators,
-    quieted,
-  };
-  const interposer = libc.run(interpose(run, targets));
+  const record = new RunRecord(run, plan.capsules.length);
+  const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
@@ -85,9 +73,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   trace.lap("vacate");
 
   // Arguments, names, signals: constructors look at them.
-  const { argc, argv, auxiliary } = prepareProcess(run);
-  setPointerAt(main, argc);
-  setPointerAt(add(main, 8), argv);
+  const auxiliary = prepareProcess(run, record);
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
@@ -95,7 +81,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both));
     for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
     repairGlobal(run, capsule);
-    setPointerAt(add(iterators, 8 * index), capsule.iterateHere);
+    record.setIterator(index, capsule.iterateHere);
     capsules.push(capsule);
   }
   trace.lap("namespaces");
@@ -105,7 +91,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   server.start(run);
   releaseDescriptors(libc, inherited, trace);
   catchFatalSignals(libc, interposer.onSignal);
-  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, quieted);
+  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
   trace.lap("server");
 
   // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
@@ -128,14 +114,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object, displaced);
-  destructorOrder(run, program.object).forEach((word, i) => {
-    setPointerAt(add(order, 8 * i), word);
-  });
-  setPointerAt(add(main, 16), libc.mustFindSymbol("environ"));
-  setPointerAt(add(main, 24), program.object.linkMap);
-  auxiliary.set("ENTRY", program.entry);
-  auxiliary.set("PHDR", program.headers);
-  auxiliary.set("PHNUM", program.headerCount);
+  record.setOrder(destructorOrder(run, program.object));
+  record.fields.environ = libc.mustFindSymbol("environ");
+  record.fields.program = program.object.linkMap;
+  auxiliary.setProgram(program);
   server.update(run);
   awaitQuiet();
   trace.lap("settle");

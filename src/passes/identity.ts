@@ -32,6 +32,13 @@ export class AuxiliaryVector {
     if (headers !== undefined && pointerAt(headers) === libc.programHeaders()) this.#entries = entries;
   }
 
+  /** Where the program's headers and its entry point are. */
+  setProgram({ headers, headerCount, entry }: { headers: Address; headerCount: number; entry: Address }): void {
+    this.set("PHDR", headers);
+    this.set("PHNUM", headerCount);
+    this.set("ENTRY", entry);
+  }
+
   set(name: keyof typeof AT, value: number): void {
     const at = this.#entries.get(AT[name]);
     if (at !== undefined) setPointerAt(at, value);

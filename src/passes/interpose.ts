@@ -16,7 +16,8 @@ import { emitLeavingFunctions } from "../agent/code/leave.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
-import { emitStart, type StartTargets } from "../agent/code/start.ts";
+import { emitStart } from "../agent/code/start.ts";
+import type { RunRecord } from "../agent/record.ts";
 import type { Launch } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
 
@@ -34,18 +35,8 @@ export interface Interposer {
   readonly cleanup: Address;
 }
 
-export interface InterposeTargets extends StartTargets {
-  /** The list that emitCleanup reads at exit. */
-  readonly order: Address;
-  /** Bun's link_map. */
-  readonly first: Address;
-  /** See ObjectTargets. */
-  readonly capsules: Address;
-  /** See emitQuieting. */
-  readonly quieted: Address;
-}
-
-export function* interpose(launch: Launch, targets: InterposeTargets): Linking<Interposer> {
+/** `first` is Bun's link_map. */
+export function* interpose(launch: Launch, record: RunRecord, first: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { channel: launch.channel, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
@@ -53,17 +44,16 @@ export function* interpose(launch: Launch, targets: InterposeTargets): Linking<I
   const { program } = launch;
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });
   const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
-  const { arguments: words, first, capsules } = targets;
   emitObjectFunctions(assembler.align(16), {
-    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, capsules, arguments: words },
+    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
     ...{ directory: directory.path, programName: program.name },
   });
   emitSignalHandler(assembler.align(16), functions.nothing);
-  emitQuieting(assembler.align(16), targets.quieted);
+  emitQuieting(assembler.align(16), record.quieted);
   const signals = emitSignalFunctions(assembler, find);
   const leaving = emitLeavingFunctions(assembler, find);
-  emitStart(assembler.align(16), targets);
-  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: targets.order };
+  emitStart(assembler.align(16), record.at, functions.exit);
+  const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: record.order };
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();
   const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving];

@@ -9,6 +9,7 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
+import type { RunRecord } from "../agent/record.ts";
 import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
 import { withoutRunner } from "./environment.ts";
@@ -18,17 +19,14 @@ import { resetSignals } from "./signals.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Where the program's arguments are. */
-export interface Arguments {
+/** Where the program's arguments are, and where their strings end. */
+interface Arguments {
   readonly argc: number;
   readonly argv: Address;
+  readonly end: Address;
 }
 
-export interface Prepared extends Arguments {
-  readonly auxiliary: AuxiliaryVector;
-}
-
-export function prepareProcess(run: Run): Prepared {
+export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = countPointers(argv);
@@ -54,14 +52,16 @@ export function prepareProcess(run: Run): Prepared {
   resetSignals(libc);
   if (!shortenRecords(libc, end, environmentEnd))
     trace.tell("program", () => "the kernel does not let /proc/self/cmdline be shortened");
-  return { argc, argv, auxiliary };
+  record.fields.argc = argc;
+  record.fields.argv = argv;
+  return auxiliary;
 }
 
 /**
  * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are
  * always fewer bytes of them, since they are the end of Bun's. `argv` is the address of Bun's.
  */
-function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments & { end: Address } {
+function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments {
   const pointers = viewAt(argv, 8 * (argc + 1));
   const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
   const start = pointerAt(argv);

@@ -74,12 +74,9 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
   return scope;
 }
 
-/** How many words the list of destructors may have. */
-export const EXIT_LIMIT = 4096;
-
 /**
  * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed, as
- * emitCleanup wants it: the object that was loaded last, the order, 0. Empty for more than it takes.
+ * emitCleanup wants it: the object that was loaded last, the order, 0.
  */
 export function destructorOrder(run: Run, program: LoadedObject): number[] {
   const objects = baseObjects(run);
@@ -99,6 +96,5 @@ export function destructorOrder(run: Run, program: LoadedObject): number[] {
     order.unshift(object);
   };
   for (const object of scope.toReversed()) visit(object);
-  const words = [objects.at(-1)?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
-  return words.length <= EXIT_LIMIT ? words : [];
+  return [objects.at(-1)?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
 }

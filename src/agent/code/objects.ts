@@ -4,6 +4,7 @@
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { Record } from "../record.ts";
 
 const encoder = new TextEncoder();
 
@@ -16,12 +17,12 @@ export interface ObjectTargets {
   readonly directory: string;
   /** The program's l_name from before its constructors on. */
   readonly programName: Address;
-  /** As in StartTargets; a fourth word is the program's link_map. */
-  readonly arguments: Address;
+  /** Where the Record is. */
+  readonly record: Address;
   /** Bun's link_map, which dlopen(NULL) gives as a handle. */
   readonly first: Address;
   /** For each capsule the address of its `iterate here`, NULL behind the last. */
-  readonly capsules: Address;
+  readonly iterators: Address;
 }
 
 /**
@@ -44,8 +45,8 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .rip("mov name(%rip),%r10", "program name", 0x4c, 0x8b, 0x15)
     .op("cmp %r10,(%rsi)", 0x4c, 0x39, 0x16)
     .to("jne", "named")
-    .rip("mov arguments(%rip),%r10", "object arguments", 0x4c, 0x8b, 0x15)
-    .op("mov 0x8(%r10),%r10", 0x4d, 0x8b, 0x52, 0x08)
+    .rip("mov record(%rip),%r10", "object record", 0x4c, 0x8b, 0x15)
+    .op("mov 0x8(%r10),%r10", 0x4d, 0x8b, 0x52, Record.offsetOf.argv)
     .op("mov (%r10),%r10", 0x4d, 0x8b, 0x12)
     .op("mov %r10,(%rsi)", 0x4c, 0x89, 0x16)
     .label("named")
@@ -53,8 +54,8 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .label("dlinfo")
     .rip("cmp first(%rip),%rdi", "first", 0x48, 0x3b, 0x3d)
     .to("jne", "other object")
-    .rip("mov arguments(%rip),%rax", "object arguments", 0x48, 0x8b, 0x05)
-    .op("mov 0x18(%rax),%rdi", 0x48, 0x8b, 0x78, 0x18)
+    .rip("mov record(%rip),%rax", "object record", 0x48, 0x8b, 0x05)
+    .op("mov 0x18(%rax),%rdi", 0x48, 0x8b, 0x78, Record.offsetOf.program)
     .label("other object")
     .rip("jmp *dlinfo(%rip)", "real dlinfo", 0xff, 0x25);
   // (callback, data); on the stack: both, and which round it is
@@ -73,7 +74,7 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .rip("lea object(%rip),%rdi", "each object", 0x48, 0x8d, 0x3d)
     .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
     .rip("call *real(%rip)", "real dl_iterate_phdr", 0xff, 0x15)
-    .rip("mov capsules(%rip),%rbx", "capsules", 0x48, 0x8b, 0x1d)
+    .rip("mov iterators(%rip),%rbx", "iterators", 0x48, 0x8b, 0x1d)
     .label("next capsule")
     .op("test %eax,%eax", 0x85, 0xc0)
     .to("jne", "iterated")
@@ -141,12 +142,12 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     to.label(`real ${name}`).quad(targets[name]);
   to.label("program name")
     .quad(targets.programName)
-    .label("object arguments")
-    .quad(targets.arguments)
+    .label("object record")
+    .quad(targets.record)
     .label("first")
     .quad(targets.first)
-    .label("capsules")
-    .quad(targets.capsules)
+    .label("iterators")
+    .quad(targets.iterators)
     .label("empty")
     .data(Uint8Array.of(0))
     .label("private")

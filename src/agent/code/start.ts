@@ -2,21 +2,16 @@
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { Record } from "../record.ts";
 
-export interface StartTargets {
-  /** Three words that stay: argc, argv, and the address of the variable that points at the environment. */
-  readonly arguments: Address;
-  readonly exit: Address;
-}
-
-/** `start`: stands in for __libc_start_main(main, …). */
-export function emitStart(to: Assembler, targets: StartTargets): void {
+/** `start`: stands in for __libc_start_main(main, …). `record` is where the Record is. */
+export function emitStart(to: Assembler, record: Address, exit: Address): void {
   to.label("start")
     .op("mov %rdi,%rax", 0x48, 0x89, 0xf8)
-    .rip("mov arguments(%rip),%rcx", "arguments", 0x48, 0x8b, 0x0d)
+    .rip("mov record(%rip),%rcx", "record", 0x48, 0x8b, 0x0d)
     .op("mov (%rcx),%edi", 0x8b, 0x39)
-    .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, 0x08)
-    .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, 0x10)
+    .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, Record.offsetOf.argv)
+    .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, Record.offsetOf.environ)
     .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
     .rip("ldmxcsr control(%rip)", "floating point", 0x0f, 0xae, 0x15) // JavaScript leaves flags
     .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
@@ -26,10 +21,10 @@ export function emitStart(to: Assembler, targets: StartTargets): void {
     .rip("call *exit(%rip)", "exit", 0xff, 0x15)
     .op("hlt", 0xf4)
     .align(8)
-    .label("arguments")
-    .quad(targets.arguments)
+    .label("record")
+    .quad(record)
     .label("exit")
-    .quad(targets.exit)
+    .quad(exit)
     .label("floating point")
     .quad(0x1f80); // as a process starts: everything masked, no flag
 }
