@@ -31,7 +31,7 @@ export function emitAsking(to: Assembler, label: string, kind: number, real: Add
 
 export function ask(to: Assembler, kind: number, real: string): void {
   to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer))
-    .rip("mov real(%rip),%r11", real, 0x4c, 0x8b, 0x1d)
+    .rip(`mov ${real.split(" ").at(-1)}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d)
     .to("jmp", "request");
 }
 
@@ -112,9 +112,9 @@ export function emitAgent(to: Assembler, { channel, token, dlopen, dlmopen }: Ag
 
 /** Finds a free slot and writes the request into it. */
 function claim(to: Assembler): void {
-  to.label("claim")
-    .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
-    .to("jne", "fail")
+  to.label("claim").op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1).to("jne", "fail");
+  findServer(to);
+  to.to("je", "fail")
     .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...word(SLOTS))
     .op(`mov $0x${SLOT_COUNT.toString(16)},%r13d`, 0x41, 0xbd, ...word(SLOT_COUNT))
     .label("claim next")
@@ -156,29 +156,29 @@ function publish(to: Assembler): void {
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
     .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
   systemCall(to, "futex", 202);
-  to.label("wait")
+  // Until a point in time: a program with a timer is interrupted more often than any period would end.
+  to.label("wait a second")
+    .op("mov $0x1,%edi", 0xbf, 1, 0, 0, 0) // CLOCK_MONOTONIC
+    .op("lea 0x40(%rsp),%rsi", 0x48, 0x8d, 0x74, 0x24, 0x40);
+  systemCall(to, "clock_gettime", 228);
+  to.op("addq $0x1,0x40(%rsp)", 0x48, 0x83, 0x44, 0x24, 0x40, 1)
+    .label("wait")
     .op("cmp %r13d,(%r12)", 0x45, 0x39, 0x2c, 0x24)
     .to("jne", "answered")
-    .op("movq $0x1,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x40, 1, 0, 0, 0)
-    .op("movq $0x0,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, 0, 0, 0, 0)
     .op("mov %r12,%rdi", 0x4c, 0x89, 0xe7)
-    .op("xor %esi,%esi", 0x31, 0xf6) // FUTEX_WAIT
+    .op("mov $0x9,%esi", 0xbe, 9, 0, 0, 0) // FUTEX_WAIT_BITSET
     .op("mov %r13d,%edx", 0x44, 0x89, 0xea)
-    .op("lea 0x40(%rsp),%r10", 0x4c, 0x8d, 0x54, 0x24, 0x40);
+    .op("lea 0x40(%rsp),%r10", 0x4c, 0x8d, 0x54, 0x24, 0x40)
+    .op("mov $0xffffffff,%r9d", 0x41, 0xb9, ...word(-1)); // FUTEX_BITSET_MATCH_ANY
   systemCall(to, "futex", 202);
   to.op("cmp $0xffffff92,%eax", 0x83, 0xf8, 0x92) // -ETIMEDOUT
-    .to("jne", "wait")
-    // A second has gone by. Is there a server still?
-    .op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
-    .op("mov 0xc(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.tid)
-    .op("xor %edx,%edx", 0x31, 0xd2);
-  systemCall(to, "tgkill", 234);
-  to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd) // -ESRCH
-    .to("je", "give up")
+    .to("jne", "wait");
+  findServer(to);
+  to.to("je", "give up")
     .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
     .to("jne", "give up")
     .op("decl 0x50(%rsp)", 0xff, 0x4c, 0x24, 0x50)
-    .to("jne", "wait")
+    .to("jne", "wait a second")
     .label("give up")
     .op("mov %r13d,%eax", 0x44, 0x89, 0xe8)
     .op("mov $0x5,%ecx", 0xb9, ...word(State.left))
@@ -187,9 +187,20 @@ function publish(to: Assembler): void {
     .to("jmp", "fail");
 }
 
+/** Afterwards `je` means that the thread which answers is gone, or out of sight: in another PID namespace numbers mean nothing. */
+function findServer(to: Assembler): void {
+  to.op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
+    .op("mov 0xc(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.tid)
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "tgkill", 234);
+  to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd); // -ESRCH
+}
+
 /** Carries out the orders in the slot. */
 function obey(to: Assembler): void {
   to.label("answered")
+    .op("cmpl $0x3,(%r12)", 0x41, 0x83, 0x3c, 0x24, State.ordered)
+    .to("jne", "fail") // it has been taken away: this thread was thought to be dead
     .op("mov 0x4(%r12),%r14d", 0x45, 0x8b, 0x74, 0x24, Slot.count)
     .op("lea 0x80(%r12),%r13", 0x4d, 0x8d, 0xac, 0x24, ...word(Slot.orders))
     .label("obey")
