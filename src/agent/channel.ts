@@ -103,7 +103,7 @@ export class Exchange {
     });
     this.#words[Slot.count / 4] = instructions.length;
     this.#used = 0;
-    if (!this.change(from, State.ordered)) return false;
+    if (from === State.left || !this.change(from, State.ordered)) return false;
     this.libc.wake(this.at);
     return true;
   }

@@ -30,13 +30,15 @@ function* some(exchange: Exchange, functions: Functions, calls: readonly Call[])
   const lent: { at: Address; buffer: Uint8Array }[] = [];
   const instructions: Instruction[] = [];
   for (const { name, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
+    const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
       const at = exchange.lend(typeof argument === "string" ? cString(argument) : argument);
-      if (at !== undefined && typeof argument !== "string") lent.push({ at, buffer: argument });
+      if (at !== undefined && typeof argument !== "string") buffers.push({ at, buffer: argument });
       return at;
     });
     if (words.includes(undefined)) break;
+    lent.push(...buffers);
     instructions.push({ what: "call", target: functions[name], arguments: words as number[] });
   }
   if (instructions.length === 0) throw new Error(`Cannot order "${calls[0]?.name}": its arguments are too long`);
