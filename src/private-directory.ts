@@ -72,11 +72,14 @@ export class PrivateDirectory {
   /** Throws what making it throws, with the directory's name. */
   static make(libc: Libc): PrivateDirectory {
     const parent = resolve(tmpdir());
+    let directory: PrivateDirectory | undefined;
     try {
-      const directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
+      directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
       directory.#own();
       return directory;
     } catch (error) {
+      // Nobody else would, without the mark.
+      directory?.remove();
       throw hint(error, parent);
     }
   }
@@ -84,6 +87,10 @@ export class PrivateDirectory {
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */
   write(name: string, bytes: Uint8Array): string {
     if (!this.#isWritable()) this.#replace();
+    return this.#put(name, bytes);
+  }
+
+  #put(name: string, bytes: Uint8Array): string {
     const path = join(this.path, name);
     this.files.add(path);
     // A file of that name may be mapped already, when two threads ask for the same thing: it must stay as it is.
@@ -119,10 +126,11 @@ export class PrivateDirectory {
     }
     this.files.add(this.path);
     this.#own();
+    this.#put(MARK, new Uint8Array(0));
   }
 
   #own(): void {
-    this.write(OWNER, new TextEncoder().encode(ownerOf("self")));
+    this.#put(OWNER, new TextEncoder().encode(ownerOf("self")));
   }
 
   /** For a run that ends before its program starts. */
