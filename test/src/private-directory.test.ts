@@ -2,23 +2,25 @@
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
+  chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Libc } from "../../lib/loader/libc.ts";
 import { pointerAt, stringAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { MARK, PrivateDirectory, removeStale } from "../../src/private-directory.ts";
-import { ScriptedServer } from "./agent/scripted-server.ts";
 
 const libc = new Libc();
 const before = process.env.TMPDIR;
@@ -48,13 +50,14 @@ describe("a private directory", () => {
     expect(PrivateDirectory.make(libc).path).not.toBe(path);
   });
 
-  test("lists what is removed at exit: the socket, and all that is written", () => {
+  test("lists what is removed at exit: all that is written, its owner's name among it", () => {
     const directory = PrivateDirectory.make(libc);
-    expect(listed(directory)).toEqual([directory.socket]);
+    const owner = join(directory.path, "owner");
+    expect(listed(directory)).toEqual([owner]);
     const path = directory.write("libżółć.so.1", Uint8Array.of(1, 2, 3));
-    expect([...new Uint8Array(statSync(path).size)]).toHaveLength(3);
-    expect(listed(directory)).toEqual([directory.socket, path]);
-    expect(readdirSync(directory.path)).toEqual(["libżółć.so.1"]);
+    expect([...readFileSync(path)]).toEqual([1, 2, 3]);
+    expect(listed(directory)).toEqual([owner, path]);
+    expect(readdirSync(directory.path).sort()).toEqual(["libżółć.so.1", "owner"]);
   });
 
   test("has a file written again as another file: who has mapped the first one keeps it", () => {
@@ -71,50 +74,114 @@ describe("a private directory", () => {
     directory.remove();
   });
 
-  test("whose socket's path would be too long is refused, and leaves nothing", () => {
-    const long = join(temporary, "l".repeat(107 - temporary.length));
-    mkdirSync(long);
-    process.env.TMPDIR = long;
-    expect(() => PrivateDirectory.make(libc)).toThrow(`Cannot make a socket in "${long}": the path is too long`);
-    expect(readdirSync(long)).toEqual([]);
+  /** A directory whose path has that many bytes. */
+  function long(length: number): string {
+    let path = temporary;
+    while (path.length < length) path += `/${"l".repeat(Math.min(200, length - path.length - 1))}`;
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  test("may have a long path", () => {
+    const parent = long(1000);
+    process.env.TMPDIR = parent;
+    const { path } = PrivateDirectory.make(libc);
+    expect(dirname(path)).toBe(parent);
+    expect(readdirSync(path)).toEqual(["owner"]);
+  });
+
+  test("that cannot be written to is refused, and leaves nothing", () => {
+    // it can be made, but no file in it: PATH_MAX is 4096
+    const parent = long(4096 - 1 - "/capsule-abcdef".length);
+    process.env.TMPDIR = parent;
+    expect(() => PrivateDirectory.make(libc)).toThrow(`Cannot write to "${parent}": `);
+    expect(readdirSync(parent)).toEqual([]);
   });
 });
 
 describe("removeStale()", () => {
   const MINUTES = 60;
 
-  /** One that has not been touched for that many seconds. */
-  function left(seconds: number): PrivateDirectory {
+  /** One that has not been touched for that many seconds, of our own process or of the one that is named. */
+  function left(seconds: number, owner: (own: Owner) => Owner = (own) => own): PrivateDirectory {
     const directory = PrivateDirectory.make(libc);
     for (const name of ["program", MARK]) directory.write(name, Uint8Array.of(1));
+    const file = join(directory.path, "owner");
+    const [namespace = "", pid = "", start = ""] = readFileSync(file, "latin1").trimEnd().split(" ");
+    writeFileSync(file, `${owner([namespace, pid, start]).join(" ")}\n`);
     const then = Date.now() / 1000 - seconds;
     utimesSync(directory.path, then, then);
     return directory;
   }
+  type Owner = readonly [namespace: string, pid: string, start: string];
+  const isThere = ({ path }: PrivateDirectory): boolean => existsSync(join(path, "program"));
+  const deadProcess = (): string => `${Bun.spawnSync(["true"]).pid}`;
 
-  test("removes what a killed run has left behind, with a dead socket or none", async () => {
-    const [without, dead] = [left(5 * MINUTES), left(5 * MINUTES)];
-    writeFileSync(dead.socket, "");
-    utimesSync(dead.path, 0, 0);
-    await removeStale(temporary);
-    expect([without, dead].map(({ path }) => existsSync(path))).toEqual([false, false]);
+  test("removes what a killed run has left behind", () => {
+    const dead = left(5 * MINUTES, ([namespace, , start]) => [namespace, deadProcess(), start]);
+    removeStale(temporary);
+    expect(existsSync(dead.path)).toBe(false);
   });
 
-  test("leaves a run that is alive, however old it is", async () => {
+  test("removes it also where another process has that number by now", () => {
+    const reused = left(5 * MINUTES, ([namespace, pid, start]) => [namespace, pid, `${Number(start) - 1}`]);
+    removeStale(temporary);
+    expect(existsSync(reused.path)).toBe(false);
+  });
+
+  test("removes what nobody has put a name to", () => {
+    const nobodys = left(0);
+    rmSync(join(nobodys.path, "owner"));
+    utimesSync(nobodys.path, 0, 0);
+    removeStale(temporary);
+    expect(existsSync(nobodys.path)).toBe(false);
+  });
+
+  test("leaves a run that is alive, however old it is", () => {
     const alive = left(24 * 60 * MINUTES);
-    using _ = new ScriptedServer(alive.socket, async () => {});
-    utimesSync(alive.path, 0, 0);
-    await removeStale(temporary);
-    expect(existsSync(join(alive.path, "program"))).toBe(true);
+    removeStale(temporary);
+    expect(isThere(alive)).toBe(true);
   });
 
-  test("leaves a run that has just begun and does not listen yet", async () => {
-    const young = left(30);
-    await removeStale(temporary);
-    expect(existsSync(young.path)).toBe(true);
+  test("leaves another process's that is alive, whatever that is called", () => {
+    const program = join(temporary, "a) Z 1 (b c");
+    copyFileSync(Bun.which("sleep") ?? "", program);
+    chmodSync(program, 0o755);
+    const child = Bun.spawn([program, "1000"]);
+    try {
+      const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1");
+      expect(stat).toContain("(a) Z 1 (b c)");
+      const start = stat.split(") ").at(-1)?.split(" ")[19] ?? "";
+      const alive = left(5 * MINUTES, ([namespace]) => [namespace, `${child.pid}`, start]);
+      const reused = left(5 * MINUTES, ([namespace]) => [namespace, `${child.pid}`, `${Number(start) + 1}`]);
+      removeStale(temporary);
+      expect([alive, reused].map(isThere)).toEqual([true, false]);
+    } finally {
+      child.kill();
+    }
   });
 
-  test("leaves whatever else is called so, and what is called otherwise", async () => {
+  test("leaves a run in another PID namespace, where a number means another process", () => {
+    const others = left(5 * MINUTES, ([, , start]) => ["pid:[4711]", deadProcess(), start]);
+    removeStale(temporary);
+    expect(isThere(others)).toBe(true);
+  });
+
+  test("leaves one whose owner cannot be made out", () => {
+    const odd = left(5 * MINUTES);
+    writeFileSync(join(odd.path, "owner"), "");
+    utimesSync(odd.path, 0, 0);
+    removeStale(temporary);
+    expect(isThere(odd)).toBe(true);
+  });
+
+  test("leaves a run that has just begun", () => {
+    const young = left(30, ([namespace, , start]) => [namespace, deadProcess(), start]);
+    removeStale(temporary);
+    expect(isThere(young)).toBe(true);
+  });
+
+  test("leaves whatever else is called so, and what is called otherwise", () => {
     const names = [basename(left(5 * MINUTES).path).replace(/.{6}$/, "others"), "capsule-of-my-own", "mine"];
     for (const name of names) mkdirSync(join(temporary, name));
     const own = writeIn(names[0] ?? "", "thesis.tex");
@@ -122,7 +189,7 @@ describe("removeStale()", () => {
     const file = join(temporary, "capsule-abcdef");
     writeFileSync(file, "");
     for (const path of [...names.map((name) => join(temporary, name)), file]) utimesSync(path, 0, 0);
-    await removeStale(temporary);
+    removeStale(temporary);
     for (const path of [own, ...marked, file]) expect(existsSync(path)).toBe(true);
   });
 
@@ -133,10 +200,10 @@ describe("removeStale()", () => {
   }
 
   const isRoot = process.getuid?.() === 0;
-  test.skipIf(!isRoot)(`leaves another user's${isRoot ? "" : " (we cannot make one)"}`, async () => {
-    const { path } = left(5 * MINUTES);
-    chownSync(path, 4711, 4711);
-    await removeStale(temporary);
-    expect(existsSync(path)).toBe(true);
+  test.skipIf(!isRoot)(`leaves another user's${isRoot ? "" : " (we cannot make one)"}`, () => {
+    const others = left(5 * MINUTES, ([namespace, , start]) => [namespace, deadProcess(), start]);
+    chownSync(others.path, 4711, 4711);
+    removeStale(temporary);
+    expect(isThere(others)).toBe(true);
   });
 });

@@ -2,14 +2,15 @@
 // says. A thread that asks must come out of it as out of any call, whatever the server does.
 
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { linkSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent } from "../../../src/agent/code/ask.ts";
-import { Kind, Order } from "../../../src/agent/protocol.ts";
+import type { Instruction } from "../../../src/agent/channel.ts";
+import { emitAgent, emitAsking } from "../../../src/agent/code/ask.ts";
+import { Kind, ORDER_LIMIT, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import type { Running } from "../../support/run.ts";
-import { Caller, ended } from "./caller.ts";
-import { ScriptedServer, type Talk } from "./scripted-server.ts";
+import { Caller, type Command, ended } from "./caller.ts";
+import { call, ScriptedServer, type Talk } from "./scripted-server.ts";
 
 setDefaultTimeout(20_000);
 
@@ -17,112 +18,208 @@ const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 const caller = new Caller(scratch);
 const six = caller.addressOf("given_six");
-const memory = caller.addressOf("given_memory");
+const eight = caller.addressOf("given_eight");
+const exchange = caller.addressOf("given_exchange");
 const token = 0x1234_5678_9abc;
 
-function agent(socket: string): Code {
+let count = 0;
+const freshServer = (): ScriptedServer => new ScriptedServer(scratch.path(`pages-${count++}`));
+
+/** `opening` asks about a file, the path being its second argument, and then does what `given_eight` does. */
+const OPENING = Kind.file | (1 << 8);
+
+function agent(server: ScriptedServer): Code {
   const [dlopen, dlmopen] = [caller.addressOf("given_dlopen"), caller.addressOf("given_dlmopen")];
   const assembler = new Assembler();
-  emitAgent(assembler, { socket, token, dlopen, dlmopen });
+  emitAgent(assembler, { channel: server.pages.at, token, dlopen, dlmopen });
+  emitAsking(assembler.align(16), "opening", OPENING, eight);
   return assembler.assemble();
 }
 
-let count = 0;
-const freshSocket = (): string => scratch.path(`socket-${count++}`);
+/** Overwrites the operand at the end of an instruction. */
+function patch({ bytes, listing }: Code, text: string, ...operand: number[]): void {
+  const index = listing.findIndex((line) => line.text === text);
+  const end = listing[index + 1]?.at;
+  if (index < 0 || end === undefined) throw new Error(`The agent has no "${text}"`);
+  bytes.set(operand, end - operand.length);
+}
+
+/** Has the agent give up after so many seconds instead of 30. */
+const waitOnly = (code: Code, seconds: number): void => patch(code, "movl $0x1e,0x50(%rsp)", seconds, 0, 0, 0);
+/** How long one of those is. */
+const secondsLast = (code: Code, seconds: number): void => patch(code, "addq $0x1,0x40(%rsp)", seconds);
+/** Has it look for a free slot so many times, instead of 3000. */
+const lookOnly = (code: Code, times: number): void => patch(code, "mov $0xbb8,%r14d", times, 0, 0, 0);
+
+interface Question {
+  readonly command?: Command;
+  readonly label?: string;
+  readonly server?: ScriptedServer;
+  readonly by?: readonly string[];
+  readonly change?: (code: Code) => void;
+}
+
+type Script = (talk: Talk, child: Running, number: number) => Promise<void> | void;
 
 /** Asks a server with that script; returns what the caller has printed. */
 async function ask(
   args: readonly (string | number)[],
-  script: (talk: Talk, child: Running, number: number) => Promise<void>,
-  label = "dlopen",
-  change: (code: Code) => void = () => {},
+  script: Script,
+  { command = "call", label = "dlopen", server = freshServer(), by = [], change = () => {} }: Question = {},
 ): Promise<string[]> {
-  const running = Promise.withResolvers<Running>();
-  using server = new ScriptedServer(freshSocket(), async (talk, number) => script(talk, await running.promise, number));
-  const code = agent(server.path);
+  const code = agent(server);
   change(code);
-  await using child = caller.start(code, "call", label, args.map(String));
-  running.resolve(child);
-  const [printed] = await Promise.all([ended(child), server.done()]);
-  return printed;
+  await using child = caller.start(code, command, label, args.map(String), { pages: server.pages, by });
+  return await server.serve(ended(child), (talk, number) => script(talk, child, number));
 }
+
+/** What nobody asks for. */
+const nothing: Script = () => {
+  throw new Error("It has been asked");
+};
 
 /** What a caller sees of a request that nobody has answered. */
 const FAILED = ["dlopen /capsule does not answer 1, from the caller", "result d1"];
 
+/** The number of a process that has ended, and is in nobody's way. */
+const deadProcess = (): number => Bun.spawnSync(["true"]).pid;
+
+/** Waits until a process sleeps in a system call. */
+async function asleep(pid: number): Promise<void> {
+  while (!/\) S /.test(readFileSync(`/proc/${pid}/stat`, "latin1"))) await new Promise(setImmediate);
+}
+
 describe("the request", () => {
   test("of dlopen says what was asked, by whom, from where", async () => {
-    const args = ["@libGL.so.1", 0x102, 3, 4, 5, -6];
-    const printed = await ask(args, async (talk, { pid }) => {
-      const request = await talk.request();
+    const printed = await ask(["@libGL.so.1", 0x102, 3, 4, 5, -6], (talk, { pid }) => {
+      const { request } = talk;
       expect(request.kind).toBe(Kind.dlopen);
       expect(request.a0).toBeGreaterThan(0n);
       const { a1, a2, a3, a4, a5 } = request;
       expect([a1, a2, a3, a4, a5]).toEqual([0x102n, 3n, 4n, 5n, 0xffff_ffff_ffff_fffan]);
+      expect(request.target).toBe(caller.addressOf("given_dlopen"));
       expect(request.returnAddress).toBe(caller.addressOf("guarded_return"));
       expect([request.pid, request.tid, request.token]).toEqual([pid, pid, token]);
-      talk.order("return", 0, [0x7f12_3456_789a]);
-      expect(await talk.rest()).toHaveLength(0);
+      talk.answer(0x7f12_3456_789a);
     });
     expect(printed).toEqual(["result 7f123456789a"]);
   });
 
   test("of dlmopen has its three arguments", async () => {
+    const server = freshServer();
     const printed = await ask(
       [-1, "@libGL.so.1", 1],
-      async (talk) => {
-        const request = await talk.request();
-        expect([request.kind, request.a0, request.a2]).toEqual([Kind.dlmopen, 0xffff_ffff_ffff_ffffn, 1n]);
-        talk.order("return", 0, [0]);
+      (talk) => {
+        const { kind, a0, a2, target } = talk.request;
+        expect([kind, a0, a2]).toEqual([Kind.dlmopen, 0xffff_ffff_ffff_ffffn, 1n]);
+        expect(target).toBe(caller.addressOf("given_dlmopen"));
+        talk.answer(0);
       },
-      "dlmopen",
+      { label: "dlmopen", server },
     );
     expect(printed).toEqual(["result 0"]);
+    expect(server.requests).toBe(1);
+  });
+
+  test("of another function says which one, and which argument is a path", async () => {
+    const printed = await ask(
+      [0x1, "@/usr/share/file", 3, 4, 5, 6, 7, 8],
+      (talk) => {
+        const { kind, a0, a2, a3, a4, a5, target, token: from } = talk.request;
+        expect([kind, a0, a2, a3, a4, a5]).toEqual([OPENING, 1n, 3n, 4n, 5n, 6n]);
+        expect([target, from]).toEqual([eight, token]);
+        talk.answer(0x42);
+      },
+      { label: "opening" },
+    );
+    expect(printed).toEqual(["result 42"]);
   });
 
   test("is not made for the program itself, which glibc has at hand", async () => {
-    using server = new ScriptedServer(freshSocket(), async () => {});
-    const code = agent(server.path);
-    expect(await caller.run(code, "call", "dlopen", ["0", "258"])).toEqual([
-      "dlopen NULL 258, from the caller",
-      "result d1",
-    ]);
-    expect(await caller.run(code, "call", "dlmopen", ["3", "0", "2"])).toEqual([
-      "dlmopen 3 NULL 2, from the caller",
-      "result d2",
-    ]);
-    expect(server.connections).toBe(0);
+    const server = freshServer();
+    const bell = server.channel.bell;
+    const own: [string, (string | number)[], string[]][] = [
+      ["dlopen", [0, 258], ["dlopen NULL 258, from the caller", "result d1"]],
+      ["dlmopen", [3, 0, 2], ["dlmopen 3 NULL 2, from the caller", "result d2"]],
+    ];
+    for (const [label, args, lines] of own)
+      expect(await caller.run(agent(server), "call", label, args.map(String), { pages: server.pages })).toEqual(lines);
+    expect(server.channel.bell).toBe(bell);
   });
 
-  test("reaches a socket with the longest path that there can be", async () => {
-    const directory = scratch.path("");
-    const socket = directory + "s".repeat(107 - directory.length);
-    using server = new ScriptedServer(socket, async (talk) => {
-      await talk.request();
-      talk.order("return", 0, [1]);
-    });
-    expect(await caller.run(agent(socket), "call", "dlopen", ["@x", "1"])).toEqual(["result 1"]);
-    await server.done();
+  test("wakes a server that sleeps, and the answer the thread that sleeps", async () => {
+    const server = freshServer();
+    const [exchange] = server.exchanges;
+    const code = agent(server);
+    secondsLast(code, 100); // longer than the test: only the answer can wake it
+    const { bell } = server.channel;
+    await using child = caller.start(code, "call", "dlopen", ["@x", "1"], { pages: server.pages });
+    const [before, late] = [performance.now(), 10_000];
+    while (server.channel.bell === bell) server.channel.awaitBell(bell, late);
+    expect(performance.now() - before).toBeLessThan(late);
+    expect(exchange?.state).toBe(State.asked);
+    await asleep(child.pid);
+    expect(exchange?.order(State.asked, [{ what: "return", arguments: [5] }])).toBe(true);
+    expect(await ended(child)).toEqual(["result 5"]);
+  });
+
+  test("needs no descriptor", async () => {
+    const printed = await ask(["@x", 1], (talk) => talk.answer(3), { command: "call without descriptors" });
+    expect(printed).toEqual(["result 3"]);
+  });
+
+  test("of a forked child is its own, and what is lent to it arrives", async () => {
+    const printed = await ask(
+      ["@x", 1],
+      async (talk, { pid }) => {
+        const { request } = talk;
+        expect(request.pid).not.toBe(pid);
+        expect(request.tid).toBe(request.pid);
+        expect(readFileSync(`/proc/${request.pid}/stat`, "latin1").split(" ")[3]).toBe(`${pid}`);
+        const at = talk.lend("child");
+        expect(await talk.results(call(exchange, at))).toEqual([0n]);
+        expect(talk.returned(at, 5)).toBe("CHILD");
+        talk.answer(6);
+      },
+      { command: "forked call" },
+    );
+    expect(printed).toEqual(["child", "result 6"]);
   });
 });
 
 describe("an order", () => {
   test("RETURN gives all 64 bits back", async () => {
-    const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      talk.order("return", 0, [0xfedc_ba98_7654_3210n]);
-    });
-    expect(printed).toEqual(["result fedcba9876543210"]);
+    for (const word of [0xfedc_ba98_7654_3210n, 0xffff_ffff_ffff_ffffn, 0n, 0x8000_0000n]) {
+      const printed = await ask(["@x", 1], (talk) => talk.orderWords(What.return, 0, [word]));
+      expect(printed).toEqual([`result ${word.toString(16)}`]);
+    }
+  });
+
+  test("RETURN frees the slot, so that the next request has it again", async () => {
+    const server = freshServer();
+    const slots: number[] = [];
+    const printed = await ask(
+      [3, "@x", 1],
+      (talk, _, number) => {
+        slots.push(talk.exchange.index);
+        talk.answer(number);
+      },
+      { command: "repeated call", server },
+    );
+    expect(printed).toEqual(["result 0", "result 1", "result 2"]);
+    expect(slots).toEqual([0, 0, 0]);
+    expect([...server.states]).toEqual(["free"]);
   });
 
   test("CALL is obeyed with six arguments, as often as it comes", async () => {
     const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
       for (const first of [1, 2, 3]) {
-        talk.order("call", six, [first, 0x7fff_ffff_ffff, -1, 0, 5, 6].map(BigInt));
-        expect(await talk.word()).toBe(BigInt(first) * 1_000_000_000_000n + 6n);
+        const words = [first, 0x7fff_ffff_ffff, -1, 0, 5, 6].map(BigInt);
+        talk.orderWords(What.call, six, words);
+        await talk.until(State.obeyed);
+        expect(talk.exchange.results(1)).toEqual([BigInt(first) * 1_000_000_000_000n + 6n]);
       }
-      talk.order("return", 0, [9]);
+      talk.answer(9);
     });
     expect(printed).toEqual([
       ...[1, 2, 3].map((first) => `six ${first} 7fffffffffff ffffffffffffffff 0 5 6, from the agent`),
@@ -131,226 +228,395 @@ describe("an order", () => {
   });
 
   test("CALL finds the stack aligned, also where the caller had not", async () => {
-    using server = new ScriptedServer(freshSocket(), async (talk) => {
-      await talk.request();
-      talk.order("call", six, [1, 2, 3, 4, 5, 6]);
-      await talk.word();
-      talk.order("return", 0, [9]);
-    });
-    const printed = await caller.run(agent(server.path), "unaligned call", "dlopen", ["@x", "1"]);
+    const printed = await ask(
+      ["@x", 1],
+      async (talk) => {
+        await talk.results(call(six, 1, 2, 3, 4, 5, 6));
+        talk.answer(9);
+      },
+      { command: "unaligned call" },
+    );
     expect(printed).toEqual(["six 1 2 3 4 5 6, from the agent", "result 9"]);
-    await server.done();
   });
 
-  test("many come at once, and are obeyed one behind the other", async () => {
-    const calls = 500;
+  test("many come at once, as many as there is room for, and are obeyed one behind the other", async () => {
+    const rounds = 3;
+    const list = Array.from({ length: rounds * ORDER_LIMIT }, (_, i) => i);
     const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      for (let i = 0; i < calls; i++) talk.order("call", six, [i]);
-      const results = await talk.read(8 * calls);
-      for (let i = 0; i < calls; i++) expect(results.getBigUint64(8 * i, true)).toBe(BigInt(i) * 1_000_000_000_000n);
-      talk.order("return", 0, []);
-    });
-    expect(printed).toHaveLength(calls + 1);
-  });
-
-  test("comes in pieces", async () => {
-    const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      for (const byte of new Uint8Array(Order.size)) {
-        talk.write(Uint8Array.of(byte));
-        talk.socket.flush();
-        await new Promise(setImmediate);
+      for (let from = 0; from < list.length; from += ORDER_LIMIT) {
+        const batch = list.slice(from, from + ORDER_LIMIT);
+        const results = await talk.results(...batch.map((i) => call(six, i, 0, 0, 0, 0, 7)));
+        expect(results).toEqual(batch.map((i) => BigInt(i) * 1_000_000_000_000n + 7n));
       }
+      talk.answer(0);
     });
-    expect(printed).toEqual(["result 0"]);
+    expect(printed).toEqual([...list.map((i) => `six ${i.toString(16)} 0 0 0 0 7, from the agent`), "result 0"]);
   });
 
-  test("STORE and FETCH carry bytes both ways, also more than a socket holds", async () => {
-    for (const size of [0, 1, 8, 4096, 4_000_001]) {
-      const bytes = Uint8Array.from({ length: size }, (_, i) => (i * 7 + (i >>> 8)) % 251);
-      const printed = await ask(["@x", 1], async (talk) => {
-        await talk.request();
-        talk.order("store", 0, [memory, size], bytes);
-        talk.order("fetch", 0, [memory, size]);
-        const view = await talk.read(size);
-        expect(Buffer.compare(new Uint8Array(view.buffer), bytes)).toBe(0);
-        talk.order("return", 0, [size]);
-      });
-      expect(printed).toEqual([`result ${size.toString(16)}`]);
+  test("that ends the conversation can stand behind a CALL", async () => {
+    const endings: [Instruction, string[]][] = [
+      [{ what: "return", arguments: [4] }, ["result 4"]],
+      [{ what: "fail", arguments: [] }, FAILED],
+      [
+        { what: "jump", target: six, arguments: [2] },
+        ["six 2 0 0 0 0 0, from the caller", `result ${(2_000_000_000_000).toString(16)}`],
+      ],
+    ];
+    for (const [ending, lines] of endings) {
+      const printed = await ask(["@x", 1], (talk) => talk.order(call(six, 1), ending));
+      expect(printed).toEqual(["six 1 0 0 0 0 0, from the agent", ...lines]);
     }
   });
 
-  test("what STORE has brought can be given to a CALL", async () => {
-    const text = new TextEncoder().encode("a text of the server's\0");
+  test("CALL can be given what is lent, and the server sees what became of it", async () => {
     const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      talk.order("store", 0, [memory, text.length], text);
-      talk.order("call", caller.addressOf("given_print"), [memory]);
-      await talk.word();
-      talk.order("return", 0, []);
+      for (const texts of [["one", "two"], ["three"]]) {
+        const lent = texts.map((text) => talk.lend(text));
+        await talk.results(...lent.map((at) => call(exchange, at)));
+        expect(lent.map((at, i) => talk.returned(at, texts[i]?.length ?? 0))).toEqual(
+          texts.map((text) => text.toUpperCase()),
+        );
+      }
+      talk.answer(0);
     });
-    expect(printed).toEqual(["a text of the server's", "result 0"]);
+    expect(printed).toEqual(["one", "two", "three", "result 0"]);
   });
 
   test("JUMP goes on as if the caller had called that function", async () => {
-    const printed = await ask(["@x", 1, 2, 3, 4, 5], async (talk) => {
-      await talk.request();
-      talk.order("jump", six, [10, 11, 12, 13, 14, 15]);
-      expect(await talk.rest()).toHaveLength(0);
-    });
-    expect(printed).toEqual(["six a b c d e f, from the caller", `result ${(10_000_000_000_015).toString(16)}`]);
+    const server = freshServer();
+    const words = [10n, 11n, 12n, 13n, 14n, 0xffff_ffff_ffff_ffffn];
+    const printed = await ask(["@x", 1, 2, 3, 4, 5], (talk) => talk.orderWords(What.jump, six, words), { server });
+    expect(printed).toEqual([
+      "six a b c d e ffffffffffffffff, from the caller",
+      `result ${(9_999_999_999_999).toString(16)}`,
+    ]);
+    expect([...server.states]).toEqual(["free"]);
   });
 
-  test("CALL may lead to another request, which has a connection of its own", async () => {
+  test("JUMP leaves arguments on the stack where they are", async () => {
+    const printed = await ask([1, "@x", 3, 4, 5, 6, 7, 8], (talk) =>
+      talk.order({ what: "jump", target: eight, arguments: [0xa, 0xb, 0xc, 0xd, 0xe, 0xf] }),
+    );
+    expect(printed).toEqual(["eight a b c d e f 7 8, from the caller", "result d8"]);
+  });
+
+  test("FAIL is as if there were no server", async () => {
+    const server = freshServer();
+    const fail: Script = (talk) => talk.order({ what: "fail", arguments: [] });
+    expect(await ask(["@x", 1], fail, { server })).toEqual(FAILED);
+    expect(await ask([5, "@x", 1], fail, { server, label: "dlmopen" })).toEqual(FAILED);
+    expect([...server.states]).toEqual(["free"]);
+  });
+
+  test("CALL may lead to another request, which has a slot of its own", async () => {
     let label = 0;
+    let outer: number | undefined;
     const printed = await ask(
       ["@outer", 1],
       async (talk, _, number) => {
-        const request = await talk.request();
         if (number === 1) {
-          expect(request.a1).toBe(2n);
-          talk.order("return", 0, [0xbeef]);
+          expect(talk.request.a1).toBe(2n);
+          expect(talk.exchange.index).not.toBe(outer);
+          await talk.results(call(six, 1));
+          talk.answer(0xbeef);
           return;
         }
-        const name = new TextEncoder().encode("inner\0");
-        talk.order("store", 0, [memory, name.length], name);
-        talk.order("call", caller.addressOf("given_asking"), [label, memory]);
-        expect(await talk.word()).toBe(0xbef0n);
-        talk.order("return", 0, [7]);
+        outer = talk.exchange.index;
+        const name = talk.lend("inner");
+        const results = await talk.results(
+          call(six, 2),
+          call(caller.addressOf("given_asking"), label, name),
+          call(six, 3),
+        );
+        expect(results).toEqual([2_000_000_000_000n, 0xbef0n, 3_000_000_000_000n]);
+        talk.answer(7);
       },
-      "dlopen",
-      ({ labels }) => {
-        label = labels.get("dlopen") ?? 0;
+      {
+        change: ({ labels }) => {
+          label = labels.get("dlopen") ?? 0;
+        },
       },
     );
-    expect(printed).toEqual(["asking for inner", "answered beef", "result 7"]);
+    expect(printed).toEqual([
+      "six 2 0 0 0 0 0, from the agent",
+      "asking for inner",
+      "six 1 0 0 0 0 0, from the agent",
+      "answered beef",
+      "six 3 0 0 0 0 0, from the agent",
+      "result 7",
+    ]);
+  });
+});
+
+describe("of many threads", () => {
+  const SYS_NANOSLEEP = 35;
+  /** How many threads are in that system call. */
+  const inCall = (pid: number, number: number): number =>
+    readdirSync(`/proc/${pid}/task`).filter((tid) =>
+      readFileSync(`/proc/${pid}/task/${tid}/syscall`, "latin1").startsWith(`${number} `),
+    ).length;
+
+  test("each has a slot, as long as there are some; one more waits for one, and gets it", async () => {
+    const server = freshServer();
+    const tids = new Set<number>();
+    const slots = new Set<number>();
+    const printed = await ask(
+      [SLOT_COUNT + 1],
+      async (talk, { pid }, number) => {
+        tids.add(talk.request.tid);
+        if (number < SLOT_COUNT) {
+          slots.add(talk.exchange.index);
+          // nobody is answered before all slots are taken, and somebody waits
+          await server.until(
+            () => slots.size === SLOT_COUNT && (server.requests > SLOT_COUNT || inCall(pid, SYS_NANOSLEEP) === 1),
+          );
+        }
+        const { a1 } = talk.request;
+        expect(await talk.results(call(six, 0, 0, 0, 0, 0, Number(a1)))).toEqual([a1]);
+        talk.answer(1000 + Number(a1));
+      },
+      { command: "threads", server },
+    );
+    const threads = Array.from({ length: SLOT_COUNT + 1 }, (_, i) => i);
+    expect(printed.filter((line) => line.startsWith("thread"))).toEqual(
+      threads.map((i) => `thread ${i}: result ${(1000 + i).toString(16)}`),
+    );
+    expect(printed.filter((line) => line.startsWith("six"))).toHaveLength(SLOT_COUNT + 1);
+    expect(tids.size).toBe(SLOT_COUNT + 1);
+    expect([...server.states]).toEqual(["free"]);
+  });
+
+  test("one that finds no slot for as long as it looks for one fails, and takes none", async () => {
+    const server = freshServer();
+    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    const bell = server.channel.bell;
+    const change = (code: Code) => lookOnly(code, 3);
+    expect(await ask(["@x", 1], nothing, { server, change })).toEqual(FAILED);
+    expect([...server.states]).toEqual(["claimed"]);
+    expect(server.channel.bell).toBe(bell);
   });
 });
 
 describe("a request that is not answered fails as a missing file does, when", () => {
-  test("there is no socket", async () => {
-    expect(await caller.run(agent(freshSocket()), "call", "dlopen", ["@x", "1"])).toEqual(FAILED);
-    expect(await caller.run(agent(freshSocket()), "call", "dlmopen", ["5", "@x", "1"])).toEqual(FAILED);
+  test("there is no server", async () => {
+    const server = freshServer();
+    server.channel.close();
+    const bell = server.channel.bell;
+    expect(await ask(["@x", 1], nothing, { server })).toEqual(FAILED);
+    expect(await ask([5, "@x", 1], nothing, { server, label: "dlmopen" })).toEqual(FAILED);
+    expect([...server.states]).toEqual(["free"]);
+    expect(server.channel.bell).toBe(bell);
   });
 
-  test("nobody listens any more", async () => {
-    const path = freshSocket();
-    using server = new ScriptedServer(freshSocket(), async () => {});
-    linkSync(server.path, path); // it stays behind, as of a process that was killed
-    server[Symbol.dispose]();
-    expect(await caller.run(agent(path), "call", "dlopen", ["@x", "1"])).toEqual(FAILED);
+  test("the server has died without a word, however often that is asked", async () => {
+    const server = freshServer();
+    const dead = deadProcess();
+    server.pretend(dead, dead);
+    const times = 2 * SLOT_COUNT;
+    const printed = await ask([times, "@x", 1], nothing, { server, command: "repeated call" });
+    expect(printed).toEqual(Array.from({ length: times }, () => FAILED).flat());
+    expect([...server.states]).toEqual(["free"]);
   });
 
-  for (const bytes of [0, 1, Order.size - 1]) {
-    test(`the server hangs up ${bytes} bytes into an order`, async () => {
-      const printed = await ask(["@x", 1], async (talk) => {
-        await talk.request();
-        talk.write(new Uint8Array(bytes));
-        talk.socket.end();
-      });
-      expect(printed).toEqual(FAILED);
+  const ends: [string, (server: ScriptedServer) => void][] = [
+    ["dies with its process", (server) => server.pretend(deadProcess(), deadProcess())],
+    ["dies alone", (server) => server.pretend(process.pid, deadProcess())],
+    ["gives up", (server) => server.channel.close()],
+  ];
+  for (const [words, end] of ends) {
+    test(`the server ${words} while it is waited for`, async () => {
+      const server = freshServer();
+      expect(await ask(["@x", 1], () => end(server), { server })).toEqual(FAILED);
+      expect([...server.states]).toEqual(["left", "free"]);
+    });
+
+    test(`the server ${words} before it has a CALL's result, which was obeyed`, async () => {
+      const server = freshServer();
+      const printed = await ask(
+        ["@x", 1],
+        async (talk) => {
+          await talk.results(call(six, 1));
+          end(server);
+          await talk.until(State.left);
+        },
+        { server },
+      );
+      expect(printed).toEqual(["six 1 0 0 0 0 0, from the agent", ...FAILED]);
     });
   }
 
-  test("the server hangs up without reading the request", async () => {
-    expect(await ask(["@x", 1], async (talk) => void talk.socket.terminate())).toEqual(FAILED);
-  });
-
-  test("the server hangs up in the middle of a STORE", async () => {
-    const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      talk.order("store", 0, [memory, 1000], new Uint8Array(999));
-      talk.socket.end();
-    });
+  test("the server dies, in a program that a timer interrupts all the time", async () => {
+    const server = freshServer();
+    const dead = deadProcess();
+    const printed = await ask(["@x", 1], () => server.pretend(dead, dead), { server, command: "call with a timer" });
     expect(printed).toEqual(FAILED);
   });
 
-  test("the server hangs up in the middle of a FETCH, and no SIGPIPE kills the caller", async () => {
-    const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      talk.order("fetch", 0, [memory, 8_000_000]);
-      await talk.read(1);
-      talk.socket.terminate();
-    });
-    expect(printed).toEqual(FAILED);
+  test("the server dies while a slot is waited for", async () => {
+    const server = freshServer();
+    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    await using child = caller.start(agent(server), "call", "dlopen", ["@x", "1"], { pages: server.pages });
+    await asleep(child.pid);
+    const dead = deadProcess();
+    server.pretend(dead, dead);
+    expect(await ended(child)).toEqual(FAILED);
   });
 
-  test("the server hangs up before it has a CALL's result, which was obeyed", async () => {
-    const printed = await ask(["@x", 1], async (talk) => {
-      await talk.request();
-      talk.order("call", six, [1]);
-      talk.socket.end();
-    });
-    expect(printed[0]).toBe("six 1 0 0 0 0 0, from the agent");
-    expect(printed.slice(1)).toEqual(FAILED);
+  test("the server says nothing for as long as it is waited for, also with a timer", async () => {
+    const change = (code: Code) => waitOnly(code, 1);
+    for (const command of ["call", "call with a timer"] as const) {
+      const server = freshServer();
+      expect(await ask(["@x", 1], () => {}, { server, command, change })).toEqual(FAILED);
+      expect([...server.states]).toEqual(["left", "free"]);
+    }
   });
 
-  test("the server says nothing for as long as it is waited for", async () => {
+  test("the server takes the slot away: what was ordered in it before is not obeyed again", async () => {
+    const printed = await ask(
+      [2, "@x", 1],
+      async (talk, _, number) => {
+        if (number === 1) return talk.free();
+        await talk.results(call(six, 1));
+        talk.answer(8);
+      },
+      { command: "repeated call" },
+    );
+    expect(printed).toEqual(["six 1 0 0 0 0 0, from the agent", "result 8", ...FAILED]);
+  });
+
+  const canUnshare = Bun.spawnSync(["unshare", "--pid", "--fork", "true"]).exitCode === 0;
+  test.skipIf(!canUnshare)(
+    `it comes from another PID namespace${canUnshare ? "" : " (we cannot make one)"}`,
+    async () => {
+      const server = freshServer();
+      expect(await ask(["@x", 1], nothing, { server, by: ["unshare", "--pid", "--fork"] })).toEqual(FAILED);
+      expect([...server.states]).toEqual(["free"]);
+    },
+  );
+});
+
+describe("a function that is not dlopen goes on with its own arguments, when", () => {
+  const own = [1, 2, 3, 4, 5, 6, 7, 8];
+  const REAL = ["eight 1 2 3 4 5 6 7 8, from the caller", "result d8"];
+
+  test("there is no server", async () => {
+    const server = freshServer();
+    server.channel.close();
+    expect(await ask(own, nothing, { server, label: "opening" })).toEqual(REAL);
+  });
+
+  test("the server says nothing, or dies", async () => {
+    const silent: Question = { label: "opening", change: (code) => waitOnly(code, 1) };
+    expect(await ask(own, () => {}, silent)).toEqual(REAL);
+    const server = freshServer();
+    const dead = deadProcess();
+    expect(await ask(own, () => server.pretend(dead, dead), { label: "opening", server })).toEqual(REAL);
+  });
+
+  test("the server has it fail, before or behind a CALL", async () => {
+    const fail = { what: "fail", arguments: [] } as const;
+    expect(await ask(own, (talk) => talk.order(fail), { label: "opening" })).toEqual(REAL);
+    const printed = await ask(
+      own,
+      async (talk) => {
+        await talk.results(call(six, 9, 9, 9, 9, 9, 9));
+        talk.order(fail);
+      },
+      { label: "opening" },
+    );
+    expect(printed).toEqual(["six 9 9 9 9 9 9, from the agent", ...REAL]);
+  });
+});
+
+describe("an asker that has left", () => {
+  test("while the server works gets no orders; the slot can be had again when the server has freed it", async () => {
+    const server = freshServer();
     const printed = await ask(
       ["@x", 1],
-      async (talk) => void (await talk.rest()),
-      "dlopen",
-      ({ bytes, labels }) => {
-        const patience = new DataView(bytes.buffer, labels.get("patience"), 16);
-        expect(patience.getBigUint64(0, true)).toBe(60n);
-        patience.setBigUint64(0, 0n, true);
-        patience.setBigUint64(8, 1000n, true); // microseconds
+      async (talk) => {
+        await talk.until(State.left);
+        expect(talk.exchange.isForServer).toBe(true);
+        expect(talk.exchange.order(State.asked, [call(six, 1)])).toBe(false);
+        expect(talk.exchange.order(State.left, [call(six, 1)])).toBe(false);
+        talk.free();
       },
+      { server, change: (code) => waitOnly(code, 1) },
     );
     expect(printed).toEqual(FAILED);
+    expect([...server.states]).toEqual(["free"]);
+  });
+
+  test("or not, just then: either it obeys, or the server hears that it has left", async () => {
+    const server = freshServer();
+    const rounds = 100; // what they print, nobody reads before the end
+    const code = agent(server);
+    waitOnly(code, 100);
+    secondsLast(code, 0);
+    await using child = caller.start(code, "repeated call", "dlopen", [`${rounds}`, "@x", "1"], {
+      pages: server.pages,
+    });
+    const late = performance.now() + 15_000;
+    const spinUntil = (isSo: () => boolean): void => {
+      while (!isSo()) if (performance.now() > late) throw new Error("It does not come to an end");
+    };
+    const answered = Array.from({ length: rounds }, (_, round) => {
+      let asked: ScriptedServer["exchanges"][number] | undefined;
+      spinUntil(() => {
+        // it may be too late for that one, too; what has been left was asked before what is asked
+        asked = [State.left, State.asked].flatMap((state) =>
+          server.exchanges.filter((each) => each.state === state),
+        )[0];
+        return asked !== undefined;
+      });
+      const exchange = asked as NonNullable<typeof asked>;
+      if (round % 3 === 1) spinUntil(() => exchange.state === State.left);
+      const until = performance.now() + (round % 3 === 2 ? (round % 50) / 100 : 0);
+      spinUntil(() => performance.now() >= until);
+      const isInTime = exchange.order(State.asked, [{ what: "return", arguments: [7] }]);
+      if (!isInTime) exchange.free();
+      return isInTime;
+    });
+    expect(await ended(child)).toEqual(answered.flatMap((isInTime) => (isInTime ? ["result 7"] : FAILED)));
+    expect(answered).toContain(true);
+    expect(answered).toContain(false);
+    expect([...server.states]).toEqual(["free"]);
   });
 });
 
 describe("a signal that comes in between changes nothing", () => {
-  /** Waits until a process sleeps in a system call. */
-  async function asleep(pid: number): Promise<void> {
-    while (!/\) S /.test(readFileSync(`/proc/${pid}/stat`, "latin1"))) await new Promise(setImmediate);
-  }
-
-  /** Interrupts a process that sleeps, and waits until it has handled that. */
-  async function interrupt(child: Running, signals: number): Promise<void> {
-    for (let i = 1; i <= signals; i++) {
-      await asleep(child.pid);
-      process.kill(child.pid, "SIGUSR1");
-      let seen = 0;
-      await child.line((line) => line === "signal" && ++seen >= i);
-    }
+  /** Interrupts a process that sleeps, and waits until it has handled that and sleeps again. `number` counts its signals. */
+  async function interrupt(child: Running, number: number): Promise<void> {
+    await asleep(child.pid);
+    process.kill(child.pid, "SIGUSR1");
+    await child.line((line) => line === `signal ${number}`);
     await asleep(child.pid);
   }
+  const signals = (from: number, to: number): string[] =>
+    Array.from({ length: to - from + 1 }, (_, i) => `signal ${from + i}`);
 
-  test("while an order is waited for, or half of one", async () => {
+  test("while an order is waited for, the first or a later one", async () => {
     const printed = await ask(["@x", 1], async (talk, child) => {
-      await talk.request();
-      await interrupt(child, 2);
-      const order = new Uint8Array(Order.size);
-      talk.write(order.subarray(0, 10));
-      await interrupt(child, 4);
-      talk.write(order.subarray(10, 40));
-      await interrupt(child, 6);
-      talk.write(order.subarray(40));
+      for (const number of [1, 2, 3]) await interrupt(child, number);
+      expect(talk.exchange.state).toBe(State.asked);
+      await talk.results(call(six, 1));
+      for (const number of [4, 5, 6]) await interrupt(child, number);
+      expect(talk.exchange.state).toBe(State.obeyed);
+      talk.answer(1);
     });
-    expect(printed.filter((line) => line === "signal").length).toBeGreaterThanOrEqual(6);
-    expect(printed.at(-1)).toBe("result 0");
+    expect(printed).toEqual([...signals(1, 3), "six 1 0 0 0 0 0, from the agent", ...signals(4, 6), "result 1"]);
   });
 
-  test("while bytes are sent that nobody has taken yet", async () => {
-    const size = 8_000_000;
-    const printed = await ask(["@x", 1], async (talk, child) => {
-      await talk.request();
-      talk.socket.pause();
-      talk.order("fetch", 0, [memory, size]);
-      await interrupt(child, 3);
-      talk.socket.resume();
-      await talk.read(size);
-      talk.order("return", 0, [1]);
+  test("while a slot is waited for", async () => {
+    const server = freshServer();
+    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    await using child = caller.start(agent(server), "call", "dlopen", ["@x", "1"], { pages: server.pages });
+    for (const number of [1, 2, 3]) await interrupt(child, number);
+    const last = server.exchanges.at(-1);
+    last?.free();
+    const printed = await server.serve(ended(child), (talk) => {
+      expect(talk.exchange).toBe(last as never);
+      talk.answer(1);
     });
-    expect(printed).toEqual(["signal", "signal", "signal", "result 1"]);
-  });
-
-  test("while the connection is not accepted yet", async () => {
-    const path = freshSocket();
-    const printed = await caller.run(agent(path), "interrupted connect", "dlopen", [path]);
-    expect(printed).toEqual(["signal", "signal", "signal", "result 2a"]);
+    expect(printed).toEqual([...signals(1, 3), "result 1"]);
   });
 });

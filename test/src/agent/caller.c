@@ -2,21 +2,23 @@
 // registers that a callee keeps, the stack, errno, open descriptors. What the code calls in its turn is here too, at
 // addresses that the linker has fixed, and tells what it was given.
 //
-//   caller CODE COMMAND ENTRY …      ENTRY is an offset into CODE
+//   caller CODE PAGES COMMAND ENTRY …
+//
+// ENTRY is an offset into CODE; PAGES is empty, or the file that a server has mapped, with the address: "ADDRESS FILE".
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +32,10 @@ void lost(const char *what)
     _exit(1);
 }
 
-// long guarded(Function *, const long arguments[6])
+/** Six arguments in registers, two on the stack. */
+enum { ARGUMENTS = 8 };
+
+// long guarded(Function *, const long arguments[ARGUMENTS])
 asm(".text\n"
     ".globl guarded, guarded_return\n"
     "guarded:\n"
@@ -39,12 +44,13 @@ asm(".text\n"
     "  mov (%rax),%rdi; mov 8(%rax),%rsi; mov 16(%rax),%rdx; mov 24(%rax),%rcx; mov 32(%rax),%r8; mov 40(%rax),%r9\n"
     "  movabs $0x1111111111111111,%rbx; movabs $0x2222222222222222,%rbp; movabs $0x3333333333333333,%r12\n"
     "  movabs $0x4444444444444444,%r13; movabs $0x5555555555555555,%r14; movabs $0x6666666666666666,%r15\n"
-    "  sub guarded_skew(%rip),%rsp\n"
-    "  mov %rsp,guarded_stack(%rip)\n"
+    "  sub %fs:guarded_skew@tpoff,%rsp\n"
+    "  push 56(%rax); push 48(%rax)\n"
+    "  mov %rsp,%fs:guarded_stack@tpoff\n"
     "  call *%r11\n"
     "guarded_return:\n"
-    "  cmp %rsp,guarded_stack(%rip); jne 1f\n"
-    "  add guarded_skew(%rip),%rsp\n"
+    "  cmp %rsp,%fs:guarded_stack@tpoff; jne 1f\n"
+    "  add $16,%rsp; add %fs:guarded_skew@tpoff,%rsp\n"
     "  movabs $0x1111111111111111,%rcx; cmp %rcx,%rbx; jne 2f\n"
     "  movabs $0x2222222222222222,%rcx; cmp %rcx,%rbp; jne 2f\n"
     "  movabs $0x3333333333333333,%rcx; cmp %rcx,%r12; jne 2f\n"
@@ -53,28 +59,24 @@ asm(".text\n"
     "  movabs $0x6666666666666666,%rcx; cmp %rcx,%r15; jne 2f\n"
     "  add $8,%rsp; pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
     "  ret\n"
-    "1: mov guarded_stack(%rip),%rsp; lea 3f(%rip),%rdi; call lost\n"
+    "1: mov %fs:guarded_stack@tpoff,%rsp; lea 3f(%rip),%rdi; call lost\n"
     "2: lea 4f(%rip),%rdi; call lost\n"
     "3: .asciz \"the stack pointer\"\n"
-    "4: .asciz \"a register\"\n"
-    ".bss\n"
-    "guarded_stack: .skip 8\n"
-    "guarded_skew: .skip 8\n"
-    ".text\n");
-long guarded(Function *, const long arguments[6]);
+    "4: .asciz \"a register\"\n");
+long guarded(Function *, const long arguments[ARGUMENTS]);
 extern char guarded_return[];
-extern long guarded_stack, guarded_skew;
+__thread long guarded_stack, guarded_skew;
 
-static long call(long entry, const long arguments[6])
+static long call(long entry, const long arguments[ARGUMENTS])
 {
-    errno = 4711;
     int before = dup(0);
-    close(before);
+    if (before >= 0) close(before);
+    errno = 4711;
     long result = guarded((Function *)(BASE + entry), arguments);
     if (errno != 4711) lost("errno");
     int after = dup(0);
     if (after != before) lost("a descriptor");
-    close(after);
+    if (after >= 0) close(after);
     return result;
 }
 
@@ -113,11 +115,19 @@ __attribute__((used)) long six(long a, long b, long c, long d, long e, long f)
     return a * 1000000000000 + f;
 }
 
+/** One with arguments on the stack, as execl has. */
+long given_eight(long a, long b, long c, long d, long e, long f, long g, long h)
+{
+    CHECK_STACK();
+    printf("eight %lx %lx %lx %lx %lx %lx %lx %lx, from %s\n", a, b, c, d, e, f, g, h, CALLER());
+    return 0xd8;
+}
+
 /** Asks once more, as a constructor in dlopen does. */
 long given_asking(long entry, const char *file)
 {
     CHECK_STACK();
-    long arguments[6] = {(long)file, 2};
+    long arguments[ARGUMENTS] = {(long)file, 2};
     long outer = guarded_stack;
     printf("asking for %s\n", file);
     long result = guarded((Function *)(BASE + entry), arguments);
@@ -126,9 +136,12 @@ long given_asking(long entry, const char *file)
     return result + 1;
 }
 
-long given_print(const char *text)
+/** Reads and writes what is lent to it. */
+long given_exchange(char *text)
 {
+    CHECK_STACK();
     printf("%s\n", text);
+    for (char *at = text; *at; at++) *at ^= 'a' ^ 'A';
     return 0;
 }
 
@@ -166,7 +179,7 @@ void given_exit(int code)
 static char *later[] = {"LATER=1", NULL};
 char **given_environment;
 
-char given_memory[8 << 20] __attribute__((aligned(4096)));
+char given_memory[128 << 10] __attribute__((aligned(4096)));
 
 #define DESTRUCTOR(name)                                    \
     void given_##name(void)                                 \
@@ -212,71 +225,63 @@ static void finish_as_loader(const struct link_map *object)
     if (function) function();
 }
 
-// ---- a connection that is interrupted before it is made
+// ----
 
 static long entry;
-static volatile int thread_id;
-static volatile sig_atomic_t signals;
 
 static void on_signal(int number)
 {
-    (void)number;
-    signals++;
-    if (write(1, "signal\n", 7) != 7) abort();
+    static char line[] = "signal 0\n";
+    if (number != SIGUSR1) return;
+    line[7]++;
+    if (write(1, line, 9) != 9) abort();
 }
 
-static void *ask(void *unused)
+static void *ask(void *index)
 {
-    (void)unused;
-    thread_id = gettid();
-    long arguments[6] = {(long)"interrupted", 1};
-    printf("result %lx\n", guarded((Function *)(BASE + entry), arguments));
-    return NULL;
+    long arguments[ARGUMENTS] = {(long)"libthread.so", (long)index};
+    return (void *)guarded((Function *)(BASE + entry), arguments);
 }
 
-static void await_sleep(void)
+/** Asks from so many threads at once. */
+static void ask_in_threads(int count)
 {
-    for (;;) {
-        char path[64], stat[512] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread_id);
-        int file = open(path, O_RDONLY);
-        if (file >= 0) {
-            if (read(file, stat, sizeof stat - 1) < 0) abort();
-            close(file);
-        }
-        char *end = strrchr(stat, ')');
-        if (thread_id && end && end[2] == 'S') return;
-        sched_yield();
+    pthread_t threads[count];
+    for (long i = 0; i < count; i++)
+        if (pthread_create(&threads[i], NULL, ask, (void *)i)) abort();
+    for (int i = 0; i < count; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        printf("thread %d: result %lx\n", i, (long)result);
     }
 }
 
-/** One connection that nobody accepts fills the queue, so that the agent's own waits. */
-static void interrupt_connect(const char *socket_path)
+/** Nothing is open but what is printed to, and nothing can be opened. */
+static void close_descriptors(void)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, socket_path);
-    int server = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 0)) abort();
-    int first = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (connect(first, (struct sockaddr *)&address, sizeof address)) abort();
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, ask, NULL)) abort();
-    for (int i = 1; i <= 3; i++) {
-        await_sleep();
-        pthread_kill(thread, SIGUSR1);
-        while (signals < i) sched_yield();
-    }
-    await_sleep();
-    accept(server, NULL, NULL);
-    int connection = accept(server, NULL, NULL);
-    char request[88];
-    if (recv(connection, request, sizeof request, MSG_WAITALL) != sizeof request) abort();
-    long order[8] = {0, 0, 0x2a};
-    if (send(connection, order, sizeof order, 0) != sizeof order) abort();
-    pthread_join(thread, NULL);
+    close(0);
+    close_range(2, ~0U, 0);
+    if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, 0})) abort();
 }
 
-// ----
+/** Interrupts this process a hundred times a second. */
+static void start_timer(void)
+{
+    struct itimerval often = {{0, 10000}, {0, 10000}};
+    if (setitimer(ITIMER_REAL, &often, NULL)) abort();
+}
+
+static void map_pages(const char *pages)
+{
+    char *path;
+    void *address = (void *)strtol(pages, &path, 0);
+    struct stat stat;
+    int file = open(path + 1, O_RDWR);
+    if (file < 0 || fstat(file, &stat)) abort();
+    void *at = mmap(address, stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+    if (at != address) abort();
+    close(file);
+}
 
 static long number(const char *text)
 {
@@ -288,6 +293,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IONBF, 0);
     struct sigaction action = {.sa_handler = on_signal}; // without SA_RESTART
     sigaction(SIGUSR1, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
     given_environment = later;
 
     int file = open(argv[1], O_RDONLY);
@@ -295,10 +301,11 @@ int main(int argc, char **argv)
     if (code != BASE || read(file, code, 1 << 20) <= 0) return 2;
     close(file);
 
-    const char *command = argv[2];
-    entry = number(argv[3]);
-    char **rest = argv + 4;
-    int count = argc - 4;
+    if (argv[2][0]) map_pages(argv[2]);
+    const char *command = argv[3];
+    entry = number(argv[4]);
+    char **rest = argv + 5;
+    int count = argc - 5;
 
     // "exit" and "forked exit" have this process's own ID put in, at an offset, and so many bytes of the code are data
     // for given_memory, which is read-only behind its first page
@@ -312,29 +319,39 @@ int main(int argc, char **argv)
     if (strstr(command, "call")) {
         // some old code does not align the stack
         if (strstr(command, "unaligned")) guarded_skew = 8;
-        long arguments[6] = {0};
-        for (int i = 0; i < count; i++) arguments[i] = rest[i][0] == '@' ? (long)(rest[i] + 1) : number(rest[i]);
-        printf("result %lx\n", call(entry, arguments));
+        if (strstr(command, "without descriptors")) close_descriptors();
+        if (strstr(command, "with a timer")) start_timer();
+        int times = strstr(command, "repeated") ? number(*rest++) : 1;
+        long arguments[ARGUMENTS] = {0};
+        for (int i = 0; rest[i]; i++) arguments[i] = rest[i][0] == '@' ? (long)(rest[i] + 1) : number(rest[i]);
+        if (!strstr(command, "forked") || fork() == 0)
+            for (int i = 0; i < times; i++) printf("result %lx\n", call(entry, arguments));
+        else {
+            int status;
+            wait(&status);
+            return status != 0;
+        }
+    } else if (!strcmp(command, "threads")) {
+        ask_in_threads(number(rest[0]));
     } else if (!strcmp(command, "getenv")) {
         for (int i = 0; i < count; i++) {
-            long arguments[6] = {(long)rest[i]};
+            long arguments[ARGUMENTS] = {(long)rest[i]};
             const char *value = (const char *)call(entry, arguments);
             printf("%s %s\n", rest[i], value ? value : "NULL");
         }
     } else if (!strcmp(command, "start")) {
-        const long arguments[6] = {(long)given_main};
+        const long arguments[ARGUMENTS] = {(long)given_main};
         call(entry, arguments);
     } else if (!strcmp(command, "exit")) {
-        call(entry, (long[6]){0});
+        call(entry, (long[ARGUMENTS]){0});
         printf("ld.so\n");
         for (int i = 2; i < count; i++) finish_as_loader((struct link_map *)number(rest[i]));
     } else if (!strcmp(command, "forked exit")) {
         if (fork() == 0) {
-            call(entry, (long[6]){0});
+            call(entry, (long[ARGUMENTS]){0});
             _exit(0);
         }
         wait(NULL);
-    } else if (!strcmp(command, "interrupted connect")) interrupt_connect(rest[0]);
-    else return 2;
+    } else return 2;
     return 0;
 }

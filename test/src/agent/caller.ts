@@ -10,7 +10,19 @@ import { type Running, start } from "../../support/run.ts";
 /** Where the code will stand: caller.c's BASE. */
 export const BASE = 0x1000_0000;
 
-export type Command = "call" | "unaligned call" | "getenv" | "start" | "exit" | "forked exit" | "interrupted connect";
+export type Command =
+  | `${"" | "unaligned " | "forked " | "repeated "}call${"" | " without descriptors" | " with a timer"}`
+  | "threads"
+  | "getenv"
+  | "start"
+  | "exit"
+  | "forked exit";
+
+/** What a caller maps besides: a file, at the address that it has in our own process. */
+export interface Pages {
+  readonly file: string;
+  readonly at: Address;
+}
 
 export class Caller {
   readonly #program: string;
@@ -32,11 +44,18 @@ export class Caller {
     return toAddress(address);
   }
 
-  start(code: Code, command: Command, label: string, args: string[] = [], env: Record<string, string> = {}): Running {
+  start(
+    code: Code,
+    command: Command,
+    label: string,
+    args: string[] = [],
+    { env = {}, pages, by = [] }: { env?: Record<string, string>; pages?: Pages; by?: readonly string[] } = {},
+  ): Running {
     const offset = code.labels.get(label);
     if (offset === undefined) throw new Error(`The code has no label "${label}"`);
     const file = this.scratch.write(`code-${crypto.randomUUID()}`, code.bytes);
-    return start([this.#program, file, command, `${offset}`, ...args], { env });
+    const shared = pages ? `${pages.at} ${pages.file}` : "";
+    return start([...by, this.#program, file, shared, command, `${offset}`, ...args], { env });
   }
 
   /** Runs it to its end; what it has printed. Throws where it does not end well. */

@@ -1,181 +1,166 @@
-// A pass as orders: what is sent, and what becomes of what comes back.
+// A pass as orders: what stands in the slot, and what becomes of what comes back. The asker is played here, from the raw
+// words of the slot.
 
 import { describe, expect, test } from "bun:test";
-import { readU64 } from "../../../lib/memory/layout.ts";
-import { addressOf } from "../../../lib/memory/live.ts";
+import { Libc } from "../../../lib/loader/libc.ts";
+import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
-import { CALLABLE, type Call, call, type Linking, type Process } from "../../../lib/process/process.ts";
-import { type Asker, order, orders, store } from "../../../src/agent/conversation.ts";
-import { Order, Request, What } from "../../../src/agent/protocol.ts";
+import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
+import { Channel, type Exchange } from "../../../src/agent/channel.ts";
+import { orders } from "../../../src/agent/conversation.ts";
+import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
+import type { Functions } from "../../../src/launch.ts";
+
+const libc = new Libc();
 
 const functionAt = (name: string): Address => toAddress(0x1000 + 16 * (CALLABLE as readonly string[]).indexOf(name));
-const [MALLOC, FREE, INTERNED] = [0x8000, 0x9000, 0xa000].map(toAddress) as [Address, Address, Address];
+const functions = Object.fromEntries(CALLABLE.map((name) => [name, functionAt(name)])) as unknown as Functions;
+const nameOf = (target: number): Callable => CALLABLE[(target - 0x1000) / 16] as Callable;
 
-function asker(isOwn: boolean): Asker & { readonly interned: string[] } {
-  const interned: string[] = [];
-  const functions = Object.fromEntries(CALLABLE.map((name) => [name, functionAt(name)]));
-  return {
-    interned,
-    process: {} as Process,
-    functions: functions as unknown as Asker["functions"],
-    isOwn,
-    intern: (text) => {
-      interned.push(text);
-      return toAddress(INTERNED + interned.length);
-    },
-    malloc: MALLOC,
-    free: FREE,
-  };
-}
+/** What an order calls, with its six words. */
+type Ordered = readonly [name: Callable, ...words: bigint[]];
 
-/** What is in the orders of one message: what, target, the arguments that are not zero, and bytes behind a STORE. */
-function readOrders(bytes: Uint8Array): unknown[][] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const list: unknown[][] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const { what, target, a0, a1, a2, a3, a4, a5 } = Order.at(view, at);
-    at += Order.size;
-    const name = Object.entries(What).find(([, value]) => value === what)?.[0];
-    const args = [a0, a1, a2, a3, a4, a5].map(Number);
-    while (args.at(-1) === 0) args.pop();
-    const payload = what === What.store ? bytes.slice(at, at + Number(a1)) : undefined;
-    at += payload?.length ?? 0;
-    list.push([name, target, ...args, ...(payload ? [new TextDecoder().decode(payload)] : [])]);
-  }
-  return list;
-}
+/** What the asker does with a call: returns the result. */
+type Callee = (...ordered: Ordered) => bigint | number;
 
-const words = (...values: (number | bigint)[]): DataView => new DataView(BigUint64Array.from(values, BigInt).buffer);
-
-/** Feeds a conversation replies; returns the messages and its result. */
-function converse<Result>(
-  conversation: Generator<{ bytes: Uint8Array; reply: number }, Result, DataView>,
-  replies: DataView[],
-) {
-  const messages: unknown[][][] = [];
-  let step = conversation.next(words());
+/** Leads a conversation to its end, as the server and the asker would; returns the batches that were ordered, and its result. */
+function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {
+  const batches: Ordered[][] = [];
+  const conversation = orders(exchange, functions, pass);
+  const words = viewAt(exchange.at, 2 * Slot.scratch);
+  exchange.change(State.free, State.asked);
+  let step = conversation.next([]);
   while (!step.done) {
-    messages.push(readOrders(step.value.bytes));
-    const reply = step.value.reply === 0 ? words() : replies.shift();
-    if (!reply) throw new Error("More is waited for than there is");
-    expect(reply.byteLength).toBe(step.value.reply);
-    step = conversation.next(reply);
+    expect(exchange.order(exchange.state, step.value)).toBe(true);
+    const batch: Ordered[] = [];
+    for (let i = 0; i < words.getUint32(Slot.count, true); i++) {
+      const at = Slot.orders + i * Order.size;
+      const word = (index: number) => words.getBigUint64(at + 8 * index, true);
+      expect(word(0)).toBe(BigInt(What.call));
+      const ordered = [nameOf(Number(word(1))), ...[2, 3, 4, 5, 6, 7].map(word)] as unknown as Ordered;
+      batch.push(ordered);
+      words.setBigUint64(at + 16, BigInt(callee(...ordered)), true);
+    }
+    batches.push(batch);
+    expect(exchange.change(State.ordered, State.obeyed)).toBe(true);
+    step = conversation.next(exchange.results(batch.length));
   }
-  expect(replies).toHaveLength(0);
-  return { messages, result: step.value };
+  exchange.free();
+  return { batches, result: step.value };
 }
 
-test("the protocol's messages have the sizes that the agent knows", () => {
-  expect([Request.size, Order.size]).toEqual([88, 64]);
-});
+const freshExchange = (): Exchange => Channel.make(libc).exchanges[3] as Exchange;
+const textAt = (word: bigint | undefined): string => stringAt(toAddress(Number(word)));
+const sizes = (batches: readonly Ordered[][]): number[] => batches.map((batch) => batch.length);
 
-describe("order()", () => {
-  test("has six arguments of 64 bits, those that are not given 0", () => {
-    const bytes = order("call", 0x7f12_3456_789a, [1, -1n, 2 ** 47]);
-    expect(bytes).toHaveLength(Order.size);
-    const view = new DataView(bytes.buffer);
-    expect(readU64(view, 0)).toBe(What.call);
-    expect(readU64(view, 8)).toBe(0x7f12_3456_789a);
-    expect([16, 24, 32, 40].map((at) => view.getBigUint64(at, true))).toEqual([
-      1n,
-      0xffff_ffff_ffff_ffffn,
-      1n << 47n,
-      0n,
-    ]);
-  });
+/** Several calls, one behind the other. */
+function* all(list: readonly Call[]): Linking<readonly number[]> {
+  return yield list;
+}
 
-  test("takes bytes along", () => {
-    expect(readOrders(order("store", 0, [0x5000, 3], Uint8Array.of(97, 98, 99)))).toEqual([
-      ["store", 0, 0x5000, 3, "abc"],
-    ]);
-  });
-});
-
-describe("in the asker's own memory", () => {
-  test("strings and buffers are given where they are", () => {
-    const own = asker(true);
-    const buffer = new Uint8Array(8);
-    function* pass(): Linking<number[]> {
-      return [yield* call("dlopen", "libred.so", 1), yield* call("dlinfo", 5, 2, buffer)];
-    }
-    const { messages, result } = converse(orders(own, pass()), [words(0x7000), words(0)]);
-    expect(own.interned).toEqual(["libred.so"]);
-    expect(messages).toEqual([
-      [["call", functionAt("dlopen"), INTERNED + 1, 1]],
-      [["call", functionAt("dlinfo"), 5, 2, addressOf(buffer)]],
-    ]);
-    expect(result).toEqual([0x7000, 0]);
-  });
-
-  test("calls that can be made one behind the other go in one message", () => {
-    function* pass(): Linking<readonly number[]> {
-      const list: Call[] = [1, 2, 3].map((handle) => ({ name: "dlclose", arguments: [handle] }));
-      return yield list;
-    }
-    const { messages, result } = converse(orders(asker(true), pass()), [words(0, 7, 0xffff_ffffn)]);
-    expect(messages).toEqual([[1, 2, 3].map((handle) => ["call", functionAt("dlclose"), handle])]);
-    expect(result).toEqual([0, 7, 0xffff_ffff]);
-  });
-
-  test("negative numbers arrive as 64 bits", () => {
-    function* pass(): Linking<number> {
-      return yield* call("dlmopen", -1, 0, 1);
-    }
-    const conversation = orders(asker(true), pass());
-    const { value } = conversation.next();
-    if (typeof value !== "object") throw new Error("It asks for nothing");
-    const { a0 } = Order.at(new DataView(value.bytes.buffer));
-    expect(a0).toBe(0xffff_ffff_ffff_ffffn);
-  });
-});
-
-describe("in a forked child's memory", () => {
-  test("strings are stored first and freed behind the call", () => {
-    function* pass(): Linking<number> {
-      return yield* call("dlopen", "libżółć.so", 2);
-    }
-    const { messages, result } = converse(orders(asker(false), pass()), [words(0x5000), words(0x7000), words(0)]);
-    const size = new TextEncoder().encode("libżółć.so\0").length;
-    expect(messages).toEqual([
-      [["call", MALLOC, size]],
-      [["store", 0, 0x5000, size, "libżółć.so\0"]],
-      [["call", functionAt("dlopen"), 0x5000, 2]],
-      [["call", FREE, 0x5000]],
-    ]);
+describe("orders()", () => {
+  test("has six words for a call, those that are not given 0, negative ones with 64 bits", () => {
+    const { batches, result } = converse(freshExchange(), call("dlmopen", -1, 2 ** 47, 1), () => 0x7000);
+    expect(batches).toEqual([[["dlmopen", 0xffff_ffff_ffff_ffffn, 1n << 47n, 1n, 0n, 0n, 0n]]]);
     expect(result).toBe(0x7000);
   });
 
-  test("buffers are stored, fetched and freed, and the pass finds what was written", () => {
+  test("lends strings, which lie in the slot", () => {
+    const exchange = freshExchange();
+    const texts: string[] = [];
+    function* pass(): Linking<number[]> {
+      return [yield* call("dlopen", "libżółć.so", 2), yield* call("dlopen", "", 1)];
+    }
+    const { result } = converse(exchange, pass(), (_, text = 0n) => {
+      expect(Number(text)).toBeGreaterThanOrEqual(exchange.at + Slot.scratch);
+      expect(Number(text)).toBeLessThan(exchange.at + Slot.scratch + SCRATCH_SIZE);
+      texts.push(textAt(text));
+      return texts.length;
+    });
+    expect(texts).toEqual(["libżółć.so", ""]);
+    expect(result).toEqual([1, 2]);
+  });
+
+  test("lends buffers with what is in them, and the pass finds what was written", () => {
+    const buffers = [Uint8Array.of(1, 2, 3), new Uint8Array(8)];
+    const seen: number[][] = [];
+    const pass = all(buffers.map((buffer) => ({ name: "dlinfo", arguments: [5, 2, buffer] })));
+    converse(freshExchange(), pass, (_name, _handle, _request, at = 0n) => {
+      const bytes = bytesAt(toAddress(Number(at)), seen.length === 0 ? 3 : 8);
+      seen.push([...bytes]);
+      bytes.fill(0x10 + seen.length);
+      return 0;
+    });
+    expect(seen).toEqual([
+      [1, 2, 3],
+      [0, 0, 0, 0, 0, 0, 0, 0],
+    ]);
+    expect(buffers.map((buffer) => [...buffer])).toEqual([Array(3).fill(0x11), Array(8).fill(0x12)]);
+  });
+
+  test("aligns what is lent to words", () => {
+    const pass = all([1, 2, 7, 8, 9].map((length) => ({ name: "dlinfo", arguments: [new Uint8Array(length)] })));
+    const { batches } = converse(freshExchange(), pass, () => 0);
+    for (const [, at = 1n] of batches.flat()) expect(at % 8n).toBe(0n);
+    expect(new Set(batches.flat().map(([, at]) => at)).size).toBe(5);
+  });
+
+  test("gives calls that can be made one behind the other at once, as many as there is room for", () => {
+    const list: Call[] = Array.from({ length: 2 * ORDER_LIMIT + 1 }, (_, i) => ({ name: "dlclose", arguments: [i] }));
+    const { batches, result } = converse(freshExchange(), all(list), (_, handle) => Number(handle) * 3);
+    expect(sizes(batches)).toEqual([ORDER_LIMIT, ORDER_LIMIT, 1]);
+    expect(result).toEqual(list.map((_, i) => i * 3));
+  });
+
+  test("splits what it lends, too, where that is more than there is room for", () => {
+    const path = (i: number): string => `/${i}/`.padEnd(SCRATCH_SIZE / 2 - 1, "x");
+    const list: Call[] = [0, 1, 2, 3, 4].map((i) => ({ name: "dlopen", arguments: [path(i), 1] }));
+    const texts: string[] = [];
+    const { batches, result } = converse(freshExchange(), all(list), (_, text) => texts.push(textAt(text)));
+    expect(sizes(batches)).toEqual([2, 2, 1]);
+    expect(texts).toEqual([0, 1, 2, 3, 4].map(path));
+    expect(result).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("leaves alone a buffer whose call has not been made yet, but what an earlier one did", () => {
     const buffer = new Uint8Array(8);
-    function* pass(): Linking<number> {
-      return yield* call("dlinfo", 5, 2, buffer);
-    }
-    const replies = [words(0x5000), words(0), words(0x1122_3344_5566n), words(0)];
-    const { messages } = converse(orders(asker(false), pass()), replies);
-    expect(messages.map(([first]) => first?.[0])).toEqual(["call", "store", "call", "fetch", "call"]);
-    expect(new DataView(buffer.buffer).getBigUint64(0, true)).toBe(0x1122_3344_5566n);
+    const large = "x".repeat(SCRATCH_SIZE - 16);
+    const list: Call[] = [
+      { name: "dlinfo", arguments: [1, 0, buffer] },
+      { name: "dladdr", arguments: [buffer, large] },
+    ];
+    const seen: number[] = [];
+    const { batches } = converse(freshExchange(), all(list), (name, first = 0n, _, third = 0n) => {
+      const bytes = bytesAt(toAddress(Number(name === "dlinfo" ? third : first)), 8);
+      seen.push(bytes[0] ?? 0);
+      bytes.fill(seen.length);
+      return 0;
+    });
+    expect(sizes(batches)).toEqual([1, 1]);
+    expect(seen).toEqual([0, 1]);
+    expect([...buffer]).toEqual(Array(8).fill(2));
   });
 
-  test("several calls are made one by one", () => {
-    function* pass(): Linking<readonly number[]> {
-      return yield [1, 2].map((handle) => ({ name: "dlclose" as const, arguments: [handle] }));
-    }
-    const { messages, result } = converse(orders(asker(false), pass()), [words(3), words(4)]);
-    expect(messages).toEqual([[["call", functionAt("dlclose"), 1]], [["call", functionAt("dlclose"), 2]]]);
-    expect(result).toEqual([3, 4]);
+  test("has room for the longest path that there is, and an error for what is longer", () => {
+    const longest = "p".repeat(4095);
+    expect(converse(freshExchange(), call("dlopen", longest, 1), (_, text) => textAt(text).length).result).toBe(4095);
+    expect(() => converse(freshExchange(), call("dlopen", `${longest}p`, 1), () => 0)).toThrow(
+      'Cannot order "dlopen": its arguments are too long',
+    );
   });
-});
 
-test("an error of the pass comes out of the conversation", () => {
-  function* pass(): Linking<void> {
-    yield* call("dlerror");
-    throw new Error("Cannot go on");
-  }
-  expect(() => converse(orders(asker(true), pass()), [words(0)])).toThrow("Cannot go on");
-});
+  test("makes no order where there is nothing to call", () => {
+    const never: Callee = () => {
+      throw new Error("It is called");
+    };
+    expect(converse(freshExchange(), all([]), never)).toEqual({ batches: [], result: [] });
+  });
 
-test("store() tells where it has put the bytes", () => {
-  const { messages, result } = converse(store(asker(false), Uint8Array.of(104, 105)), [words(0x6000)]);
-  expect(messages).toEqual([[["call", MALLOC, 2]], [["store", 0, 0x6000, 2, "hi"]]]);
-  expect(result).toBe(toAddress(0x6000));
+  test("lets an error of the pass out", () => {
+    function* pass(): Linking<void> {
+      yield* call("dlerror");
+      throw new Error("Cannot go on");
+    }
+    expect(() => converse(freshExchange(), pass(), () => 0)).toThrow("Cannot go on");
+  });
 });

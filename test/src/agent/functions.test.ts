@@ -48,7 +48,7 @@ describe("getenv", () => {
     return block.assembler.assemble();
   }
   const get = (code: Code, names: string[], env: Record<string, string> = {}, label = "getenv") =>
-    caller.run(code, "getenv", label, names, env);
+    caller.run(code, "getenv", label, names, { env });
 
   const drivers = withTable(["LIBGL_DRIVERS_PATH", "/host/dri"], ["GBM", ""], ["GBM_BACKENDS_PATH", "/host/gbm"]);
 

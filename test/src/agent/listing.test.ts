@@ -3,27 +3,36 @@
 import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent } from "../../../src/agent/code/ask.ts";
+import { emitAgent, emitAsking } from "../../../src/agent/code/ask.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
+import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
-const targets = { socket: "/run/s", token: 3, dlopen: toAddress(0x1000), dlmopen: toAddress(0x2000) };
+const targets = {
+  channel: toAddress(0x7f12_3456_7000),
+  token: 3,
+  dlopen: toAddress(0x1000),
+  dlmopen: toAddress(0x2000),
+};
 const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000), order: toAddress(0x2000) };
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
-  "the agent with the longest path that a socket can have": (to) =>
-    emitAgent(to, { ...targets, socket: `/${"s".repeat(106)}` }),
+  "the agent, also for another function": (to) => {
+    emitAgent(to, targets);
+    emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
+  },
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, { arguments: toAddress(0x1000), exit: toAddress(0x2000) }),
   cleanup: (to) => emitCleanup(to, exit),
   "all together": (to) => {
     emitAgent(to, targets);
+    for (const name of ["open", "openat"]) emitAsking(to.align(16), name, Kind.file | (1 << 8), toAddress(0x3000));
     for (const name of ["getenv", "secure_getenv"])
       emitGetenv(to.align(16), name, toAddress(0x1000), toAddress(0x2000));
     emitStart(to.align(16), { arguments: toAddress(0x1000), exit: toAddress(0x2000) });

@@ -1,117 +1,168 @@
-// A server that does what a test says: each connection is a conversation that the test leads.
+// A server that does what a test says: each request is a conversation that the test leads. The pages are a file, which the
+// process of the tests has mapped at the same address as the caller.
 
-import { rmSync } from "node:fs";
-import type { Socket } from "bun";
-import { order } from "../../../src/agent/conversation.ts";
-import { Request } from "../../../src/agent/protocol.ts";
+import { truncateSync, writeFileSync } from "node:fs";
+import { Libc } from "../../../lib/loader/libc.ts";
+import type { Struct } from "../../../lib/memory/layout.ts";
+import { addressOf, cString } from "../../../lib/memory/live.ts";
+import type { Address } from "../../../lib/memory/numbers.ts";
+import { Channel, type Exchange, type Instruction } from "../../../src/agent/channel.ts";
+import { CHANNEL_SIZE, Header, type Request, SLOT_SIZE, SLOTS, Slot, State } from "../../../src/agent/protocol.ts";
+import type { Pages } from "./caller.ts";
 
-/** The server's end of one connection. */
+const libc = new Libc();
+/** Lets other things of this process happen. */
+const turn = (): Promise<unknown> => new Promise(setImmediate);
+
+/** The server's end of one request. */
 export class Talk {
-  #received = new Uint8Array(0);
-  #isOver = false;
-  #unsent: Uint8Array[] = [];
-  #wake = Promise.withResolvers<void>();
+  /** Its slot may have the next request already. */
+  isAnswered = false;
 
-  constructor(readonly socket: Socket<Talk>) {}
-
-  receive(bytes: Uint8Array): void {
-    this.#received = new Uint8Array(Buffer.concat([this.#received, bytes]));
-    this.#signal();
-  }
-
-  over(): void {
-    this.#isOver = true;
-    this.#signal();
-  }
-
-  drain(): void {
-    const waiting = this.#unsent;
-    this.#unsent = [];
-    for (const bytes of waiting) this.write(bytes);
-  }
-
-  #signal(): void {
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers();
-  }
-
-  /** Waits for exactly so many bytes. Throws where the connection ends before. */
-  async read(length: number): Promise<DataView> {
-    while (this.#received.length < length) {
-      if (this.#isOver) throw new Error(`It hung up after ${this.#received.length} of ${length} bytes`);
-      await this.#wake.promise;
-    }
-    const bytes = this.#received.slice(0, length);
-    this.#received = this.#received.slice(length);
-    return new DataView(bytes.buffer);
-  }
-
-  /** One word. */
-  async word(): Promise<bigint> {
-    return (await this.read(8)).getBigUint64(0, true);
-  }
-
-  async request(): Promise<ReturnType<typeof Request.at>> {
-    return Request.at(await this.read(Request.size));
-  }
-
-  write(bytes: Uint8Array): void {
-    if (this.#unsent.length > 0) {
-      this.#unsent.push(bytes);
-      return;
-    }
-    const sent = this.socket.write(bytes);
-    if (sent < bytes.length) this.#unsent.push(bytes.subarray(sent));
-  }
-
-  order(...list: Parameters<typeof order>): void {
-    this.write(order(...list));
-  }
-
-  /** Waits until the other side has hung up; returns what it has sent meanwhile. */
-  async rest(): Promise<Uint8Array> {
-    while (!this.#isOver) await this.#wake.promise;
-    return this.#received;
-  }
-}
-
-export class ScriptedServer implements Disposable {
-  readonly #listener: { stop(closeActive?: boolean): void };
-  readonly #talks: Promise<unknown>[] = [];
-  readonly #kept: unknown[] = [];
-
-  /** `script` is called once a connection, which `number` counts from 0. */
   constructor(
-    readonly path: string,
-    script: (talk: Talk, number: number) => Promise<void>,
-  ) {
-    this.#listener = Bun.listen<Talk>({
-      unix: path,
-      socket: {
-        open: (socket) => {
-          socket.data = new Talk(socket);
-          this.#kept.push(socket);
-          this.#talks.push(script(socket.data, this.#talks.length));
-        },
-        data: ({ data: talk }, bytes) => talk.receive(bytes),
-        drain: ({ data: talk }) => talk.drain(),
-        close: ({ data: talk }) => talk.over(),
-        error: ({ data: talk }) => talk.over(),
-      },
+    readonly server: ScriptedServer,
+    readonly exchange: Exchange,
+  ) {}
+
+  get request(): Struct<typeof Request> {
+    return this.exchange.request;
+  }
+
+  /** Waits until the slot has one of these states. Throws where the caller ends before. */
+  async until(...states: number[]): Promise<void> {
+    await this.server.until(
+      () => states.includes(this.exchange.state),
+      () => `slot ${this.exchange.index} was in state ${this.exchange.state}`,
+    );
+  }
+
+  /** Gives orders. Throws where nobody waits for them. */
+  order(...instructions: Instruction[]): void {
+    this.isAnswered = true;
+    if (!this.exchange.order(this.exchange.state, instructions)) throw new Error("It has left");
+  }
+
+  /** Gives orders that do not end the conversation; returns what came of them. */
+  async results(...instructions: Instruction[]): Promise<bigint[]> {
+    this.order(...instructions);
+    await this.until(State.obeyed);
+    return this.exchange.results(instructions.length);
+  }
+
+  /** Takes the slot away. */
+  free(): void {
+    this.isAnswered = true;
+    this.exchange.free();
+  }
+
+  /** Lends a C string. */
+  lend(text: string): Address {
+    const at = this.exchange.lend(cString(text));
+    if (at === undefined) throw new Error("There is no room");
+    return at;
+  }
+
+  /** So many bytes of what was lent there, as they are now. */
+  returned(at: Address, length: number): string {
+    return new TextDecoder().decode(this.exchange.returned(at, length));
+  }
+
+  /** RETURN. */
+  answer(value: number): void {
+    this.order({ what: "return", arguments: [value] });
+  }
+
+  /** An order of raw words, whatever they mean. */
+  orderWords(what: number, target: number, words: readonly bigint[]): void {
+    this.isAnswered = true;
+    const at = SLOTS + this.exchange.index * SLOT_SIZE;
+    const { view } = this.server;
+    [BigInt(what), BigInt(target), ...words].forEach((word, i) => {
+      view.setBigUint64(at + Slot.orders + 8 * i, BigInt.asUintN(64, word), true);
     });
-  }
-
-  get connections(): number {
-    return this.#talks.length;
-  }
-
-  /** Waits for the scripts, whose errors it throws. */
-  async done(): Promise<void> {
-    await Promise.all(this.#talks);
-  }
-
-  [Symbol.dispose](): void {
-    this.#listener.stop(true);
-    rmSync(this.path, { force: true });
+    view.setUint32(at + Slot.count, 1, true);
+    this.exchange.change(this.exchange.state, State.ordered);
+    libc.wake(this.exchange.at);
   }
 }
+
+export class ScriptedServer {
+  readonly channel: Channel;
+  readonly pages: Pages;
+  /** Of all pages. It is unmapped when this is collected. */
+  readonly view: DataView;
+  #isOver = false;
+  /** How many requests there were. */
+  requests = 0;
+
+  constructor(file: string) {
+    writeFileSync(file, "");
+    truncateSync(file, CHANNEL_SIZE);
+    const bytes = Bun.mmap(file, { shared: true });
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const at = addressOf(bytes);
+    this.pages = { file, at };
+    this.channel = new Channel(libc, at);
+    this.channel.open();
+  }
+
+  get exchanges(): readonly Exchange[] {
+    return this.channel.exchanges;
+  }
+
+  /** Which states the slots have, in words, each once. */
+  get states(): Set<string> {
+    const names = Object.keys(State);
+    return new Set(this.exchanges.map(({ state }) => names[state] ?? `${state}`));
+  }
+
+  /** Says that another thread answers. */
+  pretend(pid: number, tid: number): void {
+    this.view.setUint32(Header.offsetOf.pid, pid, true);
+    this.view.setUint32(Header.offsetOf.tid, tid, true);
+  }
+
+  /** Leads conversations, numbered from 0, until `caller` has come to its end, which it returns. Throws what a script throws. */
+  async serve<Result>(
+    caller: Promise<Result>,
+    script: (talk: Talk, number: number) => Promise<void> | void,
+  ): Promise<Result> {
+    this.#isOver = false;
+    const end = caller.finally(() => {
+      this.#isOver = true;
+    });
+    const failure = Promise.withResolvers<never>();
+    const talks = new Map<Exchange, Promise<void>>();
+    const lead = async (exchange: Exchange): Promise<void> => {
+      try {
+        const talk = new Talk(this, exchange);
+        await script(talk, this.requests++);
+        while (!talk.isAnswered && exchange.state === State.asked && !this.#isOver) await turn();
+      } catch (error) {
+        failure.reject(error);
+      }
+      talks.delete(exchange);
+    };
+    const answer = async (): Promise<void> => {
+      while (!this.#isOver) {
+        for (const exchange of this.exchanges)
+          if (exchange.state === State.asked && !talks.has(exchange)) talks.set(exchange, lead(exchange));
+        await turn();
+      }
+      await Promise.all(talks.values());
+    };
+    const [result] = await Promise.race([Promise.all([end, answer()]), failure.promise]);
+    return result;
+  }
+
+  /** Waits until something is so. Throws where the caller ends before. */
+  async until(isSo: () => boolean, otherwise: () => string = () => "it was never so"): Promise<void> {
+    while (!isSo()) {
+      if (this.#isOver) throw new Error(`The caller has ended, and ${otherwise()}`);
+      await turn();
+    }
+  }
+}
+
+/** CALL. */
+export const call = (target: Address, ...list: number[]): Instruction => ({ what: "call", target, arguments: list });

@@ -1,0 +1,228 @@
+// The server's side of the shared pages, as far as it needs nobody on the other one.
+
+import { describe, expect, test } from "bun:test";
+import { Libc } from "../../../lib/loader/libc.ts";
+import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
+import { add, PAGE_SIZE, toAddress } from "../../../lib/memory/numbers.ts";
+import { Channel, type Exchange } from "../../../src/agent/channel.ts";
+import {
+  ARENA,
+  ARENA_SIZE,
+  CHANNEL_SIZE,
+  Header,
+  Kind,
+  ORDER_LIMIT,
+  Order,
+  Request,
+  SCRATCH_SIZE,
+  SLOT_COUNT,
+  SLOT_SIZE,
+  SLOTS,
+  Slot,
+  State,
+} from "../../../src/agent/protocol.ts";
+
+const libc = new Libc();
+const header = (channel: Channel, field: keyof typeof Header.offsetOf): number =>
+  viewAt(add(channel.at, Header.offsetOf[field]), 4).getInt32(0, true);
+const slot = (channel: Channel, index: number): Exchange => channel.exchanges[index] as Exchange;
+
+describe("the pages", () => {
+  test("have the sizes that the agent knows", () => {
+    expect([Header.size, Request.size, Order.size]).toEqual([16, 96, 64]);
+  });
+
+  test("have room for all that is in them, and one does not reach into another", () => {
+    expect(Header.size).toBeLessThanOrEqual(SLOTS);
+    expect(Slot.count).toBeGreaterThanOrEqual(Slot.state + 4);
+    expect(Slot.request).toBeGreaterThanOrEqual(Slot.count + 4);
+    expect(Slot.orders).toBeGreaterThanOrEqual(Slot.request + Request.size);
+    expect(Slot.scratch).toBeGreaterThanOrEqual(Slot.orders + ORDER_LIMIT * Order.size);
+    expect(Slot.scratch + SCRATCH_SIZE).toBe(SLOT_SIZE);
+    expect(ARENA).toBe(SLOTS + SLOT_COUNT * SLOT_SIZE);
+    expect(CHANNEL_SIZE).toBe(ARENA + ARENA_SIZE);
+    for (const offset of [SLOTS, SLOT_SIZE, Slot.scratch, ARENA, CHANNEL_SIZE]) expect(offset % PAGE_SIZE).toBe(0);
+  });
+
+  test("are those of every process that comes from this one", () => {
+    // "rw-s": a private mapping would be a copy in a child
+    const { at } = Channel.make(libc);
+    const maps = new TextDecoder().decode(Bun.spawnSync(["cat", `/proc/${process.pid}/maps`]).stdout);
+    const line = maps.split("\n").find((each) => each.startsWith(`${at.toString(16)}-`));
+    expect(line).toContain(" rw-s ");
+  });
+});
+
+describe("an exchange", () => {
+  test("is for the server when it has been asked, has results, or has been left", () => {
+    const exchange = slot(Channel.make(libc), 0);
+    const view = viewAt(exchange.at, 4);
+    const forServer = Object.entries(State).filter(([, state]) => {
+      view.setUint32(0, state, true);
+      return exchange.isForServer;
+    });
+    expect(forServer.map(([name]) => name)).toEqual(["asked", "obeyed", "left"]);
+  });
+
+  test("changes its state only from the one that is meant", () => {
+    const exchange = slot(Channel.make(libc), 1);
+    expect(exchange.change(State.asked, State.left)).toBe(false);
+    expect(exchange.state).toBe(State.free);
+    expect(exchange.change(State.free, State.claimed)).toBe(true);
+    expect(exchange.state).toBe(State.claimed);
+  });
+
+  test("is its own: what is ordered in one is not seen in its neighbours", () => {
+    const channel = Channel.make(libc);
+    const [before, exchange, after] = [3, 4, 5].map((index) => slot(channel, index)) as [Exchange, Exchange, Exchange];
+    exchange.change(State.free, State.asked);
+    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE).fill(0xff))).toBe(add(exchange.at, Slot.scratch));
+    const full = { what: "call", target: toAddress(0xffff), arguments: Array(6).fill(-1) } as const;
+    expect(exchange.order(State.asked, Array(ORDER_LIMIT).fill(full))).toBe(true);
+    expect([exchange.state, exchange.ordered]).toEqual([State.ordered, ORDER_LIMIT]);
+    for (const { at } of [before, after]) expect(bytesAt(at, SLOT_SIZE).every((byte) => byte === 0)).toBe(true);
+    expect(bytesAt(add(exchange.at, Slot.scratch), SCRATCH_SIZE).every((byte) => byte === 0xff)).toBe(true);
+  });
+
+  test("gives no orders to an asker that has left, and none twice", () => {
+    const exchange = slot(Channel.make(libc), 0);
+    const instruction = { what: "return", arguments: [1] } as const;
+    for (const state of [State.free, State.claimed, State.ordered, State.left]) {
+      exchange.change(exchange.state, state);
+      expect(exchange.order(State.asked, [instruction])).toBe(false);
+      expect(exchange.order(State.obeyed, [instruction])).toBe(false);
+      expect(exchange.state).toBe(state);
+    }
+    expect(exchange.order(State.left, [instruction])).toBe(false);
+  });
+
+  test("lends as much as there is room for, and all of it again when orders have been given", () => {
+    const exchange = slot(Channel.make(libc), 0);
+    exchange.change(State.free, State.asked);
+    const first = exchange.lend(new Uint8Array(SCRATCH_SIZE - 8).fill(1));
+    expect(first).toBe(add(exchange.at, Slot.scratch));
+    expect(exchange.lend(new Uint8Array(9))).toBeUndefined();
+    expect(exchange.lend(new Uint8Array(8))).toBe(add(exchange.at, SLOT_SIZE - 8));
+    expect(exchange.lend(new Uint8Array(1))).toBeUndefined();
+    expect(exchange.order(State.asked, [])).toBe(true);
+    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE))).toBe(add(exchange.at, Slot.scratch));
+    // nobody waits: what was lent is over all the same
+    expect(exchange.order(State.asked, [])).toBe(false);
+    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE))).toBe(add(exchange.at, Slot.scratch));
+  });
+});
+
+describe("a channel", () => {
+  test("says which thread answers, as long as it does", () => {
+    const channel = Channel.make(libc);
+    expect(header(channel, "isServed")).toBe(0);
+    expect(channel.awaitServer(1)).toBe(false);
+    channel.open();
+    expect([header(channel, "isServed"), header(channel, "pid"), header(channel, "tid")]).toEqual([
+      1,
+      process.pid,
+      libc.threadId,
+    ]);
+    expect(channel.awaitServer(0)).toBe(true);
+    channel.close();
+    expect(channel.awaitServer(1)).toBe(false);
+  });
+
+  test("does not sleep when the bell has been rung meanwhile, also beyond 31 bits", () => {
+    const channel = Channel.make(libc);
+    const set = (bell: number) => viewAt(channel.at, 4).setUint32(Header.offsetOf.bell, bell, true);
+    for (const bell of [0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
+      set(bell);
+      const before = channel.bell;
+      set((bell + 1) % 2 ** 32);
+      channel.awaitBell(before); // else it would not come back
+      expect(channel.bell).not.toBe(before);
+    }
+  });
+
+  test("has one copy of each interned string, which stays", () => {
+    const channel = Channel.make(libc);
+    const [red, green, empty] = ["/lib/libred.so", "/lib/libżółć.so", ""].map((text) => channel.intern(text));
+    expect(channel.intern("/lib/libred.so")).toBe(red as never);
+    expect(new Set([red, green, empty]).size).toBe(3);
+    expect([red, green, empty].map((at) => stringAt(at ?? toAddress(0)))).toEqual([
+      "/lib/libred.so",
+      "/lib/libżółć.so",
+      "",
+    ]);
+    for (const at of [red, green, empty]) {
+      expect(at).toBeGreaterThanOrEqual(channel.at + ARENA);
+      expect(at).toBeLessThan(channel.at + CHANNEL_SIZE);
+    }
+  });
+
+  test("interns to the last byte, and not beyond", () => {
+    const channel = Channel.make(libc);
+    const large = "x".repeat(ARENA_SIZE - 3);
+    const at = channel.intern(large);
+    expect(at).toBe(add(channel.at, ARENA));
+    const full = "Cannot answer: too many names have been asked for";
+    expect(() => channel.intern("ab")).toThrow(full);
+    expect(stringAt(channel.intern("a"))).toBe("a");
+    expect(() => channel.intern("")).toThrow(full);
+    // what is there is still there
+    expect(channel.intern(large)).toBe(at);
+    expect(channel.intern("a")).toBe(add(channel.at, CHANNEL_SIZE - 2));
+  });
+});
+
+describe("tell()", () => {
+  const told = (exchange: Exchange): string => {
+    const { a0, a1 } = exchange.request;
+    return new TextDecoder().decode(bytesAt(toAddress(Number(a0)), Number(a1)));
+  };
+
+  test("hands over a text and rings the bell", () => {
+    const channel = Channel.make(libc);
+    const { bell } = channel;
+    expect(channel.tell('{"text":"żółć"}')).toBe(true);
+    const exchange = slot(channel, 0);
+    expect([exchange.state, exchange.request.kind]).toEqual([State.asked, Kind.state]);
+    expect(told(exchange)).toBe('{"text":"żółć"}');
+    expect(channel.bell).not.toBe(bell);
+  });
+
+  test("takes a slot that is free, and says so where there is none", () => {
+    const channel = Channel.make(libc);
+    channel.exchanges.forEach((exchange, i) => {
+      if (i !== 9) exchange.change(State.free, State.claimed);
+    });
+    expect(channel.tell("first")).toBe(true);
+    expect(told(slot(channel, 9))).toBe("first");
+    expect(channel.tell("second")).toBe(false);
+  });
+
+  test("can wait until it has been read, which nobody does here", () => {
+    const channel = Channel.make(libc);
+    expect(channel.tell("text", 1)).toBe(false);
+    expect(slot(channel, 0).state).toBe(State.asked);
+  });
+
+  test("waits until it has been read by another thread", async () => {
+    const channel = Channel.make(libc);
+    const script = `
+      const { Libc } = await import(${JSON.stringify(Bun.resolveSync("../../../lib/loader/libc.ts", import.meta.dir))});
+      const { Channel } = await import(${JSON.stringify(Bun.resolveSync("../../../src/agent/channel.ts", import.meta.dir))});
+      const channel = new Channel(new Libc(), ${channel.at});
+      channel.open();
+      let asked;
+      while (!(asked = channel.exchanges.find((exchange) => exchange.isForServer))) channel.awaitBell(0);
+      asked.free();
+      postMessage("read");
+    `;
+    const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "application/javascript" })));
+    const read = new Promise((resolve) => {
+      worker.onmessage = ({ data }) => resolve(data);
+    });
+    expect(channel.awaitServer(10_000)).toBe(true);
+    expect(header(channel, "tid")).not.toBe(libc.threadId);
+    expect(channel.tell("text", 10_000)).toBe(true);
+    expect(await read).toBe("read");
+    worker.terminate();
+  });
+});
