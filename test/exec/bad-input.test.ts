@@ -1,7 +1,7 @@
 // What is missing, unreadable or hostile ends in one paragraph and an exit code: never in a crash, a hang or a full memory.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ElfBytes } from "../support/elf-bytes.ts";
 import { expectLines } from "../support/expect.ts";
@@ -252,5 +252,26 @@ describe("a host library that cannot be read, being", () => {
     const tree = workshop.redTree();
     chmodSync(join(tree, FILE), 0);
     workshop.expectRefusal(await workshop.show(tree), FAILED, join(tree, LIBRARIES, SONAME));
+  });
+});
+
+describe("the directory for temporary files", () => {
+  const showIn = (TMPDIR: string) => {
+    const env = { LD_LIBRARY_PATH: workshop.family.reference, TMPDIR };
+    return capsule(["--host", workshop.family.red, "--isolate", SONAME], workshop.family.programs.linkedToOne, [], {
+      env,
+    });
+  };
+
+  test("may have a path that is longer than a socket's", async () => {
+    const directory = join(workshop.fresh("temporary"), "l".repeat(200), "m".repeat(200));
+    mkdirSync(directory, { recursive: true });
+    expectLines(await showIn(directory), shown("notgl", "red"));
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  test("that is missing", async () => {
+    const directory = join(workshop.directory, "no-such-directory");
+    workshop.expectRefusal(await showIn(directory), FAILED, directory, "TMPDIR");
   });
 });

@@ -31,7 +31,7 @@ export function emitAsking(to: Assembler, label: string, kind: number, real: Add
 
 export function ask(to: Assembler, kind: number, real: string): void {
   to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer))
-    .rip(`mov ${real.split(" ").at(-1)}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d)
+    .rip(`mov ${real.includes("real") ? "real" : "address"}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d)
     .to("jmp", "request");
 }
 

@@ -13,7 +13,7 @@ export function emitStart(to: Assembler, record: Address, exit: Address): void {
     .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, Record.offsetOf.argv)
     .op("mov 0x10(%rcx),%rdx", 0x48, 0x8b, 0x51, Record.offsetOf.environ)
     .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
-    .rip("ldmxcsr control(%rip)", "floating point", 0x0f, 0xae, 0x15) // JavaScript leaves flags
+    .rip("ldmxcsr floating(%rip)", "floating point", 0x0f, 0xae, 0x15) // JavaScript leaves flags
     .op("xor %ebp,%ebp", 0x31, 0xed) // the outermost frame, for debuggers
     .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
     .op("call *%rax", 0xff, 0xd0)

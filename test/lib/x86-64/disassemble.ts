@@ -65,7 +65,7 @@ export function agreement(code: Code, instructions: readonly Instruction[]): [li
   const found = instructions.map(({ at, text, target }, i) => {
     if (target === undefined) return `${at}: ${text}`;
     // "dlopen" for the label "dlopen address", "real" for "getenv real": the words are for the reader, the place counts.
-    const word = /([a-z]+)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
+    const word = /([a-z][a-z0-9_]*)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
     const means = nameAt(target).some((label) => label.split(" ").includes(word));
     // what is read or jumped through is data; lea may mean code, too
     const operand = means && (data.has(target) || text.startsWith("lea ")) ? word : `0x${target.toString(16)}`;

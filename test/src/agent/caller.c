@@ -163,6 +163,7 @@ int given_main(int argc, char **argv, char **envp)
 {
     CHECK_STACK();
     if (*(long *)__builtin_frame_address(0) != 0) lost("the outermost frame");
+    if (__builtin_ia32_stmxcsr() != 0x1f80) lost("the floating-point state that a process starts with");
     printf("main %d", argc);
     for (int i = 0; i <= argc; i++) printf(" %s", argv[i] ? argv[i] : "NULL");
     printf(", environment %s\n", envp[0]);
@@ -341,6 +342,7 @@ int main(int argc, char **argv)
         }
     } else if (!strcmp(command, "start")) {
         const long arguments[ARGUMENTS] = {(long)given_main};
+        __builtin_ia32_ldmxcsr(0x7fbf); // as another mode and every flag
         call(entry, arguments);
     } else if (!strcmp(command, "exit")) {
         call(entry, (long[ARGUMENTS]){0});

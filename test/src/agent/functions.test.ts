@@ -100,7 +100,7 @@ describe("getenv", () => {
 });
 
 describe("start", () => {
-  test("calls main with arguments and today's environment, and exit with what it returns", async () => {
+  test("calls main with arguments, today's environment and a fresh floating-point state, and exit with what it returns", async () => {
     const block = new Block();
     const argv = block.words(block.text("game"), block.text("-x"), 0);
     const values = block.words(2, argv, caller.addressOf("given_environment"));

@@ -6,6 +6,10 @@ import { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent, emitAsking } from "../../../src/agent/code/ask.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
+import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
+import { emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
+import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
+import { emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
@@ -21,6 +25,12 @@ const targets = {
   dlmopen: toAddress(0x2000),
 };
 const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000), order: toAddress(0x2000) };
+const find = () => toAddress(0x4000);
+const objects = {
+  ...{ dladdr: find(), dladdr1: find(), dlinfo: find(), dl_iterate_phdr: find() },
+  ...{ programName: find(), arguments: find(), first: find(), capsules: find() },
+  directory: "/run/directory",
+};
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
   "the agent, also for another function": (to) => {
@@ -30,6 +40,29 @@ const emitters: Record<string, (to: Assembler) => void> = {
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, { arguments: toAddress(0x1000), exit: toAddress(0x2000) }),
   cleanup: (to) => emitCleanup(to, exit),
+  "what tells of objects": (to) => {
+    emitAgent(to, targets);
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, find: () => undefined });
+    emitObjectFunctions(to.align(16), objects);
+  },
+  "what tells a capsule of objects": (to) => {
+    emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000));
+    emitIterateHere(to.align(16), find());
+  },
+  "what takes a path, in a program": (to) => {
+    emitAgent(to, targets);
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, find });
+  },
+  "what takes a path, in a capsule": (to) => {
+    emitAgent(to, targets);
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: true, find });
+  },
+  "what dies, and what leaves": (to) => {
+    emitAgent(to, targets);
+    emitSignalHandler(to.align(16), find());
+    emitSignalFunctions(to, find);
+    emitLeavingFunctions(to, find);
+  },
   "all together": (to) => {
     emitAgent(to, targets);
     for (const name of ["open", "openat"]) emitAsking(to.align(16), name, Kind.file | (1 << 8), toAddress(0x3000));
