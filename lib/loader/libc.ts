@@ -25,6 +25,7 @@ function bind() {
     close: { args: [i32], returns: i32 },
     dup2: { args: [i32, i32], returns: i32 },
     fcntl: { args: [i32, i32, i64], returns: i32 },
+    kill: { args: [i32, i32], returns: i32 },
     unshare: { args: [i32], returns: i32 },
     prlimit: { args: [i32, i32, ptr, ptr], returns: i32 },
     gettid: { args: [], returns: i32 },
@@ -244,6 +245,12 @@ export class Libc implements Process {
     const [SYS_RT_SIGACTION, MASK_SIZE] = [13, 8];
     const action = new Uint8Array(32);
     this.#bound.libc.syscall(SYS_RT_SIGACTION, signal as Pointer, addressOf(action), 0, MASK_SIZE as Pointer, null, 0);
+  }
+
+  /** Is there such a process, whoever's it is? */
+  isAlive(pid: number): boolean {
+    const ESRCH = 3;
+    return this.#bound.libc.kill(pid, 0) === 0 || u32At(address(this.#bound.libc.__errno_location())) !== ESRCH;
   }
 
   /** Sends a signal to a thread of this process. Returns false where there is none. */

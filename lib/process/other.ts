@@ -5,6 +5,11 @@ import type { Memory } from "../memory/live.ts";
 import { type Address, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
 import type { Process } from "./process.ts";
 
+/** Memory of another process that the kernel does not let us read, or that is not there. */
+export class UnreadableError extends Error {
+  override readonly name = "UnreadableError";
+}
+
 export class OtherProcess implements Process {
   readonly memory: Memory = { view: (address, length) => this.#read(address, length) };
 
@@ -32,7 +37,9 @@ export class OtherProcess implements Process {
     if (length === 0) return new DataView(bytes.buffer);
     const count = this.libc.readMemory(this.pid, address, bytes);
     if (count !== length)
-      throw new Error(`Cannot read ${length} bytes at ${hex(address)} of process ${this.pid} (${count} came)`);
+      throw new UnreadableError(
+        `Cannot read ${length} bytes at ${hex(address)} of process ${this.pid} (${count} came)`,
+      );
     return new DataView(bytes.buffer);
   }
 }

@@ -58,6 +58,12 @@ export class Exchange {
     return state === State.asked || state === State.obeyed || state === State.left;
   }
 
+  /** The process that has asked in it. */
+  get asker(): number | undefined {
+    const { state } = this;
+    return state === State.free || state === State.claimed ? undefined : this.request.pid;
+  }
+
   /** How many orders there are in it. */
   get ordered(): number {
     return this.#words[Slot.count / 4] ?? 0;

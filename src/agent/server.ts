@@ -6,14 +6,14 @@
 // It never goes back to Bun's event loop: the descriptors of that are closed by
 // now, or the program's.
 
-import { existsSync, readlinkSync, writeSync } from "node:fs";
+import { readlinkSync, writeSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
-import { OtherProcess } from "../../lib/process/other.ts";
+import { OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
@@ -76,7 +76,7 @@ const LAST_THREADS = 20;
 class Server {
   readonly #libc: Libc;
   readonly #channel: Channel;
-  readonly #conversations = new Map<Exchange, { readonly conversation: Conversation; readonly pid: number }>();
+  readonly #conversations = new Map<Exchange, Conversation>();
   readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
   readonly #store: LibraryStore;
   readonly #runtime: Search;
@@ -118,16 +118,21 @@ class Server {
   /** Goes on with a conversation, from the request or from the results of the last orders. */
   advance(exchange: Exchange): void {
     const before = exchange.state;
-    const { pid } = exchange.request;
     try {
-      let entry = this.#conversations.get(exchange);
-      if (before === State.asked || !entry) entry = { conversation: this.#converse(exchange), pid };
-      this.#conversations.set(exchange, entry);
+      let conversation = this.#conversations.get(exchange);
+      if (before === State.asked || !conversation) conversation = this.#converse(exchange);
+      this.#conversations.set(exchange, conversation);
       const count = before === State.asked ? 0 : exchange.ordered;
-      const step = entry.conversation.next(exchange.results(count));
+      const step = conversation.next(exchange.results(count));
       if (step.done) this.#conversations.delete(exchange);
       this.#order(exchange, before, step.done ? [step.value] : step.value);
     } catch (error) {
+      this.#conversations.delete(exchange);
+      // Its memory is out of reach: it has to do without us.
+      if (error instanceof UnreadableError) {
+        this.#order(exchange, before, [{ what: "fail", arguments: [] }]);
+        return;
+      }
       // A fault of ours: nobody else would show it.
       const text = this.#write(exchange, String(error instanceof Error ? error.stack : error));
       this.#order(exchange, before, [text, { what: "fail", arguments: [] }]);
@@ -149,16 +154,15 @@ class Server {
    * look again, in milliseconds.
    */
   watch(): number | undefined {
-    if (this.#hasMainLeft) {
-      if (!this.#bunThreads.hasOthers()) this.#libc.exit(0);
-      return LAST_THREADS;
-    }
+    if (this.#hasMainLeft && !this.#bunThreads.hasOthers()) this.#libc.exit(0);
     let isWatched = false;
-    for (const [exchange, { pid }] of this.#conversations) {
-      if (pid === this.state.pid) continue;
-      if (existsSync(`/proc/${pid}`)) isWatched = true;
+    for (const exchange of this.#channel.exchanges) {
+      const asker = exchange.asker;
+      if (asker === undefined || asker === this.state.pid) continue;
+      if (this.#libc.isAlive(asker)) isWatched = true;
       else this.forget(exchange);
     }
+    if (this.#hasMainLeft) return LAST_THREADS;
     return isWatched ? WATCH : undefined;
   }
 

@@ -9,7 +9,7 @@ import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
-import { emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
+import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
@@ -28,7 +28,7 @@ const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000),
 const find = () => toAddress(0x4000);
 const objects = {
   ...{ dladdr: find(), dladdr1: find(), dlinfo: find(), dl_iterate_phdr: find() },
-  ...{ programName: find(), arguments: find(), first: find(), capsules: find() },
+  ...{ programName: find(), record: find(), first: find(), iterators: find() },
   directory: "/run/directory",
 };
 const emitters: Record<string, (to: Assembler) => void> = {
@@ -38,7 +38,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
   },
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
-  start: (to) => emitStart(to, { arguments: toAddress(0x1000), exit: toAddress(0x2000) }),
+  start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000)),
   cleanup: (to) => emitCleanup(to, exit),
   "what tells of objects": (to) => {
     emitAgent(to, targets);
@@ -61,6 +61,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAgent(to, targets);
     emitSignalHandler(to.align(16), find());
     emitSignalFunctions(to, find);
+    emitQuieting(to.align(16), find());
     emitLeavingFunctions(to, find);
   },
   "all together": (to) => {
@@ -68,7 +69,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     for (const name of ["open", "openat"]) emitAsking(to.align(16), name, Kind.file | (1 << 8), toAddress(0x3000));
     for (const name of ["getenv", "secure_getenv"])
       emitGetenv(to.align(16), name, toAddress(0x1000), toAddress(0x2000));
-    emitStart(to.align(16), { arguments: toAddress(0x1000), exit: toAddress(0x2000) });
+    emitStart(to.align(16), toAddress(0x1000), toAddress(0x2000));
     emitCleanup(to.align(16), exit);
   },
 };
