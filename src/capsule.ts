@@ -14,7 +14,7 @@ import { enter } from "./passes/enter.ts";
 import { expose } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
-import { keep, openClosure } from "./passes/open.ts";
+import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
 import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
@@ -94,11 +94,11 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
   trace.lap("server");
 
-  // The host's libraries, dependencies first, so that glibc searches nothing by itself; then their shims.
+  // The host's libraries, all that are needed together, so that glibc searches nothing by itself; then their shims.
   for (const [index, capsule] of capsules.entries()) {
     const capsulePlan = plan.capsules[index];
     if (!capsulePlan) continue;
-    libc.run(keep(run, capsule, libc.run(openClosure(run, capsule, capsulePlan.closure))));
+    libc.run(openClosure(run, capsule, capsulePlan.closure));
     trace.lap("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
     trace.lap("expose");

@@ -8,6 +8,7 @@ import { LinkError } from "./error.ts";
 export const RTLD_LAZY = 1;
 export const RTLD_NOW = 2;
 export const RTLD_NOLOAD = 4;
+export const RTLD_DEEPBIND = 8;
 export const RTLD_GLOBAL = 0x100;
 
 /** Namespaces, as dlmopen takes them. */

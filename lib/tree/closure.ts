@@ -19,6 +19,8 @@ export interface Member {
 export interface Closure {
   /** Dependencies first. */
   readonly members: readonly Member[];
+  /** The same, as a loader that is given the roots comes to them: breadth first. */
+  readonly inLoadOrder: readonly Member[];
   /** The names that `isElsewhere` kept out, each with the libraries that need it. */
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
 }
@@ -84,5 +86,8 @@ export function closureOf(
     return own;
   };
   for (const root of roots) if (!byName.has(root)) visit(root, requester);
-  return { members, elsewhere };
+  const memberOf = (name: string) => byName.get(name)?.member ?? [];
+  const inLoadOrder = new Set(roots.flatMap(memberOf));
+  for (const { library } of inLoadOrder) for (const member of library.needed.flatMap(memberOf)) inLoadOrder.add(member);
+  return { members, inLoadOrder: [...inLoadOrder], elsewhere };
 }

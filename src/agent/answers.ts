@@ -7,7 +7,7 @@
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { dlcloseAll, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { dlcloseAll, RTLD_DEEPBIND, RTLD_LAZY, RTLD_NOLOAD, RTLD_NOW } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
@@ -16,7 +16,7 @@ import { closureOf } from "../../lib/tree/closure.ts";
 import type { Found, Requester, Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed } from "../passes/expose.ts";
-import { openClosure } from "../passes/open.ts";
+import { missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -55,14 +55,19 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   const closure = closureOf(search, [library.path], isElsewhere, requester);
   for (const member of closure.members)
     if (!capsule.opened.has(member.library.path)) search.store.check(member.library.path, "tables");
-  const before = { ...closure, members: closure.members.filter((member) => member.library.path !== library.path) };
-  const opened = yield* openClosure(launch, capsule, before);
-  if (opened.length === 0) return { open: library.path };
-  // They are opened for this one: once it holds them, or has failed to, they are not ours any more.
+  const paths = yield* missingOf(launch, capsule, closure);
+  if (paths.length === 1) return { open: library.path };
+  // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
+  const object = together(launch, capsule, paths);
+  let all = 0;
+  // Once the object that needs them is closed, glibc puts the global scope in front again, so they are bound before.
+  if (mode & RTLD_DEEPBIND) all = yield* call("dlmopen", capsule.namespace, object, RTLD_NOW | RTLD_DEEPBIND);
+  if (all === 0) all = yield* call("dlmopen", capsule.namespace, object, mode & (RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND));
+  // dlerror() on that thread has the reason.
+  if (all === 0) return { handle: toAddress(0) };
   const handle = yield* call("dlopen", library.path, mode);
-  yield* dlcloseAll(opened.map((dependency) => dependency.handle));
-  // Where it has failed, it fails once more, in the caller's own call, which leaves dlerror() as it should be.
-  return handle === 0 ? { open: library.path } : { handle: toAddress(handle) };
+  yield* dlcloseAll([toAddress(all)]);
+  return { handle: toAddress(handle) };
 }
 
 export function* answerProgram(

@@ -8,7 +8,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { keep, openClosure } from "./open.ts";
+import { openClosure } from "./open.ts";
 
 /** The capsule whose copy of a library the program sees. */
 export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
@@ -24,7 +24,7 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string)
   }
   const closure = closureOf(search, [soname], (name) => ownership.isShared(name));
   for (const { library } of closure.members) if (!opened.has(library.path)) search.store.check(library.path, "tables");
-  yield* keep(launch, capsule, yield* openClosure(launch, capsule, closure));
+  yield* openClosure(launch, capsule, closure);
   yield* expose(launch, capsule, soname);
 }
 

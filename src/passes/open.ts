@@ -1,48 +1,45 @@
-// Opens a host tree's libraries in their namespace, one by one in reverse
-// dependency order, by their full paths: whatever a library needs is there before
-// it, so glibc finds it by its soname and searches nothing by itself. Libraries
-// that need each other in a circle are opened together, by an object of ours that
-// needs them all by path.
+// Opens a host tree's libraries in their namespace. Whatever a library needs comes
+// from its tree, so glibc must not search for it by itself: an object of ours needs
+// all that is missing, by full path, and is opened in their place. glibc maps what
+// it names first, and so finds everything else by its soname.
+//
+// One such object, and not one library behind the other, since who is opened by
+// whom decides what glibc does: a library sees the symbols of its users only where
+// it was opened with them (some are linked to half of what they use), RTLD_NOW and
+// RTLD_DEEPBIND hold for all that is opened together, and libraries that need each
+// other in a circle cannot be opened in any other way.
 
-import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Closure, Member } from "../../lib/tree/closure.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { share } from "./share.ts";
 
-export interface Opened {
-  readonly path: string;
-  readonly handle: Address;
-}
-
-/** Opens what a closure has and the capsule has not. The handles are the caller's: to keep, by `keep`, or to close. */
-export function* openClosure(launch: Launch, capsule: Capsule, closure: Closure): Linking<Opened[]> {
+/** Shows the capsule the shared libraries of a closure, and returns the paths of what it has yet to open, in glibc's order. */
+export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
-  const missing = closure.members.filter(({ library }) => !capsule.opened.has(library.path));
-  for (const circle of new Set(missing.flatMap((member) => (member.circle ? [member.circle] : []))))
-    yield* openTogether(launch, capsule, circle);
-  const paths = missing.map(({ library }) => library.path);
-  launch.trace.tell("capsule", () => `opening ${paths.join(" ") || "nothing"}`);
-  const handles = yield* dlmopenAll(launch.process, capsule.namespace, paths, RTLD_LAZY);
-  return paths.map((path, i) => ({ path, handle: handles[i] ?? toAddress(0) }));
+  return closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
 }
 
-/** Has the capsule remember libraries whose handles are never closed. */
-export function* keep(launch: Launch, capsule: Capsule, opened: readonly Opened[]): Linking<void> {
-  for (const { path, handle } of opened)
-    capsule.opened.set(path, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
+/** An object that needs these libraries; a path. There is one for each list, however often it is asked for. */
+export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
+  trace.tell("capsule", () => `opening ${paths.join(" ")}`);
+  const name = `${capsule.token}-together-${Bun.hash(paths.join("\0")).toString(36)}.so`;
+  const path = join(directory.path, name);
+  return existsSync(path) ? path : directory.write(name, symbolObject({ soname: name, needed: paths }).bytes);
 }
 
-/** The object that needs them all stays; it is a page. */
-function* openTogether(launch: Launch, capsule: Capsule, circle: readonly Member[]): Linking<void> {
-  const { process, trace, directory } = launch;
-  const paths = circle.map(({ library }) => library.path);
-  const soname = `circle-of-${basename(paths[0] ?? "")}`;
-  const { bytes } = symbolObject({ soname, needed: paths });
-  yield* dlmopen(process, capsule.namespace, directory.write(`${capsule.token}-${soname}`, bytes), RTLD_LAZY);
-  trace.tell("capsule", () => `opened together, as they need each other: ${paths.join(" ")}`);
+/** Opens what a closure has and the capsule has not; it stays. */
+export function* openClosure(launch: Launch, capsule: Capsule, closure: Closure): Linking<void> {
+  const { process } = launch;
+  const paths = yield* missingOf(launch, capsule, closure);
+  if (paths.length === 0) return;
+  yield* dlmopen(process, capsule.namespace, together(launch, capsule, paths), RTLD_LAZY);
+  const handles = yield* dlmopenAll(process, capsule.namespace, paths, RTLD_LAZY | RTLD_NOLOAD);
+  for (const [i, handle] of handles.entries())
+    capsule.opened.set(paths[i] ?? "", new LoadedObject(process, yield* linkMapOf(process, handle)));
 }
