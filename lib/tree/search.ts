@@ -219,7 +219,7 @@ function readable(look: () => boolean): boolean {
 }
 
 /** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where $ORIGIN has no meaning. */
-function expand(path: string, owner: Library | undefined, search: Search): string | undefined {
+export function expand(path: string, owner: Library | undefined, search: Search): string | undefined {
   if (!path.includes("$")) return path;
   let known = true;
   const expanded = path.replace(

@@ -7,13 +7,23 @@
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { dlcloseAll, RTLD_DEEPBIND, RTLD_LAZY, RTLD_NOLOAD, RTLD_NOW } from "../../lib/loader/calls.ts";
+import {
+  dlcloseAll,
+  findOpen,
+  LM_ID_BASE,
+  LM_ID_NEWLM,
+  namespaceOf,
+  RTLD_DEEPBIND,
+  RTLD_LAZY,
+  RTLD_NOLOAD,
+  RTLD_NOW,
+} from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
-import { closureOf } from "../../lib/tree/closure.ts";
-import type { Found, Requester, Search } from "../../lib/tree/search.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed } from "../passes/expose.ts";
 import { missingOf, together } from "../passes/open.ts";
@@ -27,17 +37,17 @@ export type Answer = { readonly open: string } | { readonly handle: Address };
 export interface Question {
   readonly file: string;
   readonly mode: number;
+  /** What dlmopen was given; undefined for dlopen, which goes by the caller. */
+  readonly namespace?: number | undefined;
   readonly returnAddress: Address;
 }
 
 export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
-  const { file, mode } = question;
-  const { search } = capsule;
-  const isElsewhere = (soname: string) => capsule.ownership.isShared(soname);
-  if (isElsewhere(file)) {
-    if ((mode & RTLD_NOLOAD) === 0) yield* share(launch, capsule, file);
-    return { open: file };
-  }
+  const { file, mode, namespace } = question;
+  const { search, ownership } = capsule;
+  // The program, as for NULL: glibc knows it by its empty name in the base namespace only.
+  if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
+  if (ownership.isShared(file)) return yield* openShared(launch, capsule, file, question);
   const requester = yield* callerOf(launch, search, question.returnAddress);
   const tried: string[] = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
@@ -46,27 +56,95 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
     const isOutside =
       isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
-    return { open: isOutside ? file : missing(search, file) };
+    if (!isOutside) return { open: missing(search, file) };
+    const outside = launch.runtime.find(absolute(launch, file), undefined);
+    const library = outside && soundLibrary(outside);
+    return library ? yield* openOutside(launch, capsule, library, question) : { open: file };
   }
   const { library } = found;
-  if (isElsewhere(library.soname)) return { open: library.soname };
-  if (capsule.opened.has(library.path) || mode & RTLD_NOLOAD) return { open: library.path };
+  if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
+  if (namespace !== LM_ID_NEWLM && (capsule.opened.has(library.path) || mode & RTLD_NOLOAD))
+    return yield* openNamed(library.path, question);
+  const closure = closureOf(search, [library.path], (soname) => ownership.isShared(soname), requester);
+  return yield* openInside(launch, capsule, closure, library.path, question);
+}
 
-  const closure = closureOf(search, [library.path], isElsewhere, requester);
-  for (const member of closure.members)
-    if (!capsule.opened.has(member.library.path)) search.store.check(member.library.path, "tables");
+/** Opens a library with what it needs, by the caller's own call if nothing has to come before it. */
+function* openInside(
+  launch: Launch,
+  capsule: Capsule,
+  closure: Closure,
+  name: string,
+  question: Question,
+): Linking<Answer> {
+  for (const { library } of closure.members)
+    if (!capsule.opened.has(library.path)) capsule.search.store.check(library.path, "tables");
+  if (question.namespace === LM_ID_NEWLM) {
+    // glibc puts another libc there, as it always does.
+    const paths = closure.inLoadOrder.map(({ library }) => library.path);
+    return yield* openIn(launch, LM_ID_NEWLM, together(launch, capsule, paths), name, question.mode);
+  }
   const paths = yield* missingOf(launch, capsule, closure);
-  if (paths.length === 1) return { open: library.path };
+  if (paths.length <= 1) return yield* openNamed(name, question);
   // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
-  const object = together(launch, capsule, paths);
-  let all = 0;
-  // Once the object that needs them is closed, glibc puts the global scope in front again, so they are bound before.
-  if (mode & RTLD_DEEPBIND) all = yield* call("dlmopen", capsule.namespace, object, RTLD_NOW | RTLD_DEEPBIND);
-  if (all === 0) all = yield* call("dlmopen", capsule.namespace, object, mode & (RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND));
+  const all = yield* openTogether(capsule.namespace, together(launch, capsule, paths), question.mode);
   // dlerror() on that thread has the reason.
-  if (all === 0) return { handle: toAddress(0) };
-  const handle = yield* call("dlopen", library.path, mode);
-  yield* dlcloseAll([toAddress(all)]);
+  if (all === 0) return { handle: all };
+  const handle = yield* call("dlopen", name, question.mode);
+  yield* dlcloseAll([all]);
+  return { handle: toAddress(handle) };
+}
+
+/** What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them. */
+function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer> {
+  return namespace === LM_ID_BASE ? { handle: toAddress(yield* call("dlopen", name, mode)) } : { open: name };
+}
+
+/** A library that the host tree does not have, with what it needs from there. */
+function* openOutside(launch: Launch, capsule: Capsule, library: Library, question: Question): Linking<Answer> {
+  const { file } = question;
+  if (question.mode & RTLD_NOLOAD) return { open: file };
+  const isElsewhere = (soname: string) => capsule.ownership.isShared(soname);
+  try {
+    const needed = library.needed.filter((soname) => !isElsewhere(soname));
+    const { members, inLoadOrder, elsewhere } = closureOf(capsule.search, needed, isElsewhere, { library });
+    const self = { library, name: file, why: "its path", requester: undefined, circle: undefined };
+    const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
+    const closure = {
+      members: [...members, self],
+      inLoadOrder: [self, ...inLoadOrder],
+      elsewhere: new Map([...shared, ...elsewhere]),
+    };
+    return yield* openInside(launch, capsule, closure, file, question);
+  } catch (error) {
+    // It may bring its own; glibc knows where.
+    if (error instanceof LinkError || error instanceof ElfError) return { open: file };
+    throw error;
+  }
+}
+
+/** One of the shared set, or of another capsule: the capsule is shown it. */
+function* openShared(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+  const { mode } = question;
+  const isOpen = (mode & RTLD_NOLOAD) === 0 || (yield* findOpen(LM_ID_BASE, soname)) !== undefined;
+  if (isOpen) yield* share(launch, capsule, soname);
+  return yield* openNamed(soname, question);
+}
+
+/** 0 where it fails. */
+function* openTogether(namespace: number, object: string, mode: number): Linking<Address> {
+  const now = mode & (RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND);
+  // Once this object is closed, glibc puts the global scope in front again, so all that can be is bound before.
+  const early = mode & RTLD_DEEPBIND ? yield* call("dlmopen", namespace, object, RTLD_NOW | RTLD_DEEPBIND) : 0;
+  return toAddress(early || (yield* call("dlmopen", namespace, object, now)));
+}
+
+/** Opens a file in a namespace, given or new, with an object that needs it and what has to come before it. */
+function* openIn({ process }: Launch, namespace: number, object: string, path: string, mode: number): Linking<Answer> {
+  const all = yield* openTogether(namespace, object, mode);
+  if (all === 0) return { handle: all };
+  const handle = yield* call("dlmopen", yield* namespaceOf(process, all), path, mode);
+  yield* dlcloseAll([all]);
   return { handle: toAddress(handle) };
 }
 
@@ -76,30 +154,61 @@ export function* answerProgram(
   program: Requester & { readonly image: string },
   question: Question,
 ): Linking<Answer> {
-  const { file, returnAddress } = question;
+  const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
+  if (isShared(file) || file === "") return { open: file };
   // What is not open yet is not to be opened for the question whether it is.
-  if (isShared(file) || question.mode & RTLD_NOLOAD) return { open: file };
+  const isAsking = (mode & RTLD_NOLOAD) !== 0;
   const own = capsuleOf(capsules, file);
-  if (own) {
-    yield* ensureExposed(launch, own, file);
-    return { open: file };
-  }
+  if (own) return yield* openIsolated(launch, own, file, question);
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
   const found = launch.runtime.find(absolute(launch, file), caller);
-  const library = found && soundLibrary(found);
-  if (!library) return { open: file };
-  const alias = capsuleOf(capsules, library.soname);
-  if (alias) {
-    yield* ensureExposed(launch, alias, library.soname);
-    launch.trace.tell("request", () => `${file}: it is ${library.soname}, which is isolated`);
-    return { open: library.soname };
-  }
-  for (const soname of isolatedNeeds(launch, library.path, (name) => capsuleOf(capsules, name) !== undefined, caller)) {
-    const capsule = capsuleOf(capsules, soname);
-    if (capsule) yield* ensureExposed(launch, capsule, soname);
-  }
+  const library = found ? soundLibrary(found) : namesake(capsules, file);
   // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
-  return { open: caller?.library === program.library && file.includes("/") ? library.path : file };
+  const isProgram = caller !== undefined && caller.library === program.library;
+  const name = (isProgram && file.includes("$") && expand(file, program.library, launch.runtime)) || file;
+  if (!library) return { open: name };
+  // Under whatever name: its file tells what it is.
+  const { soname } = library;
+  if (isShared(soname)) return { open: soname };
+  const alias = capsuleOf(capsules, soname);
+  if (alias) {
+    launch.trace.tell("request", () => `${file}: it is ${soname}, which is isolated`);
+    return yield* openIsolated(launch, alias, soname, question);
+  }
+  if (isAsking) return { open: name };
+  const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
+  const shims: string[] = [];
+  for (const needed of isolatedNeeds(launch, library.path, isIsolated, caller)) {
+    const capsule = capsuleOf(capsules, needed);
+    if (capsule) yield* ensureExposed(launch, capsule, needed);
+    const shim = capsule?.shims.get(needed);
+    if (shim) shims.push(shim.path);
+  }
+  if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
+  const [first] = capsules;
+  return first
+    ? yield* openIn(launch, namespace, together(launch, first, [...shims, library.path]), library.path, mode)
+    : { open: name };
+}
+
+/** An isolated library for the program: the shim answers. */
+function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+  const { mode, namespace = LM_ID_BASE } = question;
+  if ((mode & RTLD_NOLOAD) === 0) yield* ensureExposed(launch, capsule, soname);
+  const shim = capsule.shims.get(soname);
+  if (!shim) return { open: question.file };
+  // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
+  return { open: namespace === LM_ID_BASE ? soname : shim.path };
+}
+
+/** A name that the runtime has not, for an isolated library of a host tree. */
+function namesake(capsules: readonly Capsule[], file: string): Library | undefined {
+  for (const { search, isolated } of capsules) {
+    const found = isRelative(file) ? undefined : search.find(file, undefined);
+    const library = found && soundLibrary(found);
+    if (library && isolated.has(library.soname)) return library;
+  }
+  return undefined;
 }
 
 /** The isolated libraries that a library of the runtime needs. None where something is missing or unsound: glibc will say so itself. */

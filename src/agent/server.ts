@@ -219,6 +219,7 @@ class Server {
     const question: Question = {
       file: process.stringAt(toAddress(Number(file))),
       mode: Number(BigInt.asIntN(32, mode)),
+      namespace: isDlmopen ? Number(BigInt.asIntN(64, a0)) : undefined,
       returnAddress,
     };
     this.#trace.tell(

@@ -1,6 +1,10 @@
 // Everything that a program and a host library may do with dlopen and its family, they may do in a capsule.
 
-import { describe, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { expectLines } from "../support/expect.ts";
+import type { Output } from "../support/fixtures.ts";
+import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { expectOfSide, SIDES, type SideLibrary, sides } from "../support/sides.ts";
 
 setDefaultTimeout(60_000);
@@ -74,6 +78,59 @@ const alike: Alike[] = [
       "what it needs, lazily: 42",
     ],
   },
+  {
+    words: "the search path of the caller counts",
+    folder: "the-search-path-of-the-caller-counts",
+    libraries: [
+      { name: "inner", directory: "private" },
+      { name: "opener", runpath: "$ORIGIN/private" },
+    ],
+    expected: [
+      "without a search path: not found",
+      "by DT_RUNPATH: found",
+      "by $ORIGIN in the name: found",
+      "without a search path: not found",
+    ],
+  },
+  {
+    words: "dlopen(NULL) is the program",
+    folder: "dlopen-of-null-is-the-program",
+    libraries: [],
+    expected: [
+      "dlopen(NULL): the program's",
+      'dlopen(""): the program\'s',
+      "dlmopen(LM_ID_BASE, NULL): the program's",
+      "one handle: yes",
+      "closed: yes",
+      "with RTLD_NOLOAD: the program's",
+      "libc's symbols are there, too: yes",
+    ],
+  },
+  {
+    words: "dlsym finds by handle, RTLD_DEFAULT and RTLD_NEXT, and dlvsym by version",
+    folder: "dlsym-finds-by-handle-default-and-next",
+    libraries: [
+      { name: "second", flags: ["-Wl,--version-script=second.map"] },
+      { name: "first", needs: ["second"] },
+    ],
+    expected: [
+      "by handle: the first",
+      "by the other's handle: the second",
+      "in what is needed: only in the second",
+      "not in who needs it: not found",
+      "RTLD_NEXT: the second",
+      "RTLD_NEXT in libc: found",
+      "RTLD_DEFAULT of the plug-in: the first",
+      "RTLD_DEFAULT of its user: not found",
+      "dlvsym V1: version 1",
+      "dlvsym V2: version 2",
+      "dlvsym V3: not found",
+      "dlsym: version 2",
+      "of libc, by RTLD_DEFAULT: found",
+      "of libc, by version: found",
+      "two versions of libc's differ: yes",
+    ],
+  },
 ];
 
 for (const { words, folder, libraries, expected } of alike)
@@ -83,3 +140,85 @@ for (const { words, folder, libraries, expected } of alike)
         await expectOfSide(await sides(`loading/${folder}`, libraries), side, expected);
       });
   });
+
+describe("an isolated library is the host's, by whatever name it is asked for", () => {
+  let names: Pair;
+
+  beforeAll(async () => {
+    // Each file has the soname libhost.so.1, and a link of that name beside it.
+    const library = (path: string, place: string): Output => ({
+      path,
+      sources: ["library.c"],
+      soname: "libhost.so.1",
+      flags: [`-DPLACE="${place}"`],
+    });
+    names = await pair("loading/an-isolated-library-is-the-hosts-by-whatever-name", [
+      library(`${HOST}/libhost-of-the-host.so`, "host"),
+      library(`${RUNTIME}/libhost.so`, "runtime"),
+      { path: "program", sources: ["program.c"] },
+      { path: "linked", sources: ["program.c"], needs: [`${HOST}/libhost.so.1`] },
+    ]);
+  });
+
+  const shown = (name: string, place: string) => [`${name}: ${place}, the same`, "asked with RTLD_NOLOAD: the same"];
+
+  for (const program of ["program", "linked"]) {
+    describe(program === "linked" ? "in a program that needs it" : "in a program that does not need it", () => {
+      // Natively each path is that of one of the two copies.
+      for (const [words, name, place] of [
+        ["by its soname", () => "libhost.so.1", "host"],
+        ["by another name, which the runtime has", () => "libhost.so", "runtime"],
+        ["by another name, which only the host tree has", () => "libhost-of-the-host.so", "host"],
+        ["by the absolute path of the runtime's copy", () => join(names.runtime, "libhost.so.1"), "runtime"],
+        ["by the relative path of the runtime's copy", () => `${RUNTIME}/libhost.so.1`, "runtime"],
+        ["by the absolute path of the host's copy", () => join(names.out, HOST, "libhost.so.1"), "host"],
+      ] as const)
+        test(words, async () => {
+          const options = { cwd: names.out };
+          const file = name().slice(name().lastIndexOf("/") + 1);
+          expectLines(await names.native([name()], options, program), shown(file, place));
+          expectLines(await names.capsule([name()], options, program), shown(file, "host"));
+        });
+    });
+  }
+
+  test("and it is one library under all of them", async () => {
+    const args = ["libhost.so", join(names.runtime, "libhost.so.1"), "libhost-of-the-host.so", "libhost.so.1"];
+    expectLines(
+      await names.capsule(args),
+      args.flatMap((name) => shown(name.slice(name.lastIndexOf("/") + 1), "host")),
+    );
+  });
+});
+
+describe("a plug-in brings the isolated libraries that it needs, which nobody needed before,", () => {
+  let plugins: Pair;
+
+  beforeAll(async () => {
+    const host = `${HOST}/libhost.so.1`;
+    const middle = `${RUNTIME}/libmiddle.so.1`;
+    const plugin = { sources: ["plugin.c"], needs: [middle] };
+    plugins = await pair("loading/a-plugin-brings-the-isolated-libraries-that-it-needs", [
+      { path: host, sources: ["host.c"], flags: ['-DPLACE="host"'] },
+      { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"], flags: ['-DPLACE="runtime"'] },
+      { path: middle, sources: ["middle.c"], needs: [host] },
+      { path: `${RUNTIME}/libplugin.so.1`, ...plugin },
+      { path: "plugins/plugin.so", ...plugin },
+      { path: "program", sources: ["program.c"] },
+      { path: "with-runpath", sources: ["program.c"], runpath: "$ORIGIN/plugins" },
+    ]);
+  });
+
+  for (const [words, program, name] of [
+    ["when it is opened by its soname", "program", () => "libplugin.so.1"],
+    ["when it is opened by an absolute path", "program", () => join(plugins.out, "plugins/plugin.so")],
+    ["when it is opened by a relative path", "program", () => "plugins/plugin.so"],
+    ["when it is found by the program's DT_RUNPATH", "with-runpath", () => "plugin.so"],
+    ["when it is named by $ORIGIN", "program", () => "$ORIGIN/plugins/plugin.so"],
+  ] as const)
+    test(words, async () => {
+      const expected = ["the isolated library: host"];
+      expectLines(await plugins.native([name()], { cwd: plugins.out }, program), expected);
+      expectLines(await plugins.capsule([name()], { cwd: plugins.out }, program), expected);
+    });
+});
