@@ -14,6 +14,7 @@ import {
   LM_ID_NEWLM,
   namespaceOf,
   RTLD_DEEPBIND,
+  RTLD_GLOBAL,
   RTLD_LAZY,
   RTLD_NOLOAD,
   RTLD_NOW,
@@ -91,7 +92,8 @@ function* openInside(
   // dlerror() on that thread has the reason.
   if (all === 0) return { handle: all };
   const handle = yield* call("dlopen", name, question.mode);
-  yield* dlcloseAll([all]);
+  // Closing clears dlerror().
+  if (handle !== 0) yield* dlcloseAll([all]);
   return { handle: toAddress(handle) };
 }
 
@@ -141,10 +143,12 @@ function* openTogether(namespace: number, object: string, mode: number): Linking
 
 /** Opens a file in a namespace, given or new, with an object that needs it and what has to come before it. */
 function* openIn({ process }: Launch, namespace: number, object: string, path: string, mode: number): Linking<Answer> {
+  // glibc refuses RTLD_GLOBAL here, and has to say so itself.
+  if (mode & RTLD_GLOBAL) return { handle: toAddress(yield* call("dlmopen", namespace, path, mode)) };
   const all = yield* openTogether(namespace, object, mode);
   if (all === 0) return { handle: all };
   const handle = yield* call("dlmopen", yield* namespaceOf(process, all), path, mode);
-  yield* dlcloseAll([all]);
+  if (handle !== 0) yield* dlcloseAll([all]);
   return { handle: toAddress(handle) };
 }
 
