@@ -79,7 +79,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both));
-    for (const soname of capsulePlan.closure.elsewhere.keys()) libc.run(share(run, capsule, soname));
+    for (const soname of capsulePlan.closure.elsewhere.keys())
+      if (!capsulePlan.ownership.others.has(soname)) libc.run(share(run, capsule, soname));
     repairGlobal(run, capsule);
     record.setIterator(index, capsule.iterateHere);
     capsules.push(capsule);

@@ -51,6 +51,7 @@ export interface Launch {
   sharedFile(soname: string): string;
   /** The base namespace's members of the shared set, by soname. */
   readonly shared: Map<string, LoadedImage>;
+  readonly capsules: readonly Capsule[];
 }
 
 /** A host tree's libraries in their namespace. */

@@ -18,11 +18,13 @@ export class Ownership {
     readonly runtime: Search,
     /** Sonames that are shared where the runtime's copy is newer. */
     readonly newest: readonly string[],
+    /** Sonames that the user wants from another host tree: its one copy serves this capsule, too. */
+    readonly others: ReadonlySet<string> = new Set(),
   ) {}
 
   /** Is it one that the capsule does not open, but is shown? Found out once. */
   isShared(soname: string): boolean {
-    if (isShared(soname)) return true;
+    if (isShared(soname) || this.others.has(soname)) return true;
     if (!this.newest.includes(soname)) return false;
     let isNewer = this.#sharedIfNewer.get(soname);
     if (isNewer === undefined) {

@@ -71,13 +71,20 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
     there.set(soname, known);
     return known;
   };
+  for (const { choices } of hosts) for (const [soname, isExplicit] of choices) if (isExplicit) isIsolated(soname);
+  const ownerships = new Map(
+    hosts.map((host) => {
+      const others = hosts.flatMap(({ choices }) => (choices === host.choices ? [] : [...choices.keys()]));
+      const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
+      return [host.search, ownership] as const;
+    }),
+  );
   const needs = runtimeNeeds(program, runtime, isIsolated, trace);
+  if (hosts.length > 1) addNeedsOfHosts(needs, hosts, ownerships);
 
   const shared = new Map<string, string>();
   const capsules = hosts.map(({ search, choices, newest }): CapsulePlan => {
-    const ownership = new Ownership(search, runtime, newest);
-    const explicit = [...choices].filter(([, isExplicit]) => isExplicit).map(([soname]) => soname);
-    for (const soname of explicit) isIsolated(soname);
+    const ownership = ownerships.get(search) ?? new Ownership(search, runtime, newest);
     const isolated = [...choices.keys()].filter((soname) => there.get(soname) !== false);
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
@@ -85,7 +92,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       store.check(library.path, "whole");
       trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
     }
-    chooseShared(closure, search, runtime, shared, trace);
+    chooseShared(closure, ownership, shared, trace);
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
     trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
@@ -227,11 +234,28 @@ function runtimeNeeds(
   }
 }
 
+/** A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws LinkError for a circle. */
+function addNeedsOfHosts(needs: Set<string>, hosts: readonly Host[], ownerships: ReadonlyMap<Search, Ownership>): void {
+  const visit = (soname: string, users: readonly string[]): void => {
+    if (users.includes(soname))
+      throw new LinkError(
+        `Cannot take "${soname}" from a host tree of its own: it needs "${users.at(-1)}", from another, which needs it`,
+        { object: soname },
+      );
+    needs.add(soname);
+    const host = hosts.find(({ choices }) => choices.has(soname));
+    const ownership = host && ownerships.get(host.search);
+    if (!host || !ownership) return;
+    const { elsewhere } = closureOf(host.search, [soname], (name) => ownership.isShared(name));
+    for (const name of elsewhere.keys()) if (ownership.others.has(name)) visit(name, [...users, soname]);
+  };
+  for (const soname of [...needs]) visit(soname, []);
+}
+
 /** Finds the one copy of each member of the shared set: the runtime's, but of two unwinders the newer. */
 function chooseShared(
   closure: Closure,
-  host: Search,
-  runtime: Search,
+  { host, runtime, others }: Ownership,
   shared: Map<string, string>,
   trace: Trace,
 ): void {
@@ -247,7 +271,7 @@ function chooseShared(
     );
   }
   for (const [soname, needers] of closure.elsewhere) {
-    if (shared.has(soname)) continue;
+    if (shared.has(soname) || others.has(soname)) continue;
     const found = runtime.find(soname, undefined);
     if (!found)
       throw new LinkError(

@@ -40,6 +40,7 @@ export interface CapsuleState {
   readonly isolated: readonly string[];
   /** See Ownership. */
   readonly newest: readonly string[];
+  readonly others: readonly string[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly iterateHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
@@ -317,7 +318,7 @@ class Server {
     const unavailable = () => {
       throw new Error("Cannot install code from a request");
     };
-    const launch: Launch = {
+    const launch: Omit<Launch, "capsules"> = {
       process,
       directory: this.#directory,
       channel: this.#channel.at,
@@ -335,7 +336,7 @@ class Server {
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
     const capsules = state.capsules.map((capsule) => ({
-      ...this.#treeAt(capsule.root, capsule.newest),
+      ...this.#treeAt(capsule),
       isolated: new Set(capsule.isolated),
       token: capsule.token,
       namespace: capsule.namespace,
@@ -345,15 +346,15 @@ class Server {
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),
     }));
-    return { launch, capsules };
+    return { launch: { ...launch, capsules }, capsules };
   }
 
-  #treeAt(root: string, newest: readonly string[]): { search: Search; ownership: Ownership } {
+  #treeAt({ root, newest, others }: CapsuleState): { search: Search; ownership: Ownership } {
     let known = this.#trees.get(root);
     if (!known) {
       // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
       const search = new Search(new Tree(root, true), [], this.#store);
-      known = { search, ownership: new Ownership(search, this.#runtime, newest) };
+      known = { search, ownership: new Ownership(search, this.#runtime, newest, new Set(others)) };
       this.#trees.set(root, known);
     }
     return known;

@@ -66,6 +66,7 @@ function stateOf(run: Run): ServerState {
       namespace: capsule.namespace,
       isolated: [...capsule.isolated],
       newest: capsule.ownership.newest,
+      others: [...capsule.ownership.others],
       overrides: [...capsule.overrides],
       iterateHere: capsule.iterateHere,
       mirrors: addresses(capsule.mirrors),

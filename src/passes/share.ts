@@ -19,6 +19,7 @@ import {
   namespaceOf,
   RTLD_LAZY,
 } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
@@ -30,6 +31,7 @@ import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import type { CapsulePlan } from "../plan.ts";
 import { LOADER } from "../shared-set.ts";
+import { capsuleOf, ensureExposed } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
 
 const LIBC = "libc.so.6";
@@ -69,17 +71,26 @@ export function* makeNamespace(
   };
 }
 
-/** Adds a mirror of a member of the shared set, unless the capsule has it. */
+/** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has it. */
 export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
-  const image = yield* sharedImage(launch, soname);
+  const owner = capsuleOf(launch.capsules, soname);
+  const image = owner ? yield* imageOfShim(launch, owner, soname) : yield* sharedImage(launch, soname);
   // Before glibc 2.34 dlopen is in libdl.so.2.
   const overrides = new Map([...capsule.overrides].map(([name, address]) => [name, { address }]));
   const { bytes } = mirrorOf(image, { soname, overrides });
   const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
   capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
-  launch.trace.tell("capsule", () => `${soname}: in the shared set, ${image.path}, mirrored as ${path}`);
+  launch.trace.tell("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
+}
+
+/** What the program sees of another capsule's library is what this one sees. */
+function* imageOfShim(launch: Launch, owner: Capsule, soname: string): Linking<LoadedImage> {
+  yield* ensureExposed(launch, owner, soname);
+  const shim = owner.shims.get(soname);
+  if (!shim) throw new LinkError(`Cannot find "${soname}" in "${owner.search.tree.name}"`, { object: soname });
+  return shim.image;
 }
 
 /** A member of the shared set in the base namespace: the one that is there, or else the file that was chosen. */
