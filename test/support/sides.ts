@@ -27,7 +27,8 @@ const DIRECTORY: Record<Side, string> = { program: RUNTIME, host: HOST };
 /** SIDE is a side's name in quotation marks, OWN(x) is x with that name in front. */
 const sideFlags = (side: Side): string[] => [`-DSIDE="${side}"`, `-DOWN(name)=${side}_##name`];
 
-export async function sides(folder: string, libraries: SideLibrary[] = [], more: Output[] = []): Promise<Pair> {
+/** `needed` are the names of the libraries that side.c is linked to. */
+export async function sides(folder: string, libraries: SideLibrary[] = [], needed: string[] = []): Promise<Pair> {
   const directories = new Map(libraries.map(({ name, directory }) => [name, directory]));
   const file = (side: Side, name: string): string =>
     [DIRECTORY[side], directories.get(name), `lib${side}-${name}.so.1`].filter(Boolean).join("/");
@@ -43,16 +44,15 @@ export async function sides(folder: string, libraries: SideLibrary[] = [], more:
     ),
   );
   const host = `${HOST}/libhost.so.1`;
+  const own = (side: Side, flags: string[] = []) => ({
+    sources: ["side.c"],
+    needs: [...(side === "program" ? [host] : []), ...needed.map((name) => file(side, name))],
+    flags: [...sideFlags(side), ...flags],
+  });
   return pair(folder, [
     ...outputs,
-    { path: host, sources: ["side.c"], flags: sideFlags("host") },
-    ...more,
-    {
-      path: "program",
-      sources: ["side.c"],
-      needs: [host],
-      flags: [...sideFlags("program"), "-DIS_PROGRAM", "-rdynamic"],
-    },
+    { path: host, ...own("host") },
+    { path: "program", ...own("program", ["-DIS_PROGRAM", "-rdynamic"]) },
   ]);
 }
 
