@@ -27,7 +27,7 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed } from "../passes/expose.ts";
-import { missingOf, together } from "../passes/open.ts";
+import { findTogether, missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -88,13 +88,28 @@ function* openInside(
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length <= 1) return yield* openNamed(name, question);
   // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
-  const all = yield* openTogether(capsule.namespace, together(launch, capsule, paths), question.mode);
-  // dlerror() on that thread has the reason.
-  if (all === 0) return { handle: all };
+  const object = findTogether(launch, capsule, paths);
+  const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
+  const opened = object
+    ? [yield* openTogether(capsule.namespace, object, question.mode)]
+    : yield* openInTurn(capsule.namespace, before.slice(0, -1), question.mode);
+  // dlerror() on that thread has the reason, until something is closed.
+  if (opened.includes(NONE)) return { handle: NONE };
   const handle = yield* call("dlopen", name, question.mode);
-  // Closing clears dlerror().
-  if (handle !== 0) yield* dlcloseAll([all]);
+  if (handle !== 0) yield* dlcloseAll(opened);
   return { handle: toAddress(handle) };
+}
+
+const NONE = toAddress(0);
+
+/** Opens libraries of which each needs nothing but earlier ones, up to the first that fails. */
+function* openInTurn(namespace: number, paths: readonly string[], mode: number): Linking<Address[]> {
+  const handles: Address[] = [];
+  for (const path of paths) {
+    handles.push(toAddress(yield* call("dlmopen", namespace, path, mode & TOGETHER)));
+    if (handles.at(-1) === NONE) break;
+  }
+  return handles;
 }
 
 /** What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them. */
@@ -135,18 +150,20 @@ function* openShared(launch: Launch, capsule: Capsule, soname: string, question:
 
 /** 0 where it fails. */
 function* openTogether(namespace: number, object: string, mode: number): Linking<Address> {
-  const now = mode & (RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND);
   // Once this object is closed, glibc puts the global scope in front again, so all that can be is bound before.
   const early = mode & RTLD_DEEPBIND ? yield* call("dlmopen", namespace, object, RTLD_NOW | RTLD_DEEPBIND) : 0;
-  return toAddress(early || (yield* call("dlmopen", namespace, object, now)));
+  return toAddress(early || (yield* call("dlmopen", namespace, object, mode & TOGETHER)));
 }
+
+/** What of a mode holds for all that is opened with a library. */
+const TOGETHER = RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND;
 
 /** Opens a file in a namespace, given or new, with an object that needs it and what has to come before it. */
 function* openIn({ process }: Launch, namespace: number, object: string, path: string, mode: number): Linking<Answer> {
   // glibc refuses RTLD_GLOBAL here, and has to say so itself.
   if (mode & RTLD_GLOBAL) return { handle: toAddress(yield* call("dlmopen", namespace, path, mode)) };
   const all = yield* openTogether(namespace, object, mode);
-  if (all === 0) return { handle: all };
+  if (all === NONE) return { handle: NONE };
   const handle = yield* call("dlmopen", yield* namespaceOf(process, all), path, mode);
   if (handle !== 0) yield* dlcloseAll([all]);
   return { handle: toAddress(handle) };

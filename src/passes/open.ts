@@ -25,12 +25,23 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
   return closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
 }
 
-/** An object that needs these libraries; a path. There is one for each list, however often it is asked for. */
+/** An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what writing throws. */
 export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
   trace.tell("capsule", () => `opening ${paths.join(" ")}`);
   const name = `${capsule.token}-together-${Bun.hash(paths.join("\0")).toString(36)}.so`;
   const path = join(directory.path, name);
   return existsSync(path) ? path : directory.write(name, symbolObject({ soname: name, needed: paths }).bytes);
+}
+
+/** As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its end. */
+export function findTogether(launch: Launch, capsule: Capsule, paths: readonly string[]): string | undefined {
+  try {
+    return together(launch, capsule, paths);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    launch.trace.tell("capsule", () => `one behind the other: ${(error as Error).message}`);
+    return undefined;
+  }
 }
 
 /** Opens what a closure has and the capsule has not; it stays. */

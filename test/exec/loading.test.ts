@@ -237,18 +237,19 @@ describe("dlerror says what glibc says, with the path that was tried", () => {
       const outcome = await mistakes.capsule([side]);
       expect(outcome.stderr).toBe("");
       expect(withoutDirectories(outcome.stdout)).toEqual(expected(side));
-      // Where natively there is a path it is that one; for two of them see below.
-      const ofTheirs = (line: string) => /^RTLD_DEFAULT|^the isolated/.test(line);
-      const exact = lines(model.stdout).filter((line) => line.includes(mistakes.out) && !ofTheirs(line));
+      // Where natively there is a path it is that one; for the isolated library see below.
+      const ofShim = (line: string) => line.startsWith("the isolated");
+      const exact = lines(model.stdout).filter((line) => line.includes(mistakes.out) && !ofShim(line));
       expect(lines(outcome.stdout)).toEqual(expect.arrayContaining(exact));
       if (side === "host")
         for (const line of lines(outcome.stdout).filter((text) => text.includes("missing")))
           expect(line).toContain(`: ${mistakes.host}/`);
     });
 
-  // glibc names the file that it has opened, and those of the program and of the shim are in the private directory.
-  test.todo("with the path of the program and of the isolated library, not of what stands for them", async () => {
-    const named = (text: string) => lines(text).filter((line) => /^RTLD_DEFAULT|^the isolated/.test(line));
+  // glibc names the file that it has opened, and a shim's is in the private directory. Its l_name cannot be changed as the
+  // program's is: the headers of a loaded object are read from the file that has this name.
+  test.todo("with the path of the isolated library, not of its shim", async () => {
+    const named = (text: string) => lines(text).filter((line) => /^the isolated/.test(line));
     expect(named((await mistakes.capsule(["program"])).stdout)).toEqual(
       named((await mistakes.native(["program"])).stdout),
     );
