@@ -28,14 +28,30 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string)
   yield* expose(launch, capsule, soname);
 }
 
-/** The library is open in the capsule. */
-export function* expose(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+/**
+ * The library is open in the capsule. A shim needs the shims of what the library needs, as far as the program may see that: it
+ * is found by dlsym then, and by programs that are linked to the one and use the other, too.
+ */
+export function* expose(
+  launch: Launch,
+  capsule: Capsule,
+  soname: string,
+  users: readonly string[] = [],
+): Linking<void> {
   if (capsule.shims.has(soname)) return;
-  const { process, directory, trace } = launch;
+  const { process, directory, trace, capsules } = launch;
   const file = capsule.search.find(soname, undefined)?.path ?? "";
   const object = capsule.opened.get(file);
   if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
-  const { bytes } = mirrorOf(object.image, { soname });
+  const needed: string[] = [];
+  for (const name of object.image.needed) {
+    const owner = capsuleOf(capsules, name);
+    // In a circle somebody must be first.
+    if (!owner || users.includes(name)) continue;
+    if (owner === capsule) yield* expose(launch, capsule, name, [...users, soname]);
+    needed.push(name);
+  }
+  const { bytes } = mirrorOf(object.image, { soname, needed });
   const path = directory.write(soname, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   capsule.shims.set(soname, new LoadedObject(process, yield* linkMapOf(process, handle)));

@@ -36,6 +36,8 @@ export interface MirrorOptions {
   /** By name, for all versions of the symbol. A name that the source does not export is passed over. */
   readonly overrides?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
+  /** Sonames. */
+  readonly needed?: readonly string[];
 }
 
 export interface Mirror {
@@ -52,10 +54,18 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const copyOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
   // The soname is one of the source's strings, unless it has another name or none.
+  const added: Uint8Array[] = [];
+  let end = strings.size;
+  const addString = (text: string): number => {
+    const bytes = encoder.encode(`${text}\0`);
+    added.push(bytes);
+    end += bytes.length;
+    return end - bytes.length;
+  };
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
-  const soname = known ?? strings.size;
-  const stringBytes =
-    known === undefined ? Buffer.concat([strings.bytes, encoder.encode(`${options.soname}\0`)]) : strings.bytes;
+  const soname = known ?? addString(options.soname);
+  const needed = (options.needed ?? []).map(addString);
+  const stringBytes = added.length === 0 ? strings.bytes : Buffer.concat([strings.bytes, ...added]);
 
   const symbolBytes = copyOf(symbols.view);
   const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringBytes)];
@@ -68,7 +78,7 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
     tables.push(table(DT_VERDEF, copyOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount))));
 
   const zeroPages = options.zeroPages ?? 0;
-  const plan = planSharedObject({ tables, verdefCount, soname, needed: [], zeroPages });
+  const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
   relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias);
   const view = new DataView(symbolBytes.buffer);
   for (const [name, place] of options.overrides ?? []) {
