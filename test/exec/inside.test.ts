@@ -293,6 +293,34 @@ describe("a library that needs an isolated library of another host tree gets the
       });
 });
 
+test("isolated libraries of different host trees that need each other are refused", async () => {
+  const at = (tree: string) => `${tree}/usr/lib/x86_64-linux-gnu`;
+  const library = (tree: string, self: string, other: string, needs: string[] = []): Output => ({
+    path: `${at(tree)}/lib${self}.so.1`,
+    sources: ["library.c"],
+    needs,
+    flags: [`-DNAME="${self}"`, `-DSELF=${self}`, `-DOTHER=${other}`, `-DASK=ask_${self}`],
+  });
+  const [one, two] = [`${at("first")}/libone.so.1`, `${at("second")}/libtwo.so.1`];
+  const out = await build("inside/libraries-that-need-each-other-come-and-go-together", [
+    library("second", "two", "one"),
+    library("first", "one", "two", [two]),
+    library("second", "two", "one", [one]),
+    {
+      path: "program",
+      sources: ["side.c"],
+      needs: [one],
+      flags: ["-DIS_PROGRAM", '-DSIDE="program"', "-DOWN(name)=program_##name", "-Dhost_side=program_side"],
+    },
+  ]);
+  const flags = ["--isolate", `libone.so.1=${join(out, "first")}`, "--isolate", `libtwo.so.1=${join(out, "second")}`];
+  const outcome = await capsule(flags, join(out, "program"));
+  expect(outcome.stderr).toStartWith('capsule: Cannot take "libone.so.1" from a host tree of its own');
+  expect(outcome.stderr).toContain('"libtwo.so.1"');
+  expect(outcome.stdout).toBe("");
+  expect(outcome.exitCode).toBe(125);
+});
+
 test("a host tree needs no ld.so.cache", async () => {
   const library = (path: string, name: string): Output => ({
     path,

@@ -336,4 +336,61 @@ describe("a plug-in brings the isolated libraries that it needs, which nobody ne
       expectLines(await plugins.native([name()], { cwd: plugins.out }, program), expected);
       expectLines(await plugins.capsule([name()], { cwd: plugins.out }, program), expected);
     });
+
+  test("when it is opened in a namespace of its own", async () => {
+    const expected = ["the isolated library: host"];
+    for (const name of ["libplugin.so.1", "libhost.so.1", join(plugins.runtime, "libhost.so.1")]) {
+      // Natively the path is that of the runtime's copy.
+      const model = [`the isolated library: ${name.startsWith("/") ? "runtime" : "host"}`];
+      expectLines(await plugins.native([name, "newlm"]), model);
+      expectLines(await plugins.capsule([name, "newlm"]), expected);
+    }
+  });
+
+  test("when many threads open it, and the isolated library, at once", async () => {
+    const expected = ["32 of 32 threads"];
+    expectLines(await plugins.native(["libplugin.so.1", "threads"]), expected);
+    expectLines(await plugins.capsule(["libplugin.so.1", "threads"]), expected);
+  });
+});
+
+describe("what an isolated library needs is found with it, as far as it is isolated, too:", () => {
+  let needs: Pair;
+
+  beforeAll(async () => {
+    const [host, other, hidden] = ["host", "other", "private"].map((name) => `${HOST}/lib${name}.so.1`) as [
+      string,
+      string,
+      string,
+    ];
+    needs = await pair(
+      "loading/what-an-isolated-library-needs-is-found-with-it",
+      [
+        { path: hidden, sources: ["private.c"] },
+        { path: other, sources: ["other.c"], needs: [hidden] },
+        { path: host, sources: ["host.c"], needs: [other] },
+        { path: "program", sources: ["program.c"] },
+        {
+          path: "linked",
+          sources: ["program.c"],
+          needs: [host],
+          flags: ["-DLINKED", "-Wl,--unresolved-symbols=ignore-all"],
+        },
+      ],
+      ["libhost.so.1", "libother.so.1"],
+    );
+  });
+
+  const found = ["host_place: host", "other_place: host"];
+
+  test("behind its handle", async () => {
+    expectLines(await needs.native(), [...found, "private_place: host"]);
+    expectLines(await needs.capsule(), [...found, "private_place: not found"]);
+  });
+
+  test("by a program that is linked to the one and uses the other", async () => {
+    const bound = ["bound: host", "other_place: host"];
+    expectLines(await needs.native([], {}, "linked"), [...bound, ...found, "private_place: host"]);
+    expectLines(await needs.capsule([], {}, "linked"), [...bound, ...found, "private_place: not found"]);
+  });
 });
