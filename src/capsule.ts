@@ -11,7 +11,7 @@ import type { Capsule } from "./launch.ts";
 import { inheritedDescriptors, releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
-import { expose } from "./passes/expose.ts";
+import { expose, exposeAs } from "./passes/expose.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
@@ -102,6 +102,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     libc.run(openClosure(run, capsule, capsulePlan.closure));
     trace.lap("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
+    for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));
     trace.lap("expose");
   }
 

@@ -49,6 +49,8 @@ export interface Plan {
   readonly arguments: readonly string[];
   readonly runtime: Search;
   readonly capsules: readonly CapsulePlan[];
+  /** Other names under which the program or its libraries need isolated libraries, with their sonames. */
+  readonly aliases: ReadonlyMap<string, string>;
   /** The file of each member of the shared set that some capsule needs. */
   readonly shared: ReadonlyMap<string, string>;
 }
@@ -79,7 +81,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       return [host.search, ownership] as const;
     }),
   );
-  const needs = runtimeNeeds(program, runtime, isIsolated, trace);
+  const { needs, aliases } = runtimeNeeds(program, runtime, isIsolated, trace);
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts, ownerships);
 
   const shared = new Map<string, string>();
@@ -108,7 +110,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       `Cannot use the host tree "${options.host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
       { object: options.host },
     );
-  return { program, executed, arguments: options.arguments, runtime, capsules, shared };
+  return { program, executed, arguments: options.arguments, runtime, capsules, aliases, shared };
 }
 
 /** A host tree, and which libraries are to come from it. */
@@ -220,14 +222,15 @@ function runtimeNeeds(
   runtime: Search,
   isIsolated: (soname: string) => boolean,
   trace: Trace,
-): Set<string> {
+): { needs: Set<string>; aliases: Map<string, string> } {
   const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
   const direct = program.library.needed.filter((soname) => !isElsewhere(soname));
   try {
     const closure = closureOf(runtime, direct, isElsewhere, { library: program.library });
     for (const { library, why } of closure.members)
       trace.tell("search", () => `${library.path}: ${why}, for the program`);
-    return new Set([...program.library.needed, ...closure.elsewhere.keys()].filter(isIsolated));
+    const needs = new Set([...program.library.needed, ...closure.elsewhere.keys()].filter(isIsolated));
+    return { needs, aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))) };
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     throw new ProgramError(`Cannot run "${program.path}": ${error.message}`, EXIT.notFound, { cause: error });

@@ -23,6 +23,8 @@ export interface Closure {
   readonly inLoadOrder: readonly Member[];
   /** The names that `isElsewhere` kept out, each with the libraries that need it. */
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
+  /** Other names under which some of those were asked for, each with the soname that the file has. */
+  readonly aliases: ReadonlyMap<string, string>;
 }
 
 interface Visit {
@@ -33,7 +35,8 @@ interface Visit {
 }
 
 /**
- * `roots` are sonames or paths. What `isElsewhere` says of a soname is not looked for. Throws LinkError, with who needs it and
+ * `roots` are sonames or paths. What `isElsewhere` says of a soname is not looked for, nor what a file needs that turns out to
+ * have such a soname. Throws LinkError, with who needs it and
  * where we looked, for a library that is missing, and ElfError for one that is unsound.
  */
 export function closureOf(
@@ -44,13 +47,24 @@ export function closureOf(
 ): Closure {
   const members: Member[] = [];
   const elsewhere = new Map<string, Library[]>();
+  const aliases = new Map<string, string>();
   const byPath = new Map<string, Visit>();
   const byName = new Map<string, Visit>();
   const stack: Visit[] = [];
 
   // Tarjan's strongly connected components: they come out in reverse dependency order.
-  const visit = (name: string, from: Requester | undefined): Visit => {
+  const keepOut = (soname: string, needer: Library): void => {
+    const needers = elsewhere.get(soname);
+    if (needers) needers.push(needer);
+    else elsewhere.set(soname, [needer]);
+  };
+  const visit = (name: string, from: Requester | undefined): Visit | undefined => {
     const { library, why } = mustFind(search, name, from);
+    if (from && !name.includes("/") && name !== library.soname && isElsewhere(library.soname)) {
+      aliases.set(name, library.soname);
+      keepOut(library.soname, from.library);
+      return undefined;
+    }
     // As in ld.so, a name is looked for once: the first requester's search path decides for all.
     const known = byName.get(library.soname) ?? byPath.get(library.path);
     if (known) {
@@ -66,13 +80,11 @@ export function closureOf(
     const self: Requester = { library, loader: from };
     for (const needed of library.needed) {
       if (isElsewhere(needed)) {
-        const needers = elsewhere.get(needed);
-        if (needers) needers.push(library);
-        else elsewhere.set(needed, [library]);
+        keepOut(needed, library);
         continue;
       }
       const other = byName.get(needed) ?? visit(needed, self);
-      if (other.isOpen) own.low = Math.min(own.low, other.low);
+      if (other?.isOpen) own.low = Math.min(own.low, other.low);
     }
     if (own.low === own.number) {
       const group = stack.splice(stack.indexOf(own));
@@ -89,5 +101,5 @@ export function closureOf(
   const memberOf = (name: string) => byName.get(name)?.member ?? [];
   const inLoadOrder = new Set(roots.flatMap(memberOf));
   for (const { library } of inLoadOrder) for (const member of library.needed.flatMap(memberOf)) inLoadOrder.add(member);
-  return { members, inLoadOrder: [...inLoadOrder], elsewhere };
+  return { members, inLoadOrder: [...inLoadOrder], elsewhere, aliases };
 }

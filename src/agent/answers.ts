@@ -26,7 +26,7 @@ import { call, type Linking } from "../../lib/process/process.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { capsuleOf, ensureExposed } from "../passes/expose.ts";
+import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { findTogether, missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
@@ -124,13 +124,14 @@ function* openOutside(launch: Launch, capsule: Capsule, library: Library, questi
   const isElsewhere = (soname: string) => capsule.ownership.isShared(soname);
   try {
     const needed = library.needed.filter((soname) => !isElsewhere(soname));
-    const { members, inLoadOrder, elsewhere } = closureOf(capsule.search, needed, isElsewhere, { library });
+    const { members, inLoadOrder, elsewhere, aliases } = closureOf(capsule.search, needed, isElsewhere, { library });
     const self = { library, name: file, why: "its path", requester: undefined, circle: undefined };
     const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
     const closure = {
       members: [...members, self],
       inLoadOrder: [self, ...inLoadOrder],
       elsewhere: new Map([...shared, ...elsewhere]),
+      aliases,
     };
     return yield* openInside(launch, capsule, closure, file, question);
   } catch (error) {
@@ -199,10 +200,12 @@ export function* answerProgram(
   if (isAsking) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
-  for (const needed of isolatedNeeds(launch, library.path, isIsolated, caller)) {
-    const capsule = capsuleOf(capsules, needed);
-    if (capsule) yield* ensureExposed(launch, capsule, needed);
-    const shim = capsule?.shims.get(needed);
+  for (const [needed, soname] of isolatedNeeds(launch, library.path, isIsolated, caller)) {
+    const capsule = capsuleOf(capsules, soname);
+    if (!capsule) continue;
+    yield* ensureExposed(launch, capsule, soname);
+    if (needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
+    const shim = capsule.shims.get(needed);
     if (shim) shims.push(shim.path);
   }
   if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
@@ -232,16 +235,17 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
   return undefined;
 }
 
-/** The isolated libraries that a library of the runtime needs. None where something is missing or unsound: glibc will say so itself. */
+/** The isolated libraries that a library of the runtime needs, each by the name that it is needed by. None where something is missing or unsound: glibc will say so itself. */
 function isolatedNeeds(
   { runtime }: Launch,
   path: string,
   isIsolated: (soname: string) => boolean,
   caller: Requester | undefined,
-): string[] {
+): (readonly [name: string, soname: string])[] {
   try {
-    const { elsewhere } = closureOf(runtime, [path], (soname) => isShared(soname) || isIsolated(soname), caller);
-    return [...elsewhere.keys()].filter(isIsolated);
+    const closure = closureOf(runtime, [path], (soname) => isShared(soname) || isIsolated(soname), caller);
+    const names = [...closure.elsewhere.keys()].map((soname) => [soname, soname] as const);
+    return [...names, ...closure.aliases].filter(([, soname]) => isIsolated(soname));
   } catch (error) {
     if (error instanceof LinkError || error instanceof ElfError) return [];
     throw error;

@@ -39,21 +39,41 @@ export function* expose(
   users: readonly string[] = [],
 ): Linking<void> {
   if (capsule.shims.has(soname)) return;
-  const { process, directory, trace, capsules } = launch;
-  const file = capsule.search.find(soname, undefined)?.path ?? "";
-  const object = capsule.opened.get(file);
-  if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
+  const object = openedAs(capsule, soname);
   const needed: string[] = [];
   for (const name of object.image.needed) {
-    const owner = capsuleOf(capsules, name);
+    const owner = capsuleOf(launch.capsules, name);
     // In a circle somebody must be first.
     if (!owner || users.includes(name)) continue;
     if (owner === capsule) yield* expose(launch, capsule, name, [...users, soname]);
     needed.push(name);
   }
-  const { bytes } = mirrorOf(object.image, { soname, needed });
-  const path = directory.write(soname, bytes);
+  yield* show(launch, capsule, soname, object, needed);
+}
+
+/** For who needs it under another name: glibc knows a shim by its soname only, and would open the runtime's file. */
+export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
+  if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
+  yield* show(launch, capsule, alias, openedAs(capsule, soname), [soname]);
+}
+
+function openedAs(capsule: Capsule, soname: string): LoadedObject {
+  const file = capsule.search.find(soname, undefined)?.path ?? "";
+  const object = capsule.opened.get(file);
+  if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
+  return object;
+}
+
+function* show(
+  { process, directory, trace }: Launch,
+  capsule: Capsule,
+  name: string,
+  object: LoadedObject,
+  needed: readonly string[],
+): Linking<void> {
+  const { bytes } = mirrorOf(object.image, { soname: name, needed });
+  const path = directory.write(name, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
-  capsule.shims.set(soname, new LoadedObject(process, yield* linkMapOf(process, handle)));
-  trace.tell("shim", () => `${soname}: ${object.path} shown to the program by ${path}`);
+  capsule.shims.set(name, new LoadedObject(process, yield* linkMapOf(process, handle)));
+  trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${path}`);
 }

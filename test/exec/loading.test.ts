@@ -315,10 +315,23 @@ describe("a plug-in brings the isolated libraries that it needs, which nobody ne
     const plugin = { sources: ["plugin.c"], needs: [middle] };
     plugins = await pair("loading/a-plugin-brings-the-isolated-libraries-that-it-needs", [
       { path: host, sources: ["host.c"], flags: ['-DPLACE="host"'] },
-      { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"], flags: ['-DPLACE="runtime"'] },
+      { path: `${RUNTIME}/libhost.so`, sources: ["host.c"], soname: "libhost.so.1", flags: ['-DPLACE="runtime"'] },
       { path: middle, sources: ["middle.c"], needs: [host] },
       { path: `${RUNTIME}/libplugin.so.1`, ...plugin },
       { path: "plugins/plugin.so", ...plugin },
+      // What was linked to an SDK's library needs it by the name that it has there.
+      { path: "sdk/libhost.so", sources: ["host.c"], flags: ['-DPLACE="none"'] },
+      {
+        path: `${RUNTIME}/libplugin-by-another-name.so.1`,
+        sources: ["plugin.c", "middle.c"],
+        needs: ["sdk/libhost.so"],
+      },
+      {
+        path: "by-another-name",
+        sources: ["program.c"],
+        needs: [`${RUNTIME}/libplugin-by-another-name.so.1`, "sdk/libhost.so"],
+        flags: ["-DLINKED"],
+      },
       { path: "program", sources: ["program.c"] },
       { path: "with-runpath", sources: ["program.c"], runpath: "$ORIGIN/plugins" },
     ]);
@@ -344,6 +357,18 @@ describe("a plug-in brings the isolated libraries that it needs, which nobody ne
       const model = [`the isolated library: ${name.startsWith("/") ? "runtime" : "host"}`];
       expectLines(await plugins.native([name, "newlm"]), model);
       expectLines(await plugins.capsule([name, "newlm"]), expected);
+    }
+  });
+
+  test("when it needs them under another name, which the runtime's file has, too", async () => {
+    const named = (name: string) => [`the isolated library: ${name}`];
+    for (const [program, args] of [
+      ["program", ["libplugin-by-another-name.so.1"]],
+      ["by-another-name", []],
+    ] as const) {
+      // Natively that name is the runtime's.
+      expectLines(await plugins.native([...args], {}, program), named("runtime"));
+      expectLines(await plugins.capsule([...args], {}, program), named("host"));
     }
   });
 
