@@ -12,12 +12,10 @@ export interface Member {
   readonly name: string;
   readonly why: string;
   readonly requester: Requester | undefined;
-  /** Other members that need it and that it needs, in a circle: they can only be opened together. */
-  readonly circle: Member[] | undefined;
 }
 
 export interface Closure {
-  /** Dependencies first. */
+  /** Dependencies first; of libraries that need each other, who was asked for last. */
   readonly members: readonly Member[];
   /** The same, as a loader that is given the roots comes to them: breadth first. */
   readonly inLoadOrder: readonly Member[];
@@ -25,13 +23,6 @@ export interface Closure {
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
   /** Other names under which some of those were asked for, each with the soname that the file has. */
   readonly aliases: ReadonlyMap<string, string>;
-}
-
-interface Visit {
-  readonly member: Member & { circle: Member[] | undefined };
-  readonly number: number;
-  low: number;
-  isOpen: boolean;
 }
 
 /**
@@ -48,57 +39,40 @@ export function closureOf(
   const members: Member[] = [];
   const elsewhere = new Map<string, Library[]>();
   const aliases = new Map<string, string>();
-  const byPath = new Map<string, Visit>();
-  const byName = new Map<string, Visit>();
-  const stack: Visit[] = [];
+  const byPath = new Map<string, Member>();
+  const byName = new Map<string, Member>();
 
-  // Tarjan's strongly connected components: they come out in reverse dependency order.
   const keepOut = (soname: string, needer: Library): void => {
     const needers = elsewhere.get(soname);
     if (needers) needers.push(needer);
     else elsewhere.set(soname, [needer]);
   };
-  const visit = (name: string, from: Requester | undefined): Visit | undefined => {
+  const visit = (name: string, from: Requester | undefined): void => {
     const { library, why } = mustFind(search, name, from);
     if (from && !name.includes("/") && name !== library.soname && isElsewhere(library.soname)) {
       aliases.set(name, library.soname);
       keepOut(library.soname, from.library);
-      return undefined;
+      return;
     }
     // As in ld.so, a name is looked for once: the first requester's search path decides for all.
     const known = byName.get(library.soname) ?? byPath.get(library.path);
     if (known) {
       byName.set(name, known);
-      return known;
+      return;
     }
-    const member = { library, name, why, requester: from, circle: undefined };
-    const own: Visit = { member, number: byPath.size, low: byPath.size, isOpen: true };
-    byPath.set(library.path, own);
-    byName.set(name, own);
-    byName.set(library.soname, own);
-    stack.push(own);
+    const member = { library, name, why, requester: from };
+    byPath.set(library.path, member);
+    byName.set(name, member);
+    byName.set(library.soname, member);
     const self: Requester = { library, loader: from };
     for (const needed of library.needed) {
-      if (isElsewhere(needed)) {
-        keepOut(needed, library);
-        continue;
-      }
-      const other = byName.get(needed) ?? visit(needed, self);
-      if (other?.isOpen) own.low = Math.min(own.low, other.low);
+      if (isElsewhere(needed)) keepOut(needed, library);
+      else if (!byName.has(needed)) visit(needed, self);
     }
-    if (own.low === own.number) {
-      const group = stack.splice(stack.indexOf(own));
-      const circle = group.length > 1 ? group.map((each) => each.member) : undefined;
-      for (const each of group.reverse()) {
-        each.isOpen = false;
-        each.member.circle = circle;
-        members.push(each.member);
-      }
-    }
-    return own;
+    members.push(member);
   };
   for (const root of roots) if (!byName.has(root)) visit(root, requester);
-  const memberOf = (name: string) => byName.get(name)?.member ?? [];
+  const memberOf = (name: string) => byName.get(name) ?? [];
   const inLoadOrder = new Set(roots.flatMap(memberOf));
   for (const { library } of inLoadOrder) for (const member of library.needed.flatMap(memberOf)) inLoadOrder.add(member);
   return { members, inLoadOrder: [...inLoadOrder], elsewhere, aliases };

@@ -125,7 +125,7 @@ function* openOutside(launch: Launch, capsule: Capsule, library: Library, questi
   try {
     const needed = library.needed.filter((soname) => !isElsewhere(soname));
     const { members, inLoadOrder, elsewhere, aliases } = closureOf(capsule.search, needed, isElsewhere, { library });
-    const self = { library, name: file, why: "its path", requester: undefined, circle: undefined };
+    const self = { library, name: file, why: "its path", requester: undefined };
     const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
     const closure = {
       members: [...members, self],

@@ -30,14 +30,11 @@ function searchIn(
 const nowhere = () => false;
 const sonames = ({ members }: Closure): string[] => members.map(({ library }) => library.soname);
 
-/** Every member comes behind what it needs, unless both are in one circle. */
+/** Every member comes behind what it needs. */
 function expectOrder(closure: Closure): void {
   const at = new Map(sonames(closure).map((soname, i) => [soname, i]));
-  closure.members.forEach(({ library, circle }, i) => {
-    for (const needed of library.needed) {
-      const isTogether = circle?.some((member) => member.library.soname === needed) ?? false;
-      if (!isTogether) expect(at.get(needed) ?? i).toBeLessThan(i);
-    }
+  closure.members.forEach(({ library }, i) => {
+    for (const needed of library.needed) expect(at.get(needed) ?? i).toBeLessThan(i);
   });
 }
 
@@ -71,7 +68,6 @@ describe("the order", () => {
     );
     const closure = closureOf(searchIn(needs), ["lib0"], nowhere);
     expect(closure.members.length).toBeGreaterThan(100);
-    expect(closure.members.every(({ circle }) => circle === undefined)).toBe(true);
     expectOrder(closure);
   });
 
@@ -82,48 +78,49 @@ describe("the order", () => {
 });
 
 describe("a circle", () => {
-  const circlesOf = (closure: Closure) =>
-    closure.members.map(({ library, circle }) => [
-      library.soname,
-      circle?.map((member) => member.library.soname).toSorted(),
-    ]);
-
-  test("of two: both know it, and what needs them comes behind both", () => {
+  test("comes behind what it needs, and before what needs it", () => {
     const closure = closureOf(searchIn({ a: ["b"], b: ["c"], c: ["b", "d"], d: [] }), ["a"], nowhere);
-    expect(circlesOf(closure).toSorted()).toEqual([
-      ["a", undefined],
-      ["b", ["b", "c"]],
-      ["c", ["b", "c"]],
-      ["d", undefined],
-    ]);
-    // within it, too, who was asked for last comes first
     expect(sonames(closure)).toEqual(["d", "c", "b", "a"]);
-    expectOrder(closure);
   });
 
   test("that consists of the root and everything else", () => {
     const closure = closureOf(searchIn({ a: ["b"], b: ["c"], c: ["a"] }), ["a"], nowhere);
-    expect(circlesOf(closure).every(([, circle]) => circle?.length === 3)).toBe(true);
+    expect(sonames(closure)).toEqual(["c", "b", "a"]);
   });
 
-  test("beside another: they are told apart", () => {
-    const closure = closureOf(searchIn({ a: ["b", "x"], b: ["a"], x: ["y"], y: ["x"] }), ["a"], nowhere);
-    expect(Object.fromEntries(circlesOf(closure))).toEqual({
-      a: ["a", "b"],
-      b: ["a", "b"],
-      x: ["x", "y"],
-      y: ["x", "y"],
-    });
-    expect(sonames(closure).slice(0, 2).toSorted()).toEqual(["x", "y"]);
-    expectOrder(closure);
+  test("of one that needs itself", () => {
+    expect(sonames(closureOf(searchIn({ a: ["a"] }), ["a"], nowhere))).toEqual(["a"]);
+  });
+});
+
+describe("the order in which ld.so would load", () => {
+  const loaded = ({ inLoadOrder }: Closure): string[] => inLoadOrder.map(({ library }) => library.soname);
+
+  test("is breadth first, from the roots on", () => {
+    const needs = { a: ["c", "d"], b: ["d", "e"], c: ["f"], d: [], e: ["a"], f: [] };
+    const closure = closureOf(searchIn(needs), ["a", "b"], nowhere);
+    expect(loaded(closure)).toEqual(["a", "b", "c", "d", "e", "f"]);
+    expect(loaded(closure).toSorted()).toEqual(sonames(closure).toSorted());
   });
 
-  test("of one that needs itself is none: it is opened alone", () => {
-    expect(circlesOf(closureOf(searchIn({ a: ["a"] }), ["a"], nowhere))).toEqual([["a", undefined]]);
+  test("has none of what is elsewhere", () => {
+    const closure = closureOf(searchIn({ a: ["libc", "b"], b: ["libc"] }), ["a"], (soname) => soname === "libc");
+    expect(loaded(closure)).toEqual(["a", "b"]);
   });
 });
 
 describe("names", () => {
+  test("a file with the soname of one that is elsewhere is that one", () => {
+    const search = searchIn(
+      { a: ["libred.so"] },
+      { "/lib/libred.so.1": { soname: "libred.so.1", needed: ["missing"] }, "/lib/libred.so": "-> libred.so.1" },
+    );
+    const closure = closureOf(search, ["a"], (soname) => soname === "libred.so.1");
+    expect(sonames(closure)).toEqual(["a"]);
+    expect([...closure.aliases]).toEqual([["libred.so", "libred.so.1"]]);
+    expect([...closure.elsewhere.keys()]).toEqual(["libred.so.1"]);
+  });
+
   test("a library that has been found under one name is not another under the next", () => {
     const search = searchIn(
       { a: ["libred.so", "libred.so.1", "/lib/libred.so.1"] },
