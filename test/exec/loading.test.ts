@@ -419,3 +419,36 @@ describe("what an isolated library needs is found with it, as far as it is isola
     expectLines(await needs.capsule([], {}, "linked"), [...bound, ...found, "private_place: not found"]);
   });
 });
+
+describe("an isolated library", () => {
+  let modes: Pair;
+
+  beforeAll(async () => {
+    modes = await pair("loading/an-isolated-library-lends-its-symbols-only-with-global", [
+      { path: `${HOST}/libhost.so.1`, sources: ["host.c"] },
+      { path: `${RUNTIME}/libplugin.so.1`, sources: ["plugin.c"] },
+      { path: "program", sources: ["program.c"] },
+    ]);
+  });
+
+  test("lends its symbols with RTLD_GLOBAL only, and takes every mode", async () => {
+    const expected = [
+      ...["open before: no", "open: yes", "local: not found"],
+      ...["one handle: yes", "made global: found"],
+      ...["one handle: yes", "closed: yes", "RTLD_NODELETE: still open"],
+    ];
+    expectLines(await modes.native(), expected);
+    expectLines(await modes.capsule(), expected);
+  });
+
+  // It stays, as with RTLD_NODELETE: a dlclose of the program's is not heard of, and the shim's handle is ours, too.
+  test.todo("is gone when it has been closed as often as it was opened", async () => {
+    const expected = ["count: 1", "open: no", "count: 1", "open: no"];
+    expectLines(await modes.native(["close"]), expected);
+    expectLines(await modes.capsule(["close"]), expected);
+  });
+
+  test("stays when it has been closed, as with RTLD_NODELETE", async () => {
+    expectLines(await modes.capsule(["close"]), ["count: 1", "open: yes", "count: 2", "open: yes"]);
+  });
+});
