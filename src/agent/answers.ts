@@ -7,18 +7,7 @@
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import {
-  dlcloseAll,
-  findOpen,
-  LM_ID_BASE,
-  LM_ID_NEWLM,
-  namespaceOf,
-  RTLD_DEEPBIND,
-  RTLD_GLOBAL,
-  RTLD_LAZY,
-  RTLD_NOLOAD,
-  RTLD_NOW,
-} from "../../lib/loader/calls.ts";
+import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
@@ -31,6 +20,7 @@ import { findTogether, missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
+import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
 
 /** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */
 export type Answer = { readonly open: string } | { readonly handle: Address };
@@ -83,7 +73,8 @@ function* openInside(
   if (question.namespace === LM_ID_NEWLM) {
     // glibc puts another libc there, as it always does.
     const paths = closure.inLoadOrder.map(({ library }) => library.path);
-    return yield* openIn(launch, LM_ID_NEWLM, together(launch, capsule, paths), name, question.mode);
+    const object = together(launch, capsule, paths);
+    return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
   }
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length <= 1) return yield* openNamed(name, question);
@@ -98,18 +89,6 @@ function* openInside(
   const handle = yield* call("dlopen", name, question.mode);
   if (handle !== 0) yield* dlcloseAll(opened);
   return { handle: toAddress(handle) };
-}
-
-const NONE = toAddress(0);
-
-/** Opens libraries of which each needs nothing but earlier ones, up to the first that fails. */
-function* openInTurn(namespace: number, paths: readonly string[], mode: number): Linking<Address[]> {
-  const handles: Address[] = [];
-  for (const path of paths) {
-    handles.push(toAddress(yield* call("dlmopen", namespace, path, mode & TOGETHER)));
-    if (handles.at(-1) === NONE) break;
-  }
-  return handles;
 }
 
 /** What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them. */
@@ -149,27 +128,6 @@ function* openShared(launch: Launch, capsule: Capsule, soname: string, question:
   return yield* openNamed(soname, question);
 }
 
-/** 0 where it fails. */
-function* openTogether(namespace: number, object: string, mode: number): Linking<Address> {
-  // Once this object is closed, glibc puts the global scope in front again, so all that can be is bound before.
-  const early = mode & RTLD_DEEPBIND ? yield* call("dlmopen", namespace, object, RTLD_NOW | RTLD_DEEPBIND) : 0;
-  return toAddress(early || (yield* call("dlmopen", namespace, object, mode & TOGETHER)));
-}
-
-/** What of a mode holds for all that is opened with a library. */
-const TOGETHER = RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND;
-
-/** Opens a file in a namespace, given or new, with an object that needs it and what has to come before it. */
-function* openIn({ process }: Launch, namespace: number, object: string, path: string, mode: number): Linking<Answer> {
-  // glibc refuses RTLD_GLOBAL here, and has to say so itself.
-  if (mode & RTLD_GLOBAL) return { handle: toAddress(yield* call("dlmopen", namespace, path, mode)) };
-  const all = yield* openTogether(namespace, object, mode);
-  if (all === NONE) return { handle: NONE };
-  const handle = yield* call("dlmopen", yield* namespaceOf(process, all), path, mode);
-  if (handle !== 0) yield* dlcloseAll([all]);
-  return { handle: toAddress(handle) };
-}
-
 export function* answerProgram(
   launch: Launch,
   capsules: readonly Capsule[],
@@ -178,8 +136,6 @@ export function* answerProgram(
 ): Linking<Answer> {
   const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
   if (isShared(file) || file === "") return { open: file };
-  // What is not open yet is not to be opened for the question whether it is.
-  const isAsking = (mode & RTLD_NOLOAD) !== 0;
   const own = capsuleOf(capsules, file);
   if (own) return yield* openIsolated(launch, own, file, question);
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
@@ -197,7 +153,8 @@ export function* answerProgram(
     launch.trace.tell("request", () => `${file}: it is ${soname}, which is isolated`);
     return yield* openIsolated(launch, alias, soname, question);
   }
-  if (isAsking) return { open: name };
+  // What is not open yet is not to be opened for the question whether it is.
+  if (mode & RTLD_NOLOAD) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
   for (const [needed, soname] of isolatedNeeds(launch, library.path, isIsolated, caller)) {
@@ -210,9 +167,9 @@ export function* answerProgram(
   }
   if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
   const [first] = capsules;
-  return first
-    ? yield* openIn(launch, namespace, together(launch, first, [...shims, library.path]), library.path, mode)
-    : { open: name };
+  if (!first) return { open: name };
+  const object = together(launch, first, [...shims, library.path]);
+  return { handle: yield* openIn(launch.process, namespace, object, library.path, mode) };
 }
 
 /** An isolated library for the program: the shim answers. */
@@ -235,7 +192,10 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
   return undefined;
 }
 
-/** The isolated libraries that a library of the runtime needs, each by the name that it is needed by. None where something is missing or unsound: glibc will say so itself. */
+/**
+ * The isolated libraries that a library of the runtime needs, each by the name that it is needed by. None where something is
+ * missing or unsound: glibc will say so itself.
+ */
 function isolatedNeeds(
   { runtime }: Launch,
   path: string,
