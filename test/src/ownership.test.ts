@@ -35,6 +35,12 @@ test("the shared set is shared, and other libraries are the host's", () => {
   ]);
 });
 
+test("what the user wants from another host tree is not this one's, even if it has it", () => {
+  const [host, runtime] = [new Search(treeWith("red").tree), new Search(treeWith().tree)];
+  expect(new Ownership(host, runtime, []).isShared(SONAME)).toBe(false);
+  expect(new Ownership(host, runtime, [], new Set([SONAME])).isShared(SONAME)).toBe(true);
+});
+
 describe("a library of which the newer copy serves both sides", () => {
   test("is the runtime's where that has a function more", () => {
     expect(ownership(treeWith("red"), treeWith("red", "green")).isShared(SONAME)).toBe(true);
