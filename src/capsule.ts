@@ -22,7 +22,9 @@ import { makeNamespace, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
+import { ownCommand } from "./restart.ts";
 import { beginRun, type Run } from "./run.ts";
+import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 import type { Trace } from "./trace.ts";
 
 /**
@@ -32,8 +34,9 @@ import type { Trace } from "./trace.ts";
 export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => never): never {
   trace.lap("start of Bun and of this command");
 
-  // What the program's parent has passed on to it.
+  // What the program's parent has passed on to it, and the command as it was given, in case that it has to be started over.
   const inherited = inheritedDescriptors();
+  const command = ownCommand(libc, inherited);
 
   // The server that agents will ask boots in a Worker meanwhile.
   const server = new ServerHandle(libc);
@@ -50,10 +53,13 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   const run = beginRun(libc, plan, server.channel.at, trace);
   trace.lap("begin");
   const giveUp = (error: unknown): never => {
+    const reason = explainStaticTls(run, command, error);
     run.directory.remove();
-    return fail(error);
+    return fail(reason);
   };
   try {
+    // Started over where glibc has set aside too little for the libraries' thread-local data.
+    ensureStaticTls(run, command);
     return link(run, server, inherited, giveUp);
   } catch (error) {
     return giveUp(error);
@@ -99,7 +105,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   for (const [index, capsule] of capsules.entries()) {
     const capsulePlan = plan.capsules[index];
     if (!capsulePlan) continue;
-    libc.run(openClosure(run, capsule, capsulePlan.closure));
+    libc.run(openClosure(run, capsule, capsulePlan.closure, capsulePlan.lentStatically));
     trace.lap("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
     for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));

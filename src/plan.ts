@@ -5,6 +5,7 @@
 
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import type { Library } from "../lib/elf/library.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
@@ -16,6 +17,7 @@ import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
+import { lentStatically } from "./static-tls.ts";
 import type { Trace } from "./trace.ts";
 
 export interface ExecOptions {
@@ -36,6 +38,8 @@ export interface CapsulePlan {
   readonly isolated: readonly string[];
   readonly atStart: readonly string[];
   readonly closure: Closure;
+  /** Libraries, by path, of which the program's side wants a thread-local variable in static TLS: they are opened so. */
+  readonly lentStatically: ReadonlyMap<string, string>;
   /** Variables that the host's libraries find in their environment, unless the user has set them. */
   readonly environment: readonly (readonly [name: string, value: string])[];
   /** What its libraries will probably open. */
@@ -48,6 +52,8 @@ export interface Plan {
   readonly executed: string;
   readonly arguments: readonly string[];
   readonly runtime: Search;
+  /** What the program needs of the runtime, itself not among them. */
+  readonly runtimeLibraries: readonly Library[];
   readonly capsules: readonly CapsulePlan[];
   /** Other names under which the program or its libraries need isolated libraries, with their sonames. */
   readonly aliases: ReadonlyMap<string, string>;
@@ -81,7 +87,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       return [host.search, ownership] as const;
     }),
   );
-  const { needs, aliases } = runtimeNeeds(program, runtime, isIsolated, trace);
+  const { needs, aliases, libraries: runtimeLibraries } = runtimeNeeds(program, runtime, isIsolated, trace);
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts, ownerships);
 
   const shared = new Map<string, string>();
@@ -102,7 +108,10 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
     const ahead = Object.values(PROFILES).flatMap((profile) =>
       atStart.flatMap((soname) => profile.ahead[soname] ?? []),
     );
-    return { search, ownership, isolated, atStart, closure, environment, ahead: [...new Set(ahead)] };
+    const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
+    const lent = lentStatically([program.library, ...runtimeLibraries], shown);
+    const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent };
+    return { ...plan, environment, ahead: [...new Set(ahead)] };
   });
   const isUseless = ({ search, isolated }: CapsulePlan) => !isolated.some((soname) => search.find(soname, undefined));
   if (options.host !== undefined && capsules.every(isUseless))
@@ -110,7 +119,7 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
       `Cannot use the host tree "${options.host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
       { object: options.host },
     );
-  return { program, executed, arguments: options.arguments, runtime, capsules, aliases, shared };
+  return { program, executed, arguments: options.arguments, runtime, runtimeLibraries, capsules, aliases, shared };
 }
 
 /** A host tree, and which libraries are to come from it. */
@@ -216,13 +225,13 @@ function checkGlibc(search: Search, glibc: string): void {
     );
 }
 
-/** The isolated libraries that the program or one of its libraries needs. Throws ProgramError for one that is missing. */
+/** The isolated libraries that the program or one of its libraries needs, and these libraries. Throws ProgramError for one that is missing. */
 function runtimeNeeds(
   program: Program,
   runtime: Search,
   isIsolated: (soname: string) => boolean,
   trace: Trace,
-): { needs: Set<string>; aliases: Map<string, string> } {
+): { needs: Set<string>; aliases: Map<string, string>; libraries: readonly Library[] } {
   const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
   const direct = program.library.needed.filter((soname) => !isElsewhere(soname));
   try {
@@ -230,7 +239,11 @@ function runtimeNeeds(
     for (const { library, why } of closure.members)
       trace.tell("search", () => `${library.path}: ${why}, for the program`);
     const needs = new Set([...program.library.needed, ...closure.elsewhere.keys()].filter(isIsolated));
-    return { needs, aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))) };
+    return {
+      needs,
+      aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))),
+      libraries: closure.members.map(({ library }) => library),
+    };
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     throw new ProgramError(`Cannot run "${program.path}": ${error.message}`, EXIT.notFound, { cause: error });

@@ -71,8 +71,10 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
     if (library.isFixed)
       throw cannot("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
     if (!library.hasInterpreter) throw cannot("it has no program interpreter: it is a library, or links itself");
-    if (library.tlsSize > 0)
-      throw cannot(`it has thread-local data of its own (PT_TLS, ${library.tlsSize} bytes) at an offset that is taken`);
+    if (library.tls && library.tls.size > 0)
+      throw cannot(
+        `it has thread-local data of its own (PT_TLS, ${library.tls.size} bytes) at an offset that is taken`,
+      );
     return { name, path, library };
   } catch (error) {
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);

@@ -63,6 +63,7 @@ export const DT_VERDEF = 0x6ffffffc;
 export const DT_VERDEFNUM = 0x6ffffffd;
 export const DT_VERNEED = 0x6ffffffe;
 export const DT_VERNEEDNUM = 0x6fffffff;
+export const DF_STATIC_TLS = 0x10;
 export const DF_1_NODEFLIB = 0x800;
 export const DF_1_PIE = 0x08000000;
 
@@ -90,6 +91,7 @@ export const R_X86_64_GLOB_DAT = 6;
 export const R_X86_64_JUMP_SLOT = 7;
 export const R_X86_64_RELATIVE = 8;
 export const R_X86_64_NONE = 0;
+export const R_X86_64_TPOFF64 = 18;
 export const R_X86_64_IRELATIVE = 37;
 
 export const NT_GNU_ABI_TAG = 1;

@@ -3,6 +3,7 @@
 
 import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
 import { openImage } from "./file.ts";
+import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
   /** Where it is, as a path of this machine, without symbolic links. */
@@ -20,8 +21,7 @@ export interface Library {
   readonly hasInterpreter: boolean;
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
-  /** Thread-local storage, in bytes. */
-  readonly tlsSize: number;
+  readonly tls: Tls | undefined;
 }
 
 /** Throws what open(2) throws, and ElfError. */
@@ -37,7 +37,7 @@ export function readLibrary(path: string): Library {
     isFixed: image.ehdr.e_type === ET_EXEC,
     hasInterpreter: image.segment(PT_INTERP) !== undefined,
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
-    tlsSize: image.tls?.p_memsz ?? 0,
+    tls: readTls(image),
   };
 }
 

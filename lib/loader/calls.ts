@@ -17,6 +17,7 @@ export const LM_ID_NEWLM = -1;
 
 const RTLD_DI_LMID = 1;
 const RTLD_DI_LINKMAP = 2;
+const RTLD_DI_TLS_MODID = 9;
 
 /** Opens a file in a namespace and returns the handle. Throws LinkError with glibc's own text. */
 export function* dlmopen(process: Process, namespace: number, path: string, mode: number): Linking<Address> {
@@ -70,6 +71,11 @@ export function* linkMapOf(process: Process, handle: Address): Linking<Address> 
 /** The number of the namespace that the object behind a handle is in. */
 export function* namespaceOf(process: Process, handle: Address): Linking<number> {
   return readU64(yield* dlinfo(process, handle, RTLD_DI_LMID), 0);
+}
+
+/** The number of an object's thread-local block, 0 where it has none. `object` is its handle or its link_map, which are one. */
+export function* tlsModuleOf(process: Process, object: Address): Linking<number> {
+  return readU64(yield* dlinfo(process, object, RTLD_DI_TLS_MODID), 0);
 }
 
 function* dlinfo(process: Process, handle: Address, request: number): Linking<DataView> {

@@ -4,8 +4,8 @@
 
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
-import { addressOf, cString, ownMemory, pointer, stringAt, u32At } from "../memory/live.ts";
-import { type Address, hex, toAddress } from "../memory/numbers.ts";
+import { addressOf, cString, ownMemory, pointer, pointerAt, stringAt, u32At } from "../memory/live.ts";
+import { type Address, add, hex, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { LinkError } from "./error.ts";
 
@@ -39,6 +39,7 @@ function bind() {
     // futex(2) has no wrapper
     syscall: { args: [i64, ptr, u64, u64, ptr, ptr, u64], returns: i64 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
+    execve: { args: [ptr, ptr, ptr], returns: i32 },
     exit: { args: [i32], returns: FFIType.void },
     _exit: { args: [i32], returns: FFIType.void },
     __errno_location: { args: [], returns: ptr },
@@ -108,6 +109,14 @@ export class Libc implements Process {
     const found = address(
       version === undefined ? dlsym(null, cString(name)) : dlvsym(null, cString(name), cString(version)),
     );
+    if (found === 0) dlerror();
+    return found === 0 ? undefined : found;
+  }
+
+  /** What an object, by its handle, and what it needs have for a name. */
+  findSymbolIn(object: Address, name: string): Address | undefined {
+    const { dlsym, dlerror } = this.#bound.loader;
+    const found = address(dlsym(pointer(object), cString(name)));
     if (found === 0) dlerror();
     return found === 0 ? undefined : found;
   }
@@ -222,6 +231,17 @@ export class Libc implements Process {
     else this.#bound.libc.setenv(cString(name), cString(value), 1);
   }
 
+  /** The C environment as it is now: where its strings are. glibc frees none of them. */
+  environment(): Address[] {
+    const strings: Address[] = [];
+    let at = pointerAt(this.mustFindSymbol("environ"));
+    for (let string = pointerAt(at); string !== 0; string = pointerAt(at)) {
+      strings.push(string);
+      at = add(at, 8);
+    }
+    return strings;
+  }
+
   /** Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is handled or ignored. */
   handleSignal(signal: number, handler: Address): boolean {
     const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
@@ -289,6 +309,20 @@ export class Libc implements Process {
     const PR_SET_NAME = 15;
     const text = cString(name);
     this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
+  }
+
+  /** Runs another program in this process. Returns, with errno, only where the kernel refuses. */
+  execute(path: string, list: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
+    const strings = [...list, ...environment].map((bytes) => Buffer.concat([bytes, Uint8Array.of(0)]));
+    const addresses = strings.map((bytes) => BigInt(addressOf(bytes)));
+    const argv = BigUint64Array.of(...addresses.slice(0, list.length), 0n);
+    const envp = BigUint64Array.of(...addresses.slice(list.length), 0n);
+    // While a process execs, no thread can be made that shares directory and umask with the one that does (EAGAIN): threads of
+    // Bun's that try have aborted the process. So this one shares them no more.
+    const CLONE_FS = 0x200;
+    this.#bound.libc.unshare(CLONE_FS);
+    this.#bound.libc.execve(cString(path), argv, envp);
+    return u32At(address(this.#bound.libc.__errno_location()));
   }
 
   /** Where the data segment ends. */

@@ -46,5 +46,12 @@ export const i64At = (address: Address): number => Number(read.i64(pointer(addre
 /** The C string at an address, as UTF-8. */
 export const stringAt = (address: Address): string => new CString(pointer(address)).toString();
 
+/** The bytes of the C string at an address, without its NUL. */
+export function stringBytesAt(address: Address): Uint8Array {
+  let length = 0;
+  while (read.u8(pointer(address), length) !== 0) length++;
+  return bytesAt(address, length).slice();
+}
+
 /** A NUL-terminated copy of a string, for a C function that reads it before this buffer goes. */
 export const cString = (text: string): Uint8Array => Buffer.from(`${text}\0`);

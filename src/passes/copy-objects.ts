@@ -3,6 +3,7 @@
 // refers to them and was bound before refers to the program's copy from now on.
 // The program's own libraries need nothing: glibc has just bound them so.
 
+import { SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -13,7 +14,7 @@ import type { Trace } from "../trace.ts";
 import type { CopiedObject } from "./image.ts";
 import type { Moved } from "./redirect.ts";
 
-interface Copy {
+export interface Copy {
   readonly from: Address;
   readonly to: Address;
   readonly size: number;
@@ -50,13 +51,17 @@ export function makeCopies(copies: readonly Copy[]): void {
   for (const { from, to, size } of copies) copy(from, to, size);
 }
 
-/** Has a mirror show moved objects where they are now, for what its capsule loads later. */
-export function updateMirror(mirror: LoadedImage, moved: Moved, patch: Patch): void {
-  const { view } = mirror.symbols;
-  const { st_value } = Sym.offsetOf;
-  const table = mirror.addressOf(mirror.symbolTableAt);
+/** Has an object show those of its symbols that have moved where they are now, for what its capsule loads later. */
+export function updateSymbols(image: LoadedImage, moved: Moved, patch: Patch): void {
+  const { view } = image.symbols;
+  const { st_value, st_shndx } = Sym.offsetOf;
+  const table = image.addressOf(image.symbolTableAt);
   for (let at = 0; at + Sym.size <= view.byteLength; at += Sym.size) {
-    const target = moved.get(readU64(view, at + st_value));
-    if (target !== undefined) patch.setPointer(add(table, at + st_value), target);
+    const section = view.getUint16(at + st_shndx, true);
+    const value = readU64(view, at + st_value);
+    const target = moved.get(section === SHN_ABS ? value : value + image.loadBias);
+    if (target === undefined || section === SHN_UNDEF) continue;
+    patch.setPointer(add(table, at + st_value), target);
+    if (section !== SHN_ABS) patch.set(add(table, at + st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
   }
 }

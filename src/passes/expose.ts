@@ -1,10 +1,12 @@
 // Shows the program an isolated library: a shim, which glibc finds by the soname
 // and binds to, at the addresses in the capsule. No trampoline, nothing to call.
 
+import { exportsTls } from "../../lib/elf/tls.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
@@ -71,9 +73,13 @@ function* show(
   object: LoadedObject,
   needed: readonly string[],
 ): Linking<void> {
-  const { bytes } = mirrorOf(object.image, { soname: name, needed });
+  const { tls } = object.image;
+  const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
+  const { bytes } = mirrorOf(object.image, { soname: name, needed, hasThreadLocals: record !== undefined });
   const path = directory.write(name, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
-  capsule.shims.set(name, new LoadedObject(process, yield* linkMapOf(process, handle)));
+  const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
+  if (record !== undefined) lendTls(object.linkMap, shim.linkMap, record);
+  capsule.shims.set(name, shim);
   trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${path}`);
 }

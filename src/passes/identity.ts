@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
 import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
-import { pointerAt, setPointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
+import { pointerAt, setPointerAt, stringAt, stringBytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import type { Run } from "../run.ts";
 
@@ -99,7 +99,11 @@ export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlyS
   for (let at = add(argv, 8 * (argc + 1)); pointerAt(at) !== 0; at = add(at, 8)) variables.push(pointerAt(at));
   const isRemoved = (variable: Address) => removed.has(stringAt(variable).split("=", 1)[0] ?? "");
   const last = variables.findLastIndex((variable) => !isRemoved(variable));
-  return variables[last + 1];
+  if (last === variables.length - 1) return undefined;
+  // The kernel has put them behind argv; of GLIBC_TUNABLES ld.so has a copy of its own elsewhere (2.31–2.36 at least).
+  const isKernels = (variable: Address | undefined): variable is Address => variable !== undefined && variable > argv;
+  const kept = variables[last];
+  return isKernels(kept) ? add(kept, stringBytesAt(kept).length + 1) : variables.slice(last + 1).find(isKernels);
 }
 
 /** How far into a link_map its l_origin may be; 0x358 in glibc 2.36. */

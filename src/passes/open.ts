@@ -10,7 +10,7 @@
 // other in a circle cannot be opened in any other way.
 
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -44,13 +44,35 @@ export function findTogether(launch: Launch, capsule: Capsule, paths: readonly s
   }
 }
 
-/** Opens what a closure has and the capsule has not; it stays. */
-export function* openClosure(launch: Launch, capsule: Capsule, closure: Closure): Linking<void> {
+/**
+ * Opens what a closure has and the capsule has not; it stays. `lent` are libraries whose thread-local block has to be in static TLS, by
+ * path, with a variable in it.
+ */
+export function* openClosure(
+  launch: Launch,
+  capsule: Capsule,
+  closure: Closure,
+  lent: ReadonlyMap<string, string> = new Map(),
+): Linking<void> {
   const { process } = launch;
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length === 0) return;
-  yield* dlmopen(process, capsule.namespace, together(launch, capsule, paths), RTLD_LAZY);
+  const references = [...lent]
+    .filter(([path]) => paths.includes(path))
+    .map(([path, variable]) => staticReference(launch, capsule, path, variable));
+  yield* dlmopen(process, capsule.namespace, together(launch, capsule, [...paths, ...references]), RTLD_LAZY);
   const handles = yield* dlmopenAll(process, capsule.namespace, paths, RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries())
     capsule.opened.set(paths[i] ?? "", new LoadedObject(process, yield* linkMapOf(process, handle)));
+}
+
+/**
+ * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before the
+ * library's constructors: afterwards its block may have been allocated elsewhere.
+ */
+function staticReference({ directory, trace }: Launch, capsule: Capsule, path: string, variable: string): string {
+  const soname = `static-tls-of-${basename(path)}`;
+  const { bytes } = symbolObject({ soname, needed: [path], wantedTls: variable });
+  trace.tell("capsule", () => `${path}: the program wants "${variable}" in static TLS`);
+  return directory.write(`${capsule.token}-${soname}`, bytes);
 }

@@ -10,6 +10,7 @@ import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/memory/patch.ts";
 import type { RunRecord } from "../agent/record.ts";
+import { withoutRestart } from "../restart.ts";
 import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
 import { withoutRunner } from "./environment.ts";
@@ -30,7 +31,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = countPointers(argv);
-  const changed = withoutRunner(process.env);
+  const changed = new Map([...withoutRunner(process.env), ...withoutRestart(process.env)]);
   const removed = new Set([...changed.keys()].filter((name) => changed.get(name) === undefined));
   const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);

@@ -13,15 +13,15 @@ import type { Patch } from "../../lib/memory/patch.ts";
 /** Old address → new address of objects that have moved. */
 export type Moved = ReadonlyMap<number, Address>;
 
-/** Collects the writes into `patch`. Returns how many slots were looked at. */
-export function redirect(images: readonly LoadedImage[], moved: Moved, patch: Patch): number {
+/** Collects the writes into `patch`, and the old addresses that were met into `met`. Returns how many slots were looked at. */
+export function redirect(images: readonly LoadedImage[], moved: Moved, patch: Patch, met?: Set<number>): number {
   let slots = 0;
-  for (const image of images) slots += redirectImage(image, moved, patch);
+  for (const image of images) slots += redirectImage(image, moved, patch, met);
   return slots;
 }
 
 // Hot: libLLVM has 380,000 relocations, of which the relative ones, which come first, are passed over.
-function redirectImage(image: LoadedImage, moved: Moved, patch: Patch): number {
+function redirectImage(image: LoadedImage, moved: Moved, patch: Patch, met?: Set<number>): number {
   const { view } = image.rela;
   const { r_offset, r_type, r_addend } = Rela.offsetOf;
   let slots = 0;
@@ -33,7 +33,9 @@ function redirectImage(image: LoadedImage, moved: Moved, patch: Patch): number {
     const addend = type === R_X86_64_64 ? Number(view.getBigInt64(at + r_addend, true)) : 0;
     const value = readU64(image.bytes.view(vaddr, 8, "relocated slot"), 0);
     const target = moved.get(value - addend);
-    if (target !== undefined) patch.setPointer(image.addressOf(vaddr), add(target, addend));
+    if (target === undefined) continue;
+    patch.setPointer(image.addressOf(vaddr), add(target, addend));
+    met?.add(value - addend);
   }
   return slots;
 }

@@ -23,6 +23,7 @@ import type { LoadedImage } from "../loaded.ts";
 import { Sym } from "../sym.ts";
 import { verdefsSize } from "../versions.ts";
 import {
+  ANY_SECTION,
   emitSharedObject,
   type Place,
   placeFunction,
@@ -38,6 +39,11 @@ export interface MirrorOptions {
   readonly zeroPages?: number;
   /** Sonames. */
   readonly needed?: readonly string[];
+  /**
+   * Show thread-local variables, too. Whoever loads the mirror then has to tell the loader whose they are, since their values
+   * are offsets into a block that the mirror does not have.
+   */
+  readonly hasThreadLocals?: boolean;
 }
 
 export interface Mirror {
@@ -79,7 +85,8 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
 
   const zeroPages = options.zeroPages ?? 0;
   const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
-  relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias);
+  const hasThreadLocals = options.hasThreadLocals ?? false;
+  relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias, hasThreadLocals);
   const view = new DataView(symbolBytes.buffer);
   for (const [name, place] of options.overrides ?? []) {
     for (const index of source.findAll(name)) placeFunction(Sym.at(view, index * Sym.size), place, plan);
@@ -92,7 +99,12 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
  *
  *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
  */
-function relocate(words: Uint32Array, versions: Uint16Array | undefined, loadBias: Address): void {
+function relocate(
+  words: Uint32Array,
+  versions: Uint16Array | undefined,
+  loadBias: Address,
+  hasThreadLocals: boolean,
+): void {
   const biasLow = loadBias % 2 ** 32;
   const biasHigh = Math.floor(loadBias / 2 ** 32);
   const SECTION = 0xffff0000;
@@ -103,6 +115,10 @@ function relocate(words: Uint32Array, versions: Uint16Array | undefined, loadBia
     if (section === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
     if (section === SHN_UNDEF || section === SHN_ABS) continue;
     if ((info & 15) === STT_TLS) {
+      if (hasThreadLocals) {
+        words[at + 1] = (info & ~SECTION) | (ANY_SECTION << 16);
+        continue;
+      }
       // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition, so the type goes too.
       words[at + 1] = (info & ~SECTION & ~15) | STT_NOTYPE;
       words[at + 2] = 0;

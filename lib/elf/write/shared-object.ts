@@ -3,7 +3,7 @@
 // files, so it loads from a noexec mount. Three segments:
 //
 //   R    ELF header, program headers, tables
-//   RW   the dynamic section (glibc before 2.35 writes to it, wherever it is)
+//   RW   the dynamic section (glibc before 2.35 writes to it, wherever it is), slots
 //   R    `zeroPages` of nothing, where a loader's client may put what it likes:
 //        addresses in there belong to this object, and so to its namespace
 //
@@ -14,6 +14,9 @@ import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from 
 import {
   DT_NEEDED,
   DT_NULL,
+  DT_RELA,
+  DT_RELAENT,
+  DT_RELASZ,
   DT_SONAME,
   DT_STRSZ,
   DT_STRTAB,
@@ -32,12 +35,14 @@ import {
   PT_DYNAMIC,
   PT_GNU_STACK,
   PT_LOAD,
+  PT_TLS,
   SHN_ABS,
   STT_FUNC,
 } from "../constants.ts";
 import { Dyn } from "../dyn.ts";
 import { Ehdr } from "../ehdr.ts";
 import { Phdr } from "../phdr.ts";
+import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 
 /** A table of the object: the dynamic tag that names it, and its bytes. */
@@ -55,12 +60,24 @@ export interface SharedObjectParts {
   readonly soname: number;
   readonly needed: readonly number[];
   readonly zeroPages: number;
+  /** A block of thread-local zeroes. */
+  readonly tls?: ThreadLocal;
+  /** Words that relocations may fill, behind the dynamic section. */
+  readonly slots?: number;
+}
+
+/** p_memsz and p_align. */
+export interface ThreadLocal {
+  readonly size: number;
+  readonly alignment: number;
 }
 
 export interface SharedObjectPlan {
   readonly tables: readonly (Table & { readonly at: Vaddr })[];
   readonly dynamic: readonly (readonly [tag: number, value: number])[];
   readonly dynamicAt: Vaddr;
+  readonly slotsAt: Vaddr;
+  readonly tls: ThreadLocal | undefined;
   /** Where the zero pages begin. */
   readonly zeroAt: Vaddr;
   readonly zeroSize: number;
@@ -71,8 +88,8 @@ export interface SharedObjectPlan {
 /** Where a symbol is: at an address, or so many bytes into the object's own zero pages. */
 export type Place = { readonly address: Address } | { readonly zeroPageOffset: number };
 
-/** Neither undefined nor absolute: the value is a vaddr of this object. */
-const ANY_SECTION = 1;
+/** Neither undefined nor absolute: the value is a vaddr of this object, or an offset into its thread-local block. */
+export const ANY_SECTION = 1;
 
 /** Makes a symbol a plain function at a place; its name and binding stay. */
 export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): void {
@@ -83,9 +100,10 @@ export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): v
 }
 
 const PHDR_COUNT = 5;
+const headersEnd = (tls: ThreadLocal | undefined): number => Ehdr.size + (PHDR_COUNT + (tls ? 1 : 0)) * Phdr.size;
 
 export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
-  let end = Ehdr.size + PHDR_COUNT * Phdr.size;
+  let end = headersEnd(parts.tls);
   const tables = parts.tables.map((table) => {
     const at = alignUp(toVaddr(end), 8);
     end = at + table.bytes.length;
@@ -97,13 +115,16 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
     dynamic.push([tag, at]);
     if (tag === DT_STRTAB) dynamic.push([DT_STRSZ, bytes.length]);
     if (tag === DT_SYMTAB) dynamic.push([DT_SYMENT, Sym.size]);
+    if (tag === DT_RELA) dynamic.push([DT_RELASZ, bytes.length], [DT_RELAENT, Rela.size]);
     if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, parts.verdefCount]);
   }
   dynamic.push([DT_NULL, 0]);
   const dynamicAt = alignUp(toVaddr(end), PAGE_SIZE);
-  const size = dynamicAt + dynamic.length * Dyn.size;
+  const slotsAt = toVaddr(dynamicAt + dynamic.length * Dyn.size);
+  const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
-  return { tables, dynamic, dynamicAt, zeroAt, zeroSize: parts.zeroPages * PAGE_SIZE, size };
+  const zeroSize = parts.zeroPages * PAGE_SIZE;
+  return { tables, dynamic, dynamicAt, slotsAt, tls: parts.tls, zeroAt, zeroSize, size };
 }
 
 export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
@@ -117,17 +138,19 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
   ehdr.e_phoff = toOffset(Ehdr.size);
   ehdr.e_ehsize = Ehdr.size;
   ehdr.e_phentsize = Phdr.size;
-  ehdr.e_phnum = PHDR_COUNT;
+  ehdr.e_phnum = (headersEnd(plan.tls) - Ehdr.size) / Phdr.size;
 
   const tablesEnd = plan.tables.reduce((_, { at, bytes }) => at + bytes.length, 0);
-  const dynamicSize = plan.size - plan.dynamicAt;
+  const dynamicSize = plan.slotsAt - plan.dynamicAt;
+  const dataSize = plan.size - plan.dynamicAt;
   const headers: [type: number, flags: number, at: number, filesz: number, memsz: number, align: number][] = [
     [PT_LOAD, PF_R, 0, tablesEnd, tablesEnd, PAGE_SIZE],
-    [PT_LOAD, PF_R | PF_W, plan.dynamicAt, dynamicSize, dynamicSize, PAGE_SIZE],
+    [PT_LOAD, PF_R | PF_W, plan.dynamicAt, dataSize, dataSize, PAGE_SIZE],
     [PT_LOAD, PF_R, plan.zeroAt, 0, plan.zeroSize, PAGE_SIZE],
     [PT_DYNAMIC, PF_R | PF_W, plan.dynamicAt, dynamicSize, dynamicSize, 8],
     [PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 16],
   ];
+  if (plan.tls) headers.push([PT_TLS, PF_R, plan.dynamicAt, 0, plan.tls.size, plan.tls.alignment]);
   headers.forEach(([type, flags, at, filesz, memsz, align], i) => {
     const phdr = Phdr.at(view, Ehdr.size + i * Phdr.size);
     phdr.p_type = type;
@@ -140,7 +163,7 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
     phdr.p_align = align;
   });
 
-  let end = Ehdr.size + PHDR_COUNT * Phdr.size;
+  let end = headersEnd(plan.tls);
   for (const { at, bytes } of plan.tables) {
     if (at < end) throw new Error(`Cannot write a shared object: a table at ${at} overlaps what ends at ${end}`);
     file.set(bytes, at);

@@ -1,6 +1,7 @@
 // A shared object with a few symbols of one's own, and with dependencies.
 
-import { DT_HASH, DT_STRTAB, DT_SYMTAB, STB_GLOBAL } from "../constants.ts";
+import { DT_HASH, DT_RELA, DT_STRTAB, DT_SYMTAB, R_X86_64_TPOFF64, STB_GLOBAL, STT_TLS } from "../constants.ts";
+import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import {
   emitSharedObject,
@@ -8,6 +9,7 @@ import {
   placeFunction,
   planSharedObject,
   type SharedObjectPlan,
+  type ThreadLocal,
 } from "./shared-object.ts";
 
 export interface SymbolObjectOptions {
@@ -17,6 +19,10 @@ export interface SymbolObjectOptions {
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
+  /** A thread-local block of its own, which has to be in static TLS. */
+  readonly staticTls?: ThreadLocal;
+  /** A thread-local variable of another object, whose block has to be in static TLS. */
+  readonly wantedTls?: string;
 }
 
 const encoder = new TextEncoder();
@@ -35,11 +41,12 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const soname = offsetOf(options.soname);
   const needed = (options.needed ?? []).map(offsetOf);
   const names = functions.map(([name]) => offsetOf(name));
+  const wanted = options.wantedTls === undefined ? undefined : offsetOf(options.wantedTls);
 
-  const count = functions.length + 1;
+  const count = functions.length + (wanted === undefined ? 1 : 2);
   const hash = new Uint32Array(2 + 1 + count); // one bucket: nobody looks here often
   hash.set([1, count, functions.length]);
-  for (let i = 1; i < count; i++) hash[3 + i] = i - 1;
+  for (let i = 1; i <= functions.length; i++) hash[3 + i] = i - 1;
 
   const symbols = new Uint8Array(count * Sym.size);
   const tables = [
@@ -47,13 +54,23 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     { tag: DT_STRTAB, bytes: new Uint8Array(Buffer.concat(strings)) },
     { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) },
   ];
-  const plan = planSharedObject({
-    tables,
-    verdefCount: 0,
-    soname,
-    needed,
-    zeroPages: options.zeroPages ?? 0,
-  });
+  const relocations = new Uint8Array(Rela.size);
+  const slots = wanted !== undefined || options.staticTls ? 1 : 0;
+  if (slots > 0) tables.push({ tag: DT_RELA, bytes: relocations });
+  const zeroPages = options.zeroPages ?? 0;
+  const tls = options.staticTls ? { tls: options.staticTls } : {};
+  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls });
+  const relocation = Rela.at(new DataView(relocations.buffer));
+  relocation.r_offset = plan.slotsAt;
+  relocation.r_type = R_X86_64_TPOFF64;
+  if (wanted !== undefined) {
+    // Undefined, and behind the functions, of which alone the hash table knows.
+    const index = count - 1;
+    const sym = Sym.at(new DataView(symbols.buffer), index * Sym.size);
+    sym.st_name = wanted;
+    sym.st_info = (STB_GLOBAL << 4) | STT_TLS;
+    relocation.r_sym = index;
+  }
   functions.forEach(([, place], i) => {
     const sym = Sym.at(new DataView(symbols.buffer), (i + 1) * Sym.size);
     sym.st_name = names[i] ?? 0;

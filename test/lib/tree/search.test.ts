@@ -53,7 +53,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     isFixed: false,
     hasInterpreter: false,
     versions: [],
-    tlsSize: 0,
+    tls: undefined,
   },
   loader,
 });

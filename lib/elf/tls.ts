@@ -1,0 +1,70 @@
+// What a file says of thread-local storage, as far as a loader has to find room
+// for it. A library's block is in each thread's static TLS, for which room is set
+// aside when a process starts, if some relocation wants its distance from the
+// thread pointer (the initial-exec model); else it is allocated when a thread first
+// uses it. DF_STATIC_TLS says that a library has such relocations, not that they
+// are about its own block: Mesa's drivers want but libglapi's.
+
+import { DF_STATIC_TLS, DT_FLAGS, R_X86_64_TPOFF64, SHN_UNDEF, STT_TLS } from "./constants.ts";
+import type { Image } from "./image.ts";
+import { Rela } from "./rela.ts";
+import { isExported, Sym } from "./sym.ts";
+
+export interface Tls {
+  /** PT_TLS: p_memsz and p_align; 0 where there is none. */
+  readonly size: number;
+  readonly alignment: number;
+  /** Its own block has to be in static TLS. */
+  readonly isStatic: boolean;
+  /** Thread-local variables that it defines for others. */
+  readonly exported: readonly string[];
+  /** Those of others that have to be in static TLS. */
+  readonly wanted: readonly string[];
+}
+
+/** undefined where an image has nothing to do with it. Throws ElfError. */
+export function readTls(image: Image): Tls | undefined {
+  const { tls } = image;
+  const hasStatic = ((image.dynamic.get(DT_FLAGS) ?? 0) & DF_STATIC_TLS) !== 0;
+  const { isOwn, wanted } = hasStatic ? staticReferences(image) : { isOwn: false, wanted: [] };
+  if (!tls && wanted.length === 0) return undefined;
+  return {
+    size: tls?.p_memsz ?? 0,
+    alignment: tls?.p_align ?? 0,
+    isStatic: isOwn,
+    exported: tls ? [...exportedVariables(image)] : [],
+    wanted,
+  };
+}
+
+// Hot: libLLVM has 60,000 symbols.
+function* exportedVariables({ symbols }: Image): Generator<string> {
+  for (let index = 1; index < symbols.length; index++) {
+    if ((symbols.view.getUint8(index * Sym.size + Sym.offsetOf.st_info) & 15) !== STT_TLS) continue;
+    const sym = symbols.at(index);
+    if (isExported(sym)) yield symbols.nameOf(sym);
+  }
+}
+
+/** Does it define thread-local variables for others? */
+export const exportsTls = (image: Image): boolean =>
+  image.tls !== undefined && exportedVariables(image).next().done === false;
+
+// Hot: libgallium has 150,000 relocations, of which the relative ones, which come first, are passed over.
+function staticReferences({ rela, jmprel, symbols, relativeCount }: Image): { isOwn: boolean; wanted: string[] } {
+  const wanted = new Set<string>();
+  let isOwn = false;
+  for (const [{ view }, first] of [
+    [rela, relativeCount],
+    [jmprel, 0],
+  ] as const) {
+    for (let at = first * Rela.size; at + Rela.size <= view.byteLength; at += Rela.size) {
+      if (view.getUint32(at + Rela.offsetOf.r_type, true) !== R_X86_64_TPOFF64) continue;
+      const sym = symbols.at(view.getUint32(at + Rela.offsetOf.r_sym, true));
+      // The zeroth symbol stands for the block itself.
+      if (sym.st_shndx !== SHN_UNDEF || sym.st_name === 0) isOwn = true;
+      else wanted.add(symbols.nameOf(sym));
+    }
+  }
+  return { isOwn, wanted: [...wanted] };
+}

@@ -1,0 +1,70 @@
+// glibc's record of an object's thread-local storage, in its link_map, behind the
+// public members (2.31–2.41):
+//
+//   l_tls_initimage_size    PT_TLS: p_filesz
+//   l_tls_blocksize                 p_memsz
+//   l_tls_align                     p_align
+//   l_tls_firstbyte_offset          p_vaddr modulo p_align
+//   l_tls_offset            how far below the thread pointer its block is; 0 where nobody has asked
+//   l_tls_modid             as dlinfo gives it
+//
+// Where it is differs by version, so it is found by what it must hold, and whatever
+// does not look as drawn is left alone.
+
+import type { Phdr } from "../elf/phdr.ts";
+import { i64, layout, type Struct, u64 } from "../memory/layout.ts";
+import { ownMemory, viewAt } from "../memory/live.ts";
+import { findMapping, readMaps } from "../memory/maps.ts";
+import { type Address, add } from "../memory/numbers.ts";
+import type { Linking, Process } from "../process/process.ts";
+import { tlsModuleOf } from "./calls.ts";
+
+const TlsRecord = layout("link_map's l_tls_…", {
+  l_tls_initimage_size: u64(),
+  l_tls_blocksize: u64(),
+  l_tls_align: u64(),
+  l_tls_firstbyte_offset: u64(),
+  l_tls_offset: i64,
+  l_tls_modid: u64(),
+});
+type TlsRecord = Struct<typeof TlsRecord>;
+
+/** l_tls_offset of a block that may not be in static TLS any more. */
+const FORCED_DYNAMIC = -1;
+/** How far into a link_map the record may be; 0x410 in glibc 2.36. */
+const LIMIT = 2048;
+
+/** Where in a link_map the record is, in bytes. */
+export type RecordOffset = number;
+
+/** Finds it by an object that has a PT_TLS; undefined where glibc does not keep it as drawn, and in another process. */
+export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): Linking<RecordOffset | undefined> {
+  if (process.memory !== ownMemory) return undefined;
+  const module = yield* tlsModuleOf(process, linkMap);
+  const mapping = findMapping(readMaps(), linkMap);
+  if (module === 0 || !mapping) return undefined;
+  const view = viewAt(linkMap, Math.min(LIMIT, mapping.end - linkMap));
+  const firstByte = tls.p_vaddr % Math.max(tls.p_align, 1);
+  for (let offset = 0; offset + TlsRecord.size <= view.byteLength; offset += 8) {
+    const record = TlsRecord.at(view, offset);
+    if (record.l_tls_modid !== module || record.l_tls_blocksize !== tls.p_memsz) continue;
+    const { l_tls_initimage_size, l_tls_align, l_tls_firstbyte_offset } = record;
+    if (l_tls_initimage_size !== tls.p_filesz || l_tls_align !== tls.p_align) continue;
+    if (l_tls_firstbyte_offset === firstByte) return offset;
+  }
+  return undefined;
+}
+
+/**
+ * Lets an object without thread-local storage define the variables of another one: a relocation or dlsym that finds one of them
+ * asks the object only for its module and offset. It must never be closed, as glibc would give the module up with it.
+ */
+export function lendTls(owner: Address, borrower: Address, at: RecordOffset): void {
+  const recordOf = (linkMap: Address): TlsRecord => TlsRecord.at(viewAt(add(linkMap, at), TlsRecord.size));
+  const { l_tls_offset, l_tls_modid } = recordOf(owner);
+  const record = recordOf(borrower);
+  if (record.l_tls_blocksize !== 0 || record.l_tls_modid !== 0) return;
+  record.l_tls_modid = l_tls_modid;
+  // glibc would look for room for the borrower, which needs none.
+  record.l_tls_offset = l_tls_offset === 0 ? FORCED_DYNAMIC : l_tls_offset;
+}

@@ -1,0 +1,72 @@
+// The statics of inline functions, inline variables and static members of templates
+// (STB_GNU_UNIQUE) that an isolated C++ library and the program's side have compiled
+// in from one header. Natively there is one of each in a process, the first that is
+// found, which is the program's: its code refers to its own directly. glibc keeps
+// that up within a namespace only, so what a capsule has of them moves to where the
+// program's side has it, like an object that the program copies.
+//
+// Two trees may have two versions of a header, and of the C++ library: what std
+// defines stays apart, and where one size differs all of a library's do.
+
+import { STB_GNU_UNIQUE, STT_TLS } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import type { Run } from "../run.ts";
+import type { Copy } from "./copy-objects.ts";
+
+/** `scope` is the program's, itself first. Nothing is written. */
+export function findUnited(run: Run, scope: readonly LoadedObject[]): Copy[] {
+  const { capsules, libc, trace } = run;
+  const shown = capsules.flatMap(({ shims, search, opened }) =>
+    [...shims].flatMap(([soname, shim]) => {
+      const object = opened.get(search.find(soname, undefined)?.path ?? "");
+      return object?.image.needed.some((needed) => needed.startsWith("libstdc++.so")) ? [{ shim, object }] : [];
+    }),
+  );
+  const [program] = scope;
+  if (!program || shown.length === 0) return [];
+  const shims = new Set(shown.map(({ shim }) => shim.linkMap));
+  const others = scope.filter(({ linkMap }) => !shims.has(linkMap)).map(({ image }) => image);
+  const mappings = readMaps();
+  const united = new Map<number, Copy>();
+  for (const { shim, object } of shown) {
+    const both = uniqueSymbols(object.image).flatMap(({ name, size }) => {
+      const sizes = sizesIn(others, name);
+      return sizes.length > 0 ? [{ name, size, isEqual: sizes.every((other) => other === size) }] : [];
+    });
+    const unequal = both.find(({ isEqual }) => !isEqual);
+    if (unequal) {
+      trace.tell("shim", () => `${shim.path}: each side keeps its own statics, as "${unequal.name}" has two sizes`);
+      continue;
+    }
+    for (const { name, size } of both) {
+      const to = libc.findSymbolIn(program.linkMap, name);
+      const from = libc.findSymbolIn(object.linkMap, name);
+      if (to === undefined || from === undefined || to === from) continue;
+      // Of a constant, nobody but its address could tell.
+      if (!findMapping(mappings, to)?.writable) continue;
+      trace.tell("shim", () => `${shim.path}: "${name}" is the program's for both sides`);
+      united.set(from, { from, to, size });
+    }
+  }
+  return [...united.values()];
+}
+
+function uniqueSymbols({ symbols }: LoadedImage): { name: string; size: number }[] {
+  return [...symbols]
+    .filter((sym) => bindingOf(sym) === STB_GNU_UNIQUE && typeOf(sym) !== STT_TLS && isExported(sym))
+    .map((sym) => ({ name: symbols.nameOf(sym), size: sym.st_size }))
+    .filter(({ name }) => !OF_STD.test(name));
+}
+
+/** Mangled: an object, a guard (GV), or what is within a function (Z), in namespace std or __gnu_cxx. */
+const OF_STD = /^_Z(?:GV)?Z?(?:N[rVK]*)?(?:S[tabsiod]|9__gnu_cxx)/;
+
+function sizesIn(images: readonly LoadedImage[], name: string): number[] {
+  return images.flatMap((image) => {
+    const index = image.find(name);
+    return index === undefined ? [] : [image.symbols.at(index).st_size];
+  });
+}

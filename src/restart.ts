@@ -1,0 +1,114 @@
+// Starting over: this very command once more, in this process, with changes that
+// only a new start can have, such as settings that ld.so reads from the environment.
+//
+// The command is kept from the beginning as it was given (bytes, since neither
+// arguments nor variables need be UTF-8): prepare.ts writes over the arguments, and
+// libc's environment changes. /proc/self/environ is no help: ld.so has ended each
+// setting in GLIBC_TUNABLES with a NUL there (2.31–2.36 at least). What has been
+// changed is said in one more variable, at the end, so that the new process knows
+// that it has been started over and gives the program the environment that the user
+// has set.
+
+import { readFileSync } from "node:fs";
+import type { Libc } from "../lib/loader/libc.ts";
+import { stringBytesAt } from "../lib/memory/live.ts";
+
+/** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
+const MARK = "CAPSULE_STARTED_OVER";
+
+export interface Command {
+  /** Descriptors that were open when it began. Bun has marked them close-on-exec. */
+  readonly descriptors: ReadonlySet<number>;
+  arguments(): Uint8Array[];
+  /** NAME=VALUE */
+  environment(): Uint8Array[];
+}
+
+/** How this process was started. To be asked before anything of it is changed. */
+export function ownCommand(libc: Libc, descriptors: ReadonlySet<number>): Command {
+  const cmdline = readFileSync("/proc/self/cmdline");
+  const environ = libc.environment();
+  return {
+    descriptors,
+    arguments: () => stringsIn(cmdline),
+    environment: () => environ.map(stringBytesAt),
+  };
+}
+
+function stringsIn(bytes: Uint8Array): Uint8Array[] {
+  const strings: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = bytes.indexOf(0, start);
+    strings.push(bytes.subarray(start, end < 0 ? bytes.length : end));
+    start = end < 0 ? bytes.length : end + 1;
+  }
+  return strings;
+}
+
+/** What was changed when this process was started over: the user's own values. Empty where it was not. */
+export function formerVariables(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): ReadonlyMap<string, string | undefined> {
+  const text = environment[MARK];
+  if (text === undefined) return new Map();
+  try {
+    const changes = Object.entries(JSON.parse(text) as Record<string, string | null>);
+    return new Map(changes.map(([name, value]) => [name, value ?? undefined]));
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return new Map();
+    throw error;
+  }
+}
+
+/** The changes to the environment that undo it, for the program. */
+export function withoutRestart(
+  environment: Readonly<Record<string, string | undefined>>,
+): Map<string, string | undefined> {
+  const changes = new Map(formerVariables(environment));
+  if (environment[MARK] !== undefined) changes.set(MARK, undefined);
+  return changes;
+}
+
+export interface Changes {
+  readonly environment: ReadonlyMap<string, string>;
+  /** What is started in place of the same file, with what comes in front of the command's own arguments. */
+  readonly through?: { readonly path: string; readonly arguments: readonly string[] };
+}
+
+/**
+ * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams stay, and
+ * the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
+ */
+export function restart(libc: Libc, command: Command, { environment, through }: Changes): never {
+  const former: Record<string, string | null> = Object.fromEntries(
+    [...formerVariables()].map(([name, value]) => [name, value ?? null]),
+  );
+  const given = command.environment();
+  const variables: Uint8Array[] = [];
+  for (const variable of given) {
+    const [name] = nameAndValue(variable);
+    const changed = environment.get(name);
+    if (name !== MARK) variables.push(changed === undefined ? variable : Buffer.from(`${name}=${changed}`));
+  }
+  for (const [name, value] of environment) {
+    const before = given.map(nameAndValue).find(([other]) => other === name);
+    if (!before) variables.push(Buffer.from(`${name}=${value}`));
+    // Started over twice: the user's own is what was there before the first time.
+    if (!Object.hasOwn(former, name)) former[name] = before ? before[1] : null;
+  }
+  variables.push(Buffer.from(`${MARK}=${JSON.stringify(former)}`));
+  for (const descriptor of command.descriptors) libc.passOn(descriptor);
+  const list = [...(through?.arguments ?? []).map((text) => Buffer.from(text)), ...command.arguments()];
+  throw new Error(
+    `Cannot start over: execve of "${through?.path ?? SELF}" failed with errno ${libc.execute(through?.path ?? SELF, list, variables)}`,
+  );
+}
+
+/** Also where the file has been replaced or deleted meanwhile. */
+const SELF = "/proc/self/exe";
+
+function nameAndValue(variable: Uint8Array): [name: string, value: string] {
+  const text = Buffer.from(variable).toString();
+  const end = text.indexOf("=");
+  return end < 0 ? [text, ""] : [text.slice(0, end), text.slice(end + 1)];
+}
