@@ -4,8 +4,6 @@
 // the next run removes.
 
 import {
-  accessSync,
-  constants,
   lstatSync,
   mkdtempSync,
   readdirSync,
@@ -86,8 +84,14 @@ export class PrivateDirectory {
 
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */
   write(name: string, bytes: Uint8Array): string {
-    if (!this.#isWritable()) this.#replace();
-    return this.#put(name, bytes);
+    try {
+      return this.#put(name, bytes);
+    } catch (error) {
+      // The program may have dropped its rights, or somebody has tidied up.
+      if (!["EACCES", "ENOENT", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      this.#replace();
+      return this.#put(name, bytes);
+    }
   }
 
   #put(name: string, bytes: Uint8Array): string {
@@ -103,17 +107,6 @@ export class PrivateDirectory {
       throw hint(error, this.path);
     }
     return path;
-  }
-
-  /** The program may have dropped its rights, or somebody has tidied up. */
-  #isWritable(): boolean {
-    try {
-      accessSync(this.path, constants.W_OK | constants.X_OK);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      return false;
-    }
   }
 
   /** Goes on in another directory. The first one's files are mapped already. */

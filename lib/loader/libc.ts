@@ -40,7 +40,6 @@ function bind() {
     syscall: { args: [i64, ptr, u64, u64, ptr, ptr, u64], returns: i64 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
     execve: { args: [ptr, ptr, ptr], returns: i32 },
-    exit: { args: [i32], returns: FFIType.void },
     _exit: { args: [i32], returns: FFIType.void },
     __errno_location: { args: [], returns: ptr },
   }).symbols;
@@ -335,12 +334,6 @@ export class Libc implements Process {
     const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
     const at = addressOf(map) as number;
     return this.#bound.libc.prctl(PR_SET_MM, PR_SET_MM_MAP as Pointer, at, map.length, 0) === 0;
-  }
-
-  /** Ends the process as returning from main does. */
-  exit(code: number): never {
-    this.#bound.libc.exit(code);
-    throw new Error("exit returned");
   }
 
   /** Ends the process, and runs nothing. */

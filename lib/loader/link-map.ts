@@ -47,10 +47,14 @@ export class LoadedObject {
   }
 }
 
-/** The objects of a namespace in load order, from any one of them. */
+/**
+ * The objects of a namespace in load order, from any one of them. In a namespace of dlmopen's, ld.so has an entry that says where it is
+ * only since glibc 2.35; without that it is passed over.
+ */
 export function* linkMap(process: Process, member: Address): Generator<LoadedObject> {
   const at = (address: Address) => LinkMap.at(process.memory.view(address, LinkMap.size));
   let first = member;
   for (let previous = at(first).l_prev; previous !== 0; previous = at(first).l_prev) first = previous;
-  for (let next = first; next !== 0; next = at(next).l_next) yield new LoadedObject(process, toAddress(next));
+  for (let next = first; next !== 0; next = at(next).l_next)
+    if (at(next).l_ld !== 0) yield new LoadedObject(process, toAddress(next));
 }

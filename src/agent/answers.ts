@@ -5,6 +5,8 @@
 // for, are the shims; those that nobody has needed so far are opened now, also for
 // a plugin that needs them.
 
+import { readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
@@ -30,6 +32,8 @@ export interface Question {
   readonly mode: number;
   /** What dlmopen was given; undefined for dlopen, which goes by the caller. */
   readonly namespace?: number | undefined;
+  /** Which thread asks. */
+  readonly thread: number;
   readonly returnAddress: Address;
 }
 
@@ -38,24 +42,29 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   const { search, ownership } = capsule;
   // The program, as for NULL: glibc knows it by its empty name in the base namespace only.
   if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
-  if (ownership.isShared(file)) return yield* openShared(launch, capsule, file, question);
+  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  if (ownership.isShared(file)) {
+    tell("both sides have one copy of it");
+    return yield* openShared(launch, capsule, file, question);
+  }
   const requester = yield* callerOf(launch, search, question.returnAddress);
   const tried: string[] = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
   if (!found) {
-    launch.trace.tell("request", () => `${file}: not in ${search.tree.name}: ${tried.join("; ")}`);
+    tell(`not in ${search.tree.name}: ${tried.join("; ")}`);
     // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
     const isOutside =
       isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
     if (!isOutside) return { open: missing(search, file) };
-    const outside = launch.runtime.find(absolute(launch, file), undefined);
+    const outside = launch.runtime.find(absolute(launch, question), undefined);
     const library = outside && soundLibrary(outside);
     return library ? yield* openOutside(launch, capsule, library, question) : { open: file };
   }
   const { library } = found;
+  const isOpen = capsule.opened.has(library.path);
+  tell(`${library.path}, by ${found.why}${isOpen ? ", open already" : ""}`);
   if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
-  if (namespace !== LM_ID_NEWLM && (capsule.opened.has(library.path) || mode & RTLD_NOLOAD))
-    return yield* openNamed(library.path, question);
+  if (namespace !== LM_ID_NEWLM && (isOpen || mode & RTLD_NOLOAD)) return yield* openNamed(library.path, question);
   const closure = closureOf(search, [library.path], (soname) => ownership.isShared(soname), requester);
   return yield* openInside(launch, capsule, closure, library.path, question);
 }
@@ -135,24 +144,32 @@ export function* answerProgram(
   question: Question,
 ): Linking<Answer> {
   const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
-  if (isShared(file) || file === "") return { open: file };
+  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  if (isShared(file) || file === "") {
+    tell("left to glibc, as the whole process has one copy of it");
+    return { open: file };
+  }
   const own = capsuleOf(capsules, file);
   if (own) return yield* openIsolated(launch, own, file, question);
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
-  const found = launch.runtime.find(absolute(launch, file), caller);
+  const found = launch.runtime.find(absolute(launch, question), caller);
   const library = found ? soundLibrary(found) : namesake(capsules, file);
   // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
   const isProgram = caller !== undefined && caller.library === program.library;
   const name = (isProgram && file.includes("$") && expand(file, program.library, launch.runtime)) || file;
-  if (!library) return { open: name };
+  if (!library) {
+    tell("left to glibc, as neither side has it");
+    return { open: name };
+  }
   // Under whatever name: its file tells what it is.
   const { soname } = library;
   if (isShared(soname)) return { open: soname };
   const alias = capsuleOf(capsules, soname);
   if (alias) {
-    launch.trace.tell("request", () => `${file}: it is ${soname}, which is isolated`);
+    tell(`it is ${soname}, which is isolated`);
     return yield* openIsolated(launch, alias, soname, question);
   }
+  tell(`left to glibc, as ${soname} is not isolated`);
   // What is not open yet is not to be opened for the question whether it is.
   if (mode & RTLD_NOLOAD) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
@@ -177,6 +194,10 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   const { mode, namespace = LM_ID_BASE } = question;
   if ((mode & RTLD_NOLOAD) === 0) yield* ensureExposed(launch, capsule, soname);
   const shim = capsule.shims.get(soname);
+  const path = capsule.search.find(soname, undefined)?.path;
+  launch.trace.tell("request", () =>
+    shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
+  );
   if (!shim) return { open: question.file };
   // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
@@ -224,9 +245,9 @@ function soundLibrary(found: Found): Library | undefined {
 
 const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
 
-/** A path from where the asking process is; a name without a slash as it is. */
-function absolute({ process }: Launch, file: string): string {
-  return isRelative(file) ? `/proc/${process.pid}/cwd/${file}` : file;
+/** A path from where the asking thread is; a name without a slash as it is. */
+function absolute({ process }: Launch, { file, thread }: Question): string {
+  return isRelative(file) ? join(readlinkSync(`/proc/${process.pid}/task/${thread}/cwd`), file) : file;
 }
 
 /** The library whose code has called, for its own search path. */
@@ -240,6 +261,7 @@ function* callerOf(
   const found = yield* call("dladdr", returnAddress, info);
   if (found === 0) return undefined;
   const path = launch.process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
+  launch.trace.tell("request", () => `asked by ${path}`);
   if (program && path === program.image) return program;
   try {
     return { library: search.libraryAt(path), loader: program };

@@ -32,7 +32,7 @@ export const Kind = {
   shell: 5,
   /** The thread dies of a signal: its number, the address of the instruction, the address that was accessed. */
   death: 6,
-  /** The main thread ends, and leaves the others behind. */
+  /** The main thread has ended: is none of the program's left, but the one that asks? Returns 1 or 0. */
   leave: 8,
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,

@@ -71,8 +71,6 @@ type Conversation = Orders<Instruction>;
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
-/** As WATCH, when the main thread has gone. */
-const LAST_THREADS = 20;
 
 class Server {
   readonly #libc: Libc;
@@ -83,12 +81,11 @@ class Server {
   readonly #runtime: Search;
   readonly #trace: Trace;
   readonly #directory: PrivateDirectory;
-  /** Programs that have been run outside. */
+  /** Programs that have been run outside, and complaints. */
   readonly #seen = new Set<string>();
   /** Files of the shared set. */
   readonly #shared: ReadonlySet<string>;
   readonly #bunThreads: BunThreads;
-  #hasMainLeft = false;
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(
@@ -150,12 +147,8 @@ class Server {
     exchange.free();
   }
 
-  /**
-   * Frees the slots of processes that have died in the middle, and ends this one when the program has no thread left. Returns when to
-   * look again, in milliseconds.
-   */
+  /** Frees the slots of processes that have died in the middle. Returns when to look again, in milliseconds. */
   watch(): number | undefined {
-    if (this.#hasMainLeft && !this.#bunThreads.hasOthers()) this.#libc.exit(0);
     let isWatched = false;
     for (const exchange of this.#channel.exchanges) {
       const asker = exchange.asker;
@@ -163,7 +156,6 @@ class Server {
       if (this.#libc.isAlive(asker)) isWatched = true;
       else this.forget(exchange);
     }
-    if (this.#hasMainLeft) return LAST_THREADS;
     return isWatched ? WATCH : undefined;
   }
 
@@ -188,7 +180,7 @@ class Server {
   }
 
   *#converse(exchange: Exchange): Conversation {
-    const { kind, pid } = exchange.request;
+    const { kind, pid, tid } = exchange.request;
     const process: Process = pid === this.state.pid ? this.#libc : new OtherProcess(this.#libc, pid);
     switch (kind & 0xff) {
       case Kind.dlopen:
@@ -200,11 +192,9 @@ class Server {
       case Kind.run:
       case Kind.shell:
         return yield* this.#run(exchange, process);
-      case Kind.leave: {
-        // In a forked child there is nobody but the program's own threads.
-        if (process === this.#libc) this.#hasMainLeft = true;
-        return { what: "jump", target: exchange.request.target, arguments: argumentsOf(exchange) };
-      }
+      case Kind.leave:
+        // In a forked child there is nobody but the program's own threads, and glibc counts them.
+        return { what: "return", arguments: [pid === this.state.pid && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
       case Kind.death:
         return yield* this.#death(exchange, process);
       default:
@@ -221,6 +211,7 @@ class Server {
       file: process.stringAt(toAddress(Number(file))),
       mode: Number(BigInt.asIntN(32, mode)),
       namespace: isDlmopen ? Number(BigInt.asIntN(64, a0)) : undefined,
+      thread: tid,
       returnAddress,
     };
     this.#trace.tell(
@@ -228,8 +219,16 @@ class Server {
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
     const answer = yield* orders(exchange, functions, this.#answer(token, process, question));
-    if ("handle" in answer) return { what: "return", arguments: [answer.handle] };
-    this.#trace.tell("request", () => `"${question.file}" goes on as "${answer.open}"`);
+    if (answer.complaint !== undefined && !this.#seen.has(answer.complaint)) {
+      this.#seen.add(answer.complaint);
+      yield* this.#say(exchange, answer.complaint);
+    }
+    if ("handle" in answer) {
+      this.#trace.tell("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
+      return { what: "return", arguments: [answer.handle] };
+    }
+    if (answer.open !== question.file)
+      this.#trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
     const name = answer.open === question.file ? file : this.#channel.intern(answer.open);
     const going = (path: bigint | Address) =>
       isDlmopen
@@ -296,7 +295,7 @@ class Server {
     return { what: "call", target: this.state.functions.write, arguments: [2, at, bytes.length] };
   }
 
-  *#answer(token: number, process: Process, question: Question): Linking<Answer> {
+  *#answer(token: number, process: Process, question: Question): Linking<Answer & { complaint?: string }> {
     const { launch, capsules } = process === this.#libc ? this.#own : this.#linkedIn(process, this.state);
     const capsule = capsules.find((each) => each.token === token);
     try {
@@ -306,10 +305,16 @@ class Server {
       return yield* answerProgram(launch, capsules, program, question);
     } catch (error) {
       // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
-      if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
-      this.#trace.tell("request", () => error.message);
-      const object = error instanceof LinkError ? error.details.object : error.path;
-      return { open: missing((capsule ?? capsules[0])?.search ?? launch.runtime, object ?? question.file) };
+      const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
+      if (error instanceof LinkError || error instanceof ElfError) {
+        this.#trace.tell("request", () => error.message);
+        const object = error instanceof LinkError ? error.details.object : error.path;
+        return { open: missing(search, object ?? question.file) };
+      }
+      // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      return { open: missing(search, question.file), complaint: `Cannot open "${question.file}": ${message}` };
     }
   }
 

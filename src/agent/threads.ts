@@ -14,9 +14,9 @@ export class BunThreads {
     this.#names = new Set(ids.filter((id) => id !== String(process.pid) && id !== String(own)).map(nameOf));
   }
 
-  /** Has the program a thread besides the main one? */
-  hasOthers(): boolean {
-    return threads().some((id) => !this.#ids.has(id) && !this.#names.has(nameOf(id)));
+  /** Has the program a thread besides the main one and that one? */
+  hasOthers(asker: number): boolean {
+    return threads().some((id) => id !== String(asker) && !this.#ids.has(id) && !this.#names.has(nameOf(id)));
   }
 }
 

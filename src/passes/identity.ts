@@ -76,16 +76,17 @@ const STAT = {
 } as const;
 
 /**
- * Tells the kernel where the arguments end, and the environment if something at its end is not the program's, for /proc/PID/cmdline and
- * environ. Returns false where it refuses; then NULs stand behind the arguments.
+ * Tells the kernel where the arguments are, and where the environment ends if something at its end is not the program's, for
+ * /proc/PID/cmdline and environ. Returns false where it refuses.
  */
-export function shortenRecords(libc: Libc, end: Address, environmentEnd: Address | undefined): boolean {
+export function tellRecords(libc: Libc, start: Address, end: Address, environmentEnd: Address | undefined): boolean {
   const stat = readFileSync("/proc/self/stat", "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const map = new Uint8Array(MemoryMap.size);
   const view = MemoryMap.at(new DataView(map.buffer));
   for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(fields[number - 3]);
   view.brk = libc.programBreak();
+  view.arg_start = start;
   view.arg_end = end;
   if (environmentEnd !== undefined) view.env_end = environmentEnd;
   const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, behind auxv_size, which is 0

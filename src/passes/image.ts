@@ -57,8 +57,6 @@ export interface ProgramImage {
   readonly bytes: Uint8Array;
   readonly entry: Vaddr;
   readonly copied: readonly CopiedObject[];
-  /** There is a DT_INIT, which has been hooked. */
-  readonly isInitHooked: boolean;
 }
 
 export interface Hooks {
@@ -96,7 +94,7 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   replacePhdrs(program, view, { at, offset, size: extra.length });
   patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
   const copied = patchRelocations(program, view, at);
-  return { bytes, entry: program.ehdr.e_entry, copied, isInitHooked: init !== undefined };
+  return { bytes, entry: program.ehdr.e_entry, copied };
 }
 
 /** Where a vaddr's byte is in the file. */

@@ -16,6 +16,7 @@ import { emitLeavingFunctions } from "../agent/code/leave.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
+import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
 import type { Launch } from "../launch.ts";
@@ -51,12 +52,13 @@ export function* interpose(launch: Launch, record: RunRecord, first: Address): L
   emitSignalHandler(assembler.align(16), functions.nothing);
   emitQuieting(assembler.align(16), record.quieted);
   const signals = emitSignalFunctions(assembler, find);
-  const leaving = emitLeavingFunctions(assembler, find);
+  const stacks = emitStackSize(assembler, find);
+  const leaving = emitLeavingFunctions(assembler, functions.nothing, find);
   emitStart(assembler.align(16), record.at, functions.exit);
   const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: record.order };
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();
-  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving];
+  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving, ...stacks];
   const names = ["dlopen", "dlmopen", ...both, ...paths];
   const { bytes, plan } = symbolObject({
     soname: MARK,

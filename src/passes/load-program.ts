@@ -51,7 +51,8 @@ export function loadProgram(
   const { atExit } = run.functions;
   const relocated = toAddress(Number(hook.ptr));
   const image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
-  if (!image.isInitHooked) libc.atExit(cleanup);
+  // Behind all that the libraries' constructors register, unless DT_INIT does it better; and should one of those exit.
+  libc.atExit(cleanup);
   copied = image.copied;
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));

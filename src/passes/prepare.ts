@@ -14,18 +14,11 @@ import { withoutRestart } from "../restart.ts";
 import { addressIn, type Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
 import { withoutRunner } from "./environment.ts";
-import { AuxiliaryVector, endOfEnvironment, shortenRecords } from "./identity.ts";
+import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
 import { resetSignals } from "./signals.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-/** Where the program's arguments are, and where their strings end. */
-interface Arguments {
-  readonly argc: number;
-  readonly argv: Address;
-  readonly end: Address;
-}
 
 export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const { libc, plan, trace } = run;
@@ -36,7 +29,9 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
   auxiliary.set("EXECFN", run.intern(plan.executed));
-  const { argc, end } = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments]);
+  const argc = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments], (start, end) =>
+    tellRecords(libc, start, end, environmentEnd),
+  );
   const image = run.shared.get("libc.so.6");
   const patch = new Patch();
   if (image) renameInvocation(image, argv, patch);
@@ -51,26 +46,32 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc);
-  if (!shortenRecords(libc, end, environmentEnd))
-    trace.tell("program", () => "the kernel does not let /proc/self/cmdline be shortened");
   record.fields.argc = argc;
   record.fields.argv = argv;
   return auxiliary;
 }
 
 /**
- * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are
- * always fewer bytes of them, since they are the end of Bun's. `argv` is the address of Bun's.
+ * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are always fewer
+ * bytes of them, since they are the end of Bun's. They end where Bun's did, as the environment follows, which some programs count on
+ * (setproctitle); where the kernel cannot be told that they begin later, they begin where Bun's did. `argv` is the address of Bun's.
  */
-function replaceArguments(argv: Address, argc: number, list: readonly string[]): Arguments {
+function replaceArguments(
+  argv: Address,
+  argc: number,
+  list: readonly string[],
+  tell: (start: Address, end: Address) => boolean,
+): number {
   const pointers = viewAt(argv, 8 * (argc + 1));
   const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
+  const size = strings.reduce((sum, { length }) => sum + length, 0);
   const start = pointerAt(argv);
   const end = endOfString(pointerAt(add(argv, 8 * (argc - 1))));
-  if (list.length > argc || strings.reduce((size, { length }) => size + length, 0) > end - start)
+  if (list.length > argc || size > end - start)
     throw new Error("Cannot pass the program's arguments on: they are longer than this command's");
+  const isTold = tell(add(end, -size), end);
+  let at = isTold ? add(end, -size) : start;
   bytesAt(start, end - start).fill(0);
-  let at = start;
   strings.forEach((bytes, i) => {
     bytesAt(at, bytes.length).set(bytes);
     writeU64(pointers, 8 * i, at);
@@ -80,7 +81,7 @@ function replaceArguments(argv: Address, argc: number, list: readonly string[]):
   // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own arguments.
   const count = viewAt(toAddress(argv - 8), 8);
   if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
-  return { argc: list.length, argv, end: at };
+  return list.length;
 }
 
 /** The argument's own bytes: those that are no UTF-8 are not in the text any more. */

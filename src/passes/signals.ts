@@ -8,8 +8,8 @@ import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
-/** By default it does nothing, should one come late. */
-const SIGURG = 23;
+/** The only signal of those that no thread of Bun's blocks (mimalloc's blocks most) which nobody sends. */
+const SIGSYS = 31;
 const SIGPWR = 30;
 const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
@@ -40,29 +40,17 @@ export function catchFatalSignals(libc: Libc, handler: Address): void {
  * is emitQuieting's, `counter` the word in which it counts. Returns what waits until it has been done.
  */
 export function quietOtherThreads(libc: Libc, handler: Address, counter: Address): () => void {
-  if (!libc.handleSignal(SIGURG, handler)) return () => {};
+  if (!libc.handleSignal(SIGSYS, handler)) return () => {};
   const others = readdirSync("/proc/self/task")
     .map(Number)
-    .filter((id) => id !== libc.pid && !blocks(id, SIGURG));
-  const sent = others.filter((id) => libc.signalThread(id, SIGURG)).length;
+    .filter((id) => id !== libc.pid);
+  const sent = others.filter((id) => libc.signalThread(id, SIGSYS)).length;
   return () => {
     const end = performance.now() + PATIENCE;
-    // One that has ended meanwhile does not count; nothing is lost but the wait.
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
-    // A constructor may have set it to something else.
-    if (libc.handlerOf(SIGURG) === handler) libc.resetSignal(SIGURG);
+    // Whoever has not come to it may yet do, and by default the signal kills. A constructor may have set it to something else.
+    if (u32At(counter) === sent && libc.handlerOf(SIGSYS) === handler) libc.resetSignal(SIGSYS);
   };
-}
-
-/** Some block all signals already. Also true for a thread that has just ended. */
-function blocks(thread: number, signal: number): boolean {
-  try {
-    const status = readFileSync(`/proc/self/task/${thread}/status`, "latin1");
-    return signalsIn(/^SigBlk:\s*(\w+)/m.exec(status)?.[1] ?? "0").includes(signal);
-  } catch (error) {
-    if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    return true;
-  }
 }
 
 /** The signals in a mask as /proc/PID/status shows it. */

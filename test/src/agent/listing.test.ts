@@ -10,6 +10,7 @@ import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
+import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
@@ -62,7 +63,8 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitSignalHandler(to.align(16), find());
     emitSignalFunctions(to, find);
     emitQuieting(to.align(16), find());
-    emitLeavingFunctions(to, find);
+    emitStackSize(to, find);
+    emitLeavingFunctions(to, find(), find);
   },
   "all together": (to) => {
     emitAgent(to, targets);
