@@ -92,6 +92,8 @@ export class ScriptedServer {
   /** Of all pages. It is unmapped when this is collected. */
   readonly view: DataView;
   #isOver = false;
+  /** The pages of all servers: views of them by address do not keep them, and a test may look when its server is gone. */
+  static readonly #mapped: Uint8Array[] = [];
   /** How many requests there were. */
   requests = 0;
 
@@ -99,6 +101,7 @@ export class ScriptedServer {
     writeFileSync(file, "");
     truncateSync(file, CHANNEL_SIZE);
     const bytes = Bun.mmap(file, { shared: true });
+    ScriptedServer.#mapped.push(bytes);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const at = addressOf(bytes);
     this.pages = { file, at };
