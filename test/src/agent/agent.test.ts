@@ -551,14 +551,14 @@ describe("an asker that has left", () => {
 
   test("or not, just then: either it obeys, or the server hears that it has left", async () => {
     const server = freshServer();
-    const rounds = 3000;
+    const rounds = 600;
     const code = agent(server);
     waitOnly(code, 1);
     secondsLast(code, 0);
     await using child = caller.start(code, "repeated call", "dlopen", [`${rounds}`, "@x", "1"], {
       pages: server.pages,
     });
-    const late = performance.now() + 15_000;
+    const late = performance.now() + 60_000;
     const spinUntil = (isSo: () => boolean): number => {
       while (!isSo()) if (performance.now() > late) throw new Error("It does not come to an end");
       return performance.now();
@@ -592,7 +592,7 @@ describe("an asker that has left", () => {
     expect(answered).toContain(true);
     expect(answered).toContain(false);
     expect([...server.states]).toEqual(["free"]);
-  });
+  }, 90_000);
 });
 
 describe("a signal that comes in between changes nothing", () => {
