@@ -5,7 +5,7 @@
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
 import { addressOf, cString, ownMemory, pointer, pointerAt, stringAt, u32At } from "../memory/live.ts";
-import { type Address, add, hex, toAddress } from "../memory/numbers.ts";
+import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { LinkError } from "./error.ts";
 
@@ -154,6 +154,13 @@ export class Libc implements Process {
     // MAP_FAILED is -1, which bun:ffi gives as a bigint
     if (typeof at !== "number" || at < 0) throw new LinkError(`Cannot map ${length} bytes`);
     return toAddress(at);
+  }
+
+  /** Puts pages of a file, as a private mapping, in the place of what is mapped there. Throws LinkError. */
+  mapFile(start: Address, length: number, protection: number, descriptor: number, offset: Offset): void {
+    const MAP_PRIVATE_FIXED = 0x12;
+    const at = this.#bound.libc.mmap(pointer(start), length, protection, MAP_PRIVATE_FIXED, descriptor, offset);
+    if (Number(at) !== start) throw new LinkError(`Cannot map ${length} bytes of a file at ${hex(start)}`);
   }
 
   /** Sleeps while the 32-bit word at an address has that value, at most so many milliseconds; wakes up for nothing, too. */

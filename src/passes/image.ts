@@ -55,6 +55,8 @@ export interface CopiedObject {
 
 export interface ProgramImage {
   readonly bytes: Uint8Array;
+  /** The PT_LOADs that it has in common with the program's file, and whether it has other bytes there. */
+  readonly segments: readonly { readonly load: Phdr; readonly isChanged: boolean }[];
   readonly entry: Vaddr;
   readonly copied: readonly CopiedObject[];
 }
@@ -94,7 +96,12 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   replacePhdrs(program, view, { at, offset, size: extra.length });
   patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
   const copied = patchRelocations(program, view, at);
-  return { bytes, entry: program.ehdr.e_entry, copied };
+  const segments = program.loads.map((load) => {
+    const { p_offset, p_filesz } = load;
+    const before = new Uint8Array(original.buffer, original.byteOffset + p_offset, p_filesz);
+    return { load, isChanged: !Buffer.from(bytes.buffer, p_offset, p_filesz).equals(before) };
+  });
+  return { bytes, segments, entry: program.ehdr.e_entry, copied };
 }
 
 /** Where a vaddr's byte is in the file. */

@@ -13,9 +13,10 @@ import { baseObjects, type Run } from "../run.ts";
 import { isShared, LOADER } from "../shared-set.ts";
 import { findCopies, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
 import { renameImage } from "./identity.ts";
-import { type CopiedObject, hostedImage } from "./image.ts";
+import { hostedImage, type ProgramImage } from "./image.ts";
 import type { Interposer } from "./interpose.ts";
 import { redirectKept } from "./kept-pointers.ts";
+import { mapOwnFile } from "./own-file.ts";
 import { redirect } from "./redirect.ts";
 import { scopeOf } from "./scope.ts";
 import { findUnited } from "./unite-statics.ts";
@@ -36,11 +37,11 @@ export function loadProgram(
   fail: (error: unknown) => never,
 ): LoadedProgram {
   const { libc, directory, plan, trace } = run;
-  let copied: readonly CopiedObject[] = [];
+  let image: ProgramImage | undefined;
   const hook = new JSCallback(
     () => {
       try {
-        beforeConstructors(run, imagePath, copied);
+        if (image) beforeConstructors(run, imagePath, image);
       } catch (error) {
         fail(error);
       }
@@ -50,10 +51,9 @@ export function loadProgram(
   );
   const { atExit } = run.functions;
   const relocated = toAddress(Number(hook.ptr));
-  const image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
+  image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
   // Behind all that the libraries' constructors register, unless DT_INIT does it better; and should one of those exit.
   libc.atExit(cleanup);
-  copied = image.copied;
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
   const opened = libc.run(linkMapOf(libc, handle));
@@ -75,13 +75,14 @@ function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
   );
 }
 
-function beforeConstructors(run: Run, imagePath: string, copied: readonly CopiedObject[]): void {
+function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): void {
   const { capsules, base, trace, counts } = run;
   const objects = baseObjects(run);
   const program = objects.find(({ path }) => path === imagePath);
   if (!program) throw new Error(`Cannot find "${imagePath}" in the link map`);
   const scope = scopeOf(program, objects);
   base.known.set(program.linkMap, renameImage(run, program));
+  mapOwnFile(run, program.image, segments);
   refuseOtherMalloc(run, scope);
   const united = findUnited(run, scope);
   if (copied.length === 0 && united.length === 0) return;
