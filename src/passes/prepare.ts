@@ -41,7 +41,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
     if (holder) replaceArgumentCount(holder, argv, bunArgc, argc, patch, trace);
   }
   patch.apply(run.protect);
-  libc.setThreadName(basename(plan.program.path));
+  libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
   libc.dropSignalStack();
   rebuffer(run);

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expectLines, expectSame } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { type Notgl, notgl } from "../support/notgl.ts";
@@ -73,6 +73,14 @@ describe("a program finds", () => {
   test("its name, cut as the kernel would, when that is long", async () => {
     const shown = await expectNative(identity.program("a program, with a name longer than comm"));
     expect(shown).toContain("comm: a program, with");
+  });
+
+  test("the name of the link that it was started by", async () => {
+    const link = join(mkdtempSync(join(tmpdir(), "capsule-test-")), "link");
+    symlinkSync(identity.program(), link);
+    const shown = await expectNative(link);
+    rmSync(dirname(link), { recursive: true });
+    expect(shown).toContain("comm: link");
   });
 
   test("the name by which it was found on PATH", async () => {
