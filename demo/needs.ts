@@ -36,6 +36,15 @@ export const NEEDS = {
     need("/usr/lib/openarena", "openarena"),
     need("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
     need("vulkaninfo", "vulkan-tools"),
+    need("es2_info", "mesa-utils"),
+    need("/usr/games/supertux2", "supertux"),
+    need("/usr/games/armagetronad.real", "armagetronad"),
+    need("/usr/games/foobillardplus", "foobillardplus"),
+    need("/usr/games/warmux", "warmux"),
+    need("glmark2", "glmark2-x11"),
+    // the name that glmark2 asks for
+    need("/usr/lib/x86_64-linux-gnu/libGL.so", "libgl-dev"),
+    need("strace"),
   ],
   bench: [...COMPILER, ...TREES, ...DISPLAY, need("strace")],
 } as const;

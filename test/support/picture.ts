@@ -3,6 +3,8 @@
 const COLOURS = ["red", "green", "blue"] as const;
 type Colour = (typeof COLOURS)[number];
 
+const TILE = 8;
+
 /** Where a colour is, in pixels. */
 export interface Patch {
   count: number;
@@ -60,6 +62,27 @@ export class Picture {
       seen.add((this.byte(at) << 16) | (this.byte(at + 1) << 8) | this.byte(at + 2));
     }
     return seen.size;
+  }
+
+  /** The mean of red, green and blue in each square of TILE pixels, row by row. */
+  get tiles(): Float64Array {
+    const columns = Math.floor(this.width / TILE);
+    const rows = Math.floor(this.height / TILE);
+    const sums = new Float64Array(3 * columns * rows);
+    for (let y = 0; y < rows * TILE; y++) {
+      for (let x = 0; x < columns * TILE; x++) {
+        const tile = 3 * (Math.floor(y / TILE) * columns + Math.floor(x / TILE));
+        for (let channel = 0; channel < 3; channel++) {
+          sums[tile + channel] = (sums[tile + channel] ?? 0) + this.byte(3 * (y * this.width + x) + channel);
+        }
+      }
+    }
+    return sums.map((sum) => sum / TILE ** 2);
+  }
+
+  /** Writes it as a file of the simplest kind, for people to look at. */
+  async save(path: string): Promise<void> {
+    await Bun.write(path, Buffer.concat([Buffer.from(`P6\n${this.width} ${this.height}\n255\n`), this.bytes]));
   }
 
   toString(): string {
