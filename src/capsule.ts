@@ -98,6 +98,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   server.start(run);
   releaseDescriptors(libc, inherited, trace);
   catchFatalSignals(libc, interposer.onSignal);
+  libc.atExit(interposer.cleanup); // should a constructor exit
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
   trace.lap("server");
 

@@ -52,7 +52,7 @@ export function loadProgram(
   const { atExit } = run.functions;
   const relocated = toAddress(Number(hook.ptr));
   image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
-  // Behind all that the libraries' constructors register, unless DT_INIT does it better; and should one of those exit.
+  // DT_INIT, where there is one, does it once more, behind all that the libraries' constructors register.
   libc.atExit(cleanup);
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
