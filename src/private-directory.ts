@@ -160,8 +160,9 @@ export function removeStale(directory = tmpdir()): void {
     if (!NAME.test(name)) continue;
     const path = join(directory, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (!stat?.isDirectory() || stat.uid !== process.getuid?.() || Date.now() - stat.mtimeMs < 60_000) continue;
-    if (isThere(join(path, MARK)) && isAbandoned(path)) rmSync(path, { recursive: true, force: true });
+    if (!stat?.isDirectory() || stat.uid !== process.getuid?.()) continue;
+    const isNew = Date.now() - stat.mtimeMs < 60_000;
+    if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
   }
 }
 
@@ -174,7 +175,7 @@ function ownerOf(pid: "self" | number): string {
   return `${readlinkSync("/proc/self/ns/pid")} ${number} ${start}\n`;
 }
 
-function isAbandoned(path: string): boolean {
+function isAbandoned(path: string, isNew: boolean): boolean {
   try {
     const owner = readFileSync(join(path, OWNER), "latin1");
     const [namespace, pid] = owner.split(" ");
@@ -182,7 +183,7 @@ function isAbandoned(path: string): boolean {
     if (namespace !== readlinkSync("/proc/self/ns/pid")) return false;
     return !isThere(`/proc/${pid}`) || ownerOf(Number(pid)) !== owner;
   } catch (error) {
-    // It has not come to writing its name, or its process has ended just now.
-    return (error as NodeJS.ErrnoException).code === "ENOENT";
+    // Its process has ended just now, or has not come to writing its name.
+    return (error as NodeJS.ErrnoException).code === "ENOENT" && !isNew;
   }
 }

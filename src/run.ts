@@ -52,6 +52,7 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const directory = PrivateDirectory.make(libc);
+  const found = new Map<string, Address | undefined>();
   return {
     process: libc,
     libc,
@@ -63,7 +64,11 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
     runtime: plan.runtime,
     functions: findFunctions(base.family),
     program: { path: plan.program.path, name: allocateCopy(libc, cString(plan.program.path)) },
-    findFunction: (name) => findAddress(base.family, name),
+    findFunction: (name) => {
+      // Asked for by the program's side and by each capsule.
+      if (!found.has(name)) found.set(name, findAddress(base.family, name));
+      return found.get(name);
+    },
     capsules: [],
     shared,
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,

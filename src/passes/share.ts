@@ -35,6 +35,8 @@ import { capsuleOf, ensureExposed } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
 
 const LIBC = "libc.so.6";
+/** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
+const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
 
 /** Makes a namespace: its libc mirror and the agent in it. */
 export function* makeNamespace(
@@ -76,8 +78,9 @@ export function* share(launch: Launch, capsule: Capsule, soname: string): Linkin
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
   const owner = capsuleOf(launch.capsules, soname);
   const image = owner ? yield* imageOfShim(launch, owner, soname) : yield* sharedImage(launch, soname);
-  // Before glibc 2.34 dlopen is in libdl.so.2.
-  const overrides = new Map([...capsule.overrides].map(([name, address]) => [name, { address }]));
+  const overrides = new Map<string, Place>();
+  if (OTHERS_OF_LIBC.includes(soname))
+    for (const [name, address] of capsule.overrides) overrides.set(name, { address });
   const { bytes } = mirrorOf(image, { soname, overrides });
   const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);

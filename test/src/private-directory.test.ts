@@ -175,10 +175,17 @@ describe("removeStale()", () => {
     expect(isThere(odd)).toBe(true);
   });
 
-  test("leaves a run that has just begun", () => {
-    const young = left(30, ([namespace, , start]) => [namespace, deadProcess(), start]);
+  test("leaves a run that has just begun, and not put its name to it yet", () => {
+    const young = left(0);
+    rmSync(join(young.path, "owner"));
     removeStale(temporary);
     expect(isThere(young)).toBe(true);
+  });
+
+  test("removes at once what a killed run has just left behind", () => {
+    const dead = left(0, ([namespace, , start]) => [namespace, deadProcess(), start]);
+    removeStale(temporary);
+    expect(existsSync(dead.path)).toBe(false);
   });
 
   test("leaves whatever else is called so, and what is called otherwise", () => {

@@ -5,7 +5,6 @@
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { Kind } from "../protocol.ts";
-import { ask } from "./ask.ts";
 
 const encoder = new TextEncoder();
 
@@ -63,36 +62,54 @@ export interface PathTargets {
 /** Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`. */
 export function emitPathFunctions(to: Assembler, targets: PathTargets): string[] {
   const names: string[] = [];
-  const emit = (name: string, body: (real: string) => void): void => {
+  const shapes = new Map<string, PathFunction>();
+  // Each loads glibc's own into r11 and goes on in the code of its shape, of which there is one.
+  const emit = (name: string, shape: string): void => {
     const address = targets.find(name);
     if (address === undefined) return;
-    const real = `real ${name}`;
-    to.align(8).label(real).quad(address).label(name);
-    body(real);
+    to.align(8)
+      .label(`real ${name}`)
+      .quad(address)
+      .label(name)
+      .rip("mov real(%rip),%r11", `real ${name}`, 0x4c, 0x8b, 0x1d)
+      .to("jmp", shape);
     names.push(name);
   };
-  for (const [name, description] of PATH_FUNCTIONS)
-    emit(name, (real) => emitPathFunction(to, name, real, description, targets));
-  for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, (real) => emitReadlink(to, name, real, path, targets));
-  for (const name of SHELL_FUNCTIONS) emit(name, (real) => ask(to, Kind.shell, real));
+  for (const [name, description] of PATH_FUNCTIONS) {
+    const { path, hasFlags, isLink, runs } = description;
+    const shape = `path ${path}${hasFlags ? " flags" : ""}${isLink ? " link" : ""}${runs ? " runs" : ""}`;
+    shapes.set(shape, description);
+    emit(name, shape);
+  }
+  for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, `readlink ${path}`);
+  for (const name of SHELL_FUNCTIONS) emit(name, "shell");
+  for (const [shape, description] of shapes) emitShape(to, shape, description, targets);
+  for (const path of [0, 1] as const) emitReadlink(to, path, targets);
+  to.label("shell");
+  askForTarget(to, Kind.shell);
   emitTests(to, targets.program);
   return names;
 }
 
-function emitPathFunction(
+/** As a function with that description does; r11 is glibc's own. */
+function emitShape(
   to: Assembler,
-  name: string,
-  real: string,
+  shape: string,
   { path, hasFlags, isLink, runs }: PathFunction,
   { hasTree }: PathTargets,
 ): void {
-  const other = `${name} other`;
-  const go = `${name} go`;
-  const proceed = () => (runs ? ask(to, Kind.run + 256 * path, real) : to.rip("jmp *real(%rip)", real, 0xff, 0x25));
+  const other = `${shape} other`;
+  const go = `${shape} go`;
+  const proceed = () => {
+    if (runs) askForTarget(to, Kind.run + 256 * path);
+    else to.op("jmp *%r11", 0x41, 0xff, 0xe3);
+  };
+  to.label(shape);
   loadPath(to, path);
   to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
   if (!isLink) {
-    to.to("call", "is own file").to("jne", other);
+    callTest(to, "is own file");
+    to.to("jne", other);
     // The kernel says ETXTBSY.
     if (hasFlags) testFlags(to, path, go);
     const [register, byte] = (
@@ -106,17 +123,28 @@ function emitPathFunction(
     proceed();
     to.label(other);
   }
-  if (hasTree && !runs) emitSystemTest(to, path, go, real, isLink ? Kind.link : Kind.file, hasFlags);
+  if (hasTree && !runs) emitSystemTest(to, path, go, isLink ? Kind.link : Kind.file, hasFlags);
   to.label(go);
   proceed();
 }
 
+/** Asks about a call of the function in r11. */
+function askForTarget(to: Assembler, kind: number): void {
+  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer)).to("jmp", "request");
+}
+
+/** Leaves r11 as it is. */
+function callTest(to: Assembler, label: string): void {
+  to.op("push %r11", 0x41, 0x53).to("call", label).op("pop %r11", 0x41, 0x5b);
+}
+
 /** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
-function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, real: string, kind: number, hasFlags?: true): void {
+function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, kind: number, hasFlags?: true): void {
   loadPath(to, path);
-  to.to("call", "is system file").to("jne", go);
+  callTest(to, "is system file");
+  to.to("jne", go);
   if (hasFlags) testFlags(to, path, go);
-  ask(to, kind + 256 * path, real);
+  askForTarget(to, kind + 256 * path);
 }
 
 /** Goes to `go` where O_WRONLY, O_RDWR or O_CREAT is among the flags behind the path. */
@@ -132,12 +160,16 @@ function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
-function emitReadlink(to: Assembler, name: string, real: string, path: 0 | 1, { hasTree, program }: PathTargets): void {
-  const other = `${name} other`;
-  const go = `${name} go`;
+function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTargets): void {
+  const shape = `readlink ${path}`;
+  const other = `${shape} other`;
+  const go = `${shape} go`;
   const length = encoder.encode(program).length;
+  to.label(shape);
   loadPath(to, path);
-  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go).to("call", "is own file").to("jne", other);
+  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  callTest(to, "is own file");
+  to.to("jne", other);
   if (path === 0) {
     to.op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
       .to("jle", go)
@@ -152,8 +184,8 @@ function emitReadlink(to: Assembler, name: string, real: string, path: 0 | 1, { 
     .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
     .op("ret", 0xc3)
     .label(other);
-  if (hasTree) emitSystemTest(to, path, go, real, Kind.link);
-  to.label(go).rip("jmp *real(%rip)", real, 0xff, 0x25);
+  if (hasTree) emitSystemTest(to, path, go, Kind.link);
+  to.label(go).op("jmp *%r11", 0x41, 0xff, 0xe3);
 }
 
 function loadPath(to: Assembler, path: 0 | 1 | 2): void {
