@@ -88,7 +88,7 @@ export class PrivateDirectory {
       return this.#put(name, bytes);
     } catch (error) {
       // The program may have dropped its rights, or somebody has tidied up.
-      if (!["EACCES", "ENOENT", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      if (!["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
       this.#replace();
       return this.#put(name, bytes);
     }

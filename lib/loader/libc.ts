@@ -60,6 +60,7 @@ function bind() {
 /** struct sigaction of glibc on x86-64: sa_handler, sa_mask (128 bytes), sa_flags, sa_restorer. */
 const SIGACTION_SIZE = 152;
 const SIGACTION_FLAGS = 136;
+const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
 const SYS_FUTEX = 202;
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 
@@ -250,7 +251,6 @@ export class Libc implements Process {
 
   /** Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is handled or ignored. */
   handleSignal(signal: number, handler: Address): boolean {
-    const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
     const action = new BigUint64Array(SIGACTION_SIZE / 8);
     if (this.#bound.libc.sigaction(signal, null, action) !== 0 || action[0] !== 0n) return false;
     action[0] = BigInt(handler);
@@ -258,19 +258,35 @@ export class Libc implements Process {
     return this.#bound.libc.sigaction(signal, action, null) === 0;
   }
 
-  /** What is called for a signal: SIG_DFL is 0, SIG_IGN 1. */
-  handlerOf(signal: number): Address {
-    const action = new BigUint64Array(SIGACTION_SIZE / 8);
-    this.#bound.libc.sigaction(signal, null, action);
-    return toAddress(Number(action[0]));
+  /** As handleSignal, also for the signals that glibc keeps to itself. Returns the kernel's record of what was before. */
+  exchangeHandler(signal: number, handler: Address, restorer: Address): BigUint64Array {
+    const SA_RESTORER = 0x0400_0000;
+    // The kernel's struct sigaction: handler, flags, restorer, mask.
+    const action = BigUint64Array.of(
+      BigInt(handler),
+      BigInt(SA_SIGINFO | SA_RESTART | SA_RESTORER),
+      BigInt(restorer),
+      0n,
+    );
+    const before = new BigUint64Array(action.length);
+    this.#kernelAction(signal, action, before);
+    return before;
+  }
+
+  restoreHandler(signal: number, action: BigUint64Array): void {
+    this.#kernelAction(signal, action, undefined);
+  }
+
+  #kernelAction(signal: number, action: BigUint64Array, before: BigUint64Array | undefined): void {
+    const [SYS_RT_SIGACTION, MASK_SIZE] = [13, 8];
+    const at = before === undefined ? 0 : addressOf(before);
+    this.#bound.libc.syscall(SYS_RT_SIGACTION, signal as Pointer, addressOf(action), at, MASK_SIZE as Pointer, null, 0);
   }
 
   /** Gives a signal its default disposition. */
   resetSignal(signal: number): void {
-    // The kernel's struct sigaction has 32 bytes; zeroes are SIG_DFL, no flags, an empty mask. glibc would add SA_RESTORER.
-    const [SYS_RT_SIGACTION, MASK_SIZE] = [13, 8];
-    const action = new Uint8Array(32);
-    this.#bound.libc.syscall(SYS_RT_SIGACTION, signal as Pointer, addressOf(action), 0, MASK_SIZE as Pointer, null, 0);
+    // Zeroes are SIG_DFL, no flags, an empty mask. glibc would add SA_RESTORER.
+    this.#kernelAction(signal, new BigUint64Array(4), undefined);
   }
 
   /** Is there such a process, whoever's it is? */

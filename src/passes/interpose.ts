@@ -31,7 +31,7 @@ export interface Interposer {
   /** Called in place of __libc_start_main. */
   readonly start: Address;
   /** See emitQuieting. */
-  readonly quiet: Address;
+  readonly quiet: { readonly handler: Address; readonly restorer: Address };
   /** To be called at exit. */
   readonly cleanup: Address;
 }
@@ -74,7 +74,7 @@ export function* interpose(launch: Launch, record: RunRecord, first: Address): L
     object,
     both: new Map(both.map((name) => [name, addressOf(name)])),
     onSignal: addressOf("on signal"),
-    quiet: addressOf("quiet"),
+    quiet: { handler: addressOf("quiet"), restorer: addressOf("restorer") },
     start: addressOf("start"),
     cleanup: addressOf("cleanup"),
   };

@@ -8,8 +8,11 @@ import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
-/** The only signal of those that no thread of Bun's blocks (mimalloc's blocks most) which nobody sends. */
-const SIGSYS = 31;
+/**
+ * SIGSETXID, by which glibc has all threads change their user (2.31-2.41): nobody blocks it, debuggers pass it on without a word, and
+ * sigaction(3) does not know it.
+ */
+const CARRIER = 33;
 const SIGPWR = 30;
 const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
@@ -37,19 +40,23 @@ export function catchFatalSignals(libc: Libc, handler: Address): void {
 
 /**
  * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread that does not. `handler`
- * is emitQuieting's, `counter` the word in which it counts. Returns what waits until it has been done.
+ * and `restorer` are emitQuieting's, `counter` is the word in which it counts. Returns what waits until it has been done.
  */
-export function quietOtherThreads(libc: Libc, handler: Address, counter: Address): () => void {
-  if (!libc.handleSignal(SIGSYS, handler)) return () => {};
+export function quietOtherThreads(
+  libc: Libc,
+  { handler, restorer }: { readonly handler: Address; readonly restorer: Address },
+  counter: Address,
+): () => void {
+  const before = libc.exchangeHandler(CARRIER, handler, restorer);
   const others = readdirSync("/proc/self/task")
     .map(Number)
     .filter((id) => id !== libc.pid);
-  const sent = others.filter((id) => libc.signalThread(id, SIGSYS)).length;
+  const sent = others.filter((id) => libc.signalThread(id, CARRIER)).length;
   return () => {
     const end = performance.now() + PATIENCE;
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
-    // Whoever has not come to it may yet do, and by default the signal kills. A constructor may have set it to something else.
-    if (u32At(counter) === sent && libc.handlerOf(SIGSYS) === handler) libc.resetSignal(SIGSYS);
+    // Whoever has not come to it may yet do, and by default the signal kills.
+    if (u32At(counter) === sent) libc.restoreHandler(CARRIER, before);
   };
 }
 

@@ -6,6 +6,7 @@ import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
+import { systemCall } from "./system-call.ts";
 
 /** Those that a program dies of by a fault of its own, by number. */
 export const FATAL_SIGNALS: Readonly<Record<number, string>> = {
@@ -61,7 +62,7 @@ export function emitSignalHandler(to: Assembler, nothing: Address): void {
 
 /**
  * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there but those that glibc needs itself, so that the
- * program's reach its own threads. Counts in the 32 bits at `counter`.
+ * program's reach its own threads. Counts in the 32 bits at `counter`. `restorer` is what glibc adds to a handler; see sigreturn(2).
  */
 export function emitQuieting(to: Assembler, counter: Address): void {
   to.label("quiet")
@@ -70,6 +71,9 @@ export function emitQuieting(to: Assembler, counter: Address): void {
     .rip("mov counter(%rip),%rax", "quiet counter", 0x48, 0x8b, 0x05)
     .op("lock incl (%rax)", 0xf0, 0xff, 0x00)
     .op("ret", 0xc3)
+    .label("restorer");
+  systemCall(to, "rt_sigreturn", 15);
+  to.op("hlt", 0xf4)
     .align(8)
     .label("quiet mask")
     .quad(~SIGNALS_OF_GLIBC & 0xffff_ffff_ffff_ffffn)
