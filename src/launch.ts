@@ -39,8 +39,8 @@ export interface Launch {
     /** The same as a C string: its l_name, once it is loaded. */
     readonly name: Address;
   };
-  /** glibc's own function of that name, if it has one. */
-  findFunction(name: string): Address | undefined;
+  /** glibc's own function, or object, of that name, if it has one. */
+  findSymbol(name: string): Address | undefined;
   /** Puts code into zero pages of an object: written first, executable afterwards, never both at once. */
   install(code: Uint8Array, at: Address): void;
   /** A C string that stays. */

@@ -62,9 +62,9 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
     channel,
     trace,
     runtime: plan.runtime,
-    functions: findFunctions(base.family),
+    functions: findSymbols(base.family),
     program: { path: plan.program.path, name: allocateCopy(libc, cString(plan.program.path)) },
-    findFunction: (name) => {
+    findSymbol: (name) => {
       // Asked for by the program's side and by each capsule.
       if (!found.has(name)) found.set(name, findAddress(base.family, name));
       return found.get(name);
@@ -134,7 +134,7 @@ export function addressIn(family: readonly LoadedImage[], name: string): Address
 }
 
 /** glibc's own, whatever is preloaded in front of them. */
-function findFunctions(family: readonly LoadedImage[]): Run["functions"] {
+function findSymbols(family: readonly LoadedImage[]): Run["functions"] {
   const own = (name: string): Address => addressIn(family, name);
   return {
     ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),

@@ -49,6 +49,7 @@ export const DT_FINI_ARRAY = 26;
 export const DT_INIT_ARRAYSZ = 27;
 export const DT_FINI_ARRAYSZ = 28;
 export const DT_RUNPATH = 29;
+export const DT_DEBUG = 21;
 export const DT_TEXTREL = 22;
 export const DT_FLAGS = 30;
 export const DT_PREINIT_ARRAY = 32;

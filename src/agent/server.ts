@@ -331,7 +331,7 @@ class Server {
       runtime: this.#runtime,
       functions: state.functions,
       program: { path: state.program.path, name: toAddress(0) },
-      findFunction: unavailable,
+      findSymbol: unavailable,
       install: unavailable,
       intern: unavailable,
       internWords: unavailable,

@@ -4,6 +4,9 @@
 
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { DT_DEBUG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { Dyn } from "../../lib/elf/dyn.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
 import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
@@ -107,6 +110,15 @@ export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlyS
   return isKernels(kept) ? add(kept, stringBytesAt(kept).length + 1) : variables.slice(last + 1).find(isKernels);
 }
 
+/** Has the program's DT_DEBUG lead to the list of objects, as ld.so has for the program that a process starts with. */
+function showList(run: Run, image: LoadedImage): void {
+  const list = run.findSymbol("_r_debug");
+  const section = image.segment(PT_DYNAMIC);
+  const entry = image.dynamic.entries.find(({ tag }) => tag === DT_DEBUG);
+  if (list === undefined || !section || !entry) return;
+  setPointerAt(image.addressOf(add(section.p_vaddr, entry.at + Dyn.offsetOf.d_val)), list);
+}
+
 /** How far into a link_map its l_origin may be; 0x358 in glibc 2.36. */
 const ORIGIN_LIMIT = 1500;
 
@@ -129,6 +141,7 @@ export function renameImage(run: Run, program: LoadedObject): LoadedObject {
     setPointerAt(add(linkMap, at), run.intern(dirname(run.program.path)));
     isFound = true;
   }
+  showList(run, image);
   trace.tell("program", () => `called ${run.program.path}${isFound ? "" : ", but for $ORIGIN, which was not found"}`);
   return new LoadedObject(program.process, linkMap, image);
 }

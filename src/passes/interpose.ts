@@ -41,7 +41,7 @@ export function* interpose(launch: Launch, record: RunRecord, first: Address): L
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { channel: launch.channel, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
-  const find = (name: string) => launch.findFunction(name);
+  const find = (name: string) => launch.findSymbol(name);
   const { program } = launch;
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });
   const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;

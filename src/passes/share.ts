@@ -120,7 +120,7 @@ function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): { code: 
   assembler.align(16);
   emitGetenv(assembler, "secure_getenv", functions.secure_getenv, table);
   const hasTree = plan.search.tree.root !== "";
-  const find = (name: string) => launch.findFunction(name);
+  const find = (name: string) => launch.findSymbol(name);
   const paths = emitPathFunctions(assembler, { program: launch.program.path, hasTree, find });
   emitIterateHere(assembler.align(16), functions.dl_iterate_phdr);
   return { code: assembler.assemble(), names: ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths] };
