@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
-import type { ServerState } from "../agent/server.ts";
+import type { ServerState } from "../agent/knowledge.ts";
 import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
 

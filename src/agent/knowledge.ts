@@ -1,0 +1,157 @@
+// What the server knows of the run: the main thread has told it, as data, and it has
+// opened more since.
+
+import type { Libc } from "../../lib/loader/libc.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Process } from "../../lib/process/process.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import type { Capsule, Functions, Launch } from "../launch.ts";
+import { Ownership } from "../ownership.ts";
+import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
+import { type Category, Trace } from "../trace.ts";
+import { readAhead } from "./answers.ts";
+import type { Channel } from "./channel.ts";
+
+/** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
+export interface CapsuleState {
+  readonly root: string;
+  readonly token: number;
+  readonly namespace: number;
+  readonly isolated: readonly string[];
+  /** See Ownership. */
+  readonly newest: readonly string[];
+  readonly others: readonly string[];
+  readonly overrides: readonly (readonly [name: string, address: Address])[];
+  readonly iterateHere: Address;
+  readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
+  readonly opened: readonly (readonly [path: string, linkMap: number])[];
+  readonly shims: readonly (readonly [soname: string, linkMap: number])[];
+}
+
+export interface ServerState {
+  readonly pid: number;
+  readonly directory: string;
+  readonly files: number;
+  readonly trace: readonly Category[];
+  readonly libraryPath: readonly string[];
+  /** Where what is known of libraries is kept. */
+  readonly store: string | undefined;
+  readonly shared: readonly (readonly [soname: string, file: string])[];
+  /** The files of the shared set that are loaded. */
+  readonly sharedFiles: readonly string[];
+  readonly functions: Functions;
+  readonly capsules: readonly CapsuleState[];
+  /** For each capsule, what its libraries will probably open. */
+  readonly ahead: readonly (readonly string[])[];
+  readonly program: { readonly path: string };
+}
+
+export class Knowledge {
+  readonly trace: Trace;
+  /** Files of the shared set. */
+  readonly shared: ReadonlySet<string>;
+  readonly #libc: Libc;
+  readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
+  readonly #store: LibraryStore;
+  readonly #runtime: Search;
+  readonly #directory: PrivateDirectory;
+  #own: { launch: Launch; capsules: Capsule[] };
+
+  constructor(
+    readonly channel: Channel,
+    public state: ServerState,
+  ) {
+    this.#libc = channel.libc;
+    this.trace = new Trace(state.trace);
+    this.shared = new Set(state.sharedFiles);
+    this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
+    this.#store = new LibraryStore(state.store);
+    this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
+    this.#own = this.#linkedIn(this.#libc, state);
+  }
+
+  /** What has been opened in the asking process: a forked child opens for itself. */
+  of(process: Process): { launch: Launch; capsules: Capsule[] } {
+    return process === this.#libc ? this.#own : this.#linkedIn(process, this.state);
+  }
+
+  /** The main thread has opened more; what was opened here meanwhile, for a constructor, stays known. */
+  update(state: ServerState): void {
+    const before = this.#own.capsules;
+    this.state = state;
+    this.#own = this.#linkedIn(this.#libc, state);
+    for (const [index, capsule] of this.#own.capsules.entries())
+      for (const kind of ["mirrors", "opened", "shims"] as const)
+        for (const [name, object] of before[index]?.[kind] ?? []) capsule[kind].set(name, object);
+  }
+
+  /** What can wait until nobody asks, piece by piece: reads ahead a library with its dependencies at a time. */
+  *idle(): Generator<undefined> {
+    for (const [index, names] of this.state.ahead.entries()) {
+      for (const name of names) {
+        const capsule = this.#own.capsules[index];
+        if (capsule) readAhead(capsule, name);
+        yield;
+      }
+    }
+    this.saveStore();
+    yield;
+    removeStale();
+  }
+
+  /** Keeps for the next run what this one has found out about libraries. */
+  saveStore(): void {
+    const reason = this.#store.save();
+    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
+  }
+
+  #linkedIn(process: Process, state: ServerState): { launch: Launch; capsules: Capsule[] } {
+    const files = new Map(state.shared);
+    const unavailable = () => {
+      throw new Error("Cannot install code from a request");
+    };
+    const launch: Omit<Launch, "capsules"> = {
+      process,
+      directory: this.#directory,
+      channel: this.channel.at,
+      trace: this.trace,
+      runtime: this.#runtime,
+      functions: state.functions,
+      program: { path: state.program.path, name: toAddress(0) },
+      findSymbol: unavailable,
+      install: unavailable,
+      intern: unavailable,
+      internWords: unavailable,
+      sharedFile: (soname) => files.get(soname) ?? soname,
+      shared: new Map(),
+    };
+    const objects = (list: readonly (readonly [string, number])[]) =>
+      new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
+    const capsules = state.capsules.map((capsule) => ({
+      ...this.#treeAt(capsule),
+      isolated: new Set(capsule.isolated),
+      token: capsule.token,
+      namespace: capsule.namespace,
+      overrides: new Map(capsule.overrides),
+      iterateHere: capsule.iterateHere,
+      mirrors: objects(capsule.mirrors),
+      opened: objects(capsule.opened),
+      shims: objects(capsule.shims),
+    }));
+    return { launch: { ...launch, capsules }, capsules };
+  }
+
+  #treeAt({ root, newest, others }: CapsuleState): { search: Search; ownership: Ownership } {
+    let known = this.#trees.get(root);
+    if (!known) {
+      // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
+      const search = new Search(new Tree(root, true), [], this.#store);
+      known = { search, ownership: new Ownership(search, this.#runtime, newest, new Set(others)) };
+      this.#trees.set(root, known);
+    }
+    return known;
+  }
+}
