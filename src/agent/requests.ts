@@ -103,7 +103,8 @@ export class Requests {
     const list = argumentsOf(exchange);
     const index = kind >> 8;
     const path = process.stringAt(toAddress(Number(list[index])));
-    const capsule = this.knowledge.of(process).capsules.find((each) => each.token === token);
+    const { capsules } = this.knowledge.of(this.knowledge.channel.libc);
+    const capsule = capsules.find((each) => each.token === token);
     const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
     this.knowledge.trace.tell(
       "request",
