@@ -42,6 +42,7 @@ export async function build(folder: string, outputs: Output[]): Promise<string> 
   const sources = join(repository, "fixtures", folder);
   const hash = createHash("sha256")
     .update(compilerVersion())
+    .update(readFileSync(import.meta.path))
     .update(JSON.stringify([folder, outputs]));
   for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)));
   const out = join(cacheDirectory(), "fixtures", `${basename(folder)}-${hash.digest("hex").slice(0, 16)}`);
@@ -69,7 +70,8 @@ async function compile(binary: Binary, path: string, { sources, directory, out }
   const needed = (binary.needs ?? []).map((name) => join(directory, filledIn(name, out)));
   await succeed(
     [
-      binary.sources[0]?.endsWith(".cc") ? "c++" : "cc",
+      // g++ before 11 takes an older standard
+      ...(binary.sources[0]?.endsWith(".cc") ? ["c++", "-std=gnu++17"] : ["cc"]),
       ...["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"],
       ...(isLibrary ? ["-fPIC", "-shared", `-Wl,-soname,${soname}`] : ["-fPIE", "-pie"]),
       // DT_NEEDED has exactly what a fixture asks for, in that order, whether or not the linker sees a use for it
@@ -80,6 +82,8 @@ async function compile(binary: Binary, path: string, { sources, directory, out }
       ...["-o", path],
       ...binary.sources,
       ...needed,
+      // before glibc 2.34, libc has no dlopen
+      ...["-Wl,--push-state,--as-needed", "-ldl", "-lpthread", "-lrt", "-Wl,--pop-state"],
     ],
     sources,
   );

@@ -159,11 +159,30 @@ export function capsule(
   args: string[] = [],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  return run(capsuleCommand(flags, program, args), options);
+  return run(capsuleCommand(flags, program, args, options.env), options);
 }
 
-export function capsuleCommand(flags: string[], program: string, args: string[] = []): string[] {
-  return [process.execPath, join(repository, "src", "main.ts"), "exec", ...flags, "--", program, ...args];
+/** `env` is the environment that it will get. */
+export function capsuleCommand(
+  flags: string[],
+  program: string,
+  args: string[] = [],
+  env: Record<string, string> = {},
+): string[] {
+  return [...bun(env.LD_LIBRARY_PATH), join(repository, "src", "main.ts"), "exec", ...flags, "--", program, ...args];
+}
+
+/**
+ * Bun as the kernel starts it; or by the ld.so of the tree that CAPSULE_TEST_BASE names, called by name. Then
+ * --library-path takes the place of LD_LIBRARY_PATH, so that has to be in it.
+ */
+function bun(libraryPath: string | undefined): string[] {
+  const { CAPSULE_TEST_BASE: base } = process.env;
+  if (!base) return [process.execPath];
+  const directories = ["lib", "usr/lib"].map((name) => join(base, name, "x86_64-linux-gnu"));
+  const loader = join(base, "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
+  const path = [...(libraryPath ? [libraryPath] : []), ...directories].join(":");
+  return [loader, "--library-path", path, process.execPath];
 }
 
 /** What every child gets, plus `added`. */

@@ -1,0 +1,26 @@
+// The suites of test/exec once more, on the glibc of other releases: in a tree of each, as its root directory. Which
+// tests fail there is said by name.
+
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { cacheDirectory } from "../support/cache.ts";
+import { repository, run } from "../support/run.ts";
+
+setDefaultTimeout(600_000);
+
+const isRoot = process.getuid?.() === 0;
+
+for (const [suite, glibc] of [
+  ["bullseye", "2.31"],
+  ["trixie", "2.41"],
+] as const)
+  test.skipIf(!isRoot)(`what holds on this machine's glibc holds on ${glibc}, too (takes root)`, async () => {
+    const onBase = [join(repository, "test", "support", "on-base"), suite];
+    const options = { timeout: 500_000, env: { CAPSULE_TEST_CACHE: cacheDirectory() } };
+    const version = await run([...onBase, "getconf", "GNU_LIBC_VERSION"], options);
+    expect(version.stdout).toBe(`glibc ${glibc}\n`);
+    const { stdout, stderr, exitCode } = await run([...onBase, "bun", "test", "./test/exec"], options);
+    const failed = [...new Set(`${stdout}${stderr}`.match(/^\(fail\) .*?(?= \[)/gm))];
+    expect(failed).toEqual([]);
+    expect(exitCode).toBe(0);
+  });
