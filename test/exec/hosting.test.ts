@@ -30,7 +30,6 @@ describe("a program finds", () => {
       { path: library, sources: ["library.c"] },
       { path: "program", sources: ["program.c"], needs: [library] },
       { path: "a program, with a name longer than comm", sources: ["program.c"], needs: [library] },
-      { path: "own-file", sources: ["own-file.c"] },
       { path: "copy-input", sources: ["copy-input.c"] },
     ]);
   });
@@ -91,12 +90,6 @@ describe("a program finds", () => {
   test("a relative path as it was given", async () => {
     const shown = await expectNative("./program", ["x"], { cwd: identity.out });
     expect(shown).toContain('main: argv[0] "./program"');
-  });
-
-  // The kernel knows Bun's file and cannot be told another: calls that look there have to be answered. Not done yet.
-  test.todo("its own file behind /proc/self/exe", async () => {
-    const shown = await expectNative(identity.program("own-file"));
-    expect(shown).toEqual([`readlink: ${identity.program("own-file")}`, `realpath: ${identity.program("own-file")}`]);
   });
 
   test("its input, to the last byte", async () => {
