@@ -25,7 +25,7 @@ export const NEEDS = {
   /** Fixtures in C. */
   compiler: COMPILER,
   /** All tests but those with real programs. */
-  tests: [...COMPILER, need("c++", "g++"), need("readelf", "binutils")],
+  tests: [...COMPILER, need("c++", "g++"), need("readelf", "binutils"), need("gdb")],
   /** OpenGL programs on a display of their own, on a tree of another release. */
   gl: [...TREES, ...DISPLAY],
   /** The tests with real programs. */
