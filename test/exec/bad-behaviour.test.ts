@@ -36,6 +36,9 @@ beforeAll(async () => {
   );
 });
 
+const survivorCommand = () =>
+  capsuleCommand(survivor.flags(), survivor.program(), [], { LD_LIBRARY_PATH: survivor.runtime });
+
 const answered = (who: string) => [
   `${who}, the host's plug-in: of the host`,
   `${who}, an isolated library: of the host`,
@@ -58,7 +61,7 @@ async function disturbed(
   mkdirSync(join(directory, "tmp"));
   const env = { LD_LIBRARY_PATH: survivor.runtime, TMPDIR: join(directory, "tmp") };
   try {
-    const command = capsuleCommand(survivor.flags(), survivor.program());
+    const command = survivorCommand();
     await using program = start(waiting(join(directory, "program"), command), { env });
     await program.line((line) => line === "ready");
     await before(program.pid, directory);
@@ -143,7 +146,7 @@ describe("when the private directory", () => {
       async () => {
         const TMPDIR = mkdtempSync(join(tmpdir(), "capsule-test-"));
         const env = { LD_LIBRARY_PATH: survivor.runtime, TMPDIR };
-        const command = capsuleCommand(survivor.flags(), survivor.program());
+        const command = survivorCommand();
         const outcome = await run(inSmall(size, TMPDIR, command), { env });
         rmSync(TMPDIR, { recursive: true });
         expect(outcome).toMatchObject({ stdout: "", signal: null, exitCode: FAILED });
@@ -158,7 +161,7 @@ describe("when the private directory", () => {
     const pipe = join(directory, "program");
     const TMPDIR = join(directory, "tmp");
     mkdirSync(TMPDIR);
-    const command = capsuleCommand(survivor.flags(), survivor.program());
+    const command = survivorCommand();
     const argv = inSmall("8m", TMPDIR, waiting(pipe, command));
     await using program = start(argv, { env: { LD_LIBRARY_PATH: survivor.runtime, TMPDIR } });
     await program.line((line) => line === "ready");
@@ -175,7 +178,7 @@ describe("when the private directory", () => {
   });
 
   test("cannot be made, nothing is run, and the message names TMPDIR", async () => {
-    const argv = capsuleCommand(survivor.flags(), survivor.program());
+    const argv = survivorCommand();
     const outcome = await run(argv, { env: { LD_LIBRARY_PATH: survivor.runtime, TMPDIR: "/nowhere/at/all" } });
     expect(outcome).toMatchObject({ stdout: "", signal: null, exitCode: FAILED });
     expect(outcome.stderr).toMatch(/^capsule: \S.*\n$/);

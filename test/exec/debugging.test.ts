@@ -7,7 +7,7 @@ import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
-import { capsuleCommand, type Outcome, run, start } from "../support/run.ts";
+import { capsule, capsuleCommand, type Outcome, run, start } from "../support/run.ts";
 
 setDefaultTimeout(60_000);
 
@@ -156,7 +156,10 @@ describe.skipIf(glibc < 35)("a debugger (takes glibc 2.35)", () => {
   async function attached(...commands: string[]): Promise<[Outcome, Outcome]> {
     const paths = [`${join(debugged.out, HOST)}:${debugged.runtime}`, debugged.runtime];
     const said: Outcome[] = [];
-    for (const [i, argv] of [[debugged.program()], capsuleCommand(debugged.flags(), debugged.program())].entries()) {
+    for (const [i, argv] of [
+      [debugged.program()],
+      capsuleCommand(debugged.flags(), debugged.program(), [], { LD_LIBRARY_PATH: debugged.runtime }),
+    ].entries()) {
       await using program = start(argv, { env: { LD_LIBRARY_PATH: paths[i] ?? "" } });
       await program.line((line) => line === "ready");
       said.push(await run(gdb(`attach ${program.pid}`, ...commands, "detach"), { timeout: 60_000 }));
@@ -230,8 +233,9 @@ describe("--trace request tells", () => {
 
   /** What is told of one request. */
   async function told(who: string, name: string): Promise<string> {
-    const command = capsuleCommand(["--trace", "request", ...traced.flags()], traced.program(), [who, name]);
-    const { stderr, stdout, exitCode } = await run(command, { env: { LD_LIBRARY_PATH: traced.runtime } });
+    const env = { LD_LIBRARY_PATH: traced.runtime };
+    const flags = ["--trace", "request", ...traced.flags()];
+    const { stderr, stdout, exitCode } = await capsule(flags, traced.program(), [who, name], { env });
     expect(stdout).toBe("asked\n");
     expect(exitCode).toBe(0);
     for (const line of lines(stderr)) expect(line).toStartWith("capsule: request: ");
