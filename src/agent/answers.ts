@@ -250,6 +250,13 @@ function absolute({ process }: Launch, { file, thread }: Question): string {
   return isRelative(file) ? join(readlinkSync(`/proc/${process.pid}/task/${thread}/cwd`), file) : file;
 }
 
+/** The path of the object that holds an address. */
+export function* objectAt({ process }: Launch, address: Address): Linking<string | undefined> {
+  const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
+  const found = yield* call("dladdr", address, info);
+  return found === 0 ? undefined : process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
+}
+
 /** The library whose code has called, for its own search path. */
 function* callerOf(
   launch: Launch,
@@ -257,11 +264,8 @@ function* callerOf(
   returnAddress: Address,
   program?: Requester & { readonly image: string },
 ): Linking<Requester | undefined> {
-  const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
-  const found = yield* call("dladdr", returnAddress, info);
-  if (found === 0) return undefined;
-  const path = launch.process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
-  launch.trace.tell("request", () => `asked by ${path}`);
+  const path = yield* objectAt(launch, returnAddress);
+  if (path === undefined) return undefined;
   if (program && path === program.image) return program;
   try {
     return { library: search.libraryAt(path), loader: program };

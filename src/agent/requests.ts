@@ -10,7 +10,7 @@ import type { Linking, Process } from "../../lib/process/process.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { capsuleOf } from "../passes/expose.ts";
 import { COMPANIONS } from "../profiles/profiles.ts";
-import { type Answer, answerCapsule, answerProgram, missing, type Question } from "./answers.ts";
+import { type Answer, answerCapsule, answerProgram, missing, objectAt, type Question } from "./answers.ts";
 import type { Exchange, Instruction } from "./channel.ts";
 import { type Orders, orders } from "./conversation.ts";
 import { deathNotice } from "./death.ts";
@@ -162,6 +162,10 @@ export class Requests {
   *#opened(token: number, process: Process, question: Question): Linking<Answer & { complaint?: string }> {
     const { launch, capsules } = this.knowledge.of(process);
     const capsule = capsules.find((each) => each.token === token);
+    if (launch.trace.has("request")) {
+      const asker = yield* objectAt(launch, question.returnAddress);
+      launch.trace.tell("request", () => `asked by ${asker ?? "code of no object"}`);
+    }
     try {
       if (capsule) return yield* answerCapsule(launch, capsule, question);
       const { path } = this.knowledge.state.program;

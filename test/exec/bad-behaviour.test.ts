@@ -122,8 +122,7 @@ describe("when the private directory", () => {
     expectSurvival(outcome);
   });
 
-  // Not yet: of another kind than those that lead to another one.
-  test.todo("cannot be written any more, libraries can still be opened", async () => {
+  test("cannot be written any more, libraries can still be opened", async () => {
     const outcome = await disturbed(async (_, directory) => {
       // a directory in the way of every file that could be made there
       for (const path of own(directory)) {

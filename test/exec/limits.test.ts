@@ -138,11 +138,9 @@ describe("a program has its memory to itself:", () => {
 
   test("and its files have the mode that it wants", () => expectBoth(memory, ["umask"], [opened]));
 
-  // Not yet: what Bun has reserved counts, and would be locked.
-  test.todo("and can lower RLIMIT_DATA", () =>
-    expectBoth(memory, ["RLIMIT_DATA"], ["128 MiB: yes, 1 GiB: no", opened]));
+  test("and can lower RLIMIT_DATA", () => expectBoth(memory, ["RLIMIT_DATA"], ["128 MiB: yes, 1 GiB: no", opened]));
 
-  test.todo("and can lower RLIMIT_AS", () => expectBoth(memory, ["RLIMIT_AS"], ["128 MiB: yes, 3 GiB: no", opened]));
+  test("and can lower RLIMIT_AS", () => expectBoth(memory, ["RLIMIT_AS"], ["128 MiB: yes, 3 GiB: no", opened]));
 
-  test.todo("and can lock it (takes root)", () => expectBoth(memory, ["mlockall"], ["mlockall: locked", opened]));
+  test("and can lock it (takes root)", () => expectBoth(memory, ["mlockall"], ["mlockall: locked", opened]));
 });

@@ -1,6 +1,7 @@
 // Commands in child processes of their own. What capsule does to a process can kill it, and here a crash is a result
 // like any other; a hang is not, and fails the test that waited.
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export const repository = join(import.meta.dir, "..", "..");
@@ -169,7 +170,19 @@ export function capsuleCommand(
   args: string[] = [],
   env: Record<string, string> = {},
 ): string[] {
-  return [...bun(env.LD_LIBRARY_PATH), join(repository, "src", "main.ts"), "exec", ...flags, "--", program, ...args];
+  const [variables, options] = firstLine();
+  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...flags, "--", program, ...args];
+  return ["/usr/bin/env", ...variables, ...command];
+}
+
+const MAIN = join(repository, "src", "main.ts");
+
+/** What the command's own first line gives to Bun: variables and options. */
+function firstLine(): [variables: string[], options: string[]] {
+  const [line = ""] = readFileSync(MAIN, "utf8").split("\n", 1);
+  const words = line.split(" ");
+  const at = words.indexOf("bun");
+  return [words.slice(0, at).filter((word) => /^\w+=/.test(word)), words.slice(at + 1)];
 }
 
 /**
