@@ -53,6 +53,9 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
   const base = readBase(libc, shared);
   const directory = PrivateDirectory.make(libc);
   const found = new Map<string, Address | undefined>();
+  // libc has nearly all of what is asked for.
+  const libcImage = shared.get("libc.so.6");
+  const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
   return {
     process: libc,
     libc,
@@ -66,7 +69,7 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
     program: { path: plan.program.path, name: allocateCopy(libc, cString(plan.program.path)) },
     findSymbol: (name) => {
       // Asked for by the program's side and by each capsule.
-      if (!found.has(name)) found.set(name, findAddress(base.family, name));
+      if (!found.has(name)) found.set(name, findAddress(family, name));
       return found.get(name);
     },
     capsules: [],

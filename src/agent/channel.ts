@@ -24,6 +24,9 @@ import {
 
 const encoder = new TextEncoder();
 
+/** Between two slots' states, in words. */
+const STATE_DISTANCE = SLOT_SIZE / 4;
+
 /** One order, as what it says. */
 export interface Instruction {
   readonly what: keyof typeof What;
@@ -100,11 +103,12 @@ export class Exchange {
   /** Gives the asker its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
   order(from: number, instructions: readonly Instruction[]): boolean {
     instructions.forEach(({ what, target, arguments: list }, i) => {
-      const fields = Order.at(this.#view, Slot.orders + i * Order.size);
+      const at = Slot.orders + i * Order.size;
+      const fields = Order.at(this.#view, at);
       fields.what = What[what];
       fields.target = target ?? (0 as Address);
-      (["a0", "a1", "a2", "a3", "a4", "a5"] as const).forEach((name, k) => {
-        fields[name] = BigInt(list[k] ?? 0);
+      list.forEach((word, k) => {
+        this.#view.setBigUint64(at + Order.offsetOf.a0 + 8 * k, BigInt.asUintN(64, BigInt(word)), true);
       });
     });
     this.#words[Slot.count / 4] = instructions.length;
@@ -123,6 +127,7 @@ export class Exchange {
 export class Channel {
   readonly exchanges: readonly Exchange[];
   readonly #header: Int32Array;
+  readonly #states: Int32Array;
   readonly #interned = new Map<string, Address>();
   #arena = 0;
 
@@ -136,11 +141,30 @@ export class Channel {
   ) {
     const view = viewAt(at, Header.size);
     this.#header = new Int32Array(view.buffer, view.byteOffset, Header.size / 4);
+    const slots = viewAt(add(at, SLOTS), SLOT_COUNT * SLOT_SIZE);
+    this.#states = new Int32Array(slots.buffer, slots.byteOffset, slots.byteLength / 4);
     this.exchanges = Array.from({ length: SLOT_COUNT }, (_, i) => new Exchange(libc, at, i));
+  }
+
+  /** The slots that wait for the server. Hot: it looks with every request, and nearly all are free. */
+  asked(): Exchange[] {
+    const found: Exchange[] = [];
+    for (let i = 0; i < SLOT_COUNT; i++) {
+      if (this.#states[i * STATE_DISTANCE] === State.free) continue;
+      const exchange = this.exchanges[i];
+      if (exchange?.isForServer) found.push(exchange);
+    }
+    return found;
   }
 
   get bell(): number {
     return Atomics.load(this.#header, Header.offsetOf.bell / 4);
+  }
+
+  /** As awaitBell, but awake. */
+  lookFor(before: number, milliseconds: number): void {
+    const end = performance.now() + milliseconds;
+    while (this.bell === before && performance.now() < end);
   }
 
   /** Sleeps until the bell is not as it was. */

@@ -18,10 +18,14 @@ import { type Conversation, Requests } from "./requests.ts";
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
+/** How long to look for another request before going on to what can wait, in milliseconds. */
+const BRIEFLY = 0.05;
 
 class Server {
   readonly #conversations = new Map<Exchange, Conversation>();
   readonly #requests: Requests;
+  /** Other processes have asked, and may have died. */
+  #hasOthers = false;
 
   constructor(readonly knowledge: Knowledge) {
     this.#requests = new Requests(knowledge);
@@ -32,7 +36,10 @@ class Server {
     const before = exchange.state;
     try {
       let conversation = this.#conversations.get(exchange);
-      if (before === State.asked || !conversation) conversation = this.#requests.answer(exchange);
+      if (before === State.asked || !conversation) {
+        conversation = this.#requests.answer(exchange);
+        if (exchange.request.pid !== this.knowledge.state.pid) this.#hasOthers = true;
+      }
       this.#conversations.set(exchange, conversation);
       const count = before === State.asked ? 0 : exchange.ordered;
       const step = conversation.next(exchange.results(count));
@@ -63,6 +70,7 @@ class Server {
 
   /** Frees the slots of processes that have died in the middle. Returns when to look again, in milliseconds. */
   watch(): number | undefined {
+    if (!this.#hasOthers) return undefined;
     let isWatched = false;
     for (const exchange of this.knowledge.channel.exchanges) {
       const asker = exchange.asker;
@@ -70,6 +78,7 @@ class Server {
       if (this.knowledge.channel.libc.isAlive(asker)) isWatched = true;
       else this.forget(exchange);
     }
+    this.#hasOthers = isWatched;
     return isWatched ? WATCH : undefined;
   }
 }
@@ -82,9 +91,10 @@ function serve(channel: Channel): never {
     channel.open();
     for (;;) {
       const { bell } = channel;
-      const asked = channel.exchanges.filter((exchange) => exchange.isForServer);
+      const asked = channel.asked();
       // The main thread first: what others ask may depend on what it says.
-      for (const exchange of asked.filter(({ request }) => request.kind === Kind.state)) {
+      for (const exchange of asked) {
+        if (exchange.request.kind !== Kind.state) continue;
         const state = stateIn(exchange);
         if (server) server.knowledge.update(state);
         else {
@@ -98,7 +108,11 @@ function serve(channel: Channel): never {
         if (exchange.state === State.left) server?.forget(exchange);
         else if (exchange.isForServer) server?.advance(exchange);
       }
-      if (asked.length > 0) continue;
+      if (asked.length > 0) {
+        // One request often follows another, sooner than a thread can be woken.
+        channel.lookFor(bell, BRIEFLY);
+        continue;
+      }
       if (idle && !idle.next().done) continue;
       idle = undefined;
       channel.awaitBell(bell, server?.watch());
