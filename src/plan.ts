@@ -17,7 +17,7 @@ import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
-import { lentStatically } from "./static-tls.ts";
+import { lentStatically } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
 
 export interface ExecOptions {

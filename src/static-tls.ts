@@ -15,6 +15,7 @@ import { LinkError } from "../lib/loader/error.ts";
 import type { Plan } from "./plan.ts";
 import { type Command, formerVariables, restart } from "./restart.ts";
 import type { Run } from "./run.ts";
+import { definesAny, wantedOf } from "./tls-wants.ts";
 
 const TUNABLES = "GLIBC_TUNABLES";
 /** There since glibc 2.33, and in Debian's 2.31. */
@@ -42,23 +43,6 @@ export function staticLibraries(plan: Plan): Library[] {
   });
   return [...new Set(found)];
 }
-
-/** The isolated libraries with variables that the program's side wants in static TLS, by path, with one of these variables. */
-export function lentStatically(program: readonly Library[], isolated: readonly Library[]): Map<string, string> {
-  const wanted = wantedOf(program);
-  return new Map(
-    isolated.flatMap(({ path, tls }) => {
-      const name = tls?.exported.find((variable) => wanted.has(variable));
-      return name === undefined ? [] : [[path, name] as const];
-    }),
-  );
-}
-
-const wantedOf = (libraries: readonly Library[]): Set<string> =>
-  new Set(libraries.flatMap(({ tls }) => tls?.wanted ?? []));
-
-const definesAny = (tls: Tls | undefined, names: ReadonlySet<string>): boolean =>
-  tls?.exported.some((name) => names.has(name)) ?? false;
 
 /** Starts over where the surplus will be too small, unless that has been done. */
 export function ensureStaticTls(run: Run, command: Command): void {
