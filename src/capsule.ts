@@ -50,7 +50,7 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
-  const run = beginRun(libc, plan, server.channel.at, trace);
+  const run = beginRun(libc, plan, server.addresses, trace);
   trace.lap("begin");
   const giveUp = (error: unknown): never => {
     const reason = explainStaticTls(run, command, error);

@@ -5,6 +5,7 @@ import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Callable, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
+import type { Channels as AgentChannels } from "./agent/code/ask.ts";
 import type { Ownership } from "./ownership.ts";
 import type { PrivateDirectory } from "./private-directory.ts";
 import type { Trace } from "./trace.ts";
@@ -28,7 +29,7 @@ export interface Launch {
   readonly process: Process;
   readonly directory: PrivateDirectory;
   /** Where agents ask; see agent/protocol.ts. */
-  readonly channel: Address;
+  readonly channels: AgentChannels;
   readonly trace: Trace;
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;

@@ -43,7 +43,7 @@ export interface Run extends Launch {
   readonly counts: { protections: number; slots: number; written: number };
 }
 
-export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace): Run {
+export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], trace: Trace): Run {
   const counts = { protections: 0, slots: 0, written: 0 };
   const protect: Protect = (start, length, protection) => {
     counts.protections++;
@@ -62,7 +62,7 @@ export function beginRun(libc: Libc, plan: Plan, channel: Address, trace: Trace)
     plan,
     base,
     directory,
-    channel,
+    channels,
     trace,
     runtime: plan.runtime,
     functions: findSymbols(base.family),

@@ -148,10 +148,14 @@ export class Libc implements Process {
     return block;
   }
 
-  /** Memory, zeroed, that children made by fork() have in common with this process, and that is never given back. Throws LinkError. */
-  allocateShared(length: number): Address {
-    const [PROT_READ_WRITE, MAP_SHARED_ANONYMOUS] = [3, 0x21];
-    const at = this.#bound.libc.mmap(null, length, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0);
+  /**
+   * Pages, zeroed, that are never given back: this process's own, or such that children made by fork() have in common with it. Throws
+   * LinkError.
+   */
+  allocatePages(length: number, isShared: boolean): Address {
+    const [PROT_READ_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS] = [3, 1, 2, 0x20];
+    const flags = MAP_ANONYMOUS | (isShared ? MAP_SHARED : MAP_PRIVATE);
+    const at = this.#bound.libc.mmap(null, length, PROT_READ_WRITE, flags, -1, 0);
     // MAP_FAILED is -1, which bun:ffi gives as a bigint
     if (typeof at !== "number" || at < 0) throw new LinkError(`Cannot map ${length} bytes`);
     return toAddress(at);

@@ -12,6 +12,7 @@ import {
   Header,
   Kind,
   Order,
+  PENDING,
   Request,
   SCRATCH_SIZE,
   SLOT_COUNT,
@@ -24,8 +25,11 @@ import {
 
 const encoder = new TextEncoder();
 
-/** Between two slots' states, in words. */
-const STATE_DISTANCE = SLOT_SIZE / 4;
+/** For the process's own threads, and for its children. */
+export interface Channels {
+  readonly own: Channel;
+  readonly children: Channel;
+}
 
 /** One order, as what it says. */
 export interface Instruction {
@@ -43,10 +47,10 @@ export class Exchange {
 
   constructor(
     readonly libc: Libc,
-    channel: Address,
+    readonly channel: Channel,
     readonly index: number,
   ) {
-    this.at = add(channel, SLOTS + index * SLOT_SIZE);
+    this.at = add(channel.at, SLOTS + index * SLOT_SIZE);
     this.#view = viewAt(this.at, SLOT_SIZE);
     this.#words = new Int32Array(this.#view.buffer, this.#view.byteOffset, 2);
   }
@@ -125,39 +129,60 @@ export class Exchange {
 }
 
 export class Channel {
-  readonly exchanges: readonly Exchange[];
+  readonly #exchanges: Exchange[] = [];
   readonly #header: Int32Array;
-  readonly #states: Int32Array;
+  readonly #pending: Uint8Array;
   readonly #interned = new Map<string, Address>();
   #arena = 0;
 
-  static make(libc: Libc): Channel {
-    return new Channel(libc, libc.allocateShared(CHANNEL_SIZE));
+  /** `bell` is the channel that has the bell; without it, it has its own. */
+  static make(libc: Libc, isShared = true, bell?: Channel): Channel {
+    return new Channel(libc, libc.allocatePages(CHANNEL_SIZE, isShared), bell);
   }
 
   constructor(
     readonly libc: Libc,
     readonly at: Address,
+    readonly withBell?: Channel,
   ) {
     const view = viewAt(at, Header.size);
     this.#header = new Int32Array(view.buffer, view.byteOffset, Header.size / 4);
-    const slots = viewAt(add(at, SLOTS), SLOT_COUNT * SLOT_SIZE);
-    this.#states = new Int32Array(slots.buffer, slots.byteOffset, slots.byteLength / 4);
-    this.exchanges = Array.from({ length: SLOT_COUNT }, (_, i) => new Exchange(libc, at, i));
+    this.#pending = bytesAt(add(at, PENDING), SLOT_COUNT);
   }
 
-  /** The slots that wait for the server. Hot: it looks with every request, and nearly all are free. */
+  /** Made when they are looked at: most are never used. */
+  exchange(index: number): Exchange {
+    let exchange = this.#exchanges[index];
+    if (!exchange) {
+      exchange = new Exchange(this.libc, this, index);
+      this.#exchanges[index] = exchange;
+    }
+    return exchange;
+  }
+
+  get exchanges(): Exchange[] {
+    return Array.from({ length: SLOT_COUNT }, (_, i) => this.exchange(i));
+  }
+
+  /** Those that have been used. */
+  get used(): Exchange[] {
+    return Object.values(this.#exchanges);
+  }
+
+  /** The slots that wait for the server. */
   asked(): Exchange[] {
     const found: Exchange[] = [];
-    for (let i = 0; i < SLOT_COUNT; i++) {
-      if (this.#states[i * STATE_DISTANCE] === State.free) continue;
-      const exchange = this.exchanges[i];
-      if (exchange?.isForServer) found.push(exchange);
+    for (let i = this.#pending.indexOf(1); i >= 0; i = this.#pending.indexOf(1, i + 1)) {
+      // First this: what is marked from here on is found the next time.
+      Atomics.store(this.#pending, i, 0);
+      const exchange = this.exchange(i);
+      if (exchange.isForServer) found.push(exchange);
     }
     return found;
   }
 
   get bell(): number {
+    if (this.withBell) return this.withBell.bell;
     return Atomics.load(this.#header, Header.offsetOf.bell / 4);
   }
 
@@ -169,7 +194,7 @@ export class Channel {
 
   /** Sleeps until the bell is not as it was. */
   awaitBell(before: number, milliseconds?: number): void {
-    this.libc.sleepOn(this.at, before, milliseconds);
+    this.libc.sleepOn((this.withBell ?? this).at, before, milliseconds);
   }
 
   /** This thread answers from now on. */
@@ -200,15 +225,16 @@ export class Channel {
     const bytes = encoder.encode(text);
     const at = this.libc.allocate(bytes.length);
     bytesAt(at, bytes.length).set(bytes);
-    const exchange = this.exchanges.find((each) => each.change(State.free, State.claimed));
+    const exchange = this.#claim();
     if (!exchange) return false;
     const { request } = exchange;
+    request.pid = this.libc.pid;
     request.kind = Kind.state;
     request.a0 = BigInt(at);
     request.a1 = BigInt(bytes.length);
     exchange.change(State.claimed, State.asked);
-    Atomics.add(this.#header, Header.offsetOf.bell / 4, 1);
-    this.libc.wake(this.at);
+    Atomics.store(this.#pending, exchange.index, 1);
+    this.#ring();
     const end = performance.now() + milliseconds;
     while (milliseconds > 0 && exchange.state === State.asked) {
       const left = end - performance.now();
@@ -216,6 +242,23 @@ export class Channel {
       this.libc.sleepOn(exchange.at, State.asked, left);
     }
     return true;
+  }
+
+  #claim(): Exchange | undefined {
+    for (let i = 0; i < SLOT_COUNT; i++) {
+      const exchange = this.exchange(i);
+      if (exchange.change(State.free, State.claimed)) return exchange;
+    }
+    return undefined;
+  }
+
+  #ring(): void {
+    if (this.withBell) {
+      this.withBell.#ring();
+      return;
+    }
+    Atomics.add(this.#header, Header.offsetOf.bell / 4, 1);
+    this.libc.wake(this.at);
   }
 
   /** A C string that stays, in every process that has the channel; there is one of each. Undefined when there is no room left. */

@@ -13,7 +13,7 @@ import { Ownership } from "../ownership.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { readAhead } from "./answers.ts";
-import type { Channel } from "./channel.ts";
+import type { Channels } from "./channel.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
@@ -61,10 +61,10 @@ export class Knowledge {
   #own: { launch: Launch; capsules: Capsule[] };
 
   constructor(
-    readonly channel: Channel,
+    readonly channels: Channels,
     public state: ServerState,
   ) {
-    this.#libc = channel.libc;
+    this.#libc = channels.own.libc;
     this.trace = new Trace(state.trace);
     this.shared = new Set(state.sharedFiles);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
@@ -116,7 +116,7 @@ export class Knowledge {
     const launch: Omit<Launch, "capsules"> = {
       process,
       directory: this.#directory,
-      channel: this.channel.at,
+      channels: { own: this.channels.own.at, children: this.channels.children.at, pid: state.pid },
       trace: this.trace,
       runtime: this.#runtime,
       functions: state.functions,

@@ -1,9 +1,12 @@
-// What the agents and the server share: pages that are mapped MAP_SHARED, so that a
-// forked child asks in the same place, and no descriptor is needed, which a program
-// may close. Who waits, waits on a futex.
+// What the agents and the server share: pages, so that no descriptor is needed, which
+// a program may close. Who waits, waits on a futex. There are two such channels. The
+// process's own threads ask in private pages: who can write there can have code run.
+// Forked children, which may have fewer rights, ask in others, that are mapped
+// MAP_SHARED. There is one bell, in the latter.
 //
 //   Header   bell      counts whatever the server has to look at; it sleeps on this
 //            …
+//            pending   a byte a slot, set when the server has to look at it
 //   slots    one request each: a page with the request and the server's orders,
 //            and a page for the strings and results that those point at
 //   arena    strings that stay
@@ -89,7 +92,10 @@ export const Order = layout("order", {
   a5: u64bits,
 });
 
-export const SLOT_COUNT = 64;
+/** A thread keeps its slot while it does what it is told, which may be to wait for another one's. */
+export const SLOT_COUNT = 512;
+/** Where the pending bytes are, from the beginning of the channel. */
+export const PENDING = 64;
 /** Where things are, in bytes from the beginning of the channel, and of a slot. */
 export const SLOTS = PAGE_SIZE;
 export const SLOT_SIZE = 2 * PAGE_SIZE;

@@ -28,21 +28,22 @@ export class Requests {
   readonly #bunThreads: BunThreads;
 
   constructor(readonly knowledge: Knowledge) {
-    this.#bunThreads = new BunThreads(knowledge.channel.libc.threadId);
+    this.#bunThreads = new BunThreads(knowledge.channels.own.libc.threadId);
   }
 
   /** One request, from its first word to the last order. */
   *answer(exchange: Exchange): Conversation {
     const { kind, pid, tid } = exchange.request;
-    const { libc } = this.knowledge.channel;
-    const process: Process = pid === this.knowledge.state.pid ? libc : new OtherProcess(libc, pid);
+    const { libc } = this.knowledge.channels.own;
+    const isOwn = exchange.channel === this.knowledge.channels.own;
+    const process: Process = isOwn ? libc : new OtherProcess(libc, pid);
     switch (kind & 0xff) {
       case Kind.dlopen:
       case Kind.dlmopen:
         return yield* this.#open(exchange, process);
       case Kind.file:
       case Kind.link:
-        return this.#file(exchange, process);
+        return yield* this.#file(exchange, process);
       case Kind.run:
       case Kind.shell:
         return yield* this.#run(exchange, process);
@@ -50,7 +51,7 @@ export class Requests {
         // In a forked child there is nobody but the program's own threads, and glibc counts them.
         return {
           what: "return",
-          arguments: [pid === this.knowledge.state.pid && !this.#bunThreads.hasOthers(tid) ? 1 : 0],
+          arguments: [isOwn && !this.#bunThreads.hasOthers(tid) ? 1 : 0],
         };
       case Kind.death:
         return yield* this.#death(exchange, process);
@@ -86,7 +87,7 @@ export class Requests {
     }
     if (answer.open !== question.file)
       this.knowledge.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
-    const name = answer.open === question.file ? file : this.knowledge.channel.intern(answer.open);
+    const name = answer.open === question.file ? file : exchange.channel.intern(answer.open);
     const going = (path: bigint | Address) =>
       isDlmopen
         ? { target: functions.dlmopen, arguments: [a0, path, mode] }
@@ -98,21 +99,25 @@ export class Requests {
   }
 
   /** What is there in the host tree is taken from there. */
-  #file(exchange: Exchange, process: Process): Instruction {
+  *#file(exchange: Exchange, process: Process): Conversation {
     const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
     const index = kind >> 8;
     const path = process.stringAt(toAddress(Number(list[index])));
-    const { capsules } = this.knowledge.of(this.knowledge.channel.libc);
+    const { capsules } = this.knowledge.of(this.knowledge.channels.own.libc);
     const capsule = capsules.find((each) => each.token === token);
     const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
     this.knowledge.trace.tell(
       "request",
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
     );
-    const at = found && this.knowledge.channel.intern(found);
-    if (at !== undefined) list[index] = BigInt(at);
-    return { what: "jump", target, arguments: list };
+    if (found === undefined) return { what: "jump", target, arguments: list };
+    const at = exchange.channel.intern(found);
+    list[index] = BigInt(at ?? exchange.lend(cString(found)) ?? 0);
+    if (at !== undefined) return { what: "jump", target, arguments: list };
+    // No room for another name that stays.
+    const [result = 0n] = yield [{ what: "call", target, arguments: list }];
+    return { what: "return", arguments: [result] };
   }
 
   /** It is run as it is; the user hears of it once, if that makes a difference. */
@@ -126,7 +131,7 @@ export class Requests {
     this.knowledge.trace.tell("request", () => `${whose(token)}: runs "${text}", outside of the capsule`);
     if (file && !this.#seen.has(file)) {
       this.#seen.add(file);
-      const { launch, capsules } = this.knowledge.of(this.knowledge.channel.libc);
+      const { launch, capsules } = this.knowledge.of(this.knowledge.channels.own.libc);
       const needed = isolatedNeedsOf(file, launch.runtime, (soname) => capsuleOf(capsules, soname) !== undefined);
       const missed = needed.filter((soname) => !COMPANIONS.has(soname)).join(", ");
       if (missed !== "")

@@ -11,7 +11,7 @@ import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import { Channel, type Exchange, type Instruction } from "./channel.ts";
+import { Channel, type Channels, type Exchange, type Instruction } from "./channel.ts";
 import { Knowledge, type ServerState } from "./knowledge.ts";
 import { Kind, State } from "./protocol.ts";
 import { type Conversation, Requests } from "./requests.ts";
@@ -38,7 +38,7 @@ class Server {
       let conversation = this.#conversations.get(exchange);
       if (before === State.asked || !conversation) {
         conversation = this.#requests.answer(exchange);
-        if (exchange.request.pid !== this.knowledge.state.pid) this.#hasOthers = true;
+        if (exchange.channel === this.knowledge.channels.children) this.#hasOthers = true;
       }
       this.#conversations.set(exchange, conversation);
       const count = before === State.asked ? 0 : exchange.ordered;
@@ -72,10 +72,10 @@ class Server {
   watch(): number | undefined {
     if (!this.#hasOthers) return undefined;
     let isWatched = false;
-    for (const exchange of this.knowledge.channel.exchanges) {
+    for (const exchange of this.knowledge.channels.children.used) {
       const asker = exchange.asker;
-      if (asker === undefined || asker === this.knowledge.state.pid) continue;
-      if (this.knowledge.channel.libc.isAlive(asker)) isWatched = true;
+      if (asker === undefined) continue;
+      if (this.knowledge.channels.own.libc.isAlive(asker)) isWatched = true;
       else this.forget(exchange);
     }
     this.#hasOthers = isWatched;
@@ -84,22 +84,23 @@ class Server {
 }
 
 /** Answers for as long as the process lives. */
-function serve(channel: Channel): never {
+function serve({ own, children }: Channels): never {
+  const { libc } = own;
   let server: Server | undefined;
   let idle: Generator<undefined> | undefined;
   try {
-    channel.open();
+    for (const channel of [own, children]) channel.open();
     for (;;) {
-      const { bell } = channel;
-      const asked = channel.asked();
+      const { bell } = children;
+      const asked = [...own.asked(), ...children.asked()];
       // The main thread first: what others ask may depend on what it says.
       for (const exchange of asked) {
-        if (exchange.request.kind !== Kind.state) continue;
+        if (exchange.channel !== own || exchange.request.kind !== Kind.state) continue;
         const state = stateIn(exchange);
         if (server) server.knowledge.update(state);
         else {
-          channel.libc.ownDescriptors(state.trace.length > 0);
-          server = new Server(new Knowledge(channel, state));
+          libc.ownDescriptors(state.trace.length > 0);
+          server = new Server(new Knowledge({ own, children }, state));
           idle = server.knowledge.idle();
         }
         exchange.free();
@@ -110,18 +111,18 @@ function serve(channel: Channel): never {
       }
       if (asked.length > 0) {
         // One request often follows another, sooner than a thread can be woken.
-        channel.lookFor(bell, BRIEFLY);
+        children.lookFor(bell, BRIEFLY);
         continue;
       }
       if (idle && !idle.next().done) continue;
       idle = undefined;
-      channel.awaitBell(bell, server?.watch());
+      children.awaitBell(bell, server?.watch());
     }
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
-    channel.close();
+    for (const channel of [own, children]) channel.close();
     // Not back to the event loop, which would find its descriptors closed, or somebody else's.
-    for (;;) channel.awaitBell(channel.bell);
+    for (;;) children.awaitBell(children.bell);
   }
 }
 
@@ -130,4 +131,8 @@ function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
 }
 
 // What takes the loader's lock, or looks up symbols, is done before the process is changed.
-addEventListener("message", ({ data }: MessageEvent<Address>) => serve(new Channel(new Libc(), data)));
+addEventListener("message", ({ data }: MessageEvent<{ own: Address; children: Address }>) => {
+  const libc = new Libc();
+  const children = new Channel(libc, data.children);
+  serve({ own: new Channel(libc, data.own, children), children });
+});

@@ -40,7 +40,7 @@ export interface Interposer {
 export function* interpose(launch: Launch, record: RunRecord, first: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { channel: launch.channel, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, { channels: launch.channels, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   const find = (name: string) => launch.findSymbol(name);
   const { program } = launch;
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });

@@ -4,6 +4,7 @@ import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
+import type { Channels } from "../agent/code/ask.ts";
 import type { ServerState } from "../agent/knowledge.ts";
 import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
@@ -18,29 +19,35 @@ const PATIENCE = 10_000;
 const SERVER = join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
 
 export class ServerHandle {
-  readonly channel: Channel;
+  readonly #own: Channel;
+  readonly #children: Channel;
   readonly #worker: Worker;
 
   /** Boots in a Worker, while other things are done. */
   constructor(libc: Libc) {
-    this.channel = Channel.make(libc);
+    this.#children = Channel.make(libc);
+    this.#own = Channel.make(libc, false, this.#children);
     this.#worker = new Worker(SERVER, { smol: true });
-    this.#worker.postMessage(this.channel.at);
+    this.#worker.postMessage({ own: this.#own.at, children: this.#children.at });
+  }
+
+  get addresses(): Channels {
+    return { own: this.#own.at, children: this.#children.at, pid: process.pid };
   }
 
   /** Returns when it has found what it needs of the process. */
   awaitBoot(): void {
-    if (!this.channel.awaitServer(PATIENCE)) throw silence();
+    if (!this.#own.awaitServer(PATIENCE)) throw silence();
   }
 
   /** Returns when it answers. */
   start(run: Run): void {
-    if (!this.channel.tell(JSON.stringify(stateOf(run)), PATIENCE)) throw silence();
+    if (!this.#own.tell(JSON.stringify(stateOf(run)), PATIENCE)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. */
   update(run: Run): void {
-    this.channel.tell(JSON.stringify(stateOf(run)));
+    this.#own.tell(JSON.stringify(stateOf(run)));
   }
 }
 

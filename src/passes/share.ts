@@ -111,9 +111,9 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 
 /** `names` are the functions in it that stand in front of glibc's. */
 function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): { code: Code; names: string[] } {
-  const { channel, functions } = launch;
+  const { channels, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { channel, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, { channels, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   const table = variables(launch, plan);
   assembler.align(16);
   emitGetenv(assembler, "getenv", functions.getenv, table);

@@ -3,7 +3,7 @@
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { Header, Kind, Order, SLOT_COUNT, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
+import { Header, Kind, Order, PENDING, SLOT_COUNT, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 import { systemCall } from "./system-call.ts";
 
 /** How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver on a cold disk a second or two. */
@@ -16,8 +16,16 @@ const SPINS = 1000;
 
 const encoder = new TextEncoder();
 
+/** Where a process asks, and where its children do. */
+export interface Channels {
+  readonly own: Address;
+  readonly children: Address;
+  /** The process. */
+  readonly pid: number;
+}
+
 export interface AgentTargets {
-  readonly channel: Address;
+  readonly channels: Channels;
   /** Which capsule asks; see Request. */
   readonly token: number;
   /** glibc's own. */
@@ -39,7 +47,7 @@ export function ask(to: Assembler, kind: number, real: string): void {
 }
 
 /** `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does, with dlerror() saying why. */
-export function emitAgent(to: Assembler, { channel, token, dlopen, dlmopen }: AgentTargets): void {
+export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: AgentTargets): void {
   to.label("dlopen") // (file, mode)
     .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
     .to("je", "real dlopen"); // dlopen(NULL): nothing to look for
@@ -72,9 +80,13 @@ export function emitAgent(to: Assembler, { channel, token, dlopen, dlmopen }: Ag
     .op("mov %r8,0x28(%rsp)", 0x4c, 0x89, 0x44, 0x24, 0x28)
     .op("mov %r9,0x30(%rsp)", 0x4c, 0x89, 0x4c, 0x24, 0x30)
     .op("mov %r11,0x38(%rsp)", 0x4c, 0x89, 0x5c, 0x24, 0x38)
-    .rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
     .op(`movl $0x${PATIENCE.toString(16)},0x50(%rsp)`, 0xc7, 0x44, 0x24, 0x50, PATIENCE, 0, 0, 0)
     .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...new Uint8Array(Int32Array.of(ATTEMPTS).buffer));
+  systemCall(to, "getpid", 39);
+  to.rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
+    .rip("cmp process(%rip),%eax", "process", 0x3b, 0x05)
+    .to("je", "claim")
+    .rip("mov children(%rip),%rbx", "children", 0x48, 0x8b, 0x1d);
   claim(to);
   publish(to);
   obey(to);
@@ -108,7 +120,11 @@ export function emitAgent(to: Assembler, { channel, token, dlopen, dlmopen }: Ag
     .label("token")
     .quad(token)
     .label("channel")
-    .quad(channel)
+    .quad(channels.own)
+    .label("children")
+    .quad(channels.children)
+    .label("process")
+    .quad(channels.pid)
     .label("failure")
     .data(encoder.encode("/capsule does not answer\0"));
 }
@@ -154,8 +170,10 @@ function claim(to: Assembler): void {
 
 /** Shows the slot to the server and waits until it is this thread's again. */
 function publish(to: Assembler): void {
-  to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24).op("lock incl (%rbx)", 0xf0, 0xff, 0x03);
-  to.op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+  to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24);
+  markPending(to);
+  to.rip("mov children(%rip),%rdi", "children", 0x48, 0x8b, 0x3d) // the bell
+    .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
     .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
   systemCall(to, "futex", 202);
@@ -194,8 +212,17 @@ function publish(to: Assembler): void {
     .op("mov %r13d,%eax", 0x44, 0x89, 0xe8)
     .op("mov $0x5,%ecx", 0xb9, ...word(State.left))
     .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
-    .to("jne", "wait") // it has been answered after all
-    .to("jmp", "fail");
+    .to("jne", "wait"); // it has been answered after all
+  markPending(to);
+  to.to("jmp", "fail");
+}
+
+/** Has the server look at the slot. */
+function markPending(to: Assembler): void {
+  to.op("mov %r12,%rax", 0x4c, 0x89, 0xe0)
+    .op("sub %rbx,%rax", 0x48, 0x29, 0xd8)
+    .op("shr $0xd,%rax", 0x48, 0xc1, 0xe8, Math.log2(SLOT_SIZE)) // SLOTS is less than one
+    .op("movb $0x1,0x40(%rbx,%rax,1)", 0xc6, 0x44, 0x03, PENDING, 1);
 }
 
 /** Afterwards `je` means that the thread which answers is gone, or out of sight: in another PID namespace numbers mean nothing. */
