@@ -17,6 +17,8 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly dladdr1: Address;
   readonly dl_iterate_phdr: Address;
   readonly write: Address;
+  /** __errno_location. */
+  readonly errnoLocation: Address;
   readonly exit: Address;
   /** __cxa_atexit. */
   readonly atExit: Address;

@@ -154,16 +154,29 @@ const NAME = /^capsule-[A-Za-z0-9]{6}$/;
 /** A file that every run has, and nobody else. */
 export const MARK = "libcapsule-agent.so";
 
-/** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. */
-export function removeStale(directory = tmpdir()): void {
-  for (const name of readdirSync(directory)) {
-    if (!NAME.test(name)) continue;
-    const path = join(directory, name);
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (!stat?.isDirectory() || stat.uid !== process.getuid?.()) continue;
-    const isNew = Date.now() - stat.mtimeMs < 60_000;
-    if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
-  }
+/** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns why some could not be. */
+export function removeStale(directory = tmpdir()): string[] {
+  const faults: string[] = [];
+  const trying = (action: () => void): void => {
+    try {
+      action();
+    } catch (error) {
+      // Somebody else's business: not ours to list, or to remove.
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      faults.push((error as Error).message);
+    }
+  };
+  trying(() => {
+    for (const name of readdirSync(directory)) if (NAME.test(name)) trying(() => removeIfStale(join(directory, name)));
+  });
+  return faults;
+}
+
+function removeIfStale(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat?.isDirectory() || stat.uid !== process.getuid?.()) return;
+  const isNew = Date.now() - stat.mtimeMs < 60_000;
+  if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
 }
 
 /** Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none. */

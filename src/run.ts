@@ -146,6 +146,7 @@ function findSymbols(family: readonly LoadedImage[]): Run["functions"] {
     dladdr1: own("dladdr1"),
     dl_iterate_phdr: own("dl_iterate_phdr"),
     write: own("write"),
+    errnoLocation: own("__errno_location"),
     exit: own("exit"),
     atExit: own("__cxa_atexit"),
     nothing: own("abs"),

@@ -4,7 +4,7 @@
 
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
-import { addressOf, cString, ownMemory, pointer, pointerAt, stringAt, u32At } from "../memory/live.ts";
+import { addressOf, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { LinkError } from "./error.ts";
@@ -361,6 +361,11 @@ export class Libc implements Process {
     const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
     const at = addressOf(map) as number;
     return this.#bound.libc.prctl(PR_SET_MM, PR_SET_MM_MAP as Pointer, at, map.length, 0) === 0;
+  }
+
+  /** As a thread begins. */
+  clearErrno(): void {
+    viewAt(address(this.#bound.libc.__errno_location()), 4).setInt32(0, 0, true);
   }
 
   /** Ends the process, and runs nothing. */

@@ -33,6 +33,11 @@ export class LibraryStore {
   /** `file` is where it is kept; without one it lasts for this run. */
   constructor(readonly file?: string) {}
 
+  /** Compares identities anew: a file may have been replaced. */
+  refresh(): void {
+    this.#fresh.clear();
+  }
+
   /** What is known of a file that has not changed since. Throws what stat(2) throws. */
   known(path: string): StoreEntry | undefined {
     const fresh = this.#fresh.get(path);

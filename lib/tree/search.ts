@@ -83,6 +83,12 @@ export class Search {
     return this.#inCache(name, tried) ?? this.#inDefaults(name, requester, tried);
   }
 
+  /** Looks anew at files, not at the loader cache and its like. */
+  refresh(): void {
+    this.tree.refresh();
+    this.store.refresh();
+  }
+
   /** The default directories, as paths in the tree. */
   get defaults(): readonly string[] {
     this.#defaults ??= systemDirectories(this.tree);

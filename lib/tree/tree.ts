@@ -25,6 +25,12 @@ export class Tree {
     return this.root || "/";
   }
 
+  /** Looks anew at everything: what was missing may be there by now. */
+  refresh(): void {
+    this.#entries.clear();
+    this.#resolved.clear();
+  }
+
   /** A path in the tree as a path of this machine, links followed. Undefined where there is no such file. Throws LinkError for links that loop or climb out. */
   resolve(path: string): string | undefined {
     const known = this.#resolved.get(path);

@@ -151,6 +151,8 @@ export function* answerProgram(
   }
   const own = capsuleOf(capsules, file);
   if (own) return yield* openIsolated(launch, own, file, question);
+  // The program may have made the file itself, a moment ago.
+  launch.runtime.refresh();
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
   const found = launch.runtime.find(absolute(launch, question), caller);
   const library = found ? soundLibrary(found) : namesake(capsules, file);

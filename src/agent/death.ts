@@ -2,6 +2,7 @@
 // glibc's own functions (abort, memcpy) say nothing about whose fault it is, so the
 // first return address above them counts.
 
+import { STT_FUNC, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
@@ -17,8 +18,6 @@ const RSP = 160;
 const RIP = 168;
 /** How far up the stack a return address is looked for, in bytes. */
 const REACH = 4096;
-const STT_FUNC = 2;
-const STT_GNU_IFUNC = 10;
 
 /** One line, or nothing where the program dies in its own code. `shared` are the files of the shared set, `context` is the handler's third argument. */
 export function deathNotice(

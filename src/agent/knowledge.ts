@@ -99,7 +99,8 @@ export class Knowledge {
     }
     this.saveStore();
     yield;
-    removeStale();
+    for (const fault of removeStale())
+      this.trace.tell("plan", () => `a directory of an earlier run was not removed: ${fault}`);
   }
 
   /** Keeps for the next run what this one has found out about libraries. */

@@ -25,11 +25,9 @@ export type Conversation = Orders<Instruction>;
 export class Requests {
   /** Programs that have been run outside, and complaints. */
   readonly #seen = new Set<string>();
-  readonly #bunThreads: BunThreads;
+  readonly #bunThreads = new BunThreads();
 
-  constructor(readonly knowledge: Knowledge) {
-    this.#bunThreads = new BunThreads(knowledge.channels.own.libc.threadId);
-  }
+  constructor(readonly knowledge: Knowledge) {}
 
   /** One request, from its first word to the last order. */
   *answer(exchange: Exchange): Conversation {
@@ -199,12 +197,12 @@ function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Exchange): bigint[
   return [a0, a1, a2, a3, a4, a5];
 }
 
-/** Undefined for what the tree does not have, or has a link for that leads nowhere. */
+/** Undefined for what the tree does not have, has a link for that leads nowhere, or does not let us see. */
 function resolved(tree: Tree, path: string, follows: boolean): string | undefined {
   try {
     return follows ? tree.resolve(path) : tree.resolveLink(path);
   } catch (error) {
-    if (error instanceof LinkError) return undefined;
+    if (error instanceof LinkError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
     throw error;
   }
 }

@@ -8,6 +8,7 @@ const OWN = [
   "BUN_JSC_useConcurrentGC",
   "BUN_JSC_jitMemoryReservationSize",
   "BUN_JSC_structureHeapSizeInKB",
+  "BUN_JSC_largeHeapSize",
   "MIMALLOC_ARENA_RESERVE",
 ];
 

@@ -54,7 +54,7 @@ export function* interpose(launch: Launch, record: RunRecord, first: Address): L
   const signals = emitSignalFunctions(assembler, find);
   const stacks = emitStackSize(assembler, find);
   const leaving = emitLeavingFunctions(assembler, functions.nothing, find);
-  emitStart(assembler.align(16), record.at, functions.exit);
+  emitStart(assembler.align(16), record.at, functions.exit, functions.errnoLocation);
   const exit = { pid: process.pid, directory: directory.path, files: directory.files.at, order: record.order };
   emitCleanup(assembler.align(16), exit);
   const code = assembler.assemble();

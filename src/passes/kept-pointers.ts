@@ -50,8 +50,11 @@ function scanWords(at: Address, length: number, copies: readonly Copy[], patch: 
     const half = words[i] as number;
     if (half < firstHalf || half > lastHalf) continue;
     const value = half * HALF + (words[i - 1] as number);
-    if (value < low || value >= high) continue;
-    const object = copies.find(({ from, size }) => value >= from && value < from + size);
+    if (value < low || value > high) continue;
+    // The end of an array is kept as often as its beginning; it may be another object's, which then comes first.
+    const object =
+      copies.find(({ from, size }) => value >= from && value < from + size) ??
+      copies.find(({ from, size }) => value === from + size);
     if (object) patch.setPointer(add(at, 4 * (i - 1)), add(object.to, value - object.from));
   }
 }

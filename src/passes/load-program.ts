@@ -42,6 +42,7 @@ export function loadProgram(
     () => {
       try {
         if (image) beforeConstructors(run, imagePath, image);
+        libc.clearErrno();
       } catch (error) {
         fail(error);
       }

@@ -14,6 +14,10 @@ interface PathFunction {
   readonly path: 0 | 1 | 2;
   /** The next one is open(2)'s flags. */
   readonly hasFlags?: true;
+  /** The next one is fopen(3)'s mode. */
+  readonly hasMode?: true;
+  /** The register with flags of which AT_SYMLINK_NOFOLLOW is one. */
+  readonly at?: "%edx" | "%ecx" | "%r8d";
   /** It looks at a symbolic link itself, which /proc/self/exe is. */
   readonly isLink?: true;
   /** It runs what it is given. */
@@ -27,10 +31,13 @@ const named = (names: string, description: PathFunction): [string, PathFunction]
 export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("open open64 __open_2 __open64_2", { path: 0, hasFlags: true }),
   ...named("openat openat64 __openat_2 __openat64_2", { path: 1, hasFlags: true }),
-  ...named("fopen fopen64 freopen freopen64 opendir scandir scandir64", { path: 0 }),
+  ...named("fopen fopen64 freopen freopen64", { path: 0, hasMode: true }),
+  ...named("opendir scandir scandir64", { path: 0 }),
   ...named("stat stat64 access eaccess euidaccess statfs statfs64 statvfs statvfs64", { path: 0 }),
-  ...named("__xstat __xstat64 fstatat fstatat64 statx faccessat", { path: 1 }),
-  ...named("__fxstatat __fxstatat64", { path: 2 }),
+  ...named("__xstat __xstat64", { path: 1 }),
+  ...named("fstatat fstatat64 faccessat", { path: 1, at: "%ecx" }),
+  ...named("statx", { path: 1, at: "%edx" }),
+  ...named("__fxstatat __fxstatat64", { path: 2, at: "%r8d" }),
   ...named("realpath __realpath_chk canonicalize_file_name", { path: 0 }),
   ...named("bindtextdomain", { path: 1 }),
   ...named("lstat lstat64", { path: 0, isLink: true }),
@@ -76,8 +83,9 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
     names.push(name);
   };
   for (const [name, description] of PATH_FUNCTIONS) {
-    const { path, hasFlags, isLink, runs } = description;
-    const shape = `path ${path}${hasFlags ? " flags" : ""}${isLink ? " link" : ""}${runs ? " runs" : ""}`;
+    const { path, hasFlags, hasMode, at, isLink, runs } = description;
+    const extras = { flags: hasFlags, mode: hasMode, [at ?? ""]: at, link: isLink, runs };
+    const shape = ["path", path, ...Object.entries(extras).flatMap(([word, has]) => (has ? [word] : []))].join(" ");
     shapes.set(shape, description);
     emit(name, shape);
   }
@@ -95,9 +103,15 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
 function emitShape(
   to: Assembler,
   shape: string,
-  { path, hasFlags, isLink, runs }: PathFunction,
+  { path, hasFlags, hasMode, at, isLink, runs }: PathFunction,
   { hasTree }: PathTargets,
 ): void {
+  // Who writes, or looks at a link itself, is the kernel's business.
+  const testExtras = (go: string) => {
+    if (hasFlags) testFlags(to, path, go);
+    if (hasMode) testMode(to, go);
+    if (at) testNoFollow(to, at, go);
+  };
   const other = `${shape} other`;
   const go = `${shape} go`;
   const proceed = () => {
@@ -106,12 +120,11 @@ function emitShape(
   };
   to.label(shape);
   loadPath(to, path);
-  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go); // NULL, or nothing that could be there
   if (!isLink) {
     callTest(to, "is own file");
     to.to("jne", other);
-    // The kernel says ETXTBSY.
-    if (hasFlags) testFlags(to, path, go);
+    testExtras(go);
     const [register, byte] = (
       [
         ["%rdi", 0x3d],
@@ -123,9 +136,22 @@ function emitShape(
     proceed();
     to.label(other);
   }
-  if (hasTree && !runs) emitSystemTest(to, path, go, isLink ? Kind.link : Kind.file, hasFlags);
+  if (hasTree && !runs) emitSystemTest(to, path, go, isLink ? Kind.link : Kind.file, testExtras);
   to.label(go);
   proceed();
+}
+
+/** Goes to `go` where the mode behind the path, which is the first argument, is for writing, too. */
+function testMode(to: Assembler, go: string): void {
+  to.op("mov %rsi,%rax", 0x48, 0x89, 0xf0).op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  callTest(to, "reads only");
+  to.to("jne", go);
+}
+
+/** Goes to `go` where AT_SYMLINK_NOFOLLOW is among the flags. */
+function testNoFollow(to: Assembler, register: "%edx" | "%ecx" | "%r8d", go: string): void {
+  const code = { "%edx": [0xf7, 0xc2], "%ecx": [0xf7, 0xc1], "%r8d": [0x41, 0xf7, 0xc0] }[register];
+  to.op(`test $0x100,${register}`, ...code, 0x00, 0x01, 0x00, 0x00).to("jne", go);
 }
 
 /** Asks about a call of the function in r11. */
@@ -139,15 +165,21 @@ function callTest(to: Assembler, label: string): void {
 }
 
 /** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
-function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, kind: number, hasFlags?: true): void {
+function emitSystemTest(
+  to: Assembler,
+  path: 0 | 1 | 2,
+  go: string,
+  kind: number,
+  testExtras?: (go: string) => void,
+): void {
   loadPath(to, path);
   callTest(to, "is system file");
   to.to("jne", go);
-  if (hasFlags) testFlags(to, path, go);
+  testExtras?.(go);
   askForTarget(to, kind + 256 * path);
 }
 
-/** Goes to `go` where O_WRONLY, O_RDWR or O_CREAT is among the flags behind the path. */
+/** Goes to `go` where O_WRONLY, O_RDWR, O_CREAT or O_NOFOLLOW is among the flags behind the path. */
 function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
   const [register, byte] = (
     [
@@ -156,7 +188,7 @@ function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
       ["%ecx", 0xc1],
     ] as const
   )[path];
-  to.op(`test $0x43,${register}`, 0xf7, byte, 0x43, 0, 0, 0).to("jne", go);
+  to.op(`test $0x20043,${register}`, 0xf7, byte, 0x43, 0, 2, 0).to("jne", go);
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
@@ -167,7 +199,7 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTarg
   const length = encoder.encode(program).length;
   to.label(shape);
   loadPath(to, path);
-  to.op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go);
   callTest(to, "is own file");
   to.to("jne", other);
   if (path === 0) {
@@ -269,6 +301,22 @@ function emitTests(to: Assembler, program: string): void {
     .op("inc %r10", 0x49, 0xff, 0xc2)
     .to("jmp", "match")
     .label("match done")
+    .op("ret", 0xc3);
+  // Is the mode at rax one of fopen's that begin with r and have no +?
+  to.label("reads only")
+    .op("cmpb $0x72,(%rax)", 0x80, 0x38, 0x72)
+    .to("jne", "mode known")
+    .label("next of mode")
+    .op("inc %rax", 0x48, 0xff, 0xc0)
+    .op("mov (%rax),%r10b", 0x44, 0x8a, 0x10)
+    .op("cmp $0x2b,%r10b", 0x41, 0x80, 0xfa, 0x2b)
+    .to("je", "writes")
+    .op("test %r10b,%r10b", 0x45, 0x84, 0xd2)
+    .to("jne", "next of mode")
+    .label("mode known")
+    .op("ret", 0xc3)
+    .label("writes")
+    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4)
     .op("ret", 0xc3);
   for (const [label, text] of [
     ["own proc", "/proc/"],

@@ -5,9 +5,12 @@ import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { Record } from "../record.ts";
 
 /** `start`: stands in for __libc_start_main(main, …). `record` is where the Record is. */
-export function emitStart(to: Assembler, record: Address, exit: Address): void {
+export function emitStart(to: Assembler, record: Address, exit: Address, errnoLocation: Address): void {
   to.label("start")
-    .op("mov %rdi,%rax", 0x48, 0x89, 0xf8)
+    .op("push %rdi", 0x57)
+    .rip("call *errno(%rip)", "errno location", 0xff, 0x15)
+    .op("movl $0x0,(%rax)", 0xc7, 0x00, 0x00, 0x00, 0x00, 0x00)
+    .op("pop %rax", 0x58)
     .rip("mov record(%rip),%rcx", "record", 0x48, 0x8b, 0x0d)
     .op("mov (%rcx),%edi", 0x8b, 0x39)
     .op("mov 0x8(%rcx),%rsi", 0x48, 0x8b, 0x71, Record.offsetOf.argv)
@@ -25,6 +28,8 @@ export function emitStart(to: Assembler, record: Address, exit: Address): void {
     .quad(record)
     .label("exit")
     .quad(exit)
+    .label("errno location")
+    .quad(errnoLocation)
     .label("floating point")
     .quad(0x1f80); // as a process starts: everything masked, no flag
 }

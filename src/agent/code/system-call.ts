@@ -3,10 +3,15 @@
 // makes system calls itself (errno stays the program's) and runs only when
 // something is asked:
 //
-//   ask       what dlopen and dlmopen are bound to: asks the server and obeys it
-//   getenv    the environment as one capsule sees it: the process's own, then a table
-//   start     calls the program's main and exit
-//   cleanup   runs the program's destructors and removes the private directory
+//   ask          what dlopen and dlmopen are bound to: asks the server and obeys it
+//   paths        functions that take a path: the program's own file, the host tree's files
+//   objects      what tells of objects that are loaded
+//   signals      what tells of handlers; a death that is told of; Bun's threads blocked
+//   leave        the main thread's end
+//   stack-size   small stacks
+//   getenv       the environment as one capsule sees it: the process's own, then a table
+//   start        calls the program's main and exit
+//   cleanup      runs the program's destructors and removes the private directory
 //
 // System V calling convention; system calls clobber rcx and r11.
 

@@ -170,6 +170,13 @@ int given_main(int argc, char **argv, char **envp)
     return 7;
 }
 
+static int given_number = 14;
+
+int *given_errno(void)
+{
+    return &given_number;
+}
+
 void given_exit(int code)
 {
     CHECK_STACK();

@@ -104,7 +104,7 @@ describe("start", () => {
     const block = new Block();
     const argv = block.words(block.text("game"), block.text("-x"), 0);
     const values = block.words(2, argv, caller.addressOf("given_environment"));
-    emitStart(block.assembler.align(16), values, caller.addressOf("given_exit"));
+    emitStart(block.assembler.align(16), values, caller.addressOf("given_exit"), caller.addressOf("given_errno"));
     expect(await caller.run(block.assembler.assemble(), "start", "start")).toEqual([
       "main 2 game -x NULL, environment LATER=1",
       "exit 7",

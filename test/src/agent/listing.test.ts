@@ -39,7 +39,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
   },
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
-  start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000)),
+  start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000), toAddress(0x3000)),
   cleanup: (to) => emitCleanup(to, exit),
   "what tells of objects": (to) => {
     emitAgent(to, targets);
@@ -71,7 +71,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     for (const name of ["open", "openat"]) emitAsking(to.align(16), name, Kind.file | (1 << 8), toAddress(0x3000));
     for (const name of ["getenv", "secure_getenv"])
       emitGetenv(to.align(16), name, toAddress(0x1000), toAddress(0x2000));
-    emitStart(to.align(16), toAddress(0x1000), toAddress(0x2000));
+    emitStart(to.align(16), toAddress(0x1000), toAddress(0x2000), toAddress(0x3000));
     emitCleanup(to.align(16), exit);
   },
 };
