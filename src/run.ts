@@ -56,6 +56,9 @@ export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], t
   // libc has nearly all of what is asked for.
   const libcImage = shared.get("libc.so.6");
   const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
+  // glibc's own lookup takes a fraction of ours, and libc has nearly all of what is asked for.
+  const home = [...base.known.values()].find(({ path }) => path !== "" && path === libcImage?.path);
+  const ownSymbol = (name: string) => (home && libc.findSymbolIn(home.linkMap, name)) ?? findAddress(family, name);
   return {
     process: libc,
     libc,
@@ -65,11 +68,11 @@ export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], t
     channels,
     trace,
     runtime: plan.runtime,
-    functions: findSymbols(base.family),
+    functions: findFunctions(base.family),
     program: { path: plan.program.path, name: allocateCopy(libc, cString(plan.program.path)) },
     findSymbol: (name) => {
       // Asked for by the program's side and by each capsule.
-      if (!found.has(name)) found.set(name, findAddress(family, name));
+      if (!found.has(name)) found.set(name, ownSymbol(name));
       return found.get(name);
     },
     capsules: [],
@@ -137,7 +140,7 @@ export function addressIn(family: readonly LoadedImage[], name: string): Address
 }
 
 /** glibc's own, whatever is preloaded in front of them. */
-function findSymbols(family: readonly LoadedImage[]): Run["functions"] {
+function findFunctions(family: readonly LoadedImage[]): Run["functions"] {
   const own = (name: string): Address => addressIn(family, name);
   return {
     ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
