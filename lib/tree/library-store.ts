@@ -11,7 +11,7 @@ import { type Library, readLibrary } from "../elf/library.ts";
 /** Another number whenever the shape of an entry, or what is checked, changes. */
 const VERSION = 4;
 /** Beyond this many the store begins anew: trees come and go. */
-const LIMIT = 5000;
+const LIMIT = 1000;
 
 export interface StoreEntry {
   readonly identity: string;

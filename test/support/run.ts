@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { cacheDirectory } from "./cache.ts";
 
 export const repository = join(import.meta.dir, "..", "..");
 
@@ -201,5 +202,7 @@ function bun(libraryPath: string | undefined): string[] {
 /** What every child gets, plus `added`. */
 export function environment(added: Record<string, string> = {}): Record<string, string> {
   const { PATH = "/usr/local/bin:/usr/bin:/bin", HOME = "/" } = process.env;
-  return { PATH, HOME, LC_ALL: "C.UTF-8", ...added };
+  // What capsule keeps of fixtures is not to be among what it keeps for the user.
+  const XDG_CACHE_HOME = join(cacheDirectory(), "kept");
+  return { PATH, HOME, LC_ALL: "C.UTF-8", XDG_CACHE_HOME, ...added };
 }
