@@ -83,10 +83,8 @@ export class Assembler {
   assemble(): Code {
     const bytes = new Uint8Array(this.#length);
     const view = new DataView(bytes.buffer);
-    const listing: { at: number; text: string }[] = [];
     let at = 0;
     for (const line of this.#lines) {
-      listing.push({ at, text: line.text });
       bytes.set(line.bytes, at);
       at += line.bytes.length;
       if (line.relativeTo === undefined) continue;
@@ -94,7 +92,19 @@ export class Assembler {
       if (target === undefined) throw new Error(`Cannot assemble "${line.text}": no label "${line.relativeTo}"`);
       view.setInt32(at - 4, target - at, true);
     }
-    return { bytes, labels: this.#labels, listing };
+    const lines = this.#lines;
+    return {
+      bytes,
+      labels: this.#labels,
+      get listing() {
+        let next = 0;
+        return lines.map(({ text, bytes: { length } }) => {
+          const line = { at: next, text };
+          next += length;
+          return line;
+        });
+      },
+    };
   }
 
   #push(line: Line): this {
