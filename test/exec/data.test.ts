@@ -76,6 +76,14 @@ describe("an exported variable is one object for everybody", () => {
     expectLines(await kept.native(), expected);
     expectLines(await kept.capsule(), expected);
   });
+
+  test("and so are pointers to both ends of an array", async () => {
+    const ends = await pair("data/the-ends-of-an-array-that-a-constructor-has-kept-are-still-right", hostAndProgram());
+    expect(await relocationsOf(ends.program())).toMatch(/R_X86_64_COPY .* host_table\b/);
+    const expected = ["by relocated pointers: 19", "by pointers in data: 19", "by pointers on the heap: 19"];
+    expectLines(await ends.native(), expected);
+    expectLines(await ends.capsule(), expected);
+  });
 });
 
 test("an exported object is destroyed once, at the end, as it is then", async () => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { build, type Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
-import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native } from "../support/run.ts";
 import { expectOfSide, SIDES, type SideLibrary, sides } from "../support/sides.ts";
 
@@ -369,4 +369,21 @@ describe("a library outside the host tree gets what it needs from there", () => 
       expectLines(await layers.native([name()], { cwd: layers.out }), shown("host"));
       expectLines(await layers.capsule([name()], { cwd: layers.out }), shown("runtime"));
     });
+});
+
+test("more threads open libraries at once, whose constructors open others, than anybody has counted on", async () => {
+  const [inner, dependency] = [`${HOST}/libinner.so.1`, `${HOST}/libdependency.so.1`];
+  const many = await pair("inside/more-threads-open-libraries-at-once-than-anybody-has-counted-on", [
+    { path: inner, sources: ["inner.c"] },
+    { path: dependency, sources: ["dependency.c"] },
+    ...Array.from({ length: 40 }, (_, i) => ({
+      path: `${HOST}/libplugin${i}.so.1`,
+      sources: ["plugin.c"],
+      needs: [dependency],
+    })),
+    ...hostAndProgram(),
+  ]);
+  const expected = ["120 of 120 threads"];
+  expectLines(await many.native(), expected);
+  expectLines(await many.capsule([], { timeout: 30_000 }), expected);
 });

@@ -452,3 +452,41 @@ describe("an isolated library", () => {
     expectLines(await modes.capsule(["close"]), ["count: 1", "open: yes", "count: 2", "open: yes"]);
   });
 });
+
+describe("a plug-in that has just been made gets the isolated libraries that it needs:", () => {
+  let made: Pair;
+
+  beforeAll(async () => {
+    const host = `${HOST}/libhost.so.1`;
+    made = await pair("loading/a-plugin-that-has-just-been-made-gets-the-isolated-libraries", [
+      { path: host, sources: ["host.c"], flags: ['-DPLACE="host"'] },
+      { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"], flags: ['-DPLACE="runtime"'] },
+      { path: "plugins/plain.so", sources: ["plugin.c"], flags: ["-DIS_PLAIN"] },
+      { path: "plugins/plugin.so.made", sources: ["plugin.c"], needs: [host] },
+      { path: "program", sources: ["program.c"] },
+    ]);
+  });
+
+  for (const [how, file, before] of [
+    ["copied", "plugin.so", "not there"],
+    ["renamed", "plugin.so", "not there"],
+    ["in a new directory", "new/plugin.so", "not there"],
+    ["replaced", "plugin.so", "needs none"],
+    ["overwritten", "plugin.so", "needs none"],
+  ] as const)
+    test(how, async () => {
+      const [plain, plugin] = ["plain.so", "plugin.so.made"].map((name) => join(made.out, "plugins", name)) as [
+        string,
+        string,
+      ];
+      const expected = [`before: ${before}`, "after: host"];
+      for (const run of [made.native.bind(made), made.capsule.bind(made)]) {
+        const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
+        try {
+          expectLines(await run([how, plain, plugin, join(directory, file)]), expected);
+        } finally {
+          rmSync(directory, { recursive: true });
+        }
+      }
+    });
+});
