@@ -212,3 +212,31 @@ describe("a program finds what the kernel told it:", () => {
       expect(shown).toContain(line);
   });
 });
+
+describe("errno is 0 at the start", () => {
+  let start: Pair;
+
+  beforeAll(async () => {
+    const library = (path: string, name: string) => ({
+      path,
+      sources: ["library.c"],
+      flags: [`-DFUNCTION=${name}_errno`],
+    });
+    const [runtime, host] = [`${RUNTIME}/libruntime.so.1`, `${HOST}/libhost.so.1`];
+    start = await pair("process/errno-is-0-at-the-start", [
+      library(runtime, "runtime"),
+      library(host, "host"),
+      { path: "program", sources: ["program.c"], needs: [runtime, host] },
+    ]);
+  });
+
+  test("in main, and in constructors of the program and its runtime", () =>
+    expectBoth(
+      start,
+      [],
+      ["in a constructor of the runtime's: 0", "in a constructor of the program's: 0", "in main: 0"],
+    ));
+
+  // Not yet: it is what Bun has left there when the host's libraries are opened.
+  test.todo("in constructors of the host", () => expectBoth(start, ["host"], ["in a constructor of the host's: 0"]));
+});
