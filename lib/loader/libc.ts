@@ -100,6 +100,8 @@ export class Libc implements Process {
   #call(name: Callable, list: readonly Argument[]): number {
     const native = list.map((argument) => (typeof argument === "string" ? cString(argument) : argument));
     const callee = this.#bound.loader[name] as (...list: (number | Uint8Array)[]) => number | bigint | null;
+    // What it opens may have constructors, and errno is what Bun has left.
+    if (name === "dlopen" || name === "dlmopen") this.clearErrno();
     return Number(callee(...native) ?? 0);
   }
 

@@ -237,6 +237,5 @@ describe("errno is 0 at the start", () => {
       ["in a constructor of the runtime's: 0", "in a constructor of the program's: 0", "in main: 0"],
     ));
 
-  // Not yet: it is what Bun has left there when the host's libraries are opened.
-  test.todo("in constructors of the host", () => expectBoth(start, ["host"], ["in a constructor of the host's: 0"]));
+  test("in constructors of the host", () => expectBoth(start, ["host"], ["in a constructor of the host's: 0"]));
 });
