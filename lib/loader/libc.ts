@@ -62,6 +62,7 @@ const SIGACTION_SIZE = 152;
 const SIGACTION_FLAGS = 136;
 const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
 const SYS_FUTEX = 202;
+const SYS_FUTEX_WAITV = 449;
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 
 /** This process, for passes that run in it. */
@@ -178,6 +179,37 @@ export class Libc implements Process {
       timeout = BigInt64Array.of(BigInt(seconds), BigInt(Math.round((milliseconds - 1000 * seconds) * 1e6)));
     }
     this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAIT, value, timeout, null, 0);
+  }
+
+  /** Can a thread sleep on several words at once? Since Linux 5.16. */
+  get canSleepOnAny(): boolean {
+    const ENOSYS = 38;
+    this.#bound.libc.syscall(SYS_FUTEX_WAITV, null, 0, 0, null, null, 0);
+    return u32At(address(this.#bound.libc.__errno_location())) !== ENOSYS;
+  }
+
+  /** As sleepOn, for several words at once. */
+  sleepOnAny(words: readonly { readonly word: Address; readonly value: number }[], milliseconds?: number): void {
+    const [FUTEX_32, CLOCK_MONOTONIC] = [2n, 1];
+    // struct futex_waitv: val, uaddr, flags
+    const waiters = new BigUint64Array(
+      words.flatMap(({ word, value }) => [BigInt(value >>> 0), BigInt(word), FUTEX_32]),
+    );
+    let until: BigInt64Array | null = null;
+    if (milliseconds !== undefined) {
+      // A point in time of CLOCK_MONOTONIC, which is what hrtime shows.
+      const end = process.hrtime.bigint() + BigInt(Math.round(milliseconds * 1e6));
+      until = BigInt64Array.of(end / 1_000_000_000n, end % 1_000_000_000n);
+    }
+    this.#bound.libc.syscall(
+      SYS_FUTEX_WAITV,
+      addressOf(waiters) as number as Pointer,
+      words.length,
+      0,
+      until,
+      CLOCK_MONOTONIC as Pointer,
+      0,
+    );
   }
 
   /** Wakes who sleeps on the word at an address. */

@@ -26,10 +26,43 @@ import {
 const encoder = new TextEncoder();
 
 /** For the process's own threads, and for its children. */
-export interface Channels {
-  readonly own: Channel;
-  readonly children: Channel;
+export class Channels {
+  constructor(
+    readonly own: Channel,
+    readonly children: Channel,
+  ) {}
+
+  /** What the bells have counted. */
+  get bells(): Bells {
+    return [this.own.bell, this.children.bell];
+  }
+
+  asked(): Exchange[] {
+    return [...this.own.asked(), ...this.children.asked()];
+  }
+
+  /** Sleeps until a bell is not as it was. */
+  awaitBell([own, children]: Bells, milliseconds?: number): void {
+    const { libc } = this.own;
+    if (this.own.withBell) libc.sleepOn(this.children.at, children, milliseconds);
+    else
+      libc.sleepOnAny(
+        [
+          { word: this.own.at, value: own },
+          { word: this.children.at, value: children },
+        ],
+        milliseconds,
+      );
+  }
+
+  /** As awaitBell, but awake. */
+  lookFor([own, children]: Bells, milliseconds: number): void {
+    const end = performance.now() + milliseconds;
+    while (this.own.bell === own && this.children.bell === children && performance.now() < end);
+  }
 }
+
+export type Bells = readonly [own: number, children: number];
 
 /** One order, as what it says. */
 export interface Instruction {
@@ -184,12 +217,6 @@ export class Channel {
   get bell(): number {
     if (this.withBell) return this.withBell.bell;
     return Atomics.load(this.#header, Header.offsetOf.bell / 4);
-  }
-
-  /** As awaitBell, but awake. */
-  lookFor(before: number, milliseconds: number): void {
-    const end = performance.now() + milliseconds;
-    while (this.bell === before && performance.now() < end);
   }
 
   /** Sleeps until the bell is not as it was. */

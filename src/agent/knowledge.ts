@@ -33,6 +33,7 @@ export interface CapsuleState {
 
 export interface ServerState {
   readonly pid: number;
+  readonly channels: Launch["channels"];
   readonly directory: string;
   readonly files: number;
   readonly trace: readonly Category[];
@@ -117,7 +118,7 @@ export class Knowledge {
     const launch: Omit<Launch, "capsules"> = {
       process,
       directory: this.#directory,
-      channels: { own: this.channels.own.at, children: this.channels.children.at, pid: state.pid },
+      channels: state.channels,
       trace: this.trace,
       runtime: this.#runtime,
       functions: state.functions,

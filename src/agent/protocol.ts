@@ -2,7 +2,8 @@
 // a program may close. Who waits, waits on a futex. There are two such channels. The
 // process's own threads ask in private pages: who can write there can have code run.
 // Forked children, which may have fewer rights, ask in others, that are mapped
-// MAP_SHARED. There is one bell, in the latter.
+// MAP_SHARED. Each has a bell, if the kernel lets a thread sleep on two (Linux
+// 5.16); else there is one, in the latter, and a hostile child may have us oversleep.
 //
 //   Header   bell      counts whatever the server has to look at; it sleeps on this
 //            …

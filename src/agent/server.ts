@@ -9,9 +9,10 @@
 import { writeSync } from "node:fs";
 import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
-import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { toAddress } from "../../lib/memory/numbers.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import { Channel, type Channels, type Exchange, type Instruction } from "./channel.ts";
+import { Channel, Channels, type Exchange, type Instruction } from "./channel.ts";
+import type { Channels as ChannelAddresses } from "./code/ask.ts";
 import { Knowledge, type ServerState } from "./knowledge.ts";
 import { Kind, State } from "./protocol.ts";
 import { type Conversation, Requests } from "./requests.ts";
@@ -84,15 +85,16 @@ class Server {
 }
 
 /** Answers for as long as the process lives. */
-function serve({ own, children }: Channels): never {
+function serve(channels: Channels): never {
+  const { own, children } = channels;
   const { libc } = own;
   let server: Server | undefined;
   let idle: Generator<undefined> | undefined;
   try {
     for (const channel of [own, children]) channel.open();
     for (;;) {
-      const { bell } = children;
-      const asked = [...own.asked(), ...children.asked()];
+      const { bells } = channels;
+      const asked = channels.asked();
       // The main thread first: what others ask may depend on what it says.
       for (const exchange of asked) {
         if (exchange.channel !== own || exchange.request.kind !== Kind.state) continue;
@@ -100,7 +102,7 @@ function serve({ own, children }: Channels): never {
         if (server) server.knowledge.update(state);
         else {
           libc.ownDescriptors(state.trace.length > 0);
-          server = new Server(new Knowledge({ own, children }, state));
+          server = new Server(new Knowledge(channels, state));
           idle = server.knowledge.idle();
         }
         exchange.free();
@@ -111,18 +113,18 @@ function serve({ own, children }: Channels): never {
       }
       if (asked.length > 0) {
         // One request often follows another, sooner than a thread can be woken.
-        children.lookFor(bell, BRIEFLY);
+        channels.lookFor(bells, BRIEFLY);
         continue;
       }
       if (idle && !idle.next().done) continue;
       idle = undefined;
-      children.awaitBell(bell, server?.watch());
+      channels.awaitBell(bells, server?.watch());
     }
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
     for (const channel of [own, children]) channel.close();
     // Not back to the event loop, which would find its descriptors closed, or somebody else's.
-    for (;;) children.awaitBell(children.bell);
+    for (;;) channels.awaitBell(channels.bells);
   }
 }
 
@@ -131,8 +133,8 @@ function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
 }
 
 // What takes the loader's lock, or looks up symbols, is done before the process is changed.
-addEventListener("message", ({ data }: MessageEvent<{ own: Address; children: Address }>) => {
+addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
   const children = new Channel(libc, data.children);
-  serve({ own: new Channel(libc, data.own, children), children });
+  serve(new Channels(new Channel(libc, data.own, data.bell === data.own ? undefined : children), children));
 });

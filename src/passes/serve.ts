@@ -26,13 +26,14 @@ export class ServerHandle {
   /** Boots in a Worker, while other things are done. */
   constructor(libc: Libc) {
     this.#children = Channel.make(libc);
-    this.#own = Channel.make(libc, false, this.#children);
+    this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(SERVER, { smol: true });
-    this.#worker.postMessage({ own: this.#own.at, children: this.#children.at });
+    this.#worker.postMessage(this.addresses);
   }
 
   get addresses(): Channels {
-    return { own: this.#own.at, children: this.#children.at, pid: process.pid };
+    const { at, withBell } = this.#own;
+    return { own: at, children: this.#children.at, bell: (withBell ?? this.#own).at, pid: process.pid };
   }
 
   /** Returns when it has found what it needs of the process. */
@@ -58,6 +59,7 @@ function stateOf(run: Run): ServerState {
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
     pid: process.pid,
+    channels: run.channels,
     directory: run.directory.path,
     files: run.directory.files.at,
     trace: run.trace.categories,

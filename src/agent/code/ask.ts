@@ -20,6 +20,8 @@ const encoder = new TextEncoder();
 export interface Channels {
   readonly own: Address;
   readonly children: Address;
+  /** The one that has the bell for the process's own threads. */
+  readonly bell: Address;
   /** The process. */
   readonly pid: number;
 }
@@ -62,7 +64,7 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
     .rip("jmp *dlmopen(%rip)", "dlmopen address", 0xff, 0x25);
 
   // rbx: the channel; r12: the slot; r13: an order, or the state that the server finds; r14: how many orders
-  // (%rsp): kind, six arguments, target; a struct timespec; how many seconds are left
+  // (%rsp): kind, six arguments, target; a struct timespec; how many seconds are left; the bell
   to.label("request")
     .op("push %rbp", 0x55)
     .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5)
@@ -84,9 +86,13 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
     .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...new Uint8Array(Int32Array.of(ATTEMPTS).buffer));
   systemCall(to, "getpid", 39);
   to.rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
+    .rip("mov bell(%rip),%rdx", "bell", 0x48, 0x8b, 0x15)
     .rip("cmp process(%rip),%eax", "process", 0x3b, 0x05)
-    .to("je", "claim")
-    .rip("mov children(%rip),%rbx", "children", 0x48, 0x8b, 0x1d);
+    .to("je", "channel known")
+    .rip("mov children(%rip),%rbx", "children", 0x48, 0x8b, 0x1d)
+    .op("mov %rbx,%rdx", 0x48, 0x89, 0xda)
+    .label("channel known")
+    .op("mov %rdx,0x58(%rsp)", 0x48, 0x89, 0x54, 0x24, 0x58);
   claim(to);
   publish(to);
   obey(to);
@@ -121,6 +127,8 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
     .quad(token)
     .label("channel")
     .quad(channels.own)
+    .label("bell")
+    .quad(channels.bell)
     .label("children")
     .quad(channels.children)
     .label("process")
@@ -172,7 +180,7 @@ function claim(to: Assembler): void {
 function publish(to: Assembler): void {
   to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24);
   markPending(to);
-  to.rip("mov children(%rip),%rdi", "children", 0x48, 0x8b, 0x3d) // the bell
+  to.op("mov 0x58(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x58)
     .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
     .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);

@@ -32,7 +32,8 @@ function agent(server: ScriptedServer): Code {
   const [dlopen, dlmopen] = [caller.addressOf("given_dlopen"), caller.addressOf("given_dlmopen")];
   const assembler = new Assembler();
   // The same for own threads and children: a process that is not known here asks in both alike.
-  const channels = { own: server.pages.at, children: server.pages.at, pid: 0 };
+  const { at } = server.pages;
+  const channels = { own: at, children: at, bell: at, pid: 0 };
   emitAgent(assembler, { channels, token, dlopen, dlmopen });
   emitAsking(assembler.align(16), "opening", OPENING, eight);
   return assembler.assemble();

@@ -20,7 +20,12 @@ const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
 const targets = {
-  channels: { own: toAddress(0x7f12_3456_7000), children: toAddress(0x7f12_3457_8000), pid: 4711 },
+  channels: {
+    own: toAddress(0x7f12_3456_7000),
+    children: toAddress(0x7f12_3457_8000),
+    bell: toAddress(0x7f12_3456_7000),
+    pid: 4711,
+  },
   token: 3,
   dlopen: toAddress(0x1000),
   dlmopen: toAddress(0x2000),
