@@ -6,7 +6,7 @@ import { cString } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import type { Functions } from "../launch.ts";
-import type { Exchange, Instruction } from "./channel.ts";
+import type { Exchange, Instruction } from "./exchange.ts";
 import { ORDER_LIMIT } from "./protocol.ts";
 
 /** Yields orders that are given at once, is given their results. */

@@ -4,7 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { Libc } from "../../../lib/loader/libc.ts";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { add, PAGE_SIZE, toAddress } from "../../../lib/memory/numbers.ts";
-import { Channel, type Exchange } from "../../../src/agent/channel.ts";
+import { Channel } from "../../../src/agent/channel.ts";
+import type { Exchange } from "../../../src/agent/exchange.ts";
 import {
   ARENA,
   ARENA_SIZE,

@@ -6,8 +6,9 @@ import { Libc } from "../../../lib/loader/libc.ts";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
-import { Channel, type Exchange } from "../../../src/agent/channel.ts";
+import { Channel } from "../../../src/agent/channel.ts";
 import { orders } from "../../../src/agent/conversation.ts";
+import type { Exchange } from "../../../src/agent/exchange.ts";
 import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
 import type { Functions } from "../../../src/launch.ts";
 

@@ -6,7 +6,8 @@ import { Libc } from "../../../lib/loader/libc.ts";
 import type { Struct } from "../../../lib/memory/layout.ts";
 import { addressOf, cString } from "../../../lib/memory/live.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { Channel, type Exchange, type Instruction } from "../../../src/agent/channel.ts";
+import { Channel } from "../../../src/agent/channel.ts";
+import type { Exchange, Instruction } from "../../../src/agent/exchange.ts";
 import { CHANNEL_SIZE, Header, type Request, SLOT_SIZE, SLOTS, Slot, State } from "../../../src/agent/protocol.ts";
 import type { Pages } from "./caller.ts";
 
