@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** As JavaScriptCore, mimalloc and Bun call theirs (Bun 1.4.5). */
 const NAMES = /^(?:HeapHelper|JITWorker|JSCWarmUp|mi-scavenger|Bun Pool \d+)$/m;
+
 export class BunThreads {
   /** To be made before the program has any. */
   readonly #ids = new Set(threads());
@@ -17,8 +18,8 @@ export class BunThreads {
 
 const threads = (): string[] => readdirSync("/proc/self/task");
 
-/** Also true for one that has ended meanwhile. */
-function isBuns(id: string): boolean {
+/** By its name. Also true for one that has ended meanwhile. */
+export function isBuns(id: string | number): boolean {
   try {
     return NAMES.test(readFileSync(`/proc/self/task/${id}/comm`, "utf8"));
   } catch (error) {

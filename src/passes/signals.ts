@@ -5,6 +5,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
+import { isBuns } from "../agent/threads.ts";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
@@ -48,11 +49,19 @@ export function quietOtherThreads(
   counter: Address,
 ): () => void {
   const before = libc.exchangeHandler(CARRIER, handler, restorer);
-  const others = readdirSync("/proc/self/task")
-    .map(Number)
-    .filter((id) => id !== libc.pid);
-  const sent = others.filter((id) => libc.signalThread(id, CARRIER)).length;
+  const told = new Set<number>();
+  let sent = 0;
+  const tell = (isMeant: (id: number) => boolean) => {
+    for (const id of readdirSync("/proc/self/task").map(Number)) {
+      if (id === libc.pid || told.has(id) || !isMeant(id)) continue;
+      told.add(id);
+      if (libc.signalThread(id, CARRIER)) sent++;
+    }
+  };
+  tell(() => true);
   return () => {
+    // Those that the main thread has had made since (a compiler's) have its mask; a constructor may have made others.
+    tell(isBuns);
     const end = performance.now() + PATIENCE;
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
     // Whoever has not come to it may yet do, and by default the signal kills.

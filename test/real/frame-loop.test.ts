@@ -17,7 +17,7 @@ const CALLS = 6000;
 /** Threads of Bun, by their names. The one that answers requests is Worker. */
 const BUN = /^(Bun Pool \d+|JITWorker|JSCWarmUp|HeapHelper|mi-scavenger|Worker)$/;
 /** What they do when they have not been needed for some seconds. */
-const FALLING_ASLEEP = ["madvise", "rt_sigprocmask", "exit"];
+const FALLING_ASLEEP = ["madvise", "rt_sigprocmask", "exit", "futex_waitv"];
 
 interface Call {
   readonly thread: string;
