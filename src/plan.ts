@@ -13,6 +13,7 @@ import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestOf } from "./glibc-version.ts";
+import { needsOf } from "./needs.ts";
 import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
@@ -84,15 +85,14 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
     hosts.map((host) => {
       const others = hosts.flatMap(({ choices }) => (choices === host.choices ? [] : [...choices.keys()]));
       const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
-      return [host.search, ownership] as const;
+      return [host, ownership] as const;
     }),
   );
   const { needs, aliases, libraries: runtimeLibraries } = runtimeNeeds(program, runtime, isIsolated, trace);
-  if (hosts.length > 1) addNeedsOfHosts(needs, hosts, ownerships);
+  if (hosts.length > 1) addNeedsOfHosts(needs, ownerships);
 
   const shared = new Map<string, string>();
-  const capsules = hosts.map(({ search, choices, newest }): CapsulePlan => {
-    const ownership = ownerships.get(search) ?? new Ownership(search, runtime, newest);
+  const capsules = [...ownerships].map(([{ search, choices }, ownership]): CapsulePlan => {
     const isolated = [...choices.keys()].filter((soname) => there.get(soname) !== false);
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
@@ -232,13 +232,10 @@ function runtimeNeeds(
   isIsolated: (soname: string) => boolean,
   trace: Trace,
 ): { needs: Set<string>; aliases: Map<string, string>; libraries: readonly Library[] } {
-  const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
-  const direct = program.library.needed.filter((soname) => !isElsewhere(soname));
   try {
-    const closure = closureOf(runtime, direct, isElsewhere, { library: program.library });
+    const { closure, isolated: needs } = needsOf(program.library, runtime, isIsolated);
     for (const { library, why } of closure.members)
       trace.tell("search", () => `${library.path}: ${why}, for the program`);
-    const needs = new Set([...program.library.needed, ...closure.elsewhere.keys()].filter(isIsolated));
     return {
       needs,
       aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))),
@@ -251,7 +248,7 @@ function runtimeNeeds(
 }
 
 /** A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws LinkError for a circle. */
-function addNeedsOfHosts(needs: Set<string>, hosts: readonly Host[], ownerships: ReadonlyMap<Search, Ownership>): void {
+function addNeedsOfHosts(needs: Set<string>, ownerships: ReadonlyMap<Host, Ownership>): void {
   const visit = (soname: string, users: readonly string[]): void => {
     if (users.includes(soname))
       throw new LinkError(
@@ -259,10 +256,9 @@ function addNeedsOfHosts(needs: Set<string>, hosts: readonly Host[], ownerships:
         { object: soname },
       );
     needs.add(soname);
-    const host = hosts.find(({ choices }) => choices.has(soname));
-    const ownership = host && ownerships.get(host.search);
-    if (!host || !ownership) return;
-    const { elsewhere } = closureOf(host.search, [soname], (name) => ownership.isShared(name));
+    const [, ownership] = [...ownerships].find(([{ choices }]) => choices.has(soname)) ?? [];
+    if (!ownership) return;
+    const { elsewhere } = closureOf(ownership.host, [soname], (name) => ownership.isShared(name));
     for (const name of elsewhere.keys()) if (ownership.others.has(name)) visit(name, [...users, soname]);
   };
   for (const soname of [...needs]) visit(soname, []);

@@ -20,6 +20,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { writeU64 } from "../lib/memory/layout.ts";
 import { bytesAt, cString, viewAt } from "../lib/memory/live.ts";
 import type { Address } from "../lib/memory/numbers.ts";
+import { readStat } from "../lib/process/stat.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */
@@ -181,11 +182,9 @@ function removeIfStale(path: string): void {
 
 /** Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none. */
 function ownerOf(pid: "self" | number): string {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const [number] = stat.split(" ", 1);
-  // proc(5): the fields behind the name, which may have spaces, begin with the third; starttime is the 22nd
-  const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[22 - 3];
-  return `${readlinkSync("/proc/self/ns/pid")} ${number} ${start}\n`;
+  const stat = readStat(pid);
+  const [PID, STARTTIME] = [1, 22];
+  return `${readlinkSync("/proc/self/ns/pid")} ${stat.field(PID)} ${stat.field(STARTTIME)}\n`;
 }
 
 function isAbandoned(path: string, isNew: boolean): boolean {

@@ -114,6 +114,9 @@ export class Assembler {
   }
 }
 
+/** 32 bits, as an immediate operand has them. */
+export const immediate = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);
+
 /** Where a label is once the code stands at `start`. */
 export function addressOfLabel(code: Code, label: string, start: Address): Address {
   const at = code.labels.get(label);

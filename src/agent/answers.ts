@@ -18,7 +18,7 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
-import { findTogether, missingOf, together } from "../passes/open.ts";
+import { checkClosure, findTogether, missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -77,8 +77,7 @@ function* openInside(
   name: string,
   question: Question,
 ): Linking<Answer> {
-  for (const { library } of closure.members)
-    if (!capsule.opened.has(library.path)) capsule.search.store.check(library.path, "tables");
+  checkClosure(capsule, closure);
   if (question.namespace === LM_ID_NEWLM) {
     // glibc puts another libc there, as it always does.
     const paths = closure.inLoadOrder.map(({ library }) => library.path);
@@ -283,13 +282,16 @@ export const missing = (search: Search, file: string): string =>
   `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;
 
 /** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
-export function readAhead({ search, ownership }: Capsule, name: string): void {
+export function readAhead(capsule: Capsule, name: string): void {
+  const { search, ownership } = capsule;
   const paths = name.startsWith(LIBDIR) ? search.defaults.map((directory) => name.replace(LIBDIR, directory)) : [name];
   const found = paths.find((path) => search.find(path, undefined));
   if (!found) return;
   try {
-    const { members } = closureOf(search, [found], (soname) => ownership.isShared(soname));
-    for (const { library } of members) search.store.check(library.path, "tables");
+    checkClosure(
+      capsule,
+      closureOf(search, [found], (soname) => ownership.isShared(soname)),
+    );
   } catch (error) {
     if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
   }

@@ -32,7 +32,6 @@ export interface CapsuleState {
 }
 
 export interface ServerState {
-  readonly pid: number;
   readonly channels: Launch["channels"];
   readonly directory: string;
   readonly files: number;
@@ -52,8 +51,6 @@ export interface ServerState {
 
 export class Knowledge {
   readonly trace: Trace;
-  /** Files of the shared set. */
-  readonly shared: ReadonlySet<string>;
   readonly #libc: Libc;
   readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
   readonly #store: LibraryStore;
@@ -67,11 +64,20 @@ export class Knowledge {
   ) {
     this.#libc = channels.own.libc;
     this.trace = new Trace(state.trace);
-    this.shared = new Set(state.sharedFiles);
     this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
     this.#store = new LibraryStore(state.store);
     this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
     this.#own = this.#linkedIn(this.#libc, state);
+  }
+
+  /** Files of the shared set, as /proc/PID/maps has them. */
+  get shared(): ReadonlySet<string> {
+    return new Set(this.state.sharedFiles.map((path) => this.#runtime.tree.resolve(path) ?? path));
+  }
+
+  /** What has been opened in this process. */
+  get own(): { launch: Launch; capsules: Capsule[] } {
+    return this.#own;
   }
 
   /** What has been opened in the asking process: a forked child opens for itself. */
@@ -98,16 +104,11 @@ export class Knowledge {
         yield;
       }
     }
-    this.saveStore();
+    const reason = this.#store.save();
+    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
     yield;
     for (const fault of removeStale())
       this.trace.tell("plan", () => `a directory of an earlier run was not removed: ${fault}`);
-  }
-
-  /** Keeps for the next run what this one has found out about libraries. */
-  saveStore(): void {
-    const reason = this.#store.save();
-    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
   #linkedIn(process: Process, state: ServerState): { launch: Launch; capsules: Capsule[] } {

@@ -6,20 +6,15 @@ import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { closureOf } from "../../lib/tree/closure.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { isShared } from "../shared-set.ts";
+import { needsOf } from "../needs.ts";
 
 /** The isolated libraries that a program needs. None for one that is no ELF file, or that the kernel will refuse. */
 export function isolatedNeedsOf(program: string, runtime: Search, isIsolated: (soname: string) => boolean): string[] {
   try {
     const path = runtime.tree.resolve(program);
     if (path === undefined) return [];
-    const library = runtime.libraryAt(path);
-    const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
-    const direct = library.needed.filter((soname) => !isElsewhere(soname));
-    const { elsewhere } = closureOf(runtime, direct, isElsewhere, { library });
-    return [...new Set([...library.needed, ...elsewhere.keys()])].filter(isIsolated);
+    return [...needsOf(runtime.libraryAt(path), runtime, isIsolated).isolated];
   } catch (error) {
     if (error instanceof LinkError || error instanceof ElfError) return [];
     if ((error as NodeJS.ErrnoException).code !== undefined) return [];

@@ -102,7 +102,7 @@ export class Requests {
     const list = argumentsOf(exchange);
     const index = kind >> 8;
     const path = process.stringAt(toAddress(Number(list[index])));
-    const { capsules } = this.knowledge.of(this.knowledge.channels.own.libc);
+    const { capsules } = this.knowledge.own;
     const capsule = capsules.find((each) => each.token === token);
     const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
     this.knowledge.trace.tell(
@@ -129,7 +129,7 @@ export class Requests {
     this.knowledge.trace.tell("request", () => `${whose(token)}: runs "${text}", outside of the capsule`);
     if (file && !this.#seen.has(file)) {
       this.#seen.add(file);
-      const { launch, capsules } = this.knowledge.of(this.knowledge.channels.own.libc);
+      const { launch, capsules } = this.knowledge.own;
       const needed = isolatedNeedsOf(file, launch.runtime, (soname) => capsuleOf(capsules, soname) !== undefined);
       const missed = needed.filter((soname) => !COMPANIONS.has(soname)).join(", ");
       if (missed !== "")

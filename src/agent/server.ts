@@ -102,8 +102,9 @@ function serve(channels: Channels): never {
         const state = stateIn(exchange);
         if (server) server.knowledge.update(state);
         else {
-          libc.ownDescriptors(state.trace.length > 0);
+          const hasOwn = libc.ownDescriptors(state.trace.length > 0);
           server = new Server(new Knowledge(channels, state));
+          if (!hasOwn) server.knowledge.trace.tell("request", () => "the server shares the program's descriptors");
           idle = server.knowledge.idle();
         }
         exchange.free();

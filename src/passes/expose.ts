@@ -10,7 +10,7 @@ import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { openClosure } from "./open.ts";
+import { checkClosure, openClosure } from "./open.ts";
 
 /** The capsule whose copy of a library the program sees. */
 export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
@@ -19,13 +19,13 @@ export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule
 /** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (capsule.shims.has(soname)) return;
-  const { search, ownership, opened } = capsule;
+  const { search, ownership } = capsule;
   if (!search.find(soname, undefined)) {
     launch.trace.tell("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
     return;
   }
   const closure = closureOf(search, [soname], (name) => ownership.isShared(name));
-  for (const { library } of closure.members) if (!opened.has(library.path)) search.store.check(library.path, "tables");
+  checkClosure(capsule, closure);
   yield* openClosure(launch, capsule, closure);
   yield* expose(launch, capsule, soname);
 }

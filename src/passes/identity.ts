@@ -2,7 +2,6 @@
 // the auxiliary vector say the program, and so does what glibc has of its image,
 // which was opened by another path.
 
-import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { DT_DEBUG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { Dyn } from "../../lib/elf/dyn.ts";
@@ -12,6 +11,7 @@ import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
 import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
 import { pointerAt, setPointerAt, stringAt, stringBytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "../run.ts";
 
 /** Of <elf.h>: AT_PHDR, AT_PHNUM, AT_ENTRY, AT_EXECFN. */
@@ -83,11 +83,10 @@ const STAT = {
  * /proc/PID/cmdline and environ. Returns false where it refuses.
  */
 export function tellRecords(libc: Libc, start: Address, end: Address, environmentEnd: Address | undefined): boolean {
-  const stat = readFileSync("/proc/self/stat", "latin1");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const stat = readStat("self");
   const map = new Uint8Array(MemoryMap.size);
   const view = MemoryMap.at(new DataView(map.buffer));
-  for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(fields[number - 3]);
+  for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(stat.field(number));
   view.brk = libc.programBreak();
   view.arg_start = start;
   view.arg_end = end;

@@ -25,6 +25,11 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
   return closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
 }
 
+/** Looks whether a loader can believe what a closure has and the capsule has not opened. Throws ElfError and what open(2) throws. */
+export function checkClosure({ search, opened }: Capsule, { members }: Closure): void {
+  for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, "tables");
+}
+
 /** An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what writing throws. */
 export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
   trace.tell("capsule", () => `opening ${paths.join(" ")}`);

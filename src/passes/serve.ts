@@ -1,6 +1,5 @@
 // Starts the server in a Worker and tells it what has been opened.
 
-import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
@@ -58,7 +57,6 @@ function stateOf(run: Run): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
-    pid: process.pid,
     channels: run.channels,
     directory: run.directory.path,
     files: run.directory.files.at,
@@ -66,7 +64,7 @@ function stateOf(run: Run): ServerState {
     store: run.runtime.store.file,
     libraryPath: run.runtime.libraryPath,
     shared: [...run.plan.shared],
-    sharedFiles: [...run.shared.values()].map(({ path }) => realpathSync(path)),
+    sharedFiles: [...run.shared.values()].map(({ path }) => path),
     functions: run.functions,
     ahead: run.plan.capsules.map(({ ahead }) => ahead),
     capsules: run.capsules.map((capsule) => ({

@@ -2,7 +2,7 @@
 // of the channel that it claims; see protocol.ts.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
-import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
 import { Header, Kind, Order, PENDING, SLOT_COUNT, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 import { systemCall } from "./system-call.ts";
 
@@ -35,17 +35,15 @@ export interface AgentTargets {
   readonly dlmopen: Address;
 }
 
-/** A function that asks before it does anything: `kind` as in Request. Unanswered, it does what `real` does. */
-export function emitAsking(to: Assembler, label: string, kind: number, real: Address): void {
-  to.label(label);
-  ask(to, kind, `${label} real`);
-  to.align(8).label(`${label} real`).quad(real);
+/** Asks with `kind` as in Request. Unanswered, it goes on in the function whose address is at the label `real`. */
+export function ask(to: Assembler, kind: number, real: string): void {
+  to.rip(`mov ${real.includes("real") ? "real" : "address"}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d);
+  askForTarget(to, kind);
 }
 
-export function ask(to: Assembler, kind: number, real: string): void {
-  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer))
-    .rip(`mov ${real.includes("real") ? "real" : "address"}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d)
-    .to("jmp", "request");
+/** As `ask`, for a function whose address is in r11. */
+export function askForTarget(to: Assembler, kind: number): void {
+  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...immediate(kind)).to("jmp", "request");
 }
 
 /** `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does, with dlerror() saying why. */
@@ -83,7 +81,7 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
     .op("mov %r9,0x30(%rsp)", 0x4c, 0x89, 0x4c, 0x24, 0x30)
     .op("mov %r11,0x38(%rsp)", 0x4c, 0x89, 0x5c, 0x24, 0x38)
     .op(`movl $0x${PATIENCE.toString(16)},0x50(%rsp)`, 0xc7, 0x44, 0x24, 0x50, PATIENCE, 0, 0, 0)
-    .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...new Uint8Array(Int32Array.of(ATTEMPTS).buffer));
+    .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...immediate(ATTEMPTS));
   systemCall(to, "getpid", 39);
   to.rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
     .rip("mov bell(%rip),%rdx", "bell", 0x48, 0x8b, 0x15)
@@ -142,20 +140,20 @@ function claim(to: Assembler): void {
   to.label("claim").op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1).to("jne", "fail");
   findServer(to);
   to.to("je", "fail")
-    .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...word(SLOTS))
-    .op(`mov $0x${SLOT_COUNT.toString(16)},%r13d`, 0x41, 0xbd, ...word(SLOT_COUNT))
+    .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...immediate(SLOTS))
+    .op(`mov $0x${SLOT_COUNT.toString(16)},%r13d`, 0x41, 0xbd, ...immediate(SLOT_COUNT))
     .label("claim next")
     .op("xor %eax,%eax", 0x31, 0xc0) // State.free
-    .op("mov $0x1,%ecx", 0xb9, ...word(State.claimed))
+    .op("mov $0x1,%ecx", 0xb9, ...immediate(State.claimed))
     .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
     .to("je", "claimed")
-    .op(`add $0x${SLOT_SIZE.toString(16)},%r12`, 0x49, 0x81, 0xc4, ...word(SLOT_SIZE))
+    .op(`add $0x${SLOT_SIZE.toString(16)},%r12`, 0x49, 0x81, 0xc4, ...immediate(SLOT_SIZE))
     .op("dec %r13d", 0x41, 0xff, 0xcd)
     .to("jne", "claim next")
     .op("dec %r14d", 0x41, 0xff, 0xce)
     .to("je", "fail")
     .op("movq $0x0,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x40, 0, 0, 0, 0)
-    .op("movq $0x989680,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, ...word(10_000_000))
+    .op("movq $0x989680,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, ...immediate(10_000_000))
     .op("lea 0x40(%rsp),%rdi", 0x48, 0x8d, 0x7c, 0x24, 0x40)
     .op("xor %esi,%esi", 0x31, 0xf6);
   systemCall(to, "nanosleep", 35);
@@ -163,7 +161,7 @@ function claim(to: Assembler): void {
     .label("claimed")
     .op("lea 0x8(%r12),%rdi", 0x49, 0x8d, 0x7c, 0x24, Slot.request)
     .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
-    .op("mov $0x8,%ecx", 0xb9, ...word(8))
+    .op("mov $0x8,%ecx", 0xb9, ...immediate(8))
     .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
     .op("mov 0x8(%rbp),%rax", 0x48, 0x8b, 0x45, 0x08)
     .op("stos %rax,%es:(%rdi)", 0x48, 0xab); // the return address
@@ -173,7 +171,7 @@ function claim(to: Assembler): void {
   to.op("stos %rax,%es:(%rdi)", 0x48, 0xab)
     .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
     .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
-    .op("mov $0x2,%r13d", 0x41, 0xbd, ...word(State.asked));
+    .op("mov $0x2,%r13d", 0x41, 0xbd, ...immediate(State.asked));
 }
 
 /** Shows the slot to the server and waits until it is this thread's again. */
@@ -186,7 +184,7 @@ function publish(to: Assembler): void {
     .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
   systemCall(to, "futex", 202);
   // Most answers come within some 40 us, which is less than it takes to fall asleep and be woken.
-  to.op(`mov $0x${SPINS.toString(16)},%ecx`, 0xb9, ...word(SPINS))
+  to.op(`mov $0x${SPINS.toString(16)},%ecx`, 0xb9, ...immediate(SPINS))
     .label("spin")
     .op("pause", 0xf3, 0x90)
     .op("cmp %r13d,(%r12)", 0x45, 0x39, 0x2c, 0x24)
@@ -206,7 +204,7 @@ function publish(to: Assembler): void {
     .op("mov $0x9,%esi", 0xbe, 9, 0, 0, 0) // FUTEX_WAIT_BITSET
     .op("mov %r13d,%edx", 0x44, 0x89, 0xea)
     .op("lea 0x40(%rsp),%r10", 0x4c, 0x8d, 0x54, 0x24, 0x40)
-    .op("mov $0xffffffff,%r9d", 0x41, 0xb9, ...word(-1)); // FUTEX_BITSET_MATCH_ANY
+    .op("mov $0xffffffff,%r9d", 0x41, 0xb9, ...immediate(-1)); // FUTEX_BITSET_MATCH_ANY
   systemCall(to, "futex", 202);
   to.op("cmp $0xffffff92,%eax", 0x83, 0xf8, 0x92) // -ETIMEDOUT
     .to("jne", "wait");
@@ -218,7 +216,7 @@ function publish(to: Assembler): void {
     .to("jne", "wait a second")
     .label("give up")
     .op("mov %r13d,%eax", 0x44, 0x89, 0xe8)
-    .op("mov $0x5,%ecx", 0xb9, ...word(State.left))
+    .op("mov $0x5,%ecx", 0xb9, ...immediate(State.left))
     .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
     .to("jne", "wait"); // it has been answered after all
   markPending(to);
@@ -248,7 +246,7 @@ function obey(to: Assembler): void {
     .op("cmpl $0x3,(%r12)", 0x41, 0x83, 0x3c, 0x24, State.ordered)
     .to("jne", "fail") // it has been taken away: this thread was thought to be dead
     .op("mov 0x4(%r12),%r14d", 0x45, 0x8b, 0x74, 0x24, Slot.count)
-    .op("lea 0x80(%r12),%r13", 0x4d, 0x8d, 0xac, 0x24, ...word(Slot.orders))
+    .op("lea 0x80(%r12),%r13", 0x4d, 0x8d, 0xac, 0x24, ...immediate(Slot.orders))
     .label("obey")
     .op("mov 0x0(%r13),%eax", 0x41, 0x8b, 0x45, 0x00);
   for (const what of ["call", "jump", "fail"] as const)
@@ -266,7 +264,7 @@ function obey(to: Assembler): void {
     .op(`add $0x${Order.size.toString(16)},%r13`, 0x49, 0x83, 0xc5, Order.size)
     .op("dec %r14d", 0x41, 0xff, 0xce)
     .to("jne", "obey")
-    .op("mov $0x4,%r13d", 0x41, 0xbd, ...word(State.obeyed))
+    .op("mov $0x4,%r13d", 0x41, 0xbd, ...immediate(State.obeyed))
     .to("jmp", "publish");
 
   to.label("obey jump");
@@ -280,7 +278,7 @@ function obey(to: Assembler): void {
 }
 
 function release(to: Assembler): void {
-  to.op("movl $0x0,(%r12)", 0x41, 0xc7, 0x04, 0x24, ...word(State.free));
+  to.op("movl $0x0,(%r12)", 0x41, 0xc7, 0x04, 0x24, ...immediate(State.free));
 }
 
 function loadArguments(to: Assembler): void {
@@ -300,6 +298,3 @@ function leave(to: Assembler): void {
     .op("pop %rbx", 0x5b)
     .op("pop %rbp", 0x5d);
 }
-
-/** 32 bits, as an immediate has them. */
-const word = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);

@@ -60,28 +60,11 @@ export function emitCleanup(to: Assembler, { pid, directory, files, order }: Exi
     .to("jmp", "cleanup order")
     .label("cleanup files");
   systemCall(to, "getpid", 39);
-  to.rip("cmp pid(%rip),%eax", "pid", 0x3b, 0x05)
-    .to("jne", "cleanup done")
-    .rip("mov files(%rip),%rbx", "files", 0x48, 0x8b, 0x1d)
-    .label("cleanup next")
-    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "cleanup directory");
-  systemCall(to, "unlink", 87);
-  to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
-    .to("jmp", "cleanup next")
-    // Once more, for a directory among them, which is empty now.
-    .label("cleanup directory")
-    .rip("mov files(%rip),%rbx", "files", 0x48, 0x8b, 0x1d)
-    .label("cleanup emptied")
-    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "cleanup first");
-  systemCall(to, "rmdir", 84);
-  to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
-    .to("jmp", "cleanup emptied")
-    .label("cleanup first")
-    .rip("lea directory(%rip),%rdi", "directory", 0x48, 0x8d, 0x3d);
+  to.rip("cmp pid(%rip),%eax", "pid", 0x3b, 0x05).to("jne", "cleanup done");
+  // The second time for a directory among them, which is empty by then.
+  forEachFile(to, "cleanup unlink", "unlink", 87);
+  forEachFile(to, "cleanup rmdir", "rmdir", 84);
+  to.rip("lea directory(%rip),%rdi", "directory", 0x48, 0x8d, 0x3d);
   systemCall(to, "rmdir", 84);
   to.label("cleanup done");
   popAll(to, CLEANUP_SAVES);
@@ -96,6 +79,17 @@ export function emitCleanup(to: Assembler, { pid, directory, files, order }: Exi
     .quad(order)
     .label("directory")
     .data(encoder.encode(`${directory}\0`));
+}
+
+/** Makes a system call with the path of each file in the list. */
+function forEachFile(to: Assembler, label: string, name: string, number: number): void {
+  to.rip("mov files(%rip),%rbx", "files", 0x48, 0x8b, 0x1d)
+    .label(label)
+    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
+    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
+    .to("je", `${label} done`);
+  systemCall(to, name, number);
+  to.op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08).to("jmp", label).label(`${label} done`);
 }
 
 /**

@@ -3,10 +3,18 @@
 // /etc is looked for in its host tree first.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
-import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
 import { Kind } from "../protocol.ts";
+import { askForTarget } from "./ask.ts";
 
 const encoder = new TextEncoder();
+
+/** The registers of the first arguments, each with the ModRM bytes of what is done with it, and the one behind it. */
+const ARGUMENTS = [
+  { register: "%rdi", lea: 0x3d, mov: 0xf8, next: "%esi", test: 0xc6 },
+  { register: "%rsi", lea: 0x35, mov: 0xf0, next: "%edx", test: 0xc2 },
+  { register: "%rdx", lea: 0x15, mov: 0xd0, next: "%ecx", test: 0xc1 },
+] as const;
 
 /** A function of glibc with a path among its arguments. */
 interface PathFunction {
@@ -125,14 +133,8 @@ function emitShape(
     callTest(to, "is own file");
     to.to("jne", other);
     testExtras(go);
-    const [register, byte] = (
-      [
-        ["%rdi", 0x3d],
-        ["%rsi", 0x35],
-        ["%rdx", 0x15],
-      ] as const
-    )[path];
-    to.rip(`lea path(%rip),${register}`, "own path", 0x48, 0x8d, byte);
+    const { register, lea } = ARGUMENTS[path];
+    to.rip(`lea path(%rip),${register}`, "own path", 0x48, 0x8d, lea);
     proceed();
     to.label(other);
   }
@@ -152,11 +154,6 @@ function testMode(to: Assembler, go: string): void {
 function testNoFollow(to: Assembler, register: "%edx" | "%ecx" | "%r8d", go: string): void {
   const code = { "%edx": [0xf7, 0xc2], "%ecx": [0xf7, 0xc1], "%r8d": [0x41, 0xf7, 0xc0] }[register];
   to.op(`test $0x100,${register}`, ...code, 0x00, 0x01, 0x00, 0x00).to("jne", go);
-}
-
-/** Asks about a call of the function in r11. */
-function askForTarget(to: Assembler, kind: number): void {
-  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(kind).buffer)).to("jmp", "request");
 }
 
 /** Leaves r11 as it is. */
@@ -181,14 +178,8 @@ function emitSystemTest(
 
 /** Goes to `go` where O_WRONLY, O_RDWR, O_CREAT or O_NOFOLLOW is among the flags behind the path. */
 function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
-  const [register, byte] = (
-    [
-      ["%esi", 0xc6],
-      ["%edx", 0xc2],
-      ["%ecx", 0xc1],
-    ] as const
-  )[path];
-  to.op(`test $0x20043,${register}`, 0xf7, byte, 0x43, 0, 2, 0).to("jne", go);
+  const { next, test } = ARGUMENTS[path];
+  to.op(`test $0x20043,${next}`, 0xf7, test, 0x43, 0, 2, 0).to("jne", go);
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
@@ -209,7 +200,7 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTarg
       .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1);
   } else to.op("test %rcx,%rcx", 0x48, 0x85, 0xc9).to("jle", go).op("mov %rdx,%rdi", 0x48, 0x89, 0xd7);
   to.rip("lea path(%rip),%rsi", "own path", 0x48, 0x8d, 0x35)
-    .op(`mov $0x${length.toString(16)},%eax`, 0xb8, ...new Uint8Array(Int32Array.of(length).buffer))
+    .op(`mov $0x${length.toString(16)},%eax`, 0xb8, ...immediate(length))
     .op("cmp %rax,%rcx", 0x48, 0x39, 0xc1)
     .op("cmova %rax,%rcx", 0x48, 0x0f, 0x47, 0xc8)
     .op("mov %rcx,%rax", 0x48, 0x89, 0xc8)
@@ -221,14 +212,8 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTarg
 }
 
 function loadPath(to: Assembler, path: 0 | 1 | 2): void {
-  const [register, byte] = (
-    [
-      ["%rdi", 0xf8],
-      ["%rsi", 0xf0],
-      ["%rdx", 0xd0],
-    ] as const
-  )[path];
-  to.op(`mov ${register},%rax`, 0x48, 0x89, byte);
+  const { register, mov } = ARGUMENTS[path];
+  to.op(`mov ${register},%rax`, 0x48, 0x89, mov);
 }
 
 /**

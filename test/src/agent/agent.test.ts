@@ -4,11 +4,12 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent, emitAsking } from "../../../src/agent/code/ask.ts";
+import { emitAgent } from "../../../src/agent/code/ask.ts";
 import type { Instruction } from "../../../src/agent/exchange.ts";
 import { Kind, ORDER_LIMIT, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import type { Running } from "../../support/run.ts";
+import { emitAsking } from "./asking.ts";
 import { Caller, type Command, ended } from "./caller.ts";
 import { call, ScriptedServer, type Talk } from "./scripted-server.ts";
 

@@ -3,7 +3,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitAgent, emitAsking } from "../../../src/agent/code/ask.ts";
+import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
@@ -15,6 +15,7 @@ import { emitStart } from "../../../src/agent/code/start.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
+import { emitAsking } from "./asking.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());

@@ -1,0 +1,20 @@
+// /proc/PID/stat: one line of words, of which the second is a name in parentheses
+// that may hold spaces and parentheses itself.
+
+import { readFileSync } from "node:fs";
+
+/** Its fields; the first is number 1, as in proc(5). Throws what reading /proc throws. */
+export function readStat(pid: number | "self"): { field(number: number): string } {
+  const line = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const end = line.lastIndexOf(")");
+  const name = line.indexOf(" ") + 1;
+  const fields = [
+    line.slice(0, name - 1),
+    line.slice(name, end + 1),
+    ...line
+      .slice(end + 2)
+      .trimEnd()
+      .split(" "),
+  ];
+  return { field: (number) => fields[number - 1] ?? "" };
+}
