@@ -130,7 +130,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   server.update(run);
   awaitQuiet();
   trace.lap("settle");
-  trace.tell("time", () => `mprotect ${run.counts.protections} times, ${run.counts.written} slots written`);
+  trace.tell("time", () => `mprotect ${libc.protections} times, ${run.counts.written} slots written`);
 
   // main, and exit.
   return enter(program.entry);

@@ -44,8 +44,6 @@ export interface Launch {
   };
   /** glibc's own function, or object, of that name, if it has one. */
   findSymbol(name: string): Address | undefined;
-  /** Puts code into zero pages of an object: written first, executable afterwards, never both at once. */
-  install(code: Uint8Array, at: Address): void;
   /** A C string that stays. */
   intern(text: string): Address;
   /** Words that stay, one behind the other. */

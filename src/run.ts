@@ -8,8 +8,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
-import { type Address, alignDown, alignUp, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
-import { PROT_EXEC, PROT_READ, PROT_WRITE, type Protect } from "../lib/memory/patch.ts";
+import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
 import { CALLABLE } from "../lib/process/process.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import type { Plan } from "./plan.ts";
@@ -38,17 +37,11 @@ export interface Run extends Launch {
   readonly plan: Plan;
   readonly base: Base;
   readonly capsules: Capsule[];
-  /** Changes pages' protection, and counts it. */
-  readonly protect: Protect;
-  readonly counts: { protections: number; slots: number; written: number };
+  readonly counts: { slots: number; written: number };
 }
 
 export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], trace: Trace): Run {
-  const counts = { protections: 0, slots: 0, written: 0 };
-  const protect: Protect = (start, length, protection) => {
-    counts.protections++;
-    libc.mprotect(start, length, protection);
-  };
+  const counts = { slots: 0, written: 0 };
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const directory = PrivateDirectory.make(libc);
@@ -78,14 +71,7 @@ export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], t
     capsules: [],
     shared,
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,
-    protect,
     counts,
-    install: (code, at) => {
-      const length = alignUp(code.length, PAGE_SIZE);
-      protect(at, length, PROT_READ | PROT_WRITE);
-      bytesAt(at, code.length).set(code);
-      protect(at, length, PROT_READ | PROT_EXEC);
-    },
     intern: (text) => allocateCopy(libc, cString(text)),
     internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),
   };

@@ -35,6 +35,7 @@ export function bind() {
     // futex(2) has no wrapper
     syscall: { args: [i64, ptr, u64, u64, ptr, ptr, u64], returns: i64 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
+    process_vm_writev: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
     execve: { args: [ptr, ptr, ptr], returns: i32 },
     _exit: { args: [i32], returns: FFIType.void },
     __errno_location: { args: [], returns: ptr },

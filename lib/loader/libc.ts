@@ -3,7 +3,7 @@
 
 import { CFunction, FFIType, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
-import { addressOf, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
+import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { address, bind } from "./bindings.ts";
@@ -24,6 +24,7 @@ export class Libc implements Process {
   readonly pid = process.pid;
   readonly memory = ownMemory;
   readonly #bound = bind();
+  #protections = 0;
   readonly #malloc: CallableFunction;
 
   /**
@@ -36,6 +37,10 @@ export class Libc implements Process {
 
   stringAt(address: Address): string {
     return stringAt(address);
+  }
+
+  write(address: Address, bytes: Uint8Array): void {
+    bytesAt(address, bytes.length).set(bytes);
   }
 
   /** As gnu_get_libc_version gives it: "2.36". */
@@ -54,7 +59,11 @@ export class Libc implements Process {
 
   #call(name: Callable, list: readonly Argument[]): number {
     const native = list.map((argument) => (typeof argument === "string" ? cString(argument) : argument));
-    const callee = this.#bound.loader[name] as (...list: (number | Uint8Array)[]) => number | bigint | null;
+    const { libc, loader } = this.#bound;
+    if (name === "mprotect") this.#protections++;
+    const callee = (name === "mprotect" ? libc : loader)[name as never] as (
+      ...list: (number | Uint8Array)[]
+    ) => number | bigint | null;
     // What it opens may have constructors, and errno is what Bun has left.
     if (name === "dlopen" || name === "dlmopen") this.clearErrno();
     return Number(callee(...native) ?? 0);
@@ -91,11 +100,9 @@ export class Libc implements Process {
     return found;
   }
 
-  /** Changes the protection of pages; `start` is a page's. Throws LinkError where the kernel refuses. */
-  mprotect(start: Address, length: number, protection: number): void {
-    if (this.#bound.libc.mprotect(pointer(start), length, protection) === 0) return;
-    const errno = u32At(address(this.#bound.libc.__errno_location()));
-    throw new LinkError(`Cannot change the protection of ${length} bytes at ${hex(start)}: errno ${errno}`);
+  /** How often the protection of pages was changed. */
+  get protections(): number {
+    return this.#protections;
   }
 
   /** Memory that is never given back, for what the program keeps pointers to. */
@@ -139,7 +146,7 @@ export class Libc implements Process {
   get canSleepOnAny(): boolean {
     const ENOSYS = 38;
     this.#bound.libc.syscall(SYS_FUTEX_WAITV, null, 0, 0, null, null, 0);
-    return u32At(address(this.#bound.libc.__errno_location())) !== ENOSYS;
+    return this.#errno !== ENOSYS;
   }
 
   /** As sleepOn, for several words at once. */
@@ -217,11 +224,21 @@ export class Libc implements Process {
     return this.#bound.libc.gettid();
   }
 
-  /** Copies memory of a process, ours or another's, into `into`; returns how many bytes came. */
+  /** Copies memory of a process, ours or another's, into `into`; returns how many bytes came, or -1. */
   readMemory(pid: number, address: Address, into: Uint8Array): number {
-    const local = BigUint64Array.of(BigInt(addressOf(into)), BigInt(into.length));
-    const remote = BigUint64Array.of(BigInt(address), BigInt(into.length));
+    const [local, remote] = vectors(address, into);
     return Number(this.#bound.libc.process_vm_readv(pid, local, 1, remote, 1, 0));
+  }
+
+  /** Copies `bytes` into memory of a process that is writable there; returns how many went, or -1. */
+  writeMemory(pid: number, address: Address, bytes: Uint8Array): number {
+    const [local, remote] = vectors(address, bytes);
+    return Number(this.#bound.libc.process_vm_writev(pid, local, 1, remote, 1, 0));
+  }
+
+  /** Was the last failure one of what this process may do (EPERM, ENOSYS, EACCES)? */
+  get isRefusal(): boolean {
+    return [1, 38, 13].includes(this.#errno);
   }
 
   /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */
@@ -284,7 +301,7 @@ export class Libc implements Process {
   /** Is there such a process, whoever's it is? */
   isAlive(pid: number): boolean {
     const ESRCH = 3;
-    return this.#bound.libc.kill(pid, 0) === 0 || u32At(address(this.#bound.libc.__errno_location())) !== ESRCH;
+    return this.#bound.libc.kill(pid, 0) === 0 || this.#errno !== ESRCH;
   }
 
   /** Sends a signal to a thread of this process. Returns false where there is none. */
@@ -336,7 +353,7 @@ export class Libc implements Process {
     const CLONE_FS = 0x200;
     this.#bound.libc.unshare(CLONE_FS);
     this.#bound.libc.execve(cString(path), argv, envp);
-    return u32At(address(this.#bound.libc.__errno_location()));
+    return this.#errno;
   }
 
   /** Where the data segment ends. */
@@ -356,6 +373,10 @@ export class Libc implements Process {
     viewAt(address(this.#bound.libc.__errno_location()), 4).setInt32(0, 0, true);
   }
 
+  get #errno(): number {
+    return u32At(address(this.#bound.libc.__errno_location()));
+  }
+
   /** Ends the process, and runs nothing. */
   exitNow(code: number): never {
     this.#bound.libc._exit(code);
@@ -366,4 +387,10 @@ export class Libc implements Process {
   atExit(code: Address): void {
     this.#bound.libc.__cxa_atexit(pointer(code), null, null);
   }
+}
+
+/** A struct iovec for each side. */
+function vectors(address: Address, bytes: Uint8Array): [local: BigUint64Array, remote: BigUint64Array] {
+  const length = BigInt(bytes.length);
+  return [BigUint64Array.of(BigInt(addressOf(bytes)), length), BigUint64Array.of(BigInt(address), length)];
 }

@@ -1,45 +1,79 @@
-// Another process's memory, by process_vm_readv(2): copies of what is there.
+// Another process's memory, by process_vm_readv(2) and process_vm_writev(2): copies
+// of what is there. Where the kernel refuses them (a security module, a filter of
+// system calls), a thread of that process carries the bytes, if one has offered to.
 
 import type { Libc } from "../loader/libc.ts";
 import type { Memory } from "../memory/live.ts";
-import { type Address, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
+import { type Address, add, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
 import type { Process } from "./process.ts";
 
-/** Memory of another process that the kernel does not let us read, or that is not there. */
+/** Memory of another process that the kernel does not let us read or write, or that is not there. */
 export class UnreadableError extends Error {
   override readonly name = "UnreadableError";
 }
 
+/** Moves bytes between that process and this one. Both throw UnreadableError where the process is gone. */
+export interface Carrier {
+  read(address: Address, into: Uint8Array): void;
+  write(address: Address, bytes: Uint8Array): void;
+}
+
 export class OtherProcess implements Process {
   readonly memory: Memory = { view: (address, length) => this.#read(address, length) };
+  #isRefused: boolean;
 
+  /** `isCarried`: do not even try by system calls. */
   constructor(
     readonly libc: Libc,
     readonly pid: number,
-  ) {}
+    readonly carrier?: Carrier,
+    isCarried = false,
+  ) {
+    this.#isRefused = isCarried;
+  }
 
   stringAt(address: Address): string {
     const pieces: Uint8Array[] = [];
     for (let at = address; ; ) {
       // never across a page's end: the next one need not be there
-      const length = alignDown(at, PAGE_SIZE) + PAGE_SIZE - at;
+      const length = Math.min(PIECE, alignDown(at, PAGE_SIZE) + PAGE_SIZE - at);
       const piece = this.#read(at, length);
       const bytes = new Uint8Array(piece.buffer);
       const end = bytes.indexOf(0);
       pieces.push(end < 0 ? bytes : bytes.subarray(0, end));
       if (end >= 0) return Buffer.concat(pieces).toString();
-      at = (at + length) as Address;
+      at = add(at, length);
     }
+  }
+
+  write(address: Address, bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#move("write", address, bytes);
   }
 
   #read(address: Address, length: number): DataView {
     const bytes = new Uint8Array(length);
-    if (length === 0) return new DataView(bytes.buffer);
-    const count = this.libc.readMemory(this.pid, address, bytes);
-    if (count !== length)
-      throw new UnreadableError(
-        `Cannot read ${length} bytes at ${hex(address)} of process ${this.pid} (${count} came)`,
-      );
+    if (length > 0) this.#move("read", address, bytes);
     return new DataView(bytes.buffer);
   }
+
+  #move(what: "read" | "write", address: Address, bytes: Uint8Array): void {
+    const { libc, pid, carrier } = this;
+    if (carrier && this.#isRefused) {
+      carrier[what](address, bytes);
+      return;
+    }
+    const count = what === "read" ? libc.readMemory(pid, address, bytes) : libc.writeMemory(pid, address, bytes);
+    if (count === bytes.length) return;
+    if (carrier && count < 0 && libc.isRefusal) {
+      this.#isRefused = true;
+      carrier[what](address, bytes);
+      return;
+    }
+    throw new UnreadableError(
+      `Cannot ${what} ${bytes.length} bytes at ${hex(address)} of process ${pid} (${Math.max(count, 0)} went)`,
+    );
+  }
 }
+
+/** How much of a string is read at once, in bytes: most are shorter. */
+const PIECE = 256;

@@ -7,7 +7,7 @@ import type { Memory } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
 
 /** The functions of libc that passes call in the process. */
-export const CALLABLE = ["dlopen", "dlmopen", "dlclose", "dlinfo", "dlerror", "dladdr"] as const;
+export const CALLABLE = ["dlopen", "dlmopen", "dlclose", "dlinfo", "dlerror", "dladdr", "mprotect"] as const;
 export type Callable = (typeof CALLABLE)[number];
 
 /** A word, a string that the callee only reads, or memory that it writes to and that is read back. */
@@ -35,4 +35,6 @@ export interface Process {
   readonly memory: Memory;
   /** The C string at an address. */
   stringAt(address: Address): string;
+  /** Overwrites memory that is writable there. Throws where it is not. */
+  write(address: Address, bytes: Uint8Array): void;
 }

@@ -125,7 +125,6 @@ export class Knowledge {
       functions: state.functions,
       program: { path: state.program.path, name: toAddress(0) },
       findSymbol: unavailable,
-      install: unavailable,
       intern: unavailable,
       internWords: unavailable,
       sharedFile: (soname) => files.get(soname) ?? soname,

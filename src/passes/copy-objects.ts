@@ -9,7 +9,8 @@ import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import { copy, type Patch } from "../../lib/memory/patch.ts";
+import { copy, type Patch } from "../../lib/process/patch.ts";
+import type { Process } from "../../lib/process/process.ts";
 import type { Trace } from "../trace.ts";
 import type { CopiedObject } from "./image.ts";
 import type { Moved } from "./redirect.ts";
@@ -47,8 +48,8 @@ export function findCopies(
 
 export const movesOf = (copies: readonly Copy[]): Moved => new Map(copies.map(({ from, to }) => [from as number, to]));
 
-export function makeCopies(copies: readonly Copy[]): void {
-  for (const { from, to, size } of copies) copy(from, to, size);
+export function makeCopies(process: Process, copies: readonly Copy[]): void {
+  for (const { from, to, size } of copies) copy(process, from, to, size);
 }
 
 /** Has an object show those of its symbols that have moved where they are now, for what its capsule loads later. */

@@ -8,7 +8,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
-import { Patch } from "../../lib/memory/patch.ts";
+import { Patch } from "../../lib/process/patch.ts";
 import type { Run } from "../run.ts";
 import { capsuleOf, ensureExposed } from "./expose.ts";
 
@@ -32,7 +32,7 @@ export function displace(run: Run): Displaced[] {
   const patch = new Patch();
   for (const object of [...base.preloaded, ...base.dependencies])
     if (!copies.has(object)) redirectSlots(object.image, displaced, patch);
-  patch.apply(run.protect);
+  run.libc.run(patch.apply(run.libc));
   run.counts.written += patch.length;
   for (const { copy, shim } of displaced)
     trace.tell("redirect", () => `${copy.path}: preloaded, and displaced by ${shim.path}`);

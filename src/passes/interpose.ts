@@ -8,6 +8,7 @@ import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
@@ -68,7 +69,7 @@ export function* interpose(launch: Launch, record: RunRecord, first: Address): L
   const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
   const at = object.image.addressOf(plan.zeroAt);
-  launch.install(code.bytes, at);
+  yield* install(process, code.bytes, at);
   const addressOf = (label: string) => addressOfLabel(code, label, at);
   return {
     object,

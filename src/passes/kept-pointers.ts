@@ -11,7 +11,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
-import type { Patch } from "../../lib/memory/patch.ts";
+import type { Patch } from "../../lib/process/patch.ts";
 import type { Copy } from "./copy-objects.ts";
 
 /** Collects the writes into `patch`. Returns how many pointers there are. */

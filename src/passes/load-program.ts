@@ -6,7 +6,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { type Address, add, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
-import { Patch } from "../../lib/memory/patch.ts";
+import { Patch } from "../../lib/process/patch.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 import type { Capsule } from "../launch.ts";
 import { baseObjects, type Run } from "../run.ts";
@@ -113,8 +113,8 @@ function beforeConstructors(run: Run, imagePath: string, { segments, copied }: P
     for (const image of images)
       if (own.some(({ from }) => image.holds(from))) updateSymbols(image, movesOf(own), patch);
   }
-  patch.apply(run.protect);
-  makeCopies(copies);
+  run.libc.run(patch.apply(run.libc));
+  makeCopies(run.libc, copies);
   counts.written += patch.length;
   trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
 }

@@ -8,12 +8,12 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Phdr } from "../../lib/elf/phdr.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/memory/patch.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
 import type { Run } from "../run.ts";
 import type { ProgramImage } from "./image.ts";
 
 export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["segments"]): void {
-  const { libc, program, protect, trace } = run;
+  const { libc, program, trace } = run;
   if (copy.dynamic.get(DT_TEXTREL) !== undefined) {
     trace.tell("program", () => "its copy stays mapped: glibc is still writing to its code (DT_TEXTREL)");
     return;
@@ -35,7 +35,7 @@ export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["
       const bytes = bytesAt(start, length).slice();
       map(PROT_READ | PROT_WRITE);
       restore(start, bytes);
-      if (!isWritable) protect(start, length, protection);
+      if (!isWritable) libc.run(protect([{ start, length, protection }]));
     }
   } finally {
     closeSync(file);

@@ -8,7 +8,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
-import { Patch } from "../../lib/memory/patch.ts";
+import { Patch } from "../../lib/process/patch.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { withoutRestart } from "../restart.ts";
 import { addressIn, type Run } from "../run.ts";
@@ -40,7 +40,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
     const holder = run.shared.get(name);
     if (holder) replaceArgumentCount(holder, argv, bunArgc, argc, patch, trace);
   }
-  patch.apply(run.protect);
+  libc.run(patch.apply(libc));
   libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
   libc.dropSignalStack();

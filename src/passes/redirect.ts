@@ -8,7 +8,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
-import type { Patch } from "../../lib/memory/patch.ts";
+import type { Patch } from "../../lib/process/patch.ts";
 
 /** Old address → new address of objects that have moved. */
 export type Moved = ReadonlyMap<number, Address>;

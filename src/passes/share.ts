@@ -22,6 +22,7 @@ import {
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel, type Code } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
@@ -56,7 +57,7 @@ export function* makeNamespace(
   const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
   const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
   const at = object.image.addressOf(mirror.zeroAt);
-  launch.install(code.bytes, at);
+  yield* install(launch.process, code.bytes, at);
   const namespace = yield* namespaceOf(launch.process, handle);
   launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
   return {

@@ -15,7 +15,7 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { pointerAt } from "../../lib/memory/live.ts";
 import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
-import { copy, Patch } from "../../lib/memory/patch.ts";
+import { copy, Patch } from "../../lib/process/patch.ts";
 import type { Run } from "../run.ts";
 import { redirect } from "./redirect.ts";
 import { setGlobalScope } from "./scope.ts";
@@ -27,9 +27,9 @@ export function vacate(run: Run, interposer: LoadedObject): void {
   const patch = new Patch();
   for (const image of [bun, ...base.family]) bindNow(libc, image, patch);
   const bound = patch.length;
-  giveBackCopies(bun, base.family, patch);
+  giveBackCopies(libc, bun, base.family, patch);
   run.counts.written += patch.length;
-  patch.apply(run.protect);
+  libc.run(patch.apply(libc));
   trace.tell(
     "redirect",
     () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
@@ -60,7 +60,7 @@ function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
 }
 
 /** Moves the objects that Bun has copied back to the library that defines them. */
-function giveBackCopies(bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
+function giveBackCopies(libc: Libc, bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
   const moved = new Map<number, Address>();
   for (const { r_offset, r_type, r_sym } of bun.rela) {
     if (r_type !== R_X86_64_COPY) continue;
@@ -69,7 +69,7 @@ function giveBackCopies(bun: LoadedImage, family: readonly LoadedImage[], patch:
     const home = findAddress(family, name, bun.versionOf(r_sym));
     if (home === undefined)
       throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
-    copy(bun.addressOf(r_offset), home, sym.st_size);
+    copy(libc, bun.addressOf(r_offset), home, sym.st_size);
     moved.set(bun.addressOf(r_offset), home);
   }
   redirect(family, moved, patch);

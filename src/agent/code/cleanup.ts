@@ -3,7 +3,7 @@
 
 import { DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ } from "../../../lib/elf/constants.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { PROT_READ, PROT_WRITE } from "../../../lib/memory/patch.ts";
+import { PROT_READ, PROT_WRITE } from "../../../lib/process/patch.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { systemCall } from "./system-call.ts";
 

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { addressOf, pointerAt } from "../../../lib/memory/live.ts";
+import { addressOf, bytesAt, ownMemory, pointerAt, stringAt } from "../../../lib/memory/live.ts";
 import type { Mapping } from "../../../lib/memory/maps.ts";
 import { add, alignUp, PAGE_SIZE, toAddress, toOffset } from "../../../lib/memory/numbers.ts";
-import { copy, Patch, PROT_EXEC, PROT_READ, PROT_WRITE, protectionOf } from "../../../lib/memory/patch.ts";
+import { copy, Patch, PROT_EXEC, PROT_READ, PROT_WRITE, protectionOf } from "../../../lib/process/patch.ts";
+import type { Linking, Process } from "../../../lib/process/process.ts";
 
 // Two pages of our own heap, which really are writable; what they are said to be differs.
 const heap = new Uint8Array(3 * PAGE_SIZE);
@@ -21,14 +22,33 @@ const mapping = (start: number, permissions: string): Mapping => ({
 });
 
 const calls: [start: number, length: number, protection: number][] = [];
-const protect = (...call: [number, number, number]) => void calls.push(call);
-const refuse = () => {
-  throw new Error("Cannot change the protection of anything");
+/** What mprotect returns. */
+let refusal = 0;
+const heapProcess: Process = {
+  pid: process.pid,
+  memory: ownMemory,
+  stringAt,
+  write: (address, bytes) => bytesAt(address, bytes.length).set(bytes),
 };
+
+/** Makes the calls of a pass: they are noted down. */
+function made<Result>(linking: Linking<Result>): Result {
+  let step = linking.next();
+  while (!step.done)
+    step = linking.next(
+      step.value.map(({ name, arguments: list }) => {
+        expect(name).toBe("mprotect");
+        calls.push(list as [number, number, number]);
+        return refusal;
+      }),
+    );
+  return step.value;
+}
 
 beforeEach(() => {
   heap.fill(0);
   calls.length = 0;
+  refusal = 0;
 });
 
 describe("Patch.apply()", () => {
@@ -36,8 +56,17 @@ describe("Patch.apply()", () => {
     const patch = new Patch();
     patch.setPointer(add(first, 8), toAddress(0x7f00_1234_5678));
     expect(patch.length).toBe(1);
-    expect(patch.apply(refuse, [mapping(first, "rw")])).toBe(0);
+    expect(made(patch.apply(heapProcess, [mapping(first, "rw")]))).toBe(0);
     expect(pointerAt(add(first, 8))).toBe(toAddress(0x7f00_1234_5678));
+    expect(pointerAt(first)).toBe(toAddress(0));
+    expect(calls).toEqual([]);
+  });
+
+  test("writes nothing where the kernel refuses", () => {
+    refusal = -1;
+    const patch = new Patch();
+    patch.setPointer(first, toAddress(1));
+    expect(() => made(patch.apply(heapProcess, [mapping(first, "r")]))).toThrow("Cannot change the protection");
     expect(pointerAt(first)).toBe(toAddress(0));
   });
 
@@ -45,7 +74,7 @@ describe("Patch.apply()", () => {
     const patch = new Patch();
     patch.setPointer(add(first, 16), toAddress(1));
     patch.setPointer(add(first, 4000), toAddress(2));
-    expect(patch.apply(protect, [mapping(first, "r")])).toBe(1);
+    expect(made(patch.apply(heapProcess, [mapping(first, "r")]))).toBe(1);
     expect(calls).toEqual([
       [first, PAGE_SIZE, PROT_READ | PROT_WRITE],
       [first, PAGE_SIZE, PROT_READ],
@@ -56,7 +85,7 @@ describe("Patch.apply()", () => {
   test("never makes a page writable and executable at once", () => {
     const patch = new Patch();
     patch.set(first, new Uint8Array([0x90]));
-    patch.apply(protect, [mapping(first, "rx")]);
+    made(patch.apply(heapProcess, [mapping(first, "rx")]));
     expect(calls.map(([, , protection]) => protection)).toEqual([PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC]);
   });
 
@@ -64,7 +93,7 @@ describe("Patch.apply()", () => {
     const patch = new Patch();
     patch.setPointer(first, toAddress(1));
     patch.setPointer(second, toAddress(2));
-    expect(() => patch.apply(protect, [mapping(first, "r")])).toThrow("not mapped");
+    expect(() => made(patch.apply(heapProcess, [mapping(first, "r")]))).toThrow("not mapped");
     expect(calls).toEqual([]);
     expect(pointerAt(first)).toBe(toAddress(0));
   });
@@ -72,7 +101,7 @@ describe("Patch.apply()", () => {
   test("refuses a write that reaches beyond its mapping", () => {
     const patch = new Patch();
     patch.setPointer(add(second, -4), toAddress(-1 >>> 0));
-    expect(() => patch.apply(protect, [mapping(first, "rw")])).toThrow("not mapped");
+    expect(() => made(patch.apply(heapProcess, [mapping(first, "rw")]))).toThrow("not mapped");
     expect(heap.every((byte) => byte === 0)).toBe(true);
   });
 
@@ -80,7 +109,7 @@ describe("Patch.apply()", () => {
     const patch = new Patch();
     patch.setPointer(second, toAddress(2));
     patch.setPointer(first, toAddress(1));
-    expect(patch.apply(protect, [mapping(first, "r"), mapping(second, "r")])).toBe(2);
+    expect(made(patch.apply(heapProcess, [mapping(first, "r"), mapping(second, "r")]))).toBe(2);
     expect(calls).toHaveLength(4);
   });
 });
@@ -93,6 +122,6 @@ test("protectionOf() has a bit for each permission", () => {
 test("copy() moves bytes from one place to another", () => {
   heap.set([1, 2, 3], 0);
   const from = addressOf(heap);
-  copy(from, add(from, 100), 3);
+  copy(heapProcess, from, add(from, 100), 3);
   expect([...heap.subarray(99, 104)]).toEqual([0, 1, 2, 3, 0]);
 });

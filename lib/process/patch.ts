@@ -1,0 +1,104 @@
+// Writing to memory that others own: the one way. Writes are collected, checked
+// against what is mapped, and only then made. Pages that are read-only (RELRO)
+// are writable for the time of the write alone and get back exactly the
+// protection that they had.
+
+import { LinkError } from "../loader/error.ts";
+import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
+import { type Address, alignDown, alignUp, hex, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import type { Linking, Process } from "./process.ts";
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+
+export const protectionOf = ({ readable, writable, executable }: Mapping): number =>
+  (readable ? PROT_READ : 0) | (writable ? PROT_WRITE : 0) | (executable ? PROT_EXEC : 0);
+
+/** Writes that are made together, or, where one of them cannot be, not at all. */
+export class Patch {
+  readonly #writes: Write[] = [];
+
+  get length(): number {
+    return this.#writes.length;
+  }
+
+  set(at: Address, bytes: Uint8Array): void {
+    this.#writes.push({ at, bytes });
+  }
+
+  setPointer(at: Address, value: Address): void {
+    this.set(at, new Uint8Array(new BigUint64Array([BigInt(value)]).buffer));
+  }
+
+  /**
+   * Makes the writes, with one window a mapping. Throws, with nothing written, where an address is not mapped.
+   * Returns how many windows had to be opened.
+   */
+  *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.pid)): Linking<number> {
+    const byMapping = new Map<Mapping, Write[]>();
+    for (const write of this.#writes) {
+      const mapping = findMapping(mappings, write.at);
+      if (!mapping || write.at + write.bytes.length > mapping.end)
+        throw new Error(`Cannot write ${write.bytes.length} bytes at ${hex(write.at)}: they are not mapped as one`);
+      const together = byMapping.get(mapping);
+      if (together) together.push(write);
+      else byMapping.set(mapping, [write]);
+    }
+    const windows = [...byMapping].flatMap(([mapping, writes]) =>
+      mapping.writable ? [] : [windowOf(mapping, writes)],
+    );
+    // Without PROT_EXEC: no page of ours is ever writable and executable at once.
+    try {
+      yield* protect(windows.map((window) => ({ ...window, protection: PROT_READ | PROT_WRITE })));
+      for (const { at, bytes } of this.#writes) process.write(at, bytes);
+    } finally {
+      yield* protect(windows);
+    }
+    return windows.length;
+  }
+}
+
+interface Write {
+  readonly at: Address;
+  readonly bytes: Uint8Array;
+}
+
+interface Window {
+  /** Whole pages. */
+  readonly start: Address;
+  readonly length: number;
+  /** As it was. */
+  readonly protection: number;
+}
+
+function windowOf(mapping: Mapping, writes: readonly Write[]): Window {
+  const start = alignDown(toAddress(Math.min(...writes.map(({ at }) => at))), PAGE_SIZE);
+  const end = Math.max(...writes.map(({ at, bytes }) => at + bytes.length));
+  return { start, length: alignUp(toAddress(end), PAGE_SIZE) - start, protection: protectionOf(mapping) };
+}
+
+/** Changes the protection of whole pages. Throws LinkError where the kernel refuses. */
+export function* protect(windows: readonly Window[]): Linking<void> {
+  if (windows.length === 0) return;
+  const results = yield windows.map(({ start, length, protection }) => ({
+    name: "mprotect" as const,
+    arguments: [start, length, protection],
+  }));
+  const refused = windows[results.findIndex((result) => result !== 0)];
+  if (refused) throw new LinkError(`Cannot change the protection of ${refused.length} bytes at ${hex(refused.start)}`);
+}
+
+/** Puts code into pages of nothing: written first, executable afterwards, never both at once. */
+export function* install(process: Process, code: Uint8Array, start: Address): Linking<void> {
+  const pages = { start, length: alignUp(code.length, PAGE_SIZE) };
+  yield* protect([{ ...pages, protection: PROT_READ | PROT_WRITE }]);
+  process.write(start, code);
+  yield* protect([{ ...pages, protection: PROT_READ | PROT_EXEC }]);
+}
+
+/** Copies bytes within memory that is writable already. */
+export function copy(process: Process, from: Address, to: Address, length: number): void {
+  const { buffer, byteOffset } = process.memory.view(from, length);
+  process.write(to, new Uint8Array(buffer, byteOffset, length));
+}
