@@ -108,7 +108,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   }
   const loader = shared.get("ld-linux-x86-64.so.2");
   if (!loader) throw new LinkError("Cannot find ld.so in this process");
-  const namespaces = new Namespaces(loader);
+  const namespaces = new Namespaces(libc, loader);
   // Not by its file: /proc/self/exe is an ld.so where that was started by name.
   const start = alignDown(libc.programHeaders(), PAGE_SIZE);
   const bunImage = loadedImage("Bun", start, bun.loadBias);

@@ -13,10 +13,9 @@
 // look as drawn is left alone.
 
 import type { LoadedImage } from "../elf/loaded.ts";
-import { writeU64 } from "../memory/layout.ts";
-import { pointerAt, u32At, viewAt } from "../memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, toAddress } from "../memory/numbers.ts";
+import { type Process, pointerIn, setPointerIn, u32In } from "../process/process.ts";
 
 const NS_LOADED = 0;
 const NS_NLOADED = 8;
@@ -27,20 +26,21 @@ const LINK_MAP_LIMIT = 4096;
 /** Where a namespace's global scope is kept. */
 export class GlobalScope {
   constructor(
+    readonly process: Process,
     /** Address of the pointer array's pointer, which the number of entries (32 bits) follows. */
     readonly at: Address,
   ) {}
 
   get entries(): Address[] {
-    const list = pointerAt(this.at);
-    return Array.from({ length: u32At(add(this.at, 8)) }, (_, i) => pointerAt(add(list, 8 * i)));
+    const { process } = this;
+    const list = pointerIn(process, this.at);
+    return Array.from({ length: u32In(process, add(this.at, 8)) }, (_, i) => pointerIn(process, add(list, 8 * i)));
   }
 
   /** Shows the loader `count` entries of the array at `list`, which it may free() when it grows the list. */
   set(list: Address, count: number): void {
-    const fields = viewAt(this.at, 12);
-    writeU64(fields, 0, list);
-    fields.setUint32(8, count, true);
+    setPointerIn(this.process, this.at, list);
+    this.process.write(add(this.at, 8), new Uint8Array(Uint32Array.of(count).buffer));
   }
 }
 
@@ -49,7 +49,10 @@ export class Namespaces {
   readonly #size: number;
 
   /** `loader` is the image of ld.so. */
-  constructor(loader: LoadedImage) {
+  constructor(
+    readonly process: Process,
+    loader: LoadedImage,
+  ) {
     const index = loader.find("_rtld_global");
     const sym = index === undefined ? undefined : loader.symbols.at(index);
     this.#global = sym ? loader.addressOf(sym.st_value) : toAddress(0);
@@ -58,11 +61,12 @@ export class Namespaces {
 
   /** The base namespace's global scope, or undefined where ld.so's structures are not as expected. `main` is its first link_map. */
   baseScope(main: Address): GlobalScope | undefined {
-    const mappings = readMaps();
-    if (this.#size < NS_MAIN_SEARCHLIST + 8 || pointerAt(add(this.#global, NS_LOADED)) !== main) return undefined;
-    const at = pointerAt(add(this.#global, NS_MAIN_SEARCHLIST));
+    const { process } = this;
+    if (this.#size < NS_MAIN_SEARCHLIST + 8 || pointerIn(process, add(this.#global, NS_LOADED)) !== main)
+      return undefined;
+    const at = pointerIn(process, add(this.#global, NS_MAIN_SEARCHLIST));
     if (!(at > main && at < main + LINK_MAP_LIMIT)) return undefined;
-    return scopeOf(at, main, mappings);
+    return scopeOf(process, at, main, readMaps(process.pid));
   }
 
   /**
@@ -72,14 +76,17 @@ export class Namespaces {
    * nothing was done then.
    */
   allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
-    const scope = scopeOf(add(first, base.at - main), first, readMaps());
+    const { process } = this;
+    const scope = scopeOf(process, add(first, base.at - main), first, readMaps(process.pid));
     if (!scope) return false;
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);
-      if (pointerAt(add(record, NS_LOADED)) !== first || u32At(add(record, NS_NLOADED)) !== objects) continue;
+      if (pointerIn(process, add(record, NS_LOADED)) !== first) continue;
+      if (u32In(process, add(record, NS_NLOADED)) !== objects) continue;
       const field = add(record, NS_MAIN_SEARCHLIST);
-      if (pointerAt(field) !== 0) return pointerAt(field) === scope.at;
-      writeU64(viewAt(field, 8), 0, scope.at);
+      const before = pointerIn(process, field);
+      if (before !== 0) return before === scope.at;
+      setPointerIn(process, field, scope.at);
       return true;
     }
     return false;
@@ -87,11 +94,12 @@ export class Namespaces {
 }
 
 /** A search list at this address whose first entry is `first`, or undefined where there is none. */
-function scopeOf(at: Address, first: Address, mappings: readonly Mapping[]): GlobalScope | undefined {
+function scopeOf(process: Process, at: Address, first: Address, mappings: readonly Mapping[]): GlobalScope | undefined {
   if (!findMapping(mappings, add(at, 12))?.writable) return undefined;
-  const list = pointerAt(at);
-  const count = u32At(add(at, 8));
-  const mapping = Number.isNaN(list) ? undefined : findMapping(mappings, list);
-  if (!mapping || count === 0 || !(list + 8 * count <= mapping.end) || pointerAt(list) !== first) return undefined;
-  return new GlobalScope(at);
+  const list = pointerIn(process, at);
+  const count = u32In(process, add(at, 8));
+  const mapping = Number.isFinite(list) ? findMapping(mappings, list) : undefined;
+  if (!mapping || count === 0 || !(list + 8 * count <= mapping.end) || pointerIn(process, list) !== first)
+    return undefined;
+  return new GlobalScope(process, at);
 }

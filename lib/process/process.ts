@@ -3,8 +3,9 @@
 // is written once: here each call is made at once; elsewhere it is made by a
 // thread of that process which asked and waits.
 
+import { readU64, writeU64 } from "../memory/layout.ts";
 import type { Memory } from "../memory/live.ts";
-import type { Address } from "../memory/numbers.ts";
+import { type Address, toAddress } from "../memory/numbers.ts";
 
 /** The functions of libc that passes call in the process. */
 export const CALLABLE = ["dlopen", "dlmopen", "dlclose", "dlinfo", "dlerror", "dladdr", "mprotect"] as const;
@@ -37,4 +38,15 @@ export interface Process {
   stringAt(address: Address): string;
   /** Overwrites memory that is writable there. Throws where it is not. */
   write(address: Address, bytes: Uint8Array): void;
+}
+
+/** The pointer stored at an address of a process. What no user address can be reads as Infinity. */
+export const pointerIn = ({ memory }: Process, at: Address): Address => toAddress(readU64(memory.view(at, 8), 0));
+
+export const u32In = ({ memory }: Process, at: Address): number => memory.view(at, 4).getUint32(0, true);
+
+export function setPointerIn(process: Process, at: Address, value: number): void {
+  const bytes = new Uint8Array(8);
+  writeU64(new DataView(bytes.buffer), 0, value);
+  process.write(at, bytes);
 }

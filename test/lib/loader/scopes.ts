@@ -48,7 +48,7 @@ const own = objects.find(({ path }) => /\/libc[.-]/.test(path));
 if (!main || !second || !loader || !own) throw new Error("This process is not as it should be");
 const paths = (list: readonly LoadedObject[]): string[] => list.map(({ path }) => path);
 
-const namespaces = new Namespaces(loader.image);
+const namespaces = new Namespaces(libc, loader.image);
 const base = namespaces.baseScope(main.linkMap);
 if (!base) throw new Error("The base namespace's global scope is not found");
 const entries = base.entries;
@@ -75,7 +75,7 @@ function attempt(path: string, mode: number): string {
   return openInside(cString(path), mode) ? "opened" : libc.stringAt(toAddress(Number(whyNot())));
 }
 
-const other = new Namespaces(own.image);
+const other = new Namespaces(libc, own.image);
 const misled = {
   "another first object": namespaces.baseScope(second.linkMap) !== undefined,
   "an image that is not ld.so's": other.baseScope(main.linkMap) !== undefined,
