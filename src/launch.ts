@@ -5,7 +5,7 @@ import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Callable, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
-import type { Channels as AgentChannels } from "./agent/code/ask.ts";
+import type { Connection } from "./agent/code/ask.ts";
 import type { Ownership } from "./ownership.ts";
 import type { PrivateDirectory } from "./private-directory.ts";
 import type { Trace } from "./trace.ts";
@@ -30,8 +30,6 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
 export interface Launch {
   readonly process: Process;
   readonly directory: PrivateDirectory;
-  /** Where agents ask; see agent/protocol.ts. */
-  readonly channels: AgentChannels;
   readonly trace: Trace;
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;
@@ -39,20 +37,28 @@ export interface Launch {
   readonly program: {
     /** Its own file. */
     readonly path: string;
-    /** The same as a C string: its l_name, once it is loaded. */
-    readonly name: Address;
   };
+  /** The file of a member of the shared set that is not loaded yet: a path, or the soname for glibc to search. */
+  sharedFile(soname: string): string;
+  /** The base namespace's members of the shared set, by soname. */
+  readonly shared: Map<string, LoadedImage>;
+  readonly capsules: readonly Capsule[];
+}
+
+/** What has to be known besides to put code into the process. */
+export interface Linker extends Launch {
+  /** How agents ask. */
+  readonly connection: Connection;
+  /** Before the number of a capsule in what its agent calls itself. */
+  readonly token: number;
+  /** The program's l_name, once it is loaded. */
+  readonly programName: Address;
   /** glibc's own function, or object, of that name, if it has one. */
   findSymbol(name: string): Address | undefined;
   /** A C string that stays. */
   intern(text: string): Address;
   /** Words that stay, one behind the other. */
   internWords(words: readonly number[]): Address;
-  /** The file of a member of the shared set that is not loaded yet: a path, or the soname for glibc to search. */
-  sharedFile(soname: string): string;
-  /** The base namespace's members of the shared set, by soname. */
-  readonly shared: Map<string, LoadedImage>;
-  readonly capsules: readonly Capsule[];
 }
 
 /** A host tree's libraries in their namespace. */

@@ -10,7 +10,8 @@ import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
 import { CALLABLE } from "../lib/process/process.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import { type Channels, mappedConnection } from "./agent/code/channels.ts";
+import type { Capsule, Linker } from "./launch.ts";
 import type { Plan } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
 import { isShared } from "./shared-set.ts";
@@ -32,7 +33,7 @@ export interface Base {
   readonly scope: GlobalScope;
 }
 
-export interface Run extends Launch {
+export interface Run extends Linker {
   readonly libc: Libc;
   readonly plan: Plan;
   readonly base: Base;
@@ -40,7 +41,7 @@ export interface Run extends Launch {
   readonly counts: { slots: number; written: number };
 }
 
-export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], trace: Trace): Run {
+export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trace): Run {
   const counts = { slots: 0, written: 0 };
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
@@ -58,11 +59,13 @@ export function beginRun(libc: Libc, plan: Plan, channels: Launch["channels"], t
     plan,
     base,
     directory,
-    channels,
+    connection: mappedConnection(channels),
+    token: 0,
     trace,
     runtime: plan.runtime,
     functions: findFunctions(base.family),
-    program: { path: plan.program.path, name: allocateCopy(libc, cString(plan.program.path)) },
+    program: { path: plan.program.path },
+    programName: allocateCopy(libc, cString(plan.program.path)),
     findSymbol: (name) => {
       // Asked for by the program's side and by each capsule.
       if (!found.has(name)) found.set(name, ownSymbol(name));

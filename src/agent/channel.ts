@@ -64,10 +64,11 @@ export class Channel {
     readonly libc: Libc,
     readonly at: Address,
     readonly withBell?: Channel,
+    readonly slots = SLOT_COUNT,
   ) {
     const view = viewAt(at, Header.size);
     this.#header = new Int32Array(view.buffer, view.byteOffset, Header.size / 4);
-    this.#pending = bytesAt(add(at, PENDING), SLOT_COUNT);
+    this.#pending = bytesAt(add(at, PENDING), slots);
   }
 
   /** Made when they are looked at: most are never used. */
@@ -81,7 +82,7 @@ export class Channel {
   }
 
   get exchanges(): Exchange[] {
-    return Array.from({ length: SLOT_COUNT }, (_, i) => this.exchange(i));
+    return Array.from({ length: this.slots }, (_, i) => this.exchange(i));
   }
 
   /** Those that have been used. */
@@ -159,7 +160,7 @@ export class Channel {
   }
 
   #claim(): Exchange | undefined {
-    for (let i = 0; i < SLOT_COUNT; i++) {
+    for (let i = 0; i < this.slots; i++) {
       const exchange = this.exchange(i);
       if (exchange.change(State.free, State.claimed)) return exchange;
     }

@@ -3,7 +3,6 @@
 // address in every process that has the channel.
 
 import { cString } from "../../lib/memory/live.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import type { Functions } from "../launch.ts";
 import type { Exchange, Instruction } from "./exchange.ts";
@@ -27,15 +26,15 @@ export function* orders<Result>(exchange: Exchange, functions: Functions, linkin
 
 /** As many of the calls, from the first on, as the slot has room for; at least one. */
 function* some(exchange: Exchange, functions: Functions, calls: readonly Call[]): Orders<number[]> {
-  const lent: { at: Address; buffer: Uint8Array }[] = [];
+  const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
   const instructions: Instruction[] = [];
   for (const { name, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
     const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
-      const at = exchange.lend(typeof argument === "string" ? cString(argument) : argument);
-      if (at !== undefined && typeof argument !== "string") buffers.push({ at, buffer: argument });
-      return at;
+      const piece = exchange.lend(typeof argument === "string" ? cString(argument) : argument);
+      if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });
+      return piece?.at;
     });
     if (words.includes(undefined)) break;
     lent.push(...buffers);
@@ -43,6 +42,6 @@ function* some(exchange: Exchange, functions: Functions, calls: readonly Call[])
   }
   if (instructions.length === 0) throw new Error(`Cannot order "${calls[0]?.name}": its arguments are too long`);
   const results = (yield instructions).map(Number);
-  for (const { at, buffer } of lent) buffer.set(exchange.returned(at, buffer.length));
+  for (const { bytes, buffer } of lent) buffer.set(bytes);
   return results;
 }

@@ -3,7 +3,8 @@
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { Struct } from "../../lib/memory/layout.ts";
 import { bytesAt, viewAt } from "../../lib/memory/live.ts";
-import { type Address, add } from "../../lib/memory/numbers.ts";
+import { type Address, add, hex } from "../../lib/memory/numbers.ts";
+import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "./channel.ts";
 import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, Slot, State, What } from "./protocol.ts";
 
@@ -13,6 +14,15 @@ export interface Instruction {
   readonly target?: Address;
   readonly arguments: readonly (number | bigint)[];
 }
+
+/** Bytes in a slot: where the asker has them, and as they are here. */
+export interface Lent {
+  readonly at: Address;
+  readonly bytes: Uint8Array;
+}
+
+/** How long an asker may take to copy a piece before it is looked whether it lives, in milliseconds. */
+const LOOK_AGAIN = 100;
 
 /** A slot of the channel. */
 export class Exchange {
@@ -67,21 +77,54 @@ export class Exchange {
   }
 
   /** Puts bytes where the asker can see them until it is ordered again. Undefined where there is no room left. */
-  lend(bytes: Uint8Array): Address | undefined {
+  lend(bytes: Uint8Array): Lent | undefined {
     if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
-    const at = add(this.at, Slot.scratch + this.#used);
-    bytesAt(at, bytes.length).set(bytes);
+    const offset = Slot.scratch + this.#used;
+    const view = bytesAt(add(this.at, offset), bytes.length);
+    view.set(bytes);
     this.#used += (bytes.length + 7) & ~7;
-    return at;
+    return { at: add(this.#askersSlot, offset), bytes: view };
   }
 
-  /** What the asker has done with bytes that were lent to it. */
-  returned(at: Address, length: number): Uint8Array {
-    return bytesAt(at, length);
+  get #askersSlot(): Address {
+    return add(this.request.channel, this.at - this.channel.at);
+  }
+
+  /**
+   * Copies memory of the asker, by its function `copy` (to, from, length), while it waits for orders: where the kernel does not let us.
+   * `direction` is as the asker's memory has it.
+   */
+  carry(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
+    const offset = Slot.scratch + this.#used;
+    const there = add(this.#askersSlot, offset);
+    const here = bytesAt(add(this.at, offset), SCRATCH_SIZE - this.#used);
+    for (let done = 0; done < bytes.length; ) {
+      const piece = bytes.subarray(done, done + here.length);
+      if (direction === "write") here.set(piece);
+      const place = add(address, done);
+      const list = direction === "write" ? [place, there] : [there, place];
+      const isOrdered = this.order([{ what: "call", target: copy, arguments: [...list, piece.length] }]);
+      if (!isOrdered || !this.#awaitObedience())
+        throw new UnreadableError(`Cannot ${direction} ${bytes.length} bytes at ${hex(address)}: nobody carries them`);
+      if (direction === "read") piece.set(here.subarray(0, piece.length));
+      done += piece.length;
+    }
+  }
+
+  /** Returns false where the asker has gone. */
+  #awaitObedience(): boolean {
+    const { request, libc } = this;
+    const { pid } = request;
+    while (this.state === State.ordered) {
+      libc.sleepOn(this.at, State.ordered, LOOK_AGAIN);
+      if (this.state === State.ordered && !libc.isAlive(pid)) return false;
+    }
+    return this.state === State.obeyed;
   }
 
   /** Gives the asker its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
-  order(from: number, instructions: readonly Instruction[]): boolean {
+  order(instructions: readonly Instruction[]): boolean {
+    const from = this.state;
     instructions.forEach(({ what, target, arguments: list }, i) => {
       const at = Slot.orders + i * Order.size;
       const fields = Order.at(this.#view, at);
@@ -93,7 +136,7 @@ export class Exchange {
     });
     this.#words[Slot.count / 4] = instructions.length;
     this.#used = 0;
-    if (from === State.left || !this.change(from, State.ordered)) return false;
+    if ((from !== State.asked && from !== State.obeyed) || !this.change(from, State.ordered)) return false;
     this.libc.wake(this.at);
     return true;
   }

@@ -32,7 +32,6 @@ export interface CapsuleState {
 }
 
 export interface ServerState {
-  readonly channels: Launch["channels"];
   readonly directory: string;
   readonly files: number;
   readonly trace: readonly Category[];
@@ -113,20 +112,13 @@ export class Knowledge {
 
   #linkedIn(process: Process, state: ServerState): { launch: Launch; capsules: Capsule[] } {
     const files = new Map(state.shared);
-    const unavailable = () => {
-      throw new Error("Cannot install code from a request");
-    };
     const launch: Omit<Launch, "capsules"> = {
       process,
       directory: this.#directory,
-      channels: state.channels,
       trace: this.trace,
       runtime: this.#runtime,
       functions: state.functions,
-      program: { path: state.program.path, name: toAddress(0) },
-      findSymbol: unavailable,
-      intern: unavailable,
-      internWords: unavailable,
+      program: state.program,
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
     };

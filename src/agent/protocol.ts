@@ -19,7 +19,7 @@
 //
 // The asker writes in "claimed" and "ordered", the server in "asked" and "obeyed".
 
-import { layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
+import { bytes, layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 
 /** Which function was called, in the lowest byte. For the others the next byte says which argument is a path. */
@@ -40,6 +40,8 @@ export const Kind = {
   leave: 8,
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,
+  /** A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and its function that copies memory. */
+  attach: 10,
 } as const;
 
 /** What the asking thread shall do next. */
@@ -63,6 +65,9 @@ export const Header = layout("channel", {
   /** The thread that answers. */
   pid: u32,
   tid: u32,
+  unused: u64bits,
+  /** A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when that dies. 0 until then. */
+  alive: bytes(40),
 });
 
 export const Request = layout("request", {
@@ -80,6 +85,8 @@ export const Request = layout("request", {
   tid: u64(),
   /** Which capsule's agent this is; 0 is the program's. */
   token: u64(),
+  /** Where the asker has the channel. */
+  channel: u64<Address>(),
 });
 
 export const Order = layout("order", {
@@ -95,6 +102,8 @@ export const Order = layout("order", {
 
 /** A thread keeps its slot while it does what it is told, which may be to wait for another one's. */
 export const SLOT_COUNT = 512;
+/** For other processes, which map the pages by themselves, and have no arena. */
+export const OUTSIDE_SLOT_COUNT = 128;
 /** Where the pending bytes are, from the beginning of the channel. */
 export const PENDING = 64;
 /** Where things are, in bytes from the beginning of the channel, and of a slot. */
@@ -107,3 +116,4 @@ export const ARENA = SLOTS + SLOT_COUNT * SLOT_SIZE;
 /** Of strings; pages that nobody writes to cost nothing. */
 export const ARENA_SIZE = 1 << 20;
 export const CHANNEL_SIZE = ARENA + ARENA_SIZE;
+export const OUTSIDE_CHANNEL_SIZE = SLOTS + OUTSIDE_SLOT_COUNT * SLOT_SIZE;

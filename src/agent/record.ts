@@ -4,7 +4,7 @@
 import { layout, type Struct, u64 } from "../../lib/memory/layout.ts";
 import { viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import type { Launch } from "../launch.ts";
+import type { Linker } from "../launch.ts";
 
 export const Record = layout("record", {
   argc: u64(),
@@ -28,7 +28,7 @@ export class RunRecord {
   /** See emitCleanup. */
   readonly order: Address;
 
-  constructor(launch: Launch, capsules: number) {
+  constructor(launch: Linker, capsules: number) {
     this.at = launch.internWords(new Array<number>(Record.size / 8).fill(0));
     this.iterators = launch.internWords(new Array<number>(capsules + 1).fill(0));
     this.order = launch.internWords(new Array<number>(ORDER_LIMIT).fill(0));

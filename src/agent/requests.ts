@@ -92,7 +92,7 @@ export class Requests {
         : { target: functions.dlopen, arguments: [path, mode] };
     if (name !== undefined) return { what: "jump", ...going(name) };
     // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
-    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(answer.open)) ?? toAddress(0)) }];
+    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(answer.open))?.at ?? toAddress(0)) }];
     return { what: "return", arguments: [handle] };
   }
 
@@ -111,7 +111,7 @@ export class Requests {
     );
     if (found === undefined) return { what: "jump", target, arguments: list };
     const at = exchange.channel.intern(found);
-    list[index] = BigInt(at ?? exchange.lend(cString(found)) ?? 0);
+    list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
     if (at !== undefined) return { what: "jump", target, arguments: list };
     // No room for another name that stays.
     const [result = 0n] = yield [{ what: "call", target, arguments: list }];
@@ -158,7 +158,7 @@ export class Requests {
   /** Writes a line to standard error: the server has no descriptors. */
   write(exchange: Exchange, text: string): Instruction {
     const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
-    const at = exchange.lend(bytes) ?? toAddress(0);
+    const at = exchange.lend(bytes)?.at ?? toAddress(0);
     return { what: "call", target: this.knowledge.state.functions.write, arguments: [2, at, bytes.length] };
   }
 

@@ -12,7 +12,7 @@ import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import { Channel, Channels } from "./channel.ts";
-import type { Channels as ChannelAddresses } from "./code/ask.ts";
+import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import type { Exchange, Instruction } from "./exchange.ts";
 import { Knowledge, type ServerState } from "./knowledge.ts";
 import { Kind, State } from "./protocol.ts";
@@ -46,22 +46,22 @@ class Server {
       const count = before === State.asked ? 0 : exchange.ordered;
       const step = conversation.next(exchange.results(count));
       if (step.done) this.#conversations.delete(exchange);
-      this.#order(exchange, before, step.done ? [step.value] : step.value);
+      this.#order(exchange, step.done ? [step.value] : step.value);
     } catch (error) {
       this.#conversations.delete(exchange);
       // Its memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {
-        this.#order(exchange, before, [{ what: "fail", arguments: [] }]);
+        this.#order(exchange, [{ what: "fail", arguments: [] }]);
         return;
       }
       // A fault of ours: nobody else would show it.
       const text = this.#requests.write(exchange, String(error instanceof Error ? error.stack : error));
-      this.#order(exchange, before, [text, { what: "fail", arguments: [] }]);
+      this.#order(exchange, [text, { what: "fail", arguments: [] }]);
     }
   }
 
-  #order(exchange: Exchange, before: number, instructions: readonly Instruction[]): void {
-    if (!exchange.order(before, instructions)) this.forget(exchange);
+  #order(exchange: Exchange, instructions: readonly Instruction[]): void {
+    if (!exchange.order(instructions)) this.forget(exchange);
   }
 
   /** Nobody waits in this slot any more. */

@@ -128,7 +128,7 @@ const ORIGIN_LIMIT = 1500;
 export function renameImage(run: Run, program: LoadedObject): LoadedObject {
   const { libc, directory, trace } = run;
   const { linkMap, image } = program;
-  setPointerAt(add(linkMap, LinkMap.offsetOf.l_name), run.program.name);
+  setPointerAt(add(linkMap, LinkMap.offsetOf.l_name), run.programName);
   const words = viewAt(linkMap, ORIGIN_LIMIT);
   const expected = Buffer.from(`${directory.path}\0`);
   let isFound = false;

@@ -20,7 +20,7 @@ import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/c
 import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
-import type { Launch } from "../launch.ts";
+import type { Linker } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
 
 export interface Interposer {
@@ -38,17 +38,22 @@ export interface Interposer {
 }
 
 /** `first` is Bun's link_map. */
-export function* interpose(launch: Launch, record: RunRecord, first: Address): Linking<Interposer> {
+export function* interpose(launch: Linker, record: RunRecord, first: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { channels: launch.channels, token: 0, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, {
+    connection: launch.connection,
+    token: 0,
+    dlopen: functions.dlopen,
+    dlmopen: functions.dlmopen,
+  });
   const find = (name: string) => launch.findSymbol(name);
   const { program } = launch;
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });
   const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
   emitObjectFunctions(assembler.align(16), {
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
-    ...{ directory: directory.path, programName: program.name },
+    ...{ directory: directory.path, programName: launch.programName },
   });
   emitSignalHandler(assembler.align(16), functions.nothing);
   emitQuieting(assembler.align(16), record.quieted);

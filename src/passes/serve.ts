@@ -3,7 +3,7 @@
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
-import type { Channels } from "../agent/code/ask.ts";
+import type { Channels } from "../agent/code/channels.ts";
 import type { ServerState } from "../agent/knowledge.ts";
 import type { Capsule } from "../launch.ts";
 import type { Run } from "../run.ts";
@@ -57,7 +57,6 @@ function stateOf(run: Run): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
-    channels: run.channels,
     directory: run.directory.path,
     files: run.directory.files.at,
     trace: run.trace.categories,

@@ -29,7 +29,7 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch, Linker } from "../launch.ts";
 import type { CapsulePlan } from "../plan.ts";
 import { LOADER } from "../shared-set.ts";
 import { capsuleOf, ensureExposed } from "./expose.ts";
@@ -41,7 +41,7 @@ const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
 
 /** Makes a namespace: its libc mirror and the agent in it. */
 export function* makeNamespace(
-  launch: Launch,
+  launch: Linker,
   plan: CapsulePlan,
   token: number,
   both: Interposer["both"],
@@ -111,10 +111,10 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 }
 
 /** `names` are the functions in it that stand in front of glibc's. */
-function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): { code: Code; names: string[] } {
-  const { channels, functions } = launch;
+function capsuleCode(launch: Linker, plan: CapsulePlan, token: number): { code: Code; names: string[] } {
+  const { connection, functions } = launch;
   const assembler = new Assembler();
-  emitAgent(assembler, { channels, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   const table = variables(launch, plan);
   assembler.align(16);
   emitGetenv(assembler, "getenv", functions.getenv, table);
@@ -128,7 +128,7 @@ function capsuleCode(launch: Launch, plan: CapsulePlan, token: number): { code: 
 }
 
 /** The capsule's own environment: pairs of C strings, NULL at the end. */
-function variables(launch: Launch, { environment }: CapsulePlan): Address {
+function variables(launch: Linker, { environment }: CapsulePlan): Address {
   const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
   return launch.internWords([...words, 0]);
 }

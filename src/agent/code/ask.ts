@@ -3,7 +3,7 @@
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
-import { Header, Kind, Order, PENDING, SLOT_COUNT, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
+import { Header, Kind, Order, PENDING, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 import { systemCall } from "./system-call.ts";
 
 /** How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver on a cold disk a second or two. */
@@ -16,18 +16,22 @@ const SPINS = 1000;
 
 const encoder = new TextEncoder();
 
-/** Where a process asks, and where its children do. */
-export interface Channels {
-  readonly own: Address;
-  readonly children: Address;
-  /** The one that has the bell for the process's own threads. */
-  readonly bell: Address;
-  /** The process. */
-  readonly pid: number;
+/** How a thread finds the channel, and whether there is a server. Each emits code. */
+export interface Connection {
+  /** How many slots the channel has. */
+  readonly slots: number;
+  /** Loads the channel's address into rbx, or goes to `fail`. r12 to r14 and what is on the stack have to stay. */
+  find(to: Assembler): void;
+  /** Afterwards `je` means that nobody answers. */
+  look(to: Assembler): void;
+  /** Wakes the server, which has a slot of this channel to look at. Everything before is to be seen by it. */
+  ring(to: Assembler): void;
+  /** The words that these need. */
+  data(to: Assembler): void;
 }
 
 export interface AgentTargets {
-  readonly channels: Channels;
+  readonly connection: Connection;
   /** Which capsule asks; see Request. */
   readonly token: number;
   /** glibc's own. */
@@ -47,7 +51,7 @@ export function askForTarget(to: Assembler, kind: number): void {
 }
 
 /** `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does, with dlerror() saying why. */
-export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: AgentTargets): void {
+export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }: AgentTargets): void {
   to.label("dlopen") // (file, mode)
     .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
     .to("je", "real dlopen"); // dlopen(NULL): nothing to look for
@@ -82,17 +86,9 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
     .op("mov %r11,0x38(%rsp)", 0x4c, 0x89, 0x5c, 0x24, 0x38)
     .op(`movl $0x${PATIENCE.toString(16)},0x50(%rsp)`, 0xc7, 0x44, 0x24, 0x50, PATIENCE, 0, 0, 0)
     .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...immediate(ATTEMPTS));
-  systemCall(to, "getpid", 39);
-  to.rip("mov channel(%rip),%rbx", "channel", 0x48, 0x8b, 0x1d)
-    .rip("mov bell(%rip),%rdx", "bell", 0x48, 0x8b, 0x15)
-    .rip("cmp process(%rip),%eax", "process", 0x3b, 0x05)
-    .to("je", "channel known")
-    .rip("mov children(%rip),%rbx", "children", 0x48, 0x8b, 0x1d)
-    .op("mov %rbx,%rdx", 0x48, 0x89, 0xda)
-    .label("channel known")
-    .op("mov %rdx,0x58(%rsp)", 0x48, 0x89, 0x54, 0x24, 0x58);
-  claim(to);
-  publish(to);
+  connection.find(to);
+  claim(to, connection);
+  publish(to, connection);
   obey(to);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
@@ -116,32 +112,18 @@ export function emitAgent(to: Assembler, { channels, token, dlopen, dlmopen }: A
   leave(to);
   to.op("jmp *%r11", 0x41, 0xff, 0xe3);
 
-  to.align(8)
-    .label("dlopen address")
-    .quad(dlopen)
-    .label("dlmopen address")
-    .quad(dlmopen)
-    .label("token")
-    .quad(token)
-    .label("channel")
-    .quad(channels.own)
-    .label("bell")
-    .quad(channels.bell)
-    .label("children")
-    .quad(channels.children)
-    .label("process")
-    .quad(channels.pid)
-    .label("failure")
-    .data(encoder.encode("/capsule does not answer\0"));
+  to.align(8).label("dlopen address").quad(dlopen).label("dlmopen address").quad(dlmopen).label("token").quad(token);
+  connection.data(to);
+  to.label("failure").data(encoder.encode("/capsule does not answer\0"));
 }
 
 /** Finds a free slot and writes the request into it. */
-function claim(to: Assembler): void {
+function claim(to: Assembler, { look, slots }: Connection): void {
   to.label("claim").op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1).to("jne", "fail");
-  findServer(to);
+  look(to);
   to.to("je", "fail")
     .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...immediate(SLOTS))
-    .op(`mov $0x${SLOT_COUNT.toString(16)},%r13d`, 0x41, 0xbd, ...immediate(SLOT_COUNT))
+    .op(`mov $0x${slots.toString(16)},%r13d`, 0x41, 0xbd, ...immediate(slots))
     .label("claim next")
     .op("xor %eax,%eax", 0x31, 0xc0) // State.free
     .op("mov $0x1,%ecx", 0xb9, ...immediate(State.claimed))
@@ -171,18 +153,16 @@ function claim(to: Assembler): void {
   to.op("stos %rax,%es:(%rdi)", 0x48, 0xab)
     .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
     .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
+    .op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
+    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
     .op("mov $0x2,%r13d", 0x41, 0xbd, ...immediate(State.asked));
 }
 
 /** Shows the slot to the server and waits until it is this thread's again. */
-function publish(to: Assembler): void {
+function publish(to: Assembler, { look, ring }: Connection): void {
   to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24);
   markPending(to);
-  to.op("mov 0x58(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x58)
-    .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
-    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
-    .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
-  systemCall(to, "futex", 202);
+  ring(to);
   // Most answers come within some 40 us, which is less than it takes to fall asleep and be woken.
   to.op(`mov $0x${SPINS.toString(16)},%ecx`, 0xb9, ...immediate(SPINS))
     .label("spin")
@@ -208,7 +188,7 @@ function publish(to: Assembler): void {
   systemCall(to, "futex", 202);
   to.op("cmp $0xffffff92,%eax", 0x83, 0xf8, 0x92) // -ETIMEDOUT
     .to("jne", "wait");
-  findServer(to);
+  look(to);
   to.to("je", "give up")
     .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
     .to("jne", "give up")
@@ -229,15 +209,6 @@ function markPending(to: Assembler): void {
     .op("sub %rbx,%rax", 0x48, 0x29, 0xd8)
     .op("shr $0xd,%rax", 0x48, 0xc1, 0xe8, Math.log2(SLOT_SIZE)) // SLOTS is less than one
     .op("movb $0x1,0x40(%rbx,%rax,1)", 0xc6, 0x44, 0x03, PENDING, 1);
-}
-
-/** Afterwards `je` means that the thread which answers is gone, or out of sight: in another PID namespace numbers mean nothing. */
-function findServer(to: Assembler): void {
-  to.op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
-    .op("mov 0xc(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.tid)
-    .op("xor %edx,%edx", 0x31, 0xd2);
-  systemCall(to, "tgkill", 234);
-  to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd); // -ESRCH
 }
 
 /** Carries out the orders in the slot. */

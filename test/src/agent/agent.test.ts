@@ -5,6 +5,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
+import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import type { Instruction } from "../../../src/agent/exchange.ts";
 import { Kind, ORDER_LIMIT, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
@@ -34,8 +35,8 @@ function agent(server: ScriptedServer): Code {
   const assembler = new Assembler();
   // The same for own threads and children: a process that is not known here asks in both alike.
   const { at } = server.pages;
-  const channels = { own: at, children: at, bell: at, pid: 0 };
-  emitAgent(assembler, { channels, token, dlopen, dlmopen });
+  const connection = mappedConnection({ own: at, children: at, bell: at, pid: 0 });
+  emitAgent(assembler, { connection, token, dlopen, dlmopen });
   emitAsking(assembler.align(16), "opening", OPENING, eight);
   return assembler.assemble();
 }
@@ -163,7 +164,7 @@ describe("the request", () => {
     expect(performance.now() - before).toBeLessThan(late);
     expect(exchange?.state).toBe(State.asked);
     await asleep(child.pid);
-    expect(exchange?.order(State.asked, [{ what: "return", arguments: [5] }])).toBe(true);
+    expect(exchange?.order([{ what: "return", arguments: [5] }])).toBe(true);
     expect(await ended(child)).toEqual(["result 5"]);
   });
 
@@ -543,8 +544,7 @@ describe("an asker that has left", () => {
       async (talk) => {
         await talk.until(State.left);
         expect(talk.exchange.isForServer).toBe(true);
-        expect(talk.exchange.order(State.asked, [call(six, 1)])).toBe(false);
-        expect(talk.exchange.order(State.left, [call(six, 1)])).toBe(false);
+        expect(talk.exchange.order([call(six, 1)])).toBe(false);
         talk.free();
       },
       { server, change: (code) => waitOnly(code, 1) },
@@ -584,7 +584,7 @@ describe("an asker that has left", () => {
         const left = spinUntil(() => exchange?.state === State.left);
         if (isEarly) patience = left - asked;
       } else if (round % 8 > 1) spinUntil(() => performance.now() - asked >= patience * (0.9 + (round % 40) / 200));
-      const isInTime = exchange.order(State.asked, [{ what: "return", arguments: [round] }]);
+      const isInTime = exchange.order([{ what: "return", arguments: [round] }]);
       if (!isInTime) exchange.free();
       answered.push(isInTime);
       // what it prints has to be read, or it stops

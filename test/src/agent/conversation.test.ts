@@ -30,9 +30,10 @@ function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Cal
   const conversation = orders(exchange, functions, pass);
   const words = viewAt(exchange.at, 2 * Slot.scratch);
   exchange.change(State.free, State.asked);
+  exchange.request.channel = exchange.channel.at;
   let step = conversation.next([]);
   while (!step.done) {
-    expect(exchange.order(exchange.state, step.value)).toBe(true);
+    expect(exchange.order(step.value)).toBe(true);
     const batch: Ordered[] = [];
     for (let i = 0; i < words.getUint32(Slot.count, true); i++) {
       const at = Slot.orders + i * Order.size;

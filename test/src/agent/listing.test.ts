@@ -4,7 +4,9 @@ import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
+import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
+import { emitConnect, lentConnection } from "../../../src/agent/code/connect.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
@@ -21,12 +23,12 @@ const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
 const targets = {
-  channels: {
+  connection: mappedConnection({
     own: toAddress(0x7f12_3456_7000),
     children: toAddress(0x7f12_3457_8000),
     bell: toAddress(0x7f12_3456_7000),
     pid: 4711,
-  },
+  }),
   token: 3,
   dlopen: toAddress(0x1000),
   dlmopen: toAddress(0x2000),
@@ -38,11 +40,30 @@ const objects = {
   ...{ programName: find(), record: find(), first: find(), iterators: find() },
   directory: "/run/directory",
 };
+/** Of the agent of another process, which has it on pages of its own. */
+const DATA = [
+  "desk",
+  "mapped channel",
+  "mapped process",
+  "told",
+  "channel size",
+  "complaint size",
+  "channel path",
+  "complaint",
+];
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
   "the agent, also for another function": (to) => {
     emitAgent(to, targets);
     emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
+  },
+  "the agent of another process": (to) => {
+    emitAgent(to, { ...targets, connection: lentConnection({ connect: find(), look: find() }) });
+  },
+  "what a shim calls": (to) => {
+    emitAgent(to, targets);
+    emitConnect(to);
+    for (const name of DATA) to.label(name).quad(0);
   },
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000), toAddress(0x3000)),

@@ -4,7 +4,7 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { Libc } from "../../../lib/loader/libc.ts";
 import type { Struct } from "../../../lib/memory/layout.ts";
-import { addressOf, cString } from "../../../lib/memory/live.ts";
+import { addressOf, bytesAt, cString } from "../../../lib/memory/live.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
 import { Channel } from "../../../src/agent/channel.ts";
 import type { Exchange, Instruction } from "../../../src/agent/exchange.ts";
@@ -40,7 +40,7 @@ export class Talk {
   /** Gives orders. Throws where nobody waits for them. */
   order(...instructions: Instruction[]): void {
     this.isAnswered = true;
-    if (!this.exchange.order(this.exchange.state, instructions)) throw new Error("It has left");
+    if (!this.exchange.order(instructions)) throw new Error("It has left");
   }
 
   /** Gives orders that do not end the conversation; returns what came of them. */
@@ -58,14 +58,14 @@ export class Talk {
 
   /** Lends a C string. */
   lend(text: string): Address {
-    const at = this.exchange.lend(cString(text));
-    if (at === undefined) throw new Error("There is no room");
-    return at;
+    const lent = this.exchange.lend(cString(text));
+    if (lent === undefined) throw new Error("There is no room");
+    return lent.at;
   }
 
   /** So many bytes of what was lent there, as they are now. */
   returned(at: Address, length: number): string {
-    return new TextDecoder().decode(this.exchange.returned(at, length));
+    return new TextDecoder().decode(bytesAt(at, length));
   }
 
   /** RETURN. */

@@ -1,0 +1,197 @@
+// The agent of a process that is not capsule's own: an object that comes with the
+// shims. It maps the channel when it is first asked for, and once more in a forked
+// child, which does not inherit it: a child may drop its rights, and must not have
+// what is asked in its parent's name. No descriptor stays open.
+//
+// What the server adds to the process asks by the same functions, at their addresses.
+
+import { layout, u64, u64bits } from "../../../lib/memory/layout.ts";
+import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
+import { Assembler, type Code, immediate } from "../../../lib/x86-64/assembler.ts";
+import { Header, Kind, OUTSIDE_SLOT_COUNT } from "../protocol.ts";
+import { type Connection, emitAgent } from "./ask.ts";
+import { systemCall } from "./system-call.ts";
+
+const encoder = new TextEncoder();
+
+/** The data that the server reads first: it shows that this is a process which has loaded this launch's agent. */
+export const Desk = layout("desk", {
+  nonce0: u64bits,
+  nonce1: u64bits,
+  /** ld.so's list of the objects that are loaded: the address of _r_debug. */
+  debug: u64<Address>(),
+});
+
+/** How code that the server puts into a process asks: by the agent's own functions. */
+export const lentConnection = (desk: { readonly connect: Address; readonly look: Address }): Connection => ({
+  slots: OUTSIDE_SLOT_COUNT,
+  find(to) {
+    to.rip("call *connect(%rip)", "connect", 0xff, 0x15);
+    take(to);
+  },
+  look: (to) => to.rip("call *look(%rip)", "look", 0xff, 0x15),
+  ring,
+  data: (to) => to.label("connect").quad(desk.connect).label("look").quad(desk.look),
+});
+
+const ownConnection: Connection = {
+  slots: OUTSIDE_SLOT_COUNT,
+  find(to) {
+    to.to("call", "connect");
+    take(to);
+  },
+  look: (to) => to.to("call", "look"),
+  ring,
+  data: () => {},
+};
+
+function take(to: Assembler): void {
+  to.op("mov %rax,%rbx", 0x48, 0x89, 0xc3).op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", "fail");
+}
+
+function ring(to: Assembler): void {
+  to.op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+    .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
+    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // FUTEX_WAKE
+    .op("mov $0x1,%edx", 0xba, 1, 0, 0, 0);
+  systemCall(to, "futex", 202);
+}
+
+export interface ConnectTargets {
+  /** The file with the channel, and how many bytes it has. */
+  readonly channel: string;
+  readonly size: number;
+  readonly nonce: readonly [bigint, bigint];
+  /** Written to standard error, once a process, where nobody answers. */
+  readonly complaint: string;
+}
+
+/** The label of what shims call, of the quad that the loader fills with the address of _r_debug, and where writable data begins. */
+export interface AgentCode {
+  readonly code: Code;
+  readonly dataAt: number;
+}
+
+export function agentCode(targets: ConnectTargets): AgentCode {
+  const to = new Assembler();
+  emitAgent(to, { connection: ownConnection, token: 0, dlopen: NOWHERE, dlmopen: NOWHERE });
+  emitConnect(to);
+  to.align(PAGE_SIZE);
+  const dataAt = to.length;
+  emitData(to, targets);
+  return { code: to.assemble(), dataAt };
+}
+
+/** It never opens anything by itself. */
+const NOWHERE = 0 as Address;
+
+/**
+ * `attach` (a shim's ELF header), what its initializer calls; `connect`, which returns the channel or NULL; `look`, after which `je` means that
+ * nobody answers; `copy` (to, from, length). Needs emitAgent's `request`.
+ */
+export function emitConnect(to: Assembler): void {
+  to.label("attach")
+    .rip("lea desk(%rip),%rsi", "desk", 0x48, 0x8d, 0x35)
+    .rip("lea copy(%rip),%rdx", "copy", 0x48, 0x8d, 0x15)
+    .rip("lea unanswered(%rip),%r11", "unanswered", 0x4c, 0x8d, 0x1d)
+    .op(`mov $0x${Kind.attach.toString(16)},%eax`, 0xb8, ...immediate(Kind.attach))
+    .to("jmp", "request")
+    .label("connect");
+  systemCall(to, "getpid", 39);
+  to.rip("cmp process(%rip),%eax", "mapped process", 0x3b, 0x05)
+    .to("jne", "map channel")
+    .rip("mov channel(%rip),%rax", "mapped channel", 0x48, 0x8b, 0x05)
+    .op("ret", 0xc3)
+    .label("map channel")
+    .op("push %rbx", 0x53)
+    .op("push %rax", 0x50)
+    .rip("lea path(%rip),%rdi", "channel path", 0x48, 0x8d, 0x3d)
+    .op("mov $0x80002,%esi", 0xbe, 0x02, 0x00, 0x08, 0x00) // O_RDWR | O_CLOEXEC
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "open", 2);
+  to.op("test %eax,%eax", 0x85, 0xc0)
+    .to("js", "no channel")
+    .op("mov %eax,%ebx", 0x89, 0xc3)
+    .op("mov %eax,%r8d", 0x41, 0x89, 0xc0)
+    .op("xor %edi,%edi", 0x31, 0xff)
+    .rip("mov size(%rip),%rsi", "channel size", 0x48, 0x8b, 0x35)
+    .op("mov $0x3,%edx", 0xba, 0x03, 0x00, 0x00, 0x00) // PROT_READ | PROT_WRITE
+    .op("mov $0x1,%r10d", 0x41, 0xba, 0x01, 0x00, 0x00, 0x00) // MAP_SHARED
+    .op("xor %r9d,%r9d", 0x45, 0x31, 0xc9);
+  systemCall(to, "mmap", 9);
+  to.op("mov %ebx,%edi", 0x89, 0xdf).op("mov %rax,%rbx", 0x48, 0x89, 0xc3);
+  systemCall(to, "close", 3);
+  to.op("cmp $0xfffffffffffff000,%rbx", 0x48, 0x81, 0xfb, 0x00, 0xf0, 0xff, 0xff)
+    .to("ja", "no channel")
+    .op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+    .rip("mov size(%rip),%rsi", "channel size", 0x48, 0x8b, 0x35)
+    .op("mov $0xa,%edx", 0xba, 0x0a, 0x00, 0x00, 0x00); // MADV_DONTFORK;
+  systemCall(to, "madvise", 28);
+  to.op("mov $0x59616d61,%edi", 0xbf, 0x61, 0x6d, 0x61, 0x59) // PR_SET_PTRACER
+    .op("mov 0x8(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.pid)
+    .op("xor %edx,%edx", 0x31, 0xd2)
+    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
+    .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0);
+  systemCall(to, "prctl", 157);
+  to.rip("mov %rbx,channel(%rip)", "mapped channel", 0x48, 0x89, 0x1d)
+    .op("pop %rax", 0x58)
+    .rip("mov %eax,process(%rip)", "mapped process", 0x89, 0x05)
+    .op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
+    .op("pop %rbx", 0x5b)
+    .op("ret", 0xc3)
+    .label("no channel")
+    .op("pop %rax", 0x58)
+    .op("pop %rbx", 0x5b)
+    .op("xor %eax,%eax", 0x31, 0xc0)
+    .op("ret", 0xc3)
+    .label("look")
+    .op("mov 0x18(%rbx),%eax", 0x8b, 0x43, Header.offsetOf.alive)
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("je", "not yet")
+    .op("not %eax", 0xf7, 0xd0)
+    .op("test $0x40000000,%eax", 0xa9, 0x00, 0x00, 0x00, 0x40) // FUTEX_OWNER_DIED
+    .op("ret", 0xc3)
+    .label("not yet")
+    .op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
+    .op("mov %edi,%esi", 0x89, 0xfe)
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "tgkill", 234);
+  to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd) // -ESRCH
+    .op("ret", 0xc3)
+    .label("copy")
+    .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
+    .op("ret", 0xc3)
+    .label("unanswered")
+    .op("mov $0x1,%eax", 0xb8, 0x01, 0x00, 0x00, 0x00)
+    .rip("xchg %eax,told(%rip)", "told", 0x87, 0x05)
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("jne", "told already")
+    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00)
+    .rip("lea complaint(%rip),%rsi", "complaint", 0x48, 0x8d, 0x35)
+    .rip("mov size(%rip),%rdx", "complaint size", 0x48, 0x8b, 0x15);
+  systemCall(to, "write", 1);
+  to.label("told already").op("xor %eax,%eax", 0x31, 0xc0).op("ret", 0xc3);
+}
+
+function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTargets): void {
+  to.label("desk")
+    .quad(nonce[0])
+    .quad(nonce[1])
+    .label("debug")
+    .quad(0)
+    .label("mapped channel")
+    .quad(0)
+    .label("mapped process")
+    .quad(0)
+    .label("told")
+    .quad(0)
+    .label("channel size")
+    .quad(size)
+    .label("complaint size")
+    .quad(encoder.encode(complaint).length)
+    .label("channel path")
+    .data(encoder.encode(`${channel}\0`))
+    .label("complaint")
+    .data(encoder.encode(complaint));
+}
