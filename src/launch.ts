@@ -3,11 +3,10 @@
 import type { LoadedImage } from "../lib/elf/loaded.ts";
 import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
-import type { Callable, Process } from "../lib/process/process.ts";
+import type { Callable, Linking, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import type { Ownership } from "./ownership.ts";
-import type { PrivateDirectory } from "./private-directory.ts";
 import type { Trace } from "./trace.ts";
 
 /** glibc's own functions that code of ours calls or stands in front of. */
@@ -29,7 +28,7 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
 /** The process that is linked, and where things of it are kept. */
 export interface Launch {
   readonly process: Process;
-  readonly directory: PrivateDirectory;
+  readonly directory: Directory;
   readonly trace: Trace;
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;
@@ -43,7 +42,24 @@ export interface Launch {
   /** The base namespace's members of the shared set, by soname. */
   readonly shared: Map<string, LoadedImage>;
   readonly capsules: readonly Capsule[];
+  /** Has the program's side load what stands for an object of a capsule, by that name; see Shim. */
+  readonly shim: Shim;
 }
+
+/** For files that the process maps. */
+export interface Directory {
+  readonly path: string;
+  /** Writes a file and returns its path. Throws what writing throws (a full disk). */
+  write(name: string, bytes: Uint8Array): string;
+}
+
+/** Loads a shim into the base namespace. `needed` are names of other shims. */
+export type Shim = (
+  launch: Launch,
+  name: string,
+  object: LoadedObject,
+  needed: readonly string[],
+) => Linking<LoadedObject>;
 
 /** What has to be known besides to put code into the process. */
 export interface Linker extends Launch {

@@ -12,6 +12,7 @@ import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/num
 import { CALLABLE } from "../lib/process/process.ts";
 import { type Channels, mappedConnection } from "./agent/code/channels.ts";
 import type { Capsule, Linker } from "./launch.ts";
+import { mirrorShim } from "./passes/expose.ts";
 import type { Plan } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
 import { isShared } from "./shared-set.ts";
@@ -38,6 +39,7 @@ export interface Run extends Linker {
   readonly plan: Plan;
   readonly base: Base;
   readonly capsules: Capsule[];
+  readonly directory: PrivateDirectory;
   readonly counts: { slots: number; written: number };
 }
 
@@ -72,6 +74,7 @@ export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trac
       return found.get(name);
     },
     capsules: [],
+    shim: mirrorShim,
     shared,
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,
     counts,

@@ -10,6 +10,7 @@ import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Capsule, Functions, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
+import { mirrorShim } from "../passes/expose.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { readAhead } from "./answers.ts";
@@ -119,6 +120,7 @@ export class Knowledge {
       runtime: this.#runtime,
       functions: state.functions,
       program: state.program,
+      shim: mirrorShim,
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
     };

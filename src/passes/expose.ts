@@ -67,12 +67,24 @@ function openedAs(capsule: Capsule, soname: string): LoadedObject {
 }
 
 function* show(
-  { process, directory, trace }: Launch,
+  launch: Launch,
   capsule: Capsule,
   name: string,
   object: LoadedObject,
   needed: readonly string[],
 ): Linking<void> {
+  const shim = yield* launch.shim(launch, name, object, needed);
+  capsule.shims.set(name, shim);
+  launch.trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
+}
+
+/** A shim that is made when the library is open: a mirror of it. */
+export function* mirrorShim(
+  { process, directory }: Launch,
+  name: string,
+  object: LoadedObject,
+  needed: readonly string[],
+): Linking<LoadedObject> {
   const { tls } = object.image;
   const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
   const { bytes } = mirrorOf(object.image, { soname: name, needed, hasThreadLocals: record !== undefined });
@@ -80,6 +92,5 @@ function* show(
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
   if (record !== undefined) lendTls(object.linkMap, shim.linkMap, record);
-  capsule.shims.set(name, shim);
-  trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${path}`);
+  return shim;
 }

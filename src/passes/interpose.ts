@@ -20,8 +20,8 @@ import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/c
 import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
-import type { Linker } from "../launch.ts";
 import { MARK } from "../private-directory.ts";
+import type { Run } from "../run.ts";
 
 export interface Interposer {
   readonly object: LoadedObject;
@@ -38,7 +38,7 @@ export interface Interposer {
 }
 
 /** `first` is Bun's link_map. */
-export function* interpose(launch: Linker, record: RunRecord, first: Address): Linking<Interposer> {
+export function* interpose(launch: Run, record: RunRecord, first: Address): Linking<Interposer> {
   const { process, directory, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, {
