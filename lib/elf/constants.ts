@@ -66,6 +66,7 @@ export const DT_VERDEFNUM = 0x6ffffffd;
 export const DT_VERNEED = 0x6ffffffe;
 export const DT_VERNEEDNUM = 0x6fffffff;
 export const DF_STATIC_TLS = 0x10;
+export const DF_1_NODELETE = 0x8;
 export const DF_1_NODEFLIB = 0x800;
 export const DF_1_PIE = 0x08000000;
 

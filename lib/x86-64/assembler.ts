@@ -60,6 +60,13 @@ export class Assembler {
     return this;
   }
 
+  /** A place that is not in this code, so many bytes from its beginning, for instructions to refer to. */
+  outside(name: string, at: number): this {
+    this.label(name);
+    this.#labels.set(name, at);
+    return this;
+  }
+
   /** Data: 64 bits. */
   quad(value: number | bigint): this {
     const bytes = new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);

@@ -31,6 +31,7 @@ import {
   type SharedObjectPlan,
   type Table,
 } from "./shared-object.ts";
+import { StringTableWriter } from "./string-table.ts";
 
 export interface MirrorOptions {
   readonly soname: string;
@@ -51,8 +52,6 @@ export interface Mirror {
   readonly plan: SharedObjectPlan;
 }
 
-const encoder = new TextEncoder();
-
 /** Throws ElfError where the source's tables cannot be read. */
 export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const { symbols, strings, gnuHash, sysvHash, versym, verdefs } = source;
@@ -60,21 +59,13 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const copyOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
   // The soname is one of the source's strings, unless it has another name or none.
-  const added: Uint8Array[] = [];
-  let end = strings.size;
-  const addString = (text: string): number => {
-    const bytes = encoder.encode(`${text}\0`);
-    added.push(bytes);
-    end += bytes.length;
-    return end - bytes.length;
-  };
+  const stringTable = new StringTableWriter(strings.bytes);
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
-  const soname = known ?? addString(options.soname);
-  const needed = (options.needed ?? []).map(addString);
-  const stringBytes = added.length === 0 ? strings.bytes : Buffer.concat([strings.bytes, ...added]);
+  const soname = known ?? stringTable.add(options.soname);
+  const needed = (options.needed ?? []).map((name) => stringTable.add(name));
 
   const symbolBytes = copyOf(symbols.view);
-  const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringBytes)];
+  const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringTable.bytes)];
   if (gnuHash) tables.push(table(DT_GNU_HASH, copyOf(gnuHash.view, gnuHash.size)));
   if (sysvHash) tables.push(table(DT_HASH, copyOf(sysvHash.view, sysvHash.size)));
   const versions = versym && new Uint16Array(copyOf(versym.view).buffer);

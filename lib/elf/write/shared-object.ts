@@ -1,9 +1,11 @@
 // A shared object made of tables: headers, symbols, strings, hash tables,
-// versions and a dynamic section. It holds no code and needs no right to execute
-// files, so it loads from a noexec mount. Three segments:
+// versions and a dynamic section. Without code it needs no right to execute
+// files, so it loads from a noexec mount. The segments:
 //
 //   R    ELF header, program headers, tables
-//   RW   the dynamic section (glibc before 2.35 writes to it, wherever it is), slots
+//   RX   code, where there is some
+//   RW   the code's data; the dynamic section (glibc before 2.35 writes to it,
+//        wherever it is), slots
 //   R    `zeroPages` of nothing, where a loader's client may put what it likes:
 //        addresses in there belong to this object, and so to its namespace
 //
@@ -12,6 +14,8 @@
 import { writeU64 } from "../../memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import {
+  DT_FLAGS_1,
+  DT_INIT,
   DT_NEEDED,
   DT_NULL,
   DT_RELA,
@@ -32,6 +36,7 @@ import {
   EV_CURRENT,
   PF_R,
   PF_W,
+  PF_X,
   PT_DYNAMIC,
   PT_GNU_STACK,
   PT_LOAD,
@@ -64,6 +69,18 @@ export interface SharedObjectParts {
   readonly tls?: ThreadLocal;
   /** Words that relocations may fill, behind the dynamic section. */
   readonly slots?: number;
+  readonly code?: CodeParts;
+  /** DT_FLAGS_1 */
+  readonly flags1?: number;
+}
+
+/** Machine code, and behind it what it writes to, so many bytes apart as they will be in memory. */
+export interface CodeParts {
+  readonly bytes: Uint8Array;
+  /** Where the writable part begins: a multiple of the page size. */
+  readonly dataAt: number;
+  /** Where DT_INIT is, in bytes from the beginning. */
+  readonly init?: number;
 }
 
 /** p_memsz and p_align. */
@@ -74,7 +91,10 @@ export interface ThreadLocal {
 
 export interface SharedObjectPlan {
   readonly tables: readonly (Table & { readonly at: Vaddr })[];
-  readonly dynamic: readonly (readonly [tag: number, value: number])[];
+  readonly code: CodeParts | undefined;
+  /** Where the code begins. */
+  readonly codeAt: Vaddr;
+  readonly dynamic: readonly DynamicEntry[];
   readonly dynamicAt: Vaddr;
   readonly slotsAt: Vaddr;
   readonly tls: ThreadLocal | undefined;
@@ -99,37 +119,114 @@ export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): v
   sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
 }
 
-const PHDR_COUNT = 5;
-const headersEnd = (tls: ThreadLocal | undefined): number => Ehdr.size + (PHDR_COUNT + (tls ? 1 : 0)) * Phdr.size;
+export type DynamicEntry = readonly [tag: number, value: number];
 
-export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
-  let end = headersEnd(parts.tls);
-  const tables = parts.tables.map((table) => {
+/** A program header. */
+export interface Segment {
+  readonly type: number;
+  readonly flags: number;
+  readonly vaddr: number;
+  /** The vaddr where none is given. */
+  readonly offset?: number;
+  readonly filesz: number;
+  readonly memsz: number;
+  readonly align: number;
+}
+
+const headersEnd = ({ tls, code }: { tls?: ThreadLocal | undefined; code?: CodeParts | undefined }): number =>
+  sizeOfHeaders(5 + (tls ? 1 : 0) + (code ? 1 : 0));
+
+/** The ELF header and so many program headers, in bytes. */
+export const sizeOfHeaders = (count: number): number => Ehdr.size + count * Phdr.size;
+
+/** Puts tables behind one another, from `start` bytes on. */
+export function placeTables(tables: readonly Table[], start: number): (Table & { readonly at: Vaddr })[] {
+  let end = start;
+  return tables.map((table) => {
     const at = alignUp(toVaddr(end), 8);
     end = at + table.bytes.length;
     return { ...table, at };
   });
-  const dynamic: [number, number][] = [[DT_SONAME, parts.soname]];
-  for (const offset of parts.needed) dynamic.push([DT_NEEDED, offset]);
+}
+
+const endOf = (tables: readonly (Table & { readonly at: Vaddr })[], start: number): number =>
+  tables.reduce((_, { at, bytes }) => at + bytes.length, start);
+
+/** What the dynamic section says of names and tables; DT_NULL is the caller's to add. */
+export function dynamicEntries(
+  { soname, needed, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "verdefCount">,
+  tables: readonly (Table & { readonly at: Vaddr })[],
+): DynamicEntry[] {
+  const dynamic: DynamicEntry[] = [[DT_SONAME, soname]];
+  for (const offset of needed) dynamic.push([DT_NEEDED, offset]);
   for (const { tag, at, bytes } of tables) {
     dynamic.push([tag, at]);
     if (tag === DT_STRTAB) dynamic.push([DT_STRSZ, bytes.length]);
     if (tag === DT_SYMTAB) dynamic.push([DT_SYMENT, Sym.size]);
     if (tag === DT_RELA) dynamic.push([DT_RELASZ, bytes.length], [DT_RELAENT, Rela.size]);
-    if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, parts.verdefCount]);
+    if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, verdefCount]);
   }
+  return dynamic;
+}
+
+/** Throws where the data of `code` does not begin with a page. */
+export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
+  const { code, flags1 } = parts;
+  const tables = placeTables(parts.tables, headersEnd(parts));
+  const dynamic = dynamicEntries(parts, tables);
+  const codeAt = alignUp(toVaddr(endOf(tables, headersEnd(parts))), PAGE_SIZE);
+  if (code && code.dataAt % PAGE_SIZE !== 0)
+    throw new Error(`Cannot plan a shared object: the data at ${code.dataAt} does not begin with a page`);
+  if (code?.init !== undefined) dynamic.push([DT_INIT, codeAt + code.init]);
+  if (flags1 !== undefined) dynamic.push([DT_FLAGS_1, flags1]);
   dynamic.push([DT_NULL, 0]);
-  const dynamicAt = alignUp(toVaddr(end), PAGE_SIZE);
+  const dynamicAt = code ? alignUp(toVaddr(codeAt + Math.max(code.bytes.length, code.dataAt)), 16) : codeAt;
   const slotsAt = toVaddr(dynamicAt + dynamic.length * Dyn.size);
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   const zeroSize = parts.zeroPages * PAGE_SIZE;
-  return { tables, dynamic, dynamicAt, slotsAt, tls: parts.tls, zeroAt, zeroSize, size };
+  return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls: parts.tls, zeroAt, zeroSize, size };
 }
 
 export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
+  const { code, codeAt, dynamicAt, slotsAt, zeroAt, zeroSize, tls } = plan;
   const file = new Uint8Array(plan.size);
   const view = new DataView(file.buffer);
+  const tablesEnd = endOf(plan.tables, headersEnd(plan));
+  const dataAt = code ? codeAt + code.dataAt : dynamicAt;
+  const flags = PF_R | PF_W;
+  const load = (flags: number, vaddr: number, filesz: number, memsz = filesz): Segment => {
+    return { type: PT_LOAD, flags, vaddr, filesz, memsz, align: PAGE_SIZE };
+  };
+  const dynamicSize = slotsAt - dynamicAt;
+  emitHeaders(view, [
+    load(PF_R, 0, tablesEnd),
+    ...(code ? [load(PF_R | PF_X, codeAt, Math.min(code.dataAt, code.bytes.length))] : []),
+    load(flags, dataAt, plan.size - dataAt),
+    load(PF_R, zeroAt, 0, zeroSize),
+    { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
+    { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
+    ...(tls ? [{ type: PT_TLS, flags: PF_R, vaddr: dynamicAt, filesz: 0, memsz: tls.size, align: tls.alignment }] : []),
+  ]);
+
+  let end = headersEnd(plan);
+  for (const { at, bytes } of plan.tables) {
+    if (at < end) throw new Error(`Cannot write a shared object: a table at ${at} overlaps what ends at ${end}`);
+    file.set(bytes, at);
+    end = at + bytes.length;
+  }
+  if (code) {
+    if (codeAt < end) throw new Error("Cannot write a shared object: its code overlaps its tables");
+    file.set(code.bytes, codeAt);
+    end = codeAt + code.bytes.length;
+  }
+  if (dynamicAt < end) throw new Error("Cannot write a shared object: its dynamic section overlaps its tables");
+  emitDynamic(view, dynamicAt, plan.dynamic);
+  return file;
+}
+
+/** The ELF header of a shared object, and its program headers. */
+export function emitHeaders(view: DataView, segments: readonly Segment[]): void {
   const ehdr = Ehdr.at(view);
   ehdr.e_ident = Uint8Array.of(...ELFMAG, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ...new Array<number>(9).fill(0));
   ehdr.e_type = ET_DYN;
@@ -138,42 +235,24 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
   ehdr.e_phoff = toOffset(Ehdr.size);
   ehdr.e_ehsize = Ehdr.size;
   ehdr.e_phentsize = Phdr.size;
-  ehdr.e_phnum = (headersEnd(plan.tls) - Ehdr.size) / Phdr.size;
-
-  const tablesEnd = plan.tables.reduce((_, { at, bytes }) => at + bytes.length, 0);
-  const dynamicSize = plan.slotsAt - plan.dynamicAt;
-  const dataSize = plan.size - plan.dynamicAt;
-  const headers: [type: number, flags: number, at: number, filesz: number, memsz: number, align: number][] = [
-    [PT_LOAD, PF_R, 0, tablesEnd, tablesEnd, PAGE_SIZE],
-    [PT_LOAD, PF_R | PF_W, plan.dynamicAt, dataSize, dataSize, PAGE_SIZE],
-    [PT_LOAD, PF_R, plan.zeroAt, 0, plan.zeroSize, PAGE_SIZE],
-    [PT_DYNAMIC, PF_R | PF_W, plan.dynamicAt, dynamicSize, dynamicSize, 8],
-    [PT_GNU_STACK, PF_R | PF_W, 0, 0, 0, 16],
-  ];
-  if (plan.tls) headers.push([PT_TLS, PF_R, plan.dynamicAt, 0, plan.tls.size, plan.tls.alignment]);
-  headers.forEach(([type, flags, at, filesz, memsz, align], i) => {
+  ehdr.e_phnum = segments.length;
+  segments.forEach(({ type, flags, vaddr, offset = vaddr, filesz, memsz, align }, i) => {
     const phdr = Phdr.at(view, Ehdr.size + i * Phdr.size);
     phdr.p_type = type;
     phdr.p_flags = flags;
-    phdr.p_offset = toOffset(at);
-    phdr.p_vaddr = toVaddr(at);
-    phdr.p_paddr = at;
+    phdr.p_offset = toOffset(offset);
+    phdr.p_vaddr = toVaddr(vaddr);
+    phdr.p_paddr = vaddr;
     phdr.p_filesz = filesz;
     phdr.p_memsz = memsz;
     phdr.p_align = align;
   });
+}
 
-  let end = headersEnd(plan.tls);
-  for (const { at, bytes } of plan.tables) {
-    if (at < end) throw new Error(`Cannot write a shared object: a table at ${at} overlaps what ends at ${end}`);
-    file.set(bytes, at);
-    end = at + bytes.length;
-  }
-  if (plan.dynamicAt < end) throw new Error("Cannot write a shared object: its dynamic section overlaps its tables");
-  plan.dynamic.forEach(([tag, value], i) => {
-    const at = plan.dynamicAt + i * Dyn.size;
-    Dyn.at(view, at).d_tag = tag;
-    writeU64(view, at + Dyn.offsetOf.d_val, value);
+export function emitDynamic(view: DataView, at: number, entries: readonly DynamicEntry[]): void {
+  entries.forEach(([tag, value], i) => {
+    const entry = at + i * Dyn.size;
+    Dyn.at(view, entry).d_tag = tag;
+    writeU64(view, entry + Dyn.offsetOf.d_val, value);
   });
-  return file;
 }

@@ -11,6 +11,7 @@ import {
   type SharedObjectPlan,
   type ThreadLocal,
 } from "./shared-object.ts";
+import { StringTableWriter } from "./string-table.ts";
 
 export interface SymbolObjectOptions {
   readonly soname: string;
@@ -25,34 +26,20 @@ export interface SymbolObjectOptions {
   readonly wantedTls?: string;
 }
 
-const encoder = new TextEncoder();
-
 export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array; plan: SharedObjectPlan } {
   const functions = [...(options.functions ?? [])];
-  const strings: Uint8Array[] = [Uint8Array.of(0)];
-  let size = 1;
-  const offsetOf = (text: string): number => {
-    const bytes = encoder.encode(`${text}\0`);
-    const offset = size;
-    strings.push(bytes);
-    size += bytes.length;
-    return offset;
-  };
-  const soname = offsetOf(options.soname);
-  const needed = (options.needed ?? []).map(offsetOf);
-  const names = functions.map(([name]) => offsetOf(name));
-  const wanted = options.wantedTls === undefined ? undefined : offsetOf(options.wantedTls);
+  const strings = new StringTableWriter();
+  const soname = strings.add(options.soname);
+  const needed = (options.needed ?? []).map((name) => strings.add(name));
+  const names = functions.map(([name]) => strings.add(name));
+  const wanted = options.wantedTls === undefined ? undefined : strings.add(options.wantedTls);
 
   const count = functions.length + (wanted === undefined ? 1 : 2);
-  const hash = new Uint32Array(2 + 1 + count); // one bucket: nobody looks here often
-  hash.set([1, count, functions.length]);
-  for (let i = 1; i <= functions.length; i++) hash[3 + i] = i - 1;
-
   const symbols = new Uint8Array(count * Sym.size);
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
-    { tag: DT_STRTAB, bytes: new Uint8Array(Buffer.concat(strings)) },
-    { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) },
+    { tag: DT_STRTAB, bytes: strings.bytes },
+    { tag: DT_HASH, bytes: hashOfFirst(functions.length, count) },
   ];
   const relocations = new Uint8Array(Rela.size);
   const slots = wanted !== undefined || options.staticTls ? 1 : 0;
@@ -78,4 +65,12 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     placeFunction(sym, place, plan);
   });
   return { bytes: emitSharedObject(plan), plan };
+}
+
+/** DT_HASH for `count` symbols, of which those behind the zeroth, so many of them, can be found. */
+export function hashOfFirst(found: number, count: number): Uint8Array {
+  const hash = new Uint32Array(2 + 1 + count); // one bucket: nobody looks here often
+  hash.set([1, count, found]);
+  for (let i = 1; i <= found; i++) hash[3 + i] = i - 1;
+  return new Uint8Array(hash.buffer);
 }

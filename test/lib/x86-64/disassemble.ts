@@ -45,7 +45,8 @@ export function disassemble(code: Code, scratch: Scratch): Instruction[] {
       instructions.push({
         at: Number.parseInt(at, 16),
         text: text.replace(/ +/, " "),
-        target: comment === undefined ? undefined : Number.parseInt(comment, 16),
+        // what lies before the code has a negative one
+        target: comment === undefined ? undefined : Number(BigInt.asIntN(64, BigInt(`0x${comment}`))),
       });
   }
   return instructions;
@@ -68,7 +69,9 @@ export function agreement(code: Code, instructions: readonly Instruction[]): [li
     const word = /([a-z][a-z0-9_]*)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
     const means = nameAt(target).some((label) => label.split(" ").includes(word));
     // what is read or jumped through is data; lea may mean code, too
-    const operand = means && (data.has(target) || text.startsWith("lea ")) ? word : `0x${target.toString(16)}`;
+    const isOutside = target < 0 || target >= code.bytes.length;
+    const operand =
+      means && (data.has(target) || isOutside || text.startsWith("lea ")) ? word : `0x${target.toString(16)}`;
     return `${at}: ${text.replace(/-?0x[0-9a-f]+\(%rip\)/, `${operand}(%rip)`)}`;
   });
   return [listed, found];

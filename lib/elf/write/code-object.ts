@@ -1,0 +1,111 @@
+// A shared object with machine code of one's own: functions that others can bind
+// to, data that they write to, and the addresses of other objects' symbols, which
+// the loader writes into that data.
+
+import { add, type Vaddr } from "../../memory/numbers.ts";
+import type { Code } from "../../x86-64/assembler.ts";
+import {
+  DF_1_NODELETE,
+  DT_HASH,
+  DT_RELA,
+  DT_STRTAB,
+  DT_SYMTAB,
+  R_X86_64_GLOB_DAT,
+  STB_GLOBAL,
+  STB_WEAK,
+  STT_FUNC,
+  STT_NOTYPE,
+} from "../constants.ts";
+import { Rela } from "../rela.ts";
+import { Sym } from "../sym.ts";
+import { ANY_SECTION, emitSharedObject, planSharedObject, type SharedObjectPlan } from "./shared-object.ts";
+import { StringTableWriter } from "./string-table.ts";
+import { hashOfFirst } from "./symbol-object.ts";
+
+export interface CodeObjectOptions {
+  readonly soname: string;
+  /** Sonames or paths. */
+  readonly needed?: readonly string[];
+  /** Instructions first, then, from `dataAt` on, what is writable. */
+  readonly code: Code;
+  /** In bytes, a multiple of the page size; the object has no data of its own where the code ends before. */
+  readonly dataAt: number;
+  /** Exported name → label. They have no versions and answer a reference with any. */
+  readonly functions?: ReadonlyMap<string, string>;
+  /**
+   * Symbol → label of the quad, among the writable data, that gets its address. They ask for no version: of several that a
+   * library has, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
+   */
+  readonly imports?: ReadonlyMap<string, string>;
+  /** Those imports whose quads become 0 where nobody defines them; without the others the object does not load. */
+  readonly weak?: ReadonlySet<string>;
+  readonly zeroPages?: number;
+  /** DF_1_NODELETE: once loaded it stays. */
+  readonly nodelete?: boolean;
+  /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
+  readonly init?: string;
+}
+
+export interface CodeObject {
+  readonly bytes: Uint8Array;
+  readonly plan: SharedObjectPlan;
+  /** Where the zero pages begin. */
+  readonly zeroAt: Vaddr;
+  readonly labels: ReadonlyMap<string, Vaddr>;
+}
+
+/** Throws for a label that is not there, and for an import whose quad could not be written to. */
+export function codeObject(options: CodeObjectOptions): CodeObject {
+  const { code, dataAt, weak = new Set() } = options;
+  const place = (label: string): number => {
+    const at = code.labels.get(label);
+    if (at === undefined) throw new Error(`Cannot write "${options.soname}": there is no label "${label}"`);
+    return at;
+  };
+  const functions = [...(options.functions ?? [])].map(([name, label]) => ({ name, at: place(label) }));
+  const imports = [...(options.imports ?? [])].map(([name, label]) => ({ name, at: place(label), label }));
+  for (const { at, label } of imports)
+    if (at < dataAt) throw new Error(`Cannot write "${options.soname}": the quad "${label}" is not among its data`);
+
+  const strings = new StringTableWriter();
+  const soname = strings.add(options.soname);
+  const needed = (options.needed ?? []).map((name) => strings.add(name));
+  const names = [...functions, ...imports].map(({ name }) => strings.add(name));
+  const count = 1 + names.length;
+  const symbols = new Uint8Array(count * Sym.size);
+  const relocations = new Uint8Array(imports.length * Rela.size);
+  const tables = [
+    { tag: DT_SYMTAB, bytes: symbols },
+    { tag: DT_STRTAB, bytes: strings.bytes },
+    { tag: DT_HASH, bytes: hashOfFirst(functions.length, count) },
+    ...(imports.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
+  ];
+  const init = options.init === undefined ? {} : { init: place(options.init) };
+  const plan = planSharedObject({
+    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0 },
+    code: { bytes: code.bytes, dataAt, ...init },
+    ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
+  });
+
+  names.forEach((name, i) => {
+    const sym = Sym.at(new DataView(symbols.buffer), (1 + i) * Sym.size);
+    sym.st_name = name;
+    const defined = functions[i];
+    if (defined) {
+      sym.st_info = (STB_GLOBAL << 4) | STT_FUNC;
+      sym.st_shndx = ANY_SECTION;
+      sym.st_value = add(plan.codeAt, defined.at);
+      return;
+    }
+    const index = i - functions.length;
+    const wanted = imports[index];
+    if (!wanted) return;
+    sym.st_info = ((weak.has(wanted.name) ? STB_WEAK : STB_GLOBAL) << 4) | STT_NOTYPE;
+    const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
+    relocation.r_offset = add(plan.codeAt, wanted.at);
+    relocation.r_type = R_X86_64_GLOB_DAT;
+    relocation.r_sym = 1 + i;
+  });
+  const labels = new Map(Array.from(code.labels, ([label, at]) => [label, add(plan.codeAt, at)]));
+  return { bytes: emitSharedObject(plan), plan, zeroAt: plan.zeroAt, labels };
+}

@@ -1,0 +1,369 @@
+// A placeholder: a shared object with the interface of another, whose file alone
+// is read. It stands where the other will be shown once it is loaded, so that
+// somebody can link to it before. Tables are the source's own, byte for byte, as
+// a mirror's are, and have their positions in the symbol table; then
+//
+//   functions    are code that says which one was called, and ends the process
+//   objects      are storage with the bytes of the source's file, for COPY
+//                relocations to take; what overlaps there overlaps here
+//   DT_INIT      calls an imported function, `attach`, with the address of this
+//                object's ELF header: it may write the real addresses into the
+//                symbol table, which therefore is in writable memory
+//
+//   RW   ELF header, program headers, tables, dynamic section, slot, storage
+//   RX   code
+//
+// No two symbols that are apart in the source share an address, nor do their ends:
+// an address in a slot says which symbol it was bound to.
+
+import { add, alignUp, PAGE_SIZE, toVaddr, type Vaddr } from "../../memory/numbers.ts";
+import { Assembler } from "../../x86-64/assembler.ts";
+import {
+  DT_GNU_HASH,
+  DT_HASH,
+  DT_INIT,
+  DT_NULL,
+  DT_RELA,
+  DT_STRTAB,
+  DT_SYMTAB,
+  DT_VERDEF,
+  DT_VERDEFNUM,
+  DT_VERSYM,
+  PF_R,
+  PF_W,
+  PF_X,
+  PT_DYNAMIC,
+  PT_GNU_STACK,
+  PT_LOAD,
+  R_X86_64_GLOB_DAT,
+  SHN_ABS,
+  SHN_UNDEF,
+  STB_GLOBAL,
+  STB_GNU_UNIQUE,
+  STB_LOCAL,
+  STT_FUNC,
+  STT_GNU_IFUNC,
+  STT_NOTYPE,
+  STT_TLS,
+  VER_NDX_GLOBAL,
+  VER_NDX_LOCAL,
+  VERSYM_HIDDEN,
+} from "../constants.ts";
+import { Dyn } from "../dyn.ts";
+import type { FileImage } from "../file.ts";
+import { gnuHash } from "../gnu-hash.ts";
+import type { Phdr } from "../phdr.ts";
+import { Rela } from "../rela.ts";
+import { Sym } from "../sym.ts";
+import { verdefsSize } from "../versions.ts";
+import { emitPlaceholderCode, STUB_SIZE, stubs } from "./placeholder-code.ts";
+import {
+  ANY_SECTION,
+  dynamicEntries,
+  emitDynamic,
+  emitHeaders,
+  placeTables,
+  sizeOfHeaders,
+  type Table,
+} from "./shared-object.ts";
+import { StringTableWriter } from "./string-table.ts";
+
+export interface PlaceholderOptions {
+  readonly soname: string;
+  /** Sonames; `agent` comes behind them. */
+  readonly needed: readonly string[];
+  /** The soname of the object that defines `attach`. */
+  readonly agent: string;
+  /** A function that is called with the address of the placeholder's ELF header. */
+  readonly attach: string;
+  /** Who speaks, when a function is called after all. */
+  readonly owner: string;
+  /** The process's exit status then. */
+  readonly status: number;
+}
+
+const encoder = new TextEncoder();
+const SEGMENTS = 4;
+
+/** Throws ElfError where the source's tables cannot be read. */
+export function placeholderOf(source: FileImage, options: PlaceholderOptions): Uint8Array {
+  const parts = copyTables(source, options);
+  const { symbols, versions, tables, names } = parts;
+  const relocations = new Uint8Array(Rela.size);
+  const placed = placeTables([...tables, { tag: DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
+  const dynamic = dynamicEntries({ ...names, verdefCount: parts.verdefCount }, placed);
+  const dynamicAt = alignUp(
+    placed.reduce((_, { at, bytes }) => toVaddr(at + bytes.length), toVaddr(0)),
+    16,
+  );
+  // DT_INIT and DT_NULL are still to come
+  const slotAt = toVaddr(dynamicAt + (dynamic.length + 2) * Dyn.size);
+
+  const { functions, objects } = sortSymbols(source, symbols, versions);
+  const storage = placeObjects(objects, slotAt + 8);
+  const codeAt = alignUp(toVaddr(storage.end), PAGE_SIZE);
+  const codeOffset = alignUp(storage.fileEnd, PAGE_SIZE);
+  const tableAt = (tag: number): number => (placed.find((table) => table.tag === tag)?.at ?? 0) - codeAt;
+  const assembler = new Assembler();
+  emitPlaceholderCode(assembler, {
+    ...{ header: -codeAt, symbols: tableAt(DT_SYMTAB), strings: tableAt(DT_STRTAB), slot: slotAt - codeAt },
+    before: encoder.encode(`${options.owner}: "`),
+    after: encoder.encode(`" of "${options.soname}" is called, and was never linked\n`),
+    status: options.status,
+  });
+  const code = assembler.assemble();
+  const stubsAt = add(codeAt, code.bytes.length);
+  dynamic.push([DT_INIT, codeAt + (code.labels.get("init") ?? 0)], [DT_NULL, 0]);
+
+  const words = new Uint32Array(symbols.buffer);
+  for (const { range, symbol, start } of objects) setValue(words, symbol, range.at + start - range.start);
+  functions.symbols.forEach(({ symbol, stub }) => {
+    setValue(words, symbol, stubsAt + stub * STUB_SIZE);
+  });
+  const relocation = Rela.at(new DataView(relocations.buffer));
+  relocation.r_offset = slotAt;
+  relocation.r_type = R_X86_64_GLOB_DAT;
+  relocation.r_sym = parts.attach;
+
+  const stubBytes = stubs(functions.first, code.bytes.length - (code.labels.get("missing") ?? 0));
+  const codeSize = code.bytes.length + stubBytes.length;
+  const file = new Uint8Array(codeOffset + codeSize);
+  const view = new DataView(file.buffer);
+  const [flags, dynamicSize] = [PF_R | PF_W, dynamic.length * Dyn.size];
+  const load = { type: PT_LOAD, align: PAGE_SIZE };
+  emitHeaders(view, [
+    { ...load, flags, vaddr: 0, filesz: storage.fileEnd, memsz: storage.end },
+    { ...load, flags: PF_R | PF_X, vaddr: codeAt, offset: codeOffset, filesz: codeSize, memsz: codeSize },
+    { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
+    { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
+  ]);
+  for (const { at, bytes } of placed) file.set(bytes, at);
+  emitDynamic(view, dynamicAt, dynamic);
+  for (const range of storage.withContent) copyContent(source, range, file);
+  file.set(code.bytes, codeOffset);
+  file.set(stubBytes, codeOffset + code.bytes.length);
+  return file;
+}
+
+interface Copied {
+  readonly symbols: Uint8Array;
+  readonly versions: Uint16Array | undefined;
+  readonly tables: readonly Table[];
+  readonly verdefCount: number;
+  readonly names: { readonly soname: number; readonly needed: readonly number[] };
+  /** The symbol that is `attach`. */
+  readonly attach: number;
+}
+
+/** The source's tables, with `attach` as one more symbol behind the others. */
+function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
+  const { strings, gnuHash, sysvHash, versym, verdefs } = source;
+  const count = source.symbols.length;
+  const grown = (view: DataView, size: number, by: number): Uint8Array => {
+    const bytes = new Uint8Array(size + by);
+    bytes.set(new Uint8Array(view.buffer, view.byteOffset, size));
+    return bytes;
+  };
+
+  const stringTable = new StringTableWriter(strings.size === 0 ? Uint8Array.of(0) : strings.bytes);
+  const known = source.soname === options.soname ? source.sonameOffset : undefined;
+  const soname = known ?? stringTable.add(options.soname);
+  const needed = [...options.needed, options.agent].map((name) => stringTable.add(name));
+  const symbols = grown(source.symbols.view, count * Sym.size, Sym.size);
+  const attach = Sym.at(new DataView(symbols.buffer), count * Sym.size);
+  attach.st_name = stringTable.add(options.attach);
+  attach.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
+
+  const tables: Table[] = [
+    { tag: DT_SYMTAB, bytes: symbols },
+    { tag: DT_STRTAB, bytes: stringTable.bytes },
+  ];
+  // A chain ends with the last symbol, unless some linker has another order; then the symbol is only not counted.
+  if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
+    tables.push({ tag: DT_GNU_HASH, bytes: grown(gnuHash.view, gnuHash.size, 0) });
+  else if (gnuHash) {
+    const bytes = grown(gnuHash.view, gnuHash.size, 4);
+    countInGnuHash(new Uint32Array(bytes.buffer), count, options.attach);
+    tables.push({ tag: DT_GNU_HASH, bytes });
+  }
+  if (sysvHash) {
+    const bytes = grown(sysvHash.view, sysvHash.size, 4);
+    new Uint32Array(bytes.buffer)[1] = count + 1;
+    tables.push({ tag: DT_HASH, bytes });
+  }
+  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
+  // glibc believes a version table, and has no versions to look up where none are defined or needed.
+  if (!versym || verdefCount === 0 || !source.verdefView)
+    return { symbols, versions: undefined, tables, verdefCount: 0, names: { soname, needed }, attach: count };
+  const versions = new Uint16Array(grown(versym.view, versym.view.byteLength, 2).buffer);
+  const size = verdefsSize(source.path, source.verdefView, verdefCount);
+  tables.push(
+    { tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) },
+    { tag: DT_VERDEF, bytes: grown(source.verdefView, size, 0) },
+  );
+  const last = verdefs.reduce((index, version) => Math.max(index, version.index), VER_NDX_GLOBAL);
+  for (let i = 0; i < versions.length; i++)
+    if (((versions[i] as number) & ~VERSYM_HIDDEN) > last) versions[i] = VER_NDX_GLOBAL;
+  return { symbols, versions, tables, verdefCount, names: { soname, needed }, attach: count };
+}
+
+/** Puts the last symbol behind the last chain, where nobody finds it: the end of that chain says how many symbols there are. */
+function countInGnuHash(words: Uint32Array, index: number, name: string): void {
+  // nbuckets | symoffset | bloom_size | bloom_shift | bloom (two words each) | buckets | chain
+  const [bucketCount = 0, , bloomSize = 0] = words;
+  const buckets = 4 + 2 * bloomSize;
+  const added = words.length - 1;
+  const hash = gnuHash(encoder.encode(name));
+  const isEmpty = added === buckets + bucketCount;
+  if (isEmpty) {
+    words[1] = index; // it was anything
+    words[buckets + (hash % bucketCount)] = index;
+  } else words[added - 1] = (words[added - 1] as number) & ~1;
+  words[added] = hash | 1;
+}
+
+/** Storage of the source that must stay in one piece. */
+interface Range {
+  readonly start: number;
+  end: number;
+  /** The end of what the file has of it; `start` where it has nothing. */
+  contentEnd: number;
+  /** Where it is here. */
+  at: number;
+}
+
+interface ObjectSymbol {
+  readonly symbol: number;
+  readonly start: number;
+  readonly end: number;
+  range: Range;
+}
+
+interface Functions {
+  /** Each function, and which stub it is. */
+  readonly symbols: { readonly symbol: number; readonly stub: number }[];
+  /** The first symbol of each stub. */
+  readonly first: number[];
+}
+
+/**
+ * Tells functions from objects, and gives each symbol the type, binding and section that it will have. Hot, so it goes
+ * by 32-bit words, as a mirror does:
+ *
+ *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
+ */
+function sortSymbols(
+  source: FileImage,
+  symbols: Uint8Array,
+  versions: Uint16Array | undefined,
+): { functions: Functions; objects: ObjectSymbol[] } {
+  const words = new Uint32Array(symbols.buffer);
+  const functions: Functions = { symbols: [], first: [] };
+  const objects: ObjectSymbol[] = [];
+  // Several IFUNCs of one resolver may come to be different functions.
+  const known = new Map<number, number>();
+  for (let at = WORDS, symbol = 1; at < words.length; at += WORDS, symbol++) {
+    const info = words[at + 1] as number;
+    const section = info >>> 16;
+    const type = info & 15;
+    const binding = (info >>> 4) & 15;
+    if (section === SHN_UNDEF || section === SHN_ABS) {
+      if (section === SHN_UNDEF && versions) versions[symbol] = VER_NDX_LOCAL;
+      continue;
+    }
+    const other = (info >>> 8) & 0xff;
+    if (type === STT_TLS || binding === STB_LOCAL) {
+      words[at + 1] = describe(binding, STT_NOTYPE, other, SHN_UNDEF);
+      setValue(words, symbol, 0);
+      continue;
+    }
+    // A process that has such a symbol never lets go of the object, and goes by the first one that it met.
+    const bound = binding === STB_GNU_UNIQUE ? STB_GLOBAL : binding;
+    const start = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
+    const load = segmentOf(source.loads, start);
+    const isCode = type === STT_NOTYPE && ((load?.p_flags ?? 0) & PF_X) !== 0;
+    if (isCode || type === STT_FUNC || type === STT_GNU_IFUNC) {
+      words[at + 1] = describe(bound, STT_FUNC, other, ANY_SECTION);
+      let stub = type === STT_GNU_IFUNC ? undefined : known.get(start);
+      if (stub === undefined) {
+        stub = functions.first.length;
+        functions.first.push(symbol);
+        if (type !== STT_GNU_IFUNC) known.set(start, stub);
+      }
+      functions.symbols.push({ symbol, stub });
+      continue;
+    }
+    words[at + 1] = describe(bound, type, other, ANY_SECTION);
+    const size = (words[at + 5] as number) * 2 ** 32 + (words[at + 4] as number);
+    const limit = load ? load.p_vaddr + load.p_memsz : start;
+    const end = Math.max(start + 1, Math.min(start + size, limit));
+    const fileEnd = load ? load.p_vaddr + load.p_filesz : start;
+    const range = { start, end, contentEnd: Math.max(start, Math.min(end, fileEnd)), at: 0 };
+    objects.push({ symbol, start, end, range });
+  }
+  return { functions, objects };
+}
+
+const describe = (binding: number, type: number, other: number, section: number): number =>
+  ((binding << 4) | type | (other << 8) | (section << 16)) >>> 0;
+
+/** The segment that has a place in memory, or that ends there. */
+function segmentOf(loads: readonly Phdr[], vaddr: number): Phdr | undefined {
+  const at = (isIn: (phdr: Phdr) => boolean) => loads.find((phdr) => vaddr >= phdr.p_vaddr && isIn(phdr));
+  return (
+    at(({ p_vaddr, p_memsz }) => vaddr < p_vaddr + p_memsz) ?? at(({ p_vaddr, p_memsz }) => vaddr === p_vaddr + p_memsz)
+  );
+}
+
+interface Storage {
+  readonly withContent: readonly Range[];
+  /** Of the segment, in the file and in memory. */
+  readonly fileEnd: number;
+  readonly end: number;
+}
+
+/** Nothing that the ABI asks for is aligned to more. */
+const ALIGNMENT = 64;
+
+/** Finds out which objects belong together and gives them places from `start` on, those of zeroes last. */
+function placeObjects(objects: ObjectSymbol[], start: number): Storage {
+  const ranges: Range[] = [];
+  let current: Range | undefined;
+  for (const object of [...objects].sort((one, other) => one.start - other.start)) {
+    const { range } = object;
+    if (current && object.start < current.end) {
+      current.end = Math.max(current.end, range.end);
+      current.contentEnd = Math.max(current.contentEnd, range.contentEnd);
+      object.range = current;
+    } else {
+      current = range;
+      ranges.push(range);
+    }
+  }
+  let end = start;
+  const place = (range: Range): void => {
+    // one byte more, so that a pointer to an object's end does not point to the next
+    const distance = (((range.start - end) % ALIGNMENT) + ALIGNMENT) % ALIGNMENT;
+    range.at = end + distance;
+    end = range.at + range.end - range.start + 1;
+  };
+  const withContent = ranges.filter((range) => range.contentEnd > range.start);
+  withContent.forEach(place);
+  const fileEnd = end;
+  for (const range of ranges) if (range.contentEnd === range.start) place(range);
+  return { withContent, fileEnd, end };
+}
+
+function copyContent(source: FileImage, { start, contentEnd, at }: Range, file: Uint8Array): void {
+  const view = source.bytes.view(toVaddr(start), contentEnd - start, "data");
+  file.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), at);
+}
+
+/** Of a symbol. */
+const WORDS = Sym.size / 4;
+
+function setValue(words: Uint32Array, symbol: number, value: Vaddr | number): void {
+  const at = symbol * WORDS + 2;
+  words[at] = value % 2 ** 32;
+  words[at + 1] = Math.floor(value / 2 ** 32);
+}

@@ -1,0 +1,27 @@
+// A string table that is being written: what there is, and strings behind it.
+
+const encoder = new TextEncoder();
+
+export class StringTableWriter {
+  readonly #pieces: Uint8Array[];
+  #size: number;
+
+  /** `first` is a whole table: at least the empty string. */
+  constructor(first: Uint8Array = Uint8Array.of(0)) {
+    this.#pieces = [first];
+    this.#size = first.length;
+  }
+
+  /** Returns the string's offset. */
+  add(text: string): number {
+    const bytes = encoder.encode(`${text}\0`);
+    const offset = this.#size;
+    this.#pieces.push(bytes);
+    this.#size += bytes.length;
+    return offset;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#pieces.length === 1 ? (this.#pieces[0] as Uint8Array) : new Uint8Array(Buffer.concat(this.#pieces));
+  }
+}
