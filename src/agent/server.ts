@@ -15,8 +15,9 @@ import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import type { Exchange, Instruction } from "./exchange.ts";
 import { Knowledge, type ServerState } from "./knowledge.ts";
+import { OwnRequests } from "./own-requests.ts";
 import { Kind, State } from "./protocol.ts";
-import { type Conversation, Requests } from "./requests.ts";
+import { type Conversation, line } from "./requests.ts";
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
@@ -25,12 +26,12 @@ const BRIEFLY = 0.05;
 
 class Server {
   readonly #conversations = new Map<Exchange, Conversation>();
-  readonly #requests: Requests;
+  readonly #requests: OwnRequests;
   /** Other processes have asked, and may have died. */
   #hasOthers = false;
 
   constructor(readonly knowledge: Knowledge) {
-    this.#requests = new Requests(knowledge);
+    this.#requests = new OwnRequests(knowledge);
   }
 
   /** Goes on with a conversation, from the request or from the results of the last orders. */
@@ -55,7 +56,7 @@ class Server {
         return;
       }
       // A fault of ours: nobody else would show it.
-      const text = this.#requests.write(exchange, String(error instanceof Error ? error.stack : error));
+      const text = line(exchange, this.knowledge.state.functions, String(error instanceof Error ? error.stack : error));
       this.#order(exchange, [text, { what: "fail", arguments: [] }]);
     }
   }
