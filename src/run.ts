@@ -40,11 +40,11 @@ export interface Run extends Linker {
   readonly base: Base;
   readonly capsules: Capsule[];
   readonly directory: PrivateDirectory;
-  readonly counts: { slots: number; written: number };
+  readonly counts: { written: number };
 }
 
 export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trace): Run {
-  const counts = { slots: 0, written: 0 };
+  const counts = { written: 0 };
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const directory = PrivateDirectory.make(libc);

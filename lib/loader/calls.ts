@@ -58,6 +58,14 @@ export function* findOpen(namespace: number, name: string): Linking<Address | un
   return undefined;
 }
 
+/** What an object, by its handle, and what it needs have for a name, an IFUNC resolved. */
+export function* findIn(object: Address, name: string, version?: string): Linking<Address | undefined> {
+  const found = yield* version === undefined ? call("dlsym", object, name) : call("dlvsym", object, name, version);
+  if (found !== 0) return toAddress(found);
+  yield* call("dlerror");
+  return undefined;
+}
+
 export function* dlclose(process: Process, handle: Address): Linking<void> {
   const failed = yield* call("dlclose", handle);
   if (failed) throw new LinkError(`Cannot close a library: ${yield* reason(process)}`);

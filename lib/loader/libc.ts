@@ -61,7 +61,7 @@ export class Libc implements Process {
     const native = list.map((argument) => (typeof argument === "string" ? cString(argument) : argument));
     const { libc, loader } = this.#bound;
     if (name === "mprotect") this.#protections++;
-    const callee = (name === "mprotect" ? libc : loader)[name as never] as (
+    const callee = (name in libc ? libc : loader)[name as never] as (
       ...list: (number | Uint8Array)[]
     ) => number | bigint | null;
     // What it opens may have constructors, and errno is what Bun has left.

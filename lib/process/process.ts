@@ -8,7 +8,18 @@ import type { Memory } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 
 /** The functions of libc that passes call in the process. */
-export const CALLABLE = ["dlopen", "dlmopen", "dlclose", "dlinfo", "dlerror", "dladdr", "mprotect"] as const;
+export const CALLABLE = [
+  "dlopen",
+  "dlmopen",
+  "dlclose",
+  "dlinfo",
+  "dlsym",
+  "dlvsym",
+  "dlerror",
+  "dladdr",
+  "mprotect",
+  "sigaction",
+] as const;
 export type Callable = (typeof CALLABLE)[number];
 
 /** A word, a string that the callee only reads, or memory that it writes to and that is read back. */

@@ -8,40 +8,53 @@
 
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { bytesAt } from "../../lib/memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
+import type { Process } from "../../lib/process/process.ts";
 import type { Copy } from "./copy-objects.ts";
 
 /** Collects the writes into `patch`. Returns how many pointers there are. */
-export function redirectKept(images: readonly LoadedImage[], copies: readonly Copy[], patch: Patch): number {
+export function redirectKept(
+  process: Process,
+  images: readonly LoadedImage[],
+  copies: readonly Copy[],
+  patch: Patch,
+): number {
   if (copies.length === 0) return 0;
   const before = patch.length;
-  const mappings = readMaps();
+  const mappings = readMaps(process.pid);
   for (const image of images)
     for (const { p_vaddr, p_memsz, p_flags } of image.loads)
       if (p_flags & PF_W)
-        scan(image.addressOf(p_vaddr), toAddress(image.addressOf(p_vaddr) + p_memsz), mappings, copies, patch);
-  for (const { start, end, path } of mappings) if (path === "[heap]") scan(start, end, mappings, copies, patch);
+        scan(process, image.addressOf(p_vaddr), toAddress(image.addressOf(p_vaddr) + p_memsz), mappings, copies, patch);
+  for (const { start, end, path } of mappings)
+    if (path === "[heap]") scan(process, start, end, mappings, copies, patch);
   return patch.length - before;
 }
 
 /** From `start` to `end`, as far as it is writable: what constructors could write. */
-function scan(start: Address, end: Address, mappings: readonly Mapping[], copies: readonly Copy[], patch: Patch): void {
+function scan(
+  process: Process,
+  start: Address,
+  end: Address,
+  mappings: readonly Mapping[],
+  copies: readonly Copy[],
+  patch: Patch,
+): void {
   for (let at = alignUp(start, 8); at < end; ) {
     const mapping = findMapping(mappings, at);
     if (!mapping) return;
     const stop = toAddress(Math.min(end, mapping.end));
-    if (mapping.writable) scanWords(at, stop - at, copies, patch);
+    if (mapping.writable) scanWords(process, at, stop - at, copies, patch);
     at = stop;
   }
 }
 
 // Hot: a heap has some 100,000 words. By halves of 32 bits, as no 64-bit value is a number.
-function scanWords(at: Address, length: number, copies: readonly Copy[], patch: Patch): void {
-  const bytes = bytesAt(at, length);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(length / 8) * 2);
+function scanWords(process: Process, at: Address, length: number, copies: readonly Copy[], patch: Patch): void {
+  const { buffer, byteOffset } = process.memory.view(at, length);
+  const words = new Uint32Array(buffer, byteOffset, Math.floor(length / 8) * 2);
   const low = Math.min(...copies.map(({ from }) => from));
   const high = Math.max(...copies.map(({ from, size }) => from + size));
   const firstHalf = Math.floor(low / HALF);

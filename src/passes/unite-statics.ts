@@ -11,14 +11,16 @@
 import { STB_GNU_UNIQUE, STT_TLS } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
+import { findIn } from "../../lib/loader/calls.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
-import type { Run } from "../run.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Launch } from "../launch.ts";
 import type { Copy } from "./copy-objects.ts";
 
 /** `scope` is the program's, itself first. Nothing is written. */
-export function findUnited(run: Run, scope: readonly LoadedObject[]): Copy[] {
-  const { capsules, libc, trace } = run;
+export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
+  const { capsules, process, trace } = launch;
   const shown = capsules.flatMap(({ shims, search, opened }) =>
     [...shims].flatMap(([soname, shim]) => {
       const object = opened.get(search.find(soname, undefined)?.path ?? "");
@@ -29,7 +31,7 @@ export function findUnited(run: Run, scope: readonly LoadedObject[]): Copy[] {
   if (!program || shown.length === 0) return [];
   const shims = new Set(shown.map(({ shim }) => shim.linkMap));
   const others = scope.filter(({ linkMap }) => !shims.has(linkMap)).map(({ image }) => image);
-  const mappings = readMaps();
+  const mappings = readMaps(process.pid);
   const united = new Map<number, Copy>();
   for (const { shim, object } of shown) {
     const both = uniqueSymbols(object.image).flatMap(({ name, size }) => {
@@ -42,8 +44,8 @@ export function findUnited(run: Run, scope: readonly LoadedObject[]): Copy[] {
       continue;
     }
     for (const { name, size } of both) {
-      const to = libc.findSymbolIn(program.linkMap, name);
-      const from = libc.findSymbolIn(object.linkMap, name);
+      const to = yield* findIn(program.linkMap, name);
+      const from = yield* findIn(object.linkMap, name);
       if (to === undefined || from === undefined || to === from) continue;
       // Of a constant, nobody but its address could tell.
       if (!findMapping(mappings, to)?.writable) continue;

@@ -1,0 +1,59 @@
+// Objects of the host's libraries that are the program's from now on: the program
+// has copied them, or both sides have compiled them in. Whoever refers to them and was
+// bound before refers to the program's. The program's own libraries need nothing:
+// glibc has bound them so.
+
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { linkMap } from "../../lib/loader/link-map.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Capsule, Launch } from "../launch.ts";
+import { LOADER } from "../shared-set.ts";
+import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
+import { redirectKept } from "./kept-pointers.ts";
+import { redirect } from "./redirect.ts";
+
+/** Returns how many references were redirected. */
+export function* moveObjects(launch: Launch, copies: readonly Copy[]): Linking<number> {
+  const { process, capsules, shared, trace } = launch;
+  // Slots first: an object that points at another one is copied with the new address in it.
+  const moved = movesOf(copies);
+  const patch = new Patch();
+  redirect([...shared.values()], moved, patch);
+  for (const capsule of capsules) {
+    const images = objectsIn(launch, capsule);
+    const own = copies.filter(({ from }) => images.some((image) => image.holds(from)));
+    // What a library defines and does not refer to by name is bound to itself, also natively, and keeps what it has.
+    const named = images.flatMap((image) => {
+      const met = new Set<number>();
+      redirect([image], moved, patch, { met });
+      return own.filter(({ from }) => met.has(from) && image.holds(from));
+    });
+    // libc has the arguments of destructors.
+    const libcImage = shared.get("libc.so.6");
+    const kept = redirectKept(process, libcImage ? [...images, libcImage] : images, named, patch);
+    if (named.length > 0) trace.tell("redirect", () => `${kept} pointers to objects of host libraries redirected`);
+    for (const { image } of capsule.mirrors.values()) updateSymbols(image, moved, patch);
+    for (const image of images)
+      if (own.some(({ from }) => image.holds(from))) updateSymbols(image, movesOf(own), patch);
+  }
+  yield* patch.apply(process);
+  makeCopies(process, copies);
+  trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
+  return patch.length;
+}
+
+/**
+ * What a capsule has loaded but for its mirrors, also what its constructors have opened. glibc gives each namespace an entry of
+ * the one ld.so, without its address in 2.31.
+ */
+function objectsIn({ process, shared }: Launch, { mirrors, opened }: Capsule): LoadedImage[] {
+  const others = new Set([...mirrors.values()].map((object) => object.linkMap));
+  const known = new Map([...opened.values()].map((object) => [object.linkMap, object]));
+  const [first] = mirrors.values();
+  const objects = first ? [...linkMap(process, first.linkMap)] : [];
+  return objects
+    .filter(({ linkMap }) => !others.has(linkMap))
+    .filter(({ loadBias }) => loadBias !== 0 && loadBias !== shared.get(LOADER)?.loadBias)
+    .map((object) => (known.get(object.linkMap) ?? object).image);
+}
