@@ -3,27 +3,12 @@
 import type { LoadedImage } from "../lib/elf/loaded.ts";
 import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
-import type { Callable, Linking, Process } from "../lib/process/process.ts";
+import type { Linking, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
 import type { Connection } from "./agent/code/ask.ts";
+import type { Functions } from "./functions.ts";
 import type { Ownership } from "./ownership.ts";
 import type { Trace } from "./trace.ts";
-
-/** glibc's own functions that code of ours calls or stands in front of. */
-export interface Functions extends Readonly<Record<Callable, Address>> {
-  readonly getenv: Address;
-  readonly secure_getenv: Address;
-  readonly dladdr1: Address;
-  readonly dl_iterate_phdr: Address;
-  readonly write: Address;
-  /** __errno_location. */
-  readonly errnoLocation: Address;
-  readonly exit: Address;
-  /** __cxa_atexit. */
-  readonly atExit: Address;
-  /** A function that does nothing to nobody: what a mirror has for __libc_early_init. */
-  readonly nothing: Address;
-}
 
 /** The process that is linked, and where things of it are kept. */
 export interface Launch {

@@ -9,8 +9,8 @@ import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
-import { CALLABLE } from "../lib/process/process.ts";
 import { type Channels, mappedConnection } from "./agent/code/channels.ts";
+import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
 import { mirrorShim } from "./passes/expose.ts";
 import type { Plan } from "./plan.ts";
@@ -122,30 +122,6 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   if (!scope)
     throw new LinkError("Cannot use this glibc: its global scope (in _rtld_global) does not look as expected");
   return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
-}
-
-/** Throws LinkError. */
-export function addressIn(family: readonly LoadedImage[], name: string): Address {
-  const found = findAddress(family, name);
-  if (found === undefined) throw new LinkError(`Cannot find "${name}" in this process's glibc`, { symbol: name });
-  return found;
-}
-
-/** glibc's own, whatever is preloaded in front of them. */
-function findFunctions(family: readonly LoadedImage[]): Run["functions"] {
-  const own = (name: string): Address => addressIn(family, name);
-  return {
-    ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
-    getenv: own("getenv"),
-    secure_getenv: own("secure_getenv"),
-    dladdr1: own("dladdr1"),
-    dl_iterate_phdr: own("dl_iterate_phdr"),
-    write: own("write"),
-    errnoLocation: own("__errno_location"),
-    exit: own("exit"),
-    atExit: own("__cxa_atexit"),
-    nothing: own("abs"),
-  };
 }
 
 function allocateCopy(libc: Libc, bytes: Uint8Array): Address {

@@ -19,6 +19,8 @@ export type LinkMap = Struct<typeof LinkMap>;
 /** An object that the loader has: its place in the list, and its image, read when asked for. */
 export class LoadedObject {
   readonly loadBias: Address;
+  /** Where its dynamic section is. */
+  readonly dynamic: Address;
   /** The path it was opened by; "" for the program that the process was started with. */
   readonly path: string;
   #image?: LoadedImage;
@@ -32,18 +34,24 @@ export class LoadedObject {
     if (image) this.#image = image;
     const fields = LinkMap.at(process.memory.view(linkMap, LinkMap.size));
     this.loadBias = fields.l_addr;
+    this.dynamic = fields.l_ld;
     this.path = process.stringAt(fields.l_name);
   }
 
-  /** Throws ElfError, and what open(2) throws: the headers come from the file, since memory does not say where they are. */
+  /**
+   * Throws ElfError, and what open(2) throws: unless the process knows better, the headers come from the file, since memory does
+   * not say where they are.
+   */
   get image(): LoadedImage {
-    if (!this.#image) {
-      const path = this.path || `/proc/${this.process.pid}/exe`;
-      using file = new FileBytes(path);
-      const { ehdr, phdrs } = readHeaders(file);
-      this.#image = new LoadedImage(path, this.loadBias, ehdr, phdrs, this.process.memory);
-    }
+    this.#image ??= this.process.imageOf?.(this) ?? this.#fromFile();
     return this.#image;
+  }
+
+  #fromFile(): LoadedImage {
+    const path = this.path || `/proc/${this.process.pid}/exe`;
+    using file = new FileBytes(path);
+    const { ehdr, phdrs } = readHeaders(file);
+    return new LoadedImage(path, this.loadBias, ehdr, phdrs, this.process.memory);
   }
 }
 

@@ -2,10 +2,12 @@
 // of what is there. Where the kernel refuses them (a security module, a filter of
 // system calls), a thread of that process carries the bytes, if one has offered to.
 
+import { type LoadedImage, loadedImage } from "../elf/loaded.ts";
 import type { Libc } from "../loader/libc.ts";
 import type { Memory } from "../memory/live.ts";
+import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
-import type { Process } from "./process.ts";
+import type { MappedObject, Process } from "./process.ts";
 
 /** Memory of another process that the kernel does not let us read or write, or that is not there. */
 export class UnreadableError extends Error {
@@ -21,6 +23,7 @@ export interface Carrier {
 export class OtherProcess implements Process {
   readonly memory: Memory = { view: (address, length) => this.#read(address, length) };
   #isRefused: boolean;
+  #mappings: Mapping[] = [];
 
   /** `isCarried`: do not even try by system calls. */
   constructor(
@@ -30,6 +33,25 @@ export class OtherProcess implements Process {
     isCarried = false,
   ) {
     this.#isRefused = isCarried;
+  }
+
+  /** What is mapped may have changed. */
+  refresh(): void {
+    this.#mappings = [];
+  }
+
+  /** By its mappings: the file may be in another mount namespace, or gone. */
+  imageOf({ path, loadBias, dynamic }: MappedObject): LoadedImage | undefined {
+    let section = findMapping(this.#mappings, dynamic);
+    if (!section) {
+      this.#mappings = readMaps(this.pid);
+      section = findMapping(this.#mappings, dynamic);
+    }
+    if (!section || section.path === "") return undefined;
+    const first = this.#mappings.findLast(
+      ({ start, offset, path }) => start <= dynamic && offset === 0 && path === section.path,
+    );
+    return first && loadedImage(path || section.path, first.start, loadBias, this.memory);
   }
 
   stringAt(address: Address): string {

@@ -3,6 +3,7 @@
 // is written once: here each call is made at once; elsewhere it is made by a
 // thread of that process which asked and waits.
 
+import type { LoadedImage } from "../elf/loaded.ts";
 import { readU64, writeU64 } from "../memory/layout.ts";
 import type { Memory } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
@@ -42,6 +43,14 @@ export function* call(name: Callable, ...list: Argument[]): Linking<number> {
   return result ?? 0;
 }
 
+/** What a loader says of an object that it has mapped. */
+export interface MappedObject {
+  readonly path: string;
+  readonly loadBias: Address;
+  /** Where its dynamic section is. */
+  readonly dynamic: Address;
+}
+
 export interface Process {
   readonly pid: number;
   readonly memory: Memory;
@@ -49,6 +58,8 @@ export interface Process {
   stringAt(address: Address): string;
   /** Overwrites memory that is writable there. Throws where it is not. */
   write(address: Address, bytes: Uint8Array): void;
+  /** The image of an object that is mapped there, if that can be told without its file. */
+  imageOf?(object: MappedObject): LoadedImage | undefined;
 }
 
 /** The pointer stored at an address of a process. What no user address can be reads as Infinity. */

@@ -4,7 +4,7 @@
 
 import { cString } from "../../lib/memory/live.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
-import type { Functions } from "../launch.ts";
+import type { Functions } from "../functions.ts";
 import type { Exchange, Instruction } from "./exchange.ts";
 import { ORDER_LIMIT } from "./protocol.ts";
 

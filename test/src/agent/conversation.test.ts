@@ -10,7 +10,7 @@ import { Channel } from "../../../src/agent/channel.ts";
 import { orders } from "../../../src/agent/conversation.ts";
 import type { Exchange } from "../../../src/agent/exchange.ts";
 import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
-import type { Functions } from "../../../src/launch.ts";
+import type { Functions } from "../../../src/functions.ts";
 
 const libc = new Libc();
 
