@@ -2,12 +2,9 @@
 // the last one the program owns the process.
 
 import { join } from "node:path";
-import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
-import { linkMap } from "../lib/loader/link-map.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
-import type { Capsule } from "./launch.ts";
 import { inheritedDescriptors, releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
@@ -18,7 +15,7 @@ import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
 import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
 import { ServerHandle } from "./passes/serve.ts";
-import { makeNamespace, share } from "./passes/share.ts";
+import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
@@ -67,7 +64,7 @@ export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (erro
 }
 
 function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fail: (error: unknown) => never): never {
-  const { libc, plan, trace, capsules, directory } = run;
+  const { libc, plan, trace, base, capsules, directory } = run;
 
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
   const record = new RunRecord(run, plan.capsules.length);
@@ -87,7 +84,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both));
     for (const soname of capsulePlan.closure.elsewhere.keys())
       if (!capsulePlan.ownership.others.has(soname)) libc.run(share(run, capsule, soname));
-    repairGlobal(run, capsule);
+    repairGlobal(run, base.namespaces, base.bun.linkMap, base.scope, capsule);
     record.setIterator(index, capsule.iterateHere);
     capsules.push(capsule);
   }
@@ -142,14 +139,3 @@ export function storeFile(): string | undefined {
   if (cache?.startsWith("/")) return join(cache, "capsule", "libraries.json");
   return home?.startsWith("/") ? join(home, ".cache", "capsule", "libraries.json") : undefined;
 }
-
-/** Without it a library that asks for RTLD_GLOBAL would crash, so nothing is run then. */
-function repairGlobal({ libc, base, trace }: Run, capsule: Capsule): void {
-  const first = capsule.mirrors.get("libc.so.6")?.linkMap;
-  if (!first) throw new LinkError(REPAIR_FAILED);
-  const objects = [...linkMap(libc, first)].length;
-  if (!base.namespaces.allowGlobal(base.bun.linkMap, base.scope, first, objects)) throw new LinkError(REPAIR_FAILED);
-  trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
-}
-
-const REPAIR_FAILED = "Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected";

@@ -62,6 +62,16 @@ export interface Linker extends Launch {
   internWords(words: readonly number[]): Address;
 }
 
+/** A host tree and what is taken from it. */
+export interface CapsuleSource {
+  readonly search: Search;
+  readonly ownership: Ownership;
+  /** All that the program may see of it. */
+  readonly isolated: Iterable<string>;
+  /** Variables that the host's libraries find in their environment, unless the user has set them. */
+  readonly environment: readonly (readonly [name: string, value: string])[];
+}
+
 /** A host tree's libraries in their namespace. */
 export interface Capsule {
   readonly search: Search;

@@ -13,6 +13,7 @@ import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestOf } from "./glibc-version.ts";
+import type { CapsuleSource } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Profile, type Variable } from "./profiles/profiles.ts";
@@ -32,17 +33,13 @@ export interface ExecOptions {
 }
 
 /** One host tree and what is taken from it. */
-export interface CapsulePlan {
-  readonly search: Search;
-  readonly ownership: Ownership;
+export interface CapsulePlan extends CapsuleSource {
   /** All that the program may see of it; of those that it does not need at the start the tree may lack some. */
   readonly isolated: readonly string[];
   readonly atStart: readonly string[];
   readonly closure: Closure;
   /** Libraries, by path, of which the program's side wants a thread-local variable in static TLS: they are opened so. */
   readonly lentStatically: ReadonlyMap<string, string>;
-  /** Variables that the host's libraries find in their environment, unless the user has set them. */
-  readonly environment: readonly (readonly [name: string, value: string])[];
   /** What its libraries will probably open. */
   readonly ahead: readonly string[];
 }

@@ -59,7 +59,7 @@ export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, sonam
   yield* show(launch, capsule, alias, openedAs(capsule, soname), [soname]);
 }
 
-function openedAs(capsule: Capsule, soname: string): LoadedObject {
+export function openedAs(capsule: Capsule, soname: string): LoadedObject {
   const file = capsule.search.find(soname, undefined)?.path ?? "";
   const object = capsule.opened.get(file);
   if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });

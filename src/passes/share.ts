@@ -20,7 +20,8 @@ import {
   RTLD_LAZY,
 } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
@@ -29,8 +30,7 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import type { Capsule, Launch, Linker } from "../launch.ts";
-import type { CapsulePlan } from "../plan.ts";
+import type { Capsule, CapsuleSource, Launch, Linker } from "../launch.ts";
 import { LOADER } from "../shared-set.ts";
 import { capsuleOf, ensureExposed } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
@@ -42,7 +42,7 @@ const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
 /** Makes a namespace: its libc mirror and the agent in it. */
 export function* makeNamespace(
   launch: Linker,
-  plan: CapsulePlan,
+  plan: CapsuleSource,
   token: number,
   both: Interposer["both"],
 ): Linking<Capsule> {
@@ -72,6 +72,24 @@ export function* makeNamespace(
     opened: new Map(),
     shims: new Map(),
   };
+}
+
+/**
+ * Has RTLD_GLOBAL work in a capsule. Without it a library that asks for that would crash, so nothing is run then. `main` and `scope` are the
+ * base namespace's first link_map and its global scope. Throws LinkError.
+ */
+export function repairGlobal(
+  { process, trace }: Launch,
+  namespaces: Namespaces,
+  main: Address,
+  scope: GlobalScope | undefined,
+  capsule: Capsule,
+): void {
+  const first = capsule.mirrors.get(LIBC)?.linkMap;
+  const objects = first ? [...linkMap(process, first)].length : 0;
+  if (!first || !scope || !namespaces.allowGlobal(main, scope, first, objects))
+    throw new LinkError("Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected");
+  trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
 }
 
 /** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has it. */
@@ -111,7 +129,7 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 }
 
 /** `names` are the functions in it that stand in front of glibc's. */
-function capsuleCode(launch: Linker, plan: CapsulePlan, token: number): { code: Code; names: string[] } {
+function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): { code: Code; names: string[] } {
   const { connection, functions } = launch;
   const assembler = new Assembler();
   emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
@@ -128,7 +146,7 @@ function capsuleCode(launch: Linker, plan: CapsulePlan, token: number): { code: 
 }
 
 /** The capsule's own environment: pairs of C strings, NULL at the end. */
-function variables(launch: Linker, { environment }: CapsulePlan): Address {
+function variables(launch: Linker, { environment }: CapsuleSource): Address {
   const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
   return launch.internWords([...words, 0]);
 }

@@ -56,7 +56,6 @@ export interface Mirror {
 export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const { symbols, strings, gnuHash, sysvHash, versym, verdefs } = source;
   const table = (tag: number, bytes: Uint8Array): Table => ({ tag, bytes });
-  const copyOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
   // The soname is one of the source's strings, unless it has another name or none.
   const stringTable = new StringTableWriter(strings.bytes);
@@ -84,6 +83,15 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   }
   return { bytes: emitSharedObject(plan), plan };
 }
+
+/** The symbol table of a loaded image as its mirror has it. */
+export function absoluteSymbols({ symbols, loadBias }: LoadedImage): Uint8Array {
+  const bytes = copyOf(symbols.view);
+  relocate(new Uint32Array(bytes.buffer), undefined, loadBias, false);
+  return bytes;
+}
+
+const copyOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
 /**
  * Makes every defined symbol absolute. Hot (libc has 3,000), so it goes by 32-bit words:

@@ -1,0 +1,45 @@
+// The agent of a launch, as an object that ld.so loads with the first shim.
+
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { codeObject } from "../../lib/elf/write/code-object.ts";
+import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { agentCode } from "../agent/code/connect.ts";
+import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
+import { MARK } from "../private-directory.ts";
+import { CHANNEL_FILE } from "./channel-file.ts";
+
+/** What it exports. */
+export const FUNCTIONS = { attach: "capsule_attach", connect: "capsule_connect", look: "capsule_look" } as const;
+
+/** For the server to fill, in bytes: code first, then what has to be kept. */
+export const AGENT_PAGES = 64 * PAGE_SIZE;
+export const CODE_SIZE = 16 * PAGE_SIZE;
+
+/** A number that only this launch's agents have. */
+export type Nonce = readonly [bigint, bigint];
+
+export function makeNonce(): Nonce {
+  const words = new BigUint64Array(randomBytes(16).buffer.slice(0, 16));
+  return [words[0] ?? 0n, words[1] ?? 0n];
+}
+
+export function agentObject(directory: string, nonce: Nonce): Uint8Array {
+  const { code, dataAt } = agentCode({
+    channel: join(directory, CHANNEL_FILE),
+    size: OUTSIDE_CHANNEL_SIZE,
+    nonce,
+    complaint: `capsule: isolated libraries cannot be linked: nobody answers at "${directory}" any more\n`,
+  });
+  return codeObject({
+    soname: MARK,
+    // Before glibc 2.34 dlopen is in libdl.so.2. libc first: it has to have seen its environment.
+    needed: ["libc.so.6", "libdl.so.2"],
+    code,
+    dataAt,
+    functions: new Map(Object.entries(FUNCTIONS).map(([label, name]) => [name, label])),
+    imports: new Map([["_r_debug", "debug"]]),
+    zeroPages: AGENT_PAGES / PAGE_SIZE,
+    nodelete: true,
+  }).bytes;
+}

@@ -1,0 +1,222 @@
+// A process that is linked from outside: what a Launch is there. Its memory is
+// another process's, calls are made by the thread that asks, and what is put into it
+// is kept in pages of the agent's object.
+
+import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { cString } from "../../lib/memory/live.ts";
+import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
+import type { OtherProcess } from "../../lib/process/other.ts";
+import { pointerIn } from "../../lib/process/process.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { lentConnection } from "../agent/code/connect.ts";
+import type { Asker } from "../agent/requests.ts";
+import { type Functions, findFunctions } from "../functions.ts";
+import type { Capsule, Directory, Linker } from "../launch.ts";
+import { placeholderShim } from "../passes/fill.ts";
+import { MARK } from "../private-directory.ts";
+import { isShared } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
+import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
+import type { Site } from "./site.ts";
+
+/** As many capsules have their numbers between those of two processes. */
+const TOKENS = 256;
+
+export class Attachment implements Linker, Asker {
+  readonly trace: Trace;
+  readonly directory: Directory;
+  readonly runtime: Search;
+  readonly program: { readonly path: string };
+  readonly shared = new Map<string, LoadedImage>();
+  readonly capsules: Capsule[] = [];
+  readonly shim = placeholderShim;
+  readonly connection: Linker["connection"];
+  readonly functions: Functions;
+  /** Placeholders that are being linked. */
+  readonly inWork = new Set<Address>();
+  /** For each capsule the address of its dl_iterate_phdr, NULL behind the last. */
+  iterators = toAddress(0);
+  readonly #known = new Map<Address, LoadedObject>();
+  readonly #agent: LoadedObject;
+  readonly #found = new Map<string, Address | undefined>();
+  #arena: Address;
+
+  /** `debug` is the address of ld.so's _r_debug. `parent` is the process that has forked this one. Throws LinkError, and UnreadableError. */
+  constructor(
+    readonly site: Site,
+    readonly process: OtherProcess,
+    readonly id: number,
+    readonly debug: Address,
+    readonly parent?: Attachment,
+  ) {
+    this.trace = site.trace;
+    const { pid } = process;
+    this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
+    this.runtime = site.runtimeOf(libraryPathOf(pid));
+    this.program = { path: readlinkSync(`/proc/${pid}/exe`) };
+    const objects = this.objects();
+    for (const { image } of objects)
+      if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
+    const agent = objects.find(({ path }) => basename(path) === MARK && dirname(path) === site.libraries);
+    if (!agent) throw new LinkError(`Cannot link process ${pid}: its agent is not among its objects`);
+    this.#agent = agent;
+    const address = (name: string): Address => {
+      const index = agent.image.find(name);
+      if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
+      return agent.image.symbolAddress(index);
+    };
+    this.connection = lentConnection({ connect: address(FUNCTIONS.connect), look: address(FUNCTIONS.look) });
+    this.functions = parent?.functions ?? findFunctions(this.#family);
+    this.#arena = parent ? parent.#arena : add(this.pages, CODE_SIZE);
+    if (parent) this.#inherit(parent);
+  }
+
+  get launch(): this {
+    return this;
+  }
+
+  get token(): number {
+    return (this.parent?.token ?? this.id * TOKENS);
+  }
+
+  /** Which attachment an agent's number is of. */
+  static idOf(token: number): number {
+    return Math.floor(token / TOKENS);
+  }
+
+  /** The agent's empty pages: first for code, then what else has to be kept. */
+  get pages(): Address {
+    const { image } = this.#agent;
+    const [pages] = image.loads.filter(({ p_filesz }) => p_filesz === 0);
+    if (!pages) throw new LinkError(`Cannot link process ${this.process.pid}: its agent has no pages left`);
+    return image.addressOf(pages.p_vaddr);
+  }
+
+  get programName(): Address {
+    const [program] = this.objects();
+    return program ? pointerIn(this.process, add(program.linkMap, L_NAME)) : toAddress(0);
+  }
+
+  /** The base namespace's objects as they are now, in load order, the program first. */
+  objects(): LoadedObject[] {
+    const first = pointerIn(this.process, add(this.debug, R_MAP));
+    return [...linkMap(this.process, first)].map((object) => {
+      const before = this.#known.get(object.linkMap);
+      // A library may have been closed, and glibc may use its place again.
+      if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
+      this.#known.set(object.linkMap, object);
+      return object;
+    });
+  }
+
+  /** Is it one of the launch's own objects? */
+  isOwn({ path }: LoadedObject): boolean {
+    return dirname(path) === this.site.libraries;
+  }
+
+  get #family(): LoadedImage[] {
+    const libc = this.shared.get("libc.so.6");
+    // libc has nearly all of what is asked for.
+    return [...(libc ? [libc] : []), ...[...this.shared.values()].filter((image) => image !== libc)];
+  }
+
+  get sharedFiles(): ReadonlySet<string> {
+    return new Set([...this.shared.values()].map(({ path }) => this.site.machine.resolve(path) ?? path));
+  }
+
+  findSymbol(name: string): Address | undefined {
+    if (!this.#found.has(name)) {
+      const home = this.#family.find((image) => image.find(name) !== undefined);
+      const index = home?.find(name);
+      this.#found.set(name, home && index !== undefined ? home.symbolAddress(index) : undefined);
+    }
+    return this.#found.get(name);
+  }
+
+  /** Also where glibc would search it: the launch has a link to the one that was chosen. */
+  sharedFile(soname: string): string {
+    return soname;
+  }
+
+  internWords(words: readonly number[]): Address {
+    return this.#keep(new Uint8Array(BigUint64Array.from(words, BigInt).buffer));
+  }
+
+  /** Throws LinkError where there is no room left. */
+  intern(text: string): Address {
+    return this.#keep(cString(text));
+  }
+
+  #keep(bytes: Uint8Array): Address {
+    const at = this.#arena;
+    const end = add(at, bytes.length);
+    if (end > add(this.pages, AGENT_PAGES))
+      throw new LinkError(`Cannot link process ${this.process.pid}: there is no room left in its agent's pages`);
+    this.process.write(at, bytes);
+    this.#arena = alignUp(end, 8);
+    return at;
+  }
+
+  /** What was open when the process was forked, and what it has opened since. */
+  #inherit(parent: Attachment): void {
+    const { process } = this;
+    for (const capsule of parent.capsules) {
+      const mirrors = new Map<string, LoadedObject>();
+      const opened = new Map<string, LoadedObject>();
+      const [first] = capsule.mirrors.values();
+      for (const object of first ? linkMap(process, first.linkMap) : []) {
+        const isMirror = dirname(dirname(object.path)) === this.site.directory;
+        if (isMirror && object.image.soname !== undefined) mirrors.set(object.image.soname, object);
+        else opened.set(object.path, object);
+      }
+      const shims = new Map(
+        this.objects()
+          .filter((object) => this.isOwn(object) && object.image.soname !== undefined)
+          .map((object) => [object.image.soname ?? "", object] as const)
+          .filter(([soname]) => capsule.shims.has(soname)),
+      );
+      this.capsules.push({ ...capsule, mirrors, opened, shims });
+    }
+    this.iterators = parent.iterators;
+  }
+
+  /** The process is gone. */
+  close(): void {
+    rmSync(this.directory.path, { recursive: true, force: true });
+  }
+}
+
+/** Of struct link_map and struct r_debug (<link.h>), in bytes. */
+const L_NAME = 8;
+const R_MAP = 8;
+
+/** A process's LD_LIBRARY_PATH, as it was started with. */
+function libraryPathOf(pid: number): string[] {
+  const variable = readFileSync(`/proc/${pid}/environ`, "latin1")
+    .split("\0")
+    .find((text) => text.startsWith("LD_LIBRARY_PATH="));
+  return Buffer.from(variable?.slice(variable.indexOf("=") + 1) ?? "", "latin1")
+    .toString()
+    .split(/[:;]/)
+    .filter(Boolean);
+}
+
+/** For one process's mirrors, made when the first is written. */
+class ProcessDirectory implements Directory {
+  constructor(readonly path: string) {}
+
+  write(name: string, bytes: Uint8Array): string {
+    const path = join(this.path, name);
+    try {
+      mkdirSync(this.path, { mode: 0o700 });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+    writeFileSync(path, bytes);
+    return path;
+  }
+}

@@ -1,0 +1,48 @@
+// What the server knows of a launch: the host trees, and where things are. It is the
+// same for all processes that are linked.
+
+import { join } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import type { CapsuleSource } from "../launch.ts";
+import { Ownership } from "../ownership.ts";
+import { Trace } from "../trace.ts";
+import type { LaunchFile } from "./launch-file.ts";
+import { LIBRARIES } from "./serving-directory.ts";
+
+export class Site {
+  readonly trace: Trace;
+  readonly store: LibraryStore;
+  /** The machine's own tree, from where the programs take their libraries. */
+  readonly machine: Tree;
+  readonly sources: readonly CapsuleSource[];
+
+  constructor(
+    readonly libc: Libc,
+    /** The serving directory. */
+    readonly directory: string,
+    readonly file: LaunchFile,
+  ) {
+    this.trace = new Trace(file.trace);
+    this.store = new LibraryStore(file.store);
+    this.machine = new Tree("/");
+    const runtime = this.runtimeOf(file.libraryPath);
+    this.sources = file.capsules.map(({ root, isolated, newest, others, environment }) => {
+      const search = new Search(new Tree(root || "/"), [], this.store);
+      return { search, ownership: new Ownership(search, runtime, newest, new Set(others)), isolated, environment };
+    });
+  }
+
+  /** Where shims are, and what only processes of this launch have on their library path. */
+  get libraries(): string {
+    return join(this.directory, LIBRARIES);
+  }
+
+  /** How a process with that library path finds its own libraries. */
+  runtimeOf(libraryPath: readonly string[]): Search {
+    const own = libraryPath.filter((directory) => directory !== this.libraries);
+    return new Search(this.machine, own, this.store);
+  }
+}

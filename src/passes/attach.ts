@@ -1,0 +1,136 @@
+// Links a process from outside: one of its threads has loaded shims that are
+// placeholders yet, and waits in the initializer of one of them. Everything that is
+// loaded is relocated by now, and nothing that needs an isolated library has run.
+
+import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { Namespaces } from "../../lib/loader/namespace.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { type Linking, pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { closureOf } from "../../lib/tree/closure.ts";
+import type { Attachment } from "../attached/attachment.ts";
+import type { Capsule } from "../launch.ts";
+import { LOADER, UNWINDER } from "../shared-set.ts";
+import { type Copy, findCopies } from "./copy-objects.ts";
+import { capsuleOf, openedAs } from "./expose.ts";
+import { fill, slotOf } from "./fill.ts";
+import { intercept } from "./intercept.ts";
+import { moveObjects } from "./move-objects.ts";
+import { checkClosure, openClosure } from "./open.ts";
+import { redirect } from "./redirect.ts";
+import { scopeOf } from "./scope.ts";
+import { makeNamespace, repairGlobal } from "./share.ts";
+import { findUnited } from "./unite-statics.ts";
+
+/** A shim that nobody has linked yet. */
+interface Placeholder {
+  readonly object: LoadedObject;
+  readonly soname: string;
+  readonly capsule: Capsule;
+}
+
+/** Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
+export function* attach(attachment: Attachment): Linking<void> {
+  const { process, trace, functions } = attachment;
+  const patch = new Patch();
+  const moved = new Map<number, Address>();
+
+  // For the first time: what we must hear of, and the namespaces.
+  if (attachment.capsules.length === 0) yield* begin(attachment, patch, moved);
+
+  // The libraries that its shims stand for, with all that they need, each tree's together.
+  const placeholders = findPlaceholders(attachment);
+  const linkMaps = placeholders.map(({ object }) => object.linkMap);
+  for (const linkMap of linkMaps) attachment.inWork.add(linkMap);
+  try {
+    for (const capsule of attachment.capsules) {
+      const sonames = placeholders.filter((each) => each.capsule === capsule).map(({ soname }) => soname);
+      const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
+      checkClosure(capsule, closure);
+      yield* openClosure(attachment, capsule, closure);
+    }
+
+    // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
+    for (const { object, soname, capsule } of placeholders) {
+      yield* fill(object.image, openedAs(capsule, soname), functions.nothing, patch, moved);
+      trace.tell("shim", () => `${soname}: ${openedAs(capsule, soname).path} shown to the program by ${object.path}`);
+    }
+    const objects = attachment.objects();
+    const images = objects.filter((object) => isRedirected(attachment, object)).map(({ image }) => image);
+    const slots = redirect(images, moved, patch, { slots: "all" });
+    const [program] = objects;
+    const copies = program ? yield* copiesOf(attachment, program, objects, moved) : [];
+    const windows = yield* patch.apply(process);
+    trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
+    for (const { object, soname, capsule } of placeholders)
+      capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
+    if (copies.length > 0) yield* moveObjects(attachment, copies);
+  } finally {
+    for (const linkMap of linkMaps) attachment.inWork.delete(linkMap);
+  }
+}
+
+function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<void> {
+  const { process, shared, site, token, trace } = attachment;
+  trace.tell("program", () => `process ${process.pid}: ${attachment.program.path}`);
+  const { both, onSignal } = yield* intercept(attachment, patch, moved);
+  const loader = shared.get(LOADER);
+  const main = pointerIn(process, add(attachment.debug, R_MAP));
+  if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
+  const namespaces = new Namespaces(process, loader);
+  const scope = namespaces.baseScope(main);
+  for (const [index, source] of site.sources.entries()) {
+    const capsule = yield* makeNamespace(attachment, source, token + index + 1, both);
+    repairGlobal(attachment, namespaces, main, scope, capsule);
+    setPointerIn(process, add(attachment.iterators, 8 * index), capsule.iterateHere);
+    attachment.capsules.push(capsule);
+  }
+  yield* catchFatal(onSignal);
+}
+
+/** Of struct r_debug (<link.h>), in bytes. */
+const R_MAP = 8;
+
+function findPlaceholders(attachment: Attachment): Placeholder[] {
+  const { capsules, inWork, functions, process } = attachment;
+  return attachment.objects().flatMap((object) => {
+    if (!attachment.isOwn(object) || inWork.has(object.linkMap)) return [];
+    const soname = object.image.soname ?? "";
+    const capsule = capsuleOf(capsules, soname);
+    const slot = slotOf(object.image);
+    if (!capsule || slot === undefined || pointerIn(process, slot) === functions.nothing) return [];
+    return [{ object, soname, capsule }];
+  });
+}
+
+/** Neither shims nor glibc itself, but for the unwinder, which asks for the objects that are loaded. */
+function isRedirected(attachment: Attachment, object: LoadedObject): boolean {
+  if (attachment.isOwn(object) || object.path.startsWith("linux-vdso")) return false;
+  const { shared } = attachment;
+  return object.image.soname === UNWINDER || ![...shared.values()].some((image) => image.loadBias === object.loadBias);
+}
+
+/** What the program has copied of a placeholder, and what both sides have compiled in. */
+function* copiesOf(
+  attachment: Attachment,
+  program: LoadedObject,
+  objects: readonly LoadedObject[],
+  moved: ReadonlyMap<number, Address>,
+): Linking<Copy[]> {
+  const { image } = program;
+  const scope = scopeOf(program, objects);
+  const copied = [...image.rela]
+    .filter(({ r_type }) => r_type === R_X86_64_COPY)
+    .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
+  const [, ...libraries] = scope.map((object): LoadedImage => object.image);
+  const copies = findCopies(image, copied, libraries, attachment.trace).flatMap(({ from, to, size }) => {
+    const real = moved.get(from);
+    return real === undefined ? [] : [{ from: real, to, size }];
+  });
+  return [...copies, ...(yield* findUnited(attachment, scope))];
+}
+
+function* catchFatal(_handler: Address): Linking<void> {}

@@ -1,0 +1,68 @@
+// Shims that were loaded before their libraries: placeholders, which stand on the
+// library path of a process that is linked from outside. Once the library is open,
+// the placeholder's symbol table says where everything really is, so that glibc binds
+// to that from now on; what has been bound before is found by the placeholder's own
+// addresses.
+
+import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { Sym, typeOf } from "../../lib/elf/sym.ts";
+import { absoluteSymbols } from "../../lib/elf/write/mirror.ts";
+import { dlmopen, findIn, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Patch } from "../../lib/process/patch.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Launch } from "../launch.ts";
+
+/** The one relocation of a placeholder: its slot for the function that its initializer calls. */
+export function slotOf(placeholder: LoadedImage): Address | undefined {
+  for (const { r_offset } of placeholder.rela) return placeholder.addressOf(r_offset);
+  return undefined;
+}
+
+/**
+ * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own addresses have
+ * moved to. `nothing` is a function that does nothing. Throws LinkError where the placeholder was made from another file.
+ */
+export function* fill(
+  placeholder: LoadedImage,
+  object: LoadedObject,
+  nothing: Address,
+  patch: Patch,
+  moved: Map<number, Address>,
+): Linking<void> {
+  const { image } = object;
+  const table = absoluteSymbols(image);
+  const before = placeholder.symbols.view;
+  const slot = slotOf(placeholder);
+  // It has one symbol more, behind the others: the function that its initializer calls.
+  if (slot === undefined || before.byteLength < table.length)
+    throw new LinkError(`Cannot link "${placeholder.path}": it was made from another "${object.path}"`, {
+      object: placeholder.path,
+    });
+  const after = new DataView(table.buffer, table.byteOffset, table.length);
+  const { st_value, st_shndx, st_info } = Sym.offsetOf;
+  for (let at = Sym.size; at < table.length; at += Sym.size) {
+    const section = before.getUint16(at + st_shndx, true);
+    if (section === SHN_UNDEF || section === SHN_ABS) continue;
+    const from = readU64(before, at + st_value) + placeholder.loadBias;
+    let to: Address | undefined = toAddress(readU64(after, at + st_value));
+    if (typeOf({ st_info: after.getUint8(at + st_info) } as Sym) === STT_GNU_IFUNC) {
+      const index = at / Sym.size;
+      const { symbols } = image;
+      to = yield* findIn(object.linkMap, symbols.nameOf(symbols.at(index)), image.versionOf(index));
+    }
+    if (to !== undefined && !moved.has(from)) moved.set(from, to);
+  }
+  patch.set(placeholder.addressOf(placeholder.symbolTableAt), table);
+  patch.setPointer(slot, nothing);
+}
+
+/** A shim for a library that is open: loads its placeholder, whose initializer asks for it to be filled. */
+export function* placeholderShim({ process }: Launch, name: string): Linking<LoadedObject> {
+  const handle = yield* dlmopen(process, LM_ID_BASE, name, RTLD_LAZY);
+  return new LoadedObject(process, yield* linkMapOf(process, handle));
+}

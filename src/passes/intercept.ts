@@ -1,0 +1,79 @@
+// What the program's side of a process that is linked from outside calls, and we must
+// hear of or know better: dlopen, and what tells of objects and signals. Its global
+// scope was made before we came, so there is no place in front of libc; libc's own
+// symbol table says from now on that they are in the agent's pages, and who has
+// bound to libc's is redirected.
+
+import { SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { Sym } from "../../lib/elf/sym.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
+import { install, type Patch, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { emitAgent } from "../agent/code/ask.ts";
+import { emitObjectFunctions } from "../agent/code/objects.ts";
+import { emitPathFunctions } from "../agent/code/paths.ts";
+import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
+import { AGENT_PAGES, CODE_SIZE } from "../attached/agent-object.ts";
+import type { Attachment } from "../attached/attachment.ts";
+
+export interface Interception {
+  /** The functions that a capsule's libc mirror shows, too, by name. */
+  readonly both: ReadonlyMap<string, Address>;
+  /** The handler of fatal signals. */
+  readonly onSignal: Address;
+}
+
+/** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
+export function* intercept(
+  attachment: Attachment,
+  patch: Patch,
+  moved: Map<number, Address>,
+): Linking<Interception> {
+  const { process, functions, connection, token, pages, site } = attachment;
+  yield* protect([
+    { start: add(pages, CODE_SIZE), length: AGENT_PAGES - CODE_SIZE, protection: PROT_READ | PROT_WRITE },
+  ]);
+  attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
+  const assembler = new Assembler();
+  emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
+  const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
+  // For its comparisons: the program's own file is where it says.
+  emitPathFunctions(assembler, { program: "", hasTree: false, find: () => undefined });
+  emitObjectFunctions(assembler.align(16), {
+    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr },
+    ...{ directory: site.libraries, programName: attachment.programName, iterators: attachment.iterators },
+    ...{ record: pages, first: pages },
+  });
+  emitSignalHandler(assembler.align(16), functions.nothing);
+  const signals = emitSignalFunctions(assembler, (name) => attachment.findSymbol(name));
+  const code = assembler.assemble();
+  if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
+  yield* install(process, code.bytes, pages);
+
+  const addressOf = (label: string) => addressOfLabel(code, label, pages);
+  const both = new Map(["dl_iterate_phdr", ...signals].map((name) => [name, addressOf(name)]));
+  const names = new Map([...both, ...["dlopen", "dlmopen"].map((name) => [name, addressOf(name)] as const)]);
+  for (const image of attachment.shared.values())
+    for (const [name, address] of names) showElsewhere(image, name, address, patch, moved);
+  return { both, onSignal: addressOf("on signal") };
+}
+
+function showElsewhere(
+  image: LoadedImage,
+  name: string,
+  address: Address,
+  patch: Patch,
+  moved: Map<number, Address>,
+): void {
+  for (const index of image.findAll(name)) {
+    const { st_shndx } = image.symbols.at(index);
+    if (st_shndx === SHN_UNDEF) continue;
+    const at = image.addressOf(add(image.symbolTableAt, index * Sym.size));
+    moved.set(image.symbolAddress(index), address);
+    patch.setPointer(add(at, Sym.offsetOf.st_value), address);
+    patch.set(add(at, Sym.offsetOf.st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
+  }
+}
+
