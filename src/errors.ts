@@ -19,3 +19,14 @@ export class ProgramError extends Error {
     super(message, options);
   }
 }
+
+/** The program cannot run inside this process, but may in one of its own. */
+export class NotHostableError extends ProgramError {
+  constructor(
+    path: string,
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot host "${path}": ${reason}`, EXIT.notRunnable, options);
+  }
+}

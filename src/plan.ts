@@ -11,7 +11,7 @@ import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { type Found, mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
-import { EXIT, ProgramError, UsageError } from "./errors.ts";
+import { EXIT, NotHostableError, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestOf } from "./glibc-version.ts";
 import type { CapsuleSource } from "./launch.ts";
 import { needsOf } from "./needs.ts";
@@ -64,33 +64,15 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
   const executed = locateProgram(options.program);
   const program = readProgram(options.program, realpathSync(executed), store);
   trace.tell("plan", () => `program: ${program.path}`);
-  const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean), store);
-  const hosts = chooseLibraries(options, store, trace);
-  for (const { search } of hosts) checkGlibc(search, glibc);
-
-  // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
-  const there = new Map<string, boolean>();
-  const isIsolated = (soname: string) => {
-    const host = hosts.find(({ choices }) => choices.has(soname));
-    if (!host) return false;
-    const known = there.get(soname) ?? isThere(host, soname, runtime, trace);
-    there.set(soname, known);
-    return known;
-  };
-  for (const { choices } of hosts) for (const [soname, isExplicit] of choices) if (isExplicit) isIsolated(soname);
-  const ownerships = new Map(
-    hosts.map((host) => {
-      const others = hosts.flatMap(({ choices }) => (choices === host.choices ? [] : [...choices.keys()]));
-      const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
-      return [host, ownership] as const;
-    }),
-  );
+  const chosen = chooseHosts(options, glibc, store, trace);
+  const { runtime, hosts, isIsolated } = chosen;
   const { needs, aliases, libraries: runtimeLibraries } = runtimeNeeds(program, runtime, isIsolated, trace);
-  if (hosts.length > 1) addNeedsOfHosts(needs, ownerships);
+  refuseOtherMalloc(program, runtimeLibraries);
+  if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
 
   const shared = new Map<string, string>();
-  const capsules = [...ownerships].map(([{ search, choices }, ownership]): CapsulePlan => {
-    const isolated = [...choices.keys()].filter((soname) => there.get(soname) !== false);
+  const capsules = hosts.map(({ search, choices, ownership }): CapsulePlan => {
+    const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
     for (const { library, why, requester } of closure.members) {
@@ -102,22 +84,122 @@ export function makePlan(options: ExecOptions, glibc: string, store: LibraryStor
     trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
     const environment = environmentOf(options.profiles, search);
-    const ahead = Object.values(PROFILES).flatMap((profile) =>
-      atStart.flatMap((soname) => profile.ahead[soname] ?? []),
-    );
+    const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
     const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent };
-    return { ...plan, environment, ahead: [...new Set(ahead)] };
+    return { ...plan, environment, ahead };
   });
-  const isUseless = ({ search, isolated }: CapsulePlan) => !isolated.some((soname) => search.find(soname, undefined));
-  if (options.host !== undefined && capsules.every(isUseless))
-    throw new LinkError(
-      `Cannot use the host tree "${options.host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
-      { object: options.host },
-    );
+  refuseUseless(options, hosts, capsules);
   return { program, executed, arguments: options.arguments, runtime, runtimeLibraries, capsules, aliases, shared };
 }
+
+/** What a program in a process of its own is given: nobody knows what it will need. */
+export interface AttachedPlan {
+  /** The program's path as execve(2) will be given it. */
+  readonly executed: string;
+  readonly runtime: Search;
+  readonly capsules: readonly AttachedCapsule[];
+  /** Of libgcc_s.so.1: a host tree's copy, where that is newer than the runtime's. */
+  readonly unwinder: string | undefined;
+}
+
+export interface AttachedCapsule {
+  readonly search: Search;
+  readonly ownership: Ownership;
+  /** The host tree has all of them. */
+  readonly isolated: readonly string[];
+  readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly ahead: readonly string[];
+}
+
+/** Throws as makePlan does, but for what the program needs on its own side: ld.so will tell. */
+export function makeAttachedPlan(
+  options: ExecOptions,
+  executed: string,
+  store: LibraryStore,
+  trace: Trace,
+): AttachedPlan {
+  trace.tell("plan", () => `program: ${executed}`);
+  const { runtime, hosts, isIsolated } = chooseHosts(options, undefined, store, trace);
+  const capsules = hosts.map(({ search, choices, ownership }): AttachedCapsule => {
+    const isolated = [...choices.keys()].filter(isIsolated);
+    trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
+    const environment = environmentOf(options.profiles, search);
+    return { search, ownership, isolated, environment, ahead: openedAhead(isolated) };
+  });
+  refuseUseless(options, hosts, capsules);
+  const unwinders = hosts.flatMap(({ ownership }) => newerUnwinder(ownership, trace) ?? []);
+  const unwinder = unwinders.reduce<Found | undefined>(
+    (best, one) => (best && !isNewer(one, best) ? best : one),
+    undefined,
+  );
+  return { executed, runtime, capsules, unwinder: unwinder?.path };
+}
+
+interface Chosen {
+  readonly runtime: Search;
+  readonly hosts: readonly OwnedHost[];
+  /** Is it taken from a host tree that has it? */
+  isIsolated(soname: string): boolean;
+  /** Has somebody asked for it, and the tree does not have it? */
+  isKnownToLack(soname: string): boolean;
+}
+
+/**
+ * Which libraries come from which host tree, whoever needs them. `glibc` is the version that the program will run on; without one, the
+ * runtime's own. Throws UsageError and LinkError.
+ */
+function chooseHosts(options: ExecOptions, glibc: string | undefined, store: LibraryStore, trace: Trace): Chosen {
+  const runtime = new Search(new Tree("/"), (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean), store);
+  const hosts = chooseLibraries(options, store, trace);
+  for (const { search } of hosts) checkGlibc(search, glibc ?? versionOf(runtime));
+
+  // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
+  const there = new Map<string, boolean>();
+  const isIsolated = (soname: string) => {
+    const host = hosts.find(({ choices }) => choices.has(soname));
+    if (!host) return false;
+    const known = there.get(soname) ?? isThere(host, soname, runtime, trace);
+    there.set(soname, known);
+    return known;
+  };
+  for (const { choices } of hosts) for (const [soname, isExplicit] of choices) if (isExplicit) isIsolated(soname);
+  const owned = hosts.map((host) => {
+    const others = hosts.flatMap(({ choices }) => (choices === host.choices ? [] : [...choices.keys()]));
+    const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
+    return { ...host, ownership };
+  });
+  return { runtime, hosts: owned, isIsolated, isKnownToLack: (soname) => there.get(soname) === false };
+}
+
+function refuseUseless(
+  { host }: ExecOptions,
+  hosts: readonly Host[],
+  capsules: readonly Pick<CapsulePlan, "search" | "isolated">[],
+): void {
+  const isUseless = ({ search, isolated }: Pick<CapsulePlan, "search" | "isolated">) =>
+    !isolated.some((soname) => search.find(soname, undefined));
+  if (host !== undefined && capsules.every(isUseless))
+    throw new LinkError(
+      `Cannot use the host tree "${host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
+      { object: host },
+    );
+}
+
+/** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
+function refuseOtherMalloc(program: Program, libraries: readonly Library[]): void {
+  const other = [program.library, ...libraries].find(({ hasMalloc }) => hasMalloc);
+  if (other)
+    throw new NotHostableError(
+      program.path,
+      `"${other.path}" brings a malloc of its own, and libc in this process has bound to another`,
+    );
+}
+
+const openedAhead = (sonames: readonly string[]): string[] => [
+  ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
+];
 
 /** A host tree, and which libraries are to come from it. */
 interface Host {
@@ -125,6 +207,10 @@ interface Host {
   /** Sonames, and whether the user has named them: then they must be there. */
   readonly choices: Map<string, boolean>;
   readonly newest: readonly string[];
+}
+
+interface OwnedHost extends Host {
+  readonly ownership: Ownership;
 }
 
 /** Which sonames to isolate, and the tree of each: by SONAME=DIR, CAPSULE_<SONAME>_PREFIX, --host, CAPSULE_PREFIX, default. */
@@ -222,6 +308,13 @@ function checkGlibc(search: Search, glibc: string): void {
     );
 }
 
+/** As gnu_get_libc_version gives it. Throws LinkError where there is none. */
+function versionOf(runtime: Search): string {
+  const libc = runtime.find("libc.so.6", undefined);
+  if (!libc) throw new LinkError('Cannot find "libc.so.6" in the runtime');
+  return newestOf(libc.library.versions, "GLIBC").join(".");
+}
+
 /** The isolated libraries that the program or one of its libraries needs, and these libraries. Throws ProgramError for one that is missing. */
 function runtimeNeeds(
   program: Program,
@@ -245,7 +338,7 @@ function runtimeNeeds(
 }
 
 /** A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws LinkError for a circle. */
-function addNeedsOfHosts(needs: Set<string>, ownerships: ReadonlyMap<Host, Ownership>): void {
+function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void {
   const visit = (soname: string, users: readonly string[]): void => {
     if (users.includes(soname))
       throw new LinkError(
@@ -253,7 +346,7 @@ function addNeedsOfHosts(needs: Set<string>, ownerships: ReadonlyMap<Host, Owner
         { object: soname },
       );
     needs.add(soname);
-    const [, ownership] = [...ownerships].find(([{ choices }]) => choices.has(soname)) ?? [];
+    const ownership = hosts.find(({ choices }) => choices.has(soname))?.ownership;
     if (!ownership) return;
     const { elsewhere } = closureOf(ownership.host, [soname], (name) => ownership.isShared(name));
     for (const name of elsewhere.keys()) if (ownership.others.has(name)) visit(name, [...users, soname]);
@@ -262,23 +355,10 @@ function addNeedsOfHosts(needs: Set<string>, ownerships: ReadonlyMap<Host, Owner
 }
 
 /** Finds the one copy of each member of the shared set: the runtime's, but of two unwinders the newer. */
-function chooseShared(
-  closure: Closure,
-  { host, runtime, others }: Ownership,
-  shared: Map<string, string>,
-  trace: Trace,
-): void {
-  const theirs = host.find(UNWINDER, undefined);
-  const ours = runtime.find(UNWINDER, undefined);
-  const isNewer = (one: Found, other: Found) =>
-    compareVersions(newestOf(one.library.versions, "GCC"), newestOf(other.library.versions, "GCC")) > 0;
-  if (theirs && (!ours || isNewer(theirs, ours))) {
-    shared.set(UNWINDER, theirs.path);
-    trace.tell(
-      "plan",
-      () => `${UNWINDER}: the host's, ${theirs.path}, ${ours ? "newer than the runtime's" : "as the runtime has none"}`,
-    );
-  }
+function chooseShared(closure: Closure, ownership: Ownership, shared: Map<string, string>, trace: Trace): void {
+  const { runtime, others } = ownership;
+  const unwinder = newerUnwinder(ownership, trace);
+  if (unwinder) shared.set(UNWINDER, unwinder.path);
   for (const [soname, needers] of closure.elsewhere) {
     if (shared.has(soname) || others.has(soname)) continue;
     const found = runtime.find(soname, undefined);
@@ -292,6 +372,21 @@ function chooseShared(
     shared.set(soname, found.path);
   }
 }
+
+/** The host's libgcc_s, where it is newer than the runtime's. */
+function newerUnwinder({ host, runtime }: Ownership, trace: Trace): Found | undefined {
+  const theirs = host.find(UNWINDER, undefined);
+  const ours = runtime.find(UNWINDER, undefined);
+  if (!theirs || (ours && !isNewer(theirs, ours))) return undefined;
+  trace.tell(
+    "plan",
+    () => `${UNWINDER}: the host's, ${theirs.path}, ${ours ? "newer than the runtime's" : "as the runtime has none"}`,
+  );
+  return theirs;
+}
+
+const isNewer = (one: Found, other: Found): boolean =>
+  compareVersions(newestOf(one.library.versions, "GCC"), newestOf(other.library.versions, "GCC")) > 0;
 
 function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
   const variables = chosenProfiles({ profiles, isolate: [] }).flatMap(({ environment }) => environment);

@@ -124,7 +124,12 @@ export class PrivateDirectory {
   }
 
   #own(): void {
-    this.#put(OWNER, new TextEncoder().encode(ownerOf("self")));
+    this.ownedBy("self");
+  }
+
+  /** Says which process it is for: it is stale when that has ended. */
+  ownedBy(pid: "self" | number): void {
+    this.#put(OWNER, new TextEncoder().encode(ownerOf(pid)));
   }
 
   /** For a run that ends before its program starts. */
@@ -136,7 +141,7 @@ export class PrivateDirectory {
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** What the user can do about a directory that cannot be written to. */
-function hint(error: unknown, directory: string): Error {
+export function hint(error: unknown, directory: string): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error as Error;
   const reason =

@@ -1,14 +1,15 @@
 // The program that shall run: found as a shell finds it, and looked at, whether
-// it can be hosted in this process.
+// it can be hosted in this process, or attached in one of its own.
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
-import { delimiter, resolve } from "node:path";
-import { EI_CLASS, ELFCLASS32, ELFMAG, PT_DYNAMIC } from "../lib/elf/constants.ts";
+import { basename, delimiter, resolve } from "node:path";
+import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../lib/elf/constants.ts";
 import { ElfError } from "../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../lib/elf/file.ts";
 import type { Library } from "../lib/elf/library.ts";
+import type { System } from "../lib/process/system.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { EXIT, ProgramError } from "./errors.ts";
+import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
 
 export interface Program {
   /** argv[0]: as the user has written it. */
@@ -57,22 +58,21 @@ function faultOf(path: string): { text: string; exitCode: 126 | 127 } | undefine
   }
 }
 
-/** Looks whether this process can host a program. Throws ProgramError that says why it cannot. */
+/** Looks whether this process can host a program. Throws NotHostableError, and ProgramError for what cannot be run with us at all. */
 export function readProgram(name: string, path: string, store: LibraryStore): Program {
-  const cannot: Refusal = (why, cause) =>
-    new ProgramError(`Cannot host "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
-  const { mode } = statSync(path);
-  if (mode & 0o6000) throw cannot(`it is ${mode & 0o4000 ? "setuid" : "setgid"}, and would run without these rights`);
+  const cannot: Refusal = (why, cause) => refusal(path, "host", why, cause);
+  const cannotHere = (why: string) => new NotHostableError(path, why);
+  refusePrivileged(path, "host");
   try {
     // A file that is no dynamic program has no place in the store, and is looked at by hand for the reason.
     if (!store.known(path)) refuseOthers(path, cannot);
     store.check(path, "whole");
     const library = store.read(path);
     if (library.isFixed)
-      throw cannot("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
+      throw cannotHere("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
     if (!library.hasInterpreter) throw cannot("it has no program interpreter: it is a library, or links itself");
     if (library.tls && library.tls.size > 0)
-      throw cannot(
+      throw cannotHere(
         `it has thread-local data of its own (PT_TLS, ${library.tls.size} bytes) at an offset that is taken`,
       );
     return { name, path, library };
@@ -82,32 +82,153 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
   }
 }
 
+/**
+ * Why a program has to be attached, as far as its headers tell; undefined for one that may be hosted, and for one that cannot be run at
+ * all. It is cheap: what can be hosted should not wait.
+ */
+export function reasonToAttach(path: string): string | undefined {
+  try {
+    const head = firstBytes(path);
+    if (head.startsWith("#!")) return "it is a script";
+    if (!isElf(head)) return undefined;
+    using file = new FileBytes(path);
+    const { ehdr, phdrs } = readHeaders(file);
+    if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) return undefined;
+    if (ehdr.e_type === ET_EXEC) return "it is linked to run at a fixed address (ET_EXEC)";
+    if (phdrs.some(({ p_type, p_memsz }) => p_type === PT_TLS && p_memsz > 0))
+      return "it has thread-local data of its own (PT_TLS)";
+    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return "it cannot be read";
+    if (error instanceof ElfError) return undefined;
+    throw error;
+  }
+}
+
+/** Looks whether a program can run attached: in a process of its own, whose ld.so does what LD_LIBRARY_PATH says. Throws ProgramError. */
+export function checkAttachable(path: string, searchPath: string, system: System): void {
+  refusePrivileged(path, "run", system);
+  const cannot: Refusal = (why, cause) => refusal(path, "run", why, cause);
+  try {
+    const head = firstBytes(path);
+    if (head.startsWith("#!")) {
+      checkInterpreter(path, searchPath, system);
+      return;
+    }
+    refuseOthers(path, cannot);
+    using file = new FileBytes(path);
+    const { phdrs } = readHeaders(file);
+    if (!phdrs.some(({ p_type }) => p_type === PT_INTERP))
+      throw cannot("it has no program interpreter: it is a library, or links itself");
+  } catch (error) {
+    // The kernel can, and it may be run.
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return;
+    if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
+    throw error;
+  }
+}
+
+/** So many scripts may be each other's interpreters (BINPRM_MAX_RECURSION, 4, and the first). */
+const SCRIPT_LIMIT = 5;
+
+/** Looks for what a script is run by, as a shell would tell of it. Throws ProgramError. */
+function checkInterpreter(script: string, searchPath: string, system: System): void {
+  let path = script;
+  for (let depth = 0; depth < SCRIPT_LIMIT; depth++) {
+    const [interpreter = "", argument = ""] = shebangOf(firstBytes(path)) ?? [];
+    if (interpreter === "") throw refusal(path, "run", "its first line names no interpreter");
+    const fault = faultOf(interpreter);
+    if (fault)
+      throw new ProgramError(
+        `Cannot run "${path}": its interpreter is "${interpreter}", and ${fault.text}`,
+        fault.exitCode,
+      );
+    refusePrivileged(realpathSync(interpreter), "run", system);
+    if (basename(interpreter) === "env") checkNamed(path, argument, searchPath);
+    try {
+      if (!firstBytes(interpreter).startsWith("#!")) return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EACCES") return;
+      throw error;
+    }
+    path = interpreter;
+  }
+  throw refusal(script, "run", "its interpreter is a script, whose interpreter is one, and so on: too many");
+}
+
+/** The interpreter that env(1) is to find. What has other options than -S is left to env. */
+function checkNamed(script: string, argument: string, searchPath: string): void {
+  const words = argument.replace(/^(-S|--split-string[= ])\s*/, "").split(/\s+/);
+  const name = words.find((word) => !/^\w+=/.test(word)) ?? "";
+  if (name === "" || name.startsWith("-") || /["'$\\]/.test(argument)) return;
+  try {
+    locateProgram(name, searchPath);
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    const why = `its interpreter is "${name}", and ${error.message.replace(/^[^:]*: /, "")}`;
+    throw new ProgramError(`Cannot run "${script}": ${why}`, error.exitCode, { cause: error });
+  }
+}
+
+/** The interpreter and its one argument, as the kernel reads them (binfmt_script.c). Undefined where there is no such line. */
+export function shebangOf(head: string): [interpreter: string, argument: string] | undefined {
+  const [, interpreter = "", argument = ""] = /^#![ \t]*([^ \t\n\0]*)[ \t]*([^\n\0]*)/.exec(head) ?? [];
+  return head.startsWith("#!") ? [interpreter, argument.trimEnd()] : undefined;
+}
+
+type Verb = "host" | "run";
 type Refusal = (why: string, cause?: unknown) => ProgramError;
+
+const refusal = (path: string, verb: Verb, why: string, cause?: unknown): ProgramError =>
+  new ProgramError(`Cannot ${verb} "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
+
+/** Throws for a program that the kernel gives rights of its own. `system` tells of capabilities, where somebody asks. */
+function refusePrivileged(path: string, verb: Verb, system?: System): void {
+  const { mode } = statSync(path);
+  const consequence = {
+    host: "would run without these rights",
+    run: "ld.so passes over LD_LIBRARY_PATH for such programs",
+  };
+  if ((mode & 0o6000) !== 0)
+    throw refusal(path, verb, `it is ${mode & 0o4000 ? "setuid" : "setgid"}, and ${consequence[verb]}`);
+  if (system?.hasAttribute(path, "security.capability"))
+    throw refusal(path, verb, `its file gives it capabilities, and ${consequence.run}`);
+}
 
 /** Throws for what is no dynamically linked x86-64 file. */
 function refuseOthers(path: string, cannot: Refusal): void {
   const head = firstLine(path, cannot);
   if (head.startsWith("#!"))
-    throw cannot(`it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted as yet`);
-  if (ELFMAG.some((byte, i) => head.charCodeAt(i) !== byte)) throw cannot("it is neither an ELF program nor a script");
+    throw new NotHostableError(
+      path,
+      `it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted`,
+    );
+  if (!isElf(head)) throw cannot("it is neither an ELF program nor a script");
   if (head.charCodeAt(EI_CLASS) === ELFCLASS32) throw cannot("it is a 32-bit program, and this process is 64-bit");
   using file = new FileBytes(path);
   const { phdrs } = readHeaders(file);
   if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) throw cannot("it is statically linked");
 }
 
-/** Up to 256 bytes, one character a byte. */
+const isElf = (head: string): boolean => ELFMAG.every((byte, i) => head.charCodeAt(i) === byte);
+
 function firstLine(path: string, cannot: Refusal): string {
-  const bytes = new Uint8Array(256);
   try {
-    const descriptor = openSync(path, "r");
-    try {
-      const length = readSync(descriptor, bytes);
-      return Buffer.from(bytes.subarray(0, length)).toString("latin1").split("\n", 1)[0] ?? "";
-    } finally {
-      closeSync(descriptor);
-    }
+    return firstBytes(path).split("\n", 1)[0] ?? "";
   } catch (error) {
-    throw cannot(`it cannot be read (${(error as NodeJS.ErrnoException).code})`, error);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EACCES") throw new NotHostableError(path, `it cannot be read (${code})`, { cause: error });
+    throw cannot(`it cannot be read (${code})`, error);
+  }
+}
+
+/** Up to 256 bytes, of which the kernel looks at a script, one character a byte. */
+function firstBytes(path: string): string {
+  const bytes = new Uint8Array(256);
+  const descriptor = openSync(path, "r");
+  try {
+    return Buffer.from(bytes.subarray(0, readSync(descriptor, bytes))).toString("latin1");
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -22,6 +22,8 @@ export interface Library {
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
+  /** It defines malloc. */
+  readonly hasMalloc: boolean;
 }
 
 /** Throws what open(2) throws, and ElfError. */
@@ -38,6 +40,7 @@ export function readLibrary(path: string): Library {
     hasInterpreter: image.segment(PT_INTERP) !== undefined,
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
+    hasMalloc: image.find("malloc") !== undefined,
   };
 }
 

@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
-import { host as hostProgram } from "../capsule.ts";
 import { UsageError } from "../errors.ts";
+import { MODES, modeOf, runProgram } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
 
@@ -12,6 +12,7 @@ interface Options {
   readonly isolate?: string[];
   readonly profile?: string[];
   readonly trace?: string[];
+  readonly mode?: string;
 }
 
 const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
@@ -23,7 +24,7 @@ export function execCommand(report: (error: unknown) => number): Command {
   return new Command("exec")
     .summary("run a program with chosen libraries from a host tree")
     .description(
-      "Run PROGRAM in this process. Its libraries come from where they always do; those that are isolated come, with all they need, from the host tree.",
+      "Run PROGRAM. Its libraries come from where they always do; those that are isolated come, with all they need, from the host tree.",
     )
     .argument("<program>", "a path, or a name that PATH has")
     .argument("[arguments...]", "the program's own")
@@ -34,6 +35,10 @@ export function execCommand(report: (error: unknown) => number): Command {
       collect,
     )
     .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
+    .option(
+      "--mode <mode>",
+      `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
+    )
     .option(
       "--trace <category>",
       "tell on standard error what is done and why (repeatable, commas too; all for everything)",
@@ -46,12 +51,16 @@ export function execCommand(report: (error: unknown) => number): Command {
         "Profiles:",
         ...profiles,
         "",
+        "Modes:",
+        ...Object.entries(MODES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
+        "",
         "Trace categories:",
         ...categories,
         "",
         "Environment:",
         "  CAPSULE_PREFIX            the host tree",
         "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
+        "  CAPSULE_MODE              the mode",
         `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
         "",
         "Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,",
@@ -61,11 +70,11 @@ export function execCommand(report: (error: unknown) => number): Command {
     .passThroughOptions()
     .action((program: string, list: string[], options: Options) => {
       const trace = new Trace(categoriesOf(options.trace ?? []));
+      const mode = modeOf(options.mode);
       const libc = new Libc();
       const { host, isolate = [], profile: profiles = [] } = options;
-      hostProgram(libc, { program, arguments: list, host, isolate, profiles }, trace, (error) =>
-        libc.exitNow(report(error)),
-      );
+      const fail = (error: unknown): never => libc.exitNow(report(error));
+      runProgram(libc, { program, arguments: list, host, isolate, profiles }, mode, trace, fail);
     });
 }
 

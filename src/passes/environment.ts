@@ -2,15 +2,10 @@
 // program's: its own variables, and directories in front of PATH. What the user has
 // set stays.
 
+import { ENGINE_SETTINGS } from "../engine-settings.ts";
+
 /** Set by main.ts's own first line. */
-const OWN = [
-  "BUN_JSC_useDFGJIT",
-  "BUN_JSC_useConcurrentGC",
-  "BUN_JSC_jitMemoryReservationSize",
-  "BUN_JSC_structureHeapSizeInKB",
-  "BUN_JSC_largeHeapSize",
-  "MIMALLOC_ARENA_RESERVE",
-];
+const OWN = Object.keys(ENGINE_SETTINGS);
 
 /** Changes that undo a runner's: undefined for a variable that goes. None where no runner has started us. */
 export function withoutRunner(

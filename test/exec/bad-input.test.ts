@@ -85,19 +85,19 @@ describe("a program", () => {
     ["one with thread-local data", "thread-local.c", [], /thread-local|TLS/],
   ];
   for (const [words, source, flags, why] of kinds) {
-    test(`that cannot be hosted, being ${words}, is refused for that reason`, async () => {
+    test(`that cannot be hosted, being ${words}, is refused for that reason where it has to be`, async () => {
       const folder = "bad-input/programs-that-cannot-be-hosted";
       const program = join(await build(folder, [{ path: "program", sources: [source], flags }]), "program");
-      const outcome = await workshop.show(workshop.family.red, program);
+      const outcome = await workshop.show(workshop.family.red, program, ["--mode", "in-process"]);
       workshop.expectRefusal(outcome, NOT_RUNNABLE, program);
       expect(outcome.stderr).toMatch(why);
     });
   }
 
-  test("that is a script names its interpreter", async () => {
+  test("that is a script names its interpreter where it has to be hosted", async () => {
     const program = workshop.fresh("script");
     writeFileSync(program, "#!/bin/sh\necho it ran\n", { mode: 0o755 });
-    const outcome = await workshop.show(workshop.family.red, program);
+    const outcome = await workshop.show(workshop.family.red, program, ["--mode", "in-process"]);
     workshop.expectRefusal(outcome, NOT_RUNNABLE, program, "/bin/sh");
     expect(outcome.stderr).toMatch(/script/);
   });

@@ -70,9 +70,9 @@ export class Workshop implements Disposable {
   }
 
   /** Runs a program that shows libnotgl as the host tree has it. */
-  show(tree: string, program = this.family.programs.linkedToOne): Promise<Outcome> {
+  show(tree: string, program = this.family.programs.linkedToOne, flags: string[] = []): Promise<Outcome> {
     const env = { LD_LIBRARY_PATH: this.family.reference };
-    return capsule(["--host", tree, "--isolate", SONAME], program, [], { env, timeout: PATIENCE });
+    return capsule([...flags, "--host", tree, "--isolate", SONAME], program, [], { env, timeout: PATIENCE });
   }
 
   expectRefusal(outcome: Outcome, exitCode: number, ...mentions: string[]): void {

@@ -54,6 +54,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     hasInterpreter: false,
     versions: [],
     tls: undefined,
+    hasMalloc: false,
   },
   loader,
 });

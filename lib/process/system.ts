@@ -1,0 +1,146 @@
+// System calls that neither Bun nor Libc has: for processes that start others, or
+// wait for them. Nothing here returns to an event loop, and each blocks only the
+// thread that calls it.
+
+import { dlopen, FFIType } from "bun:ffi";
+import { addressOf, cString, u32At } from "../memory/live.ts";
+import { type Address, toAddress } from "../memory/numbers.ts";
+
+const { i64, i64_fast, i32, ptr } = FFIType;
+
+/** Of <asm/unistd_64.h>. */
+const SYS = {
+  write: 1,
+  poll: 7,
+  mmap: 9,
+  fcntl: 72,
+  mknod: 133,
+  prctl: 157,
+  getxattr: 191,
+  pidfd_open: 434,
+} as const;
+
+/** Of <errno.h>, those that are told apart here or by who calls. */
+export const ERRNO = {
+  EPERM: 1,
+  ENOENT: 2,
+  ESRCH: 3,
+  EINTR: 4,
+  E2BIG: 7,
+  ENOEXEC: 8,
+  ENOMEM: 12,
+  EACCES: 13,
+  ETXTBSY: 26,
+  EFBIG: 27,
+  ENOSPC: 28,
+  ELOOP: 40,
+  ELIBBAD: 80,
+} as const;
+
+const nameOf = (errno: number): string =>
+  Object.entries(ERRNO).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
+
+/** A system call that the kernel has refused, such as Node's own errors are. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  readonly code: string;
+  constructor(
+    readonly call: string,
+    readonly errno: number,
+  ) {
+    super(`${nameOf(errno)}, ${call}`);
+    this.code = nameOf(errno);
+  }
+}
+
+export class System {
+  readonly #libc = dlopen("libc.so.6", {
+    syscall: { args: [i64, i64, i64, i64, i64, i64, i64], returns: i64_fast },
+    posix_fallocate: { args: [i32, i64, i64], returns: i32 },
+    __errno_location: { args: [], returns: ptr },
+  }).symbols;
+
+  /** Negative errno where the kernel refuses. */
+  #call(number: number, ...list: readonly number[]): number {
+    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = list;
+    const result = Number(this.#libc.syscall(number, a, b, c, d, e, f));
+    return result === -1 ? -u32At(toAddress(Number(this.#libc.__errno_location()))) : result;
+  }
+
+  #mustCall(name: keyof typeof SYS, ...list: readonly number[]): number {
+    const result = this.#call(SYS[name], ...list);
+    if (result < 0) throw new SystemError(name, -result);
+    return result;
+  }
+
+  /** Makes a FIFO for this user alone. Throws SystemError. */
+  makeFifo(path: string): void {
+    const S_IFIFO_0600 = 0o010600;
+    const text = cString(path);
+    this.#mustCall("mknod", addressOf(text), S_IFIFO_0600, 0);
+  }
+
+  /** Has an open file have so many bytes, for which there is room on its disk. Throws SystemError. */
+  allocateFile(descriptor: number, size: number): void {
+    const errno = this.#libc.posix_fallocate(descriptor, 0, size);
+    if (errno !== 0) throw new SystemError("posix_fallocate", errno);
+  }
+
+  /** Maps an open file, for reading and writing what others see, too. Throws SystemError. */
+  mapShared(descriptor: number, size: number): Address {
+    const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];
+    return toAddress(this.#mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
+  }
+
+  /** Writes a byte to a FIFO, unless it is full. */
+  ring(descriptor: number): void {
+    this.#call(SYS.write, descriptor, addressOf(Uint8Array.of(1)), 1);
+  }
+
+  /** Another number for an open file, such that nobody counts on; it is closed at an exec. Throws SystemError. */
+  duplicateHigh(descriptor: number): number {
+    const [F_DUPFD_CLOEXEC, FIRST] = [1030, 10];
+    return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
+  }
+
+  /** A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws SystemError. */
+  openProcess(pid: number): number | undefined {
+    const result = this.#call(SYS.pidfd_open, pid, 0);
+    if (result === -ERRNO.ESRCH) return undefined;
+    if (result < 0) throw new SystemError("pidfd_open", -result);
+    return result;
+  }
+
+  /** Sleeps until one of the descriptors is readable, or its other end is gone; returns those. Throws SystemError. */
+  awaitReadable(descriptors: readonly number[]): number[] {
+    const [POLLIN, SIZE, REVENTS] = [1, 8, 6];
+    // struct pollfd: fd, events, revents
+    const list = new DataView(new ArrayBuffer(SIZE * descriptors.length));
+    descriptors.forEach((descriptor, i) => {
+      list.setInt32(SIZE * i, descriptor, true);
+      list.setInt16(SIZE * i + 4, POLLIN, true);
+    });
+    const FOREVER = -1;
+    for (;;) {
+      const count = this.#call(SYS.poll, addressOf(list), descriptors.length, FOREVER);
+      if (count >= 0) return descriptors.filter((_, i) => list.getInt16(SIZE * i + REVENTS, true) !== 0);
+      if (count !== -ERRNO.EINTR) throw new SystemError("poll", -count);
+    }
+  }
+
+  /** Whether a file has an extended attribute of that name. */
+  hasAttribute(path: string, name: string): boolean {
+    const [file, attribute] = [cString(path), cString(name)];
+    return this.#call(SYS.getxattr, addressOf(file), addressOf(attribute), 0, 0) > 0;
+  }
+
+  /** Whether descendants of this process that have lost their parent become its children. Returns what was before. */
+  adoptsOrphans(value: boolean): boolean {
+    const [PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER] = [36, 37];
+    const before = new Int32Array(1);
+    this.#mustCall("prctl", PR_GET_CHILD_SUBREAPER, addressOf(before));
+    const had = before[0] !== 0;
+    if (had !== value) this.#mustCall("prctl", PR_SET_CHILD_SUBREAPER, value ? 1 : 0);
+    return had;
+  }
+}

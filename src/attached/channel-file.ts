@@ -1,0 +1,31 @@
+// The channel of attached processes: a file that they all map, in the serving
+// directory. Its room on the disk is taken beforehand, so that a full one is an error
+// at the start and not a SIGBUS in the middle of the program.
+
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { System } from "../../lib/process/system.ts";
+import { CHANNEL_SIZE } from "../agent/protocol.ts";
+
+export const CHANNEL_FILE = "channel";
+
+/** Makes the file, and maps it. Throws SystemError and what open(2) throws. */
+export function makeChannelFile(system: System, directory: string): Address {
+  return mapped(system, directory, "wx+", (descriptor) => system.allocateFile(descriptor, CHANNEL_SIZE));
+}
+
+/** Throws as makeChannelFile. */
+export function mapChannelFile(system: System, directory: string): Address {
+  return mapped(system, directory, "r+", () => {});
+}
+
+function mapped(system: System, directory: string, flags: string, prepare: (descriptor: number) => void): Address {
+  const descriptor = openSync(join(directory, CHANNEL_FILE), flags, 0o600);
+  try {
+    prepare(descriptor);
+    return system.mapShared(descriptor, CHANNEL_SIZE);
+  } finally {
+    closeSync(descriptor);
+  }
+}

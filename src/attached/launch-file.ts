@@ -1,0 +1,36 @@
+// What the launcher knows and the server of an attached program has to know: a file
+// in the serving directory, written once.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Category } from "../trace.ts";
+
+export interface LaunchFile {
+  readonly capsules: readonly LaunchCapsule[];
+  /** The user's LD_LIBRARY_PATH. */
+  readonly libraryPath: readonly string[];
+  /** Where what is known of libraries is kept. */
+  readonly store?: string | undefined;
+  readonly trace: readonly Category[];
+  /** The process that turns into the program. */
+  readonly pid: number;
+}
+
+/** A host tree, and what is taken from it. */
+export interface LaunchCapsule {
+  readonly root: string;
+  /** Sonames that the program may see; the tree has them all. */
+  readonly isolated: readonly string[];
+  /** Those that are shared where the runtime's copy is newer. */
+  readonly newest: readonly string[];
+  /** Those that come from another host tree. */
+  readonly others: readonly string[];
+  readonly environment: readonly (readonly [name: string, value: string])[];
+  /** What its libraries will probably open, once it is used at all. */
+  readonly ahead: readonly string[];
+}
+
+export const LAUNCH_FILE = "launch.json";
+
+export const readLaunchFile = (directory: string): LaunchFile =>
+  JSON.parse(readFileSync(join(directory, LAUNCH_FILE), "utf8")) as LaunchFile;

@@ -1,0 +1,129 @@
+// Runs a program in a process of its own: in this one, in which the kernel puts the
+// program in Bun's place. So its number, its parent, its terminal, its signals and its
+// end are those of any program. What is left of us is the server, in a process that
+// has been started beforehand; the program finds it by its library path.
+
+import { realpathSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { ERRNO, System } from "../../lib/process/system.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { storeFile } from "../capsule.ts";
+import { EXIT, ProgramError } from "../errors.ts";
+import { inheritedDescriptors } from "../passes/descriptors.ts";
+import { withoutRunner } from "../passes/environment.ts";
+import { resetSignals } from "../passes/signals.ts";
+import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
+import { checkAttachable } from "../program.ts";
+import { type Command, ownCommand, withoutRestart } from "../restart.ts";
+import { UNWINDER } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
+import type { LaunchFile } from "./launch-file.ts";
+import { programEnvironment } from "./program-environment.ts";
+import { ServingDirectory } from "./serving-directory.ts";
+import { placeShims } from "./shims.ts";
+import { ownBun, startServer } from "./start-server.ts";
+
+/** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it. */
+export function launch(libc: Libc, options: ExecOptions, executed: string, trace: Trace): never {
+  // What the program's parent has passed on to it, and the command as it was given.
+  const inherited = inheritedDescriptors();
+  const command = ownCommand(libc, inherited);
+  const system = new System();
+  checkAttachable(realpathSync(executed), process.env.PATH ?? "", system);
+  // Nothing of ours is for others, whatever the program may want of its own.
+  const umask = process.umask(0o077);
+  const directory = ServingDirectory.make(libc, system);
+  trace.lap("serving directory");
+  let server: number | undefined;
+  try {
+    // The server boots while the rest is done.
+    server = startServer(
+      libc,
+      system,
+      directory,
+      ownBun(command.arguments()),
+      process.pid,
+      trace.categories.length > 0,
+    );
+    trace.lap("start of the server");
+    prepare(directory, options, executed, trace);
+    system.ring(directory.bell);
+    trace.lap("shims");
+    process.umask(umask);
+    passOn(libc, inherited, trace);
+    throw execute(libc, directory, command, options, executed);
+  } catch (error) {
+    if (server !== undefined) process.kill(server, "SIGKILL");
+    directory.directory.remove();
+    throw error;
+  }
+}
+
+/** What is to come from where, and all of it that the program will find. */
+function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): void {
+  const store = new LibraryStore(storeFile());
+  const plan = makeAttachedPlan(options, executed, store, trace);
+  trace.lap("plan");
+  const { file } = store;
+  const keep = file === undefined ? undefined : join(dirname(file), "shims");
+  placeShims(directory.path, plan.capsules, keep, plan.runtime, trace);
+  if (plan.unwinder !== undefined) symlinkSync(plan.unwinder, join(directory.libraries, UNWINDER));
+  // Found out once, kept for the next run.
+  const unsaved = store.save();
+  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
+  directory.tell(launchFile(plan, file, trace));
+}
+
+const launchFile = ({ runtime, capsules }: AttachedPlan, store: string | undefined, trace: Trace): LaunchFile => ({
+  capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
+    root: search.tree.root,
+    isolated,
+    newest: ownership.newest,
+    others: [...ownership.others],
+    environment,
+    ahead,
+  })),
+  libraryPath: runtime.libraryPath,
+  store,
+  trace: trace.categories,
+  pid: process.pid,
+});
+
+/** The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten there. */
+function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
+  for (const descriptor of inherited) libc.passOn(descriptor);
+  trace.tell("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
+  resetSignals(libc);
+  const limit = libc.lowerOpenFiles();
+  if (limit !== undefined) trace.tell("program", () => `limit of open files: ${limit}, as its parent's`);
+}
+
+/** Returns only where the kernel refuses, and why. */
+function execute(
+  libc: Libc,
+  { libraries }: ServingDirectory,
+  command: Command,
+  options: ExecOptions,
+  executed: string,
+): ProgramError {
+  // The end of our own command line; as bytes, since they need not be UTF-8.
+  const list = command.arguments().slice(-options.arguments.length - 1);
+  const changes = new Map([...withoutRunner(process.env), ...withoutRestart(process.env)]);
+  const errno = libc.execute(executed, list, programEnvironment(command.environment(), changes, libraries));
+  const why = REASONS[errno] ?? `the kernel refuses it (errno ${errno})`;
+  const exitCode = errno === ERRNO.ENOENT ? EXIT.notFound : EXIT.notRunnable;
+  return new ProgramError(`Cannot run "${executed}": ${why}`, exitCode);
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  [ERRNO.ENOENT]: "it, or its interpreter, is not there",
+  [ERRNO.EACCES]: "permission denied",
+  [ERRNO.EPERM]: "the kernel does not permit it",
+  [ERRNO.E2BIG]: "its arguments and environment are too long",
+  [ERRNO.ENOEXEC]: "the kernel does not know how to run it",
+  [ERRNO.ENOMEM]: "there is not enough memory",
+  [ERRNO.ETXTBSY]: "somebody is writing to it",
+  [ERRNO.ELOOP]: "too many scripts are each other's interpreters",
+  [ERRNO.ELIBBAD]: "its interpreter is unsound",
+};

@@ -1,0 +1,85 @@
+// Who may ask: the processes that are known, the one that turned into the program
+// first, and when none of them lives, whoever else has got the library path from
+// them. A daemon that has never asked may do so later.
+
+import { closeSync, readdirSync, readFileSync } from "node:fs";
+import type { System } from "../../lib/process/system.ts";
+
+/** How often to look again because processes have come and gone meanwhile. */
+const ATTEMPTS = 5;
+
+export class Lifetime {
+  /** A descriptor of each process, by its number. */
+  readonly #watched = new Map<number, number>();
+
+  /** `libraries` is what only processes of this launch have on their library path. */
+  constructor(
+    readonly system: System,
+    readonly libraries: string,
+  ) {}
+
+  /** Descriptors that are readable when a process has ended. */
+  get descriptors(): number[] {
+    return [...this.#watched.values()];
+  }
+
+  get isOver(): boolean {
+    return this.#watched.size === 0;
+  }
+
+  /** The process of which this descriptor is. */
+  watchBy(pid: number, descriptor: number): void {
+    this.#watched.set(pid, descriptor);
+  }
+
+  /** Returns false for a process that has ended. */
+  watch(pid: number): boolean {
+    if (this.#watched.has(pid)) return true;
+    const descriptor = this.system.openProcess(pid);
+    if (descriptor === undefined) return false;
+    this.#watched.set(pid, descriptor);
+    return true;
+  }
+
+  /** Those whose descriptors are among these have ended. */
+  forget(descriptors: readonly number[]): number[] {
+    const ended = [...this.#watched].filter(([, descriptor]) => descriptors.includes(descriptor)).map(([pid]) => pid);
+    for (const pid of ended) {
+      closeSync(this.#watched.get(pid) ?? -1);
+      this.#watched.delete(pid);
+    }
+    return ended;
+  }
+
+  /** Looks once for others that may ask, and watches them. */
+  findOthers(): void {
+    for (let attempt = 0, isSure = false; attempt < ATTEMPTS && !isSure; attempt++) {
+      isSure = true;
+      for (const name of readdirSync("/proc")) {
+        const pid = Number(name);
+        if (!(pid > 0) || pid === process.pid) continue;
+        const hasPath = this.#hasPath(pid);
+        if (hasPath) this.watch(pid);
+        // It may have left a child behind that was not listed.
+        else if (hasPath === undefined) isSure = false;
+      }
+    }
+  }
+
+  /** Undefined for one that has ended meanwhile. */
+  #hasPath(pid: number): boolean | undefined {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "utf8")
+        .split("\0")
+        .filter((variable) => variable.startsWith(VARIABLE))
+        .some((variable) => variable.slice(VARIABLE.length).split(/[:;]/).includes(this.libraries));
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      // Somebody else's (EACCES, EPERM) cannot be served either.
+      return code === "ENOENT" || code === "ESRCH" ? undefined : false;
+    }
+  }
+}
+
+const VARIABLE = "LD_LIBRARY_PATH=";

@@ -1,0 +1,71 @@
+// Starts the server: this very Bun with another script, detached, so that it is no
+// child of whoever is served.
+
+import { closeSync, openSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { viewAt } from "../../lib/memory/live.ts";
+import { startDetached } from "../../lib/process/detached.ts";
+import type { System } from "../../lib/process/system.ts";
+import { Header } from "../agent/protocol.ts";
+import { ENGINE_SETTINGS } from "../engine-settings.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
+
+/** Beside the command's own file, main.ts or main.js in the bundle, as the server of passes/serve.ts. */
+const SERVER = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
+
+/** Also where Bun was started by an ld.so's name, or has been replaced or deleted meanwhile. */
+const SELF = "/proc/self/exe";
+
+/** What comes in front of the script on this command's line: Bun's name and options. `command` are its arguments as they were given. */
+export function ownBun(command: readonly Uint8Array[]): Uint8Array[] {
+  const [, , ...list] = process.argv;
+  return command.slice(0, command.length - list.length - 1);
+}
+
+/**
+ * Returns the server's process. It hears the directory's bell from now on, knows `pid`, and ends when that has ended and nobody else may
+ * ask. It keeps standard error where it has something to tell. Throws SystemError.
+ */
+export function startServer(
+  libc: Libc,
+  system: System,
+  directory: ServingDirectory,
+  bun: readonly Uint8Array[],
+  pid: number,
+  keepsError: boolean,
+): number {
+  const opened: number[] = [];
+  const high = (descriptor: number): number => {
+    opened.push(descriptor);
+    const other = system.duplicateHigh(descriptor);
+    opened.push(other);
+    return other;
+  };
+  const bell = system.duplicateHigh(directory.bell);
+  opened.push(bell);
+  const adopts = system.adoptsOrphans(false);
+  try {
+    const nothing = high(openSync("/dev/null", "r+"));
+    const program = system.openProcess(pid);
+    if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
+    const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
+    const server = startDetached(libc, {
+      path: SELF,
+      arguments: [...bun, ...[SERVER, directory.path, `${pid}`].map((text) => Buffer.from(text))],
+      environment: Object.entries(settings)
+        .filter(([, value]) => value !== undefined)
+        .map(([name, value]) => Buffer.from(`${name}=${value}`)),
+      descriptors: { nothing, error: keepsError ? 2 : nothing, third: bell, fourth: high(program) },
+    });
+    // Nobody who asks from here on shall think that there is nobody: it will come to it.
+    const header = viewAt(directory.channel, Header.size);
+    for (const name of ["pid", "tid"] as const) header.setUint32(Header.offsetOf[name], server, true);
+    header.setUint32(Header.offsetOf.isServed, 1, true);
+    directory.directory.ownedBy(server);
+    return server;
+  } finally {
+    if (adopts) system.adoptsOrphans(true);
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}

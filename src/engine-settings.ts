@@ -1,0 +1,11 @@
+// How Bun shall run here, as main.ts's own first line has it, with the reasons; the
+// server of an attached program is another Bun, and gets the same.
+
+export const ENGINE_SETTINGS = {
+  BUN_JSC_useDFGJIT: "0",
+  BUN_JSC_useConcurrentGC: "0",
+  BUN_JSC_jitMemoryReservationSize: "33554432",
+  BUN_JSC_structureHeapSizeInKB: "65536",
+  BUN_JSC_largeHeapSize: "99999999",
+  MIMALLOC_ARENA_RESERVE: "32MiB",
+} as const;

@@ -1,0 +1,54 @@
+// Where a program runs: in this process, which starts it sooner, or in one of its own,
+// which any program can have.
+
+import { realpathSync } from "node:fs";
+import type { Libc } from "../lib/loader/libc.ts";
+import { launch } from "./attached/launcher.ts";
+import { host } from "./capsule.ts";
+import { NotHostableError, UsageError } from "./errors.ts";
+import type { ExecOptions } from "./plan.ts";
+import { locateProgram, reasonToAttach } from "./program.ts";
+import type { Trace } from "./trace.ts";
+
+export const MODES = {
+  auto: "in-process where that is possible, else attached",
+  "in-process": "in this process; programs that cannot be there are refused",
+  attached: "in a process of its own",
+} as const;
+
+export type Mode = keyof typeof MODES;
+
+/** What --mode asks for, or else CAPSULE_MODE. Throws UsageError. */
+export function modeOf(flag: string | undefined, variable = process.env.CAPSULE_MODE): Mode {
+  const name = flag ?? (variable || "auto");
+  if (Object.hasOwn(MODES, name)) return name as Mode;
+  const source = flag === undefined ? ", as CAPSULE_MODE says" : "";
+  throw new UsageError(`There is no mode "${name}"${source}: choose of ${Object.keys(MODES).join(", ")}`);
+}
+
+/** As capsule.ts's host and launcher.ts's launch. */
+export function runProgram(
+  libc: Libc,
+  options: ExecOptions,
+  mode: Mode,
+  trace: Trace,
+  fail: (error: unknown) => never,
+): never {
+  const attach = (executed: string, why: string): never => {
+    trace.tell("plan", () => `mode: attached, as ${why}`);
+    return launch(libc, options, executed, trace);
+  };
+  if (mode === "attached") return attach(locateProgram(options.program), "was asked for");
+  if (mode === "auto") {
+    const executed = locateProgram(options.program);
+    const why = reasonToAttach(realpathSync(executed));
+    if (why !== undefined) return attach(executed, why);
+  }
+  try {
+    trace.tell("plan", () => `mode: in-process, ${mode === "auto" ? "if nothing forbids it" : "as was asked for"}`);
+    return host(libc, options, trace, fail);
+  } catch (error) {
+    if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
+    return attach(locateProgram(options.program), error.reason);
+  }
+}
