@@ -3,11 +3,12 @@
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/loader/libc.ts";
+import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
 import type { ExecOptions } from "./plan.ts";
-import { locateProgram, reasonToAttach } from "./program.ts";
+import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
 import type { Trace } from "./trace.ts";
 
 export const MODES = {
@@ -34,21 +35,22 @@ export function runProgram(
   trace: Trace,
   fail: (error: unknown) => never,
 ): never {
-  const attach = (executed: string, why: string): never => {
+  const executed = locateProgram(options.program);
+  const path = realpathSync(executed);
+  const system = new System();
+  const attach = (why: string): never => {
     trace.tell("plan", () => `mode: attached, as ${why}`);
-    return launch(libc, options, executed, trace);
+    return launch(libc, system, options, executed, trace);
   };
-  if (mode === "attached") return attach(locateProgram(options.program), "was asked for");
-  if (mode === "auto") {
-    const executed = locateProgram(options.program);
-    const why = reasonToAttach(realpathSync(executed));
-    if (why !== undefined) return attach(executed, why);
-  }
+  if (mode === "attached") return attach("was asked for");
+  const why = mode === "auto" ? reasonToAttach(path) : undefined;
+  if (why !== undefined) return attach(why);
+  refuseCapabilities(path, system);
   try {
     trace.tell("plan", () => `mode: in-process, ${mode === "auto" ? "if nothing forbids it" : "as was asked for"}`);
     return host(libc, options, trace, fail);
   } catch (error) {
     if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
-    return attach(locateProgram(options.program), error.reason);
+    return attach(error.reason);
   }
 }

@@ -5,6 +5,7 @@
 
 import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { ElfError } from "../lib/elf/error.ts";
 import type { Library } from "../lib/elf/library.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
@@ -111,6 +112,8 @@ export interface AttachedCapsule {
   readonly isolated: readonly string[];
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly ahead: readonly string[];
+  /** Those that the tree has, with what they need, as far as it is there: who needs what is not will tell. */
+  readonly libraries: readonly Library[];
 }
 
 /** Throws as makePlan does, but for what the program needs on its own side: ld.so will tell. */
@@ -126,7 +129,15 @@ export function makeAttachedPlan(
     const isolated = [...choices.keys()].filter(isIsolated);
     trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
     const environment = environmentOf(options.profiles, search);
-    return { search, ownership, isolated, environment, ahead: openedAhead(isolated) };
+    const libraries = isolated.flatMap((soname) => neededBy(soname, ownership));
+    return {
+      search,
+      ownership,
+      isolated,
+      environment,
+      ahead: openedAhead(isolated),
+      libraries: [...new Set(libraries)],
+    };
   });
   refuseUseless(options, hosts, capsules);
   const unwinders = hosts.flatMap(({ ownership }) => newerUnwinder(ownership, trace) ?? []);
@@ -135,6 +146,16 @@ export function makeAttachedPlan(
     undefined,
   );
   return { executed, runtime, capsules, unwinder: unwinder?.path };
+}
+
+function neededBy(soname: string, ownership: Ownership): Library[] {
+  try {
+    const { members } = closureOf(ownership.host, [soname], (name) => ownership.isShared(name));
+    return members.map(({ library }) => library);
+  } catch (error) {
+    if (error instanceof LinkError || error instanceof ElfError) return [];
+    throw error;
+  }
 }
 
 interface Chosen {

@@ -107,7 +107,8 @@ export function reasonToAttach(path: string): string | undefined {
 
 /** Looks whether a program can run attached: in a process of its own, whose ld.so does what LD_LIBRARY_PATH says. Throws ProgramError. */
 export function checkAttachable(path: string, searchPath: string, system: System): void {
-  refusePrivileged(path, "run", system);
+  refusePrivileged(path, "run");
+  refuseCapabilities(path, system);
   const cannot: Refusal = (why, cause) => refusal(path, "run", why, cause);
   try {
     const head = firstBytes(path);
@@ -143,7 +144,9 @@ function checkInterpreter(script: string, searchPath: string, system: System): v
         `Cannot run "${path}": its interpreter is "${interpreter}", and ${fault.text}`,
         fault.exitCode,
       );
-    refusePrivileged(realpathSync(interpreter), "run", system);
+    const real = realpathSync(interpreter);
+    refusePrivileged(real, "run");
+    refuseCapabilities(real, system);
     if (basename(interpreter) === "env") checkNamed(path, argument, searchPath);
     try {
       if (!firstBytes(interpreter).startsWith("#!")) return;
@@ -182,17 +185,20 @@ type Refusal = (why: string, cause?: unknown) => ProgramError;
 const refusal = (path: string, verb: Verb, why: string, cause?: unknown): ProgramError =>
   new ProgramError(`Cannot ${verb} "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
 
-/** Throws for a program that the kernel gives rights of its own. `system` tells of capabilities, where somebody asks. */
-function refusePrivileged(path: string, verb: Verb, system?: System): void {
+/** Throws for a program that the kernel gives rights of its own by its mode. */
+function refusePrivileged(path: string, verb: Verb): void {
   const { mode } = statSync(path);
-  const consequence = {
-    host: "would run without these rights",
-    run: "ld.so passes over LD_LIBRARY_PATH for such programs",
-  };
-  if ((mode & 0o6000) !== 0)
-    throw refusal(path, verb, `it is ${mode & 0o4000 ? "setuid" : "setgid"}, and ${consequence[verb]}`);
-  if (system?.hasAttribute(path, "security.capability"))
-    throw refusal(path, verb, `its file gives it capabilities, and ${consequence.run}`);
+  if ((mode & 0o6000) === 0) return;
+  const consequence = { host: "would run without these rights", run: LOADER_REFUSES };
+  throw refusal(path, verb, `it is ${mode & 0o4000 ? "setuid" : "setgid"}, and ${consequence[verb]}`);
+}
+
+const LOADER_REFUSES = "ld.so passes over LD_LIBRARY_PATH for such programs";
+
+/** Throws ProgramError for a program that the kernel gives rights of its own by an attribute of its file. */
+export function refuseCapabilities(path: string, system: System): void {
+  if (system.hasAttribute(path, "security.capability"))
+    throw refusal(path, "run", `its file gives it capabilities, and ${LOADER_REFUSES}`);
 }
 
 /** Throws for what is no dynamically linked x86-64 file. */

@@ -16,6 +16,7 @@ import type { Plan } from "./plan.ts";
 import { type Command, formerVariables, restart } from "./restart.ts";
 import type { Run } from "./run.ts";
 import { definesAny, wantedOf } from "./tls-wants.ts";
+import type { Trace } from "./trace.ts";
 
 const TUNABLES = "GLIBC_TUNABLES";
 /** There since glibc 2.33, and in Debian's 2.31. */
@@ -95,12 +96,31 @@ function startOver({ libc, directory, plan }: Run, command: Command): never {
     ...plan.runtimeLibraries,
     ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
   ];
+  restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries)]]) });
+}
+
+/** The tunables with more room than before. */
+function withRoomFor(libraries: readonly Library[]): string {
   const all = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) + tls.alignment : 0), 0);
   const before = process.env[TUNABLES] ?? "";
   const own = before.split(":").findLast((setting) => setting.startsWith(`${TUNABLE}=`));
   const size = (Number(own?.slice(TUNABLE.length + 1)) || DEFAULT) + all + RESERVE;
-  const value = `${before}${before === "" ? "" : ":"}${TUNABLE}=${size}`;
-  restart(libc, command, { environment: new Map([[TUNABLES, value]]) });
+  return `${before}${before === "" ? "" : ":"}${TUNABLE}=${size}`;
+}
+
+/**
+ * What to change for a process of its own, in which the program's own libraries have their room beforehand, and the host's take the surplus.
+ * `capsules` are the libraries that may be opened, by host tree.
+ */
+export function roomForAttached(capsules: readonly (readonly Library[])[], trace: Trace): Map<string, string> {
+  const found = capsules.flatMap((libraries) => {
+    const wanted = wantedOf(libraries);
+    return libraries.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
+  });
+  const size = found.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
+  if (size <= SURELY_FREE) return new Map();
+  trace.tell("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
+  return new Map([[TUNABLES, withRoomFor(capsules.flat())]]);
 }
 
 /** The path of the library for which there was no room, if that is what an error says. */

@@ -6,7 +6,7 @@
 import { realpathSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { ERRNO, System } from "../../lib/process/system.ts";
+import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
 import { EXIT, ProgramError } from "../errors.ts";
@@ -15,8 +15,9 @@ import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
 import { checkAttachable } from "../program.ts";
-import { type Command, ownCommand, withoutRestart } from "../restart.ts";
+import { ownCommand, withoutRestart } from "../restart.ts";
 import { UNWINDER } from "../shared-set.ts";
+import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { programEnvironment } from "./program-environment.ts";
@@ -25,11 +26,10 @@ import { placeShims } from "./shims.ts";
 import { ownBun, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it. */
-export function launch(libc: Libc, options: ExecOptions, executed: string, trace: Trace): never {
+export function launch(libc: Libc, system: System, options: ExecOptions, executed: string, trace: Trace): never {
   // What the program's parent has passed on to it, and the command as it was given.
   const inherited = inheritedDescriptors();
   const command = ownCommand(libc, inherited);
-  const system = new System();
   checkAttachable(realpathSync(executed), process.env.PATH ?? "", system);
   // Nothing of ours is for others, whatever the program may want of its own.
   const umask = process.umask(0o077);
@@ -47,12 +47,25 @@ export function launch(libc: Libc, options: ExecOptions, executed: string, trace
       trace.categories.length > 0,
     );
     trace.lap("start of the server");
-    prepare(directory, options, executed, trace);
+    const plan = prepare(directory, options, executed, trace);
     system.ring(directory.bell);
     trace.lap("shims");
     process.umask(umask);
     passOn(libc, inherited, trace);
-    throw execute(libc, directory, command, options, executed);
+    const changes = new Map([
+      ...withoutRunner(process.env),
+      ...withoutRestart(process.env),
+      ...roomForAttached(
+        plan.capsules.map(({ libraries }) => libraries),
+        trace,
+      ),
+    ]);
+    const variables = programEnvironment(command.environment(), changes, directory.libraries);
+    // The end of our own command line; as bytes, since they need not be UTF-8.
+    const list = command.arguments().slice(-options.arguments.length - 1);
+    trace.lap("environment");
+    const errno = libc.execute(executed, list, variables);
+    throw refusal(executed, errno);
   } catch (error) {
     if (server !== undefined) process.kill(server, "SIGKILL");
     directory.directory.remove();
@@ -61,7 +74,7 @@ export function launch(libc: Libc, options: ExecOptions, executed: string, trace
 }
 
 /** What is to come from where, and all of it that the program will find. */
-function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): void {
+function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): AttachedPlan {
   const store = new LibraryStore(storeFile());
   const plan = makeAttachedPlan(options, executed, store, trace);
   trace.lap("plan");
@@ -73,6 +86,7 @@ function prepare(directory: ServingDirectory, options: ExecOptions, executed: st
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   directory.tell(launchFile(plan, file, trace));
+  return plan;
 }
 
 const launchFile = ({ runtime, capsules }: AttachedPlan, store: string | undefined, trace: Trace): LaunchFile => ({
@@ -99,18 +113,7 @@ function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void 
   if (limit !== undefined) trace.tell("program", () => `limit of open files: ${limit}, as its parent's`);
 }
 
-/** Returns only where the kernel refuses, and why. */
-function execute(
-  libc: Libc,
-  { libraries }: ServingDirectory,
-  command: Command,
-  options: ExecOptions,
-  executed: string,
-): ProgramError {
-  // The end of our own command line; as bytes, since they need not be UTF-8.
-  const list = command.arguments().slice(-options.arguments.length - 1);
-  const changes = new Map([...withoutRunner(process.env), ...withoutRestart(process.env)]);
-  const errno = libc.execute(executed, list, programEnvironment(command.environment(), changes, libraries));
+function refusal(executed: string, errno: number): ProgramError {
   const why = REASONS[errno] ?? `the kernel refuses it (errno ${errno})`;
   const exitCode = errno === ERRNO.ENOENT ? EXIT.notFound : EXIT.notRunnable;
   return new ProgramError(`Cannot run "${executed}": ${why}`, exitCode);

@@ -37,6 +37,8 @@ class Server {
   readonly #header: Int32Array;
   readonly #pending: Uint8Array;
   #answering?: Answering;
+  #trace = new Trace([]);
+  #isTidy = false;
   /** What can wait. */
   #idle: Generator<undefined> | undefined;
 
@@ -64,6 +66,8 @@ class Server {
         if (this.lifetime.isOver) this.lifetime.findOthers();
       }
     }
+    // The program may have ended before there was time for it.
+    this.#tidy();
   }
 
   /** Whoever waits shall wait no longer. */
@@ -89,10 +93,10 @@ class Server {
       const watch = (pid: number) => {
         if (!this.lifetime.watch(pid)) this.#answering?.ended(pid);
       };
-      const trace = new Trace(file.trace);
-      this.#answering = new Answering(this.libc, this.channel, file, this.directory, trace, watch);
-      this.#idle = this.#tidyAndGoOn(this.#answering, trace);
-      trace.tell("request", () => `the server is process ${process.pid}`);
+      this.#trace = new Trace(file.trace);
+      this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
+      this.#idle = this.#idleWork(this.#answering);
+      this.#trace.tell("request", () => `the server is process ${process.pid}`);
     }
     return this.#answering;
   }
@@ -101,9 +105,16 @@ class Server {
     return this.#pending.includes(1);
   }
 
-  *#tidyAndGoOn(answering: Answering, trace: Trace): Generator<undefined> {
+  /** Removes what killed runs have left behind, once. */
+  #tidy(): void {
+    if (this.#isTidy) return;
+    this.#isTidy = true;
+    for (const fault of removeStale()) this.#trace.tell("plan", () => `left behind, and not removed: ${fault}`);
+  }
+
+  *#idleWork(answering: Answering): Generator<undefined> {
     yield* answering.idle();
-    for (const fault of removeStale()) trace.tell("plan", () => `left behind, and not removed: ${fault}`);
+    this.#tidy();
   }
 
   /** One request often follows another, sooner than a thread can be woken. */
