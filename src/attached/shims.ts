@@ -1,0 +1,265 @@
+// What a process of its own finds in place of isolated libraries: placeholders,
+// by their sonames and by the other names that lead to them, in a directory that
+// comes first on its library path. Making one takes some milliseconds, so they are
+// kept from run to run, each under a name that says of which file it was made and
+// how long it is:
+//
+//   FORMAT-HASH-SIZE.so
+
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import { openImage } from "../../lib/elf/file.ts";
+import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
+import type { Found, Search } from "../../lib/tree/search.ts";
+import { EXIT } from "../errors.ts";
+import { hint } from "../private-directory.ts";
+import type { Trace } from "../trace.ts";
+
+/** The object that every shim needs, and its function that a shim's initialiser calls. */
+export const AGENT = "libcapsule-agent.so";
+export const ATTACH = "capsule_attach";
+
+/** Another number whenever the bytes of a placeholder change. */
+const FORMAT = 1;
+const DAY = 24 * 60 * 60 * 1000;
+/** Unused for so long, a kept shim is removed; in milliseconds. */
+const KEPT_FOR = 30 * DAY;
+/** As long as nobody takes to write one. */
+const UNFINISHED_FOR = 60 * 60 * 1000;
+
+/** One host tree, as a plan knows it. */
+export interface ShimHost {
+  readonly search: Search;
+  /** Sonames; those that the tree lacks have no shim. */
+  readonly isolated: readonly string[];
+  /** Nor have those of which the program's copy serves both sides. */
+  readonly ownership: { isShared(soname: string): boolean };
+}
+
+interface Shown {
+  readonly soname: string;
+  readonly host: ShimHost;
+  readonly found: Found;
+}
+
+/**
+ * Fills `directory`, which is there. `keep` is where placeholders are kept; without it, or where that is not possible, they
+ * are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as `hint` words it.
+ */
+export function placeShims(
+  directory: string,
+  hosts: readonly ShimHost[],
+  keep: string | undefined,
+  runtime: Search,
+  trace: Trace,
+): Map<string, string> {
+  const shown = new Map<string, Shown>();
+  for (const host of hosts) {
+    for (const soname of host.isolated) {
+      if (shown.has(soname)) continue;
+      const found = host.search.find(soname, undefined);
+      if (!found) trace.tell("shim", () => `${soname}: left to the runtime, ${host.search.tree.name} does not have it`);
+      else if (!host.ownership.isShared(soname)) shown.set(soname, { soname, host, found });
+    }
+  }
+  const shelf = keep === undefined ? undefined : Shelf.open(keep, trace);
+  const files = new Map<string, string>();
+  for (const one of shown.values()) {
+    const file = shimOf(one, shown, shelf, directory, trace);
+    if (file === undefined) continue;
+    files.set(one.soname, file);
+  }
+  shelf?.tidy();
+  const names = new Set(files.keys());
+  try {
+    for (const [soname, file] of files) {
+      if (file !== join(directory, soname)) symlinkSync(file, join(directory, soname));
+      for (const name of otherNames(shown.get(soname) as Shown, runtime)) {
+        if (names.has(name)) continue;
+        names.add(name);
+        symlinkSync(file, join(directory, name));
+      }
+    }
+  } catch (error) {
+    throw hint(error, directory);
+  }
+  return files;
+}
+
+/** Undefined for a library that is unsound: whoever asks for it is told so. */
+function shimOf(
+  { soname, host, found }: Shown,
+  shown: ReadonlyMap<string, Shown>,
+  shelf: Shelf | undefined,
+  directory: string,
+  trace: Trace,
+): string | undefined {
+  const { store } = host.search;
+  try {
+    const { library } = found;
+    const needed = library.needed.filter((name) => shown.has(name));
+    // Before it is read, so that a file that is replaced meanwhile is not known by its new identity.
+    const identity = store.known(found.path)?.identity;
+    const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
+    const kept = key === undefined ? undefined : shelf?.find(key);
+    if (kept !== undefined) {
+      trace.tell("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
+      return kept;
+    }
+    store.check(found.path, "tables");
+    using source = openImage(found.path);
+    const names = { soname, needed, agent: AGENT, attach: ATTACH };
+    const bytes = placeholderOf(source, { ...names, owner: "capsule", status: EXIT.failure });
+    const made = (key === undefined ? undefined : shelf?.add(key, bytes)) ?? write(directory, soname, bytes);
+    trace.tell("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
+    return made;
+  } catch (error) {
+    if (!(error instanceof ElfError)) throw error;
+    trace.tell("shim", () => `${soname}: no placeholder: ${error.message}`);
+    return undefined;
+  }
+}
+
+function keyOf(parts: readonly string[]): string {
+  const hasher = new Bun.CryptoHasher("sha256");
+  return hasher
+    .update([AGENT, ATTACH, ...parts].join("\0"))
+    .digest("hex")
+    .slice(0, 32);
+}
+
+function write(directory: string, soname: string, bytes: Uint8Array): string {
+  const path = join(directory, soname);
+  try {
+    writeFileSync(path, bytes, { mode: 0o600 });
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw hint(error, directory);
+  }
+  return path;
+}
+
+/** Names by which a linker or a program without much of a choice finds the same file: `libGL.so`, `libGL.so.1.7.0`. */
+function otherNames({ soname, host, found }: Shown, runtime: Search): string[] {
+  const names: string[] = [];
+  const end = soname.indexOf(".so");
+  const development = end < 0 ? soname : soname.slice(0, end + ".so".length);
+  for (const [search, path] of [
+    [host.search, found.path],
+    [runtime, runtime.find(soname, undefined)?.path],
+  ] as const) {
+    if (path === undefined) continue;
+    for (const name of [development, basename(path)])
+      if (name !== soname && !names.includes(name) && search.find(name, undefined)?.path === path) names.push(name);
+  }
+  return names;
+}
+
+/** The directory of kept placeholders. */
+class Shelf {
+  readonly #names = new Map<string, string>();
+  #isUsable = true;
+  #hasGrown = false;
+
+  private constructor(
+    readonly directory: string,
+    readonly trace: Trace,
+    readonly listing: readonly string[],
+  ) {
+    for (const name of listing) {
+      const [format, key] = name.split("-");
+      if (format === `${FORMAT}` && key !== undefined && name.endsWith(".so")) this.#names.set(key, name);
+    }
+  }
+
+  /** Undefined where nothing can be kept, or where others can write: what is in there would be loaded. */
+  static open(directory: string, trace: Trace): Shelf | undefined {
+    try {
+      let stat = lstatSync(directory, { throwIfNoEntry: false });
+      if (!stat) {
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        stat = lstatSync(directory);
+      }
+      if (stat.isDirectory() && isOurs(stat)) return new Shelf(directory, trace, readdirSync(directory));
+      trace.tell("shim", () => `${directory}: nothing is kept there, as others may write to it`);
+      return undefined;
+    } catch (error) {
+      return untold(error, (message) => trace.tell("shim", () => `${directory}: nothing is kept there: ${message}`));
+    }
+  }
+
+  /** The file of that name, if it is whole. */
+  find(key: string): string | undefined {
+    const name = this.#names.get(key);
+    if (name === undefined) return undefined;
+    const path = join(this.directory, name);
+    try {
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (!stat?.isFile() || !isOurs(stat) || stat.size !== sizeIn(name)) return undefined;
+      const now = Date.now();
+      if (now - stat.mtimeMs > DAY) utimesSync(path, now / 1000, now / 1000);
+      return path;
+    } catch (error) {
+      return untold(error);
+    }
+  }
+
+  /** Undefined where it cannot be written. */
+  add(key: string, bytes: Uint8Array): string | undefined {
+    if (!this.#isUsable) return undefined;
+    const path = join(this.directory, `${FORMAT}-${key}-${bytes.length}.so`);
+    const fresh = `${path}.${process.pid}-${performance.now()}`;
+    try {
+      writeFileSync(fresh, bytes, { mode: 0o600, flag: "wx" });
+      renameSync(fresh, path);
+      this.#hasGrown = true;
+      return path;
+    } catch (error) {
+      rmSync(fresh, { force: true });
+      this.#isUsable = false;
+      return untold(error, (message) =>
+        this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`),
+      );
+    }
+  }
+
+  /** Removes what nobody will use any more; only now and then, when there is something new. */
+  tidy(): void {
+    if (!this.#hasGrown) return;
+    const now = Date.now();
+    for (const name of this.listing) {
+      const path = join(this.directory, name);
+      try {
+        const { mtimeMs } = lstatSync(path);
+        const age = now - mtimeMs;
+        const limit = !name.endsWith(".so") ? UNFINISHED_FOR : name.startsWith(`${FORMAT}-`) ? KEPT_FOR : DAY;
+        if (age > limit) rmSync(path, { force: true });
+      } catch (error) {
+        untold(error);
+      }
+    }
+  }
+}
+
+/** Only we can have written it. */
+const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & 0o022) === 0;
+
+const sizeIn = (name: string): number => Number(/-(\d+)\.so$/.exec(name)?.[1]);
+
+/** A system's error is no reason to stop here; any other is thrown. */
+function untold(error: unknown, tell?: (message: string) => void): undefined {
+  if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  tell?.((error as Error).message);
+  return undefined;
+}
