@@ -39,10 +39,14 @@ export class Ownership {
     const theirs = this.host.find(soname, undefined);
     const ours = this.runtime.find(soname, undefined);
     if (!theirs || !ours || theirs.path === ours.path) return false;
-    using host = openImage(theirs.path);
-    using runtime = openImage(ours.path);
-    for (const sym of runtime.symbols)
-      if (isExported(sym) && host.find(runtime.symbols.nameOf(sym)) === undefined) return true;
-    return false;
+    return this.host.store.compare(theirs.path, ours.path, () => definesMore(ours.path, theirs.path));
   }
+}
+
+function definesMore(path: string, other: string): boolean {
+  using one = openImage(path);
+  using another = openImage(other);
+  for (const sym of one.symbols)
+    if (isExported(sym) && another.find(one.symbols.nameOf(sym)) === undefined) return true;
+  return false;
 }

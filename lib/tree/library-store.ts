@@ -17,6 +17,8 @@ export interface StoreEntry {
   readonly identity: string;
   readonly library: Library;
   readonly check?: Check | undefined;
+  /** What came of the last comparison with another file. */
+  readonly compared?: { readonly other: string; readonly result: boolean } | undefined;
 }
 
 interface StoreFile {
@@ -67,6 +69,17 @@ export class LibraryStore {
     const identity = identityOf(path);
     checkFile(path, check);
     this.#learn(path, { identity, library: readLibrary(path), check });
+  }
+
+  /** The result of a comparison of two files, which `compare` makes unless it is known. Throws what it throws, and as read() does. */
+  compare(path: string, other: string, compare: () => boolean): boolean {
+    this.read(path);
+    const before = this.known(path);
+    const key = `${other} ${identityOf(other)}`;
+    if (before?.compared?.other === key) return before.compared.result;
+    const result = compare();
+    if (before) this.#learn(path, { ...before, compared: { other: key, result } });
+    return result;
   }
 
   /** Writes what has been learned since the last time; where that is not possible it will be found out again. Returns the reason. */

@@ -1,10 +1,10 @@
 // What a process of its own finds in place of isolated libraries: placeholders,
-// by their sonames and by the other names that lead to them, in a directory that
+// by their sonames and by the names that developers have for them, in a directory that
 // comes first on its library path. Making one takes some milliseconds, so they are
 // kept from run to run, each under a name that says of which file it was made and
 // how long it is:
 //
-//   FORMAT-HASH-SIZE.so
+//   FORMAT-HASH-SIZE.so    the last two in base 36
 
 import {
   lstatSync,
@@ -17,7 +17,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
@@ -77,20 +77,16 @@ export function placeShims(
   const files = new Map<string, string>();
   for (const one of shown.values()) {
     const file = shimOf(one, shown, shelf, directory, trace);
-    if (file === undefined) continue;
-    files.set(one.soname, file);
+    if (file !== undefined) files.set(one.soname, file);
   }
   shelf?.tidy();
-  const names = new Set(files.keys());
+  const names = new Map(files);
+  for (const [soname, file] of files) {
+    const name = developmentName(shown.get(soname) as Shown, runtime);
+    if (name !== undefined && !names.has(name)) names.set(name, file);
+  }
   try {
-    for (const [soname, file] of files) {
-      if (file !== join(directory, soname)) symlinkSync(file, join(directory, soname));
-      for (const name of otherNames(shown.get(soname) as Shown, runtime)) {
-        if (names.has(name)) continue;
-        names.add(name);
-        symlinkSync(file, join(directory, name));
-      }
-    }
+    for (const [name, file] of names) if (file !== join(directory, name)) symlinkSync(file, join(directory, name));
   } catch (error) {
     throw hint(error, directory);
   }
@@ -132,11 +128,9 @@ function shimOf(
 }
 
 function keyOf(parts: readonly string[]): string {
-  const hasher = new Bun.CryptoHasher("sha256");
-  return hasher
-    .update([AGENT, ATTACH, ...parts].join("\0"))
-    .digest("hex")
-    .slice(0, 32);
+  const digest = new Bun.CryptoHasher("sha256").update([AGENT, ATTACH, ...parts].join("\0")).digest();
+  // Short, since most file systems have links of less than 60 bytes in the inode itself.
+  return digest.readBigUInt64LE().toString(36).padStart(13, "0");
 }
 
 function write(directory: string, soname: string, bytes: Uint8Array): string {
@@ -150,20 +144,14 @@ function write(directory: string, soname: string, bytes: Uint8Array): string {
   return path;
 }
 
-/** Names by which a linker or a program without much of a choice finds the same file: `libGL.so`, `libGL.so.1.7.0`. */
-function otherNames({ soname, host, found }: Shown, runtime: Search): string[] {
-  const names: string[] = [];
+/** `libGL.so`, which some programs open, where it leads to the same library on either side. */
+function developmentName({ soname, host, found }: Shown, runtime: Search): string | undefined {
   const end = soname.indexOf(".so");
-  const development = end < 0 ? soname : soname.slice(0, end + ".so".length);
-  for (const [search, path] of [
-    [host.search, found.path],
-    [runtime, runtime.find(soname, undefined)?.path],
-  ] as const) {
-    if (path === undefined) continue;
-    for (const name of [development, basename(path)])
-      if (name !== soname && !names.includes(name) && search.find(name, undefined)?.path === path) names.push(name);
-  }
-  return names;
+  const name = end < 0 ? soname : soname.slice(0, end + ".so".length);
+  if (name === soname) return undefined;
+  const other = runtime.find(name, undefined)?.path;
+  if (other !== undefined) return other === runtime.find(soname, undefined)?.path ? name : undefined;
+  return host.search.find(name, undefined)?.path === found.path ? name : undefined;
 }
 
 /** The directory of kept placeholders. */
@@ -218,7 +206,7 @@ class Shelf {
   /** Undefined where it cannot be written. */
   add(key: string, bytes: Uint8Array): string | undefined {
     if (!this.#isUsable) return undefined;
-    const path = join(this.directory, `${FORMAT}-${key}-${bytes.length}.so`);
+    const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
     const fresh = `${path}.${process.pid}-${performance.now()}`;
     try {
       writeFileSync(fresh, bytes, { mode: 0o600, flag: "wx" });
@@ -255,7 +243,7 @@ class Shelf {
 /** Only we can have written it. */
 const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & 0o022) === 0;
 
-const sizeIn = (name: string): number => Number(/-(\d+)\.so$/.exec(name)?.[1]);
+const sizeIn = (name: string): number => Number.parseInt(/-(\w+)\.so$/.exec(name)?.[1] ?? "", 36);
 
 /** A system's error is no reason to stop here; any other is thrown. */
 function untold(error: unknown, tell?: (message: string) => void): undefined {

@@ -121,3 +121,31 @@ describe("check()", () => {
     expect(store.known(bad)).toBeUndefined();
   });
 });
+
+describe("a comparison of two files", () => {
+  const compare = (other: string, result: boolean): [result: boolean, isMade: boolean] => {
+    const store = new LibraryStore(kept);
+    let isMade = false;
+    const answer = store.compare(file, other, () => {
+      isMade = true;
+      return result;
+    });
+    expect(store.save()).toBeUndefined();
+    return [answer, isMade];
+  };
+
+  test("is made once", () => {
+    const other = tree.add("/libblue.so.1", { soname: "libblue.so.1" });
+    expect(compare(other, true)).toEqual([true, true]);
+    expect(compare(other, false)).toEqual([true, false]);
+  });
+
+  test("is made again when one of them is another file", () => {
+    const other = tree.add("/libblue.so.1", { soname: "libblue.so.1" });
+    expect(compare(other, true)).toEqual([true, true]);
+    tree.add("/libblue.so.1", { soname: "libblue.so.1", comment: "longer" });
+    expect(compare(other, false)).toEqual([false, true]);
+    tree.add("/libred.so.1", { soname: "libred.so.1", comment: "longer" });
+    expect(compare(other, true)).toEqual([true, true]);
+  });
+});
