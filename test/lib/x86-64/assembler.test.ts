@@ -9,6 +9,20 @@ import { agreement, disassemble } from "./disassemble.ts";
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
+test("outside() names a place that is not in the code, before it or behind it", () => {
+  const code = new Assembler()
+    .outside("before", -0x1000)
+    .outside("behind", 0x1000)
+    .op("nop", 0x90)
+    .rip("lea before(%rip),%rdi", "before", 0x48, 0x8d, 0x3d)
+    .rip("jmp *behind(%rip)", "behind", 0xff, 0x25)
+    .assemble();
+  const view = new DataView(code.bytes.buffer);
+  expect([view.getInt32(4, true), view.getInt32(10, true)]).toEqual([-0x1008, 0x1000 - 14]);
+  const [listed, found] = agreement(code, disassemble(code, scratch));
+  expect(found).toEqual(listed);
+});
+
 describe("to()", () => {
   test("reaches labels in front of it, behind it and at itself", () => {
     const code = new Assembler()

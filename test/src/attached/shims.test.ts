@@ -15,7 +15,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { openImage } from "../../../lib/elf/file.ts";
 import { symbolObject } from "../../../lib/elf/write/symbol-object.ts";
 import { toAddress } from "../../../lib/memory/numbers.ts";
@@ -24,6 +24,7 @@ import { Search } from "../../../lib/tree/search.ts";
 import { AGENT, ATTACH, placeShims, type ShimHost } from "../../../src/attached/shims.ts";
 import { Trace } from "../../../src/trace.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
+import { run } from "../../support/run.ts";
 
 const DAY = 24 * 60 * 60;
 
@@ -251,27 +252,59 @@ describe("where nothing can be kept, they are in the directory itself", () => {
   });
 });
 
-test("two that make the same at once do not get in each other's way", async () => {
-  const script = `
-    import { placeShims } from "${join(import.meta.dir, "../../../src/attached/shims.ts")}";
-    import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
-    import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
-    import { Trace } from "${join(import.meta.dir, "../../../src/trace.ts")}";
-    const [host, runtime, keep, directory] = process.argv.slice(-4);
-    const hosts = [{ search: new Search(new Tree(host)), isolated: ["libred.so.1", "libblue.so.2", "libgreen.so.3"], ownership: { isShared: () => false } }];
-    placeShims(directory, hosts, keep, new Search(new Tree(runtime)), new Trace([]));
-  `;
+/** As place(), for a process of its own: HOST RUNTIME KEEP DIRECTORY */
+const SCRIPT = `
+  import { placeShims } from "${join(import.meta.dir, "../../../src/attached/shims.ts")}";
+  import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
+  import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
+  import { Trace } from "${join(import.meta.dir, "../../../src/trace.ts")}";
+  const [host, runtime, keep, directory] = process.argv.slice(-4);
+  const isolated = ["libred.so.1", "libblue.so.2", "libgreen.so.3"];
+  const hosts = [{ search: new Search(new Tree(host)), isolated, ownership: { isShared: () => false } }];
+  try {
+    const files = placeShims(directory, hosts, keep, new Search(new Tree(runtime)), new Trace([]));
+    console.log([...files.values()].map((file) => file.startsWith(keep) ? "kept" : "not kept").join(", "));
+  } catch (error) {
+    console.log(error.message);
+  }
+`;
+const command = (directory: string): string[] => {
+  mkdirSync(directory);
+  return [process.execPath, "-e", SCRIPT, host.tree.root, runtime.tree.root, keep, directory];
+};
+
+test("several that make the same at once do not get in each other's way", async () => {
   const directories = Array.from({ length: 4 }, (_, i) => scratch.path(`/at-once-${i}`));
-  const children = directories.map((directory) => {
-    mkdirSync(directory);
-    return Bun.spawn([process.execPath, "-e", script, host.tree.root, runtime.tree.root, keep, directory]);
-  });
-  expect(await Promise.all(children.map(({ exited }) => exited))).toEqual([0, 0, 0, 0]);
+  const outcomes = await Promise.all(directories.map((directory) => run(command(directory))));
+  for (const { stdout } of outcomes) expect(stdout).toBe("kept, kept, kept\n");
   expect(namesIn(keep).map((name) => /^1-\w{13}-\w+\.so$/.test(name))).toEqual([true, true, true]);
   for (const directory of directories)
     for (const name of namesIn(directory)) {
       using image = openImage(join(directory, name));
-      expect(image.soname).toBe(basename(name));
+      expect(image.soname).toBe(name);
     }
-  rmSync(keep, { recursive: true });
+});
+
+describe.skipIf(process.getuid?.() !== 0)("on a full disk (takes root)", () => {
+  const inSmall = (place: string, argv: string[]) => [
+    ...["unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size=8k,mode=700 none "${place}" && exec "$@"`, "sh"],
+    ...argv,
+  ];
+
+  test("those that do not fit are in the directory itself", async () => {
+    mkdirSync(keep, { recursive: true });
+    const directory = scratch.path("/directory");
+    const { stdout } = await run(inSmall(keep, command(directory)));
+    expect(stdout).toBe("kept, not kept, not kept\n");
+    const isFile = (name: string) => lstatSync(join(directory, name)).isFile();
+    expect(["libred.so.1", "libblue.so.2", "libgreen.so.3"].map(isFile)).toEqual([false, true, true]);
+  });
+
+  test("which may be on one, too", async () => {
+    rmSync(scratch.path("/cache"), { recursive: true, force: true });
+    scratch.add("/cache", new Uint8Array(1));
+    const directory = scratch.path("/directory");
+    const { stdout } = await run(inSmall(directory, command(directory)));
+    expect(stdout).toBe(`Cannot write to "${directory}": its disk is full (TMPDIR says which directory to use)\n`);
+  });
 });
