@@ -11,8 +11,8 @@ import type { Libc } from "../loader/libc.ts";
 import { layout, u64, u64bits } from "../memory/layout.ts";
 import { addressOf, bytesAt, pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
-import { PROT_EXEC, PROT_READ } from "../memory/patch.ts";
 import { Assembler, type Code, immediate } from "../x86-64/assembler.ts";
+import { PROT_EXEC, PROT_READ, protect } from "./patch.ts";
 import { SystemError } from "./system.ts";
 
 /** What the code is given, and what it gives back. */
@@ -146,7 +146,7 @@ export function startDetached(libc: Libc, detached: Detached): number {
   const code = to.assemble();
   const place = libc.allocatePages(codeSize(code) + 2 * STACK_SIZE, false);
   bytesAt(place, code.bytes.length).set(code.bytes);
-  libc.mprotect(place, codeSize(code), PROT_READ | PROT_EXEC);
+  libc.run(protect([{ start: place, length: codeSize(code), protection: PROT_READ | PROT_EXEC }]));
 
   const strings = [Buffer.from(detached.path), ...detached.arguments, ...detached.environment].map((bytes) =>
     Buffer.concat([bytes, Uint8Array.of(0)]),

@@ -4,6 +4,7 @@ import { readlinkSync } from "node:fs";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Process } from "../../lib/process/process.ts";
+import type { Functions } from "../functions.ts";
 import { capsuleOf } from "../passes/expose.ts";
 import { COMPANIONS } from "../profiles/profiles.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,6 +21,10 @@ export class OwnRequests extends Requests {
 
   constructor(readonly knowledge: Knowledge) {
     super(knowledge.trace);
+  }
+
+  functionsOf(): Functions {
+    return this.knowledge.state.functions;
   }
 
   #isOwn(exchange: Exchange): boolean {

@@ -40,6 +40,9 @@ export abstract class Requests {
   /** Requests of other kinds. */
   protected abstract other(exchange: Exchange): Conversation;
 
+  /** The functions of the process that asks, as far as it is known. */
+  abstract functionsOf(exchange: Exchange): Functions | undefined;
+
   /** One request, from its first word to the last order. */
   *answer(exchange: Exchange): Conversation {
     switch (exchange.request.kind & 0xff) {

@@ -10,14 +10,13 @@ import { writeSync } from "node:fs";
 import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
-import { UnreadableError } from "../../lib/process/other.ts";
 import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
-import type { Exchange, Instruction } from "./exchange.ts";
+import { Conversations } from "./conversations.ts";
+import type { Exchange } from "./exchange.ts";
 import { Knowledge, type ServerState } from "./knowledge.ts";
 import { OwnRequests } from "./own-requests.ts";
 import { Kind, State } from "./protocol.ts";
-import { type Conversation, line } from "./requests.ts";
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
@@ -25,50 +24,21 @@ const WATCH = 1000;
 const BRIEFLY = 0.05;
 
 class Server {
-  readonly #conversations = new Map<Exchange, Conversation>();
-  readonly #requests: OwnRequests;
+  readonly #conversations: Conversations;
   /** Other processes have asked, and may have died. */
   #hasOthers = false;
 
   constructor(readonly knowledge: Knowledge) {
-    this.#requests = new OwnRequests(knowledge);
+    this.#conversations = new Conversations(new OwnRequests(knowledge));
   }
 
-  /** Goes on with a conversation, from the request or from the results of the last orders. */
   advance(exchange: Exchange): void {
-    const before = exchange.state;
-    try {
-      let conversation = this.#conversations.get(exchange);
-      if (before === State.asked || !conversation) {
-        conversation = this.#requests.answer(exchange);
-        if (exchange.channel === this.knowledge.channels.children) this.#hasOthers = true;
-      }
-      this.#conversations.set(exchange, conversation);
-      const count = before === State.asked ? 0 : exchange.ordered;
-      const step = conversation.next(exchange.results(count));
-      if (step.done) this.#conversations.delete(exchange);
-      this.#order(exchange, step.done ? [step.value] : step.value);
-    } catch (error) {
-      this.#conversations.delete(exchange);
-      // Its memory is out of reach: it has to do without us.
-      if (error instanceof UnreadableError) {
-        this.#order(exchange, [{ what: "fail", arguments: [] }]);
-        return;
-      }
-      // A fault of ours: nobody else would show it.
-      const text = line(exchange, this.knowledge.state.functions, String(error instanceof Error ? error.stack : error));
-      this.#order(exchange, [text, { what: "fail", arguments: [] }]);
-    }
+    if (exchange.channel === this.knowledge.channels.children) this.#hasOthers = true;
+    this.#conversations.advance(exchange);
   }
 
-  #order(exchange: Exchange, instructions: readonly Instruction[]): void {
-    if (!exchange.order(instructions)) this.forget(exchange);
-  }
-
-  /** Nobody waits in this slot any more. */
   forget(exchange: Exchange): void {
-    this.#conversations.delete(exchange);
-    exchange.free();
+    this.#conversations.forget(exchange);
   }
 
   /** Frees the slots of processes that have died in the middle. Returns when to look again, in milliseconds. */

@@ -1,17 +1,19 @@
 // Answers the processes of a launch. Which process asks is told by what its memory
 // says, not by its number alone: that may be another PID namespace's.
 
-import { LinkError } from "../../lib/loader/error.ts";
 import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Desk } from "../agent/code/connect.ts";
 import { orders } from "../agent/conversation.ts";
+import { Conversations } from "../agent/conversations.ts";
 import type { Exchange } from "../agent/exchange.ts";
-import { Kind } from "../agent/protocol.ts";
+import { Kind, State } from "../agent/protocol.ts";
 import { type Asker, type Conversation, line, Requests } from "../agent/requests.ts";
+import type { Functions } from "../functions.ts";
 import { attach } from "../passes/attach.ts";
 import type { Trace } from "../trace.ts";
 import { Attachment } from "./attachment.ts";
@@ -23,6 +25,7 @@ export class Answering extends Requests {
   /** Those that have been linked, by their number, and children that they have forked, by parent's number and process. */
   readonly #attachments = new Map<string, Attachment>();
   readonly #carriers = new Map<number, ExchangeCarrier>();
+  readonly #conversations = new Conversations(this);
   #last = 0;
 
   /** `watch` is told of each process that asks. */
@@ -38,10 +41,19 @@ export class Answering extends Requests {
     this.site = new Site(libc, directory, file);
   }
 
-  /** Before anything is answered in that slot. */
-  meet(exchange: Exchange): void {
+  /** Goes on with what is asked in a slot. */
+  advance(exchange: Exchange): void {
+    if (exchange.state === State.left) {
+      this.#conversations.forget(exchange);
+      return;
+    }
     const carrier = this.#carriers.get(exchange.request.pid);
     if (carrier) carrier.exchange = exchange;
+    this.#conversations.advance(exchange);
+  }
+
+  functionsOf({ request: { pid } }: Exchange): Functions | undefined {
+    return [...this.#attachments.values()].find(({ process }) => process.pid === pid)?.functions;
   }
 
   /** A process has ended. */
@@ -52,6 +64,8 @@ export class Answering extends Requests {
       attachment.close();
       this.#attachments.delete(key);
     }
+    // Somebody else may have them.
+    for (const exchange of this.channel.used) if (exchange.asker === pid) this.#conversations.forget(exchange);
   }
 
   /** What can wait until nobody asks. */

@@ -6,13 +6,13 @@ import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "no
 import { basename, dirname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
-import { pointerIn } from "../../lib/process/process.ts";
+import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { lentConnection } from "../agent/code/connect.ts";
+import { Desk, lentConnection } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import type { Capsule, Directory, Linker } from "../launch.ts";
@@ -75,12 +75,17 @@ export class Attachment implements Linker, Asker {
     if (parent) this.#inherit(parent);
   }
 
+  /** Writes its number into the agent's desk, which is at that address. */
+  sign(desk: Address): void {
+    setPointerIn(this.process, add(desk, Desk.offsetOf.attachment), this.id);
+  }
+
   get launch(): this {
     return this;
   }
 
   get token(): number {
-    return (this.parent?.token ?? this.id * TOKENS);
+    return this.parent?.token ?? this.id * TOKENS;
   }
 
   /** Which attachment an agent's number is of. */

@@ -6,13 +6,13 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
-import { CHANNEL_SIZE } from "../agent/protocol.ts";
+import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
 
 export const CHANNEL_FILE = "channel";
 
 /** Makes the file, and maps it. Throws SystemError and what open(2) throws. */
 export function makeChannelFile(system: System, directory: string): Address {
-  return mapped(system, directory, "wx+", (descriptor) => system.allocateFile(descriptor, CHANNEL_SIZE));
+  return mapped(system, directory, "wx+", (descriptor) => system.allocateFile(descriptor, OUTSIDE_CHANNEL_SIZE));
 }
 
 /** Throws as makeChannelFile. */
@@ -24,7 +24,7 @@ function mapped(system: System, directory: string, flags: string, prepare: (desc
   const descriptor = openSync(join(directory, CHANNEL_FILE), flags, 0o600);
   try {
     prepare(descriptor);
-    return system.mapShared(descriptor, CHANNEL_SIZE);
+    return system.mapShared(descriptor, OUTSIDE_CHANNEL_SIZE);
   } finally {
     closeSync(descriptor);
   }

@@ -12,6 +12,8 @@ export interface LaunchFile {
   /** Where what is known of libraries is kept. */
   readonly store?: string | undefined;
   readonly trace: readonly Category[];
+  /** In decimal: what only this launch's agents have. */
+  readonly nonce: readonly [string, string];
   /** The process that turns into the program. */
   readonly pid: number;
 }

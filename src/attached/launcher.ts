@@ -3,7 +3,7 @@
 // end are those of any program. What is left of us is the server, in a process that
 // has been started beforehand; the program finds it by its library path.
 
-import { realpathSync, symlinkSync } from "node:fs";
+import { realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
@@ -14,11 +14,13 @@ import { inheritedDescriptors } from "../passes/descriptors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
+import { MARK } from "../private-directory.ts";
 import { checkAttachable } from "../program.ts";
 import { ownCommand, withoutRestart } from "../restart.ts";
 import { UNWINDER } from "../shared-set.ts";
 import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
+import { agentObject, makeNonce, type Nonce } from "./agent-object.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
@@ -80,16 +82,24 @@ function prepare(directory: ServingDirectory, options: ExecOptions, executed: st
   trace.lap("plan");
   const { file } = store;
   const keep = file === undefined ? undefined : join(dirname(file), "shims");
-  placeShims(directory.path, plan.capsules, keep, plan.runtime, trace);
+  placeShims(directory.libraries, plan.capsules, keep, plan.runtime, trace);
+  const nonce = makeNonce();
+  writeFileSync(join(directory.libraries, MARK), agentObject(directory.path, nonce));
   if (plan.unwinder !== undefined) symlinkSync(plan.unwinder, join(directory.libraries, UNWINDER));
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
-  directory.tell(launchFile(plan, file, trace));
+  directory.tell(launchFile(plan, nonce, file, trace));
   return plan;
 }
 
-const launchFile = ({ runtime, capsules }: AttachedPlan, store: string | undefined, trace: Trace): LaunchFile => ({
+const launchFile = (
+  { runtime, capsules }: AttachedPlan,
+  nonce: Nonce,
+  store: string | undefined,
+  trace: Trace,
+): LaunchFile => ({
+  nonce: [`${nonce[0]}`, `${nonce[1]}`],
   capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
     root: search.tree.root,
     isolated,

@@ -9,11 +9,12 @@
 import { readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Libc } from "../../lib/loader/libc.ts";
-import { bytesAt, viewAt } from "../../lib/memory/live.ts";
+import { bytesAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { System } from "../../lib/process/system.ts";
+import { Watcher } from "../../lib/process/watcher.ts";
 import { Channel } from "../agent/channel.ts";
-import { Header, PENDING, SLOT_COUNT, State } from "../agent/protocol.ts";
+import { Header, OUTSIDE_SLOT_COUNT, PENDING, State } from "../agent/protocol.ts";
 import { removeStale } from "../private-directory.ts";
 import { Trace } from "../trace.ts";
 import { Answering } from "./answering.ts";
@@ -26,15 +27,13 @@ const BELL = 3;
 const PROGRAM = 4;
 /** How long to look for another request before going to sleep, in milliseconds. */
 const BRIEFLY = 0.05;
-/** The word of the header that says so. */
-const SLEEPING = (Header.offsetOf.tid + 4) / 4;
 
 class Server {
   readonly libc = new Libc();
   readonly system = new System();
   readonly lifetime: Lifetime;
   readonly channel: Channel;
-  readonly #header: Int32Array;
+  readonly #watcher: Watcher;
   readonly #pending: Uint8Array;
   #answering?: Answering;
   #trace = new Trace([]);
@@ -47,22 +46,24 @@ class Server {
     program: number,
   ) {
     const at = mapChannelFile(this.system, directory);
-    this.channel = new Channel(this.libc, at);
-    this.#header = new Int32Array(viewAt(at, 4 * (SLEEPING + 1)).buffer);
-    this.#pending = bytesAt(add(at, PENDING), SLOT_COUNT);
+    this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
+    this.#pending = bytesAt(add(at, PENDING), OUTSIDE_SLOT_COUNT);
+    this.#watcher = new Watcher(this.libc, this.system, at);
     this.lifetime = new Lifetime(this.system, join(directory, LIBRARIES));
     this.lifetime.watchBy(program, PROGRAM);
+    this.system.holdForLife(add(at, Header.offsetOf.alive));
     this.channel.open();
   }
 
   /** Answers for as long as anybody may ask. */
   serve(): void {
     while (!this.lifetime.isOver) {
+      const { bell } = this.channel;
       if (this.#advanceAll()) this.#lookBriefly();
       else if (this.#idle && !this.#idle.next().done) continue;
       else {
         this.#idle = undefined;
-        this.#sleep();
+        this.#sleep(bell);
         if (this.lifetime.isOver) this.lifetime.findOthers();
       }
     }
@@ -75,7 +76,7 @@ class Server {
     this.channel.close();
     for (const exchange of this.channel.exchanges) {
       const { state } = exchange;
-      if (state === State.asked || state === State.obeyed) exchange.order(state, [{ what: "fail", arguments: [] }]);
+      if (state === State.asked || state === State.obeyed) exchange.order([{ what: "fail", arguments: [] }]);
     }
   }
 
@@ -123,11 +124,11 @@ class Server {
     while (!this.#isPending && performance.now() < end);
   }
 
-  #sleep(): void {
-    Atomics.store(this.#header, SLEEPING, 1);
-    // Who has asked before this was said has not rung.
-    const ready = this.#isPending ? [] : this.system.awaitReadable([BELL, ...this.lifetime.descriptors]);
-    Atomics.store(this.#header, SLEEPING, 0);
+  #sleep(bell: number): void {
+    const descriptors = [BELL, ...this.lifetime.descriptors];
+    for (const descriptor of descriptors) this.#watcher.watch(descriptor);
+    this.channel.awaitBell(bell);
+    const ready = this.system.readable(descriptors);
     if (ready.includes(BELL)) {
       readSync(BELL, new Uint8Array(4096));
       // The first to ring is the launcher.

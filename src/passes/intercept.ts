@@ -26,11 +26,7 @@ export interface Interception {
 }
 
 /** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
-export function* intercept(
-  attachment: Attachment,
-  patch: Patch,
-  moved: Map<number, Address>,
-): Linking<Interception> {
+export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
   const { process, functions, connection, token, pages, site } = attachment;
   yield* protect([
     { start: add(pages, CODE_SIZE), length: AGENT_PAGES - CODE_SIZE, protection: PROT_READ | PROT_WRITE },
@@ -76,4 +72,3 @@ function showElsewhere(
     patch.set(add(at, Sym.offsetOf.st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
   }
 }
-

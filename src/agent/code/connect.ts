@@ -20,6 +20,8 @@ export const Desk = layout("desk", {
   nonce1: u64bits,
   /** ld.so's list of the objects that are loaded: the address of _r_debug. */
   debug: u64<Address>(),
+  /** The number under which the server knows the process; 0 before it has been linked. */
+  attachment: u64(),
 });
 
 /** How code that the server puts into a process asks: by the agent's own functions. */
@@ -179,6 +181,8 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(nonce[0])
     .quad(nonce[1])
     .label("debug")
+    .quad(0)
+    .label("attachment")
     .quad(0)
     .label("mapped channel")
     .quad(0)
