@@ -37,7 +37,7 @@ export class OwnRequests extends Requests {
     return {
       launch: this.knowledge.of(process).launch,
       sharedFiles: this.knowledge.shared,
-      intern: (text) => exchange.channel.intern(text),
+      keep: (text) => exchange.channel.intern(text),
     };
   }
 

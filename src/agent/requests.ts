@@ -25,7 +25,7 @@ export interface Asker {
   /** Files of the shared set, as /proc/PID/maps has them. */
   readonly sharedFiles: ReadonlySet<string>;
   /** A C string that stays there. Undefined when there is no room left. */
-  intern(text: string): Address | undefined;
+  keep(text: string): Address | undefined;
 }
 
 export abstract class Requests {
@@ -83,7 +83,7 @@ export abstract class Requests {
     }
     if (answer.open !== question.file)
       this.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
-    const name = answer.open === question.file ? file : asker.intern(answer.open);
+    const name = answer.open === question.file ? file : asker.keep(answer.open);
     const going = (path: bigint | Address) =>
       isDlmopen
         ? { target: functions.dlmopen, arguments: [a0, path, mode] }
@@ -95,7 +95,8 @@ export abstract class Requests {
   }
 
   /** What is there in the host tree is taken from there. */
-  *#file(exchange: Exchange, { launch, intern }: Asker): Conversation {
+  *#file(exchange: Exchange, asker: Asker): Conversation {
+    const { launch } = asker;
     const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
     const index = kind >> 8;
@@ -107,7 +108,7 @@ export abstract class Requests {
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
     );
     if (found === undefined) return { what: "jump", target, arguments: list };
-    const at = intern(found);
+    const at = asker.keep(found);
     list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
     if (at !== undefined) return { what: "jump", target, arguments: list };
     // No room for another name that stays.

@@ -43,6 +43,7 @@ export class Attachment implements Linker, Asker {
   readonly #known = new Map<Address, LoadedObject>();
   readonly #agent: LoadedObject;
   readonly #found = new Map<string, Address | undefined>();
+  readonly #kept = new Map<string, Address>();
   #arena: Address;
 
   /** `debug` is the address of ld.so's _r_debug. `parent` is the process that has forked this one. Throws LinkError, and UnreadableError. */
@@ -148,19 +149,31 @@ export class Attachment implements Linker, Asker {
   }
 
   internWords(words: readonly number[]): Address {
-    return this.#keep(new Uint8Array(BigUint64Array.from(words, BigInt).buffer));
+    return this.#mustPut(new Uint8Array(BigUint64Array.from(words, BigInt).buffer));
   }
 
-  /** Throws LinkError where there is no room left. */
   intern(text: string): Address {
-    return this.#keep(cString(text));
+    return this.#mustPut(cString(text));
   }
 
-  #keep(bytes: Uint8Array): Address {
+  /** There is one of each. */
+  keep(text: string): Address | undefined {
+    const at = this.#kept.get(text) ?? this.#put(cString(text));
+    if (at !== undefined) this.#kept.set(text, at);
+    return at;
+  }
+
+  #mustPut(bytes: Uint8Array): Address {
+    const at = this.#put(bytes);
+    if (at === undefined)
+      throw new LinkError(`Cannot link process ${this.process.pid}: there is no room left in its agent's pages`);
+    return at;
+  }
+
+  #put(bytes: Uint8Array): Address | undefined {
     const at = this.#arena;
     const end = add(at, bytes.length);
-    if (end > add(this.pages, AGENT_PAGES))
-      throw new LinkError(`Cannot link process ${this.process.pid}: there is no room left in its agent's pages`);
+    if (end > add(this.pages, AGENT_PAGES)) return undefined;
     this.process.write(at, bytes);
     this.#arena = alignUp(end, 8);
     return at;
