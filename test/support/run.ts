@@ -172,7 +172,9 @@ export function capsuleCommand(
   env: Record<string, string> = {},
 ): string[] {
   const [variables, options] = firstLine();
-  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...flags, "--", program, ...args];
+  // The same promises hold for a program in a process of its own.
+  const mode = process.env.CAPSULE_TEST_MODE ? ["--mode", process.env.CAPSULE_TEST_MODE] : [];
+  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...mode, ...flags, "--", program, ...args];
   return ["/usr/bin/env", ...variables, ...command];
 }
 
