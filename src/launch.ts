@@ -26,6 +26,8 @@ export interface Launch {
   sharedFile(soname: string): string;
   /** The base namespace's members of the shared set, by soname. */
   readonly shared: Map<string, LoadedImage>;
+  /** Objects of the shared set that the program has copied: where they have been → where they are. */
+  readonly moved: Map<number, Address>;
   readonly capsules: readonly Capsule[];
   /** Has the program's side load what stands for an object of a capsule, by that name; see Shim. */
   readonly shim: Shim;

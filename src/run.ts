@@ -74,6 +74,7 @@ export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trac
       return found.get(name);
     },
     capsules: [],
+    moved: new Map(),
     shim: mirrorShim,
     shared,
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,

@@ -23,6 +23,7 @@ export class Conversations {
       this.#order(exchange, step.done ? [step.value] : step.value);
     } catch (error) {
       this.#conversations.delete(exchange);
+      this.requests.trace.tell("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
       const failure: Instruction = { what: "fail", arguments: [] };
       // Its memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {

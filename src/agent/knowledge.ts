@@ -41,6 +41,7 @@ export interface ServerState {
   /** Where what is known of libraries is kept. */
   readonly store: string | undefined;
   readonly shared: readonly (readonly [soname: string, file: string])[];
+  readonly moved: readonly (readonly [from: number, to: Address])[];
   /** The files of the shared set that are loaded. */
   readonly sharedFiles: readonly string[];
   readonly functions: Functions;
@@ -124,6 +125,7 @@ export class Knowledge {
       shim: mirrorShim,
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
+      moved: new Map(state.moved),
     };
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));

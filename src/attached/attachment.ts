@@ -32,6 +32,7 @@ export class Attachment implements Linker, Asker {
   readonly runtime: Search;
   readonly program: { readonly path: string };
   readonly shared = new Map<string, LoadedImage>();
+  readonly moved = new Map<number, Address>();
   readonly capsules: Capsule[] = [];
   readonly shim = placeholderShim;
   readonly connection: Linker["connection"];

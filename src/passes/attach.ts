@@ -14,6 +14,7 @@ import { closureOf } from "../../lib/tree/closure.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import type { Capsule } from "../launch.ts";
 import { LOADER, UNWINDER } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
 import { type Copy, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, slotOf } from "./fill.ts";
@@ -38,8 +39,16 @@ export function* attach(attachment: Attachment): Linking<void> {
   const patch = new Patch();
   const moved = new Map<number, Address>();
 
+  const [program, ...others] = attachment.objects();
+  if (!program) throw new LinkError(`Cannot find the program of process ${process.pid}`);
+  const copied = copiedBy(program, [program, ...others], trace);
+
   // For the first time: what we must hear of, and the namespaces.
-  if (attachment.capsules.length === 0) yield* begin(attachment, patch, moved);
+  if (attachment.capsules.length === 0) {
+    const family = [...attachment.shared.values()];
+    for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
+    yield* begin(attachment, patch, moved);
+  }
 
   // The libraries that its shims stand for, with all that they need, each tree's together.
   const placeholders = findPlaceholders(attachment);
@@ -61,12 +70,15 @@ export function* attach(attachment: Attachment): Linking<void> {
     const objects = attachment.objects();
     const images = objects.filter((object) => isRedirected(attachment, object)).map(({ image }) => image);
     const slots = redirect(images, moved, patch, { slots: "all" });
-    const [program] = objects;
-    const copies = program ? yield* copiesOf(attachment, program, objects, moved) : [];
+    const copies = copied.flatMap(({ from, to, size }) => {
+      const real = moved.get(from);
+      return real === undefined ? [] : [{ from: real, to, size }];
+    });
     const windows = yield* patch.apply(process);
     trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
     for (const { object, soname, capsule } of placeholders)
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
+    copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
     if (copies.length > 0) yield* moveObjects(attachment, copies);
   } finally {
     for (const linkMap of linkMaps) attachment.inWork.delete(linkMap);
@@ -113,24 +125,20 @@ function isRedirected(attachment: Attachment, object: LoadedObject): boolean {
   return object.image.soname === UNWINDER || ![...shared.values()].some((image) => image.loadBias === object.loadBias);
 }
 
-/** What the program has copied of a placeholder, and what both sides have compiled in. */
-function* copiesOf(
-  attachment: Attachment,
-  program: LoadedObject,
-  objects: readonly LoadedObject[],
-  moved: ReadonlyMap<number, Address>,
-): Linking<Copy[]> {
+/** What the program has copied, by ld.so: of placeholders, and of the shared set. */
+function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace: Trace): Copy[] {
   const { image } = program;
-  const scope = scopeOf(program, objects);
   const copied = [...image.rela]
     .filter(({ r_type }) => r_type === R_X86_64_COPY)
     .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
-  const [, ...libraries] = scope.map((object): LoadedImage => object.image);
-  const copies = findCopies(image, copied, libraries, attachment.trace).flatMap(({ from, to, size }) => {
-    const real = moved.get(from);
-    return real === undefined ? [] : [{ from: real, to, size }];
-  });
-  return [...copies, ...(yield* findUnited(attachment, scope))];
+  if (copied.length === 0) return [];
+  const [, ...libraries] = scopeOf(program, objects);
+  return findCopies(
+    image,
+    copied,
+    libraries.map((object): LoadedImage => object.image),
+    trace,
+  );
 }
 
 function* catchFatal(_handler: Address): Linking<void> {}

@@ -9,8 +9,8 @@ import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import { copy, type Patch } from "../../lib/process/patch.ts";
-import type { Process } from "../../lib/process/process.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import type { Linking, Process } from "../../lib/process/process.ts";
 import type { Trace } from "../trace.ts";
 import type { CopiedObject } from "./image.ts";
 import type { Moved } from "./redirect.ts";
@@ -48,8 +48,14 @@ export function findCopies(
 
 export const movesOf = (copies: readonly Copy[]): Moved => new Map(copies.map(({ from, to }) => [from as number, to]));
 
-export function makeCopies(process: Process, copies: readonly Copy[]): void {
-  for (const { from, to, size } of copies) copy(process, from, to, size);
+/** Some are in what is read-only by now. */
+export function* makeCopies(process: Process, copies: readonly Copy[]): Linking<void> {
+  const patch = new Patch();
+  for (const { from, to, size } of copies) {
+    const { buffer, byteOffset } = process.memory.view(from, size);
+    patch.set(to, new Uint8Array(buffer, byteOffset, size));
+  }
+  yield* patch.apply(process);
 }
 
 /** Has an object show those of its symbols that have moved where they are now, for what its capsule loads later. */

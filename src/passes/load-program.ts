@@ -87,5 +87,7 @@ function beforeConstructors(run: Run, imagePath: string, { segments, copied }: P
   const preloaded = base.preloaded.map(({ image }) => image);
   const sources = [...preloaded, ...libraries.map(({ image }) => image)];
   const copies = [...findCopies(program.image, copied, sources, trace), ...united];
+  const family = [...run.shared.values()];
+  for (const { from, to } of copies) if (family.some((image) => image.holds(from))) run.moved.set(from, to);
   counts.written += libc.run(moveObjects(run, copies));
 }

@@ -38,7 +38,7 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[]): Linking<n
       if (own.some(({ from }) => image.holds(from))) updateSymbols(image, movesOf(own), patch);
   }
   yield* patch.apply(process);
-  makeCopies(process, copies);
+  yield* makeCopies(process, copies);
   trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
   return patch.length;
 }

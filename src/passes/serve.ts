@@ -63,6 +63,7 @@ function stateOf(run: Run): ServerState {
     store: run.runtime.store.file,
     libraryPath: run.runtime.libraryPath,
     shared: [...run.plan.shared],
+    moved: [...run.moved],
     sharedFiles: [...run.shared.values()].map(({ path }) => path),
     functions: run.functions,
     ahead: run.plan.capsules.map(({ ahead }) => ahead),

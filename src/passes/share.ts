@@ -52,7 +52,7 @@ export function* makeNamespace(
   for (const [name, address] of both) overrides.set(name, { address });
   for (const name of names) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
   const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
-  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages });
+  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, moved: launch.moved });
   const path = launch.directory.write(`${token}-${LIBC}`, bytes);
   const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
   const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
@@ -100,7 +100,7 @@ export function* share(launch: Launch, capsule: Capsule, soname: string): Linkin
   const overrides = new Map<string, Place>();
   if (OTHERS_OF_LIBC.includes(soname))
     for (const [name, address] of capsule.overrides) overrides.set(name, { address });
-  const { bytes } = mirrorOf(image, { soname, overrides });
+  const { bytes } = mirrorOf(image, { soname, overrides, moved: launch.moved });
   const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
   capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));

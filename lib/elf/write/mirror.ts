@@ -4,6 +4,7 @@
 // read; only where each symbol is changes: SHN_ABS and its address (honoured
 // by glibc since 2.28). An IFUNC stays one: glibc calls its resolver.
 
+import { readU64, writeU64 } from "../../memory/layout.ts";
 import type { Address } from "../../memory/numbers.ts";
 import {
   DT_GNU_HASH,
@@ -45,6 +46,8 @@ export interface MirrorOptions {
    * are offsets into a block that the mirror does not have.
    */
   readonly hasThreadLocals?: boolean;
+  /** Addresses of symbols that are elsewhere by now: old → new. */
+  readonly moved?: ReadonlyMap<number, Address>;
 }
 
 export interface Mirror {
@@ -78,10 +81,20 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const hasThreadLocals = options.hasThreadLocals ?? false;
   relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias, hasThreadLocals);
   const view = new DataView(symbolBytes.buffer);
+  if (options.moved && options.moved.size > 0) showMoved(view, options.moved);
   for (const [name, place] of options.overrides ?? []) {
     for (const index of source.findAll(name)) placeFunction(Sym.at(view, index * Sym.size), place, plan);
   }
   return { bytes: emitSharedObject(plan), plan };
+}
+
+function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void {
+  const { st_value, st_shndx } = Sym.offsetOf;
+  for (let at = Sym.size; at + Sym.size <= symbols.byteLength; at += Sym.size) {
+    if (symbols.getUint16(at + st_shndx, true) !== SHN_ABS) continue;
+    const target = moved.get(readU64(symbols, at + st_value));
+    if (target !== undefined) writeU64(symbols, at + st_value, target);
+  }
 }
 
 /** The symbol table of a loaded image as its mirror has it. */
