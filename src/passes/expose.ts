@@ -19,15 +19,20 @@ export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule
 /** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (capsule.shims.has(soname)) return;
+  if (capsule.search.find(soname, undefined)) {
+    yield* ensureOpened(launch, capsule, soname);
+    yield* expose(launch, capsule, soname);
+  } else
+    launch.trace.tell("shim", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
+}
+
+/** Opens an isolated library with all it needs. Throws LinkError where the tree does not have it. */
+export function* ensureOpened(launch: Launch, capsule: Capsule, soname: string): Linking<LoadedObject> {
   const { search, ownership } = capsule;
-  if (!search.find(soname, undefined)) {
-    launch.trace.tell("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
-    return;
-  }
   const closure = closureOf(search, [soname], (name) => ownership.isShared(name));
   checkClosure(capsule, closure);
   yield* openClosure(launch, capsule, closure);
-  yield* expose(launch, capsule, soname);
+  return openedAs(capsule, soname);
 }
 
 /**
@@ -48,6 +53,7 @@ export function* expose(
     // In a circle somebody must be first.
     if (!owner || users.includes(name)) continue;
     if (owner === capsule) yield* expose(launch, capsule, name, [...users, soname]);
+    else yield* ensureExposed(launch, owner, name);
     needed.push(name);
   }
   yield* show(launch, capsule, soname, object, needed);

@@ -32,7 +32,7 @@ import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, CapsuleSource, Launch, Linker } from "../launch.ts";
 import { LOADER } from "../shared-set.ts";
-import { capsuleOf, ensureExposed } from "./expose.ts";
+import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
 
 const LIBC = "libc.so.6";
@@ -96,7 +96,7 @@ export function repairGlobal(
 export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
   const owner = capsuleOf(launch.capsules, soname);
-  const image = owner ? yield* imageOfShim(launch, owner, soname) : yield* sharedImage(launch, soname);
+  const image = owner ? (yield* ensureOpened(launch, owner, soname)).image : yield* sharedImage(launch, soname);
   const overrides = new Map<string, Place>();
   if (OTHERS_OF_LIBC.includes(soname))
     for (const [name, address] of capsule.overrides) overrides.set(name, { address });
@@ -105,14 +105,6 @@ export function* share(launch: Launch, capsule: Capsule, soname: string): Linkin
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
   capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
   launch.trace.tell("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
-}
-
-/** What the program sees of another capsule's library is what this one sees. */
-function* imageOfShim(launch: Launch, owner: Capsule, soname: string): Linking<LoadedImage> {
-  yield* ensureExposed(launch, owner, soname);
-  const shim = owner.shims.get(soname);
-  if (!shim) throw new LinkError(`Cannot find "${soname}" in "${owner.search.tree.name}"`, { object: soname });
-  return shim.image;
 }
 
 /** A member of the shared set in the base namespace: the one that is there, or else the file that was chosen. */
