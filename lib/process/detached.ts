@@ -1,5 +1,5 @@
 // Starts a program that has nothing to do with us: no child of ours, so that no
-// SIGCHLD comes and no wait(2) sees it, in a session of its own, with two or three
+// SIGCHLD comes and no wait(2) sees it, in a session of its own, with four
 // descriptors and no others. Done by a child that starts it and ends: clone(2) with
 // CLONE_VM and CLONE_VFORK as posix_spawn does it, so nothing is copied and the
 // calling thread waits until the program is there. The child has no exit signal,
@@ -9,10 +9,10 @@
 import { CFunction, FFIType } from "bun:ffi";
 import type { Libc } from "../loader/libc.ts";
 import { layout, u64, u64bits } from "../memory/layout.ts";
-import { addressOf, bytesAt, pointer } from "../memory/live.ts";
+import { addressOf, pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler, type Code, immediate } from "../x86-64/assembler.ts";
-import { PROT_EXEC, PROT_READ, protect } from "./patch.ts";
+import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
 
 /** What the code is given, and what it gives back. */
@@ -23,11 +23,10 @@ export const Start = layout("start", {
   /** Where the stacks of the child and of the program's process begin: their ends. */
   childStack: u64<Address>(),
   stack: u64<Address>(),
-  /** What becomes its descriptors 0 and 1, then 2, then 3 and 4. */
+  /** What becomes its descriptors 0 and 1, then 2, then 3. */
   nothing: u64(),
   error: u64(),
   third: u64(),
-  fourth: u64(),
   pid: u64(),
   /** Negative errno, or 0. */
   failure: u64bits,
@@ -62,7 +61,7 @@ export function emitDetach(to: Assembler): void {
     call("clone", 56);
     to.op("test %rax,%rax", 0x48, 0x85, 0xc0);
   };
-  const duplicate = (name: "nothing" | "error" | "third" | "fourth", number: number) => {
+  const duplicate = (name: "nothing" | "error" | "third", number: number) => {
     to.op(`mov ${shown(name)}(%rbx),%edi`, 0x8b, 0x7b, at(name)).op(
       `mov $0x${number.toString(16)},%esi`,
       0xbe,
@@ -106,8 +105,7 @@ export function emitDetach(to: Assembler): void {
   duplicate("nothing", 1);
   duplicate("error", 2);
   duplicate("third", 3);
-  duplicate("fourth", 4);
-  to.op("mov $0x5,%edi", 0xbf, ...immediate(5))
+  to.op("mov $0x4,%edi", 0xbf, ...immediate(4))
     .op("mov $0xffffffff,%esi", 0xbe, ...immediate(-1))
     .op("xor %edx,%edx", 0x31, 0xd2);
   call("close_range", 436);
@@ -130,12 +128,11 @@ export interface Detached {
   readonly arguments: readonly Uint8Array[];
   /** NAME=VALUE */
   readonly environment: readonly Uint8Array[];
-  /** Of ours, and greater than 4: what it gets as 0 and 1, 2, 3, 4. */
+  /** Of ours, and none of them 0, 1 or 3: what it gets as 0 and 1, 2, 3. */
   readonly descriptors: {
     readonly nothing: number;
     readonly error: number;
     readonly third: number;
-    readonly fourth: number;
   };
 }
 
@@ -145,8 +142,7 @@ export function startDetached(libc: Libc, detached: Detached): number {
   emitDetach(to);
   const code = to.assemble();
   const place = libc.allocatePages(codeSize(code) + 2 * STACK_SIZE, false);
-  bytesAt(place, code.bytes.length).set(code.bytes);
-  libc.run(protect([{ start: place, length: codeSize(code), protection: PROT_READ | PROT_EXEC }]));
+  libc.run(install(libc, code.bytes, place));
 
   const strings = [Buffer.from(detached.path), ...detached.arguments, ...detached.environment].map((bytes) =>
     Buffer.concat([bytes, Uint8Array.of(0)]),

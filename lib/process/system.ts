@@ -2,7 +2,7 @@
 // wait for them. Nothing here returns to an event loop, and each blocks only the
 // thread that calls it.
 
-import { dlopen, FFIType, type Pointer } from "bun:ffi";
+import { dlopen, FFIType } from "bun:ffi";
 import { addressOf, cString, u32At } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 
@@ -10,11 +10,9 @@ const { i64, i64_fast, i32, ptr } = FFIType;
 
 /** Of <asm/unistd_64.h>. */
 const SYS = {
-  write: 1,
   poll: 7,
   mmap: 9,
   fcntl: 72,
-  mknod: 133,
   prctl: 157,
   getxattr: 191,
   epoll_ctl: 233,
@@ -60,11 +58,6 @@ export class System {
     syscall: { args: [i64, i64, i64, i64, i64, i64, i64], returns: i64_fast },
     posix_fallocate: { args: [i32, i64, i64], returns: i32 },
     __errno_location: { args: [], returns: ptr },
-    pthread_mutexattr_init: { args: [ptr], returns: i32 },
-    pthread_mutexattr_setpshared: { args: [ptr, i32], returns: i32 },
-    pthread_mutexattr_setrobust: { args: [ptr, i32], returns: i32 },
-    pthread_mutex_init: { args: [ptr, ptr], returns: i32 },
-    pthread_mutex_lock: { args: [ptr], returns: i32 },
   }).symbols;
 
   /** Negative errno where the kernel refuses. */
@@ -80,13 +73,6 @@ export class System {
     return result;
   }
 
-  /** Makes a FIFO for this user alone. Throws SystemError. */
-  makeFifo(path: string): void {
-    const S_IFIFO_0600 = 0o010600;
-    const text = cString(path);
-    this.#mustCall("mknod", addressOf(text), S_IFIFO_0600, 0);
-  }
-
   /** Has an open file have so many bytes, for which there is room on its disk. Throws SystemError. */
   allocateFile(descriptor: number, size: number): void {
     const errno = this.#libc.posix_fallocate(descriptor, 0, size);
@@ -97,11 +83,6 @@ export class System {
   mapShared(descriptor: number, size: number): Address {
     const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];
     return toAddress(this.#mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
-  }
-
-  /** Writes a byte to a FIFO, unless it is full. */
-  ring(descriptor: number): void {
-    this.#call(SYS.write, descriptor, addressOf(Uint8Array.of(1)), 1);
   }
 
   /** Another number for an open file, such that nobody counts on; it is closed at an exec. Throws SystemError. */
@@ -118,40 +99,7 @@ export class System {
     return result;
   }
 
-  /** Throws SystemError. */
-  makeEpoll(): number {
-    const EPOLL_CLOEXEC = 0x80000;
-    return this.#mustCall("epoll_create1", EPOLL_CLOEXEC);
-  }
-
-  /** Has epoll_wait(2) tell once when a descriptor is readable; again when this is called again. Throws SystemError. */
-  watchOnce(epoll: number, descriptor: number): void {
-    const [EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EEXIST] = [1, 3, 1, 0x4000_0000, 17];
-    // struct epoll_event: events, data (packed)
-    const event = new Uint8Array(new Uint32Array([EPOLLIN | EPOLLONESHOT, descriptor, 0]).buffer);
-    const result = this.#call(SYS.epoll_ctl, epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
-    if (result === -EEXIST) this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_MOD, descriptor, addressOf(event));
-    else if (result < 0) throw new SystemError("epoll_ctl", -result);
-  }
-
-  /**
-   * Holds a robust mutex of glibc's at an address in shared memory: when this thread ends, however it does, the kernel marks its first
-   * word. Throws SystemError.
-   */
-  holdForLife(mutex: Address): void {
-    const { pthread_mutexattr_init, pthread_mutexattr_setpshared, pthread_mutexattr_setrobust } = this.#libc;
-    const { pthread_mutex_init, pthread_mutex_lock } = this.#libc;
-    const [PTHREAD_PROCESS_SHARED, PTHREAD_MUTEX_ROBUST] = [1, 1];
-    const attributes = new Uint8Array(16);
-    pthread_mutexattr_init(attributes);
-    pthread_mutexattr_setpshared(attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST);
-    const at = mutex as number as Pointer;
-    const errno = pthread_mutex_init(at, attributes) || pthread_mutex_lock(at);
-    if (errno !== 0) throw new SystemError("pthread_mutex_lock", errno);
-  }
-
-  /** Those of the descriptors that are readable, or whose other end is gone. Throws SystemError. */
+  /** Those of the descriptors that are readable now. Throws SystemError. */
   readable(descriptors: readonly number[]): number[] {
     const [POLLIN, SIZE, REVENTS] = [1, 8, 6];
     // struct pollfd: fd, events, revents
@@ -160,12 +108,22 @@ export class System {
       list.setInt32(SIZE * i, descriptor, true);
       list.setInt16(SIZE * i + 4, POLLIN, true);
     });
-    const NOT_AT_ALL = 0;
-    for (;;) {
-      const count = this.#call(SYS.poll, addressOf(list), descriptors.length, NOT_AT_ALL);
-      if (count >= 0) return descriptors.filter((_, i) => list.getInt16(SIZE * i + REVENTS, true) !== 0);
-      if (count !== -ERRNO.EINTR) throw new SystemError("poll", -count);
-    }
+    if (descriptors.length > 0) this.#mustCall("poll", addressOf(list), descriptors.length, 0);
+    return descriptors.filter((_, i) => list.getInt16(SIZE * i + REVENTS, true) !== 0);
+  }
+
+  /** Throws SystemError. */
+  makeEpoll(): number {
+    const EPOLL_CLOEXEC = 0x80000;
+    return this.#mustCall("epoll_create1", EPOLL_CLOEXEC);
+  }
+
+  /** Has an epoll tell once that a descriptor is readable. Throws SystemError. */
+  addToEpoll(epoll: number, descriptor: number): void {
+    const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT] = [1, 1, 2 ** 30];
+    // struct epoll_event, packed: events, data
+    const event = Uint32Array.of(EPOLLIN | EPOLLONESHOT, descriptor, 0);
+    this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
   }
 
   /** Whether a file has an extended attribute of that name. */

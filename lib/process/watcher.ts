@@ -1,68 +1,91 @@
-// A thread that sleeps until a descriptor becomes readable, and then rings a bell: for
-// a thread that sleeps on a futex, which cannot wait for both. It is of machine code,
-// and so small that it has no memory of its own but its stack.
+// Tells of processes that have ended to a thread that sleeps on a futex. That can wait
+// for a word or for descriptors, not for both, so a second thread waits for the
+// descriptors: one of glibc's with a few instructions of ours, which knows nothing of
+// JavaScript. It rings the same bell as everybody else.
 
 import { CFunction, FFIType } from "bun:ffi";
+import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
-import { addressOf, bytesAt, pointer } from "../memory/live.ts";
-import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
-import { Assembler } from "../x86-64/assembler.ts";
-import { PROT_EXEC, PROT_READ, protect } from "./patch.ts";
+import { layout, u64 } from "../memory/layout.ts";
+import { pointer, viewAt } from "../memory/live.ts";
+import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
+import { Assembler, immediate } from "../x86-64/assembler.ts";
+import { install } from "./patch.ts";
 import type { System } from "./system.ts";
 
-/** `watch` ({ epoll descriptor, bell }), which never returns. */
+/** What the thread is given, in memory that stays. */
+const Watch = layout("watch", {
+  epoll: u64(),
+  /** A word that counts, and that somebody sleeps on. */
+  bell: u64<Address>(),
+  /** How many have ended. */
+  count: u64(),
+  /** struct epoll_event, 12 bytes. */
+  event: u64(),
+  eventData: u64(),
+});
+
+/** Takes a Watch in rdi, and does not return. */
 export function emitWatch(to: Assembler): void {
-  to.label("watch")
-    .op("push %rbx", 0x53)
-    .op("push %rbp", 0x55)
-    .op("sub $0x18,%rsp", 0x48, 0x83, 0xec, 0x18)
-    .op("mov (%rdi),%rbx", 0x48, 0x8b, 0x1f)
-    .op("mov 0x8(%rdi),%rbp", 0x48, 0x8b, 0x6f, 0x08)
-    .label("watch again")
-    .op("mov %ebx,%edi", 0x89, 0xdf)
-    .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
-    .op("mov $0x1,%edx", 0xba, 0x01, 0x00, 0x00, 0x00)
-    .op("mov $0xffffffff,%r10d", 0x41, 0xba, 0xff, 0xff, 0xff, 0xff)
-    .op("mov $0xe8,%eax", 0xb8, 0xe8, 0x00, 0x00, 0x00)
-    .op("syscall # epoll_wait", 0x0f, 0x05)
-    .op("mov %rbp,%rdi", 0x48, 0x89, 0xef)
+  const { bell, count, event } = Watch.offsetOf;
+  const call = (name: string, number: number) =>
+    to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, ...immediate(number)).op(`syscall # ${name}`, 0x0f, 0x05);
+  to.op("mov %rdi,%rbx", 0x48, 0x89, 0xfb)
+    .label("watch")
+    .op("mov (%rbx),%edi", 0x8b, 0x3b)
+    .op(`lea 0x${event.toString(16)}(%rbx),%rsi`, 0x48, 0x8d, 0x73, event)
+    .op("mov $0x1,%edx", 0xba, ...immediate(1))
+    .op("mov $0xffffffff,%r10d", 0x41, 0xba, ...immediate(-1));
+  call("epoll_wait", 232);
+  to.op("test %eax,%eax", 0x85, 0xc0)
+    .to("jle", "watch") // interrupted
+    .op(`lock incl 0x${count.toString(16)}(%rbx)`, 0xf0, 0xff, 0x43, count)
+    .op(`mov 0x${bell.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, bell)
     .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
-    .op("mov $0x1,%esi", 0xbe, 0x01, 0x00, 0x00, 0x00) // FUTEX_WAKE
-    .op("mov $0x1,%edx", 0xba, 0x01, 0x00, 0x00, 0x00)
-    .op("mov $0xca,%eax", 0xb8, 0xca, 0x00, 0x00, 0x00)
-    .op("syscall # futex", 0x0f, 0x05)
-    .to("jmp", "watch again");
+    .op("mov $0x1,%esi", 0xbe, ...immediate(1)) // FUTEX_WAKE
+    .op("mov $0x1,%edx", 0xba, ...immediate(1));
+  call("futex", 202);
+  to.to("jmp", "watch");
 }
 
 export class Watcher {
-  readonly #system: System;
   readonly #epoll: number;
+  readonly #count: Int32Array;
 
-  /** Rings `bell`, a futex that counts. Throws SystemError, and LinkError where there can be no thread. */
-  constructor(libc: Libc, system: System, bell: Address) {
-    this.#system = system;
+  /** `bell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws LinkError, SystemError. */
+  constructor(
+    libc: Libc,
+    readonly system: System,
+    bell: Address,
+  ) {
     this.#epoll = system.makeEpoll();
     const to = new Assembler();
     emitWatch(to);
-    const { bytes } = to.assemble();
-    const size = alignUp(bytes.length, PAGE_SIZE);
-    const code = libc.allocatePages(size + PAGE_SIZE, false);
-    const record = add(code, size);
-    bytesAt(code, bytes.length).set(bytes);
-    libc.run(protect([{ start: code, length: size, protection: PROT_READ | PROT_EXEC }]));
-    bytesAt(record, 16).set(new Uint8Array(BigUint64Array.of(BigInt(this.#epoll), BigInt(bell)).buffer));
+    const place = libc.allocatePages(2 * PAGE_SIZE, false);
+    libc.run(install(libc, to.assemble().bytes, place));
+    const record = add(place, PAGE_SIZE);
+    const view = viewAt(record, Watch.size);
+    const fields = Watch.at(view);
+    fields.epoll = this.#epoll;
+    fields.bell = bell;
+    this.#count = new Int32Array(view.buffer, Watch.offsetOf.count, 1);
+    const { ptr, i32 } = FFIType;
     const create = CFunction({
       ptr: pointer(libc.mustFindSymbol("pthread_create")),
-      args: [FFIType.ptr, FFIType.ptr, FFIType.ptr, FFIType.ptr],
-      returns: FFIType.i32,
+      args: [ptr, ptr, ptr, ptr],
+      returns: i32,
     });
-    const thread = new BigUint64Array(1);
-    const errno = create(addressOf(thread), null, pointer(code), pointer(record));
-    if (errno !== 0) throw new Error(`Cannot make a thread: errno ${errno}`);
+    const errno = create(new BigUint64Array(1), null, pointer(place), pointer(record));
+    if (errno !== 0) throw new LinkError(`Cannot make a thread: errno ${errno}`);
   }
 
-  /** Rings once for a descriptor that is readable, and once more when it has been watched anew. */
-  watch(descriptor: number): void {
-    this.#system.watchOnce(this.#epoll, descriptor);
+  /** Rings once when the descriptor is readable. */
+  add(descriptor: number): void {
+    this.system.addToEpoll(this.#epoll, descriptor);
+  }
+
+  /** How many of them have become readable so far. */
+  get count(): number {
+    return Atomics.load(this.#count, 0);
   }
 }

@@ -3,7 +3,7 @@
 // end are those of any program. What is left of us is the server, in a process that
 // has been started beforehand; the program finds it by its library path.
 
-import { realpathSync, symlinkSync, writeFileSync } from "node:fs";
+import { realpathSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
@@ -14,7 +14,6 @@ import { inheritedDescriptors } from "../passes/descriptors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
-import { MARK } from "../private-directory.ts";
 import { checkAttachable } from "../program.ts";
 import { ownCommand, withoutRestart } from "../restart.ts";
 import { UNWINDER } from "../shared-set.ts";
@@ -23,9 +22,9 @@ import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce, type Nonce } from "./agent-object.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { programEnvironment } from "./program-environment.ts";
-import { ServingDirectory } from "./serving-directory.ts";
-import { placeShims } from "./shims.ts";
-import { ownBun, startServer } from "./start-server.ts";
+import { LIBRARIES, ServingDirectory } from "./serving-directory.ts";
+import { AGENT, placeShims } from "./shims.ts";
+import { ownBun, ring, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it. */
 export function launch(libc: Libc, system: System, options: ExecOptions, executed: string, trace: Trace): never {
@@ -50,7 +49,7 @@ export function launch(libc: Libc, system: System, options: ExecOptions, execute
     );
     trace.lap("start of the server");
     const plan = prepare(directory, options, executed, trace);
-    system.ring(directory.bell);
+    ring(libc, directory);
     trace.lap("shims");
     process.umask(umask);
     passOn(libc, inherited, trace);
@@ -84,7 +83,7 @@ function prepare(directory: ServingDirectory, options: ExecOptions, executed: st
   const keep = file === undefined ? undefined : join(dirname(file), "shims");
   placeShims(directory.libraries, plan.capsules, keep, plan.runtime, trace);
   const nonce = makeNonce();
-  writeFileSync(join(directory.libraries, MARK), agentObject(directory.path, nonce));
+  directory.directory.write(join(LIBRARIES, AGENT), agentObject(directory.path, nonce));
   if (plan.unwinder !== undefined) symlinkSync(plan.unwinder, join(directory.libraries, UNWINDER));
   // Found out once, kept for the next run.
   const unsaved = store.save();
@@ -95,11 +94,10 @@ function prepare(directory: ServingDirectory, options: ExecOptions, executed: st
 
 const launchFile = (
   { runtime, capsules }: AttachedPlan,
-  nonce: Nonce,
+  [first, second]: Nonce,
   store: string | undefined,
   trace: Trace,
 ): LaunchFile => ({
-  nonce: [`${nonce[0]}`, `${nonce[1]}`],
   capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
     root: search.tree.root,
     isolated,
@@ -112,6 +110,7 @@ const launchFile = (
   store,
   trace: trace.categories,
   pid: process.pid,
+  nonce: [`${first}`, `${second}`],
 });
 
 /** The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten there. */

@@ -4,6 +4,7 @@
 
 import { closeSync, readdirSync, readFileSync } from "node:fs";
 import type { System } from "../../lib/process/system.ts";
+import type { Watcher } from "../../lib/process/watcher.ts";
 
 /** How often to look again because processes have come and gone meanwhile. */
 const ATTEMPTS = 5;
@@ -12,16 +13,15 @@ export class Lifetime {
   /** A descriptor of each process, by its number. */
   readonly #watched = new Map<number, number>();
 
+  /** How many were known to have ended when it was looked at them. */
+  #count = 0;
+
   /** `libraries` is what only processes of this launch have on their library path. */
   constructor(
     readonly system: System,
+    readonly watcher: Watcher,
     readonly libraries: string,
   ) {}
-
-  /** Descriptors that are readable when a process has ended. */
-  get descriptors(): number[] {
-    return [...this.#watched.values()];
-  }
 
   get isOver(): boolean {
     return this.#watched.size === 0;
@@ -30,6 +30,7 @@ export class Lifetime {
   /** The process of which this descriptor is. */
   watchBy(pid: number, descriptor: number): void {
     this.#watched.set(pid, descriptor);
+    this.watcher.add(descriptor);
   }
 
   /** Returns false for a process that has ended. */
@@ -37,12 +38,20 @@ export class Lifetime {
     if (this.#watched.has(pid)) return true;
     const descriptor = this.system.openProcess(pid);
     if (descriptor === undefined) return false;
-    this.#watched.set(pid, descriptor);
+    this.watchBy(pid, descriptor);
     return true;
   }
 
-  /** Those whose descriptors are among these have ended. */
-  forget(descriptors: readonly number[]): number[] {
+  /** Has one of them ended that is not forgotten yet? */
+  get hasEnded(): boolean {
+    return this.watcher.count !== this.#count;
+  }
+
+  /** Forgets those that have ended, and returns their numbers. */
+  forgetEnded(): number[] {
+    if (!this.hasEnded) return [];
+    this.#count = this.watcher.count;
+    const descriptors = this.system.readable([...this.#watched.values()]);
     const ended = [...this.#watched].filter(([, descriptor]) => descriptors.includes(descriptor)).map(([pid]) => pid);
     for (const pid of ended) {
       closeSync(this.#watched.get(pid) ?? -1);

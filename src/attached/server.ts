@@ -1,20 +1,20 @@
 // The server of an attached program and of all that it starts: a process of its own,
 // which nobody is the parent of. Its arguments: the serving directory and the program's
-// process. It begins with the directory's bell as descriptor 3, and that process as 4.
+// process, which is its descriptor 3, too, so that no number can be mistaken.
 //
-// It sleeps until a byte comes or a process ends, and wakes up for nothing else; it
+// It sleeps until somebody rings or a process ends, and wakes up for nothing else; it
 // never goes back to Bun's event loop. When nobody may ask any more, it removes the
 // directory, and ends.
 
-import { readSync, rmSync, writeSync } from "node:fs";
+import { rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Libc } from "../../lib/loader/libc.ts";
-import { bytesAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
+import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
 import { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
 import { Channel } from "../agent/channel.ts";
-import { Header, OUTSIDE_SLOT_COUNT, PENDING, State } from "../agent/protocol.ts";
+import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
 import { removeStale } from "../private-directory.ts";
 import { Trace } from "../trace.ts";
 import { Answering } from "./answering.ts";
@@ -23,18 +23,14 @@ import { readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 
-const BELL = 3;
-const PROGRAM = 4;
+const PROGRAM = 3;
 /** How long to look for another request before going to sleep, in milliseconds. */
 const BRIEFLY = 0.05;
-
 class Server {
   readonly libc = new Libc();
   readonly system = new System();
   readonly lifetime: Lifetime;
   readonly channel: Channel;
-  readonly #watcher: Watcher;
-  readonly #pending: Uint8Array;
   #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
@@ -47,11 +43,11 @@ class Server {
   ) {
     const at = mapChannelFile(this.system, directory);
     this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
-    this.#pending = bytesAt(add(at, PENDING), OUTSIDE_SLOT_COUNT);
-    this.#watcher = new Watcher(this.libc, this.system, at);
-    this.lifetime = new Lifetime(this.system, join(directory, LIBRARIES));
+    const watcher = new Watcher(this.libc, this.system, add(at, Header.offsetOf.bell));
+    this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
     this.lifetime.watchBy(program, PROGRAM);
-    this.system.holdForLife(add(at, Header.offsetOf.alive));
+    // Whoever asks sees by this that we live, in whichever PID namespace.
+    holdRobustMutex(this.libc, add(at, Header.offsetOf.alive));
     this.channel.open();
   }
 
@@ -59,12 +55,15 @@ class Server {
   serve(): void {
     while (!this.lifetime.isOver) {
       const { bell } = this.channel;
-      if (this.#advanceAll()) this.#lookBriefly();
+      // The launcher rings when all is said.
+      if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
+      for (const pid of this.lifetime.forgetEnded()) this.#answering?.ended(pid);
+      if (this.lifetime.isOver) this.lifetime.findOthers();
+      else if (this.#advanceAll()) this.#lookBriefly(bell);
       else if (this.#idle && !this.#idle.next().done) continue;
       else {
         this.#idle = undefined;
-        this.#sleep(bell);
-        if (this.lifetime.isOver) this.lifetime.findOthers();
+        this.channel.awaitBell(bell);
       }
     }
     // The program may have ended before there was time for it.
@@ -102,10 +101,6 @@ class Server {
     return this.#answering;
   }
 
-  get #isPending(): boolean {
-    return this.#pending.includes(1);
-  }
-
   /** Removes what killed runs have left behind, once. */
   #tidy(): void {
     if (this.#isTidy) return;
@@ -119,22 +114,9 @@ class Server {
   }
 
   /** One request often follows another, sooner than a thread can be woken. */
-  #lookBriefly(): void {
+  #lookBriefly(before: number): void {
     const end = performance.now() + BRIEFLY;
-    while (!this.#isPending && performance.now() < end);
-  }
-
-  #sleep(bell: number): void {
-    const descriptors = [BELL, ...this.lifetime.descriptors];
-    for (const descriptor of descriptors) this.#watcher.watch(descriptor);
-    this.channel.awaitBell(bell);
-    const ready = this.system.readable(descriptors);
-    if (ready.includes(BELL)) {
-      readSync(BELL, new Uint8Array(4096));
-      // The first to ring is the launcher.
-      this.#begun();
-    }
-    for (const pid of this.lifetime.forget(ready)) this.#answering?.ended(pid);
+    while (this.channel.bell === before && performance.now() < end);
   }
 }
 

@@ -3,12 +3,10 @@
 //
 //   lib/         what comes first on their LD_LIBRARY_PATH
 //   channel      the pages that they share
-//   bell         a FIFO, to wake the server by a byte: who opens it, and there is
-//                no reader (ENXIO), knows that there is no server
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { constants, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -19,15 +17,12 @@ import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
 export const LIBRARIES = "lib";
-const BELL = "bell";
 
 export class ServingDirectory {
   private constructor(
     readonly directory: PrivateDirectory,
     /** The channel, as this process has it. */
     readonly channel: Address,
-    /** The bell: whoever has this descriptor hears it. Closed at an exec. */
-    readonly bell: number,
   ) {}
 
   get path(): string {
@@ -51,9 +46,7 @@ export class ServingDirectory {
         );
       directory.write(MARK, new Uint8Array(0));
       mkdirSync(join(path, LIBRARIES), 0o700);
-      system.makeFifo(join(path, BELL));
-      const channel = makeChannelFile(system, path);
-      return new ServingDirectory(directory, channel, openBell(path));
+      return new ServingDirectory(directory, makeChannelFile(system, path));
     } catch (error) {
       directory.remove();
       throw hint(error, directory.path);
@@ -64,7 +57,3 @@ export class ServingDirectory {
     this.directory.write(LAUNCH_FILE, Buffer.from(JSON.stringify(file)));
   }
 }
-
-/** For both ways: as long as it is open itself, poll(2) says nothing of others that have closed it. */
-const openBell = (directory: string): number =>
-  openSync(join(directory, BELL), constants.O_RDWR | constants.O_NONBLOCK);

@@ -24,7 +24,7 @@ export function ownBun(command: readonly Uint8Array[]): Uint8Array[] {
 }
 
 /**
- * Returns the server's process. It hears the directory's bell from now on, knows `pid`, and ends when that has ended and nobody else may
+ * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended and nobody else may
  * ask. It keeps standard error where it has something to tell. Throws SystemError.
  */
 export function startServer(
@@ -42,8 +42,6 @@ export function startServer(
     opened.push(other);
     return other;
   };
-  const bell = system.duplicateHigh(directory.bell);
-  opened.push(bell);
   const adopts = system.adoptsOrphans(false);
   try {
     const nothing = high(openSync("/dev/null", "r+"));
@@ -56,7 +54,7 @@ export function startServer(
       environment: Object.entries(settings)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => Buffer.from(`${name}=${value}`)),
-      descriptors: { nothing, error: keepsError ? 2 : nothing, third: bell, fourth: high(program) },
+      descriptors: { nothing, error: keepsError ? 2 : nothing, third: high(program) },
     });
     // Nobody who asks from here on shall think that there is nobody: it will come to it.
     const header = viewAt(directory.channel, Header.size);
@@ -68,4 +66,11 @@ export function startServer(
     if (adopts) system.adoptsOrphans(true);
     for (const descriptor of opened) closeSync(descriptor);
   }
+}
+
+/** Wakes the server, or has it look when it has booted. */
+export function ring(libc: Libc, { channel }: ServingDirectory): void {
+  const view = viewAt(channel, Header.size);
+  Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.bell / 4, 1);
+  libc.wake(channel);
 }
