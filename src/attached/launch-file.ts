@@ -16,8 +16,6 @@ export interface LaunchFile {
   readonly nonce: readonly [string, string];
   /** The process that turns into the program. */
   readonly pid: number;
-  /** What only this launch's agents have, as decimal numbers. */
-  readonly nonce: readonly [string, string];
 }
 
 /** A host tree, and what is taken from it. */
