@@ -8,6 +8,8 @@ import { cacheDirectory, madeOnce } from "./cache.ts";
 const LIBRARIES = "usr/lib/x86_64-linux-gnu";
 /** What comes from the tree although the machine has it, too; of everything else the machine's own copy does. */
 const GRAPHICS = /^lib(GL|EGL|OpenGL|glapi|gbm|drm|X|xcb|xshmfence)/;
+/** Packages for developers bring these links; without them here, the machine's own would come to be used. */
+const DEVELOPMENT = { "libGL.so": "libGL.so.1", "libEGL.so": "libEGL.so.1", "libOpenGL.so": "libOpenGL.so.0" };
 
 export async function nativeMesa(host: string): Promise<Record<string, string>> {
   return {
@@ -18,12 +20,14 @@ export async function nativeMesa(host: string): Promise<Record<string, string>> 
 }
 
 function linksTo(host: string): Promise<string> {
-  return madeOnce(join(cacheDirectory(), "native-mesa", basename(host)), async (directory) => {
+  const names = Object.keys(DEVELOPMENT).join("-");
+  return madeOnce(join(cacheDirectory(), "native-mesa", `${basename(host)}-${names}`), async (directory) => {
     for (const name of readdirSync(join(host, LIBRARIES))) {
       if (!name.includes(".so") || (!GRAPHICS.test(name) && existsSync(join("/", LIBRARIES, name)))) continue;
       symlinkSync(join(host, LIBRARIES, name), join(directory, name));
     }
-    // by the name that glmark2 asks for
-    symlinkSync(join(host, LIBRARIES, "libGL.so.1"), join(directory, "libGL.so"));
+    // by the names that glmark2 and PyOpenGL ask for
+    for (const [name, soname] of Object.entries(DEVELOPMENT))
+      symlinkSync(join(host, LIBRARIES, soname), join(directory, name));
   });
 }
