@@ -19,7 +19,8 @@ import { capsuleCommand, type Outcome, type RunOptions, repository, run, start }
 
 setDefaultTimeout(600_000);
 
-const DRAWING = join(repository, "fixtures", "drawing");
+const FOLDER = "drawing/programs-draw-on-the-hosts-mesa";
+const SOURCES = join(repository, "fixtures", FOLDER);
 const PYTHON = "/usr/bin/python3";
 /** What each prints of the Mesa that it draws with. */
 const MESA = [/^GL_VERSION: .* Mesa 20\.3\.5$/, /^GL_RENDERER: llvmpipe \(LLVM 11\.0\.1, /];
@@ -93,9 +94,8 @@ test("the programs are of kinds that Bun cannot host", async () => {
   expect(await typeOf(join(built, "glx"))).toBe("EXEC, with thread-local data");
 });
 
-const C = "drawing/a-program-in-c-draws-on-the-hosts-mesa";
 const drawing = () =>
-  build(C, [
+  build(FOLDER, [
     { path: "sdl1", sources: ["sdl1.c"], flags: [...FIXED, "-lSDL", "-lGL"] },
     { path: "sdl2", sources: ["sdl2.c"], flags: [...FIXED, "-lSDL2", "-lGL"] },
     { path: "sdl2-anywhere", sources: ["sdl2.c"], flags: ["-lSDL2", "-lGL"] },
@@ -112,8 +112,7 @@ draws("GLX", async () => [join(await drawing(), "glx")]);
 draws("a launcher that opens its engine", async () => [join(await drawing(), "launcher")], drawing);
 draws("a launcher at a fixed address", async () => [join(await drawing(), "fixed-launcher"), "-nolog"], drawing);
 
-const PYTHONS = join(DRAWING, "a-program-in-python-draws-on-the-hosts-mesa");
-draws("Python with PyOpenGL", async () => [PYTHON, join(PYTHONS, "opengl.py")]);
+draws("Python with PyOpenGL", async () => [PYTHON, join(SOURCES, "opengl.py")]);
 
 describe("Python with pygame", () => {
   /** What it prints until its window is there, and the window. */
@@ -133,7 +132,7 @@ describe("Python with pygame", () => {
     test(`draws with the host's Mesa, ${way}, and saves the picture`, async () => {
       const temporary = mkdtempSync(join(tmpdir(), "capsule-test-"));
       const file = join(temporary, "picture.png");
-      const { said, graphics } = await show(way, [PYTHON, join(PYTHONS, "window.py"), file], isDrawn);
+      const { said, graphics } = await show(way, [PYTHON, join(SOURCES, "window.py"), file], isDrawn);
       for (const line of MESA) expect(said.filter((text) => line.test(text))).not.toEqual([]);
       expect(graphics.filter((path) => !path.startsWith(directory))).toEqual([]);
       expect(graphics).not.toEqual([]);
@@ -144,29 +143,27 @@ describe("Python with pygame", () => {
 
   for (const program of ["window.py", "plain.py"])
     test(`shows the same attached: ${program}`, async () => {
-      const native = await show("natively", [PYTHON, join(PYTHONS, program)], isDrawn);
+      const native = await show("natively", [PYTHON, join(SOURCES, program)], isDrawn);
       await display[Symbol.asyncDispose]();
       display = await Display.start();
-      const attached = await show("attached", [PYTHON, join(PYTHONS, program)], isDrawn);
+      const attached = await show("attached", [PYTHON, join(SOURCES, program)], isDrawn);
       expect(attached.said).toEqual(native.said);
       expect(`${attached.picture}`).toBe(`${native.picture}`);
     });
 });
 
-const NODE = "drawing/an-addon-of-node-draws-on-the-hosts-mesa";
 draws("Node with an addon that is linked to libEGL and libGL", async () => {
-  const built = await build(NODE, [{ path: "addon.so.node", sources: ["addon.c"], flags: ["-lEGL", "-lGL"] }]);
-  return ["node", join(repository, "fixtures", NODE, "program.cjs"), join(built, "addon.so.node")];
+  const built = await build(FOLDER, [{ path: "addon.so.node", sources: ["addon.c"], flags: ["-lEGL", "-lGL"] }]);
+  return ["node", join(SOURCES, "addon.cjs"), join(built, "addon.so.node")];
 });
 
-const MONO = "a-program-of-mono-draws-on-the-hosts-mesa";
 draws("Mono, which opens libEGL and libGL", async () => {
-  const source = join(DRAWING, MONO, "program.cs");
+  const source = join(SOURCES, "mono.cs");
   const hash = new Bun.CryptoHasher("sha256")
     .update(await Bun.file(source).bytes())
     .digest("hex")
     .slice(0, 16);
-  const built = await madeOnce(join(cacheDirectory(), "fixtures", `${MONO}-${hash}`), async (path) => {
+  const built = await madeOnce(join(cacheDirectory(), "fixtures", `mono-${hash}`), async (path) => {
     const { exitCode, stdout, stderr } = await run(["mcs", `-out:${join(path, "program.exe")}`, source]);
     if (exitCode !== 0) throw new Error(`mcs failed: ${stdout}${stderr}`);
   });
