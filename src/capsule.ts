@@ -20,7 +20,7 @@ import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
 import { ownCommand } from "./restart.ts";
-import { beginRun, type Run } from "./run.ts";
+import { baseObjects, beginRun, type Run } from "./run.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 import type { Trace } from "./trace.ts";
 
@@ -120,7 +120,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object, displaced);
-  record.setOrder(destructorOrder(run, program.object));
+  record.setOrder(destructorOrder(baseObjects(run), program.object));
   record.fields.environ = libc.mustFindSymbol("environ");
   record.fields.program = program.object.linkMap;
   auxiliary.setProgram(program);

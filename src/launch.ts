@@ -52,6 +52,8 @@ export type Shim = (
 export interface Linker extends Launch {
   /** How agents ask. */
   readonly connection: Connection;
+  /** Is this capsule's own process? */
+  readonly isHosted: boolean;
   /** Before the number of a capsule in what its agent calls itself. */
   readonly token: number;
   /** The program's l_name, once it is loaded. */

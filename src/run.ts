@@ -63,6 +63,7 @@ export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trac
     directory,
     connection: mappedConnection(channels),
     token: 0,
+    isHosted: true,
     trace,
     runtime: plan.runtime,
     functions: findFunctions(base.family),

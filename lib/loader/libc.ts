@@ -8,13 +8,10 @@ import { type Address, add, hex, type Offset, toAddress } from "../memory/number
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { address, bind } from "./bindings.ts";
 import { LinkError } from "./error.ts";
+import { newAction } from "./sigaction.ts";
 
 const { ptr, u64 } = FFIType;
 
-/** struct sigaction of glibc on x86-64: sa_handler, sa_mask (128 bytes), sa_flags, sa_restorer. */
-const SIGACTION_SIZE = 152;
-const SIGACTION_FLAGS = 136;
-const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
 const SYS_FUTEX = 202;
 const SYS_FUTEX_WAITV = 449;
 const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
@@ -260,16 +257,15 @@ export class Libc implements Process {
 
   /** Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is handled or ignored. */
   handleSignal(signal: number, handler: Address): boolean {
-    const action = new BigUint64Array(SIGACTION_SIZE / 8);
-    if (this.#bound.libc.sigaction(signal, null, action) !== 0 || action[0] !== 0n) return false;
-    action[0] = BigInt(handler);
-    new Uint32Array(action.buffer)[SIGACTION_FLAGS / 4] = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-    return this.#bound.libc.sigaction(signal, action, null) === 0;
+    const before = newAction();
+    const { sigaction } = this.#bound.libc;
+    if (sigaction(signal, null, before) !== 0 || before.subarray(0, 8).some((byte) => byte !== 0)) return false;
+    return sigaction(signal, newAction(handler), null) === 0;
   }
 
   /** As handleSignal, also for the signals that glibc keeps to itself. Returns the kernel's record of what was before. */
   exchangeHandler(signal: number, handler: Address, restorer: Address): BigUint64Array {
-    const SA_RESTORER = 0x0400_0000;
+    const [SA_SIGINFO, SA_RESTART, SA_RESTORER] = [4, 0x1000_0000, 0x0400_0000];
     // The kernel's struct sigaction: handler, flags, restorer, mask.
     const action = BigUint64Array.of(
       BigInt(handler),

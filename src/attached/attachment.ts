@@ -35,6 +35,7 @@ export class Attachment implements Linker, Asker {
   readonly moved = new Map<number, Address>();
   readonly capsules: Capsule[] = [];
   readonly shim = placeholderShim;
+  readonly isHosted = false;
   readonly connection: Linker["connection"];
   readonly functions: Functions;
   /** Placeholders that are being linked. */

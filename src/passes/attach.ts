@@ -7,10 +7,12 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { Namespaces } from "../../lib/loader/namespace.ts";
+import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
+import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import type { Capsule } from "../launch.ts";
 import { LOADER, UNWINDER } from "../shared-set.ts";
@@ -18,11 +20,12 @@ import type { Trace } from "../trace.ts";
 import { type Copy, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, slotOf } from "./fill.ts";
+import { finishProgramFirst } from "./finish.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
 import { redirect } from "./redirect.ts";
-import { scopeOf } from "./scope.ts";
+import { destructorOrder, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
 import { findUnited } from "./unite-statics.ts";
 
@@ -44,7 +47,8 @@ export function* attach(attachment: Attachment): Linking<void> {
   const copied = copiedBy(program, [program, ...others], trace);
 
   // For the first time: what we must hear of, and the namespaces.
-  if (attachment.capsules.length === 0) {
+  const isFirst = attachment.capsules.length === 0;
+  if (isFirst) {
     const family = [...attachment.shared.values()];
     for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
     yield* begin(attachment, patch, moved);
@@ -60,6 +64,7 @@ export function* attach(attachment: Attachment): Linking<void> {
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure);
       yield* openClosure(attachment, capsule, closure);
+      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
     }
 
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
@@ -141,4 +146,11 @@ function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace
   );
 }
 
-function* catchFatal(_handler: Address): Linking<void> {}
+/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+function* catchFatal(handler: Address): Linking<void> {
+  const signals = Object.keys(FATAL_SIGNALS).map((signal) => ({ signal: Number(signal), before: newAction() }));
+  yield signals.map(({ signal, before }) => ({ name: "sigaction", arguments: [signal, 0, before] }));
+  const action = newAction(handler);
+  const free = signals.filter(({ before }) => before.subarray(0, 8).every((byte) => byte === 0));
+  if (free.length > 0) yield free.map(({ signal }) => ({ name: "sigaction", arguments: [signal, action, 0] }));
+}

@@ -36,10 +36,10 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
   emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
   const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
   // For its comparisons: the program's own file is where it says.
-  emitPathFunctions(assembler, { program: "", hasTree: false, find: () => undefined });
+  emitPathFunctions(assembler, { program: "", hasTree: false, isHosted: false, find: () => undefined });
   emitObjectFunctions(assembler.align(16), {
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr },
-    ...{ directory: site.libraries, programName: attachment.programName, iterators: attachment.iterators },
+    ...{ directory: site.directory, programName: attachment.programName, iterators: attachment.iterators },
     ...{ record: pages, first: pages },
   });
   emitSignalHandler(assembler.align(16), functions.nothing);

@@ -49,7 +49,7 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
   });
   const find = (name: string) => launch.findSymbol(name);
   const { program } = launch;
-  const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, find });
+  const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, isHosted: true, find });
   const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
   emitObjectFunctions(assembler.align(16), {
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },

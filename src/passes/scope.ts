@@ -78,8 +78,7 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
  * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed, as
  * emitCleanup wants it: the object that was loaded last, the order, 0.
  */
-export function destructorOrder(run: Run, program: LoadedObject): number[] {
-  const objects = baseObjects(run);
+export function destructorOrder(objects: readonly LoadedObject[], program: LoadedObject): number[] {
   const own = objects.find(({ linkMap }) => linkMap === program.linkMap) ?? program;
   const scope = scopeOf(own, objects).filter(({ image }) => !isShared(image.soname ?? ""));
   const bySoname = new Map(scope.map((object) => [object.image.soname ?? object.path, object]));

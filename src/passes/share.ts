@@ -131,8 +131,9 @@ function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): { code
   assembler.align(16);
   emitGetenv(assembler, "secure_getenv", functions.secure_getenv, table);
   const hasTree = plan.search.tree.root !== "";
-  const find = (name: string) => launch.findSymbol(name);
-  const paths = emitPathFunctions(assembler, { program: launch.program.path, hasTree, find });
+  const { isHosted, program } = launch;
+  const find = (name: string) => (isHosted || hasTree ? launch.findSymbol(name) : undefined);
+  const paths = emitPathFunctions(assembler, { program: program.path, hasTree, isHosted, find });
   emitIterateHere(assembler.align(16), functions.dl_iterate_phdr);
   return { code: assembler.assemble(), names: ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths] };
 }

@@ -70,6 +70,8 @@ export interface PathTargets {
   readonly program: string;
   /** Has a host tree that is not the machine itself. */
   readonly hasTree: boolean;
+  /** The program is in Bun's process: what it runs leaves that, and its own file is not what /proc says. */
+  readonly isHosted: boolean;
   /** glibc's own function of that name, if it has one. */
   find(name: string): Address | undefined;
 }
@@ -91,6 +93,7 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
     names.push(name);
   };
   for (const [name, description] of PATH_FUNCTIONS) {
+    if (description.runs && !targets.isHosted) continue;
     const { path, hasFlags, hasMode, at, isLink, runs } = description;
     const extras = { flags: hasFlags, mode: hasMode, [at ?? ""]: at, link: isLink, runs };
     const shape = ["path", path, ...Object.entries(extras).flatMap(([word, has]) => (has ? [word] : []))].join(" ");
@@ -98,7 +101,7 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
     emit(name, shape);
   }
   for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, `readlink ${path}`);
-  for (const name of SHELL_FUNCTIONS) emit(name, "shell");
+  if (targets.isHosted) for (const name of SHELL_FUNCTIONS) emit(name, "shell");
   for (const [shape, description] of shapes) emitShape(to, shape, description, targets);
   for (const path of [0, 1] as const) emitReadlink(to, path, targets);
   to.label("shell");

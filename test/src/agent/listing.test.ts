@@ -70,7 +70,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   cleanup: (to) => emitCleanup(to, exit),
   "what tells of objects": (to) => {
     emitAgent(to, targets);
-    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, find: () => undefined });
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, isHosted: true, find: () => undefined });
     emitObjectFunctions(to.align(16), objects);
   },
   "what tells a capsule of objects": (to) => {
@@ -79,11 +79,11 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what takes a path, in a program": (to) => {
     emitAgent(to, targets);
-    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, find });
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, isHosted: true, find });
   },
   "what takes a path, in a capsule": (to) => {
     emitAgent(to, targets);
-    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: true, find });
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: true, isHosted: true, find });
   },
   "what dies, and what leaves": (to) => {
     emitAgent(to, targets);
