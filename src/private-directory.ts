@@ -188,7 +188,9 @@ function removeIfStale(path: string): void {
 /** Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none. */
 function ownerOf(pid: "self" | number): string {
   const stat = readStat(pid);
-  const [PID, STARTTIME] = [1, 22];
+  const [PID, STATE, STARTTIME] = [1, 3, 22];
+  // It has ended, and its parent takes its time to be told of that.
+  if (stat.field(STATE) === "Z") return "";
   return `${readlinkSync("/proc/self/ns/pid")} ${stat.field(PID)} ${stat.field(STARTTIME)}\n`;
 }
 

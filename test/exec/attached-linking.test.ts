@@ -38,11 +38,13 @@ describe("a program at a fixed address", () => {
       { path: runtime, sources: ["library.c"], needs: [host] },
       { path: "program", sources: ["program.c"], needs: [host, runtime], flags },
     ]);
-  const data = (flags: string[]) => () =>
-    pair(`${OWN}/data-alone-is-the-hosts`, [
-      { path: host, sources: ["host.c"] },
-      { path: "program", sources: ["program.c"], needs: [host], flags },
-    ]);
+  const data =
+    (flags: string[], ofHost: string[] = []) =>
+    () =>
+      pair(`${OWN}/data-alone-is-the-hosts`, [
+        { path: host, sources: ["host.c"], flags: ofHost },
+        { path: "program", sources: ["program.c"], needs: [host], flags },
+      ]);
 
   test("is one, with thread-local data, and has objects copied to it", async () => {
     await looksLike((await threads(FIXED)()).program(), /Type: +EXEC/, /^ +TLS /m, /R_X86_64_TPOFF64 .*library_level/);
@@ -74,13 +76,17 @@ describe("a program at a fixed address", () => {
         `${when}: ${text}; 100 2 3 ${last}; 1023`,
         `${when}: the pointer leads into the array: ${index}`,
       ];
-      keeps("has the host's data, where it needs nothing else of it", data(flags), [
+      const seen = [
         ...values("constructor", "as its constructor left it", 4, 1),
         ...values("main", "as its constructor left it", 4, 1),
         ...values("later", "as the host has changed it", 400, 3),
         "pointers in data: right",
         "dlsym finds the same: yes yes",
-      ]);
+      ];
+      keeps("has the host's data, where it needs nothing else of it", data(flags), seen);
+      // Not yet, in either mode: the thread sleeps on a futex at the place that the semaphore had before it moved.
+      test.todo("also where a thread of the host's constructor sleeps until it changes", async () =>
+        expectLines(await runAttached(await data(flags, ["-DWAITS"])()), seen));
 
       const functions = () =>
         pair("data/a-function-has-one-address", [
