@@ -85,9 +85,9 @@ export class System {
     return toAddress(this.#mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
   }
 
-  /** Another number for an open file, such that nobody counts on; it is closed at an exec. Throws SystemError. */
-  duplicateHigh(descriptor: number): number {
-    const [F_DUPFD_CLOEXEC, FIRST] = [1030, 10];
+  /** Another number for an open file, greater than 3; it is closed at an exec. Throws SystemError. */
+  duplicate(descriptor: number): number {
+    const [F_DUPFD_CLOEXEC, FIRST] = [1030, 4];
     return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
   }
 

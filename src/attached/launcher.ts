@@ -24,7 +24,7 @@ import type { LaunchFile } from "./launch-file.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { LIBRARIES, ServingDirectory } from "./serving-directory.ts";
 import { AGENT, placeShims } from "./shims.ts";
-import { ownBun, ring, startServer } from "./start-server.ts";
+import { ring, serverCommand, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it. */
 export function launch(libc: Libc, system: System, options: ExecOptions, executed: string, trace: Trace): never {
@@ -43,7 +43,7 @@ export function launch(libc: Libc, system: System, options: ExecOptions, execute
       libc,
       system,
       directory,
-      ownBun(command.arguments()),
+      serverCommand(command.arguments()),
       process.pid,
       trace.categories.length > 0,
     );

@@ -11,50 +11,55 @@ import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
-/** Beside the command's own file, main.ts or main.js in the bundle, as the server of passes/serve.ts. */
-const SERVER = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
-
 /** Also where Bun was started by an ld.so's name, or has been replaced or deleted meanwhile. */
 const SELF = "/proc/self/exe";
 
-/** What comes in front of the script on this command's line: Bun's name and options. `command` are its arguments as they were given. */
-export function ownBun(command: readonly Uint8Array[]): Uint8Array[] {
+/**
+ * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the command's own file
+ * (main.ts, or main.js in the bundle), as passes/serve.ts finds its. `command` are this command's arguments as they were given. Only the
+ * main thread knows: a Worker has another Bun.main and process.argv.
+ */
+export function serverCommand(command: readonly Uint8Array[]): Uint8Array[] {
   const [, , ...list] = process.argv;
-  return command.slice(0, command.length - list.length - 1);
+  const script = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
+  return [...command.slice(0, command.length - list.length - 1), Buffer.from(script)];
 }
 
 /**
  * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended and nobody else may
- * ask. It keeps standard error where it has something to tell. Throws SystemError.
+ * ask. `command` is serverCommand's. It keeps standard error where it has something to tell. Throws SystemError.
  */
 export function startServer(
   libc: Libc,
   system: System,
   directory: ServingDirectory,
-  bun: readonly Uint8Array[],
+  command: readonly Uint8Array[],
   pid: number,
   keepsError: boolean,
 ): number {
   const opened: number[] = [];
-  const high = (descriptor: number): number => {
+  const keep = (descriptor: number): number => {
     opened.push(descriptor);
-    const other = system.duplicateHigh(descriptor);
-    opened.push(other);
-    return other;
+    return descriptor;
   };
   const adopts = system.adoptsOrphans(false);
   try {
-    const nothing = high(openSync("/dev/null", "r+"));
+    const nothing = keep(openSync("/dev/null", "r+"));
     const program = system.openProcess(pid);
     if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
+    keep(program);
     const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
     const server = startDetached(libc, {
       path: SELF,
-      arguments: [...bun, ...[SERVER, directory.path, `${pid}`].map((text) => Buffer.from(text))],
+      arguments: [...command, ...[directory.path, `${pid}`].map((text) => Buffer.from(text))],
       environment: Object.entries(settings)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => Buffer.from(`${name}=${value}`)),
-      descriptors: { nothing, error: keepsError ? 2 : nothing, third: high(program) },
+      descriptors: {
+        nothing,
+        error: keepsError ? 2 : nothing,
+        third: program === 3 ? keep(system.duplicate(program)) : program,
+      },
     });
     // Nobody who asks from here on shall think that there is nobody: it will come to it.
     const header = viewAt(directory.channel, Header.size);

@@ -2,7 +2,7 @@
 // stays behind of us goes when nobody needs it any more.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectLines, expectSame } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
@@ -145,6 +145,24 @@ describe("whoever runs an attached program sees how it ends:", () => {
       const { native, attached } = await both("/bin/sh", ["-c", `kill -${signal} $$`], around);
       expect(lines(native.stdout)[1]).toStartWith(`signal ${signal}, `);
       expectSame(attached, native);
+    });
+
+  for (const signal of [6, 11])
+    test(`of signal ${signal}, with a core where the limit allows one`, async () => {
+      const cores = [];
+      for (const argv of [["/bin/sh"], command("/bin/sh")]) {
+        const cwd = join(place.path, "..", `${place.path.split("/").at(-1)}-core-${cores.length}`);
+        mkdirSync(cwd);
+        const around = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", join(ends, "parent")];
+        const outcome = await run([...around, ...argv, "-c", `kill -${signal} $$`], {
+          env: { TMPDIR: place.path },
+          cwd,
+        });
+        cores.push([outcome.stdout, readdirSync(cwd).map((name) => name.replace(/\d+/, "N"))]);
+        rmSync(cwd, { recursive: true });
+      }
+      expect(cores[1]).toEqual(cores[0]);
+      await place.emptied();
     });
 
   test("of a signal that is sent to it", async () => {

@@ -12,7 +12,7 @@ process.on("SIGCHLD", () => signals++);
 function show() {
   const libc = new Libc();
   const system = new System();
-  const opened = (path: string) => system.duplicateHigh(openSync(path, "r+"));
+  const opened = (path: string) => system.duplicate(openSync(path, "r+"));
   const nothing = opened("/dev/null");
   const start = (path: string) =>
     startDetached(libc, {

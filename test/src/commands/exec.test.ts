@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import metadata from "../../../package.json" with { type: "json" };
+import { MODES } from "../../../src/mode.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { CATEGORIES, DEBUG_WORDS } from "../../../src/trace.ts";
 import { type Outcome, repository, run } from "../../support/run.ts";
@@ -20,7 +21,7 @@ async function expectUsage(args: string[], message: string, env: Record<string, 
 }
 
 describe("help", () => {
-  test("names every profile, category and word of CAPSULE_DEBUG", async () => {
+  test("names every profile, mode, category and word of CAPSULE_DEBUG", async () => {
     for (const args of [
       ["exec", "--help"],
       ["help", "exec"],
@@ -31,8 +32,10 @@ describe("help", () => {
       for (const [name, { summary }] of Object.entries(PROFILES))
         expect(stdout).toMatch(new RegExp(`${name} +${summary}`));
       for (const name of Object.keys(CATEGORIES)) expect(stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
+      for (const [name, summary] of Object.entries(MODES))
+        expect(stdout).toMatch(new RegExp(`^ {2}${name} +${summary}`, "m"));
       for (const word of Object.keys(DEBUG_WORDS)) expect(stdout).toContain(word);
-      for (const option of ["--host", "--isolate", "--profile", "--trace"]) expect(stdout).toContain(option);
+      for (const option of ["--host", "--isolate", "--profile", "--mode", "--trace"]) expect(stdout).toContain(option);
     }
   });
 
@@ -65,6 +68,11 @@ describe("a usage error says what is wrong, and what there would be:", () => {
       "a profile that every object has",
       ["exec", "--profile", "toString", "/bin/true"],
       'There is no profile "toString"',
+    ],
+    [
+      "an unknown mode",
+      ["exec", "--mode", "both", "/bin/true"],
+      'no mode "both": choose of auto, in-process, attached',
     ],
     ["an unknown category", ["exec", "--trace", "plan,reloc", "/bin/true"], 'category "reloc": choose of all, plan,'],
     ["a category that every object has", ["exec", "--trace", "constructor", "/bin/true"], 'category "constructor"'],
