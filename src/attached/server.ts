@@ -25,7 +25,9 @@ import { LIBRARIES } from "./serving-directory.ts";
 
 const PROGRAM = 3;
 /** How long to look for another request before going to sleep, in milliseconds. */
-const BRIEFLY = 0.05;
+const BRIEFLY = 0.05; /** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
+const QUIET = 1000;
+
 class Server {
   readonly libc = new Libc();
   readonly system = new System();
@@ -34,6 +36,8 @@ class Server {
   #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
+  /** What has been read for answers is in memory yet. */
+  #hasLitter = false;
   /** What can wait. */
   #idle: Generator<undefined> | undefined;
 
@@ -63,7 +67,7 @@ class Server {
       else if (this.#idle && !this.#idle.next().done) continue;
       else {
         this.#idle = undefined;
-        this.channel.awaitBell(bell);
+        this.#sleep(bell);
       }
     }
     // The program may have ended before there was time for it.
@@ -84,6 +88,7 @@ class Server {
     const asked = this.channel.asked();
     // Nobody asks before the program runs, and then the launcher has said all that it knows.
     for (const exchange of asked) this.#begun().advance(exchange);
+    if (asked.length > 0) this.#hasLitter = true;
     return asked.length > 0;
   }
 
@@ -111,6 +116,13 @@ class Server {
   *#idleWork(answering: Answering): Generator<undefined> {
     yield* answering.idle();
     this.#tidy();
+  }
+
+  #sleep(bell: number): void {
+    this.channel.awaitBell(bell, this.#hasLitter ? QUIET : undefined);
+    if (!this.#hasLitter || this.channel.bell !== bell) return;
+    Bun.gc(true);
+    this.#hasLitter = false;
   }
 
   /** One request often follows another, sooner than a thread can be woken. */
