@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
-import { inheritedDescriptors, releaseDescriptors } from "./passes/descriptors.ts";
+import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
 import { expose, exposeAs } from "./passes/expose.ts";
@@ -25,14 +25,19 @@ import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 import type { Trace } from "./trace.ts";
 
 /**
- * Runs a program in this process. Throws as makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot
+ * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot
  * leave it in order any more.
  */
-export function host(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => never): never {
+export function host(
+  libc: Libc,
+  options: ExecOptions,
+  inherited: ReadonlySet<number>,
+  trace: Trace,
+  fail: (error: unknown) => never,
+): never {
   trace.lap("start of Bun and of this command");
 
-  // What the program's parent has passed on to it, and the command as it was given, in case that it has to be started over.
-  const inherited = inheritedDescriptors();
+  // The command as it was given, in case that it has to be started over.
   const command = ownCommand(libc, inherited);
 
   // The server that agents will ask boots in a Worker meanwhile.

@@ -7,6 +7,7 @@ import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
+import { inheritedDescriptors } from "./passes/descriptors.ts";
 import type { ExecOptions } from "./plan.ts";
 import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
 import type { Trace } from "./trace.ts";
@@ -35,12 +36,14 @@ export function runProgram(
   trace: Trace,
   fail: (error: unknown) => never,
 ): never {
+  // Before anything is opened.
+  const inherited = inheritedDescriptors();
   const executed = locateProgram(options.program);
   const path = realpathSync(executed);
   const system = new System();
   const attach = (why: string): never => {
     trace.tell("plan", () => `mode: attached, as ${why}`);
-    return launch(libc, system, options, executed, trace);
+    return launch(libc, system, options, executed, inherited, trace);
   };
   if (mode === "attached") return attach("was asked for");
   const why = mode === "auto" ? reasonToAttach(path) : undefined;
@@ -48,7 +51,7 @@ export function runProgram(
   refuseCapabilities(path, system);
   try {
     trace.tell("plan", () => `mode: in-process, ${mode === "auto" ? "if nothing forbids it" : "as was asked for"}`);
-    return host(libc, options, trace, fail);
+    return host(libc, options, inherited, trace, fail);
   } catch (error) {
     if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
     return attach(error.reason);

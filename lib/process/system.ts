@@ -12,6 +12,7 @@ const { i64, i64_fast, i32, ptr } = FFIType;
 const SYS = {
   poll: 7,
   mmap: 9,
+  kill: 62,
   fcntl: 72,
   prctl: 157,
   getxattr: 191,
@@ -124,6 +125,12 @@ export class System {
     // struct epoll_event, packed: events, data
     const event = Uint32Array.of(EPOLLIN | EPOLLONESHOT, descriptor, 0);
     this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
+  }
+
+  /** By SIGKILL; also one that has ended already. */
+  kill(pid: number): void {
+    const SIGKILL = 9;
+    this.#call(SYS.kill, pid, SIGKILL);
   }
 
   /** Whether a file has an extended attribute of that name. */

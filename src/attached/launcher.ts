@@ -10,7 +10,6 @@ import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
 import { EXIT, ProgramError } from "../errors.ts";
-import { inheritedDescriptors } from "../passes/descriptors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
@@ -26,10 +25,15 @@ import { LIBRARIES, ServingDirectory } from "./serving-directory.ts";
 import { AGENT, placeShims } from "./shims.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 
-/** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it. */
-export function launch(libc: Libc, system: System, options: ExecOptions, executed: string, trace: Trace): never {
-  // What the program's parent has passed on to it, and the command as it was given.
-  const inherited = inheritedDescriptors();
+/** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it, `inherited` what it finds open. */
+export function launch(
+  libc: Libc,
+  system: System,
+  options: ExecOptions,
+  executed: string,
+  inherited: ReadonlySet<number>,
+  trace: Trace,
+): never {
   const command = ownCommand(libc, inherited);
   checkAttachable(realpathSync(executed), process.env.PATH ?? "", system);
   // Nothing of ours is for others, whatever the program may want of its own.
@@ -68,7 +72,7 @@ export function launch(libc: Libc, system: System, options: ExecOptions, execute
     const errno = libc.execute(executed, list, variables);
     throw refusal(executed, errno);
   } catch (error) {
-    if (server !== undefined) process.kill(server, "SIGKILL");
+    if (server !== undefined) system.kill(server);
     directory.directory.remove();
     throw error;
   }
