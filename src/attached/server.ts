@@ -36,6 +36,9 @@ class Server {
   #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
+  /** How often somebody was answered, and how long that took, in milliseconds. */
+  #answers = 0;
+  #busy = 0;
   /** What has been read for answers is in memory yet. */
   #hasLitter = false;
   /** What can wait. */
@@ -70,6 +73,7 @@ class Server {
         this.#sleep(bell);
       }
     }
+    this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
   }
@@ -87,7 +91,10 @@ class Server {
   #advanceAll(): boolean {
     const asked = this.channel.asked();
     // Nobody asks before the program runs, and then the launcher has said all that it knows.
+    const before = performance.now();
     for (const exchange of asked) this.#begun().advance(exchange);
+    this.#answers += asked.length;
+    this.#busy += performance.now() - before;
     if (asked.length > 0) this.#hasLitter = true;
     return asked.length > 0;
   }

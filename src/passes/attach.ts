@@ -67,6 +67,8 @@ export function* attach(attachment: Attachment): Linking<void> {
       if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
     }
 
+    trace.lap("open");
+
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
     for (const { object, soname, capsule } of placeholders) {
       yield* fill(object.image, openedAs(capsule, soname), functions.nothing, patch, moved);
@@ -79,7 +81,9 @@ export function* attach(attachment: Attachment): Linking<void> {
       const real = moved.get(from);
       return real === undefined ? [] : [{ from: real, to, size }];
     });
+    trace.lap("redirect");
     const windows = yield* patch.apply(process);
+    trace.lap("patch");
     trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
     for (const { object, soname, capsule } of placeholders)
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
@@ -93,7 +97,9 @@ export function* attach(attachment: Attachment): Linking<void> {
 function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<void> {
   const { process, shared, site, token, trace } = attachment;
   trace.tell("program", () => `process ${process.pid}: ${attachment.program.path}`);
+  trace.lap(`process ${process.pid} asks`);
   const { both, onSignal } = yield* intercept(attachment, patch, moved);
+  trace.lap("intercept");
   const loader = shared.get(LOADER);
   const main = pointerIn(process, add(attachment.debug, R_MAP));
   if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
@@ -106,6 +112,7 @@ function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address
     attachment.capsules.push(capsule);
   }
   yield* catchFatal(onSignal);
+  trace.lap("namespaces");
 }
 
 /** Of struct r_debug (<link.h>), in bytes. */
