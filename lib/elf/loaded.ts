@@ -1,14 +1,19 @@
 // An image in the memory of a process, as its loader has mapped it.
 
 import { type Memory, ownMemory } from "../memory/live.ts";
-import { type Address, add, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
-import { SHN_ABS } from "./constants.ts";
+import { type Address, add, alignDown, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { PF_W, SHN_ABS } from "./constants.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
 import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
+/** What is copied at once of a segment that nobody writes to, in bytes: most tables are smaller. */
+const PIECE = 65536;
+
 class LoadedBytes implements ImageBytes {
+  readonly #pieces = new Map<number, DataView>();
+
   constructor(
     readonly path: string,
     readonly loadBias: Address,
@@ -17,15 +22,31 @@ class LoadedBytes implements ImageBytes {
   ) {}
 
   view(vaddr: Vaddr, length: number, structure: string): DataView {
-    const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
+    const segment = this.#segment(vaddr, structure);
+    const { p_vaddr, p_memsz } = segment;
     if (!(vaddr + length <= p_vaddr + p_memsz))
       throw new ElfError(this.path, structure, `its ${length} bytes at vaddr ${hex(vaddr)} reach beyond its segment`);
-    return this.memory.view(add(this.loadBias, vaddr), length);
+    return this.#kept(segment, vaddr, length) ?? this.memory.view(add(this.loadBias, vaddr), length);
   }
 
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
-    const { p_vaddr, p_memsz } = this.#segment(vaddr, structure);
-    return this.memory.view(add(this.loadBias, vaddr), Math.min(end, p_vaddr + p_memsz) - vaddr);
+    const segment = this.#segment(vaddr, structure);
+    const length = Math.min(end, segment.p_vaddr + segment.p_memsz) - vaddr;
+    return this.#kept(segment, vaddr, length) ?? this.memory.view(add(this.loadBias, vaddr), length);
+  }
+
+  /** Another process's memory is copied a piece at a time, as far as it stays as it is. */
+  #kept({ p_vaddr, p_filesz, p_flags }: Phdr, vaddr: Vaddr, length: number): DataView | undefined {
+    if (!this.memory.isCopied || p_flags & PF_W || vaddr + length > p_vaddr + p_filesz) return undefined;
+    const start = p_vaddr + alignDown(vaddr - p_vaddr, PIECE);
+    const size = Math.min(PIECE, p_vaddr + p_filesz - start);
+    if (vaddr + length > start + size) return undefined;
+    let piece = this.#pieces.get(start);
+    if (!piece) {
+      piece = this.memory.view(add(this.loadBias, start), size);
+      this.#pieces.set(start, piece);
+    }
+    return new DataView(piece.buffer, piece.byteOffset + vaddr - start, length);
   }
 
   vaddrOf(pointer: number): Vaddr {

@@ -22,6 +22,8 @@ export function viewAt(address: Address, length: number): DataView {
 export interface Memory {
   /** Bytes that are mapped there: live where it is our own memory, a copy where it is another process's. */
   view(address: Address, length: number): DataView;
+  /** Views are copies. */
+  readonly isCopied?: true;
 }
 export const ownMemory: Memory = { view: viewAt };
 

@@ -21,7 +21,7 @@ export interface Carrier {
 }
 
 export class OtherProcess implements Process {
-  readonly memory: Memory = { view: (address, length) => this.#read(address, length) };
+  readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
   #isRefused: boolean;
   #mappings: Mapping[] = [];
 
