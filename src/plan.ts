@@ -110,6 +110,8 @@ export interface AttachedCapsule {
   readonly ownership: Ownership;
   /** The host tree has all of them. */
   readonly isolated: readonly string[];
+  /** Those that the user has named. */
+  readonly named: ReadonlySet<string>;
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly ahead: readonly string[];
   /** Those that the tree has, with what they need, as far as it is there: who needs what is not will tell. */
@@ -134,12 +136,14 @@ export function makeAttachedPlan(
       search,
       ownership,
       isolated,
+      named: new Set(isolated.filter((soname) => choices.get(soname))),
       environment,
       ahead: openedAhead(isolated),
       libraries: [...new Set(libraries)],
     };
   });
   refuseUseless(options, hosts, capsules);
+  if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   const unwinders = hosts.flatMap(({ ownership }) => newerUnwinder(ownership, trace) ?? []);
   const unwinder = unwinders.reduce<Found | undefined>(
     (best, one) => (best && !isNewer(one, best) ? best : one),

@@ -46,6 +46,11 @@ export class Trace {
     if (this.#on.has(category)) this.#write(category, text());
   }
 
+  /** What the user should know in any case. */
+  warn(text: string): void {
+    writeSync(2, `capsule: ${text}\n`);
+  }
+
   /** A pass is over: how long it took since the one before. */
   lap(pass: string): void {
     if (!this.#on.has("time")) return;

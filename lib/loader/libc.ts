@@ -19,6 +19,7 @@ const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 /** This process, for passes that run in it. */
 export class Libc implements Process {
   readonly pid = process.pid;
+  readonly task = process.pid;
   readonly memory = ownMemory;
   readonly #bound = bind();
   #protections = 0;

@@ -48,7 +48,7 @@ export class LoadedObject {
   }
 
   #fromFile(): LoadedImage {
-    const path = this.path || `/proc/${this.process.pid}/exe`;
+    const path = this.path || `/proc/${this.process.task}/exe`;
     using file = new FileBytes(path);
     const { ehdr, phdrs } = readHeaders(file);
     return new LoadedImage(path, this.loadBias, ehdr, phdrs, this.process.memory);

@@ -66,7 +66,7 @@ export class Namespaces {
       return undefined;
     const at = pointerIn(process, add(this.#global, NS_MAIN_SEARCHLIST));
     if (!(at > main && at < main + LINK_MAP_LIMIT)) return undefined;
-    return scopeOf(process, at, main, readMaps(process.pid));
+    return scopeOf(process, at, main, readMaps(process.task));
   }
 
   /**
@@ -77,7 +77,7 @@ export class Namespaces {
    */
   allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
     const { process } = this;
-    const scope = scopeOf(process, add(first, base.at - main), first, readMaps(process.pid));
+    const scope = scopeOf(process, add(first, base.at - main), first, readMaps(process.task));
     if (!scope) return false;
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);

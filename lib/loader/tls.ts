@@ -12,8 +12,7 @@
 // does not look as drawn is left alone.
 
 import type { Phdr } from "../elf/phdr.ts";
-import { i64, layout, type Struct, u64 } from "../memory/layout.ts";
-import { ownMemory, viewAt } from "../memory/live.ts";
+import { i64, layout, u64 } from "../memory/layout.ts";
 import { findMapping, readMaps } from "../memory/maps.ts";
 import { type Address, add } from "../memory/numbers.ts";
 import type { Linking, Process } from "../process/process.ts";
@@ -27,7 +26,6 @@ const TlsRecord = layout("link_map's l_tls_…", {
   l_tls_offset: i64,
   l_tls_modid: u64(),
 });
-type TlsRecord = Struct<typeof TlsRecord>;
 
 /** l_tls_offset of a block that may not be in static TLS any more. */
 const FORCED_DYNAMIC = -1;
@@ -37,13 +35,12 @@ const LIMIT = 2048;
 /** Where in a link_map the record is, in bytes. */
 export type RecordOffset = number;
 
-/** Finds it by an object that has a PT_TLS; undefined where glibc does not keep it as drawn, and in another process. */
+/** Finds it by an object that has a PT_TLS; undefined where glibc does not keep it as drawn. */
 export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): Linking<RecordOffset | undefined> {
-  if (process.memory !== ownMemory) return undefined;
   const module = yield* tlsModuleOf(process, linkMap);
-  const mapping = findMapping(readMaps(), linkMap);
+  const mapping = findMapping(readMaps(process.task), linkMap);
   if (module === 0 || !mapping) return undefined;
-  const view = viewAt(linkMap, Math.min(LIMIT, mapping.end - linkMap));
+  const view = process.memory.view(linkMap, Math.min(LIMIT, mapping.end - linkMap));
   const firstByte = tls.p_vaddr % Math.max(tls.p_align, 1);
   for (let offset = 0; offset + TlsRecord.size <= view.byteLength; offset += 8) {
     const record = TlsRecord.at(view, offset);
@@ -59,12 +56,14 @@ export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): L
  * Lets an object without thread-local storage define the variables of another one: a relocation or dlsym that finds one of them
  * asks the object only for its module and offset. It must never be closed, as glibc would give the module up with it.
  */
-export function lendTls(owner: Address, borrower: Address, at: RecordOffset): void {
-  const recordOf = (linkMap: Address): TlsRecord => TlsRecord.at(viewAt(add(linkMap, at), TlsRecord.size));
-  const { l_tls_offset, l_tls_modid } = recordOf(owner);
-  const record = recordOf(borrower);
+export function lendTls(process: Process, owner: Address, borrower: Address, at: RecordOffset): void {
+  const viewOf = (linkMap: Address): DataView => process.memory.view(add(linkMap, at), TlsRecord.size);
+  const { l_tls_offset, l_tls_modid } = TlsRecord.at(viewOf(owner));
+  const view = viewOf(borrower);
+  const record = TlsRecord.at(view);
   if (record.l_tls_blocksize !== 0 || record.l_tls_modid !== 0) return;
   record.l_tls_modid = l_tls_modid;
   // glibc would look for room for the borrower, which needs none.
   record.l_tls_offset = l_tls_offset === 0 ? FORCED_DYNAMIC : l_tls_offset;
+  process.write(add(borrower, at), new Uint8Array(view.buffer, view.byteOffset, TlsRecord.size));
 }

@@ -21,6 +21,8 @@ export interface Carrier {
 }
 
 export class OtherProcess implements Process {
+  /** A thread of it that lives: once its main thread has ended, the process is not what that one's number says. */
+  task: number;
   readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
   #isRefused: boolean;
   #mappings: Mapping[] = [];
@@ -33,6 +35,7 @@ export class OtherProcess implements Process {
     isCarried = false,
   ) {
     this.#isRefused = isCarried;
+    this.task = pid;
   }
 
   /** What is mapped may have changed. */
@@ -44,7 +47,7 @@ export class OtherProcess implements Process {
   imageOf({ path, loadBias, dynamic }: MappedObject): LoadedImage | undefined {
     let section = findMapping(this.#mappings, dynamic);
     if (!section) {
-      this.#mappings = readMaps(this.pid);
+      this.#mappings = readMaps(this.task);
       section = findMapping(this.#mappings, dynamic);
     }
     if (!section || section.path === "") return undefined;
@@ -79,12 +82,12 @@ export class OtherProcess implements Process {
   }
 
   #move(what: "read" | "write", address: Address, bytes: Uint8Array): void {
-    const { libc, pid, carrier } = this;
+    const { libc, pid, task, carrier } = this;
     if (carrier && this.#isRefused) {
       carrier[what](address, bytes);
       return;
     }
-    const count = what === "read" ? libc.readMemory(pid, address, bytes) : libc.writeMemory(pid, address, bytes);
+    const count = what === "read" ? libc.readMemory(task, address, bytes) : libc.writeMemory(task, address, bytes);
     if (count === bytes.length) return;
     if (carrier && count < 0 && libc.isRefusal) {
       this.#isRefused = true;

@@ -35,7 +35,7 @@ export class Patch {
    * Makes the writes, with one window a mapping. Throws, with nothing written, where an address is not mapped.
    * Returns how many windows had to be opened.
    */
-  *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.pid)): Linking<number> {
+  *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.task)): Linking<number> {
     const byMapping = new Map<Mapping, Write[]>();
     for (const write of this.#writes) {
       const mapping = findMapping(mappings, write.at);

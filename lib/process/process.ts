@@ -53,6 +53,8 @@ export interface MappedObject {
 
 export interface Process {
   readonly pid: number;
+  /** Of one of its threads that live, for /proc. */
+  readonly task: number;
   readonly memory: Memory;
   /** The C string at an address. */
   stringAt(address: Address): string;

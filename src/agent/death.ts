@@ -27,7 +27,7 @@ export function deathNotice(
   signal: number,
   context: Address,
 ): string | undefined {
-  const mappings = readMaps(process.pid);
+  const mappings = readMaps(process.task);
   const at = (offset: number) => toAddress(readU64(process.memory.view(add(context, offset), 8), 0));
   const [instruction, stack] = [at(RIP), at(RSP)];
   const isLibc = ({ path }: Mapping) => path === "[vdso]" || shared.has(path);

@@ -40,7 +40,7 @@ export const Kind = {
   leave: 8,
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,
-  /** A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and its function that copies memory. */
+  /** A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and functions of the agent's; see emitConnect. */
   attach: 10,
 } as const;
 

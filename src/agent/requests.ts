@@ -166,9 +166,13 @@ export abstract class Requests {
 
 /** Has the asker write a line to standard error: the server has no descriptors. */
 export function line(exchange: Exchange, functions: Functions, text: string): Instruction {
+  return { what: "call", target: functions.write, arguments: [2, ...lentLine(exchange, text)] };
+}
+
+/** A line for standard error, where the asker has it, and its length. */
+export function lentLine(exchange: Exchange, text: string): [at: Address, length: number] {
   const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
-  const at = exchange.lend(bytes)?.at ?? toAddress(0);
-  return { what: "call", target: functions.write, arguments: [2, at, bytes.length] };
+  return [exchange.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 
 /** As messages name who asks. */

@@ -1,6 +1,7 @@
 // Answers the processes of a launch. Which process asks is told by what its memory
 // says, not by its number alone: that may be another PID namespace's.
 
+import { statSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -12,11 +13,12 @@ import { orders } from "../agent/conversation.ts";
 import { Conversations } from "../agent/conversations.ts";
 import type { Exchange } from "../agent/exchange.ts";
 import { Kind, State } from "../agent/protocol.ts";
-import { type Asker, type Conversation, line, Requests } from "../agent/requests.ts";
+import { type Asker, type Conversation, lentLine, Requests } from "../agent/requests.ts";
+import { EXIT } from "../errors.ts";
 import type { Functions } from "../functions.ts";
 import { attach } from "../passes/attach.ts";
 import type { Trace } from "../trace.ts";
-import { Attachment } from "./attachment.ts";
+import { Attachment, type DeskAddresses } from "./attachment.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { Site } from "./site.ts";
 
@@ -62,7 +64,9 @@ export class Answering extends Requests {
     for (const [key, attachment] of this.#attachments) {
       if (attachment.process.pid !== pid) continue;
       attachment.close();
-      this.#attachments.delete(key);
+      if (attachment.parent) this.#attachments.delete(key);
+      // Its number may be another's from now on.
+      else attachment.process = new OtherProcess(this.libc, NOBODY);
     }
     // Somebody else may have them.
     for (const exchange of this.channel.used) if (exchange.asker === pid) this.#conversations.forget(exchange);
@@ -75,6 +79,9 @@ export class Answering extends Requests {
       search.find("libc.so.6", undefined);
       yield;
     }
+    // What has been found out of libraries is kept for the next run.
+    const reason = this.site.store.save();
+    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
   protected askerOf(exchange: Exchange): Asker {
@@ -82,21 +89,7 @@ export class Answering extends Requests {
     const id = Attachment.idOf(token);
     const known = this.#attachments.get(`${id}`);
     if (!known) throw new UnreadableError(`Process ${pid} has never been linked`);
-    if (known.process.pid === pid) return this.#refreshed(known);
-    const key = `${id} ${pid}`;
-    let child = this.#attachments.get(key);
-    if (!child) {
-      this.watch(pid);
-      const process = this.#processOf(exchange, known.process.carrier as ExchangeCarrier | undefined);
-      child = new Attachment(this.site, process, id, known.debug, known);
-      this.#attachments.set(key, child);
-    }
-    return this.#refreshed(child);
-  }
-
-  #refreshed(attachment: Attachment): Attachment {
-    attachment.process.refresh();
-    return attachment;
+    return this.#attachmentOf(exchange, known.desk);
   }
 
   protected *other(exchange: Exchange): Conversation {
@@ -106,45 +99,76 @@ export class Answering extends Requests {
   }
 
   *#attach(exchange: Exchange): Conversation {
-    const { pid, a1, a2 } = exchange.request;
-    const [desk, copy] = [toAddress(Number(a1)), toAddress(Number(a2))];
-    this.watch(pid);
-    const carrier = this.#carriers.get(pid) ?? new ExchangeCarrier(copy);
-    carrier.exchange = exchange;
-    this.#carriers.set(pid, carrier);
-    const process = this.#processOf(exchange, carrier);
-    const attachment = this.#attachmentOf(process, desk);
+    const { a0, a1, a2, a3, a4 } = exchange.request;
+    const [shim, desk, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
+      Address,
+      Address,
+      Address,
+      Address,
+      Address,
+    ];
+    let attachment: Attachment | undefined;
     try {
-      yield* orders(exchange, attachment.functions, attach(attachment));
+      attachment = this.#attachmentOf(exchange, { at: desk, copy });
+      yield* orders(exchange, attachment.functions, attach(attachment, shim));
     } catch (error) {
-      if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
-      yield [line(exchange, attachment.functions, error.message)];
+      const reason = reasonOf(error);
+      if (reason === undefined) throw error;
+      yield [{ what: "call", target: say, arguments: lentLine(exchange, reason) }];
+      // What it was started with cannot be missing; a plug-in's library can.
+      if (!attachment?.isRunning) yield [{ what: "call", target: leave, arguments: [EXIT.failure] }];
     }
     return { what: "return", arguments: [0] };
   }
 
-  /** Throws UnreadableError for a process that is not of this launch. */
-  #attachmentOf(process: OtherProcess, at: Address): Attachment {
+  /**
+   * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws UnreadableError for one
+   * that is not of this launch, and as Attachment does.
+   */
+  #attachmentOf(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): Attachment {
+    const { pid, tid } = exchange.request;
+    const process = this.#processOf(exchange, copy);
     const desk = Desk.at(process.memory.view(at, Desk.size));
     const [first, second] = this.site.file.nonce;
-    if (`${desk.nonce0}` !== first || `${desk.nonce1}` !== second)
-      throw new UnreadableError(`Process ${process.pid} is not the one that asks`);
-    const id = desk.attachment;
+    if (`${desk.nonce0}` !== first || `${desk.nonce1}` !== second || statSync(`/proc/${tid}`).uid !== geteuid())
+      throw new UnreadableError(`Process ${pid} is not the one that asks`);
+    const { attachment: id, debug } = desk;
     const known = this.#attachments.get(`${id}`);
-    if (known && known.process.pid === process.pid) return this.#refreshed(known);
-    // A child that was forked from one that had been linked, or a new program.
-    const fresh = known
-      ? new Attachment(this.site, process, id, desk.debug, known)
-      : new Attachment(this.site, process, ++this.#last, desk.debug);
-    this.#attachments.set(known ? `${id} ${process.pid}` : `${fresh.id}`, fresh);
-    if (!known) fresh.sign(at);
+    const key = !known || known.process.pid === pid ? `${id}` : `${id} ${pid}`;
+    const own = this.#attachments.get(key);
+    if (own) {
+      own.process.task = tid;
+      own.process.refresh();
+      return own;
+    }
+    this.watch(pid);
+    const fresh = new Attachment(this.site, process, known ? id : ++this.#last, { at, debug, copy }, known);
+    this.#attachments.set(known ? key : `${fresh.id}`, fresh);
+    if (!known) fresh.sign();
     return fresh;
   }
 
-  #processOf(exchange: Exchange, carrier: ExchangeCarrier | undefined): OtherProcess {
-    const { pid } = exchange.request;
-    return new OtherProcess(this.libc, pid, carrier, Bun.env.CAPSULE_MEMORY === "carried");
+  #processOf(exchange: Exchange, copy: Address): OtherProcess {
+    const { pid, tid } = exchange.request;
+    const carrier = this.#carriers.get(pid) ?? new ExchangeCarrier(copy);
+    carrier.exchange = exchange;
+    this.#carriers.set(pid, carrier);
+    const process = new OtherProcess(this.libc, pid, carrier, Bun.env.CAPSULE_MEMORY === "carried");
+    process.task = tid;
+    return process;
   }
+}
+
+/** No process has this number. */
+const NOBODY = -1;
+
+const geteuid = (): number | undefined => process.geteuid?.();
+
+/** What is wrong with files or their libraries, with the process, or with the machine. Undefined for a fault of ours. */
+function reasonOf(error: unknown): string | undefined {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isKnown = [LinkError, ElfError, UnreadableError].some((kind) => error instanceof kind);
+  return isKnown || code !== undefined ? message : undefined;
 }
 
 /** Has the asking thread copy memory. */

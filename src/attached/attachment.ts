@@ -2,7 +2,8 @@
 // another process's, calls are made by the thread that asks, and what is put into it
 // is kept in pages of the agent's object.
 
-import { mkdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -16,8 +17,8 @@ import { Desk, lentConnection } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import type { Capsule, Directory, Linker } from "../launch.ts";
-import { placeholderShim } from "../passes/fill.ts";
-import { MARK } from "../private-directory.ts";
+import { isFilled, placeholderShim } from "../passes/fill.ts";
+import { hint, MARK } from "../private-directory.ts";
 import { isShared } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
@@ -28,7 +29,7 @@ const TOKENS = 256;
 
 export class Attachment implements Linker, Asker {
   readonly trace: Trace;
-  readonly directory: Directory;
+  readonly directory: ProcessDirectory;
   readonly runtime: Search;
   readonly program: { readonly path: string };
   readonly shared = new Map<string, LoadedImage>();
@@ -40,6 +41,8 @@ export class Attachment implements Linker, Asker {
   readonly functions: Functions;
   /** Placeholders that are being linked. */
   readonly inWork = new Set<Address>();
+  /** What is linked just now is not needed to start the program. */
+  isRunning = false;
   /** For each capsule the address of its dl_iterate_phdr, NULL behind the last. */
   iterators = toAddress(0);
   readonly #known = new Map<Address, LoadedObject>();
@@ -48,19 +51,19 @@ export class Attachment implements Linker, Asker {
   readonly #kept = new Map<string, Address>();
   #arena: Address;
 
-  /** `debug` is the address of ld.so's _r_debug. `parent` is the process that has forked this one. Throws LinkError, and UnreadableError. */
+  /** `parent` is the process that has forked this one. Throws LinkError, UnreadableError, and what reading /proc throws. */
   constructor(
     readonly site: Site,
-    readonly process: OtherProcess,
+    public process: OtherProcess,
     readonly id: number,
-    readonly debug: Address,
+    readonly desk: DeskAddresses,
     readonly parent?: Attachment,
   ) {
     this.trace = site.trace;
-    const { pid } = process;
+    const { pid, task } = process;
     this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
-    this.runtime = site.runtimeOf(libraryPathOf(pid));
-    this.program = { path: readlinkSync(`/proc/${pid}/exe`) };
+    this.runtime = site.runtimeOf(libraryPathOf(task));
+    this.program = { path: readlinkSync(`/proc/${task}/exe`) };
     const objects = this.objects();
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
@@ -78,9 +81,9 @@ export class Attachment implements Linker, Asker {
     if (parent) this.#inherit(parent);
   }
 
-  /** Writes its number into the agent's desk, which is at that address. */
-  sign(desk: Address): void {
-    setPointerIn(this.process, add(desk, Desk.offsetOf.attachment), this.id);
+  /** Writes its number into the agent's desk. */
+  sign(): void {
+    setPointerIn(this.process, add(this.desk.at, Desk.offsetOf.attachment), this.id);
   }
 
   get launch(): this {
@@ -111,7 +114,7 @@ export class Attachment implements Linker, Asker {
 
   /** The base namespace's objects as they are now, in load order, the program first. */
   objects(): LoadedObject[] {
-    const first = pointerIn(this.process, add(this.debug, R_MAP));
+    const first = pointerIn(this.process, add(this.desk.debug, R_MAP));
     return [...linkMap(this.process, first)].map((object) => {
       const before = this.#known.get(object.linkMap);
       // A library may have been closed, and glibc may use its place again.
@@ -195,19 +198,34 @@ export class Attachment implements Linker, Asker {
       }
       const shims = new Map(
         this.objects()
-          .filter((object) => this.isOwn(object) && object.image.soname !== undefined)
+          .filter((object) => this.isOwn(object) && isFilled(object, this.functions.nothing))
           .map((object) => [object.image.soname ?? "", object] as const)
-          .filter(([soname]) => capsule.shims.has(soname)),
+          .filter(([soname]) => capsule.isolated.has(soname)),
       );
       this.capsules.push({ ...capsule, mirrors, opened, shims });
     }
     this.iterators = parent.iterators;
+    for (const [from, to] of parent.moved) this.moved.set(from, to);
   }
 
-  /** The process is gone. */
+  /** The process is gone. Of what it has opened there stays what a child needs that it has forked, and that has not asked yet. */
   close(): void {
-    rmSync(this.directory.path, { recursive: true, force: true });
+    this.directory.remove();
+    this.#known.clear();
+    this.#found.clear();
+    this.#kept.clear();
+    this.shared.clear();
+    for (const { opened } of this.capsules) opened.clear();
   }
+}
+
+/** Where the agent's desk is, and what it says. */
+export interface DeskAddresses {
+  readonly at: Address;
+  /** ld.so's _r_debug. */
+  readonly debug: Address;
+  /** The agent's function that copies memory. */
+  readonly copy: Address;
 }
 
 /** Of struct link_map and struct r_debug (<link.h>), in bytes. */
@@ -227,16 +245,39 @@ function libraryPathOf(pid: number): string[] {
 
 /** For one process's mirrors, made when the first is written. */
 class ProcessDirectory implements Directory {
-  constructor(readonly path: string) {}
+  readonly #own: string;
+  #path: string;
+
+  constructor(path: string) {
+    this.#own = path;
+    this.#path = path;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
 
   write(name: string, bytes: Uint8Array): string {
-    const path = join(this.path, name);
     try {
-      mkdirSync(this.path, { mode: 0o700 });
+      return this.#put(name, bytes);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const isOurs = this.#path === this.#own;
+      if (!isOurs || !["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? ""))
+        throw hint(error, this.#path);
+      // Somebody has tidied up. What is there is mapped already.
+      this.#path = mkdtempSync(join(tmpdir(), "capsule-"));
+      return this.#put(name, bytes);
     }
+  }
+
+  #put(name: string, bytes: Uint8Array): string {
+    const path = join(this.#path, name);
+    if (this.#path === this.#own) mkdirSync(this.#path, { mode: 0o700, recursive: true });
     writeFileSync(path, bytes);
     return path;
+  }
+
+  remove(): void {
+    for (const path of new Set([this.#own, this.#path])) rmSync(path, { recursive: true, force: true });
   }
 }

@@ -45,6 +45,8 @@ export interface ShimHost {
   readonly isolated: readonly string[];
   /** Nor have those of which the program's copy serves both sides. */
   readonly ownership: { isShared(soname: string): boolean };
+  /** Those that the user has named: they must be sound. */
+  readonly named?: ReadonlySet<string>;
 }
 
 interface Shown {
@@ -93,7 +95,7 @@ export function placeShims(
   return files;
 }
 
-/** Undefined for a library that is unsound: whoever asks for it is told so. */
+/** Undefined for a library that is unsound, which the user is told. Throws ElfError for one that the user has named. */
 function shimOf(
   { soname, host, found }: Shown,
   shown: ReadonlyMap<string, Shown>,
@@ -121,8 +123,8 @@ function shimOf(
     trace.tell("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
     return made;
   } catch (error) {
-    if (!(error instanceof ElfError)) throw error;
-    trace.tell("shim", () => `${soname}: no placeholder: ${error.message}`);
+    if (!(error instanceof ElfError) || host.named?.has(soname)) throw error;
+    trace.warn(`${error.message}: programs get the runtime's own ${soname}`);
     return undefined;
   }
 }

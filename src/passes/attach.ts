@@ -19,7 +19,7 @@ import { LOADER, UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { type Copy, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
-import { fill, slotOf } from "./fill.ts";
+import { fill, isFilled, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
@@ -36,14 +36,15 @@ interface Placeholder {
   readonly capsule: Capsule;
 }
 
-/** Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
-export function* attach(attachment: Attachment): Linking<void> {
+/** `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
+export function* attach(attachment: Attachment, shim: Address): Linking<void> {
   const { process, trace, functions } = attachment;
   const patch = new Patch();
   const moved = new Map<number, Address>();
 
   const [program, ...others] = attachment.objects();
   if (!program) throw new LinkError(`Cannot find the program of process ${process.pid}`);
+  attachment.isRunning = !scopeOf(program, [program, ...others]).some(({ loadBias }) => loadBias === shim);
   const copied = copiedBy(program, [program, ...others], trace);
 
   // For the first time: what we must hear of, and the namespaces.
@@ -62,7 +63,7 @@ export function* attach(attachment: Attachment): Linking<void> {
     for (const capsule of attachment.capsules) {
       const sonames = placeholders.filter((each) => each.capsule === capsule).map(({ soname }) => soname);
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
-      checkClosure(capsule, closure);
+      checkClosure(capsule, closure, "whole");
       yield* openClosure(attachment, capsule, closure);
       if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
     }
@@ -71,7 +72,7 @@ export function* attach(attachment: Attachment): Linking<void> {
 
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
     for (const { object, soname, capsule } of placeholders) {
-      yield* fill(object.image, openedAs(capsule, soname), functions.nothing, patch, moved);
+      yield* fill(object, openedAs(capsule, soname), functions.nothing, patch, moved);
       trace.tell("shim", () => `${soname}: ${openedAs(capsule, soname).path} shown to the program by ${object.path}`);
     }
     const objects = attachment.objects();
@@ -101,7 +102,7 @@ function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address
   const { both, onSignal } = yield* intercept(attachment, patch, moved);
   trace.lap("intercept");
   const loader = shared.get(LOADER);
-  const main = pointerIn(process, add(attachment.debug, R_MAP));
+  const main = pointerIn(process, add(attachment.desk.debug, R_MAP));
   if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
   const namespaces = new Namespaces(process, loader);
   const scope = namespaces.baseScope(main);
@@ -119,13 +120,12 @@ function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address
 const R_MAP = 8;
 
 function findPlaceholders(attachment: Attachment): Placeholder[] {
-  const { capsules, inWork, functions, process } = attachment;
+  const { capsules, inWork, functions } = attachment;
   return attachment.objects().flatMap((object) => {
     if (!attachment.isOwn(object) || inWork.has(object.linkMap)) return [];
     const soname = object.image.soname ?? "";
     const capsule = capsuleOf(capsules, soname);
-    const slot = slotOf(object.image);
-    if (!capsule || slot === undefined || pointerIn(process, slot) === functions.nothing) return [];
+    if (!capsule || slotOf(object.image) === undefined || isFilled(object, functions.nothing)) return [];
     return [{ object, soname, capsule }];
   });
 }

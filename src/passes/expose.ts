@@ -97,6 +97,6 @@ export function* mirrorShim(
   const path = directory.write(name, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
-  if (record !== undefined) lendTls(object.linkMap, shim.linkMap, record);
+  if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);
   return shim;
 }

@@ -7,14 +7,16 @@
 import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym, typeOf } from "../../lib/elf/sym.ts";
+import { exportsTls } from "../../lib/elf/tls.ts";
 import { absoluteSymbols } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, findIn, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
-import type { Linking } from "../../lib/process/process.ts";
+import { type Linking, pointerIn } from "../../lib/process/process.ts";
 import type { Launch } from "../launch.ts";
 
 /** The one relocation of a placeholder: its slot for the function that its initializer calls. */
@@ -23,19 +25,27 @@ export function slotOf(placeholder: LoadedImage): Address | undefined {
   return undefined;
 }
 
+/** Does it show its library? `nothing` is what fill has been given. */
+export function isFilled({ process, image }: LoadedObject, nothing: Address): boolean {
+  const slot = slotOf(image);
+  return slot !== undefined && pointerIn(process, slot) === nothing;
+}
+
 /**
  * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own addresses have
  * moved to. `nothing` is a function that does nothing. Throws LinkError where the placeholder was made from another file.
  */
 export function* fill(
-  placeholder: LoadedImage,
+  { image: placeholder, linkMap }: LoadedObject,
   object: LoadedObject,
   nothing: Address,
   patch: Patch,
   moved: Map<number, Address>,
 ): Linking<void> {
-  const { image } = object;
-  const table = absoluteSymbols(image);
+  const { process, image } = object;
+  const { tls } = image;
+  const record = tls && exportsTls(image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
+  const table = absoluteSymbols(image, record !== undefined);
   const before = placeholder.symbols.view;
   const slot = slotOf(placeholder);
   // It has one symbol more, behind the others: the function that its initializer calls.
@@ -57,6 +67,7 @@ export function* fill(
     }
     if (to !== undefined && !moved.has(from)) moved.set(from, to);
   }
+  if (record !== undefined) lendTls(process, object.linkMap, linkMap, record);
   patch.set(placeholder.addressOf(placeholder.symbolTableAt), table);
   patch.setPointer(slot, nothing);
 }

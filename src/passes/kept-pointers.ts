@@ -23,7 +23,7 @@ export function redirectKept(
 ): number {
   if (copies.length === 0) return 0;
   const before = patch.length;
-  const mappings = readMaps(process.pid);
+  const mappings = readMaps(process.task);
   for (const image of images)
     for (const { p_vaddr, p_memsz, p_flags } of image.loads)
       if (p_flags & PF_W)

@@ -26,8 +26,12 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
 }
 
 /** Looks whether a loader can believe what a closure has and the capsule has not opened. Throws ElfError and what open(2) throws. */
-export function checkClosure({ search, opened }: Capsule, { members }: Closure): void {
-  for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, "tables");
+export function checkClosure(
+  { search, opened }: Capsule,
+  { members }: Closure,
+  extent: "tables" | "whole" = "tables",
+): void {
+  for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
 /** An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what writing throws. */

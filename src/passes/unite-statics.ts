@@ -31,7 +31,7 @@ export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Lin
   if (!program || shown.length === 0) return [];
   const shims = new Set(shown.map(({ shim }) => shim.linkMap));
   const others = scope.filter(({ linkMap }) => !shims.has(linkMap)).map(({ image }) => image);
-  const mappings = readMaps(process.pid);
+  const mappings = readMaps(process.task);
   const united = new Map<number, Copy>();
   for (const { shim, object } of shown) {
     const both = uniqueSymbols(object.image).flatMap(({ name, size }) => {

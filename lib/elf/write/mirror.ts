@@ -97,10 +97,10 @@ function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void
   }
 }
 
-/** The symbol table of a loaded image as its mirror has it. */
-export function absoluteSymbols({ symbols, loadBias }: LoadedImage): Uint8Array {
+/** The symbol table of a loaded image as its mirror has it; see MirrorOptions. */
+export function absoluteSymbols({ symbols, loadBias }: LoadedImage, hasThreadLocals: boolean): Uint8Array {
   const bytes = copyOf(symbols.view);
-  relocate(new Uint32Array(bytes.buffer), undefined, loadBias, false);
+  relocate(new Uint32Array(bytes.buffer), undefined, loadBias, hasThreadLocals);
   return bytes;
 }
 

@@ -89,12 +89,14 @@ const NOWHERE = 0 as Address;
 
 /**
  * `attach` (a shim's ELF header), what its initializer calls; `connect`, which returns the channel or NULL; `look`, after which `je` means that
- * nobody answers; `copy` (to, from, length). Needs emitAgent's `request`.
+ * nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
   to.label("attach")
     .rip("lea desk(%rip),%rsi", "desk", 0x48, 0x8d, 0x35)
     .rip("lea copy(%rip),%rdx", "copy", 0x48, 0x8d, 0x15)
+    .rip("lea say(%rip),%rcx", "say", 0x48, 0x8d, 0x0d)
+    .rip("lea leave(%rip),%r8", "leave", 0x4c, 0x8d, 0x05)
     .rip("lea unanswered(%rip),%r11", "unanswered", 0x4c, 0x8d, 0x1d)
     .op(`mov $0x${Kind.attach.toString(16)},%eax`, 0xb8, ...immediate(Kind.attach))
     .to("jmp", "request")
@@ -164,6 +166,14 @@ export function emitConnect(to: Assembler): void {
     .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1)
     .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
     .op("ret", 0xc3)
+    .label("say")
+    .op("mov %rsi,%rdx", 0x48, 0x89, 0xf2)
+    .op("mov %rdi,%rsi", 0x48, 0x89, 0xfe)
+    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00);
+  systemCall(to, "write", 1);
+  to.op("ret", 0xc3).label("leave");
+  systemCall(to, "exit_group", 231);
+  to.op("hlt", 0xf4)
     .label("unanswered")
     .op("mov $0x1,%eax", 0xb8, 0x01, 0x00, 0x00, 0x00)
     .rip("xchg %eax,told(%rip)", "told", 0x87, 0x05)

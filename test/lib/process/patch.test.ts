@@ -26,6 +26,7 @@ const calls: [start: number, length: number, protection: number][] = [];
 let refusal = 0;
 const heapProcess: Process = {
   pid: process.pid,
+  task: process.pid,
   memory: ownMemory,
   stringAt,
   write: (address, bytes) => bytesAt(address, bytes.length).set(bytes),
