@@ -5,7 +5,7 @@
 
 import { LinkError } from "../loader/error.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
-import { type Address, alignDown, alignUp, hex, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import { type Address, add, alignDown, alignUp, hex, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import type { Linking, Process } from "./process.ts";
 
 export const PROT_READ = 1;
@@ -37,10 +37,8 @@ export class Patch {
    */
   *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.task)): Linking<number> {
     const byMapping = new Map<Mapping, Write[]>();
-    for (const write of this.#writes) {
-      const mapping = findMapping(mappings, write.at);
-      if (!mapping || write.at + write.bytes.length > mapping.end)
-        throw new Error(`Cannot write ${write.bytes.length} bytes at ${hex(write.at)}: they are not mapped as one`);
+    const pieces = this.#writes.flatMap((write) => [...inMappings(write, mappings)]);
+    for (const { mapping, write } of pieces) {
       const together = byMapping.get(mapping);
       if (together) together.push(write);
       else byMapping.set(mapping, [write]);
@@ -51,7 +49,7 @@ export class Patch {
     // Without PROT_EXEC: no page of ours is ever writable and executable at once.
     try {
       yield* protect(windows.map((window) => ({ ...window, protection: PROT_READ | PROT_WRITE })));
-      for (const { at, bytes } of this.#writes) process.write(at, bytes);
+      for (const { write } of pieces) process.write(write.at, write.bytes);
     } finally {
       yield* protect(windows);
     }
@@ -62,6 +60,20 @@ export class Patch {
 interface Write {
   readonly at: Address;
   readonly bytes: Uint8Array;
+}
+
+/** A large object may begin in a file's last page and go on behind it. */
+function* inMappings(
+  { at, bytes }: Write,
+  mappings: readonly Mapping[],
+): Generator<{ mapping: Mapping; write: Write }> {
+  for (let done = 0; done < bytes.length; ) {
+    const mapping = findMapping(mappings, add(at, done));
+    if (!mapping) throw new Error(`Cannot write ${bytes.length} bytes at ${hex(at)}: they are not all mapped`);
+    const end = Math.min(bytes.length, mapping.end - at);
+    yield { mapping, write: { at: add(at, done), bytes: bytes.subarray(done, end) } };
+    done = end;
+  }
 }
 
 interface Window {

@@ -94,16 +94,23 @@ describe("Patch.apply()", () => {
     const patch = new Patch();
     patch.setPointer(first, toAddress(1));
     patch.setPointer(second, toAddress(2));
-    expect(() => made(patch.apply(heapProcess, [mapping(first, "r")]))).toThrow("not mapped");
+    expect(() => made(patch.apply(heapProcess, [mapping(first, "r")]))).toThrow("not all mapped");
     expect(calls).toEqual([]);
     expect(pointerAt(first)).toBe(toAddress(0));
   });
 
-  test("refuses a write that reaches beyond its mapping", () => {
+  test("refuses a write that reaches beyond what is mapped", () => {
     const patch = new Patch();
     patch.setPointer(add(second, -4), toAddress(-1 >>> 0));
-    expect(() => made(patch.apply(heapProcess, [mapping(first, "rw")]))).toThrow("not mapped");
+    expect(() => made(patch.apply(heapProcess, [mapping(first, "rw")]))).toThrow("not all mapped");
     expect(heap.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("writes across the border of two mappings", () => {
+    const patch = new Patch();
+    patch.setPointer(add(second, -4), toAddress(0x1234_5678_9abc));
+    expect(made(patch.apply(heapProcess, [mapping(first, "rw"), mapping(second, "r")]))).toBe(1);
+    expect(pointerAt(add(second, -4))).toBe(toAddress(0x1234_5678_9abc));
   });
 
   test("opens a window for each mapping", () => {
