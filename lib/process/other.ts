@@ -24,17 +24,14 @@ export class OtherProcess implements Process {
   /** A thread of it that lives: once its main thread has ended, the process is not what that one's number says. */
   task: number;
   readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
-  #isRefused: boolean;
+  #isRefused = false;
   #mappings: Mapping[] = [];
 
-  /** `isCarried`: do not even try by system calls. */
   constructor(
     readonly libc: Libc,
     readonly pid: number,
     readonly carrier?: Carrier,
-    isCarried = false,
   ) {
-    this.#isRefused = isCarried;
     this.task = pid;
   }
 

@@ -26,7 +26,7 @@ export class Answering extends Requests {
   readonly site: Site;
   /** Those that have been linked, by their number, and children that they have forked, by parent's number and process. */
   readonly #attachments = new Map<string, Attachment>();
-  readonly #carriers = new Map<number, ExchangeCarrier>();
+  readonly #processes = new Map<number, AskingProcess>();
   readonly #conversations = new Conversations(this);
   #last = 0;
 
@@ -49,8 +49,7 @@ export class Answering extends Requests {
       this.#conversations.forget(exchange);
       return;
     }
-    const carrier = this.#carriers.get(exchange.request.pid);
-    if (carrier) carrier.exchange = exchange;
+    this.#processes.get(exchange.request.pid)?.listenTo(exchange);
     this.#conversations.advance(exchange);
   }
 
@@ -60,7 +59,7 @@ export class Answering extends Requests {
 
   /** A process has ended. */
   ended(pid: number): void {
-    this.#carriers.delete(pid);
+    this.#processes.delete(pid);
     for (const [key, attachment] of this.#attachments) {
       if (attachment.process.pid !== pid) continue;
       attachment.close();
@@ -136,11 +135,7 @@ export class Answering extends Requests {
     const known = this.#attachments.get(`${id}`);
     const key = !known || known.process.pid === pid ? `${id}` : `${id} ${pid}`;
     const own = this.#attachments.get(key);
-    if (own) {
-      own.process.task = tid;
-      own.process.refresh();
-      return own;
-    }
+    if (own) return own;
     this.watch(pid);
     const fresh = new Attachment(this.site, process, known ? id : ++this.#last, { at, debug, copy }, known);
     this.#attachments.set(known ? key : `${fresh.id}`, fresh);
@@ -149,13 +144,11 @@ export class Answering extends Requests {
   }
 
   #processOf(exchange: Exchange, copy: Address): OtherProcess {
-    const { pid, tid } = exchange.request;
-    const carrier = this.#carriers.get(pid) ?? new ExchangeCarrier(copy);
-    carrier.exchange = exchange;
-    this.#carriers.set(pid, carrier);
-    const process = new OtherProcess(this.libc, pid, carrier, Bun.env.CAPSULE_MEMORY === "carried");
-    process.task = tid;
-    return process;
+    const { pid } = exchange.request;
+    const known = this.#processes.get(pid) ?? new AskingProcess(this.libc, pid, copy);
+    this.#processes.set(pid, known);
+    known.listenTo(exchange);
+    return known.process;
   }
 }
 
@@ -171,12 +164,25 @@ function reasonOf(error: unknown): string | undefined {
   return isKnown || code !== undefined ? message : undefined;
 }
 
-/** Has the asking thread copy memory. */
-class ExchangeCarrier implements Carrier {
-  /** Where a thread of that process waits just now. */
-  exchange: Exchange | undefined;
+/** A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses it. */
+class AskingProcess implements Carrier {
+  readonly process: OtherProcess;
+  #exchange: Exchange | undefined;
 
-  constructor(readonly copy: Address) {}
+  /** `copy` is a function of its agent's. */
+  constructor(
+    libc: Libc,
+    pid: number,
+    readonly copy: Address,
+  ) {
+    this.process = new OtherProcess(libc, pid, this);
+  }
+
+  listenTo(exchange: Exchange): void {
+    this.#exchange = exchange;
+    this.process.task = exchange.request.tid;
+    this.process.refresh();
+  }
 
   read(address: Address, into: Uint8Array): void {
     this.#carry("read", address, into);
@@ -187,7 +193,7 @@ class ExchangeCarrier implements Carrier {
   }
 
   #carry(direction: "read" | "write", address: Address, bytes: Uint8Array): void {
-    if (!this.exchange) throw new UnreadableError("Nobody of that process waits to carry its memory");
-    this.exchange.carry(direction, this.copy, address, bytes);
+    if (!this.#exchange) throw new UnreadableError("Nobody of that process waits to carry its memory");
+    this.#exchange.carry(direction, this.copy, address, bytes);
   }
 }
