@@ -111,11 +111,10 @@ export class Answering extends Requests {
       attachment = this.#attachmentOf(exchange, { at: desk, copy });
       yield* orders(exchange, attachment.functions, attach(attachment, shim));
     } catch (error) {
-      const reason = reasonOf(error);
-      if (reason === undefined) throw error;
-      yield [{ what: "call", target: say, arguments: lentLine(exchange, reason) }];
+      yield [{ what: "call", target: say, arguments: lentLine(exchange, reasonOf(error)) }];
       // What it was started with cannot be missing; a plug-in's library can.
-      if (!attachment?.isRunning) yield [{ what: "call", target: leave, arguments: [EXIT.failure] }];
+      const isNeeded = attachment ? !attachment.isRunning : !(error instanceof LinkError);
+      if (isNeeded) yield [{ what: "call", target: leave, arguments: [EXIT.failure] }];
     }
     return { what: "return", arguments: [0] };
   }
@@ -157,11 +156,11 @@ const NOBODY = -1;
 
 const geteuid = (): number | undefined => process.geteuid?.();
 
-/** What is wrong with files or their libraries, with the process, or with the machine. Undefined for a fault of ours. */
-function reasonOf(error: unknown): string | undefined {
-  const { code, message } = error as NodeJS.ErrnoException;
+/** What is wrong with files, libraries, the process or the machine; a fault of ours says where it is. */
+function reasonOf(error: unknown): string {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
   const isKnown = [LinkError, ElfError, UnreadableError].some((kind) => error instanceof kind);
-  return isKnown || code !== undefined ? message : undefined;
+  return isKnown || code !== undefined ? message : (stack ?? String(error));
 }
 
 /** A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses it. */

@@ -68,7 +68,10 @@ export class Attachment implements Linker, Asker {
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
     const agent = objects.find(({ path }) => basename(path) === MARK && dirname(path) === site.libraries);
-    if (!agent) throw new LinkError(`Cannot link process ${pid}: its agent is not among its objects`);
+    if (!agent?.image.holds(desk.at))
+      throw new LinkError(
+        `Cannot link what process ${pid} ("${this.program.path}") has opened in a namespace of its own, by dlmopen`,
+      );
     this.#agent = agent;
     const address = (name: string): Address => {
       const index = agent.image.find(name);

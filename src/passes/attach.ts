@@ -2,8 +2,9 @@
 // placeholders yet, and waits in the initializer of one of them. Everything that is
 // loaded is relocated by now, and nothing that needs an isolated library has run.
 
-import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { ET_EXEC, R_X86_64_COPY, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
+import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
+import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { Namespaces } from "../../lib/loader/namespace.ts";
@@ -24,7 +25,7 @@ import { finishProgramFirst } from "./finish.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
-import { redirect } from "./redirect.ts";
+import { type Moved, redirect } from "./redirect.ts";
 import { destructorOrder, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
 import { findUnited } from "./unite-statics.ts";
@@ -76,8 +77,8 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
       trace.tell("shim", () => `${soname}: ${openedAs(capsule, soname).path} shown to the program by ${object.path}`);
     }
     const objects = attachment.objects();
-    const images = objects.filter((object) => isRedirected(attachment, object)).map(({ image }) => image);
-    const slots = redirect(images, moved, patch, { slots: "all" });
+    const redirected = images(objects.filter((object) => isRedirected(attachment, object)));
+    const slots = redirect(redirected, moved, patch, { slots: "all" });
     const copies = copied.flatMap(({ from, to, size }) => {
       const real = moved.get(from);
       return real === undefined ? [] : [{ from: real, to, size }];
@@ -89,7 +90,8 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
     for (const { object, soname, capsule } of placeholders)
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
     copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
-    if (copies.length > 0) yield* moveObjects(attachment, copies);
+    const entries = entriesOf(program, objects, moved);
+    if (copies.length + entries.size > 0) yield* moveObjects(attachment, copies, entries);
   } finally {
     for (const linkMap of linkMaps) attachment.inWork.delete(linkMap);
   }
@@ -145,13 +147,29 @@ function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace
     .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
   if (copied.length === 0) return [];
   const [, ...libraries] = scopeOf(program, objects);
-  return findCopies(
-    image,
-    copied,
-    libraries.map((object): LoadedImage => object.image),
-    trace,
-  );
+  return findCopies(image, copied, images(libraries), trace);
 }
+
+/**
+ * Functions that have an entry in a program at a fixed address: an undefined symbol with a value, which natively is found before
+ * the function itself by whoever wants its address.
+ */
+function entriesOf(program: LoadedObject, objects: readonly LoadedObject[], moved: Moved): Map<number, Address> {
+  const { image } = program;
+  const entries = new Map<number, Address>();
+  if (image.ehdr.e_type !== ET_EXEC) return entries;
+  const [, ...libraries] = scopeOf(program, objects);
+  for (let i = 1; i < image.symbols.length; i++) {
+    const { st_shndx, st_value, st_info } = image.symbols.at(i);
+    if (st_shndx !== SHN_UNDEF || st_value === 0 || typeOf({ st_info } as Sym) !== STT_FUNC) continue;
+    const name = image.symbols.nameOf(image.symbols.at(i));
+    const real = moved.get(findAddress(images(libraries), name, image.versionOf(i)) ?? 0);
+    if (real !== undefined) entries.set(real, image.addressOf(st_value));
+  }
+  return entries;
+}
+
+const images = (objects: readonly LoadedObject[]): LoadedImage[] => objects.map(({ image }) => image);
 
 /** Has `handler` called for signals that a program dies of, where they have their default disposition. */
 function* catchFatal(handler: Address): Linking<void> {

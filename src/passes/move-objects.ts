@@ -11,10 +11,13 @@ import type { Capsule, Launch } from "../launch.ts";
 import { LOADER } from "../shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
 import { redirectKept } from "./kept-pointers.ts";
-import { redirect } from "./redirect.ts";
+import { type Moved, redirect } from "./redirect.ts";
 
-/** Returns how many references were redirected. */
-export function* moveObjects(launch: Launch, copies: readonly Copy[]): Linking<number> {
+/**
+ * Returns how many references were redirected. `functions` are those that have another address for everybody, since the program
+ * calls them by an entry of its own (in a program at a fixed address that is the function's address).
+ */
+export function* moveObjects(launch: Launch, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
   const { process, capsules, shared, trace } = launch;
   // Slots first: an object that points at another one is copied with the new address in it.
   const moved = movesOf(copies);
@@ -22,6 +25,7 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[]): Linking<n
   redirect([...shared.values()], moved, patch);
   for (const capsule of capsules) {
     const images = objectsIn(launch, capsule);
+    redirect(images, functions, patch);
     const own = copies.filter(({ from }) => images.some((image) => image.holds(from)));
     // What a library defines and does not refer to by name is bound to itself, also natively, and keeps what it has.
     const named = images.flatMap((image) => {
