@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expectSame } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
+import { inProcessOnly, isAttached, leftIn } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, type Outcome, type Running, run, start } from "../support/run.ts";
 import { FAILED } from "../support/workshop.ts";
@@ -83,7 +84,9 @@ describe("when the thread that answers", () => {
   const tamper = (pid: number, how: string, directory: string) =>
     start(waiting(join(directory, "tamper"), [survivor.program("tamper"), `${pid}`, "Worker", how]));
 
-  test("is gone, who asks is told so, and goes on", async () => {
+  const inThread = inProcessOnly("a process of its own answers attached programs");
+
+  inThread("is gone, who asks is told so, and goes on", async () => {
     const outcome = await disturbed(async (pid, directory) => {
       await using helper = tamper(pid, "end", directory);
       await helper.line((line) => line === "done");
@@ -94,7 +97,7 @@ describe("when the thread that answers", () => {
     for (const line of shown.slice(2, -1)) expect(line).toContain("capsule does not answer");
   });
 
-  test("is slow, who asks waits for it", async () => {
+  inThread("is slow, who asks waits for it", async () => {
     let helper: Running | undefined;
     const outcome = await disturbed(
       async (pid, directory) => {
@@ -232,11 +235,10 @@ describe("a constructor that fails, fails as natively:", () => {
         const env = { [`${who}_constructor`]: how };
         const model = await failing.native([...args], { env });
         const outcome = await failing.capsule([...args], { env: { ...env, TMPDIR } });
-        const left = readdirSync(TMPDIR);
-        rmSync(TMPDIR, { recursive: true });
         expect(model).toMatchObject(end);
         expect(model.stdout).toContain(`the constructor of ${who}: ${how}\n`);
         expectSame(untold(outcome), model);
-        if (model.signal === null && how !== "_exit") expect(left).toEqual([]);
+        if (isAttached || (model.signal === null && how !== "_exit")) expect(await leftIn(TMPDIR)).toEqual([]);
+        rmSync(TMPDIR, { recursive: true });
       });
 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
+import { isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, type Outcome, run, start } from "../support/run.ts";
 
@@ -44,11 +45,9 @@ describe("the program sees", () => {
   /** glibc itself names the program "" in its link map, and puts argv[0] where it shows it. What it loads has its path there. */
   async function expectBothButName(args: string[], expected: string[]): Promise<void> {
     const named = `link map "${program}"`;
-    expectLines(
-      await seen.native(args),
-      expected.map((line) => line.replace(named, 'link map ""')),
-    );
-    expectLines(await seen.capsule(args), expected);
+    const natively = expected.map((line) => line.replace(named, 'link map ""'));
+    expectLines(await seen.native(args), natively);
+    expectLines(await seen.capsule(args), isAttached ? natively : expected);
   }
 
   const objects = (who: string) => [
@@ -99,15 +98,20 @@ describe("the program sees", () => {
     const env = { LD_LIBRARY_PATH: `${seen.runtime}:${join(seen.out, HOST)}` };
     const model = await seen.native(["search path"], { env });
     expect(model.stdout).toStartWith(`searched: ${seen.runtime}\n`);
-    expectLines(await seen.capsule(["search path"], { env }), lines(model.stdout));
+    const outcome = await seen.capsule(["search path"], { env });
+    const shims = /^searched: .*\/capsule-\w{6}\/lib\n/;
+    expectLines(isAttached ? { ...outcome, stdout: outcome.stdout.replace(shims, "") } : outcome, lines(model.stdout));
   });
 
   // Not yet: Bun's is in front of it.
-  test.todo("itself as the first in the list of link maps", () =>
-    expectBoth(seen, ["list"], ["the first in the list: this program"]));
+  notYetInProcess("itself as the first in the list of link maps", () =>
+    expectBoth(seen, ["list"], ["the first in the list: this program"]),
+  );
 
   // It leads to the list; Bun's is in front there.
-  test.todo("the debugger's list by its DT_DEBUG", () => expectBoth(seen, ["debug"], ["DT_DEBUG: this program first"]));
+  notYetInProcess("the debugger's list by its DT_DEBUG", () =>
+    expectBoth(seen, ["debug"], ["DT_DEBUG: this program first"]),
+  );
 
   test("its own path in a backtrace", () =>
     expectBoth(seen, ["backtrace"], [`frame 0: ${program}`, `frame 1: ${program}`]));
@@ -188,7 +192,7 @@ describe.skipIf(glibc < 35)("a debugger (takes glibc 2.35)", () => {
   });
 
   // Not yet: gdb does not look at the program again after it has got its own name.
-  test.todo("that starts the program stops in a function of a host library", async () => {
+  notYetInProcess("that starts the program stops in a function of a host library", async () => {
     const commands = ["set breakpoint pending on", "break host_breakpoint", "run", "backtrace", "continue"];
     const model = await run([...gdb(...commands), "--args", debugged.program(), "step"], {
       env: { LD_LIBRARY_PATH: `${join(debugged.out, HOST)}:${debugged.runtime}` },
