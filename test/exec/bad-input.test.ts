@@ -1,7 +1,7 @@
 // What is missing, unreadable or hostile ends in one paragraph and an exit code: never in a crash, a hang or a full memory.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, cpSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ElfBytes } from "../support/elf-bytes.ts";
 import { expectLines, expectSame } from "../support/expect.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
-import { leftIn, notYetInProcess } from "../support/mode.ts";
+import { leftIn, notYetAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, Pair, pair, RUNTIME } from "../support/pair.ts";
 
 setDefaultTimeout(60_000);
@@ -56,7 +56,8 @@ describe.skipIf(!isRoot)("a program that drops its privileges can open libraries
     ["setresuid", "65534 65534 65534", 0, "Operation not permitted"],
     ["seteuid", "0 65534 0", undefined, "Operation not permitted"],
   ] as const)
-    test(`by ${way}`, async () => {
+    // Not yet: the shims are still those of the user that it was, who alone may read them.
+    notYetAttached(`by ${way}`, async () => {
       const count = groups ?? process.getgroups?.().length ?? 0;
       const expected = [
         ...["main", "a thread of before", "a thread of after"].flatMap((who) => shown(who, ids, ids, count)),

@@ -9,7 +9,7 @@ import { appears } from "./serving.ts";
 /** Each program in a process of its own, not in Bun's. */
 export const isAttached = process.env.CAPSULE_TEST_MODE === "attached";
 
-type Body = () => void | Promise<unknown>;
+type Body = () => unknown;
 
 /** A test of what is so because Bun hosts the program. */
 export const inProcessOnly = (why: string) => (name: string, body: Body) =>
@@ -17,6 +17,9 @@ export const inProcessOnly = (why: string) => (name: string, body: Body) =>
 
 /** A test of what holds natively, hence in a process of its own, and not yet for a program that Bun hosts. */
 export const notYetInProcess = isAttached ? test : test.todo;
+
+/** The reverse. */
+export const notYetAttached = isAttached ? test.todo : test;
 
 /** What was printed, without the directory that is first on an attached program's library path. */
 export const withoutShims = (outcome: Outcome): Outcome => ({
