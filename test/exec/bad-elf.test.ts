@@ -1,9 +1,10 @@
 // Host libraries and programs that are damaged, or lie: each is refused in one paragraph, before anything of it runs.
 
-import { afterAll, beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { DT, type ElfBytes, PT } from "../support/elf-bytes.ts";
 import { expectLines } from "../support/expect.ts";
+import { isAttached } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
 import type { Outcome } from "../support/run.ts";
 import { damageFile, FAILED, FILE, NOT_RUNNABLE, SONAME, Workshop } from "../support/workshop.ts";
@@ -147,6 +148,11 @@ function inEachPlace(words: string, damage: (elf: ElfBytes) => void, reach: Reac
     const program = workshop.damagedProgram(damage);
     const outcome = await workshop.show(workshop.family.red, program);
     if (reach !== "seen" && outcome.exitCode === 0) expectLines(outcome, shown("notgl", "red"));
+    // The kernel and ld.so look at an attached program themselves.
+    else if (isAttached && !outcome.stderr.startsWith("capsule: ")) {
+      const { stdout, signal, exitCode } = await workshop.natively(program);
+      expect(outcome).toMatchObject({ stdout, signal, exitCode });
+    }
     else workshop.expectRefusal(outcome, NOT_RUNNABLE, program);
   });
 }

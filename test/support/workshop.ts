@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ElfBytes } from "./elf-bytes.ts";
 import { type HostVariant, LIBRARIES, type Notgl, notgl } from "./notgl.ts";
-import { capsule, type Outcome, run } from "./run.ts";
+import { capsule, native, type Outcome, run } from "./run.ts";
 
 export const FAILED = 125;
 export const NOT_RUNNABLE = 126;
@@ -73,6 +73,11 @@ export class Workshop implements Disposable {
   show(tree: string, program = this.family.programs.linkedToOne, flags: string[] = []): Promise<Outcome> {
     const env = { LD_LIBRARY_PATH: this.family.reference };
     return capsule([...flags, "--host", tree, "--isolate", SONAME], program, [], { env, timeout: PATIENCE });
+  }
+
+  /** Runs a program on the libraries of the red tree without capsule. */
+  natively(program: string): Promise<Outcome> {
+    return native(program, [], { env: { LD_LIBRARY_PATH: join(this.family.red, LIBRARIES) }, timeout: PATIENCE });
   }
 
   expectRefusal(outcome: Outcome, exitCode: number, ...mentions: string[]): void {
