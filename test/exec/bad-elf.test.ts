@@ -152,8 +152,7 @@ function inEachPlace(words: string, damage: (elf: ElfBytes) => void, reach: Reac
     else if (isAttached && !outcome.stderr.startsWith("capsule: ")) {
       const { stdout, signal, exitCode } = await workshop.natively(program);
       expect(outcome).toMatchObject({ stdout, signal, exitCode });
-    }
-    else workshop.expectRefusal(outcome, NOT_RUNNABLE, program);
+    } else workshop.expectRefusal(outcome, NOT_RUNNABLE, program);
   });
 }
 

@@ -51,12 +51,12 @@ describe.skipIf(!isRoot)("a program that drops its privileges can open libraries
   ];
 
   // Not yet: the private directory is still that of the real user.
+  // Not yet: the shims are still those of the user that it was, who alone may read them.
   for (const [way, ids, groups, end] of [
     ["setuid", "65534 65534 65534", 1, "Operation not permitted"],
     ["setresuid", "65534 65534 65534", 0, "Operation not permitted"],
     ["seteuid", "0 65534 0", undefined, "Operation not permitted"],
   ] as const)
-    // Not yet: the shims are still those of the user that it was, who alone may read them.
     notYetAttached(`by ${way}`, async () => {
       const count = groups ?? process.getgroups?.().length ?? 0;
       const expected = [

@@ -9,7 +9,7 @@ import { appears } from "./serving.ts";
 /** Each program in a process of its own, not in Bun's. */
 export const isAttached = process.env.CAPSULE_TEST_MODE === "attached";
 
-type Body = () => unknown;
+type Body = () => Promise<unknown>;
 
 /** A test of what is so because Bun hosts the program. */
 export const inProcessOnly = (why: string) => (name: string, body: Body) =>
