@@ -72,6 +72,10 @@ export const DF_1_PIE = 0x08000000;
 
 export const SHN_UNDEF = 0;
 export const SHN_ABS = 0xfff1;
+
+export const SHT_STRTAB = 3;
+export const SHT_DYNAMIC = 6;
+
 export const STB_LOCAL = 0;
 export const STB_GLOBAL = 1;
 export const STB_WEAK = 2;

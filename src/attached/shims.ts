@@ -31,7 +31,7 @@ export const AGENT = "libcapsule-agent.so";
 export const ATTACH = "capsule_attach";
 
 /** Another number whenever the bytes of a placeholder change. */
-const FORMAT = 2;
+const FORMAT = 3;
 const DAY = 24 * 60 * 60 * 1000;
 /** Unused for so long, a kept shim is removed; in milliseconds. */
 const KEPT_FOR = 30 * DAY;

@@ -57,6 +57,7 @@ import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import { verdefsSize } from "../versions.ts";
 import { emitPlaceholderCode, STUB_SIZE, stubs } from "./placeholder-code.ts";
+import { withSections } from "./sections.ts";
 import {
   ANY_SECTION,
   dynamicEntries,
@@ -64,6 +65,7 @@ import {
   emitHeaders,
   placeTables,
   sizeOfHeaders,
+  stringsOf,
   type Table,
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
@@ -142,7 +144,7 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   for (const range of storage.withContent) copyContent(source, range, file);
   file.set(code.bytes, codeOffset);
   file.set(stubBytes, codeOffset + code.bytes.length);
-  return file;
+  return withSections(file, stringsOf(placed), { at: dynamicAt, size: dynamicSize });
 }
 
 interface Copied {

@@ -50,6 +50,7 @@ import { Ehdr } from "../ehdr.ts";
 import { Phdr } from "../phdr.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
+import { withSections } from "./sections.ts";
 
 /** A table of the object: the dynamic tag that names it, and its bytes. */
 export interface Table {
@@ -104,7 +105,7 @@ export interface SharedObjectPlan {
   /** Where the zero pages begin. */
   readonly zeroAt: Vaddr;
   readonly zeroSize: number;
-  /** Of the file, in bytes. */
+  /** Of the file, in bytes, without its section headers. */
   readonly size: number;
 }
 
@@ -154,6 +155,13 @@ export function placeTables(tables: readonly Table[], start: number): (Table & {
 
 const endOf = (tables: readonly (Table & { readonly at: Vaddr })[], start: number): number =>
   tables.reduce((_, { at, bytes }) => at + bytes.length, start);
+
+/** Where the names are. */
+export function stringsOf(tables: readonly (Table & { readonly at: Vaddr })[]): { at: Vaddr; size: number } {
+  const strings = tables.find(({ tag }) => tag === DT_STRTAB);
+  if (!strings) throw new Error("Cannot write a shared object: it has no names");
+  return { at: strings.at, size: strings.bytes.length };
+}
 
 /** What the dynamic section says of names and tables; DT_NULL is the caller's to add. */
 export function dynamicEntries(
@@ -228,7 +236,7 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
   }
   if (dynamicAt < end) throw new Error("Cannot write a shared object: its dynamic section overlaps its tables");
   emitDynamic(view, dynamicAt, plan.dynamic);
-  return file;
+  return withSections(file, stringsOf(plan.tables), { at: dynamicAt, size: dynamicSize });
 }
 
 /** The ELF header of a shared object, and its program headers. */
