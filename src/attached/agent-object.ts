@@ -9,7 +9,12 @@ import { MARK } from "../private-directory.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 
 /** What it exports. */
-export const FUNCTIONS = { attach: "capsule_attach", connect: "capsule_connect", look: "capsule_look" } as const;
+export const FUNCTIONS = {
+  attach: "capsule_attach",
+  connect: "capsule_connect",
+  look: "capsule_look",
+  complain: "capsule_complain",
+} as const;
 
 /** For the server to fill, in bytes: code first, then what has to be kept. */
 export const AGENT_PAGES = 64 * PAGE_SIZE;

@@ -78,7 +78,9 @@ export class Attachment implements Linker, Asker {
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
       return agent.image.symbolAddress(index);
     };
-    this.connection = lentConnection({ connect: address(FUNCTIONS.connect), look: address(FUNCTIONS.look) });
+    const { connect, look, complain } = FUNCTIONS;
+    const lent = { connect: address(connect), look: address(look), complain: address(complain) };
+    this.connection = lentConnection(lent);
     this.functions = parent?.functions ?? findFunctions(this.#family);
     this.#arena = parent ? parent.#arena : add(this.pages, CODE_SIZE);
     if (parent) this.#inherit(parent);

@@ -20,7 +20,7 @@ import { LOADER, UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { type Copy, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
-import { fill, isFilled, slotOf } from "./fill.ts";
+import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
@@ -35,6 +35,8 @@ interface Placeholder {
   readonly object: LoadedObject;
   readonly soname: string;
   readonly capsule: Capsule;
+  /** It is none of ours, but a copy that ld.so has found before: by a path in the program, or in front of ours. */
+  readonly isCopy: boolean;
 }
 
 /** `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
@@ -53,7 +55,7 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
   if (isFirst) {
     const family = [...attachment.shared.values()];
     for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
-    yield* begin(attachment, patch, moved);
+    yield* begin(attachment, moved);
   }
 
   // The libraries that its shims stand for, with all that they need, each tree's together.
@@ -72,9 +74,11 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
     trace.lap("open");
 
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
-    for (const { object, soname, capsule } of placeholders) {
-      yield* fill(object, openedAs(capsule, soname), functions.nothing, patch, moved);
-      trace.tell("shim", () => `${soname}: ${openedAs(capsule, soname).path} shown to the program by ${object.path}`);
+    for (const { object, soname, capsule, isCopy } of placeholders) {
+      const library = openedAs(capsule, soname);
+      if (isCopy) fillCopy(object, library, patch, moved);
+      else yield* fill(object, library, functions.nothing, patch, moved);
+      trace.tell("shim", () => `${soname}: ${library.path} shown to the program by ${object.path}`);
     }
     const objects = attachment.objects();
     const redirected = images(objects.filter((object) => isRedirected(attachment, object)));
@@ -97,11 +101,16 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
   }
 }
 
-function* begin(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<void> {
+function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<void> {
   const { process, shared, site, token, trace } = attachment;
   trace.tell("program", () => `process ${process.pid}: ${attachment.program.path}`);
   trace.lap(`process ${process.pid} asks`);
+  const patch = new Patch();
   const { both, onSignal } = yield* intercept(attachment, patch, moved);
+  // At once for the unwinder, which asks for objects (glibc before 2.35): a constructor of the host's may throw.
+  const unwinder = shared.get(UNWINDER);
+  if (unwinder) redirect([unwinder], moved, patch, { slots: "all" });
+  yield* patch.apply(process);
   trace.lap("intercept");
   const loader = shared.get(LOADER);
   const main = pointerIn(process, add(attachment.desk.debug, R_MAP));
@@ -124,11 +133,14 @@ const R_MAP = 8;
 function findPlaceholders(attachment: Attachment): Placeholder[] {
   const { capsules, inWork, functions } = attachment;
   return attachment.objects().flatMap((object) => {
-    if (!attachment.isOwn(object) || inWork.has(object.linkMap)) return [];
+    if (inWork.has(object.linkMap)) return [];
     const soname = object.image.soname ?? "";
     const capsule = capsuleOf(capsules, soname);
-    if (!capsule || slotOf(object.image) === undefined || isFilled(object, functions.nothing)) return [];
-    return [{ object, soname, capsule }];
+    if (!capsule) return [];
+    const isCopy = !attachment.isOwn(object);
+    if (isCopy ? isFilledCopy(object) : slotOf(object.image) === undefined || isFilled(object, functions.nothing))
+      return [];
+    return [{ object, soname, capsule, isCopy }];
   });
 }
 

@@ -4,9 +4,9 @@
 // to that from now on; what has been bound before is found by the placeholder's own
 // addresses.
 
-import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
+import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { Sym, typeOf } from "../../lib/elf/sym.ts";
+import { isExported, Sym, typeOf } from "../../lib/elf/sym.ts";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { absoluteSymbols } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, findIn, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
@@ -14,7 +14,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
-import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import { type Linking, pointerIn } from "../../lib/process/process.ts";
 import type { Launch } from "../launch.ts";
@@ -70,6 +70,37 @@ export function* fill(
   if (record !== undefined) lendTls(process, object.linkMap, linkMap, record);
   patch.set(placeholder.addressOf(placeholder.symbolTableAt), table);
   patch.setPointer(slot, nothing);
+}
+
+/** Has fillCopy been at it? Its own table has no symbol like that but those that the linker makes of versions. */
+export function isFilledCopy({ process, image }: LoadedObject): boolean {
+  const table = image.addressOf(image.symbolTableAt);
+  const index = [...image.symbols].findIndex((sym) => isExported(sym) && sym.st_shndx !== SHN_ABS);
+  if (index < 0) return true;
+  const at = add(table, index * Sym.size + Sym.offsetOf.st_shndx);
+  return process.memory.view(at, 2).getUint16(0, true) === SHN_ABS;
+}
+
+/** As `fill`, for a copy of the runtime's in a placeholder's place: what the host's library has, too, is the host's from now on. */
+export function fillCopy(
+  { image: copy }: LoadedObject,
+  { image: library }: LoadedObject,
+  patch: Patch,
+  moved: Map<number, Address>,
+): void {
+  const table = copy.addressOf(copy.symbolTableAt);
+  for (let i = 1; i < copy.symbols.length; i++) {
+    const sym = copy.symbols.at(i);
+    if (!isExported(sym) || sym.st_shndx === SHN_ABS || typeOf(sym) === STT_TLS) continue;
+    const index = library.find(copy.symbols.nameOf(sym), copy.versionOf(i));
+    if (index === undefined) continue;
+    const to = library.symbolAddress(index);
+    const at = add(table, i * Sym.size);
+    moved.set(copy.symbolAddress(i), to);
+    patch.setPointer(add(at, Sym.offsetOf.st_value), to);
+    patch.set(add(at, Sym.offsetOf.st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
+    patch.set(add(at, Sym.offsetOf.st_info), Uint8Array.of(library.symbols.at(index).st_info));
+  }
 }
 
 /** A shim for a library that is open: loads its placeholder, whose initializer asks for it to be filled. */

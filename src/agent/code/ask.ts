@@ -26,6 +26,8 @@ export interface Connection {
   look(to: Assembler): void;
   /** Wakes the server, which has a slot of this channel to look at. Everything before is to be seen by it. */
   ring(to: Assembler): void;
+  /** Tells the user, once, if nobody answers. Changes any register that a call may. */
+  complain(to: Assembler): void;
   /** The words that these need. */
   data(to: Assembler): void;
 }
@@ -92,8 +94,9 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   obey(to);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
-  to.label("fail")
-    .op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
+  to.label("fail");
+  connection.complain(to);
+  to.op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
     .to("jae", "go on")
     .rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY

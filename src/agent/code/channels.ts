@@ -49,6 +49,8 @@ export const mappedConnection = (channels: Channels): Connection => ({
     systemCall(to, "futex", 202);
   },
 
+  complain(): void {},
+
   data(to: Assembler): void {
     to.label("channel")
       .quad(channels.own)

@@ -25,7 +25,11 @@ export const Desk = layout("desk", {
 });
 
 /** How code that the server puts into a process asks: by the agent's own functions. */
-export const lentConnection = (desk: { readonly connect: Address; readonly look: Address }): Connection => ({
+export const lentConnection = (lent: {
+  readonly connect: Address;
+  readonly look: Address;
+  readonly complain: Address;
+}): Connection => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
     to.rip("call *connect(%rip)", "connect", 0xff, 0x15);
@@ -33,7 +37,9 @@ export const lentConnection = (desk: { readonly connect: Address; readonly look:
   },
   look: (to) => to.rip("call *look(%rip)", "look", 0xff, 0x15),
   ring,
-  data: (to) => to.label("connect").quad(desk.connect).label("look").quad(desk.look),
+  complain: (to) => to.rip("call *complain(%rip)", "complain", 0xff, 0x15),
+  data: (to) =>
+    to.label("connect").quad(lent.connect).label("look").quad(lent.look).label("complain").quad(lent.complain),
 });
 
 const ownConnection: Connection = {
@@ -44,6 +50,7 @@ const ownConnection: Connection = {
   },
   look: (to) => to.to("call", "look"),
   ring,
+  complain: () => {}, // as it goes on in `unanswered`
   data: () => {},
 };
 
@@ -174,6 +181,12 @@ export function emitConnect(to: Assembler): void {
   to.op("ret", 0xc3).label("leave");
   systemCall(to, "exit_group", 231);
   to.op("hlt", 0xf4)
+    .label("complain") // rbx: the channel, or NULL
+    .op("test %rbx,%rbx", 0x48, 0x85, 0xdb)
+    .to("je", "unanswered")
+    .to("call", "look")
+    .to("je", "unanswered")
+    .op("ret", 0xc3)
     .label("unanswered")
     .op("mov $0x1,%eax", 0xb8, 0x01, 0x00, 0x00, 0x00)
     .rip("xchg %eax,told(%rip)", "told", 0x87, 0x05)

@@ -58,7 +58,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
   },
   "the agent of another process": (to) => {
-    emitAgent(to, { ...targets, connection: lentConnection({ connect: find(), look: find() }) });
+    emitAgent(to, { ...targets, connection: lentConnection({ connect: find(), look: find(), complain: find() }) });
   },
   "what a shim calls": (to) => {
     emitAgent(to, targets);
