@@ -5,6 +5,8 @@ import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Linking, Process } from "../lib/process/process.ts";
 import type { Search } from "../lib/tree/search.ts";
+import type { Assembler } from "../lib/x86-64/assembler.ts";
+import type { Assembled, Values } from "../lib/x86-64/template.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import type { Functions } from "./functions.ts";
 import type { Ownership } from "./ownership.ts";
@@ -48,10 +50,13 @@ export type Shim = (
   needed: readonly string[],
 ) => Linking<LoadedObject>;
 
+/** Emits code that asks by a connection. */
+export type EmitAsking<Result> = (to: Assembler, value: Values, connection: Connection) => Result;
+
 /** What has to be known besides to put code into the process. */
 export interface Linker extends Launch {
-  /** How agents ask. */
-  readonly connection: Connection;
+  /** Assembles code for the process. `key` says which; the same code for the same key but for the values. */
+  assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result>;
   /** Is this capsule's own process? */
   readonly isHosted: boolean;
   /** Before the number of a capsule in what its agent calls itself. */

@@ -9,6 +9,8 @@ import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
+import { Assembler } from "../lib/x86-64/assembler.ts";
+import type { Connection } from "./agent/code/ask.ts";
 import { type Channels, mappedConnection } from "./agent/code/channels.ts";
 import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
@@ -40,11 +42,14 @@ export interface Run extends Linker {
   readonly base: Base;
   readonly capsules: Capsule[];
   readonly directory: PrivateDirectory;
+  /** How agents ask. */
+  readonly connection: Connection;
   readonly counts: { written: number };
 }
 
 export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trace): Run {
   const counts = { written: 0 };
+  const connection = mappedConnection(channels);
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const directory = PrivateDirectory.make(libc);
@@ -61,7 +66,13 @@ export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trac
     plan,
     base,
     directory,
-    connection: mappedConnection(channels),
+    connection,
+    // Once a run, so a template would be of no use.
+    assemble: (_, emit, values) => {
+      const to = new Assembler();
+      const result = emit(to, values, connection);
+      return { code: to.assemble(), result };
+    },
     token: 0,
     isHosted: true,
     trace,

@@ -30,11 +30,14 @@ export interface Code {
   /** Where each label is, in bytes from the beginning. */
   readonly labels: ReadonlyMap<string, number>;
   readonly listing: readonly { readonly at: number; readonly text: string }[];
+  /** The data of 64 bits, and where it is. */
+  readonly quads: readonly { readonly at: number; readonly value: number | bigint }[];
 }
 
 export class Assembler {
   readonly #lines: Line[] = [];
   readonly #labels = new Map<string, number>();
+  readonly #quads: Code["quads"][number][] = [];
   #length = 0;
 
   /** One instruction without a label in it. */
@@ -69,6 +72,7 @@ export class Assembler {
 
   /** Data: 64 bits. */
   quad(value: number | bigint): this {
+    this.#quads.push({ at: this.#length, value });
     const bytes = new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);
     return this.#push({ text: `.quad 0x${value.toString(16)}`, bytes: [...bytes] });
   }
@@ -103,6 +107,7 @@ export class Assembler {
     return {
       bytes,
       labels: this.#labels,
+      quads: this.#quads,
       get listing() {
         let next = 0;
         return lines.map(({ text, bytes: { length } }) => {

@@ -13,10 +13,11 @@ import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.
 import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { Desk, lentConnection } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { type Functions, findFunctions } from "../functions.ts";
-import type { Capsule, Directory, Linker } from "../launch.ts";
+import type { Capsule, Directory, EmitAsking, Linker } from "../launch.ts";
 import { isFilled, placeholderShim } from "../passes/fill.ts";
 import { hint, MARK } from "../private-directory.ts";
 import { isShared } from "../shared-set.ts";
@@ -37,7 +38,8 @@ export class Attachment implements Linker, Asker {
   readonly capsules: Capsule[] = [];
   readonly shim = placeholderShim;
   readonly isHosted = false;
-  readonly connection: Linker["connection"];
+  /** Functions of the agent's, by which code asks that is put into the process. */
+  readonly #lent: Readonly<Record<"connect" | "look" | "complain", Address>>;
   readonly functions: Functions;
   /** Placeholders that are being linked. */
   readonly inWork = new Set<Address>();
@@ -79,8 +81,7 @@ export class Attachment implements Linker, Asker {
       return agent.image.symbolAddress(index);
     };
     const { connect, look, complain } = FUNCTIONS;
-    const lent = { connect: address(connect), look: address(look), complain: address(complain) };
-    this.connection = lentConnection(lent);
+    this.#lent = { connect: address(connect), look: address(look), complain: address(complain) };
     this.functions = parent?.functions ?? findFunctions(this.#family);
     this.#arena = parent ? parent.#arena : add(this.pages, CODE_SIZE);
     if (parent) this.#inherit(parent);
@@ -142,6 +143,18 @@ export class Attachment implements Linker, Asker {
 
   get sharedFiles(): ReadonlySet<string> {
     return new Set([...this.shared.values()].map(({ path }) => this.site.machine.resolve(path) ?? path));
+  }
+
+  assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result> {
+    return this.site.templates.assemble(
+      key,
+      (to, value) => {
+        const must = (name: string) => toAddress(value(name) ?? 0);
+        const [connect, look, complain] = [must("lent connect"), must("lent look"), must("lent complain")];
+        return emit(to, value, lentConnection({ connect, look, complain }));
+      },
+      (name) => (name.startsWith(LENT) ? this.#lent[name.slice(LENT.length) as "connect"] : values(name)),
+    );
   }
 
   findSymbol(name: string): Address | undefined {
@@ -232,6 +245,9 @@ export interface DeskAddresses {
   /** The agent's function that copies memory. */
   readonly copy: Address;
 }
+
+/** In front of the names of functions that are lent. */
+const LENT = "lent ";
 
 /** Of struct link_map and struct r_debug (<link.h>), in bytes. */
 const L_NAME = 8;

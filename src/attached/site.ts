@@ -6,6 +6,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import { Templates } from "../../lib/x86-64/template.ts";
 import type { CapsuleSource } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { Trace } from "../trace.ts";
@@ -18,6 +19,7 @@ export class Site {
   /** The machine's own tree, from where the programs take their libraries. */
   readonly machine: Tree;
   readonly sources: readonly CapsuleSource[];
+  readonly templates = new Templates();
 
   constructor(
     readonly libc: Libc,

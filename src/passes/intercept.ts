@@ -7,10 +7,10 @@
 import { SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
-import { type Address, add } from "../../lib/memory/numbers.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { install, type Patch, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
@@ -27,24 +27,39 @@ export interface Interception {
 
 /** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
 export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
-  const { process, functions, connection, token, pages, site } = attachment;
+  const { process, functions, token, pages, site } = attachment;
   yield* protect([
     { start: add(pages, CODE_SIZE), length: AGENT_PAGES - CODE_SIZE, protection: PROT_READ | PROT_WRITE },
   ]);
   attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
-  const assembler = new Assembler();
-  emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
-  const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
-  // For its comparisons: the program's own file is where it says.
-  emitPathFunctions(assembler, { program: "", hasTree: false, isHosted: false, find: () => undefined });
-  emitObjectFunctions(assembler.align(16), {
-    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr },
-    ...{ directory: site.directory, programName: attachment.programName, iterators: attachment.iterators },
-    ...{ record: pages, first: pages },
-  });
-  emitSignalHandler(assembler.align(16), functions.nothing);
-  const signals = emitSignalFunctions(assembler, (name) => attachment.findSymbol(name));
-  const code = assembler.assemble();
+  const own = new Map<string, number>([
+    ["token", token],
+    ["program", attachment.programName],
+    ["iterators", attachment.iterators],
+    ["nothing", functions.nothing],
+    ...(["dlopen", "dlmopen", "dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr"] as const).map(
+      (name) => [name, functions[name]] as const,
+    ),
+  ]);
+  const { code, result: signals } = attachment.assemble(
+    "what the program's side calls",
+    (to, value, connection) => {
+      const must = (name: string) => toAddress(value(name) ?? 0);
+      const find = (name: string) => value(name) as Address | undefined;
+      emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
+      // For its comparisons: the program's own file is where it says.
+      emitPathFunctions(to, { program: "", hasTree: false, isHosted: false, find: () => undefined });
+      emitObjectFunctions(to.align(16), {
+        ...{ dladdr: must("dladdr"), dladdr1: must("dladdr1"), dlinfo: must("dlinfo") },
+        ...{ dl_iterate_phdr: must("dl_iterate_phdr"), iterators: must("iterators"), programName: must("program") },
+        // There is no other program in front of it.
+        ...{ record: must("nothing"), first: must("nothing"), directory: site.directory },
+      });
+      emitSignalHandler(to.align(16), must("nothing"));
+      return emitSignalFunctions(to, find);
+    },
+    (name) => own.get(name) ?? attachment.findSymbol(name),
+  );
   if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
   yield* install(process, code.bytes, pages);
 

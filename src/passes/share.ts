@@ -22,10 +22,11 @@ import {
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
-import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { Assembler, addressOfLabel, type Code } from "../../lib/x86-64/assembler.ts";
+import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import type { Assembled } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitIterateHere } from "../agent/code/objects.ts";
@@ -46,7 +47,7 @@ export function* makeNamespace(
   token: number,
   both: Interposer["both"],
 ): Linking<Capsule> {
-  const { code, names } = capsuleCode(launch, plan, token);
+  const { code, result: names } = capsuleCode(launch, plan, token);
   const libc = yield* sharedImage(launch, LIBC);
   const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
   for (const [name, address] of both) overrides.set(name, { address });
@@ -120,22 +121,33 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   return image;
 }
 
-/** `names` are the functions in it that stand in front of glibc's. */
-function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): { code: Code; names: string[] } {
-  const { connection, functions } = launch;
-  const assembler = new Assembler();
-  emitAgent(assembler, { connection, token, dlopen: functions.dlopen, dlmopen: functions.dlmopen });
-  const table = variables(launch, plan);
-  assembler.align(16);
-  emitGetenv(assembler, "getenv", functions.getenv, table);
-  assembler.align(16);
-  emitGetenv(assembler, "secure_getenv", functions.secure_getenv, table);
+/** With the names of the functions in it that stand in front of glibc's. */
+function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assembled<string[]> {
+  const { functions, isHosted, program } = launch;
   const hasTree = plan.search.tree.root !== "";
-  const { isHosted, program } = launch;
+  const own = new Map<string, Address>([
+    ["token", toAddress(token)],
+    ["variables", variables(launch, plan)],
+    ...(["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const).map(
+      (name) => [name, functions[name]] as const,
+    ),
+  ]);
   const find = (name: string) => (isHosted || hasTree ? launch.findSymbol(name) : undefined);
-  const paths = emitPathFunctions(assembler, { program: program.path, hasTree, isHosted, find });
-  emitIterateHere(assembler.align(16), functions.dl_iterate_phdr);
-  return { code: assembler.assemble(), names: ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths] };
+  return launch.assemble(
+    `capsule, ${hasTree ? "with" : "without"} a tree`,
+    (to, value, connection) => {
+      const must = (name: string) => toAddress(value(name) ?? 0);
+      emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
+      for (const name of ["getenv", "secure_getenv"]) emitGetenv(to.align(16), name, must(name), must("variables"));
+      const paths = emitPathFunctions(to, {
+        ...{ program: program.path, hasTree, isHosted },
+        find: (name) => value(name) as Address | undefined,
+      });
+      emitIterateHere(to.align(16), must("dl_iterate_phdr"));
+      return ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths];
+    },
+    (name) => own.get(name) ?? find(name),
+  );
 }
 
 /** The capsule's own environment: pairs of C strings, NULL at the end. */

@@ -1,0 +1,70 @@
+// Code that is assembled once, and put into many processes: only the addresses in its
+// data differ. They are words of data (`.quad`), never operands, so that they can be
+// filled in.
+
+import { Assembler, type Code } from "./assembler.ts";
+
+/** What a name stands for; undefined where there is nothing of that name. */
+export type Values = (name: string) => number | undefined;
+
+/** Emits code with the values as quads. Returns what its user wants to know of it. */
+export type Emit<Result> = (to: Assembler, value: Values) => Result;
+
+export interface Assembled<Result> {
+  readonly code: Code;
+  readonly result: Result;
+}
+
+/** Of a name's stand-in: no address of a user's, and no other word that code has. */
+const FIRST = 2 ** 50;
+
+export class Template<Result> {
+  /** In the order of their stand-ins; with whether there was anything of that name. */
+  readonly #names = new Map<string, boolean>();
+  readonly #code: Code;
+  readonly #places: { readonly at: number; readonly name: string }[];
+  readonly #result: Result;
+
+  constructor(emit: Emit<Result>, values: Values) {
+    const to = new Assembler();
+    const standIns = new Map<number, string>();
+    this.#result = emit(to, (name) => {
+      const isThere = values(name) !== undefined;
+      this.#names.set(name, isThere);
+      if (!isThere) return undefined;
+      const standIn = FIRST + standIns.size;
+      standIns.set(standIn, name);
+      return standIn;
+    });
+    this.#code = to.assemble();
+    this.#places = this.#code.quads.flatMap(({ at, value }) => {
+      const name = standIns.get(Number(value));
+      return name === undefined ? [] : [{ at, name }];
+    });
+  }
+
+  /** The code with these values. Undefined where there is something that there was not, or the reverse. */
+  with(values: Values): Assembled<Result> | undefined {
+    for (const [name, isThere] of this.#names) if ((values(name) !== undefined) !== isThere) return undefined;
+    const bytes = this.#code.bytes.slice();
+    const view = new DataView(bytes.buffer);
+    for (const { at, name } of this.#places) view.setBigUint64(at, BigInt(values(name) ?? 0), true);
+    return { code: { ...this.#code, bytes }, result: this.#result };
+  }
+}
+
+/** Templates by name, each made when it is first wanted. */
+export class Templates {
+  readonly #made = new Map<string, Template<unknown>>();
+
+  assemble<Result>(key: string, emit: Emit<Result>, values: Values): Assembled<Result> {
+    let assembled = this.#made.get(key)?.with(values);
+    if (!assembled) {
+      const template = new Template(emit, values);
+      this.#made.set(key, template);
+      assembled = template.with(values);
+    }
+    if (!assembled) throw new Error(`Cannot assemble "${key}": it is not the same twice`);
+    return assembled as Assembled<Result>;
+  }
+}
