@@ -41,7 +41,7 @@ export function host(
   const command = ownCommand(libc, inherited);
 
   // The server that agents will ask boots in a Worker meanwhile.
-  const server = new ServerHandle(libc);
+  const server = new ServerHandle(libc, command);
 
   // What shall come from where; everything that is missing or unsound is said now.
   const store = new LibraryStore(storeFile());

@@ -10,7 +10,7 @@ import type { Library } from "../lib/elf/library.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { type Found, mustFind, Search } from "../lib/tree/search.ts";
+import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, NotHostableError, ProgramError, UsageError } from "./errors.ts";
 import { compareVersions, newestOf } from "./glibc-version.ts";
@@ -22,6 +22,7 @@ import { locateProgram, type Program, readProgram } from "./program.ts";
 import { isShared, UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
+import { newerUnwinder, newestUnwinder } from "./unwinder.ts";
 
 export interface ExecOptions {
   readonly program: string;
@@ -144,12 +145,11 @@ export function makeAttachedPlan(
   });
   refuseUseless(options, hosts, capsules);
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
-  const unwinders = hosts.flatMap(({ ownership }) => newerUnwinder(ownership, trace) ?? []);
-  const unwinder = unwinders.reduce<Found | undefined>(
-    (best, one) => (best && !isNewer(one, best) ? best : one),
-    undefined,
+  const unwinder = newestUnwinder(
+    hosts.map(({ ownership }) => ownership),
+    trace,
   );
-  return { executed, runtime, capsules, unwinder: unwinder?.path };
+  return { executed, runtime, capsules, unwinder };
 }
 
 function neededBy(soname: string, ownership: Ownership): Library[] {
@@ -397,21 +397,6 @@ function chooseShared(closure: Closure, ownership: Ownership, shared: Map<string
     shared.set(soname, found.path);
   }
 }
-
-/** The host's libgcc_s, where it is newer than the runtime's. */
-function newerUnwinder({ host, runtime }: Ownership, trace: Trace): Found | undefined {
-  const theirs = host.find(UNWINDER, undefined);
-  const ours = runtime.find(UNWINDER, undefined);
-  if (!theirs || (ours && !isNewer(theirs, ours))) return undefined;
-  trace.tell(
-    "plan",
-    () => `${UNWINDER}: the host's, ${theirs.path}, ${ours ? "newer than the runtime's" : "as the runtime has none"}`,
-  );
-  return theirs;
-}
-
-const isNewer = (one: Found, other: Found): boolean =>
-  compareVersions(newestOf(one.library.versions, "GCC"), newestOf(other.library.versions, "GCC")) > 0;
 
 function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
   const variables = chosenProfiles({ profiles, isolate: [] }).flatMap(({ environment }) => environment);

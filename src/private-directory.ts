@@ -160,6 +160,22 @@ const NAME = /^capsule-[A-Za-z0-9]{6}$/;
 /** A file that every run has, and nobody else. */
 export const MARK = "libcapsule-agent.so";
 
+/** Writes what removeStale goes by, where it is missing: the directory is this process's from now on. Throws what writing throws. */
+export function claim(path: string): void {
+  // The mark alone would have it removed.
+  writeNew(join(path, OWNER), ownerOf("self"));
+  writeNew(join(path, MARK), "");
+}
+
+/** What is there stays: it may be mapped. */
+function writeNew(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { flag: "wx" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
 /** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns why some could not be. */
 export function removeStale(directory = tmpdir()): string[] {
   const faults: string[] = [];

@@ -240,15 +240,18 @@ export class Libc implements Process {
   }
 
   /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */
-  setEnvironment(name: string, value: string | undefined): void {
+  setEnvironment(name: string, value: string | Uint8Array | undefined): void {
     if (value === undefined) this.#bound.libc.unsetenv(cString(name));
-    else this.#bound.libc.setenv(cString(name), cString(value), 1);
+    else {
+      const text = typeof value === "string" ? cString(value) : Buffer.concat([value, Uint8Array.of(0)]);
+      this.#bound.libc.setenv(cString(name), text, 1);
+    }
   }
 
-  /** The C environment as it is now: where its strings are. glibc frees none of them. */
-  environment(): Address[] {
+  /** The C environment as it is now: where its strings are. glibc frees none of them. `environ` is that object of libc's. */
+  environment(environ = this.mustFindSymbol("environ")): Address[] {
     const strings: Address[] = [];
-    let at = pointerAt(this.mustFindSymbol("environ"));
+    let at = pointerAt(environ);
     for (let string = pointerAt(at); string !== 0; string = pointerAt(at)) {
       strings.push(string);
       at = add(at, 8);

@@ -26,6 +26,8 @@ export interface CapsuleState {
   /** See Ownership. */
   readonly newest: readonly string[];
   readonly others: readonly string[];
+  /** Variables that its libraries find in their environment. */
+  readonly environment: readonly (readonly [name: string, value: string])[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly iterateHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
@@ -49,10 +51,14 @@ export interface ServerState {
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string };
+  /** How a server of what the program starts is started: bytes, as Latin-1. */
+  readonly server: readonly string[];
 }
 
 export class Knowledge {
   readonly trace: Trace;
+  /** What is removed at exit. */
+  readonly files: FileList;
   readonly #libc: Libc;
   readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
   readonly #store: LibraryStore;
@@ -66,7 +72,8 @@ export class Knowledge {
   ) {
     this.#libc = channels.own.libc;
     this.trace = new Trace(state.trace);
-    this.#directory = new PrivateDirectory(state.directory, new FileList(this.#libc, toAddress(state.files)));
+    this.files = new FileList(this.#libc, toAddress(state.files));
+    this.#directory = new PrivateDirectory(state.directory, this.files);
     this.#store = new LibraryStore(state.store);
     this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
     this.#own = this.#linkedIn(this.#libc, state);

@@ -1,26 +1,27 @@
 // What the hosted program asks, and its forked children.
 
-import { readlinkSync } from "node:fs";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Process } from "../../lib/process/process.ts";
+import type { System } from "../../lib/process/system.ts";
 import type { Functions } from "../functions.ts";
-import { capsuleOf } from "../passes/expose.ts";
-import { COMPANIONS } from "../profiles/profiles.ts";
+import { Children } from "./children.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Knowledge } from "./knowledge.ts";
-import { isolatedNeedsOf, programFile, programOfCommand } from "./outside.ts";
 import { Kind } from "./protocol.ts";
 import { type Asker, argumentsOf, type Conversation, Requests, whose } from "./requests.ts";
 import { BunThreads } from "./threads.ts";
 
 export class OwnRequests extends Requests {
   readonly #bunThreads = new BunThreads();
-  /** Programs that have been run outside. */
-  readonly #outside = new Set<string>();
+  readonly #children: Children;
 
-  constructor(readonly knowledge: Knowledge) {
+  constructor(
+    readonly knowledge: Knowledge,
+    system: System,
+  ) {
     super(knowledge.trace);
+    this.#children = new Children(knowledge, system);
   }
 
   functionsOf(): Functions {
@@ -55,27 +56,15 @@ export class OwnRequests extends Requests {
     }
   }
 
-  /** It is run as it is; the user hears of it once, if that makes a difference. */
+  /** It is run as it is, and finds whom to ask. */
   *#run(exchange: Exchange, asking: Process): Conversation {
-    const { kind, target, pid, token } = exchange.request;
+    const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
-    const isShell = kind === Kind.shell;
-    const text = asking.stringAt(toAddress(Number(list[isShell ? 0 : kind >> 8])));
-    const name = isShell ? programOfCommand(text) : text;
-    const file = name && programFile(name, readlinkSync(`/proc/${pid}/cwd`), Bun.env.PATH ?? "");
-    this.trace.tell("request", () => `${whose(token)}: runs "${text}", outside of the capsule`);
-    if (file && !this.#outside.has(file)) {
-      this.#outside.add(file);
-      const { launch, capsules } = this.knowledge.own;
-      const needed = isolatedNeedsOf(file, launch.runtime, (soname) => capsuleOf(capsules, soname) !== undefined);
-      const missed = needed.filter((soname) => !COMPANIONS.has(soname)).join(", ");
-      if (missed !== "")
-        yield* this.sayOnce(
-          exchange,
-          launch.functions,
-          `"${file}" runs outside of the capsule: it gets the runtime's own ${missed}`,
-        );
-    }
+    const text = () => asking.stringAt(toAddress(Number(list[(kind & 0xff) === Kind.shell ? 0 : kind >> 8])));
+    this.trace.tell("request", () => `${whose(token)}: runs "${text()}"`);
+    const fault = this.#children.serve();
+    if (fault !== undefined)
+      yield* this.sayOnce(exchange, this.functionsOf(), `"${text()}" runs without the host's libraries: ${fault}`);
     return { what: "jump", target, arguments: list };
   }
 }

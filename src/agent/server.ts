@@ -10,6 +10,7 @@ import { writeSync } from "node:fs";
 import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
+import { System } from "../../lib/process/system.ts";
 import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import { Conversations } from "./conversations.ts";
@@ -28,8 +29,11 @@ class Server {
   /** Other processes have asked, and may have died. */
   #hasOthers = false;
 
-  constructor(readonly knowledge: Knowledge) {
-    this.#conversations = new Conversations(new OwnRequests(knowledge));
+  constructor(
+    readonly knowledge: Knowledge,
+    system: System,
+  ) {
+    this.#conversations = new Conversations(new OwnRequests(knowledge, system));
   }
 
   advance(exchange: Exchange): void {
@@ -57,7 +61,7 @@ class Server {
 }
 
 /** Answers for as long as the process lives. */
-function serve(channels: Channels): never {
+function serve(channels: Channels, system: System): never {
   const { own, children } = channels;
   const { libc } = own;
   let server: Server | undefined;
@@ -74,7 +78,7 @@ function serve(channels: Channels): never {
         if (server) server.knowledge.update(state);
         else {
           const hasOwn = libc.ownDescriptors(state.trace.length > 0);
-          server = new Server(new Knowledge(channels, state));
+          server = new Server(new Knowledge(channels, state), system);
           if (!hasOwn) server.knowledge.trace.tell("request", () => "the server shares the program's descriptors");
           idle = server.knowledge.idle();
         }
@@ -109,5 +113,8 @@ function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
 addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
   const children = new Channel(libc, data.children);
-  serve(new Channels(new Channel(libc, data.own, data.bell === data.own ? undefined : children), children));
+  serve(
+    new Channels(new Channel(libc, data.own, data.bell === data.own ? undefined : children), children),
+    new System(),
+  );
 });

@@ -3,8 +3,7 @@
 // end are those of any program. What is left of us is the server, in a process that
 // has been started beforehand; the program finds it by its library path.
 
-import { realpathSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { realpathSync } from "node:fs";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -15,14 +14,11 @@ import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
 import { checkAttachable } from "../program.ts";
 import { ownCommand, withoutRestart } from "../restart.ts";
-import { UNWINDER } from "../shared-set.ts";
 import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
-import { agentObject, makeNonce, type Nonce } from "./agent-object.ts";
-import type { LaunchFile } from "./launch-file.ts";
+import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
-import { LIBRARIES, ServingDirectory } from "./serving-directory.ts";
-import { AGENT, placeShims } from "./shims.ts";
+import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it, `inherited` what it finds open. */
@@ -80,42 +76,11 @@ export function launch(
 
 /** What is to come from where, and all of it that the program will find. */
 function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): AttachedPlan {
-  const store = new LibraryStore(storeFile());
-  const plan = makeAttachedPlan(options, executed, store, trace);
+  const plan = makeAttachedPlan(options, executed, new LibraryStore(storeFile()), trace);
   trace.lap("plan");
-  const { file } = store;
-  const keep = file === undefined ? undefined : join(dirname(file), "shims");
-  placeShims(directory.libraries, plan.capsules, keep, plan.runtime, trace);
-  const nonce = makeNonce();
-  directory.directory.write(join(LIBRARIES, AGENT), agentObject(directory.path, nonce));
-  if (plan.unwinder !== undefined) symlinkSync(plan.unwinder, join(directory.libraries, UNWINDER));
-  // Found out once, kept for the next run.
-  const unsaved = store.save();
-  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
-  directory.tell(launchFile(plan, nonce, file, trace));
+  furnish(directory, plan, process.pid, trace);
   return plan;
 }
-
-const launchFile = (
-  { runtime, capsules }: AttachedPlan,
-  [first, second]: Nonce,
-  store: string | undefined,
-  trace: Trace,
-): LaunchFile => ({
-  capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
-    root: search.tree.root,
-    isolated,
-    newest: ownership.newest,
-    others: [...ownership.others],
-    environment,
-    ahead,
-  })),
-  libraryPath: runtime.libraryPath,
-  store,
-  trace: trace.categories,
-  pid: process.pid,
-  nonce: [`${first}`, `${second}`],
-});
 
 /** The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten there. */
 function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {

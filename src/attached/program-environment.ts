@@ -21,15 +21,20 @@ export function programEnvironment(
   return withPath(list, libraries);
 }
 
-const LIBRARY_PATH = "LD_LIBRARY_PATH";
+export const LIBRARY_PATH = "LD_LIBRARY_PATH";
+
+/** The value of LD_LIBRARY_PATH in a list of NAME=VALUE, with one more directory in front. */
+export function extendedPath(list: readonly Uint8Array[], libraries: string): Buffer {
+  // ld.so goes by the last.
+  const last = list.findLast((variable) => nameOf(variable) === LIBRARY_PATH) ?? new Uint8Array(0);
+  const before = last.subarray(LIBRARY_PATH.length + 1);
+  // ld.so takes an empty value for none, but an empty element for the current directory.
+  return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before]);
+}
 
 function withPath(list: readonly Uint8Array[], libraries: string): Uint8Array[] {
   const own = list.map((variable) => nameOf(variable) === LIBRARY_PATH);
-  // ld.so goes by the last.
-  const last = list[own.lastIndexOf(true)] ?? new Uint8Array(0);
-  const before = last.subarray(LIBRARY_PATH.length + 1);
-  // ld.so takes an empty value for none, but an empty element for the current directory.
-  const value = Buffer.concat([Buffer.from(`${LIBRARY_PATH}=${libraries}${before.length > 0 ? ":" : ""}`), before]);
+  const value = Buffer.concat([Buffer.from(`${LIBRARY_PATH}=`), extendedPath(list, libraries)]);
   const first = own.indexOf(true);
   if (first < 0) return [...list, value];
   return list.flatMap((variable, i) => (i === first ? [value] : own[i] ? [] : [variable]));

@@ -15,7 +15,7 @@ import { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
 import { Channel } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
-import { removeStale } from "../private-directory.ts";
+import { claim, removeStale } from "../private-directory.ts";
 import { Trace } from "../trace.ts";
 import { Answering } from "./answering.ts";
 import { mapChannelFile } from "./channel-file.ts";
@@ -46,7 +46,7 @@ class Server {
 
   constructor(
     readonly directory: string,
-    program: number,
+    readonly program: number,
   ) {
     const at = mapChannelFile(this.system, directory);
     this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
@@ -64,7 +64,10 @@ class Server {
       const { bell } = this.channel;
       // The launcher rings when all is said.
       if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
-      for (const pid of this.lifetime.forgetEnded()) this.#answering?.ended(pid);
+      for (const pid of this.lifetime.forgetEnded()) {
+        if (pid === this.program) this.#takeOver();
+        this.#answering?.ended(pid);
+      }
       if (this.lifetime.isOver) this.lifetime.findOthers();
       else if (this.#advanceAll()) this.#lookBriefly(bell);
       else if (this.#idle && !this.#idle.next().done) continue;
@@ -113,6 +116,17 @@ class Server {
     return this.#answering;
   }
 
+  /** A program in-process has removed what was its own in the directory, such as what says whose it is. */
+  #takeOver(): void {
+    try {
+      claim(this.directory);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      this.#trace.tell("request", () => `not known to be this server's: ${message}`);
+    }
+  }
+
   /** Removes what killed runs have left behind, once. */
   #tidy(): void {
     if (this.#isTidy) return;
@@ -141,6 +155,8 @@ class Server {
 
 function main([directory = "", program = ""]: readonly string[]): void {
   let server: Server | undefined;
+  // Nothing of ours is for others, whatever the program may want of its own.
+  process.umask(0o077);
   try {
     server = new Server(directory, Number(program));
     server.libc.setThreadName("capsule");

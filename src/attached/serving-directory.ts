@@ -1,22 +1,29 @@
 // The directory that an attached program, what it starts, and their server have in
-// common. It is there for as long as one of them may ask.
+// common. It is there for as long as one of them may ask. What a program in-process
+// starts finds it in that program's private directory.
 //
 //   lib/         what comes first on their LD_LIBRARY_PATH
 //   channel      the pages that they share
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { hint, MARK, PrivateDirectory } from "../private-directory.ts";
-import { makeChannelFile } from "./channel-file.ts";
+import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
 export const LIBRARIES = "lib";
+
+/** What comes first on LD_LIBRARY_PATH, in a serving directory. */
+export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
+
+/** Can a directory be named in LD_LIBRARY_PATH? */
+export const canBeOnPath = (directory: string): boolean => !/[:;]/.test(directory);
 
 export class ServingDirectory {
   private constructor(
@@ -29,31 +36,80 @@ export class ServingDirectory {
     return this.directory.path;
   }
 
-  /** What comes first on LD_LIBRARY_PATH. */
   get libraries(): string {
-    return join(this.path, LIBRARIES);
+    return librariesIn(this.path);
   }
 
   /** Throws what making it throws, with its name. */
   static make(libc: Libc, system: System): ServingDirectory {
     const directory = PrivateDirectory.make(libc);
     try {
-      const { path } = directory;
-      if (/[:;]/.test(path))
-        throw new LinkError(
-          `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon or a semicolon (TMPDIR says which directory to use)`,
-          { object: path },
-        );
       directory.write(MARK, new Uint8Array(0));
-      mkdirSync(join(path, LIBRARIES), 0o700);
-      return new ServingDirectory(directory, makeChannelFile(system, path));
+      return ServingDirectory.within(directory, system);
     } catch (error) {
       directory.remove();
-      throw hint(error, directory.path);
+      throw error;
     }
   }
 
+  /** In a directory that is there for something else, too. Throws as `make` does, and leaves nothing then. */
+  static within(directory: PrivateDirectory, system: System): ServingDirectory {
+    const { path } = directory;
+    if (!canBeOnPath(path))
+      throw new LinkError(
+        `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon or a semicolon (TMPDIR says which directory to use)`,
+        { object: path },
+      );
+    try {
+      mkdirSync(librariesIn(path), 0o700);
+      return new ServingDirectory(directory, makeChannelFile(system, path));
+    } catch (error) {
+      clear(path);
+      throw hint(error, path);
+    }
+  }
+
+  /** Writes a file that stays for as long as the directory does. Throws what writing throws, with the directory's name. */
+  put(name: string, bytes: Uint8Array): void {
+    try {
+      writeFileSync(join(this.path, name), bytes, { mode: 0o600 });
+    } catch (error) {
+      throw hint(error, this.path);
+    }
+  }
+
+  putLibrary(name: string, bytes: Uint8Array): void {
+    this.put(join(LIBRARIES, name), bytes);
+  }
+
   tell(file: LaunchFile): void {
-    this.directory.write(LAUNCH_FILE, Buffer.from(JSON.stringify(file)));
+    this.put(LAUNCH_FILE, Buffer.from(JSON.stringify(file)));
+  }
+
+  /** Nobody will serve: what is there for that is removed. The rest is this process's own. */
+  clear(): void {
+    clear(this.path);
+    this.directory.ownedBy("self");
+  }
+}
+
+/** Not by a recursive rmSync, which an answering Worker has never tried. */
+function clear(path: string): void {
+  const libraries = librariesIn(path);
+  for (const name of listing(libraries)) rmSync(join(libraries, name), { force: true });
+  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) rmSync(join(path, name), { force: true });
+  try {
+    rmdirSync(libraries);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+  }
+}
+
+function listing(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return [];
   }
 }

@@ -6,10 +6,12 @@ import { basename } from "node:path";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
-import { bytesAt, pointerAt, u32At, viewAt } from "../../lib/memory/live.ts";
+import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { RunRecord } from "../agent/record.ts";
+import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
+import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
 import { withoutRestart } from "../restart.ts";
 import type { Run } from "../run.ts";
@@ -44,12 +46,21 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   libc.run(patch.apply(libc));
   libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
+  if (plan.capsules.some(({ isolated }) => isolated.length > 0)) leadToShims(run);
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc);
   record.fields.argc = argc;
   record.fields.argv = argv;
   return auxiliary;
+}
+
+/** What the program starts will find shims there, and somebody to ask; see agent/children.ts. Until then there is no such directory. */
+function leadToShims({ libc, base, directory }: Run): void {
+  if (!canBeOnPath(directory.path)) return;
+  const given = libc.environment(addressIn(base.family, "environ")).map(stringBytesAt);
+  const value = extendedPath(given, librariesIn(directory.path));
+  libc.setEnvironment(LIBRARY_PATH, value);
 }
 
 /**

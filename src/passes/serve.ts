@@ -5,7 +5,9 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
 import type { ServerState } from "../agent/knowledge.ts";
+import { serverCommand } from "../attached/start-server.ts";
 import type { Capsule } from "../launch.ts";
+import type { Command } from "../restart.ts";
 import type { Run } from "../run.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
@@ -22,8 +24,11 @@ export class ServerHandle {
   readonly #children: Channel;
   readonly #worker: Worker;
 
-  /** Boots in a Worker, while other things are done. */
-  constructor(libc: Libc) {
+  /** Boots in a Worker, while other things are done. `command` is how this process was started. */
+  constructor(
+    libc: Libc,
+    readonly command: Command,
+  ) {
     this.#children = Channel.make(libc);
     this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(SERVER, { smol: true });
@@ -42,18 +47,18 @@ export class ServerHandle {
 
   /** Returns when it answers. */
   start(run: Run): void {
-    if (!this.#own.tell(JSON.stringify(stateOf(run)), PATIENCE)) throw silence();
+    if (!this.#own.tell(JSON.stringify(stateOf(run, this.command)), PATIENCE)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. */
   update(run: Run): void {
-    this.#own.tell(JSON.stringify(stateOf(run)));
+    this.#own.tell(JSON.stringify(stateOf(run, this.command)));
   }
 }
 
 const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 
-function stateOf(run: Run): ServerState {
+function stateOf(run: Run, command: Command): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
@@ -67,13 +72,14 @@ function stateOf(run: Run): ServerState {
     sharedFiles: [...run.shared.values()].map(({ path }) => path),
     functions: run.functions,
     ahead: run.plan.capsules.map(({ ahead }) => ahead),
-    capsules: run.capsules.map((capsule) => ({
+    capsules: run.capsules.map((capsule, index) => ({
       root: capsule.search.tree.root,
       token: capsule.token,
       namespace: capsule.namespace,
       isolated: [...capsule.isolated],
       newest: capsule.ownership.newest,
       others: [...capsule.ownership.others],
+      environment: run.plan.capsules[index]?.environment ?? [],
       overrides: [...capsule.overrides],
       iterateHere: capsule.iterateHere,
       mirrors: addresses(capsule.mirrors),
@@ -81,5 +87,6 @@ function stateOf(run: Run): ServerState {
       shims: addresses(capsule.shims),
     })),
     program: { path: run.plan.program.path },
+    server: serverCommand(command.arguments()).map((bytes) => Buffer.from(bytes).toString("latin1")),
   };
 }

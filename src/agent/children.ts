@@ -1,0 +1,66 @@
+// What the program starts gets isolated libraries, too: shims, which its library path
+// leads to, and a server in a process of its own, as for an attached program. They are
+// made when the program starts something for the first time; before, there is nothing.
+
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { furnish } from "../attached/furnish.ts";
+import { ServingDirectory } from "../attached/serving-directory.ts";
+import { ring, startServer } from "../attached/start-server.ts";
+import { PrivateDirectory } from "../private-directory.ts";
+import { newestUnwinder } from "../unwinder.ts";
+import type { Knowledge } from "./knowledge.ts";
+
+export class Children {
+  #isServed = false;
+
+  constructor(
+    readonly knowledge: Knowledge,
+    readonly system: System,
+  ) {}
+
+  /** Returns when what is started will be served: at once, but for the first time. Returns why it will not be, and says that once. */
+  serve(): string | undefined {
+    if (this.#isServed) return undefined;
+    this.#isServed = true;
+    try {
+      this.#begin();
+      return undefined;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined && !(error instanceof LinkError)) throw error;
+      this.knowledge.trace.tell("request", () => `what is started is not served: ${message}`);
+      return message;
+    }
+  }
+
+  #begin(): void {
+    const { trace, state, own, channels, files } = this.knowledge;
+    const { libc } = channels.own;
+    // Where the environment says: the run may have gone on in another.
+    const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
+    let server: number | undefined;
+    try {
+      const command = state.server.map((text) => Buffer.from(text, "latin1"));
+      // It boots while the rest is done.
+      server = startServer(libc, this.system, directory, command, libc.pid, state.trace.length > 0);
+      const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
+        search,
+        ownership,
+        // In-process it is found out only when somebody asks whether the tree has it.
+        isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
+        environment: state.capsules[index]?.environment ?? [],
+        ahead: state.ahead[index] ?? [],
+      }));
+      const ownerships = capsules.map(({ ownership }) => ownership);
+      const unwinder = newestUnwinder(ownerships, trace);
+      furnish(directory, { runtime: own.launch.runtime, capsules, unwinder }, libc.pid, trace);
+      ring(libc, directory);
+      trace.tell("request", () => `what is started is served by process ${server}`);
+    } catch (error) {
+      if (server !== undefined) this.system.kill(server);
+      directory.clear();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+// Puts into a serving directory what the programs that are served find there, and what
+// their server has to know.
+
+import { symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Search } from "../../lib/tree/search.ts";
+import type { AttachedCapsule } from "../plan.ts";
+import { hint } from "../private-directory.ts";
+import { UNWINDER } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
+import { agentObject, makeNonce } from "./agent-object.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
+import { AGENT, placeShims } from "./shims.ts";
+
+export interface Offer {
+  readonly runtime: Search;
+  readonly capsules: readonly Omit<AttachedCapsule, "libraries">[];
+  /** Of libgcc_s.so.1: a host tree's copy, where that is newer than the runtime's. */
+  readonly unwinder: string | undefined;
+}
+
+/** `pid` is the process that is served first. Throws what writing throws. */
+export function furnish(
+  directory: ServingDirectory,
+  { runtime, capsules, unwinder }: Offer,
+  pid: number,
+  trace: Trace,
+): void {
+  const { store } = runtime;
+  const keep = store.file === undefined ? undefined : join(dirname(store.file), "shims");
+  placeShims(directory.libraries, capsules, keep, runtime, trace);
+  const nonce = makeNonce();
+  directory.putLibrary(AGENT, agentObject(directory.path, nonce));
+  if (unwinder !== undefined) link(unwinder, directory.libraries);
+  // Found out once, kept for the next run.
+  const unsaved = store.save();
+  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
+  const [first, second] = nonce;
+  directory.tell({
+    capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
+      root: search.tree.root,
+      isolated,
+      newest: ownership.newest,
+      others: [...ownership.others],
+      environment,
+      ahead,
+    })),
+    libraryPath: runtime.libraryPath,
+    store: store.file,
+    trace: trace.categories,
+    pid,
+    nonce: [`${first}`, `${second}`],
+  });
+}
+
+function link(unwinder: string, libraries: string): void {
+  try {
+    symlinkSync(unwinder, join(libraries, UNWINDER));
+  } catch (error) {
+    throw hint(error, libraries);
+  }
+}
