@@ -1,12 +1,17 @@
-// What a program starts: copies of itself, and other programs, which run natively.
+// What a program starts: copies of itself, and other programs, which are served by a process of their own.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { ATTACHED } from "../support/attached.ts";
 import { expectBoth } from "../support/both.ts";
-import { expectSame } from "../support/expect.ts";
+import { expectLines, expectSame } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
-import { isAttached, notYetInProcess } from "../support/mode.ts";
+import { notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { capsule, capsuleCommand, run, start } from "../support/run.ts";
+import { appears, ServingPlace } from "../support/serving.ts";
 
 setDefaultTimeout(60_000);
 
@@ -69,7 +74,7 @@ describe("a forked child can open libraries:", () => {
   );
 });
 
-describe("another program runs natively", () => {
+describe("another program is run as natively", () => {
   const shell = (greeting = "hello") => `child: ${greeting} zero`;
 
   for (const way of ["fork and exec", "vfork and exec", "posix_spawn"])
@@ -116,8 +121,8 @@ describe("another program runs natively", () => {
     expectBoth(children, ["exec of what is missing"], ["execl: No such file or directory", ...opened("after it")]));
 });
 
-describe("a program that runs outside of the capsule is told of", () => {
-  let outside: Pair;
+describe("another program gets isolated libraries, too,", () => {
+  let isolated: Pair;
 
   beforeAll(async () => {
     const library = (path: string, place: string): Output => ({
@@ -127,7 +132,7 @@ describe("a program that runs outside of the capsule is told of", () => {
     });
     const host = `${HOST}/libhost.so.1`;
     const between = `${RUNTIME}/libbetween.so.1`;
-    outside = await pair("process/a-program-that-runs-outside-of-the-capsule-is-told-of", [
+    isolated = await pair("process/what-a-program-starts-gets-isolated-libraries", [
       library(host, "host"),
       library(`${RUNTIME}/libhost.so.1`, "runtime"),
       { path: between, sources: ["between.c"], needs: [host] },
@@ -138,10 +143,7 @@ describe("a program that runs outside of the capsule is told of", () => {
     ]);
   });
 
-  // Attached, it runs inside.
-  const told = (path: string) =>
-    isAttached ? "" : `capsule: "${path}" runs outside of the capsule: it gets the runtime's own libhost.so.1\n`;
-  const shown = ["program: of the host", `other: of the ${isAttached ? "host" : "runtime"}`];
+  const shown = ["program: of the host", "other: of the host"];
 
   for (const way of [
     "execv",
@@ -153,34 +155,186 @@ describe("a program that runs outside of the capsule is told of", () => {
     "posix_spawn",
     "posix_spawnp",
   ])
-    test(`when it is started by ${way}`, async () => {
-      const path = outside.program("linked");
-      const outcome = await outside.capsule([way, path]);
-      expect(lines(outcome.stdout)).toEqual(shown);
-      expect(outcome.stderr).toBe(told(path));
-      expect(outcome.exitCode).toBe(0);
-    });
+    test(`when it is started by ${way}`, () => expectBoth(isolated, [way, isolated.program("linked")], shown));
 
-  test("when PATH has it", async () => {
-    const { PATH } = process.env;
-    const outcome = await outside.capsule(["posix_spawnp", "linked"], { env: { PATH: `${outside.out}:${PATH}` } });
-    expect(lines(outcome.stdout)).toEqual(shown);
-    expect(outcome.stderr).toBe(told(outside.program("linked")));
-  });
+  test("when PATH has it", () =>
+    expectBoth(isolated, ["posix_spawnp", "linked"], shown, {
+      env: { PATH: `${isolated.out}:${process.env.PATH}` },
+    }));
 
-  test("when only a library of its own needs the isolated one", async () => {
-    const path = outside.program("through");
-    const outcome = await outside.capsule(["posix_spawn", path]);
-    expect(lines(outcome.stdout)).toEqual(shown);
-    expect(outcome.stderr).toBe(told(path));
-  });
+  test("when only a library of its own needs the isolated one", () =>
+    expectBoth(isolated, ["posix_spawn", isolated.program("through")], shown));
 
-  test("unless it needs nothing that is isolated", () =>
+  test("or needs none", () =>
     expectBoth(
-      outside,
-      ["posix_spawn", outside.program("unlinked")],
+      isolated,
+      ["posix_spawn", isolated.program("unlinked")],
       ["program: of the host", "other: needs nothing"],
     ));
+
+  for (const way of ["execv", "fork and execve", "posix_spawn"])
+    test(`and so do its own children, when it is started by ${way}`, () => {
+      const names = ["linked", "unlinked", "through", "linked"];
+      return expectBoth(
+        isolated,
+        [way, ...names.map((name) => isolated.program(name))],
+        [
+          "program: of the host",
+          ...names.map((name) => `other: ${name === "unlinked" ? "needs nothing" : "of the host"}`),
+        ],
+      );
+    });
+
+  for (const way of ["execv", "posix_spawn"])
+    test(`and no directory is left, when it is started by ${way}`, async () => {
+      using place = new ServingPlace();
+      const args = [way, isolated.program("linked")];
+      expectLines(await isolated.capsule(args, { env: { TMPDIR: place.path } }), shown);
+      await place.emptied();
+    });
+
+  describe.skipIf(process.getuid?.() !== 0)("unless there is no place for them (takes root):", () => {
+    for (const way of ["execv", "fork and execve", "posix_spawn"])
+      test(`it runs natively, and one line says why, when it is started by ${way}`, async () => {
+        using place = new ServingPlace();
+        const TMPDIR = place.path;
+        const [linked, unlinked] = [isolated.program("linked"), isolated.program("unlinked")];
+        const env = { LD_LIBRARY_PATH: isolated.runtime, TMPDIR };
+        const command = capsuleCommand(isolated.flags(), isolated.program(), [way, unlinked, linked, linked], env);
+        const script = `mount -t tmpfs -o size=900k none "$TMPDIR" && "$@" && ls "$TMPDIR"`;
+        const outcome = await run(["unshare", "--mount", "sh", "-c", script, "sh", ...command], { env });
+        const directory = /"([^"]*)": its disk is full/.exec(outcome.stderr)?.[1] ?? "";
+        expect(dirname(directory)).toBe(TMPDIR);
+        expect(outcome.stderr).toBe(
+          `capsule: "${unlinked}" runs without the host's libraries: Cannot write to "${directory}": its disk is full (TMPDIR says which directory to use)\n`,
+        );
+        const children = ["other: needs nothing", "other: of the runtime", "other: of the runtime"];
+        // What has turned into another program cannot remove its own.
+        const left = way === "execv" ? [basename(directory)] : [];
+        expect(lines(outcome.stdout)).toEqual(["program: of the host", ...children, ...left]);
+        expect(outcome.exitCode).toBe(0);
+      });
+  });
+
+  test("unless the directory cannot be named on a library path: it runs natively, and one line says why", async () => {
+    using place = new ServingPlace();
+    const TMPDIR = join(place.path, "with:colon");
+    mkdirSync(TMPDIR);
+    const linked = isolated.program("linked");
+    const outcome = await isolated.capsule(["posix_spawn", linked, linked], { env: { TMPDIR } });
+    expect(lines(outcome.stdout)).toEqual(["program: of the host", "other: of the runtime", "other: of the runtime"]);
+    expect(lines(outcome.stderr)).toHaveLength(1);
+    expect(outcome.stderr).toStartWith(
+      `capsule: "${linked}" runs without the host's libraries: Cannot use "${TMPDIR}/`,
+    );
+    expect(readdirSync(TMPDIR)).toEqual([]);
+  });
+});
+
+describe("what outlives a program is served:", () => {
+  let lasting: Pair;
+
+  beforeAll(async () => {
+    const libraries = ["host", "late"].flatMap((name) =>
+      [HOST, RUNTIME].map((tree) => ({
+        path: `${tree}/lib${name}.so.1`,
+        sources: ["library.c"],
+        flags: [`-DNAME=${name}`, `-DPLACE="${tree === HOST ? "host" : "runtime"}"`],
+      })),
+    );
+    const needs = [`${HOST}/libhost.so.1`];
+    lasting = await pair(
+      "process/what-outlives-a-program-is-served",
+      [
+        ...libraries,
+        { path: "program", sources: ["program.c"], needs },
+        { path: "other", sources: ["other.c"], needs },
+      ],
+      ["libhost.so.1", "liblate.so.1"],
+    );
+  });
+
+  const begun = ["program: of the host", "other: of the host"];
+
+  test("it opens isolated libraries, and no directory is left", async () => {
+    using place = new ServingPlace();
+    const args = [lasting.program("other")];
+    const expected = [...begun, "when the program has ended: of the host"];
+    expectLines(await lasting.native(args), expected);
+    expectLines(await lasting.capsule(args, { env: { TMPDIR: place.path } }), expected);
+    await place.emptied();
+  });
+
+  test("when the server is killed, it goes on, and the next run removes the directory", async () => {
+    using place = new ServingPlace();
+    const env = { TMPDIR: place.path, LD_LIBRARY_PATH: lasting.runtime };
+    const args = [lasting.program("other"), "waits"];
+    await using program = start(capsuleCommand(lasting.flags(), lasting.program(), args, env), { env });
+    const line = await program.line((text) => text.endsWith("waits"));
+    const { directory, server } = place.serving;
+    await appears(directory, () => existsSync(join(directory, "libcapsule-agent.so")));
+    process.kill(server, "SIGKILL");
+    process.kill(Number(line.split(" ")[1]), "SIGUSR1");
+    const outcome = await program.end();
+    expect(lines(outcome.stdout).slice(0, 2)).toEqual(begun);
+    // The runtime's is on the library path, too, but a shim comes first, and nobody links it.
+    expect(lines(outcome.stdout).at(-1)).not.toContain("of the runtime");
+    expect(readdirSync(directory)).toContain("lib");
+    const next = [...ATTACHED, ...lasting.flags()];
+    await capsule(next, lasting.program("other"), ["0", "1"], { env });
+    await place.emptied();
+  });
+});
+
+test("whoever serves a program is no child of it", async () => {
+  const serving = await pair("process/whoever-serves-a-program-is-no-child-of-it", [
+    { path: `${HOST}/libhost.so.1`, sources: ["host.c"] },
+    ...["program", "other"].map((path) => ({ path, sources: [`${path}.c`], needs: [`${HOST}/libhost.so.1`] })),
+  ]);
+  await expectBoth(
+    serving,
+    [serving.program("other")],
+    [
+      "program: of the host",
+      "other: of the host",
+      "the child ended with 5",
+      "then: No child processes",
+      "children: 1, signals: 1",
+      "adopts orphans: 1",
+    ],
+  );
+});
+
+describe("a constructor may start programs:", () => {
+  for (const [when, variable, expected] of [
+    [
+      "of a library that the program needs",
+      "AT_START",
+      (events: string[]) => [...events, "program: of the host", "opened: of the host"],
+    ],
+    ["of one that it opens", "LATE", (events: string[]) => ["program: of the host", ...events, "opened: of the host"]],
+  ] as const)
+    test(when, async () => {
+      const needs = [`${HOST}/libhost.so.1`];
+      const library = (name: string, starts: string) => ({
+        path: `${HOST}/lib${name}.so.1`,
+        sources: ["host.c"],
+        flags: [`-DNAME=${name}`, '-DPLACE="host"', `-DSTARTS="${starts}"`],
+      });
+      const constructors = await pair(
+        "process/a-constructor-may-start-programs",
+        [
+          library("host", "AT_START"),
+          library("late", "LATE"),
+          { path: "program", sources: ["program.c"], needs },
+          { path: "other", sources: ["other.c"], needs },
+        ],
+        ["libhost.so.1", "liblate.so.1"],
+      );
+      const command = `unset ${variable}; ${constructors.program("other")}`;
+      const events = ["constructor of the host: starts", "other: of the host", "constructor of the host: 5"];
+      await expectBoth(constructors, [], expected(events), { env: { [variable]: command } });
+    });
 });
 
 test("SIGCHLD tells of a child's end", () =>

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { expectLines, expectSame } from "../support/expect.ts";
+import { expectLines, expectSame, withoutShims } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { leftIn, withoutShims } from "../support/mode.ts";
 import { type Notgl, notgl } from "../support/notgl.ts";

@@ -1,6 +1,7 @@
 // What is asserted of a child process, most of the time.
 
 import { expect } from "bun:test";
+import { tmpdir } from "node:os";
 import { lines } from "./lines.ts";
 import type { Outcome } from "./run.ts";
 
@@ -15,6 +16,14 @@ export function expectLines(outcome: Outcome, expected: string[]): void {
 /** Both printed the same and ended in the same way. */
 export function expectSame(outcome: Outcome, model: Outcome): void {
   expect(observed(outcome)).toEqual(observed(model));
+}
+
+/** Without the directory, for what the program starts, that capsule has put in front on the library path which its environment shows. */
+export function withoutShims(outcome: Outcome): Outcome {
+  const added = `LD_LIBRARY_PATH=${tmpdir()}/capsule-\\w{6}/lib`;
+  // Where the user has set none, there is nothing else in it.
+  const stdout = outcome.stdout.replace(new RegExp(`^${added}\n`, "m"), "");
+  return { ...outcome, stdout: stdout.replace(new RegExp(`${added}:`, "g"), "LD_LIBRARY_PATH=") };
 }
 
 function observed({ stdout, stderr, exitCode, signal }: Outcome) {
