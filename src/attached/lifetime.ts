@@ -2,7 +2,8 @@
 // first, and when none of them lives, whoever else has got the library path from
 // them. A daemon that has never asked may do so later.
 
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 
@@ -12,6 +13,8 @@ const ATTEMPTS = 5;
 export class Lifetime {
   /** A descriptor of each process, by its number. */
   readonly #watched = new Map<number, number>();
+
+  readonly #ownFile = readlinkSync("/proc/self/exe");
 
   /** How many were known to have ended when it was looked at them. */
   #count = 0;
@@ -67,11 +70,24 @@ export class Lifetime {
       for (const name of readdirSync("/proc")) {
         const pid = Number(name);
         if (!(pid > 0) || pid === process.pid) continue;
+        // In this order: what was forked may turn into what has the path meanwhile.
+        const isForked = this.#isForked(pid);
         const hasPath = this.#hasPath(pid);
-        if (hasPath) this.watch(pid);
+        if (isForked || hasPath) this.watch(pid);
         // It may have left a child behind that was not listed.
         else if (hasPath === undefined) isSure = false;
       }
+    }
+  }
+
+  /** Has a program in-process forked it? Then it says nothing in its environment, but will pass on the path. */
+  #isForked(pid: number): boolean {
+    try {
+      if (readlinkSync(`/proc/${pid}/exe`) !== this.#ownFile) return false;
+      return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${dirname(this.libraries)}/`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return false;
     }
   }
 

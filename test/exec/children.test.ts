@@ -256,14 +256,18 @@ describe("what outlives a program is served:", () => {
 
   const begun = ["program: of the host", "other: of the host"];
 
-  test("it opens isolated libraries, and no directory is left", async () => {
-    using place = new ServingPlace();
-    const args = [lasting.program("other")];
-    const expected = [...begun, "when the program has ended: of the host"];
-    expectLines(await lasting.native(args), expected);
-    expectLines(await lasting.capsule(args, { env: { TMPDIR: place.path } }), expected);
-    await place.emptied();
-  });
+  for (const [who, more] of [
+    ["a program that it has started", []],
+    ["one that a forked child starts then", ["fork"]],
+  ] as const)
+    test(`${who} opens isolated libraries, and no directory is left`, async () => {
+      using place = new ServingPlace();
+      const args = [lasting.program("other"), ...more];
+      const expected = [...begun, "when the program has ended: of the host"];
+      expectLines(await lasting.native(args), expected);
+      expectLines(await lasting.capsule(args, { env: { TMPDIR: place.path } }), expected);
+      await place.emptied();
+    });
 
   test("when the server is killed, it goes on, and the next run removes the directory", async () => {
     using place = new ServingPlace();
