@@ -58,8 +58,12 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
 /** What the program starts will find shims there, and somebody to ask; see agent/children.ts. Until then there is no such directory. */
 function leadToShims({ libc, base, directory }: Run): void {
   if (!canBeOnPath(directory.path)) return;
-  const given = libc.environment(addressIn(base.family, "environ")).map(stringBytesAt);
-  const value = extendedPath(given, librariesIn(directory.path));
+  const libraries = librariesIn(directory.path);
+  const before = process.env[LIBRARY_PATH] || undefined;
+  // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a millisecond.
+  const value = before?.includes("\ufffd")
+    ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries)
+    : [libraries, before].filter(Boolean).join(":");
   libc.setEnvironment(LIBRARY_PATH, value);
 }
 

@@ -24,15 +24,15 @@ export class ServerHandle {
   readonly #children: Channel;
   readonly #worker: Worker;
 
+  readonly #command: readonly string[];
+
   /** Boots in a Worker, while other things are done. `command` is how this process was started. */
-  constructor(
-    libc: Libc,
-    readonly command: Command,
-  ) {
+  constructor(libc: Libc, command: Command) {
     this.#children = Channel.make(libc);
     this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(SERVER, { smol: true });
     this.#worker.postMessage(this.addresses);
+    this.#command = serverCommand(command.arguments()).map((bytes) => Buffer.from(bytes).toString("latin1"));
   }
 
   get addresses(): Channels {
@@ -47,18 +47,18 @@ export class ServerHandle {
 
   /** Returns when it answers. */
   start(run: Run): void {
-    if (!this.#own.tell(JSON.stringify(stateOf(run, this.command)), PATIENCE)) throw silence();
+    if (!this.#own.tell(JSON.stringify(stateOf(run, this.#command)), PATIENCE)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. */
   update(run: Run): void {
-    this.#own.tell(JSON.stringify(stateOf(run, this.command)));
+    this.#own.tell(JSON.stringify(stateOf(run, this.#command)));
   }
 }
 
 const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 
-function stateOf(run: Run, command: Command): ServerState {
+function stateOf(run: Run, server: readonly string[]): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
@@ -87,6 +87,6 @@ function stateOf(run: Run, command: Command): ServerState {
       shims: addresses(capsule.shims),
     })),
     program: { path: run.plan.program.path },
-    server: serverCommand(command.arguments()).map((bytes) => Buffer.from(bytes).toString("latin1")),
+    server,
   };
 }
