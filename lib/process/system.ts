@@ -18,6 +18,7 @@ const SYS = {
   getxattr: 191,
   epoll_ctl: 233,
   epoll_create1: 291,
+  prlimit64: 302,
   pidfd_open: 434,
 } as const;
 
@@ -100,8 +101,17 @@ export class System {
     return result;
   }
 
-  /** Those of the descriptors that are readable now. Throws SystemError. */
-  readable(descriptors: readonly number[]): number[] {
+  /** This process's soft limit of a resource (RLIMIT_…): Infinity where there is none. Throws SystemError. */
+  limit(resource: number): number {
+    const NONE = 2n ** 64n - 1n;
+    const limits = new BigUint64Array(2); // struct rlimit: soft, hard
+    this.#mustCall("prlimit64", 0, resource, 0, addressOf(limits));
+    const [soft = NONE] = limits;
+    return soft === NONE ? Number.POSITIVE_INFINITY : Number(soft);
+  }
+
+  /** Those of the descriptors that are readable now, or within so many milliseconds. Throws SystemError. */
+  readable(descriptors: readonly number[], milliseconds = 0): number[] {
     const [POLLIN, SIZE, REVENTS] = [1, 8, 6];
     // struct pollfd: fd, events, revents
     const list = new DataView(new ArrayBuffer(SIZE * descriptors.length));
@@ -109,7 +119,7 @@ export class System {
       list.setInt32(SIZE * i, descriptor, true);
       list.setInt16(SIZE * i + 4, POLLIN, true);
     });
-    if (descriptors.length > 0) this.#mustCall("poll", addressOf(list), descriptors.length, 0);
+    if (descriptors.length > 0) this.#mustCall("poll", addressOf(list), descriptors.length, milliseconds);
     return descriptors.filter((_, i) => list.getInt16(SIZE * i + REVENTS, true) !== 0);
   }
 

@@ -6,7 +6,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { furnish } from "../attached/furnish.ts";
 import { ServingDirectory } from "../attached/serving-directory.ts";
-import { ring, startServer } from "../attached/start-server.ts";
+import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
 import { PrivateDirectory } from "../private-directory.ts";
 import { newestUnwinder } from "../unwinder.ts";
 import type { Knowledge } from "./knowledge.ts";
@@ -56,6 +56,7 @@ export class Children {
       const unwinder = newestUnwinder(ownerships, trace);
       furnish(directory, { runtime: own.launch.runtime, capsules, unwinder }, libc.pid, trace);
       ring(libc, directory);
+      awaitIfLimited(this.system, directory, server);
       trace.tell("request", () => `what is started is served by process ${server}`);
     } catch (error) {
       if (server !== undefined) this.system.kill(server);

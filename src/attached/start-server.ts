@@ -3,8 +3,10 @@
 
 import { closeSync, openSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
+import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { viewAt } from "../../lib/memory/live.ts";
+import { u32At, viewAt } from "../../lib/memory/live.ts";
+import { add } from "../../lib/memory/numbers.ts";
 import { startDetached } from "../../lib/process/detached.ts";
 import type { System } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
@@ -72,6 +74,31 @@ export function startServer(
     for (const descriptor of opened) closeSync(descriptor);
   }
 }
+
+/** Of <bits/resource.h>, with what a server surely gets along with: bytes, and how many. */
+const LIMITS = [
+  { resource: 2, enough: Number.POSITIVE_INFINITY }, // RLIMIT_DATA
+  { resource: 3, enough: 2 ** 20 }, // RLIMIT_STACK
+  { resource: 7, enough: 64 }, // RLIMIT_NOFILE
+  { resource: 9, enough: Number.POSITIVE_INFINITY }, // RLIMIT_AS
+];
+
+/** Where it may be that this process's limits are too low for a server: returns when it has booted. Throws LinkError where it has ended. */
+export function awaitIfLimited(system: System, { channel }: ServingDirectory, server: number): void {
+  if (LIMITS.every(({ resource, enough }) => system.limit(resource) >= enough)) return;
+  const descriptor = system.openProcess(server);
+  try {
+    while (u32At(add(channel, Header.offsetOf.alive)) === 0) {
+      if (descriptor === undefined || system.readable([descriptor], LOOK_AGAIN).length > 0)
+        throw new LinkError("Cannot start a server with so low limits of memory, stack and descriptors (setrlimit(2))");
+    }
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** In milliseconds. */
+const LOOK_AGAIN = 2;
 
 /** Wakes the server, or has it look when it has booted. */
 export function ring(libc: Libc, { channel }: ServingDirectory): void {

@@ -216,6 +216,18 @@ describe("another program gets isolated libraries, too,", () => {
       });
   });
 
+  test("unless its limits let nobody serve it: it runs natively, and one line says why", async () => {
+    using place = new ServingPlace();
+    const linked = isolated.program("linked");
+    const args = ["posix_spawn with a small stack", linked, linked];
+    const outcome = await isolated.capsule(args, { env: { TMPDIR: place.path } });
+    expect(lines(outcome.stdout)).toEqual(["program: of the host", "other: of the runtime", "other: of the runtime"]);
+    expect(outcome.stderr).toBe(
+      `capsule: "${linked}" runs without the host's libraries: Cannot start a server with so low limits of memory, stack and descriptors (setrlimit(2))\n`,
+    );
+    expect(place.directories).toEqual([]);
+  });
+
   test("unless the directory cannot be named on a library path: it runs natively, and one line says why", async () => {
     using place = new ServingPlace();
     const TMPDIR = join(place.path, "with:colon");
