@@ -7,7 +7,7 @@
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -89,27 +89,23 @@ export class ServingDirectory {
   /** Nobody will serve: what is there for that is removed. The rest is this process's own. */
   clear(): void {
     clear(this.path);
-    this.directory.ownedBy("self");
+    quietly(() => this.directory.ownedBy("self"));
   }
 }
 
-/** Not by a recursive rmSync, which an answering Worker has never tried. */
+/** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
   const libraries = librariesIn(path);
-  for (const name of listing(libraries)) rmSync(join(libraries, name), { force: true });
-  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) rmSync(join(path, name), { force: true });
-  try {
-    rmdirSync(libraries);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-  }
+  const files = (quietly(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
+  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) quietly(() => unlinkSync(join(path, name)));
+  quietly(() => rmdirSync(libraries));
 }
 
-function listing(directory: string): string[] {
+function quietly<Result>(action: () => Result): Result | undefined {
   try {
-    return readdirSync(directory);
+    return action();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return [];
+    return undefined;
   }
 }

@@ -20,7 +20,7 @@ import { basename, dirname, join } from "node:path";
 import { Libc } from "../../lib/loader/libc.ts";
 import { pointerAt, stringAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
-import { MARK, PrivateDirectory, removeStale } from "../../src/private-directory.ts";
+import { claim, MARK, PrivateDirectory, removeStale } from "../../src/private-directory.ts";
 
 const libc = new Libc();
 const before = process.env.TMPDIR;
@@ -212,5 +212,27 @@ describe("removeStale()", () => {
     chownSync(others.path, 4711, 4711);
     removeStale(temporary);
     expect(isThere(others)).toBe(true);
+  });
+});
+
+describe("claim()", () => {
+  test("has a directory without owner and mark be this process's", () => {
+    const { path } = PrivateDirectory.make(libc);
+    const owner = readFileSync(join(path, "owner"), "utf8");
+    rmSync(join(path, "owner"));
+    claim(path);
+    expect(readFileSync(join(path, "owner"), "utf8")).toBe(owner);
+    expect(readdirSync(path).sort()).toEqual([MARK, "owner"].sort());
+  });
+
+  test("leaves what is there as it is: it may be mapped", () => {
+    const directory = PrivateDirectory.make(libc);
+    const mark = directory.write(MARK, Uint8Array.of(1));
+    claim(directory.path);
+    expect([...readFileSync(mark)]).toEqual([1]);
+  });
+
+  test("says where it cannot: the directory is gone", () => {
+    expect(() => claim(join(temporary, "gone"))).toThrow("ENOENT");
   });
 });

@@ -1,7 +1,7 @@
 // The variables of an attached program.
 
 import { describe, expect, test } from "bun:test";
-import { programEnvironment } from "../../../src/attached/program-environment.ts";
+import { extendedPath, programEnvironment } from "../../../src/attached/program-environment.ts";
 
 const made = (given: string[], changes: Record<string, string | undefined> = {}): string[] =>
   programEnvironment(
@@ -42,4 +42,15 @@ describe("programEnvironment()", () => {
       "LD_LIBRARY_PATH=/d/lib",
     ]);
   });
+});
+
+test("extendedPath() has the bytes of the last path behind the new directory", () => {
+  const extended = (...given: string[]) =>
+    extendedPath(
+      given.map((text) => Buffer.from(text, "latin1")),
+      "/d/lib",
+    ).toString("latin1");
+  expect(extended()).toBe("/d/lib");
+  expect(extended("LD_LIBRARY_PATH=")).toBe("/d/lib");
+  expect(extended("LD_LIBRARY_PATH=/a", "LD_LIBRARY_PATHS=/c", "LD_LIBRARY_PATH=/\xff:")).toBe("/d/lib:/\xff:");
 });
