@@ -49,6 +49,7 @@ export class Children {
         ownership,
         // In-process it is found out only when somebody asks whether the tree has it.
         isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
+        named: new Set<string>(),
         environment: state.capsules[index]?.environment ?? [],
         ahead: state.ahead[index] ?? [],
       }));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expectLines, expectSame, withoutShims } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
-import { leftIn, withoutShims } from "../support/mode.ts";
+import { leftIn } from "../support/mode.ts";
 import { type Notgl, notgl } from "../support/notgl.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native, type RunOptions } from "../support/run.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectSame, withoutShims } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
-import { notYetInProcess, withoutShims } from "../support/mode.ts";
+import { notYetInProcess } from "../support/mode.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, type Outcome, run } from "../support/run.ts";
 

@@ -3,7 +3,6 @@
 
 import { test } from "bun:test";
 import { readdirSync } from "node:fs";
-import type { Outcome } from "./run.ts";
 import { appears } from "./serving.ts";
 
 /** Each program in a process of its own, not in Bun's. */
@@ -20,12 +19,6 @@ export const notYetInProcess = isAttached ? test : test.todo;
 
 /** The reverse. */
 export const notYetAttached = isAttached ? test.todo : test;
-
-/** What was printed, without the directory that is first on an attached program's library path. */
-export const withoutShims = (outcome: Outcome): Outcome => ({
-  ...outcome,
-  stdout: outcome.stdout.replace(/(LD_LIBRARY_PATH=)\/[^:"\s]*\/capsule-\w{6}\/lib:?/g, "$1"),
-});
 
 /** What there is in a directory for temporary files after a run; the server of an attached program ends after it. */
 export async function leftIn(directory: string): Promise<string[]> {
