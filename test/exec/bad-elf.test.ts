@@ -152,7 +152,9 @@ function inEachPlace(words: string, damage: (elf: ElfBytes) => void, reach: Reac
     else if (isAttached && !outcome.stderr.startsWith("capsule: ")) {
       const { stdout, signal, exitCode } = await workshop.natively(program);
       expect(outcome).toMatchObject({ stdout, signal, exitCode });
-    } else workshop.expectRefusal(outcome, NOT_RUNNABLE, program);
+    }
+    // What they pass over shows when the program is linked.
+    else workshop.expectRefusal(outcome, isAttached && outcome.exitCode === FAILED ? FAILED : NOT_RUNNABLE, program);
   });
 }
 
