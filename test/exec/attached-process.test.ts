@@ -103,13 +103,15 @@ describe("an attached program finds what its parent has left:", () => {
     expectSameFacts([], [], { LD_BIND_NOW: "1", GLIBC_TUNABLES: "glibc.malloc.tcache_count=3" }));
 
   test("no variable of a package runner's", async () => {
-    const bare = await run([program()]);
+    // Of one that runs the tests, too.
+    const PATH = "/usr/bin:/bin";
+    const bare = await run([program()], { env: { PATH } });
     const outcome = await run([...command(program())], {
       env: {
         TMPDIR: place.path,
         npm_execpath: "/x",
         npm_config_y: "z",
-        PATH: `/a/node_modules/.bin:${process.env.PATH}`,
+        PATH: `/a/node_modules/.bin:${PATH}`,
       },
     });
     const variables = (of: Outcome) => facts(of).filter((line) => line.startsWith("variable: "));
