@@ -10,11 +10,11 @@ import { UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
-import { AGENT, placeShims } from "./shims.ts";
+import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 
 export interface Offer {
   readonly runtime: Search;
-  readonly capsules: readonly Omit<AttachedCapsule, "libraries">[];
+  readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   /** Of libgcc_s.so.1: a host tree's copy, where that is newer than the runtime's. */
   readonly unwinder: string | undefined;
 }

@@ -8,7 +8,7 @@ import { expectBoth } from "../support/both.ts";
 import { expectLines, expectSame } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
-import { notYetInProcess } from "../support/mode.ts";
+import { inProcessOnly, isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, run, start } from "../support/run.ts";
 import { appears, ServingPlace } from "../support/serving.ts";
@@ -193,7 +193,7 @@ describe("another program gets isolated libraries, too,", () => {
       await place.emptied();
     });
 
-  describe.skipIf(process.getuid?.() !== 0)("unless there is no place for them (takes root):", () => {
+  describe.skipIf(isAttached || process.getuid?.() !== 0)("unless there is no place for them (takes root):", () => {
     for (const way of ["execv", "fork and execve", "posix_spawn"])
       test(`it runs natively, and one line says why, when it is started by ${way}`, async () => {
         using place = new ServingPlace();
@@ -216,7 +216,9 @@ describe("another program gets isolated libraries, too,", () => {
       });
   });
 
-  test("unless its limits let nobody serve it: it runs natively, and one line says why", async () => {
+  const whenServed = inProcessOnly("attached, the server is there before the program");
+
+  whenServed("unless its limits let nobody serve it: it runs natively, and one line says why", async () => {
     using place = new ServingPlace();
     const linked = isolated.program("linked");
     const args = ["posix_spawn with a small stack", linked, linked];
@@ -228,19 +230,22 @@ describe("another program gets isolated libraries, too,", () => {
     expect(place.directories).toEqual([]);
   });
 
-  test("unless the directory cannot be named on a library path: it runs natively, and one line says why", async () => {
-    using place = new ServingPlace();
-    const TMPDIR = join(place.path, "with:colon");
-    mkdirSync(TMPDIR);
-    const linked = isolated.program("linked");
-    const outcome = await isolated.capsule(["posix_spawn", linked, linked], { env: { TMPDIR } });
-    expect(lines(outcome.stdout)).toEqual(["program: of the host", "other: of the runtime", "other: of the runtime"]);
-    expect(lines(outcome.stderr)).toHaveLength(1);
-    expect(outcome.stderr).toStartWith(
-      `capsule: "${linked}" runs without the host's libraries: Cannot use "${TMPDIR}/`,
-    );
-    expect(readdirSync(TMPDIR)).toEqual([]);
-  });
+  whenServed(
+    "unless the directory cannot be named on a library path: it runs natively, and one line says why",
+    async () => {
+      using place = new ServingPlace();
+      const TMPDIR = join(place.path, "with:colon");
+      mkdirSync(TMPDIR);
+      const linked = isolated.program("linked");
+      const outcome = await isolated.capsule(["posix_spawn", linked, linked], { env: { TMPDIR } });
+      expect(lines(outcome.stdout)).toEqual(["program: of the host", "other: of the runtime", "other: of the runtime"]);
+      expect(lines(outcome.stderr)).toHaveLength(1);
+      expect(outcome.stderr).toStartWith(
+        `capsule: "${linked}" runs without the host's libraries: Cannot use "${TMPDIR}/`,
+      );
+      expect(readdirSync(TMPDIR)).toEqual([]);
+    },
+  );
 });
 
 describe("what outlives a program is served:", () => {
