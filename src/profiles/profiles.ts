@@ -30,8 +30,6 @@ export const LIBDIR = "$LIBDIR";
 
 const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];
 const WAYLAND = ["libwayland-client.so.0", "libwayland-server.so.0", "libwayland-egl.so.1"];
-/** What only comes along. A program that has nothing else of the host's is none the worse for it. */
-export const COMPANIONS: ReadonlySet<string> = new Set([...X11, ...WAYLAND]);
 const DRIVERS: Variable = { name: "LIBGL_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] };
 const BACKENDS: Variable = { name: "GBM_BACKENDS_PATH", kind: "directories", paths: ["$LIBDIR/gbm"] };
 // Mesa's configuration for single programs
