@@ -1,8 +1,9 @@
 // What a program starts: copies of itself, and other programs, which are served by a process of their own.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { MARK } from "../../src/private-directory.ts";
 import { ATTACHED } from "../support/attached.ts";
 import { expectBoth } from "../support/both.ts";
 import { expectLines, expectSame } from "../support/expect.ts";
@@ -11,7 +12,7 @@ import { lines } from "../support/lines.ts";
 import { inProcessOnly, isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, run, start } from "../support/run.ts";
-import { appears, ServingPlace } from "../support/serving.ts";
+import { appears, isRunning, ServingPlace } from "../support/serving.ts";
 
 setDefaultTimeout(60_000);
 
@@ -273,18 +274,34 @@ describe("what outlives a program is served:", () => {
 
   const begun = ["program: of the host", "other: of the host"];
 
-  for (const [who, more] of [
-    ["a program that it has started", []],
-    ["one that a forked child starts then", ["fork"]],
-  ] as const)
-    test(`${who} opens isolated libraries, and no directory is left`, async () => {
-      using place = new ServingPlace();
-      const args = [lasting.program("other"), ...more];
-      const expected = [...begun, "when the program has ended: of the host"];
-      expectLines(await lasting.native(args), expected);
-      expectLines(await lasting.capsule(args, { env: { TMPDIR: place.path } }), expected);
-      await place.emptied();
-    });
+  test("it opens isolated libraries, and no directory is left", async () => {
+    using place = new ServingPlace();
+    const args = [lasting.program("other")];
+    const expected = [...begun, "when the program has ended: of the host"];
+    expectLines(await lasting.native(args), expected);
+    expectLines(await lasting.capsule(args, { env: { TMPDIR: place.path } }), expected);
+    await place.emptied();
+  });
+
+  test("a forked child that starts one then is waited for", async () => {
+    using place = new ServingPlace();
+    const env = { TMPDIR: place.path, LD_LIBRARY_PATH: lasting.runtime };
+    const args = [lasting.program("other"), "fork"];
+    await using program = start(capsuleCommand(lasting.flags(), lasting.program(), args, env), { env });
+    const line = await program.line((text) => text.endsWith("waits"));
+    const child = Number(line.split(" ")[1]);
+    const { server } = await taken(place);
+    // It has looked, and found it, or nobody.
+    while (isRunning(server) && !watches(server, child)) await Bun.sleep(10);
+    process.kill(child, "SIGUSR1");
+    expect(lines((await program.end()).stdout)).toEqual([
+      "program: of the host",
+      line,
+      "other: of the host",
+      "when the program has ended: of the host",
+    ]);
+    await place.emptied();
+  });
 
   test("when the server is killed, it goes on, and the next run removes the directory", async () => {
     using place = new ServingPlace();
@@ -292,8 +309,7 @@ describe("what outlives a program is served:", () => {
     const args = [lasting.program("other"), "waits"];
     await using program = start(capsuleCommand(lasting.flags(), lasting.program(), args, env), { env });
     const line = await program.line((text) => text.endsWith("waits"));
-    const { directory, server } = place.serving;
-    await appears(directory, () => existsSync(join(directory, "libcapsule-agent.so")));
+    const { directory, server } = await taken(place);
     process.kill(server, "SIGKILL");
     process.kill(Number(line.split(" ")[1]), "SIGUSR1");
     const outcome = await program.end();
@@ -398,3 +414,22 @@ test("fork handlers of both sides run, in the order of their registration", asyn
       expect(lines(outcome.stdout).filter((line) => line.endsWith(when))).toEqual(events);
   }
 });
+
+/** The directory of a program that has ended, when the server has put its own name there. */
+async function taken(place: ServingPlace): Promise<ServingPlace["serving"]> {
+  const [directory = ""] = place.directories;
+  await appears(directory, () => existsSync(join(directory, MARK)));
+  return place.serving;
+}
+
+/** Has a process a descriptor of another one (pidfd_open(2))? */
+function watches(pid: number, other: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fdinfo`).some((name) =>
+      readFileSync(`/proc/${pid}/fdinfo/${name}`, "latin1").includes(`Pid:\t${other}\n`),
+    );
+  } catch {
+    // it has just ended
+    return false;
+  }
+}
