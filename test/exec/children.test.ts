@@ -289,11 +289,11 @@ describe("what outlives a program is served:", () => {
     const args = [lasting.program("other"), "fork"];
     await using program = start(capsuleCommand(lasting.flags(), lasting.program(), args, env), { env });
     const line = await program.line((text) => text.endsWith("waits"));
-    const child = Number(line.split(" ")[1]);
+    using child = new Waiting(line);
     const { server } = await taken(place);
     // It has looked, and found it, or nobody.
-    while (isRunning(server) && !watches(server, child)) await Bun.sleep(10);
-    process.kill(child, "SIGUSR1");
+    while (isRunning(server) && !watches(server, child.pid)) await Bun.sleep(10);
+    process.kill(child.pid, "SIGUSR1");
     expect(lines((await program.end()).stdout)).toEqual([
       "program: of the host",
       line,
@@ -309,9 +309,10 @@ describe("what outlives a program is served:", () => {
     const args = [lasting.program("other"), "waits"];
     await using program = start(capsuleCommand(lasting.flags(), lasting.program(), args, env), { env });
     const line = await program.line((text) => text.endsWith("waits"));
+    using child = new Waiting(line);
     const { directory, server } = await taken(place);
     process.kill(server, "SIGKILL");
-    process.kill(Number(line.split(" ")[1]), "SIGUSR1");
+    process.kill(child.pid, "SIGUSR1");
     const outcome = await program.end();
     expect(lines(outcome.stdout).slice(0, 2)).toEqual(begun);
     // The runtime's is on the library path, too, but a shim comes first, and nobody links it.
@@ -414,6 +415,19 @@ test("fork handlers of both sides run, in the order of their registration", asyn
       expect(lines(outcome.stdout).filter((line) => line.endsWith(when))).toEqual(events);
   }
 });
+
+/** A process that says that it waits. It does not outlive the test, whose program it has outlived. */
+class Waiting implements Disposable {
+  readonly pid: number;
+
+  constructor(line: string) {
+    this.pid = Number(line.split(" ")[1]);
+  }
+
+  [Symbol.dispose](): void {
+    if (isRunning(this.pid)) process.kill(this.pid, "SIGKILL");
+  }
+}
 
 /** The directory of a program that has ended, when the server has put its own name there. */
 async function taken(place: ServingPlace): Promise<ServingPlace["serving"]> {
