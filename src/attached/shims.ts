@@ -151,9 +151,19 @@ function developmentName({ soname, host, found }: Shown, runtime: Search): strin
   const end = soname.indexOf(".so");
   const name = end < 0 ? soname : soname.slice(0, end + ".so".length);
   if (name === soname) return undefined;
-  const other = runtime.find(name, undefined)?.path;
-  if (other !== undefined) return other === runtime.find(soname, undefined)?.path ? name : undefined;
-  return host.search.find(name, undefined)?.path === found.path ? name : undefined;
+  const other = runtime.find(name, undefined) ?? host.search.find(name, undefined);
+  // By what it says of itself: some have a copy of that name where others have a link.
+  return other && (other.path === found.path || isNamed(other, soname)) ? name : undefined;
+}
+
+/** Has it that soname? Not if it cannot be told. */
+function isNamed(found: Found, soname: string): boolean {
+  try {
+    return found.library.soname === soname;
+  } catch (error) {
+    if (error instanceof ElfError) return false;
+    throw error;
+  }
 }
 
 /** The directory of kept placeholders. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
-import { isAttached } from "../support/mode.ts";
+import { isAttached, notYetAttached } from "../support/mode.ts";
 import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
 import { expectOfSide, SIDES, type Side, type SideLibrary, sides } from "../support/sides.ts";
 
@@ -278,18 +278,23 @@ describe("an isolated library is the host's, by whatever name it is asked for", 
 
   const shown = (name: string, place: string) => [`${name}: ${place}, the same`, "asked with RTLD_NOLOAD: the same"];
 
+  const OTHER = "by another name, which only the host tree has";
+  const ABSOLUTE = "by the absolute path of the runtime's copy";
+  const RELATIVE = "by the relative path of the runtime's copy";
+  /** What nobody hears of in a process that has nothing of ours yet. */
+  const UNHEARD = [OTHER, ABSOLUTE, RELATIVE];
   for (const program of ["program", "linked"]) {
     describe(program === "linked" ? "in a program that needs it" : "in a program that does not need it", () => {
       // Natively each path is that of one of the two copies.
       for (const [words, name, place] of [
         ["by its soname", () => "libhost.so.1", "host"],
         ["by another name, which the runtime has", () => "libhost.so", "runtime"],
-        ["by another name, which only the host tree has", () => "libhost-of-the-host.so", "host"],
-        ["by the absolute path of the runtime's copy", () => join(names.runtime, "libhost.so.1"), "runtime"],
-        ["by the relative path of the runtime's copy", () => `${RUNTIME}/libhost.so.1`, "runtime"],
+        [OTHER, () => "libhost-of-the-host.so", "host"],
+        [ABSOLUTE, () => join(names.runtime, "libhost.so.1"), "runtime"],
+        [RELATIVE, () => `${RUNTIME}/libhost.so.1`, "runtime"],
         ["by the absolute path of the host's copy", () => join(names.out, HOST, "libhost.so.1"), "host"],
       ] as const)
-        test(words, async () => {
+        (program === "program" && UNHEARD.includes(words) ? notYetAttached : test)(words, async () => {
           const options = { cwd: names.out };
           const file = name().slice(name().lastIndexOf("/") + 1);
           expectLines(await names.native([name()], options, program), shown(file, place));
@@ -351,7 +356,7 @@ describe("a plug-in brings the isolated libraries that it needs, which nobody ne
       expectLines(await plugins.capsule([name()], { cwd: plugins.out }, program), expected);
     });
 
-  test("when it is opened in a namespace of its own", async () => {
+  notYetAttached("when it is opened in a namespace of its own", async () => {
     const expected = ["the isolated library: host"];
     for (const name of ["libplugin.so.1", "libhost.so.1", join(plugins.runtime, "libhost.so.1")]) {
       // Natively the path is that of the runtime's copy.
