@@ -53,6 +53,14 @@ export type Shim = (
 /** Emits code that asks by a connection. */
 export type EmitAsking<Result> = (to: Assembler, value: Values, connection: Connection) => Result;
 
+/** Code that is the same for each process but for the values. */
+export interface ProcessCode<Result> {
+  readonly key: string;
+  readonly emit: EmitAsking<Result>;
+  /** The values that are no functions of glibc's. */
+  readonly own: readonly string[];
+}
+
 /** What has to be known besides to put code into the process. */
 export interface Linker extends Launch {
   /** Assembles code for the process. `key` says which; the same code for the same key but for the values. */

@@ -7,6 +7,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
+import { readAhead } from "../agent/answers.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Desk } from "../agent/code/connect.ts";
 import { orders } from "../agent/conversation.ts";
@@ -71,12 +72,15 @@ export class Answering extends Requests {
     for (const exchange of this.channel.used) if (exchange.asker === pid) this.#conversations.forget(exchange);
   }
 
-  /** What can wait until nobody asks. */
+  /** What can wait until nobody asks, once somebody has: reads what the host's libraries will probably open. */
   *idle(): Generator<undefined> {
-    for (const { search } of this.site.sources) {
-      // Reading the tree's cache takes a while, the first time.
-      search.find("libc.so.6", undefined);
-      yield;
+    const capsules = [...this.#attachments.values()].at(-1)?.capsules ?? [];
+    for (const [index, { ahead }] of this.site.file.capsules.entries()) {
+      for (const name of ahead) {
+        const capsule = capsules[index];
+        if (capsule) readAhead(capsule, name);
+        yield;
+      }
     }
     // What has been found out of libraries is kept for the next run.
     const reason = this.site.store.save();

@@ -14,7 +14,7 @@ import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
-import { Desk, lentConnection } from "../agent/code/connect.ts";
+import { Desk, type LentFunctions } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import type { Capsule, Directory, EmitAsking, Linker } from "../launch.ts";
@@ -39,7 +39,7 @@ export class Attachment implements Linker, Asker {
   readonly shim = placeholderShim;
   readonly isHosted = false;
   /** Functions of the agent's, by which code asks that is put into the process. */
-  readonly #lent: Readonly<Record<"connect" | "look" | "complain", Address>>;
+  readonly #lent: LentFunctions;
   readonly functions: Functions;
   /** Placeholders that are being linked. */
   readonly inWork = new Set<Address>();
@@ -146,15 +146,7 @@ export class Attachment implements Linker, Asker {
   }
 
   assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result> {
-    return this.site.templates.assemble(
-      key,
-      (to, value) => {
-        const must = (name: string) => toAddress(value(name) ?? 0);
-        const [connect, look, complain] = [must("lent connect"), must("lent look"), must("lent complain")];
-        return emit(to, value, lentConnection({ connect, look, complain }));
-      },
-      (name) => (name.startsWith(LENT) ? this.#lent[name.slice(LENT.length) as "connect"] : values(name)),
-    );
+    return this.site.assemble(key, emit, values, this.#lent);
   }
 
   findSymbol(name: string): Address | undefined {
@@ -245,9 +237,6 @@ export interface DeskAddresses {
   /** The agent's function that copies memory. */
   readonly copy: Address;
 }
-
-/** In front of the names of functions that are lent. */
-const LENT = "lent ";
 
 /** Of struct link_map and struct r_debug (<link.h>), in bytes. */
 const L_NAME = 8;

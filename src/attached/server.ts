@@ -8,6 +8,7 @@
 
 import { rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
@@ -21,6 +22,7 @@ import { Answering } from "./answering.ts";
 import { mapChannelFile } from "./channel-file.ts";
 import { readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
+import { prepare, rehearse } from "./rehearsal.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 
 const PROGRAM = 3;
@@ -42,7 +44,8 @@ class Server {
   /** What has been read for answers is in memory yet. */
   #hasLitter = false;
   /** What can wait. */
-  #idle: Generator<undefined> | undefined;
+  #idle: Generator<undefined> | undefined = this.#rehearse();
+  #glibc: readonly LoadedImage[] = [];
 
   constructor(
     readonly directory: string,
@@ -96,6 +99,7 @@ class Server {
     // Nobody asks before the program runs, and then the launcher has said all that it knows.
     const before = performance.now();
     for (const exchange of asked) this.#begun().advance(exchange);
+    if (asked.length > 0 && this.#answers === 0) this.#idle = this.#afterwards();
     this.#answers += asked.length;
     this.#busy += performance.now() - before;
     if (asked.length > 0) this.#hasLitter = true;
@@ -110,7 +114,7 @@ class Server {
       };
       this.#trace = new Trace(file.trace);
       this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
-      this.#idle = this.#idleWork(this.#answering);
+      this.#idle = this.#prepare(this.#idle, this.#answering);
       this.#trace.tell("request", () => `the server is process ${process.pid}`);
     }
     return this.#answering;
@@ -134,8 +138,19 @@ class Server {
     for (const fault of removeStale()) this.#trace.tell("plan", () => `left behind, and not removed: ${fault}`);
   }
 
-  *#idleWork(answering: Answering): Generator<undefined> {
-    yield* answering.idle();
+  *#rehearse(): Generator<undefined> {
+    this.#glibc = yield* rehearse(this.libc);
+  }
+
+  /** While nobody has asked; behind what is being done. */
+  *#prepare(before: Generator<undefined> | undefined, { site }: Answering): Generator<undefined> {
+    if (before) yield* before;
+    yield* prepare(site, this.#glibc);
+  }
+
+  /** When somebody has asked for the first time. */
+  *#afterwards(): Generator<undefined> {
+    yield* this.#begun().idle();
     this.#tidy();
   }
 

@@ -3,15 +3,20 @@
 
 import { join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
+import { toAddress } from "../../lib/memory/numbers.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { Templates } from "../../lib/x86-64/template.ts";
-import type { CapsuleSource } from "../launch.ts";
+import { type Assembled, Templates, type Values } from "../../lib/x86-64/template.ts";
+import { type LentFunctions, lentConnection } from "../agent/code/connect.ts";
+import type { CapsuleSource, EmitAsking } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { Trace } from "../trace.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { LIBRARIES } from "./serving-directory.ts";
+
+/** In front of the names of functions that are lent. */
+const LENT = "lent ";
 
 export class Site {
   readonly trace: Trace;
@@ -19,7 +24,7 @@ export class Site {
   /** The machine's own tree, from where the programs take their libraries. */
   readonly machine: Tree;
   readonly sources: readonly CapsuleSource[];
-  readonly templates = new Templates();
+  readonly #templates = new Templates();
 
   constructor(
     readonly libc: Libc,
@@ -35,6 +40,19 @@ export class Site {
       const search = new Search(new Tree(root || "/"), [], this.store);
       return { search, ownership: new Ownership(search, runtime, newest, new Set(others)), isolated, environment };
     });
+  }
+
+  /** Code for a process, from a template. `lent` are functions of its agent's, by which the code asks. */
+  assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values, lent: LentFunctions): Assembled<Result> {
+    return this.#templates.assemble(
+      key,
+      (to, value) => {
+        const must = (name: string) => toAddress(value(name) ?? 0);
+        const [connect, look, complain] = [must("lent connect"), must("lent look"), must("lent complain")];
+        return emit(to, value, lentConnection({ connect, look, complain }));
+      },
+      (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof LentFunctions] : values(name)),
+    );
   }
 
   /** Where shims are, and what only processes of this launch have on their library path. */

@@ -17,6 +17,7 @@ import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
 import { AGENT_PAGES, CODE_SIZE } from "../attached/agent-object.ts";
 import type { Attachment } from "../attached/attachment.ts";
+import type { EmitAsking, ProcessCode } from "../launch.ts";
 
 export interface Interception {
   /** The functions that a capsule's libc mirror shows, too, by name. */
@@ -36,28 +37,12 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
     ["token", token],
     ["program", attachment.programName],
     ["iterators", attachment.iterators],
-    ["nothing", functions.nothing],
-    ...(["dlopen", "dlmopen", "dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr"] as const).map(
-      (name) => [name, functions[name]] as const,
-    ),
+    ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);
+  const { key, emit } = codeOfProgramsSide(site.directory);
   const { code, result: signals } = attachment.assemble(
-    "what the program's side calls",
-    (to, value, connection) => {
-      const must = (name: string) => toAddress(value(name) ?? 0);
-      const find = (name: string) => value(name) as Address | undefined;
-      emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
-      // For its comparisons: the program's own file is where it says.
-      emitPathFunctions(to, { program: "", hasTree: false, isHosted: false, find: () => undefined });
-      emitObjectFunctions(to.align(16), {
-        ...{ dladdr: must("dladdr"), dladdr1: must("dladdr1"), dlinfo: must("dlinfo") },
-        ...{ dl_iterate_phdr: must("dl_iterate_phdr"), iterators: must("iterators"), programName: must("program") },
-        // There is no other program in front of it.
-        ...{ record: must("nothing"), first: must("nothing"), directory: site.directory },
-      });
-      emitSignalHandler(to.align(16), must("nothing"));
-      return emitSignalFunctions(to, find);
-    },
+    key,
+    emit,
     (name) => own.get(name) ?? attachment.findSymbol(name),
   );
   if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
@@ -70,6 +55,29 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
     for (const [name, address] of names) showElsewhere(image, name, address, patch, moved);
   return { both, onSignal: addressOf("on signal") };
 }
+
+/** The code for the program's side, whichever process it is for. */
+export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
+  const emit: EmitAsking<string[]> = (to, value, connection) => {
+    const must = (name: string) => toAddress(value(name) ?? 0);
+    const find = (name: string) => value(name) as Address | undefined;
+    emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
+    // For its comparisons: the program's own file is where it says.
+    emitPathFunctions(to, { program: "", hasTree: false, isHosted: false, find: () => undefined });
+    emitObjectFunctions(to.align(16), {
+      ...{ dladdr: must("dladdr"), dladdr1: must("dladdr1"), dlinfo: must("dlinfo") },
+      ...{ dl_iterate_phdr: must("dl_iterate_phdr"), iterators: must("iterators"), programName: must("program") },
+      // There is no other program in front of it.
+      ...{ record: must("nothing"), first: must("nothing"), directory },
+    });
+    emitSignalHandler(to.align(16), must("nothing"));
+    return emitSignalFunctions(to, find);
+  };
+  return { key: "the program's side", emit, own: ["token", "program", "iterators", ...OWN_FUNCTIONS] };
+}
+
+/** What it calls of Functions. */
+const OWN_FUNCTIONS = ["dlopen", "dlmopen", "dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", "nothing"] as const;
 
 function showElsewhere(
   image: LoadedImage,

@@ -31,7 +31,7 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import type { Capsule, CapsuleSource, Launch, Linker } from "../launch.ts";
+import type { Capsule, CapsuleSource, EmitAsking, Launch, Linker, ProcessCode } from "../launch.ts";
 import { LOADER } from "../shared-set.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
@@ -123,32 +123,35 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 
 /** With the names of the functions in it that stand in front of glibc's. */
 function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assembled<string[]> {
-  const { functions, isHosted, program } = launch;
+  const { functions } = launch;
   const hasTree = plan.search.tree.root !== "";
   const own = new Map<string, Address>([
     ["token", toAddress(token)],
     ["variables", variables(launch, plan)],
-    ...(["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const).map(
-      (name) => [name, functions[name]] as const,
-    ),
+    ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);
-  const find = (name: string) => (isHosted || hasTree ? launch.findSymbol(name) : undefined);
-  return launch.assemble(
-    `capsule, ${hasTree ? "with" : "without"} a tree`,
-    (to, value, connection) => {
-      const must = (name: string) => toAddress(value(name) ?? 0);
-      emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
-      for (const name of ["getenv", "secure_getenv"]) emitGetenv(to.align(16), name, must(name), must("variables"));
-      const paths = emitPathFunctions(to, {
-        ...{ program: program.path, hasTree, isHosted },
-        find: (name) => value(name) as Address | undefined,
-      });
-      emitIterateHere(to.align(16), must("dl_iterate_phdr"));
-      return ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths];
-    },
-    (name) => own.get(name) ?? find(name),
-  );
+  const find = (name: string) => (launch.isHosted || hasTree ? launch.findSymbol(name) : undefined);
+  const { key, emit } = codeOf(hasTree, launch.isHosted, launch.program.path);
+  return launch.assemble(key, emit, (name) => own.get(name) ?? find(name));
 }
+
+/** The code of a capsule's agent, whichever process it is for; `program` is its path, where it is hosted. */
+export function codeOf(hasTree: boolean, isHosted: boolean, program: string): ProcessCode<string[]> {
+  const emit: EmitAsking<string[]> = (to, value, connection) => {
+    const must = (name: string) => toAddress(value(name) ?? 0);
+    const find = (name: string) => value(name) as Address | undefined;
+    emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
+    for (const name of ["getenv", "secure_getenv"]) emitGetenv(to.align(16), name, must(name), must("variables"));
+    const paths = emitPathFunctions(to, { program: isHosted ? program : "", hasTree, isHosted, find });
+    emitIterateHere(to.align(16), must("dl_iterate_phdr"));
+    return ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths];
+  };
+  const own = ["token", "variables", ...OWN_FUNCTIONS];
+  return { key: `capsule, ${hasTree ? "with" : "without"} a tree`, emit, own };
+}
+
+/** What it calls of Functions. */
+const OWN_FUNCTIONS = ["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const;
 
 /** The capsule's own environment: pairs of C strings, NULL at the end. */
 function variables(launch: Linker, { environment }: CapsuleSource): Address {

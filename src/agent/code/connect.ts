@@ -24,12 +24,11 @@ export const Desk = layout("desk", {
   attachment: u64(),
 });
 
+/** Functions of the agent's; see emitConnect. */
+export type LentFunctions = Readonly<Record<"connect" | "look" | "complain", Address>>;
+
 /** How code that the server puts into a process asks: by the agent's own functions. */
-export const lentConnection = (lent: {
-  readonly connect: Address;
-  readonly look: Address;
-  readonly complain: Address;
-}): Connection => ({
+export const lentConnection = (lent: LentFunctions): Connection => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
     to.rip("call *connect(%rip)", "connect", 0xff, 0x15);

@@ -1,0 +1,69 @@
+// What the server does before anybody has asked: the same as it will do for the first
+// process, with itself as the subject. Code that runs for the first time takes several
+// times as long as it does afterwards, and the program waits then. In steps of a
+// millisecond or two, so that who does ask does not wait for the rest.
+
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { mirrorOf } from "../../lib/elf/write/mirror.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { linkMap } from "../../lib/loader/link-map.ts";
+import { add, toAddress } from "../../lib/memory/numbers.ts";
+import { OtherProcess } from "../../lib/process/other.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { pointerIn } from "../../lib/process/process.ts";
+import { closureOf } from "../../lib/tree/closure.ts";
+import { findFunctions } from "../functions.ts";
+import type { ProcessCode } from "../launch.ts";
+import { codeOfProgramsSide } from "../passes/intercept.ts";
+import { redirect } from "../passes/redirect.ts";
+import { codeOf } from "../passes/share.ts";
+import { isShared } from "../shared-set.ts";
+import type { Site } from "./site.ts";
+
+/** Of struct r_debug (<link.h>), in bytes: r_map. */
+const R_MAP = 8;
+
+/** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
+export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
+  const own = new OtherProcess(libc, libc.pid);
+  const debug = libc.findSymbol("_r_debug");
+  if (debug === undefined) return [];
+  const objects = [...linkMap(own, pointerIn(own, add(debug, R_MAP)))];
+  yield;
+  const family = objects.map(({ image }) => image).filter(({ soname }) => soname !== undefined && isShared(soname));
+  const home = family.find(({ soname }) => soname === "libc.so.6");
+  yield;
+  if (!home) return [];
+  findFunctions([home, ...family.filter((image) => image !== home)]);
+  yield;
+  const overrides = new Map([["dlopen", { zeroPageOffset: 0 }]]);
+  mirrorOf(home, { soname: "libc.so.6", overrides, zeroPages: 1 });
+  yield;
+  redirect(family, new Map([[0, toAddress(0)]]), new Patch(), { slots: "all" });
+  yield;
+  return family;
+}
+
+/** Finds what the first process may want, as far as files tell, and assembles the code that each gets: nearly always it has this same glibc. */
+export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<undefined> {
+  const lent = { connect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
+  const assemble = <Result>({ key, emit, own }: ProcessCode<Result>, finds: boolean): void => {
+    const isThere = (name: string) => own.includes(name) || (finds && glibc.some((image) => image.find(name)));
+    site.assemble(key, emit, (name) => (isThere(name) ? SOMEWHERE : undefined), lent);
+  };
+  assemble(codeOfProgramsSide(site.directory), true);
+  yield;
+  for (const { search, ownership, isolated } of site.sources) {
+    const hasTree = search.tree.root !== "";
+    assemble(codeOf(hasTree, false, ""), hasTree);
+    yield;
+    for (const soname of isolated) {
+      if (!search.find(soname, undefined)) continue;
+      for (const { library } of closureOf(search, [soname], (name) => ownership.isShared(name)).members)
+        site.store.check(library.path, "whole");
+      yield;
+    }
+  }
+}
+
+const SOMEWHERE = toAddress(1);
