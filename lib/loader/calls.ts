@@ -71,9 +71,15 @@ export function* dlclose(process: Process, handle: Address): Linking<void> {
   if (failed) throw new LinkError(`Cannot close a library: ${yield* reason(process)}`);
 }
 
-/** The address of the link_map behind a handle. */
+/**
+ * The address of the link_map behind a handle. They are one in all versions of glibc so far, which is looked at once in each process:
+ * where it is so, nobody is asked any more.
+ */
 export function* linkMapOf(process: Process, handle: Address): Linking<Address> {
-  return toAddress(readU64(yield* dlinfo(process, handle, RTLD_DI_LINKMAP), 0));
+  if (process.handlesAreLinkMaps) return handle;
+  const linkMap = toAddress(readU64(yield* dlinfo(process, handle, RTLD_DI_LINKMAP), 0));
+  process.handlesAreLinkMaps ??= linkMap === handle;
+  return linkMap;
 }
 
 /** The number of the namespace that the object behind a handle is in. */

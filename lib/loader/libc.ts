@@ -21,6 +21,7 @@ export class Libc implements Process {
   readonly pid = process.pid;
   readonly task = process.pid;
   readonly memory = ownMemory;
+  handlesAreLinkMaps?: boolean;
   readonly #bound = bind();
   #protections = 0;
   readonly #malloc: CallableFunction;

@@ -23,6 +23,7 @@ export interface Carrier {
 export class OtherProcess implements Process {
   /** A thread of it that lives: once its main thread has ended, the process is not what that one's number says. */
   task: number;
+  handlesAreLinkMaps?: boolean;
   readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
   #isRefused = false;
   #mappings: Mapping[] = [];

@@ -18,6 +18,8 @@ export const protectionOf = ({ readable, writable, executable }: Mapping): numbe
 /** Writes that are made together, or, where one of them cannot be, not at all. */
 export class Patch {
   readonly #writes: Write[] = [];
+  /** Pages whose protection is another one afterwards. */
+  readonly #installed: Window[] = [];
 
   get length(): number {
     return this.#writes.length;
@@ -25,6 +27,12 @@ export class Patch {
 
   set(at: Address, bytes: Uint8Array): void {
     this.#writes.push({ at, bytes });
+  }
+
+  /** Puts code into pages of nothing, which are writable, and executable afterwards. */
+  install(code: Uint8Array, start: Address): void {
+    this.set(start, code);
+    this.#installed.push({ start, length: alignUp(code.length, PAGE_SIZE), protection: PROT_READ | PROT_EXEC });
   }
 
   setPointer(at: Address, value: Address): void {
@@ -46,12 +54,13 @@ export class Patch {
     const windows = [...byMapping].flatMap(([mapping, writes]) =>
       mapping.writable ? [] : [windowOf(mapping, writes)],
     );
+    const closed = [...windows, ...this.#installed];
     // Without PROT_EXEC: no page of ours is ever writable and executable at once.
     try {
       yield* protect(windows.map((window) => ({ ...window, protection: PROT_READ | PROT_WRITE })));
       for (const { write } of pieces) process.write(write.at, write.bytes);
     } finally {
-      yield* protect(windows);
+      yield* protect(closed);
     }
     return windows.length;
   }
@@ -101,12 +110,11 @@ export function* protect(windows: readonly Window[]): Linking<void> {
   if (refused) throw new LinkError(`Cannot change the protection of ${refused.length} bytes at ${hex(refused.start)}`);
 }
 
-/** Puts code into pages of nothing: written first, executable afterwards, never both at once. */
+/** As Patch.install, at once. */
 export function* install(process: Process, code: Uint8Array, start: Address): Linking<void> {
-  const pages = { start, length: alignUp(code.length, PAGE_SIZE) };
-  yield* protect([{ ...pages, protection: PROT_READ | PROT_WRITE }]);
-  process.write(start, code);
-  yield* protect([{ ...pages, protection: PROT_READ | PROT_EXEC }]);
+  const patch = new Patch();
+  patch.install(code, start);
+  yield* patch.apply(process);
 }
 
 /** Copies bytes within memory that is writable already. */

@@ -56,6 +56,8 @@ export interface Process {
   /** Of one of its threads that live, for /proc. */
   readonly task: number;
   readonly memory: Memory;
+  /** Known once it has been looked at; see linkMapOf. */
+  handlesAreLinkMaps?: boolean;
   /** The C string at an address. */
   stringAt(address: Address): string;
   /** Overwrites memory that is writable there. Throws where it is not. */

@@ -37,6 +37,10 @@ export class Conversations {
     }
   }
 
+  get isAmid(): boolean {
+    return this.#conversations.size > 0;
+  }
+
   #order(exchange: Exchange, instructions: readonly Instruction[]): void {
     if (!exchange.order(instructions)) this.forget(exchange);
   }

@@ -58,6 +58,11 @@ export class Answering extends Requests {
     return [...this.#attachments.values()].find(({ process }) => process.pid === pid)?.functions;
   }
 
+  /** Somebody has orders, and will say what came of them. */
+  get isAmid(): boolean {
+    return this.#conversations.isAmid;
+  }
+
   /** A process has ended. */
   ended(pid: number): void {
     this.#processes.delete(pid);

@@ -27,7 +27,10 @@ import { LIBRARIES } from "./serving-directory.ts";
 
 const PROGRAM = 3;
 /** How long to look for another request before going to sleep, in milliseconds. */
-const BRIEFLY = 0.05; /** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
+const BRIEFLY = 0.05;
+/** The same, while somebody does what it was told. */
+const AMID = 1;
+/** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
 const QUIET = 1000;
 
 class Server {
@@ -163,7 +166,7 @@ class Server {
 
   /** One request often follows another, sooner than a thread can be woken. */
   #lookBriefly(before: number): void {
-    const end = performance.now() + BRIEFLY;
+    const end = performance.now() + (this.#answering?.isAmid ? AMID : BRIEFLY);
     while (this.channel.bell === before && performance.now() < end);
   }
 }

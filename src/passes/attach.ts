@@ -11,7 +11,7 @@ import { Namespaces } from "../../lib/loader/namespace.ts";
 import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { type Linking, pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { type Linking, type Process, pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
@@ -28,6 +28,7 @@ import { checkClosure, openClosure } from "./open.ts";
 import { type Moved, redirect } from "./redirect.ts";
 import { destructorOrder, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
+import { settledSignals } from "./signals.ts";
 import { findUnited } from "./unite-statics.ts";
 
 /** A shim that nobody has linked yet. */
@@ -68,7 +69,8 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure, "whole");
       yield* openClosure(attachment, capsule, closure);
-      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
+      if (isFirst)
+        yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program), patch);
     }
 
     trace.lap("open");
@@ -123,7 +125,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
     setPointerIn(process, add(attachment.iterators, 8 * index), capsule.iterateHere);
     attachment.capsules.push(capsule);
   }
-  yield* catchFatal(onSignal);
+  yield* catchFatal(process, onSignal);
   trace.lap("namespaces");
 }
 
@@ -184,10 +186,11 @@ function entriesOf(program: LoadedObject, objects: readonly LoadedObject[], move
 const images = (objects: readonly LoadedObject[]): LoadedImage[] => objects.map(({ image }) => image);
 
 /** Has `handler` called for signals that a program dies of, where they have their default disposition. */
-function* catchFatal(handler: Address): Linking<void> {
-  const signals = Object.keys(FATAL_SIGNALS).map((signal) => ({ signal: Number(signal), before: newAction() }));
-  yield signals.map(({ signal, before }) => ({ name: "sigaction", arguments: [signal, 0, before] }));
+function* catchFatal({ task }: Process, handler: Address): Linking<void> {
   const action = newAction(handler);
-  const free = signals.filter(({ before }) => before.subarray(0, 8).every((byte) => byte === 0));
-  if (free.length > 0) yield free.map(({ signal }) => ({ name: "sigaction", arguments: [signal, action, 0] }));
+  const taken = new Set(settledSignals(task));
+  const free = Object.keys(FATAL_SIGNALS)
+    .map(Number)
+    .filter((signal) => !taken.has(signal));
+  if (free.length > 0) yield free.map((signal) => ({ name: "sigaction", arguments: [signal, action, 0] }));
 }

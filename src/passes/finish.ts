@@ -8,14 +8,19 @@ import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { install } from "../../lib/process/patch.ts";
+import type { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { emitCleanup } from "../agent/code/cleanup.ts";
 import type { Capsule, Linker } from "../launch.ts";
 
-/** `order` is emitCleanup's. */
-export function* finishProgramFirst(linker: Linker, capsule: Capsule, order: readonly number[]): Linking<void> {
+/** Collects the code into `patch`; `order` is emitCleanup's. */
+export function* finishProgramFirst(
+  linker: Linker,
+  capsule: Capsule,
+  order: readonly number[],
+  patch: Patch,
+): Linking<void> {
   const { process, directory } = linker;
   const files = linker.internWords([0]);
   const assembler = new Assembler();
@@ -32,5 +37,5 @@ export function* finishProgramFirst(linker: Linker, capsule: Capsule, order: rea
   const path = directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(process, capsule.namespace, path, RTLD_LAZY);
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
-  yield* install(process, code, object.image.addressOf(plan.zeroAt));
+  patch.install(code, object.image.addressOf(plan.zeroAt));
 }

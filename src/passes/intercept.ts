@@ -8,14 +8,14 @@ import { SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
-import { install, type Patch, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
+import type { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
-import { AGENT_PAGES, CODE_SIZE } from "../attached/agent-object.ts";
+import { CODE_SIZE } from "../attached/agent-object.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import type { EmitAsking, ProcessCode } from "../launch.ts";
 
@@ -28,10 +28,7 @@ export interface Interception {
 
 /** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
 export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
-  const { process, functions, token, pages, site } = attachment;
-  yield* protect([
-    { start: add(pages, CODE_SIZE), length: AGENT_PAGES - CODE_SIZE, protection: PROT_READ | PROT_WRITE },
-  ]);
+  const { functions, token, pages, site } = attachment;
   attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
   const own = new Map<string, number>([
     ["token", token],
@@ -46,7 +43,7 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
     (name) => own.get(name) ?? attachment.findSymbol(name),
   );
   if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
-  yield* install(process, code.bytes, pages);
+  patch.install(code.bytes, pages);
 
   const addressOf = (label: string) => addressOfLabel(code, label, pages);
   const both = new Map(["dl_iterate_phdr", ...signals].map((name) => [name, addressOf(name)]));

@@ -113,9 +113,10 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   let image = launch.shared.get(soname);
   if (image) return image;
   const { process } = launch;
-  const handle =
-    (yield* findOpen(LM_ID_BASE, soname)) ??
-    (yield* dlmopen(process, LM_ID_BASE, launch.sharedFile(soname), RTLD_LAZY));
+  const file = launch.sharedFile(soname);
+  // By its soname glibc finds one that is open itself.
+  const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
+  const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
   image = new LoadedObject(process, yield* linkMapOf(process, handle)).image;
   launch.shared.set(soname, image);
   return image;

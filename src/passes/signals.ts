@@ -69,6 +69,14 @@ export function quietOtherThreads(
   };
 }
 
+/** Those that a process handles or ignores. */
+export function settledSignals(task: number): number[] {
+  const status = readFileSync(`/proc/${task}/status`, "latin1");
+  return ["SigCgt", "SigIgn"].flatMap((name) =>
+    signalsIn(new RegExp(`^${name}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"),
+  );
+}
+
 /** The signals in a mask as /proc/PID/status shows it. */
 export function signalsIn(mask: string): number[] {
   const bits = BigInt(`0x${mask}`);

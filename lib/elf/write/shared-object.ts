@@ -6,7 +6,7 @@
 //   RX   code, where there is some
 //   RW   the code's data; the dynamic section (glibc before 2.35 writes to it,
 //        wherever it is), slots
-//   R    `zeroPages` of nothing, where a loader's client may put what it likes:
+//   RW   `zeroPages` of nothing, where a loader's client may put what it likes:
 //        addresses in there belong to this object, and so to its namespace
 //
 // `plan` fixes every position, `emit` fills a buffer in that order.
@@ -217,7 +217,7 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
     load(PF_R, 0, tablesEnd),
     ...(code ? [load(PF_R | PF_X, codeAt, Math.min(code.dataAt, code.bytes.length))] : []),
     load(flags, dataAt, plan.size - dataAt),
-    load(PF_R, zeroAt, 0, zeroSize),
+    load(flags, zeroAt, 0, zeroSize),
     { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
     { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
     ...(tls ? [{ type: PT_TLS, flags: PF_R, vaddr: dynamicAt, filesz: 0, memsz: tls.size, align: tls.alignment }] : []),

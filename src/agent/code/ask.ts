@@ -12,7 +12,7 @@ const PATIENCE = 30;
 const ATTEMPTS = 100 * PATIENCE;
 
 /** How often a thread looks for its order before it sleeps. */
-const SPINS = 1000;
+const SPINS = 4000;
 
 const encoder = new TextEncoder();
 

@@ -113,6 +113,14 @@ describe("Patch.apply()", () => {
     expect(pointerAt(add(second, -4))).toBe(toAddress(0x1234_5678_9abc));
   });
 
+  test("leaves pages executable that code was put into, and never writable as well", () => {
+    const patch = new Patch();
+    patch.install(Uint8Array.of(0xc3), first);
+    expect(made(patch.apply(heapProcess, [mapping(first, "rw")]))).toBe(0);
+    expect(calls).toEqual([[first, PAGE_SIZE, PROT_READ | PROT_EXEC]]);
+    expect(heap[first - addressOf(heap)]).toBe(0xc3);
+  });
+
   test("opens a window for each mapping", () => {
     const patch = new Patch();
     patch.setPointer(second, toAddress(2));

@@ -135,7 +135,7 @@ describe("codeObject()", () => {
       [PT_LOAD, PF_R],
       [PT_LOAD, PF_R | PF_X],
       [PT_LOAD, PF_R | PF_W],
-      [PT_LOAD, PF_R],
+      [PT_LOAD, PF_R | PF_W],
     ]);
     const [, text, data, zero] = image.loads;
     expect((data?.p_vaddr ?? 0) - (text?.p_vaddr ?? 0)).toBe(options.dataAt);

@@ -128,7 +128,7 @@ describe("symbolObject()", () => {
     expect(image.phdrs.map(({ p_type, p_flags }) => [p_type, p_flags])).toEqual([
       [PT_LOAD, PF_R],
       [PT_LOAD, PF_R | PF_W],
-      [PT_LOAD, PF_R],
+      [PT_LOAD, PF_R | PF_W],
       [PT_DYNAMIC, PF_R | PF_W],
       [PT_GNU_STACK, PF_R | PF_W],
     ]);
