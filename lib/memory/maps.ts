@@ -11,19 +11,21 @@ export interface Mapping {
   readonly executable: boolean;
   readonly shared: boolean;
   readonly offset: Offset;
+  /** Of the file; 0 for anonymous memory. */
+  readonly inode: number;
   /** A file, `[stack]` and the like, or "" for anonymous memory. As the kernel writes it (`\012` for a newline, ` (deleted)` behind). */
   readonly path: string;
 }
 
 // The kernel escapes newlines alone: a path may hold any other line terminator, hence `s`.
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ \d+ *(.*)$/s;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ (\d+) *(.*)$/s;
 
 export function parseMaps(text: string): Mapping[] {
   const mappings: Mapping[] = [];
   for (const line of text.split("\n")) {
     const match = LINE.exec(line);
     if (!match) continue;
-    const [, start = "", end = "", r, w, x, s, offset = "", path = ""] = match;
+    const [, start = "", end = "", r, w, x, s, offset = "", inode = "", path = ""] = match;
     mappings.push({
       start: toAddress(Number.parseInt(start, 16)),
       end: toAddress(Number.parseInt(end, 16)),
@@ -32,6 +34,7 @@ export function parseMaps(text: string): Mapping[] {
       executable: x === "x",
       shared: s === "s",
       offset: toOffset(Number.parseInt(offset, 16)),
+      inode: Number(inode),
       path,
     });
   }

@@ -53,13 +53,13 @@ export class Attachment implements Linker, Asker {
   readonly #kept = new Map<string, Address>();
   #arena: Address;
 
-  /** `parent` is the process that has forked this one. Throws LinkError, UnreadableError, and what reading /proc throws. */
+  /** `origin` is the process that has forked this one, or one of its ancestors. Throws LinkError, UnreadableError, and what reading /proc throws. */
   constructor(
     readonly site: Site,
-    public process: OtherProcess,
+    readonly process: OtherProcess,
     readonly id: number,
     readonly desk: DeskAddresses,
-    readonly parent?: Attachment,
+    origin?: Origin,
   ) {
     this.trace = site.trace;
     const { pid, task } = process;
@@ -82,9 +82,9 @@ export class Attachment implements Linker, Asker {
     };
     const { connect, look, complain } = FUNCTIONS;
     this.#lent = { connect: address(connect), look: address(look), complain: address(complain) };
-    this.functions = parent?.functions ?? findFunctions(this.#family);
-    this.#arena = parent ? parent.#arena : add(this.pages, CODE_SIZE);
-    if (parent) this.#inherit(parent);
+    this.functions = origin?.functions ?? findFunctions(this.#family);
+    this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
+    if (origin) this.#inherit(origin);
   }
 
   /** Writes its number into the agent's desk. */
@@ -97,7 +97,7 @@ export class Attachment implements Linker, Asker {
   }
 
   get token(): number {
-    return this.parent?.token ?? this.id * TOKENS;
+    return this.id * TOKENS;
   }
 
   /** Which attachment an agent's number is of. */
@@ -195,13 +195,12 @@ export class Attachment implements Linker, Asker {
   }
 
   /** What was open when the process was forked, and what it has opened since. */
-  #inherit(parent: Attachment): void {
+  #inherit({ capsules, iterators, moved }: Origin): void {
     const { process } = this;
-    for (const capsule of parent.capsules) {
+    for (const { first, ...capsule } of capsules) {
       const mirrors = new Map<string, LoadedObject>();
       const opened = new Map<string, LoadedObject>();
-      const [first] = capsule.mirrors.values();
-      for (const object of first ? linkMap(process, first.linkMap) : []) {
+      for (const object of linkMap(process, first)) {
         const isMirror = dirname(dirname(object.path)) === this.site.directory;
         if (isMirror && object.image.soname !== undefined) mirrors.set(object.image.soname, object);
         else opened.set(object.path, object);
@@ -214,19 +213,38 @@ export class Attachment implements Linker, Asker {
       );
       this.capsules.push({ ...capsule, mirrors, opened, shims });
     }
-    this.iterators = parent.iterators;
-    for (const [from, to] of parent.moved) this.moved.set(from, to);
+    this.iterators = iterators;
+    for (const [from, to] of moved) this.moved.set(from, to);
   }
 
-  /** The process is gone. Of what it has opened there stays what a child needs that it has forked, and that has not asked yet. */
+  /** What a child needs that was forked from here, and that has not asked yet: numbers alone. */
+  get origin(): Origin {
+    const { desk, functions, iterators } = this;
+    const capsules = this.capsules.flatMap(({ mirrors, opened: _, shims: __, ...capsule }) => {
+      const [first] = mirrors.values();
+      return first ? [{ ...capsule, first: first.linkMap }] : [];
+    });
+    const moved = [...this.moved];
+    return { pid: this.process.pid, desk, functions, iterators, moved, capsules, arena: this.#arena };
+  }
+
+  /** The process is gone. */
   close(): void {
     this.directory.remove();
-    this.#known.clear();
-    this.#found.clear();
-    this.#kept.clear();
-    this.shared.clear();
-    for (const { opened } of this.capsules) opened.clear();
   }
+}
+
+/** What is left of a process that was linked. */
+export interface Origin {
+  readonly pid: number;
+  readonly desk: DeskAddresses;
+  readonly functions: Functions;
+  readonly iterators: Address;
+  readonly moved: readonly (readonly [from: number, to: Address])[];
+  /** Each with the link_map of the first object in its namespace. */
+  readonly capsules: readonly (Omit<Capsule, "mirrors" | "opened" | "shims"> & { readonly first: Address })[];
+  /** Up to where there is something in the agent's pages. */
+  readonly arena: Address;
 }
 
 /** Where the agent's desk is, and what it says. */

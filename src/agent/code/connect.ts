@@ -5,7 +5,7 @@
 //
 // What the server adds to the process asks by the same functions, at their addresses.
 
-import { layout, u64, u64bits } from "../../../lib/memory/layout.ts";
+import { layout, type Struct, u32, u64, u64bits } from "../../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code, immediate } from "../../../lib/x86-64/assembler.ts";
 import { Header, Kind, OUTSIDE_SLOT_COUNT } from "../protocol.ts";
@@ -22,7 +22,11 @@ export const Desk = layout("desk", {
   debug: u64<Address>(),
   /** The number under which the server knows the process; 0 before it has been linked. */
   attachment: u64(),
+  /** Where it has the channel, and its own number when it mapped that. */
+  channel: u64<Address>(),
+  process: u32,
 });
+export type Desk = Struct<typeof Desk>;
 
 /** Functions of the agent's; see emitConnect. */
 export type LentFunctions = Readonly<Record<"connect" | "look" | "complain", Address>>;

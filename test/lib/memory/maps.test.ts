@@ -25,6 +25,7 @@ describe("parseMaps()", () => {
       executable: true,
       shared: false,
       offset: toOffset(0x01838000),
+      inode: 1515610,
       path: "/usr/bin/game",
     });
   });

@@ -18,6 +18,7 @@ const mapping = (start: number, permissions: string): Mapping => ({
   executable: permissions.includes("x"),
   shared: false,
   offset: toOffset(0),
+  inode: 0,
   path: "",
 });
 

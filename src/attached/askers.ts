@@ -1,0 +1,231 @@
+// Who asks. A process is known by what its memory and its mappings say, not by its
+// number alone: that is its own PID namespace's, and may be anybody's later on.
+
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
+import { Desk } from "../agent/code/connect.ts";
+import type { Exchange } from "../agent/exchange.ts";
+import { MARK } from "../private-directory.ts";
+import { Attachment, type DeskAddresses, type Origin } from "./attachment.ts";
+import type { Site } from "./site.ts";
+
+/** How many of those that have ended are remembered, for children that they may have forked, before it is looked who has some. */
+const MANY = 128;
+
+export class Askers {
+  readonly #processes = new Map<number, AskingProcess>();
+  /** By process. */
+  readonly #attachments = new Map<number, Attachment>();
+  /** By the number that agents give, which forked children have in common: the process that was linked, or what is left of it. */
+  readonly #origins = new Map<number, Attachment | Origin>();
+  readonly #agentFile: number;
+  #last = 0;
+  #ended = 0;
+
+  /** `watch` is told of each process that is linked. */
+  constructor(
+    readonly site: Site,
+    readonly watch: (pid: number) => void,
+  ) {
+    this.#agentFile = statSync(join(site.libraries, MARK)).ino;
+  }
+
+  /** A thread of a process that is known has said something, and waits. */
+  hear(exchange: Exchange): void {
+    this.#processes.get(exchange.request.pid)?.listenTo(exchange);
+  }
+
+  /** The one that has asked in that slot, if it is known. */
+  find({ request: { pid } }: Exchange): Attachment | undefined {
+    return this.#attachments.get(pid);
+  }
+
+  get newest(): Attachment | undefined {
+    return [...this.#attachments.values()].at(-1);
+  }
+
+  /** Where the desk of an agent is that says this number. Throws UnreadableError where nobody has it. */
+  deskOf(id: number): DeskAddresses {
+    const origin = this.#origins.get(id);
+    if (!origin) throw new UnreadableError("Cannot answer a process that has never been linked");
+    return origin.desk;
+  }
+
+  /**
+   * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws UnreadableError for
+   * one that is not of this launch, and as Attachment does.
+   */
+  of(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): Attachment {
+    const { asking, desk } = this.#identify(exchange, at, copy);
+    const { process } = asking;
+    const { attachment: id, debug } = desk;
+    const before = this.#attachments.get(process.pid);
+    if (before && before.id === id) return before;
+    // The process runs another program by now.
+    if (before) this.#retire(before);
+    const known = id === 0 ? undefined : this.#origins.get(id);
+    if (id !== 0 && !known)
+      throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
+    const origin = known instanceof Attachment ? known.origin : known;
+    const fresh = new Attachment(this.site, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
+    this.#attachments.set(process.pid, fresh);
+    if (!origin) {
+      this.#origins.set(fresh.id, fresh);
+      fresh.sign();
+    }
+    this.watch(process.pid);
+    return fresh;
+  }
+
+  ended(pid: number): void {
+    this.#processes.delete(pid);
+    const attachment = this.#attachments.get(pid);
+    if (attachment) this.#retire(attachment);
+  }
+
+  #retire(attachment: Attachment): void {
+    const { pid } = attachment.process;
+    if (this.#attachments.get(pid) === attachment) this.#attachments.delete(pid);
+    if (this.#origins.get(attachment.id) === attachment) {
+      this.#origins.set(attachment.id, attachment.origin);
+      this.#ended++;
+    }
+    attachment.close();
+    if (this.#ended >= MANY) this.#forget();
+  }
+
+  /** Forgets those of which no process has a mirror mapped: they have left no child. */
+  #forget(): void {
+    this.#ended = 0;
+    const mapped = new Set<string>();
+    for (const name of readdirSync("/proc")) {
+      if (!(Number(name) > 0)) continue;
+      for (const [, pid = ""] of mapsOf(name).matchAll(new RegExp(` ${this.site.directory}/(\\d+)/`, "g")))
+        mapped.add(pid);
+    }
+    for (const [id, origin] of this.#origins)
+      if (!(origin instanceof Attachment) && !mapped.has(`${origin.pid}`)) this.#origins.delete(id);
+  }
+
+  /** Finds out whose memory has that desk, and writes into the request which process that is here. Throws UnreadableError. */
+  #identify(exchange: Exchange, at: Address, copy: Address): { asking: AskingProcess; desk: Desk } {
+    const { request } = exchange;
+    const { pid: number, tid } = request;
+    for (const candidate of candidates(number, tid)) {
+      const known = this.#processes.get(candidate.pid);
+      // What is carried is the asker's own memory, and says nothing about a number: its mappings do.
+      if (!known && !this.#hasAgent(candidate.pid, at)) continue;
+      const asking = known ?? new AskingProcess(this.site.libc, candidate.pid, copy);
+      request.pid = candidate.pid;
+      request.tid = candidate.tid;
+      asking.listenTo(exchange);
+      const desk = deskIn(asking.process, at);
+      const [first, second] = this.site.file.nonce;
+      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second && desk.process === number) {
+        this.#processes.set(candidate.pid, asking);
+        return { asking, desk };
+      }
+    }
+    request.pid = number;
+    request.tid = tid;
+    throw new UnreadableError(`Cannot link process ${number}: it is not of this launch, or cannot be seen from here`);
+  }
+
+  /** Is the agent of this launch mapped there, by a process of this user's? */
+  #hasAgent(pid: number, at: Address): boolean {
+    try {
+      if (statSync(`/proc/${pid}`).uid !== process.geteuid?.()) return false;
+      const mapping = findMapping(readMaps(pid), at);
+      return mapping !== undefined && mapping.inode === this.#agentFile && mapping.path.includes(MARK);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+      return false;
+    }
+  }
+}
+
+/** A process, and one of its threads, by the numbers that they may have here: the same, or what another PID namespace's are called. */
+function* candidates(pid: number, tid: number): Generator<{ pid: number; tid: number }> {
+  yield { pid, tid };
+  for (const name of readdirSync("/proc")) {
+    if (!(Number(name) > 0) || innermost(`/proc/${name}`) !== pid) continue;
+    for (const thread of tasksOf(name))
+      if (innermost(`/proc/${name}/task/${thread}`) === tid) yield { pid: Number(name), tid: Number(thread) };
+  }
+}
+
+/** The number of a process or thread in its own PID namespace, where that is not ours. */
+function innermost(directory: string): number | undefined {
+  const [, numbers = ""] = /^NSpid:\s*(.*)$/m.exec(textOf(`${directory}/status`)) ?? [];
+  const list = numbers.split(/\s+/);
+  return list.length > 1 ? Number(list.at(-1)) : undefined;
+}
+
+const mapsOf = (pid: string): string => textOf(`/proc/${pid}/maps`);
+
+/** Empty for a process that has ended, or is somebody else's. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return "";
+  }
+}
+
+function tasksOf(pid: string): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return [];
+  }
+}
+
+/** Undefined where there is nothing at that address. */
+function deskIn(process: OtherProcess, at: Address): Desk | undefined {
+  try {
+    return Desk.at(process.memory.view(at, Desk.size));
+  } catch (error) {
+    if (error instanceof UnreadableError) return undefined;
+    throw error;
+  }
+}
+
+/** A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses it. */
+class AskingProcess implements Carrier {
+  readonly process: OtherProcess;
+  #exchange: Exchange | undefined;
+
+  /** `copy` is a function of its agent's. */
+  constructor(
+    libc: Libc,
+    pid: number,
+    readonly copy: Address,
+  ) {
+    this.process = new OtherProcess(libc, pid, this);
+  }
+
+  listenTo(exchange: Exchange): void {
+    this.#exchange = exchange;
+    this.process.task = exchange.request.tid;
+    this.process.refresh();
+  }
+
+  read(address: Address, into: Uint8Array): void {
+    this.#carry("read", address, into);
+  }
+
+  write(address: Address, bytes: Uint8Array): void {
+    this.#carry("write", address, bytes);
+  }
+
+  #carry(direction: "read" | "write", address: Address, bytes: Uint8Array): void {
+    if (!this.#exchange) throw new UnreadableError("Nobody of that process waits to carry its memory");
+    this.#exchange.carry(direction, this.copy, address, bytes);
+  }
+}
