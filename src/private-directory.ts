@@ -4,13 +4,16 @@
 // the next run removes.
 
 import {
+  chmodSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -70,9 +73,10 @@ export class PrivateDirectory {
 
   /** Throws what making it throws, with the directory's name. */
   static make(libc: Libc): PrivateDirectory {
-    const parent = resolve(tmpdir());
+    let parent = resolve(tmpdir());
     let directory: PrivateDirectory | undefined;
     try {
+      parent = privateParent(parent);
       directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
       directory.#own();
       return directory;
@@ -112,8 +116,9 @@ export class PrivateDirectory {
 
   /** Goes on in another directory. The first one's files are mapped already. */
   #replace(): void {
-    const parent = resolve(tmpdir());
+    let parent = resolve(tmpdir());
     try {
+      parent = privateParent(parent);
       this.#path = mkdtempSync(join(parent, PREFIX));
     } catch (error) {
       throw hint(error, parent);
@@ -137,6 +142,29 @@ export class PrivateDirectory {
     rmSync(this.path, { recursive: true, force: true });
   }
 }
+
+/**
+ * Where directories are made: where nobody else can write. A directory's name outlives it, on the library paths of processes and in
+ * what they have saved; who could make another of that name would have these processes run their code. Below /tmp that takes a
+ * directory of this user's that stays. Throws what making it throws, and an error where somebody else has it.
+ */
+export function privateParent(directory: string): string {
+  const uid = process.geteuid?.() ?? 0;
+  const { uid: owner, mode } = statSync(directory);
+  if (owner === uid && (mode & OTHERS_WRITE) === 0) return directory;
+  const own = join(directory, `capsule-of-${uid}`);
+  try {
+    mkdirSync(own);
+    chmodSync(own, 0o700); // whatever the umask is
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  const stat = lstatSync(own);
+  if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return own;
+  throw Object.assign(new Error("somebody else has it, or may write to it"), { code: "EEXIST" });
+}
+
+const OTHERS_WRITE = 0o022;
 
 const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
@@ -177,7 +205,7 @@ function writeNew(path: string, text: string): void {
 }
 
 /** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns why some could not be. */
-export function removeStale(directory = tmpdir()): string[] {
+export function removeStale(directory = privateParent(resolve(tmpdir()))): string[] {
   const faults: string[] = [];
   const trying = (action: () => void): void => {
     try {

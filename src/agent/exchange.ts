@@ -23,6 +23,8 @@ export interface Lent {
 
 /** How long an asker is looked for, which copies a piece in less, in milliseconds. */
 const BRIEFLY = 0.05;
+/** How long an asker may take at most, in milliseconds. */
+const PATIENCE = 2000;
 /** How long an asker may take to copy a piece before it is looked whether it lives, in milliseconds. */
 const LOOK_AGAIN = 100;
 
@@ -113,13 +115,14 @@ export class Exchange {
     }
   }
 
-  /** Returns false where the asker has gone. */
+  /** Returns false where the asker has gone, or is stopped: others wait, too. */
   #awaitObedience(): boolean {
     const { request, libc } = this;
     const { pid } = request;
     const soon = performance.now() + BRIEFLY;
     while (this.state === State.ordered && performance.now() < soon);
-    for (;;) {
+    const late = performance.now() + PATIENCE;
+    while (performance.now() < late) {
       const { bell } = this.channel;
       if (this.state !== State.ordered) break;
       this.channel.awaitBell(bell, LOOK_AGAIN);

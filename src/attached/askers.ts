@@ -120,6 +120,8 @@ export class Askers {
       // What is carried is the asker's own memory, and says nothing about a number: its mappings do.
       if (!known && !this.#hasAgent(candidate.pid, at)) continue;
       const asking = known ?? new AskingProcess(this.site.libc, candidate.pid, copy);
+      // Another program's agent is elsewhere.
+      asking.copy = copy;
       request.pid = candidate.pid;
       request.tid = candidate.tid;
       asking.listenTo(exchange);
@@ -205,7 +207,7 @@ class AskingProcess implements Carrier {
   constructor(
     libc: Libc,
     pid: number,
-    readonly copy: Address,
+    public copy: Address,
   ) {
     this.process = new OtherProcess(libc, pid, this);
   }

@@ -19,7 +19,7 @@ import type { Asker } from "../agent/requests.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import type { Capsule, Directory, EmitAsking, Linker } from "../launch.ts";
 import { isFilled, placeholderShim } from "../passes/fill.ts";
-import { hint, MARK } from "../private-directory.ts";
+import { hint, MARK, privateParent } from "../private-directory.ts";
 import { isShared } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
@@ -293,7 +293,7 @@ class ProcessDirectory implements Directory {
       if (!isOurs || !["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? ""))
         throw hint(error, this.#path);
       // Somebody has tidied up. What is there is mapped already.
-      this.#path = mkdtempSync(join(tmpdir(), "capsule-"));
+      this.#path = mkdtempSync(join(privateParent(tmpdir()), "capsule-"));
       return this.#put(name, bytes);
     }
   }

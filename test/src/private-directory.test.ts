@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -20,7 +21,7 @@ import { basename, dirname, join } from "node:path";
 import { Libc } from "../../lib/loader/libc.ts";
 import { pointerAt, stringAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
-import { claim, MARK, PrivateDirectory, removeStale } from "../../src/private-directory.ts";
+import { claim, MARK, PrivateDirectory, privateParent, removeStale } from "../../src/private-directory.ts";
 
 const libc = new Libc();
 const before = process.env.TMPDIR;
@@ -96,6 +97,31 @@ describe("a private directory", () => {
     process.env.TMPDIR = parent;
     expect(() => PrivateDirectory.make(libc)).toThrow(`Cannot write to "${parent}": `);
     expect(readdirSync(parent)).toEqual([]);
+  });
+});
+
+describe("privateParent()", () => {
+  test("is the directory itself where nobody else can write to it", () => {
+    const own = mkdtempSync(join(tmpdir(), "capsule-test-"));
+    expect(privateParent(own)).toBe(own);
+    rmSync(own, { recursive: true });
+  });
+
+  test("is a directory in it that only this user has, made once, where others can", () => {
+    const common = mkdtempSync(join(tmpdir(), "capsule-test-"));
+    chmodSync(common, 0o1777);
+    const umask = process.umask(0o777);
+    const parent = privateParent(common);
+    process.umask(umask);
+    expect(dirname(parent)).toBe(common);
+    expect(statSync(parent).mode & 0o777).toBe(0o700);
+    expect(privateParent(common)).toBe(parent);
+    chmodSync(parent, 0o755);
+    expect(() => privateParent(common)).toThrow("somebody else has it");
+    rmSync(parent, { recursive: true });
+    symlinkSync("/", parent);
+    expect(() => privateParent(common)).toThrow("somebody else has it");
+    rmSync(common, { recursive: true });
   });
 });
 
