@@ -358,7 +358,7 @@ describe("an attached program is not run, and nothing is left, with", () => {
     const small = workshop.fresh("small");
     mkdirSync(small);
     for (const size of ["4k", "64k", "1m"]) {
-      expect((await run(["mount", "-t", "tmpfs", "-o", `size=${size}`, "none", small])).exitCode).toBe(0);
+      expect((await run(["mount", "-t", "tmpfs", "-o", `mode=0700,size=${size}`, "none", small])).exitCode).toBe(0);
       try {
         const program = script(`#!/bin/sh\ntouch ${workshop.directory}/it-ran\n`);
         const outcome = await start(program, [], ["--mode", "attached"], { TMPDIR: small });

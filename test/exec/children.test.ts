@@ -202,7 +202,7 @@ describe("another program gets isolated libraries, too,", () => {
         const [linked, unlinked] = [isolated.program("linked"), isolated.program("unlinked")];
         const env = { LD_LIBRARY_PATH: isolated.runtime, TMPDIR };
         const command = capsuleCommand(isolated.flags(), isolated.program(), [way, unlinked, linked, linked], env);
-        const script = `mount -t tmpfs -o size=900k none "$TMPDIR" && "$@" && ls "$TMPDIR"`;
+        const script = `mount -t tmpfs -o mode=0700,size=900k none "$TMPDIR" && "$@" && ls "$TMPDIR"`;
         const outcome = await run(["unshare", "--mount", "sh", "-c", script, "sh", ...command], { env });
         const directory = /"([^"]*)": its disk is full/.exec(outcome.stderr)?.[1] ?? "";
         expect(dirname(directory)).toBe(TMPDIR);

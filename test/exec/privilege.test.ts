@@ -106,7 +106,8 @@ describe.skipIf(!reachesAll)("directories that are closed to the user (takes one
   test("and in the capsule, where nobody may list TMPDIR", async () => {
     const directory = join(place, "unlisted");
     mkdirSync(directory);
-    chmodSync(directory, 0o333);
+    if (isRoot) chownSync(directory, NOBODY, NOBODY);
+    chmodSync(directory, 0o300);
     expect(await openedAfterTidying(directory)).toEqual(expected);
     chmodSync(directory, 0o700);
     expect(await leftIn(directory)).toEqual([]);
@@ -116,7 +117,8 @@ describe.skipIf(!reachesAll)("directories that are closed to the user (takes one
     const directory = join(place, "littered");
     const stale = join(directory, "capsule-stale0");
     mkdirSync(stale, { recursive: true });
-    chmodSync(directory, 0o777);
+    if (isRoot) chownSync(directory, NOBODY, NOBODY);
+    chmodSync(directory, 0o700);
     writeFileSync(join(stale, MARK), "");
     // A process that cannot be: beyond the kernel's own limit of 2^22.
     writeFileSync(join(stale, "owner"), `${readlinkSync("/proc/self/ns/pid")} ${2 ** 22 + 1} 1\n`);
