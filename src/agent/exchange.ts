@@ -46,7 +46,13 @@ export class Exchange {
   }
 
   get state(): number {
-    return Atomics.load(this.#words, 0);
+    return Atomics.load(this.#words, 0) & 7;
+  }
+
+  /** Whose it is: the process that has asked in it, or is about to. */
+  get holder(): number | undefined {
+    const word = Atomics.load(this.#words, 0);
+    return (word & 7) === State.claimed ? word >>> 3 : this.asker;
   }
 
   /** A request, or results. */

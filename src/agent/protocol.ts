@@ -56,6 +56,7 @@ export const What = {
   fail: 3,
 } as const;
 
+/** In the lowest three bits; "claimed" has the claimer's process in the others. */
 export const State = { free: 0, claimed: 1, asked: 2, ordered: 3, obeyed: 4, left: 5 } as const;
 
 export const Header = layout("channel", {

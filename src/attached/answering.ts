@@ -63,7 +63,19 @@ export class Answering extends Requests {
   ended(pid: number): void {
     this.#askers.ended(pid);
     // Somebody else may have them.
-    for (const exchange of this.channel.used) if (exchange.asker === pid) this.#conversations.forget(exchange);
+    for (const exchange of this.channel.exchanges) if (exchange.holder === pid) this.#conversations.forget(exchange);
+  }
+
+  /** Frees the slots of who has died before anybody has known of it. Returns whether there are such that may yet. */
+  sweep(): boolean {
+    let isDoubtful = false;
+    for (const exchange of this.channel.exchanges) {
+      const { holder } = exchange;
+      if (holder === undefined || this.#askers.isKnown(holder)) continue;
+      if (this.libc.isAlive(holder)) isDoubtful = true;
+      else this.#conversations.forget(exchange);
+    }
+    return isDoubtful;
   }
 
   /** What can wait until nobody asks, once somebody has: reads what the host's libraries will probably open. */

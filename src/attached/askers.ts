@@ -44,6 +44,11 @@ export class Askers {
     return this.#attachments.get(pid);
   }
 
+  /** Is it heard of when that process ends? */
+  isKnown(pid: number): boolean {
+    return this.#attachments.has(pid);
+  }
+
   get newest(): Attachment | undefined {
     return [...this.#attachments.values()].at(-1);
   }

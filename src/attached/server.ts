@@ -158,7 +158,8 @@ class Server {
   }
 
   #sleep(bell: number): void {
-    this.channel.awaitBell(bell, this.#hasLitter ? QUIET : undefined);
+    const isWatched = this.#answering?.sweep() ?? false;
+    this.channel.awaitBell(bell, this.#hasLitter || isWatched ? QUIET : undefined);
     if (!this.#hasLitter || this.channel.bell !== bell) return;
     Bun.gc(true);
     this.#hasLitter = false;

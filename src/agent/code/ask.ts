@@ -124,12 +124,14 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
 function claim(to: Assembler, { look, slots }: Connection): void {
   to.label("claim").op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1).to("jne", "fail");
   look(to);
-  to.to("je", "fail")
+  to.to("je", "fail");
+  // Who is killed in between can be told by that.
+  systemCall(to, "getpid", 39);
+  to.op("lea 0x1(,%rax,8),%ecx", 0x8d, 0x0c, 0xc5, ...immediate(State.claimed))
     .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...immediate(SLOTS))
     .op(`mov $0x${slots.toString(16)},%r13d`, 0x41, 0xbd, ...immediate(slots))
     .label("claim next")
     .op("xor %eax,%eax", 0x31, 0xc0) // State.free
-    .op("mov $0x1,%ecx", 0xb9, ...immediate(State.claimed))
     .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
     .to("je", "claimed")
     .op(`add $0x${SLOT_SIZE.toString(16)},%r12`, 0x49, 0x81, 0xc4, ...immediate(SLOT_SIZE))

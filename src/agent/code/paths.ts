@@ -115,7 +115,7 @@ function emitShape(
   to: Assembler,
   shape: string,
   { path, hasFlags, hasMode, at, isLink, runs }: PathFunction,
-  { hasTree }: PathTargets,
+  { hasTree, isHosted }: PathTargets,
 ): void {
   // Who writes, or looks at a link itself, is the kernel's business.
   const testExtras = (go: string) => {
@@ -132,7 +132,7 @@ function emitShape(
   to.label(shape);
   loadPath(to, path);
   to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go); // NULL, or nothing that could be there
-  if (!isLink) {
+  if (!isLink && isHosted) {
     callTest(to, "is own file");
     to.to("jne", other);
     testExtras(go);
@@ -186,7 +186,7 @@ function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
-function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTargets): void {
+function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted, program }: PathTargets): void {
   const shape = `readlink ${path}`;
   const other = `${shape} other`;
   const go = `${shape} go`;
@@ -194,6 +194,11 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, program }: PathTarg
   to.label(shape);
   loadPath(to, path);
   to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go);
+  if (!isHosted) {
+    if (hasTree) emitSystemTest(to, path, go, Kind.link);
+    to.label(go).op("jmp *%r11", 0x41, 0xff, 0xe3);
+    return;
+  }
   callTest(to, "is own file");
   to.to("jne", other);
   if (path === 0) {
