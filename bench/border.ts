@@ -3,8 +3,8 @@
 
 import { join } from "node:path";
 import { build } from "../test/support/fixtures.ts";
-import { capsuleCommand } from "./command.ts";
-import { column, RATIO, type Table } from "./report.ts";
+import { capsuleCommand, type Mode, WAYS } from "./command.ts";
+import { column, type Table } from "./report.ts";
 import { inTurns, median, type Sample } from "./sample.ts";
 
 const SONAME = "libborder.so.1";
@@ -17,28 +17,32 @@ const OPERATIONS = {
   "open-again-inside": "the same, by the library itself (in the capsule: a request)",
 };
 
-export async function border(rounds: number): Promise<Table> {
+export async function border(temporary: string, rounds: number): Promise<Table> {
   const out = await build("../bench/border", [
     { path: `${LIBRARIES}/${SONAME}`, sources: ["library.c"] },
     { path: "program", sources: ["program.c"], needs: [`${LIBRARIES}/${SONAME}`] },
   ]);
   const program = join(out, "program");
+  const capsule = (mode: Mode) => ({
+    argv: capsuleCommand(["--mode", mode, "--host", join(out, "host"), "--isolate", SONAME], [program]),
+    env: { TMPDIR: temporary },
+  });
   const samples = inTurns(
     {
       native: { argv: [program], env: { LD_LIBRARY_PATH: join(out, LIBRARIES) } },
-      capsule: { argv: capsuleCommand(["--host", join(out, "host"), "--isolate", SONAME], [program]), env: {} },
+      "in-process": capsule("in-process"),
+      attached: capsule("attached"),
     },
     rounds,
     true,
   );
   return {
     title: "One operation, in ns",
-    columns: [column("native", 2), column("capsule", 2), RATIO],
-    rows: Object.entries(OPERATIONS).map(([operation, words]) => {
-      const plain = nanoseconds(samples.native, operation);
-      const ours = nanoseconds(samples.capsule, operation);
-      return { label: words, cells: [plain, ours, ours / plain] };
-    }),
+    columns: WAYS.map((way) => column(way, 2)),
+    rows: Object.entries(OPERATIONS).map(([operation, label]) => ({
+      label,
+      cells: WAYS.map((way) => nanoseconds(samples[way], operation)),
+    })),
   };
 }
 

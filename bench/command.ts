@@ -17,6 +17,11 @@ export const COMMAND = isExecutable(bundle)
 /** Bun, starting up and doing nothing. */
 export const BUN_ALONE = [process.execPath, join(import.meta.dir, "nothing.ts")];
 
+/** How a program is run: not by capsule, or by it in one of its modes. In this order in the tables. */
+export const WAYS = ["native", "in-process", "attached"] as const;
+export type Way = (typeof WAYS)[number];
+export type Mode = Exclude<Way, "native">;
+
 export function capsuleCommand(flags: readonly string[], argv: readonly string[]): string[] {
   return [...COMMAND.argv, "exec", ...flags, "--", ...argv];
 }

@@ -7,21 +7,24 @@ import { join } from "node:path";
 import { BUN_ALONE } from "./command.ts";
 import { column, type Table } from "./report.ts";
 import { type Command, sample } from "./sample.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subjects } from "./subjects.ts";
 
-export function counts(subjects: readonly Subject[]): Table {
+export function counts({ glxinfo, idle }: Subjects): Table {
+  const subjects = [glxinfo, idle];
   const all = subjects.map((subject) => {
-    const { stderr } = sample(subject.capsule(["--trace", "all"]), true);
+    const { stderr } = sample(subject.command("in-process", [], ["--trace", "all"]), true);
     const [, protections, slots] = /mprotect (\d+) times, (\d+) slots written/.exec(stderr) ?? [];
+    const attached = sample(subject.command("attached", [], ["--trace", "all"]), true).stderr;
     const opened = [...stderr.matchAll(/^capsule: capsule: opening (.+)$/gm)].flatMap(([, list = ""]) =>
       list.split(" "),
     );
     return [
       mprotectCalls({ argv: BUN_ALONE, env: {} }),
-      mprotectCalls(subject.native),
-      mprotectCalls(subject.capsule()),
+      mprotectCalls(subject.command("native")),
+      mprotectCalls(subject.command("in-process")),
       Number(protections),
       Number(slots),
+      Number(/(\d+) answers took/.exec(attached)?.[1]),
       new Set(opened.filter((path) => path !== "nothing")).size,
       [...stderr.matchAll(/ (?:mirrored as|libc mirror) /g)].length,
       [...stderr.matchAll(/ shown to the program by /g)].length,
@@ -30,9 +33,10 @@ export function counts(subjects: readonly Subject[]): Table {
   const labels = [
     "mprotect calls, Bun alone",
     "mprotect calls, native",
-    "mprotect calls, capsule (Bun's and glibc's among them)",
+    "mprotect calls, in-process (Bun's and glibc's among them)",
     "of these, by capsule itself until main",
-    "slots written until main",
+    "slots written until main, in-process",
+    "answers of the server, attached",
     "libraries opened from the host tree",
     "mirrors of the shared set",
     "shims",

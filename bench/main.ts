@@ -1,9 +1,10 @@
-// `bun run bench`: what a run in the capsule costs, beside the same program natively on the same Mesa and beside Bun's
-// own start. It measures and never judges: no figure makes it fail. Everything runs in turns, in one go, so that
+// `bun run bench`: what a run in the capsule costs in either mode, beside the same program natively on the same Mesa and
+// beside Bun's own start. It measures and never judges: no figure makes it fail. Everything runs in turns, in one go, so that
 // whatever else the machine does meets all sides.
 
-import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Display } from "../test/support/display.ts";
 import { tree } from "../test/support/trees.ts";
@@ -13,8 +14,10 @@ import { counts } from "./counts.ts";
 import { memory } from "./memory.ts";
 import { passes } from "./passes.ts";
 import { printTable, type Table } from "./report.ts";
+import { server } from "./server.ts";
 import { startUp } from "./start-up.ts";
-import { sameMesa, subjects } from "./subjects.ts";
+import { starts } from "./starts.ts";
+import { makeSubjects, sameMesa } from "./subjects.ts";
 
 const USAGE = `Usage: bun run bench [--runs N] [--json FILE]
 
@@ -25,8 +28,10 @@ const USAGE = `Usage: bun run bench [--runs N] [--json FILE]
 const { runs, json } = readOptions();
 await using display = await Display.start();
 const host = await tree("bullseye");
-const measured = await subjects(host, display);
-const version = await sameMesa(measured);
+const temporary = mkdtempSync(join(tmpdir(), "bench-"));
+const subjects = await makeSubjects(host, display, temporary);
+const version = sameMesa(subjects);
+const load = () => loadavg()[0]?.toFixed(2);
 
 const tables: Table[] = [];
 const report = (table: Table) => {
@@ -37,14 +42,19 @@ const report = (table: Table) => {
 console.log(
   [
     `capsule: ${COMMAND.words}; Bun ${Bun.version}; the host tree's Mesa: ${version}, natively and in the capsule`,
-    `${cpus().length} × ${cpus()[0]?.model.trim()}; ${runs} runs of each, in turns; medians`,
+    `${cpus().length} × ${cpus()[0]?.model.trim()}, load ${load()}; ${runs} runs of each, in turns; medians`,
   ].join("\n"),
 );
-report(startUp(measured, runs));
-for (const subject of measured) report(passes(subject, runs));
-report(counts(measured));
-report(memory(measured, runs));
-report(await border(runs));
+report(startUp(subjects, runs));
+report(starts(subjects, runs));
+for (const subject of [subjects.glxinfo, subjects.idle])
+  for (const mode of ["in-process", "attached"] as const) report(passes(subject, mode, runs));
+report(counts(subjects));
+report(memory(subjects, runs));
+report(await server(subjects));
+report(await border(temporary, runs));
+rmSync(temporary, { recursive: true });
+console.log(`\nload ${load()}`);
 if (json !== undefined) {
   const bun = Bun.version;
   writeFileSync(json, `${JSON.stringify({ capsule: COMMAND.words, bun, mesa: version, runs, tables }, null, 2)}\n`);

@@ -1,8 +1,9 @@
 // Resident memory of the idle program when its main has been entered, as the kernel tells the program itself.
 
-import { column, RATIO, type Table } from "./report.ts";
+import { WAYS } from "./command.ts";
+import { column, type Table } from "./report.ts";
 import { inTurns, median, type Sample } from "./sample.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subjects } from "./subjects.ts";
 
 const FIELDS = {
   VmHWM: "highest so far (VmHWM)",
@@ -11,19 +12,20 @@ const FIELDS = {
   RssFile: "of it, pages of files (RssFile)",
 };
 
-export function memory(subjects: readonly Subject[], rounds: number): Table {
-  const idle = subjects.find(({ name }) => name === "idle program");
-  if (!idle) throw new Error("There is no idle program");
-  const native = { ...idle.native, argv: [...idle.native.argv, "status"] };
-  const samples = inTurns({ native, capsule: idle.capsule([], ["status"]) }, rounds, true);
+export function memory({ idle }: Subjects, rounds: number): Table {
+  const command = (way: (typeof WAYS)[number]) => idle.command(way, ["status"]);
+  const samples = inTurns(
+    { native: command("native"), "in-process": command("in-process"), attached: command("attached") },
+    rounds,
+    true,
+  );
   return {
-    title: "Resident memory of the idle program, in MB",
-    columns: [column("native", 1), column("capsule", 1), column("added", 1), RATIO],
-    rows: Object.entries(FIELDS).map(([field, words]) => {
-      const plain = megabytes(samples.native, field);
-      const ours = megabytes(samples.capsule, field);
-      return { label: words, cells: [plain, ours, ours - plain, ours / plain] };
-    }),
+    title: "Resident memory of the idle program, in MB (attached: without its server)",
+    columns: WAYS.map((way) => column(way, 1)),
+    rows: Object.entries(FIELDS).map(([field, label]) => ({
+      label,
+      cells: WAYS.map((way) => megabytes(samples[way], field)),
+    })),
   };
 }
 

@@ -22,9 +22,6 @@ export function column(title: string, digits: number): Column {
   return { title, digits };
 }
 
-/** Where every row compares the two. */
-export const RATIO = column("capsule / native", 2);
-
 export function printTable({ title, columns, rows }: Table): void {
   const head = ["", ...columns.map(({ title }) => title)];
   const body = rows.map(({ label, cells }) => [

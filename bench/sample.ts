@@ -1,5 +1,6 @@
 // Running commands in turns, and what is made of the samples.
 
+import { existsSync, readdirSync } from "node:fs";
 import { environment } from "../test/support/run.ts";
 
 export interface Command {
@@ -33,8 +34,18 @@ export function sample(command: Command, keep = false): Sample {
   });
   const duration = performance.now() - started;
   const [out = "", err = ""] = [stdout?.toString(), stderr?.toString()];
+  if (env.TMPDIR !== undefined) awaitServers(env.TMPDIR);
   if (exitCode !== 0) throw new Error(`Exit code ${exitCode}: ${argv.join(" ")}\n${out}${err}`);
   return { duration, stdout: out, stderr: err };
+}
+
+/** Who has served there has tidied up, and takes no time of whoever is next. */
+export function awaitServers(directory: string): void {
+  const end = performance.now() + TIMEOUT;
+  while (existsSync(directory) && readdirSync(directory).length > 0) {
+    if (performance.now() > end) throw new Error(`What is in "${directory}" is not removed`);
+    Bun.sleepSync(2);
+  }
 }
 
 /** Samples of every command: each once a round, in an order that turns round by round, after one round to warm up. */

@@ -5,26 +5,39 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BUN_ALONE } from "./command.ts";
-import { column, RATIO, type Table } from "./report.ts";
+import { column, type Table } from "./report.ts";
 import { type Command, inTurns, medianDuration } from "./sample.ts";
-import type { Subject } from "./subjects.ts";
+import type { Subject, Subjects } from "./subjects.ts";
 
-export function startUp(subjects: readonly Subject[], rounds: number): Table {
-  const rows = subjects.flatMap(({ name, native, capsule }) => [
-    row(name, native, capsule(), rounds),
-    withEmptyCache((afresh) => row(`${name}, first run`, afresh(native), afresh(capsule()), rounds)),
+export function startUp({ glxinfo, idle }: Subjects, rounds: number): Table {
+  const rows = [glxinfo, idle].flatMap((subject) => [
+    row(subject.name, subject, (command) => command, rounds),
+    withEmptyCache((afresh) => row(`${subject.name}, first run`, subject, afresh, rounds)),
   ]);
-  const columns = ["Bun alone", "native", "capsule", "added", "of it, beyond Bun alone"];
-  return { title: "From start to end, in ms", columns: [...columns.map((title) => column(title, 1)), RATIO], rows };
+  const columns = ["Bun alone", "native", "in-process", "added", "attached", "added"];
+  return { title: "From start to end, in ms", columns: columns.map((title) => column(title, 1)), rows };
 }
 
-function row(label: string, native: Command, capsule: Command, rounds: number): Table["rows"][number] {
-  const samples = inTurns({ bun: { argv: BUN_ALONE, env: {} }, native, capsule }, rounds);
+function row(
+  label: string,
+  subject: Subject,
+  change: (command: Command) => Command,
+  rounds: number,
+): Table["rows"][number] {
+  const samples = inTurns(
+    {
+      bun: { argv: BUN_ALONE, env: {} },
+      native: change(subject.command("native")),
+      hosted: change(subject.command("in-process")),
+      attached: change(subject.command("attached")),
+    },
+    rounds,
+  );
   const bun = medianDuration(samples.bun);
-  const plain = medianDuration(samples.native);
-  const ours = medianDuration(samples.capsule);
-  const added = ours - plain;
-  return { label, cells: [bun, plain, ours, added, added - bun, ours / plain] };
+  const native = medianDuration(samples.native);
+  const hosted = medianDuration(samples.hosted);
+  const attached = medianDuration(samples.attached);
+  return { label, cells: [bun, native, hosted, hosted - native, attached, attached - native] };
 }
 
 /** `use` is given what makes a command that finds an empty cache directory at every run. */

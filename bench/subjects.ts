@@ -1,4 +1,4 @@
-// The programs that are measured, each as a command natively and one in the capsule, on the same host tree.
+// The programs that are measured, each as a command natively and one in each mode, on the same host tree.
 //
 // Natively on a foreign Mesa is possible only because no versions clash between these two releases: the host tree's
 // libraries go first on the library path, by a directory of links that leaves the glibc family out.
@@ -9,48 +9,76 @@ import { isShared } from "../src/shared-set.ts";
 import { cacheDirectory, madeOnce } from "../test/support/cache.ts";
 import type { Display } from "../test/support/display.ts";
 import { build } from "../test/support/fixtures.ts";
-import { capsuleCommand } from "./command.ts";
+import { capsuleCommand, WAYS, type Way } from "./command.ts";
 import { type Command, sample } from "./sample.ts";
 
 export interface Subject {
   readonly name: string;
-  readonly native: Command;
-  /** `more`: options for `capsule exec`; `args`: more arguments for the program. */
-  capsule(more?: readonly string[], args?: readonly string[]): Command;
+  /** Without options, natively too. */
+  readonly argv: readonly string[];
+  /** `args`: more arguments for the program; `options`: more for `capsule exec`, which a native run has no use for. */
+  command(way: Way, args?: readonly string[], options?: readonly string[]): Command;
+}
+
+export interface Subjects {
+  readonly glxinfo: Subject;
+  /** Linked to the host tree's libGL.so.1 and libX11.so.6. */
+  readonly idle: Subject;
+  /** Of bench/starts: starts programs. */
+  readonly runner: Subject;
+  /** Linked to libc alone: nobody's affair, and a path. */
+  readonly nothing: string;
 }
 
 export const LIBRARIES = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
-export async function subjects(host: string, display: Display): Promise<Subject[]> {
+/** `temporary` is a directory for what runs in the capsule. */
+export async function makeSubjects(host: string, display: Display, temporary: string): Promise<Subjects> {
   // What programs and capsule keep there: our own, so that nothing else that runs meanwhile writes to it.
-  const common = { ...display.env, XDG_CACHE_HOME: join(cacheDirectory(), "bench", "cache") };
+  const common = {
+    ...display.env,
+    XDG_CACHE_HOME: join(cacheDirectory(), "bench", "cache"),
+    TMPDIR: temporary,
+  };
   const native = {
     LD_LIBRARY_PATH: await linksTo(host),
     LIBGL_DRIVERS_PATH: join(host, "usr/lib/x86_64-linux-gnu/dri"),
   };
-  const subject = (name: string, argv: string[]): Subject => ({
+  const subject = (name: string, argv: readonly string[]): Subject => ({
     name,
-    native: { argv, env: { ...common, ...native } },
-    capsule: (more = [], args = []) => ({
-      argv: capsuleCommand(["--host", host, ...more], [...argv, ...args]),
-      env: common,
-    }),
+    argv,
+    command: (way, args = [], options = []) =>
+      way === "native"
+        ? { argv: [...argv, ...args], env: { ...common, ...native } }
+        : {
+            argv: capsuleCommand(["--host", host, "--mode", way, ...options], [...argv, ...args]),
+            env: common,
+          },
   });
-  return [subject("glxinfo -B", ["glxinfo", "-B"]), subject("idle program", [await idleProgram(host)])];
+  const starts = await build("../bench/starts", [
+    { path: "runner", sources: ["runner.c"] },
+    { path: "nothing", sources: ["nothing.c"] },
+  ]);
+  return {
+    glxinfo: subject("glxinfo -B", ["glxinfo", "-B"]),
+    idle: subject("idle program", [await idleProgram(host)]),
+    runner: subject("runner", [join(starts, "runner")]),
+    nothing: join(starts, "nothing"),
+  };
 }
 
-/** Runs glxinfo on either side and returns the version of Mesa that both show. Throws if they differ. */
-export async function sameMesa([glxinfo]: readonly Subject[]): Promise<string> {
-  if (!glxinfo) throw new Error("There is nothing to measure");
-  const [native, capsule] = [glxinfo.native, glxinfo.capsule()].map(
-    (command) => /^OpenGL version string: .* Mesa (\S+)$/m.exec(sample(command, true).stdout)?.[1],
+/** Runs glxinfo in all ways and returns the version of Mesa that they show. Throws if they differ. */
+export function sameMesa({ glxinfo }: Subjects): string {
+  const versions = WAYS.map(
+    (way) => /^OpenGL version string: .* Mesa (\S+)$/m.exec(sample(glxinfo.command(way), true).stdout)?.[1],
   );
-  if (native === undefined || native !== capsule)
-    throw new Error(`Mesa is ${native} natively, ${capsule} in the capsule`);
-  return native;
+  const [version] = versions;
+  if (version === undefined || versions.some((other) => other !== version))
+    throw new Error(`Mesa is ${WAYS.map((way, i) => `${versions[i]} ${way}`).join(", ")}`);
+  return version;
 }
 
-/** Linked to the host tree's libGL.so.1 and libX11.so.6, so that no development packages are needed. */
+/** So that no development packages are needed. */
 async function idleProgram(host: string): Promise<string> {
   const search = LIBRARIES.map((directory) => `-L${join(host, directory)}`);
   const flags = [...search, "-l:libGL.so.1", "-l:libX11.so.6"];

@@ -1,0 +1,2 @@
+/* Linked to libc alone, and does nothing. */
+int main(void) { return 0; }
