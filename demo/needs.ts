@@ -25,7 +25,13 @@ export const NEEDS = {
   /** Fixtures in C. */
   compiler: COMPILER,
   /** All tests but those with real programs. */
-  tests: [...COMPILER, need("c++", "g++"), need("readelf", "binutils"), need("gdb")],
+  tests: [
+    ...COMPILER,
+    need("c++", "g++"),
+    need("readelf", "binutils"),
+    need("gdb"),
+    need("/usr/bin/python3", "python3"),
+  ],
   /** OpenGL programs on a display of their own, on a tree of another release. */
   gl: [...TREES, ...DISPLAY],
   /** The tests with real programs. */

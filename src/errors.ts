@@ -27,6 +27,10 @@ export class NotHostableError extends ProgramError {
     readonly reason: string,
     options?: ErrorOptions,
   ) {
-    super(`Cannot host "${path}": ${reason}`, EXIT.notRunnable, options);
+    super(
+      `Cannot host "${path}": ${reason} (--mode attached runs it in a process of its own)`,
+      EXIT.notRunnable,
+      options,
+    );
   }
 }

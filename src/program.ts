@@ -210,10 +210,12 @@ function refuseOthers(path: string, cannot: Refusal): void {
       `it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted`,
     );
   if (!isElf(head)) throw cannot("it is neither an ELF program nor a script");
-  if (head.charCodeAt(EI_CLASS) === ELFCLASS32) throw cannot("it is a 32-bit program, and this process is 64-bit");
+  if (head.charCodeAt(EI_CLASS) === ELFCLASS32)
+    throw cannot("it is a 32-bit program, and only 64-bit ones get isolated libraries");
   using file = new FileBytes(path);
   const { phdrs } = readHeaders(file);
-  if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) throw cannot("it is statically linked");
+  if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
+    throw cannot("it is statically linked, and loads no libraries that could be isolated");
 }
 
 const isElf = (head: string): boolean => ELFMAG.every((byte, i) => head.charCodeAt(i) === byte);

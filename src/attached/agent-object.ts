@@ -34,7 +34,7 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
     channel: join(directory, CHANNEL_FILE),
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,
-    complaint: `capsule: isolated libraries cannot be linked: nobody answers at "${directory}" any more\n`,
+    complaint: `capsule: isolated libraries cannot be linked any more: the server at "${directory}" is gone (start the program again by capsule)\n`,
   });
   return codeObject({
     soname: MARK,

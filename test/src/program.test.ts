@@ -119,7 +119,7 @@ describe("readProgram()", () => {
       () => scratch.compile("fixed", main, "-no-pie", "-fno-pie"),
       /: it is linked to run at a fixed address/,
     ],
-    ["statically linked", () => scratch.compile("static", main, "-static"), /: it is statically linked$/],
+    ["statically linked", () => scratch.compile("static", main, "-static"), /: it is statically linked, and/],
     [
       "with thread-local data",
       () => scratch.compile("tls", `__thread int red = 1; ${main}`, "-pie", "-fPIE"),
