@@ -37,7 +37,8 @@ export class Answering extends Requests {
   ) {
     super(trace);
     this.site = new Site(libc, directory, file);
-    this.#askers = new Askers(this.site, watch);
+    // Threads that had asked are no more.
+    this.#askers = new Askers(this.site, watch, (pid, exchange) => this.#forget(pid, exchange));
   }
 
   /** Goes on with what is asked in a slot. */
@@ -62,8 +63,13 @@ export class Answering extends Requests {
   /** A process has ended. */
   ended(pid: number): void {
     this.#askers.ended(pid);
-    // Somebody else may have them.
-    for (const exchange of this.channel.exchanges) if (exchange.holder === pid) this.#conversations.forget(exchange);
+    this.#forget(pid);
+  }
+
+  /** A process's slots may be somebody else's from now on. */
+  #forget(pid: number, except?: Exchange): void {
+    for (const exchange of this.channel.exchanges)
+      if (exchange !== except && exchange.holder === pid) this.#conversations.forget(exchange);
   }
 
   /** Frees the slots of who has died before anybody has known of it. Returns whether there are such that may yet. */

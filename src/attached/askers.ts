@@ -26,10 +26,11 @@ export class Askers {
   #last = 0;
   #ended = 0;
 
-  /** `watch` is told of each process that is linked. */
+  /** `watch` is told of each process that is linked, `replaced` of one that runs another program than before, which asks there. */
   constructor(
     readonly site: Site,
     readonly watch: (pid: number) => void,
+    readonly replaced: (pid: number, exchange: Exchange) => void,
   ) {
     this.#agentFile = statSync(join(site.libraries, MARK)).ino;
   }
@@ -71,7 +72,10 @@ export class Askers {
     const before = this.#attachments.get(process.pid);
     if (before && before.id === id) return before;
     // The process runs another program by now.
-    if (before) this.#retire(before);
+    if (before) {
+      this.#retire(before);
+      this.replaced(process.pid, exchange);
+    }
     const known = id === 0 ? undefined : this.#origins.get(id);
     if (id !== 0 && !known)
       throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
