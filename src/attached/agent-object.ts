@@ -12,6 +12,7 @@ import { CHANNEL_FILE } from "./channel-file.ts";
 export const FUNCTIONS = {
   attach: "capsule_attach",
   connect: "capsule_connect",
+  disconnect: "capsule_disconnect",
   look: "capsule_look",
   complain: "capsule_complain",
 } as const;

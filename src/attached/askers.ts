@@ -136,7 +136,7 @@ export class Askers {
       asking.listenTo(exchange);
       const desk = deskIn(asking.process, at);
       const [first, second] = this.site.file.nonce;
-      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second && desk.process === number) {
+      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second) {
         this.#processes.set(candidate.pid, asking);
         return { asking, desk };
       }

@@ -80,8 +80,13 @@ export class Attachment implements Linker, Asker {
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
       return agent.image.symbolAddress(index);
     };
-    const { connect, look, complain } = FUNCTIONS;
-    this.#lent = { connect: address(connect), look: address(look), complain: address(complain) };
+    const { connect, disconnect, look, complain } = FUNCTIONS;
+    this.#lent = {
+      connect: address(connect),
+      disconnect: address(disconnect),
+      look: address(look),
+      complain: address(complain),
+    };
     this.functions = origin?.functions ?? findFunctions(this.#family);
     this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
     if (origin) this.#inherit(origin);

@@ -46,7 +46,7 @@ export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage
 
 /** Finds what the first process may want, as far as files tell, and assembles the code that each gets: nearly always it has this same glibc. */
 export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<undefined> {
-  const lent = { connect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
+  const lent = { connect: SOMEWHERE, disconnect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
   const assemble = <Result>({ key, emit, own }: ProcessCode<Result>, finds: boolean): void => {
     const isThere = (name: string) => own.includes(name) || (finds && glibc.some((image) => image.find(name)));
     site.assemble(key, emit, (name) => (isThere(name) ? SOMEWHERE : undefined), lent);

@@ -48,8 +48,9 @@ export class Site {
       key,
       (to, value) => {
         const must = (name: string) => toAddress(value(name) ?? 0);
-        const [connect, look, complain] = [must("lent connect"), must("lent look"), must("lent complain")];
-        return emit(to, value, lentConnection({ connect, look, complain }));
+        const [connect, disconnect] = [must("lent connect"), must("lent disconnect")];
+        const [look, complain] = [must("lent look"), must("lent complain")];
+        return emit(to, value, lentConnection({ connect, disconnect, look, complain }));
       },
       (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof LentFunctions] : values(name)),
     );

@@ -26,6 +26,8 @@ export interface Connection {
   look(to: Assembler): void;
   /** Wakes the server, which has a slot of this channel to look at. Everything before is to be seen by it. */
   ring(to: Assembler): void;
+  /** The channel, in rbx unless that is NULL, is not needed any more. Changes any register that a call may. */
+  disconnect(to: Assembler): void;
   /** Tells the user, once, if nobody answers. Changes any register that a call may. */
   complain(to: Assembler): void;
   /** The words that these need. */
@@ -91,19 +93,20 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   connection.find(to);
   claim(to, connection);
   publish(to, connection);
-  obey(to);
+  obey(to, connection);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
   to.label("fail");
   connection.complain(to);
-  to.op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
-    .to("jae", "go on")
-    .rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
+  to.op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file).to("jae", "go on");
+  connection.disconnect(to);
+  to.rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY
     .rip("mov dlopen(%rip),%r11", "dlopen address", 0x4c, 0x8b, 0x1d)
     .to("jmp", "leave for r11")
-    .label("go on")
-    .op("mov 0x8(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x08)
+    .label("go on");
+  connection.disconnect(to);
+  to.op("mov 0x8(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x08)
     .op("mov 0x10(%rsp),%rsi", 0x48, 0x8b, 0x74, 0x24, 0x10)
     .op("mov 0x18(%rsp),%rdx", 0x48, 0x8b, 0x54, 0x24, 0x18)
     .op("mov 0x20(%rsp),%rcx", 0x48, 0x8b, 0x4c, 0x24, 0x20)
@@ -217,7 +220,7 @@ function markPending(to: Assembler): void {
 }
 
 /** Carries out the orders in the slot. */
-function obey(to: Assembler): void {
+function obey(to: Assembler, { disconnect }: Connection): void {
   to.label("answered")
     .op("cmpl $0x3,(%r12)", 0x41, 0x83, 0x3c, 0x24, State.ordered)
     .to("jne", "fail") // it has been taken away: this thread was thought to be dead
@@ -227,8 +230,10 @@ function obey(to: Assembler): void {
     .op("mov 0x0(%r13),%eax", 0x41, 0x8b, 0x45, 0x00);
   for (const what of ["call", "jump", "fail"] as const)
     to.op(`cmp $0x${What[what]},%eax`, 0x83, 0xf8, What[what]).to("je", `obey ${what}`);
-  to.op("mov 0x10(%r13),%rax", 0x49, 0x8b, 0x45, 0x10);
+  to.op("mov 0x10(%r13),%r14", 0x4d, 0x8b, 0x75, 0x10);
   release(to);
+  disconnect(to);
+  to.op("mov %r14,%rax", 0x4c, 0x89, 0xf0);
   leave(to);
   to.op("ret", 0xc3);
 
@@ -243,11 +248,16 @@ function obey(to: Assembler): void {
     .op("mov $0x4,%r13d", 0x41, 0xbd, ...immediate(State.obeyed))
     .to("jmp", "publish");
 
-  to.label("obey jump");
-  loadArguments(to);
-  to.op("mov 0x8(%r13),%r11", 0x4d, 0x8b, 0x5d, 0x08);
+  // In place of what the caller has passed.
+  to.label("obey jump")
+    .op("lea 0x10(%r13),%rsi", 0x49, 0x8d, 0x75, Order.offsetOf.a0)
+    .op("lea 0x8(%rsp),%rdi", 0x48, 0x8d, 0x7c, 0x24, 0x08)
+    .op("mov $0x6,%ecx", 0xb9, ...immediate(6))
+    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
+    .op("mov 0x8(%r13),%rax", 0x49, 0x8b, 0x45, 0x08)
+    .op("mov %rax,0x38(%rsp)", 0x48, 0x89, 0x44, 0x24, 0x38);
   release(to);
-  to.to("jmp", "leave for r11");
+  to.to("jmp", "go on");
 
   to.label("obey fail");
   release(to);

@@ -51,6 +51,9 @@ export const mappedConnection = (channels: Channels): Connection => ({
 
   complain(): void {},
 
+  /** It stays. */
+  disconnect(): void {},
+
   data(to: Assembler): void {
     to.label("channel")
       .quad(channels.own)

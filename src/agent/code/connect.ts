@@ -1,11 +1,11 @@
 // The agent of a process that is not capsule's own: an object that comes with the
-// shims. It maps the channel when it is first asked for, and once more in a forked
-// child, which does not inherit it: a child may drop its rights, and must not have
-// what is asked in its parent's name. No descriptor stays open.
+// shims. It maps the channel for as long as it asks, and not in forked children: a
+// process may drop its rights, and must not have then what others ask by. No
+// descriptor stays open.
 //
 // What the server adds to the process asks by the same functions, at their addresses.
 
-import { layout, type Struct, u32, u64, u64bits } from "../../../lib/memory/layout.ts";
+import { layout, type Struct, u64, u64bits } from "../../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code, immediate } from "../../../lib/x86-64/assembler.ts";
 import { Header, Kind, OUTSIDE_SLOT_COUNT } from "../protocol.ts";
@@ -22,14 +22,11 @@ export const Desk = layout("desk", {
   debug: u64<Address>(),
   /** The number under which the server knows the process; 0 before it has been linked. */
   attachment: u64(),
-  /** Where it has the channel, and its own number when it mapped that. */
-  channel: u64<Address>(),
-  process: u32,
 });
 export type Desk = Struct<typeof Desk>;
 
 /** Functions of the agent's; see emitConnect. */
-export type LentFunctions = Readonly<Record<"connect" | "look" | "complain", Address>>;
+export type LentFunctions = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
 
 /** How code that the server puts into a process asks: by the agent's own functions. */
 export const lentConnection = (lent: LentFunctions): Connection => ({
@@ -41,8 +38,10 @@ export const lentConnection = (lent: LentFunctions): Connection => ({
   look: (to) => to.rip("call *look(%rip)", "look", 0xff, 0x15),
   ring,
   complain: (to) => to.rip("call *complain(%rip)", "complain", 0xff, 0x15),
-  data: (to) =>
-    to.label("connect").quad(lent.connect).label("look").quad(lent.look).label("complain").quad(lent.complain),
+  disconnect: (to) => to.rip("call *disconnect(%rip)", "disconnect", 0xff, 0x15),
+  data(to) {
+    for (const name of ["connect", "disconnect", "look", "complain"] as const) to.label(name).quad(lent[name]);
+  },
 });
 
 const ownConnection: Connection = {
@@ -54,6 +53,7 @@ const ownConnection: Connection = {
   look: (to) => to.to("call", "look"),
   ring,
   complain: () => {}, // as it goes on in `unanswered`
+  disconnect: (to) => to.to("call", "disconnect"),
   data: () => {},
 };
 
@@ -98,7 +98,7 @@ export function agentCode(targets: ConnectTargets): AgentCode {
 const NOWHERE = 0 as Address;
 
 /**
- * `attach` (a shim's ELF header), what its initializer calls; `connect`, which returns the channel or NULL; `look`, after which `je` means that
+ * `attach` (a shim's ELF header), what its initializer calls; `connect`, which maps the channel and returns it, or NULL; `disconnect`, after which it is not mapped (rbx: the channel, or NULL); `look`, after which `je` means that
  * nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
@@ -109,16 +109,9 @@ export function emitConnect(to: Assembler): void {
     .rip("lea leave(%rip),%r8", "leave", 0x4c, 0x8d, 0x05)
     .rip("lea unanswered(%rip),%r11", "unanswered", 0x4c, 0x8d, 0x1d)
     .op(`mov $0x${Kind.attach.toString(16)},%eax`, 0xb8, ...immediate(Kind.attach))
-    .to("jmp", "request")
-    .label("connect");
-  systemCall(to, "getpid", 39);
-  to.rip("cmp process(%rip),%eax", "mapped process", 0x3b, 0x05)
-    .to("jne", "map channel")
-    .rip("mov channel(%rip),%rax", "mapped channel", 0x48, 0x8b, 0x05)
-    .op("ret", 0xc3)
-    .label("map channel")
+    .to("jmp", "request");
+  to.label("connect")
     .op("push %rbx", 0x53)
-    .op("push %rax", 0x50)
     .rip("lea path(%rip),%rdi", "channel path", 0x48, 0x8d, 0x3d)
     .op("mov $0x80002,%esi", 0xbe, 0x02, 0x00, 0x08, 0x00) // O_RDWR | O_CLOEXEC
     .op("xor %edx,%edx", 0x31, 0xd2);
@@ -142,21 +135,26 @@ export function emitConnect(to: Assembler): void {
     .op("mov $0xa,%edx", 0xba, 0x0a, 0x00, 0x00, 0x00); // MADV_DONTFORK;
   systemCall(to, "madvise", 28);
   to.op("mov $0x59616d61,%edi", 0xbf, 0x61, 0x6d, 0x61, 0x59) // PR_SET_PTRACER
-    .op("mov 0x8(%rbx),%esi", 0x8b, 0x73, Header.offsetOf.pid)
+    .op("mov 0x8(%rbx),%esi", 0x8b, 0x73, 0x08)
     .op("xor %edx,%edx", 0x31, 0xd2)
     .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
     .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0);
   systemCall(to, "prctl", 157);
-  to.rip("mov %rbx,channel(%rip)", "mapped channel", 0x48, 0x89, 0x1d)
-    .op("pop %rax", 0x58)
-    .rip("mov %eax,process(%rip)", "mapped process", 0x89, 0x05)
-    .op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
+  to.op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
     .op("pop %rbx", 0x5b)
     .op("ret", 0xc3)
     .label("no channel")
-    .op("pop %rax", 0x58)
     .op("pop %rbx", 0x5b)
     .op("xor %eax,%eax", 0x31, 0xc0)
+    .op("ret", 0xc3)
+    .label("disconnect")
+    .op("test %rbx,%rbx", 0x48, 0x85, 0xdb)
+    .to("je", "disconnected")
+    .op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+    .rip("mov size(%rip),%rsi", "channel size", 0x48, 0x8b, 0x35);
+  systemCall(to, "munmap", 11);
+  to.op("xor %ebx,%ebx", 0x31, 0xdb)
+    .label("disconnected")
     .op("ret", 0xc3)
     .label("look")
     .op("mov 0x18(%rbx),%eax", 0x8b, 0x43, Header.offsetOf.alive)
@@ -209,10 +207,6 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .label("debug")
     .quad(0)
     .label("attachment")
-    .quad(0)
-    .label("mapped channel")
-    .quad(0)
-    .label("mapped process")
     .quad(0)
     .label("told")
     .quad(0)

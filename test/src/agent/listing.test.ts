@@ -41,16 +41,7 @@ const objects = {
   directory: "/run/directory",
 };
 /** Of the agent of another process, which has it on pages of its own. */
-const DATA = [
-  "desk",
-  "mapped channel",
-  "mapped process",
-  "told",
-  "channel size",
-  "complaint size",
-  "channel path",
-  "complaint",
-];
+const DATA = ["desk", "told", "channel size", "complaint size", "channel path", "complaint"];
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
   "the agent, also for another function": (to) => {
@@ -58,7 +49,10 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAsking(to.align(16), "open", Kind.file, toAddress(0x3000));
   },
   "the agent of another process": (to) => {
-    emitAgent(to, { ...targets, connection: lentConnection({ connect: find(), look: find(), complain: find() }) });
+    emitAgent(to, {
+      ...targets,
+      connection: lentConnection({ connect: find(), disconnect: find(), look: find(), complain: find() }),
+    });
   },
   "what a shim calls": (to) => {
     emitAgent(to, targets);
