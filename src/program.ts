@@ -90,6 +90,7 @@ export function reasonToAttach(path: string): string | undefined {
   try {
     const head = firstBytes(path);
     if (head.startsWith("#!")) return "it is a script";
+    if (isText(head)) return "it is a script without an interpreter of its own";
     if (!isElf(head)) return undefined;
     using file = new FileBytes(path);
     const { ehdr, phdrs } = readHeaders(file);
@@ -116,6 +117,7 @@ export function checkAttachable(path: string, searchPath: string, system: System
       checkInterpreter(path, searchPath, system);
       return;
     }
+    if (isText(head)) return;
     refuseOthers(path, cannot);
     using file = new FileBytes(path);
     const { phdrs } = readHeaders(file);
@@ -209,6 +211,7 @@ function refuseOthers(path: string, cannot: Refusal): void {
       path,
       `it is a script for "${head.slice(2).trim()}", and only programs themselves can be hosted`,
     );
+  if (isText(head)) throw new NotHostableError(path, "it is a script without an interpreter of its own, for /bin/sh");
   if (!isElf(head)) throw cannot("it is neither an ELF program nor a script");
   if (head.charCodeAt(EI_CLASS) === ELFCLASS32)
     throw cannot("it is a 32-bit program, and only 64-bit ones get isolated libraries");
@@ -217,6 +220,9 @@ function refuseOthers(path: string, cannot: Refusal): void {
   if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
     throw cannot("it is statically linked, and loads no libraries that could be isolated");
 }
+
+/** What execvp(3), and so env(1) and every shell, has /bin/sh run when the kernel does not know it. */
+const isText = (head: string): boolean => head !== "" && !head.includes("\0") && !isElf(head);
 
 const isElf = (head: string): boolean => ELFMAG.every((byte, i) => head.charCodeAt(i) === byte);
 

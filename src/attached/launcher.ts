@@ -65,7 +65,10 @@ export function launch(
     // The end of our own command line; as bytes, since they need not be UTF-8.
     const list = command.arguments().slice(-options.arguments.length - 1);
     trace.lap("environment");
-    const errno = libc.execute(executed, list, variables);
+    let errno = libc.execute(executed, list, variables);
+    // As execvp(3): a script that names no interpreter.
+    if (errno === ERRNO.ENOEXEC)
+      errno = libc.execute(SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)], variables);
     throw refusal(executed, errno);
   } catch (error) {
     if (server !== undefined) system.kill(server);
@@ -96,6 +99,8 @@ function refusal(executed: string, errno: number): ProgramError {
   const exitCode = errno === ERRNO.ENOENT ? EXIT.notFound : EXIT.notRunnable;
   return new ProgramError(`Cannot run "${executed}": ${why}`, exitCode);
 }
+
+const SHELL = "/bin/sh";
 
 const REASONS: Readonly<Record<number, string>> = {
   [ERRNO.ENOENT]: "it, or its interpreter, is not there",

@@ -94,7 +94,10 @@ export class Lifetime {
   /** Undefined for one that has ended meanwhile. */
   #hasPath(pid: number): boolean | undefined {
     try {
-      return readFileSync(`/proc/${pid}/environ`, "utf8")
+      const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
+      // It has none that can be seen in the middle of an exec; kernel threads, which have no file, never have one.
+      if (environment === "") return fileOf(pid) === undefined ? false : undefined;
+      return environment
         .split("\0")
         .filter((variable) => variable.startsWith(VARIABLE))
         .some((variable) => variable.slice(VARIABLE.length).split(/[:;]/).includes(this.libraries));
@@ -104,6 +107,16 @@ export class Lifetime {
       // Somebody else's (EACCES, EPERM) cannot be served either.
       return code === "ENOENT" || code === "ESRCH" ? undefined : false;
     }
+  }
+}
+
+/** Undefined for a kernel thread, and for what cannot be seen. */
+function fileOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    return undefined;
   }
 }
 

@@ -147,6 +147,11 @@ describe("--mode", () => {
   });
 });
 
+test("a script without an interpreter of its own is run by /bin/sh, as execvp does", async () => {
+  const program = script('echo "$0 $1"; exit 3\n');
+  expect(await start(program, ["one"], [])).toMatchObject({ stdout: `${program} one\n`, stderr: "", exitCode: 3 });
+});
+
 describe("a script runs as natively:", () => {
   const shebangs: [string, string][] = [
     ["by a shell", "#!/bin/sh"],
@@ -257,7 +262,7 @@ describe("refused in every mode, with nothing run and nothing left:", () => {
     test(words, () => expectRefused(workshop.damagedProgram(damage), NOT_RUNNABLE, why));
 
   test("what is neither ELF nor script", () =>
-    expectRefused(script(`touch ${touched()}\n`), NOT_RUNNABLE, "neither an ELF program nor a script"));
+    expectRefused(script(`\0touch ${touched()}\n`), NOT_RUNNABLE, "neither an ELF program nor a script"));
 
   test("what is empty", () => expectRefused(script(""), NOT_RUNNABLE, "neither an ELF program nor a script"));
 

@@ -38,7 +38,8 @@ describe("reasonToAttach()", () => {
     ["thread-local data", () => scratch.compile("tls", `__thread int red = 1; ${main}`, "-pie", "-fPIE"), "PT_TLS"],
     ["a script", () => file("script", "#!/bin/sh\n"), "it is a script"],
     ["a static program, which is refused elsewhere", () => scratch.compile("static", main, "-static"), undefined],
-    ["text", () => file("text", "echo\n"), undefined],
+    ["text", () => file("text", "echo\n"), "it is a script without an interpreter of its own"],
+    ["data", () => file("data", "\0echo\n"), undefined],
     ["nothing", () => file("empty", ""), undefined],
     ["an ELF file that is cut off", () => file("cut", library({}).slice(0, 100)), undefined],
   ];

@@ -95,7 +95,7 @@ describe("readProgram()", () => {
       () => file("script", 0o755, "#! /usr/bin/env  python3 -x\nmore\n"),
       /: it is a script for "\/usr\/bin\/env {2}python3 -x", and/,
     ],
-    ["neither ELF nor script", () => file("text", 0o755, "echo\n"), /: it is neither an ELF program nor a script$/],
+    ["neither ELF nor script", () => file("data", 0o755, "\0echo\n"), /: it is neither an ELF program nor a script$/],
     ["an empty file", () => file("empty", 0o755, ""), /: it is neither an ELF program nor a script$/],
     [
       "a 32-bit program",

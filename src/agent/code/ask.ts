@@ -96,9 +96,10 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   obey(to, connection);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
-  to.label("fail");
+  to.label("fail")
+    .op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
+    .to("jae", "go on");
   connection.complain(to);
-  to.op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file).to("jae", "go on");
   connection.disconnect(to);
   to.rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
     .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY
