@@ -20,7 +20,7 @@ import { build, type Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { notgl, shown } from "../support/notgl.ts";
 import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
-import { capsule, capsuleCommand, native, type Outcome, start } from "../support/run.ts";
+import { capsule, capsuleCommand, native, type Outcome, repository, start } from "../support/run.ts";
 
 setDefaultTimeout(120_000);
 
@@ -327,6 +327,15 @@ describe("opened and closed a thousand times,", () => {
       ...expected("libhost.so.1").slice(1),
     ]);
   });
+});
+
+test("requests that make no sense do no harm to others, attached", async () => {
+  const { red, reference, programs } = await notgl();
+  const garbage = join(repository, "fixtures/attached/requests-that-make-no-sense-do-no-harm/garbage.py");
+  const flags = [...ATTACHED, "--host", red, "--isolate", "libnotgl.so.0"];
+  const args = ["-c", `/usr/bin/python3 ${garbage} && ${programs.linkedToOne}`];
+  const outcome = await capsule(flags, "/bin/sh", args, { env: { LD_LIBRARY_PATH: reference } });
+  expectLines(outcome, ["looked at: all", ...shown("notgl", "red")]);
 });
 
 describe("the family of libnotgl, attached:", () => {
