@@ -4,6 +4,8 @@
 // has been started beforehand; the program finds it by its library path.
 
 import { realpathSync } from "node:fs";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -81,8 +83,31 @@ export function launch(
 function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): AttachedPlan {
   const plan = makeAttachedPlan(options, executed, new LibraryStore(storeFile()), trace);
   trace.lap("plan");
+  for (const line of copiesInFront(plan, realpathSync(executed))) trace.warn(line);
   furnish(directory, plan, process.pid, trace);
   return plan;
+}
+
+/** Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say. */
+function copiesInFront({ runtime, capsules }: AttachedPlan, path: string): string[] {
+  let library: Library;
+  try {
+    library = runtime.libraryAt(path);
+  } catch (error) {
+    // A script, or what may be run and not read.
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
+    throw error;
+  }
+  if (library.rpath === undefined || library.runpath !== undefined) return [];
+  return capsules.flatMap(({ isolated }) =>
+    isolated.flatMap((soname) => {
+      const found = runtime.find(soname, { library });
+      if (!found?.why.startsWith("rpath of ")) return [];
+      return [
+        `"${path}" may get its own ${soname}, "${found.path}", as its DT_RPATH comes first (--mode in-process, if it can be hosted, does not mind)`,
+      ];
+    }),
+  );
 }
 
 /** The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten there. */
