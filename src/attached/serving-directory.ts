@@ -22,8 +22,8 @@ export const LIBRARIES = "lib";
 /** What comes first on LD_LIBRARY_PATH, in a serving directory. */
 export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
 
-/** Can a directory be named in LD_LIBRARY_PATH? */
-export const canBeOnPath = (directory: string): boolean => !/[:;]/.test(directory);
+/** Can a directory be named in LD_LIBRARY_PATH? Nothing can be quoted there, and ld.so puts something else for $LIB. */
+export const canBeOnPath = (directory: string): boolean => !/[:;$]/.test(directory);
 
 export class ServingDirectory {
   private constructor(
@@ -57,7 +57,7 @@ export class ServingDirectory {
     const { path } = directory;
     if (!canBeOnPath(path))
       throw new LinkError(
-        `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon or a semicolon (TMPDIR says which directory to use)`,
+        `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
         { object: path },
       );
     try {
