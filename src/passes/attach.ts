@@ -69,8 +69,7 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure, "whole");
       yield* openClosure(attachment, capsule, closure);
-      if (isFirst)
-        yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program), patch);
+      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
     }
 
     trace.lap("open");

@@ -76,11 +76,13 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
 
 /**
  * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed, as
- * emitCleanup wants it: the object that was loaded last, the order, 0.
+ * emitCleanup wants it: the last of them in ld.so's list, the order, 0. None of them is ever closed; what has been opened may be.
  */
 export function destructorOrder(objects: readonly LoadedObject[], program: LoadedObject): number[] {
   const own = objects.find(({ linkMap }) => linkMap === program.linkMap) ?? program;
-  const scope = scopeOf(own, objects).filter(({ image }) => !isShared(image.soname ?? ""));
+  const all = scopeOf(own, objects);
+  const last = objects.findLast((object) => all.includes(object));
+  const scope = all.filter(({ image }) => !isShared(image.soname ?? ""));
   const bySoname = new Map(scope.map((object) => [object.image.soname ?? object.path, object]));
   const order: LoadedObject[] = [];
   const known = new Set<LoadedObject>();
@@ -95,5 +97,5 @@ export function destructorOrder(objects: readonly LoadedObject[], program: Loade
     order.unshift(object);
   };
   for (const object of scope.toReversed()) visit(object);
-  return [objects.at(-1)?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
+  return [last?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
 }

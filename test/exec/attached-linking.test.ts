@@ -318,6 +318,24 @@ describe("opened and closed a thousand times,", () => {
         });
       }
 
+  // ld.so lists what the last of a plug-in's libraries needs behind whatever capsule has loaded there.
+  const tailed = () =>
+    pair(`${OWN}/opened-and-closed-a-thousand-times`, [
+      ...BOTH_TREES,
+      ...["third", "second", "first"].map((name, i, names) => ({
+        path: `${RUNTIME}/lib${name}.so.1`,
+        sources: ["tail.c"],
+        flags: [`-DTAIL=${name}`],
+        needs: names.slice(Math.max(i - 1, 0), i).map((before) => `${RUNTIME}/lib${before}.so.1`),
+      })),
+      { path: `${RUNTIME}/libtailed.so.1`, sources: ["plugin.c"], needs: [host, `${RUNTIME}/libfirst.so.1`] },
+      { path: "program", sources: ["program.c"] },
+    ]);
+  keeps("with libraries that are closed behind it, none is looked at at the end", tailed, expected("libtailed.so.1"), {
+    args: ["libtailed.so.1", "plugin_place", "1000"],
+    options: { env: { MALLOC_PERTURB_: "165" } },
+  });
+
   // As above: by a path it is the runtime's, in a process that has loaded no shim.
   test.todo("by the path of the runtime's copy, too, attached", async () => {
     const fixture = await closed(FIXED)();

@@ -44,6 +44,8 @@ export interface CodeObjectOptions {
   readonly nodelete?: boolean;
   /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
   readonly init?: string;
+  /** The label of a function that the loader calls at the end. */
+  readonly fini?: string;
 }
 
 export interface CodeObject {
@@ -81,9 +83,10 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     ...(imports.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
   ];
   const init = options.init === undefined ? {} : { init: place(options.init) };
+  const fini = options.fini === undefined ? {} : { fini: place(options.fini) };
   const plan = planSharedObject({
     ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0 },
-    code: { bytes: code.bytes, dataAt, ...init },
+    code: { bytes: code.bytes, dataAt, ...init, ...fini },
     ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
   });
 

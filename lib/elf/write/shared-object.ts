@@ -69,8 +69,6 @@ export interface SharedObjectParts {
   readonly zeroPages: number;
   /** A block of thread-local zeroes. */
   readonly tls?: ThreadLocal;
-  /** A function for DT_FINI, in bytes from the beginning of the zero pages, in which it has yet to be put. */
-  readonly fini?: number;
   /** Words that relocations may fill, behind the dynamic section. */
   readonly slots?: number;
   readonly code?: CodeParts;
@@ -85,6 +83,8 @@ export interface CodeParts {
   readonly dataAt: number;
   /** Where DT_INIT is, in bytes from the beginning. */
   readonly init?: number;
+  /** DT_FINI, the same. */
+  readonly fini?: number;
 }
 
 /** p_memsz and p_align. */
@@ -189,16 +189,15 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   if (code && code.dataAt % PAGE_SIZE !== 0)
     throw new Error(`Cannot plan a shared object: the data at ${code.dataAt} does not begin with a page`);
   if (code?.init !== undefined) dynamic.push([DT_INIT, codeAt + code.init]);
+  if (code?.fini !== undefined) dynamic.push([DT_FINI, codeAt + code.fini]);
   if (flags1 !== undefined) dynamic.push([DT_FLAGS_1, flags1]);
-  const { fini } = parts;
-  const dynamicSize = (dynamic.length + (fini === undefined ? 1 : 2)) * Dyn.size;
+  dynamic.push([DT_NULL, 0]);
+  const dynamicSize = dynamic.length * Dyn.size;
   const dynamicAt = code ? alignUp(toVaddr(codeAt + Math.max(code.bytes.length, code.dataAt)), 16) : codeAt;
   const slotsAt = toVaddr(dynamicAt + dynamicSize);
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   const zeroSize = parts.zeroPages * PAGE_SIZE;
-  if (fini !== undefined) dynamic.push([DT_FINI, zeroAt + fini]);
-  dynamic.push([DT_NULL, 0]);
   return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls: parts.tls, zeroAt, zeroSize, size };
 }
 

@@ -20,8 +20,6 @@ export interface SymbolObjectOptions {
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
-  /** See SharedObjectParts. */
-  readonly fini?: number;
   /** A thread-local block of its own, which has to be in static TLS. */
   readonly staticTls?: ThreadLocal;
   /** A thread-local variable of another object, whose block has to be in static TLS. */
@@ -48,8 +46,7 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   if (slots > 0) tables.push({ tag: DT_RELA, bytes: relocations });
   const zeroPages = options.zeroPages ?? 0;
   const tls = options.staticTls ? { tls: options.staticTls } : {};
-  const fini = options.fini === undefined ? {} : { fini: options.fini };
-  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls, ...fini });
+  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;
   relocation.r_type = R_X86_64_TPOFF64;

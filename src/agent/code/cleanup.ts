@@ -15,8 +15,8 @@ export interface ExitTargets {
   readonly directory: string;
   readonly files: Address;
   /**
-   * The program and its libraries in the order of their destructors: link_maps, NULL behind the last; before them the one that was
-   * loaded last of what the program started with. NULL there as long as the program has not been loaded.
+   * The program and its libraries in the order of their destructors: link_maps, NULL behind the last; before them the one that is
+   * the last in ld.so's list of what the program started with. NULL there as long as the program has not been loaded.
    */
   readonly order: Address;
 }
