@@ -81,11 +81,13 @@ export class Askers {
       throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
     const origin = known instanceof Attachment ? known.origin : known;
     const fresh = new Attachment(this.site, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
-    this.#attachments.set(process.pid, fresh);
+    // First, as it may have ended: who is known is watched, so that its end is heard of.
     if (!origin) {
-      this.#origins.set(fresh.id, fresh);
       fresh.sign();
+      this.#origins.set(fresh.id, fresh);
     }
+    this.#processes.set(process.pid, asking);
+    this.#attachments.set(process.pid, fresh);
     this.watch(process.pid);
     return fresh;
   }
@@ -136,10 +138,7 @@ export class Askers {
       asking.listenTo(exchange);
       const desk = deskIn(asking.process, at);
       const [first, second] = this.site.file.nonce;
-      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second) {
-        this.#processes.set(candidate.pid, asking);
-        return { asking, desk };
-      }
+      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second) return { asking, desk };
     }
     request.pid = number;
     request.tid = tid;

@@ -7,8 +7,9 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { linkMap } from "../../lib/loader/link-map.ts";
+import { bytesAt } from "../../lib/memory/live.ts";
 import { add, toAddress } from "../../lib/memory/numbers.ts";
-import { OtherProcess } from "../../lib/process/other.ts";
+import { type Carrier, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
@@ -25,7 +26,7 @@ const R_MAP = 8;
 
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
 export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
-  const own = new OtherProcess(libc, libc.pid);
+  const own = new OtherProcess(libc, libc.pid, ownCarrier);
   const debug = libc.findSymbol("_r_debug");
   if (debug === undefined) return [];
   const objects = [...linkMap(own, pointerIn(own, add(debug, R_MAP)))];
@@ -67,3 +68,11 @@ export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<u
 }
 
 const SOMEWHERE = toAddress(1);
+
+/** Where the kernel does not even let us have our own memory copied. */
+const ownCarrier: Carrier = {
+  read: (address, into) => into.set(bytesAt(address, into.length)),
+  write: () => {
+    throw new Error("A rehearsal writes nothing");
+  },
+};
