@@ -14,6 +14,7 @@ const SYS = {
   mmap: 9,
   kill: 62,
   fcntl: 72,
+  statfs: 137,
   prctl: 157,
   getxattr: 191,
   epoll_ctl: 233,
@@ -147,6 +148,14 @@ export class System {
   hasAttribute(path: string, name: string): boolean {
     const [file, attribute] = [cString(path), cString(name)];
     return this.#call(SYS.getxattr, addressOf(file), addressOf(attribute), 0, 0) > 0;
+  }
+
+  /** Whether nothing of the file system in which that is may be mapped executable. Throws SystemError. */
+  isNoexec(path: string): boolean {
+    const [F_FLAGS, SIZE, ST_NOEXEC] = [80, 120, 8]; // of struct statfs, in bytes
+    const [file, statfs] = [cString(path), new DataView(new ArrayBuffer(SIZE))];
+    this.#mustCall("statfs", addressOf(file), addressOf(statfs));
+    return (statfs.getUint32(F_FLAGS, true) & ST_NOEXEC) !== 0;
   }
 
   /** Whether descendants of this process that have lost their parent become its children. Returns what was before. */

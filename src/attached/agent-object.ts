@@ -35,7 +35,7 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
     channel: join(directory, CHANNEL_FILE),
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,
-    complaint: `capsule: isolated libraries cannot be linked any more: the server at "${directory}" is gone (start the program again by capsule)\n`,
+    complaint: `capsule: isolated libraries cannot be linked: the server at "${directory}" is gone, or out of this process's reach (start the program again by capsule; --trace request says more)\n`,
   });
   return codeObject({
     soname: MARK,

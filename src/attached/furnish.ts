@@ -10,6 +10,7 @@ import { UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
+import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 
 export interface Offer {
@@ -27,8 +28,9 @@ export function furnish(
   trace: Trace,
 ): void {
   const { store } = runtime;
-  const keep = store.file === undefined ? undefined : join(dirname(store.file), "shims");
-  placeShims(directory.libraries, capsules, keep, runtime, trace);
+  const shelf =
+    store.file === undefined ? undefined : Shelf.open(join(dirname(store.file), "shims"), directory.system, trace);
+  placeShims(directory.libraries, capsules, shelf, runtime, trace);
   const nonce = makeNonce();
   directory.putLibrary(AGENT, agentObject(directory.path, nonce));
   if (unwinder !== undefined) link(unwinder, directory.libraries);

@@ -28,6 +28,7 @@ export const canBeOnPath = (directory: string): boolean => !/[:;$]/.test(directo
 export class ServingDirectory {
   private constructor(
     readonly directory: PrivateDirectory,
+    readonly system: System,
     /** The channel, as this process has it. */
     readonly channel: Address,
   ) {}
@@ -60,9 +61,14 @@ export class ServingDirectory {
         `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
         { object: path },
       );
+    if (system.isNoexec(path))
+      throw new LinkError(
+        `Cannot use "${path}": its file system is mounted noexec, so that no library can be loaded from there (TMPDIR says which directory to use)`,
+        { object: path },
+      );
     try {
       mkdirSync(librariesIn(path), 0o700);
-      return new ServingDirectory(directory, makeChannelFile(system, path));
+      return new ServingDirectory(directory, system, makeChannelFile(system, path));
     } catch (error) {
       clear(path);
       throw hint(error, path);

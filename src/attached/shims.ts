@@ -1,22 +1,8 @@
 // What a process of its own finds in place of isolated libraries: placeholders,
 // by their sonames and by the names that developers have for them, in a directory that
-// comes first on its library path. Making one takes some milliseconds, so they are
-// kept from run to run, each under a name that says of which file it was made and
-// how long it is:
-//
-//   FORMAT-HASH-SIZE.so    the last two in base 36
+// comes first on its library path.
 
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
@@ -25,18 +11,11 @@ import type { Found, Search } from "../../lib/tree/search.ts";
 import { EXIT } from "../errors.ts";
 import { hint } from "../private-directory.ts";
 import type { Trace } from "../trace.ts";
+import type { Shelf } from "./shelf.ts";
 
 /** The object that every shim needs, and its function that a shim's initialiser calls. */
 export const AGENT = "libcapsule-agent.so";
 export const ATTACH = "capsule_attach";
-
-/** Another number whenever the bytes of a placeholder change. */
-const FORMAT = 3;
-const DAY = 24 * 60 * 60 * 1000;
-/** Unused for so long, a kept shim is removed; in milliseconds. */
-const KEPT_FOR = 30 * DAY;
-/** As long as nobody takes to write one. */
-const UNFINISHED_FOR = 60 * 60 * 1000;
 
 /** One host tree, as a plan knows it. */
 export interface ShimHost {
@@ -56,13 +35,13 @@ interface Shown {
 }
 
 /**
- * Fills `directory`, which is there. `keep` is where placeholders are kept; without it, or where that is not possible, they
+ * Fills `directory`, which is there. `shelf` is where placeholders are kept; without it, or where that is not possible, they
  * are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as `hint` words it.
  */
 export function placeShims(
   directory: string,
   hosts: readonly ShimHost[],
-  keep: string | undefined,
+  shelf: Shelf | undefined,
   runtime: Search,
   trace: Trace,
 ): Map<string, string> {
@@ -75,7 +54,6 @@ export function placeShims(
       else if (!host.ownership.isShared(soname)) shown.set(soname, { soname, host, found });
     }
   }
-  const shelf = keep === undefined ? undefined : Shelf.open(keep, trace);
   const files = new Map<string, string>();
   for (const one of shown.values()) {
     const file = shimOf(one, shown, shelf, directory, trace);
@@ -164,102 +142,4 @@ function isNamed(found: Found, soname: string): boolean {
     if (error instanceof ElfError) return false;
     throw error;
   }
-}
-
-/** The directory of kept placeholders. */
-class Shelf {
-  readonly #names = new Map<string, string>();
-  #isUsable = true;
-  #hasGrown = false;
-
-  private constructor(
-    readonly directory: string,
-    readonly trace: Trace,
-    readonly listing: readonly string[],
-  ) {
-    for (const name of listing) {
-      const [format, key] = name.split("-");
-      if (format === `${FORMAT}` && key !== undefined && name.endsWith(".so")) this.#names.set(key, name);
-    }
-  }
-
-  /** Undefined where nothing can be kept, or where others can write: what is in there would be loaded. */
-  static open(directory: string, trace: Trace): Shelf | undefined {
-    try {
-      let stat = lstatSync(directory, { throwIfNoEntry: false });
-      if (!stat) {
-        mkdirSync(directory, { recursive: true, mode: 0o700 });
-        stat = lstatSync(directory);
-      }
-      if (stat.isDirectory() && isOurs(stat)) return new Shelf(directory, trace, readdirSync(directory));
-      trace.tell("shim", () => `${directory}: nothing is kept there, as others may write to it`);
-      return undefined;
-    } catch (error) {
-      return untold(error, (message) => trace.tell("shim", () => `${directory}: nothing is kept there: ${message}`));
-    }
-  }
-
-  /** The file of that name, if it is whole. */
-  find(key: string): string | undefined {
-    const name = this.#names.get(key);
-    if (name === undefined) return undefined;
-    const path = join(this.directory, name);
-    try {
-      const stat = lstatSync(path, { throwIfNoEntry: false });
-      if (!stat?.isFile() || !isOurs(stat) || stat.size !== sizeIn(name)) return undefined;
-      const now = Date.now();
-      if (now - stat.mtimeMs > DAY) utimesSync(path, now / 1000, now / 1000);
-      return path;
-    } catch (error) {
-      return untold(error);
-    }
-  }
-
-  /** Undefined where it cannot be written. */
-  add(key: string, bytes: Uint8Array): string | undefined {
-    if (!this.#isUsable) return undefined;
-    const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
-    const fresh = `${path}.${process.pid}-${performance.now()}`;
-    try {
-      writeFileSync(fresh, bytes, { mode: 0o600, flag: "wx" });
-      renameSync(fresh, path);
-      this.#hasGrown = true;
-      return path;
-    } catch (error) {
-      rmSync(fresh, { force: true });
-      this.#isUsable = false;
-      return untold(error, (message) =>
-        this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`),
-      );
-    }
-  }
-
-  /** Removes what nobody will use any more; only now and then, when there is something new. */
-  tidy(): void {
-    if (!this.#hasGrown) return;
-    const now = Date.now();
-    for (const name of this.listing) {
-      const path = join(this.directory, name);
-      try {
-        const { mtimeMs } = lstatSync(path);
-        const age = now - mtimeMs;
-        const limit = !name.endsWith(".so") ? UNFINISHED_FOR : name.startsWith(`${FORMAT}-`) ? KEPT_FOR : DAY;
-        if (age > limit) rmSync(path, { force: true });
-      } catch (error) {
-        untold(error);
-      }
-    }
-  }
-}
-
-/** Only we can have written it. */
-const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & 0o022) === 0;
-
-const sizeIn = (name: string): number => Number.parseInt(/-(\w+)\.so$/.exec(name)?.[1] ?? "", 36);
-
-/** A system's error is no reason to stop here; any other is thrown. */
-function untold(error: unknown, tell?: (message: string) => void): undefined {
-  if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-  tell?.((error as Error).message);
-  return undefined;
 }

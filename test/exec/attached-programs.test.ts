@@ -376,6 +376,19 @@ describe("an attached program is not run, and nothing is left, with", () => {
     expect(existsSync(join(workshop.directory, "it-ran"))).toBe(false);
   });
 
+  test.skipIf(!isRoot)("a directory for temporary files from which ld.so can load nothing (takes root)", async () => {
+    const small = workshop.fresh("noexec");
+    mkdirSync(small);
+    expect((await run(["mount", "-t", "tmpfs", "-o", "mode=0700,noexec", "none", small])).exitCode).toBe(0);
+    try {
+      const outcome = await start("/bin/true", [], ["--mode", "attached"], { TMPDIR: small });
+      workshop.expectRefusal(outcome, FAILED, small, "noexec", "TMPDIR");
+      expect(readdirSync(small)).toEqual([]);
+    } finally {
+      expect((await run(["umount", small])).exitCode).toBe(0);
+    }
+  });
+
   test("a directory for temporary files that is missing", async () => {
     const directory = join(workshop.directory, "no-such-directory");
     const outcome = await start("/bin/true", [], ["--mode", "attached"], { TMPDIR: directory });

@@ -19,8 +19,10 @@ import { join } from "node:path";
 import { openImage } from "../../../lib/elf/file.ts";
 import { symbolObject } from "../../../lib/elf/write/symbol-object.ts";
 import { toAddress } from "../../../lib/memory/numbers.ts";
+import { System } from "../../../lib/process/system.ts";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { Search } from "../../../lib/tree/search.ts";
+import { Shelf } from "../../../src/attached/shelf.ts";
 import { AGENT, ATTACH, placeShims, type ShimHost } from "../../../src/attached/shims.ts";
 import { Trace } from "../../../src/trace.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
@@ -70,7 +72,8 @@ function place(changes: Changes = {}): { directory: string; files: Map<string, s
   host.tree.refresh();
   runtime.tree.refresh();
   const kept = "keep" in changes ? changes.keep : keep;
-  return { directory, files: placeShims(directory, hosts, kept, new Search(runtime.tree), new Trace([])) };
+  const shelf = kept === undefined ? undefined : Shelf.open(kept, new System(), new Trace([]));
+  return { directory, files: placeShims(directory, hosts, shelf, new Search(runtime.tree), new Trace([])) };
 }
 
 const neededOf = (path: string | undefined): readonly string[] => {
@@ -254,6 +257,8 @@ describe("where nothing can be kept, they are in the directory itself", () => {
 
 /** As place(), for a process of its own: HOST RUNTIME KEEP DIRECTORY */
 const SCRIPT = `
+  import { System } from "${join(import.meta.dir, "../../../lib/process/system.ts")}";
+  import { Shelf } from "${join(import.meta.dir, "../../../src/attached/shelf.ts")}";
   import { placeShims } from "${join(import.meta.dir, "../../../src/attached/shims.ts")}";
   import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
   import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
@@ -262,7 +267,8 @@ const SCRIPT = `
   const isolated = ["libred.so.1", "libblue.so.2", "libgreen.so.3"];
   const hosts = [{ search: new Search(new Tree(host)), isolated, ownership: { isShared: () => false } }];
   try {
-    const files = placeShims(directory, hosts, keep, new Search(new Tree(runtime)), new Trace([]));
+    const shelf = Shelf.open(keep, new System(), new Trace([]));
+    const files = placeShims(directory, hosts, shelf, new Search(new Tree(runtime)), new Trace([]));
     console.log([...files.values()].map((file) => file.startsWith(keep) ? "kept" : "not kept").join(", "));
   } catch (error) {
     console.log(error.message);
@@ -285,11 +291,19 @@ test("several that make the same at once do not get in each other's way", async 
     }
 });
 
-describe.skipIf(process.getuid?.() !== 0)("on a full disk (takes root)", () => {
-  const inSmall = (place: string, argv: string[]) => [
-    ...["unshare", "--mount", "sh", "-c", `mount -t tmpfs -o size=8k,mode=700 none "${place}" && exec "$@"`, "sh"],
+describe.skipIf(process.getuid?.() !== 0)("on a file system that lacks something (takes root)", () => {
+  const on = (options: string) => (place: string, argv: string[]) => [
+    ...["unshare", "--mount", "sh", "-c", `mount -t tmpfs -o ${options},mode=700 none "${place}" && exec "$@"`, "sh"],
     ...argv,
   ];
+  const inSmall = on("size=8k");
+
+  test("none is kept where ld.so could not load it", async () => {
+    mkdirSync(keep, { recursive: true });
+    const directory = scratch.path("/directory");
+    const { stdout } = await run(on("noexec")(keep, command(directory)));
+    expect(stdout).toBe("not kept, not kept, not kept\n");
+  });
 
   test("those that do not fit are in the directory itself", async () => {
     mkdirSync(keep, { recursive: true });
