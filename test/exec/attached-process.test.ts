@@ -8,7 +8,7 @@ import { expectLines, expectSame } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { capsuleCommand, type Outcome, type RunOptions, run, start } from "../support/run.ts";
-import { appears, isRunning, ServingPlace } from "../support/serving.ts";
+import { isRunning, ServingPlace } from "../support/serving.ts";
 
 setDefaultTimeout(60_000);
 
@@ -168,15 +168,11 @@ describe("whoever runs an attached program sees how it ends:", () => {
     });
 
   test("of a signal that is sent to it", async () => {
-    await using child = start(command("/bin/sh", ["-c", "echo ready; read line"]), {
-      env: { TMPDIR: place.path },
-      stdin: "",
-    });
-    await child.end();
-    await using other = start(command("/bin/sleep", ["1000"]), { env: { TMPDIR: place.path } });
-    await appears(place.path, () => place.directories.length > 0);
-    process.kill(other.pid, "SIGTERM");
-    expect(await other.end()).toMatchObject({ signal: "SIGTERM", stdout: "", stderr: "" });
+    const script = "echo ready; exec sleep 1000";
+    await using child = start(command("/bin/sh", ["-c", script]), { env: { TMPDIR: place.path } });
+    await child.line((line) => line === "ready");
+    process.kill(child.pid, "SIGTERM");
+    expect(await child.end()).toMatchObject({ signal: "SIGTERM", stdout: "ready\n", stderr: "" });
     await place.emptied();
   });
 });

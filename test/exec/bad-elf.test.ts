@@ -6,7 +6,7 @@ import { DT, type ElfBytes, PT } from "../support/elf-bytes.ts";
 import { expectLines } from "../support/expect.ts";
 import { isAttached } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
-import type { Outcome } from "../support/run.ts";
+import { native, type Outcome } from "../support/run.ts";
 import { damageFile, FAILED, FILE, NOT_RUNNABLE, SONAME, Workshop } from "../support/workshop.ts";
 
 setDefaultTimeout(60_000);
@@ -31,15 +31,15 @@ afterAll(() => {
 });
 
 describe("what is no ELF file of ours", () => {
-  const cases: [string, (elf: ElfBytes) => void][] = [
+  const cases: [string, (elf: ElfBytes) => void, isScript?: "a script"][] = [
     ["zero-length", (elf) => truncate(elf, 0)],
-    ["one byte long", (elf) => truncate(elf, 1)],
+    ["one byte long", (elf) => truncate(elf, 1), "a script"],
     ["cut in its header", (elf) => truncate(elf, 63)],
     ["cut behind its header", (elf) => truncate(elf, 64)],
     ["cut in its segments' headers", (elf) => truncate(elf, 100)],
     ["cut in its symbols", (elf) => truncate(elf, elf.table(DT.SYMTAB) + 30)],
     ["cut in its dynamic section", (elf) => truncate(elf, Math.floor(elf.bytes.length / 2))],
-    ["a text", (elf) => replace(elf, Buffer.from("/* GNU ld script */ GROUP ( libnotgl.so.0 )\n"))],
+    ["a text", (elf) => replace(elf, Buffer.from("/* GNU ld script */ GROUP ( libnotgl.so.0 )\n")), "a script"],
     ["nothing but zeros", (elf) => elf.bytes.fill(0)],
     ["nothing but ones behind the first 16 bytes", (elf) => elf.bytes.fill(0xff, 16)],
     ["of another machine", (elf) => elf.setHeader("e_machine", 183)],
@@ -48,8 +48,21 @@ describe("what is no ELF file of ours", () => {
     ["an object file", (elf) => elf.setHeader("e_type", 1)],
     ["a core", (elf) => elf.setHeader("e_type", 4)],
   ];
-  for (const [words, damage] of cases) inEachPlace(words, damage);
+  for (const [words, damage, isScript] of cases) {
+    inHostLibraries(words, damage);
+    if (!isScript || !isAttached) inProgram(words, damage);
+    // As execvp(3) does.
+    else
+      test(`${words}: a program is one for the shell`, async () => {
+        const program = workshop.damagedProgram(damage);
+        const { stderr, exitCode } = await workshop.show(workshop.family.red, program);
+        expect({ stderr, exitCode }).toEqual(pick(await native("/bin/sh", [program])));
+        expect(exitCode).not.toBe(0);
+      });
+  }
 });
+
+const pick = ({ stderr, exitCode }: Outcome) => ({ stderr, exitCode });
 
 describe("an ELF file that lies about", () => {
   const FAR = 0x7fff_ffff_f000;
@@ -144,6 +157,10 @@ describe("an ELF file that lies about what nobody needs to run it is as good as 
 
 function inEachPlace(words: string, damage: (elf: ElfBytes) => void, reach: Reach = "seen"): void {
   inHostLibraries(words, damage, reach);
+  inProgram(words, damage, reach);
+}
+
+function inProgram(words: string, damage: (elf: ElfBytes) => void, reach: Reach = "seen"): void {
   test(`${words}: a program`, async () => {
     const program = workshop.damagedProgram(damage);
     const outcome = await workshop.show(workshop.family.red, program);
