@@ -149,7 +149,7 @@ for (const [words, argv, own] of [
       const isDone = (pictures: readonly Picture[]) => scene.likeness(pictures) > ALIKE;
       const [program = "", ...args] = argv;
       const command = { argv: capsuleCommand([...ATTACHED, "--host", directory], program, args), env: {} };
-      const played = await play(display, command, { isDone, isServed: true });
+      const played = await play(display, command, { isDone });
       expectEnd(played);
     });
   });

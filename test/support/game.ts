@@ -41,12 +41,10 @@ export interface Play {
   isDone?: (pictures: readonly Picture[]) => boolean;
   /** It ends by itself; others are sent SIGTERM. */
   endsItself?: boolean;
-  /** Somebody else tidies up, soon after its end. */
-  isServed?: boolean;
 }
 
 export async function play(display: Display, { argv, env }: Command, what: Play): Promise<Played> {
-  const { isDone, endsItself = false, isServed = false } = what;
+  const { isDone, endsItself = false } = what;
   const directory = mkdtempSync(join(tmpdir(), "capsule-test-game-"));
   const [home, temporary] = [join(directory, "home"), join(directory, "tmp")];
   for (const path of [home, temporary]) mkdirSync(path);
@@ -60,7 +58,8 @@ export async function play(display: Display, { argv, env }: Command, what: Play)
   const outcome = await endOf(program, basename(argv[0] ?? ""));
   for (const stream of ["stdout", "stderr"] as const)
     outcome[stream] = outcome[stream].replaceAll(directory, "DIRECTORY");
-  for (let i = 0; isServed && i < 100 && readdirSync(temporary).length > 0; i++) await Bun.sleep(20);
+  // Where somebody has been served, the server tidies up, soon after the end.
+  for (let i = 0; i < 100 && readdirSync(temporary).length > 0; i++) await Bun.sleep(20);
   const left = readdirSync(temporary);
   const hasSurvivors = isThere(-program.pid);
   rmSync(directory, { recursive: true });
