@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { ATTACHED, FIXED, keeps, keepsAsNatively, PROGRAMS, runAttached, WAYS } from "../support/attached.ts";
 import { expectLines } from "../support/expect.ts";
 import { build, type Output } from "../support/fixtures.ts";
+import { glibc } from "../support/glibc.ts";
 import { lines } from "../support/lines.ts";
 import { notgl, shown } from "../support/notgl.ts";
 import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
@@ -753,7 +754,9 @@ describe("what is preloaded is linked, too:", () => {
       expectLines(await run(shell, { args }), over);
     });
 
-    test(`by LD_AUDIT, which goes on, ${way}`, async () => {
+    // glibc 2.31 dereferences NULL in any dlmopen then.
+    const isBroken = way === "attached" && glibc < 32;
+    test.skipIf(isBroken)(`by LD_AUDIT, which goes on, ${way}${isBroken ? " (takes glibc 2.32)" : ""}`, async () => {
       const fixture = await preloaded();
       const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
       const AUDITED = join(directory, "audited");

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
+import { glibc } from "../support/glibc.ts";
 import { lines } from "../support/lines.ts";
 import { isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
@@ -117,8 +118,7 @@ describe("the program sees", () => {
     expectBoth(seen, ["backtrace"], [`frame 0: ${program}`, `frame 1: ${program}`]));
 });
 
-/** Before glibc 2.35 (r_debug_extended) a debugger hears of the first namespace alone. */
-const glibc = Number(/2\.(\d+)/.exec(Bun.spawnSync(["getconf", "GNU_LIBC_VERSION"]).stdout.toString())?.[1]);
+// Before glibc 2.35 (r_debug_extended) a debugger hears of the first namespace alone.
 
 describe.skipIf(glibc < 35)("a debugger (takes glibc 2.35)", () => {
   let debugged: Pair;
