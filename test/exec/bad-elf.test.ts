@@ -50,12 +50,12 @@ describe("what is no ELF file of ours", () => {
   ];
   for (const [words, damage, isScript] of cases) {
     inHostLibraries(words, damage);
-    if (!isScript || !isAttached) inProgram(words, damage);
+    if (!isScript) inProgram(words, damage);
     // As execvp(3) does.
     else
       test(`${words}: a program is one for the shell`, async () => {
         const program = workshop.damagedProgram(damage);
-        const { stderr, exitCode } = await workshop.show(workshop.family.red, program);
+        const { stderr, exitCode } = await workshop.show(workshop.family.red, program, ["--mode", "attached"]);
         expect({ stderr, exitCode }).toEqual(pick(await native("/bin/sh", [program])));
         expect(exitCode).not.toBe(0);
       });
