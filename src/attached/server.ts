@@ -76,11 +76,7 @@ class Server {
       }
       if (this.lifetime.isOver) this.lifetime.findOthers();
       else if (this.#advanceAll()) this.#lookBriefly(bell);
-      else if (this.#idle && !this.#idle.next().done) continue;
-      else {
-        this.#idle = undefined;
-        this.#sleep(bell);
-      }
+      else if (!this.#goOn()) this.#sleep(bell);
     }
     this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
@@ -132,6 +128,18 @@ class Server {
       if (code === undefined) throw error;
       this.#trace.tell("request", () => `not known to be this server's: ${message}`);
     }
+  }
+
+  /** Does some of what can wait. Returns whether there was any. */
+  #goOn(): boolean {
+    try {
+      if (this.#idle && !this.#idle.next().done) return true;
+    } catch (error) {
+      // Such as a library that is damaged. Who needs it is told so, when it is asked for.
+      this.#trace.tell("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
+    }
+    this.#idle = undefined;
+    return false;
   }
 
   /** Removes what killed runs have left behind, once. */
