@@ -1,12 +1,13 @@
 // Host libraries and programs that are damaged, or lie: each is refused in one paragraph, before anything of it runs.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DT, type ElfBytes, PT } from "../support/elf-bytes.ts";
 import { expectLines } from "../support/expect.ts";
 import { isAttached } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
-import { native, type Outcome } from "../support/run.ts";
+import { capsuleCommand, native, type Outcome, run, start } from "../support/run.ts";
 import { damageFile, FAILED, FILE, NOT_RUNNABLE, SONAME, Workshop } from "../support/workshop.ts";
 
 setDefaultTimeout(60_000);
@@ -153,6 +154,22 @@ describe("an ELF file that lies about what nobody needs to run it is as good as 
       expectLines(await workshop.show(tree, workshop.damagedProgram(damage)), shown("notgl", "red"));
     });
   }
+});
+
+test("a damaged library that the server has seen before anybody asks is told of when somebody does, attached", async () => {
+  const tree = workshop.redTree();
+  const helper = workshop.helperIn(tree);
+  damageFile(helper, (elf) => truncate(elf, 1));
+  const fifo = workshop.fresh("fifo");
+  await run(["mkfifo", fifo]);
+  const flags = ["--mode", "attached", "--trace", "request", "--host", tree, "--isolate", SONAME];
+  const script = ["-c", `read line < ${fifo}; exec ${workshop.family.programs.linkedToOne}`];
+  const command = ["/bin/sh", "-c", 'exec "$@" 2>&1', "sh", ...capsuleCommand(flags, "/bin/sh", script)];
+  await using child = start(command, { env: { LD_LIBRARY_PATH: workshop.family.reference } });
+  await child.line((line) => line.includes("not prepared") && line.includes(helper));
+  writeFileSync(fifo, "go\n");
+  expect(await child.end()).toMatchObject({ exitCode: FAILED });
+  await child.line((line) => line.startsWith("capsule: Cannot") && line.includes(helper));
 });
 
 function inEachPlace(words: string, damage: (elf: ElfBytes) => void, reach: Reach = "seen"): void {
