@@ -119,15 +119,22 @@ describe("when the thread that answers", () => {
 describe("when the private directory", () => {
   const own = (directory: string) => readdirSync(join(directory, "tmp")).map((name) => join(directory, "tmp", name));
 
-  test("is gone, libraries can still be opened", async () => {
+  const end = isAttached ? "whoever opens libraries is told, and goes on" : "libraries can still be opened";
+  test(`is gone, ${end}`, async () => {
     const outcome = await disturbed(async (_, directory) => {
       expect(own(directory)).toHaveLength(1);
       for (const path of own(directory)) rmSync(path, { recursive: true });
     });
-    if (!isAttached) expectSurvival(outcome);
-    // The shims that an attached program finds by its library path are gone with it.
-    else
-      expect(lines(outcome.stdout).filter((line) => !isLate(line))).toEqual(survived.filter((line) => !isLate(line)));
+    if (!isAttached) {
+      expectSurvival(outcome);
+      return;
+    }
+    // With it goes the way to the server, which is opened for each request, and the shims on the library path.
+    const refused = ": /capsule does not answer: cannot open shared object file: No such file or directory";
+    const expected = survived.map((line) => line.replace(/: of the (host|runtime)$/, refused));
+    expect(lines(outcome.stdout).filter((line) => !isLate(line))).toEqual(expected.filter((line) => !isLate(line)));
+    expect(outcome).toMatchObject({ signal: null, exitCode: 0 });
+    expect(outcome.stderr).toMatch(/^capsule: isolated libraries cannot be linked: the server at "[^"\n]+" is .*\n$/);
   });
 
   const inWay = inProcessOnly("ld.so stops at what is no directory, and it is on the library path");
