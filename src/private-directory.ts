@@ -24,6 +24,7 @@ import { writeU64 } from "../lib/memory/layout.ts";
 import { bytesAt, cString, viewAt } from "../lib/memory/live.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import { readStat } from "../lib/process/stat.ts";
+import { unlessRefused } from "../lib/system-error.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */
@@ -207,15 +208,8 @@ function writeNew(path: string, text: string): void {
 /** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns why some could not be. */
 export function removeStale(directory = privateParent(resolve(tmpdir()))): string[] {
   const faults: string[] = [];
-  const trying = (action: () => void): void => {
-    try {
-      action();
-    } catch (error) {
-      // Somebody else's business: not ours to list, or to remove.
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      faults.push((error as Error).message);
-    }
-  };
+  // Somebody else's business is not ours to list, or to remove.
+  const trying = (action: () => void): void => unlessRefused(action, ({ message }) => faults.push(message));
   trying(() => {
     for (const name of readdirSync(directory)) if (NAME.test(name)) trying(() => removeIfStale(join(directory, name)));
   });

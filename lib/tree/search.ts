@@ -8,6 +8,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:f
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
+import { unlessRefused } from "../system-error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
 import { LibraryStore } from "./library-store.ts";
@@ -215,14 +216,7 @@ function headOf(path: string): DataView {
   }
 }
 
-function readable(look: () => boolean): boolean {
-  try {
-    return look();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return false;
-  }
-}
+const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
 
 /** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where $ORIGIN has no meaning. */
 export function expand(path: string, owner: Library | undefined, search: Search): string | undefined {

@@ -10,6 +10,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, hex, toAddress } from "../../lib/memory/numbers.ts";
 import type { Process } from "../../lib/process/process.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import type { Capsule } from "../launch.ts";
 import { FATAL_SIGNALS } from "./code/signals.ts";
 
@@ -67,14 +68,7 @@ function placeIn(capsules: readonly Capsule[], process: Process, address: Addres
 }
 
 /** Undefined where the file is gone. */
-function imageOf(object: LoadedObject): LoadedImage | undefined {
-  try {
-    return object.image;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return undefined;
-  }
-}
+const imageOf = (object: LoadedObject): LoadedImage | undefined => unlessRefused(() => object.image);
 
 /** The exported function that an address is in; without one, how far it is into the object. */
 function symbolAt(image: LoadedImage, address: Address): string {

@@ -7,6 +7,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import { Desk } from "../agent/code/connect.ts";
 import type { Exchange } from "../agent/exchange.ts";
 import { MARK } from "../private-directory.ts";
@@ -147,14 +148,10 @@ export class Askers {
 
   /** Is the agent of this launch mapped there, by a process of this user's? */
   #hasAgent(pid: number, at: Address): boolean {
-    try {
-      if (statSync(`/proc/${pid}`).uid !== process.geteuid?.()) return false;
-      const mapping = findMapping(readMaps(pid), at);
-      return mapping !== undefined && mapping.inode === this.#agentFile && mapping.path.includes(MARK);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      return false;
-    }
+    const mapping = unlessRefused(() =>
+      statSync(`/proc/${pid}`).uid === process.geteuid?.() ? findMapping(readMaps(pid), at) : undefined,
+    );
+    return mapping !== undefined && mapping.inode === this.#agentFile && mapping.path.includes(MARK);
   }
 }
 
@@ -178,23 +175,9 @@ function innermost(directory: string): number | undefined {
 const mapsOf = (pid: string): string => textOf(`/proc/${pid}/maps`);
 
 /** Empty for a process that has ended, or is somebody else's. */
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return "";
-  }
-}
+const textOf = (path: string): string => unlessRefused(() => readFileSync(path, "latin1")) ?? "";
 
-function tasksOf(pid: string): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return [];
-  }
-}
+const tasksOf = (pid: string): string[] => unlessRefused(() => readdirSync(`/proc/${pid}/task`)) ?? [];
 
 /** Undefined where there is nothing at that address. */
 function deskIn(process: OtherProcess, at: Address): Desk | undefined {

@@ -6,6 +6,7 @@ import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 
 /** How often to look again because processes have come and gone meanwhile. */
 const ATTEMPTS = 5;
@@ -82,13 +83,9 @@ export class Lifetime {
 
   /** Has a program in-process forked it? Then it says nothing in its environment, but will pass on the path. */
   #isForked(pid: number): boolean {
-    try {
-      if (readlinkSync(`/proc/${pid}/exe`) !== this.#ownFile) return false;
-      return readFileSync(`/proc/${pid}/maps`, "utf8").includes(` ${dirname(this.libraries)}/`);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-      return false;
-    }
+    if (fileOf(pid) !== this.#ownFile) return false;
+    const maps = unlessRefused(() => readFileSync(`/proc/${pid}/maps`, "utf8"));
+    return maps?.includes(` ${dirname(this.libraries)}/`) ?? false;
   }
 
   /** Undefined for one that has ended meanwhile. */
@@ -111,13 +108,6 @@ export class Lifetime {
 }
 
 /** Undefined for a kernel thread, and for what cannot be seen. */
-function fileOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return undefined;
-  }
-}
+const fileOf = (pid: number): string | undefined => unlessRefused(() => readlinkSync(`/proc/${pid}/exe`));
 
 const VARIABLE = "LD_LIBRARY_PATH=";

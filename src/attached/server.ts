@@ -14,6 +14,7 @@ import { add } from "../../lib/memory/numbers.ts";
 import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
 import { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import { Channel } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
 import { claim, removeStale } from "../private-directory.ts";
@@ -121,13 +122,10 @@ class Server {
 
   /** A program in-process has removed what was its own in the directory, such as what says whose it is. */
   #takeOver(): void {
-    try {
-      claim(this.directory);
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      if (code === undefined) throw error;
-      this.#trace.tell("request", () => `not known to be this server's: ${message}`);
-    }
+    unlessRefused(
+      () => claim(this.directory),
+      ({ message }) => this.#trace.tell("request", () => `not known to be this server's: ${message}`),
+    );
   }
 
   /** Does some of what can wait. Returns whether there was any. */

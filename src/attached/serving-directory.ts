@@ -13,6 +13,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import { hint, MARK, PrivateDirectory } from "../private-directory.ts";
 import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
@@ -95,23 +96,14 @@ export class ServingDirectory {
   /** Nobody will serve: what is there for that is removed. The rest is this process's own. */
   clear(): void {
     clear(this.path);
-    quietly(() => this.directory.ownedBy("self"));
+    unlessRefused(() => this.directory.ownedBy("self"));
   }
 }
 
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
   const libraries = librariesIn(path);
-  const files = (quietly(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
-  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) quietly(() => unlinkSync(join(path, name)));
-  quietly(() => rmdirSync(libraries));
-}
-
-function quietly<Result>(action: () => Result): Result | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    return undefined;
-  }
+  const files = (unlessRefused(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
+  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
+  unlessRefused(() => rmdirSync(libraries));
 }

@@ -6,6 +6,7 @@
 import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, type Stats, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import type { Trace } from "../trace.ts";
 
 /** Another number whenever the bytes of a placeholder change. */
@@ -36,7 +37,7 @@ export class Shelf {
   /** Undefined where nothing can be kept or loaded, or where others can write: what is in there would be loaded. */
   static open(directory: string, system: System, trace: Trace): Shelf | undefined {
     const refuse = (reason: string) => trace.tell("shim", () => `${directory}: nothing is kept there${reason}`);
-    try {
+    const open = (): Shelf | undefined => {
       let stat = lstatSync(directory, { throwIfNoEntry: false });
       if (!stat) {
         mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -46,9 +47,8 @@ export class Shelf {
       else if (system.isNoexec(directory)) refuse(", as its file system is mounted noexec");
       else return new Shelf(directory, trace, readdirSync(directory));
       return undefined;
-    } catch (error) {
-      return untold(error, (message) => refuse(`: ${message}`));
-    }
+    };
+    return unlessRefused(open, ({ message }) => refuse(`: ${message}`));
   }
 
   /** The file of that name, if it is whole. */
@@ -56,15 +56,13 @@ export class Shelf {
     const name = this.#names.get(key);
     if (name === undefined) return undefined;
     const path = join(this.directory, name);
-    try {
+    return unlessRefused(() => {
       const stat = lstatSync(path, { throwIfNoEntry: false });
       if (!stat?.isFile() || !isOurs(stat) || stat.size !== sizeIn(name)) return undefined;
       const now = Date.now();
       if (now - stat.mtimeMs > DAY) utimesSync(path, now / 1000, now / 1000);
       return path;
-    } catch (error) {
-      return untold(error);
-    }
+    });
   }
 
   /** Undefined where it cannot be written. */
@@ -72,18 +70,17 @@ export class Shelf {
     if (!this.#isUsable) return undefined;
     const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
     const fresh = `${path}.${process.pid}-${performance.now()}`;
-    try {
+    const write = (): string => {
       writeFileSync(fresh, bytes, { mode: 0o600, flag: "wx" });
       renameSync(fresh, path);
       this.#hasGrown = true;
       return path;
-    } catch (error) {
+    };
+    return unlessRefused(write, ({ message }) => {
       rmSync(fresh, { force: true });
       this.#isUsable = false;
-      return untold(error, (message) =>
-        this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`),
-      );
-    }
+      this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`);
+    });
   }
 
   /** Removes what nobody will use any more; only now and then, when there is something new. */
@@ -92,14 +89,12 @@ export class Shelf {
     const now = Date.now();
     for (const name of this.listing) {
       const path = join(this.directory, name);
-      try {
+      unlessRefused(() => {
         const { mtimeMs } = lstatSync(path);
         const age = now - mtimeMs;
         const limit = !name.endsWith(".so") ? UNFINISHED_FOR : name.startsWith(`${FORMAT}-`) ? KEPT_FOR : DAY;
         if (age > limit) rmSync(path, { force: true });
-      } catch (error) {
-        untold(error);
-      }
+      });
     }
   }
 }
@@ -108,10 +103,3 @@ export class Shelf {
 const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & 0o022) === 0;
 
 const sizeIn = (name: string): number => Number.parseInt(/-(\w+)\.so$/.exec(name)?.[1] ?? "", 36);
-
-/** A system's error is no reason to stop here; any other is thrown. */
-function untold(error: unknown, tell?: (message: string) => void): undefined {
-  if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-  tell?.((error as Error).message);
-  return undefined;
-}

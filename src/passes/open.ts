@@ -15,6 +15,7 @@ import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { share } from "./share.ts";
@@ -44,13 +45,10 @@ export function together({ directory, trace }: Launch, capsule: Capsule, paths: 
 
 /** As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its end. */
 export function findTogether(launch: Launch, capsule: Capsule, paths: readonly string[]): string | undefined {
-  try {
-    return together(launch, capsule, paths);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    launch.trace.tell("capsule", () => `one behind the other: ${(error as Error).message}`);
-    return undefined;
-  }
+  return unlessRefused(
+    () => together(launch, capsule, paths),
+    ({ message }) => launch.trace.tell("capsule", () => `one behind the other: ${message}`),
+  );
 }
 
 /**
