@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from
 import { ATTACHED } from "../support/attached.ts";
 import { Display } from "../support/display.ts";
 import { expectSame } from "../support/expect.ts";
+import { COLOURS, expectSameGears, gears } from "../support/gears.ts";
 import { bookworm, bullseye, itself, mesaVersion } from "../support/hosts.ts";
 import { nativeMesa } from "../support/native-mesa.ts";
-import type { Patch, Picture } from "../support/picture.ts";
 import { capsule, capsuleCommand, native, start } from "../support/run.ts";
 
 setDefaultTimeout(600_000);
@@ -57,46 +57,17 @@ describe("glxinfo", () => {
 });
 
 describe("glxgears", () => {
-  const PICTURES = 5;
-
-  async function gears(argv: string[], env: Record<string, string> = {}): Promise<Picture[]> {
-    await using program = start([...argv, "-geometry", "400x400"], { env: { ...display.env, ...env } });
-    const pictures = [await display.until((picture) => picture.patch("blue").count > 1000, program)];
-    while (pictures.length < PICTURES) {
-      const last = `${pictures.at(-1)}`;
-      pictures.push(await display.until((picture) => `${picture}` !== last, program));
-    }
-    program.kill();
-    const { stderr, signal } = await program.end();
-    expect(stderr).toBe("");
-    expect(signal).toBe("SIGKILL");
-    return pictures;
-  }
-
-  const mean = (patches: Patch[]): Patch => {
-    const of = (value: (patch: Patch) => number) =>
-      patches.reduce((sum, patch) => sum + value(patch), 0) / patches.length;
-    return { count: of(({ count }) => count), x: of(({ x }) => x), y: of(({ y }) => y) };
-  };
-
-  const model = async () => gears(["glxgears"], await nativeMesa(await bullseye.directory()));
+  const model = async () => gears(display, ["glxgears"], await nativeMesa(await bullseye.directory()));
 
   test("draws three gears natively", async () => {
     for (const picture of await model())
-      for (const colour of ["red", "green", "blue"] as const) expect(picture.patch(colour).count).toBeGreaterThan(1000);
+      for (const colour of COLOURS) expect(picture.patch(colour).count).toBeGreaterThan(1000);
   });
 
   test("draws the same attached", async () => {
     const native = await model();
-    const drawn = await gears(capsuleCommand([...ATTACHED, "--host", await bullseye.directory()], "glxgears"));
-    for (const colour of ["red", "green", "blue"] as const) {
-      const [expected, actual] = [native, drawn].map((pictures) =>
-        mean(pictures.map((picture) => picture.patch(colour))),
-      );
-      if (expected === undefined || actual === undefined) throw new Error("there are two lists of pictures");
-      expect(actual.count / expected.count).toBeWithin(0.95, 1.05);
-      expect(Math.hypot(actual.x - expected.x, actual.y - expected.y)).toBeLessThan(4);
-    }
+    const flags = [...ATTACHED, "--host", await bullseye.directory()];
+    expectSameGears(await gears(display, capsuleCommand(flags, "glxgears")), native);
   });
 });
 
