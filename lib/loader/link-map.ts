@@ -3,7 +3,7 @@
 
 import { FileBytes, readHeaders } from "../elf/file.ts";
 import { LoadedImage } from "../elf/loaded.ts";
-import { layout, type Struct, u64 } from "../memory/layout.ts";
+import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 import type { Process } from "../process/process.ts";
 
@@ -15,6 +15,17 @@ export const LinkMap = layout("link_map", {
   l_prev: u64<Address>(),
 });
 export type LinkMap = Struct<typeof LinkMap>;
+
+/** What debuggers go by, and the address of _r_debug is of: the beginning. */
+const RDebug = layout("r_debug", {
+  r_version: u32,
+  padding: u32,
+  r_map: u64<Address>(),
+});
+
+/** The first object of the base namespace, from the address of _r_debug. */
+export const firstLinkMap = ({ memory }: Process, debug: Address): Address =>
+  RDebug.at(memory.view(debug, RDebug.size)).r_map;
 
 /** An object that the loader has: its place in the list, and its image, read when asked for. */
 export class LoadedObject {

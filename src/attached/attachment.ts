@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { firstLinkMap, LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
@@ -23,6 +23,7 @@ import { hint, MARK, privateParent } from "../private-directory.ts";
 import { isShared } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
+import { libraryPathsIn } from "./program-environment.ts";
 import type { Site } from "./site.ts";
 
 /** As many capsules have their numbers between those of two processes. */
@@ -120,13 +121,12 @@ export class Attachment implements Linker, Asker {
 
   get programName(): Address {
     const [program] = this.objects();
-    return program ? pointerIn(this.process, add(program.linkMap, L_NAME)) : toAddress(0);
+    return program ? pointerIn(this.process, add(program.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
   }
 
   /** The base namespace's objects as they are now, in load order, the program first. */
   objects(): LoadedObject[] {
-    const first = pointerIn(this.process, add(this.desk.debug, R_MAP));
-    return [...linkMap(this.process, first)].map((object) => {
+    return [...linkMap(this.process, firstLinkMap(this.process, this.desk.debug))].map((object) => {
       const before = this.#known.get(object.linkMap);
       // A library may have been closed, and glibc may use its place again.
       if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
@@ -261,19 +261,10 @@ export interface DeskAddresses {
   readonly copy: Address;
 }
 
-/** Of struct link_map and struct r_debug (<link.h>), in bytes. */
-const L_NAME = 8;
-const R_MAP = 8;
-
 /** A process's LD_LIBRARY_PATH, as it was started with. */
 function libraryPathOf(pid: number): string[] {
-  const variable = readFileSync(`/proc/${pid}/environ`, "latin1")
-    .split("\0")
-    .find((text) => text.startsWith("LD_LIBRARY_PATH="));
-  return Buffer.from(variable?.slice(variable.indexOf("=") + 1) ?? "", "latin1")
-    .toString()
-    .split(/[:;]/)
-    .filter(Boolean);
+  const [first = []] = libraryPathsIn(readFileSync(`/proc/${pid}/environ`, "utf8"));
+  return first;
 }
 
 /** For one process's mirrors, made when the first is written. */

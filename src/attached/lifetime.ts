@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { libraryPathsIn } from "./program-environment.ts";
 
 /** How often to look again because processes have come and gone meanwhile. */
 const ATTEMPTS = 5;
@@ -94,10 +95,7 @@ export class Lifetime {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
       // It has none that can be seen in the middle of an exec; kernel threads, which have no file, never have one.
       if (environment === "") return fileOf(pid) === undefined ? false : undefined;
-      return environment
-        .split("\0")
-        .filter((variable) => variable.startsWith(VARIABLE))
-        .some((variable) => variable.slice(VARIABLE.length).split(/[:;]/).includes(this.libraries));
+      return libraryPathsIn(environment).some((directories) => directories.includes(this.libraries));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
@@ -109,5 +107,3 @@ export class Lifetime {
 
 /** Undefined for a kernel thread, and for what cannot be seen. */
 const fileOf = (pid: number): string | undefined => unlessRefused(() => readlinkSync(`/proc/${pid}/exe`));
-
-const VARIABLE = "LD_LIBRARY_PATH=";

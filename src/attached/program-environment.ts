@@ -32,6 +32,18 @@ export function extendedPath(list: readonly Uint8Array[], libraries: string): Bu
   return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before]);
 }
 
+/** The directories of each LD_LIBRARY_PATH in an environment as /proc shows it. */
+export const libraryPathsIn = (environment: string): string[][] =>
+  environment
+    .split("\0")
+    .filter((variable) => variable.startsWith(`${LIBRARY_PATH}=`))
+    .map((variable) =>
+      variable
+        .slice(LIBRARY_PATH.length + 1)
+        .split(/[:;]/)
+        .filter(Boolean),
+    );
+
 function withPath(list: readonly Uint8Array[], libraries: string): Uint8Array[] {
   const own = list.map((variable) => nameOf(variable) === LIBRARY_PATH);
   const value = Buffer.concat([Buffer.from(`${LIBRARY_PATH}=`), extendedPath(list, libraries)]);

@@ -6,12 +6,11 @@
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { linkMap } from "../../lib/loader/link-map.ts";
+import { firstLinkMap, linkMap } from "../../lib/loader/link-map.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
-import { add, toAddress } from "../../lib/memory/numbers.ts";
+import { toAddress } from "../../lib/memory/numbers.ts";
 import { type Carrier, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { pointerIn } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import { findFunctions } from "../functions.ts";
 import type { ProcessCode } from "../launch.ts";
@@ -21,15 +20,12 @@ import { codeOf } from "../passes/share.ts";
 import { isShared } from "../shared-set.ts";
 import type { Site } from "./site.ts";
 
-/** Of struct r_debug (<link.h>), in bytes: r_map. */
-const R_MAP = 8;
-
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
 export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
   const own = new OtherProcess(libc, libc.pid, ownCarrier);
   const debug = libc.findSymbol("_r_debug");
   if (debug === undefined) return [];
-  const objects = [...linkMap(own, pointerIn(own, add(debug, R_MAP)))];
+  const objects = [...linkMap(own, firstLinkMap(own, debug))];
   yield;
   const family = objects.map(({ image }) => image).filter(({ soname }) => soname !== undefined && isShared(soname));
   const home = family.find(({ soname }) => soname === "libc.so.6");

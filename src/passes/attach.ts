@@ -6,12 +6,12 @@ import { ET_EXEC, R_X86_64_COPY, SHN_UNDEF, STT_FUNC } from "../../lib/elf/const
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { firstLinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
 import { Namespaces } from "../../lib/loader/namespace.ts";
 import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { type Linking, type Process, pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
@@ -46,10 +46,11 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
   const patch = new Patch();
   const moved = new Map<number, Address>();
 
-  const [program, ...others] = attachment.objects();
+  const before = attachment.objects();
+  const [program] = before;
   if (!program) throw new LinkError(`Cannot find the program of process ${process.pid}`);
-  attachment.isRunning = !scopeOf(program, [program, ...others]).some(({ loadBias }) => loadBias === shim);
-  const copied = copiedBy(program, [program, ...others], trace);
+  attachment.isRunning = !scopeOf(program, before).some(({ loadBias }) => loadBias === shim);
+  const copied = copiedBy(program, before, trace);
 
   // For the first time: what we must hear of, and the namespaces.
   const isFirst = attachment.capsules.length === 0;
@@ -69,7 +70,7 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure, "whole");
       yield* openClosure(attachment, capsule, closure);
-      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder([program, ...others], program));
+      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder(before, program));
     }
 
     trace.lap("open");
@@ -114,7 +115,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   yield* patch.apply(process);
   trace.lap("intercept");
   const loader = shared.get(LOADER);
-  const main = pointerIn(process, add(attachment.desk.debug, R_MAP));
+  const main = firstLinkMap(process, attachment.desk.debug);
   if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
   const namespaces = new Namespaces(process, loader);
   const scope = namespaces.baseScope(main);
@@ -127,9 +128,6 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   yield* catchFatal(process, onSignal);
   trace.lap("namespaces");
 }
-
-/** Of struct r_debug (<link.h>), in bytes. */
-const R_MAP = 8;
 
 function findPlaceholders(attachment: Attachment): Placeholder[] {
   const { capsules, inWork, functions } = attachment;
