@@ -13,7 +13,7 @@ import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { EXIT, NotHostableError, ProgramError, UsageError } from "./errors.ts";
-import { compareVersions, newestOf } from "./glibc-version.ts";
+import { compareVersions, newestOf } from "../lib/tree/glibc-version.ts";
 import type { CapsuleSource } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import { Ownership } from "./ownership.ts";

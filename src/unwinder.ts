@@ -1,7 +1,7 @@
 // libgcc_s.so.1: a process has one, and of two the newer serves both sides.
 
 import type { Found } from "../lib/tree/search.ts";
-import { compareVersions, newestOf } from "./glibc-version.ts";
+import { compareVersions, newestOf } from "../lib/tree/glibc-version.ts";
 import type { Ownership } from "./ownership.ts";
 import { UNWINDER } from "./shared-set.ts";
 import type { Trace } from "./trace.ts";

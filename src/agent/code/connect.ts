@@ -94,6 +94,10 @@ export function agentCode(targets: ConnectTargets): AgentCode {
   return { code: to.assemble(), dataAt };
 }
 
+const EMFILE = 24;
+/** How often a thread looks for a free descriptor, a millisecond apart. */
+const PATIENCE = 200;
+
 /** It never opens anything by itself. */
 const NOWHERE = 0 as Address;
 
@@ -112,11 +116,23 @@ export function emitConnect(to: Assembler): void {
     .to("jmp", "request");
   to.label("connect")
     .op("push %rbx", 0x53)
+    .op(`mov $0x${PATIENCE.toString(16)},%ebx`, 0xbb, ...immediate(PATIENCE))
+    .label("open channel")
     .rip("lea path(%rip),%rdi", "channel path", 0x48, 0x8d, 0x3d)
     .op("mov $0x80002,%esi", 0xbe, 0x02, 0x00, 0x08, 0x00) // O_RDWR | O_CLOEXEC
     .op("xor %edx,%edx", 0x31, 0xd2);
   systemCall(to, "open", 2);
-  to.op("test %eax,%eax", 0x85, 0xc0)
+  // Other threads, such as those that are asking, have all descriptors just now.
+  to.op("cmp $0xffffffe8,%eax", 0x83, 0xf8, -EMFILE & 0xff)
+    .to("jne", "channel is open")
+    .op("dec %ebx", 0xff, 0xcb)
+    .to("je", "no channel")
+    .rip("lea pause(%rip),%rdi", "pause", 0x48, 0x8d, 0x3d)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  systemCall(to, "nanosleep", 35);
+  to.to("jmp", "open channel")
+    .label("channel is open")
+    .op("test %eax,%eax", 0x85, 0xc0)
     .to("js", "no channel")
     .op("mov %eax,%ebx", 0x89, 0xc3)
     .op("mov %eax,%r8d", 0x41, 0x89, 0xc0)
@@ -210,6 +226,9 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(0)
     .label("told")
     .quad(0)
+    .label("pause") // a struct timespec
+    .quad(0)
+    .quad(1_000_000)
     .label("channel size")
     .quad(size)
     .label("complaint size")
