@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import type { Libc } from "../lib/loader/libc.ts";
+import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
@@ -18,11 +19,14 @@ import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
-import { type ExecOptions, makePlan } from "./plan.ts";
+import { ensureGlibc, formerDirectory, ownGlibc, settleCharacterSets } from "./other-glibc.ts";
+import { type ExecOptions, makePlan, type Plan } from "./plan.ts";
+import { PrivateDirectory } from "./private-directory.ts";
 import { ownCommand } from "./restart.ts";
 import { baseObjects, beginRun, type Run } from "./run.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 import type { Trace } from "./trace.ts";
+import { chooseTrees } from "./trees.ts";
 
 /**
  * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot
@@ -30,6 +34,7 @@ import type { Trace } from "./trace.ts";
  */
 export function host(
   libc: Libc,
+  system: System,
   options: ExecOptions,
   inherited: ReadonlySet<number>,
   trace: Trace,
@@ -40,19 +45,32 @@ export function host(
   // The command as it was given, in case that it has to be started over.
   const command = ownCommand(libc, inherited);
 
-  // The server that agents will ask boots in a Worker meanwhile.
-  const server = new ServerHandle(libc, command);
-
-  // What shall come from where; everything that is missing or unsound is said now.
+  // Which trees, and which glibc. Started over where this process has another one.
   const store = new LibraryStore(storeFile());
-  const plan = makePlan(options, libc.version, store, trace);
+  const before = formerDirectory(libc);
+  let server: ServerHandle;
+  let plan: Plan;
+  try {
+    const trees = chooseTrees(options, () => ownGlibc(libc), store, system, trace);
+    ensureGlibc(libc, command, options, trees, before, trace);
+    settleCharacterSets(libc);
+
+    // The server that agents will ask boots in a Worker meanwhile.
+    server = new ServerHandle(libc, command);
+
+    // What shall come from where; everything that is missing or unsound is said now.
+    plan = makePlan(options, trees, trace);
+  } catch (error) {
+    before?.remove();
+    throw error;
+  }
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
-  const run = beginRun(libc, plan, server.addresses, trace);
+  const run = beginRun(libc, plan, before ?? PrivateDirectory.make(libc), server.addresses, trace);
   trace.lap("begin");
   const giveUp = (error: unknown): never => {
     const reason = explainStaticTls(run, command, error);

@@ -51,7 +51,7 @@ export function runProgram(
   refuseCapabilities(path, system);
   try {
     trace.tell("plan", () => `mode: in-process, ${mode === "auto" ? "if nothing forbids it" : "as was asked for"}`);
-    return host(libc, options, inherited, trace, fail);
+    return host(libc, system, options, inherited, trace, fail);
   } catch (error) {
     if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
     return attach(error.reason);

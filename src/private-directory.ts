@@ -14,6 +14,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -64,6 +65,8 @@ export class PrivateDirectory {
   constructor(
     path: string,
     readonly files: FileList,
+    /** It was there before this process was started over, and serves it for as long as it runs. */
+    readonly isAdopted = false,
   ) {
     this.#path = path;
   }
@@ -86,6 +89,29 @@ export class PrivateDirectory {
       directory?.remove();
       throw hint(error, parent);
     }
+  }
+
+  /** One that this same process has made before it was started over; all that is in it is removed at exit. */
+  static adopt(libc: Libc, path: string): PrivateDirectory {
+    const directory = new PrivateDirectory(path, FileList.allocate(libc), true);
+    for (const name of readdirSync(path, { recursive: true })) directory.files.add(join(path, `${name}`));
+    return directory;
+  }
+
+  /** Makes a directory in it of links, name → where it leads, and returns its path. Throws what making it throws. */
+  link(name: string, links: ReadonlyMap<string, string>): string {
+    const path = join(this.path, name);
+    this.files.add(path);
+    try {
+      mkdirSync(path);
+      for (const [link, target] of links) {
+        this.files.add(join(path, link));
+        symlinkSync(target, join(path, link));
+      }
+    } catch (error) {
+      throw hint(error, this.path);
+    }
+    return path;
   }
 
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */

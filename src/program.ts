@@ -70,7 +70,7 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
     const library = store.read(path);
     if (library.isFixed)
       throw cannotHere("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
-    if (!library.hasInterpreter) throw cannot("it has no program interpreter: it is a library, or links itself");
+    if (library.interpreter === undefined) throw cannot("it has no program interpreter: it is a library, or links itself");
     if (library.tls && library.tls.size > 0)
       throw cannotHere(
         `it has thread-local data of its own (PT_TLS, ${library.tls.size} bytes) at an offset that is taken`,

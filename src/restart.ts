@@ -15,25 +15,67 @@ import { stringBytesAt } from "../lib/memory/live.ts";
 
 /** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";
+/** JSON of a Through, where there is one. */
+const THROUGH = "CAPSULE_STARTED_THROUGH";
+
+/** An ld.so that is started by name, to run on another glibc than the one that the kernel finds. */
+export interface Through {
+  readonly loader: string;
+  /** --library-path */
+  readonly path: string;
+  /** It can be told argv[0] (glibc 2.33). */
+  readonly takesArgv0: boolean;
+  /** This command's own file, Bun's: /proc/self/exe is the ld.so then. */
+  readonly program: string;
+}
 
 export interface Command {
   /** Descriptors that were open when it began. Bun has marked them close-on-exec. */
   readonly descriptors: ReadonlySet<number>;
+  /** What it was started through. */
+  readonly through: Through | undefined;
+  /** As they were given, without an ld.so's own. */
   arguments(): Uint8Array[];
   /** NAME=VALUE */
   environment(): Uint8Array[];
 }
 
+/** The file of the program that this process runs, by the kernel, without anything in between. */
+export const ownFile = ({ through }: Pick<Command, "through">): string => through?.program ?? SELF;
+
 /** How this process was started. To be asked before anything of it is changed. */
 export function ownCommand(libc: Libc, descriptors: ReadonlySet<number>): Command {
   const cmdline = readFileSync("/proc/self/cmdline");
   const environ = libc.environment();
+  const through = throughOf();
   return {
     descriptors,
-    arguments: () => stringsIn(cmdline),
+    through,
+    arguments: () => (through ? withoutLoader(stringsIn(cmdline), through) : stringsIn(cmdline)),
     environment: () => environ.map(stringBytesAt),
   };
 }
+
+/** How this process was started over, if it was by an ld.so's name. */
+export function throughOf(environment: Readonly<Record<string, string | undefined>> = process.env): Through | undefined {
+  const text = environment[THROUGH];
+  return text === undefined ? undefined : (JSON.parse(text) as Through);
+}
+
+/** ld.so's own arguments are in front of the program's. */
+function withLoader([name = EMPTY, ...list]: readonly Uint8Array[], through: Through): Uint8Array[] {
+  const { loader, path, takesArgv0, program } = through;
+  const texts = (...words: string[]) => words.map((word) => Buffer.from(word));
+  const named = takesArgv0 ? [...texts("--argv0"), name] : [];
+  return [...texts(loader), ...named, ...texts("--library-path", path, program), ...list];
+}
+
+function withoutLoader(list: readonly Uint8Array[], { takesArgv0, program }: Through): Uint8Array[] {
+  const [, , name = EMPTY] = list;
+  return [takesArgv0 ? name : Buffer.from(program), ...list.slice(takesArgv0 ? 6 : 4)];
+}
+
+const EMPTY = new Uint8Array(0);
 
 function stringsIn(bytes: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
@@ -71,15 +113,18 @@ export function withoutRestart(
 
 export interface Changes {
   readonly environment: ReadonlyMap<string, string>;
-  /** What is started in place of the same file, with what comes in front of the command's own arguments. */
-  readonly through?: { readonly path: string; readonly arguments: readonly string[] };
+  /** Else as it was started before. */
+  readonly through?: Through;
 }
 
 /**
  * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams stay, and
  * the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
  */
-export function restart(libc: Libc, command: Command, { environment, through }: Changes): never {
+export function restart(libc: Libc, command: Command, changes: Changes): never {
+  const through = changes.through ?? command.through;
+  const environment = new Map(changes.environment);
+  if (changes.through) environment.set(THROUGH, JSON.stringify(changes.through));
   const former: Record<string, string | null> = Object.fromEntries(
     [...formerVariables()].map(([name, value]) => [name, value ?? null]),
   );
@@ -98,10 +143,10 @@ export function restart(libc: Libc, command: Command, { environment, through }: 
   }
   variables.push(Buffer.from(`${MARK}=${JSON.stringify(former)}`));
   for (const descriptor of command.descriptors) libc.passOn(descriptor);
-  const list = [...(through?.arguments ?? []).map((text) => Buffer.from(text)), ...command.arguments()];
-  throw new Error(
-    `Cannot start over: execve of "${through?.path ?? SELF}" failed with errno ${libc.execute(through?.path ?? SELF, list, variables)}`,
-  );
+  const file = through?.loader ?? SELF;
+  const list = through ? withLoader(command.arguments(), through) : command.arguments();
+  const errno = libc.execute(file, list, variables);
+  throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
 }
 
 /** Also where the file has been replaced or deleted meanwhile. */

@@ -16,7 +16,7 @@ import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
 import { mirrorShim } from "./passes/expose.ts";
 import type { Plan } from "./plan.ts";
-import { PrivateDirectory } from "./private-directory.ts";
+import type { PrivateDirectory } from "./private-directory.ts";
 import { isShared } from "./shared-set.ts";
 import type { Trace } from "./trace.ts";
 
@@ -47,12 +47,11 @@ export interface Run extends Linker {
   readonly counts: { written: number };
 }
 
-export function beginRun(libc: Libc, plan: Plan, channels: Channels, trace: Trace): Run {
+export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, channels: Channels, trace: Trace): Run {
   const counts = { written: 0 };
   const connection = mappedConnection(channels);
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
-  const directory = PrivateDirectory.make(libc);
   const found = new Map<string, Address | undefined>();
   // libc has nearly all of what is asked for.
   const libcImage = shared.get("libc.so.6");

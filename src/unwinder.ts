@@ -1,29 +1,19 @@
-// libgcc_s.so.1: a process has one, and of two the newer serves both sides.
+// libgcc_s.so.1: a process has one, and of all that the trees have the newest serves
+// everybody.
 
-import type { Found } from "../lib/tree/search.ts";
-import { compareVersions, newestOf } from "../lib/tree/glibc-version.ts";
-import type { Ownership } from "./ownership.ts";
+import { compareVersions, newestOf } from "../lib/elf/glibc-version.ts";
+import type { Found, Search } from "../lib/tree/search.ts";
+import { type ChosenGlibc, runsOn } from "./glibc-choice.ts";
 import { UNWINDER } from "./shared-set.ts";
-import type { Trace } from "./trace.ts";
 
-/** The host's libgcc_s, where it is newer than the runtime's. */
-export function newerUnwinder({ host, runtime }: Ownership, trace: Trace): Found | undefined {
-  const theirs = host.find(UNWINDER, undefined);
-  const ours = runtime.find(UNWINDER, undefined);
-  if (!theirs || (ours && !isNewer(theirs, ours))) return undefined;
-  trace.tell(
-    "plan",
-    () => `${UNWINDER}: the host's, ${theirs.path}, ${ours ? "newer than the runtime's" : "as the runtime has none"}`,
-  );
-  return theirs;
+/** Undefined where that is the one of the first tree, which a process finds by itself. */
+export function newestUnwinder(trees: readonly Search[], { version, isOwn }: ChosenGlibc): Found | undefined {
+  const [own, ...others] = trees.map((tree) => tree.find(UNWINDER, undefined));
+  const newest = others.reduce((best, one) => (one && runsOn(one.library, version) && isNewer(one, best) ? one : best), own);
+  return newest === own && isOwn ? undefined : newest;
 }
 
-const isNewer = (one: Found, other: Found): boolean =>
-  compareVersions(newestOf(one.library.versions, "GCC"), newestOf(other.library.versions, "GCC")) > 0;
+const isNewer = (one: Found, other: Found | undefined): boolean =>
+  !other || compareVersions(versionOf(one), versionOf(other)) > 0;
 
-/** The path of a host tree's, the newest of them, where that is newer than the runtime's. */
-export function newestUnwinder(ownerships: readonly Ownership[], trace: Trace): string | undefined {
-  const unwinders = ownerships.flatMap((ownership) => newerUnwinder(ownership, trace) ?? []);
-  return unwinders.reduce<Found | undefined>((best, one) => (best && !isNewer(one, best) ? best : one), undefined)
-    ?.path;
-}
+const versionOf = ({ library }: Found): number[] => newestOf(library.versions, "GCC");

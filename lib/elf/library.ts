@@ -1,8 +1,10 @@
 // What a search for libraries and a plan want to know of a file, read once and
 // kept after the file is closed.
 
+import { readFileSync } from "node:fs";
 import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
-import { openImage } from "./file.ts";
+import { type FileImage, openImage } from "./file.ts";
+import { newestOf } from "./glibc-version.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
@@ -17,31 +19,64 @@ export interface Library {
   readonly avoidsDefaults: boolean;
   /** ET_EXEC: it runs at the addresses that it was linked for. */
   readonly isFixed: boolean;
-  /** PT_INTERP: it is a program. */
-  readonly hasInterpreter: boolean;
+  /** PT_INTERP, which programs have, and libc: the path of an ld.so. */
+  readonly interpreter: string | undefined;
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
   /** It defines malloc. */
   readonly hasMalloc: boolean;
+  /** It defines malloc and what programs begin with, __libc_start_main: it is a libc, whosesoever. */
+  readonly isLibc: boolean;
+  /** The newest version of glibc's symbols that it cannot do without, such as "2.34". */
+  readonly glibc: string | undefined;
+  /** It uses what glibc keeps to itself (GLIBC_PRIVATE), so it works with the glibc that it was built with alone. */
+  readonly isOfGlibc: boolean;
+  /** Of glibc's libc and ld.so: which release it says it is, such as "2.36". */
+  readonly release: string | undefined;
+  /** Of glibc's libc: the directory with its character sets. */
+  readonly gconv: string | undefined;
 }
+
+/** What says so in the files of glibc's. */
+const RELEASE = / release version (\d+\.\d+)/;
+const GCONV = /\0(\/[^\0]*\/gconv)\0/;
+const SAY = new Set(["libc.so.6", "ld-linux-x86-64.so.2"]);
 
 /** Throws what open(2) throws, and ElfError. */
 export function readLibrary(path: string): Library {
   using image = openImage(path);
+  const soname = image.soname ?? path.slice(path.lastIndexOf("/") + 1);
+  const wanted = image.verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
+  const text = SAY.has(soname) ? readFileSync(path, "latin1") : "";
+  const hasMalloc = image.find("malloc") !== undefined;
   return {
     path,
-    soname: image.soname ?? path.slice(path.lastIndexOf("/") + 1),
+    soname,
     needed: image.needed,
     rpath: image.rpath,
     runpath: image.runpath,
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
     isFixed: image.ehdr.e_type === ET_EXEC,
-    hasInterpreter: image.segment(PT_INTERP) !== undefined,
+    interpreter: interpreterOf(image),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
-    hasMalloc: image.find("malloc") !== undefined,
+    hasMalloc,
+    isLibc: hasMalloc && image.find("__libc_start_main") !== undefined,
+    glibc: newestOf(wanted, "GLIBC").join(".") || undefined,
+    isOfGlibc: wanted.includes("GLIBC_PRIVATE"),
+    release: RELEASE.exec(text)?.[1],
+    gconv: GCONV.exec(text)?.[1],
   };
+}
+
+function interpreterOf(image: FileImage): string | undefined {
+  const header = image.segment(PT_INTERP);
+  if (!header) return undefined;
+  const { buffer, byteOffset, byteLength } = image.file.view(header.p_offset, header.p_filesz, "PT_INTERP");
+  const text = Buffer.from(buffer, byteOffset, byteLength);
+  const end = text.indexOf(0);
+  return text.toString("utf8", 0, end < 0 ? text.length : end);
 }
 
 /** An ELF file for another class or machine: ld.so passes over it and searches on, where any other fault ends its search. */

@@ -1,7 +1,7 @@
 // Finds libraries in a tree as its own ld.so would with the tree as / (ld.so(8)):
 // for a name without a slash DT_RPATH along the chain of who loaded whom (where
 // there is no DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
-// ld.so.cache, the default directories; in each directory glibc-hwcaps first. A
+// ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps first. A
 // file for another class or machine is passed over, any other bad file is an error.
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
@@ -11,6 +11,7 @@ import { LinkError } from "../loader/error.ts";
 import { unlessRefused } from "../system-error.ts";
 import { ownHwcaps } from "./hwcaps.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
+import { configuredDirectories } from "./ld-so-conf.ts";
 import { LibraryStore } from "./library-store.ts";
 import { systemDirectories } from "./system-dirs.ts";
 import type { Tree } from "./tree.ts";
@@ -43,6 +44,7 @@ export type Tried = string[];
 export class Search {
   readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
+  #configured?: readonly string[];
   #hwcaps?: readonly string[];
   readonly #foreign = new Set<string>();
   readonly #hasHwcaps = new Map<string, boolean>();
@@ -96,6 +98,12 @@ export class Search {
     return this.#defaults;
   }
 
+  /** Where ld.so.cache leads to and the default directories, as paths of this machine: those that are there. */
+  get directories(): string[] {
+    const all = [...configuredDirectories(this.tree), ...this.defaults];
+    return [...new Set(all.map((directory) => this.tree.resolve(directory)).filter((path) => path !== undefined))];
+  }
+
   /** Throws what open(2) throws, and ElfError. */
   libraryAt(path: string): Library {
     return this.store.read(path);
@@ -114,7 +122,7 @@ export class Search {
   #inCache(name: string, tried: Tried): Found | undefined {
     if (!this.#cache) {
       tried.push(`${this.tree.root}/etc/ld.so.cache: there is none`);
-      return undefined;
+      return this.#inConfigured(name, tried);
     }
     const entries = this.#cache.find(name);
     if (entries.length === 0) tried.push(`${this.tree.root}/etc/ld.so.cache: it does not have it`);
@@ -122,6 +130,16 @@ export class Search {
     const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
     for (const { path } of usable) {
       const found = this.#at(path, "ld.so.cache", tried);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** In a tree in which nobody has run ldconfig. */
+  #inConfigured(name: string, tried: Tried): Found | undefined {
+    this.#configured ??= configuredDirectories(this.tree);
+    for (const directory of this.#configured) {
+      const found = this.#inDirectory(directory, name, "ld.so.conf", tried, false);
       if (found) return found;
     }
     return undefined;

@@ -3,9 +3,9 @@
 // stand one behind the other, so they are read from there.
 
 import { readFileSync } from "node:fs";
+import { LOADER } from "./glibc-names.ts";
 import type { Tree } from "./tree.ts";
 
-export const LOADER = "ld-linux-x86-64.so.2";
 const USUAL = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 const BETWEEN = Buffer.from("/\0/");

@@ -8,7 +8,6 @@ import { furnish } from "../attached/furnish.ts";
 import { ServingDirectory } from "../attached/serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
 import { PrivateDirectory } from "../private-directory.ts";
-import { newestUnwinder } from "../unwinder.ts";
 import type { Knowledge } from "./knowledge.ts";
 
 export class Children {
@@ -41,9 +40,8 @@ export class Children {
     const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
     let server: number | undefined;
     try {
-      const command = state.server.map((text) => Buffer.from(text, "latin1"));
       // It boots while the rest is done.
-      server = startServer(libc, this.system, directory, command, libc.pid, state.trace.length > 0);
+      server = startServer(libc, this.system, directory, state.server, libc.pid, state.trace.length > 0);
       const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
         search,
         ownership,
@@ -53,9 +51,8 @@ export class Children {
         environment: state.capsules[index]?.environment ?? [],
         ahead: state.ahead[index] ?? [],
       }));
-      const ownerships = capsules.map(({ ownership }) => ownership);
-      const unwinder = newestUnwinder(ownerships, trace);
-      furnish(directory, { runtime: own.launch.runtime, capsules, unwinder }, libc.pid, trace);
+      const footing = { ...state.footing, shared: new Map(state.footing.shared) };
+      furnish(directory, { runtime: own.launch.runtime, capsules, footing }, libc.pid, trace);
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
       trace.tell("request", () => `what is started is served by process ${server}`);

@@ -8,10 +8,12 @@ import type { Process } from "../../lib/process/process.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import type { ServerCommand } from "../attached/start-server.ts";
 import type { Functions } from "../functions.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { mirrorShim } from "../passes/expose.ts";
+import type { Starter } from "../plan.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { readAhead } from "./answers.ts";
@@ -40,6 +42,8 @@ export interface ServerState {
   readonly files: number;
   readonly trace: readonly Category[];
   readonly libraryPath: readonly string[];
+  /** The root of the tree with the program's libraries. */
+  readonly runtime: string;
   /** Where what is known of libraries is kept. */
   readonly store: string | undefined;
   readonly shared: readonly (readonly [soname: string, file: string])[];
@@ -51,8 +55,10 @@ export interface ServerState {
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string };
-  /** How a server of what the program starts is started: bytes, as Latin-1. */
-  readonly server: readonly string[];
+  /** What is started runs on that. */
+  readonly footing: { readonly shared: readonly (readonly [string, string])[]; readonly starter: Starter | undefined };
+  /** How a server of what the program starts is started. */
+  readonly server: ServerCommand;
 }
 
 export class Knowledge {
@@ -75,7 +81,7 @@ export class Knowledge {
     this.files = new FileList(this.#libc, toAddress(state.files));
     this.#directory = new PrivateDirectory(state.directory, this.files);
     this.#store = new LibraryStore(state.store);
-    this.#runtime = new Search(new Tree("", true), state.libraryPath, this.#store);
+    this.#runtime = new Search(new Tree(state.runtime, true), state.libraryPath, this.#store);
     this.#own = this.#linkedIn(this.#libc, state);
   }
 

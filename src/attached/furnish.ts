@@ -1,14 +1,12 @@
 // Puts into a serving directory what the programs that are served find there, and what
 // their server has to know.
 
-import { symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
-import type { AttachedCapsule } from "../plan.ts";
-import { hint } from "../private-directory.ts";
-import { UNWINDER } from "../shared-set.ts";
+import type { AttachedCapsule, Footing } from "../plan.ts";
 import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
+import { placeDetours } from "./detours.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
@@ -16,14 +14,13 @@ import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 export interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
-  /** Of libgcc_s.so.1: a host tree's copy, where that is newer than the runtime's. */
-  readonly unwinder: string | undefined;
+  readonly footing: Footing;
 }
 
 /** `pid` is the process that is served first. Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, unwinder }: Offer,
+  { runtime, capsules, footing }: Offer,
   pid: number,
   trace: Trace,
 ): void {
@@ -33,7 +30,8 @@ export function furnish(
   placeShims(directory.libraries, capsules, shelf, runtime, trace);
   const nonce = makeNonce();
   directory.putLibrary(AGENT, agentObject(directory.path, nonce));
-  if (unwinder !== undefined) link(unwinder, directory.libraries);
+  if (footing.starter) placeDetours(directory, footing.shared, footing.starter);
+  else directory.linkLibraries(footing.shared);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
@@ -48,17 +46,10 @@ export function furnish(
       ahead,
     })),
     libraryPath: runtime.libraryPath,
+    runtime: runtime.tree.root,
     store: store.file,
     trace: trace.categories,
     pid,
     nonce: [`${first}`, `${second}`],
   });
-}
-
-function link(unwinder: string, libraries: string): void {
-  try {
-    symlinkSync(unwinder, join(libraries, UNWINDER));
-  } catch (error) {
-    throw hint(error, libraries);
-  }
 }

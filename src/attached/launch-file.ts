@@ -9,6 +9,8 @@ export interface LaunchFile {
   readonly capsules: readonly LaunchCapsule[];
   /** The user's LD_LIBRARY_PATH. */
   readonly libraryPath: readonly string[];
+  /** The root of the tree with the program's libraries. */
+  readonly runtime: string;
   /** Where what is known of libraries is kept. */
   readonly store?: string | undefined;
   readonly trace: readonly Category[];

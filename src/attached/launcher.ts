@@ -11,6 +11,7 @@ import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
 import { EXIT, ProgramError } from "../errors.ts";
+import { machineGlibc } from "../glibc-choice.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
@@ -18,6 +19,7 @@ import { checkAttachable } from "../program.ts";
 import { ownCommand, withoutRestart } from "../restart.ts";
 import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
+import { chooseTrees } from "../trees.ts";
 import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
@@ -45,12 +47,12 @@ export function launch(
       libc,
       system,
       directory,
-      serverCommand(command.arguments()),
+      serverCommand(command),
       process.pid,
       trace.categories.length > 0,
     );
     trace.lap("start of the server");
-    const plan = prepare(directory, options, executed, trace);
+    const plan = prepare(directory, system, options, executed, trace);
     ring(libc, directory);
     trace.lap("shims");
     process.umask(umask);
@@ -80,8 +82,16 @@ export function launch(
 }
 
 /** What is to come from where, and all of it that the program will find. */
-function prepare(directory: ServingDirectory, options: ExecOptions, executed: string, trace: Trace): AttachedPlan {
-  const plan = makeAttachedPlan(options, executed, new LibraryStore(storeFile()), trace);
+function prepare(
+  directory: ServingDirectory,
+  system: System,
+  options: ExecOptions,
+  executed: string,
+  trace: Trace,
+): AttachedPlan {
+  const store = new LibraryStore(storeFile());
+  const trees = chooseTrees(options, machineGlibc, store, system, trace);
+  const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
   for (const line of copiesInFront(plan, realpathSync(executed))) trace.warn(line);
   furnish(directory, plan, process.pid, trace);

@@ -16,7 +16,8 @@ export class Lifetime {
   /** A descriptor of each process, by its number. */
   readonly #watched = new Map<number, number>();
 
-  readonly #ownFile = readlinkSync("/proc/self/exe");
+  /** What a program in-process runs, for the kernel: Bun, or the ld.so that it was started through. */
+  readonly #files = new Set([fileOf(process.pid)]);
 
   /** How many were known to have ended when it was looked at them. */
   #count = 0;
@@ -36,6 +37,7 @@ export class Lifetime {
   watchBy(pid: number, descriptor: number): void {
     this.#watched.set(pid, descriptor);
     this.watcher.add(descriptor);
+    this.#files.add(fileOf(pid));
   }
 
   /** Returns false for a process that has ended. */
@@ -84,7 +86,7 @@ export class Lifetime {
 
   /** Has a program in-process forked it? Then it says nothing in its environment, but will pass on the path. */
   #isForked(pid: number): boolean {
-    if (fileOf(pid) !== this.#ownFile) return false;
+    if (!this.#files.has(fileOf(pid))) return false;
     const maps = unlessRefused(() => readFileSync(`/proc/${pid}/maps`, "utf8"));
     return maps?.includes(` ${dirname(this.libraries)}/`) ?? false;
   }

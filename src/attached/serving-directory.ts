@@ -3,11 +3,13 @@
 // starts finds it in that program's private directory.
 //
 //   lib/         what comes first on their LD_LIBRARY_PATH
+//   glibc/       where they run on another glibc than the machine's: links to it
+//   runtime/     where the program has its libraries in a tree of its own: links to them
 //   channel      the pages that they share
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync, readdirSync, rmdirSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -19,6 +21,10 @@ import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
 export const LIBRARIES = "lib";
+/** Links to the glibc that was chosen, where it is not the kernel's choice. */
+export const GLIBC_LINKS = "glibc";
+/** Links to what the program needs of a runtime that is not the machine's own. */
+export const RUNTIME_LINKS = "runtime";
 
 /** What comes first on LD_LIBRARY_PATH, in a serving directory. */
 export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
@@ -89,6 +95,18 @@ export class ServingDirectory {
     this.put(join(LIBRARIES, name), bytes);
   }
 
+  /** Links, name → where it leads, among the libraries or in a directory of their own, of which it returns the path. Throws as put() does. */
+  linkLibraries(links: ReadonlyMap<string, string>, name?: string): string {
+    const directory = name === undefined ? this.libraries : join(this.path, name);
+    try {
+      if (name !== undefined) mkdirSync(directory, 0o700);
+      for (const [link, target] of links) symlinkSync(target, join(directory, link));
+      return directory;
+    } catch (error) {
+      throw hint(error, this.path);
+    }
+  }
+
   tell(file: LaunchFile): void {
     this.put(LAUNCH_FILE, Buffer.from(JSON.stringify(file)));
   }
@@ -102,8 +120,11 @@ export class ServingDirectory {
 
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
-  const libraries = librariesIn(path);
-  const files = (unlessRefused(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
-  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
-  unlessRefused(() => rmdirSync(libraries));
+  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
+  for (const name of [LIBRARIES, GLIBC_LINKS, RUNTIME_LINKS]) {
+    const directory = join(path, name);
+    for (const file of unlessRefused(() => readdirSync(directory)) ?? [])
+      unlessRefused(() => unlinkSync(join(directory, file)));
+    unlessRefused(() => rmdirSync(directory));
+  }
 }

@@ -21,8 +21,10 @@ const LENT = "lent ";
 export class Site {
   readonly trace: Trace;
   readonly store: LibraryStore;
-  /** The machine's own tree, from where the programs take their libraries. */
+  /** The machine's own tree. */
   readonly machine: Tree;
+  /** From where the programs take their libraries. */
+  readonly #runtime: Tree;
   readonly sources: readonly CapsuleSource[];
   readonly #templates = new Templates();
 
@@ -35,6 +37,7 @@ export class Site {
     this.trace = new Trace(file.trace);
     this.store = new LibraryStore(file.store);
     this.machine = new Tree("/");
+    this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime);
     const runtime = this.runtimeOf(file.libraryPath);
     this.sources = file.capsules.map(({ root, isolated, newest, others, environment }) => {
       const search = new Search(new Tree(root || "/"), [], this.store);
@@ -64,6 +67,6 @@ export class Site {
   /** How a process with that library path finds its own libraries. */
   runtimeOf(libraryPath: readonly string[]): Search {
     const own = libraryPath.filter((directory) => directory !== this.libraries);
-    return new Search(this.machine, own, this.store);
+    return new Search(this.#runtime, own, this.store);
   }
 }

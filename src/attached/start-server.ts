@@ -11,20 +11,26 @@ import { startDetached } from "../../lib/process/detached.ts";
 import type { System } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
+import { type Command, ownFile } from "../restart.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
-
-/** Also where Bun was started by an ld.so's name, or has been replaced or deleted meanwhile. */
-const SELF = "/proc/self/exe";
 
 /**
  * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the command's own file
  * (main.ts, or main.js in the bundle), as passes/serve.ts finds its. `command` are this command's arguments as they were given. Only the
  * main thread knows: a Worker has another Bun.main and process.argv.
  */
-export function serverCommand(command: readonly Uint8Array[]): Uint8Array[] {
+export function serverCommand(command: Command): ServerCommand {
   const [, , ...list] = process.argv;
   const script = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
-  return [...command.slice(0, command.length - list.length - 1), Buffer.from(script)];
+  const own = command.arguments();
+  const words = [...own.slice(0, own.length - list.length - 1), Buffer.from(script)];
+  return { path: ownFile(command), arguments: words.map((bytes) => Buffer.from(bytes).toString("latin1")) };
+}
+
+export interface ServerCommand {
+  readonly path: string;
+  /** One character a byte. */
+  readonly arguments: readonly string[];
 }
 
 /**
@@ -35,7 +41,7 @@ export function startServer(
   libc: Libc,
   system: System,
   directory: ServingDirectory,
-  command: readonly Uint8Array[],
+  command: ServerCommand,
   pid: number,
   keepsError: boolean,
 ): number {
@@ -52,8 +58,11 @@ export function startServer(
     keep(program);
     const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
     const server = startDetached(libc, {
-      path: SELF,
-      arguments: [...command, ...[directory.path, `${pid}`].map((text) => Buffer.from(text))],
+      path: command.path,
+      arguments: [
+        ...command.arguments.map((text) => Buffer.from(text, "latin1")),
+        ...[directory.path, `${pid}`].map((text) => Buffer.from(text)),
+      ],
       environment: Object.entries(settings)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => Buffer.from(`${name}=${value}`)),

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { UsageError } from "../errors.ts";
+import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc-choice.ts";
 import { MODES, modeOf, runProgram } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
@@ -13,6 +14,8 @@ interface Options {
   readonly profile?: string[];
   readonly trace?: string[];
   readonly mode?: string;
+  readonly runtime?: string;
+  readonly glibc?: string;
 }
 
 const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
@@ -35,6 +38,11 @@ export function execCommand(report: (error: unknown) => number): Command {
       collect,
     )
     .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
+    .option("--runtime <dir>", "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)")
+    .option(
+      "--glibc <choice>",
+      `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")} (default: CAPSULE_GLIBC, or auto)`,
+    )
     .option(
       "--mode <mode>",
       `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
@@ -54,12 +62,17 @@ export function execCommand(report: (error: unknown) => number): Command {
         "Modes:",
         ...Object.entries(MODES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
         "",
+        "Whose glibc:",
+        ...Object.entries(GLIBC_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
+        "",
         "Trace categories:",
         ...categories,
         "",
         "Environment:",
         "  CAPSULE_PREFIX            the host tree",
         "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
+        "  CAPSULE_RUNTIME           the runtime",
+        "  CAPSULE_GLIBC             whose glibc",
         "  CAPSULE_MODE              the mode",
         `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
         "",
@@ -72,9 +85,11 @@ export function execCommand(report: (error: unknown) => number): Command {
       const trace = new Trace(categoriesOf(options.trace ?? []));
       const mode = modeOf(options.mode);
       const libc = new Libc();
-      const { host, isolate = [], profile: profiles = [] } = options;
+      const { host, runtime, isolate = [], profile: profiles = [] } = options;
+      const glibc = glibcChoiceOf(options.glibc);
       const fail = (error: unknown): never => libc.exitNow(report(error));
-      runProgram(libc, { program, arguments: list, host, isolate, profiles }, mode, trace, fail);
+      const run = { program, arguments: list, host, runtime, isolate, profiles, glibc };
+      runProgram(libc, run, mode, trace, fail);
     });
 }
 

@@ -5,7 +5,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
 import type { ServerState } from "../agent/knowledge.ts";
-import { serverCommand } from "../attached/start-server.ts";
+import { type ServerCommand, serverCommand } from "../attached/start-server.ts";
 import type { Capsule } from "../launch.ts";
 import type { Command } from "../restart.ts";
 import type { Run } from "../run.ts";
@@ -24,7 +24,7 @@ export class ServerHandle {
   readonly #children: Channel;
   readonly #worker: Worker;
 
-  readonly #command: readonly string[];
+  readonly #command: ServerCommand;
 
   /** Boots in a Worker, while other things are done. `command` is how this process was started. */
   constructor(libc: Libc, command: Command) {
@@ -32,7 +32,7 @@ export class ServerHandle {
     this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(SERVER, { smol: true });
     this.#worker.postMessage(this.addresses);
-    this.#command = serverCommand(command.arguments()).map((bytes) => Buffer.from(bytes).toString("latin1"));
+    this.#command = serverCommand(command);
   }
 
   get addresses(): Channels {
@@ -58,7 +58,7 @@ export class ServerHandle {
 
 const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
 
-function stateOf(run: Run, server: readonly string[]): ServerState {
+function stateOf(run: Run, server: ServerCommand): ServerState {
   const addresses = (objects: Capsule["opened"]) =>
     [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
   return {
@@ -67,6 +67,7 @@ function stateOf(run: Run, server: readonly string[]): ServerState {
     trace: run.trace.categories,
     store: run.runtime.store.file,
     libraryPath: run.runtime.libraryPath,
+    runtime: run.runtime.tree.root,
     shared: [...run.plan.shared],
     moved: [...run.moved],
     sharedFiles: [...run.shared.values()].map(({ path }) => path),
@@ -86,6 +87,7 @@ function stateOf(run: Run, server: readonly string[]): ServerState {
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),
     })),
+    footing: { ...run.plan.footing, shared: [...run.plan.footing.shared] },
     program: { path: run.plan.program.path },
     server,
   };

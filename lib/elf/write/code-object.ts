@@ -11,6 +11,7 @@ import {
   DT_STRTAB,
   DT_SYMTAB,
   R_X86_64_GLOB_DAT,
+  R_X86_64_IRELATIVE,
   STB_GLOBAL,
   STB_WEAK,
   STT_FUNC,
@@ -42,6 +43,8 @@ export interface CodeObjectOptions {
   readonly zeroPages?: number;
   /** DF_1_NODELETE: once loaded it stays. */
   readonly nodelete?: boolean;
+  /** The label of a function that the loader calls when it relocates the object, before any constructor, and after it has filled the imports. */
+  readonly resolver?: string;
   /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
   readonly init?: string;
   /** The label of a function that the loader calls at the end. */
@@ -75,17 +78,18 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
   const names = [...functions, ...imports].map(({ name }) => strings.add(name));
   const count = 1 + names.length;
   const symbols = new Uint8Array(count * Sym.size);
-  const relocations = new Uint8Array(imports.length * Rela.size);
+  const resolver = options.resolver === undefined ? [] : [place(options.resolver)];
+  const relocations = new Uint8Array((imports.length + resolver.length) * Rela.size);
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: strings.bytes },
     { tag: DT_HASH, bytes: hashOfFirst(functions.length, count) },
-    ...(imports.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
+    ...(relocations.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
   ];
   const init = options.init === undefined ? {} : { init: place(options.init) };
   const fini = options.fini === undefined ? {} : { fini: place(options.fini) };
   const plan = planSharedObject({
-    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0 },
+    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: resolver.length },
     code: { bytes: code.bytes, dataAt, ...init, ...fini },
     ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
   });
@@ -109,6 +113,15 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     relocation.r_type = R_X86_64_GLOB_DAT;
     relocation.r_sym = 1 + i;
   });
+  for (const at of resolver) placeResolver(relocations, imports.length, plan, at);
   const labels = new Map(Array.from(code.labels, ([label, at]) => [label, add(plan.codeAt, at)]));
   return { bytes: emitSharedObject(plan), plan, zeroAt: plan.zeroAt, labels };
+}
+
+/** Has the loader call what is `at` bytes into the object's code, for what it returns, which is put into a slot. */
+export function placeResolver(relocations: Uint8Array, index: number, plan: SharedObjectPlan, at: number): void {
+  const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
+  relocation.r_offset = plan.slotsAt;
+  relocation.r_type = R_X86_64_IRELATIVE;
+  relocation.r_addend = add(plan.codeAt, at);
 }

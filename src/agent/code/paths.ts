@@ -66,14 +66,22 @@ export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> =
 const SHELL_FUNCTIONS = ["system", "popen"];
 
 export interface PathTargets {
-  /** The program's own file. */
-  readonly program: string;
+  /** The program's own file; undefined where the code around has it at `own path`, and how long that is at `own length`. */
+  readonly program: string | undefined;
   /** Has a host tree that is not the machine itself. */
   readonly hasTree: boolean;
   /** The program is in Bun's process: what it runs leaves that, and its own file is not what /proc says. */
   readonly isHosted: boolean;
   /** glibc's own function of that name, if it has one. */
-  find(name: string): Address | undefined;
+  readonly find: ((name: string) => Address | undefined) | Anchored;
+}
+
+/** Functions in a process that does not exist yet. What they do goes on without asking: there is nobody. */
+export interface Anchored {
+  /** The label of a quad with the address of one function of libc's. */
+  readonly anchor: string;
+  /** How far behind it another one is, if there is one. */
+  distanceOf(name: string): number | undefined;
 }
 
 /** Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`. */
@@ -82,15 +90,9 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
   const shapes = new Map<string, PathFunction>();
   // Each loads glibc's own into r11 and goes on in the code of its shape, of which there is one.
   const emit = (name: string, shape: string): void => {
-    const address = targets.find(name);
-    if (address === undefined) return;
-    to.align(8)
-      .label(`real ${name}`)
-      .quad(address)
-      .label(name)
-      .rip("mov real(%rip),%r11", `real ${name}`, 0x4c, 0x8b, 0x1d)
-      .to("jmp", shape);
-    names.push(name);
+    if (emitReal(to, name, targets.find)) names.push(name);
+    else return;
+    to.to("jmp", shape);
   };
   for (const [name, description] of PATH_FUNCTIONS) {
     if (description.runs && !targets.isHosted) continue;
@@ -101,13 +103,34 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
     emit(name, shape);
   }
   for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, `readlink ${path}`);
-  if (targets.isHosted) for (const name of SHELL_FUNCTIONS) emit(name, "shell");
+  const asks = typeof targets.find === "function";
+  if (targets.isHosted && asks) for (const name of SHELL_FUNCTIONS) emit(name, "shell");
   for (const [shape, description] of shapes) emitShape(to, shape, description, targets);
   for (const path of [0, 1] as const) emitReadlink(to, path, targets);
-  to.label("shell");
-  askForTarget(to, Kind.shell);
+  if (asks) askForTarget(to.label("shell"), Kind.shell);
   emitTests(to, targets.program);
   return names;
+}
+
+/** Emits the beginning of a function: r11 is glibc's own then. Returns whether there is one. */
+function emitReal(to: Assembler, name: string, find: PathTargets["find"]): boolean {
+  if (typeof find !== "function") {
+    const distance = find.distanceOf(name);
+    if (distance === undefined) return false;
+    to.align(8)
+      .label(name)
+      .rip("mov anchor(%rip),%r11", find.anchor, 0x4c, 0x8b, 0x1d)
+      .op(`add $0x${(distance >>> 0).toString(16)},%r11`, 0x49, 0x81, 0xc3, ...immediate(distance));
+    return true;
+  }
+  const address = find(name);
+  if (address === undefined) return false;
+  to.align(8)
+    .label(`real ${name}`)
+    .quad(address)
+    .label(name)
+    .rip("mov real(%rip),%r11", `real ${name}`, 0x4c, 0x8b, 0x1d);
+  return true;
 }
 
 /** As a function with that description does; r11 is glibc's own. */
@@ -115,7 +138,7 @@ function emitShape(
   to: Assembler,
   shape: string,
   { path, hasFlags, hasMode, at, isLink, runs }: PathFunction,
-  { hasTree, isHosted }: PathTargets,
+  { hasTree, isHosted, find }: PathTargets,
 ): void {
   // Who writes, or looks at a link itself, is the kernel's business.
   const testExtras = (go: string) => {
@@ -126,7 +149,7 @@ function emitShape(
   const other = `${shape} other`;
   const go = `${shape} go`;
   const proceed = () => {
-    if (runs) askForTarget(to, Kind.run + 256 * path);
+    if (runs && typeof find === "function") askForTarget(to, Kind.run + 256 * path);
     else to.op("jmp *%r11", 0x41, 0xff, 0xe3);
   };
   to.label(shape);
@@ -186,11 +209,10 @@ function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
-function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted, program }: PathTargets): void {
+function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted }: PathTargets): void {
   const shape = `readlink ${path}`;
   const other = `${shape} other`;
   const go = `${shape} go`;
-  const length = encoder.encode(program).length;
   to.label(shape);
   loadPath(to, path);
   to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go);
@@ -208,7 +230,7 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted, program }
       .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1);
   } else to.op("test %rcx,%rcx", 0x48, 0x85, 0xc9).to("jle", go).op("mov %rdx,%rdi", 0x48, 0x89, 0xd7);
   to.rip("lea path(%rip),%rsi", "own path", 0x48, 0x8d, 0x35)
-    .op(`mov $0x${length.toString(16)},%eax`, 0xb8, ...immediate(length))
+    .rip("mov length(%rip),%eax", "own length", 0x8b, 0x05)
     .op("cmp %rax,%rcx", 0x48, 0x39, 0xc1)
     .op("cmova %rax,%rcx", 0x48, 0x0f, 0x47, 0xc8)
     .op("mov %rcx,%rax", 0x48, 0x89, 0xc8)
@@ -228,7 +250,7 @@ function loadPath(to: Assembler, path: 0 | 1 | 2): void {
  * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or below /usr or /etc? The
  * answer is in ZF; only rax, r10 and r11 are changed.
  */
-function emitTests(to: Assembler, program: string): void {
+function emitTests(to: Assembler, program: string | undefined): void {
   to.label("is own file")
     .rip("lea proc(%rip),%r10", "own proc", 0x4c, 0x8d, 0x15)
     .to("call", "match")
@@ -318,7 +340,13 @@ function emitTests(to: Assembler, program: string): void {
     ["own exe", "/exe"],
     ["system usr", "/usr/"],
     ["system etc", "/etc/"],
-    ["own path", program],
   ] as const)
     to.label(label).data(encoder.encode(`${text}\0`));
+  if (program === undefined) return;
+  const path = encoder.encode(`${program}\0`);
+  to.label("own path")
+    .data(path)
+    .align(8)
+    .label("own length")
+    .quad(path.length - 1);
 }

@@ -213,7 +213,7 @@ describe("closures of this machine's programs", () => {
 
   function isDynamic(path: string): boolean {
     try {
-      return readLibrary(path).hasInterpreter;
+      return readLibrary(path).interpreter !== undefined;
     } catch (error) {
       if (!(error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined)) throw error;
       return false;

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { readLibrary } from "../../../lib/elf/library.ts";
 import { Libc } from "../../../lib/loader/libc.ts";
-import { compareVersions, newestOf } from "../../../lib/tree/glibc-version.ts";
-import { loadedFile } from "../elf/specimens.ts";
+import { compareVersions, newestOf } from "../../../lib/elf/glibc-version.ts";
+import { loadedFile } from "./specimens.ts";
 
 test("compareVersions() goes by numbers, and what is missing is 0", () => {
   const signs = ([one, other]: readonly [number[], number[]]) => [

@@ -1,0 +1,80 @@
+// Where attached processes are to run on another glibc than the one whose ld.so the
+// kernel starts, and its files cannot be put in the place of the machine's: each
+// process that begins finds a stand-in for libc, by which it starts over under the
+// other ld.so. So whoever starts it, and by whatever call, need not be asked.
+//
+//   lib/libc.so.6, …   stand-ins, for the kernel's ld.so
+//   glibc/             links to what is chosen, and what tells a process who it is
+
+import { join } from "node:path";
+import { openImage } from "../../lib/elf/file.ts";
+import type { Image } from "../../lib/elf/image.ts";
+import { codeObject } from "../../lib/elf/write/code-object.ts";
+import { standInOf } from "../../lib/elf/write/stand-in.ts";
+import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
+import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { emitDetour } from "../agent/code/detour.ts";
+import { IDENTITY, identityCode } from "../agent/code/identity.ts";
+import type { Starter } from "../plan.ts";
+import { UNWINDER } from "../shared-set.ts";
+import { GLIBC_LINKS, LIBRARIES, type ServingDirectory } from "./serving-directory.ts";
+
+const IDENTITY_OBJECT = "libcapsule-identity.so";
+/** A function that every glibc has, and nobody puts another in front of. */
+const ANCHOR = "gnu_get_libc_version";
+/** ld.so's own: where the kernel has put the arguments. */
+const STACK_END = "__libc_stack_end";
+
+/** `shared` is what belongs to the ld.so. Throws what reading and writing throw. */
+export function placeDetours(
+  directory: ServingDirectory,
+  shared: ReadonlyMap<string, string>,
+  { loader, takesArgv0, characterSets }: Starter,
+): void {
+  const libraries = directory.linkLibraries(shared, GLIBC_LINKS);
+  for (const [soname, path] of shared) {
+    if (soname === LOADER || soname === UNWINDER) continue;
+    using image = openImage(path);
+    const isLibc = soname === LIBC;
+    if (isLibc) directory.put(join(GLIBC_LINKS, IDENTITY_OBJECT), identityObject(image));
+    const identity = join(libraries, IDENTITY_OBJECT);
+    const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
+    const targets = { loader, takesArgv0, libraries, identity, characterSets, complaint };
+    directory.put(join(LIBRARIES, soname), isLibc ? detourObject(image, targets) : standInOf(image, []));
+  }
+}
+
+function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {
+  const to = new Assembler();
+  emitDetour(to, targets);
+  to.align(PAGE_SIZE);
+  const dataAt = to.length;
+  to.label("stack end").quad(0);
+  return standInOf(libc, [LOADER], {
+    ...{ code: to.assemble(), dataAt },
+    ...{ resolver: "detour", imports: [STACK_END, "stack end"] },
+  });
+}
+
+function identityObject(libc: Image): Uint8Array {
+  const valueOf = (name: string): number | undefined => {
+    // Of what is there for old programs only, dlsym knows nothing.
+    const index = libc.find(name) ?? [...libc.findAll(name)].at(-1);
+    return index === undefined ? undefined : libc.symbols.at(index).st_value;
+  };
+  const anchor = valueOf(ANCHOR) ?? 0;
+  const { code, dataAt, names } = identityCode((name) => {
+    const value = valueOf(name);
+    return value === undefined ? undefined : value - anchor;
+  });
+  return codeObject({
+    ...{ soname: IDENTITY_OBJECT, needed: [LIBC], code, dataAt, nodelete: true },
+    functions: new Map(names.map((name) => [name, name])),
+    imports: new Map([
+      [STACK_END, IDENTITY.stackEnd],
+      [ANCHOR, IDENTITY.anchor],
+    ]),
+    resolver: IDENTITY.resolver,
+  }).bytes;
+}

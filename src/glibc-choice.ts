@@ -1,0 +1,139 @@
+// Which glibc a program runs on. A process has one ld.so, to which libc is tied, so it
+// is one for the runtime's libraries and the host's: the newest that any of the trees
+// has, as glibc keeps running what was built for an older one.
+
+import type { Library } from "../lib/elf/library.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import type { System } from "../lib/process/system.ts";
+import { Glibc } from "../lib/tree/glibc.ts";
+import { LIBC } from "../lib/tree/glibc-names.ts";
+import { compareVersions } from "../lib/elf/glibc-version.ts";
+import type { Search } from "../lib/tree/search.ts";
+import { UsageError } from "./errors.ts";
+import type { Trace } from "./trace.ts";
+
+export const GLIBC_CHOICES = {
+  auto: "the newest that the runtime, a host tree or the machine has",
+  runtime: "the runtime's",
+  host: "the newest of the host trees'",
+} as const;
+
+export type GlibcChoice = keyof typeof GLIBC_CHOICES;
+
+/** What --glibc asks for, or else CAPSULE_GLIBC. Throws UsageError. */
+export function glibcChoiceOf(flag: string | undefined, variable = process.env.CAPSULE_GLIBC): GlibcChoice {
+  const name = flag ?? (variable || "auto");
+  if (Object.hasOwn(GLIBC_CHOICES, name)) return name as GlibcChoice;
+  const source = flag === undefined ? ", as CAPSULE_GLIBC says" : "";
+  throw new UsageError(`There is no glibc "${name}"${source}: choose of ${Object.keys(GLIBC_CHOICES).join(", ")}`);
+}
+
+/** The glibc that a process has. */
+export interface OwnGlibc {
+  /** Of its libc. */
+  readonly path: string;
+  /** As gnu_get_libc_version gives it. */
+  readonly version: string;
+  /** It is another one than what the kernel starts has. */
+  readonly isOther?: boolean;
+}
+
+/** What a program has that the kernel starts. Throws LinkError where the machine has none. */
+export function machineGlibc(machine: Search): OwnGlibc {
+  const glibc = Glibc.of(machine);
+  if (!glibc) throw new LinkError(`Cannot find "${LIBC}" in this machine`, { object: LIBC });
+  return { path: glibc.libc.path, version: glibc.name };
+}
+
+export interface ChosenGlibc {
+  /** With its files; undefined where no tree has it but the one that ld.so itself looks at. */
+  readonly glibc: Glibc | undefined;
+  /** This process, or one that the kernel starts, has it. */
+  readonly isOwn: boolean;
+  /** What the kernel starts has it: it is the machine's own. */
+  readonly isNatural: boolean;
+  /** "2.36" */
+  readonly version: string;
+  /** Of its libc. */
+  readonly path: string;
+}
+
+/** A glibc that may be chosen, and whose it is. */
+interface Candidate extends OwnGlibc {
+  readonly whose: string;
+  readonly glibc?: Glibc;
+}
+
+/**
+ * `own` is what a process has without our doing. Throws LinkError for one that cannot be used, and UsageError for a host's where there is none.
+ */
+export function chooseGlibc(
+  choice: GlibcChoice,
+  own: OwnGlibc,
+  machine: Search,
+  runtime: Search,
+  hosts: readonly Search[],
+  system: System,
+  trace: Trace,
+): ChosenGlibc {
+  const candidateOf = (whose: string, search: Search): Candidate[] => {
+    const glibc = Glibc.of(search);
+    return glibc ? [{ whose: `${whose} ${search.tree.name}`, path: glibc.libc.path, version: glibc.name, glibc }] : [];
+  };
+  const mine: Candidate = { ...own, whose: "the machine's own" };
+  const runtimes = runtime === machine ? [mine] : candidateOf("of the runtime", runtime);
+  const others = hosts.filter(({ tree }) => tree.root !== "").flatMap((search) => candidateOf("of the host tree", search));
+  const offered = { auto: [mine, ...runtimes, ...others], runtime: runtimes.length > 0 ? runtimes : [mine], host: others };
+  const [first, ...rest] = offered[choice];
+  if (!first) throw new UsageError("There is no host's glibc to choose: no host tree has one of its own");
+  const chosen = rest.reduce((best, one) => (isNewer(one, best) ? one : best), first);
+  trace.tell("plan", () => {
+    const list = [mine, ...runtimes, ...others].filter(({ path }, i, all) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
+    const compared = list.map(({ whose, version }) => `${whose}: ${version}`).join("; ");
+    return `glibc ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `; ${choice === "auto" ? "not newer" : "not"} ${compared}`}`;
+  });
+  const { version, path } = chosen;
+  // Beside another runtime ld.so would not find the machine's own.
+  const known = [...runtimes, ...others, ...(runtime === machine ? [] : candidateOf("of", machine))];
+  const glibc = known.find((one) => one.glibc && one.path === path)?.glibc;
+  const isOwn = path === own.path;
+  if (glibc && !isOwn) check(glibc, system);
+  const isNatural = isOwn && !own.isOther;
+  return { glibc, isOwn, isNatural, version, path };
+}
+
+const isNewer = (one: OwnGlibc, other: OwnGlibc): boolean => compareVersions(numbers(one), numbers(other)) > 0;
+
+const numbers = ({ version }: Pick<OwnGlibc, "version">): number[] => version.split(".").map(Number);
+
+/** Throws LinkError. */
+function check(glibc: Glibc, system: System): void {
+  const { loader } = glibc;
+  if (system.isNoexec(loader))
+    throw new LinkError(
+      `Cannot use the glibc of "${glibc.search.tree.name}": the file system of "${loader}" is mounted noexec, so that nothing can be run from there`,
+      { object: loader },
+    );
+}
+
+/** Can a library run on that version of glibc? */
+export const runsOn = ({ glibc }: Library, version: string): boolean =>
+  glibc === undefined || compareVersions(numbers({ version: glibc }), numbers({ version })) <= 0;
+
+/** Throws LinkError for a library that needs a newer glibc than the one that was chosen, and for one that is, or is built for, another libc. */
+export function checkNeeds(libraries: readonly Library[], { version, path }: ChosenGlibc): void {
+  for (const library of libraries) {
+    if (library.isLibc && library.soname !== LIBC) {
+      const user = libraries.find(({ needed }) => needed.includes(library.soname)) ?? library;
+      throw new LinkError(
+        `Cannot use "${user.path}": it is built for another libc than glibc, "${library.path}" (musl's, if it is Alpine's)`,
+        { object: user.path },
+      );
+    }
+    if (runsOn(library, version)) continue;
+    throw new LinkError(
+      `Cannot use "${library.path}": it needs glibc ${library.glibc}, and the one that was chosen is ${version} ("${path}")`,
+      { object: library.path },
+    );
+  }
+}

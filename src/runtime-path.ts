@@ -1,0 +1,35 @@
+// How ld.so finds the libraries of a runtime that is not the machine's own: it knows
+// nothing of another root, so it is given directories. First links to what the
+// program needs, as that tree's own ld.so would find it (a program's own RUNPATH comes
+// behind LD_LIBRARY_PATH, and is not to lose by that), then the tree's directories.
+
+import { realpathSync } from "node:fs";
+import { ElfError } from "../lib/elf/error.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import { needsOf } from "./needs.ts";
+import type { ExecOptions } from "./plan.ts";
+import { locateProgram } from "./program.ts";
+import type { Trace } from "./trace.ts";
+import type { Trees } from "./trees.ts";
+
+/** `link` makes a directory of links, name → path, and returns it. Directories of this machine. */
+export function runtimePath(
+  { runtime, hosts }: Trees,
+  { program }: Pick<ExecOptions, "program">,
+  link: (links: ReadonlyMap<string, string>) => string,
+  trace: Trace,
+): string[] {
+  const links = new Map<string, string>();
+  const isIsolated = (soname: string) => hosts.some(({ choices, search }) => choices.has(soname) && search.find(soname, undefined) !== undefined);
+  try {
+    const library = runtime.libraryAt(realpathSync(locateProgram(program)));
+    const { members } = needsOf(library, runtime, isIsolated).closure;
+    for (const { name, library } of members) if (!name.includes("/")) links.set(name, library.path);
+  } catch (error) {
+    // A script, or what lacks something: that is said where it is missed.
+    if (!(error instanceof ElfError || error instanceof LinkError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    trace.tell("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
+  }
+  const first = links.size > 0 ? [link(links)] : [];
+  return [...first, ...runtime.directories];
+}
