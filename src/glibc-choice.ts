@@ -2,12 +2,12 @@
 // is one for the runtime's libraries and the host's: the newest that any of the trees
 // has, as glibc keeps running what was built for an older one.
 
+import { compareVersions } from "../lib/elf/glibc-version.ts";
 import type { Library } from "../lib/elf/library.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import type { System } from "../lib/process/system.ts";
 import { Glibc } from "../lib/tree/glibc.ts";
 import { LIBC } from "../lib/tree/glibc-names.ts";
-import { compareVersions } from "../lib/elf/glibc-version.ts";
 import type { Search } from "../lib/tree/search.ts";
 import { UsageError } from "./errors.ts";
 import type { Trace } from "./trace.ts";
@@ -82,13 +82,21 @@ export function chooseGlibc(
   };
   const mine: Candidate = { ...own, whose: "the machine's own" };
   const runtimes = runtime === machine ? [mine] : candidateOf("of the runtime", runtime);
-  const others = hosts.filter(({ tree }) => tree.root !== "").flatMap((search) => candidateOf("of the host tree", search));
-  const offered = { auto: [mine, ...runtimes, ...others], runtime: runtimes.length > 0 ? runtimes : [mine], host: others };
+  const others = hosts
+    .filter(({ tree }) => tree.root !== "")
+    .flatMap((search) => candidateOf("of the host tree", search));
+  const offered = {
+    auto: [mine, ...runtimes, ...others],
+    runtime: runtimes.length > 0 ? runtimes : [mine],
+    host: others,
+  };
   const [first, ...rest] = offered[choice];
   if (!first) throw new UsageError("There is no host's glibc to choose: no host tree has one of its own");
   const chosen = rest.reduce((best, one) => (isNewer(one, best) ? one : best), first);
   trace.tell("plan", () => {
-    const list = [mine, ...runtimes, ...others].filter(({ path }, i, all) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
+    const list = [mine, ...runtimes, ...others].filter(
+      ({ path }, i, all) => path !== chosen.path && all.findIndex((one) => one.path === path) === i,
+    );
     const compared = list.map(({ whose, version }) => `${whose}: ${version}`).join("; ");
     return `glibc ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `; ${choice === "auto" ? "not newer" : "not"} ${compared}`}`;
   });

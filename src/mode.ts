@@ -46,6 +46,13 @@ export function runProgram(
     return launch(libc, system, options, executed, inherited, trace);
   };
   if (mode === "attached") return attach("was asked for");
+  if (options.mountNamespace === "always") {
+    if (mode === "in-process")
+      throw new UsageError(
+        "Cannot run a program in-process in a mount namespace: --mount-namespace always is for --mode attached",
+      );
+    return attach("a mount namespace is for programs in processes of their own");
+  }
   const why = mode === "auto" ? reasonToAttach(path) : undefined;
   if (why !== undefined) return attach(why);
   refuseCapabilities(path, system);

@@ -54,7 +54,9 @@ export function ensureGlibc(
     restart(libc, command, {
       environment: new Map([
         [DIRECTORY, directory.path],
-        ...(characterSets === undefined || process.env[CHARACTER_SETS] !== undefined ? [] : [[CHARACTER_SETS, characterSets] as const]),
+        ...(characterSets === undefined || process.env[CHARACTER_SETS] !== undefined
+          ? []
+          : [[CHARACTER_SETS, characterSets] as const]),
       ]),
       through: { loader: chosen.loader, path, takesArgv0: chosen.takesArgv0, program: process.execPath },
     });

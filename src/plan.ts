@@ -10,6 +10,7 @@ import type { Library } from "../lib/elf/library.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { Search } from "../lib/tree/search.ts";
+import type { NamespaceChoice } from "./attached/mount-namespace.ts";
 import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
 import { checkNeeds } from "./glibc-choice.ts";
 import type { CapsuleSource } from "./launch.ts";
@@ -24,6 +25,7 @@ import { chooseHosts, chosenProfiles, type Host, type OwnedHost, type TreeOption
 import { newestUnwinder } from "./unwinder.ts";
 
 export interface ExecOptions extends TreeOptions {
+  readonly mountNamespace: NamespaceChoice;
   readonly program: string;
   /** Without argv[0]. */
   readonly arguments: readonly string[];
@@ -97,7 +99,17 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     return { ...plan, environment, ahead };
   });
   refuseUseless(options, hosts, capsules);
-  return { program, executed, arguments: options.arguments, runtime, runtimeLibraries, capsules, aliases, shared, footing: footingOf(trees, members) };
+  return {
+    program,
+    executed,
+    arguments: options.arguments,
+    runtime,
+    runtimeLibraries,
+    capsules,
+    aliases,
+    shared,
+    footing: footingOf(trees, members),
+  };
 }
 
 /** What a program in a process of its own is given: nobody knows what it will need. */
@@ -123,12 +135,7 @@ export interface AttachedCapsule {
 }
 
 /** Throws as makePlan does, but for what the program needs on its own side: ld.so will tell. */
-export function makeAttachedPlan(
-  options: ExecOptions,
-  executed: string,
-  trees: Trees,
-  trace: Trace,
-): AttachedPlan {
+export function makeAttachedPlan(options: ExecOptions, executed: string, trees: Trees, trace: Trace): AttachedPlan {
   trace.tell("plan", () => `program: ${executed}`);
   const { runtime, glibc } = trees;
   const { hosts, isIsolated } = chooseHosts(trees, trace);
@@ -176,7 +183,11 @@ function footingOf({ glibc: { glibc, isNatural } }: Trees, shared: ReadonlyMap<s
 }
 
 /** Soname → file of what the process has one copy of and does not find by itself. */
-export function sharedMembers({ runtime, hosts, glibc }: Pick<Trees, "runtime" | "hosts" | "glibc">): Map<string, string> {
+export function sharedMembers({
+  runtime,
+  hosts,
+  glibc,
+}: Pick<Trees, "runtime" | "hosts" | "glibc">): Map<string, string> {
   const unwinder = newestUnwinder([runtime, ...hosts.map(({ search }) => search)], glibc);
   const members = new Map(glibc.glibc?.family);
   if (unwinder) members.set(UNWINDER, unwinder.path);

@@ -8,6 +8,7 @@ import { ElfError } from "../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../lib/elf/file.ts";
 import type { Library } from "../lib/elf/library.ts";
 import type { System } from "../lib/process/system.ts";
+import { unlessRefused } from "../lib/system-error.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
 
@@ -70,7 +71,8 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
     const library = store.read(path);
     if (library.isFixed)
       throw cannotHere("it is linked to run at a fixed address (ET_EXEC), where this process has its own program");
-    if (library.interpreter === undefined) throw cannot("it has no program interpreter: it is a library, or links itself");
+    if (library.interpreter === undefined)
+      throw cannot("it has no program interpreter: it is a library, or links itself");
     if (library.tls && library.tls.size > 0)
       throw cannotHere(
         `it has thread-local data of its own (PT_TLS, ${library.tls.size} bytes) at an offset that is taken`,
@@ -219,6 +221,11 @@ function refuseOthers(path: string, cannot: Refusal): void {
   const { phdrs } = readHeaders(file);
   if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
     throw cannot("it is statically linked, and loads no libraries that could be isolated");
+}
+
+/** Is it a script that the kernel does not know how to run, so that a shell does? */
+export function isShells(path: string): boolean {
+  return unlessRefused(() => isText(firstBytes(path)) && !firstBytes(path).startsWith("#!")) ?? false;
 }
 
 /** What execvp(3), and so env(1) and every shell, has /bin/sh run when the kernel does not know it. */

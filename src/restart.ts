@@ -57,7 +57,9 @@ export function ownCommand(libc: Libc, descriptors: ReadonlySet<number>): Comman
 }
 
 /** How this process was started over, if it was by an ld.so's name. */
-export function throughOf(environment: Readonly<Record<string, string | undefined>> = process.env): Through | undefined {
+export function throughOf(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Through | undefined {
   const text = environment[THROUGH];
   return text === undefined ? undefined : (JSON.parse(text) as Through);
 }

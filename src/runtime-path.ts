@@ -20,14 +20,19 @@ export function runtimePath(
   trace: Trace,
 ): string[] {
   const links = new Map<string, string>();
-  const isIsolated = (soname: string) => hosts.some(({ choices, search }) => choices.has(soname) && search.find(soname, undefined) !== undefined);
+  const isIsolated = (soname: string) =>
+    hosts.some(({ choices, search }) => choices.has(soname) && search.find(soname, undefined) !== undefined);
   try {
     const library = runtime.libraryAt(realpathSync(locateProgram(program)));
     const { members } = needsOf(library, runtime, isIsolated).closure;
     for (const { name, library } of members) if (!name.includes("/")) links.set(name, library.path);
   } catch (error) {
     // A script, or what lacks something: that is said where it is missed.
-    if (!(error instanceof ElfError || error instanceof LinkError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    if (
+      !(error instanceof ElfError || error instanceof LinkError) &&
+      (error as NodeJS.ErrnoException).code === undefined
+    )
+      throw error;
     trace.tell("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
   }
   const first = links.size > 0 ? [link(links)] : [];

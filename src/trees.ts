@@ -26,6 +26,8 @@ export interface TreeOptions {
 
 export interface Trees {
   readonly store: LibraryStore;
+  /** The machine's own: what a program that the kernel starts finds by itself. */
+  readonly machine: Search;
   /** The program's. */
   readonly runtime: Search;
   readonly hosts: readonly Host[];
@@ -53,7 +55,13 @@ export function chooseTrees(
         { object: tree.name },
       );
   const searches = hosts.map(({ search }) => search);
-  return { store, runtime, hosts, glibc: chooseGlibc(options.glibc, own(machine), machine, runtime, searches, system, trace) };
+  return {
+    store,
+    machine,
+    runtime,
+    hosts,
+    glibc: chooseGlibc(options.glibc, own(machine), machine, runtime, searches, system, trace),
+  };
 }
 
 export interface Chosen {
@@ -178,4 +186,3 @@ function isThere({ search, choices, newest }: Host, soname: string, runtime: Sea
   trace.tell("plan", () => `${soname}: the runtime's serves both sides, as it is newer than the one of ${name}`);
   return false;
 }
-

@@ -9,7 +9,10 @@ import { UNWINDER } from "./shared-set.ts";
 /** Undefined where that is the one of the first tree, which a process finds by itself. */
 export function newestUnwinder(trees: readonly Search[], { version, isOwn }: ChosenGlibc): Found | undefined {
   const [own, ...others] = trees.map((tree) => tree.find(UNWINDER, undefined));
-  const newest = others.reduce((best, one) => (one && runsOn(one.library, version) && isNewer(one, best) ? one : best), own);
+  const newest = others.reduce(
+    (best, one) => (one && runsOn(one.library, version) && isNewer(one, best) ? one : best),
+    own,
+  );
   return newest === own && isOwn ? undefined : newest;
 }
 

@@ -21,14 +21,21 @@ function directoriesIn(tree: Tree, path: string, depth: number): string[] {
   const text = real && unlessRefused(() => readFileSync(real, "utf8"));
   if (!text) return [];
   return text.split("\n").flatMap((line) => {
-    const [word = "", ...rest] = line.replace(/#.*/, "").trim().split(/[\s,:]+/);
+    const [word = "", ...rest] = line
+      .replace(/#.*/, "")
+      .trim()
+      .split(/[\s,:]+/);
     if (word === "include") {
       const patterns = rest.map((pattern) => (pattern.startsWith("/") ? pattern : `${dirname(path)}/${pattern}`));
-      return patterns.flatMap((pattern) => matching(tree, pattern)).flatMap((file) => directoriesIn(tree, file, depth + 1));
+      return patterns
+        .flatMap((pattern) => matching(tree, pattern))
+        .flatMap((file) => directoriesIn(tree, file, depth + 1));
     }
     if (word === "hwcap") return [];
     // "/usr/lib=libc6" says of which kind its libraries are
-    return [word, ...rest].map((directory) => directory.replace(/=.*/, "").replace(/(.)\/+$/, "$1")).filter((directory) => directory.startsWith("/"));
+    return [word, ...rest]
+      .map((directory) => directory.replace(/=.*/, "").replace(/(.)\/+$/, "$1"))
+      .filter((directory) => directory.startsWith("/"));
   });
 }
 

@@ -58,14 +58,14 @@ function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): U
 }
 
 function identityObject(libc: Image): Uint8Array {
-  const valueOf = (name: string): number | undefined => {
+  const vaddrOf = (name: string): number | undefined => {
     // Of what is there for old programs only, dlsym knows nothing.
     const index = libc.find(name) ?? [...libc.findAll(name)].at(-1);
     return index === undefined ? undefined : libc.symbols.at(index).st_value;
   };
-  const anchor = valueOf(ANCHOR) ?? 0;
+  const anchor = vaddrOf(ANCHOR) ?? 0;
   const { code, dataAt, names } = identityCode((name) => {
-    const value = valueOf(name);
+    const value = vaddrOf(name);
     return value === undefined ? undefined : value - anchor;
   });
   return codeObject({

@@ -15,14 +15,16 @@ import { machineGlibc } from "../glibc-choice.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
-import { checkAttachable } from "../program.ts";
+import { checkAttachable, isShells } from "../program.ts";
 import { ownCommand, withoutRestart } from "../restart.ts";
+import { runtimePath } from "../runtime-path.ts";
 import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
 import { chooseTrees } from "../trees.ts";
+import { type Entry, entryOf } from "./entry.ts";
 import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
-import { ServingDirectory } from "./serving-directory.ts";
+import { RUNTIME_LINKS, ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it, `inherited` what it finds open. */
@@ -43,18 +45,11 @@ export function launch(
   let server: number | undefined;
   try {
     // The server boots while the rest is done.
-    server = startServer(
-      libc,
-      system,
-      directory,
-      serverCommand(command),
-      process.pid,
-      trace.categories.length > 0,
-    );
+    server = startServer(libc, system, directory, serverCommand(command), process.pid, trace.categories.length > 0);
     trace.lap("start of the server");
-    const plan = prepare(directory, system, options, executed, trace);
-    ring(libc, directory);
+    const { plan, entry, behind } = prepare(libc, directory, options, executed, trace);
     trace.lap("shims");
+    ring(libc, directory);
     process.umask(umask);
     passOn(libc, inherited, trace);
     const changes = new Map([
@@ -65,14 +60,15 @@ export function launch(
         trace,
       ),
     ]);
-    const variables = programEnvironment(command.environment(), changes, directory.libraries);
+    const variables = programEnvironment(command.environment(), changes, directory.libraries, behind);
     // The end of our own command line; as bytes, since they need not be UTF-8.
     const list = command.arguments().slice(-options.arguments.length - 1);
     trace.lap("environment");
-    let errno = libc.execute(executed, list, variables);
     // As execvp(3): a script that names no interpreter.
-    if (errno === ERRNO.ENOEXEC)
-      errno = libc.execute(SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)], variables);
+    const [file, words] = isShells(executed)
+      ? [SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)]]
+      : [executed, list];
+    const errno = entry.execute(file, words, variables);
     throw refusal(executed, errno);
   } catch (error) {
     if (server !== undefined) system.kill(server);
@@ -81,21 +77,32 @@ export function launch(
   }
 }
 
+interface Prepared {
+  readonly plan: AttachedPlan;
+  readonly entry: Entry;
+  /** Directories behind all others on the library path. */
+  readonly behind: readonly string[];
+}
+
 /** What is to come from where, and all of it that the program will find. */
 function prepare(
+  libc: Libc,
   directory: ServingDirectory,
-  system: System,
   options: ExecOptions,
   executed: string,
   trace: Trace,
-): AttachedPlan {
-  const store = new LibraryStore(storeFile());
-  const trees = chooseTrees(options, machineGlibc, store, system, trace);
+): Prepared {
+  const { system } = directory;
+  const trees = chooseTrees(options, machineGlibc, new LibraryStore(storeFile()), system, trace);
   const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
   for (const line of copiesInFront(plan, realpathSync(executed))) trace.warn(line);
-  furnish(directory, plan, process.pid, trace);
-  return plan;
+  const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
+  trace.lap("entry");
+  furnish(directory, { ...plan, footing: entry.footing }, process.pid, trace);
+  const link = (links: ReadonlyMap<string, string>) => directory.linkLibraries(links, RUNTIME_LINKS);
+  const behind = trees.runtime === trees.machine ? [] : runtimePath(trees, options, link, trace);
+  return { plan, entry, behind };
 }
 
 /** Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say. */

@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
+import { NAMESPACE_CHOICES, namespaceChoiceOf } from "../attached/mount-namespace.ts";
 import { UsageError } from "../errors.ts";
 import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc-choice.ts";
 import { MODES, modeOf, runProgram } from "../mode.ts";
@@ -16,6 +17,7 @@ interface Options {
   readonly mode?: string;
   readonly runtime?: string;
   readonly glibc?: string;
+  readonly mountNamespace?: string;
 }
 
 const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
@@ -38,10 +40,17 @@ export function execCommand(report: (error: unknown) => number): Command {
       collect,
     )
     .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
-    .option("--runtime <dir>", "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)")
+    .option(
+      "--runtime <dir>",
+      "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
+    )
     .option(
       "--glibc <choice>",
       `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")} (default: CAPSULE_GLIBC, or auto)`,
+    )
+    .option(
+      "--mount-namespace <choice>",
+      `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
     )
     .option(
       "--mode <mode>",
@@ -65,6 +74,9 @@ export function execCommand(report: (error: unknown) => number): Command {
         "Whose glibc:",
         ...Object.entries(GLIBC_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
         "",
+        "A mount namespace, in which another glibc's files are in the place of the machine's:",
+        ...Object.entries(NAMESPACE_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
+        "",
         "Trace categories:",
         ...categories,
         "",
@@ -73,6 +85,7 @@ export function execCommand(report: (error: unknown) => number): Command {
         "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
         "  CAPSULE_RUNTIME           the runtime",
         "  CAPSULE_GLIBC             whose glibc",
+        "  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace",
         "  CAPSULE_MODE              the mode",
         `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
         "",
@@ -87,8 +100,9 @@ export function execCommand(report: (error: unknown) => number): Command {
       const libc = new Libc();
       const { host, runtime, isolate = [], profile: profiles = [] } = options;
       const glibc = glibcChoiceOf(options.glibc);
+      const mountNamespace = namespaceChoiceOf(options.mountNamespace);
       const fail = (error: unknown): never => libc.exitNow(report(error));
-      const run = { program, arguments: list, host, runtime, isolate, profiles, glibc };
+      const run = { program, arguments: list, host, runtime, isolate, profiles, glibc, mountNamespace };
       runProgram(libc, run, mode, trace, fail);
     });
 }

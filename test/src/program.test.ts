@@ -86,7 +86,12 @@ describe("readProgram()", () => {
     const path = scratch.compile("hosted", main, "-pie", "-fPIE", "-Wl,-rpath,/opt/run");
     const { name, path: same, library } = readProgram("./hosted", path, new LibraryStore());
     expect([name, same]).toEqual(["./hosted", path]);
-    expect(library).toMatchObject({ needed: ["libc.so.6"], runpath: "/opt/run", interpreter: "/lib64/ld-linux-x86-64.so.2", isFixed: false });
+    expect(library).toMatchObject({
+      needed: ["libc.so.6"],
+      runpath: "/opt/run",
+      interpreter: "/lib64/ld-linux-x86-64.so.2",
+      isFixed: false,
+    });
   });
 
   const cases: [string, () => string, RegExp][] = [

@@ -66,7 +66,10 @@ export function standInOf(source: Image, needed: readonly string[], own?: StandI
   ];
   const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
   if (verdefCount > 0 && source.verdefView)
-    tables.push({ tag: DT_VERDEF, bytes: bytesOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount)) });
+    tables.push({
+      tag: DT_VERDEF,
+      bytes: bytesOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount)),
+    });
   const code = own ? { code: { bytes: own.code.bytes, dataAt: own.dataAt }, slots: 1 } : {};
   const plan = planSharedObject({ tables, verdefCount, soname, needed: neededAt, zeroPages: 0, ...code });
   leadNowhere(new DataView(symbolBytes.buffer, 0, symbols.length * Sym.size), versions);

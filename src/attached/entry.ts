@@ -1,0 +1,102 @@
+// How a launcher turns into the program, where that is to run on another glibc than
+// what the kernel would start: in a mount namespace, made by a program of ours or by
+// bubblewrap, or else as it is, into a detour.
+
+import { accessSync, chmodSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { staticProgram } from "../../lib/elf/write/static-program.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { enterCode } from "../agent/code/enter.ts";
+import type { Footing } from "../plan.ts";
+import type { Trace } from "../trace.ts";
+import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
+
+export interface Entry {
+  /** What the processes find, this way. */
+  readonly footing: Footing;
+  /** Puts the program in the place of this one. Returns the errno where the kernel refuses. */
+  execute(file: string, list: readonly Uint8Array[], variables: readonly Uint8Array[]): number;
+}
+
+/** Throws LinkError where there has to be a mount namespace and none can be had, and what writing throws. */
+export function entryOf(
+  libc: Libc,
+  directory: ServingDirectory,
+  footing: Footing,
+  machine: Search,
+  choice: NamespaceChoice,
+  trace: Trace,
+): Entry {
+  const tell = (text: string) => trace.tell("plan", () => text);
+  const plainly: Entry = { footing, execute: (...of) => libc.execute(...of) };
+  if (!footing.starter) {
+    if (choice === "always") tell("mount namespace: none, as the machine's own glibc is used");
+    return plainly;
+  }
+  if (choice === "never") {
+    tell(`mount namespace: none, as was asked for: ${BY_NAME}`);
+    return plainly;
+  }
+  const mounts = mountsOf(footing, machine);
+  // The character sets are told where the machine has no directory for them.
+  const { characterSets } = footing.starter;
+  const sets = characterSets !== undefined && ![...mounts.values()].includes(characterSets) ? characterSets : undefined;
+  const inside = { shared: footing.shared, starter: undefined };
+  const withSets = (variables: readonly Uint8Array[]): readonly Uint8Array[] =>
+    sets === undefined || variables.some((one) => Buffer.from(one).toString("latin1").startsWith("GCONV_PATH="))
+      ? variables
+      : [...variables, Buffer.from(`GCONV_PATH=${sets}`)];
+  const way = wayTo(libc, mounts);
+  if (typeof way !== "string") {
+    tell(
+      `mount namespace: ${way.isUsers ? `in a user namespace (${OF_USERS})` : "made"}, with ${[...mounts.keys()].join(" ")}`,
+    );
+    return {
+      footing: inside,
+      execute(file, list, variables) {
+        directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file }), "enter"));
+        const path = join(directory.path, ENTER);
+        chmodSync(path, 0o700);
+        return libc.execute(path, list, withSets(variables));
+      },
+    };
+  }
+  const bubblewrap = findBubblewrap(mounts);
+  if (bubblewrap !== undefined) {
+    tell(`mount namespace: by ${bubblewrap}, which stays as the program's parent (${way})`);
+    return {
+      footing: inside,
+      execute(file, [, ...list], variables) {
+        const words = [bubblewrap, ...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
+        return libc.execute(bubblewrap, [...words, ...list], withSets(variables));
+      },
+    };
+  }
+  if (choice === "always")
+    throw new LinkError(
+      `Cannot make a mount namespace: ${way}; bubblewrap is not there, or cannot either (--mount-namespace auto does without)`,
+    );
+  tell(`mount namespace: none (${way}): ${BY_NAME}`);
+  return plainly;
+}
+
+const ENTER = "enter";
+const BY_NAME =
+  "each process is started by the ld.so's name: ps shows that, and who asks the kernel itself what it runs (Go, static programs) is told so";
+const OF_USERS = "setuid programs do not work there, files of other users seem to be nobody's";
+
+/** The path of bubblewrap, if it is installed and permitted. */
+function findBubblewrap(mounts: Mounts): string | undefined {
+  const path = (process.env.PATH ?? "")
+    .split(delimiter)
+    .map((directory) => join(directory || ".", "bwrap"))
+    .find((file) => unlessRefused(() => accessSync(file, constants.X_OK) === undefined) ?? false);
+  if (path === undefined) return undefined;
+  const command = [path, ...bubblewrapArguments(mounts), "/bin/true"];
+  const trial = Bun.spawnSync(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+  return trial.success ? path : undefined;
+}
