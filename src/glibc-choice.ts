@@ -18,14 +18,18 @@ export const GLIBC_CHOICES = {
   host: "the newest of the host trees'",
 } as const;
 
-export type GlibcChoice = keyof typeof GLIBC_CHOICES;
+/** One of these, or a tree of which it is. */
+export type GlibcChoice = keyof typeof GLIBC_CHOICES | { readonly tree: string };
 
 /** What --glibc asks for, or else CAPSULE_GLIBC. Throws UsageError. */
 export function glibcChoiceOf(flag: string | undefined, variable = process.env.CAPSULE_GLIBC): GlibcChoice {
   const name = flag ?? (variable || "auto");
-  if (Object.hasOwn(GLIBC_CHOICES, name)) return name as GlibcChoice;
+  if (Object.hasOwn(GLIBC_CHOICES, name)) return name as keyof typeof GLIBC_CHOICES;
+  if (name.includes("/")) return { tree: name };
   const source = flag === undefined ? ", as CAPSULE_GLIBC says" : "";
-  throw new UsageError(`There is no glibc "${name}"${source}: choose of ${Object.keys(GLIBC_CHOICES).join(", ")}`);
+  throw new UsageError(
+    `There is no glibc "${name}"${source}: choose of ${Object.keys(GLIBC_CHOICES).join(", ")}, or a directory (./${name})`,
+  );
 }
 
 /** The glibc that a process has. */
@@ -64,15 +68,21 @@ interface Candidate extends OwnGlibc {
   readonly glibc?: Glibc;
 }
 
-/**
- * `own` is what a process has without our doing. Throws LinkError for one that cannot be used, and UsageError for a host's where there is none.
- */
+/** Where one may come from. */
+export interface GlibcSources {
+  /** What a process has without our doing. */
+  readonly own: OwnGlibc;
+  readonly machine: Search;
+  readonly runtime: Search;
+  readonly hosts: readonly Search[];
+  /** The tree that the user has named. */
+  readonly named: Search | undefined;
+}
+
+/** Throws LinkError for one that cannot be used, and UsageError for a host's where there is none. */
 export function chooseGlibc(
   choice: GlibcChoice,
-  own: OwnGlibc,
-  machine: Search,
-  runtime: Search,
-  hosts: readonly Search[],
+  { own, machine, runtime, hosts, named }: GlibcSources,
   system: System,
   trace: Trace,
 ): ChosenGlibc {
@@ -80,29 +90,29 @@ export function chooseGlibc(
     const glibc = Glibc.of(search);
     return glibc ? [{ whose: `${whose} ${search.tree.name}`, path: glibc.libc.path, version: glibc.name, glibc }] : [];
   };
-  const mine: Candidate = { ...own, whose: "the machine's own" };
+  const mine: Candidate = { ...own, whose: own.isOther ? "this process's own" : "the machine's own" };
   const runtimes = runtime === machine ? [mine] : candidateOf("of the runtime", runtime);
   const others = hosts
     .filter(({ tree }) => tree.root !== "")
     .flatMap((search) => candidateOf("of the host tree", search));
-  const offered = {
-    auto: [mine, ...runtimes, ...others],
-    runtime: runtimes.length > 0 ? runtimes : [mine],
-    host: others,
-  };
-  const [first, ...rest] = offered[choice];
-  if (!first) throw new UsageError("There is no host's glibc to choose: no host tree has one of its own");
+  const asked = named ? candidateOf("of", named) : [];
+  const all = [mine, ...runtimes, ...others, ...asked];
+  const offered = { auto: all, runtime: runtimes.length > 0 ? runtimes : [mine], host: others, named: asked };
+  const [first, ...rest] = offered[typeof choice === "string" ? choice : "named"];
+  if (!first)
+    throw new UsageError(
+      `There is no glibc ${named ? `in "${named.tree.name}"` : "of a host's to choose: no host tree has one of its own"}`,
+    );
   const chosen = rest.reduce((best, one) => (isNewer(one, best) ? one : best), first);
   trace.tell("plan", () => {
-    const list = [mine, ...runtimes, ...others].filter(
-      ({ path }, i, all) => path !== chosen.path && all.findIndex((one) => one.path === path) === i,
-    );
-    const compared = list.map(({ whose, version }) => `${whose}: ${version}`).join("; ");
-    return `glibc ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `; ${choice === "auto" ? "not newer" : "not"} ${compared}`}`;
+    const others = all.filter(({ path }, i) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
+    const compared = others.map(({ whose, version }) => `${version}, ${whose}`).join("; ");
+    const why = choice === "auto" ? "no older than" : "as was asked for, and not";
+    return `glibc: ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `: ${why} ${compared}`}`;
   });
   const { version, path } = chosen;
   // Beside another runtime ld.so would not find the machine's own.
-  const known = [...runtimes, ...others, ...(runtime === machine ? [] : candidateOf("of", machine))];
+  const known = [...all, ...(runtime === machine ? [] : candidateOf("of", machine))];
   const glibc = known.find((one) => one.glibc && one.path === path)?.glibc;
   const isOwn = path === own.path;
   if (glibc && !isOwn) check(glibc, system);
@@ -116,12 +126,22 @@ const numbers = ({ version }: Pick<OwnGlibc, "version">): number[] => version.sp
 
 /** Throws LinkError. */
 function check(glibc: Glibc, system: System): void {
-  const { loader } = glibc;
+  const loader = loaderOf(glibc);
   if (system.isNoexec(loader))
     throw new LinkError(
       `Cannot use the glibc of "${glibc.search.tree.name}": the file system of "${loader}" is mounted noexec, so that nothing can be run from there`,
       { object: loader },
     );
+}
+
+function loaderOf(glibc: Glibc): string {
+  try {
+    return glibc.loader;
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    const message = `${error.message} (--glibc says whose is used)`;
+    throw new LinkError(message, { object: glibc.libc.path, cause: error });
+  }
 }
 
 /** Can a library run on that version of glibc? */

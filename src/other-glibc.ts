@@ -3,8 +3,10 @@
 // links to all that belongs to it in front of its library path. So is one whose
 // program has its libraries in a tree of its own.
 
+import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../lib/memory/maps.ts";
+import { canBeOnPath } from "./attached/serving-directory.ts";
 import type { ChosenGlibc, OwnGlibc } from "./glibc-choice.ts";
 import { type ExecOptions, sharedMembers } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
@@ -46,6 +48,11 @@ export function ensureGlibc(
   if (!chosen) throw stuck(glibc, libc);
   const directory = PrivateDirectory.make(libc);
   try {
+    if (!canBeOnPath(directory.path))
+      throw new LinkError(
+        `Cannot use "${directory.path}": --library-path has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
+        { object: directory.path },
+      );
     const links = directory.link("base", sharedMembers(trees));
     const own = isElsewhere ? runtimePath(trees, options, (found) => directory.link("runtime", found), trace) : [];
     const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
@@ -64,6 +71,13 @@ export function ensureGlibc(
     directory.remove();
     throw error;
   }
+}
+
+/** Of a process that has been started over: the runtime's directories on its library path, behind the user's. */
+export function directoriesBehind(): string[] {
+  const [, ...list] = throughOf()?.path.split(":") ?? [];
+  const given = process.env.LD_LIBRARY_PATH || undefined;
+  return list.slice(given?.split(":").length ?? 0);
 }
 
 /** Where libc looks for character sets; it asks once, at the first conversion. */

@@ -219,6 +219,13 @@ function refuseOthers(path: string, cannot: Refusal): void {
     throw cannot("it is a 32-bit program, and only 64-bit ones get isolated libraries");
   using file = new FileBytes(path);
   const { phdrs } = readHeaders(file);
+  const interpreter = phdrs.find(({ p_type }) => p_type === PT_INTERP);
+  if (interpreter) {
+    const { buffer, byteOffset, byteLength } = file.view(interpreter.p_offset, interpreter.p_filesz, "PT_INTERP");
+    const name = Buffer.from(buffer, byteOffset, byteLength).toString().replace(/\0.*/s, "");
+    if (basename(name).startsWith("ld-musl-"))
+      throw cannot(`its interpreter is "${name}", and only programs for glibc get isolated libraries`);
+  }
   if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
     throw cannot("it is statically linked, and loads no libraries that could be isolated");
 }

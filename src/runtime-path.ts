@@ -3,7 +3,8 @@
 // program needs, as that tree's own ld.so would find it (a program's own RUNPATH comes
 // behind LD_LIBRARY_PATH, and is not to lose by that), then the tree's directories.
 
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
+import { join } from "node:path";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { needsOf } from "./needs.ts";
@@ -19,13 +20,18 @@ export function runtimePath(
   link: (links: ReadonlyMap<string, string>) => string,
   trace: Trace,
 ): string[] {
+  const { directories } = runtime;
   const links = new Map<string, string>();
   const isIsolated = (soname: string) =>
     hosts.some(({ choices, search }) => choices.has(soname) && search.find(soname, undefined) !== undefined);
   try {
     const library = runtime.libraryAt(realpathSync(locateProgram(program)));
     const { members } = needsOf(library, runtime, isIsolated).closure;
-    for (const { name, library } of members) if (!name.includes("/")) links.set(name, library.path);
+    // What is found in the directories all the same keeps its own path.
+    const isFound = (name: string, path: string) =>
+      resolved(directories.map((directory) => join(directory, name)).find((file) => existsSync(file))) === path;
+    for (const { name, library } of members)
+      if (!name.includes("/") && !isFound(name, library.path)) links.set(name, library.path);
   } catch (error) {
     // A script, or what lacks something: that is said where it is missed.
     if (
@@ -36,5 +42,7 @@ export function runtimePath(
     trace.tell("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
   }
   const first = links.size > 0 ? [link(links)] : [];
-  return [...first, ...runtime.directories];
+  return [...first, ...directories];
 }
+
+const resolved = (path: string | undefined) => path && realpathSync(path);

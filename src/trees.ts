@@ -54,14 +54,12 @@ export function chooseTrees(
         `Cannot use "${tree.name}": its file system is mounted noexec, so that no library can be loaded from there`,
         { object: tree.name },
       );
-  const searches = hosts.map(({ search }) => search);
-  return {
-    store,
-    machine,
-    runtime,
-    hosts,
-    glibc: chooseGlibc(options.glibc, own(machine), machine, runtime, searches, system, trace),
+  const { glibc: choice } = options;
+  const sources = {
+    ...{ own: own(machine), machine, runtime, hosts: hosts.map(({ search }) => search) },
+    named: typeof choice === "string" ? undefined : new Search(openTree(choice.tree, "glibc"), [], store),
   };
+  return { store, machine, runtime, hosts, glibc: chooseGlibc(choice, sources, system, trace) };
 }
 
 export interface Chosen {
@@ -156,13 +154,13 @@ function defaultHost(): string {
   return hosts[0] ?? "/";
 }
 
-function openTree(directory: string, what: "host tree" | "runtime"): Tree {
+function openTree(directory: string, what: "host tree" | "runtime" | "glibc"): Tree {
   try {
     return new Tree(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new LinkError(
-      `Cannot use the ${what} "${directory}": ${code === "ENOENT" ? "there is no such directory" : code}`,
+      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}": ${code === "ENOENT" ? "there is no such directory" : code}`,
       {
         object: directory,
         cause: error,

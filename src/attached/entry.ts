@@ -9,7 +9,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { enterCode } from "../agent/code/enter.ts";
+import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Footing } from "../plan.ts";
 import type { Trace } from "../trace.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
@@ -18,8 +18,13 @@ import type { ServingDirectory } from "./serving-directory.ts";
 export interface Entry {
   /** What the processes find, this way. */
   readonly footing: Footing;
-  /** Puts the program in the place of this one. Returns the errno where the kernel refuses. */
-  execute(file: string, list: readonly Uint8Array[], variables: readonly Uint8Array[]): number;
+  /** Puts the program in the place of this one. Returns the errno where the kernel refuses; where that is too late, `refusals` says what is said. */
+  execute(
+    file: string,
+    list: readonly Uint8Array[],
+    variables: readonly Uint8Array[],
+    refusals: EnterTargets["refusals"],
+  ): number;
 }
 
 /** Throws LinkError where there has to be a mount namespace and none can be had, and what writing throws. */
@@ -32,7 +37,7 @@ export function entryOf(
   trace: Trace,
 ): Entry {
   const tell = (text: string) => trace.tell("plan", () => text);
-  const plainly: Entry = { footing, execute: (...of) => libc.execute(...of) };
+  const plainly: Entry = { footing, execute: (file, list, variables) => libc.execute(file, list, variables) };
   if (!footing.starter) {
     if (choice === "always") tell("mount namespace: none, as the machine's own glibc is used");
     return plainly;
@@ -57,8 +62,8 @@ export function entryOf(
     );
     return {
       footing: inside,
-      execute(file, list, variables) {
-        directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file }), "enter"));
+      execute(file, list, variables, refusals) {
+        directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file, refusals }), "enter"));
         const path = join(directory.path, ENTER);
         chmodSync(path, 0o700);
         return libc.execute(path, list, withSets(variables));

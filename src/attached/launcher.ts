@@ -68,7 +68,7 @@ export function launch(
     const [file, words] = isShells(executed)
       ? [SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)]]
       : [executed, list];
-    const errno = entry.execute(file, words, variables);
+    const errno = entry.execute(file, words, variables, refusalsOf(executed));
     throw refusal(executed, errno);
   } catch (error) {
     if (server !== undefined) system.kill(server);
@@ -141,6 +141,15 @@ function refusal(executed: string, errno: number): ProgramError {
   const exitCode = errno === ERRNO.ENOENT ? EXIT.notFound : EXIT.notRunnable;
   return new ProgramError(`Cannot run "${executed}": ${why}`, exitCode);
 }
+
+/** What a program of ours says in this one's place, when nobody can throw any more. */
+const refusalsOf = (executed: string): [errno: number, exitCode: number, text: string][] =>
+  [...Object.keys(REASONS).map(Number), 0].map((errno) => {
+    const { exitCode, message } = refusal(executed, errno);
+    return [errno, exitCode, `capsule: ${errno === 0 ? OTHERWISE(executed) : message}\n`];
+  });
+
+const OTHERWISE = (executed: string) => `Cannot run "${executed}": the kernel refuses it`;
 
 const SHELL = "/bin/sh";
 

@@ -9,6 +9,8 @@ import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { libraryPathsIn } from "./program-environment.ts";
 
+const LOADER = /\/ld[-.][^/]*$/;
+
 /** How often to look again because processes have come and gone meanwhile. */
 const ATTEMPTS = 5;
 
@@ -16,8 +18,7 @@ export class Lifetime {
   /** A descriptor of each process, by its number. */
   readonly #watched = new Map<number, number>();
 
-  /** What a program in-process runs, for the kernel: Bun, or the ld.so that it was started through. */
-  readonly #files = new Set([fileOf(process.pid)]);
+  readonly #ownFile = fileOf(process.pid);
 
   /** How many were known to have ended when it was looked at them. */
   #count = 0;
@@ -37,7 +38,6 @@ export class Lifetime {
   watchBy(pid: number, descriptor: number): void {
     this.#watched.set(pid, descriptor);
     this.watcher.add(descriptor);
-    this.#files.add(fileOf(pid));
   }
 
   /** Returns false for a process that has ended. */
@@ -86,7 +86,9 @@ export class Lifetime {
 
   /** Has a program in-process forked it? Then it says nothing in its environment, but will pass on the path. */
   #isForked(pid: number): boolean {
-    if (!this.#files.has(fileOf(pid))) return false;
+    // For the kernel a program in-process is Bun, or the ld.so that this was started by.
+    const file = fileOf(pid);
+    if (file === undefined || (file !== this.#ownFile && !LOADER.test(file))) return false;
     const maps = unlessRefused(() => readFileSync(`/proc/${pid}/maps`, "utf8"));
     return maps?.includes(` ${dirname(this.libraries)}/`) ?? false;
   }

@@ -46,7 +46,7 @@ export function execCommand(report: (error: unknown) => number): Command {
     )
     .option(
       "--glibc <choice>",
-      `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")} (default: CAPSULE_GLIBC, or auto)`,
+      `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
     )
     .option(
       "--mount-namespace <choice>",
@@ -73,6 +73,7 @@ export function execCommand(report: (error: unknown) => number): Command {
         "",
         "Whose glibc:",
         ...Object.entries(GLIBC_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
+        "  DIR         that tree's",
         "",
         "A mount namespace, in which another glibc's files are in the place of the machine's:",
         ...Object.entries(NAMESPACE_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),

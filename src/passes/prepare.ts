@@ -13,6 +13,7 @@ import type { RunRecord } from "../agent/record.ts";
 import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
 import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
+import { directoriesBehind } from "../other-glibc.ts";
 import { withoutRestart } from "../restart.ts";
 import type { Run } from "../run.ts";
 import type { Trace } from "../trace.ts";
@@ -60,10 +61,11 @@ function leadToShims({ libc, base, directory }: Run): void {
   if (!canBeOnPath(directory.path)) return;
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
+  const behind = directoriesBehind();
   // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a millisecond.
   const value = before?.includes("\ufffd")
-    ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries)
-    : [libraries, before].filter(Boolean).join(":");
+    ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries, behind)
+    : [libraries, before, ...behind].filter(Boolean).join(":");
   libc.setEnvironment(LIBRARY_PATH, value);
 }
 

@@ -1,5 +1,6 @@
 // Starts the server in a Worker and tells it what has been opened.
 
+import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { Channel } from "../agent/channel.ts";
@@ -70,7 +71,8 @@ function stateOf(run: Run, server: ServerCommand): ServerState {
     runtime: run.runtime.tree.root,
     shared: [...run.plan.shared],
     moved: [...run.moved],
-    sharedFiles: [...run.shared.values()].map(({ path }) => path),
+    // Links to them are in a directory that the program may have no right to later on.
+    sharedFiles: [...run.shared.values()].map(({ path }) => realpathSync(path)),
     functions: run.functions,
     ahead: run.plan.capsules.map(({ ahead }) => ahead),
     capsules: run.capsules.map((capsule, index) => ({

@@ -174,7 +174,11 @@ export function capsuleCommand(
   const [variables, options] = firstLine();
   // The same promises hold for a program in a process of its own.
   const mode = process.env.CAPSULE_TEST_MODE ? ["--mode", process.env.CAPSULE_TEST_MODE] : [];
-  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...mode, ...flags, "--", program, ...args];
+  // And on another glibc than the machine's, that of a tree, in a mount namespace or without one.
+  const { CAPSULE_TEST_GLIBC: other, CAPSULE_TEST_MOUNT_NAMESPACE: choice } = process.env;
+  const glibc = [...(other ? ["--glibc", other] : []), ...(choice ? ["--mount-namespace", choice] : [])];
+  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...mode, ...glibc, ...flags, "--", program];
+  command.push(...args);
   return ["/usr/bin/env", ...variables, ...command];
 }
 

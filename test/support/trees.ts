@@ -10,11 +10,15 @@ export type Suite = "bullseye" | "bookworm" | "trixie";
 
 const MAKE_TREE = join(repository, "test", "support", "make-tree");
 
-/** The tree of that release with its GL, EGL and Vulkan libraries. Takes a minute the first time, and the network. */
-export async function tree(suite: Suite): Promise<string> {
-  const script = createHash("sha256").update(readFileSync(MAKE_TREE)).digest("hex").slice(0, 16);
-  const directory = join(cacheDirectory(), "trees", `${suite}-${script}`);
-  const child = Bun.spawn([MAKE_TREE, suite, directory], { env: environment(), stdout: "pipe", stderr: "pipe" });
+/** The tree of that release with its GL, EGL and Vulkan libraries, and more packages. Takes a minute the first time, and the network. */
+export async function tree(suite: Suite, more: readonly string[] = []): Promise<string> {
+  const hash = createHash("sha256").update(readFileSync(MAKE_TREE)).update(more.join(" ")).digest("hex").slice(0, 16);
+  const directory = join(cacheDirectory(), "trees", `${suite}-${hash}`);
+  const child = Bun.spawn([MAKE_TREE, suite, directory, "+", ...more], {
+    env: environment(),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   if ((await child.exited) !== 0) throw new Error(`No tree of ${suite}: make-tree failed\n${stdout}${stderr}`);
   return directory;

@@ -10,23 +10,27 @@ export interface EnterTargets {
   readonly steps: readonly Step[];
   /** As execve(2) is given it. */
   readonly program: string;
+  /** What to say, and with which exit status to end, where the kernel refuses that: by errno, 0 for any other. */
+  readonly refusals: readonly (readonly [errno: number, exitCode: number, text: string])[];
 }
 
 const encoder = new TextEncoder();
 
 /** It begins at `enter`. */
-export function enterCode({ steps, program }: EnterTargets): Code {
+export function enterCode({ steps, program, refusals }: EnterTargets): Code {
   const to = new Assembler();
   emitEnter(to);
   emitSteps(to);
   to.align(8).label("records").data(recordsOf(steps));
   to.label("program").data(encoder.encode(`${program}\0`));
-  for (const [label, text] of [
-    ["not made", "capsule: Cannot make a mount namespace, which was possible a moment ago\n"],
-    ["not run", `capsule: Cannot run "${program}": the kernel refuses it\n`],
-  ] as const) {
+  const complaint = encoder.encode("capsule: Cannot make a mount namespace, which was possible a moment ago\n");
+  to.label("not made").data(complaint).align(8).label("not made size").quad(complaint.length);
+  to.label("refusals");
+  for (const [errno, exitCode, text] of refusals) {
     const bytes = encoder.encode(text);
-    to.label(label).data(bytes).align(8).label(`${label} size`).quad(bytes.length);
+    to.quad(errno + exitCode * 2 ** 32)
+      .quad(bytes.length)
+      .data(bytes);
   }
   return to.assemble();
 }
@@ -46,10 +50,21 @@ export function emitEnter(to: Assembler): void {
     .rip("lea program(%rip),%rdi", "program", 0x48, 0x8d, 0x3d)
     .op("mov $0x3b,%eax", 0xb8, 0x3b, 0x00, 0x00, 0x00)
     .op("syscall # execve", 0x0f, 0x05)
-    .op("mov $0x7e,%ebx", 0xbb, 0x7e, 0x00, 0x00, 0x00)
-    .rip("lea not_run(%rip),%rsi", "not run", 0x48, 0x8d, 0x35)
-    .rip("mov not_run_size(%rip),%rdx", "not run size", 0x48, 0x8b, 0x15)
-    .to("jmp", "say")
+    .op("neg %eax", 0xf7, 0xd8)
+    .op("mov %eax,%ecx", 0x89, 0xc1)
+    // What to say of it: errno, exit status, length, text; the last is for any.
+    .rip("lea refusals(%rip),%rsi", "refusals", 0x48, 0x8d, 0x35)
+    .label("next refusal")
+    .op("mov (%rsi),%eax", 0x8b, 0x06)
+    .op("mov 0x4(%rsi),%ebx", 0x8b, 0x5e, 0x04)
+    .op("mov 0x8(%rsi),%rdx", 0x48, 0x8b, 0x56, 0x08)
+    .op("add $0x10,%rsi", 0x48, 0x83, 0xc6, 0x10)
+    .op("cmp %eax,%ecx", 0x39, 0xc1)
+    .to("je", "say")
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("je", "say")
+    .op("add %rdx,%rsi", 0x48, 0x01, 0xd6)
+    .to("jmp", "next refusal")
     .label("enter failed")
     .op("mov $0x7d,%ebx", 0xbb, 0x7d, 0x00, 0x00, 0x00)
     .rip("lea not_made(%rip),%rsi", "not made", 0x48, 0x8d, 0x35)
