@@ -11,6 +11,7 @@ import { tree } from "../test/support/trees.ts";
 import { border } from "./border.ts";
 import { COMMAND } from "./command.ts";
 import { counts } from "./counts.ts";
+import { otherGlibc } from "./glibc.ts";
 import { memory } from "./memory.ts";
 import { passes } from "./passes.ts";
 import { printTable, type Table } from "./report.ts";
@@ -46,6 +47,7 @@ console.log(
   ].join("\n"),
 );
 report(startUp(subjects, runs));
+report(otherGlibc(subjects, await tree("trixie"), runs));
 report(starts(subjects, runs));
 for (const subject of [subjects.glxinfo, subjects.idle])
   for (const mode of ["in-process", "attached"] as const) report(passes(subject, mode, runs));

@@ -6,7 +6,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
-import { ensureGlibc, formerDirectory, ownGlibc, settleCharacterSets } from "./other-glibc.ts";
+import { ensureGlibc, ownGlibc, settleCharacterSets } from "./other-glibc.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
@@ -20,8 +20,9 @@ import { ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
-import { type ExecOptions, makePlan, type Plan } from "./plan.ts";
+import { type ExecOptions, makePlan } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
+import { cacheOf } from "./recall.ts";
 import { ownCommand } from "./restart.ts";
 import { baseObjects, beginRun, type Run } from "./run.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
@@ -47,30 +48,22 @@ export function host(
 
   // Which trees, and which glibc. Started over where this process has another one.
   const store = new LibraryStore(storeFile());
-  const before = formerDirectory(libc);
-  let server: ServerHandle;
-  let plan: Plan;
-  try {
-    const trees = chooseTrees(options, () => ownGlibc(libc), store, system, trace);
-    ensureGlibc(libc, command, options, trees, before, trace);
-    settleCharacterSets(libc);
+  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace);
+  ensureGlibc(libc, command, options, trees, system, trace);
+  settleCharacterSets(libc);
 
-    // The server that agents will ask boots in a Worker meanwhile.
-    server = new ServerHandle(libc, command);
+  // The server that agents will ask boots in a Worker meanwhile.
+  const server = new ServerHandle(libc, command);
 
-    // What shall come from where; everything that is missing or unsound is said now.
-    plan = makePlan(options, trees, trace);
-  } catch (error) {
-    before?.remove();
-    throw error;
-  }
+  // What shall come from where; everything that is missing or unsound is said now.
+  const plan = makePlan(options, trees, trace);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   trace.lap("plan");
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
-  const run = beginRun(libc, plan, before ?? PrivateDirectory.make(libc), server.addresses, trace);
+  const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);
   trace.lap("begin");
   const giveUp = (error: unknown): never => {
     const reason = explainStaticTls(run, command, error);
@@ -158,7 +151,6 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
 /** Where what is known of libraries is kept; nowhere for somebody without a home. */
 export function storeFile(): string | undefined {
-  const { XDG_CACHE_HOME: cache, HOME: home } = process.env;
-  if (cache?.startsWith("/")) return join(cache, "capsule", "libraries.json");
-  return home?.startsWith("/") ? join(home, ".cache", "capsule", "libraries.json") : undefined;
+  const cache = cacheOf(process.env);
+  return cache && join(cache, "libraries.json");
 }

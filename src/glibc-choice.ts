@@ -38,8 +38,8 @@ export interface OwnGlibc {
   readonly path: string;
   /** As gnu_get_libc_version gives it. */
   readonly version: string;
-  /** It is another one than what the kernel starts has. */
-  readonly isOther?: boolean;
+  /** Of the libc that this process has, where that is another one: it has been started over. */
+  readonly current?: string;
 }
 
 /** What a program has that the kernel starts. Throws LinkError where the machine has none. */
@@ -90,7 +90,7 @@ export function chooseGlibc(
     const glibc = Glibc.of(search);
     return glibc ? [{ whose: `${whose} ${search.tree.name}`, path: glibc.libc.path, version: glibc.name, glibc }] : [];
   };
-  const mine: Candidate = { ...own, whose: own.isOther ? "this process's own" : "the machine's own" };
+  const mine: Candidate = { ...own, whose: "the machine's own" };
   const runtimes = runtime === machine ? [mine] : candidateOf("of the runtime", runtime);
   const others = hosts
     .filter(({ tree }) => tree.root !== "")
@@ -114,9 +114,9 @@ export function chooseGlibc(
   // Beside another runtime ld.so would not find the machine's own.
   const known = [...all, ...(runtime === machine ? [] : candidateOf("of", machine))];
   const glibc = known.find((one) => one.glibc && one.path === path)?.glibc;
-  const isOwn = path === own.path;
+  const isOwn = path === (own.current ?? own.path);
   if (glibc && !isOwn) check(glibc, system);
-  const isNatural = isOwn && !own.isOther;
+  const isNatural = path === own.path;
   return { glibc, isOwn, isNatural, version, path };
 }
 

@@ -7,7 +7,7 @@ import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
-import { inheritedDescriptors } from "./passes/descriptors.ts";
+import { inheritedDescriptors } from "./passes/inherited.ts";
 import type { ExecOptions } from "./plan.ts";
 import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
 import type { Trace } from "./trace.ts";

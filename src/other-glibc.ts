@@ -1,76 +1,73 @@
 // A run in-process on another glibc than the one that the kernel finds for Bun: this
-// command is started over, once, by the name of that glibc's ld.so, with a directory of
-// links to all that belongs to it in front of its library path. So is one whose
-// program has its libraries in a tree of its own.
+// command is started over by the name of that glibc's ld.so, with a directory of links
+// to all that belongs to it in front of its library path. So is one whose program has
+// its libraries in a tree of its own.
 
-import { LinkError } from "../lib/loader/error.ts";
 import type { Libc } from "../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../lib/memory/maps.ts";
-import { canBeOnPath } from "./attached/serving-directory.ts";
-import type { ChosenGlibc, OwnGlibc } from "./glibc-choice.ts";
+import type { System } from "../lib/process/system.ts";
+import type { Search } from "../lib/tree/search.ts";
+import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./glibc-choice.ts";
+import { keptDirectory } from "./kept-directories.ts";
 import { type ExecOptions, sharedMembers } from "./plan.ts";
-import { PrivateDirectory } from "./private-directory.ts";
-import { type Command, formerVariables, restart, throughOf } from "./restart.ts";
+import { remember } from "./recall.ts";
+import { type Command, formerVariables, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
 import type { Trace } from "./trace.ts";
 import type { Trees } from "./trees.ts";
 
-/** What a process that has been started over is told: its private directory. */
-const DIRECTORY = "CAPSULE_DIRECTORY";
-
-/** The glibc on which this process runs. */
-export function ownGlibc(libc: Libc): OwnGlibc {
+/** The glibc on which this process runs, and the one that the kernel would start it with. */
+export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
   const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
-  return { path, version: libc.version, isOther: throughOf() !== undefined };
+  if (throughOf() === undefined) return { path, version: libc.version };
+  return { ...machineGlibc(machine), current: path };
 }
 
-/** The directory that this process has made before it was started over, if it was. */
-export function formerDirectory(libc: Libc): PrivateDirectory | undefined {
-  const path = formerVariables().has(DIRECTORY) ? process.env[DIRECTORY] : undefined;
-  return path === undefined ? undefined : PrivateDirectory.adopt(libc, path);
-}
-
-/** Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries. Throws what writing throws. */
+/**
+ * Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries. Throws what
+ * writing throws.
+ */
 export function ensureGlibc(
   libc: Libc,
   command: Command,
   options: ExecOptions,
   trees: Trees,
-  before: PrivateDirectory | undefined,
+  system: System,
   trace: Trace,
 ): void {
-  const { glibc, runtime } = trees;
-  if (before !== undefined && glibc.isOwn) return;
-  if (before !== undefined) throw stuck(glibc, libc);
-  const isElsewhere = runtime.tree.root !== "";
-  if (glibc.isOwn && !isElsewhere) return;
-  const chosen = glibc.glibc;
-  if (!chosen) throw stuck(glibc, libc);
-  const directory = PrivateDirectory.make(libc);
-  try {
-    if (!canBeOnPath(directory.path))
-      throw new LinkError(
-        `Cannot use "${directory.path}": --library-path has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
-        { object: directory.path },
-      );
-    const links = directory.link("base", sharedMembers(trees));
-    const own = isElsewhere ? runtimePath(trees, options, (found) => directory.link("runtime", found), trace) : [];
-    const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
-    trace.tell("plan", () => `starting over by ${chosen.loader}`);
-    const { characterSets } = chosen;
-    restart(libc, command, {
-      environment: new Map([
-        [DIRECTORY, directory.path],
-        ...(characterSets === undefined || process.env[CHARACTER_SETS] !== undefined
-          ? []
-          : [[CHARACTER_SETS, characterSets] as const]),
-      ]),
-      through: { loader: chosen.loader, path, takesArgv0: chosen.takesArgv0, program: process.execPath },
-    });
-  } catch (error) {
-    directory.remove();
-    throw error;
-  }
+  const before = throughOf();
+  const wanted = wantedThrough(command, options, trees, system, trace);
+  if (before?.path === wanted?.path && trees.glibc.isOwn) return;
+  // What was remembered may not hold any more; what has just been found out does.
+  const attempt = (before?.attempt ?? 0) + 1;
+  if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
+  const environment = new Map<string, string | undefined>(before ? formerVariables() : []);
+  const sets = wanted && trees.glibc.glibc?.characterSets;
+  if (sets !== undefined && process.env[CHARACTER_SETS] === undefined) environment.set(CHARACTER_SETS, sets);
+  trace.tell("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
+  const through = wanted && { ...wanted, attempt };
+  if (through && attempt === 1)
+    remember(trees.store.file, { through, environment: [...environment] as [string, string][] });
+  restart(libc, command, { environment, through: through ?? "none" });
+}
+
+/** The first by what was remembered, the second by what is so. */
+const ATTEMPTS = 2;
+
+function wantedThrough(
+  { through }: Command,
+  options: ExecOptions,
+  trees: Trees,
+  system: System,
+  trace: Trace,
+): Omit<Through, "attempt"> | undefined {
+  const { glibc, store } = trees;
+  const own = runtimePath(trees, options, system, trace);
+  if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
+  const links = keptDirectory("glibc", { links: sharedMembers(trees) }, store.file, system);
+  const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
+  const { loader, takesArgv0 } = glibc.glibc;
+  return { loader, path, takesArgv0, program: through?.program ?? process.execPath };
 }
 
 /** Of a process that has been started over: the runtime's directories on its library path, behind the user's. */

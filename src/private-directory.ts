@@ -13,8 +13,8 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
-  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -65,8 +65,6 @@ export class PrivateDirectory {
   constructor(
     path: string,
     readonly files: FileList,
-    /** It was there before this process was started over, and serves it for as long as it runs. */
-    readonly isAdopted = false,
   ) {
     this.#path = path;
   }
@@ -89,29 +87,6 @@ export class PrivateDirectory {
       directory?.remove();
       throw hint(error, parent);
     }
-  }
-
-  /** One that this same process has made before it was started over; all that is in it is removed at exit. */
-  static adopt(libc: Libc, path: string): PrivateDirectory {
-    const directory = new PrivateDirectory(path, FileList.allocate(libc), true);
-    for (const name of readdirSync(path, { recursive: true })) directory.files.add(join(path, `${name}`));
-    return directory;
-  }
-
-  /** Makes a directory in it of links, name → where it leads, and returns its path. Throws what making it throws. */
-  link(name: string, links: ReadonlyMap<string, string>): string {
-    const path = join(this.path, name);
-    this.files.add(path);
-    try {
-      mkdirSync(path);
-      for (const [link, target] of links) {
-        this.files.add(join(path, link));
-        symlinkSync(target, join(path, link));
-      }
-    } catch (error) {
-      throw hint(error, this.path);
-    }
-    return path;
   }
 
   /** Writes a file that is removed at exit and returns its path. Throws what writing throws (a full disk). */
@@ -193,7 +168,11 @@ export function privateParent(directory: string): string {
 
 const OTHERS_WRITE = 0o022;
 
-const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+/** Only we can have written it. */
+export const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & OTHERS_WRITE) === 0;
+
+/** Also a link that leads nowhere. */
+export const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** What the user can do about a directory that cannot be written to. */
 export function hint(error: unknown, directory: string): Error {

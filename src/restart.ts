@@ -12,6 +12,7 @@
 import { readFileSync } from "node:fs";
 import type { Libc } from "../lib/loader/libc.ts";
 import { stringBytesAt } from "../lib/memory/live.ts";
+import type { Exec } from "../lib/process/exec.ts";
 
 /** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";
@@ -27,6 +28,8 @@ export interface Through {
   readonly takesArgv0: boolean;
   /** This command's own file, Bun's: /proc/self/exe is the ld.so then. */
   readonly program: string;
+  /** How often it has been started over by an ld.so. */
+  readonly attempt: number;
 }
 
 export interface Command {
@@ -89,6 +92,17 @@ function stringsIn(bytes: Uint8Array): Uint8Array[] {
   return strings;
 }
 
+/** The same, where nothing of libc's is at hand: `environ` is as /proc has it. */
+export function commandOf(descriptors: ReadonlySet<number>, environ: Uint8Array): Command {
+  const cmdline = readFileSync("/proc/self/cmdline");
+  return {
+    descriptors,
+    through: undefined,
+    arguments: () => stringsIn(cmdline),
+    environment: () => stringsIn(environ),
+  };
+}
+
 /** What was changed when this process was started over: the user's own values. Empty where it was not. */
 export function formerVariables(
   environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -114,19 +128,20 @@ export function withoutRestart(
 }
 
 export interface Changes {
-  readonly environment: ReadonlyMap<string, string>;
+  /** Undefined for a variable that goes. */
+  readonly environment: ReadonlyMap<string, string | undefined>;
   /** Else as it was started before. */
-  readonly through?: Through;
+  readonly through?: Through | "none";
 }
 
 /**
  * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams stay, and
  * the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
  */
-export function restart(libc: Libc, command: Command, changes: Changes): never {
-  const through = changes.through ?? command.through;
+export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command, changes: Changes): never {
+  const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
   const environment = new Map(changes.environment);
-  if (changes.through) environment.set(THROUGH, JSON.stringify(changes.through));
+  if (changes.through) environment.set(THROUGH, through && JSON.stringify(through));
   const former: Record<string, string | null> = Object.fromEntries(
     [...formerVariables()].map(([name, value]) => [name, value ?? null]),
   );
@@ -135,19 +150,20 @@ export function restart(libc: Libc, command: Command, changes: Changes): never {
   for (const variable of given) {
     const [name] = nameAndValue(variable);
     const changed = environment.get(name);
-    if (name !== MARK) variables.push(changed === undefined ? variable : Buffer.from(`${name}=${changed}`));
+    if (name === MARK || (environment.has(name) && changed === undefined)) continue;
+    variables.push(changed === undefined ? variable : Buffer.from(`${name}=${changed}`));
   }
   for (const [name, value] of environment) {
     const before = given.map(nameAndValue).find(([other]) => other === name);
-    if (!before) variables.push(Buffer.from(`${name}=${value}`));
+    if (!before && value !== undefined) variables.push(Buffer.from(`${name}=${value}`));
     // Started over twice: the user's own is what was there before the first time.
     if (!Object.hasOwn(former, name)) former[name] = before ? before[1] : null;
   }
   variables.push(Buffer.from(`${MARK}=${JSON.stringify(former)}`));
-  for (const descriptor of command.descriptors) libc.passOn(descriptor);
-  const file = through?.loader ?? SELF;
+  for (const descriptor of command.descriptors) exec.passOn(descriptor);
+  const file = through?.loader ?? (command.through ? command.through.program : SELF);
   const list = through ? withLoader(command.arguments(), through) : command.arguments();
-  const errno = libc.execute(file, list, variables);
+  const errno = exec.execute(file, list, variables);
   throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
 }
 

@@ -7,19 +7,22 @@ import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
+import type { System } from "../lib/process/system.ts";
+import { keptDirectory } from "./kept-directories.ts";
 import { needsOf } from "./needs.ts";
 import type { ExecOptions } from "./plan.ts";
 import { locateProgram } from "./program.ts";
 import type { Trace } from "./trace.ts";
 import type { Trees } from "./trees.ts";
 
-/** `link` makes a directory of links, name → path, and returns it. Directories of this machine. */
+/** Directories of this machine; none for the machine itself. Throws what writing throws. */
 export function runtimePath(
-  { runtime, hosts }: Trees,
+  { machine, runtime, hosts, store }: Trees,
   { program }: Pick<ExecOptions, "program">,
-  link: (links: ReadonlyMap<string, string>) => string,
+  system: System,
   trace: Trace,
 ): string[] {
+  if (runtime === machine) return [];
   const { directories } = runtime;
   const links = new Map<string, string>();
   const isIsolated = (soname: string) =>
@@ -41,7 +44,7 @@ export function runtimePath(
       throw error;
     trace.tell("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
   }
-  const first = links.size > 0 ? [link(links)] : [];
+  const first = links.size > 0 ? [keptDirectory("runtime", { links }, store.file, system)] : [];
   return [...first, ...directories];
 }
 

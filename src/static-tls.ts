@@ -90,7 +90,7 @@ function hasRoom({ libc, directory }: Run, size: number): boolean {
 }
 
 function startOver({ libc, directory, plan }: Run, command: Command): never {
-  if (!directory.isAdopted) directory.remove();
+  directory.remove();
   // Descriptors (TLSDESC) take what is free, too, so that all blocks count.
   const libraries = [
     ...plan.runtimeLibraries,

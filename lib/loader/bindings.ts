@@ -4,6 +4,7 @@
 import { FFIType, dlopen as ffi } from "bun:ffi";
 import { stringAt } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
+import { EXEC_FUNCTIONS } from "../process/exec.ts";
 
 const { ptr, i32, u64, i64 } = FFIType;
 
@@ -20,9 +21,7 @@ export function bind() {
     getauxval: { args: [u64], returns: u64 },
     close: { args: [i32], returns: i32 },
     dup2: { args: [i32, i32], returns: i32 },
-    fcntl: { args: [i32, i32, i64], returns: i32 },
     kill: { args: [i32, i32], returns: i32 },
-    unshare: { args: [i32], returns: i32 },
     prlimit: { args: [i32, i32, ptr, ptr], returns: i32 },
     gettid: { args: [], returns: i32 },
     isatty: { args: [i32], returns: i32 },
@@ -36,9 +35,8 @@ export function bind() {
     syscall: { args: [i64, ptr, u64, u64, ptr, ptr, u64], returns: i64 },
     process_vm_readv: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
     process_vm_writev: { args: [i32, ptr, u64, ptr, u64, u64], returns: i64 },
-    execve: { args: [ptr, ptr, ptr], returns: i32 },
     _exit: { args: [i32], returns: FFIType.void },
-    __errno_location: { args: [], returns: ptr },
+    ...EXEC_FUNCTIONS,
   }).symbols;
   const version = stringAt(address(libc.gnu_get_libc_version()));
   const loader = ffi(Number(version.split(".")[1]) < 34 ? "libdl.so.2" : "libc.so.6", {

@@ -5,6 +5,7 @@ import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
 import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
+import { Exec } from "../process/exec.ts";
 import type { Argument, Callable, Linking, Process } from "../process/process.ts";
 import { address, bind } from "./bindings.ts";
 import { LinkError } from "./error.ts";
@@ -185,8 +186,7 @@ export class Libc implements Process {
 
   /** Has a descriptor stay open in a program that this process turns into. */
   passOn(descriptor: number): void {
-    const F_SETFD = 2;
-    this.#bound.libc.fcntl(descriptor, F_SETFD, 0);
+    new Exec(this.#bound.libc).passOn(descriptor);
   }
 
   /**
@@ -354,18 +354,9 @@ export class Libc implements Process {
     this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
   }
 
-  /** Runs another program in this process. Returns, with errno, only where the kernel refuses. */
+  /** See Exec. */
   execute(path: string, list: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
-    const strings = [...list, ...environment].map((bytes) => Buffer.concat([bytes, Uint8Array.of(0)]));
-    const addresses = strings.map((bytes) => BigInt(addressOf(bytes)));
-    const argv = BigUint64Array.of(...addresses.slice(0, list.length), 0n);
-    const envp = BigUint64Array.of(...addresses.slice(list.length), 0n);
-    // While a process execs, no thread can be made that shares directory and umask with the one that does (EAGAIN): threads of
-    // Bun's that try have aborted the process. So this one shares them no more.
-    const CLONE_FS = 0x200;
-    this.#bound.libc.unshare(CLONE_FS);
-    this.#bound.libc.execve(cString(path), argv, envp);
-    return this.#errno;
+    return new Exec(this.#bound.libc).execute(path, list, environment);
   }
 
   /** Where the data segment ends. */

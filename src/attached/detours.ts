@@ -3,9 +3,10 @@
 // process that begins finds a stand-in for libc, by which it starts over under the
 // other ld.so. So whoever starts it, and by whatever call, need not be asked.
 //
-//   lib/libc.so.6, …   stand-ins, for the kernel's ld.so
-//   glibc/             links to what is chosen, and what tells a process who it is
+// Both are the same for all runs, and kept: links to what is chosen, and the stand-ins,
+// with the object that tells a process who it is.
 
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { openImage } from "../../lib/elf/file.ts";
 import type { Image } from "../../lib/elf/image.ts";
@@ -16,9 +17,10 @@ import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
+import { keptDirectory } from "../kept-directories.ts";
 import type { Starter } from "../plan.ts";
 import { UNWINDER } from "../shared-set.ts";
-import { GLIBC_LINKS, LIBRARIES, type ServingDirectory } from "./serving-directory.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
 
 const IDENTITY_OBJECT = "libcapsule-identity.so";
 /** A function that every glibc has, and nobody puts another in front of. */
@@ -26,23 +28,52 @@ const ANCHOR = "gnu_get_libc_version";
 /** ld.so's own: where the kernel has put the arguments. */
 const STACK_END = "__libc_stack_end";
 
-/** `shared` is what belongs to the ld.so. Throws what reading and writing throw. */
+/** `shared` is what belongs to the ld.so, `store` where more is kept. Throws what reading and writing throw. */
 export function placeDetours(
   directory: ServingDirectory,
   shared: ReadonlyMap<string, string>,
-  { loader, takesArgv0, characterSets }: Starter,
+  starter: Starter,
+  store: string | undefined,
 ): void {
-  const libraries = directory.linkLibraries(shared, GLIBC_LINKS);
-  for (const [soname, path] of shared) {
-    if (soname === LOADER || soname === UNWINDER) continue;
-    using image = openImage(path);
-    const isLibc = soname === LIBC;
-    if (isLibc) directory.put(join(GLIBC_LINKS, IDENTITY_OBJECT), identityObject(image));
-    const identity = join(libraries, IDENTITY_OBJECT);
-    const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
-    const targets = { loader, takesArgv0, libraries, identity, characterSets, complaint };
-    directory.put(join(LIBRARIES, soname), isLibc ? detourObject(image, targets) : standInOf(image, []));
+  const { system } = directory;
+  const libraries = keptDirectory("glibc", { links: shared }, store, system);
+  const libc = shared.get(LIBC) ?? "";
+  const { dev, ino, size, mtimeMs } = statSync(libc);
+  const key = JSON.stringify([FORMAT, libraries, starter, libc, dev, ino, size, mtimeMs]);
+  const links = new Map<string, string>();
+  const detours = keptDirectory(
+    key,
+    { links, files: (path) => standIns(path, libraries, shared, starter) },
+    store,
+    system,
+  );
+  for (const name of namesOf(shared)) links.set(name, join(detours, name));
+  directory.linkLibraries(links);
+}
+
+/** Another number whenever the machine code changes. */
+const FORMAT = 1;
+
+const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
+  [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
+
+/** `path` is where they will be. */
+function standIns(
+  path: string,
+  libraries: string,
+  shared: ReadonlyMap<string, string>,
+  { loader, takesArgv0, characterSets }: Starter,
+): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
+  const identity = join(path, IDENTITY_OBJECT);
+  const targets = { loader, takesArgv0, libraries, identity, characterSets, complaint };
+  for (const soname of namesOf(shared)) {
+    using image = openImage(shared.get(soname) ?? "");
+    if (soname === LIBC) files.set(IDENTITY_OBJECT, identityObject(image));
+    files.set(soname, soname === LIBC ? detourObject(image, targets) : standInOf(image, []));
   }
+  return files;
 }
 
 function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {

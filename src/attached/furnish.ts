@@ -30,7 +30,7 @@ export function furnish(
   placeShims(directory.libraries, capsules, shelf, runtime, trace);
   const nonce = makeNonce();
   directory.putLibrary(AGENT, agentObject(directory.path, nonce));
-  if (footing.starter) placeDetours(directory, footing.shared, footing.starter);
+  if (footing.starter) placeDetours(directory, footing.shared, footing.starter, store.file);
   else directory.linkLibraries(footing.shared);
   // Found out once, kept for the next run.
   const unsaved = store.save();

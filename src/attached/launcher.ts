@@ -24,7 +24,7 @@ import { chooseTrees } from "../trees.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
-import { RUNTIME_LINKS, ServingDirectory } from "./serving-directory.ts";
+import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 
 /** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it, `inherited` what it finds open. */
@@ -100,9 +100,7 @@ function prepare(
   const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
   trace.lap("entry");
   furnish(directory, { ...plan, footing: entry.footing }, process.pid, trace);
-  const link = (links: ReadonlyMap<string, string>) => directory.linkLibraries(links, RUNTIME_LINKS);
-  const behind = trees.runtime === trees.machine ? [] : runtimePath(trees, options, link, trace);
-  return { plan, entry, behind };
+  return { plan, entry, behind: runtimePath(trees, options, system, trace) };
 }
 
 /** Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say. */

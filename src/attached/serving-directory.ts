@@ -3,8 +3,6 @@
 // starts finds it in that program's private directory.
 //
 //   lib/         what comes first on their LD_LIBRARY_PATH
-//   glibc/       where they run on another glibc than the machine's: links to it
-//   runtime/     where the program has its libraries in a tree of its own: links to them
 //   channel      the pages that they share
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
@@ -21,10 +19,6 @@ import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
 export const LIBRARIES = "lib";
-/** Links to the glibc that was chosen, where it is not the kernel's choice. */
-export const GLIBC_LINKS = "glibc";
-/** Links to what the program needs of a runtime that is not the machine's own. */
-export const RUNTIME_LINKS = "runtime";
 
 /** What comes first on LD_LIBRARY_PATH, in a serving directory. */
 export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
@@ -95,13 +89,10 @@ export class ServingDirectory {
     this.put(join(LIBRARIES, name), bytes);
   }
 
-  /** Links, name → where it leads, among the libraries or in a directory of their own, of which it returns the path. Throws as put() does. */
-  linkLibraries(links: ReadonlyMap<string, string>, name?: string): string {
-    const directory = name === undefined ? this.libraries : join(this.path, name);
+  /** Links, name → where it leads, among the libraries. Throws as put() does. */
+  linkLibraries(links: ReadonlyMap<string, string>): void {
     try {
-      if (name !== undefined) mkdirSync(directory, 0o700);
-      for (const [link, target] of links) symlinkSync(target, join(directory, link));
-      return directory;
+      for (const [link, target] of links) symlinkSync(target, join(this.libraries, link));
     } catch (error) {
       throw hint(error, this.path);
     }
@@ -120,11 +111,8 @@ export class ServingDirectory {
 
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
-  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
-  for (const name of [LIBRARIES, GLIBC_LINKS, RUNTIME_LINKS]) {
-    const directory = join(path, name);
-    for (const file of unlessRefused(() => readdirSync(directory)) ?? [])
-      unlessRefused(() => unlinkSync(join(directory, file)));
-    unlessRefused(() => rmdirSync(directory));
-  }
+  const libraries = librariesIn(path);
+  const files = (unlessRefused(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
+  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
+  unlessRefused(() => rmdirSync(libraries));
 }

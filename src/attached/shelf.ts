@@ -3,10 +3,11 @@
 //
 //   FORMAT-HASH-SIZE.so    the last two in base 36
 
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, type Stats, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { isOurs } from "../private-directory.ts";
 import type { Trace } from "../trace.ts";
 
 /** Another number whenever the bytes of a placeholder change. */
@@ -98,8 +99,5 @@ export class Shelf {
     }
   }
 }
-
-/** Only we can have written it. */
-const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & 0o022) === 0;
 
 const sizeIn = (name: string): number => Number.parseInt(/-(\w+)\.so$/.exec(name)?.[1] ?? "", 36);

@@ -1,0 +1,41 @@
+// The command line. The only file that prints errors and ends the process.
+
+import { writeSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { ElfError } from "../lib/elf/error.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import metadata from "../package.json" with { type: "json" };
+import { execCommand } from "./commands/exec.ts";
+import { EXIT, ProgramError, UsageError } from "./errors.ts";
+
+/** One paragraph on standard error, and the exit code that belongs to the error. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage; // commander has printed it
+  const message = error instanceof Error ? error.message : String(error);
+  const known = [ProgramError, UsageError, LinkError, ElfError].some((kind) => error instanceof kind);
+  const isSystem = (error as NodeJS.ErrnoException).code !== undefined;
+  // A fault of capsule's own says where, since nobody else can.
+  const where = known || isSystem ? "" : `\n${error instanceof Error ? error.stack : ""}`;
+  writeSync(2, `capsule: ${message}${where}\n`);
+  if (error instanceof UsageError) return EXIT.usage;
+  return error instanceof ProgramError ? error.exitCode : EXIT.failure;
+}
+
+/** commander's own messages begin with "error: ", its help does not. */
+const output = {
+  writeErr: (text: string) =>
+    writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
+};
+
+try {
+  new Command("capsule")
+    .description("Run programs on their own libraries and the host's graphics stack.")
+    .version(metadata.version)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput(output)
+    .addCommand(execCommand(report).exitOverride().configureOutput(output))
+    .parse();
+} catch (error) {
+  process.exit(report(error));
+}
