@@ -9,7 +9,9 @@ const root = join(import.meta.dir, "..");
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const result = await Bun.build({
-  entrypoints: ["src/main.ts", "src/command.ts", "src/agent/server.ts", "src/attached/server.ts"].map((file) => join(root, file)),
+  entrypoints: ["src/main.ts", "src/command.ts", "src/agent/server.ts", "src/attached/server.ts"].map((file) =>
+    join(root, file),
+  ),
   outdir: join(root, "dist"),
   target: "bun",
   format: "cjs",

@@ -6,7 +6,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
-import { ensureGlibc, ownGlibc, settleCharacterSets } from "./other-glibc.ts";
+import { ensureGlibc, ownGlibc } from "./other-glibc.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
@@ -50,7 +50,6 @@ export function host(
   const store = new LibraryStore(storeFile());
   const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace);
   ensureGlibc(libc, command, options, trees, system, trace);
-  settleCharacterSets(libc);
 
   // The server that agents will ask boots in a Worker meanwhile.
   const server = new ServerHandle(libc, command);

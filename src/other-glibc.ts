@@ -7,14 +7,15 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../lib/memory/maps.ts";
 import type { System } from "../lib/process/system.ts";
 import type { Search } from "../lib/tree/search.ts";
+import { footingOf } from "./footing.ts";
 import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./glibc-choice.ts";
 import { keptDirectory } from "./kept-directories.ts";
-import { type ExecOptions, sharedMembers } from "./plan.ts";
+import type { ExecOptions } from "./plan.ts";
 import { remember } from "./recall.ts";
-import { type Command, formerVariables, restart, type Through, throughOf } from "./restart.ts";
+import { type Command, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
 import type { Trace } from "./trace.ts";
-import type { Trees } from "./trees.ts";
+import { searchesOf, type Trees } from "./trees.ts";
 
 /** The glibc on which this process runs, and the one that the kernel would start it with. */
 export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
@@ -36,19 +37,17 @@ export function ensureGlibc(
   trace: Trace,
 ): void {
   const before = throughOf();
+  // As it was started: with the same library path, if that libc is the one that was chosen, and no other runtime has a part in it.
+  if (before && trees.glibc.isOwn && trees.runtime === trees.machine) return;
   const wanted = wantedThrough(command, options, trees, system, trace);
   if (before?.path === wanted?.path && trees.glibc.isOwn) return;
   // What was remembered may not hold any more; what has just been found out does.
   const attempt = (before?.attempt ?? 0) + 1;
   if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
-  const environment = new Map<string, string | undefined>(before ? formerVariables() : []);
-  const sets = wanted && trees.glibc.glibc?.characterSets;
-  if (sets !== undefined && process.env[CHARACTER_SETS] === undefined) environment.set(CHARACTER_SETS, sets);
   trace.tell("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
   const through = wanted && { ...wanted, attempt };
-  if (through && attempt === 1)
-    remember(trees.store.file, { through, environment: [...environment] as [string, string][] });
-  restart(libc, command, { environment, through: through ?? "none" });
+  if (through && attempt === 1) remember(trees.store.file, through);
+  restart(libc, command, { environment: new Map(), through: through ?? "none" });
 }
 
 /** The first by what was remembered, the second by what is so. */
@@ -64,10 +63,10 @@ function wantedThrough(
   const { glibc, store } = trees;
   const own = runtimePath(trees, options, system, trace);
   if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
-  const links = keptDirectory("glibc", { links: sharedMembers(trees) }, store.file, system);
+  const links = keptDirectory("glibc", { links: footingOf(searchesOf(trees), glibc).shared }, store.file, system);
   const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
-  const { loader, takesArgv0 } = glibc.glibc;
-  return { loader, path, takesArgv0, program: through?.program ?? process.execPath };
+  const { loader, takesArgv0, characterSets } = glibc.glibc;
+  return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };
 }
 
 /** Of a process that has been started over: the runtime's directories on its library path, behind the user's. */
@@ -77,13 +76,5 @@ export function directoriesBehind(): string[] {
   return list.slice(given?.split(":").length ?? 0);
 }
 
-/** Where libc looks for character sets; it asks once, at the first conversion. */
-const CHARACTER_SETS = "GCONV_PATH";
-
 const stuck = ({ version, path }: ChosenGlibc, { version: own }: Libc): Error =>
   new Error(`Cannot start over on glibc ${version} ("${path}"): this process runs on ${own} all the same`);
-
-/** Has libc read where its character sets are, while the variable is there that says it: what the program starts may have another libc. */
-export function settleCharacterSets(libc: Libc): void {
-  if (formerVariables().has(CHARACTER_SETS)) libc.findCharacterSets();
-}

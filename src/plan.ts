@@ -12,7 +12,8 @@ import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { Search } from "../lib/tree/search.ts";
 import type { NamespaceChoice } from "./attached/mount-namespace.ts";
 import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
-import { checkNeeds } from "./glibc-choice.ts";
+import { type Footing, footingOf } from "./footing.ts";
+import { type ChosenGlibc, checkNeeds } from "./glibc-choice.ts";
 import type { CapsuleSource } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
@@ -21,7 +22,15 @@ import { locateProgram, type Program, readProgram } from "./program.ts";
 import { UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
-import { chooseHosts, chosenProfiles, type Host, type OwnedHost, type TreeOptions, type Trees } from "./trees.ts";
+import {
+  chooseHosts,
+  chosenProfiles,
+  type Host,
+  type OwnedHost,
+  searchesOf,
+  type TreeOptions,
+  type Trees,
+} from "./trees.ts";
 import { newestUnwinder } from "./unwinder.ts";
 
 export interface ExecOptions extends TreeOptions {
@@ -56,8 +65,7 @@ export interface Plan {
   readonly aliases: ReadonlyMap<string, string>;
   /** The file of each member of the shared set that some capsule needs. */
   readonly shared: ReadonlyMap<string, string>;
-  /** For what the program starts. */
-  readonly footing: Footing;
+  readonly glibc: ChosenGlibc;
 }
 
 /** For a process that runs on the glibc that was chosen. Throws ProgramError, UsageError, LinkError and ElfError. */
@@ -73,7 +81,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
   checkNeeds([program.library, ...runtimeLibraries], glibc);
 
-  const members = sharedMembers(trees);
+  const unwinder = newestUnwinder(searchesOf(trees), glibc);
   const shared = new Map<string, string>();
   const capsules = hosts.map(({ search, choices, ownership }): CapsulePlan => {
     const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
@@ -87,7 +95,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
       closure.members.map(({ library }) => library),
       glibc,
     );
-    chooseShared(closure, ownership, members, shared);
+    chooseShared(closure, ownership, glibc, unwinder?.path, shared);
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
     trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
@@ -108,7 +116,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     capsules,
     aliases,
     shared,
-    footing: footingOf(trees, members),
+    glibc,
   };
 }
 
@@ -157,41 +165,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   refuseUseless(options, hosts, capsules);
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
-  return { executed, runtime, capsules, footing: footingOf(trees, sharedMembers(trees)) };
-}
-
-/** What processes run on: a tree's glibc, if the one that the kernel and ld.so find by themselves is not it. */
-export interface Footing {
-  /** Soname → file of what they have one copy of, and would not find. */
-  readonly shared: ReadonlyMap<string, string>;
-  /** Undefined where it belongs to the ld.so that the kernel starts. */
-  readonly starter: Starter | undefined;
-}
-
-/** An ld.so that has to be started in place of a program's own. */
-export interface Starter {
-  readonly loader: string;
-  readonly takesArgv0: boolean;
-  /** The directory with its character sets. */
-  readonly characterSets: string | undefined;
-}
-
-function footingOf({ glibc: { glibc, isNatural } }: Trees, shared: ReadonlyMap<string, string>): Footing {
-  if (!glibc || isNatural) return { shared, starter: undefined };
-  const { loader, takesArgv0, characterSets } = glibc;
-  return { shared, starter: { loader, takesArgv0, characterSets } };
-}
-
-/** Soname → file of what the process has one copy of and does not find by itself. */
-export function sharedMembers({
-  runtime,
-  hosts,
-  glibc,
-}: Pick<Trees, "runtime" | "hosts" | "glibc">): Map<string, string> {
-  const unwinder = newestUnwinder([runtime, ...hosts.map(({ search }) => search)], glibc);
-  const members = new Map(glibc.glibc?.family);
-  if (unwinder) members.set(UNWINDER, unwinder.path);
-  return members;
+  return { executed, runtime, capsules, footing: footingOf(searchesOf(trees), glibc) };
 }
 
 function neededBy(soname: string, ownership: Ownership): Library[] {
@@ -275,14 +249,14 @@ function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void 
 function chooseShared(
   closure: Closure,
   { runtime, others }: Ownership,
-  members: ReadonlyMap<string, string>,
+  { glibc }: ChosenGlibc,
+  unwinder: string | undefined,
   shared: Map<string, string>,
 ): void {
-  const unwinder = members.get(UNWINDER);
   if (unwinder !== undefined) shared.set(UNWINDER, unwinder);
   for (const [soname, needers] of closure.elsewhere) {
     if (shared.has(soname) || others.has(soname)) continue;
-    const path = members.get(soname) ?? runtime.find(soname, undefined)?.path;
+    const path = glibc?.find(soname) ?? runtime.find(soname, undefined)?.path;
     if (path === undefined)
       throw new LinkError(
         `Cannot find "${soname}", which "${needers[0]?.path}" needs, in the runtime: the whole process has one copy of it`,

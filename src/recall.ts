@@ -18,13 +18,8 @@ const VERSION = 1;
 const LIMIT = 50;
 const FILE = "started-over.json";
 
-export interface StartedOver {
+interface Entry {
   readonly through: Through;
-  /** Variables that are changed for it. */
-  readonly environment: readonly (readonly [name: string, value: string])[];
-}
-
-interface Entry extends StartedOver {
   /** Of the ld.so and of what is first on the library path. */
   readonly identity: string;
 }
@@ -43,20 +38,17 @@ export function recall(): void {
   const entry = read(file)?.entries[keyOf(process.argv.slice(2), process.env)];
   if (!entry || entry.identity !== identityOf(entry.through)) return;
   const exec = new Exec();
-  const environment = new Map(entry.environment);
-  restart(exec, commandOf(inheritedDescriptors(), readFileSync("/proc/self/environ")), {
-    environment,
-    through: entry.through,
-  });
+  const command = commandOf(inheritedDescriptors(), readFileSync("/proc/self/environ"));
+  restart(exec, command, { environment: new Map(), through: entry.through });
 }
 
 /** `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. */
-export function remember(store: string | undefined, startedOver: StartedOver): void {
+export function remember(store: string | undefined, through: Through): void {
   const file = store && fileIn(dirname(store));
   if (file === undefined) return;
   const key = keyOf(process.argv.slice(2), process.env);
   const entries = Object.entries(read(file)?.entries ?? {}).filter(([other]) => other !== key);
-  entries.push([key, { ...startedOver, identity: identityOf(startedOver.through) }]);
+  entries.push([key, { through, identity: identityOf(through) }]);
   const content: File = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
   unlessRefused(() => {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

@@ -26,6 +26,8 @@ export interface Through {
   readonly path: string;
   /** It can be told argv[0] (glibc 2.33). */
   readonly takesArgv0: boolean;
+  /** For GCONV_PATH, unless the user has set it. libc asks when it first converts something, and what is started runs on it, too: so it stays. */
+  readonly characterSets: string | undefined;
   /** This command's own file, Bun's: /proc/self/exe is the ld.so then. */
   readonly program: string;
   /** How often it has been started over by an ld.so. */
@@ -145,7 +147,7 @@ export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command
   const former: Record<string, string | null> = Object.fromEntries(
     [...formerVariables()].map(([name, value]) => [name, value ?? null]),
   );
-  const given = command.environment();
+  const given = withCharacterSets(command, through);
   const variables: Uint8Array[] = [];
   for (const variable of given) {
     const [name] = nameAndValue(variable);
@@ -165,6 +167,24 @@ export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command
   const list = through ? withLoader(command.arguments(), through) : command.arguments();
   const errno = exec.execute(file, list, variables);
   throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
+}
+
+const CHARACTER_SETS = "GCONV_PATH";
+
+/** The changes to the environment that undo what a Through has set for good, for a program that is not to run on that glibc. */
+export function withoutThrough(
+  environment: Readonly<Record<string, string | undefined>>,
+): Map<string, string | undefined> {
+  const own = throughOf(environment)?.characterSets;
+  return new Map(own !== undefined && environment[CHARACTER_SETS] === own ? [[CHARACTER_SETS, undefined]] : []);
+}
+
+function withCharacterSets(command: Command, through: Through | undefined): Uint8Array[] {
+  const own = command.through && `${CHARACTER_SETS}=${command.through.characterSets}`;
+  const given = command.environment().filter((variable) => Buffer.from(variable).toString() !== own);
+  const sets = through?.characterSets;
+  if (sets === undefined || given.some((variable) => nameAndValue(variable)[0] === CHARACTER_SETS)) return given;
+  return [...given, Buffer.from(`${CHARACTER_SETS}=${sets}`)];
 }
 
 /** Also where the file has been replaced or deleted meanwhile. */

@@ -34,6 +34,9 @@ export interface Trees {
   readonly glibc: ChosenGlibc;
 }
 
+/** The runtime's and the hosts'. */
+export const searchesOf = ({ runtime, hosts }: Trees): Search[] => [runtime, ...hosts.map(({ search }) => search)];
+
 /** `own` is the glibc that a process has without our doing. Throws UsageError and LinkError. */
 export function chooseTrees(
   options: TreeOptions,

@@ -7,13 +7,16 @@ import { type ChosenGlibc, runsOn } from "./glibc-choice.ts";
 import { UNWINDER } from "./shared-set.ts";
 
 /** Undefined where that is the one of the first tree, which a process finds by itself. */
-export function newestUnwinder(trees: readonly Search[], { version, isOwn }: ChosenGlibc): Found | undefined {
+export function newestUnwinder(
+  trees: readonly Search[],
+  { version, isNatural }: Pick<ChosenGlibc, "version" | "isNatural">,
+): Found | undefined {
   const [own, ...others] = trees.map((tree) => tree.find(UNWINDER, undefined));
   const newest = others.reduce(
     (best, one) => (one && runsOn(one.library, version) && isNewer(one, best) ? one : best),
     own,
   );
-  return newest === own && isOwn ? undefined : newest;
+  return newest === own && isNatural ? undefined : newest;
 }
 
 const isNewer = (one: Found, other: Found | undefined): boolean =>

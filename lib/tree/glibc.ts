@@ -55,6 +55,11 @@ export class Glibc {
     return readFileSync(this.loader).includes("--argv0");
   }
 
+  /** The path of one of its libraries; undefined for one that it does not have, and for what is not its business. */
+  find(soname: string): string | undefined {
+    return GLIBC.includes(soname) ? this.search.find(soname, undefined)?.path : undefined;
+  }
+
   /** Soname → path of all that belongs to it, ld.so first. Throws LinkError as `loader` does. */
   get family(): ReadonlyMap<string, string> {
     this.#family ??= this.#findFamily();

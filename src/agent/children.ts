@@ -51,7 +51,7 @@ export class Children {
         environment: state.capsules[index]?.environment ?? [],
         ahead: state.ahead[index] ?? [],
       }));
-      const footing = { ...state.footing, shared: new Map(state.footing.shared) };
+      const { footing } = this.knowledge;
       furnish(directory, { runtime: own.launch.runtime, capsules, footing }, libc.pid, trace);
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);

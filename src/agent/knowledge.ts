@@ -5,15 +5,17 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Process } from "../../lib/process/process.ts";
+import { Glibc } from "../../lib/tree/glibc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { ServerCommand } from "../attached/start-server.ts";
+import { type Footing, footingOf } from "../footing.ts";
 import type { Functions } from "../functions.ts";
+import type { ChosenGlibc } from "../glibc-choice.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { mirrorShim } from "../passes/expose.ts";
-import type { Starter } from "../plan.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
 import { type Category, Trace } from "../trace.ts";
 import { readAhead } from "./answers.ts";
@@ -55,8 +57,8 @@ export interface ServerState {
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string };
-  /** What is started runs on that. */
-  readonly footing: { readonly shared: readonly (readonly [string, string])[]; readonly starter: Starter | undefined };
+  /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
+  readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & { readonly root: string | undefined };
   /** How a server of what the program starts is started. */
   readonly server: ServerCommand;
 }
@@ -88,6 +90,14 @@ export class Knowledge {
   /** Files of the shared set, as /proc/PID/maps has them. */
   get shared(): ReadonlySet<string> {
     return new Set(this.state.sharedFiles.map((path) => this.#runtime.tree.resolve(path) ?? path));
+  }
+
+  /** Of what the program starts. Throws LinkError. */
+  get footing(): Footing {
+    const { root, ...chosen } = this.state.glibc;
+    const glibc = root === undefined ? undefined : Glibc.of(new Search(new Tree(root, true), [], this.#store));
+    const searches = [this.#runtime, ...this.#own.capsules.map(({ search }) => search)];
+    return footingOf(searches, { glibc, ...chosen });
   }
 
   /** What has been opened in this process. */

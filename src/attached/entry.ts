@@ -10,7 +10,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
-import type { Footing } from "../plan.ts";
+import type { Footing } from "../footing.ts";
 import type { Trace } from "../trace.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
 import type { ServingDirectory } from "./serving-directory.ts";

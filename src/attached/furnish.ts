@@ -3,7 +3,8 @@
 
 import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
-import type { AttachedCapsule, Footing } from "../plan.ts";
+import type { Footing } from "../footing.ts";
+import type { AttachedCapsule } from "../plan.ts";
 import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeDetours } from "./detours.ts";

@@ -8,6 +8,7 @@ import type { Channels } from "../agent/code/channels.ts";
 import type { ServerState } from "../agent/knowledge.ts";
 import { type ServerCommand, serverCommand } from "../attached/start-server.ts";
 import type { Capsule } from "../launch.ts";
+import type { Plan } from "../plan.ts";
 import type { Command } from "../restart.ts";
 import type { Run } from "../run.ts";
 
@@ -89,8 +90,12 @@ function stateOf(run: Run, server: ServerCommand): ServerState {
       opened: addresses(capsule.opened),
       shims: addresses(capsule.shims),
     })),
-    footing: { ...run.plan.footing, shared: [...run.plan.footing.shared] },
+    glibc: glibcOf(run.plan),
     program: { path: run.plan.program.path },
     server,
   };
 }
+
+const glibcOf = ({ glibc: { glibc, version, isNatural } }: Plan): ServerState["glibc"] => {
+  return { root: glibc?.search.tree.root, version, isNatural };
+};
