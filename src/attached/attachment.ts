@@ -23,6 +23,7 @@ import { hint, MARK, privateParent } from "../private-directory.ts";
 import { isShared } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
+import { IDENTITY_OBJECT } from "./detours.ts";
 import { libraryPathsIn } from "./program-environment.ts";
 import type { Site } from "./site.ts";
 
@@ -66,7 +67,7 @@ export class Attachment implements Linker, Asker {
     const { pid, task } = process;
     this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
     this.runtime = site.runtimeOf(libraryPathOf(task));
-    this.program = { path: readlinkSync(`/proc/${task}/exe`) };
+    this.program = { path: programOf(task) };
     const objects = this.objects();
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
@@ -156,7 +157,10 @@ export class Attachment implements Linker, Asker {
 
   findSymbol(name: string): Address | undefined {
     if (!this.#found.has(name)) {
-      const home = this.#family.find((image) => image.find(name) !== undefined);
+      // What stands in front of libc's functions there knows which file is the program's own.
+      const identity = this.objects().find(({ path }) => basename(path) === IDENTITY_OBJECT);
+      const family = [...(identity ? [identity.image] : []), ...this.#family];
+      const home = family.find((image) => image.find(name) !== undefined);
       const index = home?.find(name);
       this.#found.set(name, home && index !== undefined ? home.symbolAddress(index) : undefined);
     }
@@ -259,6 +263,13 @@ export interface DeskAddresses {
   readonly debug: Address;
   /** The agent's function that copies memory. */
   readonly copy: Address;
+}
+
+/** The file of its program: where that was started by an ld.so's name, the kernel says the ld.so, and its arguments say what it runs. */
+function programOf(pid: number): string {
+  const list = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  const preloaded = list.findIndex((text, i) => list[i - 1] === "--preload" && basename(text) === IDENTITY_OBJECT);
+  return (preloaded > 0 && list[preloaded + 1]) || readlinkSync(`/proc/${pid}/exe`);
 }
 
 /** A process's LD_LIBRARY_PATH, as it was started with. */

@@ -22,7 +22,7 @@ import { keptDirectory } from "../kept-directories.ts";
 import { UNWINDER } from "../shared-set.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
-const IDENTITY_OBJECT = "libcapsule-identity.so";
+export const IDENTITY_OBJECT = "libcapsule-identity.so";
 /** A function that every glibc has, and nobody puts another in front of. */
 const ANCHOR = "gnu_get_libc_version";
 /** ld.so's own: where the kernel has put the arguments. */
@@ -52,7 +52,7 @@ export function placeDetours(
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);

@@ -4,7 +4,7 @@
 // the ld.so that was chosen.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitVectors } from "./vectors.ts";
+import { emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -63,7 +63,7 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .op("sub %rcx,%r12", 0x49, 0x29, 0xcc)
     .op("lea 0x0(%r13,%rcx,8),%r13", 0x4d, 0x8d, 0x6c, 0xcd, 0x00)
     .label("file known")
-    .op("mov %r11,%r15", 0x4d, 0x89, 0xdf) // r15: the file
+    .op("xchg %r11,%r15", 0x4d, 0x87, 0xdf) // r15: the file, r11: what it was started as
     // The library path: the last that the environment has, behind our own directory.
     .op("xor %ebp,%ebp", 0x31, 0xed)
     .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0) // how many variables
@@ -105,12 +105,32 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
     .label("path ends")
     .op("movb $0x0,(%rdi)", 0xc6, 0x07, 0x00)
-    // The environment, with one more variable in front unless it is there.
-    .op("lea 0x20(,%r8,8),%rax", 0x4a, 0x8d, 0x04, 0xc5, 0x20, 0x00, 0x00, 0x00)
+    // What it was started as, for one more variable.
+    .rip("lea started_name(%rip),%rdi", "started name", 0x48, 0x8d, 0x3d)
+    .to("call", "length")
+    .op("mov %rax,%r9", 0x49, 0x89, 0xc1)
+    .op("mov %r11,%rdi", 0x4c, 0x89, 0xdf)
+    .to("call", "length")
+    .op("mov %rax,%r10", 0x49, 0x89, 0xc2)
+    .op("lea 0x20(%r9,%r10,1),%rax", 0x4b, 0x8d, 0x44, 0x11, 0x20)
+    .op("and $0xfffffffffffffff0,%rax", 0x48, 0x83, 0xe0, 0xf0)
+    .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
+    .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
+    .rip("lea started_name(%rip),%rsi", "started name", 0x48, 0x8d, 0x35)
+    .op("mov %r9,%rcx", 0x4c, 0x89, 0xc9)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
+    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
+    .op("lea 0x1(%r10),%rcx", 0x49, 0x8d, 0x4a, 0x01)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
+    .op("mov %rsp,%r9", 0x49, 0x89, 0xe1) // r9: that variable
+    // The environment, with these variables in front; the second unless it is there.
+    .op("lea 0x30(,%r8,8),%rax", 0x4a, 0x8d, 0x04, 0xc5, 0x30, 0x00, 0x00, 0x00)
     .op("and $0xfffffffffffffff0,%rax", 0x48, 0x83, 0xe0, 0xf0)
     .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
     .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
     .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5) // rbp: the environment
+    .op("mov %r9,%rax", 0x4c, 0x89, 0xc8)
+    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
     .rip("lea sets(%rip),%rax", "sets", 0x48, 0x8d, 0x05)
     .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
     .to("je", "copy variables")
@@ -181,18 +201,6 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .op("mov $0xe7,%eax", 0xb8, 0xe7, 0x00, 0x00, 0x00)
     .op("syscall # exit_group", 0x0f, 0x05)
     .op("hlt", 0xf4)
-    // Has the text at rdi that at rsi in front? Then rdi is behind it.
-    .label("begins")
-    .op("mov (%rsi),%dl", 0x8a, 0x16)
-    .op("test %dl,%dl", 0x84, 0xd2)
-    .to("je", "begins done")
-    .op("cmp %dl,(%rdi)", 0x38, 0x17)
-    .to("jne", "begins done")
-    .op("inc %rdi", 0x48, 0xff, 0xc7)
-    .op("inc %rsi", 0x48, 0xff, 0xc6)
-    .to("jmp", "begins")
-    .label("begins done")
-    .op("ret", 0xc3)
     // How long is the text at rdi?
     .label("length")
     .op("xor %eax,%eax", 0x31, 0xc0)
@@ -212,6 +220,7 @@ function emitData(to: Assembler, targets: DetourTargets): void {
   for (const [label, value] of [
     ["proc", "/proc/self/exe"],
     ["path name", "LD_LIBRARY_PATH="],
+    ["started name", STARTED_AS],
     ["sets name", "GCONV_PATH="],
     ["sets", characterSets === undefined ? "" : `GCONV_PATH=${characterSets}`],
     ["loader", loader],

@@ -6,7 +6,9 @@
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitPathFunctions } from "./paths.ts";
-import { emitVectors } from "./vectors.ts";
+import { emitVectors, STARTED_AS } from "./vectors.ts";
+
+const encoder = new TextEncoder();
 
 /** As long as the kernel lets one be. */
 const PATH_SIZE = 4096;
@@ -37,7 +39,7 @@ export function identityCode(distanceOf: (name: string) => number | undefined): 
   return { code: to.assemble(), dataAt, names };
 }
 
-/** Keeps the program's path, and gives the process its name. */
+/** Keeps the program's path, and has the process say what it was started as. */
 export function emitIdentity(to: Assembler): void {
   to.label("identity")
     .op("push %rbx", 0x53)
@@ -47,8 +49,29 @@ export function emitIdentity(to: Assembler): void {
     .op("push %r14", 0x41, 0x56)
     .op("push %r15", 0x41, 0x57)
     .to("call", "vectors")
+    // What it was started as is told by a variable, which goes; else it is its file.
+    .op("mov %r15,%r11", 0x4d, 0x89, 0xfb)
+    .op("mov %r14,%rbx", 0x4c, 0x89, 0xf3)
+    .label("next variable")
+    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
+    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
+    .to("je", "started known")
+    .rip("lea started_name(%rip),%rsi", "started name", 0x48, 0x8d, 0x35)
+    .to("call", "begins")
+    .to("je", "started found")
+    .op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
+    .to("jmp", "next variable")
+    .label("started found")
+    .op("mov %rdi,%r11", 0x49, 0x89, 0xfb)
+    .op("mov %rdi,(%r10)", 0x49, 0x89, 0x3a)
+    .label("remove variable")
+    .op("mov 0x8(%rbx),%rax", 0x48, 0x8b, 0x43, 0x08)
+    .op("mov %rax,(%rbx)", 0x48, 0x89, 0x03)
+    .op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jne", "remove variable")
+    .label("started known")
     .rip("lea own_path(%rip),%rdi", "own path", 0x48, 0x8d, 0x3d)
-    .op("mov %rdi,%rdx", 0x48, 0x89, 0xfa)
     .op("mov %r15,%rsi", 0x4c, 0x89, 0xfe)
     .op("mov $0xfff,%ecx", 0xb9, 0xff, 0x0f, 0x00, 0x00)
     .label("copy path")
@@ -58,8 +81,6 @@ export function emitIdentity(to: Assembler): void {
     .to("je", "path copied")
     .op("inc %rsi", 0x48, 0xff, 0xc6)
     .op("inc %rdi", 0x48, 0xff, 0xc7)
-    .op("cmp $0x2f,%al", 0x3c, 0x2f)
-    .op("cmove %rdi,%rdx", 0x48, 0x0f, 0x44, 0xd7) // behind the last slash: the name
     .op("dec %ecx", 0xff, 0xc9)
     .to("jne", "copy path")
     .op("movb $0x0,(%rdi)", 0xc6, 0x07, 0x00)
@@ -67,7 +88,19 @@ export function emitIdentity(to: Assembler): void {
     .rip("lea own_path(%rip),%rax", "own path", 0x48, 0x8d, 0x05)
     .op("sub %rax,%rdi", 0x48, 0x29, 0xc7)
     .rip("mov %rdi,own_length(%rip)", "own length", 0x48, 0x89, 0x3d)
-    .op("mov %rdx,%rsi", 0x48, 0x89, 0xd6)
+    // The process's name is what is behind the last slash.
+    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
+    .label("name begins")
+    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
+    .label("next byte")
+    .op("mov (%r11),%al", 0x41, 0x8a, 0x03)
+    .op("test %al,%al", 0x84, 0xc0)
+    .to("je", "name known")
+    .op("inc %r11", 0x49, 0xff, 0xc3)
+    .op("cmp $0x2f,%al", 0x3c, 0x2f)
+    .to("je", "name begins")
+    .to("jmp", "next byte")
+    .label("name known")
     .op("mov $0xf,%edi", 0xbf, 0x0f, 0x00, 0x00, 0x00) // PR_SET_NAME
     .op("mov $0x9d,%eax", 0xb8, 0x9d, 0x00, 0x00, 0x00)
     .op("syscall # prctl", 0x0f, 0x05)
@@ -79,4 +112,5 @@ export function emitIdentity(to: Assembler): void {
     .op("pop %rbx", 0x5b)
     .op("xor %eax,%eax", 0x31, 0xc0)
     .op("ret", 0xc3);
+  to.label("started name").data(encoder.encode(`${STARTED_AS}\0`));
 }
