@@ -31,6 +31,7 @@ export const NEEDS = {
     need("readelf", "binutils"),
     need("gdb"),
     need("/usr/bin/python3", "python3"),
+    need("bwrap", "bubblewrap"),
   ],
   /** OpenGL programs on a display of their own, on a tree of another release. */
   gl: [...TREES, ...DISPLAY],

@@ -2,17 +2,17 @@
 // what the kernel would start: in a mount namespace, made by a program of ours or by
 // bubblewrap, or else as it is, into a detour.
 
-import { accessSync, chmodSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
 import { staticProgram } from "../../lib/elf/write/static-program.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Footing } from "../footing.ts";
 import type { Trace } from "../trace.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
+import { LIBRARY_PATH } from "./program-environment.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 export interface Entry {
@@ -76,8 +76,15 @@ export function entryOf(
     return {
       footing: inside,
       execute(file, [, ...list], variables) {
-        const words = [bubblewrap, ...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
-        return libc.execute(bubblewrap, [...words, ...list], withSets(variables));
+        // For bubblewrap itself the machine's glibc is the right one.
+        const name = Buffer.from(`${LIBRARY_PATH}=`);
+        const isPath = (variable: Uint8Array) => name.equals(variable.subarray(0, name.length));
+        const path = variables
+          .filter(isPath)
+          .flatMap((one) => [SETENV, name.subarray(0, -1), one.subarray(name.length)]);
+        const [own, ...words] = [bubblewrap, ...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
+        const rest = withSets(variables).filter((variable) => !isPath(variable));
+        return libc.execute(bubblewrap, [own ?? SETENV, ...path, ...words, ...list], rest);
       },
     };
   }
@@ -89,6 +96,7 @@ export function entryOf(
   return plainly;
 }
 
+const SETENV = Buffer.from("--setenv");
 const ENTER = "enter";
 const BY_NAME =
   "each process is started by the ld.so's name: ps shows that, and who asks the kernel itself what it runs (Go, static programs) is told so";
@@ -96,11 +104,8 @@ const OF_USERS = "setuid programs do not work there, files of other users seem t
 
 /** The path of bubblewrap, if it is installed and permitted. */
 function findBubblewrap(mounts: Mounts): string | undefined {
-  const path = (process.env.PATH ?? "")
-    .split(delimiter)
-    .map((directory) => join(directory || ".", "bwrap"))
-    .find((file) => unlessRefused(() => accessSync(file, constants.X_OK) === undefined) ?? false);
-  if (path === undefined) return undefined;
+  const path = Bun.which("bwrap");
+  if (path === null) return undefined;
   const command = [path, ...bubblewrapArguments(mounts), "/bin/true"];
   const trial = Bun.spawnSync(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   return trial.success ? path : undefined;

@@ -271,6 +271,30 @@ describe.skipIf(!canLimit)("where the kernel permits no mount namespace (takes u
   });
 });
 
+// A filter of system calls, as containers have them; bubblewrap makes its namespaces by clone(2).
+const canWrap = Bun.which("bwrap") !== null && Bun.spawnSync(["bwrap", "--dev-bind", "/", "/", "true"]).success;
+
+describe.skipIf(!canWrap)("where unshare(2) is refused, and bubblewrap is there (takes bubblewrap)", () => {
+  const refused = async (flags: string[], args: string[] = []) => {
+    const folder = "glibc/a-program-tells-which-glibc-it-runs-on";
+    const filter = join(await build(folder, [{ path: "refuse", sources: ["refuse.c"] }]), "refuse");
+    const command = capsuleCommand([...flags, "--host", tree, "--isolate", "libhost.so.1"], fixture.program(), args);
+    return run([filter, ...command], { timeout: 30_000 });
+  };
+
+  test("that makes the mount namespace", async () => {
+    const { stdout, stderr, exitCode } = await refused(["--mount-namespace", "always", "--trace", "plan"]);
+    expect(stderr).toMatch(/plan: mount namespace: by \S*bwrap, which stays/);
+    expect(ofTree(stdout)).toBe(`${told(join(tree, LIBRARIES), "program", []).join("\n")}\n`);
+    expect(exitCode).toBe(0);
+  });
+
+  test("without it, programs are started by ld.so's name", async () => {
+    const outcome = await refused(["--mode", "attached", "--mount-namespace", "never"]);
+    expectLines(outcome, told(join(tree, LIBRARIES), "program", []));
+  });
+});
+
 test("--mount-namespace is a choice of three, and not for programs in-process", async () => {
   workshop.expectRefusal(await start(["--mount-namespace", "maybe"], tree), USAGE, '"maybe"', "auto, always, never");
   const outcome = await start(["--mode", "in-process", "--mount-namespace", "always"], tree);

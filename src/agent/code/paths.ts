@@ -120,7 +120,7 @@ function emitReal(to: Assembler, name: string, find: PathTargets["find"]): boole
     to.align(8)
       .label(name)
       .rip("mov anchor(%rip),%r11", find.anchor, 0x4c, 0x8b, 0x1d)
-      .op(`add $0x${(distance >>> 0).toString(16)},%r11`, 0x49, 0x81, 0xc3, ...immediate(distance));
+      .op(`add $0x${BigInt.asUintN(64, BigInt(distance)).toString(16)},%r11`, 0x49, 0x81, 0xc3, ...immediate(distance));
     return true;
   }
   const address = find(name);

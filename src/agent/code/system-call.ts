@@ -11,6 +11,10 @@
 //   stack-size   small stacks
 //   getenv       the environment as one capsule sees it: the process's own, then a table
 //   start        calls the program's main and exit
+//   detour       in libc's place: starts the program over under another glibc's ld.so
+//   identity     tells a process that was started by an ld.so's name who it is
+//   vectors      what the kernel has put on the stack, for these two
+//   enter        makes a mount namespace, and turns into the program
 //   cleanup      runs the program's destructors and removes the private directory
 //
 // System V calling convention; system calls clobber rcx and r11.

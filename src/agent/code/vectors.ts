@@ -12,7 +12,7 @@ import type { Assembler } from "../../../lib/x86-64/assembler.ts";
  */
 export function emitVectors(to: Assembler): void {
   to.label("vectors")
-    .rip("mov stack_end(%rip),%rax", "stack end", 0x48, 0x8b, 0x05)
+    .rip("mov end(%rip),%rax", "stack end", 0x48, 0x8b, 0x05)
     .op("mov (%rax),%rbx", 0x48, 0x8b, 0x18)
     .op("mov (%rbx),%r12", 0x4c, 0x8b, 0x23)
     .op("lea 0x8(%rbx),%r13", 0x4c, 0x8d, 0x6b, 0x08)

@@ -2,18 +2,23 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
+import { emitSteps, emitTrial } from "../../../lib/process/steps.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, lentConnection } from "../../../src/agent/code/connect.ts";
+import { emitDetour } from "../../../src/agent/code/detour.ts";
+import { emitEnter } from "../../../src/agent/code/enter.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
+import { emitIdentity } from "../../../src/agent/code/identity.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
+import { emitVectors } from "../../../src/agent/code/vectors.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
@@ -58,6 +63,27 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAgent(to, targets);
     emitConnect(to);
     for (const name of DATA) to.label(name).quad(0);
+  },
+  "what stands in the place of libc": (to) => {
+    const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };
+    emitDetour(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
+    to.label("stack end").quad(0);
+  },
+  "what tells a process who it is": (to) => {
+    emitVectors(to);
+    emitIdentity(to);
+    const find = { anchor: "anchor", distanceOf: (name: string) => (name.length % 2 === 0 ? -0x1230 : 0x4560) };
+    emitPathFunctions(to, { program: undefined, hasTree: false, isHosted: true, find });
+    for (const name of ["stack end", "anchor", "own length", "own path"]) to.label(name).quad(0);
+  },
+  "what makes a mount namespace": (to) => {
+    emitEnter(to);
+    emitSteps(to);
+    for (const name of ["records", "program", "refusals", "not made", "not made size"]) to.label(name).quad(0);
+  },
+  "what is tried first": (to) => {
+    emitTrial(to);
+    emitSteps(to);
   },
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000), toAddress(0x3000)),
