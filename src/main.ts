@@ -8,9 +8,8 @@
 // is worth; and what is reserved by default, 6 GB, is in the way of a program that
 // limits its memory, or locks it. (The kernel reads 254 bytes of that line.)
 
-import { dirname, extname, join } from "node:path";
 import { recall } from "./recall.ts";
 
 recall();
 // By its path, as the bundle has it beside this file, too: it is not to be loaded where the command is started over.
-void import(join(dirname(Bun.main), `command${extname(Bun.main)}`));
+void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));

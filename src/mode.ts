@@ -7,6 +7,7 @@ import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
+import { procFiles } from "./passes/descriptors.ts";
 import { inheritedDescriptors } from "./passes/inherited.ts";
 import type { ExecOptions } from "./plan.ts";
 import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
@@ -37,7 +38,7 @@ export function runProgram(
   fail: (error: unknown) => never,
 ): never {
   // Before anything is opened.
-  const inherited = inheritedDescriptors();
+  const inherited = inheritedDescriptors(procFiles);
   const executed = locateProgram(options.program);
   const path = realpathSync(executed);
   const system = new System();

@@ -11,7 +11,7 @@ import { footingOf } from "./footing.ts";
 import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./glibc-choice.ts";
 import { keptDirectory } from "./kept-directories.ts";
 import type { ExecOptions } from "./plan.ts";
-import { remember } from "./recall.ts";
+import { remember } from "./remember.ts";
 import { type Command, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
 import type { Trace } from "./trace.ts";

@@ -3,93 +3,78 @@
 // all of Bun's own start. The process that is started looks for itself, and starts over
 // again if what was remembered does not hold any more.
 //
-// Nothing is imported here that takes time.
+// Nothing is imported here that takes time, node:fs not either.
 
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { Exec } from "../lib/process/exec.ts";
-import { unlessRefused } from "../lib/system-error.ts";
+import { SmallFiles } from "../lib/process/small-files.ts";
 import { inheritedDescriptors } from "./passes/inherited.ts";
-import { commandOf, restart, type Through, throughOf } from "./restart.ts";
+import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 
 /** Another number whenever the shape of the file changes. */
-const VERSION = 1;
-/** Beyond this many the oldest are forgotten. */
-const LIMIT = 50;
-const FILE = "started-over.json";
+export const VERSION = 2;
 
-interface Entry {
+export interface Entry {
   readonly through: Through;
   /** Of the ld.so and of what is first on the library path. */
   readonly identity: string;
 }
 
-interface File {
+export interface RecallFile {
   readonly version: number;
   readonly entries: Record<string, Entry>;
 }
 
 /** Starts over as the same command did the last time, if it did. Returns where nothing is known. */
 export function recall(): void {
-  const file = fileIn(cacheOf(process.env));
+  const file = recallFileIn(cacheOf(process.env));
   if (file === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
   // ld.so cuts the kernel's copy of that variable (2.31-2.36 at least), which the environment is taken from here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
-  const entry = read(file)?.entries[keyOf(process.argv.slice(2), process.env)];
+  const files = new SmallFiles();
+  const entry = parsed(files.bytes(file))?.entries[ownKey()];
   if (!entry || entry.identity !== identityOf(entry.through)) return;
-  const exec = new Exec();
-  const command = commandOf(inheritedDescriptors(), readFileSync("/proc/self/environ"));
-  restart(exec, command, { environment: new Map(), through: entry.through });
+  const [cmdline, environ] = [files.bytes("/proc/self/cmdline"), files.bytes("/proc/self/environ")];
+  if (!cmdline || !environ) return;
+  const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
+  restart(new Exec(), command, { environment: new Map(), through: entry.through });
 }
 
-/** `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. */
-export function remember(store: string | undefined, through: Through): void {
-  const file = store && fileIn(dirname(store));
-  if (file === undefined) return;
-  const key = keyOf(process.argv.slice(2), process.env);
-  const entries = Object.entries(read(file)?.entries ?? {}).filter(([other]) => other !== key);
-  entries.push([key, { through, identity: identityOf(through) }]);
-  const content: File = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
-  unlessRefused(() => {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const fresh = `${file}.${process.pid}`;
-    writeFileSync(fresh, JSON.stringify(content), { mode: 0o600 });
-    renameSync(fresh, file);
-  });
+/** Undefined for what has never been written, or is damaged: it will be written anew. */
+export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
+  if (!bytes) return undefined;
+  try {
+    const content = JSON.parse(Buffer.from(bytes).toString()) as RecallFile;
+    return content.version === VERSION ? content : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
-const fileIn = (cache: string | undefined): string | undefined => cache && join(cache, FILE);
+/** `cache` is a directory. */
+export const recallFileIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;
 
 /** Where this user's runs keep what they know; nowhere for somebody without a home. */
 export function cacheOf({
   XDG_CACHE_HOME: cache,
   HOME: home,
 }: Readonly<Record<string, string | undefined>>): string | undefined {
-  if (cache?.startsWith("/")) return join(cache, "capsule");
-  return home?.startsWith("/") ? join(home, ".cache", "capsule") : undefined;
+  if (cache?.startsWith("/")) return `${cache}/capsule`;
+  return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
 }
 
-function read(file: string): File | undefined {
-  try {
-    const content = JSON.parse(readFileSync(file, "utf8")) as File;
-    return content.version === VERSION ? content : undefined;
-  } catch (error) {
-    // Never written, or damaged: it will be written anew.
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
-    throw error;
-  }
-}
-
-/** Everything from which the choice of trees is made, but for what is in them. */
-function keyOf(list: readonly string[], environment: Readonly<Record<string, string | undefined>>): string {
-  const own = Object.entries(environment)
+/** Of everything from which the choice of trees is made, but for what is in them. */
+export function ownKey(): string {
+  const own = Object.entries(process.env)
     .filter(([name]) => /^(CAPSULE_|LD_LIBRARY_PATH$|TMPDIR$)/.test(name))
     .sort();
-  return Bun.hash(JSON.stringify([process.cwd(), list, own])).toString(36);
+  return Bun.hash(JSON.stringify([process.cwd(), process.argv.slice(2), own])).toString(36);
 }
 
-function identityOf({ loader, path }: Through): string {
+export function identityOf({ loader, path }: Through): string {
   const [first = ""] = path.split(":");
-  const files = [loader, join(first, "libc.so.6")].map((file) => statSync(file, { throwIfNoEntry: false }));
-  return files.map((stat) => (stat ? `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeMs}` : "none")).join("; ");
+  return [loader, `${first}/libc.so.6`]
+    .map((file) => Bun.file(file))
+    .map(({ size, lastModified }) => `${size} ${lastModified}`)
+    .join("; ");
 }

@@ -9,9 +9,6 @@
 // that it has been started over and gives the program the environment that the user
 // has set.
 
-import { readFileSync } from "node:fs";
-import type { Libc } from "../lib/loader/libc.ts";
-import { stringBytesAt } from "../lib/memory/live.ts";
 import type { Exec } from "../lib/process/exec.ts";
 
 /** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
@@ -26,7 +23,7 @@ export interface Through {
   readonly path: string;
   /** It can be told argv[0] (glibc 2.33). */
   readonly takesArgv0: boolean;
-  /** For GCONV_PATH, unless the user has set it. libc asks when it first converts something, and what is started runs on it, too: so it stays. */
+  /** For GCONV_PATH, unless the user has set it. */
   readonly characterSets: string | undefined;
   /** This command's own file, Bun's: /proc/self/exe is the ld.so then. */
   readonly program: string;
@@ -48,16 +45,18 @@ export interface Command {
 /** The file of the program that this process runs, by the kernel, without anything in between. */
 export const ownFile = ({ through }: Pick<Command, "through">): string => through?.program ?? SELF;
 
-/** How this process was started. To be asked before anything of it is changed. */
-export function ownCommand(libc: Libc, descriptors: ReadonlySet<number>): Command {
-  const cmdline = readFileSync("/proc/self/cmdline");
-  const environ = libc.environment();
+/** From what the kernel has told it: its arguments as /proc has them, and its environment. To be asked before anything of it is changed. */
+export function commandOf(
+  descriptors: ReadonlySet<number>,
+  cmdline: Uint8Array,
+  environment: () => Uint8Array[],
+): Command {
   const through = throughOf();
   return {
     descriptors,
     through,
     arguments: () => (through ? withoutLoader(stringsIn(cmdline), through) : stringsIn(cmdline)),
-    environment: () => environ.map(stringBytesAt),
+    environment,
   };
 }
 
@@ -84,7 +83,8 @@ function withoutLoader(list: readonly Uint8Array[], { takesArgv0, program }: Thr
 
 const EMPTY = new Uint8Array(0);
 
-function stringsIn(bytes: Uint8Array): Uint8Array[] {
+/** Strings that each end with a NUL. */
+export function stringsIn(bytes: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
   for (let start = 0; start < bytes.length; ) {
     const end = bytes.indexOf(0, start);
@@ -92,17 +92,6 @@ function stringsIn(bytes: Uint8Array): Uint8Array[] {
     start = end < 0 ? bytes.length : end + 1;
   }
   return strings;
-}
-
-/** The same, where nothing of libc's is at hand: `environ` is as /proc has it. */
-export function commandOf(descriptors: ReadonlySet<number>, environ: Uint8Array): Command {
-  const cmdline = readFileSync("/proc/self/cmdline");
-  return {
-    descriptors,
-    through: undefined,
-    arguments: () => stringsIn(cmdline),
-    environment: () => stringsIn(environ),
-  };
 }
 
 /** What was changed when this process was started over: the user's own values. Empty where it was not. */
@@ -143,11 +132,14 @@ export interface Changes {
 export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
   const environment = new Map(changes.environment);
-  if (changes.through) environment.set(THROUGH, through && JSON.stringify(through));
+  if (changes.through) {
+    environment.set(THROUGH, through && JSON.stringify(through));
+    setCharacterSets(environment, through);
+  }
   const former: Record<string, string | null> = Object.fromEntries(
     [...formerVariables()].map(([name, value]) => [name, value ?? null]),
   );
-  const given = withCharacterSets(command, through);
+  const given = command.environment();
   const variables: Uint8Array[] = [];
   for (const variable of given) {
     const [name] = nameAndValue(variable);
@@ -169,23 +161,17 @@ export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command
   throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
 }
 
+/** Where libc looks for character sets. */
 const CHARACTER_SETS = "GCONV_PATH";
 
-/** The changes to the environment that undo what a Through has set for good, for a program that is not to run on that glibc. */
-export function withoutThrough(
-  environment: Readonly<Record<string, string | undefined>>,
-): Map<string, string | undefined> {
-  const own = throughOf(environment)?.characterSets;
-  return new Map(own !== undefined && environment[CHARACTER_SETS] === own ? [[CHARACTER_SETS, undefined]] : []);
+function setCharacterSets(environment: Map<string, string | undefined>, through: Through | undefined): void {
+  const former = formerVariables();
+  const given = former.has(CHARACTER_SETS) ? former.get(CHARACTER_SETS) : process.env[CHARACTER_SETS];
+  if (given === undefined) environment.set(CHARACTER_SETS, through?.characterSets);
 }
 
-function withCharacterSets(command: Command, through: Through | undefined): Uint8Array[] {
-  const own = command.through && `${CHARACTER_SETS}=${command.through.characterSets}`;
-  const given = command.environment().filter((variable) => Buffer.from(variable).toString() !== own);
-  const sets = through?.characterSets;
-  if (sets === undefined || given.some((variable) => nameAndValue(variable)[0] === CHARACTER_SETS)) return given;
-  return [...given, Buffer.from(`${CHARACTER_SETS}=${sets}`)];
-}
+/** Does libc have to look for character sets before the program's own environment is restored? It does so once. */
+export const hasCharacterSets = (): boolean => formerVariables().has(CHARACTER_SETS);
 
 /** Also where the file has been replaced or deleted meanwhile. */
 const SELF = "/proc/self/exe";

@@ -1,7 +1,7 @@
 // The functions of libc that a linker calls in its own process: the only file that
 // calls dlopen and its family.
 
-import { CFunction, FFIType, type Pointer } from "bun:ffi";
+import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
 import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
@@ -204,6 +204,16 @@ export class Libc implements Process {
     if (this.#bound.libc.syscall(SYS_CLOSE_RANGE, keep as Pointer, EVERYTHING, 0, null, null, 0) === 0n) return true;
     for (const name of readdirSync("/proc/thread-self/fd")) if (Number(name) >= keep) this.close(Number(name));
     return true;
+  }
+
+  /** Has libc find out where its character sets are, which it does once: GCONV_PATH may be gone or other afterwards. */
+  findCharacterSets(): void {
+    const { iconv_open, iconv_close } = ffi("libc.so.6", {
+      iconv_open: { args: [ptr, ptr], returns: ptr },
+      iconv_close: { args: [ptr], returns: FFIType.i32 },
+    }).symbols;
+    // Both are built in.
+    iconv_close(iconv_open(cString("UCS-4LE"), cString("UTF-8")));
   }
 
   /** Lowers the soft limit of open files to the parent process's, where the hard ones are the same. Returns the new one. */

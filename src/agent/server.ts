@@ -11,6 +11,7 @@ import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { System } from "../../lib/process/system.ts";
+import { hasCharacterSets } from "../restart.ts";
 import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import { Conversations } from "./conversations.ts";
@@ -112,6 +113,8 @@ function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
 // What takes the loader's lock, or looks up symbols, is done before the process is changed.
 addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
+  // On another glibc: where its character sets are, while the variable is there that says it. The main thread has more to do.
+  if (hasCharacterSets()) libc.findCharacterSets();
   const children = new Channel(libc, data.children);
   serve(
     new Channels(new Channel(libc, data.own, data.bell === data.own ? undefined : children), children),

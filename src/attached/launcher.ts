@@ -12,11 +12,12 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 import { machineGlibc } from "../glibc-choice.ts";
+import { ownCommand } from "../own-command.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
 import { checkAttachable, isShells } from "../program.ts";
-import { ownCommand, withoutRestart, withoutThrough } from "../restart.ts";
+import { withoutRestart } from "../restart.ts";
 import { runtimePath } from "../runtime-path.ts";
 import { roomForAttached } from "../static-tls.ts";
 import type { Trace } from "../trace.ts";
@@ -55,7 +56,6 @@ export function launch(
     const changes = new Map([
       ...withoutRunner(process.env),
       ...withoutRestart(process.env),
-      ...withoutThrough(process.env),
       ...roomForAttached(
         plan.capsules.map(({ libraries }) => libraries),
         trace,

@@ -3,7 +3,8 @@
 //   starts-over.ts ARGUMENT…
 
 import { Libc } from "../../lib/loader/libc.ts";
-import { formerVariables, ownCommand, restart, withoutRestart } from "../../src/restart.ts";
+import { ownCommand } from "../../src/own-command.ts";
+import { formerVariables, restart, withoutRestart } from "../../src/restart.ts";
 
 const libc = new Libc();
 const command = ownCommand(libc, new Set());

@@ -1,0 +1,27 @@
+// What recall.ts goes by, written.
+
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { unlessRefused } from "../lib/system-error.ts";
+import { identityOf, ownKey, parsed, type RecallFile, recallFileIn, VERSION } from "./recall.ts";
+import type { Through } from "./restart.ts";
+
+/** Beyond this many the oldest are forgotten. */
+const LIMIT = 50;
+
+/** `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. */
+export function remember(store: string | undefined, through: Through): void {
+  const file = recallFileIn(store && dirname(store));
+  if (file === undefined) return;
+  const key = ownKey();
+  const known = parsed(unlessRefused(() => readFileSync(file)));
+  const entries = Object.entries(known?.entries ?? {}).filter(([other]) => other !== key);
+  entries.push([key, { through, identity: identityOf(through) }]);
+  const content: RecallFile = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
+  unlessRefused(() => {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    const fresh = `${file}.${process.pid}`;
+    writeFileSync(fresh, JSON.stringify(content), { mode: 0o600 });
+    renameSync(fresh, file);
+  });
+}
