@@ -31,6 +31,8 @@ export function recall(): void {
   // ld.so cuts the kernel's copy of that variable (2.31-2.36 at least), which the environment is taken from here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
   const files = new SmallFiles();
+  // What it says is run: it may be in the home of somebody else.
+  if (!files.isOurs(file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
   if (!entry || entry.identity !== identityOf(entry.through)) return;
   const [cmdline, environ] = [files.bytes("/proc/self/cmdline"), files.bytes("/proc/self/environ")];

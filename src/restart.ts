@@ -65,7 +65,13 @@ export function throughOf(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Through | undefined {
   const text = environment[THROUGH];
-  return text === undefined ? undefined : (JSON.parse(text) as Through);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Through;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** ld.so's own arguments are in front of the program's. */

@@ -49,7 +49,8 @@ export function chooseTrees(
   const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
   const machine = new Search(new Tree("/"), libraryPath, store);
   const given = options.runtime ?? process.env.CAPSULE_RUNTIME;
-  const runtime = given ? new Search(openTree(given, "runtime"), libraryPath, store) : machine;
+  const tree = given ? openTree(given, "runtime") : machine.tree;
+  const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store);
   const hosts = chooseLibraries(options, store, trace);
   for (const { tree } of [runtime, ...hosts.map(({ search }) => search)])
     if (tree.root !== "" && system.isNoexec(tree.root))

@@ -17,6 +17,7 @@ export class SmallFiles {
     open: { args: [ptr, i32], returns: i32 },
     read: { args: [i32, ptr, u64], returns: i64 },
     close: { args: [i32], returns: i32 },
+    statx: { args: [i32, ptr, i32, i32, ptr], returns: i32 },
     readlink: { args: [ptr, ptr, u64], returns: i64 },
     opendir: { args: [ptr], returns: ptr },
     readdir: { args: [ptr], returns: ptr },
@@ -38,6 +39,17 @@ export class SmallFiles {
       }
       pieces.push(piece.subarray(0, count));
     }
+  }
+
+  /** Can only this user have written it? */
+  isOurs(path: string): boolean {
+    const [AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS] = [-100, 0x100, 0x7ff];
+    // struct statx
+    const [SIZE, UID, MODE] = [256, 20, 28];
+    const bytes = new Uint8Array(SIZE);
+    const stat = new DataView(bytes.buffer);
+    if (this.#libc.statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, bytes) !== 0) return false;
+    return stat.getUint32(UID, true) === process.getuid?.() && (stat.getUint16(MODE, true) & 0o022) === 0;
   }
 
   /** Empty where it cannot be read. */

@@ -1,0 +1,58 @@
+// As node:fs has it, by libc's own functions.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SmallFiles } from "../../../lib/process/small-files.ts";
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "capsule-small-"));
+  writeFileSync(join(directory, "empty"), "");
+  writeFileSync(join(directory, "long"), "0123456789".repeat(20_000));
+  writeFileSync(join(directory, "shared"), "anybody's");
+  chmodSync(join(directory, "shared"), 0o666);
+  mkdirSync(join(directory, "none"));
+  symlinkSync("/no/such/file", join(directory, "link"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+describe("a small file", () => {
+  const files = new SmallFiles();
+  const at = (name: string) => join(directory, name);
+
+  test("is read to its end", () => {
+    expect(files.bytes(at("empty"))).toHaveLength(0);
+    expect(files.text(at("long"))).toBe("0123456789".repeat(20_000));
+    expect(files.text("/proc/self/comm")).toBe("bun\n");
+  });
+
+  test("that is none is undefined, or empty", () => {
+    for (const name of ["nothing", "none", "link", "long/file"]) {
+      expect(files.bytes(at(name))).toBeUndefined();
+      expect(files.text(at(name))).toBe("");
+    }
+  });
+
+  test("that is a link says where it leads", () => {
+    expect(files.link(at("link"))).toBe("/no/such/file");
+    expect(files.link(at("long"))).toBeUndefined();
+  });
+
+  test("is in the list of its directory", () => {
+    expect(files.names(directory).sort()).toEqual(readdirSync(directory).sort());
+    expect(files.names(at("none"))).toEqual([]);
+    expect(files.names(at("nothing"))).toEqual([]);
+  });
+
+  test("is ours if nobody else can have written it", () => {
+    expect(["long", "shared", "link", "nothing"].map((name) => files.isOurs(at(name)))).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect(files.isOurs("/proc/1/stat")).toBe(process.getuid?.() === 0);
+  });
+});
