@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Display } from "../support/display.ts";
-import { bullseye, itself } from "../support/hosts.ts";
+import { bullseye, itself, trixie } from "../support/hosts.ts";
 import { lines } from "../support/lines.ts";
 import { capsuleCommand, type Outcome, run } from "../support/run.ts";
 
@@ -63,11 +63,17 @@ describe("OpenArena plays 300 frames and quits", () => {
     expectPlayed(await play((program, args) => [program, ...args]), await itself.mesa(display));
   });
 
-  for (const host of [bullseye, itself]) {
+  for (const host of [bullseye, trixie, itself]) {
     test(`on the Mesa of ${host.words}`, async () => {
       const directory = await host.directory();
       const outcome = await play((program, args) => capsuleCommand(["--host", directory], program, args));
       expectPlayed(outcome, await host.mesa(display));
     });
   }
+
+  for (const choice of ["always", "never"])
+    test(`attached on the Mesa of ${trixie.words}, with a mount namespace ${choice}`, async () => {
+      const flags = ["--mode", "attached", "--mount-namespace", choice, "--host", await trixie.directory()];
+      expectPlayed(await play((program, args) => capsuleCommand(flags, program, args)), await trixie.mesa(display));
+    });
 });

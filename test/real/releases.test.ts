@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cacheDirectory } from "../support/cache.ts";
 import { Display } from "../support/display.ts";
 import { expectLines } from "../support/expect.ts";
 import { build, type Output } from "../support/fixtures.ts";
@@ -101,8 +102,8 @@ afterAll(() => {
     .map((row) => `| ${row.join(" | ")} |`)
     .join("\n");
   console.log(table);
-  const { CAPSULE_TEST_PICTURES: directory } = process.env;
-  if (directory) writeFileSync(join(directory, "releases.md"), `${table}\n`);
+  const { CAPSULE_TEST_PICTURES: directory = cacheDirectory() } = process.env;
+  writeFileSync(join(directory, "releases.md"), `${table}\n`);
 });
 
 async function vulkanDevice(runtime: Suite, options: string[]): Promise<string> {

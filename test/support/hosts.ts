@@ -1,6 +1,8 @@
 // The host trees that real programs are run on, and which Mesa they bring.
 
 import { expect } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Display } from "./display.ts";
 import { native } from "./run.ts";
 import { tree } from "./trees.ts";
@@ -22,6 +24,16 @@ export const bookworm: Host = {
   words: "a Debian 12 tree",
   directory: () => tree("bookworm"),
   mesa: async () => "22.3.6",
+};
+
+export const trixie: Host = {
+  words: "a Debian 13 tree, whose glibc is newer",
+  directory: () => tree("trixie"),
+  // Its Debian revision, too, which is in the name of a library.
+  mesa: async () => {
+    const names = readdirSync(join(await tree("trixie"), "usr/lib/x86_64-linux-gnu"));
+    return names.map((name) => /^libgallium-(.*)\.so$/.exec(name)?.[1]).find(Boolean) ?? "unknown";
+  },
 };
 
 export const itself: Host = {
