@@ -1,0 +1,51 @@
+// The same promises on a newer glibc than the machine's: that of Debian 13, in each way to have it. What a program notices
+// all the same is left out here, by the words of its test; the README says it.
+
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { repository } from "../support/run.ts";
+import { tree } from "../support/trees.ts";
+
+setDefaultTimeout(600_000);
+
+interface WayToRun {
+  readonly env: Record<string, string>;
+  readonly suites: readonly string[];
+  readonly noticed: readonly string[];
+}
+
+const WAYS: Record<string, WayToRun> = {
+  "in-process": {
+    env: {},
+    suites: ["data", "files", "identity", "inside", "loading", "one-libc", "signals", "stacks", "symbols", "tls"],
+    // dlinfo lists the directory with that glibc
+    noticed: ["where it is searched"],
+  },
+  "attached, in a mount namespace": {
+    env: { CAPSULE_TEST_MODE: "attached", CAPSULE_TEST_MOUNT_NAMESPACE: "always" },
+    suites: ["attached-process", "children", "data", "identity", "loading", "one-libc", "tls"],
+    noticed: [],
+  },
+  "attached, by ld.so's name": {
+    env: { CAPSULE_TEST_MODE: "attached", CAPSULE_TEST_MOUNT_NAMESPACE: "never" },
+    suites: ["attached-linking", "children", "data", "loading", "one-libc", "symbols", "tls"],
+    noticed: ["LD_AUDIT", "GLIBC_TUNABLES"],
+  },
+};
+
+describe("on the glibc of Debian 13 programs are as they should be,", () => {
+  for (const [way, { env, suites, noticed }] of Object.entries(WAYS))
+    test(way, async () => {
+      const command = [process.execPath, "test", ...suites.map((name) => `./test/exec/${name}.test.ts`)];
+      if (noticed.length > 0) command.push("-t", `^(?!.*(?:${noticed.join("|")}))`);
+      const child = Bun.spawn(command, {
+        cwd: repository,
+        env: { ...process.env, ...env, CAPSULE_TEST_GLIBC: await tree("trixie") },
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      const failed = [...`${stdout}${stderr}`.matchAll(/^\(fail\) .*$/gm)].map(([line]) => line);
+      expect([...new Set(failed)]).toEqual([]);
+      expect(await child.exited).toBe(0);
+    });
+});
