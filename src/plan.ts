@@ -31,7 +31,7 @@ import {
   type TreeOptions,
   type Trees,
 } from "./trees.ts";
-import { newestUnwinder } from "./unwinder.ts";
+import { newestUnwinder, tellUnwinder } from "./unwinder.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
@@ -82,6 +82,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   checkNeeds([program.library, ...runtimeLibraries], glibc);
 
   const unwinder = newestUnwinder(searchesOf(trees), glibc);
+  tellUnwinder(unwinder?.path, trace);
   const shared = new Map<string, string>();
   const capsules = hosts.map(({ search, choices, ownership }): CapsulePlan => {
     const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
@@ -165,7 +166,9 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   refuseUseless(options, hosts, capsules);
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
-  return { executed, runtime, capsules, footing: footingOf(searchesOf(trees), glibc) };
+  const footing = footingOf(searchesOf(trees), glibc);
+  tellUnwinder(footing.shared.get(UNWINDER), trace);
+  return { executed, runtime, capsules, footing };
 }
 
 function neededBy(soname: string, ownership: Ownership): Library[] {

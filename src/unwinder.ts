@@ -5,6 +5,14 @@ import { compareVersions, newestOf } from "../lib/elf/glibc-version.ts";
 import type { Found, Search } from "../lib/tree/search.ts";
 import { type ChosenGlibc, runsOn } from "./glibc-choice.ts";
 import { UNWINDER } from "./shared-set.ts";
+import type { Trace } from "./trace.ts";
+
+/** What --trace tells of it. */
+export const tellUnwinder = (path: string | undefined, trace: Trace): void =>
+  trace.tell(
+    "plan",
+    () => `${UNWINDER}: ${path ? `"${path}", the newest of all trees'` : "the runtime's, as no other is newer"}`,
+  );
 
 /** Undefined where that is the one of the first tree, which a process finds by itself. */
 export function newestUnwinder(
