@@ -9,9 +9,10 @@ import { Exec } from "../lib/process/exec.ts";
 import { SmallFiles } from "../lib/process/small-files.ts";
 import { inheritedDescriptors } from "./passes/inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
+import { isTrusted } from "./trusted.ts";
 
 /** Another number whenever the shape of the file changes. */
-export const VERSION = 2;
+export const VERSION = 3;
 
 export interface Entry {
   readonly through: Through;
@@ -24,31 +25,50 @@ export interface RecallFile {
   readonly entries: Record<string, Entry>;
 }
 
-/** Starts over as the same command did the last time, if it did. Returns where nothing is known. */
+/** Starts over as the same command did the last time, if it did. Returns where nothing is known, or it cannot be done. */
 export function recall(): void {
-  const file = recallFileIn(cacheOf(process.env));
-  if (file === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
+  try {
+    startOver();
+  } catch {
+    // Whatever it is, the command itself comes to it, and knows how to say it.
+  }
+}
+
+function startOver(): void {
+  const cache = cacheOf(process.env);
+  if (cache === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
   // ld.so cuts the kernel's copy of that variable (2.31-2.36 at least), which the environment is taken from here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
   const files = new SmallFiles();
-  // What it says is run: it may be in the home of somebody else.
-  if (!files.isOurs(file)) return;
+  const file = recallFileIn(cache);
+  if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
   if (!entry || entry.identity !== identityOf(entry.through)) return;
+  // What it says is run, and what is first on its library path is loaded: it may be in the home of somebody else.
+  const [first = ""] = entry.through.path.split(":");
+  const ownerOf = (path: string) => files.owner(path);
+  if (!isTrusted(cache, ownerOf) || !isTrusted(first, ownerOf)) return;
   const [cmdline, environ] = [files.bytes("/proc/self/cmdline"), files.bytes("/proc/self/environ")];
   if (!cmdline || !environ) return;
   const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
-  restart(new Exec(), command, { environment: new Map(), through: entry.through });
+  const through = { ...entry.through, program: process.execPath };
+  restart(new Exec(), command, { environment: new Map(), through });
 }
+
+const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
+
+const isRegular = (files: SmallFiles, file: string): boolean =>
+  ((files.owner(file)?.mode ?? 0) & S_IFMT) === S_IFREG && files.owner(file)?.uid === process.getuid?.();
 
 /** Undefined for what has never been written, or is damaged: it will be written anew. */
 export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
   if (!bytes) return undefined;
   try {
-    const content = JSON.parse(Buffer.from(bytes).toString()) as RecallFile;
-    return content.version === VERSION ? content : undefined;
+    const content = JSON.parse(Buffer.from(bytes).toString()) as Partial<RecallFile> | null;
+    const isOurs = content?.version === VERSION && typeof content.entries === "object" && content.entries !== null;
+    return isOurs ? (content as RecallFile) : undefined;
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    if (error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

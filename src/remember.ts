@@ -1,6 +1,6 @@
 // What recall.ts goes by, written.
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { unlessRefused } from "../lib/system-error.ts";
 import { identityOf, ownKey, parsed, type RecallFile, recallFileIn, VERSION } from "./recall.ts";
@@ -14,14 +14,16 @@ export function remember(store: string | undefined, through: Through): void {
   const file = recallFileIn(store && dirname(store));
   if (file === undefined) return;
   const key = ownKey();
-  const known = parsed(unlessRefused(() => readFileSync(file)));
+  const isFile = unlessRefused(() => lstatSync(file).isFile()) ?? false;
+  const known = isFile ? parsed(unlessRefused(() => readFileSync(file))) : undefined;
   const entries = Object.entries(known?.entries ?? {}).filter(([other]) => other !== key);
   entries.push([key, { through, identity: identityOf(through) }]);
   const content: RecallFile = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
-  unlessRefused(() => {
+  const fresh = `${file}.${process.pid}-${performance.now()}`;
+  const write = (): void => {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const fresh = `${file}.${process.pid}`;
-    writeFileSync(fresh, JSON.stringify(content), { mode: 0o600 });
+    writeFileSync(fresh, JSON.stringify(content), { mode: 0o600, flag: "wx" });
     renameSync(fresh, file);
-  });
+  };
+  unlessRefused(write, () => rmSync(fresh, { force: true }));
 }

@@ -67,7 +67,9 @@ export function throughOf(
   const text = environment[THROUGH];
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as Through;
+    const through = JSON.parse(text) as Partial<Through> | null;
+    const texts = [through?.loader, through?.path, through?.program];
+    return texts.every((value) => typeof value === "string") ? (through as Through) : undefined;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -107,8 +109,8 @@ export function formerVariables(
   const text = environment[MARK];
   if (text === undefined) return new Map();
   try {
-    const changes = Object.entries(JSON.parse(text) as Record<string, string | null>);
-    return new Map(changes.map(([name, value]) => [name, value ?? undefined]));
+    const changes = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    return new Map(changes.map(([name, value]) => [name, typeof value === "string" ? value : undefined]));
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof TypeError) return new Map();
     throw error;

@@ -7,6 +7,7 @@ import type { System } from "../lib/process/system.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
+import { canBeOnPath } from "./attached/serving-directory.ts";
 import { UsageError } from "./errors.ts";
 import { type ChosenGlibc, chooseGlibc, type GlibcChoice, type OwnGlibc } from "./glibc-choice.ts";
 import { Ownership } from "./ownership.ts";
@@ -57,6 +58,17 @@ export function chooseTrees(
       throw new LinkError(
         `Cannot use "${tree.name}": its file system is mounted noexec, so that no library can be loaded from there`,
         { object: tree.name },
+      );
+  if (!canBeOnPath(runtime.tree.root))
+    throw new LinkError(
+      `Cannot use the runtime "${runtime.tree.name}": a library path has no place for a name with a colon, a semicolon or a dollar sign`,
+      { object: runtime.tree.name },
+    );
+  for (const { search } of hosts)
+    if (search.tree.root.includes("$"))
+      throw new LinkError(
+        `Cannot use the host tree "${search.tree.name}": ld.so takes a dollar sign in the path of a library for something else`,
+        { object: search.tree.name },
       );
   const { glibc: choice } = options;
   const sources = {

@@ -41,15 +41,16 @@ export class SmallFiles {
     }
   }
 
-  /** Can only this user have written it? */
-  isOurs(path: string): boolean {
+  /** As lstat(2); undefined where there is nothing. */
+  owner(path: string): { readonly uid: number; readonly mode: number } | undefined {
     const [AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS] = [-100, 0x100, 0x7ff];
     // struct statx
     const [SIZE, UID, MODE] = [256, 20, 28];
     const bytes = new Uint8Array(SIZE);
     const stat = new DataView(bytes.buffer);
-    if (this.#libc.statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, bytes) !== 0) return false;
-    return stat.getUint32(UID, true) === process.getuid?.() && (stat.getUint16(MODE, true) & 0o022) === 0;
+    if (this.#libc.statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, bytes) !== 0)
+      return undefined;
+    return { uid: stat.getUint32(UID, true), mode: stat.getUint16(MODE, true) };
   }
 
   /** Empty where it cannot be read. */

@@ -3,8 +3,8 @@
 // process that begins finds a stand-in for libc, by which it starts over under the
 // other ld.so. So whoever starts it, and by whatever call, need not be asked.
 //
-// Both are the same for all runs, and kept: links to what is chosen, and the stand-ins,
-// with the object that tells a process who it is.
+// Both are the same for all runs, and kept: links to what is chosen, with the object that
+// tells a process who it is, and the stand-ins.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -36,44 +36,40 @@ export function placeDetours(
   store: string | undefined,
 ): void {
   const { system } = directory;
-  const libraries = keptDirectory("glibc", { links: shared }, store, system);
-  const libc = shared.get(LIBC) ?? "";
-  const { dev, ino, size, mtimeMs } = statSync(libc);
-  const key = JSON.stringify([FORMAT, libraries, starter, libc, dev, ino, size, mtimeMs]);
-  const links = new Map<string, string>();
-  const detours = keptDirectory(
-    key,
-    { links, files: (path) => standIns(path, libraries, shared, starter) },
-    store,
-    system,
-  );
-  for (const name of namesOf(shared)) links.set(name, join(detours, name));
-  directory.linkLibraries(links);
+  const files = [...shared.values()].map((file) => statSync(file));
+  const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
+  const identity = { names: [IDENTITY_OBJECT], make: () => identityFile(shared) };
+  const libraries = keptDirectory(key, { links: shared, files: identity }, store, system);
+  const names = namesOf(shared);
+  const make = () => standIns(libraries, shared, starter);
+  const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, system);
+  directory.linkLibraries(new Map(names.map((name) => [name, join(detours, name)])));
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
 
-/** `path` is where they will be. */
+function identityFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Array> {
+  using libc = openImage(shared.get(LIBC) ?? "");
+  return new Map([[IDENTITY_OBJECT, identityObject(libc)]]);
+}
+
 function standIns(
-  path: string,
   libraries: string,
   shared: ReadonlyMap<string, string>,
   { loader, takesArgv0, characterSets }: Starter,
 ): Map<string, Uint8Array> {
-  const files = new Map<string, Uint8Array>();
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
-  const identity = join(path, IDENTITY_OBJECT);
-  const targets = { loader, takesArgv0, libraries, identity, characterSets, complaint };
-  for (const soname of namesOf(shared)) {
-    using image = openImage(shared.get(soname) ?? "");
-    if (soname === LIBC) files.set(IDENTITY_OBJECT, identityObject(image));
-    files.set(soname, soname === LIBC ? detourObject(image, targets) : standInOf(image, []));
-  }
-  return files;
+  const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint };
+  return new Map(
+    namesOf(shared).map((soname) => {
+      using image = openImage(shared.get(soname) ?? "");
+      return [soname, soname === LIBC ? detourObject(image, targets) : standInOf(image, [])] as const;
+    }),
+  );
 }
 
 function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {

@@ -70,7 +70,8 @@ export function entryOf(
       },
     };
   }
-  const bubblewrap = findBubblewrap(mounts);
+  // Signals to it do not reach the program, which is a loss to most, so it has to be asked for.
+  const bubblewrap = choice === "always" ? findBubblewrap(mounts) : undefined;
   if (bubblewrap !== undefined) {
     tell(`mount namespace: by ${bubblewrap}, which stays as the program's parent (${way})`);
     return {
@@ -82,9 +83,9 @@ export function entryOf(
         const path = variables
           .filter(isPath)
           .flatMap((one) => [SETENV, name.subarray(0, -1), one.subarray(name.length)]);
-        const [own, ...words] = [bubblewrap, ...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
+        const words = [...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
         const rest = withSets(variables).filter((variable) => !isPath(variable));
-        return libc.execute(bubblewrap, [own ?? SETENV, ...path, ...words, ...list], rest);
+        return libc.execute(bubblewrap, [Buffer.from(bubblewrap), ...path, ...words, ...list], rest);
       },
     };
   }

@@ -110,7 +110,7 @@ function stepsOf(mounts: Mounts, isUsers: boolean): Step[] {
 
 /** Of bubblewrap: the same mounts. */
 export const bubblewrapArguments = (mounts: Mounts): string[] => [
-  ...["--dev-bind", "/", "/", "--die-with-parent"],
+  ...["--dev-bind", "/", "/"],
   ...[...mounts].flatMap(([over, file]) => ["--bind", file, over]),
   "--",
 ];

@@ -3,10 +3,11 @@
 //
 //   FORMAT-HASH-SIZE.so    the last two in base 36
 
-import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { usableCache } from "../kept-directories.ts";
 import { isOurs } from "../private-directory.ts";
 import type { Trace } from "../trace.ts";
 
@@ -38,18 +39,8 @@ export class Shelf {
   /** Undefined where nothing can be kept or loaded, or where others can write: what is in there would be loaded. */
   static open(directory: string, system: System, trace: Trace): Shelf | undefined {
     const refuse = (reason: string) => trace.tell("shim", () => `${directory}: nothing is kept there${reason}`);
-    const open = (): Shelf | undefined => {
-      let stat = lstatSync(directory, { throwIfNoEntry: false });
-      if (!stat) {
-        mkdirSync(directory, { recursive: true, mode: 0o700 });
-        stat = lstatSync(directory);
-      }
-      if (!stat.isDirectory() || !isOurs(stat)) refuse(", as others may write to it");
-      else if (system.isNoexec(directory)) refuse(", as its file system is mounted noexec");
-      else return new Shelf(directory, trace, readdirSync(directory));
-      return undefined;
-    };
-    return unlessRefused(open, ({ message }) => refuse(`: ${message}`));
+    const usable = usableCache(directory, system, refuse);
+    return usable === undefined ? undefined : new Shelf(usable, trace, readdirSync(usable));
   }
 
   /** The file of that name, if it is whole. */

@@ -30,7 +30,7 @@ const LINKS = new Map([["libc.so.6", "/trees/one/libc.so.6"]]);
 
 describe("a kept directory", () => {
   test("has its links and files, made for its path, and is this user's alone", () => {
-    const files = (path: string) => new Map([["said", Buffer.from(path)]]);
+    const files = { names: ["said"], make: (path: string) => new Map([["said", Buffer.from(path)]]) };
     const path = keptDirectory("key", { links: LINKS, files }, store, system);
     expect(readdirSync(path).sort()).toEqual(["libc.so.6", "said"]);
     expect(readlinkSync(join(path, "libc.so.6"))).toBe("/trees/one/libc.so.6");
@@ -41,7 +41,8 @@ describe("a kept directory", () => {
 
   test("is made once, and another for other content", () => {
     let made = 0;
-    const content = { links: LINKS, files: () => new Map([["count", Buffer.from(`${made++}`)]]) };
+    const make = () => new Map([["count", Buffer.from(`${made++}`)]]);
+    const content = { links: LINKS, files: { names: ["count"], make } };
     const path = keptDirectory("key", content, store, system);
     expect(keptDirectory("key", content, store, system)).toBe(path);
     expect(made).toBe(1);
@@ -70,10 +71,33 @@ describe("a kept directory", () => {
     rmSync(path, { recursive: true });
   });
 
+  test("is made again where something of it is gone", () => {
+    const files = { names: ["said"], make: () => new Map([["said", Buffer.from("again")]]) };
+    const path = keptDirectory("key", { links: LINKS, files }, store, system);
+    for (const name of ["said", "libc.so.6"]) {
+      rmSync(join(path, name));
+      expect(keptDirectory("key", { links: LINKS, files }, store, system)).toBe(path);
+      expect(readdirSync(path).sort()).toEqual(["libc.so.6", "said"]);
+    }
+    expect(readdirSync(dirname(path))).toHaveLength(1);
+  });
+
+  test("leaves alone what only looks like one", () => {
+    const place = dirname(keptDirectory("one", { links: LINKS }, store, system));
+    const others = ["kept-photos of ours", "kept_", ".kept-x"].map((name) => join(place, name));
+    const long = Date.now() / 1000 - 400 * 24 * 60 * 60;
+    for (const path of others) {
+      mkdirSync(path);
+      utimesSync(path, long, long);
+    }
+    keptDirectory("another", { links: LINKS }, store, system);
+    for (const path of others) expect(statSync(path).isDirectory()).toBe(true);
+  });
+
   test("goes when nobody has used it for long, as another one is made", () => {
     const old = keptDirectory("old", { links: LINKS }, store, system);
     const used = keptDirectory("used", { links: LINKS }, store, system);
-    const long = Date.now() / 1000 - 40 * 24 * 60 * 60;
+    const long = Date.now() / 1000 - 100 * 24 * 60 * 60;
     for (const path of [old, used]) utimesSync(path, long, long);
     expect(keptDirectory("used", { links: LINKS }, store, system)).toBe(used);
     const fresh = keptDirectory("fresh", { links: LINKS }, store, system);

@@ -15,7 +15,7 @@ export interface DetourTargets {
   readonly takesArgv0: boolean;
   /** The directory with the glibc that belongs to it: first on the library path. */
   readonly libraries: string;
-  /** What is preloaded; see identity.ts. */
+  /** What is preloaded, by a name that is found there; a path may have spaces. See identity.ts. */
   readonly identity: string;
   /** For GCONV_PATH, unless the environment has that. */
   readonly characterSets: string | undefined;

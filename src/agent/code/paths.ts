@@ -51,7 +51,7 @@ export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("lstat lstat64", { path: 0, isLink: true }),
   ...named("__lxstat __lxstat64", { path: 1, isLink: true }),
   ...named("execve execv execvp execvpe execl execle execlp", { path: 0, runs: true }),
-  ...named("posix_spawn posix_spawnp", { path: 1, runs: true }),
+  ...named("posix_spawn posix_spawnp execveat", { path: 1, runs: true }),
 ]);
 
 /** Where the buffer and its length are among the arguments, which the path precedes. */

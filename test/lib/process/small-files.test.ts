@@ -1,7 +1,7 @@
 // As node:fs has it, by libc's own functions.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SmallFiles } from "../../../lib/process/small-files.ts";
@@ -46,13 +46,11 @@ describe("a small file", () => {
     expect(files.names(at("nothing"))).toEqual([]);
   });
 
-  test("is ours if nobody else can have written it", () => {
-    expect(["long", "shared", "link", "nothing"].map((name) => files.isOurs(at(name)))).toEqual([
-      true,
-      false,
-      false,
-      false,
-    ]);
-    expect(files.isOurs("/proc/1/stat")).toBe(process.getuid?.() === 0);
+  test("has an owner and a mode", () => {
+    for (const name of ["long", "shared", "link", "none"]) {
+      const { uid, mode } = lstatSync(at(name));
+      expect(files.owner(at(name))).toEqual({ uid, mode });
+    }
+    expect(files.owner(at("nothing"))).toBeUndefined();
   });
 });
