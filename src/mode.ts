@@ -8,9 +8,9 @@ import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
 import { procFiles } from "./passes/descriptors.ts";
-import { inheritedDescriptors } from "./passes/inherited.ts";
 import type { ExecOptions } from "./plan.ts";
 import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
+import { inheritedDescriptors } from "./start-over/inherited.ts";
 import type { Trace } from "./trace.ts";
 
 export const MODES = {

@@ -12,8 +12,9 @@ import { type Closure, closureOf } from "../lib/tree/closure.ts";
 import type { Search } from "../lib/tree/search.ts";
 import type { NamespaceChoice } from "./attached/mount-namespace.ts";
 import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
-import { type Footing, footingOf } from "./footing.ts";
-import { type ChosenGlibc, checkNeeds } from "./glibc-choice.ts";
+import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
+import { type Footing, footingOf } from "./glibc/footing.ts";
+import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
 import type { CapsuleSource } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
@@ -31,7 +32,6 @@ import {
   type TreeOptions,
   type Trees,
 } from "./trees.ts";
-import { newestUnwinder, tellUnwinder } from "./unwinder.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;

@@ -13,8 +13,8 @@ import { symbolObject } from "../lib/elf/write/symbol-object.ts";
 import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../lib/loader/calls.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import type { Plan } from "./plan.ts";
-import { type Command, formerVariables, restart } from "./restart.ts";
 import type { Run } from "./run.ts";
+import { type Command, formerVariables, restart } from "./start-over/restart.ts";
 import { definesAny, wantedOf } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
 

@@ -9,7 +9,7 @@ import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { canBeOnPath } from "./attached/serving-directory.ts";
 import { UsageError } from "./errors.ts";
-import { type ChosenGlibc, chooseGlibc, type GlibcChoice, type OwnGlibc } from "./glibc-choice.ts";
+import { type ChosenGlibc, chooseGlibc, type GlibcChoice, type OwnGlibc } from "./glibc/choice.ts";
 import { Ownership } from "./ownership.ts";
 import { PROFILES, type Profile } from "./profiles/profiles.ts";
 import { isShared } from "./shared-set.ts";

@@ -11,7 +11,7 @@ import { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { System } from "../../lib/process/system.ts";
-import { hasCharacterSets } from "../restart.ts";
+import { hasCharacterSets } from "../start-over/restart.ts";
 import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import { Conversations } from "./conversations.ts";

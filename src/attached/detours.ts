@@ -17,8 +17,8 @@ import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
-import type { Starter } from "../footing.ts";
-import { keptDirectory } from "../kept-directories.ts";
+import type { Starter } from "../glibc/footing.ts";
+import { keptDirectory } from "../glibc/kept-directories.ts";
 import { UNWINDER } from "../shared-set.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 

@@ -3,7 +3,7 @@
 
 import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
-import type { Footing } from "../footing.ts";
+import type { Footing } from "../glibc/footing.ts";
 import type { AttachedCapsule } from "../plan.ts";
 import type { Trace } from "../trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";

@@ -14,7 +14,7 @@ import { Glibc } from "../../lib/tree/glibc.ts";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { UsageError } from "../errors.ts";
-import type { Footing } from "../footing.ts";
+import type { Footing } from "../glibc/footing.ts";
 import { UNWINDER } from "../shared-set.ts";
 
 export const NAMESPACE_CHOICES = {

@@ -7,7 +7,7 @@ import { lstatSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync }
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { usableCache } from "../kept-directories.ts";
+import { usableCache } from "../glibc/kept-directories.ts";
 import { isOurs } from "../private-directory.ts";
 import type { Trace } from "../trace.ts";
 

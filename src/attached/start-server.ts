@@ -11,7 +11,7 @@ import { startDetached } from "../../lib/process/detached.ts";
 import type { System } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
-import { type Command, ownFile } from "../restart.ts";
+import { type Command, ownFile } from "../start-over/restart.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { NAMESPACE_CHOICES, namespaceChoiceOf } from "../attached/mount-namespace.ts";
 import { UsageError } from "../errors.ts";
-import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc-choice.ts";
+import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc/choice.ts";
 import { MODES, modeOf, runProgram } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";

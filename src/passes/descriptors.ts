@@ -4,8 +4,8 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Libc } from "../../lib/loader/libc.ts";
+import { openDescriptors, type ProcFiles } from "../start-over/inherited.ts";
 import type { Trace } from "../trace.ts";
-import { openDescriptors, type ProcFiles } from "./inherited.ts";
 
 export const procFiles: ProcFiles = {
   names: (directory) => readdirSync(directory),

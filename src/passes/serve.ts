@@ -9,8 +9,8 @@ import type { ServerState } from "../agent/knowledge.ts";
 import { type ServerCommand, serverCommand } from "../attached/start-server.ts";
 import type { Capsule } from "../launch.ts";
 import type { Plan } from "../plan.ts";
-import type { Command } from "../restart.ts";
 import type { Run } from "../run.ts";
+import type { Command } from "../start-over/restart.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const PATIENCE = 10_000;

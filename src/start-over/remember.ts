@@ -2,7 +2,7 @@
 
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { unlessRefused } from "../lib/system-error.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import { identityOf, ownKey, parsed, type RecallFile, recallFileIn, VERSION } from "./recall.ts";
 import type { Through } from "./restart.ts";
 

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { formerVariables, withoutRestart } from "../../src/restart.ts";
-import { run, start } from "../support/run.ts";
+import { formerVariables, withoutRestart } from "../../../src/start-over/restart.ts";
+import { run, start } from "../../support/run.ts";
 
 const SCRIPT = join(import.meta.dir, "starts-over.ts");
 

@@ -9,7 +9,7 @@
 // that it has been started over and gives the program the environment that the user
 // has set.
 
-import type { Exec } from "../lib/process/exec.ts";
+import type { Exec } from "../../lib/process/exec.ts";
 
 /** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";

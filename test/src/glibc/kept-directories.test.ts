@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { System } from "../../lib/process/system.ts";
-import { keptDirectory } from "../../src/kept-directories.ts";
+import { System } from "../../../lib/process/system.ts";
+import { keptDirectory } from "../../../src/glibc/kept-directories.ts";
 
 const system = new System();
 let home: string;

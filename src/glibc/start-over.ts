@@ -3,19 +3,19 @@
 // to all that belongs to it in front of its library path. So is one whose program has
 // its libraries in a tree of its own.
 
-import type { Libc } from "../lib/loader/libc.ts";
-import { findMapping, readMaps } from "../lib/memory/maps.ts";
-import type { System } from "../lib/process/system.ts";
-import type { Search } from "../lib/tree/search.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import type { System } from "../../lib/process/system.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type { ExecOptions } from "../plan.ts";
+import { remember } from "../start-over/remember.ts";
+import { type Command, restart, type Through, throughOf } from "../start-over/restart.ts";
+import type { Trace } from "../trace.ts";
+import { searchesOf, type Trees } from "../trees.ts";
+import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./choice.ts";
 import { footingOf } from "./footing.ts";
-import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./glibc-choice.ts";
 import { keptDirectory } from "./kept-directories.ts";
-import type { ExecOptions } from "./plan.ts";
-import { remember } from "./remember.ts";
-import { type Command, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
-import type { Trace } from "./trace.ts";
-import { searchesOf, type Trees } from "./trees.ts";
 
 /** The glibc on which this process runs, and the one that the kernel would start it with. */
 export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {

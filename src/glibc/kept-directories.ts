@@ -18,12 +18,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { LinkError } from "../lib/loader/error.ts";
-import type { System } from "../lib/process/system.ts";
-import { unlessRefused } from "../lib/system-error.ts";
-import { canBeOnPath } from "./attached/serving-directory.ts";
-import { hint, isThere, privateParent } from "./private-directory.ts";
-import { isTrusted } from "./trusted.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { canBeOnPath } from "../attached/serving-directory.ts";
+import { hint, isThere, privateParent } from "../private-directory.ts";
+import { isTrusted } from "../trusted.ts";
 
 /** What is in one: links, name → where it leads, and files. */
 export interface Content {

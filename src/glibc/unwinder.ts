@@ -1,11 +1,11 @@
 // libgcc_s.so.1: a process has one, and of all that the trees have the newest serves
 // everybody.
 
-import { compareVersions, newestOf } from "../lib/elf/glibc-version.ts";
-import type { Found, Search } from "../lib/tree/search.ts";
-import { type ChosenGlibc, runsOn } from "./glibc-choice.ts";
-import { UNWINDER } from "./shared-set.ts";
-import type { Trace } from "./trace.ts";
+import { compareVersions, newestOf } from "../../lib/elf/glibc-version.ts";
+import type { Found, Search } from "../../lib/tree/search.ts";
+import { UNWINDER } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
+import { type ChosenGlibc, runsOn } from "./choice.ts";
 
 /** What --trace tells of it. */
 export const tellUnwinder = (path: string | undefined, trace: Trace): void =>

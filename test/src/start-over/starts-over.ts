@@ -2,9 +2,9 @@
 //
 //   starts-over.ts ARGUMENT…
 
-import { Libc } from "../../lib/loader/libc.ts";
-import { ownCommand } from "../../src/own-command.ts";
-import { formerVariables, restart, withoutRestart } from "../../src/restart.ts";
+import { Libc } from "../../../lib/loader/libc.ts";
+import { ownCommand } from "../../../src/start-over/own-command.ts";
+import { formerVariables, restart, withoutRestart } from "../../../src/start-over/restart.ts";
 
 const libc = new Libc();
 const command = ownCommand(libc, new Set());

@@ -2,15 +2,15 @@
 // is one for the runtime's libraries and the host's: the newest that any of the trees
 // has, as glibc keeps running what was built for an older one.
 
-import { compareVersions } from "../lib/elf/glibc-version.ts";
-import type { Library } from "../lib/elf/library.ts";
-import { LinkError } from "../lib/loader/error.ts";
-import type { System } from "../lib/process/system.ts";
-import { Glibc } from "../lib/tree/glibc.ts";
-import { LIBC } from "../lib/tree/glibc-names.ts";
-import type { Search } from "../lib/tree/search.ts";
-import { UsageError } from "./errors.ts";
-import type { Trace } from "./trace.ts";
+import { compareVersions } from "../../lib/elf/glibc-version.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { Glibc } from "../../lib/tree/glibc.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { UsageError } from "../errors.ts";
+import type { Trace } from "../trace.ts";
 
 export const GLIBC_CHOICES = {
   auto: "the newest that the runtime, a host tree or the machine has",

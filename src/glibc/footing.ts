@@ -1,9 +1,9 @@
 // What processes run on: a tree's glibc, where the one that the kernel and ld.so find by
 // themselves is another, and the newest of all unwinders.
 
-import type { Search } from "../lib/tree/search.ts";
-import type { ChosenGlibc } from "./glibc-choice.ts";
-import { UNWINDER } from "./shared-set.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { UNWINDER } from "../shared-set.ts";
+import type { ChosenGlibc } from "./choice.ts";
 import { newestUnwinder } from "./unwinder.ts";
 
 export interface Footing {

@@ -5,11 +5,11 @@
 //
 // Nothing is imported here that takes time, node:fs not either.
 
-import { Exec } from "../lib/process/exec.ts";
-import { SmallFiles } from "../lib/process/small-files.ts";
-import { inheritedDescriptors } from "./passes/inherited.ts";
+import { Exec } from "../../lib/process/exec.ts";
+import { SmallFiles } from "../../lib/process/small-files.ts";
+import { isTrusted } from "../trusted.ts";
+import { inheritedDescriptors } from "./inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
-import { isTrusted } from "./trusted.ts";
 
 /** Another number whenever the shape of the file changes. */
 export const VERSION = 3;

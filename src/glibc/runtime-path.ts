@@ -5,15 +5,15 @@
 
 import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { ElfError } from "../lib/elf/error.ts";
-import { LinkError } from "../lib/loader/error.ts";
-import type { System } from "../lib/process/system.ts";
+import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { needsOf } from "../needs.ts";
+import type { ExecOptions } from "../plan.ts";
+import { locateProgram } from "../program.ts";
+import type { Trace } from "../trace.ts";
+import type { Trees } from "../trees.ts";
 import { keptDirectory } from "./kept-directories.ts";
-import { needsOf } from "./needs.ts";
-import type { ExecOptions } from "./plan.ts";
-import { locateProgram } from "./program.ts";
-import type { Trace } from "./trace.ts";
-import type { Trees } from "./trees.ts";
 
 /** Directories of this machine; none for the machine itself. Throws what writing throws. */
 export function runtimePath(
