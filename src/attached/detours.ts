@@ -47,7 +47,7 @@ export function placeDetours(
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);

@@ -2,7 +2,12 @@
 // all the same is left out here, by the words of its test; the README says it.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { repository } from "../support/run.ts";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { HOST, pair } from "../support/pair.ts";
+import { flagsFor, releaseTree } from "../support/releases.ts";
+import { capsule, repository } from "../support/run.ts";
 import { tree } from "../support/trees.ts";
 
 setDefaultTimeout(600_000);
@@ -49,4 +54,22 @@ describe("on the glibc of Debian 13 programs are as they should be,", () => {
       expect([...new Set(failed)]).toEqual([]);
       expect(await child.exited).toBe(0);
     });
+});
+
+test("a program is called what it was called, also by an ld.so that cannot be told (Debian 11's)", async () => {
+  const flags = await flagsFor("bullseye");
+  const library = { path: `${HOST}/libhost.so.1`, sources: ["host.c"], flags };
+  const program = { path: "program", sources: ["program.c"], needs: [library.path], flags: [...flags, "-lm"] };
+  const fixture = await pair("glibc/a-program-tells-which-glibc-it-runs-on", [library, program]);
+  const runtime = await releaseTree("bullseye");
+  const ways = ["--mode", "attached", "--mount-namespace", "never", "--glibc", "runtime", "--runtime", runtime];
+  const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
+  const link = join(directory, "another-name");
+  symlinkSync(fixture.program(), link);
+  const outcome = await capsule([...ways, ...fixture.flags()], link, ["argument"]);
+  rmSync(directory, { recursive: true });
+  expect(outcome.stderr).toBe("");
+  expect(outcome.stdout).toContain(`${runtime}/lib/x86_64-linux-gnu/libc-2.31.so\n`);
+  expect(outcome.stdout).toContain(`own file: program, called ${link} and ${link}, named another-name\n`);
+  expect(outcome.stdout).toContain("arguments: 1, the last argument\n");
 });

@@ -4,7 +4,7 @@
 // the ld.so that was chosen.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { emitVectors, STARTED_AS } from "./vectors.ts";
+import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -104,34 +104,28 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .op("mov %r10,%rcx", 0x4c, 0x89, 0xd1)
     .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
     .label("path ends")
-    .op("movb $0x0,(%rdi)", 0xc6, 0x07, 0x00)
-    // What it was started as, for one more variable.
-    .rip("lea name(%rip),%rdi", "started name", 0x48, 0x8d, 0x3d)
-    .to("call", "length")
-    .op("mov %rax,%r9", 0x49, 0x89, 0xc1)
-    .op("mov %r11,%rdi", 0x4c, 0x89, 0xdf)
-    .to("call", "length")
-    .op("mov %rax,%r10", 0x49, 0x89, 0xc2)
-    .op("lea 0x20(%r9,%r10,1),%rax", 0x4b, 0x8d, 0x44, 0x11, 0x20)
-    .op("and $0xfffffffffffffff0,%rax", 0x48, 0x83, 0xe0, 0xf0)
-    .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
-    .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
-    .rip("lea name(%rip),%rsi", "started name", 0x48, 0x8d, 0x35)
-    .op("mov %r9,%rcx", 0x4c, 0x89, 0xc9)
-    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
-    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
-    .op("lea 0x1(%r10),%rcx", 0x49, 0x8d, 0x4a, 0x01)
-    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
-    .op("mov %rsp,%r9", 0x49, 0x89, 0xe1) // r9: that variable
-    // The environment, with these variables in front; the second unless it is there.
-    .op("lea 0x30(,%r8,8),%rax", 0x4a, 0x8d, 0x04, 0xc5, 0x30, 0x00, 0x00, 0x00)
+    .op("movb $0x0,(%rdi)", 0xc6, 0x07, 0x00);
+  // What it was started as, and is called if the ld.so cannot be told, for more variables.
+  to.op("mov %r11,%rbp", 0x4c, 0x89, 0xdd);
+  emitVariable(to, "started name");
+  to.op("mov %rsp,%r11", 0x49, 0x89, 0xe3); // r11: that variable
+  if (!targets.takesArgv0) {
+    to.op("mov 0x0(%r13),%rbp", 0x49, 0x8b, 0x6d, 0x00)
+      .op("test %rbp,%rbp", 0x48, 0x85, 0xed)
+      .op("cmove %r15,%rbp", 0x49, 0x0f, 0x44, 0xef);
+    emitVariable(to, "called name");
+    to.op("mov %rsp,%r9", 0x49, 0x89, 0xe1); // r9: the other
+  }
+  // The environment, with these variables in front; where its character sets are unless that is there.
+  to.op("lea 0x40(,%r8,8),%rax", 0x4a, 0x8d, 0x04, 0xc5, 0x40, 0x00, 0x00, 0x00)
     .op("and $0xfffffffffffffff0,%rax", 0x48, 0x83, 0xe0, 0xf0)
     .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
     .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
     .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5) // rbp: the environment
-    .op("mov %r9,%rax", 0x4c, 0x89, 0xc8)
-    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
-    .rip("lea sets(%rip),%rax", "sets", 0x48, 0x8d, 0x05)
+    .op("mov %r11,%rax", 0x4c, 0x89, 0xd8)
+    .op("stos %rax,%es:(%rdi)", 0x48, 0xab);
+  if (!targets.takesArgv0) to.op("mov %r9,%rax", 0x4c, 0x89, 0xc8).op("stos %rax,%es:(%rdi)", 0x48, 0xab);
+  to.rip("lea sets(%rip),%rax", "sets", 0x48, 0x8d, 0x05)
     .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
     .to("je", "copy variables")
     .op("xor %ecx,%ecx", 0x31, 0xc9)
@@ -214,6 +208,26 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
   emitData(to, targets);
 }
 
+/** Builds a variable on the stack, where rsp points at it then: `name`, a label, and what rbp points at. Changes r9 and r10. */
+function emitVariable(to: Assembler, name: string): void {
+  to.rip("lea name(%rip),%rdi", name, 0x48, 0x8d, 0x3d)
+    .to("call", "length")
+    .op("mov %rax,%r9", 0x49, 0x89, 0xc1)
+    .op("mov %rbp,%rdi", 0x48, 0x89, 0xef)
+    .to("call", "length")
+    .op("mov %rax,%r10", 0x49, 0x89, 0xc2)
+    .op("lea 0x20(%r9,%r10,1),%rax", 0x4b, 0x8d, 0x44, 0x11, 0x20)
+    .op("and $0xfffffffffffffff0,%rax", 0x48, 0x83, 0xe0, 0xf0)
+    .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
+    .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
+    .rip("lea name(%rip),%rsi", name, 0x48, 0x8d, 0x35)
+    .op("mov %r9,%rcx", 0x4c, 0x89, 0xc9)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
+    .op("mov %rbp,%rsi", 0x48, 0x89, 0xee)
+    .op("lea 0x1(%r10),%rcx", 0x49, 0x8d, 0x4a, 0x01)
+    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4);
+}
+
 function emitData(to: Assembler, targets: DetourTargets): void {
   const { loader, libraries, identity, characterSets, complaint } = targets;
   const text = encoder.encode(complaint);
@@ -221,6 +235,7 @@ function emitData(to: Assembler, targets: DetourTargets): void {
     ["proc", "/proc/self/exe"],
     ["path name", "LD_LIBRARY_PATH="],
     ["started name", STARTED_AS],
+    ["called name", CALLED],
     ["sets name", "GCONV_PATH="],
     ["sets", characterSets === undefined ? "" : `GCONV_PATH=${characterSets}`],
     ["loader", loader],

@@ -6,7 +6,7 @@
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitPathFunctions } from "./paths.ts";
-import { emitVectors, STARTED_AS } from "./vectors.ts";
+import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -59,17 +59,38 @@ export function emitIdentity(to: Assembler): void {
     .rip("lea name(%rip),%rsi", "started name", 0x48, 0x8d, 0x35)
     .to("call", "begins")
     .to("je", "started found")
+    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
+    .rip("lea name(%rip),%rsi", "called name", 0x48, 0x8d, 0x35)
+    .to("call", "begins")
+    .to("je", "called found")
     .op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
     .to("jmp", "next variable")
     .label("started found")
     .op("mov %rdi,%r11", 0x49, 0x89, 0xfb)
     .op("mov %rdi,(%r10)", 0x49, 0x89, 0x3a)
-    .label("remove variable")
-    .op("mov 0x8(%rbx),%rax", 0x48, 0x8b, 0x43, 0x08)
-    .op("mov %rax,(%rbx)", 0x48, 0x89, 0x03)
-    .op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
+    .to("jmp", "remove variable")
+    // Its first argument is its path there, which was all that the ld.so could be told.
+    .label("called found")
+    .op("mov %r13,%rcx", 0x4c, 0x89, 0xe9)
+    .label("next argument")
+    .op("mov (%rcx),%rax", 0x48, 0x8b, 0x01)
     .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("jne", "remove variable")
+    .to("je", "remove variable")
+    .op("cmp %r15,%rax", 0x4c, 0x39, 0xf8)
+    .to("je", "first argument")
+    .op("add $0x8,%rcx", 0x48, 0x83, 0xc1, 0x08)
+    .to("jmp", "next argument")
+    .label("first argument")
+    .op("mov %rdi,(%rcx)", 0x48, 0x89, 0x39)
+    .label("remove variable")
+    .op("mov %rbx,%rcx", 0x48, 0x89, 0xd9)
+    .label("next behind")
+    .op("mov 0x8(%rcx),%rax", 0x48, 0x8b, 0x41, 0x08)
+    .op("mov %rax,(%rcx)", 0x48, 0x89, 0x01)
+    .op("add $0x8,%rcx", 0x48, 0x83, 0xc1, 0x08)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jne", "next behind")
+    .to("jmp", "next variable")
     .label("started known")
     .rip("lea path(%rip),%rdi", "own path", 0x48, 0x8d, 0x3d)
     .op("mov %r15,%rsi", 0x4c, 0x89, 0xfe)
@@ -113,4 +134,5 @@ export function emitIdentity(to: Assembler): void {
     .op("xor %eax,%eax", 0x31, 0xc0)
     .op("ret", 0xc3);
   to.label("started name").data(encoder.encode(`${STARTED_AS}\0`));
+  to.label("called name").data(encoder.encode(`${CALLED}\0`));
 }

@@ -69,6 +69,11 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitDetour(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
     to.label("stack end").quad(0);
   },
+  "the same, for an ld.so that cannot be told argv[0]": (to) => {
+    const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };
+    emitDetour(to, { ...paths, takesArgv0: false, characterSets: undefined });
+    to.label("stack end").quad(0);
+  },
   "what tells a process who it is": (to) => {
     emitVectors(to);
     emitIdentity(to);
