@@ -6,6 +6,8 @@ import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import metadata from "../package.json" with { type: "json" };
 import { execCommand } from "./commands/exec.ts";
+import { symbolsCommand } from "./commands/symbols.ts";
+import { versionCommand } from "./commands/version.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
 /** One paragraph on standard error, and the exit code that belongs to the error. */
@@ -27,6 +29,8 @@ const output = {
     writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
 };
 
+const configured = (command: Command): Command => command.exitOverride().configureOutput(output);
+
 try {
   new Command("capsule")
     .description("Run programs on their own libraries and the host's graphics stack.")
@@ -34,7 +38,9 @@ try {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput(output)
-    .addCommand(execCommand(report).exitOverride().configureOutput(output))
+    .addCommand(configured(execCommand(report)))
+    .addCommand(configured(symbolsCommand()))
+    .addCommand(configured(versionCommand()))
     .parse();
 } catch (error) {
   process.exit(report(error));

@@ -134,8 +134,7 @@ function chooseLibraries(options: TreeOptions, store: LibraryStore, trace: Trace
     if (isShared(soname)) throw new UsageError(`Cannot isolate "${soname}": the whole process has one copy of it`);
     sonames.set(soname, { directory, isExplicit: true });
   }
-  if (options.host === "") throw new UsageError('Cannot use the host tree "": a directory is needed');
-  const fallback = options.host ?? (process.env.CAPSULE_PREFIX || defaultHost());
+  const fallback = hostDirectory(options.host);
   const hosts = new Map<string, Host>();
   for (const [soname, { directory, isExplicit }] of sonames) {
     const variable = `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;
@@ -168,6 +167,14 @@ function defaultHost(): string {
     ["/usr/lib", "/usr/lib64", "/lib"].some((lib) => existsSync(host + lib)),
   );
   return hosts[0] ?? "/";
+}
+
+/** The host tree that --host names, or else the default. Throws UsageError and LinkError. */
+export const openHost = (host: string | undefined): Tree => openTree(hostDirectory(host), "host tree");
+
+function hostDirectory(host: string | undefined): string {
+  if (host === "") throw new UsageError('Cannot use the host tree "": a directory is needed');
+  return host ?? (process.env.CAPSULE_PREFIX || defaultHost());
 }
 
 function openTree(directory: string, what: "host tree" | "runtime" | "glibc"): Tree {

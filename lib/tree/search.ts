@@ -195,7 +195,7 @@ export class Search {
       const code = (error as NodeJS.ErrnoException).code;
       // What ld.so cannot open it does not see; everything else it stumbles over.
       if (code === undefined) throw error;
-      tried.push(`${real}: ${REASONS[code] ?? code}`);
+      tried.push(`${real}: ${reasonOf(code)}`);
       return undefined;
     }
   }
@@ -210,7 +210,7 @@ export class Search {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === undefined) throw error;
-      tried.push(`${this.tree.root}${inTree}: ${REASONS[code] ?? code}`);
+      tried.push(`${this.tree.root}${inTree}: ${reasonOf(code)}`);
       return undefined;
     }
   }
@@ -222,7 +222,11 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: "a directory",
   ENOTDIR: "not in a directory",
   ENXIO: "not a regular file",
+  ELOOP: "its symbolic links loop",
 };
+
+/** What an errno's name says of a path; the name itself where that is nothing usual. */
+export const reasonOf = (code: string): string => REASONS[code] ?? code;
 
 function headOf(path: string): DataView {
   const head = new Uint8Array(20);

@@ -1,0 +1,33 @@
+// `capsule version`: which release of a library a tree has, as libcapsule's own tool
+// says it: tree, soname, version, file.
+
+import { basename } from "node:path";
+import { Command } from "commander";
+import { print } from "./output.ts";
+import { findTarget } from "./target.ts";
+
+interface Options {
+  readonly host?: string;
+  readonly json?: boolean;
+}
+
+export function versionCommand(): Command {
+  return new Command("version")
+    .summary("say which release of a library a host tree has")
+    .description("Print four fields: the tree, the soname, the version that is in the file's name, and the file.")
+    .argument("<soname>", "such as libGL.so.1")
+    .option("--host <dir>", "the tree (default: CAPSULE_PREFIX, /run/host, /host or /)")
+    .option("--json", "as JSON: an object of tree, soname, version, path")
+    .action((name: string, { host, json }: Options) => {
+      const { path, search } = findTarget(name, host);
+      const [tree, soname, version] = [search?.tree.name ?? "/", search ? name : basename(name), versionIn(path)];
+      const line = [tree, soname, version || "unknown", path].join(" ");
+      print(json ? `${JSON.stringify({ tree, soname, version: version || null, path }, null, 2)}\n` : `${line}\n`);
+    });
+}
+
+/** What is behind ".so." in a file's name, or before ".so" ("libc-2.31.so"); empty where it says nothing. */
+export function versionIn(path: string): string {
+  const name = basename(path);
+  return /\.so\.(\d[\w.+-]*)$/.exec(name)?.[1] ?? /-(\d[\w.+-]*)\.so$/.exec(name)?.[1] ?? "";
+}
