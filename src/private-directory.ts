@@ -24,7 +24,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { writeU64 } from "../lib/memory/layout.ts";
 import { bytesAt, cString, viewAt } from "../lib/memory/live.ts";
 import type { Address } from "../lib/memory/numbers.ts";
-import { readStat } from "../lib/process/stat.ts";
+import { readStat, unlessGone } from "../lib/process/stat.ts";
 import { unlessRefused } from "../lib/system-error.ts";
 
 const PREFIX = "capsule-";
@@ -134,9 +134,10 @@ export class PrivateDirectory {
     this.ownedBy("self");
   }
 
-  /** Says which process it is for: it is stale when that has ended. */
+  /** Says which process it is for: it is stale when that has ended. One that has ended already leaves it to whose it is. */
   ownedBy(pid: "self" | number): void {
-    this.#put(OWNER, new TextEncoder().encode(ownerOf(pid)));
+    const owner = unlessGone(() => ownerOf(pid));
+    if (owner !== undefined) this.#put(OWNER, new TextEncoder().encode(owner));
   }
 
   /** For a run that ends before its program starts. */

@@ -18,3 +18,13 @@ export function readStat(pid: number | "self"): { field(number: number): string 
   ];
   return { field: (number) => fields[number - 1] ?? "" };
 }
+
+/** What `read` finds in a process's directory; undefined where there is no such process, or it ends meanwhile. */
+export function unlessGone<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    return undefined;
+  }
+}

@@ -2,6 +2,7 @@
 // own come and go; those that have appeared since are told by their names.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { unlessGone } from "../../lib/process/stat.ts";
 
 /** As JavaScriptCore, mimalloc and Bun call theirs (Bun 1.4.5). */
 const NAMES = /^(?:HeapHelper|JITWorker|JSCWarmUp|mi-scavenger|Bun Pool \d+)$/m;
@@ -20,10 +21,5 @@ const threads = (): string[] => readdirSync("/proc/self/task");
 
 /** By its name. Also true for one that has ended meanwhile. */
 export function isBuns(id: string | number): boolean {
-  try {
-    return NAMES.test(readFileSync(`/proc/self/task/${id}/comm`, "utf8"));
-  } catch (error) {
-    if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    return true;
-  }
+  return unlessGone(() => NAMES.test(readFileSync(`/proc/self/task/${id}/comm`, "utf8"))) ?? true;
 }

@@ -9,7 +9,6 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -21,6 +20,7 @@ import { dirname, join, resolve } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { Tree } from "../../lib/tree/tree.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
 import { hint, isThere, privateParent } from "../private-directory.ts";
 import { isTrusted } from "../trusted.ts";
@@ -123,7 +123,8 @@ export function usableCache(
 ): string | undefined {
   const look = (): string | undefined => {
     if (!isThere(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const real = realpathSync(directory);
+    // Bun's realpath asks /proc/self/fd, where the descriptors of an in-process program's server thread are not.
+    const real = new Tree("/", true).resolve(directory) ?? directory;
     if (!isTrusted(real, (path) => lstatSync(path, { throwIfNoEntry: false }))) refuse(", as others may write to it");
     else if (system.isNoexec(real)) refuse(", as its file system is mounted noexec");
     else return real;
@@ -136,7 +137,7 @@ export function usableCache(
 function fallback(): string {
   const parent = resolve(tmpdir());
   try {
-    const place = join(privateParent(parent), "glibc");
+    const place = join(privateParent(parent), "capsule-glibc");
     mkdirSync(place, { recursive: true, mode: 0o700 });
     if (canBeOnPath(place)) return place;
   } catch (error) {

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
 import { expectLines } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
-import { CLAIMED, claim, copyOwnGlibc, LIBRARIES, ownVersion, replaced } from "../support/own-glibc.ts";
+import { CLAIMED, claim, copyOwnGlibc, LIBRARIES, ownLoader, ownVersion, replaced } from "../support/own-glibc.ts";
 import { HOST, hostAndProgram, type Pair, pair } from "../support/pair.ts";
 import { capsuleCommand, native, type Outcome, run } from "../support/run.ts";
+import { ServingPlace } from "../support/serving.ts";
 import { FAILED, NOT_RUNNABLE, USAGE, Workshop } from "../support/workshop.ts";
 
 setDefaultTimeout(60_000);
@@ -52,7 +53,7 @@ function start(flags: string[], host: string, args: string[] = [], env: Record<s
 const told = (directory: string, name: string, args: string[], calledFirst = fixture.program()) => [
   `libc: ${directory}/libc.so.6`,
   `libm: ${directory}/libm.so.6, 1`,
-  `ld.so: ${directory}/${LOADER}`,
+  `ld.so: ${directory}/${ownLoader()}`,
   "host: of the host tree",
   `own file: program, called ${calledFirst} and ${calledFirst}, named ${name}`,
   `started as: ${fixture.program()}`,
@@ -61,7 +62,7 @@ const told = (directory: string, name: string, args: string[], calledFirst = fix
 
 /** In a mount namespace the tree's ld.so is in the place of the machine's. */
 const ofTree = (stdout: string) =>
-  stdout.replaceAll(`ld.so: ${realpathSync(`/lib64/${LOADER}`)}`, `ld.so: ${join(tree, LIBRARIES, LOADER)}`);
+  stdout.replaceAll(`ld.so: ${realpathSync(`/lib64/${LOADER}`)}`, `ld.so: ${join(tree, LIBRARIES, ownLoader())}`);
 
 describe("a program runs on the host tree's glibc, as that is newer, and finds itself as natively:", () => {
   for (const [way, flags] of Object.entries(WAYS))
@@ -89,6 +90,13 @@ describe("a program runs on the host tree's glibc, as that is newer, and finds i
       // The kernel has named who was started by /proc/self/exe after that; by ld.so's name it is the program's.
       const same = (lines: string[]) => lines.map((line) => line.replace("named exe", "named program"));
       expect(same(shown.filter(Boolean))).toEqual(same(expected));
+    });
+
+  for (const [way, flags] of Object.entries(WAYS))
+    test(`nothing of it is left among the temporary files, ${way}`, async () => {
+      using place = new ServingPlace();
+      expect(await start(flags, tree, ["again"], { TMPDIR: place.path })).toMatchObject({ stderr: "", exitCode: 0 });
+      await place.emptied();
     });
 });
 
@@ -176,14 +184,14 @@ describe("refused, with the files, is", () => {
     const host = spoiled((soname, bytes) =>
       soname === "libc.so.6" ? replaced(bytes, words, words.replace(/\d\d$/, "98")) : bytes,
     );
-    await refused(host, `${host}/${LIBRARIES}/libc.so.6`, `${host}/${LIBRARIES}/${LOADER}`, "--glibc");
+    await refused(host, `${host}/${LIBRARIES}/libc.so.6`, `${host}/${LIBRARIES}/${ownLoader()}`, "--glibc");
   });
 
   test("a glibc of which ld.so lacks what libc needs", async () => {
     const host = spoiled((soname, bytes) =>
       soname === LOADER ? replaced(bytes, "_rtld_global_ro\0", "_rtld_global_rx\0") : bytes,
     );
-    await refused(host, `${host}/${LIBRARIES}/libc.so.6`, `${host}/${LIBRARIES}/${LOADER}`);
+    await refused(host, `${host}/${LIBRARIES}/libc.so.6`, `${host}/${LIBRARIES}/${ownLoader()}`);
   });
 
   test("a glibc without an ld.so", async () => {

@@ -67,6 +67,16 @@ describe("a private directory", () => {
     expect(statSync(directory.write("library", Uint8Array.of(2))).ino).not.toBe(first);
   });
 
+  test("is another process's from when that is known, unless it has ended already", () => {
+    const directory = PrivateDirectory.make(libc);
+    const owner = () => readFileSync(join(directory.path, "owner"), "utf8");
+    const own = owner();
+    directory.ownedBy(Bun.spawnSync(["true"]).pid);
+    expect(owner()).toBe(own);
+    directory.ownedBy(process.ppid);
+    expect(owner().split(" ")).toContain(`${process.ppid}`);
+  });
+
   test("can be removed with everything in it, and again", () => {
     const directory = PrivateDirectory.make(libc);
     directory.write("library", Uint8Array.of(1));

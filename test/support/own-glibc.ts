@@ -2,7 +2,7 @@
 // them a run on "another" glibc needs no network, and what it does is known.
 
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
@@ -29,7 +29,11 @@ export function copyOwnGlibc(
   mkdirSync(join(directory, "lib64"));
   symlinkSync("usr/lib", join(directory, "lib"));
   for (const [soname, path] of glibc.family)
-    writeFileSync(join(directory, LIBRARIES, soname), change(soname, readFileSync(path)), { mode: 0o755 });
+    writeFileSync(join(directory, LIBRARIES, nameIn(soname, path)), change(soname, readFileSync(path)), {
+      mode: 0o755,
+    });
+  const loader = nameIn(LOADER, glibc.loader);
+  if (loader !== LOADER) symlinkSync(loader, join(directory, LIBRARIES, LOADER));
   // Where libc says that its ld.so is; absolute, as Debian 11 has it, and for the tree as root.
   symlinkSync(`/${LIBRARIES}/${LOADER}`, join(directory, "lib64", LOADER));
   const { characterSets } = glibc;
@@ -39,6 +43,12 @@ export function copyOwnGlibc(
   }
   return directory;
 }
+
+/** Before 2.33 ld.so says in its file's name alone of which release it is. */
+const nameIn = (soname: string, path: string): string => (soname === LOADER ? basename(path) : soname);
+
+/** ld.so's file in such a tree. */
+export const ownLoader = (): string => nameIn(LOADER, own()?.loader ?? LOADER);
 
 /** Has libc's newest version be another one; programs that are content with an older one see no difference. */
 export const claim =
