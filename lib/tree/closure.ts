@@ -3,16 +3,11 @@
 // that is given them one by one never has to search.
 
 import type { Library } from "../elf/library.ts";
-import { mustFind, type Requester, type Search } from "./search.ts";
+import { dependenciesOf, type Need, type Node } from "./dependencies.ts";
+import type { Requester, Search } from "./search.ts";
 
 /** A library of a closure: where it stands in it and how it came there. */
-export interface Member {
-  readonly library: Library;
-  /** The name by which it was asked for first. */
-  readonly name: string;
-  readonly why: string;
-  readonly requester: Requester | undefined;
-}
+export type Member = Omit<Node, "needs">;
 
 export interface Closure {
   /** Dependencies first; of libraries that need each other, who was asked for last. */
@@ -26,9 +21,8 @@ export interface Closure {
 }
 
 /**
- * `roots` are sonames or paths. What `isElsewhere` says of a soname is not looked for, nor what a file needs that turns out to
- * have such a soname. Throws LinkError, with who needs it and
- * where we looked, for a library that is missing, and ElfError for one that is unsound.
+ * `roots` are sonames or paths, as dependenciesOf takes them. Throws LinkError, with who needs it and where we looked, for a library that
+ * is missing, and ElfError for one that is unsound.
  */
 export function closureOf(
   search: Search,
@@ -36,44 +30,31 @@ export function closureOf(
   isElsewhere: (soname: string) => boolean,
   requester?: Requester,
 ): Closure {
-  const members: Member[] = [];
+  const dependencies = dependenciesOf(search, roots, isElsewhere, requester);
   const elsewhere = new Map<string, Library[]>();
   const aliases = new Map<string, string>();
-  const byPath = new Map<string, Member>();
-  const byName = new Map<string, Member>();
-
-  const keepOut = (soname: string, needer: Library): void => {
-    const needers = elsewhere.get(soname);
+  const look = (need: Need, needer: Library | undefined): void => {
+    if ("fault" in need) throw need.fault;
+    if (!("elsewhere" in need) || !needer) return;
+    const needers = elsewhere.get(need.elsewhere);
     if (needers) needers.push(needer);
-    else elsewhere.set(soname, [needer]);
+    else elsewhere.set(need.elsewhere, [needer]);
+    if (need.name !== need.elsewhere) aliases.set(need.name, need.elsewhere);
   };
-  const visit = (name: string, from: Requester | undefined): void => {
-    const { library, why } = mustFind(search, name, from);
-    if (from && !name.includes("/") && name !== library.soname && isElsewhere(library.soname)) {
-      aliases.set(name, library.soname);
-      keepOut(library.soname, from.library);
-      return;
-    }
-    // As in ld.so, a name is looked for once: the first requester's search path decides for all.
-    const known = byName.get(library.soname) ?? byPath.get(library.path);
-    if (known) {
-      byName.set(name, known);
-      return;
-    }
-    const member = { library, name, why, requester: from };
-    byPath.set(library.path, member);
-    byName.set(name, member);
-    byName.set(library.soname, member);
-    const self: Requester = { library, loader: from };
-    for (const needed of library.needed) {
-      if (isElsewhere(needed)) keepOut(needed, library);
-      else if (!byName.has(needed)) visit(needed, self);
-    }
-    members.push(member);
+  for (const need of dependencies.roots) look(need, requester?.library);
+  for (const { library, needs } of dependencies.nodes) for (const need of needs) look(need, library);
+  return { members: dependenciesFirst(dependencies.roots), inLoadOrder: dependencies.nodes, elsewhere, aliases };
+}
+
+function dependenciesFirst(roots: readonly Need[]): Node[] {
+  const visited = new Set<Node>();
+  const members: Node[] = [];
+  const visit = (need: Need): void => {
+    if (!("node" in need) || visited.has(need.node)) return;
+    visited.add(need.node);
+    need.node.needs.forEach(visit);
+    members.push(need.node);
   };
-  for (const root of roots) if (!byName.has(root)) visit(root, requester);
-  const memberOf = (name: string) => byName.get(name) ?? [];
-  const inLoadOrder = new Set(roots.flatMap(memberOf));
-  for (const { library } of inLoadOrder) for (const member of library.needed.flatMap(memberOf)) inLoadOrder.add(member);
-  return { members, inLoadOrder: [...inLoadOrder], elsewhere, aliases };
+  roots.forEach(visit);
+  return members;
 }

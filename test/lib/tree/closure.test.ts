@@ -1,7 +1,7 @@
 // What libraries need, in reverse dependency order.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { readLibrary } from "../../../lib/elf/library.ts";
@@ -9,6 +9,7 @@ import { LinkError } from "../../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../../lib/tree/closure.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
+import { Scratch } from "../elf/scratch.ts";
 import { type Content, type LibrarySaid, SmallTree } from "./small-tree.ts";
 
 const trees: SmallTree[] = [];
@@ -129,7 +130,7 @@ describe("names", () => {
     expect(sonames(closureOf(search, ["a", "libred.so.1"], nowhere))).toEqual(["libred.so.1", "a"]);
   });
 
-  test("the first that was found with a soname answers it for all, as in ld.so", () => {
+  test("who comes to one first, breadth first, has it looked for on its own path, for all, as in ld.so", () => {
     const red = (comment: string): LibrarySaid => ({ soname: "libred.so.1", comment });
     const search = searchIn(
       {},
@@ -142,7 +143,7 @@ describe("names", () => {
     );
     const { members } = closureOf(search, ["a"], nowhere);
     expect(members.map(({ library }) => search.tree.inside(library.path))).toEqual([
-      "/first/libred.so.1",
+      "/second/libred.so.1",
       "/lib/b",
       "/lib/a",
     ]);
@@ -196,6 +197,36 @@ describe("what cannot be", () => {
   });
 });
 
+test("a name is looked for on the path of whom ld.so itself takes", () => {
+  using scratch = new Scratch();
+  const directories = Object.fromEntries(["near", "far", "lib"].map((name) => [name, scratch.path(name)]));
+  for (const directory of Object.values(directories)) mkdirSync(directory);
+  const shared = ["-shared", "-fPIC", "-Wl,--no-as-needed"];
+  const library = (path: string, soname: string, ...options: string[]) =>
+    scratch.compile(path, `int ${soname.replace(/\W/g, "_")};`, ...shared, `-Wl,-soname,${soname}`, ...options);
+  const near = library("near/libred.so.1", "libred.so.1");
+  const far = library("far/libred.so.1", "libred.so.1");
+  const blue = library("lib/libblue.so.1", "libblue.so.1", far, `-Wl,-rpath,${directories.far}`);
+  const rpath = `-Wl,-rpath,${directories.near}:${directories.lib}`;
+  const program = scratch.compile("program", "int main() { return 0; }", "-Wl,--no-as-needed", blue, near, rpath);
+  const closure = closureOf(new Search(new Tree("/")), readLibrary(program).needed, nowhere, {
+    library: readLibrary(program),
+  });
+  const [red] = closure.members.filter(({ name }) => name === "libred.so.1");
+  expect(red?.library.path).toBe(near);
+  expect(listed(program)).toEqual(new Set(closure.members.map((member) => member.library.path)));
+});
+
+/** The files that ld.so itself would load, or undefined where it finds one missing. */
+function listed(program: string): Set<string> | undefined {
+  const { stdout, exitCode } = Bun.spawnSync(["ldd", program], {
+    env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
+  });
+  const text = stdout.toString();
+  if (exitCode !== 0 || text.includes("not found")) return undefined;
+  return new Set(Array.from(text.matchAll(/(?:=> |^\t)(\/\S+) \(0x/gm), ([, path = ""]) => realpathSync(path)));
+}
+
 describe("closures of this machine's programs", () => {
   const LIMIT = 40;
 
@@ -218,16 +249,6 @@ describe("closures of this machine's programs", () => {
       if (!(error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined)) throw error;
       return false;
     }
-  }
-
-  /** The files that ld.so itself would load, or undefined where it finds one missing. */
-  function listed(program: string): Set<string> | undefined {
-    const { stdout, exitCode } = Bun.spawnSync(["ldd", program], {
-      env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
-    });
-    const text = stdout.toString();
-    if (exitCode !== 0 || text.includes("not found")) return undefined;
-    return new Set(Array.from(text.matchAll(/(?:=> |^\t)(\/\S+) \(0x/gm), ([, path = ""]) => realpathSync(path)));
   }
 
   test("have the files that ldd lists, in an order that leaves nothing to search", () => {
