@@ -1,14 +1,14 @@
 // What libraries need, in reverse dependency order.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { readLibrary } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../../lib/tree/closure.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
+import { filesOf, linkedFiles, listedByLdSo } from "../../support/ld-so.ts";
 import { Scratch } from "../elf/scratch.ts";
 import { type Content, type LibrarySaid, SmallTree } from "./small-tree.ts";
 
@@ -209,58 +209,24 @@ test("a name is looked for on the path of whom ld.so itself takes", () => {
   const blue = library("lib/libblue.so.1", "libblue.so.1", far, `-Wl,-rpath,${directories.far}`);
   const rpath = `-Wl,-rpath,${directories.near}:${directories.lib}`;
   const program = scratch.compile("program", "int main() { return 0; }", "-Wl,--no-as-needed", blue, near, rpath);
-  const closure = closureOf(new Search(new Tree("/")), readLibrary(program).needed, nowhere, {
-    library: readLibrary(program),
-  });
+  const [machine, self] = [new Tree("/"), readLibrary(program)];
+  const closure = closureOf(new Search(machine), self.needed, nowhere, { library: self });
   const [red] = closure.members.filter(({ name }) => name === "libred.so.1");
   expect(red?.library.path).toBe(near);
-  expect(listed(program)).toEqual(new Set(closure.members.map((member) => member.library.path)));
+  expect(filesOf(machine, closure.inLoadOrder, self)).toEqual([...listedByLdSo(machine, program).paths]);
 });
 
-/** The files that ld.so itself would load, or undefined where it finds one missing. */
-function listed(program: string): Set<string> | undefined {
-  const { stdout, exitCode } = Bun.spawnSync(["ldd", program], {
-    env: { PATH: process.env.PATH ?? "", LC_ALL: "C" },
-  });
-  const text = stdout.toString();
-  if (exitCode !== 0 || text.includes("not found")) return undefined;
-  return new Set(Array.from(text.matchAll(/(?:=> |^\t)(\/\S+) \(0x/gm), ([, path = ""]) => realpathSync(path)));
-}
-
 describe("closures of this machine's programs", () => {
-  const LIMIT = 40;
-
-  /** Dynamically linked programs, spread over the directory. */
-  function programs(): string[] {
-    const names = readdirSync("/usr/bin").sort();
-    const step = Math.max(1, Math.floor(names.length / (4 * LIMIT)));
-    const found: string[] = [];
-    for (let i = 0; i < names.length && found.length < LIMIT; i += step) {
-      const path = join("/usr/bin", names[i] ?? "");
-      if (existsSync(path) && isDynamic(realpathSync(path))) found.push(realpathSync(path));
-    }
-    return found;
-  }
-
-  function isDynamic(path: string): boolean {
-    try {
-      return readLibrary(path).interpreter !== undefined;
-    } catch (error) {
-      if (!(error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined)) throw error;
-      return false;
-    }
-  }
-
-  test("have the files that ldd lists, in an order that leaves nothing to search", () => {
+  test("have what ld.so lists, in an order that leaves nothing to search", () => {
     const search = new Search(new Tree("/"));
+    const programs = linkedFiles(search.tree, ["/usr/bin"]).filter(({ interpreter }) => interpreter !== undefined);
     let compared = 0;
-    for (const program of programs()) {
-      const expected = listed(program);
-      if (!expected) continue;
-      const library = readLibrary(program);
+    for (const library of programs.filter((_, i) => i % 8 === 0)) {
+      const { paths, missing } = listedByLdSo(search.tree, library.path);
+      if (missing.length > 0) continue;
       const closure = closureOf(search, library.needed, nowhere, { library });
-      const found = new Set(closure.members.map((member) => member.library.path));
-      expect([program, [...found].toSorted()]).toEqual([program, [...expected].toSorted()]);
+      const found = filesOf(search.tree, closure.inLoadOrder, library);
+      expect([library.path, found]).toEqual([library.path, [...paths]]);
       expectOrder(closure);
       compared++;
     }
