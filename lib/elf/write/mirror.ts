@@ -6,23 +6,10 @@
 
 import { readU64, writeU64 } from "../../memory/layout.ts";
 import type { Address } from "../../memory/numbers.ts";
-import {
-  DT_GNU_HASH,
-  DT_HASH,
-  DT_STRTAB,
-  DT_SYMTAB,
-  DT_VERDEF,
-  DT_VERDEFNUM,
-  DT_VERSYM,
-  SHN_ABS,
-  SHN_UNDEF,
-  STT_NOTYPE,
-  STT_TLS,
-  VER_NDX_LOCAL,
-} from "../constants.ts";
+import { SHN_ABS, SHN_UNDEF, STT_NOTYPE, STT_TLS, VER_NDX_LOCAL } from "../constants.ts";
 import type { LoadedImage } from "../loaded.ts";
 import { Sym } from "../sym.ts";
-import { verdefsSize } from "../versions.ts";
+import { copyOf, copyTables } from "./copied-tables.ts";
 import {
   ANY_SECTION,
   emitSharedObject,
@@ -30,7 +17,6 @@ import {
   placeFunction,
   planSharedObject,
   type SharedObjectPlan,
-  type Table,
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
@@ -57,30 +43,18 @@ export interface Mirror {
 
 /** Throws ElfError where the source's tables cannot be read. */
 export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
-  const { symbols, strings, gnuHash, sysvHash, versym, verdefs } = source;
-  const table = (tag: number, bytes: Uint8Array): Table => ({ tag, bytes });
-
   // The soname is one of the source's strings, unless it has another name or none.
-  const stringTable = new StringTableWriter(strings.bytes);
+  const stringTable = new StringTableWriter(source.strings.bytes);
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
   const soname = known ?? stringTable.add(options.soname);
   const needed = (options.needed ?? []).map((name) => stringTable.add(name));
 
-  const symbolBytes = copyOf(symbols.view);
-  const tables = [table(DT_SYMTAB, symbolBytes), table(DT_STRTAB, stringTable.bytes)];
-  if (gnuHash) tables.push(table(DT_GNU_HASH, copyOf(gnuHash.view, gnuHash.size)));
-  if (sysvHash) tables.push(table(DT_HASH, copyOf(sysvHash.view, sysvHash.size)));
-  const versions = versym && new Uint16Array(copyOf(versym.view).buffer);
-  if (versions) tables.push(table(DT_VERSYM, new Uint8Array(versions.buffer)));
-  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
-  if (verdefCount > 0 && source.verdefView)
-    tables.push(table(DT_VERDEF, copyOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount))));
-
+  const { tables, symbols, versions, verdefCount } = copyTables(source, stringTable);
   const zeroPages = options.zeroPages ?? 0;
   const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
   const hasThreadLocals = options.hasThreadLocals ?? false;
-  relocate(new Uint32Array(symbolBytes.buffer), versions, source.loadBias, hasThreadLocals);
-  const view = new DataView(symbolBytes.buffer);
+  relocate(new Uint32Array(symbols.buffer), versions, source.loadBias, hasThreadLocals);
+  const view = new DataView(symbols.buffer);
   if (options.moved && options.moved.size > 0) showMoved(view, options.moved);
   for (const [name, place] of options.overrides ?? []) {
     for (const index of source.findAll(name)) placeFunction(Sym.at(view, index * Sym.size), place, plan);
@@ -103,8 +77,6 @@ export function absoluteSymbols({ symbols, loadBias }: LoadedImage, hasThreadLoc
   relocate(new Uint32Array(bytes.buffer), undefined, loadBias, hasThreadLocals);
   return bytes;
 }
-
-const copyOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
 /**
  * Makes every defined symbol absolute. Hot (libc has 3,000), so it goes by 32-bit words:

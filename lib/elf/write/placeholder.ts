@@ -56,6 +56,7 @@ import type { Phdr } from "../phdr.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import { verdefsSize } from "../versions.ts";
+import { copyOf } from "./copied-tables.ts";
 import { emitPlaceholderCode, STUB_SIZE, stubs } from "./placeholder-code.ts";
 import { withSections } from "./sections.ts";
 import {
@@ -161,17 +162,11 @@ interface Copied {
 function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
   const { strings, gnuHash, sysvHash, versym, verdefs } = source;
   const count = source.symbols.length;
-  const grown = (view: DataView, size: number, by: number): Uint8Array => {
-    const bytes = new Uint8Array(size + by);
-    bytes.set(new Uint8Array(view.buffer, view.byteOffset, size));
-    return bytes;
-  };
-
   const stringTable = new StringTableWriter(strings.size === 0 ? Uint8Array.of(0) : strings.bytes);
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
   const soname = known ?? stringTable.add(options.soname);
   const needed = [...options.needed, options.agent].map((name) => stringTable.add(name));
-  const symbols = grown(source.symbols.view, count * Sym.size, Sym.size);
+  const symbols = copyOf(source.symbols.view, count * Sym.size, Sym.size);
   const attach = Sym.at(new DataView(symbols.buffer), count * Sym.size);
   attach.st_name = stringTable.add(options.attach);
   attach.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
@@ -182,14 +177,14 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
   ];
   // A chain ends with the last symbol, unless some linker has another order; then the symbol is only not counted.
   if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
-    tables.push({ tag: DT_GNU_HASH, bytes: grown(gnuHash.view, gnuHash.size, 0) });
+    tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
   else if (gnuHash) {
-    const bytes = grown(gnuHash.view, gnuHash.size, 4);
+    const bytes = copyOf(gnuHash.view, gnuHash.size, 4);
     countInGnuHash(new Uint32Array(bytes.buffer), count, options.attach);
     tables.push({ tag: DT_GNU_HASH, bytes });
   }
   if (sysvHash) {
-    const bytes = grown(sysvHash.view, sysvHash.size, 4);
+    const bytes = copyOf(sysvHash.view, sysvHash.size, 4);
     new Uint32Array(bytes.buffer)[1] = count + 1;
     tables.push({ tag: DT_HASH, bytes });
   }
@@ -197,11 +192,11 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
   // glibc believes a version table, and has no versions to look up where none are defined or needed.
   if (!versym || verdefCount === 0 || !source.verdefView)
     return { symbols, versions: undefined, tables, verdefCount: 0, names: { soname, needed }, attach: count };
-  const versions = new Uint16Array(grown(versym.view, versym.view.byteLength, 2).buffer);
+  const versions = new Uint16Array(copyOf(versym.view, versym.view.byteLength, 2).buffer);
   const size = verdefsSize(source.path, source.verdefView, verdefCount);
   tables.push(
     { tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) },
-    { tag: DT_VERDEF, bytes: grown(source.verdefView, size, 0) },
+    { tag: DT_VERDEF, bytes: copyOf(source.verdefView, size) },
   );
   const last = verdefs.reduce((index, version) => Math.max(index, version.index), VER_NDX_GLOBAL);
   for (let i = 0; i < versions.length; i++)

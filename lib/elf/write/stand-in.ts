@@ -5,14 +5,7 @@
 import { add } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
 import {
-  DT_GNU_HASH,
-  DT_HASH,
   DT_RELA,
-  DT_STRTAB,
-  DT_SYMTAB,
-  DT_VERDEF,
-  DT_VERDEFNUM,
-  DT_VERSYM,
   R_X86_64_GLOB_DAT,
   SHN_ABS,
   SHN_UNDEF,
@@ -27,8 +20,8 @@ import {
 import type { Image } from "../image.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
-import { verdefsSize } from "../versions.ts";
 import { placeResolver } from "./code-object.ts";
+import { copyTables } from "./copied-tables.ts";
 import { emitSharedObject, planSharedObject } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
@@ -44,39 +37,21 @@ export interface StandInCode {
 
 /** `needed` are sonames. Throws ElfError where the source's tables cannot be read. */
 export function standInOf(source: Image, needed: readonly string[], own?: StandInCode): Uint8Array {
-  const { symbols, strings, gnuHash, sysvHash, versym, verdefs } = source;
-  const stringTable = new StringTableWriter(strings.bytes);
+  const stringTable = new StringTableWriter(source.strings.bytes);
   const soname = source.sonameOffset ?? 0;
   const neededAt = needed.map((name) => stringTable.add(name));
   const importAt = own && stringTable.add(own.imports[0]);
 
-  const count = symbols.length + (own ? 1 : 0);
-  const symbolBytes = new Uint8Array(count * Sym.size);
-  symbolBytes.set(bytesOf(symbols.view));
-  const versions = versym && new Uint16Array(count);
-  if (versions) new Uint8Array(versions.buffer).set(bytesOf(versym.view));
+  const { tables, symbols, versions, verdefCount } = copyTables(source, stringTable, own ? 1 : 0);
   const relocations = new Uint8Array(2 * Rela.size);
-  const tables = [
-    { tag: DT_SYMTAB, bytes: symbolBytes },
-    { tag: DT_STRTAB, bytes: stringTable.bytes },
-    ...(gnuHash ? [{ tag: DT_GNU_HASH, bytes: bytesOf(gnuHash.view, gnuHash.size) }] : []),
-    ...(sysvHash ? [{ tag: DT_HASH, bytes: bytesOf(sysvHash.view, sysvHash.size) }] : []),
-    ...(versions ? [{ tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) }] : []),
-    ...(own ? [{ tag: DT_RELA, bytes: relocations }] : []),
-  ];
-  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
-  if (verdefCount > 0 && source.verdefView)
-    tables.push({
-      tag: DT_VERDEF,
-      bytes: bytesOf(source.verdefView, verdefsSize(source.path, source.verdefView, verdefCount)),
-    });
+  if (own) tables.push({ tag: DT_RELA, bytes: relocations });
   const code = own ? { code: { bytes: own.code.bytes, dataAt: own.dataAt }, slots: 1 } : {};
   const plan = planSharedObject({ tables, verdefCount, soname, needed: neededAt, zeroPages: 0, ...code });
-  leadNowhere(new DataView(symbolBytes.buffer, 0, symbols.length * Sym.size), versions);
+  leadNowhere(new DataView(symbols.buffer, 0, source.symbols.length * Sym.size), versions);
   if (own) {
     const place = (label: string) => own.code.labels.get(label) ?? 0;
-    const index = symbols.length;
-    const sym = Sym.at(new DataView(symbolBytes.buffer), index * Sym.size);
+    const index = source.symbols.length;
+    const sym = Sym.at(new DataView(symbols.buffer), index * Sym.size);
     sym.st_name = importAt ?? 0;
     sym.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
     if (versions) versions[index] = VER_NDX_GLOBAL;
@@ -88,8 +63,6 @@ export function standInOf(source: Image, needed: readonly string[], own?: StandI
   }
   return emitSharedObject(plan);
 }
-
-const bytesOf = (view: DataView, size = view.byteLength) => new Uint8Array(view.buffer, view.byteOffset, size).slice();
 
 /** An address at which there is never anything; glibc takes 0 for no definition. */
 const NOWHERE = 1;

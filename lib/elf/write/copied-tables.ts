@@ -1,0 +1,46 @@
+// The tables by which an object is linked to: symbols, names, hashes and versions, byte
+// for byte, so that the hash tables stay valid and no string is read.
+
+import { DT_GNU_HASH, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERDEFNUM, DT_VERSYM } from "../constants.ts";
+import type { Image } from "../image.ts";
+import { Sym } from "../sym.ts";
+import { verdefsSize } from "../versions.ts";
+import type { Table } from "./shared-object.ts";
+import type { StringTableWriter } from "./string-table.ts";
+
+export interface CopiedTables {
+  readonly tables: Table[];
+  /** The bytes of two of them, to be changed. */
+  readonly symbols: Uint8Array;
+  readonly versions: Uint16Array | undefined;
+  readonly verdefCount: number;
+}
+
+/**
+ * `strings` begins with the source's, and has everything that will be added. `more` symbols can be put behind the source's; the hash
+ * tables do not know of them. Throws ElfError where the source's tables cannot be read.
+ */
+export function copyTables(source: Image, strings: StringTableWriter, more = 0): CopiedTables {
+  const { symbols, gnuHash, sysvHash, versym, verdefs } = source;
+  const symbolBytes = copyOf(symbols.view, symbols.view.byteLength, more * Sym.size);
+  const versions = versym && new Uint16Array(copyOf(versym.view, versym.view.byteLength, more * 2).buffer);
+  const tables: Table[] = [
+    { tag: DT_SYMTAB, bytes: symbolBytes },
+    { tag: DT_STRTAB, bytes: strings.bytes },
+  ];
+  if (gnuHash) tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
+  if (sysvHash) tables.push({ tag: DT_HASH, bytes: copyOf(sysvHash.view, sysvHash.size) });
+  if (versions) tables.push({ tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) });
+  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
+  const { verdefView } = source;
+  if (verdefCount > 0 && verdefView)
+    tables.push({ tag: DT_VERDEF, bytes: copyOf(verdefView, verdefsSize(source.path, verdefView, verdefCount)) });
+  return { tables, symbols: symbolBytes, versions, verdefCount };
+}
+
+/** `more` zeroes come behind. */
+export function copyOf(view: DataView, size = view.byteLength, more = 0): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size + more);
+  bytes.set(new Uint8Array(view.buffer, view.byteOffset, size));
+  return bytes;
+}
