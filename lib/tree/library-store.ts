@@ -3,10 +3,11 @@
 // identity (device, inode, size, times of change), so an entry is never wrong for
 // long, and the store may be lost at any time.
 
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
+import { writeWhole } from "../whole-file.ts";
 
 /** Another number whenever the shape of an entry, or what is checked, changes. */
 const VERSION = 6;
@@ -100,9 +101,7 @@ export class LibraryStore {
     const kept = this.#load();
     const entries = { ...(Object.keys(kept).length > LIMIT ? {} : kept), ...Object.fromEntries(this.#learned) };
     mkdirSync(dirname(file), { recursive: true });
-    const temporary = `${file}.${process.pid}-${performance.now()}`;
-    writeFileSync(temporary, JSON.stringify({ version: VERSION, entries } satisfies StoreFile), { mode: 0o600 });
-    renameSync(temporary, file);
+    writeWhole(file, JSON.stringify({ version: VERSION, entries } satisfies StoreFile));
   }
 
   #learn(path: string, entry: StoreEntry): void {

@@ -3,10 +3,11 @@
 //
 //   FORMAT-HASH-SIZE.so    the last two in base 36
 
-import { lstatSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { writeWhole } from "../../lib/whole-file.ts";
 import { usableCache } from "../glibc/kept-directories.ts";
 import { isOurs } from "../private-directory.ts";
 import type { Trace } from "../trace.ts";
@@ -61,15 +62,12 @@ export class Shelf {
   add(key: string, bytes: Uint8Array): string | undefined {
     if (!this.#isUsable) return undefined;
     const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
-    const fresh = `${path}.${process.pid}-${performance.now()}`;
     const write = (): string => {
-      writeFileSync(fresh, bytes, { mode: 0o600, flag: "wx" });
-      renameSync(fresh, path);
+      writeWhole(path, bytes);
       this.#hasGrown = true;
       return path;
     };
     return unlessRefused(write, ({ message }) => {
-      rmSync(fresh, { force: true });
       this.#isUsable = false;
       this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`);
     });

@@ -57,8 +57,10 @@ function startOver(): void {
 
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
 
-const isRegular = (files: SmallFiles, file: string): boolean =>
-  ((files.owner(file)?.mode ?? 0) & S_IFMT) === S_IFREG && files.owner(file)?.uid === process.getuid?.();
+function isRegular(files: SmallFiles, file: string): boolean {
+  const owner = files.owner(file);
+  return owner !== undefined && (owner.mode & S_IFMT) === S_IFREG && owner.uid === process.getuid?.();
+}
 
 /** Undefined for what has never been written, or is damaged: it will be written anew. */
 export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {

@@ -1,8 +1,9 @@
 // What recall.ts goes by, written.
 
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { writeWhole } from "../../lib/whole-file.ts";
 import { identityOf, ownKey, parsed, type RecallFile, recallFileIn, VERSION } from "./recall.ts";
 import type { Through } from "./restart.ts";
 
@@ -19,11 +20,8 @@ export function remember(store: string | undefined, through: Through): void {
   const entries = Object.entries(known?.entries ?? {}).filter(([other]) => other !== key);
   entries.push([key, { through, identity: identityOf(through) }]);
   const content: RecallFile = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
-  const fresh = `${file}.${process.pid}-${performance.now()}`;
-  const write = (): void => {
+  unlessRefused(() => {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(fresh, JSON.stringify(content), { mode: 0o600, flag: "wx" });
-    renameSync(fresh, file);
-  };
-  unlessRefused(write, () => rmSync(fresh, { force: true }));
+    writeWhole(file, JSON.stringify(content));
+  });
 }
