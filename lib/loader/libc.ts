@@ -24,6 +24,7 @@ export class Libc implements Process {
   readonly memory = ownMemory;
   handlesAreLinkMaps?: boolean;
   readonly #bound = bind();
+  readonly #exec = new Exec(this.#bound.libc);
   #protections = 0;
   readonly #malloc: CallableFunction;
 
@@ -186,7 +187,7 @@ export class Libc implements Process {
 
   /** Has a descriptor stay open in a program that this process turns into. */
   passOn(descriptor: number): void {
-    new Exec(this.#bound.libc).passOn(descriptor);
+    this.#exec.passOn(descriptor);
   }
 
   /**
@@ -355,7 +356,7 @@ export class Libc implements Process {
 
   /** See Exec. */
   execute(path: string, list: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
-    return new Exec(this.#bound.libc).execute(path, list, environment);
+    return this.#exec.execute(path, list, environment);
   }
 
   /** Where the data segment ends. */

@@ -19,6 +19,7 @@ export type Version = readonly number[];
 
 export class Glibc {
   #family?: ReadonlyMap<string, string>;
+  #takesArgv0?: boolean;
 
   private constructor(
     readonly search: Search,
@@ -52,7 +53,8 @@ export class Glibc {
 
   /** Can its ld.so be told what the program is called (--argv0)? It can since 2.33. */
   get takesArgv0(): boolean {
-    return readFileSync(this.loader).includes("--argv0");
+    this.#takesArgv0 ??= readFileSync(this.loader).includes("--argv0");
+    return this.#takesArgv0;
   }
 
   /** The path of one of its libraries; undefined for one that it does not have, and for what is not its business. */

@@ -19,8 +19,8 @@ export function versionCommand(): Command {
     .option("--host <dir>", "the tree (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option("--json", "as JSON: an object of tree, soname, version, path")
     .action((name: string, { host, json }: Options) => {
-      const { path, search } = findTarget(name, host);
-      const [tree, soname, version] = [search?.tree.name ?? "/", search ? name : basename(name), versionIn(path)];
+      const { path, tree: searched } = findTarget(name, host);
+      const [tree, soname, version] = [searched?.name ?? "/", searched ? name : basename(name), versionIn(path)];
       const line = [tree, soname, version || "unknown", path].join(" ");
       print(json ? `${JSON.stringify({ tree, soname, version: version || null, path }, null, 2)}\n` : `${line}\n`);
     });

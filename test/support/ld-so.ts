@@ -1,6 +1,6 @@
 // What a tree's own ld.so says of a program or a library of the tree, with the tree as its root.
 
-import { readdirSync, realpathSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { type Library, readLibrary } from "../../lib/elf/library.ts";
@@ -41,7 +41,7 @@ export function linkedFiles(tree: Tree, directories: readonly string[]): Library
     const real = tree.resolve(directory);
     for (const name of (real && unlessRefused(() => readdirSync(real))) || []) {
       const path = tree.resolve(join(directory, name));
-      if (path !== undefined && statSync(path).isFile()) paths.add(realpathSync(path));
+      if (path !== undefined && statSync(path).isFile()) paths.add(path);
     }
   }
   return [...paths].map(linked).filter((library) => library !== undefined);
