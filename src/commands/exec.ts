@@ -4,50 +4,30 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { NAMESPACE_CHOICES, namespaceChoiceOf } from "../attached/mount-namespace.ts";
 import { UsageError } from "../errors.ts";
-import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc/choice.ts";
+import { GLIBC_CHOICES } from "../glibc/choice.ts";
 import { MODES, modeOf, runProgram } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
+import { addTreeOptions, collect, type TreeFlags, treeOptionsOf } from "./tree-options.ts";
 
-interface Options {
-  readonly host?: string;
-  readonly isolate?: string[];
-  readonly profile?: string[];
+interface Options extends TreeFlags {
   readonly trace?: string[];
   readonly mode?: string;
-  readonly runtime?: string;
-  readonly glibc?: string;
   readonly mountNamespace?: string;
 }
-
-const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 
 /** `report` tells of an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
   const profiles = Object.entries(PROFILES).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
   const categories = Object.entries(CATEGORIES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);
-  return new Command("exec")
+  const command = new Command("exec")
     .summary("run a program with chosen libraries from a host tree")
     .description(
       "Run PROGRAM. Its libraries come from where they always do; those that are isolated come, with all they need, from the host tree.",
     )
     .argument("<program>", "a path, or a name that PATH has")
-    .argument("[arguments...]", "the program's own")
-    .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
-    .option(
-      "--isolate <soname>",
-      "take this library from the host tree; SONAME=DIR from another (repeatable, commas too)",
-      collect,
-    )
-    .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
-    .option(
-      "--runtime <dir>",
-      "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
-    )
-    .option(
-      "--glibc <choice>",
-      `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
-    )
+    .argument("[arguments...]", "the program's own");
+  return addTreeOptions(command)
     .option(
       "--mount-namespace <choice>",
       `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
@@ -99,11 +79,9 @@ export function execCommand(report: (error: unknown) => number): Command {
       const trace = new Trace(categoriesOf(options.trace ?? []));
       const mode = modeOf(options.mode);
       const libc = new Libc();
-      const { host, runtime, isolate = [], profile: profiles = [] } = options;
-      const glibc = glibcChoiceOf(options.glibc);
       const mountNamespace = namespaceChoiceOf(options.mountNamespace);
       const fail = (error: unknown): never => libc.exitNow(report(error));
-      const run = { program, arguments: list, host, runtime, isolate, profiles, glibc, mountNamespace };
+      const run = { program, arguments: list, ...treeOptionsOf(options), mountNamespace };
       runProgram(libc, run, mode, trace, fail);
     });
 }
