@@ -6,6 +6,7 @@ import type { Libc } from "../lib/loader/libc.ts";
 import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
+import { serverCommand } from "./attached/start-server.ts";
 import { ensureGlibc, ownGlibc } from "./glibc/start-over.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
@@ -16,7 +17,7 @@ import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
 import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
-import { ServerHandle } from "./passes/serve.ts";
+import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
@@ -52,7 +53,7 @@ export function host(
   ensureGlibc(libc, command, options, trees, system, trace);
 
   // The server that agents will ask boots in a Worker meanwhile.
-  const server = new ServerHandle(libc, command);
+  const server = new ServerHandle(libc, besideCommand(), serverCommand(command));
 
   // What shall come from where; everything that is missing or unsound is said now.
   const plan = makePlan(options, trees, trace);

@@ -205,7 +205,7 @@ function refuseOtherMalloc(program: Program, libraries: readonly Library[]): voi
     );
 }
 
-const openedAhead = (sonames: readonly string[]): string[] => [
+export const openedAhead = (sonames: readonly string[]): string[] => [
   ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
 ];
 
@@ -271,7 +271,7 @@ function chooseShared(
   }
 }
 
-function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
+export function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
   const variables = chosenProfiles({ profiles, isolate: [] }).flatMap(({ environment }) => environment);
   const environment = new Map<string, string>();
   for (const variable of variables) {

@@ -47,8 +47,18 @@ export interface Run extends Linker {
   readonly counts: { written: number };
 }
 
-export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, channels: Channels, trace: Trace): Run {
-  const counts = { written: 0 };
+/** What a Linker is in this process, whoever it is for. */
+export interface OwnProcess
+  extends Pick<
+    Linker,
+    "process" | "functions" | "shared" | "moved" | "shim" | "assemble" | "findSymbol" | "intern" | "internWords"
+  > {
+  readonly libc: Libc;
+  readonly base: Base;
+  readonly connection: Connection;
+}
+
+export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
   const connection = mappedConnection(channels);
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
@@ -62,9 +72,7 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
   return {
     process: libc,
     libc,
-    plan,
     base,
-    directory,
     connection,
     // Once a run, so a template would be of no use.
     assemble: (_, emit, values) => {
@@ -72,26 +80,34 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
       const result = emit(to, values, connection);
       return { code: to.assemble(), result };
     },
-    token: 0,
-    isHosted: true,
-    trace,
-    runtime: plan.runtime,
     functions: findFunctions(base.family),
-    program: { path: plan.program.path },
-    programName: allocateCopy(libc, cString(plan.program.path)),
     findSymbol: (name) => {
       // Asked for by the program's side and by each capsule.
       if (!found.has(name)) found.set(name, ownSymbol(name));
       return found.get(name);
     },
-    capsules: [],
     moved: new Map(),
     shim: mirrorShim,
     shared,
-    sharedFile: (soname) => plan.shared.get(soname) ?? soname,
-    counts,
     intern: (text) => allocateCopy(libc, cString(text)),
     internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),
+  };
+}
+
+export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, channels: Channels, trace: Trace): Run {
+  return {
+    ...ownProcess(libc, channels),
+    plan,
+    directory,
+    token: 0,
+    isHosted: true,
+    trace,
+    runtime: plan.runtime,
+    program: { path: plan.program.path },
+    programName: allocateCopy(libc, cString(plan.program.path)),
+    capsules: [],
+    sharedFile: (soname) => plan.shared.get(soname) ?? soname,
+    counts: { written: 0 },
   };
 }
 

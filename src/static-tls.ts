@@ -7,7 +7,7 @@
 // is changed, as far as files tell, or else by glibc's refusal.
 
 import { basename, dirname } from "node:path";
-import type { Library } from "../lib/elf/library.ts";
+import { type Library, readLibrary } from "../lib/elf/library.ts";
 import type { Tls } from "../lib/elf/tls.ts";
 import { symbolObject } from "../lib/elf/write/symbol-object.ts";
 import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../lib/loader/calls.ts";
@@ -142,6 +142,24 @@ export function explainStaticTls(run: Run, command: Command, error: unknown): un
   const needs = `its thread-local data, ${size} bytes, has to be in static TLS`;
   const object = library.path;
   return new LinkError(`Cannot open "${object}": ${needs}, ${refusal(run, alignment)}`, { object, cause: error });
+}
+
+/** What to do about an error in a process that cannot be started over. */
+export function withAdvice(error: unknown): unknown {
+  const path = refusedLibrary(error);
+  if (path === undefined) return error;
+  const { size, alignment } = readLibrary(path).tls ?? { size: 0, alignment: 0 };
+  const advice =
+    alignment > ALIGNMENT
+      ? `aligned to ${alignment}, which glibc does for ${ALIGNMENT} at most in a process that runs`
+      : `of which there is not enough free: start Bun with ${TUNABLES}=${TUNABLE}=${size + DEFAULT + RESERVE}`;
+  return new LinkError(
+    `Cannot open "${path}": its thread-local data, ${size} bytes, has to be in static TLS, ${advice}`,
+    {
+      object: path,
+      cause: error,
+    },
+  );
 }
 
 /** The library of a file that glibc names: of a shim, the one that it shows. */

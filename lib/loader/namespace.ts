@@ -79,17 +79,35 @@ export class Namespaces {
     const { process } = this;
     const scope = scopeOf(process, add(first, base.at - main), first, readMaps(process.task));
     if (!scope) return false;
+    const record = this.recordOf(first, objects);
+    if (record === undefined) return false;
+    const field = add(record, NS_MAIN_SEARCHLIST);
+    const before = pointerIn(process, field);
+    if (before !== 0) return before === scope.at;
+    setPointerIn(process, field, scope.at);
+    return true;
+  }
+
+  /** Where ld.so's record is of a namespace that begins with the link_map `first` and has so many objects; undefined where none looks like that. */
+  recordOf(first: Address, objects: number): Address | undefined {
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);
-      if (pointerIn(process, add(record, NS_LOADED)) !== first) continue;
-      if (u32In(process, add(record, NS_NLOADED)) !== objects) continue;
-      const field = add(record, NS_MAIN_SEARCHLIST);
-      const before = pointerIn(process, field);
-      if (before !== 0) return before === scope.at;
-      setPointerIn(process, field, scope.at);
-      return true;
+      if (pointerIn(this.process, add(record, NS_LOADED)) !== first) continue;
+      if (u32In(this.process, add(record, NS_NLOADED)) === objects) return record;
     }
-    return false;
+    return undefined;
+  }
+
+  /**
+   * The first link_map of the namespace with that record; undefined once it is empty: then what allowGlobal has written is undone, as glibc will use
+   * the record again and does not look. Not to be asked by dlmopen: for an empty namespace that fails with the
+   * loader's lock held (glibc 2.36), and no thread can load anything any more.
+   */
+  findFirst(record: Address): Address | undefined {
+    const first = pointerIn(this.process, add(record, NS_LOADED));
+    if (first !== 0) return first;
+    setPointerIn(this.process, add(record, NS_MAIN_SEARCHLIST), 0);
+    return undefined;
   }
 }
 

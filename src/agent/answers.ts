@@ -18,7 +18,7 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
-import { checkClosure, findTogether, missingOf, together } from "../passes/open.ts";
+import { checkClosure, closureOfOutsider, findTogether, missingOf, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -108,19 +108,8 @@ function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer
 function* openOutside(launch: Launch, capsule: Capsule, library: Library, question: Question): Linking<Answer> {
   const { file } = question;
   if (question.mode & RTLD_NOLOAD) return { open: file };
-  const isElsewhere = (soname: string) => capsule.ownership.isShared(soname);
   try {
-    const needed = library.needed.filter((soname) => !isElsewhere(soname));
-    const { members, inLoadOrder, elsewhere, aliases } = closureOf(capsule.search, needed, isElsewhere, { library });
-    const self = { library, name: file, why: "its path", requester: undefined };
-    const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
-    const closure = {
-      members: [...members, self],
-      inLoadOrder: [self, ...inLoadOrder],
-      elsewhere: new Map([...shared, ...elsewhere]),
-      aliases,
-    };
-    return yield* openInside(launch, capsule, closure, file, question);
+    return yield* openInside(launch, capsule, closureOfOutsider(capsule, library), file, question);
   } catch (error) {
     // It may bring its own; glibc knows where.
     if (error instanceof LinkError || error instanceof ElfError) return { open: file };

@@ -36,6 +36,7 @@ export class Children {
   #begin(): void {
     const { trace, state, own, channels, files } = this.knowledge;
     const { libc } = channels.own;
+    if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
     // Where the environment says: the run may have gone on in another.
     const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
     let server: number | undefined;

@@ -59,9 +59,12 @@ export interface ServerState {
   readonly program: { readonly path: string };
   /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
   readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & { readonly root: string | undefined };
-  /** How a server of what the program starts is started. */
-  readonly server: ServerCommand;
+  /** How a server of what the program starts is started. Undefined where nobody is served but this process, which is nobody else's. */
+  readonly server: ServerCommand | undefined;
 }
+
+/** In place of a state: nobody will ask any more. */
+export const OVER = null;
 
 export class Knowledge {
   readonly trace: Trace;

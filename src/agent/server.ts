@@ -3,8 +3,8 @@
 // loader's lock it has the asking thread do. So threads may ask while others are
 // inside the loader, and a request may lead to another.
 //
-// It never goes back to Bun's event loop: the descriptors of that are closed by
-// now, or the program's.
+// Where a program is hosted it never goes back to Bun's event loop: the descriptors of
+// that are closed by now, or the program's.
 
 import { writeSync } from "node:fs";
 import { Libc } from "../../lib/loader/libc.ts";
@@ -16,7 +16,7 @@ import { Channel, Channels } from "./channel.ts";
 import type { Channels as ChannelAddresses } from "./code/channels.ts";
 import { Conversations } from "./conversations.ts";
 import type { Exchange } from "./exchange.ts";
-import { Knowledge, type ServerState } from "./knowledge.ts";
+import { Knowledge, OVER, type ServerState } from "./knowledge.ts";
 import { OwnRequests } from "./own-requests.ts";
 import { Kind, State } from "./protocol.ts";
 
@@ -61,8 +61,8 @@ class Server {
   }
 }
 
-/** Answers for as long as the process lives. */
-function serve(channels: Channels, system: System): never {
+/** Answers until the main thread says that it is over, or the process ends. */
+function serve(channels: Channels, system: System): void {
   const { own, children } = channels;
   const { libc } = own;
   let server: Server | undefined;
@@ -76,9 +76,15 @@ function serve(channels: Channels, system: System): never {
       for (const exchange of asked) {
         if (exchange.channel !== own || exchange.request.kind !== Kind.state) continue;
         const state = stateIn(exchange);
+        if (state === OVER) {
+          for (const channel of [own, children]) channel.close();
+          exchange.free();
+          return;
+        }
         if (server) server.knowledge.update(state);
         else {
-          const hasOwn = libc.ownDescriptors(state.trace.length > 0);
+          // The program may close descriptors, and use their numbers for others.
+          const hasOwn = state.server === undefined || libc.ownDescriptors(state.trace.length > 0);
           server = new Server(new Knowledge(channels, state), system);
           if (!hasOwn) server.knowledge.trace.tell("request", () => "the server shares the program's descriptors");
           idle = server.knowledge.idle();
@@ -106,7 +112,7 @@ function serve(channels: Channels, system: System): never {
   }
 }
 
-function stateIn({ request: { a0, a1 } }: Exchange): ServerState {
+function stateIn({ request: { a0, a1 } }: Exchange): ServerState | typeof OVER {
   return JSON.parse(Buffer.from(bytesAt(toAddress(Number(a0)), Number(a1))).toString());
 }
 

@@ -2,7 +2,7 @@
 // placeholders yet, and waits in the initializer of one of them. Everything that is
 // loaded is relocated by now, and nothing that needs an isolated library has run.
 
-import { ET_EXEC, R_X86_64_COPY, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
+import { ET_EXEC, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -18,7 +18,7 @@ import type { Attachment } from "../attached/attachment.ts";
 import type { Capsule } from "../launch.ts";
 import { LOADER, UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
-import { type Copy, findCopies } from "./copy-objects.ts";
+import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
@@ -153,9 +153,7 @@ function isRedirected(attachment: Attachment, object: LoadedObject): boolean {
 /** What the program has copied, by ld.so: of placeholders, and of the shared set. */
 function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace: Trace): Copy[] {
   const { image } = program;
-  const copied = [...image.rela]
-    .filter(({ r_type }) => r_type === R_X86_64_COPY)
-    .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
+  const copied = copiedIn(image);
   if (copied.length === 0) return [];
   const [, ...libraries] = scopeOf(program, objects);
   return findCopies(image, copied, images(libraries), trace);

@@ -3,7 +3,7 @@
 // refers to them and was bound before refers to the program's copy from now on.
 // The program's own libraries need nothing: glibc has just bound them so.
 
-import { SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
+import { R_X86_64_COPY, SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -20,6 +20,12 @@ export interface Copy {
   readonly to: Address;
   readonly size: number;
 }
+
+/** What a program that ld.so has relocated has copied. */
+export const copiedIn = (program: LoadedImage): CopiedObject[] =>
+  [...program.rela]
+    .filter(({ r_type }) => r_type === R_X86_64_COPY)
+    .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
 
 /** Finds every object's source in `libraries` (the program's scope without the program). Nothing is written. Throws LinkError. */
 export function findCopies(

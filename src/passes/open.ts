@@ -11,12 +11,13 @@
 
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
+import type { Library } from "../../lib/elf/library.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import type { Closure } from "../../lib/tree/closure.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { share } from "./share.ts";
 
@@ -35,10 +36,30 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
+/** A library that the host tree does not have, with what it needs from there. Throws as closureOf does. */
+export function closureOfOutsider({ search, ownership }: Capsule, library: Library): Closure {
+  const isElsewhere = (soname: string) => ownership.isShared(soname);
+  const needed = library.needed.filter((soname) => !isElsewhere(soname));
+  const { members, inLoadOrder, elsewhere, aliases } = closureOf(search, needed, isElsewhere, { library });
+  const self = { library, name: library.path, why: "its path", requester: undefined };
+  const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
+  return {
+    members: [...members, self],
+    inLoadOrder: [self, ...inLoadOrder],
+    elsewhere: new Map([...shared, ...elsewhere]),
+    aliases,
+  };
+}
+
+const TOGETHER = "-together-";
+
+/** Is it an object that only needs others, by its path? */
+export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
+
 /** An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what writing throws. */
 export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
   trace.tell("capsule", () => `opening ${paths.join(" ")}`);
-  const name = `${capsule.token}-together-${Bun.hash(paths.join("\0")).toString(36)}.so`;
+  const name = `${capsule.token}${TOGETHER}${Bun.hash(paths.join("\0")).toString(36)}.so`;
   const path = join(directory.path, name);
   return existsSync(path) ? path : directory.write(name, symbolObject({ soname: name, needed: paths }).bytes);
 }

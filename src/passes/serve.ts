@@ -2,39 +2,64 @@
 
 import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Search } from "../../lib/tree/search.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
-import type { ServerState } from "../agent/knowledge.ts";
-import { type ServerCommand, serverCommand } from "../attached/start-server.ts";
-import type { Capsule } from "../launch.ts";
-import type { Plan } from "../plan.ts";
-import type { Run } from "../run.ts";
-import type { Command } from "../start-over/restart.ts";
+import { OVER, type ServerState } from "../agent/knowledge.ts";
+import type { ServerCommand } from "../attached/start-server.ts";
+import type { Functions } from "../functions.ts";
+import type { ChosenGlibc } from "../glibc/choice.ts";
+import type { Capsule, CapsuleSource } from "../launch.ts";
+import type { PrivateDirectory } from "../private-directory.ts";
+import type { Trace } from "../trace.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const PATIENCE = 10_000;
 
 /**
- * Found from the command's own file, main.ts or main.js in the bundle: a bundle has the path that it was built at in place of
+ * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was built at in place of
  * import.meta.url.
  */
-const SERVER = join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
+export const besideCommand = (): string => serverBeside(Bun.main);
+
+/** The Worker's file, beside a file of src/ or dist/. */
+export const serverBeside = (file: string): string => join(dirname(file), "agent", `server${extname(file)}`);
+
+/** What it has to know of. */
+export interface Served {
+  readonly directory: PrivateDirectory;
+  readonly trace: Trace;
+  readonly runtime: Search;
+  readonly shared: ReadonlyMap<string, LoadedImage>;
+  readonly moved: ReadonlyMap<number, Address>;
+  readonly functions: Functions;
+  readonly capsules: readonly Capsule[];
+  readonly plan: {
+    readonly program: { readonly path: string };
+    readonly shared: ReadonlyMap<string, string>;
+    readonly glibc: ChosenGlibc;
+    readonly capsules: readonly (Pick<CapsuleSource, "environment"> & { readonly ahead: readonly string[] })[];
+  };
+}
 
 export class ServerHandle {
   readonly #own: Channel;
   readonly #children: Channel;
   readonly #worker: Worker;
 
-  readonly #command: ServerCommand;
-
-  /** Boots in a Worker, while other things are done. `command` is how this process was started. */
-  constructor(libc: Libc, command: Command) {
+  /** Boots in a Worker, while other things are done. `command` starts a server for what the program runs, if anybody is to have one. */
+  constructor(
+    libc: Libc,
+    script: string,
+    readonly command?: ServerCommand,
+  ) {
     this.#children = Channel.make(libc);
     this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
-    this.#worker = new Worker(SERVER, { smol: true });
+    this.#worker = new Worker(script, { smol: true });
     this.#worker.postMessage(this.addresses);
-    this.#command = serverCommand(command);
   }
 
   get addresses(): Channels {
@@ -48,54 +73,63 @@ export class ServerHandle {
   }
 
   /** Returns when it answers. */
-  start(run: Run): void {
-    if (!this.#own.tell(JSON.stringify(stateOf(run, this.#command)), PATIENCE)) throw silence();
+  start(served: Served): void {
+    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), PATIENCE)) throw silence();
   }
 
-  /** Tells it what has been opened meanwhile. */
-  update(run: Run): void {
-    this.#own.tell(JSON.stringify(stateOf(run, this.#command)));
+  /** Tells it what has been opened meanwhile. Where that may be closed again it has to be read first. */
+  update(served: Served, isAwaited = false): void {
+    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? PATIENCE : 0);
+  }
+
+  /** The process may end while it waits. */
+  unref(): void {
+    this.#worker.unref();
+  }
+
+  /** Nobody is answered any more: who asks fails. Returns when that is so. */
+  end(): void {
+    this.#own.tell(JSON.stringify(OVER), PATIENCE);
+    this.#worker.terminate();
+  }
+
+  #stateOf(served: Served): ServerState {
+    const addresses = (objects: Capsule["opened"]) =>
+      [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
+    const { plan } = served;
+    const { glibc, version, isNatural } = plan.glibc;
+    return {
+      directory: served.directory.path,
+      files: served.directory.files.at,
+      trace: served.trace.categories,
+      store: served.runtime.store.file,
+      libraryPath: served.runtime.libraryPath,
+      runtime: served.runtime.tree.root,
+      shared: [...plan.shared],
+      moved: [...served.moved],
+      // Links to them are in a directory that the program may have no right to later on.
+      sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
+      functions: served.functions,
+      ahead: plan.capsules.map(({ ahead }) => ahead),
+      capsules: served.capsules.map((capsule, index) => ({
+        root: capsule.search.tree.root,
+        token: capsule.token,
+        namespace: capsule.namespace,
+        isolated: [...capsule.isolated],
+        newest: capsule.ownership.newest,
+        others: [...capsule.ownership.others],
+        environment: plan.capsules[index]?.environment ?? [],
+        overrides: [...capsule.overrides],
+        iterateHere: capsule.iterateHere,
+        mirrors: addresses(capsule.mirrors),
+        opened: addresses(capsule.opened),
+        shims: addresses(capsule.shims),
+      })),
+      glibc: { root: glibc?.search.tree.root, version, isNatural },
+      program: { path: plan.program.path },
+      server: this.command,
+    };
   }
 }
 
 const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
-
-function stateOf(run: Run, server: ServerCommand): ServerState {
-  const addresses = (objects: Capsule["opened"]) =>
-    [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
-  return {
-    directory: run.directory.path,
-    files: run.directory.files.at,
-    trace: run.trace.categories,
-    store: run.runtime.store.file,
-    libraryPath: run.runtime.libraryPath,
-    runtime: run.runtime.tree.root,
-    shared: [...run.plan.shared],
-    moved: [...run.moved],
-    // Links to them are in a directory that the program may have no right to later on.
-    sharedFiles: [...run.shared.values()].map(({ path }) => realpathSync(path)),
-    functions: run.functions,
-    ahead: run.plan.capsules.map(({ ahead }) => ahead),
-    capsules: run.capsules.map((capsule, index) => ({
-      root: capsule.search.tree.root,
-      token: capsule.token,
-      namespace: capsule.namespace,
-      isolated: [...capsule.isolated],
-      newest: capsule.ownership.newest,
-      others: [...capsule.ownership.others],
-      environment: run.plan.capsules[index]?.environment ?? [],
-      overrides: [...capsule.overrides],
-      iterateHere: capsule.iterateHere,
-      mirrors: addresses(capsule.mirrors),
-      opened: addresses(capsule.opened),
-      shims: addresses(capsule.shims),
-    })),
-    glibc: glibcOf(run.plan),
-    program: { path: run.plan.program.path },
-    server,
-  };
-}
-
-const glibcOf = ({ glibc: { glibc, version, isNatural } }: Plan): ServerState["glibc"] => {
-  return { root: glibc?.search.tree.root, version, isNatural };
-};

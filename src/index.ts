@@ -1,0 +1,3 @@
+// The library: what `import … from "capsule"` gives.
+
+export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";

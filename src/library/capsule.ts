@@ -1,0 +1,388 @@
+// A capsule for scripts and tests: a host tree's libraries in a private namespace of this
+// very process, called by bun:ffi.
+
+import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { Library } from "../../lib/elf/library.ts";
+import { findIn } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { Libc } from "../../lib/loader/libc.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { pointer } from "../../lib/memory/live.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import { storeFile } from "../capsule.ts";
+import { checkNeeds } from "../glibc/choice.ts";
+import { newestUnwinder } from "../glibc/unwinder.ts";
+import { Ownership } from "../ownership.ts";
+import { expose } from "../passes/expose.ts";
+import { checkClosure, closureOfOutsider, openClosure } from "../passes/open.ts";
+import { ServerHandle, serverBeside } from "../passes/serve.ts";
+import { environmentOf, openedAhead } from "../plan.ts";
+import { isShared, UNWINDER } from "../shared-set.ts";
+import { withAdvice } from "../static-tls.ts";
+import { type Category, Trace } from "../trace.ts";
+import { chosenProfiles, openHost } from "../trees.ts";
+import { vacateNamespace } from "./close.ts";
+import { type Embedding, embed, glibcOf } from "./embedding.ts";
+import { type Redirection, redirectTo } from "./redirection.ts";
+
+/** The library's own file: index.ts, or index.js in the bundle. */
+const LIBRARY = join(import.meta.dir, import.meta.path.endsWith(".ts") ? "../index.ts" : "index.js");
+
+/** What a capsule is opened with. */
+export interface CapsuleOptions {
+  /**
+   * The host tree: a directory laid out as `/` is. Default: what `CAPSULE_PREFIX` says, else the first of `/run/host` and `/host`
+   * that has libraries, else `/`.
+   */
+  readonly host?: string;
+  /** Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were linked to all of them. */
+  readonly libraries?: readonly string[];
+  /** Profiles (`gl`, `egl`, `vulkan`, `video`) whose variables the libraries find in their environment. Default: all. */
+  readonly profiles?: readonly string[];
+  /** More variables that only the capsule's libraries see. What the process has set itself wins over a profile's, not over these. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What is told on standard error, as `--trace` does. */
+  readonly trace?: readonly Category[];
+}
+
+/** Where a library of a capsule has come from. */
+export interface Answer {
+  /** As it was asked for: a soname, or a path. */
+  readonly name: string;
+  /** The file that answers, without symbolic links. */
+  readonly path: string;
+  /** Which step of the search gave it: `ld.so.cache`, `runpath of …`, `default directory`, … */
+  readonly why: string;
+  /** The file of the library that needs it; undefined for what the script has opened. */
+  readonly neededBy: string | undefined;
+  /** `shared`: one of which the whole process has one copy (glibc's libraries, libgcc_s.so.1), mirrored into the capsule. */
+  readonly role: "opened" | "dependency" | "shared";
+}
+
+/** An entry of the loader's own list (`struct link_map`). */
+export interface MappedLibrary {
+  /** DT_SONAME; undefined where it has none. */
+  readonly soname: string | undefined;
+  /** Of its file. */
+  readonly path: string;
+  /** What to add to a virtual address of the file, in bytes (`l_addr`). */
+  readonly loadBias: number;
+  /** Where its `struct link_map` is. */
+  readonly linkMap: Pointer;
+  /** `mirror`: no library, but the symbols of one that the whole process shares. `loader`: ld.so itself. `helper`: has others opened together. */
+  readonly kind: "library" | "mirror" | "loader" | "helper";
+  /** DT_NEEDED, in order. */
+  readonly needed: readonly string[];
+}
+
+/** By {@link openCapsule}. `using` closes it. */
+export class Capsule {
+  readonly #libc: Libc;
+  readonly #embedding: Embedding;
+  readonly #server: ServerHandle;
+  /** In the order in which they were opened, by path. */
+  readonly #opened = new Map<string, LoadedObject>();
+  readonly #closures: Closure[] = [];
+  readonly #redirections = new Set<Redirection>();
+  readonly #atExit = () => void this.close();
+  #isClosed = false;
+
+  /** @internal */
+  constructor(options: CapsuleOptions) {
+    const trace = new Trace(options.trace ?? []);
+    const libc = new Libc();
+    const profiles = options.profiles ?? [];
+    const chosen = chosenProfiles({ profiles, isolate: [] });
+    const store = new LibraryStore(storeFile());
+    const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
+    const runtime = new Search(new Tree("/"), libraryPath, store);
+    const search = new Search(openHost(options.host), [], store);
+    const newest = chosen.flatMap(({ newest }) => newest);
+    const unwinder = newestUnwinder([runtime, search], glibcOf(libc))?.path;
+    const names = options.libraries ?? [];
+    const visible = [...chosen.flatMap(({ isolate }) => isolate), ...names];
+    const plan = {
+      search,
+      ownership: new Ownership(search, runtime, newest),
+      isolated: visible,
+      environment: [...environmentOf(profiles, search), ...Object.entries(options.environment ?? {})],
+      ahead: openedAhead(names),
+    };
+    this.#libc = libc;
+    const shared = new Map(unwinder === undefined ? [] : [[UNWINDER, unwinder]]);
+    this.#server = new ServerHandle(libc, serverBeside(LIBRARY));
+    try {
+      this.#embedding = embed(libc, plan, runtime, shared, this.#server, trace);
+    } catch (error) {
+      this.#server.end();
+      throw explained(error);
+    }
+    // Who forgets to close it is not kept from ending, and leaves nothing behind.
+    this.#server.unref();
+    process.on("exit", this.#atExit);
+    try {
+      this.#open(names);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    store.save();
+  }
+
+  /** The host tree's directory. */
+  get host(): string {
+    return this.#capsule.search.tree.name;
+  }
+
+  /** The number of its namespace, as dlmopen(3) and debuggers count: `LM_ID_BASE` is 0. */
+  get namespace(): number {
+    return this.#capsule.namespace;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * As bun:ffi's `dlopen`, for a library of the capsule: a soname is looked for in the host tree as that tree's own ld.so would; a path is
+   * one of this machine, and may lead out of the tree. What the library needs comes from the host tree.
+   *
+   * @throws {LinkError} for a library, or a symbol, that is not there.
+   * @throws {ElfError} for a file that is unsound.
+   */
+  dlopen<Fns extends Record<string, FFIFunction>>(name: string, symbols: Fns): FFILibrary<Fns> {
+    const [object] = this.#open([name]);
+    const described = Object.entries(symbols).map(([symbol, description]) => {
+      const ptr = description.ptr ?? this.#mustFind(object ? [object] : [], symbol, undefined, name);
+      return [symbol, { ...description, ptr }] as const;
+    });
+    return linkSymbols(Object.fromEntries(described)) as FFILibrary<Fns>;
+  }
+
+  /**
+   * The address of what the libraries that were opened, in that order, and what they need have for a name; of an IFUNC, what it resolves to.
+   *
+   * @throws {LinkError} where none has it.
+   */
+  symbol(name: string, version?: string): Pointer {
+    return this.#mustFind([...this.#opened.values()], name, version);
+  }
+
+  /** As {@link symbol}, but undefined where none has it. */
+  findSymbol(name: string, version?: string): Pointer | undefined {
+    this.#mustBeOpen();
+    for (const { linkMap } of this.#opened.values()) {
+      const found = this.#libc.run(findIn(linkMap, name, version));
+      if (found !== undefined) return pointer(found);
+    }
+    return undefined;
+  }
+
+  /** The loader's list as it is now, in load order: also what libraries have opened by themselves. */
+  *linkMap(): Generator<MappedLibrary> {
+    for (const object of this.#objects()) yield this.#described(object);
+  }
+
+  [Symbol.iterator](): Iterator<MappedLibrary> {
+    return this.linkMap();
+  }
+
+  /** The host tree's libraries that are loaded now. */
+  get objects(): MappedLibrary[] {
+    return [...this.linkMap()].filter(({ kind }) => kind === "library");
+  }
+
+  /** Which file answers each soname, and why; of what has been opened by the script, with all that it needs. */
+  get answers(): Answer[] {
+    const answers = new Map<string, Answer>();
+    const add = (answer: Answer) => {
+      if (!answers.has(`${answer.name}\0${answer.path}`)) answers.set(`${answer.name}\0${answer.path}`, answer);
+    };
+    for (const { inLoadOrder, elsewhere } of this.#closures) {
+      for (const { name, library, why, requester } of inLoadOrder) {
+        const neededBy = requester?.library.path;
+        add({ name, path: library.path, why, neededBy, role: neededBy === undefined ? "opened" : "dependency" });
+      }
+      for (const [name, [needer]] of elsewhere) {
+        const path = this.#embedding.shared.get(name)?.path ?? "";
+        add({ name, path, why: "the process has one copy of it", neededBy: needer?.path, role: "shared" });
+      }
+    }
+    return [...answers.values()];
+  }
+
+  /**
+   * Has libraries that this process had already loaded, outside of any capsule, use the capsule's copies of the libraries that were opened by their
+   * sonames in place of the process's own: what they were bound to is overwritten. Addresses that they have kept elsewhere (got
+   * by dlsym, in data) stay. `objects` says which, by their paths; default: all that refer to such a copy.
+   *
+   * @throws {LinkError} where nothing can be redirected, with nothing changed.
+   */
+  redirect(objects: (path: string) => boolean = () => true): Redirection {
+    this.#mustBeOpen();
+    const whenUndone = () => this.#redirections.delete(redirection);
+    const redirection: Redirection = redirectTo(this.#embedding, [...this.#opened.values()], objects, whenUndone);
+    this.#redirections.add(redirection);
+    return redirection;
+  }
+
+  /**
+   * Has libraries that this process loads from now on (addons among them) find the capsule's copy where they need that soname, as a program in
+   * `capsule exec` does; also the copies of what it needs itself, if these belong to a profile. For those that are loaded already there is {@link redirect}.
+   *
+   * @throws {LinkError} where the host tree does not have it.
+   */
+  expose(soname: string): void {
+    this.#open([soname]);
+    this.#libc.run(expose(this.#embedding, this.#capsule, soname));
+  }
+
+  /**
+   * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any more, and no thread of the
+   * libraries may run. Returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by one that stays): they stay in
+   * their namespace, of which a process has 15. Closing twice does nothing.
+   */
+  close(): string[] {
+    if (this.#isClosed) return [];
+    this.#isClosed = true;
+    process.off("exit", this.#atExit);
+    for (const redirection of [...this.#redirections].reverse()) redirection.undo();
+    const stay = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
+    this.#server.end();
+    this.#embedding.directory.remove();
+    return stay;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  get #capsule() {
+    return this.#embedding.capsules[0];
+  }
+
+  #open(names: readonly string[]): LoadedObject[] {
+    this.#mustBeOpen();
+    if (names.length === 0) return [];
+    const capsule = this.#capsule;
+    const closures = this.#closuresOf(names);
+    for (const closure of closures) {
+      checkClosure(capsule, closure, "whole");
+      checkNeeds(
+        closure.members.map(({ library }) => library),
+        this.#embedding.plan.glibc,
+      );
+      try {
+        this.#libc.run(openClosure(this.#embedding, capsule, closure));
+      } catch (error) {
+        throw withAdvice(error);
+      }
+      this.#closures.push(closure);
+    }
+    this.#server.update(this.#embedding, true);
+    return closures.flatMap(({ roots }) =>
+      roots.map((path) => {
+        const object = capsule.opened.get(path);
+        if (!object) throw new LinkError(`Cannot find "${path}" among what was opened`, { object: path });
+        this.#opened.set(path, object);
+        return object;
+      }),
+    );
+  }
+
+  /** One for all that are searched for, and one for each file outside of the tree. */
+  #closuresOf(names: readonly string[]): (Closure & { roots: string[] })[] {
+    const { search, ownership } = this.#capsule;
+    const isElsewhere = (soname: string) => ownership.isShared(soname);
+    for (const name of names)
+      if (isElsewhere(name))
+        throw new LinkError(
+          `Cannot open "${name}" in a capsule: the whole process has one copy of it, which bun:ffi's own dlopen gives`,
+          { object: name },
+        );
+    const files = names.filter((name) => name.includes("/")).map(fileAt);
+    const outside = files.filter((path) => !search.tree.holds(path));
+    const inside = [...names.filter((name) => !name.includes("/")), ...files.filter((path) => search.tree.holds(path))];
+    const found = inside.map((name) => mustFind(search, name, undefined).path);
+    const together = inside.length === 0 ? [] : [{ ...closureOf(search, inside, isElsewhere), roots: found }];
+    const alone = outside.map((path) => ({
+      ...closureOfOutsider(this.#capsule, libraryAt(search, path)),
+      roots: [path],
+    }));
+    return [...together, ...alone];
+  }
+
+  #mustFind(objects: readonly LoadedObject[], name: string, version?: string, of?: string): Pointer {
+    this.#mustBeOpen();
+    for (const { linkMap } of objects) {
+      const found = this.#libc.run(findIn(linkMap, name, version));
+      if (found !== undefined) return pointer(found);
+    }
+    const subject = version === undefined ? name : `${name}@${version}`;
+    const where = of === undefined ? "none of the libraries that were opened" : `"${of}"`;
+    throw new LinkError(
+      `Cannot find "${subject}" in the capsule of "${this.host}": ${where} ${of === undefined ? "has it" : "does not have it"}`,
+      { symbol: name, ...(version === undefined ? {} : { version }), tried: objects.map(({ path }) => path) },
+    );
+  }
+
+  *#objects(): Generator<LoadedObject> {
+    this.#mustBeOpen();
+    const [first] = this.#capsule.mirrors.values();
+    if (first) yield* linkMap(this.#libc, first.linkMap);
+  }
+
+  #described(object: LoadedObject): MappedLibrary {
+    const { image, path, loadBias, linkMap } = object;
+    const isOurs = path.startsWith(`${this.#embedding.directory.path}/`);
+    const isMirror = isOurs && isShared(image.soname ?? "");
+    const kind = isMirror ? "mirror" : isOurs ? "helper" : isShared(image.soname ?? "") ? "loader" : "library";
+    return { soname: image.soname, path, loadBias, linkMap: pointer(linkMap), kind, needed: [...image.needed] };
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new Error(`Cannot use the capsule of "${this.host}": it is closed`);
+  }
+}
+
+/**
+ * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its libraries ask.
+ *
+ * @throws {LinkError} for a host tree, or a library, that is missing, or that needs a newer glibc than this process has.
+ * @throws {ElfError} for a library that is unsound.
+ */
+export const openCapsule = (options: CapsuleOptions = {}): Capsule => new Capsule(options);
+
+/** What glibc says of it does not help. */
+function explained(error: unknown): unknown {
+  if (!(error instanceof LinkError) || !error.message.includes("no more namespaces")) return error;
+  return new LinkError(
+    "Cannot make another capsule: all 15 namespaces that glibc has for them are in use, some perhaps by libraries that could not be unloaded when theirs was closed",
+    { cause: error },
+  );
+}
+
+function fileAt(name: string): string {
+  try {
+    return realpathSync(name);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === undefined) throw cause;
+    throw new LinkError(`Cannot find "${name}": ${reasonOf(code)}`, { object: name, cause });
+  }
+}
+
+function libraryAt(search: Search, path: string): Library {
+  try {
+    return search.libraryAt(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === undefined) throw cause;
+    throw new LinkError(`Cannot open "${path}": ${reasonOf(code)}`, { object: path, cause });
+  }
+}

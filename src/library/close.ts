@@ -1,0 +1,37 @@
+// Takes a capsule's libraries out of the process again: every handle that we hold is
+// closed, and glibc unloads what nobody else holds.
+
+import { dlclose } from "../../lib/loader/calls.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Capsule } from "../launch.ts";
+import { isHelper } from "../passes/open.ts";
+import { isShared } from "../shared-set.ts";
+import type { Embedding } from "./embedding.ts";
+
+const LIBC = "libc.so.6";
+
+/** Returns the paths of the libraries that stay. Throws LinkError where glibc refuses. */
+export function* vacateNamespace(
+  { process, directory, base }: Embedding,
+  { mirrors, opened, shims }: Capsule,
+): Linking<string[]> {
+  const libc = mirrors.get(LIBC);
+  if (!libc) return [];
+  // By where they are: the server has opened some of them, for a library that asked.
+  const isOurs = ({ path }: LoadedObject) => path.startsWith(`${directory.path}/`);
+  const objects = [...linkMap(process, libc.linkMap)];
+  const ours = objects.filter(isOurs);
+  const record = base.namespaces.recordOf(objects[0]?.linkMap ?? libc.linkMap, objects.length);
+  const held = (object: LoadedObject) => isHelper(object.path);
+  const shown = ours.filter(({ path, linkMap }) => !isHelper(path) && linkMap !== libc.linkMap);
+  for (const { linkMap } of [...shims.values()].reverse()) yield* dlclose(process, linkMap);
+  // Who uses before who is used; the agent, which is in libc's mirror, may be asked by any destructor.
+  for (const { linkMap } of [...ours.filter(held), ...[...opened.values()].reverse(), ...shown.reverse(), libc])
+    yield* dlclose(process, linkMap);
+  const first = record === undefined ? undefined : base.namespaces.findFirst(record);
+  if (first === undefined) return [];
+  return [...linkMap(process, first)]
+    .filter((object) => !isOurs(object) && !isShared(object.image.soname ?? ""))
+    .map(({ path }) => path);
+}

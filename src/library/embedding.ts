@@ -1,0 +1,117 @@
+// A capsule in a process that goes on: Bun stays the program, nothing of it is changed,
+// and what has been put there can be taken away again. Each has a server, a directory and
+// code of its own, so that one knows nothing of another.
+
+import type { Libc } from "../../lib/loader/libc.ts";
+import { LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import { type Address, add, alignUp, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { install } from "../../lib/process/patch.ts";
+import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { emitStackSize } from "../agent/code/stack-size.ts";
+import type { Functions } from "../functions.ts";
+import type { ChosenGlibc } from "../glibc/choice.ts";
+import type { Capsule, CapsuleSource, EmitAsking, Linker } from "../launch.ts";
+import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
+import { codeOfProgramsSide } from "../passes/intercept.ts";
+import type { Interposer } from "../passes/interpose.ts";
+import type { Served, ServerHandle } from "../passes/serve.ts";
+import { makeNamespace, repairGlobal } from "../passes/share.ts";
+import { MARK, PrivateDirectory } from "../private-directory.ts";
+import { type OwnProcess, ownProcess } from "../run.ts";
+import { isShared } from "../shared-set.ts";
+import type { Trace } from "../trace.ts";
+
+/** What its agent calls itself; each capsule has a server of its own. */
+const TOKEN = 1;
+
+export interface EmbeddingPlan extends CapsuleSource {
+  /** What its libraries will probably open. */
+  readonly ahead: readonly string[];
+}
+
+/** What a Run is for a program. */
+export interface Embedding extends Linker, Omit<Served, keyof Linker>, OwnProcess {
+  readonly directory: PrivateDirectory;
+  readonly capsules: readonly [Capsule];
+}
+
+/** The glibc of this process, which is all that there can be. */
+export function glibcOf(libc: Libc): ChosenGlibc {
+  const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
+  return { glibc: undefined, isOwn: true, isNatural: true, version: libc.version, path };
+}
+
+/** Makes an empty capsule. Throws LinkError, and what writing throws; nothing is left behind then. */
+export function embed(
+  libc: Libc,
+  plan: EmbeddingPlan,
+  runtime: Search,
+  unwinder: ReadonlyMap<string, string>,
+  server: ServerHandle,
+  trace: Trace,
+): Embedding {
+  const directory = PrivateDirectory.make(libc);
+  try {
+    directory.write(MARK, new Uint8Array(0));
+    const own = ownProcess(libc, server.addresses);
+    const { bun, bunImage, family, namespaces, scope } = own.base;
+    // The rest of glibc may have come since this process was started.
+    for (const object of linkMap(libc, bun.linkMap))
+      if (object.path !== "" && isShared(sonameOf(object))) own.shared.set(sonameOf(object), object.image);
+    const moved = movesOf(findCopies(bunImage, copiedIn(bunImage), family, trace));
+    const program = { path: process.execPath };
+    const linker: Omit<Linker, "capsules"> = {
+      ...{ ...own, moved: new Map(moved) },
+      ...{ directory, trace, runtime, program, token: 0, isHosted: false },
+      programName: pointerIn(libc, add(bun.linkMap, LinkMap.offsetOf.l_name)),
+      sharedFile: (soname) => unwinder.get(soname) ?? soname,
+    };
+    const capsules: Capsule[] = [];
+    const iterators = own.internWords([0, 0]);
+    const both = ownFunctions({ ...linker, capsules }, libc, iterators);
+    server.awaitBoot();
+    const capsule = libc.run(makeNamespace({ ...linker, capsules }, plan, TOKEN, both));
+    capsules.push(capsule);
+    repairGlobal({ ...linker, capsules }, namespaces, bun.linkMap, scope, capsule);
+    setPointerIn(libc, iterators, capsule.iterateHere);
+    const served = { program, shared: unwinder, glibc: glibcOf(libc), capsules: [plan] };
+    const embedding: Embedding = {
+      ...own,
+      ...linker,
+      moved: new Map(moved),
+      directory,
+      capsules: [capsule],
+      plan: served,
+    };
+    server.start(embedding);
+    return embedding;
+  } catch (error) {
+    directory.remove();
+    throw error;
+  }
+}
+
+const sonameOf = ({ path }: LoadedObject): string => path.slice(path.lastIndexOf("/") + 1);
+
+/** What the capsule sees in place of glibc's functions, besides what makes it a capsule: in pages of ours, that stay. */
+function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interposer["both"] {
+  const { functions, directory, programName } = linker;
+  const side = codeOfProgramsSide(directory.path);
+  const own = new Map<string, number>([
+    ["token", TOKEN],
+    ["program", programName],
+    ["iterators", iterators],
+    ...side.own.flatMap((name) => (name in functions ? [[name, functions[name as keyof Functions]] as const] : [])),
+  ]);
+  const emit: EmitAsking<string[]> = (to, value, connection) => {
+    side.emit(to, value, connection);
+    return emitStackSize(to, (name) => value(name) as Address | undefined);
+  };
+  const { code, result: stacks } = linker.assemble("", emit, (name) => own.get(name) ?? linker.findSymbol(name));
+  const at = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
+  libc.run(install(libc, code.bytes, at));
+  return new Map(["dl_iterate_phdr", ...stacks].map((name) => [name, addressOfLabel(code, name, at)]));
+}

@@ -1,0 +1,170 @@
+// Libraries that the process had loaded before, brought to use a capsule's: their slots
+// that hold an address in the process's own copy of an isolated library, or will when
+// glibc binds them on the first call, get the capsule's address of that symbol. What was
+// there is kept, and can be put back.
+
+import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { findIn } from "../../lib/loader/calls.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { pointerIn } from "../../lib/process/process.ts";
+import { scopeOf } from "../passes/scope.ts";
+import { isShared } from "../shared-set.ts";
+import type { Embedding } from "./embedding.ts";
+
+/** A slot of a library, such as an entry of its global offset table. */
+export interface Slot {
+  /** The library's file. */
+  readonly object: string;
+  readonly symbol: string;
+  /** Undefined where the library asks for none. */
+  readonly version: string | undefined;
+  /** The file that it was bound to, and is again after `undo`. */
+  readonly from: string;
+  /** The capsule's file. */
+  readonly to: string;
+}
+
+interface Written extends Slot {
+  readonly in: LoadedObject;
+  readonly at: Address;
+  readonly before: Address;
+  readonly after: Address;
+}
+
+/** By `Capsule.redirect`. `using` undoes it. */
+export class Redirection {
+  readonly #libc: Libc;
+  readonly #main: Address;
+  #written: readonly Written[];
+  readonly #whenUndone: () => void;
+
+  /** @internal */
+  constructor(
+    libc: Libc,
+    /** The first entry of the base namespace's link map. */
+    main: Address,
+    written: readonly Written[],
+    /** Symbols that the capsule's libraries lack: these slots have stayed as they were. */
+    readonly kept: readonly Omit<Slot, "to">[],
+    whenUndone: () => void,
+  ) {
+    this.#libc = libc;
+    this.#main = main;
+    this.#written = written;
+    this.#whenUndone = whenUndone;
+  }
+
+  /** What has been overwritten; nothing once it is undone. */
+  get slots(): readonly Slot[] {
+    return this.#written.map(({ object, symbol, version, from, to }) => ({ object, symbol, version, from, to }));
+  }
+
+  /**
+   * Puts back what was there: in libraries that are still loaded, and where nobody else has written since. Undoing twice does nothing.
+   *
+   * @throws {LinkError} where the kernel refuses, with nothing changed.
+   */
+  undo(): void {
+    const patch = new Patch();
+    const loaded = new Map([...linkMap(this.#libc, this.#main)].map((object) => [object.linkMap, object]));
+    for (const { in: object, at, before, after } of this.#written) {
+      const now = loaded.get(object.linkMap);
+      const isThere = now?.loadBias === object.loadBias && now.path === object.path;
+      if (isThere && pointerIn(this.#libc, at) === after) patch.setPointer(at, before);
+    }
+    this.#libc.run(patch.apply(this.#libc));
+    this.#written = [];
+    this.#whenUndone();
+  }
+
+  [Symbol.dispose](): void {
+    this.undo();
+  }
+}
+
+/** What there is to a slot, before it is known what the capsule has. */
+interface Found extends Omit<Slot, "to"> {
+  readonly in: LoadedObject;
+  readonly at: Address;
+  readonly before: Address;
+  readonly addend: number;
+  readonly soname: string;
+}
+
+/**
+ * `opened` are the capsule's libraries that take the place of others of their sonames. Throws LinkError, ElfError and what reading throws, with nothing
+ * changed.
+ */
+export function redirectTo(
+  { libc, base, directory }: Embedding,
+  opened: readonly LoadedObject[],
+  isChosen: (path: string) => boolean,
+  whenUndone: () => void,
+): Redirection {
+  const objects = [...linkMap(libc, base.bun.linkMap)].filter(
+    ({ path }) => !path.startsWith("linux-vdso") && !path.startsWith(`${directory.path}/`),
+  );
+  const replacements = new Map(opened.map((object) => [object.image.soname ?? "", object]));
+  const copies = objects.filter(({ path, image }) => path !== "" && replacements.has(image.soname ?? ""));
+  const [, ...global] = scopeOf(base.bun, objects);
+  const found = objects
+    .filter((object) => object.path !== "" && !copies.includes(object) && isChosen(object.path))
+    .filter(({ image }) => !isShared(image.soname ?? ""))
+    .flatMap((object) => [...slotsOf(object, copies, [...global, ...scopeOf(object, objects)])]);
+  const written: Written[] = [];
+  const kept: Omit<Slot, "to">[] = [];
+  const patch = new Patch();
+  for (const { addend, soname, ...slot } of found) {
+    const replacement = replacements.get(soname);
+    const target = replacement && libc.run(findIn(replacement.linkMap, slot.symbol, slot.version));
+    const { object, symbol, version, from } = slot;
+    if (!replacement || target === undefined) kept.push({ object, symbol, version, from });
+    else {
+      const after = add(target, addend);
+      patch.setPointer(slot.at, after);
+      written.push({ ...slot, after, to: replacement.path });
+    }
+  }
+  libc.run(patch.apply(libc));
+  return new Redirection(libc, base.bun.linkMap, written, kept, whenUndone);
+}
+
+/** The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks for what the object needs. */
+function* slotsOf(
+  object: LoadedObject,
+  copies: readonly LoadedObject[],
+  scope: readonly LoadedObject[],
+): Generator<Found> {
+  const { image } = object;
+  for (const table of [image.rela, image.jmprel]) {
+    for (const { r_type, r_sym, r_offset, r_addend } of table) {
+      if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
+      const addend = r_type === R_X86_64_64 ? r_addend : 0;
+      const before = toAddress(readU64(image.bytes.view(r_offset, 8, "relocated slot"), 0));
+      const symbol = image.symbols.nameOf(image.symbols.at(r_sym));
+      const version = image.versionOf(r_sym);
+      const copy =
+        copies.find((each) => each.image.holds(before - addend)) ??
+        (r_type === R_X86_64_JUMP_SLOT && image.holds(before) ? definerOf(symbol, version, scope, copies) : undefined);
+      if (!copy) continue;
+      const at = image.addressOf(r_offset);
+      const soname = copy.image.soname ?? "";
+      yield { in: object, object: object.path, at, before, addend, symbol, version, from: copy.path, soname };
+    }
+  }
+}
+
+/** Who will answer when a function is called for the first time, if it is one of the copies. */
+function definerOf(
+  symbol: string,
+  version: string | undefined,
+  scope: readonly LoadedObject[],
+  copies: readonly LoadedObject[],
+): LoadedObject | undefined {
+  const definer = scope.find(({ image }) => image.find(symbol, version) !== undefined);
+  return definer && copies.find(({ linkMap }) => linkMap === definer.linkMap);
+}

@@ -1,0 +1,96 @@
+// A capsule in a process of one's own: each script here is one, as what it does may kill it.
+
+import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { expectLines } from "../../support/expect.ts";
+import { build } from "../../support/fixtures.ts";
+import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
+import { run } from "../../support/run.ts";
+
+setDefaultTimeout(60_000);
+
+let family: Notgl;
+let caller: string;
+
+const script = (name: string, ...list: string[]) =>
+  run([process.execPath, join(import.meta.dir, "scripts", `${name}.ts`), ...list]);
+
+beforeAll(async () => {
+  family = await notgl();
+  const out = await build("library/what-was-loaded-before-is-redirected-and-back", [
+    {
+      path: "libcaller.so",
+      sources: ["caller.c"],
+      flags: ["-Wl,-z,lazy", `-L${family.reference}`, "-l:libnotgl.so.0"],
+      runpath: family.reference,
+    },
+  ]);
+  caller = join(out, "libcaller.so");
+});
+
+describe("a script opens a host tree's libraries in its own process", () => {
+  test("and calls them beside the process's own", async () => {
+    const { red, reference } = family;
+    const library = `${red}/${LIBRARIES}/libnotgl.so.0.123.456`;
+    const helper = `${red}${reference}/libhelper.so.0`;
+    const { stdout, ...outcome } = await script("open", red, reference);
+    const places = (text: string) =>
+      text
+        .replace(/\S*\/capsule-\w{6}\/(1-together-)?\w*/g, "$1…")
+        .replaceAll(/\/\S*\/(?=lib(c|dl)\.so|ld-linux)/g, "");
+    expectLines({ ...outcome, stdout: places(stdout) }, [
+      "the process's: reference",
+      "the capsule's: red",
+      "the process's helper: container (reference)",
+      "the capsule's helper: for it alone",
+      "a variable of the capsule's in the process: undefined",
+      `libnotgl.so.0: ${library}, default directory, the script, opened`,
+      `libhelper.so.0: ${helper}, runpath of ${library}, ${library}, dependency`,
+      `libc.so.6: libc.so.6, the process has one copy of it, ${library}, shared`,
+      "mirror: …-libc.so.6",
+      "helper: 1-together-….so",
+      `library: ${library}`,
+      `library: ${helper}`,
+      "stays: nothing",
+      "the process's, afterwards: reference",
+    ]);
+  });
+
+  test("and has libraries that were loaded before use them", async () => {
+    const copy = `${family.reference}/libnotgl.so.0`;
+    const redirected = `${copy} → ${family.red}/${LIBRARIES}/libnotgl.so.0.123.456`;
+    const told = (colour: string, when: string) => [
+      `by_call, ${when}: ${colour}`,
+      `by_data, ${when}: ${colour}`,
+      `by_address, ${when}: ${colour}`,
+      `by_what_others_lack, ${when}: only in reference`,
+    ];
+    expectLines(await script("redirect", family.red, caller), [
+      ...told("reference", "before"),
+      ...told("red", "redirected"),
+      "by_first_call, redirected: host (red)",
+      `notgl_get_implementation: ${redirected}`,
+      `notgl_get_implementation: ${redirected}`,
+      `notgl_use_helper: ${redirected}`,
+      `notgl_extension_reference stays: ${copy}`,
+      ...told("reference", "undone"),
+      "by_first_call, undone: container (reference)",
+      "slots of others: 0",
+      ...told("red", "redirected again"),
+      ...told("reference", "closed"),
+    ]);
+  });
+
+  test("and libraries that are loaded later, if they are exposed", async () => {
+    expectLines(await script("expose", family.red, caller), ["by_call: red", "by_first_call: host (red)"]);
+  });
+
+  test("as often as it likes, and several at a time", async () => {
+    expectLines(await script("again", family.red, family.green), [
+      "at the same time: red and green",
+      "one after the other: green and red",
+      "namespaces: 2",
+      "left in memory: nothing",
+    ]);
+  });
+});

@@ -1,0 +1,13 @@
+// Arguments: a host tree of the notgl family, a library that is linked to it and loaded later.
+
+import { dlopen } from "bun:ffi";
+import { openCapsule } from "../../../../src/index.ts";
+import { say, TEXT } from "./show.ts";
+
+const [host = "", caller = ""] = process.argv.slice(2);
+
+const capsule = openCapsule({ host });
+capsule.expose("libnotgl.so.0");
+const { symbols } = dlopen(caller, { by_call: TEXT, by_first_call: TEXT });
+say("by_call", symbols.by_call());
+say("by_first_call", symbols.by_first_call());
