@@ -1,17 +1,11 @@
 // Where a program runs: in this process, which starts it sooner, or in one of its own,
-// which any program can have.
+// which any program can have. Its headers say most of it. The rest is found out while
+// it is planned what comes from where; nothing has been done by then.
 
-import { realpathSync } from "node:fs";
-import type { Libc } from "../lib/loader/libc.ts";
-import { System } from "../lib/process/system.ts";
-import { launch } from "./attached/launcher.ts";
-import { host } from "./capsule.ts";
+import type { System } from "../lib/process/system.ts";
+import type { NamespaceChoice } from "./attached/mount-namespace.ts";
 import { NotHostableError, UsageError } from "./errors.ts";
-import { procFiles } from "./passes/descriptors.ts";
-import type { ExecOptions } from "./plan.ts";
-import { locateProgram, reasonToAttach, refuseCapabilities } from "./program.ts";
-import { inheritedDescriptors } from "./start-over/inherited.ts";
-import type { Trace } from "./trace.ts";
+import { reasonToAttach, refuseCapabilities } from "./program.ts";
 
 export const MODES = {
   auto: "in-process where that is possible, else attached",
@@ -21,47 +15,37 @@ export const MODES = {
 
 export type Mode = keyof typeof MODES;
 
-/** What --mode asks for, or else CAPSULE_MODE. Throws UsageError. */
-export function modeOf(flag: string | undefined, variable = process.env.CAPSULE_MODE): Mode {
-  const name = flag ?? (variable || "auto");
-  if (Object.hasOwn(MODES, name)) return name as Mode;
-  const source = flag === undefined ? ", as CAPSULE_MODE says" : "";
-  throw new UsageError(`There is no mode "${name}"${source}: choose of ${Object.keys(MODES).join(", ")}`);
+/** What is done in either mode, and told why it is that one. */
+export interface ByMode<InProcess, Attached> {
+  inProcess(why: string): InProcess;
+  attached(why: string): Attached;
 }
 
-/** As capsule.ts's host and launcher.ts's launch. */
-export function runProgram(
-  libc: Libc,
-  options: ExecOptions,
-  mode: Mode,
-  trace: Trace,
-  fail: (error: unknown) => never,
-): never {
-  // Before anything is opened.
-  const inherited = inheritedDescriptors(procFiles);
-  const executed = locateProgram(options.program);
-  const path = realpathSync(executed);
-  const system = new System();
-  const attach = (why: string): never => {
-    trace.tell("plan", () => `mode: attached, as ${why}`);
-    return launch(libc, system, options, executed, inherited, trace);
-  };
-  if (mode === "attached") return attach("was asked for");
-  if (options.mountNamespace === "always") {
+/**
+ * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a NotHostableError comes
+ * out of the other and the mode is auto. Throws UsageError for what excludes each other, and ProgramError.
+ */
+export function inMode<InProcess, Attached>(
+  path: string,
+  { mode, mountNamespace }: { readonly mode: Mode; readonly mountNamespace: NamespaceChoice },
+  system: System,
+  { inProcess, attached }: ByMode<InProcess, Attached>,
+): InProcess | Attached {
+  if (mode === "attached") return attached("as was asked for");
+  if (mountNamespace === "always") {
     if (mode === "in-process")
       throw new UsageError(
         "Cannot run a program in-process in a mount namespace: --mount-namespace always is for --mode attached",
       );
-    return attach("a mount namespace is for programs in processes of their own");
+    return attached("as a mount namespace is for programs in processes of their own");
   }
   const why = mode === "auto" ? reasonToAttach(path) : undefined;
-  if (why !== undefined) return attach(why);
+  if (why !== undefined) return attached(`as ${why}`);
   refuseCapabilities(path, system);
   try {
-    trace.tell("plan", () => `mode: in-process, ${mode === "auto" ? "if nothing forbids it" : "as was asked for"}`);
-    return host(libc, system, options, inherited, trace, fail);
+    return inProcess(mode === "auto" ? "if nothing forbids it" : "as was asked for");
   } catch (error) {
     if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
-    return attach(error.reason);
+    return attached(`as ${error.reason}`);
   }
 }

@@ -20,21 +20,16 @@ import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Variable } from "./profiles/profiles.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
+import { asSays } from "./settings/source.ts";
 import { UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
-import {
-  chooseHosts,
-  chosenProfiles,
-  type Host,
-  type OwnedHost,
-  searchesOf,
-  type TreeOptions,
-  type Trees,
-} from "./trees.ts";
+import { chooseHosts, type Host, type OwnedHost, searchesOf, type TreeOptions, type Trees } from "./trees.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
+  /** Where files of settings were looked for. */
+  readonly settingsFiles: readonly string[];
   readonly program: string;
   /** Without argv[0]. */
   readonly arguments: readonly string[];
@@ -100,7 +95,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
     trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
-    const environment = environmentOf(options.profiles, search);
+    const environment = environmentOf(options.variables, search);
     const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
@@ -151,7 +146,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const capsules = hosts.map(({ search, choices, ownership }): AttachedCapsule => {
     const isolated = [...choices.keys()].filter(isIsolated);
     trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
-    const environment = environmentOf(options.profiles, search);
+    const environment = environmentOf(options.variables, search);
     const libraries = isolated.flatMap((soname) => neededBy(soname, ownership));
     return {
       search,
@@ -182,15 +177,17 @@ function neededBy(soname: string, ownership: Ownership): Library[] {
 }
 
 function refuseUseless(
-  { host }: ExecOptions,
+  { host: { value: host, source } }: ExecOptions,
   hosts: readonly Host[],
   capsules: readonly Pick<CapsulePlan, "search" | "isolated">[],
 ): void {
   const isUseless = ({ search, isolated }: Pick<CapsulePlan, "search" | "isolated">) =>
     !isolated.some((soname) => search.find(soname, undefined));
-  if (host !== undefined && capsules.every(isUseless))
+  // A variable may be there for other programs, too.
+  const isMeant = source.kind === "flag" || source.kind === "file";
+  if (isMeant && capsules.every(isUseless))
     throw new LinkError(
-      `Cannot use the host tree "${host}": it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
+      `Cannot use the host tree "${host}"${asSays(source)}: it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
       { object: host },
     );
 }
@@ -271,8 +268,7 @@ function chooseShared(
   }
 }
 
-export function environmentOf(profiles: readonly string[], search: Search): [string, string][] {
-  const variables = chosenProfiles({ profiles, isolate: [] }).flatMap(({ environment }) => environment);
+export function environmentOf(variables: readonly Variable[], search: Search): [string, string][] {
   const environment = new Map<string, string>();
   for (const variable of variables) {
     const value = settingOf(variable, search);
@@ -281,7 +277,9 @@ export function environmentOf(profiles: readonly string[], search: Search): [str
   return [...environment];
 }
 
-function settingOf({ kind, paths }: Variable, { tree, defaults }: Search): string | undefined {
+function settingOf(variable: Variable, { tree, defaults }: Search): string | undefined {
+  if (variable.kind === "value") return variable.value;
+  const { kind, paths } = variable;
   const expanded = paths.flatMap((path) =>
     path.startsWith(LIBDIR) ? defaults.map((dir) => path.replace(LIBDIR, dir)) : [path],
   );

@@ -1,28 +1,44 @@
 // Which trees a run has to do with: where the program's own libraries are, which
 // library is to come from which host tree, and whose glibc everybody runs on.
 
-import { existsSync } from "node:fs";
 import { LinkError } from "../lib/loader/error.ts";
 import type { System } from "../lib/process/system.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { canBeOnPath } from "./attached/serving-directory.ts";
-import { UsageError } from "./errors.ts";
 import { type ChosenGlibc, chooseGlibc, type GlibcChoice, type OwnGlibc } from "./glibc/choice.ts";
 import { Ownership } from "./ownership.ts";
-import { PROFILES, type Profile } from "./profiles/profiles.ts";
-import { isShared } from "./shared-set.ts";
+import type { Variable } from "./profiles/profiles.ts";
+import { variableOf } from "./settings/keys.ts";
+import { asSays, type Setting, type Source } from "./settings/source.ts";
 import type { Trace } from "./trace.ts";
 
+/** What is said about trees; see settings/settings.ts. */
 export interface TreeOptions {
-  readonly host?: string | undefined;
+  /** Of those libraries that have none of their own. */
+  readonly host: Setting<string>;
   /** Where the program's own libraries are, if not where the machine has them. */
-  readonly runtime?: string | undefined;
-  /** Each a soname, or SONAME=DIR for another host tree. */
-  readonly isolate: readonly string[];
+  readonly runtime: Setting<string | undefined>;
+  readonly glibc: Setting<GlibcChoice>;
+  /** What to isolate, each library once. */
+  readonly libraries: readonly LibraryChoice[];
+  /** Sonames of those that are shared where the runtime's copy is newer. */
+  readonly newest: readonly string[];
+  /** For the host's libraries. */
+  readonly variables: readonly Variable[];
+}
+
+/** A library to be isolated. */
+export interface LibraryChoice {
+  readonly soname: string;
+  /** Its host tree. */
+  readonly host: Setting<string>;
+  /** The user has named it, and not only a profile: then it must be there. */
+  readonly isExplicit: boolean;
+  /** The names of the profiles that have it; none where it was named itself. */
   readonly profiles: readonly string[];
-  readonly glibc: GlibcChoice;
+  readonly source: Source;
 }
 
 export interface Trees {
@@ -46,11 +62,10 @@ export function chooseTrees(
   system: System,
   trace: Trace,
 ): Trees {
-  if (options.runtime === "") throw new UsageError('Cannot use the runtime "": a directory is needed');
   const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
   const machine = new Search(new Tree("/"), libraryPath, store);
-  const given = options.runtime ?? process.env.CAPSULE_RUNTIME;
-  const tree = given ? openTree(given, "runtime") : machine.tree;
+  const given = options.runtime.value;
+  const tree = given === undefined ? machine.tree : openTree({ ...options.runtime, value: given }, "runtime");
   const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store);
   const hosts = chooseLibraries(options, store, trace);
   for (const { tree } of [runtime, ...hosts.map(({ search }) => search)])
@@ -70,10 +85,11 @@ export function chooseTrees(
         `Cannot use the host tree "${search.tree.name}": ld.so takes a dollar sign in the path of a library for something else`,
         { object: search.tree.name },
       );
-  const { glibc: choice } = options;
+  const { value: choice, source } = options.glibc;
   const sources = {
     ...{ own: own(machine), machine, runtime, hosts: hosts.map(({ search }) => search) },
-    named: typeof choice === "string" ? undefined : new Search(openTree(choice.tree, "glibc"), [], store),
+    named:
+      typeof choice === "string" ? undefined : new Search(openTree({ value: choice.tree, source }, "glibc"), [], store),
   };
   return { store, machine, runtime, hosts, glibc: chooseGlibc(choice, sources, system, trace) };
 }
@@ -118,72 +134,30 @@ export interface OwnedHost extends Host {
   readonly ownership: Ownership;
 }
 
-/** Which sonames to isolate, and the tree of each: by SONAME=DIR, CAPSULE_<SONAME>_PREFIX, --host, CAPSULE_PREFIX, default. */
-function chooseLibraries(options: TreeOptions, store: LibraryStore, trace: Trace): Host[] {
-  const sonames = new Map<string, { directory?: string | undefined; isExplicit: boolean }>();
-  const newest: string[] = [];
-  for (const { isolate, newest: own } of chosenProfiles(options)) {
-    newest.push(...own);
-    for (const soname of [...isolate, ...own]) sonames.set(soname, { isExplicit: false });
-  }
-  for (const text of options.isolate) {
-    const [soname = "", ...rest] = text.split("=");
-    const directory = rest.length > 0 ? rest.join("=") : undefined;
-    if (soname === "" || soname.includes("/") || directory === "")
-      throw new UsageError(`Cannot isolate "${text}": SONAME or SONAME=DIR is needed`);
-    if (isShared(soname)) throw new UsageError(`Cannot isolate "${soname}": the whole process has one copy of it`);
-    sonames.set(soname, { directory, isExplicit: true });
-  }
-  const fallback = hostDirectory(options.host);
+function chooseLibraries({ libraries, newest }: TreeOptions, store: LibraryStore, trace: Trace): Host[] {
   const hosts = new Map<string, Host>();
-  for (const [soname, { directory, isExplicit }] of sonames) {
-    const variable = `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;
-    const own = directory ?? process.env[variable];
-    if (own && directory === undefined) trace.tell("plan", () => `${soname}: from ${own}, as ${variable} says`);
-    const tree = openTree(own || fallback, "host tree");
-    const host = hosts.get(tree.root) ?? {
-      search: new Search(tree, [], store),
-      choices: new Map(),
-      newest: newest.filter((name) => !sonames.get(name)?.isExplicit),
-    };
+  for (const { soname, host: directory, isExplicit } of libraries) {
+    const { value, source } = directory;
+    if (source.kind === "variable" && source.name === variableOf(soname))
+      trace.tell("plan", () => `${soname}: from ${value}${asSays(source)}`);
+    const tree = openTree(directory, "host tree");
+    const host = hosts.get(tree.root) ?? { search: new Search(tree, [], store), choices: new Map(), newest };
     host.choices.set(soname, isExplicit);
     hosts.set(tree.root, host);
   }
   return [...hosts.values()];
 }
 
-export function chosenProfiles({ profiles, isolate }: Pick<TreeOptions, "profiles" | "isolate">): Profile[] {
-  if (profiles.length === 0) return isolate.length > 0 ? [] : Object.values(PROFILES);
-  return profiles.map((name) => {
-    const profile = Object.hasOwn(PROFILES, name) ? PROFILES[name] : undefined;
-    if (!profile) throw new UsageError(`There is no profile "${name}": choose of ${Object.keys(PROFILES).join(", ")}`);
-    return profile;
-  });
-}
+/** Throws LinkError. */
+export const openHost = (directory: Setting<string>): Tree => openTree(directory, "host tree");
 
-/** Where containers show their host, or the machine itself. */
-function defaultHost(): string {
-  const hosts = ["/run/host", "/host"].filter((host) =>
-    ["/usr/lib", "/usr/lib64", "/lib"].some((lib) => existsSync(host + lib)),
-  );
-  return hosts[0] ?? "/";
-}
-
-/** The host tree that --host names, or else the default. Throws UsageError and LinkError. */
-export const openHost = (host: string | undefined): Tree => openTree(hostDirectory(host), "host tree");
-
-function hostDirectory(host: string | undefined): string {
-  if (host === "") throw new UsageError('Cannot use the host tree "": a directory is needed');
-  return host ?? (process.env.CAPSULE_PREFIX || defaultHost());
-}
-
-function openTree(directory: string, what: "host tree" | "runtime" | "glibc"): Tree {
+function openTree({ value: directory, source }: Setting<string>, what: "host tree" | "runtime" | "glibc"): Tree {
   try {
     return new Tree(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new LinkError(
-      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}": ${code === "ENOENT" ? "there is no such directory" : code}`,
+      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}"${asSays(source)}: ${code === "ENOENT" ? "there is no such directory" : code}`,
       {
         object: directory,
         cause: error,

@@ -31,3 +31,18 @@ export function isTrusted(
     return isSafe && [0, uid, OVERFLOW].includes(owner.uid);
   });
 }
+
+/**
+ * Can what a file says about a program be believed: did root, this user, or who could as well have changed the program, write it, and
+ * can nobody else? `about` is the program and its directory, for a file that lies beside it.
+ */
+export function isTrustedFile(
+  file: Owner,
+  about: { readonly program: Owner; readonly directory: Owner } | undefined,
+  uid = process.getuid?.(),
+): boolean {
+  if ((file.mode & OTHERS_WRITE) !== 0) return false;
+  if (file.uid === 0 || file.uid === uid) return true;
+  // Two users who are not mapped look the same, so the directory must not be open to others either.
+  return about !== undefined && about.program.uid === file.uid && (about.directory.mode & OTHERS_WRITE) === 0;
+}

@@ -13,7 +13,6 @@ import { ERRNO } from "../../lib/process/system.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { UsageError } from "../errors.ts";
 import type { Footing } from "../glibc/footing.ts";
 import { UNWINDER } from "../shared-set.ts";
 
@@ -24,19 +23,6 @@ export const NAMESPACE_CHOICES = {
 } as const;
 
 export type NamespaceChoice = keyof typeof NAMESPACE_CHOICES;
-
-/** What --mount-namespace asks for, or else CAPSULE_MOUNT_NAMESPACE. Throws UsageError. */
-export function namespaceChoiceOf(
-  flag: string | undefined,
-  variable = process.env.CAPSULE_MOUNT_NAMESPACE,
-): NamespaceChoice {
-  const name = flag ?? (variable || "auto");
-  if (Object.hasOwn(NAMESPACE_CHOICES, name)) return name as NamespaceChoice;
-  const source = flag === undefined ? ", as CAPSULE_MOUNT_NAMESPACE says" : "";
-  throw new UsageError(
-    `There is no choice "${name}" of a mount namespace${source}: choose of ${Object.keys(NAMESPACE_CHOICES).join(", ")}`,
-  );
-}
 
 /** What is mounted on what: files, and the directory with the character sets. */
 export type Mounts = ReadonlyMap<string, string>;

@@ -2,24 +2,18 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
-import { NAMESPACE_CHOICES, namespaceChoiceOf } from "../attached/mount-namespace.ts";
-import { UsageError } from "../errors.ts";
+import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
-import { MODES, modeOf, runProgram } from "../mode.ts";
+import { MODES } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
-import { CATEGORIES, type Category, DEBUG_WORDS, Trace } from "../trace.ts";
-import { addTreeOptions, collect, type TreeFlags, treeOptionsOf } from "./tree-options.ts";
-
-interface Options extends TreeFlags {
-  readonly trace?: string[];
-  readonly mode?: string;
-  readonly mountNamespace?: string;
-}
+import { runProgram } from "../run-program.ts";
+import { KEYS } from "../settings/keys.ts";
+import type { Flags } from "../settings/layer.ts";
+import { CATEGORIES, DEBUG_WORDS, Trace } from "../trace.ts";
+import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
 
 /** `report` tells of an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
-  const profiles = Object.entries(PROFILES).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`);
-  const categories = Object.entries(CATEGORIES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);
   const command = new Command("exec")
     .summary("run a program with chosen libraries from a host tree")
     .description(
@@ -27,7 +21,27 @@ export function execCommand(report: (error: unknown) => number): Command {
     )
     .argument("<program>", "a path, or a name that PATH has")
     .argument("[arguments...]", "the program's own");
-  return addTreeOptions(command)
+  return addRunOptions(command)
+    .addHelpText("after", HELP)
+    .passThroughOptions()
+    .action((program: string, list: string[], flags: Flags) => {
+      const settings = settingsOf(flags, program);
+      const trace = new Trace(settings.trace.value);
+      const mode = settings.mode.value;
+      const libc = new Libc();
+      const fail = (error: unknown): never => libc.exitNow(report(error));
+      const run = {
+        ...{ program, arguments: list, settingsFiles: settings.files },
+        ...settings.trees,
+        mountNamespace: settings.mountNamespace.value,
+      };
+      runProgram(libc, run, mode, trace, fail);
+    });
+}
+
+/** Those that say how a program is run. */
+export const addRunOptions = (command: Command): Command =>
+  addTreeOptions(command)
     .option(
       "--mount-namespace <choice>",
       `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
@@ -40,63 +54,49 @@ export function execCommand(report: (error: unknown) => number): Command {
       "--trace <category>",
       "tell on standard error what is done and why (repeatable, commas too; all for everything)",
       collect,
-    )
-    .addHelpText(
-      "after",
-      [
-        "",
-        "Profiles:",
-        ...profiles,
-        "",
-        "Modes:",
-        ...Object.entries(MODES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
-        "",
-        "Whose glibc:",
-        ...Object.entries(GLIBC_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
-        "  DIR         that tree's",
-        "",
-        "A mount namespace, in which another glibc's files are in the place of the machine's:",
-        ...Object.entries(NAMESPACE_CHOICES).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
-        "",
-        "Trace categories:",
-        ...categories,
-        "",
-        "Environment:",
-        "  CAPSULE_PREFIX            the host tree",
-        "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
-        "  CAPSULE_RUNTIME           the runtime",
-        "  CAPSULE_GLIBC             whose glibc",
-        "  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace",
-        "  CAPSULE_MODE              the mode",
-        `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
-        "",
-        "Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,",
-        "127 where it is not found, 2 for a wrong command line.",
-      ].join("\n"),
-    )
-    .passThroughOptions()
-    .action((program: string, list: string[], options: Options) => {
-      const trace = new Trace(categoriesOf(options.trace ?? []));
-      const mode = modeOf(options.mode);
-      const libc = new Libc();
-      const mountNamespace = namespaceChoiceOf(options.mountNamespace);
-      const fail = (error: unknown): never => libc.exitNow(report(error));
-      const run = { program, arguments: list, ...treeOptionsOf(options), mountNamespace };
-      runProgram(libc, run, mode, trace, fail);
-    });
-}
+    );
 
-/** What --trace and CAPSULE_DEBUG ask for. */
-function categoriesOf(asked: readonly string[]): Category[] {
-  const all = Object.keys(CATEGORIES) as Category[];
-  const debug = (process.env.CAPSULE_DEBUG ?? "")
-    .split(/[\s,]+/)
-    .flatMap((word) => (Object.hasOwn(DEBUG_WORDS, word) ? (DEBUG_WORDS[word] ?? []) : []));
-  const named = asked.flatMap((name) => {
-    if (name === "all") return all;
-    if (!all.includes(name as Category))
-      throw new UsageError(`There is no trace category "${name}": choose of all, ${all.join(", ")}`);
-    return [name as Category];
-  });
-  return [...new Set([...debug, ...named])];
-}
+const listed = (entries: readonly (readonly [name: string, text: string])[]): string[] =>
+  entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`);
+
+/** What stands behind the options in the help of exec. */
+const HELP = [
+  "",
+  "Profiles:",
+  ...listed(Object.entries(PROFILES).map(([name, { summary }]) => [name, summary])),
+  "",
+  "Modes:",
+  ...listed(Object.entries(MODES)),
+  "",
+  "Whose glibc:",
+  ...listed(Object.entries(GLIBC_CHOICES)),
+  ...listed([["DIR", "that tree's"]]),
+  "",
+  "A mount namespace, in which another glibc's files are in the place of the machine's:",
+  ...listed(Object.entries(NAMESPACE_CHOICES)),
+  "",
+  "Trace categories:",
+  ...listed(Object.entries(CATEGORIES)),
+  "",
+  "Environment:",
+  "  CAPSULE_PREFIX            the host tree",
+  "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
+  "  CAPSULE_RUNTIME           the runtime",
+  "  CAPSULE_GLIBC             whose glibc",
+  "  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace",
+  "  CAPSULE_MODE              the mode",
+  "  CAPSULE_SETTINGS          the file of settings",
+  `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
+  "",
+  "Settings: the options above, by their names, may be in capsule.toml beside the program, or in",
+  "$XDG_CONFIG_HOME/capsule/capsule.toml (default: ~/.config) for all. A flag wins over a variable, that over",
+  "the file beside the program, that over the user's own.",
+  ...listed(Object.entries(KEYS).map(([name, { value, isList }]) => [name, isList ? `["${value}", …]` : `"${value}"`])),
+  ...listed([
+    ["[libraries]", '"SONAME" = "DIR": the host tree of one library'],
+    ["[profiles.NAME]", "a profile of one's own: isolate, newest, environment, summary"],
+  ]),
+  "",
+  "Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,",
+  "127 where it is not found, 2 for a wrong command line.",
+].join("\n");

@@ -28,3 +28,6 @@ function writeSome(bytes: Uint8Array): number {
     return 0;
   }
 }
+
+/** What the user should know in any case, on standard error. */
+export const warn = (text: string): void => void writeSync(2, `capsule: ${text}\n`);

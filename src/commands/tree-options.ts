@@ -1,17 +1,16 @@
 // Options by which commands are told the trees, and what is to come from which.
 
+import { realpathSync } from "node:fs";
 import type { Command } from "commander";
-import { GLIBC_CHOICES, glibcChoiceOf } from "../glibc/choice.ts";
+import { GLIBC_CHOICES } from "../glibc/choice.ts";
+import { locateProgram } from "../program.ts";
+import type { Flags } from "../settings/layer.ts";
+import { Settings } from "../settings/settings.ts";
 import type { TreeOptions } from "../trees.ts";
+import { warn } from "./output.ts";
 
 /** As commander gives them. */
-export interface TreeFlags {
-  readonly host?: string;
-  readonly isolate?: string[];
-  readonly profile?: string[];
-  readonly runtime?: string;
-  readonly glibc?: string;
-}
+export type TreeFlags = Pick<Flags, "host" | "isolate" | "profile" | "runtime" | "glibc" | "settings">;
 
 /** For an option that is repeatable, and takes a list with commas. */
 export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
@@ -32,10 +31,21 @@ export function addTreeOptions(command: Command): Command {
     .option(
       "--glibc <choice>",
       `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
-    );
+    )
+    .option(
+      "--settings <file>",
+      "settings to use instead of capsule.toml beside the program and the user's own (default: CAPSULE_SETTINGS)",
+    )
+    .option("--no-settings", "use no file of settings");
 }
 
-/** Throws UsageError. */
-export function treeOptionsOf({ host, runtime, isolate = [], profile: profiles = [], glibc }: TreeFlags): TreeOptions {
-  return { host, runtime, isolate, profiles, glibc: glibcChoiceOf(glibc) };
+/** `program` is a path or a name that PATH has: a settings file may lie beside it. Throws UsageError, and ProgramError for one that is not there. */
+export const treeOptionsOf = (flags: TreeFlags, program?: string): TreeOptions => settingsOf(flags, program).trees;
+
+/** The same, and all other settings. What the user should know of files is told. */
+export function settingsOf(flags: Flags, program?: string): Settings {
+  const file = program === undefined ? undefined : realpathSync(locateProgram(program));
+  const settings = new Settings(flags, file);
+  settings.warnings.forEach(warn);
+  return settings;
 }

@@ -21,17 +21,6 @@ export const GLIBC_CHOICES = {
 /** One of these, or a tree of which it is. */
 export type GlibcChoice = keyof typeof GLIBC_CHOICES | { readonly tree: string };
 
-/** What --glibc asks for, or else CAPSULE_GLIBC. Throws UsageError. */
-export function glibcChoiceOf(flag: string | undefined, variable = process.env.CAPSULE_GLIBC): GlibcChoice {
-  const name = flag ?? (variable || "auto");
-  if (Object.hasOwn(GLIBC_CHOICES, name)) return name as keyof typeof GLIBC_CHOICES;
-  if (name.includes("/")) return { tree: name };
-  const source = flag === undefined ? ", as CAPSULE_GLIBC says" : "";
-  throw new UsageError(
-    `There is no glibc "${name}"${source}: choose of ${Object.keys(GLIBC_CHOICES).join(", ")}, or a directory (./${name})`,
-  );
-}
-
 /** The glibc that a process has. */
 export interface OwnGlibc {
   /** Of its libc. */

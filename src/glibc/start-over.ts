@@ -46,7 +46,7 @@ export function ensureGlibc(
   if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
   trace.tell("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
   const through = wanted && { ...wanted, attempt };
-  if (through && attempt === 1) remember(trees.store.file, through);
+  if (through && attempt === 1) remember(trees.store.file, through, options.settingsFiles);
   restart(libc, command, { environment: new Map(), through: through ?? "none" });
 }
 

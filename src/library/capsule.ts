@@ -22,10 +22,11 @@ import { expose } from "../passes/expose.ts";
 import { checkClosure, closureOfOutsider, openClosure } from "../passes/open.ts";
 import { ServerHandle, serverBeside } from "../passes/serve.ts";
 import { environmentOf, openedAhead } from "../plan.ts";
+import { Settings } from "../settings/settings.ts";
 import { isShared, UNWINDER } from "../shared-set.ts";
 import { withAdvice } from "../static-tls.ts";
 import { type Category, Trace } from "../trace.ts";
-import { chosenProfiles, openHost } from "../trees.ts";
+import { openHost } from "../trees.ts";
 import { vacateNamespace } from "./close.ts";
 import { type Embedding, embed, glibcOf } from "./embedding.ts";
 import { type Redirection, redirectTo } from "./redirection.ts";
@@ -96,21 +97,23 @@ export class Capsule {
   constructor(options: CapsuleOptions) {
     const trace = new Trace(options.trace ?? []);
     const libc = new Libc();
-    const profiles = options.profiles ?? [];
-    const chosen = chosenProfiles({ profiles, isolate: [] });
+    const { host, profiles: profile } = options;
+    const { trees } = new Settings(
+      { ...(host === undefined ? {} : { host }), ...(profile ? { profile: [...profile] } : {}), settings: false },
+      undefined,
+    );
     const store = new LibraryStore(storeFile());
     const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
     const runtime = new Search(new Tree("/"), libraryPath, store);
-    const search = new Search(openHost(options.host), [], store);
-    const newest = chosen.flatMap(({ newest }) => newest);
+    const search = new Search(openHost(trees.host), [], store);
     const unwinder = newestUnwinder([runtime, search], glibcOf(libc))?.path;
     const names = options.libraries ?? [];
-    const visible = [...chosen.flatMap(({ isolate }) => isolate), ...names];
+    const visible = [...trees.libraries.map(({ soname }) => soname), ...names];
     const plan = {
       search,
-      ownership: new Ownership(search, runtime, newest),
+      ownership: new Ownership(search, runtime, trees.newest),
       isolated: visible,
-      environment: [...environmentOf(profiles, search), ...Object.entries(options.environment ?? {})],
+      environment: [...environmentOf(trees.variables, search), ...Object.entries(options.environment ?? {})],
       ahead: openedAhead(names),
     };
     this.#libc = libc;

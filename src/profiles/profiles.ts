@@ -5,8 +5,17 @@
 // one library and used by another, so libX11, libxcb and libXext (and Wayland's
 // client side) must be one copy for the program and the driver.
 
-/** A variable that the host's libraries look at, and where in the host tree it shall point. */
-export interface Variable {
+/** A variable that the host's libraries look at. */
+export type Variable = PathVariable | FixedVariable;
+
+export interface FixedVariable {
+  readonly name: string;
+  readonly kind: "value";
+  readonly value: string;
+}
+
+/** One that shall point into the host tree. */
+export interface PathVariable {
   readonly name: string;
   /** `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it has. */
   readonly kind: "directories" | "manifests" | "first";

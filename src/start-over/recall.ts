@@ -12,11 +12,13 @@ import { inheritedDescriptors } from "./inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 
 /** Another number whenever the shape of the file changes. */
-export const VERSION = 3;
+export const VERSION = 4;
 
 export interface Entry {
   readonly through: Through;
-  /** Of the ld.so and of what is first on the library path. */
+  /** Paths of settings, whether they are there or not. */
+  readonly settings: readonly string[];
+  /** Of the ld.so, of what is first on the library path, and of the settings. */
   readonly identity: string;
 }
 
@@ -43,7 +45,7 @@ function startOver(): void {
   const file = recallFileIn(cache);
   if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
-  if (!entry || entry.identity !== identityOf(entry.through)) return;
+  if (!entry || entry.identity !== identityOf(entry.through, entry.settings)) return;
   // What it says is run, and what is first on its library path is loaded: it may be in the home of somebody else.
   const [first = ""] = entry.through.path.split(":");
   const ownerOf = (path: string) => files.owner(path);
@@ -90,14 +92,14 @@ export function cacheOf({
 /** Of everything from which the choice of trees is made, but for what is in them. */
 export function ownKey(): string {
   const own = Object.entries(process.env)
-    .filter(([name]) => /^(CAPSULE_|LD_LIBRARY_PATH$|TMPDIR$)/.test(name))
+    .filter(([name]) => /^(CAPSULE_|LD_LIBRARY_PATH$|TMPDIR$|XDG_CONFIG_HOME$|HOME$)/.test(name))
     .sort();
   return Bun.hash(JSON.stringify([process.cwd(), process.argv.slice(2), own])).toString(36);
 }
 
-export function identityOf({ loader, path }: Through): string {
+export function identityOf({ loader, path }: Through, settings: readonly string[]): string {
   const [first = ""] = path.split(":");
-  return [loader, `${first}/libc.so.6`]
+  return [loader, `${first}/libc.so.6`, ...settings]
     .map((file) => Bun.file(file))
     .map(({ size, lastModified }) => `${size} ${lastModified}`)
     .join("; ");

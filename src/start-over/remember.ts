@@ -10,15 +10,18 @@ import type { Through } from "./restart.ts";
 /** Beyond this many the oldest are forgotten. */
 const LIMIT = 50;
 
-/** `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. */
-export function remember(store: string | undefined, through: Through): void {
+/**
+ * `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. `settings` are the
+ * files of settings from which it follows, and those that would have been read if they were there.
+ */
+export function remember(store: string | undefined, through: Through, settings: readonly string[]): void {
   const file = recallFileIn(store && dirname(store));
   if (file === undefined) return;
   const key = ownKey();
   const isFile = unlessRefused(() => lstatSync(file).isFile()) ?? false;
   const known = isFile ? parsed(unlessRefused(() => readFileSync(file))) : undefined;
   const entries = Object.entries(known?.entries ?? {}).filter(([other]) => other !== key);
-  entries.push([key, { through, identity: identityOf(through) }]);
+  entries.push([key, { through, settings, identity: identityOf(through, settings) }]);
   const content: RecallFile = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
   unlessRefused(() => {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

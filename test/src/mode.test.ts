@@ -2,8 +2,10 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
-import { UsageError } from "../../src/errors.ts";
-import { modeOf } from "../../src/mode.ts";
+import { System } from "../../lib/process/system.ts";
+import type { NamespaceChoice } from "../../src/attached/mount-namespace.ts";
+import { NotHostableError, UsageError } from "../../src/errors.ts";
+import { inMode, type Mode } from "../../src/mode.ts";
 import { reasonToAttach, shebangOf } from "../../src/program.ts";
 import { Scratch } from "../lib/elf/scratch.ts";
 import { library } from "../lib/tree/small-tree.ts";
@@ -11,17 +13,40 @@ import { library } from "../lib/tree/small-tree.ts";
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
 
-describe("modeOf()", () => {
-  test("is the flag's, else the variable's, else auto", () => {
-    expect(modeOf("attached", "in-process")).toBe("attached");
-    expect(modeOf(undefined, "in-process")).toBe("in-process");
-    expect(modeOf(undefined, "")).toBe("auto");
-    expect(modeOf(undefined, undefined)).toBe(process.env.CAPSULE_MODE ? modeOf(process.env.CAPSULE_MODE) : "auto");
+describe("inMode()", () => {
+  const main = "int main(void) { return 0; }";
+  const hosted = scratch.compile("hostable", main, "-pie", "-fPIE");
+  const fixed = scratch.compile("unhostable", main, "-no-pie", "-fno-pie");
+  const system = new System();
+  const decide = (path: string, mode: Mode, mountNamespace: NamespaceChoice = "auto", hinder?: Error) =>
+    inMode(path, { mode, mountNamespace }, system, {
+      inProcess(why) {
+        if (hinder) throw hinder;
+        return `in-process, ${why}`;
+      },
+      attached: (why) => `attached, ${why}`,
+    });
+
+  test("goes by what is asked for", () => {
+    expect(decide(hosted, "attached")).toBe("attached, as was asked for");
+    expect(decide(fixed, "in-process")).toBe("in-process, as was asked for");
   });
 
-  test("throws for an empty flag and for what every object has", () => {
-    for (const name of ["", "constructor", "Auto"]) expect(() => modeOf(name)).toThrow(UsageError);
-    expect(() => modeOf(undefined, "no")).toThrow('There is no mode "no", as CAPSULE_MODE says: choose of auto,');
+  test("goes by the program's headers where nothing is", () => {
+    expect(decide(hosted, "auto")).toBe("in-process, if nothing forbids it");
+    expect(decide(fixed, "auto")).toMatch(/^attached, as it is linked to run at a fixed address/);
+  });
+
+  test("attaches what turns out not to be hostable, unless that was asked for", () => {
+    const hinder = new NotHostableError(hosted, "it brings a malloc");
+    expect(decide(hosted, "auto", "auto", hinder)).toBe("attached, as it brings a malloc");
+    expect(() => decide(hosted, "in-process", "auto", hinder)).toThrow(hinder);
+    expect(() => decide(hosted, "auto", "auto", new Error("another"))).toThrow("another");
+  });
+
+  test("attaches what wants a mount namespace, and takes nothing else for it", () => {
+    expect(decide(hosted, "auto", "always")).toMatch(/^attached, as a mount namespace is for programs/);
+    expect(() => decide(hosted, "in-process", "always")).toThrow(UsageError);
   });
 });
 

@@ -32,7 +32,9 @@ describe.each(Object.entries(PROFILES))("profile %s", (name, profile) => {
 
   test("sets each variable once, to absolute paths in the tree or below its library directories", () => {
     expectOnce(profile.environment.map((variable) => variable.name));
-    for (const { name, kind, paths } of profile.environment) {
+    for (const variable of profile.environment) {
+      if (variable.kind === "value") throw new Error(`${variable.name} leads nowhere in a tree`);
+      const { name, kind, paths } = variable;
       expect(name).toMatch(/^[A-Z_]+$/);
       expect(["directories", "manifests", "first"]).toContain(kind);
       expect(paths.length).toBeGreaterThan(0);

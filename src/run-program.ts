@@ -1,0 +1,38 @@
+// Runs a program, in the mode that is asked for or possible.
+
+import { realpathSync } from "node:fs";
+import type { Libc } from "../lib/loader/libc.ts";
+import { System } from "../lib/process/system.ts";
+import { launch } from "./attached/launcher.ts";
+import { host } from "./capsule.ts";
+import { inMode, type Mode } from "./mode.ts";
+import { procFiles } from "./passes/descriptors.ts";
+import type { ExecOptions } from "./plan.ts";
+import { locateProgram } from "./program.ts";
+import { inheritedDescriptors } from "./start-over/inherited.ts";
+import type { Trace } from "./trace.ts";
+
+/** As capsule.ts's host and launcher.ts's launch. */
+export function runProgram(
+  libc: Libc,
+  options: ExecOptions,
+  mode: Mode,
+  trace: Trace,
+  fail: (error: unknown) => never,
+): never {
+  // Before anything is opened that stays so.
+  const inherited = inheritedDescriptors(procFiles);
+  const executed = locateProgram(options.program);
+  const system = new System();
+  const tell = (name: string, why: string) => trace.tell("plan", () => `mode: ${name}, ${why}`);
+  return inMode<never, never>(realpathSync(executed), { ...options, mode }, system, {
+    inProcess(why) {
+      tell("in-process", why);
+      return host(libc, system, options, inherited, trace, fail);
+    },
+    attached(why) {
+      tell("attached", why);
+      return launch(libc, system, options, executed, inherited, trace);
+    },
+  });
+}

@@ -1,0 +1,107 @@
+// Settings files: which there may be, and whether what they say can be believed. One
+// lies beside the program, one in the user's configuration.
+//
+// What they say decides which code is loaded into a process with the user's rights,
+// so they must be the user's own, or root's; or of whoever owns the program, who could
+// have put the same into that. The usual case of the other kind is a game that was
+// unpacked in a directory that everybody can write to, such as /tmp.
+
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { isTrustedFile } from "../trusted.ts";
+import type { Environment, Flags, Layer } from "./layer.ts";
+import { cannot, quoted } from "./source.ts";
+
+export const FILE = "capsule.toml";
+
+export interface SettingsFiles {
+  /** The first wins. */
+  readonly layers: readonly Layer[];
+  /** Where one was looked for, whether it is there or not. */
+  readonly paths: readonly string[];
+  /** What the user should know: which are passed over, and why. */
+  readonly warnings: readonly string[];
+}
+
+/** `program` is a file, without symbolic links. Throws UsageError for one that cannot be read or says what there is not. */
+export function readSettingsFiles(
+  named: Flags["settings"],
+  program: string | undefined,
+  environment: Environment,
+): SettingsFiles {
+  if (named === false) return { layers: [], paths: [], warnings: [] };
+  const given = named ?? (environment.CAPSULE_SETTINGS || undefined);
+  if (given !== undefined) {
+    const path = resolve(given);
+    const text = given === "" ? undefined : textOf(path, () => true);
+    if (text === undefined || text === "untrusted") throw cannot(given, "there is no such file");
+    return { layers: [layerOf(text, path)], paths: [path], warnings: [] };
+  }
+  const beside = program === undefined ? undefined : join(dirname(program), FILE);
+  const paths = [beside, ownFile(environment)].filter((path) => path !== undefined);
+  const layers: Layer[] = [];
+  const warnings: string[] = [];
+  for (const path of paths) {
+    const isTrusted = (stat: Stats) => isTrustedFile(stat, path === beside ? ownersOf(program) : undefined);
+    const text = textOf(path, isTrusted);
+    if (text === "untrusted")
+      warnings.push(`${quoted(path)} is passed over, as somebody else owns it or may write to it (--settings uses it)`);
+    else if (text !== undefined) layers.push(layerOf(text, path));
+  }
+  return { layers, paths, warnings };
+}
+
+/** The program and its folder. */
+function ownersOf(program = ""): { readonly program: Stats; readonly directory: Stats } {
+  return { program: statSync(program), directory: statSync(dirname(program)) };
+}
+
+/** The one that is for all programs. */
+function ownFile({ XDG_CONFIG_HOME: config, HOME: home }: Environment): string | undefined {
+  if (config?.startsWith("/")) return join(config, "capsule", FILE);
+  return home?.startsWith("/") ? join(home, ".config", "capsule", FILE) : undefined;
+}
+
+/** What cannot be a file of settings is not read to its end, which it may not have. */
+const LIMIT = 1 << 20;
+
+type Text = { readonly content: string };
+
+/** Undefined for a file that is not there. Throws UsageError. */
+function textOf(path: string, isTrusted: (stat: Stats) => boolean): Text | "untrusted" | undefined {
+  try {
+    // Before it is opened: that of somebody else must not be able to stop us.
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) return undefined;
+    if (!isTrusted(stat)) return "untrusted";
+    // O_NONBLOCK: a FIFO in its place would be waited for.
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const own = fstatSync(descriptor);
+      if (!isTrusted(own)) return "untrusted";
+      if (own.isDirectory()) throw cannot(path, "it is a directory");
+      if (!own.isFile()) throw cannot(path, "it is not a regular file");
+      if (own.size > LIMIT) throw cannot(path, `it has ${own.size} bytes, and ${LIMIT} are too many for settings`);
+      return { content: new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(descriptor)) };
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOTDIR") return undefined;
+    if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") throw cannot(path, "it is not UTF-8");
+    if (code === undefined) throw error;
+    throw cannot(path, REASONS[code] ?? code, error);
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied (--no-settings does without)",
+  ELOOP: "its symbolic links loop",
+};
+
+/** Only where there is a file: it brings the parser along. */
+const layerOf = ({ content }: Text, path: string): Layer => {
+  const { fileLayer } = require("./file-layer.ts") as typeof import("./file-layer.ts");
+  return fileLayer(content, path);
+};

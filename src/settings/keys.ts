@@ -1,0 +1,69 @@
+// The settings there are: one name each, for the flag and for files, and the variable
+// that says the same.
+
+export interface Key {
+  /** As help shows it. */
+  readonly value: string;
+  readonly variable?: string;
+  /** Several values: an array in a file, repeatable as a flag. */
+  readonly isList: boolean;
+  /** Its value is a directory, or may be one, behind an equals sign if there is one. */
+  readonly isPath: boolean;
+  readonly summary: string;
+}
+
+export const KEYS = {
+  host: {
+    value: "DIR",
+    variable: "CAPSULE_PREFIX",
+    isList: false,
+    isPath: true,
+    summary: "the tree to take libraries from",
+  },
+  runtime: {
+    value: "DIR",
+    variable: "CAPSULE_RUNTIME",
+    isList: false,
+    isPath: true,
+    summary: "the tree with the program's own libraries",
+  },
+  isolate: {
+    value: "SONAME",
+    isList: true,
+    isPath: true,
+    summary: "libraries to take from the host tree, or from another: SONAME=DIR",
+  },
+  profile: { value: "NAME", isList: true, isPath: false, summary: "libraries that belong together" },
+  glibc: {
+    value: "CHOICE",
+    variable: "CAPSULE_GLIBC",
+    isList: false,
+    isPath: true,
+    summary: "whose glibc all of it runs on",
+  },
+  mode: { value: "MODE", variable: "CAPSULE_MODE", isList: false, isPath: false, summary: "where the program runs" },
+  "mount-namespace": {
+    value: "CHOICE",
+    variable: "CAPSULE_MOUNT_NAMESPACE",
+    isList: false,
+    isPath: false,
+    summary: "attached, on another glibc than the machine's",
+  },
+  trace: {
+    value: "CATEGORY",
+    variable: "CAPSULE_DEBUG",
+    isList: true,
+    isPath: false,
+    summary: "what is told on standard error",
+  },
+} as const satisfies Record<string, Key>;
+
+export type Name = keyof typeof KEYS;
+
+export const NAMES = Object.keys(KEYS) as readonly Name[];
+
+export const keyOf = (name: Name): Key => KEYS[name];
+
+/** The variable by which one library has a host tree of its own. */
+export const variableOf = (soname: string): string =>
+  `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;

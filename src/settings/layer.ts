@@ -1,0 +1,65 @@
+// What one place says, the command line, the environment or a file: texts, by the
+// name of the setting. What they mean is found out later, in one way for all.
+
+import type { Profile } from "../profiles/profiles.ts";
+import { keyOf, type Name, variableOf } from "./keys.ts";
+import type { Source } from "./source.ts";
+
+/** A text that somebody has written, or several. */
+export interface Said {
+  readonly texts: readonly string[];
+  readonly source: Source;
+}
+
+export interface Layer {
+  said(name: Name): Said | undefined;
+  /** The host tree of one library. */
+  hostOf(soname: string): Said | undefined;
+  /** Profiles that are defined there. */
+  readonly profiles: Readonly<Record<string, Profile>>;
+}
+
+/** As a command line has been taken apart, or as a caller gives it. */
+export interface Flags {
+  readonly host?: string | undefined;
+  readonly runtime?: string | undefined;
+  readonly isolate?: readonly string[] | undefined;
+  readonly profile?: readonly string[] | undefined;
+  readonly glibc?: string | undefined;
+  readonly mode?: string | undefined;
+  readonly mountNamespace?: string | undefined;
+  readonly trace?: readonly string[] | undefined;
+  /** The file to use in place of those that are looked for; false for none. */
+  readonly settings?: string | false | undefined;
+}
+
+export function flagLayer(flags: Flags): Layer {
+  const values: Readonly<Record<Name, string | readonly string[] | undefined>> = {
+    ...flags,
+    "mount-namespace": flags.mountNamespace,
+  } as Record<Name, string | readonly string[] | undefined>;
+  return {
+    said(name) {
+      const value = values[name];
+      if (value === undefined || (keyOf(name).isList && value.length === 0)) return undefined;
+      return { texts: typeof value === "string" ? [value] : value, source: { kind: "flag", name: `--${name}` } };
+    },
+    hostOf: () => undefined,
+    profiles: {},
+  };
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A variable that is empty says nothing. */
+export function variableLayer(environment: Environment): Layer {
+  const from = (name: string | undefined): Said | undefined => {
+    const text = name && environment[name];
+    return name && text ? { texts: [text], source: { kind: "variable", name } } : undefined;
+  };
+  return {
+    said: (name) => from(keyOf(name).variable),
+    hostOf: (soname) => from(variableOf(soname)),
+    profiles: {},
+  };
+}

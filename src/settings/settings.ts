@@ -1,0 +1,153 @@
+// The settings of a run, each from the first place that says something of it: flag,
+// environment, file beside the program, the user's own file, default. They are made
+// out when they are asked for, as a command minds only what it needs.
+
+import { existsSync } from "node:fs";
+import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { UsageError } from "../errors.ts";
+import type { GlibcChoice } from "../glibc/choice.ts";
+import type { Mode } from "../mode.ts";
+import { PROFILES, type Profile } from "../profiles/profiles.ts";
+import { isShared } from "../shared-set.ts";
+import type { Category } from "../trace.ts";
+import type { LibraryChoice, TreeOptions } from "../trees.ts";
+import { readSettingsFiles } from "./file.ts";
+import type { Name } from "./keys.ts";
+import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";
+import { asSays, DEFAULT, type Setting } from "./source.ts";
+import {
+  categoriesOf,
+  directoryOf,
+  glibcOf,
+  type Isolated,
+  isolatedOf,
+  modeOf,
+  namespaceChoiceOf,
+  only,
+  profileNamesOf,
+} from "./values.ts";
+
+export class Settings {
+  /** Where files of settings were looked for. */
+  readonly files: readonly string[];
+  /** What the user should know of them. */
+  readonly warnings: readonly string[];
+  readonly #layers: readonly Layer[];
+
+  /** `program` is the file of what shall run, without symbolic links. Throws UsageError for an unsound file of settings. */
+  constructor(flags: Flags, program: string | undefined, environment: Environment = process.env) {
+    const { layers, paths, warnings } = readSettingsFiles(flags.settings, program, environment);
+    this.#layers = [flagLayer(flags), variableLayer(environment), ...layers];
+    // A file may use a profile of the other's. What it says is looked at whether it counts or not.
+    for (const said of layers.map((layer) => layer.said("profile"))) if (said) profileNamesOf(said, this.profiles);
+    this.files = paths;
+    this.warnings = warnings;
+  }
+
+  // Each of these throws UsageError for a value that there is not.
+
+  get host(): Setting<string> {
+    // Lazily, as it is looked for.
+    return this.#said("host")
+      ? this.#value("host", "", directoryOf("host tree"))
+      : { value: defaultHost(), source: DEFAULT };
+  }
+
+  get runtime(): Setting<string | undefined> {
+    return this.#value<string | undefined>("runtime", undefined, directoryOf("runtime"));
+  }
+
+  get glibc(): Setting<GlibcChoice> {
+    return this.#value("glibc", "auto", glibcOf);
+  }
+
+  get mode(): Setting<Mode> {
+    return this.#value("mode", "auto", modeOf);
+  }
+
+  get mountNamespace(): Setting<NamespaceChoice> {
+    return this.#value("mount-namespace", "auto", namespaceChoiceOf);
+  }
+
+  get trace(): Setting<readonly Category[]> {
+    return this.#value("trace", [], categoriesOf);
+  }
+
+  get isolate(): Setting<readonly Isolated[]> {
+    return this.#value("isolate", [], isolatedOf);
+  }
+
+  /** Names of profiles. None by default where libraries are named by themselves. */
+  get profile(): Setting<readonly string[]> {
+    const all = this.isolate.value.length > 0 ? [] : Object.keys(PROFILES);
+    return this.#value("profile", all, (said) => profileNamesOf(said, this.profiles));
+  }
+
+  /** All that there are: those of a file take the place of others. */
+  get profiles(): Readonly<Record<string, Profile>> {
+    const own = this.#layers.toReversed().map(({ profiles }) => profiles);
+    return Object.assign({}, PROFILES, ...own);
+  }
+
+  /** What concerns trees. */
+  get trees(): TreeOptions {
+    const { host, runtime, glibc, profiles, profile, isolate } = this;
+    const named = profile.value.map((name) => ({ name, ...(profiles[name] as Profile) }));
+    const libraries = new Map<string, LibraryChoice>();
+    const add = (soname: string, more: Pick<LibraryChoice, "isExplicit" | "profiles" | "source">): void => {
+      libraries.set(soname, { soname, host: this.#hostOf(soname, isolate, host), ...more });
+    };
+    for (const { name, isolate, newest } of named)
+      for (const soname of [...isolate, ...newest]) {
+        if (isShared(soname))
+          throw new UsageError(
+            `Cannot isolate "${soname}", as the profile "${name}" says: the whole process has one copy of it`,
+          );
+        const before = libraries.get(soname)?.profiles ?? [];
+        add(soname, { isExplicit: false, profiles: [...before, name], source: profile.source });
+      }
+    for (const { soname } of isolate.value) add(soname, { isExplicit: true, profiles: [], source: isolate.source });
+    if (libraries.size === 0) throw new UsageError(`There is nothing to isolate${asSays(profile.source)}`);
+    // Without a word about profiles, drivers are told all the same where they find things.
+    const speaking = profile.source === DEFAULT ? Object.values(PROFILES) : named;
+    return {
+      ...{ host, runtime, glibc },
+      libraries: [...libraries.values()],
+      newest: named.flatMap(({ newest }) => newest).filter((soname) => !libraries.get(soname)?.isExplicit),
+      variables: speaking.flatMap(({ environment }) => environment),
+    };
+  }
+
+  /** The host tree of one library. SONAME=DIR counts where it is written, which may be behind a variable. */
+  #hostOf(soname: string, isolate: Setting<readonly Isolated[]>, otherwise: Setting<string>): Setting<string> {
+    const own = isolate.value.findLast((one) => one.soname === soname)?.directory;
+    const isolating = this.#layers.find((layer) => layer.said("isolate"));
+    for (const layer of this.#layers) {
+      if (own !== undefined && layer === isolating) return { value: own, source: isolate.source };
+      const said = layer.hostOf(soname);
+      if (said) return { value: only(said), source: said.source };
+    }
+    return otherwise;
+  }
+
+  #said(name: Name): Said | undefined {
+    for (const layer of this.#layers) {
+      const said = layer.said(name);
+      if (said) return said;
+    }
+    return undefined;
+  }
+
+  #value<Value>(name: Name, otherwise: Value, parse: (said: Said) => Value): Setting<Value> {
+    const said = this.#said(name);
+    return said ? { value: parse(said), source: said.source } : { value: otherwise, source: DEFAULT };
+  }
+}
+
+/** Where containers show their host, or the machine itself. */
+function defaultHost(): string {
+  const hosts = ["/run/host", "/host"].filter((host) =>
+    ["/usr/lib", "/usr/lib64", "/lib"].some((lib) => existsSync(host + lib)),
+  );
+  return hosts[0] ?? "/";
+}

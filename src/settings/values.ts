@@ -1,0 +1,98 @@
+// What the texts of settings mean. All throw UsageError for what there is not.
+
+import { NAMESPACE_CHOICES, type NamespaceChoice } from "../attached/mount-namespace.ts";
+import { UsageError } from "../errors.ts";
+import { GLIBC_CHOICES, type GlibcChoice } from "../glibc/choice.ts";
+import { MODES, type Mode } from "../mode.ts";
+import type { Profile } from "../profiles/profiles.ts";
+import { isShared } from "../shared-set.ts";
+import { CATEGORIES, type Category, DEBUG_WORDS } from "../trace.ts";
+import type { Name } from "./keys.ts";
+import type { Said } from "./layer.ts";
+import { suggestion } from "./nearest.ts";
+import { asSays, quoted } from "./source.ts";
+
+/** Of a setting that is no list. */
+export const only = ({ texts: [text = ""] }: Said): string => text;
+
+export const directoryOf =
+  (what: string) =>
+  (said: Said): string => {
+    if (only(said) !== "") return only(said);
+    throw new UsageError(`Cannot use the ${what} ""${asSays(said.source)}: a directory is needed`);
+  };
+
+export const modeOf = (said: Said): Mode => chosen("mode", only(said), said, MODES);
+
+export const namespaceChoiceOf = (said: Said): NamespaceChoice =>
+  chosen("choice of a mount namespace", only(said), said, NAMESPACE_CHOICES);
+
+export function glibcOf(said: Said): GlibcChoice {
+  const text = only(said);
+  if (text.includes("/")) return { tree: text };
+  return chosen("glibc", text, said, GLIBC_CHOICES, `, or a directory (./${text})`);
+}
+
+export function categoriesOf(said: Said): Category[] {
+  const all = Object.keys(CATEGORIES) as Category[];
+  const categories =
+    said.source.kind === "variable"
+      ? said.texts.flatMap(inLibcapsulesWords)
+      : said.texts.flatMap((text) => (text === "all" ? all : [chosen("trace category", text, said, ALL_CATEGORIES)]));
+  return [...new Set(categories as Category[])];
+}
+
+const ALL_CATEGORIES = { all: "", ...CATEGORIES };
+
+/** libcapsule passes over words that it does not know. */
+const inLibcapsulesWords = (text: string): readonly Category[] =>
+  text.split(/[\s,]+/).flatMap((word) => (Object.hasOwn(DEBUG_WORDS, word) ? (DEBUG_WORDS[word] ?? []) : []));
+
+/** A library that is named by itself. */
+export interface Isolated {
+  readonly soname: string;
+  /** Its host tree, if that is one of its own. */
+  readonly directory: string | undefined;
+}
+
+export const isolatedOf = ({ texts, source }: Said): Isolated[] =>
+  texts.map((text) => {
+    const [soname = "", ...rest] = text.split("=");
+    const directory = rest.length > 0 ? rest.join("=") : undefined;
+    if (soname === "" || soname.includes("/") || directory === "")
+      throw new UsageError(`Cannot isolate ${quoted(text)}${asSays(source)}: SONAME or SONAME=DIR is needed`);
+    if (isShared(soname))
+      throw new UsageError(`Cannot isolate "${soname}"${asSays(source)}: the whole process has one copy of it`);
+    return { soname, directory };
+  });
+
+/** Names of profiles that there are. */
+export const profileNamesOf = (said: Said, profiles: Readonly<Record<string, Profile>>): string[] =>
+  said.texts.map((name) => chosen("profile", name, said, profiles));
+
+/** Throws what making something out of it would throw. Of a profile it cannot be told here. */
+export function checkValue(name: Name, said: Said): void {
+  CHECKS[name]?.(said);
+}
+
+const CHECKS: Readonly<Partial<Record<Name, (said: Said) => unknown>>> = {
+  host: directoryOf("host tree"),
+  runtime: directoryOf("runtime"),
+  isolate: isolatedOf,
+  glibc: glibcOf,
+  mode: modeOf,
+  "mount-namespace": namespaceChoiceOf,
+  trace: categoriesOf,
+};
+
+function chosen<Choices extends object>(
+  what: string,
+  name: string,
+  { source }: Said,
+  choices: Choices,
+  more = "",
+): keyof Choices & string {
+  if (Object.hasOwn(choices, name)) return name as keyof Choices & string;
+  const names = Object.keys(choices);
+  throw new UsageError(`There is no ${what} ${quoted(name)}${asSays(source)}: ${suggestion(name, names)}${more}`);
+}
