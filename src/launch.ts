@@ -42,13 +42,23 @@ export interface Directory {
   write(name: string, bytes: Uint8Array): string;
 }
 
-/** Loads a shim into the base namespace. `needed` are names of other shims. */
+/** Loads a shim into the base namespace. `needed` are names of other shims, `hooks` what it shows in place of functions of the library. */
 export type Shim = (
   launch: Launch,
   name: string,
   object: LoadedObject,
   needed: readonly string[],
+  hooks: ReadonlyMap<string, Address>,
 ) => Linking<LoadedObject>;
+
+/** A function that the program gets in place of one of an isolated library. */
+export interface Hook {
+  readonly soname: string;
+  readonly symbol: string;
+  /** The shared object that has it: a path, without symbolic links. */
+  readonly file: string;
+  readonly function: string;
+}
 
 /** Emits code that asks by a connection. */
 export type EmitAsking<Result> = (to: Assembler, value: Values, connection: Connection) => Result;
@@ -87,6 +97,7 @@ export interface CapsuleSource {
   readonly isolated: Iterable<string>;
   /** Variables that the host's libraries find in their environment, unless the user has set them. */
   readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly hooks: readonly Hook[];
 }
 
 /** A host tree's libraries in their namespace. */
@@ -94,6 +105,7 @@ export interface Capsule {
   readonly search: Search;
   readonly ownership: Ownership;
   readonly isolated: ReadonlySet<string>;
+  readonly hooks: readonly Hook[];
   /** What its agent calls itself; 0 is the program's. */
   readonly token: number;
   readonly namespace: number;

@@ -15,7 +15,8 @@ import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import { type Footing, footingOf } from "./glibc/footing.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
-import type { CapsuleSource } from "./launch.ts";
+import { hooksIn, refuseOtherHooks } from "./hooks.ts";
+import type { CapsuleSource, Hook } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { LIBDIR, PROFILES, type Variable } from "./profiles/profiles.ts";
@@ -28,6 +29,8 @@ import { chooseHosts, type Host, type OwnedHost, searchesOf, type TreeOptions, t
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
+  /** Functions that the program gets in place of isolated libraries' own. */
+  readonly hooks: readonly Hook[];
   /** Where files of settings were looked for. */
   readonly settingsFiles: readonly string[];
   readonly program: string;
@@ -99,10 +102,15 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
-    const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent };
+    const hooks = hooksIn(options.hooks, search, (soname) => isolated.includes(soname), glibc);
+    const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent, hooks };
     return { ...plan, environment, ahead };
   });
   refuseUseless(options, hosts, capsules);
+  refuseOtherHooks(
+    options.hooks,
+    capsules.flatMap(({ hooks }) => hooks),
+  );
   return {
     program,
     executed,
@@ -133,6 +141,7 @@ export interface AttachedCapsule {
   /** Those that the user has named. */
   readonly named: ReadonlySet<string>;
   readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly hooks: readonly Hook[];
   readonly ahead: readonly string[];
   /** Those that the tree has, with what they need, as far as it is there: who needs what is not will tell. */
   readonly libraries: readonly Library[];
@@ -154,11 +163,16 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
       isolated,
       named: new Set(isolated.filter((soname) => choices.get(soname))),
       environment,
+      hooks: hooksIn(options.hooks, search, (soname) => isolated.includes(soname), glibc),
       ahead: openedAhead(isolated),
       libraries: [...new Set(libraries)],
     };
   });
   refuseUseless(options, hosts, capsules);
+  refuseOtherHooks(
+    options.hooks,
+    capsules.flatMap(({ hooks }) => hooks),
+  );
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const footing = footingOf(searchesOf(trees), glibc);

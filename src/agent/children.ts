@@ -50,6 +50,7 @@ export class Children {
         isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
         named: new Set<string>(),
         environment: state.capsules[index]?.environment ?? [],
+        hooks: state.capsules[index]?.hooks ?? [],
         ahead: state.ahead[index] ?? [],
       }));
       const { footing } = this.knowledge;

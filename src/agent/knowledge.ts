@@ -13,7 +13,7 @@ import type { ServerCommand } from "../attached/start-server.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Hook, Launch } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
 import { mirrorShim } from "../passes/expose.ts";
 import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
@@ -32,6 +32,7 @@ export interface CapsuleState {
   readonly others: readonly string[];
   /** Variables that its libraries find in their environment. */
   readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly hooks: readonly Hook[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly iterateHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
@@ -158,6 +159,7 @@ export class Knowledge {
     const capsules = state.capsules.map((capsule) => ({
       ...this.#treeAt(capsule),
       isolated: new Set(capsule.isolated),
+      hooks: capsule.hooks,
       token: capsule.token,
       namespace: capsule.namespace,
       overrides: new Map(capsule.overrides),

@@ -38,12 +38,13 @@ export function furnish(
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   const [first, second] = nonce;
   directory.tell({
-    capsules: capsules.map(({ search, ownership, isolated, environment, ahead }) => ({
+    capsules: capsules.map(({ search, ownership, isolated, environment, hooks, ahead }) => ({
       root: search.tree.root,
       isolated,
       newest: ownership.newest,
       others: [...ownership.others],
       environment,
+      hooks,
       ahead,
     })),
     libraryPath: runtime.libraryPath,

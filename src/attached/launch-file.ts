@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Hook } from "../launch.ts";
 import type { Category } from "../trace.ts";
 
 export interface LaunchFile {
@@ -30,6 +31,7 @@ export interface LaunchCapsule {
   /** Those that come from another host tree. */
   readonly others: readonly string[];
   readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly hooks: readonly Hook[];
   /** What its libraries will probably open, once it is used at all. */
   readonly ahead: readonly string[];
 }

@@ -39,9 +39,15 @@ export class Site {
     this.machine = new Tree("/");
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime);
     const runtime = this.runtimeOf(file.libraryPath);
-    this.sources = file.capsules.map(({ root, isolated, newest, others, environment }) => {
+    this.sources = file.capsules.map(({ root, isolated, newest, others, environment, hooks }) => {
       const search = new Search(new Tree(root || "/"), [], this.store);
-      return { search, ownership: new Ownership(search, runtime, newest, new Set(others)), isolated, environment };
+      return {
+        search,
+        ownership: new Ownership(search, runtime, newest, new Set(others)),
+        isolated,
+        environment,
+        hooks,
+      };
     });
   }
 

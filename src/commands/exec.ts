@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
+import { hookOf } from "../hooks.ts";
 import { MODES } from "../mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { runProgram } from "../run-program.ts";
@@ -11,6 +12,11 @@ import { KEYS } from "../settings/keys.ts";
 import type { Flags } from "../settings/layer.ts";
 import { CATEGORIES, DEBUG_WORDS, Trace } from "../trace.ts";
 import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
+
+/** What concerns one run, and is nobody's setting. */
+interface RunFlags extends Flags {
+  readonly hook?: readonly string[];
+}
 
 /** `report` tells of an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
@@ -24,7 +30,7 @@ export function execCommand(report: (error: unknown) => number): Command {
   return addRunOptions(command)
     .addHelpText("after", HELP)
     .passThroughOptions()
-    .action((program: string, list: string[], flags: Flags) => {
+    .action((program: string, list: string[], flags: RunFlags) => {
       const settings = settingsOf(flags, program);
       const trace = new Trace(settings.trace.value);
       const mode = settings.mode.value;
@@ -34,6 +40,7 @@ export function execCommand(report: (error: unknown) => number): Command {
         ...{ program, arguments: list, settingsFiles: settings.files },
         ...settings.trees,
         mountNamespace: settings.mountNamespace.value,
+        hooks: (flags.hook ?? []).map(hookOf),
       };
       runProgram(libc, run, mode, trace, fail);
     });
@@ -49,6 +56,11 @@ export const addRunOptions = (command: Command): Command =>
     .option(
       "--mode <mode>",
       `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
+    )
+    .option(
+      "--hook <soname:symbol=file>",
+      "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
+      (text: string, before: string[] = []) => [...before, text],
     )
     .option(
       "--trace <category>",

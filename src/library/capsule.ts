@@ -114,6 +114,7 @@ export class Capsule {
       ownership: new Ownership(search, runtime, trees.newest),
       isolated: visible,
       environment: [...environmentOf(trees.variables, search), ...Object.entries(options.environment ?? {})],
+      hooks: [],
       ahead: openedAhead(names),
     };
     this.#libc = libc;

@@ -22,6 +22,7 @@ import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
+import { openHooks } from "./hooks.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
@@ -78,8 +79,9 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
     for (const { object, soname, capsule, isCopy } of placeholders) {
       const library = openedAs(capsule, soname);
-      if (isCopy) fillCopy(object, library, patch, moved);
-      else yield* fill(object, library, functions.nothing, patch, moved);
+      const hooks = yield* openHooks(attachment, capsule, soname, library);
+      if (isCopy) fillCopy(object, library, hooks, patch, moved);
+      else yield* fill(object, library, { nothing: functions.nothing, hooks }, patch, moved);
       trace.tell("shim", () => `${soname}: ${library.path} shown to the program by ${object.path}`);
     }
     const objects = attachment.objects();

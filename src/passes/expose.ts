@@ -7,9 +7,11 @@ import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/call
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
+import { openHooks } from "./hooks.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
 /** The capsule whose copy of a library the program sees. */
@@ -56,13 +58,13 @@ export function* expose(
     else yield* ensureExposed(launch, owner, name);
     needed.push(name);
   }
-  yield* show(launch, capsule, soname, object, needed);
+  yield* show(launch, capsule, { name: soname, soname }, object, needed);
 }
 
 /** For who needs it under another name: glibc knows a shim by its soname only, and would open the runtime's file. */
 export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
   if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
-  yield* show(launch, capsule, alias, openedAs(capsule, soname), [soname]);
+  yield* show(launch, capsule, { name: alias, soname }, openedAs(capsule, soname), [soname]);
 }
 
 export function openedAs(capsule: Capsule, soname: string): LoadedObject {
@@ -75,11 +77,11 @@ export function openedAs(capsule: Capsule, soname: string): LoadedObject {
 function* show(
   launch: Launch,
   capsule: Capsule,
-  name: string,
+  { name, soname }: { readonly name: string; readonly soname: string },
   object: LoadedObject,
   needed: readonly string[],
 ): Linking<void> {
-  const shim = yield* launch.shim(launch, name, object, needed);
+  const shim = yield* launch.shim(launch, name, object, needed, yield* openHooks(launch, capsule, soname, object));
   capsule.shims.set(name, shim);
   launch.trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
 }
@@ -90,10 +92,12 @@ export function* mirrorShim(
   name: string,
   object: LoadedObject,
   needed: readonly string[],
+  hooks: ReadonlyMap<string, Address>,
 ): Linking<LoadedObject> {
   const { tls } = object.image;
   const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
-  const { bytes } = mirrorOf(object.image, { soname: name, needed, hasThreadLocals: record !== undefined });
+  const overrides = new Map([...hooks].map(([symbol, address]) => [symbol, { address }]));
+  const { bytes } = mirrorOf(object.image, { soname: name, needed, overrides, hasThreadLocals: record !== undefined });
   const path = directory.write(name, bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));

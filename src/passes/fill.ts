@@ -33,19 +33,19 @@ export function isFilled({ process, image }: LoadedObject, nothing: Address): bo
 
 /**
  * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own addresses have
- * moved to. `nothing` is a function that does nothing. Throws LinkError where the placeholder was made from another file.
+ * moved to. `nothing` is a function that does nothing, `hooks` what it shows in place of functions of the library. Throws LinkError where the placeholder was made from another file.
  */
 export function* fill(
   { image: placeholder, linkMap }: LoadedObject,
   object: LoadedObject,
-  nothing: Address,
+  { nothing, hooks }: { readonly nothing: Address; readonly hooks: ReadonlyMap<string, Address> },
   patch: Patch,
   moved: Map<number, Address>,
 ): Linking<void> {
   const { process, image } = object;
   const { tls } = image;
   const record = tls && exportsTls(image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
-  const table = absoluteSymbols(image, record !== undefined);
+  const table = absoluteSymbols(image, record !== undefined, hooks);
   const before = placeholder.symbols.view;
   const slot = slotOf(placeholder);
   // It has one symbol more, behind the others: the function that its initializer calls.
@@ -85,6 +85,7 @@ export function isFilledCopy({ process, image }: LoadedObject): boolean {
 export function fillCopy(
   { image: copy }: LoadedObject,
   { image: library }: LoadedObject,
+  hooks: ReadonlyMap<string, Address>,
   patch: Patch,
   moved: Map<number, Address>,
 ): void {
@@ -92,14 +93,19 @@ export function fillCopy(
   for (let i = 1; i < copy.symbols.length; i++) {
     const sym = copy.symbols.at(i);
     if (!isExported(sym) || sym.st_shndx === SHN_ABS || typeOf(sym) === STT_TLS) continue;
-    const index = library.find(copy.symbols.nameOf(sym), copy.versionOf(i));
+    const name = copy.symbols.nameOf(sym);
+    const index = library.find(name, copy.versionOf(i));
     if (index === undefined) continue;
-    const to = library.symbolAddress(index);
+    const hook = hooks.get(name);
+    const to = hook ?? library.symbolAddress(index);
     const at = add(table, i * Sym.size);
     moved.set(copy.symbolAddress(i), to);
     patch.setPointer(add(at, Sym.offsetOf.st_value), to);
     patch.set(add(at, Sym.offsetOf.st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
-    patch.set(add(at, Sym.offsetOf.st_info), Uint8Array.of(library.symbols.at(index).st_info));
+    patch.set(
+      add(at, Sym.offsetOf.st_info),
+      Uint8Array.of(hook === undefined ? library.symbols.at(index).st_info : sym.st_info),
+    );
   }
 }
 

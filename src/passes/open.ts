@@ -74,13 +74,13 @@ export function findTogether(launch: Launch, capsule: Capsule, paths: readonly s
 
 /**
  * Opens what a closure has and the capsule has not; it stays. `lent` are libraries whose thread-local block has to be in static TLS, by
- * path, with a variable in it.
+ * path, with a variable in it; `beside` the paths of libraries that are open, and whose symbols it shall find, too.
  */
 export function* openClosure(
   launch: Launch,
   capsule: Capsule,
   closure: Closure,
-  lent: ReadonlyMap<string, string> = new Map(),
+  { lent = new Map(), beside = [] }: { lent?: ReadonlyMap<string, string>; beside?: readonly string[] } = {},
 ): Linking<void> {
   const { process } = launch;
   const paths = yield* missingOf(launch, capsule, closure);
@@ -88,7 +88,12 @@ export function* openClosure(
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
     .map(([path, variable]) => staticReference(launch, capsule, path, variable));
-  yield* dlmopen(process, capsule.namespace, together(launch, capsule, [...paths, ...references]), RTLD_LAZY);
+  yield* dlmopen(
+    process,
+    capsule.namespace,
+    together(launch, capsule, [...paths, ...references, ...beside]),
+    RTLD_LAZY,
+  );
   const handles = yield* dlmopenAll(process, capsule.namespace, paths, RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries())
     capsule.opened.set(paths[i] ?? "", new LoadedObject(process, yield* linkMapOf(process, handle)));

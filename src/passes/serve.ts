@@ -119,6 +119,7 @@ export class ServerHandle {
         newest: capsule.ownership.newest,
         others: [...capsule.ownership.others],
         environment: plan.capsules[index]?.environment ?? [],
+        hooks: capsule.hooks,
         overrides: [...capsule.overrides],
         iterateHere: capsule.iterateHere,
         mirrors: addresses(capsule.mirrors),

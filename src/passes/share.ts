@@ -65,6 +65,7 @@ export function* makeNamespace(
     search: plan.search,
     ownership: plan.ownership,
     isolated: new Set(plan.isolated),
+    hooks: plan.hooks,
     token,
     namespace,
     overrides: new Map([...both, ...names.map((name) => [name, addressOfLabel(code, name, at)] as const)]),

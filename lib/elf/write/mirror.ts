@@ -15,6 +15,7 @@ import {
   emitSharedObject,
   type Place,
   placeFunction,
+  placeFunctionAt,
   planSharedObject,
   type SharedObjectPlan,
 } from "./shared-object.ts";
@@ -71,10 +72,17 @@ function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void
   }
 }
 
-/** The symbol table of a loaded image as its mirror has it; see MirrorOptions. */
-export function absoluteSymbols({ symbols, loadBias }: LoadedImage, hasThreadLocals: boolean): Uint8Array {
-  const bytes = copyOf(symbols.view);
-  relocate(new Uint32Array(bytes.buffer), undefined, loadBias, hasThreadLocals);
+/** The symbol table of a loaded image as its mirror has it; see MirrorOptions. `functions` are addresses of some that it has in place of its own. */
+export function absoluteSymbols(
+  image: LoadedImage,
+  hasThreadLocals: boolean,
+  functions: ReadonlyMap<string, Address> = new Map(),
+): Uint8Array {
+  const bytes = copyOf(image.symbols.view);
+  relocate(new Uint32Array(bytes.buffer), undefined, image.loadBias, hasThreadLocals);
+  const view = new DataView(bytes.buffer);
+  for (const [name, address] of functions)
+    for (const index of image.findAll(name)) placeFunctionAt(Sym.at(view, index * Sym.size), address);
   return bytes;
 }
 

@@ -117,9 +117,16 @@ export const ANY_SECTION = 1;
 
 /** Makes a symbol a plain function at a place; its name and binding stay. */
 export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): void {
-  const isAbsolute = "address" in place;
-  sym.st_value = toVaddr(isAbsolute ? place.address : plan.zeroAt + place.zeroPageOffset);
-  sym.st_shndx = isAbsolute ? SHN_ABS : ANY_SECTION;
+  if ("address" in place) return placeFunctionAt(sym, place.address);
+  sym.st_value = toVaddr(plan.zeroAt + place.zeroPageOffset);
+  sym.st_shndx = ANY_SECTION;
+  sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
+}
+
+/** The same, whichever object it is of. */
+export function placeFunctionAt(sym: Sym, address: Address): void {
+  sym.st_value = toVaddr(address);
+  sym.st_shndx = SHN_ABS;
   sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
 }
 

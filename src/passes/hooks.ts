@@ -1,0 +1,41 @@
+// Hooks: functions of an isolated library that the program gets from a shared object of
+// somebody else's, a launcher's. That object is opened in the capsule, beside the library,
+// so that it can call what it stands in front of, by its name or by dlsym(RTLD_NEXT).
+
+import { findIn } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Capsule, Hook, Launch } from "../launch.ts";
+import { checkClosure, closureOfOutsider, openClosure } from "./open.ts";
+
+/** What the program gets in place of functions of an isolated library, by their names. The library is open. Throws LinkError and ElfError. */
+export function* openHooks(
+  launch: Launch,
+  capsule: Capsule,
+  soname: string,
+  library: LoadedObject,
+): Linking<ReadonlyMap<string, Address>> {
+  const found = new Map<string, Address>();
+  for (const hook of capsule.hooks) {
+    if (hook.soname !== soname) continue;
+    const closure = closureOfOutsider(capsule, capsule.search.libraryAt(hook.file));
+    checkClosure(capsule, closure, "whole");
+    // Who asks for RTLD_NEXT is answered by what was opened together.
+    yield* openClosure(launch, capsule, closure, { beside: [library.path] });
+    const object = capsule.opened.get(hook.file);
+    const address = object && (yield* findIn(object.linkMap, hook.function));
+    if (address === undefined) throw lacks(hook, hook.file, hook.function);
+    found.set(hook.symbol, address);
+    launch.trace.tell("shim", () => `${soname}: "${hook.symbol}" is "${hook.function}" of ${hook.file}`);
+  }
+  return found;
+}
+
+/** For a function that one of both does not have. */
+export const lacks = ({ soname, symbol }: Hook, file: string, missing: string): LinkError =>
+  new LinkError(`Cannot hook "${symbol}" of "${soname}": "${file}" does not export "${missing}"`, {
+    object: file,
+    symbol: missing,
+  });
