@@ -8,6 +8,7 @@ import metadata from "../package.json" with { type: "json" };
 import { execCommand } from "./commands/exec.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
 import { versionCommand } from "./commands/version.ts";
+import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
 /** One paragraph on standard error, and the exit code that belongs to the error. */
@@ -19,8 +20,7 @@ function report(error: unknown): number {
   // A fault of capsule's own says where, since nobody else can.
   const where = known || isSystem ? "" : `\n${error instanceof Error ? error.stack : ""}`;
   writeSync(2, `capsule: ${message}${where}\n`);
-  if (error instanceof UsageError) return EXIT.usage;
-  return error instanceof ProgramError ? error.exitCode : EXIT.failure;
+  return exitCodeOf(error);
 }
 
 /** commander's own messages begin with "error: ", its help does not. */

@@ -21,13 +21,20 @@ export interface ByMode<InProcess, Attached> {
   attached(why: string): Attached;
 }
 
+export interface ModeOptions {
+  readonly mode: Mode;
+  readonly mountNamespace: NamespaceChoice;
+  /** Somebody reads events. */
+  readonly isTold?: boolean;
+}
+
 /**
  * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a NotHostableError comes
  * out of the other and the mode is auto. Throws UsageError for what excludes each other, and ProgramError.
  */
 export function inMode<InProcess, Attached>(
   path: string,
-  { mode, mountNamespace }: { readonly mode: Mode; readonly mountNamespace: NamespaceChoice },
+  { mode, mountNamespace, isTold = false }: ModeOptions,
   system: System,
   { inProcess, attached }: ByMode<InProcess, Attached>,
 ): InProcess | Attached {
@@ -38,6 +45,11 @@ export function inMode<InProcess, Attached>(
         "Cannot run a program in-process in a mount namespace: --mount-namespace always is for --mode attached",
       );
     return attached("as a mount namespace is for programs in processes of their own");
+  }
+  if (isTold) {
+    if (mode === "in-process")
+      throw new UsageError("Cannot write events of a program in-process: --events is for --mode attached");
+    return attached("as events are of programs in processes of their own");
   }
   const why = mode === "auto" ? reasonToAttach(path) : undefined;
   if (why !== undefined) return attached(`as ${why}`);

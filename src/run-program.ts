@@ -21,18 +21,24 @@ export function runProgram(
   fail: (error: unknown) => never,
 ): never {
   // Before anything is opened that stays so.
-  const inherited = inheritedDescriptors(procFiles);
+  const inherited = new Set(inheritedDescriptors(procFiles));
+  if (trace.events) inherited.delete(trace.events.descriptor);
   const executed = locateProgram(options.program);
   const system = new System();
   const tell = (name: string, why: string) => trace.tell("plan", () => `mode: ${name}, ${why}`);
-  return inMode<never, never>(realpathSync(executed), { ...options, mode }, system, {
-    inProcess(why) {
-      tell("in-process", why);
-      return host(libc, system, options, inherited, trace, fail);
+  return inMode<never, never>(
+    realpathSync(executed),
+    { ...options, mode, isTold: trace.events !== undefined },
+    system,
+    {
+      inProcess(why) {
+        tell("in-process", why);
+        return host(libc, system, options, inherited, trace, fail);
+      },
+      attached(why) {
+        tell("attached", why);
+        return launch(libc, system, options, executed, inherited, trace);
+      },
     },
-    attached(why) {
-      tell("attached", why);
-      return launch(libc, system, options, executed, inherited, trace);
-    },
-  });
+  );
 }

@@ -1,6 +1,7 @@
 // What a run tells while it works: lines on standard error, by category.
 
 import { writeSync } from "node:fs";
+import type { CapsuleEvent, EventWriter } from "./events.ts";
 
 export const CATEGORIES = {
   plan: "the program, the host trees, what is isolated and why",
@@ -33,7 +34,10 @@ export class Trace {
   readonly #on: ReadonlySet<string>;
   #last = 0; // performance.now() counts from the start of the process
 
-  constructor(readonly categories: readonly Category[]) {
+  constructor(
+    readonly categories: readonly Category[],
+    readonly events?: EventWriter,
+  ) {
     this.#on = new Set(categories);
   }
 
@@ -44,6 +48,11 @@ export class Trace {
   /** `text` is made only where somebody reads it. */
   tell(category: Category, text: () => string): void {
     if (this.#on.has(category)) this.#write(category, text());
+  }
+
+  /** For a program that reads events; `event` is made only where there is one. */
+  emit(event: () => CapsuleEvent): void {
+    this.events?.write(event());
   }
 
   /** What the user should know in any case. */

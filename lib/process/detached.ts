@@ -23,8 +23,9 @@ export const Start = layout("start", {
   /** Where the stacks of the child and of the program's process begin: their ends. */
   childStack: u64<Address>(),
   stack: u64<Address>(),
-  /** What becomes its descriptors 0 and 1, then 2, then 3. */
+  /** What becomes its descriptors 0, 1, 2, 3. */
   nothing: u64(),
+  output: u64(),
   error: u64(),
   third: u64(),
   pid: u64(),
@@ -61,7 +62,7 @@ export function emitDetach(to: Assembler): void {
     call("clone", 56);
     to.op("test %rax,%rax", 0x48, 0x85, 0xc0);
   };
-  const duplicate = (name: "nothing" | "error" | "third", number: number) => {
+  const duplicate = (name: "nothing" | "output" | "error" | "third", number: number) => {
     to.op(`mov ${shown(name)}(%rbx),%edi`, 0x8b, 0x7b, at(name)).op(
       `mov $0x${number.toString(16)},%esi`,
       0xbe,
@@ -102,7 +103,7 @@ export function emitDetach(to: Assembler): void {
 
   to.label("start");
   duplicate("nothing", 0);
-  duplicate("nothing", 1);
+  duplicate("output", 1);
   duplicate("error", 2);
   duplicate("third", 3);
   to.op("mov $0x4,%edi", 0xbf, ...immediate(4))
@@ -128,9 +129,10 @@ export interface Detached {
   readonly arguments: readonly Uint8Array[];
   /** NAME=VALUE */
   readonly environment: readonly Uint8Array[];
-  /** Of ours, and none of them 0, 1 or 3: what it gets as 0 and 1, 2, 3. */
+  /** Of ours: what it gets as 0, 1, 2, 3. None is a number that one before it gets. */
   readonly descriptors: {
     readonly nothing: number;
+    readonly output: number;
     readonly error: number;
     readonly third: number;
   };

@@ -94,6 +94,12 @@ export class System {
     return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
   }
 
+  /** Has whoever reads or writes by an open file not wait. Throws SystemError. */
+  unblock(descriptor: number): void {
+    const [F_GETFL, F_SETFL, O_NONBLOCK] = [3, 4, 0x800];
+    this.#mustCall("fcntl", descriptor, F_SETFL, this.#mustCall("fcntl", descriptor, F_GETFL) | O_NONBLOCK);
+  }
+
   /** A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws SystemError. */
   openProcess(pid: number): number | undefined {
     const result = this.#call(SYS.pidfd_open, pid, 0);

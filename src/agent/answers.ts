@@ -18,7 +18,7 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
-import { checkClosure, closureOfOutsider, findTogether, missingOf, together } from "../passes/open.ts";
+import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../shared-set.ts";
@@ -85,7 +85,10 @@ function* openInside(
     return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
   }
   const paths = yield* missingOf(launch, capsule, closure);
-  if (paths.length <= 1) return yield* openNamed(name, question);
+  if (paths.length <= 1) {
+    if (paths.length > 0) tellOpened(launch, capsule, paths);
+    return yield* openNamed(name, question);
+  }
   // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
   const object = findTogether(launch, capsule, paths);
   const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
@@ -95,7 +98,10 @@ function* openInside(
   // dlerror() on that thread has the reason, until something is closed.
   if (opened.includes(NONE)) return { handle: NONE };
   const handle = yield* call("dlopen", name, question.mode);
-  if (handle !== 0) yield* dlcloseAll(opened);
+  if (handle !== 0) {
+    tellOpened(launch, capsule, paths);
+    yield* dlcloseAll(opened);
+  }
   return { handle: toAddress(handle) };
 }
 

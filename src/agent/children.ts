@@ -42,7 +42,7 @@ export class Children {
     let server: number | undefined;
     try {
       // It boots while the rest is done.
-      server = startServer(libc, this.system, directory, state.server, libc.pid, state.trace.length > 0);
+      server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
       const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
         search,
         ownership,

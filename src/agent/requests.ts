@@ -76,6 +76,10 @@ export abstract class Requests {
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
     const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question));
+    this.trace.emit(() => ({
+      ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
+      ...{ host: hostOf(asker.launch, token), path: "open" in answer ? answer.open : undefined },
+    }));
     if (answer.complaint !== undefined) yield* this.sayOnce(exchange, functions, answer.complaint);
     if ("handle" in answer) {
       this.trace.tell("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
@@ -107,6 +111,10 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
     );
+    const { pid } = exchange.request;
+    this.trace.emit(() => ({
+      ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
+    }));
     if (found === undefined) return { what: "jump", target, arguments: list };
     const at = asker.keep(found);
     list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
@@ -174,6 +182,10 @@ export function lentLine(exchange: Exchange, text: string): [at: Address, length
   const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
   return [exchange.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
+
+/** The host tree whose library asks; undefined for the program. */
+const hostOf = ({ capsules }: Launch, token: number): string | undefined =>
+  capsules.find((capsule) => capsule.token === token)?.search.tree.name;
 
 /** As messages name who asks. */
 export const whose = (token: number): string => (token === 0 ? "program" : `capsule ${token}`);

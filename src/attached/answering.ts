@@ -12,6 +12,7 @@ import { Conversations } from "../agent/conversations.ts";
 import type { Exchange } from "../agent/exchange.ts";
 import { Kind, State } from "../agent/protocol.ts";
 import { type Asker, type Conversation, lentLine, Requests } from "../agent/requests.ts";
+import { dataOf } from "../error-data.ts";
 import { EXIT } from "../errors.ts";
 import type { Functions } from "../functions.ts";
 import { attach } from "../passes/attach.ts";
@@ -36,7 +37,7 @@ export class Answering extends Requests {
     watch: (pid: number) => void,
   ) {
     super(trace);
-    this.site = new Site(libc, directory, file);
+    this.site = new Site(libc, directory, file, trace);
     // Threads that had asked are no more.
     this.#askers = new Askers(this.site, watch, (pid, exchange) => this.#forget(pid, exchange));
   }
@@ -119,13 +120,19 @@ export class Answering extends Requests {
       Address,
     ];
     let attachment: Attachment | undefined;
+    const begun = performance.now();
     try {
       attachment = this.#askers.of(exchange, { at: desk, copy });
-      yield* orders(exchange, attachment.functions, attach(attachment, shim));
+      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim));
+      const { pid } = exchange.request;
+      const duration = performance.now() - begun;
+      this.trace.emit(() => ({ event: "linked", pid, program: attachment?.program.path ?? "", ...linked, duration }));
     } catch (error) {
       yield [{ what: "call", target: say, arguments: lentLine(exchange, reasonOf(error)) }];
       // What it was started with cannot be missing; a plug-in's library can.
       const isNeeded = attachment ? !attachment.isRunning : !(error instanceof LinkError);
+      const { pid } = exchange.request;
+      this.trace.emit(() => ({ event: "failed", pid, isFatal: isNeeded, error: dataOf(error) }));
       if (isNeeded) yield [{ what: "call", target: leave, arguments: [EXIT.failure] }];
     }
     return { what: "return", arguments: [0] };

@@ -51,6 +51,7 @@ export function furnish(
     runtime: runtime.tree.root,
     store: store.file,
     trace: trace.categories,
+    events: trace.events ? (trace.events.hasBindings ? "with bindings" : "all") : "none",
     pid,
     nonce: [`${first}`, `${second}`],
   });

@@ -15,6 +15,8 @@ export interface LaunchFile {
   /** Where what is known of libraries is kept. */
   readonly store?: string | undefined;
   readonly trace: readonly Category[];
+  /** Whether somebody reads events, and which: the server writes them to its standard output. */
+  readonly events: "none" | "all" | "with bindings";
   /** In decimal: what only this launch's agents have. */
   readonly nonce: readonly [string, string];
   /** The process that turns into the program. */

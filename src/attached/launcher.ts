@@ -46,7 +46,7 @@ export function launch(
   let server: number | undefined;
   try {
     // The server boots while the rest is done.
-    server = startServer(libc, system, directory, serverCommand(command), process.pid, trace.categories.length > 0);
+    server = startServer(libc, system, directory, serverCommand(command), process.pid, trace);
     trace.lap("start of the server");
     const { plan, entry, behind } = prepare(libc, directory, options, executed, trace);
     trace.lap("shims");
@@ -69,6 +69,7 @@ export function launch(
     const [file, words] = isShells(executed)
       ? [SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)]]
       : [executed, list];
+    trace.emit(() => ({ event: "start", pid: process.pid, program: executed }));
     const errno = entry.execute(file, words, variables, refusalsOf(executed));
     throw refusal(executed, errno);
   } catch (error) {

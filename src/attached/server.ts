@@ -17,6 +17,7 @@ import { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Channel } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
+import { EventWriter } from "../events.ts";
 import { claim, removeStale } from "../private-directory.ts";
 import { Trace } from "../trace.ts";
 import { Answering } from "./answering.ts";
@@ -33,6 +34,8 @@ const BRIEFLY = 0.05;
 const AMID = 1;
 /** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
 const QUIET = 1000;
+/** How often to look whether whoever reads events has room for more, in milliseconds. */
+const SLOW_READER = 20;
 
 class Server {
   readonly libc = new Libc();
@@ -72,6 +75,7 @@ class Server {
       // The launcher rings when all is said.
       if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
       for (const pid of this.lifetime.forgetEnded()) {
+        this.#trace.emit(() => ({ event: "ended", pid }));
         if (pid === this.program) this.#takeOver();
         this.#answering?.ended(pid);
       }
@@ -82,6 +86,7 @@ class Server {
     this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
+    this.#trace.events?.flush();
   }
 
   /** Whoever waits shall wait no longer. */
@@ -112,7 +117,8 @@ class Server {
       const watch = (pid: number) => {
         if (!this.lifetime.watch(pid)) this.#answering?.ended(pid);
       };
-      this.#trace = new Trace(file.trace);
+      const events = file.events === "none" ? undefined : new EventWriter(1, file.events === "with bindings");
+      this.#trace = new Trace(file.trace, events);
       this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
       this.#idle = this.#prepare(this.#idle, this.#answering);
       this.#trace.tell("request", () => `the server is process ${process.pid}`);
@@ -165,7 +171,10 @@ class Server {
 
   #sleep(bell: number): void {
     const isWatched = this.#answering?.sweep() ?? false;
-    this.channel.awaitBell(bell, this.#hasLitter || isWatched ? QUIET : undefined);
+    const { events } = this.#trace;
+    events?.flush();
+    const patience = events?.isWaiting ? SLOW_READER : this.#hasLitter || isWatched ? QUIET : undefined;
+    this.channel.awaitBell(bell, patience);
     if (!this.#hasLitter || this.channel.bell !== bell) return;
     Bun.gc(true);
     this.#hasLitter = false;

@@ -11,7 +11,7 @@ import { type Assembled, Templates, type Values } from "../../lib/x86-64/templat
 import { type LentFunctions, lentConnection } from "../agent/code/connect.ts";
 import type { CapsuleSource, EmitAsking } from "../launch.ts";
 import { Ownership } from "../ownership.ts";
-import { Trace } from "../trace.ts";
+import type { Trace } from "../trace.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 
@@ -19,7 +19,6 @@ import { LIBRARIES } from "./serving-directory.ts";
 const LENT = "lent ";
 
 export class Site {
-  readonly trace: Trace;
   readonly store: LibraryStore;
   /** The machine's own tree. */
   readonly machine: Tree;
@@ -33,8 +32,8 @@ export class Site {
     /** The serving directory. */
     readonly directory: string,
     readonly file: LaunchFile,
+    readonly trace: Trace,
   ) {
-    this.trace = new Trace(file.trace);
     this.store = new LibraryStore(file.store);
     this.machine = new Tree("/");
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime);

@@ -12,6 +12,7 @@ import type { System } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import { type Command, ownFile } from "../start-over/restart.ts";
+import type { Trace } from "../trace.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**
@@ -35,7 +36,8 @@ export interface ServerCommand {
 
 /**
  * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended and nobody else may
- * ask. `command` is serverCommand's. It keeps standard error where it has something to tell. Throws SystemError.
+ * ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and writes events to its standard output. Throws
+ * SystemError.
  */
 export function startServer(
   libc: Libc,
@@ -43,7 +45,7 @@ export function startServer(
   directory: ServingDirectory,
   command: ServerCommand,
   pid: number,
-  keepsError: boolean,
+  { categories, events }: Trace,
 ): number {
   const opened: number[] = [];
   const keep = (descriptor: number): number => {
@@ -68,7 +70,8 @@ export function startServer(
         .map(([name, value]) => Buffer.from(`${name}=${value}`)),
       descriptors: {
         nothing,
-        error: keepsError ? 2 : nothing,
+        output: events?.descriptor ?? nothing,
+        error: categories.length > 0 ? 2 : nothing,
         third: program === 3 ? keep(system.duplicate(program)) : program,
       },
     });

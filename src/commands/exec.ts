@@ -2,20 +2,28 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
+import { System } from "../../lib/process/system.ts";
 import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
+import { dataOf } from "../error-data.ts";
+import { UsageError } from "../errors.ts";
+import { descriptorOf, EventWriter } from "../events.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
 import { hookOf } from "../hooks.ts";
 import { MODES } from "../mode.ts";
+import { procFiles } from "../passes/descriptors.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { runProgram } from "../run-program.ts";
 import { KEYS } from "../settings/keys.ts";
 import type { Flags } from "../settings/layer.ts";
+import { inheritedDescriptors } from "../start-over/inherited.ts";
 import { CATEGORIES, DEBUG_WORDS, Trace } from "../trace.ts";
 import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
 
 /** What concerns one run, and is nobody's setting. */
 interface RunFlags extends Flags {
   readonly hook?: readonly string[];
+  readonly events?: string;
+  readonly bindings?: boolean;
 }
 
 /** `report` tells of an error and returns the exit code. */
@@ -31,19 +39,44 @@ export function execCommand(report: (error: unknown) => number): Command {
     .addHelpText("after", HELP)
     .passThroughOptions()
     .action((program: string, list: string[], flags: RunFlags) => {
-      const settings = settingsOf(flags, program);
-      const trace = new Trace(settings.trace.value);
-      const mode = settings.mode.value;
-      const libc = new Libc();
-      const fail = (error: unknown): never => libc.exitNow(report(error));
-      const run = {
-        ...{ program, arguments: list, settingsFiles: settings.files },
-        ...settings.trees,
-        mountNamespace: settings.mountNamespace.value,
-        hooks: (flags.hook ?? []).map(hookOf),
-      };
-      runProgram(libc, run, mode, trace, fail);
+      const events = eventsOf(flags);
+      try {
+        execute(program, list, flags, events, report);
+      } catch (error) {
+        events?.write({ event: "failed", pid: process.pid, isFatal: true, error: dataOf(error) });
+        throw error;
+      }
     });
+}
+
+function execute(
+  program: string,
+  list: readonly string[],
+  flags: RunFlags,
+  events: EventWriter | undefined,
+  report: (error: unknown) => number,
+): never {
+  const settings = settingsOf(flags, program);
+  const trace = new Trace(settings.trace.value, events);
+  const mode = settings.mode.value;
+  const libc = new Libc();
+  const fail = (error: unknown): never => libc.exitNow(report(error));
+  const run = {
+    ...{ program, arguments: list, settingsFiles: settings.files },
+    ...settings.trees,
+    mountNamespace: settings.mountNamespace.value,
+    hooks: (flags.hook ?? []).map(hookOf),
+  };
+  return runProgram(libc, run, mode, trace, fail);
+}
+
+/** Throws UsageError, and SystemError. */
+function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefined {
+  if (events === undefined && !bindings) return undefined;
+  if (events === undefined) throw new UsageError("Cannot tell bindings: --bindings is for --events");
+  const descriptor = descriptorOf(events, inheritedDescriptors(procFiles));
+  new System().unblock(descriptor);
+  return new EventWriter(descriptor, bindings);
 }
 
 /** Those that say how a program is run. */
@@ -62,6 +95,11 @@ export const addRunOptions = (command: Command): Command =>
       "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
       (text: string, before: string[] = []) => [...before, text],
     )
+    .option(
+      "--events <descriptor>",
+      "write what happens to this descriptor, for a program to read: an object of JSON a line; the program is attached then",
+    )
+    .option("--bindings", "with --events: tell, too, which symbols of isolated libraries are bound")
     .option(
       "--trace <category>",
       "tell on standard error what is done and why (repeatable, commas too; all for everything)",

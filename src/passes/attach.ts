@@ -15,9 +15,11 @@ import { type Linking, type Process, setPointerIn } from "../../lib/process/proc
 import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
+import type { LinkedEvent } from "../events.ts";
 import type { Capsule } from "../launch.ts";
 import { LOADER, UNWINDER } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
+import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
@@ -42,7 +44,7 @@ interface Placeholder {
 }
 
 /** `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
-export function* attach(attachment: Attachment, shim: Address): Linking<void> {
+export function* attach(attachment: Attachment, shim: Address): Linking<Pick<LinkedEvent, "libraries" | "bindings">> {
   const { process, trace, functions } = attachment;
   const patch = new Patch();
   const moved = new Map<number, Address>();
@@ -100,6 +102,12 @@ export function* attach(attachment: Attachment, shim: Address): Linking<void> {
     copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
     const entries = entriesOf(program, objects, moved);
     if (copies.length + entries.size > 0) yield* moveObjects(attachment, copies, entries);
+    const libraries = placeholders.map(({ soname, capsule }) => {
+      return { soname, path: openedAs(capsule, soname).path, host: capsule.search.tree.name };
+    });
+    if (!trace.events?.hasBindings) return { libraries };
+    const shims = placeholders.map(({ object, soname, capsule }) => ({ object, path: openedAs(capsule, soname).path }));
+    return { libraries, bindings: bindingsOf(attachment, redirected, shims, moved) };
   } finally {
     for (const linkMap of linkMaps) attachment.inWork.delete(linkMap);
   }

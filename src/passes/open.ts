@@ -97,7 +97,12 @@ export function* openClosure(
   const handles = yield* dlmopenAll(process, capsule.namespace, paths, RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries())
     capsule.opened.set(paths[i] ?? "", new LoadedObject(process, yield* linkMapOf(process, handle)));
+  tellOpened(launch, capsule, paths);
 }
+
+/** For who reads events. */
+export const tellOpened = ({ process, trace }: Launch, { search }: Capsule, paths: readonly string[]): void =>
+  trace.emit(() => ({ event: "opened", pid: process.pid, host: search.tree.name, paths }));
 
 /**
  * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before the

@@ -19,7 +19,7 @@ function show() {
       path,
       arguments: ["sleep", "1000"].map((text) => Buffer.from(text)),
       environment: [Buffer.from("A=b"), Buffer.from("ODD=\xe9", "latin1")],
-      descriptors: { nothing, error: nothing, third: opened("/dev/zero") },
+      descriptors: { nothing, output: nothing, error: nothing, third: opened("/dev/zero") },
     });
   const pid = start("/bin/sleep");
   const file = (name: string) => readFileSync(`/proc/${pid}/${name}`, "latin1");

@@ -1,0 +1,61 @@
+// Errors as data, for whoever reads them in another process, and back.
+
+import { ElfError } from "../lib/elf/error.ts";
+import { type LinkDetails, LinkError } from "../lib/loader/error.ts";
+import { EXIT, ProgramError, UsageError } from "./errors.ts";
+
+export interface ErrorData {
+  /** Of its class: LinkError, ElfError, ProgramError, UsageError, or what JavaScript has. */
+  readonly name: string;
+  readonly message: string;
+  /** With which the command ends. */
+  readonly exitCode: number;
+  /** Of a LinkError: the file or soname at fault, symbol, version, where we looked. */
+  readonly details?: Omit<LinkDetails, "cause">;
+  /** Of an ElfError. */
+  readonly path?: string;
+  readonly structure?: string;
+  readonly fault?: string;
+  readonly cause?: ErrorData;
+}
+
+/** The exit code that belongs to an error. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return EXIT.usage;
+  return error instanceof ProgramError ? error.exitCode : EXIT.failure;
+}
+
+export function dataOf(error: unknown): ErrorData {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error), exitCode: EXIT.failure };
+  const { name, message, cause } = error;
+  const common = {
+    name,
+    message,
+    exitCode: exitCodeOf(error),
+    ...(cause instanceof Error ? { cause: dataOf(cause) } : {}),
+  };
+  if (error instanceof LinkError) {
+    const { cause: _, ...details } = error.details;
+    return { ...common, details };
+  }
+  if (!(error instanceof ElfError)) return common;
+  const { path, structure, fault } = error;
+  return { ...common, path, structure, fault };
+}
+
+/** An error like the one that these are the data of. */
+export function errorOf({ name, message, exitCode, details, path, structure, fault, cause }: ErrorData): Error {
+  const options = cause === undefined ? {} : { cause: errorOf(cause) };
+  switch (name) {
+    case "LinkError":
+      return new LinkError(message, { ...details, ...options });
+    case "ElfError":
+      return new ElfError(path ?? "", structure ?? "", fault ?? "", options);
+    case "UsageError":
+      return new UsageError(message, options);
+    case "ProgramError":
+      return new ProgramError(message, exitCode === EXIT.notFound ? EXIT.notFound : EXIT.notRunnable, options);
+    default:
+      return Object.assign(new Error(message, options), { name });
+  }
+}
