@@ -1,3 +1,11 @@
 // The library: what `import … from "capsule"` gives.
 
+export { ElfError } from "../lib/elf/error.ts";
+export { type LinkDetails, LinkError } from "../lib/loader/error.ts";
+export type { ErrorData } from "./error-data.ts";
+export { ProgramError, UsageError } from "./errors.ts";
+export type { Binding, CapsuleEvent, LinkedEvent, LinkedLibrary } from "./events.ts";
 export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";
+export { type Ended, exec, Running, type StdioOptions, spawn } from "./library/launch.ts";
+export type { HookFunction, LaunchOptions, TreeChoices } from "./library/launch-options.ts";
+export { Redirection, type Slot } from "./library/redirection.ts";

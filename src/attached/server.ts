@@ -22,7 +22,7 @@ import { claim, removeStale } from "../private-directory.ts";
 import { Trace } from "../trace.ts";
 import { Answering } from "./answering.ts";
 import { mapChannelFile } from "./channel-file.ts";
-import { readLaunchFile } from "./launch-file.ts";
+import { type LaunchFile, readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
 import { prepare, rehearse } from "./rehearsal.ts";
 import { LIBRARIES } from "./serving-directory.ts";
@@ -42,6 +42,7 @@ class Server {
   readonly system = new System();
   readonly lifetime: Lifetime;
   readonly channel: Channel;
+  #launchFile?: LaunchFile;
   #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
@@ -75,6 +76,8 @@ class Server {
       // The launcher rings when all is said.
       if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
       for (const pid of this.lifetime.forgetEnded()) {
+        // It may have taken the file along.
+        if (bell > 0) unlessRefused(() => this.#said);
         this.#trace.emit(() => ({ event: "ended", pid }));
         if (pid === this.program) this.#takeOver();
         this.#answering?.ended(pid);
@@ -111,14 +114,23 @@ class Server {
     return asked.length > 0;
   }
 
+  /** What the launcher has said. It has, when it has rung. */
+  get #said(): LaunchFile {
+    if (!this.#launchFile) {
+      this.#launchFile = readLaunchFile(this.directory);
+      const { trace, events } = this.#launchFile;
+      const writer = events === "none" ? undefined : new EventWriter(1, events === "with bindings");
+      this.#trace = new Trace(trace, writer);
+    }
+    return this.#launchFile;
+  }
+
   #begun(): Answering {
     if (!this.#answering) {
-      const file = readLaunchFile(this.directory);
+      const file = this.#said;
       const watch = (pid: number) => {
         if (!this.lifetime.watch(pid)) this.#answering?.ended(pid);
       };
-      const events = file.events === "none" ? undefined : new EventWriter(1, file.events === "with bindings");
-      this.#trace = new Trace(file.trace, events);
       this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
       this.#idle = this.#prepare(this.#idle, this.#answering);
       this.#trace.tell("request", () => `the server is process ${process.pid}`);

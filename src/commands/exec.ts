@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
-import { dataOf } from "../error-data.ts";
+import { dataOf, exitCodeOf } from "../error-data.ts";
 import { UsageError } from "../errors.ts";
 import { descriptorOf, EventWriter } from "../events.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
@@ -43,8 +43,10 @@ export function execCommand(report: (error: unknown) => number): Command {
       try {
         execute(program, list, flags, events, report);
       } catch (error) {
-        events?.write({ event: "failed", pid: process.pid, isFatal: true, error: dataOf(error) });
-        throw error;
+        // Whoever reads events tells the user, or not.
+        if (!events) throw error;
+        events.write({ event: "failed", pid: process.pid, isFatal: true, error: dataOf(error) });
+        process.exit(exitCodeOf(error));
       }
     });
 }

@@ -3,7 +3,6 @@
 
 import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
 import { realpathSync } from "node:fs";
-import { join } from "node:path";
 import type { Library } from "../../lib/elf/library.ts";
 import { findIn } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -20,7 +19,7 @@ import { newestUnwinder } from "../glibc/unwinder.ts";
 import { Ownership } from "../ownership.ts";
 import { expose } from "../passes/expose.ts";
 import { checkClosure, closureOfOutsider, openClosure } from "../passes/open.ts";
-import { ServerHandle, serverBeside } from "../passes/serve.ts";
+import { ServerHandle } from "../passes/serve.ts";
 import { environmentOf, openedAhead } from "../plan.ts";
 import { Settings } from "../settings/settings.ts";
 import { isShared, UNWINDER } from "../shared-set.ts";
@@ -29,10 +28,8 @@ import { type Category, Trace } from "../trace.ts";
 import { openHost } from "../trees.ts";
 import { vacateNamespace } from "./close.ts";
 import { type Embedding, embed, glibcOf } from "./embedding.ts";
+import { ownFile } from "./own-file.ts";
 import { type Redirection, redirectTo } from "./redirection.ts";
-
-/** The library's own file: index.ts, or index.js in the bundle. */
-const LIBRARY = join(import.meta.dir, import.meta.path.endsWith(".ts") ? "../index.ts" : "index.js");
 
 /** What a capsule is opened with. */
 export interface CapsuleOptions {
@@ -119,7 +116,7 @@ export class Capsule {
     };
     this.#libc = libc;
     const shared = new Map(unwinder === undefined ? [] : [[UNWINDER, unwinder]]);
-    this.#server = new ServerHandle(libc, serverBeside(LIBRARY));
+    this.#server = new ServerHandle(libc, ownFile("agent/server"));
     try {
       this.#embedding = embed(libc, plan, runtime, shared, this.#server, trace);
     } catch (error) {

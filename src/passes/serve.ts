@@ -23,10 +23,7 @@ const PATIENCE = 10_000;
  * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was built at in place of
  * import.meta.url.
  */
-export const besideCommand = (): string => serverBeside(Bun.main);
-
-/** The Worker's file, beside a file of src/ or dist/. */
-export const serverBeside = (file: string): string => join(dirname(file), "agent", `server${extname(file)}`);
+export const besideCommand = (): string => join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
 
 /** What it has to know of. */
 export interface Served {
