@@ -7,6 +7,12 @@ import { join } from "node:path";
 
 const root = join(import.meta.dir, "..");
 
+const told = ({ success, logs }: Bun.BuildOutput): void => {
+  if (success) return;
+  for (const log of logs) console.error(log);
+  process.exit(1);
+};
+
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const result = await Bun.build({
   entrypoints: ["src/main.ts", "src/command.ts", "src/agent/server.ts", "src/attached/server.ts"].map((file) =>
@@ -33,7 +39,15 @@ const result = await Bun.build({
     },
   ],
 });
-if (!result.success) {
-  for (const log of result.logs) console.error(log);
-  process.exit(1);
-}
+told(result);
+
+// The library, for scripts: a module, which knows its own place.
+told(
+  await Bun.build({
+    entrypoints: [join(root, "src/index.ts")],
+    outdir: join(root, "dist"),
+    target: "bun",
+    format: "esm",
+    minify: { whitespace: true, syntax: true },
+  }),
+);

@@ -3,7 +3,7 @@
 // makes reads and writes lazily through a DataView, so that one declaration
 // serves a file, live memory and a buffer that is about to be written.
 
-interface Field<Value> {
+export interface Field<Value> {
   readonly size: number;
   read(view: DataView, at: number): Value;
   write(view: DataView, at: number, value: Value): void;

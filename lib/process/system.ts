@@ -100,6 +100,12 @@ export class System {
     this.#mustCall("fcntl", descriptor, F_SETFL, this.#mustCall("fcntl", descriptor, F_GETFL) | O_NONBLOCK);
   }
 
+  /** Has no program find it that this process turns into. Throws SystemError. */
+  closeAtExec(descriptor: number): void {
+    const [F_SETFD, FD_CLOEXEC] = [2, 1];
+    this.#mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
+  }
+
   /** A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws SystemError. */
   openProcess(pid: number): number | undefined {
     const result = this.#call(SYS.pidfd_open, pid, 0);

@@ -77,7 +77,10 @@ function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefin
   if (events === undefined && !bindings) return undefined;
   if (events === undefined) throw new UsageError("Cannot tell bindings: --bindings is for --events");
   const descriptor = descriptorOf(events, inheritedDescriptors(procFiles));
-  new System().unblock(descriptor);
+  const system = new System();
+  system.unblock(descriptor);
+  // They are not the program's business.
+  system.closeAtExec(descriptor);
   return new EventWriter(descriptor, bindings);
 }
 

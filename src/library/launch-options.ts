@@ -1,6 +1,5 @@
 // What a script may say of a run, as the command line that says it.
 
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import type { CapsuleEvent } from "../events.ts";
 import type { Category } from "../trace.ts";
 
@@ -31,7 +30,7 @@ export interface TreeChoices {
 /** For {@link exec} and {@link spawn}. */
 export interface LaunchOptions extends TreeChoices {
   /** Whether another glibc than the machine's comes by a mount namespace. */
-  readonly mountNamespace?: NamespaceChoice;
+  readonly mountNamespace?: "auto" | "always" | "never";
   /** Functions that the program gets in place of isolated libraries' own: by soname, and by symbol. */
   readonly hooks?: Readonly<Record<string, Readonly<Record<string, HookFunction>>>>;
   /** Where the program starts. Default: where this process is. */

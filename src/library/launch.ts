@@ -88,6 +88,8 @@ export class Running<
 
   /** Settles when all is prepared and the process turns into the program; throws as {@link exited} does. */
   get started(): Promise<void> {
+    // Who waits for this one hears of a failure here.
+    this.exited.catch(() => undefined);
     return this.#hasStarted.promise;
   }
 

@@ -98,6 +98,8 @@ interface Found extends Omit<Slot, "to"> {
 /**
  * `opened` are the capsule's libraries that take the place of others of their sonames. Throws LinkError, ElfError and what reading throws, with nothing
  * changed.
+ *
+ * @internal
  */
 export function redirectTo(
   { libc, base, directory }: Embedding,
