@@ -13,7 +13,7 @@ const LIBC = "libc.so.6";
 
 /** Returns the paths of the libraries that stay. Throws LinkError where glibc refuses. */
 export function* vacateNamespace(
-  { process, directory, base }: Embedding,
+  { process, directory, base, hide }: Embedding,
   { mirrors, opened, shims }: Capsule,
 ): Linking<string[]> {
   const libc = mirrors.get(LIBC);
@@ -30,7 +30,10 @@ export function* vacateNamespace(
   for (const { linkMap } of [...ours.filter(held), ...[...opened.values()].reverse(), ...shown.reverse(), libc])
     yield* dlclose(process, linkMap);
   const first = record === undefined ? undefined : base.namespaces.findFirst(record);
-  if (first === undefined) return [];
+  if (first === undefined) {
+    hide();
+    return [];
+  }
   return [...linkMap(process, first)]
     .filter((object) => !isOurs(object) && !isShared(object.image.soname ?? ""))
     .map(({ path }) => path);

@@ -23,6 +23,7 @@ import { MARK, PrivateDirectory } from "../private-directory.ts";
 import { type OwnProcess, ownProcess } from "../run.ts";
 import { isShared } from "../shared-set.ts";
 import type { Trace } from "../trace.ts";
+import { showToUnwinder } from "./unwinding.ts";
 
 /** What its agent calls itself; each capsule has a server of its own. */
 const TOKEN = 1;
@@ -36,6 +37,8 @@ export interface EmbeddingPlan extends CapsuleSource {
 export interface Embedding extends Linker, Omit<Served, keyof Linker>, OwnProcess {
   readonly directory: PrivateDirectory;
   readonly capsules: readonly [Capsule];
+  /** Nobody is shown its objects any more: there are none. */
+  hide(): void;
 }
 
 /** The glibc of this process, which is all that there can be. */
@@ -71,6 +74,7 @@ export function embed(
     };
     const capsules: Capsule[] = [];
     const iterators = own.internWords([0, 0]);
+    const unwinding = showToUnwinder(linker, libc, iterators);
     const both = ownFunctions({ ...linker, capsules }, libc, iterators);
     server.awaitBoot();
     const capsule = libc.run(makeNamespace({ ...linker, capsules }, plan, TOKEN, both));
@@ -78,6 +82,10 @@ export function embed(
     repairGlobal({ ...linker, capsules }, namespaces, bun.linkMap, scope, capsule);
     setPointerIn(libc, iterators, capsule.iterateHere);
     const served = { program, shared: unwinder, glibc: glibcOf(libc), capsules: [plan] };
+    const hide = () => {
+      setPointerIn(libc, iterators, 0);
+      unwinding?.undo();
+    };
     const embedding: Embedding = {
       ...own,
       ...linker,
@@ -85,6 +93,7 @@ export function embed(
       directory,
       capsules: [capsule],
       plan: served,
+      hide,
     };
     server.start(embedding);
     return embedding;

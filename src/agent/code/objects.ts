@@ -163,3 +163,29 @@ export function emitIterateHere(to: Assembler, real: Address): void {
     .op("ret", 0xc3);
   to.align(8).label("real dl_iterate_phdr").quad(real);
 }
+
+/** `iterate also` (callback, data): what the function at `before` shows, then what that one does whose address is at `cell`, unless it is NULL. */
+export function emitIterateAlso(to: Assembler, before: Address, cell: Address): void {
+  to.label("iterate also")
+    .op("push %rbx", 0x53)
+    .op("push %r12", 0x41, 0x54)
+    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
+    .op("mov %rdi,%rbx", 0x48, 0x89, 0xfb)
+    .op("mov %rsi,%r12", 0x49, 0x89, 0xf4)
+    .rip("call *before(%rip)", "before", 0xff, 0x15)
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("jne", "all shown")
+    .rip("mov cell(%rip),%rdx", "cell", 0x48, 0x8b, 0x15)
+    .op("mov (%rdx),%rdx", 0x48, 0x8b, 0x12)
+    .op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
+    .to("je", "all shown")
+    .op("mov %rbx,%rdi", 0x48, 0x89, 0xdf)
+    .op("mov %r12,%rsi", 0x4c, 0x89, 0xe6)
+    .op("call *%rdx", 0xff, 0xd2)
+    .label("all shown")
+    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
+    .op("pop %r12", 0x41, 0x5c)
+    .op("pop %rbx", 0x5b)
+    .op("ret", 0xc3);
+  to.align(8).label("before").quad(before).label("cell").quad(cell);
+}

@@ -1,0 +1,73 @@
+// Before glibc 2.35 the unwinder finds frames by dl_iterate_phdr, which shows it its own
+// namespace. Bun's program calls none of ours, so the slot of libgcc_s that leads there is
+// overwritten: each capsule adds itself to what was there. Capsules are closed in any
+// order, so code of one that is gone may stay, and shows nothing more than it finds.
+
+import { R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, alignUp, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { install, Patch } from "../../lib/process/patch.ts";
+import { pointerIn } from "../../lib/process/process.ts";
+import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { emitIterateAlso } from "../agent/code/objects.ts";
+import type { Linker } from "../launch.ts";
+import { UNWINDER } from "../shared-set.ts";
+
+const NAME = "dl_iterate_phdr";
+/** By which newer ones find objects, of whichever namespace. */
+const SUCCESSOR = "_dl_find_object";
+
+/** What can be undone. */
+export interface Shown {
+  undo(): void;
+}
+
+/** Shows the unwinder what the function shows whose address is at `cell`, unless that is NULL. Nothing is done where there is no need. */
+export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cell: Address): Shown | undefined {
+  if (linker.findSymbol(SUCCESSOR) !== undefined) return undefined;
+  const unwinder = unwinderOf(linker, libc);
+  const at = slotOf(unwinder);
+  if (at === undefined) return undefined;
+  const held = pointerIn(libc, at);
+  // It is bound when it is called for the first time.
+  const before = unwinder.holds(held) ? linker.functions.dl_iterate_phdr : held;
+  const to = new Assembler();
+  emitIterateAlso(to, before, cell);
+  const code = to.assemble();
+  const page = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
+  libc.run(install(libc, code.bytes, page));
+  const after = addressOfLabel(code, "iterate also", page);
+  const write = (value: Address) => {
+    const patch = new Patch();
+    patch.setPointer(at, value);
+    libc.run(patch.apply(libc));
+  };
+  write(after);
+  return {
+    undo() {
+      if (pointerIn(libc, at) === after) write(before);
+    },
+  };
+}
+
+function unwinderOf({ shared, sharedFile }: Pick<Linker, "shared" | "sharedFile">, libc: Libc): LoadedImage {
+  let image = shared.get(UNWINDER);
+  if (image) return image;
+  const handle = libc.run(dlmopen(libc, LM_ID_BASE, sharedFile(UNWINDER), RTLD_LAZY));
+  image = new LoadedObject(libc, libc.run(linkMapOf(libc, handle))).image;
+  shared.set(UNWINDER, image);
+  return image;
+}
+
+function slotOf(image: LoadedImage): Address | undefined {
+  for (const table of [image.rela, image.jmprel]) {
+    for (const { r_type, r_sym, r_offset } of table) {
+      if (r_type !== R_X86_64_JUMP_SLOT && r_type !== R_X86_64_GLOB_DAT) continue;
+      if (image.symbols.nameOf(image.symbols.at(r_sym)) === NAME) return image.addressOf(r_offset);
+    }
+  }
+  return undefined;
+}
