@@ -1,6 +1,8 @@
 // A capsule in a process of one's own: each script here is one, as what it does may kill it.
 
 import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectLines } from "../../support/expect.ts";
 import { build } from "../../support/fixtures.ts";
@@ -107,4 +109,34 @@ describe("a script opens a host tree's libraries in its own process", () => {
       "left in memory: nothing",
     ]);
   });
+});
+
+test("what cannot be is an error, and nothing is changed", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
+  const text = join(directory, "text");
+  writeFileSync(text, "no library");
+  const at = (host: string) => `in the capsule of "${host}"`;
+  expectLines(await script("errors", family.red, directory, text), [
+    `no such library: LinkError: Cannot find "libnone.so.1" in "${family.red}"`,
+    `no such function: LinkError: Cannot find "notgl_none" ${at(family.red)}`,
+    'one that everybody shares: LinkError: Cannot open "libc.so.6" in a capsule',
+    'no such file: LinkError: Cannot find "./none.so"',
+    `a directory: ElfError: Cannot read "${directory}"`,
+    `no library: ElfError: Cannot read "${text}"`,
+    "an address: number",
+    `no address: LinkError: Cannot find "notgl_none" ${at(family.red)}`,
+    `no version: LinkError: Cannot find "notgl_use_helper@NOTGL_2" ${at(family.red)}`,
+    "none found: undefined",
+    `not to be exposed: LinkError: Cannot find "libnone.so.1" in "${family.red}"`,
+    "nothing to redirect: 0",
+    "closed twice: 0",
+    `used when it is closed: Error: Cannot use the capsule of "${family.red}"`,
+    `no tree: LinkError: Cannot use the host tree "${directory}/none"`,
+    `an empty tree: LinkError: Cannot find "libnotgl.so.0" in "${directory}"`,
+    'no profile: UsageError: There is no profile "none"',
+    "one more than there can be: LinkError: Cannot make another capsule",
+    "as many as there can be: 15",
+    "again: 8",
+  ]);
+  rmSync(directory, { recursive: true });
 });
