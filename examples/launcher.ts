@@ -3,7 +3,7 @@
 //
 //   bun launcher.ts GAME [ARGUMENT...]
 
-import { exec, LinkError, plan, ProgramError } from "capsule";
+import { exec, LinkError, ProgramError, plan } from "capsule";
 
 const TREES = ["/run/host", "/host", "/srv/graphics", process.env.HOST_TREE ?? "/"];
 const [game = "glxgears", ...list] = process.argv.slice(2);
@@ -24,7 +24,9 @@ try {
     profiles: ["gl"],
     onEvent(event) {
       if (event.event === "linked")
-        console.error(`${event.program}: ${event.libraries.length} libraries of ${host}, ${event.duration.toFixed()} ms`);
+        console.error(
+          `${event.program}: ${event.libraries.length} libraries of ${host}, ${event.duration.toFixed()} ms`,
+        );
       if (event.event === "request" && event.kind === "dlopen") console.error(`looking for ${event.name}`);
     },
   });
