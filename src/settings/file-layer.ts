@@ -1,10 +1,10 @@
 // What a settings file says. All of it is looked at, also what somebody else
 // overrides: a name that is not there is a mistake, whoever wins.
 //
-// The parser is smol-toml, since Bun's own does not tell lines.
+// The parser is smol-toml, since Bun's own does not tell lines. It is loaded here and
+// not bundled, as hardly any run needs it: see scripts/build.ts.
 
 import { dirname, resolve } from "node:path";
-import { parse, TomlError } from "smol-toml";
 import type { UsageError } from "../errors.ts";
 import type { Profile, Variable } from "../profiles/profiles.ts";
 import { KEYS, NAMES, type Name } from "./keys.ts";
@@ -117,6 +117,7 @@ class File {
   }
 
   parsed(): unknown {
+    const { parse, TomlError } = require("smol-toml") as typeof import("smol-toml");
     try {
       return parse(this.content);
     } catch (error) {

@@ -9,6 +9,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { isTrustedFile } from "../trusted.ts";
+import { fileLayer } from "./file-layer.ts";
 import type { Environment, Flags, Layer } from "./layer.ts";
 import { cannot, quoted } from "./source.ts";
 
@@ -35,7 +36,7 @@ export function readSettingsFiles(
     const path = resolve(given);
     const text = given === "" ? undefined : textOf(path, () => true);
     if (text === undefined || text === "untrusted") throw cannot(given, "there is no such file");
-    return { layers: [layerOf(text, path)], paths: [path], warnings: [] };
+    return { layers: [fileLayer(text.content, path)], paths: [path], warnings: [] };
   }
   const beside = program === undefined ? undefined : join(dirname(program), FILE);
   const paths = [beside, ownFile(environment)].filter((path) => path !== undefined);
@@ -46,7 +47,7 @@ export function readSettingsFiles(
     const text = textOf(path, isTrusted);
     if (text === "untrusted")
       warnings.push(`${quoted(path)} is passed over, as somebody else owns it or may write to it (--settings uses it)`);
-    else if (text !== undefined) layers.push(layerOf(text, path));
+    else if (text !== undefined) layers.push(fileLayer(text.content, path));
   }
   return { layers, paths, warnings };
 }
@@ -98,10 +99,4 @@ function textOf(path: string, isTrusted: (stat: Stats) => boolean): Text | "untr
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied (--no-settings does without)",
   ELOOP: "its symbolic links loop",
-};
-
-/** Only where there is a file: it brings the parser along. */
-const layerOf = ({ content }: Text, path: string): Layer => {
-  const { fileLayer } = require("./file-layer.ts") as typeof import("./file-layer.ts");
-  return fileLayer(content, path);
 };
