@@ -7,6 +7,7 @@ import { LinkError } from "../lib/loader/error.ts";
 import metadata from "../package.json" with { type: "json" };
 import { execCommand } from "./commands/exec.ts";
 import { printable } from "./commands/output.ts";
+import { planCommand } from "./commands/plan.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
 import { versionCommand } from "./commands/version.ts";
 import { exitCodeOf } from "./error-data.ts";
@@ -40,6 +41,7 @@ try {
     .exitOverride()
     .configureOutput(output)
     .addCommand(configured(execCommand(report)))
+    .addCommand(configured(planCommand()))
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(versionCommand()))
     .parse();

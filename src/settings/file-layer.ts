@@ -39,7 +39,12 @@ export function fileLayer(text: string, path: string): Layer {
       said.set(key, one);
     } else throw file.unknown("setting", [key], [...NAMES, LIBRARIES, PROFILES]);
   }
-  return { said: (name) => said.get(name), hostOf: (soname) => hosts.get(soname), profiles };
+  return {
+    said: (name) => said.get(name),
+    hostOf: (soname) => hosts.get(soname),
+    sonames: [...hosts.keys()],
+    profiles,
+  };
 }
 
 const isName = (key: string): key is Name => (NAMES as readonly string[]).includes(key);
