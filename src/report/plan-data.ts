@@ -85,7 +85,7 @@ export interface PlannedLibrary {
   readonly path: string;
   /** Which step of the search gave it: "runpath of …", "ld.so.cache", … */
   readonly why: string;
-  /** The file of what needs it first; null for the program itself. */
+  /** The file of what needs it first; null for what is opened by its name. */
   readonly neededBy: string | null;
 }
 
