@@ -1,6 +1,7 @@
 // `capsule plan`: everything that exec would do, and nothing of it done.
 
 import { Command } from "commander";
+import { hookOf } from "../hooks.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
 import type { Flags } from "../settings/layer.ts";
@@ -10,6 +11,7 @@ import { painter, widthOf } from "./terminal.ts";
 import { settingsOf } from "./tree-options.ts";
 
 interface Options extends Flags {
+  readonly hook?: readonly string[];
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -27,8 +29,8 @@ export function planCommand(): Command {
     .option("--json", "as JSON, all of it; schema/plan.schema.json in the package says what there is")
     .addHelpText("after", "\nExit status: what exec's would be where it fails, else 0.")
     .passThroughOptions()
-    .action((program: string, list: string[], { verbose = false, json = false, ...flags }: Options) => {
-      const report = planReport(program, list, settingsOf(flags, program));
+    .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
+      const report = planReport(program, list, settingsOf(flags, program), hook.map(hookOf));
       if (json) printJson(report);
       else print(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
     });

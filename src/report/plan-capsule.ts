@@ -2,6 +2,7 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
+import type { CapsuleSource } from "../launch.ts";
 import type { Chosen, LibraryChoice, OwnedHost, TreeOptions } from "../trees.ts";
 import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
 import { sourceOf } from "./plan-settings.ts";
@@ -21,7 +22,7 @@ export function capsuleOf(
   { search, choices }: OwnedHost,
   { isIsolated, left }: Chosen,
   { libraries }: TreeOptions,
-  environment: readonly (readonly [name: string, value: string])[],
+  { environment, hooks }: Pick<CapsuleSource, "environment" | "hooks">,
   { atStart, members, needers }: Found,
 ): PlannedCapsule {
   const choiceOf = new Map(libraries.map((choice) => [choice.soname, choice]));
@@ -45,6 +46,7 @@ export function capsuleOf(
     left: [...left]
       .filter(([soname]) => choices.has(soname))
       .map(([soname, why]) => ({ soname, why, ...asked(soname) })),
+    hooks,
     environment: environment.map(([name, value]) => {
       return { name, value, isOverridden: process.env[name] !== undefined };
     }),

@@ -2,6 +2,7 @@
 // paths are of this machine, absolute and without symbolic links, unless it is said
 // otherwise; null stands for what there is not.
 
+import type { Hook } from "../launch.ts";
 import type { Source } from "../settings/source.ts";
 
 /** Everything that `capsule exec` would do. */
@@ -71,6 +72,8 @@ export interface PlannedCapsule {
   readonly dependencies: readonly PlannedLibrary[];
   /** Asked for, and left to the runtime. */
   readonly left: readonly (Asked & { readonly soname: string; readonly why: string })[];
+  /** Functions that the program gets in place of isolated libraries' own. */
+  readonly hooks: readonly Hook[];
   /** What the host's libraries find in their environment. */
   readonly environment: readonly {
     readonly name: string;

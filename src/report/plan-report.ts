@@ -14,6 +14,7 @@ import { copiesInFront } from "../attached/launcher.ts";
 import { storeFile } from "../capsule.ts";
 import { machineGlibc } from "../glibc/choice.ts";
 import { ownGlibc } from "../glibc/start-over.ts";
+import type { CapsuleSource, Hook } from "../launch.ts";
 import { inMode } from "../mode.ts";
 import { needsOf } from "../needs.ts";
 import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan.ts";
@@ -28,14 +29,19 @@ import { plannedGlibc } from "./plan-glibc.ts";
 import { plannedSettings } from "./plan-settings.ts";
 
 /** `program` is a path, or a name that PATH has. Throws what exec would say: ProgramError, UsageError, LinkError and ElfError. */
-export function planReport(program: string, list: readonly string[], settings: Settings): PlanReport {
+export function planReport(
+  program: string,
+  list: readonly string[],
+  settings: Settings,
+  hooks: readonly Hook[] = [],
+): PlanReport {
   const executed = locateProgram(program);
   const path = realpathSync(executed);
   const [system, trace] = [new System(), new Trace([])];
   const store = new LibraryStore(storeFile());
   const [mode, mountNamespace] = [settings.mode.value, settings.mountNamespace.value];
   const options = {
-    ...{ program, arguments: list, settingsFiles: settings.files, mountNamespace },
+    ...{ program, arguments: list, settingsFiles: settings.files, mountNamespace, hooks },
     ...settings.trees,
   };
 
@@ -56,8 +62,7 @@ export function planReport(program: string, list: readonly string[], settings: S
   const { name, why, trees, plan, sides, warnings } = found;
   const interpreter = interpreterOf(path, store);
   const capsules = plan.chosen.hosts.map((host, i) => {
-    const environment = plan.capsules[i]?.environment ?? [];
-    return capsuleOf(host, plan.chosen, options, environment, sides[i] ?? NOTHING);
+    return capsuleOf(host, plan.chosen, options, plan.capsules[i] ?? EMPTY, sides[i] ?? NOTHING);
   });
   return {
     format: 1,
@@ -88,7 +93,7 @@ interface InMode extends Sides {
   readonly why: string;
   readonly trees: Trees;
   readonly plan: Pick<Plan | AttachedPlan, "chosen" | "runtime"> & {
-    readonly capsules: readonly { readonly environment: readonly (readonly [name: string, value: string])[] }[];
+    readonly capsules: readonly Pick<CapsuleSource, "environment" | "hooks">[];
   };
 }
 
@@ -102,6 +107,7 @@ interface Sides {
   readonly warnings: readonly string[];
 }
 
+const EMPTY = { environment: [], hooks: [] };
 const NOTHING: Found = { atStart: undefined, members: [], elsewhere: new Map(), needers: new Map() };
 
 function ofHosted(plan: Plan): Sides {

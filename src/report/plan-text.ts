@@ -72,7 +72,7 @@ const LABELS: Readonly<Record<IsolatedLibrary["when"], string>> = {
 
 function capsulePart(
   page: Page,
-  { tree, isolated, left, environment, dependencies }: PlannedCapsule,
+  { tree, isolated, left, hooks, environment, dependencies }: PlannedCapsule,
   { isVerbose }: View,
 ): void {
   const inTree = (path: string) => (tree !== "/" && path.startsWith(`${tree}/`) ? path.slice(tree.length) : path);
@@ -97,6 +97,10 @@ function capsulePart(
       left.filter((one) => one.why === why).map(({ soname }) => soname),
       why,
     );
+  page.block(
+    "hooks",
+    hooks.map((hook) => [`${hook.soname}: ${hook.symbol}`, `${hook.file}: ${hook.function}`, "--hook"]),
+  );
   const variables = environment.map(({ name, value, isOverridden }) => {
     return [isVerbose ? `${name}=${value}` : name, isOverridden ? "you have set it, which wins" : ""];
   });

@@ -47,6 +47,12 @@ const KINDS: Record<string, Kind> = {
   "another glibc, by ld.so's name": {
     flags: () => [...both(), "--glibc", glibc, "--mode", "attached", "--mount-namespace", "never"],
   },
+  "a function in place of another": {
+    flags: () => {
+      const file = join(workshop.family.reference, HELPER);
+      return [...both(), "--hook", `${SONAME}:notgl_get_implementation=${file}:helper_get_implementation`];
+    },
+  },
   "the machine as host": { flags: () => ["--host", "/"], program: () => "/bin/true" },
   "profiles that the tree has nothing of": { flags: () => ["--profile", "gl", ...both()] },
 };
@@ -180,6 +186,13 @@ describe("a plan says", () => {
     ]);
     expect(capsule?.isolated.map(({ neededBy }) => neededBy)).toEqual([[plan.program.path], [plan.program.path]]);
     expect(plan.shared.map(({ soname }) => soname)).toContain("libc.so.6");
+  });
+
+  test("which functions take the place of others", async () => {
+    const { plan } = await told(KINDS["a function in place of another"] as Kind);
+    const file = join(workshop.family.reference, HELPER);
+    const names = { soname: SONAME, symbol: "notgl_get_implementation", function: "helper_get_implementation" };
+    expect(plan.capsules.map(({ hooks }) => hooks)).toEqual([[{ ...names, file }]]);
   });
 
   test("how a process comes to another glibc, and how else where the kernel does not permit that", async () => {
