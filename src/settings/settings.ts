@@ -85,8 +85,8 @@ export class Settings {
 
   /** All that there are: those of a file take the place of others. */
   get profiles(): Readonly<Record<string, Profile>> {
-    const own = this.#layers.toReversed().map(({ profiles }) => profiles);
-    return Object.assign({}, PROFILES, ...own);
+    const all = [PROFILES, ...this.#layers.toReversed().map(({ profiles }) => profiles)];
+    return Object.fromEntries(all.flatMap((some) => Object.entries(some)));
   }
 
   /** What concerns trees. */
