@@ -2,8 +2,7 @@
 // that would make the terminal do something else than show it. Names and paths are
 // strangers' strings.
 
-import { isatty } from "node:tty";
-import { type styleText as StyleText, styleText } from "node:util";
+import type { styleText as StyleText } from "node:util";
 
 export type Style = Parameters<typeof StyleText>[0];
 /** Text as it may be shown, in a style. */
@@ -16,12 +15,16 @@ export function hasColours(env: NodeJS.ProcessEnv = process.env, isTerminal = ()
   return !refused && kind !== "dumb" && isTerminal();
 }
 
-export const painter = (isColoured = hasColours()): Paint =>
-  isColoured
-    ? // The stream is not asked: Node's would make the descriptor non-blocking.
-      (style, text) =>
-        style === "plain" ? printable(text) : styleText(style, printable(text), { validateStream: false })
-    : (_, text) => printable(text);
+export function painter(isColoured = hasColours()): Paint {
+  if (!isColoured) return (_, text) => printable(text);
+  const { styleText } = require("node:util") as typeof import("node:util");
+  // The stream is not asked: Node's would make the descriptor non-blocking.
+  return (style, text) =>
+    style === "plain" ? printable(text) : styleText(style, printable(text), { validateStream: false });
+}
+
+/** What node:tty and node:util bring along takes milliseconds, which a program that is run should not wait for. */
+const isatty = (descriptor: number): boolean => (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
 
 /** Control characters, and those that change the direction of what is shown, are spelled out. */
 export const printable = (text: string): string =>

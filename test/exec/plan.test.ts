@@ -279,4 +279,11 @@ test("what it shows is short, in lines, and without what would do something to a
   expect(stdout).not.toContain(HELPER);
   const { stdout: all } = await command("plan", ["-v", ...both()], workshop.family.programs.linkedToOne, environment());
   expect(all).toMatch(/\n {2}private +libhelper\.so\.0 +\/\S+ +runpath of libnotgl\S+, for libnotgl\S+\n/);
+  const coloured = await command(
+    "plan",
+    both(),
+    workshop.family.programs.linkedToOne,
+    environment({ FORCE_COLOR: "1" }),
+  );
+  expect(Bun.stripANSI(coloured.stdout)).not.toBe(coloured.stdout);
 });
