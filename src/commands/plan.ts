@@ -30,7 +30,9 @@ export function planCommand(): Command {
     .addHelpText("after", "\nExit status: what exec's would be where it fails, else 0.")
     .passThroughOptions()
     .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
-      const report = planReport(program, list, settingsOf(flags, program), hook.map(hookOf));
+      // It has the warnings itself.
+      const settings = settingsOf(flags, program, () => {});
+      const report = planReport(program, list, settings, hook.map(hookOf));
       if (json) printJson(report);
       else print(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
     });

@@ -1,7 +1,7 @@
 // `capsule plan`: what it says has the published shape, agrees with what exec then does, and is all that happens.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Ajv2020 from "ajv/dist/2020";
 import schema from "../../schema/plan.schema.json" with { type: "json" };
@@ -233,6 +233,19 @@ describe("a plan says", () => {
     expect(await variable({})).toEqual([{ name: "DRIRC_CONFIGDIR", value, isOverridden: false }]);
     expect(await variable({ DRIRC_CONFIGDIR: "/x" })).toEqual([{ name: "DRIRC_CONFIGDIR", value, isOverridden: true }]);
   });
+});
+
+test("a file of settings that is passed over is a warning of the plan, and not of the command", async () => {
+  const directory = workshop.fresh("open");
+  mkdirSync(directory);
+  const [program, file] = [join(directory, "program"), join(directory, "capsule.toml")];
+  copyFileSync(workshop.family.programs.linkedToOne, program);
+  writeFileSync(file, 'mode = "attached"\n');
+  chmodSync(file, 0o666);
+  const { plan } = await told({ flags: both, program: () => program });
+  expect(plan.warnings).toEqual([expect.stringContaining(`"${file}" is passed over`)]);
+  const { stderr, exitCode } = await command("exec", both(), program, environment());
+  expect([stderr, exitCode]).toEqual([`capsule: ${plan.warnings[0]}\n`, 0]);
 });
 
 test("nothing is written", async () => {
