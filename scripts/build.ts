@@ -22,6 +22,8 @@ const result = await Bun.build({
   target: "bun",
   format: "cjs",
   bytecode: true,
+  // What only a few runs need: in the bundle all would load it.
+  external: ["smol-toml", "fastest-levenshtein"],
   minify: { whitespace: true, syntax: true },
   plugins: [
     {

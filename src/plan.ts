@@ -25,7 +25,15 @@ import { asSays } from "./settings/source.ts";
 import { UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
 import type { Trace } from "./trace.ts";
-import { chooseHosts, type Host, type OwnedHost, searchesOf, type TreeOptions, type Trees } from "./trees.ts";
+import {
+  type Chosen,
+  chooseHosts,
+  type Host,
+  type OwnedHost,
+  searchesOf,
+  type TreeOptions,
+  type Trees,
+} from "./trees.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
@@ -58,6 +66,9 @@ export interface Plan {
   readonly runtime: Search;
   /** What the program needs of the runtime, itself not among them. */
   readonly runtimeLibraries: readonly Library[];
+  /** The same, and why. */
+  readonly needs: Closure;
+  readonly chosen: Chosen;
   readonly capsules: readonly CapsulePlan[];
   /** Other names under which the program or its libraries need isolated libraries, with their sonames. */
   readonly aliases: ReadonlyMap<string, string>;
@@ -74,7 +85,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   trace.tell("plan", () => `program: ${program.path}`);
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
-  const { needs, aliases, libraries: runtimeLibraries } = runtimeNeeds(program, runtime, isIsolated, trace);
+  const { needs, aliases, closure: own } = runtimeNeeds(program, runtime, isIsolated, trace);
+  const runtimeLibraries = own.members.map(({ library }) => library);
   refuseOtherMalloc(program, runtimeLibraries);
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
   checkNeeds([program.library, ...runtimeLibraries], glibc);
@@ -117,6 +129,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     arguments: options.arguments,
     runtime,
     runtimeLibraries,
+    needs: own,
+    chosen,
     capsules,
     aliases,
     shared,
@@ -130,6 +144,7 @@ export interface AttachedPlan {
   readonly executed: string;
   readonly runtime: Search;
   readonly capsules: readonly AttachedCapsule[];
+  readonly chosen: Chosen;
   readonly footing: Footing;
 }
 
@@ -151,7 +166,8 @@ export interface AttachedCapsule {
 export function makeAttachedPlan(options: ExecOptions, executed: string, trees: Trees, trace: Trace): AttachedPlan {
   trace.tell("plan", () => `program: ${executed}`);
   const { runtime, glibc } = trees;
-  const { hosts, isIsolated } = chooseHosts(trees, trace);
+  const chosen = chooseHosts(trees, trace);
+  const { hosts, isIsolated } = chosen;
   const capsules = hosts.map(({ search, choices, ownership }): AttachedCapsule => {
     const isolated = [...choices.keys()].filter(isIsolated);
     trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
@@ -177,7 +193,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const footing = footingOf(searchesOf(trees), glibc);
   tellUnwinder(footing.shared.get(UNWINDER), trace);
-  return { executed, runtime, capsules, footing };
+  return { executed, runtime, capsules, chosen, footing };
 }
 
 function neededBy(soname: string, ownership: Ownership): Library[] {
@@ -226,7 +242,7 @@ function runtimeNeeds(
   runtime: Search,
   isIsolated: (soname: string) => boolean,
   trace: Trace,
-): { needs: Set<string>; aliases: Map<string, string>; libraries: readonly Library[] } {
+): { needs: Set<string>; aliases: Map<string, string>; closure: Closure } {
   try {
     const { closure, isolated: needs } = needsOf(program.library, runtime, isIsolated);
     for (const { library, why } of closure.members)
@@ -234,7 +250,7 @@ function runtimeNeeds(
     return {
       needs,
       aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))),
-      libraries: closure.members.map(({ library }) => library),
+      closure,
     };
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;

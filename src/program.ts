@@ -250,6 +250,20 @@ function firstLine(path: string, cannot: Refusal): string {
   }
 }
 
+/** What runs a program: of a script its interpreter, with an argument; else ld.so. Undefined where the file cannot be read. */
+export function interpreterOf(path: string, store: LibraryStore): { isScript: boolean; words: string[] } | undefined {
+  return unlessRefused(() => {
+    const shebang = shebangOf(firstBytes(path));
+    if (shebang) return { isScript: true, words: shebang.filter(Boolean) };
+    if (isShells(path)) return { isScript: true, words: [SHELL] };
+    const { interpreter } = store.read(path);
+    return { isScript: false, words: interpreter === undefined ? [] : [interpreter] };
+  });
+}
+
+/** Of a script that names no interpreter, as execvp(3) has it. */
+const SHELL = "/bin/sh";
+
 /** Up to 256 bytes, of which the kernel looks at a script, one character a byte. */
 function firstBytes(path: string): string {
   const bytes = new Uint8Array(256);

@@ -7,7 +7,7 @@ import type { LibraryStore } from "../lib/tree/library-store.ts";
 import { mustFind, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { canBeOnPath } from "./attached/serving-directory.ts";
-import { type ChosenGlibc, chooseGlibc, type GlibcChoice, type OwnGlibc } from "./glibc/choice.ts";
+import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
 import { Ownership } from "./ownership.ts";
 import type { Variable } from "./profiles/profiles.ts";
 import { variableOf } from "./settings/keys.ts";
@@ -48,7 +48,7 @@ export interface Trees {
   /** The program's. */
   readonly runtime: Search;
   readonly hosts: readonly Host[];
-  readonly glibc: ChosenGlibc;
+  readonly glibc: GlibcDecision;
 }
 
 /** The runtime's and the hosts'. */
@@ -98,20 +98,28 @@ export interface Chosen {
   readonly hosts: readonly OwnedHost[];
   /** Is it taken from a host tree that has it? */
   isIsolated(soname: string): boolean;
-  /** Has somebody asked for it, and the tree does not have it? */
+  /** Has somebody asked for it, and it is left to the runtime? */
   isKnownToLack(soname: string): boolean;
+  /** Why that is so, by soname. */
+  readonly left: ReadonlyMap<string, string>;
 }
 
 /** Which libraries come from which host tree, whoever needs them. Throws LinkError. */
 export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
   // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
-  const there = new Map<string, boolean>();
+  const there = new Set<string>();
+  const left = new Map<string, string>();
   const isIsolated = (soname: string) => {
+    if (there.has(soname) || left.has(soname)) return there.has(soname);
     const host = hosts.find(({ choices }) => choices.has(soname));
     if (!host) return false;
-    const known = there.get(soname) ?? isThere(host, soname, runtime, trace);
-    there.set(soname, known);
-    return known;
+    const why = reasonToLeave(host, soname, runtime);
+    if (why === undefined) there.add(soname);
+    else {
+      left.set(soname, why);
+      trace.tell("plan", () => `${soname}: left to the runtime, as ${why}`);
+    }
+    return why === undefined;
   };
   for (const { choices } of hosts) for (const [soname, isExplicit] of choices) if (isExplicit) isIsolated(soname);
   const owned = hosts.map((host) => {
@@ -119,7 +127,7 @@ export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
     const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
     return { ...host, ownership };
   });
-  return { hosts: owned, isIsolated, isKnownToLack: (soname) => there.get(soname) === false };
+  return { hosts: owned, isIsolated, isKnownToLack: (soname) => left.has(soname), left };
 }
 
 /** A host tree, and which libraries are to come from it. */
@@ -166,18 +174,14 @@ function openTree({ value: directory, source }: Setting<string>, what: "host tre
   }
 }
 
-/** Throws LinkError where the user has named the library and the tree does not have it. */
-function isThere({ search, choices, newest }: Host, soname: string, runtime: Search, trace: Trace): boolean {
+/** Undefined for what is isolated. Throws LinkError where the user has named the library and the tree does not have it. */
+function reasonToLeave({ search, choices, newest }: Host, soname: string, runtime: Search): string | undefined {
   if (choices.get(soname)) {
     mustFind(search, soname, undefined);
-    return true;
+    return undefined;
   }
   const { name } = search.tree;
-  if (!search.find(soname, undefined)) {
-    trace.tell("plan", () => `${soname}: left to the runtime, ${name} does not have it`);
-    return false;
-  }
-  if (!new Ownership(search, runtime, newest).isShared(soname)) return true;
-  trace.tell("plan", () => `${soname}: the runtime's serves both sides, as it is newer than the one of ${name}`);
-  return false;
+  if (!search.find(soname, undefined)) return `${name} does not have it`;
+  if (!new Ownership(search, runtime, newest).isShared(soname)) return undefined;
+  return `the runtime's serves both sides, being newer than the one of ${name}`;
 }

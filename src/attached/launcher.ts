@@ -106,7 +106,10 @@ function prepare(
 }
 
 /** Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say. */
-function copiesInFront({ runtime, capsules }: AttachedPlan, path: string): string[] {
+export function copiesInFront(
+  { runtime, capsules }: Pick<AttachedPlan, "runtime" | "capsules">,
+  path: string,
+): string[] {
   let library: Library;
   try {
     library = runtime.libraryAt(path);

@@ -36,6 +36,11 @@ export function execCommand(report: (error: unknown) => number): Command {
     .argument("<program>", "a path, or a name that PATH has")
     .argument("[arguments...]", "the program's own");
   return addRunOptions(command)
+    .option(
+      "--events <descriptor>",
+      "write what happens to this descriptor, for a program to read: an object of JSON a line; the program is attached then",
+    )
+    .option("--bindings", "with --events: tell, too, which symbols of isolated libraries are bound")
     .addHelpText("after", HELP)
     .passThroughOptions()
     .action((program: string, list: string[], flags: RunFlags) => {
@@ -100,11 +105,6 @@ export const addRunOptions = (command: Command): Command =>
       "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
       (text: string, before: string[] = []) => [...before, text],
     )
-    .option(
-      "--events <descriptor>",
-      "write what happens to this descriptor, for a program to read: an object of JSON a line; the program is attached then",
-    )
-    .option("--bindings", "with --events: tell, too, which symbols of isolated libraries are bound")
     .option(
       "--trace <category>",
       "tell on standard error what is done and why (repeatable, commas too; all for everything)",

@@ -5,8 +5,8 @@ import { realpathSync } from "node:fs";
 import { LinkError } from "../../lib/loader/error.ts";
 import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
-import { Settings } from "../settings/settings.ts";
 import { openHost } from "../trees.ts";
+import { settingsOf } from "./tree-options.ts";
 
 export interface Target {
   /** Of this machine, without symbolic links. */
@@ -19,7 +19,7 @@ export interface Target {
 export function findTarget(name: string, host: string | undefined): Target {
   if (name === "") throw new LinkError('Cannot find "": a file or a soname is needed', { object: name });
   if (name.includes("/")) return { path: fileAt(name), tree: undefined };
-  const tree = openHost(new Settings({ host }, undefined).host);
+  const tree = openHost(settingsOf({ host }).host);
   return { path: mustFind(new Search(tree), name, undefined).path, tree };
 }
 

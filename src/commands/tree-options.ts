@@ -42,10 +42,10 @@ export function addTreeOptions(command: Command): Command {
 /** `program` is a path or a name that PATH has: a settings file may lie beside it. Throws UsageError, and ProgramError for one that is not there. */
 export const treeOptionsOf = (flags: TreeFlags, program?: string): TreeOptions => settingsOf(flags, program).trees;
 
-/** The same, and all other settings. What the user should know of files is told. */
-export function settingsOf(flags: Flags, program?: string): Settings {
+/** The same, and all other settings. `tell` gets what the user should know of files. */
+export function settingsOf(flags: Flags, program?: string, tell: (text: string) => void = warn): Settings {
   const file = program === undefined ? undefined : realpathSync(locateProgram(program));
   const settings = new Settings(flags, file);
-  settings.warnings.forEach(warn);
+  settings.warnings.forEach((text) => void tell(text));
   return settings;
 }

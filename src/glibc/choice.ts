@@ -51,6 +51,13 @@ export interface ChosenGlibc {
   readonly path: string;
 }
 
+/** One, and what it might have been. */
+export interface GlibcDecision extends ChosenGlibc {
+  /** "the machine's own", "of the host tree /srv/debian-13", … */
+  readonly whose: string;
+  readonly others: readonly Pick<GlibcDecision, "version" | "path" | "whose">[];
+}
+
 /** A glibc that may be chosen, and whose it is. */
 interface Candidate extends OwnGlibc {
   readonly whose: string;
@@ -74,39 +81,39 @@ export function chooseGlibc(
   { own, machine, runtime, hosts, named }: GlibcSources,
   system: System,
   trace: Trace,
-): ChosenGlibc {
+): GlibcDecision {
   const candidateOf = (whose: string, search: Search): Candidate[] => {
     const glibc = Glibc.of(search);
     return glibc ? [{ whose: `${whose} ${search.tree.name}`, path: glibc.libc.path, version: glibc.name, glibc }] : [];
   };
   const mine: Candidate = { ...own, whose: "the machine's own" };
   const runtimes = runtime === machine ? [mine] : candidateOf("of the runtime", runtime);
-  const others = hosts
+  const theirs = hosts
     .filter(({ tree }) => tree.root !== "")
     .flatMap((search) => candidateOf("of the host tree", search));
   const asked = named ? candidateOf("of", named) : [];
-  const all = [mine, ...runtimes, ...others, ...asked];
-  const offered = { auto: all, runtime: runtimes.length > 0 ? runtimes : [mine], host: others, named: asked };
+  const all = [mine, ...runtimes, ...theirs, ...asked];
+  const offered = { auto: all, runtime: runtimes.length > 0 ? runtimes : [mine], host: theirs, named: asked };
   const [first, ...rest] = offered[typeof choice === "string" ? choice : "named"];
   if (!first)
     throw new UsageError(
       `There is no glibc ${named ? `in "${named.tree.name}"` : "of a host's to choose: no host tree has one of its own"}`,
     );
   const chosen = rest.reduce((best, one) => (isNewer(one, best) ? one : best), first);
+  const others = all.filter(({ path }, i) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
   trace.tell("plan", () => {
-    const others = all.filter(({ path }, i) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
     const compared = others.map(({ whose, version }) => `${version}, ${whose}`).join("; ");
     const why = choice === "auto" ? "no older than" : "as was asked for, and not";
     return `glibc: ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `: ${why} ${compared}`}`;
   });
-  const { version, path } = chosen;
+  const { version, path, whose } = chosen;
   // Beside another runtime ld.so would not find the machine's own.
   const known = [...all, ...(runtime === machine ? [] : candidateOf("of", machine))];
   const glibc = known.find((one) => one.glibc && one.path === path)?.glibc;
   const isOwn = path === (own.current ?? own.path);
   if (glibc && !isOwn) check(glibc, system);
   const isNatural = path === own.path;
-  return { glibc, isOwn, isNatural, version, path };
+  return { glibc, isOwn, isNatural, version, path, whose, others };
 }
 
 const isNewer = (one: OwnGlibc, other: OwnGlibc): boolean => compareVersions(numbers(one), numbers(other)) > 0;

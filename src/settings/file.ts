@@ -6,9 +6,10 @@
 // have put the same into that. The usual case of the other kind is a game that was
 // unpacked in a directory that everybody can write to, such as /tmp.
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { isTrustedFile } from "../trusted.ts";
+import { isTrustedFile, type Owner } from "../trusted.ts";
+import { fileLayer } from "./file-layer.ts";
 import type { Environment, Flags, Layer } from "./layer.ts";
 import { cannot, quoted } from "./source.ts";
 
@@ -34,19 +35,20 @@ export function readSettingsFiles(
   if (given !== undefined) {
     const path = resolve(given);
     const text = given === "" ? undefined : textOf(path, () => true);
-    if (text === undefined || text === "untrusted") throw cannot(given, "there is no such file");
-    return { layers: [layerOf(text, path)], paths: [path], warnings: [] };
+    if (text === undefined || text === "untrusted")
+      throw cannot(given, "there is no such file, or it cannot be reached");
+    return { layers: [fileLayer(text.content, path)], paths: [path], warnings: [] };
   }
   const beside = program === undefined ? undefined : join(dirname(program), FILE);
   const paths = [beside, ownFile(environment)].filter((path) => path !== undefined);
   const layers: Layer[] = [];
   const warnings: string[] = [];
   for (const path of paths) {
-    const isTrusted = (stat: Stats) => isTrustedFile(stat, path === beside ? ownersOf(program) : undefined);
+    const isTrusted = (owner: Owner) => isTrustedFile(owner, path === beside ? ownersOf(program) : undefined);
     const text = textOf(path, isTrusted);
     if (text === "untrusted")
       warnings.push(`${quoted(path)} is passed over, as somebody else owns it or may write to it (--settings uses it)`);
-    else if (text !== undefined) layers.push(layerOf(text, path));
+    else if (text !== undefined) layers.push(fileLayer(text.content, path));
   }
   return { layers, paths, warnings };
 }
@@ -67,11 +69,14 @@ const LIMIT = 1 << 20;
 
 type Text = { readonly content: string };
 
-/** Undefined for a file that is not there. Throws UsageError. */
-function textOf(path: string, isTrusted: (stat: Stats) => boolean): Text | "untrusted" | undefined {
+/** Undefined for a file that is not there, as far as can be told. Throws UsageError. */
+function textOf(path: string, isTrusted: (owner: Owner) => boolean): Text | "untrusted" | undefined {
   try {
     // Before it is opened: that of somebody else must not be able to stop us.
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const link = unlessMissing(() => lstatSync(path));
+    if (!link) return undefined;
+    if (!isTrusted(link.isSymbolicLink() ? { uid: link.uid, mode: 0 } : link)) return "untrusted";
+    const stat = unlessMissing(() => statSync(path));
     if (!stat) return undefined;
     if (!isTrusted(stat)) return "untrusted";
     // O_NONBLOCK: a FIFO in its place would be waited for.
@@ -88,20 +93,23 @@ function textOf(path: string, isTrusted: (stat: Stats) => boolean): Text | "untr
     }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOTDIR") return undefined;
     if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") throw cannot(path, "it is not UTF-8");
     if (code === undefined) throw error;
     throw cannot(path, REASONS[code] ?? code, error);
   }
 }
 
+/** Undefined, too, in a directory that is closed to us, such as a home that was kept by who has changed the user. */
+function unlessMissing(look: () => Stats): Stats | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EACCES"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied (--no-settings does without)",
   ELOOP: "its symbolic links loop",
-};
-
-/** Only where there is a file: it brings the parser along. */
-const layerOf = ({ content }: Text, path: string): Layer => {
-  const { fileLayer } = require("./file-layer.ts") as typeof import("./file-layer.ts");
-  return fileLayer(content, path);
 };

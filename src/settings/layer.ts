@@ -15,6 +15,8 @@ export interface Layer {
   said(name: Name): Said | undefined;
   /** The host tree of one library. */
   hostOf(soname: string): Said | undefined;
+  /** Those that have one, as far as that can be listed. */
+  readonly sonames: readonly string[];
   /** Profiles that are defined there. */
   readonly profiles: Readonly<Record<string, Profile>>;
 }
@@ -45,6 +47,7 @@ export function flagLayer(flags: Flags): Layer {
       return { texts: typeof value === "string" ? [value] : value, source: { kind: "flag", name: `--${name}` } };
     },
     hostOf: () => undefined,
+    sonames: [],
     profiles: {},
   };
 }
@@ -60,6 +63,7 @@ export function variableLayer(environment: Environment): Layer {
   return {
     said: (name) => from(keyOf(name).variable),
     hostOf: (soname) => from(variableOf(soname)),
+    sonames: [],
     profiles: {},
   };
 }

@@ -85,8 +85,8 @@ export class Settings {
 
   /** All that there are: those of a file take the place of others. */
   get profiles(): Readonly<Record<string, Profile>> {
-    const own = this.#layers.toReversed().map(({ profiles }) => profiles);
-    return Object.assign({}, PROFILES, ...own);
+    const all = [PROFILES, ...this.#layers.toReversed().map(({ profiles }) => profiles)];
+    return Object.fromEntries(all.flatMap((some) => Object.entries(some)));
   }
 
   /** What concerns trees. */
@@ -116,6 +116,36 @@ export class Settings {
       newest: named.flatMap(({ newest }) => newest).filter((soname) => !libraries.get(soname)?.isExplicit),
       variables: speaking.flatMap(({ environment }) => environment),
     };
+  }
+
+  /** All that are not of single libraries, by their names in files. */
+  get all(): ReadonlyMap<Name, Setting<string | readonly string[] | undefined>> {
+    const { host, runtime, isolate, profile, glibc, mode, mountNamespace, trace } = this;
+    const as = <Value, Shown>({ value, source }: Setting<Value>, shown: (value: Value) => Shown): Setting<Shown> => {
+      return { value: shown(value), source };
+    };
+    const isolated = ({ soname, directory }: Isolated) => (directory === undefined ? soname : `${soname}=${directory}`);
+    return new Map<Name, Setting<string | readonly string[] | undefined>>([
+      ["host", host],
+      ["runtime", runtime],
+      ["isolate", as(isolate, (list) => list.map(isolated))],
+      ["profile", profile],
+      ["glibc", as(glibc, (choice) => (typeof choice === "string" ? choice : choice.tree))],
+      ["mode", mode],
+      ["mount-namespace", mountNamespace],
+      ["trace", trace],
+    ]);
+  }
+
+  /** Libraries for which a file names a host tree, and which nobody isolates. */
+  get idle(): Setting<string>[] {
+    const isolated = new Set(this.trees.libraries.map(({ soname }) => soname));
+    return this.#layers.flatMap((layer) =>
+      layer.sonames.flatMap((soname) => {
+        const said = layer.hostOf(soname);
+        return said && !isolated.has(soname) ? [{ value: soname, source: said.source }] : [];
+      }),
+    );
   }
 
   /** The host tree of one library. SONAME=DIR counts where it is written, which may be behind a variable. */

@@ -137,13 +137,13 @@ describe("--mode", () => {
     await place.emptied();
   });
 
-  test("of a word that there is not is a usage error, which lists those that there are", async () => {
+  test("of a word that there is not is a usage error, which tells the nearest one, or lists those that there are", async () => {
     const list = "choose of auto, in-process, attached";
-    workshop.expectRefusal(await start("/bin/true", [], ["--mode", "inprocess"]), USAGE, '"inprocess"', list);
+    const near = 'did you mean "in-process"?';
+    workshop.expectRefusal(await start("/bin/true", [], ["--mode", "inprocess"]), USAGE, '"inprocess"', near);
     workshop.expectRefusal(await start("/bin/true", [], ["--mode", "toString"]), USAGE, '"toString"', list);
-    const env = { CAPSULE_MODE: "attach" };
-    workshop.expectRefusal(await start("/bin/true", [], [], env), USAGE, '"attach", as CAPSULE_MODE says', list);
-    expect(existsSync(place.path) && readdirSync(place.path)).toEqual([]);
+    const env = { CAPSULE_MODE: "outside" };
+    workshop.expectRefusal(await start("/bin/true", [], [], env), USAGE, '"outside", as CAPSULE_MODE says', list);
   });
 });
 

@@ -1,7 +1,7 @@
 // Files of settings: which are read, which are believed, and what stops nobody.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../../../src/errors.ts";
 import { readSettingsFiles } from "../../../src/settings/file.ts";
@@ -38,7 +38,9 @@ describe("files are looked for", () => {
   test("and may be missing, but for one that is named", () => {
     expect(read(game().program).layers).toEqual([]);
     for (const name of ["/no/such/file", ""])
-      expect(() => readSettingsFiles(name, undefined, {})).toThrow(`Cannot use "${name}": there is no such file`);
+      expect(() => readSettingsFiles(name, undefined, {})).toThrow(
+        `Cannot use "${name}": there is no such file, or it cannot be reached`,
+      );
   });
 });
 
@@ -89,6 +91,16 @@ describe("a file beside a program is passed over, and the user told,", () => {
     write(file, "=");
     chownSync(file, SOMEBODY, SOMEBODY);
     expectPassedOver(program, file);
+  });
+
+  test.skipIf(!isRoot)("where somebody else's link leads to it, or to nothing that can be read", () => {
+    const { program, file } = game();
+    for (const target of [scratch.write("own.toml", MODE), "capsule.toml"]) {
+      symlinkSync(target, file);
+      lchownSync(file, SOMEBODY, SOMEBODY);
+      expectPassedOver(program, file);
+      rmSync(file);
+    }
   });
 
   test.skipIf(!isRoot)("but not where the program is that owner's, too, unless others may put files there", () => {

@@ -1,0 +1,39 @@
+// `capsule plan`: everything that exec would do, and nothing of it done.
+
+import { Command } from "commander";
+import { hookOf } from "../hooks.ts";
+import { planReport } from "../report/plan-report.ts";
+import { planText } from "../report/plan-text.ts";
+import type { Flags } from "../settings/layer.ts";
+import { addRunOptions } from "./exec.ts";
+import { print, printJson } from "./output.ts";
+import { painter, widthOf } from "./terminal.ts";
+import { settingsOf } from "./tree-options.ts";
+
+interface Options extends Flags {
+  readonly hook?: readonly string[];
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+export function planCommand(): Command {
+  const command = new Command("plan")
+    .summary("tell what exec would do, and do nothing of it")
+    .description(
+      "Tell how PROGRAM would be run: in which mode and on which glibc, which libraries it gets from where and why, and where each setting comes from. Nothing is run, loaded or written.",
+    )
+    .argument("<program>", "a path, or a name that PATH has")
+    .argument("[arguments...]", "the program's own");
+  return addRunOptions(command)
+    .option("-v, --verbose", "also private dependencies, the shared set and the program's own libraries")
+    .option("--json", "as JSON, all of it; schema/plan.schema.json in the package says what there is")
+    .addHelpText("after", "\nExit status: what exec's would be where it fails, else 0.")
+    .passThroughOptions()
+    .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
+      // It has the warnings itself.
+      const settings = settingsOf(flags, program, () => {});
+      const report = planReport(program, list, settings, hook.map(hookOf));
+      if (json) printJson(report);
+      else print(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
+    });
+}

@@ -1,0 +1,60 @@
+// Of one host tree: what is taken from it, who has asked for that, and what it needs.
+
+import type { Library } from "../../lib/elf/library.ts";
+import type { Member } from "../../lib/tree/closure.ts";
+import type { CapsuleSource } from "../launch.ts";
+import type { Chosen, LibraryChoice, OwnedHost, TreeOptions } from "../trees.ts";
+import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
+import { sourceOf } from "./plan-settings.ts";
+
+export interface Found {
+  /** Isolated libraries that the program needs at the start; undefined where nobody knows. */
+  readonly atStart: readonly string[] | undefined;
+  /** The tree's libraries, isolated ones among them, in the order in which ld.so would come to them. */
+  readonly members: readonly Member[];
+  /** What these need and the tree does not give, by soname. */
+  readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
+  /** Who needs what on the program's side, by soname. */
+  readonly needers: ReadonlyMap<string, readonly Library[]>;
+}
+
+export function capsuleOf(
+  { search, choices }: OwnedHost,
+  { isIsolated, left }: Chosen,
+  { libraries }: TreeOptions,
+  { environment, hooks }: Pick<CapsuleSource, "environment" | "hooks">,
+  { atStart, members, needers }: Found,
+): PlannedCapsule {
+  const choiceOf = new Map(libraries.map((choice) => [choice.soname, choice]));
+  const asked = (soname: string): Asked => askedOf(choiceOf.get(soname) as LibraryChoice);
+  const isolated = [...choices.keys()].filter(isIsolated).flatMap((soname): IsolatedLibrary[] => {
+    const found = search.find(soname, undefined);
+    if (!found) return [];
+    const when = atStart === undefined ? "unknown" : atStart.includes(soname) ? "start" : "use";
+    const neededBy = when === "start" ? (needers.get(soname) ?? []).map(({ path }) => path) : [];
+    return [{ soname, path: found.path, why: found.why, when, neededBy: [...new Set(neededBy)], ...asked(soname) }];
+  });
+  const shown = new Set(isolated.map(({ path }) => path));
+  return {
+    tree: search.tree.name,
+    isolated,
+    dependencies: members
+      .filter(({ library }) => !shown.has(library.path))
+      .map(({ library: { soname, path }, why, requester }) => {
+        return { soname, path, why, neededBy: requester?.library.path ?? null };
+      }),
+    left: [...left]
+      .filter(([soname]) => choices.has(soname))
+      .map(([soname, why]) => ({ soname, why, ...asked(soname) })),
+    hooks,
+    environment: environment.map(([name, value]) => {
+      return { name, value, isOverridden: process.env[name] !== undefined };
+    }),
+  };
+}
+
+const askedOf = ({ profiles, source, host }: LibraryChoice): Asked => ({
+  profiles,
+  source: sourceOf(source),
+  treeSource: sourceOf(host.source),
+});

@@ -1,0 +1,36 @@
+// Which glibc, and how processes come to it. Whether the kernel permits a mount
+// namespace is known only when one is tried, which takes a process; so both ways are
+// told.
+
+import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import type { GlibcChoice } from "../glibc/choice.ts";
+import { footingOf } from "../glibc/footing.ts";
+import { searchesOf, type Trees } from "../trees.ts";
+import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
+
+export function plannedGlibc(
+  mode: "in-process" | "attached",
+  trees: Trees,
+  choice: GlibcChoice,
+  mountNamespace: NamespaceChoice,
+): PlannedGlibc {
+  const { version, path, whose, others } = trees.glibc;
+  const [way, otherwise] = mode === "in-process" ? [wayInProcess(trees)] : wayAttached(trees, mountNamespace);
+  return {
+    ...{ version, path, whose, isAskedFor: choice !== "auto" },
+    others: others.map((one) => ({ version: one.version, path: one.path, whose: one.whose })),
+    ...{ way, otherwise: otherwise ?? null },
+  };
+}
+
+/** As glibc/start-over.ts decides. */
+function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
+  return glibc.glibc && !(glibc.isNatural && runtime === machine) ? "started over" : "as it is";
+}
+
+/** As attached/entry.ts decides. */
+function wayAttached(trees: Trees, choice: NamespaceChoice): [way: GlibcWay, otherwise?: GlibcWay] {
+  if (!footingOf(searchesOf(trees), trees.glibc).starter) return ["as it is"];
+  if (choice === "never") return ["ld.so by name"];
+  return ["mount namespace", choice === "always" ? "bubblewrap or refused" : "ld.so by name"];
+}

@@ -1,0 +1,224 @@
+// What `capsule exec` would do, found out by the same functions, and nothing of it is
+// done: no process is started, nothing is written, not even what has been learned of
+// libraries.
+
+import { realpathSync } from "node:fs";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { Libc } from "../../lib/loader/libc.ts";
+import { System } from "../../lib/process/system.ts";
+import { dependenciesOf, type Node } from "../../lib/tree/dependencies.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { copiesInFront } from "../attached/launcher.ts";
+import { storeFile } from "../capsule.ts";
+import { machineGlibc } from "../glibc/choice.ts";
+import { ownGlibc } from "../glibc/start-over.ts";
+import type { CapsuleSource, Hook } from "../launch.ts";
+import { inMode } from "../mode.ts";
+import { needsOf } from "../needs.ts";
+import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan.ts";
+import { checkAttachable, interpreterOf, locateProgram } from "../program.ts";
+import type { Settings } from "../settings/settings.ts";
+import { asSays } from "../settings/source.ts";
+import { Trace } from "../trace.ts";
+import { chooseTrees, type OwnedHost, type Trees } from "../trees.ts";
+import { capsuleOf, type Found } from "./plan-capsule.ts";
+import type { PlannedLibrary, PlanReport } from "./plan-data.ts";
+import { plannedGlibc } from "./plan-glibc.ts";
+import { plannedSettings } from "./plan-settings.ts";
+
+/** `program` is a path, or a name that PATH has. Throws what exec would say: ProgramError, UsageError, LinkError and ElfError. */
+export function planReport(
+  program: string,
+  list: readonly string[],
+  settings: Settings,
+  hooks: readonly Hook[] = [],
+): PlanReport {
+  const executed = locateProgram(program);
+  const path = realpathSync(executed);
+  const [system, trace] = [new System(), new Trace([])];
+  const store = new LibraryStore(storeFile());
+  const [mode, mountNamespace] = [settings.mode.value, settings.mountNamespace.value];
+  const options = {
+    ...{ program, arguments: list, settingsFiles: settings.files, mountNamespace, hooks },
+    ...settings.trees,
+  };
+
+  const found = inMode(path, { mode, mountNamespace }, system, {
+    inProcess(why): InMode {
+      const trees = chooseTrees(options, (machine) => ownGlibc(new Libc(), machine), store, system, trace);
+      const plan = makePlan(options, trees, trace);
+      return { name: "in-process", why, trees, plan, ...ofHosted(plan) };
+    },
+    attached(why): InMode {
+      checkAttachable(path, process.env.PATH ?? "", system);
+      const trees = chooseTrees(options, machineGlibc, store, system, trace);
+      const plan = makeAttachedPlan(options, executed, trees, trace);
+      return { name: "attached", why, trees, plan, ...ofAttached(plan, path) };
+    },
+  });
+
+  const { name, why, trees, plan, sides, warnings } = found;
+  const interpreter = interpreterOf(path, store);
+  const capsules = plan.chosen.hosts.map((host, i) => {
+    return capsuleOf(host, plan.chosen, options, plan.capsules[i] ?? EMPTY, sides[i] ?? NOTHING);
+  });
+  return {
+    format: 1,
+    program: {
+      ...{ name: program, path, executed, arguments: list },
+      kind: interpreter === undefined ? "unreadable" : interpreter.isScript ? "script" : "elf",
+      interpreter: interpreter?.words ?? [],
+    },
+    mode: { name, why: name === "in-process" && mode === "auto" ? "as nothing forbids it" : why },
+    runtime: { tree: trees.runtime.tree.name, libraryPath: trees.runtime.libraryPath },
+    glibc: plannedGlibc(name, trees, settings.glibc.value, mountNamespace),
+    capsules,
+    shared: sharedOf(found),
+    libraries: found.libraries,
+    aliases: [...found.aliases].map(([alias, soname]) => ({ name: alias, soname })),
+    settings: plannedSettings(settings, options),
+    warnings: [
+      ...settings.warnings,
+      ...settings.idle.map(({ value, source }) => `${value}: nothing isolates it${asSays(source)}`),
+      ...warnings,
+    ],
+  };
+}
+
+/** What is known in either mode. */
+interface InMode extends Sides {
+  readonly name: PlanReport["mode"]["name"];
+  readonly why: string;
+  readonly trees: Trees;
+  readonly plan: Pick<Plan | AttachedPlan, "chosen" | "runtime"> & {
+    readonly capsules: readonly Pick<CapsuleSource, "environment" | "hooks">[];
+  };
+}
+
+interface Sides {
+  /** What has been found of each capsule, in order. */
+  readonly sides: readonly Found[];
+  readonly libraries: readonly PlannedLibrary[] | null;
+  readonly aliases: ReadonlyMap<string, string>;
+  /** The one copy of a member of the shared set. */
+  sharedFile(soname: string): string | undefined;
+  readonly warnings: readonly string[];
+}
+
+const EMPTY = { environment: [], hooks: [] };
+const NOTHING: Found = { atStart: undefined, members: [], elsewhere: new Map(), needers: new Map() };
+
+function ofHosted(plan: Plan): Sides {
+  const { needs, capsules, chosen } = plan;
+  const needers = new Map(needs.elsewhere);
+  for (const soname of plan.program.library.needed)
+    needers.set(soname, [plan.program.library, ...(needers.get(soname) ?? [])]);
+  const warnings: string[] = [];
+  const sides = capsules.map(({ search, ownership, atStart, closure }, i): Found => {
+    // What nobody needs at the start is not in the plan.
+    const later = isolatedOf(chosen.hosts[i], chosen.isIsolated).filter((soname) => !atStart.includes(soname));
+    const { roots, nodes } = dependenciesOf(search, later, (soname) => ownership.isShared(soname));
+    warnings.push(...faultsIn({ roots, nodes }));
+    const known = new Set(closure.members.map(({ library }) => library.path));
+    const others = nodes.filter(({ library }) => !known.has(library.path));
+    const elsewhere = new Map([...elsewhereOf(others), ...closure.elsewhere]);
+    return { atStart, members: [...closure.inLoadOrder, ...others], elsewhere, needers };
+  });
+  return {
+    sides,
+    libraries: needs.inLoadOrder.map(libraryOf),
+    aliases: plan.aliases,
+    sharedFile: (soname) =>
+      plan.shared.get(soname) ?? plan.glibc.glibc?.find(soname) ?? plan.runtime.find(soname, undefined)?.path,
+    warnings,
+  };
+}
+
+function ofAttached(plan: AttachedPlan, path: string): Sides {
+  const { runtime, chosen, footing } = plan;
+  const warnings = copiesInFront(plan, path);
+  const own = ownSide(plan, path, warnings);
+  const sides = plan.capsules.map(({ search, ownership, isolated, named }): Found => {
+    const dependencies = dependenciesOf(search, isolated, (soname) => ownership.isShared(soname));
+    warnings.push(...faultsIn(dependencies));
+    for (const soname of isolated) {
+      const found = search.find(soname, undefined);
+      const fault = found && faultOf(() => search.store.check(found.path, "tables"), named.has(soname));
+      if (fault !== undefined) warnings.push(`${fault}: programs get the runtime's own ${soname}`);
+    }
+    const atStart = own && isolated.filter((soname) => own.needers.has(soname));
+    const { nodes } = dependencies;
+    return { atStart, members: nodes, elsewhere: elsewhereOf(nodes), needers: own?.needers ?? new Map() };
+  });
+  return {
+    sides,
+    libraries: own?.libraries ?? null,
+    aliases: new Map([...(own?.aliases ?? [])].filter(([, soname]) => chosen.isIsolated(soname))),
+    sharedFile: (soname) => footing.shared.get(soname) ?? runtime.find(soname, undefined)?.path,
+    warnings,
+  };
+}
+
+/** What the program itself needs, as far as its file tells: ld.so will look for it, and not we. */
+function ownSide({ runtime, chosen }: AttachedPlan, path: string, warnings: string[]) {
+  try {
+    const library = runtime.libraryAt(path);
+    const { closure } = needsOf(library, runtime, chosen.isIsolated);
+    const needers = new Map<string, readonly Library[]>(closure.elsewhere);
+    for (const soname of library.needed) needers.set(soname, [library, ...(needers.get(soname) ?? [])]);
+    return { libraries: closure.inLoadOrder.map(libraryOf), aliases: closure.aliases, needers };
+  } catch (error) {
+    // It will be ld.so that says so.
+    if (error instanceof LinkError) warnings.push(error.message);
+    // A script, or what may be run and not read.
+    else if (!(error instanceof ElfError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    return undefined;
+  }
+}
+
+const isolatedOf = (host: OwnedHost | undefined, isIsolated: (soname: string) => boolean): string[] =>
+  [...(host?.choices.keys() ?? [])].filter(isIsolated);
+
+const libraryOf = ({ library: { soname, path }, why, requester }: Omit<Node, "needs">): PlannedLibrary => {
+  return { soname, path, why, neededBy: requester?.library.path ?? null };
+};
+
+/** Of libraries that nobody needs yet: who opens them is told then. */
+const faultsIn = ({ roots, nodes }: ReturnType<typeof dependenciesOf>): string[] =>
+  [...roots, ...nodes.flatMap(({ needs }) => needs)].flatMap((need) => ("fault" in need ? [need.fault.message] : []));
+
+function faultOf(check: () => void, isNamed: boolean): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (isNamed || !(error instanceof ElfError)) throw error;
+    return error.message;
+  }
+}
+
+function elsewhereOf(nodes: readonly Node[]): Map<string, Library[]> {
+  const elsewhere = new Map<string, Library[]>();
+  for (const { library, needs } of nodes)
+    for (const need of needs)
+      if ("elsewhere" in need) elsewhere.set(need.elsewhere, [...(elsewhere.get(need.elsewhere) ?? []), library]);
+  return elsewhere;
+}
+
+/** What comes from another host tree is no part of it. */
+function sharedOf({ plan, sides, sharedFile }: InMode): PlanReport["shared"] {
+  const needers = new Map<string, string[]>();
+  for (const [i, { elsewhere }] of sides.entries())
+    for (const [soname, libraries] of elsewhere) {
+      if (plan.chosen.hosts[i]?.ownership.others.has(soname)) continue;
+      needers.set(soname, [...(needers.get(soname) ?? []), ...libraries.map(({ path }) => path)]);
+    }
+  return [...needers]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .flatMap(([soname, neededBy]) => {
+      const path = sharedFile(soname);
+      return path === undefined ? [] : [{ soname, path, neededBy: [...new Set(neededBy)] }];
+    });
+}

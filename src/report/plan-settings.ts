@@ -1,0 +1,28 @@
+// The settings of a plan, each with where it comes from.
+
+import type { Settings } from "../settings/settings.ts";
+import type { Source } from "../settings/source.ts";
+import type { TreeOptions } from "../trees.ts";
+import type { PlannedSetting, PlannedSource } from "./plan-data.ts";
+
+export function plannedSettings(settings: Settings, { libraries, host }: TreeOptions): PlannedSetting[] {
+  const all = [...settings.all].map(([name, { value, source }]) => {
+    return { name: name as string, value: value ?? null, source: sourceOf(source) };
+  });
+  // Those that have a host tree of their own.
+  const single = libraries
+    .filter((library) => library.host !== host)
+    .map(({ soname, host: { value, source } }) => ({ name: `libraries.${soname}`, value, source: sourceOf(source) }));
+  return [...all, ...single];
+}
+
+export function sourceOf(source: Source): PlannedSource {
+  switch (source.kind) {
+    case "file":
+      return { kind: "file", name: source.path, line: source.line ?? null };
+    case "default":
+      return { kind: "default", name: null, line: null };
+    default:
+      return { kind: source.kind, name: source.name, line: null };
+  }
+}

@@ -1,0 +1,232 @@
+// A plan for people: what is asked most on top, lists that grow only where one wants
+// them. Paths in a tree are shown without the tree.
+
+import { basename } from "node:path";
+import type { Paint, Style } from "../commands/terminal.ts";
+import type {
+  GlibcWay,
+  IsolatedLibrary,
+  PlannedCapsule,
+  PlannedLibrary,
+  PlannedSource,
+  PlanReport,
+} from "./plan-data.ts";
+
+export interface View {
+  readonly isVerbose: boolean;
+  /** In columns; what is listed in a row is broken there. */
+  readonly width: number;
+}
+
+export function planText(report: PlanReport, view: View, paint: Paint): string {
+  const page = new Page(view.width, paint);
+  head(page, report);
+  for (const capsule of report.capsules) capsulePart(page, capsule, view);
+  if (view.isVerbose) {
+    ownPart(page, report);
+    page.title("shared set", "one copy of each for the whole process");
+    page.rows(
+      report.shared.map(({ soname, path, neededBy }) => [soname, path, `for ${counted(neededBy.length, "library")}`]),
+    );
+  }
+  page.title("settings");
+  page.rows(report.settings.map(({ name, value, source }) => [name, shownValue(value), sourceText(source)]));
+  if (report.warnings.length > 0) page.title("warnings");
+  for (const warning of report.warnings) page.warning(warning);
+  return page.text;
+}
+
+function head(page: Page, { program, mode, runtime, glibc, libraries, aliases, shared }: PlanReport): void {
+  page.title(program.path);
+  if (program.kind === "script") page.entry("script of", program.interpreter.join(" "));
+  if (program.arguments.length > 0) page.entry("arguments", program.arguments.join(" "));
+  page.entry("mode", `${mode.name}, ${mode.why}`);
+  page.entry("runtime", runtime.tree, runtime.libraryPath.length > 0 ? `behind ${runtime.libraryPath.join(" ")}` : "");
+  const others = glibc.others.map(({ version, whose }) => `${version}, ${whose}`).join("; ");
+  const why = glibc.isAskedFor ? "as was asked for, and not" : "no older than";
+  page.entry("glibc", `${glibc.version}, ${glibc.whose}`, others && `${why} ${others}`);
+  if (glibc.way !== "as it is") page.entry("", WAYS[glibc.way], glibc.otherwise ? `else ${WAYS[glibc.otherwise]}` : "");
+  const isAlone = libraries?.length === 0;
+  page.entry(
+    "own side",
+    libraries ? counted(libraries.length, "library") : "not known beforehand",
+    isAlone ? "but the shared set" : "",
+  );
+  page.entry("shared set", counted(shared.length, "library"), "one copy for both sides");
+  if (aliases.length > 0) page.entry("aliases", aliases.map(({ name, soname }) => `${name} is ${soname}`).join(", "));
+}
+
+const WAYS: Readonly<Record<GlibcWay, string>> = {
+  "as it is": "as it is",
+  "started over": "this command is started over by its ld.so",
+  "mount namespace": "in a mount namespace, if the kernel permits it",
+  "ld.so by name": "each process is started by its ld.so's name",
+  "bubblewrap or refused": "in one that bubblewrap makes, or not at all",
+};
+
+const LABELS: Readonly<Record<IsolatedLibrary["when"], string>> = {
+  start: "at the start",
+  use: "when opened",
+  unknown: "when needed",
+};
+
+function capsulePart(
+  page: Page,
+  { tree, isolated, left, hooks, environment, dependencies }: PlannedCapsule,
+  { isVerbose }: View,
+): void {
+  const inTree = (path: string) => (tree !== "/" && path.startsWith(`${tree}/`) ? path.slice(tree.length) : path);
+  page.title(`from ${tree}`);
+  for (const when of ["start", "use", "unknown"] as const) {
+    const group = isolated.filter((library) => library.when === when);
+    if (group.length === 0) continue;
+    if (when !== "start" && !isVerbose)
+      page.list(
+        LABELS[when],
+        group.map(({ soname }) => soname),
+      );
+    else
+      page.block(
+        LABELS[when],
+        group.map((one) => [one.soname, inTree(one.path), askedText(one)]),
+      );
+  }
+  for (const why of new Set(left.map((one) => one.why)))
+    page.list(
+      "not isolated",
+      left.filter((one) => one.why === why).map(({ soname }) => soname),
+      why,
+    );
+  page.block(
+    "hooks",
+    hooks.map((hook) => [`${hook.soname}: ${hook.symbol}`, `${hook.file}: ${hook.function}`, "--hook"]),
+  );
+  const variables = environment.map(({ name, value, isOverridden }) => {
+    return [isVerbose ? `${name}=${value}` : name, isOverridden ? "you have set it, which wins" : ""];
+  });
+  if (isVerbose || environment.some(({ isOverridden }) => isOverridden)) page.block("variables", variables);
+  else if (variables.length > 0) page.list("variables", variables.flat());
+  if (!isVerbose) page.entry("private", counted(dependencies.length, "dependency"));
+  else
+    page.block(
+      "private",
+      dependencies.map((one) => [one.soname, inTree(one.path), reasonText(one)]),
+    );
+}
+
+function ownPart(page: Page, { libraries }: PlanReport): void {
+  if (!libraries || libraries.length === 0) return;
+  page.title("the program's own libraries");
+  page.rows(libraries.map((one) => [one.soname, one.path, reasonText(one)]));
+}
+
+const askedText = ({ profiles, source, treeSource }: IsolatedLibrary): string =>
+  [
+    profiles.length > 0 ? profiles.join(" ") : sourceText(source),
+    ...(treeSource.kind === "default" || treeSource.name === "--host" ? [] : [`tree by ${sourceText(treeSource)}`]),
+  ].join(", ");
+
+const reasonText = ({ why, neededBy }: PlannedLibrary): string =>
+  `${why.replace(/ of .*\//s, " of ")}${neededBy === null ? "" : `, for ${basename(neededBy)}`}`;
+
+function sourceText({ kind, name, line }: PlannedSource): string {
+  if (kind === "default") return "default";
+  return `${name}${line === null ? "" : `, line ${line}`}`;
+}
+
+function shownValue(value: string | readonly string[] | null): string {
+  if (value === null) return "none";
+  if (typeof value === "string") return value;
+  return value.length > 0 ? value.join(" ") : "none";
+}
+
+const PLURALS: Readonly<Record<string, string>> = { library: "libraries", dependency: "dependencies" };
+
+const counted = (count: number, what: string): string =>
+  count === 0 ? `no ${PLURALS[what]}` : `${count} ${count === 1 ? what : PLURALS[what]}`;
+
+/** Of the column with labels. */
+const INDENT = 16;
+
+type Row = readonly string[];
+
+/** Text in two columns: labels, and what belongs to them. */
+class Page {
+  #lines: string[] = [];
+
+  constructor(
+    readonly width: number,
+    readonly paint: Paint,
+  ) {}
+
+  get text(): string {
+    return `${this.#lines.join("\n")}\n`;
+  }
+
+  title(text: string, note = ""): void {
+    if (this.#lines.length > 0) this.#lines.push("");
+    this.#lines.push(`${this.paint("bold", text)}${note && `  ${this.paint("dim", note)}`}`);
+  }
+
+  entry(label: string, text: string, note = ""): void {
+    this.list(label, text.split(" "), note);
+  }
+
+  /** Words in rows of the width. */
+  list(label: string, words: readonly string[], note = ""): void {
+    const said = note === "" ? [] : `(${note})`.split(" ");
+    const all = [
+      ...words.filter(Boolean).map((text) => ["plain", text] as const),
+      ...said.map((text) => ["dim", text] as const),
+    ];
+    let column = this.width; // of the last line, which is full
+    const lines: [style: Style | "plain", text: string][][] = [];
+    for (const [style, text] of all) {
+      const runs = lines.at(-1);
+      const run = runs?.at(-1);
+      const isNew = column + 1 + text.length > this.width;
+      column = isNew || !runs ? INDENT + text.length : column + 1 + text.length;
+      if (isNew || !runs || !run) lines.push([[style, text]]);
+      else if (run[0] === style) run[1] += ` ${text}`;
+      else runs.push([style, text]);
+    }
+    this.#put(
+      label,
+      lines.map((runs) => runs.map(([style, text]) => this.paint(style, text)).join(" ")),
+    );
+  }
+
+  /** A table; the last column says why. */
+  block(label: string, rows: readonly Row[]): void {
+    if (rows.length > 0) this.#put(label, this.#table(rows));
+  }
+
+  rows(rows: readonly Row[]): void {
+    for (const line of this.#table(rows)) this.#lines.push(`  ${line}`);
+  }
+
+  warning(text: string): void {
+    this.#lines.push(`  ${this.paint("yellow", text)}`);
+  }
+
+  #put(label: string, lines: readonly string[]): void {
+    lines.forEach((line, i) => {
+      this.#lines.push(`  ${this.paint("cyan", (i === 0 ? label : "").padEnd(INDENT - 2))}${line}`);
+    });
+  }
+
+  #table(rows: readonly Row[]): string[] {
+    const columns = Math.max(0, ...rows.map((row) => row.length));
+    const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+    return rows.map((row) =>
+      row
+        .map((cell, i) => {
+          const isLast = row.slice(i + 1).every((other) => other === "");
+          const style = i === columns - 1 ? "dim" : "plain";
+          return cell === "" ? "" : this.paint(style, isLast ? cell : cell.padEnd(widths[i] ?? 0));
+        })
+        .filter(Boolean)
+        .join("  "),
+    );
+  }
+}
