@@ -6,6 +6,7 @@ import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import metadata from "../package.json" with { type: "json" };
 import { execCommand } from "./commands/exec.ts";
+import { printable } from "./commands/output.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
 import { versionCommand } from "./commands/version.ts";
 import { exitCodeOf } from "./error-data.ts";
@@ -19,7 +20,7 @@ function report(error: unknown): number {
   const isSystem = (error as NodeJS.ErrnoException).code !== undefined;
   // A fault of capsule's own says where, since nobody else can.
   const where = known || isSystem ? "" : `\n${error instanceof Error ? error.stack : ""}`;
-  writeSync(2, `capsule: ${message}${where}\n`);
+  writeSync(2, `capsule: ${printable(message)}${where}\n`);
   return exitCodeOf(error);
 }
 

@@ -16,7 +16,8 @@ import {
 } from "../../lib/elf/constants.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import { bindingOf, isExported, type Sym, typeOf } from "../../lib/elf/sym.ts";
-import { print } from "./output.ts";
+import { VersionLabels } from "../../lib/elf/version-labels.ts";
+import { print, printable, printJson } from "./output.ts";
 import { findTarget } from "./target.ts";
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -64,18 +65,17 @@ export function symbolsCommand(): Command {
     .action((library: string, options: Options) => {
       using image = openImage(findTarget(library, options.host).path);
       const symbols = symbolsOf(image, options.undefined ?? false);
-      print(options.json ? `${JSON.stringify(symbols, null, 2)}\n` : tableOf(symbols));
+      if (options.json) printJson(symbols);
+      else print(tableOf(symbols));
     });
 }
 
 /** Sorted by name, as bytes. */
 export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
-  const { symbols, versym, strings } = image;
+  const { symbols, strings } = image;
   // The whole table at once: there are many.
   void strings.bytes;
-  // By the versions of others are what it needs of them, and its copies of their objects.
-  const own = new Set(image.verdefs.filter(({ isBase }) => !isBase).map(({ index }) => index));
-  const isDefault = (i: number) => versym !== undefined && own.has(versym.at(i)) && !versym.isHidden(i);
+  const labels = new VersionLabels(image);
   const shown: ShownSymbol[] = [];
   for (let i = 1; i < symbols.length; i++) {
     const sym = symbols.at(i);
@@ -84,7 +84,7 @@ export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
     const name = symbols.nameOf(sym);
     // A version is itself a symbol, which says nothing.
     if (sym.st_shndx === SHN_ABS && name === version) continue;
-    shown.push({ name, version, isDefault: isDefault(i), ...kindOf(sym), size: sym.st_size });
+    shown.push({ name, version, isDefault: labels.isDefault(i), ...kindOf(sym), size: sym.st_size });
   }
   return shown.sort(byName);
 }
@@ -103,7 +103,7 @@ const kindOf = (sym: Sym): { type: string; binding: string } => {
 export function tableOf(symbols: readonly ShownSymbol[]): string {
   const lines = symbols.map(({ name, version, isDefault, type, binding, size }) => {
     const suffix = version === undefined ? "" : `${isDefault ? "@@" : "@"}${version}`;
-    return `${type.padEnd(9)}${binding.padEnd(7)}${`${size}`.padStart(8)}  ${name}${suffix}\n`;
+    return `${type.padEnd(9)}${binding.padEnd(7)}${`${size}`.padStart(8)}  ${printable(`${name}${suffix}`)}\n`;
   });
   return lines.join("");
 }

@@ -3,7 +3,7 @@
 
 import { basename } from "node:path";
 import { Command } from "commander";
-import { print } from "./output.ts";
+import { print, printable, printJson } from "./output.ts";
 import { findTarget } from "./target.ts";
 
 interface Options {
@@ -21,8 +21,8 @@ export function versionCommand(): Command {
     .action((name: string, { host, json }: Options) => {
       const { path, tree: searched } = findTarget(name, host);
       const [tree, soname, version] = [searched?.name ?? "/", searched ? name : basename(name), versionIn(path)];
-      const line = [tree, soname, version || "unknown", path].join(" ");
-      print(json ? `${JSON.stringify({ tree, soname, version: version || null, path }, null, 2)}\n` : `${line}\n`);
+      if (json) printJson({ tree, soname, version: version || null, path });
+      else print(`${printable([tree, soname, version || "unknown", path].join(" "))}\n`);
     });
 }
 
