@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import metadata from "../package.json" with { type: "json" };
+import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
 import { printable } from "./commands/output.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
@@ -40,6 +41,7 @@ try {
     .exitOverride()
     .configureOutput(output)
     .addCommand(configured(execCommand(report)))
+    .addCommand(configured(dumpCommand()))
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(versionCommand()))
     .parse();

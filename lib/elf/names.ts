@@ -90,6 +90,19 @@ export const GNU_NOTE_TYPES = numbered("NT_", [
   "GNU_ABI_TAG GNU_HWCAP GNU_BUILD_ID GNU_GOLD_VERSION GNU_PROPERTY_TYPE_0",
 ]);
 
+/** Of an NT_GNU_PROPERTY_TYPE_0 note. */
+export const PROPERTIES = numbered(
+  "GNU_PROPERTY_",
+  [1, "STACK_SIZE NO_COPY_ON_PROTECTED"],
+  [0xb0008000, "1_NEEDED"],
+  [0xc0000002, "X86_FEATURE_1_AND"],
+  [0xc0008001, "X86_FEATURE_2_NEEDED X86_ISA_1_NEEDED"],
+  [0xc0010001, "X86_FEATURE_2_USED X86_ISA_1_USED"],
+);
+export const X86_FEATURES = flags("", "IBT SHSTK LAM_U48 LAM_U57");
+/** The levels of the psABI. */
+export const X86_ISA_LEVELS = flags("", "x86-64-baseline x86-64-v2 x86-64-v3 x86-64-v4");
+
 /** The name, or the number where nobody has given it one. */
 export const nameOf = (names: Names, value: number): string => names.get(value) ?? hex(value);
 

@@ -92,6 +92,7 @@ export function versionsOf(path: string) {
     index: Number(index),
     name,
     isBase: flags.includes("BASE"),
+    isWeak: flags.includes("WEAK"),
   }));
   const verneeds = [];
   let file = "";

@@ -1,0 +1,135 @@
+// The relocations: where, of which type, and what is put there. A library may have
+// hundreds of thousands (libLLVM: 380,000), so lines are made one by one and what is
+// written more than once, such as a symbol with its version, is made once.
+
+import { DT_JMPREL, DT_RELA, DT_RELR } from "../../../lib/elf/constants.ts";
+import type { FileImage } from "../../../lib/elf/file.ts";
+import { nameOf, RELOCATION_TYPES } from "../../../lib/elf/names.ts";
+import { type Quantity, quantityAt, signedAt } from "../../../lib/elf/record.ts";
+import { Rela, type RelaTable } from "../../../lib/elf/rela.ts";
+import { hex } from "../../../lib/memory/numbers.ts";
+import { printable } from "../output.ts";
+import { digits, type Part } from "./part.ts";
+import type { Subject } from "./subject.ts";
+import { SymbolNames } from "./symbol-names.ts";
+
+interface Table {
+  readonly name: string;
+  readonly at: number;
+  readonly rela: RelaTable;
+}
+
+const TABLES = [
+  ["DT_RELA", DT_RELA, (image: FileImage) => image.rela],
+  ["DT_JMPREL", DT_JMPREL, (image: FileImage) => image.jmprel],
+] as const;
+
+/** Those of the tables that are there and can be read. */
+function* tablesOf(subject: Subject): Generator<Table> {
+  const { image } = subject;
+  if (!image) return;
+  for (const [name, tag, read] of TABLES) {
+    const at = image.dynamic.get(tag);
+    const rela = at === undefined ? undefined : subject.attempt(() => read(image));
+    if (at !== undefined && rela) yield { name, at, rela };
+  }
+}
+
+/** Slots that are relocated by the load bias, packed. */
+const relrOf = (subject: Subject): number[] => subject.attempt(() => [...(subject.image?.relr ?? [])]) ?? [];
+
+interface Relocation {
+  readonly r_offset: Quantity;
+  readonly r_type: string;
+  readonly r_sym: number;
+  /** name@@VERSION; null where it cannot be read. */
+  readonly symbol?: string | null;
+  readonly r_addend: Quantity;
+}
+
+function* entriesOf({ rela: { view, length } }: Table, names: SymbolNames): Generator<Relocation> {
+  const { r_offset: place, r_type: type, r_sym: symbol, r_addend: addend } = Rela.offsetOf;
+  const types = new Map<number, string>();
+  for (let i = 0, at = 0; i < length; i++, at += Rela.size) {
+    const number = view.getUint32(at + type, true);
+    let name = types.get(number);
+    if (name === undefined) {
+      name = nameOf(RELOCATION_TYPES, number);
+      types.set(number, name);
+    }
+    const r_sym = view.getUint32(at + symbol, true);
+    const entry = {
+      r_offset: quantityAt(view, at + place),
+      r_type: name,
+      r_sym,
+      r_addend: signedAt(view, at + addend),
+    };
+    yield r_sym === 0 ? entry : { ...entry, symbol: names.of(r_sym) ?? null };
+  }
+}
+
+function dataOf(subject: Subject) {
+  const { image } = subject;
+  if (!image) return undefined;
+  const names = new SymbolNames(subject, image);
+  const tables = Array.from(tablesOf(subject), (table) => [table.name, [...entriesOf(table, names)]]);
+  return {
+    ...Object.fromEntries(tables),
+    ...(image.dynamic.get(DT_RELR) === undefined ? {} : { DT_RELR: relrOf(subject) }),
+  };
+}
+
+function* lines(subject: Subject): Generator<string> {
+  const { image } = subject;
+  const tables = [...tablesOf(subject)];
+  const packedAt = image?.dynamic.get(DT_RELR);
+  if (!image || (tables.length === 0 && packedAt === undefined)) {
+    yield "Relocations: none";
+    return;
+  }
+  const names = new SymbolNames(subject, image);
+  const width = hex(image.end).length;
+  for (const [i, table] of tables.entries()) {
+    if (i > 0) yield "";
+    yield* linesOf(table, names, width);
+  }
+  if (packedAt === undefined) return;
+  if (tables.length > 0) yield "";
+  const slots = relrOf(subject);
+  yield `Relocations, DT_RELR at vaddr ${hex(packedAt)}: ${slots.length}, all as R_X86_64_RELATIVE, with the slot's own value`;
+  for (const slot of slots) yield `  ${hex(slot)}`;
+}
+
+function* linesOf(table: Table, names: SymbolNames, width: number): Generator<string> {
+  const counts = countsOf(table.rela);
+  yield `Relocations, ${table.name} at vaddr ${hex(table.at)}: ${table.rela.length}`;
+  for (const [type, number] of counts) yield `  ${`${number}`.padStart(width)}  ${type}`;
+  const typeWidth = Math.max(...counts.map(([type]) => type.length));
+  for (const { r_offset, r_type, symbol, r_sym, r_addend } of entriesOf(table, names)) {
+    const target = r_sym === 0 ? digits(r_addend) : withAddend(printableName(symbol, r_sym), r_addend);
+    yield `  ${digits(r_offset).padEnd(width)}  ${r_type.padEnd(typeWidth)}  ${target}`;
+  }
+}
+
+function withAddend(name: string, addend: Quantity): string {
+  if (addend === 0) return name;
+  const text = digits(addend);
+  return text.startsWith("-") ? `${name} - ${text.slice(1)}` : `${name} + ${text}`;
+}
+
+const printableName = (name: string | null | undefined, index: number): string =>
+  name ? printable(name) : `symbol ${index}`;
+
+/** How many there are of each type, the most frequent first. */
+function countsOf({ view, length }: RelaTable): [type: string, count: number][] {
+  const counts = new Map<number, number>();
+  for (let i = 0, at: number = Rela.offsetOf.r_type; i < length; i++, at += Rela.size) {
+    const type = view.getUint32(at, true);
+    counts.set(type, (counts.get(type) ?? 0) + 1);
+  }
+  return [...counts]
+    .sort(([, one], [, other]) => other - one)
+    .map(([type, count]) => [nameOf(RELOCATION_TYPES, type), count]);
+}
+
+export const relocations: Part = { summary: "all relocations", data: dataOf, text: lines };

@@ -1,0 +1,49 @@
+// Thread-local storage: what each thread gets a copy of, and what has to be in the
+// room that is set aside when a process starts.
+
+import { PT_TLS } from "../../../lib/elf/constants.ts";
+import { readTls } from "../../../lib/elf/tls.ts";
+import { printable } from "../output.ts";
+import { columns, count, digits, type Part } from "./part.ts";
+import type { Subject } from "./subject.ts";
+
+function dataOf(subject: Subject) {
+  const segment = subject.phdrs.find(({ p_type }) => p_type === PT_TLS);
+  const { image } = subject;
+  const tls = image && subject.attempt(() => readTls(image));
+  if (!segment && !tls) return undefined;
+  const { p_vaddr, p_filesz, p_memsz, p_align } = segment ?? { p_vaddr: 0, p_filesz: 0, p_memsz: 0, p_align: 0 };
+  return {
+    vaddr: p_vaddr as number,
+    size: p_memsz,
+    initialized: p_filesz,
+    alignment: p_align,
+    isStatic: tls?.isStatic ?? false,
+    exported: tls?.exported ?? [],
+    wanted: tls?.wanted ?? [],
+  };
+}
+
+function* lines(subject: Subject): Generator<string> {
+  const tls = dataOf(subject);
+  if (!tls) {
+    yield "Thread-local storage: none";
+    return;
+  }
+  const { vaddr, size, initialized, alignment, isStatic, exported, wanted } = tls;
+  yield `Thread-local storage: ${count(size, "byte")} a thread`;
+  const list = (names: readonly string[]): string => names.map(printable).join(" ");
+  yield* columns([
+    ...(size > 0
+      ? [
+          ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
+          ["alignment", count(alignment, "byte")],
+          ["kind", isStatic ? "static: room is needed when the process starts" : "dynamic: allocated on first use"],
+        ]
+      : []),
+    ...(exported.length > 0 ? [["exported", list(exported)]] : []),
+    ...(wanted.length > 0 ? [["of others", `${list(wanted)} (static)`]] : []),
+  ]);
+}
+
+export const tls: Part = { summary: "thread-local storage", data: dataOf, text: lines };
