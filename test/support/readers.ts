@@ -7,6 +7,7 @@ import { Ehdr } from "../../lib/elf/ehdr.ts";
 import type { FileImage } from "../../lib/elf/file.ts";
 import { FLAGS, FLAGS_1, flagsOf, nameOf, OBJECT_TYPES, SECTION_TYPES, TAGS } from "../../lib/elf/names.ts";
 import { Phdr } from "../../lib/elf/phdr.ts";
+import { Rela } from "../../lib/elf/rela.ts";
 import { readSections } from "../../lib/elf/sections.ts";
 import { Shdr } from "../../lib/elf/shdr.ts";
 import { bindingOf, typeOf } from "../../lib/elf/sym.ts";
@@ -14,7 +15,7 @@ import { VersionLabels } from "../../lib/elf/version-labels.ts";
 import { readVersionParents } from "../../lib/elf/versions.ts";
 import { hex } from "../../lib/memory/numbers.ts";
 import { plain } from "../lib/elf/everything.ts";
-import type { wholeOf } from "../lib/elf/readelf.ts";
+import type { relocationsOf, wholeOf } from "../lib/elf/readelf.ts";
 
 const EI_OSABI = 7;
 const ELFOSABI_GNU = 3;
@@ -113,6 +114,12 @@ function wordsOf({ strings }: FileImage, tag: number, value: number): string {
   if (name === "DT_X86_64_PLTSZ" || name === "DT_X86_64_PLTENT") return hex(value);
   if (/(SZ|ENT)$/.test(name)) return `${value} (bytes)`;
   return /(COUNT|NUM)$/.test(name) ? `${value}` : hex(value);
+}
+
+/** As relocationsOf(), which has them from readelf. */
+export function relocationsAsReadelf(image: FileImage): ReturnType<typeof relocationsOf> {
+  const records = (table: Iterable<Rela>) => Array.from(table, (rela) => plain(Rela, rela));
+  return { rela: records(image.rela), jmprel: records(image.jmprel), relr: [...image.relr] };
 }
 
 /** What elfinfo reads: headers, sections, symbols and relocations. Throws where it does not. */
