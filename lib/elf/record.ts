@@ -5,7 +5,7 @@
 import { type Layout, readU64 } from "../memory/layout.ts";
 import { hex } from "../memory/numbers.ts";
 
-/** A number that is not negative; from 2^53 on its hexadecimal digits, with 0x in front. */
+/** A number; beyond 2^53 its hexadecimal digits, with 0x in front. */
 export type Quantity = number | string;
 
 /** The names of a layout's fields. */

@@ -1,9 +1,8 @@
 // The dynamic section: tags by name, what they say in words.
 
-import { DT_NULL, PT_DYNAMIC } from "../../../lib/elf/constants.ts";
-import { Dyn } from "../../../lib/elf/dyn.ts";
+import { DT_NULL } from "../../../lib/elf/constants.ts";
 import { FLAGS, FLAGS_1, flagsOf, type Names, nameOf, TAGS } from "../../../lib/elf/names.ts";
-import { type Quantity, quantityAt } from "../../../lib/elf/record.ts";
+import type { Quantity } from "../../../lib/elf/record.ts";
 import { printable } from "../output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
@@ -26,19 +25,15 @@ interface Entry {
 }
 
 function dataOf(subject: Subject): Entry[] | undefined {
-  const { image } = subject;
-  const segment = image?.segment(PT_DYNAMIC);
-  if (!image || !segment) return undefined;
-  // The very bytes: `image.dynamic` has what no number can hold as Infinity.
-  const view = image.bytes.view(segment.p_vaddr, segment.p_filesz, "dynamic section");
-  return image.dynamic.entries.map(({ at }) => {
-    const number = quantityAt(view, at + Dyn.offsetOf.d_tag);
-    const value = quantityAt(view, at + Dyn.offsetOf.d_val);
+  const { image, entries } = subject;
+  if (!image) return undefined;
+  return entries.map(({ tag: number, value }) => {
     const tag = typeof number === "number" ? nameOf(TAGS, number) : number;
-    const offset = typeof value === "number" ? value : Number.POSITIVE_INFINITY;
     const flags = FLAG_TAGS[tag];
-    if (STRINGS.has(tag)) return { tag, value, string: subject.attempt(() => image.strings.at(offset)) ?? null };
-    return flags && typeof value === "number" ? { tag, value, flags: flagsOf(flags, value) } : { tag, value };
+    if (flags && typeof value === "number") return { tag, value, flags: flagsOf(flags, value) };
+    if (!STRINGS.has(tag)) return { tag, value };
+    const offset = typeof value === "number" ? value : Number.POSITIVE_INFINITY;
+    return { tag, value, string: subject.attempt(() => image.strings.at(offset)) ?? null };
   });
 }
 

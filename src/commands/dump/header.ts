@@ -33,8 +33,8 @@ function* lines(subject: Subject): Generator<string> {
     ["entry point", ehdr.e_entry === 0 ? "none" : digits(ehdr.e_entry)],
     ["header size", `${ehdr.e_ehsize} bytes`],
     ["program headers", tableOf(ehdr.e_phnum, ehdr.e_phentsize, ehdr.e_phoff)],
-    ["section headers", tableOf(ehdr.e_shnum, ehdr.e_shentsize, ehdr.e_shoff)],
-    ["section names", `section ${ehdr.e_shstrndx}`],
+    ["section headers", ehdr.e_shoff === 0 ? "none" : tableOf(ehdr.e_shnum, ehdr.e_shentsize, ehdr.e_shoff)],
+    ...(ehdr.e_shoff === 0 ? [] : [["section names", `section ${ehdr.e_shstrndx}`]]),
   ]);
 }
 

@@ -45,7 +45,7 @@ function dataOf(subject: Subject): Data | undefined {
   if (!image) return undefined;
   const data: Record<string, readonly Slot[] | null> = {};
   for (const [name, tag] of FUNCTIONS) {
-    const vaddr = image.dynamic.get(tag);
+    const vaddr = subject.valueOf(tag);
     if (vaddr !== undefined) data[name] = [{ vaddr }];
   }
   const names = new SymbolNames(subject, image);

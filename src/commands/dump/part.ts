@@ -14,7 +14,10 @@ export interface Part {
 }
 
 /** As a position, or a pattern of bits, is written. */
-export const digits = (value: Quantity): string => (typeof value === "string" ? value : hex(value));
+export function digits(value: Quantity): string {
+  if (typeof value === "string") return value;
+  return value < 0 ? `-${hex(-value)}` : hex(value);
+}
 
 /** Rows of a table, indented, each column as wide as its widest cell. The columns named by number are flushed right. */
 export function columns(rows: readonly (readonly string[])[], flushedRight: readonly number[] = []): string[] {
@@ -29,5 +32,5 @@ export function columns(rows: readonly (readonly string[])[], flushedRight: read
 }
 
 /** `3 things`, `1 thing`. */
-export const count = (number: number, one: string, several = `${one}s`): string =>
+export const count = (number: Quantity, one: string, several = `${one}s`): string =>
   `${number} ${number === 1 ? one : several}`;

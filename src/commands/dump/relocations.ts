@@ -2,7 +2,8 @@
 // hundreds of thousands (libLLVM: 380,000), so lines are made one by one and what is
 // written more than once, such as a symbol with its version, is made once.
 
-import { DT_JMPREL, DT_RELA, DT_RELR } from "../../../lib/elf/constants.ts";
+import { DT_JMPREL, DT_RELA, DT_RELR, R_X86_64_RELATIVE } from "../../../lib/elf/constants.ts";
+import { ElfError } from "../../../lib/elf/error.ts";
 import type { FileImage } from "../../../lib/elf/file.ts";
 import { nameOf, RELOCATION_TYPES } from "../../../lib/elf/names.ts";
 import { type Quantity, quantityAt, signedAt } from "../../../lib/elf/record.ts";
@@ -15,10 +16,11 @@ import { SymbolNames } from "./symbol-names.ts";
 
 interface Table {
   readonly name: string;
-  readonly at: number;
+  readonly at: Quantity;
   readonly rela: RelaTable;
 }
 
+const SLOT = 8;
 const TABLES = [
   ["DT_RELA", DT_RELA, (image: FileImage) => image.rela],
   ["DT_JMPREL", DT_JMPREL, (image: FileImage) => image.jmprel],
@@ -29,14 +31,19 @@ function* tablesOf(subject: Subject): Generator<Table> {
   const { image } = subject;
   if (!image) return;
   for (const [name, tag, read] of TABLES) {
-    const at = image.dynamic.get(tag);
+    const at = subject.valueOf(tag);
     const rela = at === undefined ? undefined : subject.attempt(() => read(image));
     if (at !== undefined && rela) yield { name, at, rela };
   }
 }
 
-/** Slots that are relocated by the load bias, packed. */
-const relrOf = (subject: Subject): number[] => subject.attempt(() => [...(subject.image?.relr ?? [])]) ?? [];
+/** The packed ones: the slots, and what is in them, which is what an addend is elsewhere. Throws ElfError. */
+function* packedOf({ path, relr, bytes }: FileImage): Generator<{ r_offset: number; value: Quantity }> {
+  for (const slot of relr) {
+    if (!Number.isFinite(slot)) throw new ElfError(path, "DT_RELR", "a slot is beyond the address space");
+    yield { r_offset: slot, value: quantityAt(bytes.view(slot, SLOT, "slot of DT_RELR"), 0) };
+  }
+}
 
 interface Relocation {
   readonly r_offset: Quantity;
@@ -73,16 +80,14 @@ function dataOf(subject: Subject) {
   if (!image) return undefined;
   const names = new SymbolNames(subject, image);
   const tables = Array.from(tablesOf(subject), (table) => [table.name, [...entriesOf(table, names)]]);
-  return {
-    ...Object.fromEntries(tables),
-    ...(image.dynamic.get(DT_RELR) === undefined ? {} : { DT_RELR: relrOf(subject) }),
-  };
+  const packed = subject.valueOf(DT_RELR) === undefined ? undefined : subject.attempt(() => [...packedOf(image)]);
+  return { ...Object.fromEntries(tables), ...(packed ? { DT_RELR: packed } : {}) };
 }
 
 function* lines(subject: Subject): Generator<string> {
   const { image } = subject;
   const tables = [...tablesOf(subject)];
-  const packedAt = image?.dynamic.get(DT_RELR);
+  const packedAt = subject.valueOf(DT_RELR);
   if (!image || (tables.length === 0 && packedAt === undefined)) {
     yield "Relocations: none";
     return;
@@ -95,15 +100,16 @@ function* lines(subject: Subject): Generator<string> {
   }
   if (packedAt === undefined) return;
   if (tables.length > 0) yield "";
-  const slots = relrOf(subject);
-  yield `Relocations, DT_RELR at vaddr ${hex(packedAt)}: ${slots.length}, all as R_X86_64_RELATIVE, with the slot's own value`;
-  for (const slot of slots) yield `  ${hex(slot)}`;
+  const packed = subject.attempt(() => [...packedOf(image)]) ?? [];
+  yield `Relocations, DT_RELR at vaddr ${digits(packedAt)}: ${packed.length}`;
+  for (const { r_offset, value } of packed)
+    yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
 }
 
 function* linesOf(table: Table, names: SymbolNames, width: number): Generator<string> {
   const counts = countsOf(table.rela);
-  yield `Relocations, ${table.name} at vaddr ${hex(table.at)}: ${table.rela.length}`;
-  for (const [type, number] of counts) yield `  ${`${number}`.padStart(width)}  ${type}`;
+  yield `Relocations, ${table.name} at vaddr ${digits(table.at)}: ${table.rela.length}`;
+  if (counts.length > 0) yield `  ${counts.map(([type, number]) => `${number} ${type}`).join(", ")}`;
   const typeWidth = Math.max(...counts.map(([type]) => type.length));
   for (const { r_offset, r_type, symbol, r_sym, r_addend } of entriesOf(table, names)) {
     const target = r_sym === 0 ? digits(r_addend) : withAddend(printableName(symbol, r_sym), r_addend);

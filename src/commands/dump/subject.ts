@@ -2,14 +2,21 @@
 // about a broken one, too: what cannot be read is noted, and the rest goes on.
 
 import { PT_DYNAMIC } from "../../../lib/elf/constants.ts";
+import { Dyn } from "../../../lib/elf/dyn.ts";
 import { Ehdr, readEhdr } from "../../../lib/elf/ehdr.ts";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { FileBytes, FileImage } from "../../../lib/elf/file.ts";
 import { type Phdr, readPhdrs, sizeOfPhdrs } from "../../../lib/elf/phdr.ts";
+import { type Quantity, quantityAt } from "../../../lib/elf/record.ts";
 import { toOffset } from "../../../lib/memory/numbers.ts";
 
 /** Of a table with a thousand of the same kind, the first ones tell all. */
-const MOST_FAULTS = 20;
+const MOST_FAULTS = 8;
+
+export interface DynamicEntry {
+  readonly tag: Quantity;
+  readonly value: Quantity;
+}
 
 export class Subject implements Disposable {
   readonly file: FileBytes;
@@ -20,6 +27,8 @@ export class Subject implements Disposable {
   readonly phdrs: readonly Phdr[];
   /** What its dynamic section leads to. Undefined where there is none, or none that can be read. */
   readonly image: FileImage | undefined;
+  /** The dynamic section's entries, every bit of them; `image.dynamic` has what no number can hold as Infinity. */
+  readonly entries: readonly DynamicEntry[];
   readonly #faults = new Map<string, ElfError>();
 
   /** Throws what open(2) throws, and ElfError for what is no program or shared object of this machine. */
@@ -39,6 +48,7 @@ export class Subject implements Disposable {
     this.phdrs = phdrs;
     const isDynamic = phdrs.some(({ p_type }) => p_type === PT_DYNAMIC);
     this.image = isDynamic ? this.attempt(() => new FileImage(this.file, this.ehdr, phdrs)) : undefined;
+    this.entries = this.image ? entriesOf(this.image) : [];
   }
 
   [Symbol.dispose](): void {
@@ -56,8 +66,23 @@ export class Subject implements Disposable {
     }
   }
 
+  /** The value of an entry of the dynamic section: the last one's, which is what ld.so goes by. */
+  valueOf(tag: number): Quantity | undefined {
+    return this.entries.findLast((entry) => entry.tag === tag)?.value;
+  }
+
   /** What could not be read so far. */
   get faults(): ElfError[] {
     return [...this.#faults.values()];
   }
+}
+
+function entriesOf(image: FileImage): DynamicEntry[] {
+  const segment = image.segment(PT_DYNAMIC);
+  if (!segment) return [];
+  const view = image.bytes.view(segment.p_vaddr, segment.p_filesz, "dynamic section");
+  return image.dynamic.entries.map(({ at }) => ({
+    tag: quantityAt(view, at + Dyn.offsetOf.d_tag),
+    value: quantityAt(view, at + Dyn.offsetOf.d_val),
+  }));
 }

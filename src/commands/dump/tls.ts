@@ -2,27 +2,32 @@
 // room that is set aside when a process starts.
 
 import { PT_TLS } from "../../../lib/elf/constants.ts";
+import { Phdr } from "../../../lib/elf/phdr.ts";
+import { recordAt } from "../../../lib/elf/record.ts";
 import { readTls } from "../../../lib/elf/tls.ts";
 import { printable } from "../output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 
 function dataOf(subject: Subject) {
-  const segment = subject.phdrs.find(({ p_type }) => p_type === PT_TLS);
-  const { image } = subject;
+  const { image, phdrs, phdrTable } = subject;
+  const index = phdrs.findIndex(({ p_type }) => p_type === PT_TLS);
   const tls = image && subject.attempt(() => readTls(image));
-  if (!segment && !tls) return undefined;
-  const { p_vaddr, p_filesz, p_memsz, p_align } = segment ?? { p_vaddr: 0, p_filesz: 0, p_memsz: 0, p_align: 0 };
+  if (index < 0 && !tls) return undefined;
+  const segment = index < 0 ? NONE : recordAt(Phdr, phdrTable, index * Phdr.size);
   return {
-    vaddr: p_vaddr as number,
-    size: p_memsz,
-    initialized: p_filesz,
-    alignment: p_align,
+    vaddr: segment.p_vaddr,
+    size: segment.p_memsz,
+    initialized: segment.p_filesz,
+    alignment: segment.p_align,
     isStatic: tls?.isStatic ?? false,
     exported: tls?.exported ?? [],
     wanted: tls?.wanted ?? [],
   };
 }
+
+/** It has no block of its own, but refers to those of others. */
+const NONE = { p_vaddr: 0, p_memsz: 0, p_filesz: 0, p_align: 0 };
 
 function* lines(subject: Subject): Generator<string> {
   const tls = dataOf(subject);
@@ -34,7 +39,7 @@ function* lines(subject: Subject): Generator<string> {
   yield `Thread-local storage: ${count(size, "byte")} a thread`;
   const list = (names: readonly string[]): string => names.map(printable).join(" ");
   yield* columns([
-    ...(size > 0
+    ...(size !== 0
       ? [
           ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
           ["alignment", count(alignment, "byte")],

@@ -34,7 +34,11 @@ function* lines(subject: Subject): Generator<string> {
   const rows = (defined ?? []).map(({ index, name, isBase, isWeak, parents }) => [
     `${index}`,
     printable(name),
-    [isBase ? "(the file itself)" : "", isWeak ? "(weak)" : "", ...parents.map((parent) => `< ${printable(parent)}`)]
+    [
+      isBase ? "(the file itself)" : "",
+      isWeak ? "(weak)" : "",
+      ...parents.map((parent) => `inherits ${printable(parent)}`),
+    ]
       .filter(Boolean)
       .join(" "),
   ]);
