@@ -12,6 +12,10 @@ const FDO_TYPES: Names = new Map([
   [0xcafe1a7e, "FDO_PACKAGING_METADATA"],
   [0x407c0c0a, "FDO_DLOPEN_METADATA"],
 ]);
+const TYPES: ReadonlyMap<string, Names> = new Map([
+  ["GNU", GNU_NOTE_TYPES],
+  ["FDO", FDO_TYPES],
+]);
 const PROPERTY_FLAGS: Readonly<Record<string, Names>> = {
   GNU_PROPERTY_X86_FEATURE_1_AND: X86_FEATURES,
   GNU_PROPERTY_X86_ISA_1_NEEDED: X86_ISA_LEVELS,
@@ -20,7 +24,7 @@ const PROPERTY_FLAGS: Readonly<Record<string, Names>> = {
 
 /** What a note's type is called; its number where the name of the note tells nothing of it. */
 export function typeNameOf({ name, type }: Note): string {
-  const names = { GNU: GNU_NOTE_TYPES, FDO: FDO_TYPES }[name];
+  const names = TYPES.get(name);
   return names ? nameOf(names, type) : hex(type);
 }
 
