@@ -109,7 +109,7 @@ function wordsOf({ strings }: FileImage, tag: number, value: number): string {
       .map((flag) => flag.slice("DF_1_".length))
       .join(" ")}`;
   if (tag === DT_PLTREL) return nameOf(TAGS, value).slice("DT_".length);
-  // All that it says is that it is there.
+  // readelf 2.40 shows no value of it, since all that it says is that it is there, and does not know the two behind.
   if (name === "DT_BIND_NOW") return "";
   if (name === "DT_X86_64_PLTSZ" || name === "DT_X86_64_PLTENT") return hex(value);
   if (/(SZ|ENT)$/.test(name)) return `${value} (bytes)`;

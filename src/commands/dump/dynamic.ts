@@ -48,7 +48,7 @@ function meaningOf({ tag, value, string, flags }: Entry): string {
 function* lines(subject: Subject): Generator<string> {
   const entries = dataOf(subject);
   if (!entries) {
-    yield "Dynamic section: none";
+    yield `Dynamic section: ${subject.absence}`;
     return;
   }
   yield `Dynamic section: ${count(entries.length, "entry", "entries")} before ${nameOf(TAGS, DT_NULL)}`;

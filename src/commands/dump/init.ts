@@ -18,7 +18,7 @@ import { Rela } from "../../../lib/elf/rela.ts";
 import { toVaddr } from "../../../lib/memory/numbers.ts";
 import { printable } from "../output.ts";
 import { columns, digits, type Part } from "./part.ts";
-import type { Subject } from "./subject.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";
 
 const FUNCTIONS = [
@@ -79,13 +79,14 @@ function slotsOf(image: FileImage, at: number, size: number, names: SymbolNames)
 }
 
 function* lines(subject: Subject): Generator<string> {
-  const entries = Object.entries(dataOf(subject) ?? {});
-  yield `Functions that run when it is loaded and unloaded${entries.length === 0 ? ": none" : ""}`;
-  const rows = entries.flatMap(([name, slots]) =>
-    slots && slots.length > 0
-      ? slots.map((slot, i) => [i === 0 ? name : "", textOf(slot)])
-      : [[name, slots ? "empty" : "?"]],
-  );
+  const data = dataOf(subject);
+  const entries = Object.entries(data ?? {});
+  const remark = data ? "none" : subject.absence;
+  yield `Functions that run when it is loaded and unloaded${entries.length === 0 ? `: ${remark}` : ""}`;
+  const rows = entries.flatMap(([name, slots]) => {
+    if (!slots || slots.length === 0) return [[name, slots ? "empty" : UNREADABLE]];
+    return slots.map((slot, i) => [i === 0 ? name : "", textOf(slot)]);
+  });
   yield* columns(rows);
 }
 

@@ -11,13 +11,14 @@ import { Rela, type RelaTable } from "../../../lib/elf/rela.ts";
 import { hex } from "../../../lib/memory/numbers.ts";
 import { printable } from "../output.ts";
 import { digits, type Part } from "./part.ts";
-import type { Subject } from "./subject.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";
 
 interface Table {
   readonly name: string;
   readonly at: Quantity;
-  readonly rela: RelaTable;
+  /** Undefined where it cannot be read. */
+  readonly rela: RelaTable | undefined;
 }
 
 const SLOT = 8;
@@ -26,15 +27,11 @@ const TABLES = [
   ["DT_JMPREL", DT_JMPREL, (image: FileImage) => image.jmprel],
 ] as const;
 
-/** Those of the tables that are there and can be read. */
-function* tablesOf(subject: Subject): Generator<Table> {
-  const { image } = subject;
-  if (!image) return;
-  for (const [name, tag, read] of TABLES) {
+function tablesOf(subject: Subject, image: FileImage): Table[] {
+  return TABLES.flatMap(([name, tag, read]) => {
     const at = subject.valueOf(tag);
-    const rela = at === undefined ? undefined : subject.attempt(() => read(image));
-    if (at !== undefined && rela) yield { name, at, rela };
-  }
+    return at === undefined ? [] : [{ name, at, rela: subject.attempt(() => read(image)) }];
+  });
 }
 
 /** The packed ones: the slots, and what is in them, which is what an addend is elsewhere. Throws ElfError. */
@@ -54,7 +51,7 @@ interface Relocation {
   readonly r_addend: Quantity;
 }
 
-function* entriesOf({ rela: { view, length } }: Table, names: SymbolNames): Generator<Relocation> {
+function* entriesOf({ view, length }: RelaTable, names: SymbolNames): Generator<Relocation> {
   const { r_offset: place, r_type: type, r_sym: symbol, r_addend: addend } = Rela.offsetOf;
   const types = new Map<number, string>();
   for (let i = 0, at = 0; i < length; i++, at += Rela.size) {
@@ -79,39 +76,42 @@ function dataOf(subject: Subject) {
   const { image } = subject;
   if (!image) return undefined;
   const names = new SymbolNames(subject, image);
-  const tables = Array.from(tablesOf(subject), (table) => [table.name, [...entriesOf(table, names)]]);
-  const packed = subject.valueOf(DT_RELR) === undefined ? undefined : subject.attempt(() => [...packedOf(image)]);
-  return { ...Object.fromEntries(tables), ...(packed ? { DT_RELR: packed } : {}) };
+  const tables = tablesOf(subject, image).map(({ name, rela }) => [name, rela ? [...entriesOf(rela, names)] : null]);
+  const packed = subject.attempt(() => [...packedOf(image)]) ?? null;
+  return { ...Object.fromEntries(tables), ...(subject.valueOf(DT_RELR) === undefined ? {} : { DT_RELR: packed }) };
 }
 
 function* lines(subject: Subject): Generator<string> {
   const { image } = subject;
-  const tables = [...tablesOf(subject)];
-  const packedAt = subject.valueOf(DT_RELR);
-  if (!image || (tables.length === 0 && packedAt === undefined)) {
-    yield "Relocations: none";
+  if (!image) {
+    yield `Relocations: ${subject.absence}`;
     return;
   }
   const names = new SymbolNames(subject, image);
   const width = hex(image.end).length;
-  for (const [i, table] of tables.entries()) {
-    if (i > 0) yield "";
+  let isFirst = true;
+  for (const table of tablesOf(subject, image)) {
+    if (!isFirst) yield "";
+    isFirst = false;
     yield* linesOf(table, names, width);
   }
-  if (packedAt === undefined) return;
-  if (tables.length > 0) yield "";
-  const packed = subject.attempt(() => [...packedOf(image)]) ?? [];
-  yield `Relocations, DT_RELR at vaddr ${digits(packedAt)}: ${packed.length}`;
-  for (const { r_offset, value } of packed)
-    yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
+  const at = subject.valueOf(DT_RELR);
+  if (at !== undefined) {
+    if (!isFirst) yield "";
+    const packed = subject.attempt(() => [...packedOf(image)]);
+    yield `Relocations, DT_RELR at vaddr ${digits(at)}: ${packed?.length ?? UNREADABLE}`;
+    for (const { r_offset, value } of packed ?? [])
+      yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
+  } else if (isFirst) yield "Relocations: none";
 }
 
-function* linesOf(table: Table, names: SymbolNames, width: number): Generator<string> {
-  const counts = countsOf(table.rela);
-  yield `Relocations, ${table.name} at vaddr ${digits(table.at)}: ${table.rela.length}`;
-  if (counts.length > 0) yield `  ${counts.map(([type, number]) => `${number} ${type}`).join(", ")}`;
+function* linesOf({ name, at, rela }: Table, names: SymbolNames, width: number): Generator<string> {
+  yield `Relocations, ${name} at vaddr ${digits(at)}: ${rela?.length ?? UNREADABLE}`;
+  if (!rela || rela.length === 0) return;
+  const counts = countsOf(rela);
+  yield `  ${counts.map(([type, number]) => `${number} ${type}`).join(", ")}`;
   const typeWidth = Math.max(...counts.map(([type]) => type.length));
-  for (const { r_offset, r_type, symbol, r_sym, r_addend } of entriesOf(table, names)) {
+  for (const { r_offset, r_type, symbol, r_sym, r_addend } of entriesOf(rela, names)) {
     const target = r_sym === 0 ? digits(r_addend) : withAddend(printableName(symbol, r_sym), r_addend);
     yield `  ${digits(r_offset).padEnd(width)}  ${r_type.padEnd(typeWidth)}  ${target}`;
   }

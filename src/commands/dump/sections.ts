@@ -6,7 +6,7 @@ import { readSections } from "../../../lib/elf/sections.ts";
 import { Shdr } from "../../../lib/elf/shdr.ts";
 import { printable } from "../output.ts";
 import { columns, digits, type Part } from "./part.ts";
-import type { Subject } from "./subject.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
 
 function dataOf(subject: Subject) {
   const table = subject.attempt(() => readSections(subject.file, subject.ehdr));
@@ -42,7 +42,7 @@ const LETTERS: Readonly<Record<string, string>> = {
 function* lines(subject: Subject): Generator<string> {
   const sections = dataOf(subject);
   if (!sections) {
-    yield "Section headers: none";
+    yield `Section headers: ${subject.ehdr.e_shoff === 0 ? "none" : UNREADABLE}`;
     return;
   }
   yield `Section headers: ${sections.length}`;

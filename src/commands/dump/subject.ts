@@ -13,6 +13,9 @@ import { toOffset } from "../../../lib/memory/numbers.ts";
 /** Of a table with a thousand of the same kind, the first ones tell all. */
 const MOST_FAULTS = 8;
 
+/** In the place of what is there, but damaged: the fault itself is told at the end. */
+export const UNREADABLE = "cannot be read";
+
 export interface DynamicEntry {
   readonly tag: Quantity;
   readonly value: Quantity;
@@ -27,6 +30,8 @@ export class Subject implements Disposable {
   readonly phdrs: readonly Phdr[];
   /** What its dynamic section leads to. Undefined where there is none, or none that can be read. */
   readonly image: FileImage | undefined;
+  /** What to say of that which a dynamic section would lead to, and there is no image. */
+  readonly absence: string;
   /** The dynamic section's entries, every bit of them; `image.dynamic` has what no number can hold as Infinity. */
   readonly entries: readonly DynamicEntry[];
   readonly #faults = new Map<string, ElfError>();
@@ -48,6 +53,7 @@ export class Subject implements Disposable {
     this.phdrs = phdrs;
     const isDynamic = phdrs.some(({ p_type }) => p_type === PT_DYNAMIC);
     this.image = isDynamic ? this.attempt(() => new FileImage(this.file, this.ehdr, phdrs)) : undefined;
+    this.absence = isDynamic ? UNREADABLE : "none";
     this.entries = this.image ? entriesOf(this.image) : [];
   }
 

@@ -1,13 +1,13 @@
 // Thread-local storage: what each thread gets a copy of, and what has to be in the
 // room that is set aside when a process starts.
 
-import { PT_TLS } from "../../../lib/elf/constants.ts";
+import { DF_1_PIE, ET_EXEC, PT_TLS } from "../../../lib/elf/constants.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
 import { recordAt } from "../../../lib/elf/record.ts";
 import { readTls } from "../../../lib/elf/tls.ts";
 import { printable } from "../output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
-import type { Subject } from "./subject.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
 
 function dataOf(subject: Subject) {
   const { image, phdrs, phdrTable } = subject;
@@ -20,10 +20,19 @@ function dataOf(subject: Subject) {
     size: segment.p_memsz,
     initialized: segment.p_filesz,
     alignment: segment.p_align,
-    isStatic: tls?.isStatic ?? false,
+    isStatic: isProgram(subject) || (tls?.isStatic ?? null),
     exported: tls?.exported ?? [],
     wanted: tls?.wanted ?? [],
   };
+}
+
+/** A program's own block is in each thread's static TLS, without a relocation that would say so. */
+const isProgram = ({ ehdr, image }: Subject): boolean =>
+  ehdr.e_type === ET_EXEC || ((image?.flags1 ?? 0) & DF_1_PIE) !== 0;
+
+function kindOf(isStatic: boolean | null): string {
+  if (isStatic === null) return UNREADABLE;
+  return isStatic ? "static: room is needed when the process starts" : "dynamic: may be allocated on first use";
 }
 
 /** It has no block of its own, but refers to those of others. */
@@ -43,7 +52,7 @@ function* lines(subject: Subject): Generator<string> {
       ? [
           ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
           ["alignment", count(alignment, "byte")],
-          ["kind", isStatic ? "static: room is needed when the process starts" : "dynamic: allocated on first use"],
+          ["kind", kindOf(isStatic)],
         ]
       : []),
     ...(exported.length > 0 ? [["exported", list(exported)]] : []),

@@ -3,8 +3,8 @@
 import { DT_VERDEFNUM } from "../../../lib/elf/constants.ts";
 import { readVersionParents } from "../../../lib/elf/versions.ts";
 import { printable } from "../output.ts";
-import { columns, count, type Part } from "./part.ts";
-import type { Subject } from "./subject.ts";
+import { columns, type Part } from "./part.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
 
 function dataOf(subject: Subject) {
   const { image } = subject;
@@ -28,24 +28,22 @@ function dataOf(subject: Subject) {
 }
 
 function* lines(subject: Subject): Generator<string> {
-  const { defined, needed } = dataOf(subject) ?? { defined: [], needed: [] };
-  const total = (needed ?? []).reduce((sum, { versions }) => sum + versions.length, 0);
-  yield `Versions: ${defined ? count(defined.length, "definition") : "? definitions"}, ${needed ? total : "?"} needed`;
-  const rows = (defined ?? []).map(({ index, name, isBase, isWeak, parents }) => [
-    `${index}`,
-    printable(name),
-    [
-      isBase ? "(the file itself)" : "",
-      isWeak ? "(weak)" : "",
-      ...parents.map((parent) => `inherits ${printable(parent)}`),
-    ]
-      .filter(Boolean)
-      .join(" "),
-  ]);
-  if (rows.length > 0) yield "  defined";
-  yield* columns(rows, [0]).map((line) => `  ${line}`);
-  for (const { file, versions } of needed ?? []) {
-    yield `  needed of ${printable(file)}`;
+  const data = dataOf(subject);
+  if (!data) {
+    yield `Versions: ${subject.absence}`;
+    return;
+  }
+  yield `Versions defined: ${data.defined ? data.defined.length || "none" : UNREADABLE}`;
+  const defined = (data.defined ?? []).map(({ index, name, isBase, isWeak, parents }) => {
+    const inherited = parents.map((parent) => `inherits ${printable(parent)}`);
+    const remarks = [...(isBase ? ["(the file itself)"] : []), ...(isWeak ? ["(weak)"] : []), ...inherited];
+    return [`${index}`, printable(name), remarks.join(" ")];
+  });
+  yield* columns(defined, [0]);
+  const needed = data.needed?.reduce((sum, { versions }) => sum + versions.length, 0);
+  yield `Versions needed: ${needed === undefined ? UNREADABLE : needed || "none"}`;
+  for (const { file, versions } of data.needed ?? []) {
+    yield `  of ${printable(file)}`;
     const rows = versions.map(({ index, name, isWeak }) => [`${index}`, printable(name), isWeak ? "(weak)" : ""]);
     yield* columns(rows, [0]).map((line) => `  ${line}`);
   }

@@ -87,12 +87,12 @@ Dynamic section: 23 entries before DT_NULL
   DT_VERNEEDNUM  1
   DT_FLAGS_1     0x800  DF_1_NODEFLIB
 
-Versions: 3 definitions, 1 needed
-  defined
-    1  libsmall.so.1  (the file itself)
-    2  V1
-    3  V2             inherits V1
-  needed of libc.so.6
+Versions defined: 3
+  1  libsmall.so.1  (the file itself)
+  2  V1
+  3  V2             inherits V1
+Versions needed: 1
+  of libc.so.6
     4  GLIBC_2.2.5
 
 Functions that run when it is loaded and unloaded: none
@@ -208,11 +208,16 @@ describe("what a compiler makes", () => {
     const shared = ["-shared", "-fPIC", "-nostdlib"];
     const lazy = dumped(scratch.compile("liblazy.so", source, ...shared), "tls");
     expect(lazy[0]).toBe("Thread-local storage: 4 bytes a thread");
-    expect(lazy).toContain("  kind         dynamic: allocated on first use");
+    expect(lazy).toContain("  kind         dynamic: may be allocated on first use");
     expect(lazy).toContain("  exported     green");
     const fixed = dumped(scratch.compile("libfixed.so", source, ...shared, "-ftls-model=initial-exec"), "tls");
     expect(fixed).toContain("  kind         static: room is needed when the process starts");
     expect(fixed).toContain("  of others    theirs (static)");
+    const program = "__thread int green = 4; int main(void) { return green; }";
+    for (const flags of [["-pie", "-fPIE"], ["-no-pie"], ["-static"], ["-static-pie", "-fPIE"]])
+      expect(dumped(scratch.compile("uses-tls", program, ...flags), "tls")).toContainEqual(
+        expect.stringMatching(/^ {2}kind +static/),
+      );
   });
 
   test("tells in notes what it was built for", () => {
@@ -253,7 +258,12 @@ describe("the command", () => {
       "Section headers",
       "Dynamic section",
     ];
-    const rest = ["Versions", "Functions that run when it is loaded and unloaded", "Notes", "Thread-local storage"];
+    const rest = [
+      "Versions defined",
+      "Functions that run when it is loaded and unloaded",
+      "Notes",
+      "Thread-local storage",
+    ];
     const all = [header, segments, sections, dynamic, ...rest];
     expect(await headings()).toEqual([...all, "Relocations", "Relocations", "Relocations"]);
     expect(await headings("--no-relocations")).toEqual(all);
@@ -322,7 +332,7 @@ describe("of a damaged file all is shown that can be read:", () => {
     astray.set([...word(7), ...word(0xffff)], at("jmprel") + 8);
     const path = written(astray);
     const { stdout, stderr, exitCode } = await capsule("dump", path);
-    expect(stdout).toContain("Versions: 3 definitions, ? needed\n");
+    expect(stdout).toContain("Versions needed: cannot be read\n");
     expect(stdout).toContain("  0x1358  R_X86_64_64        table - 0x4\n");
     expect(stdout).toContain("  0x1360  R_X86_64_JUMP_SLOT  symbol 65535\n");
     expect(stderr).toContain("DT_VERNEED: vaddr 0x7fff0000 is in no segment of the file; symbol table: index 65535");
@@ -341,7 +351,30 @@ describe("of a damaged file all is shown that can be read:", () => {
     // e_shoff; e_shentsize, e_shnum, e_shstrndx
     const sections = changed(40, xword(0x10000));
     sections.set([...half(64), ...half(3), ...half(1)], 58);
+    expect(dumped(written(sections), "sections")).toEqual(["Section headers: cannot be read"]);
     expect(dataIn(written(sections), "sections").faults).toMatchObject([{ structure: "section headers" }]);
+  });
+
+  test("one whose segments are out of order, or whose tables are nowhere", async () => {
+    // the first segment's p_memsz
+    const { stdout, stderr, exitCode } = await capsule("dump", written(changed(64 + 40, xword(0x10000))));
+    for (const part of [
+      "Dynamic section",
+      "Versions",
+      "Functions that run when it is loaded and unloaded",
+      "Relocations",
+    ])
+      expect(stdout).toContain(`\n${part}: cannot be read\n`);
+    expect(stdout).toContain("NT_GNU_BUILD_ID");
+    expect(stderr).toEndWith(": PT_LOAD: the segments overlap or are out of order\n");
+    expect(exitCode).toBe(125);
+    const nowhere = written(withDynamic(7, 0x70000));
+    expect(dumped(nowhere, "relocations").slice(0, 3)).toEqual([
+      "Relocations, DT_RELA at vaddr 0x70000: cannot be read",
+      "",
+      expect.stringMatching(/^Relocations, DT_JMPREL at vaddr 0x\w+: 1$/),
+    ]);
+    expect(dataIn(nowhere, "relocations").relocations).toMatchObject({ DT_RELA: null, DT_JMPREL: [{ r_sym: 1 }] });
   });
 
   test("any, with any word of it changed", () => {
@@ -386,7 +419,7 @@ describe("what a file calls its symbols, versions and libraries cannot command a
   test("it is shown with escapes", async () => {
     const { stdout } = await capsule("dump", path);
     expect(stdout).toContain("R_X86_64_JUMP_SLOT  \\x1b]8\\x0a@\\x9b2J\\u{202e}abcd\n");
-    expect(stdout).toContain("  needed of \\x1b[31mred\\x07\n");
+    expect(stdout).toContain("  of \\x1b[31mred\\x07\n");
     expect(stdout).toContain("  DT_NEEDED      \\x1b[31mred\\x07\n");
     const symbols = await capsule("symbols", "--undefined", path);
     expect(symbols.stdout).toBe("function global        0  \\x1b]8\\x0a@\\x9b2J\\u{202e}abcd\n");
