@@ -3,37 +3,34 @@
 //
 //   bun launcher.ts GAME [ARGUMENT...]
 
-import { exec, LinkError, ProgramError, plan } from "capsule";
+import { type CapsuleEvent, exec, LinkError, ProgramError, plan } from "capsule";
 
-const TREES = ["/run/host", "/host", "/srv/graphics", process.env.HOST_TREE ?? "/"];
+const TREES = ["/run/host", "/host", ...(process.env.HOST_TREE ?? "").split(":"), "/"].filter(Boolean);
 const [game = "glxgears", ...list] = process.argv.slice(2);
 
-const host = TREES.find((tree) => {
+/** Has a tree what the game needs? */
+const suits = (host: string): boolean => {
   try {
-    return plan(game, { host: tree, profiles: ["gl"] }).hosts.some(({ isolated }) => isolated.length > 0);
+    return plan(game, { host, profiles: ["gl"] }).capsules.some(({ isolated }) => isolated.length > 0);
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
-    console.error(`not ${tree}: ${error.message.split(":")[0]}`);
+    console.error(`not ${host}: ${error.message}`);
     return false;
   }
-});
+};
+
+const onEvent = (event: CapsuleEvent): void => {
+  if (event.event === "linked") console.error(`${event.program}: ready after ${event.duration.toFixed()} ms`);
+  if (event.event === "opened") console.error(`opened ${event.paths.length} libraries of ${event.host}`);
+};
 
 try {
-  const { exitCode, signal } = await exec(game, list, {
-    ...(host === undefined ? {} : { host }),
-    profiles: ["gl"],
-    onEvent(event) {
-      if (event.event === "linked")
-        console.error(
-          `${event.program}: ${event.libraries.length} libraries of ${host}, ${event.duration.toFixed()} ms`,
-        );
-      if (event.event === "request" && event.kind === "dlopen") console.error(`looking for ${event.name}`);
-    },
-  });
-  console.error(signal ? `${game} was ended by ${signal}` : `${game} has ended with ${exitCode}`);
-  process.exit(exitCode ?? 1);
+  const host = TREES.find(suits) ?? "/";
+  const { exitCode, signal } = await exec(game, list, { host, profiles: ["gl"], onEvent });
+  console.error(signal ? `${game} was ended by ${signal}` : `${game} has ended with exit code ${exitCode}`);
+  process.exitCode = exitCode ?? 1;
 } catch (error) {
   if (!(error instanceof ProgramError || error instanceof LinkError)) throw error;
   console.error(`${game} cannot be started: ${error.message}`);
-  process.exit(error instanceof ProgramError ? error.exitCode : 125);
+  process.exitCode = error instanceof ProgramError ? error.exitCode : 125;
 }

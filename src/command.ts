@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import metadata from "../package.json" with { type: "json" };
+import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
 import { printable } from "./commands/output.ts";
 import { planCommand } from "./commands/plan.ts";
@@ -42,6 +43,7 @@ try {
     .configureOutput(output)
     .addCommand(configured(execCommand(report)))
     .addCommand(configured(planCommand()))
+    .addCommand(configured(dumpCommand()))
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(versionCommand()))
     .parse();

@@ -7,5 +7,27 @@ export { ProgramError, UsageError } from "./errors.ts";
 export type { Binding, CapsuleEvent, LinkedEvent, LinkedLibrary } from "./events.ts";
 export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";
 export { type Ended, exec, Running, type StdioOptions, spawn } from "./library/launch.ts";
-export type { HookFunction, LaunchOptions, TreeChoices } from "./library/launch-options.ts";
+export type {
+  HookFunction,
+  Hooks,
+  LaunchOptions,
+  PlanOptions,
+  RunChoices,
+  TreeChoices,
+} from "./library/launch-options.ts";
+export { plan } from "./library/plan.ts";
 export { Redirection, type Slot } from "./library/redirection.ts";
+export type {
+  Asked,
+  GlibcWay,
+  IsolatedLibrary,
+  PlannedCapsule,
+  PlannedGlibc,
+  PlannedLibrary,
+  PlannedProgram,
+  PlannedSetting,
+  PlannedSource,
+  PlanReport,
+  SharedLibrary,
+} from "./report/plan-data.ts";
+export type { Category } from "./trace.ts";

@@ -72,6 +72,8 @@ export const DF_1_PIE = 0x08000000;
 
 export const SHN_UNDEF = 0;
 export const SHN_ABS = 0xfff1;
+/** The index is elsewhere, because it is too large. */
+export const SHN_XINDEX = 0xffff;
 
 export const SHT_STRTAB = 3;
 export const SHT_DYNAMIC = 6;
@@ -103,3 +105,5 @@ export const R_X86_64_IRELATIVE = 37;
 
 export const NT_GNU_ABI_TAG = 1;
 export const NT_GNU_BUILD_ID = 3;
+export const NT_GNU_GOLD_VERSION = 4;
+export const NT_GNU_PROPERTY_TYPE_0 = 5;

@@ -37,6 +37,7 @@ export interface DefinedVersion {
   readonly name: string;
   /** The name of the file itself, not a version of its symbols. */
   readonly isBase: boolean;
+  readonly isWeak: boolean;
 }
 
 export interface NeededVersion {
@@ -57,9 +58,29 @@ export function readVerdefs(path: string, view: DataView, count: number, strings
     const [aux] = linked(path, "DT_VERDEF", view, at + verdef.vd_aux, 1, Verdaux.size, Verdaux.offsetOf.vda_next);
     if (aux === undefined) continue;
     const name = strings.at(Verdaux.at(view, aux).vda_name);
-    versions.push({ index: verdef.vd_ndx & ~VERSYM_HIDDEN, name, isBase: (verdef.vd_flags & VER_FLG_BASE) !== 0 });
+    const isBase = (verdef.vd_flags & VER_FLG_BASE) !== 0;
+    const isWeak = (verdef.vd_flags & VER_FLG_WEAK) !== 0;
+    versions.push({ index: verdef.vd_ndx & ~VERSYM_HIDDEN, name, isBase, isWeak });
   }
   return versions;
+}
+
+/** Of each version definition, in order, the versions that it inherits: nobody binds by them. Throws ElfError. */
+export function readVersionParents(path: string, view: DataView, count: number, strings: StringTable): string[][] {
+  const parents: string[][] = [];
+  let total = 0;
+  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
+    const { vd_aux, vd_cnt } = Verdef.at(view, at);
+    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, vd_cnt, Verdaux.size, Verdaux.offsetOf.vda_next);
+    const names: string[] = [];
+    for (const aux of auxes) {
+      // Records may share their lists, so that a small file could describe billions.
+      if (++total > 2 * VERSYM_HIDDEN) throw new ElfError(path, "DT_VERDEF", "its versions have too many names");
+      names.push(strings.at(Verdaux.at(view, aux).vda_name));
+    }
+    parents.push(names.slice(1));
+  }
+  return parents;
 }
 
 /** How many bytes the version definitions take, their auxiliary records included. Throws ElfError. */

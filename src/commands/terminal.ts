@@ -3,6 +3,7 @@
 // strangers' strings.
 
 import type { styleText as StyleText } from "node:util";
+import { printable } from "./output.ts";
 
 export type Style = Parameters<typeof StyleText>[0];
 /** Text as it may be shown, in a style. */
@@ -25,17 +26,6 @@ export function painter(isColoured = hasColours()): Paint {
 
 /** What node:tty and node:util bring along takes milliseconds, which a program that is run should not wait for. */
 const isatty = (descriptor: number): boolean => (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
-
-/** Control characters, and those that change the direction of what is shown, are spelled out. */
-export const printable = (text: string): string =>
-  text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => NAMES[character] ?? escaped(character));
-
-const NAMES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-
-const escaped = (character: string): string => {
-  const code = character.codePointAt(0) ?? 0;
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-};
 
 /** Of the terminal, in columns; where there is none nothing has to be broken. */
 export const widthOf = (): number => (isatty(1) ? process.stdout.columns || 80 : Number.POSITIVE_INFINITY);

@@ -27,12 +27,26 @@ export interface TreeChoices {
   readonly settings?: string | false;
 }
 
-/** For {@link exec} and {@link spawn}. */
-export interface LaunchOptions extends TreeChoices {
+/** Functions that the program gets in place of isolated libraries' own: by soname, and by symbol. */
+export type Hooks = Readonly<Record<string, Readonly<Record<string, HookFunction>>>>;
+
+/** How a program is run. */
+export interface RunChoices extends TreeChoices {
   /** Whether another glibc than the machine's comes by a mount namespace. */
   readonly mountNamespace?: "auto" | "always" | "never";
-  /** Functions that the program gets in place of isolated libraries' own: by soname, and by symbol. */
-  readonly hooks?: Readonly<Record<string, Readonly<Record<string, HookFunction>>>>;
+  readonly hooks?: Hooks;
+}
+
+/** For {@link plan}. */
+export interface PlanOptions extends RunChoices {
+  /** The program's. */
+  readonly arguments?: readonly string[];
+  /** Default: `attached`, as {@link exec} runs programs. */
+  readonly mode?: "auto" | "in-process" | "attached";
+}
+
+/** For {@link exec} and {@link spawn}. */
+export interface LaunchOptions extends RunChoices {
   /** Where the program starts. Default: where this process is. */
   readonly cwd?: string;
   /** The program's environment. Default: this process's. */
@@ -51,7 +65,11 @@ export interface LaunchOptions extends TreeChoices {
   readonly trace?: readonly Category[];
 }
 
-/** The arguments of `capsule exec`; `events` is a descriptor. */
+/**
+ * The arguments of `capsule exec`; `events` is a descriptor.
+ *
+ * @internal
+ */
 export function commandLine(
   program: string,
   list: readonly string[],
@@ -60,11 +78,6 @@ export function commandLine(
 ): string[] {
   const { host, runtime, isolate = [], profiles = [], glibc, settings, mountNamespace, trace = [] } = options;
   const one = (name: string, value: string | undefined) => (value === undefined ? [] : [`--${name}=${value}`]);
-  const hooks = Object.entries(options.hooks ?? {}).flatMap(([soname, functions]) =>
-    Object.entries(functions).map(
-      ([symbol, { file, function: name = symbol }]) => `${soname}:${symbol}=${file}:${name}`,
-    ),
-  );
   return [
     ...["exec", "--mode=attached", `--events=${events}`],
     ...(options.bindings ? ["--bindings"] : []),
@@ -75,8 +88,20 @@ export function commandLine(
     ...one("glibc", glibc),
     ...(settings === false ? ["--no-settings"] : one("settings", settings)),
     ...one("mount-namespace", mountNamespace),
-    ...hooks.flatMap((text) => one("hook", text)),
+    ...hookTexts(options.hooks).flatMap((text) => one("hook", text)),
     ...trace.flatMap((category) => one("trace", category)),
     ...["--", program, ...list],
   ];
 }
+
+/**
+ * As `--hook` has them.
+ *
+ * @internal
+ */
+export const hookTexts = (hooks: Hooks = {}): string[] =>
+  Object.entries(hooks).flatMap(([soname, functions]) =>
+    Object.entries(functions).map(
+      ([symbol, { file, function: name = symbol }]) => `${soname}:${symbol}=${file}:${name}`,
+    ),
+  );

@@ -5,15 +5,10 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { filesOf, linkedFiles, listedByLdSo } from "../support/ld-so.ts";
+import { DIRECTORIES, filesOf, linkedFiles, listedByLdSo } from "../support/ld-so.ts";
 import { tree } from "../support/trees.ts";
 
 setDefaultTimeout(300_000);
-
-const DIRECTORIES = [
-  ...["/usr/bin", "/usr/sbin", "/usr/games", "/usr/lib/systemd"],
-  ...["/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/dri", "/usr/lib/x86_64-linux-gnu/vdpau"],
-];
 
 const isRoot = process.getuid?.() === 0;
 

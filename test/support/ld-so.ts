@@ -34,8 +34,21 @@ export function filesOf(tree: Tree, members: readonly { readonly library: Librar
   return members.map(({ library }) => library.path).filter((path) => path !== loader && path !== self.path);
 }
 
+/** Where a tree has programs and libraries. */
+export const DIRECTORIES = [
+  ...["/usr/bin", "/usr/sbin", "/usr/games", "/usr/lib/systemd"],
+  ...["/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/dri", "/usr/lib/x86_64-linux-gnu/vdpau"],
+];
+
 /** The dynamically linked files of some directories of a tree, each once, by what they are without links. */
 export function linkedFiles(tree: Tree, directories: readonly string[]): Library[] {
+  return filesIn(tree, directories)
+    .map(linked)
+    .filter((library) => library !== undefined);
+}
+
+/** The files of some directories of a tree, each once, as paths of this machine without links. */
+export function filesIn(tree: Tree, directories: readonly string[]): string[] {
   const paths = new Set<string>();
   for (const directory of directories) {
     const real = tree.resolve(directory);
@@ -44,7 +57,7 @@ export function linkedFiles(tree: Tree, directories: readonly string[]): Library
       if (path !== undefined && statSync(path).isFile()) paths.add(path);
     }
   }
-  return [...paths].map(linked).filter((library) => library !== undefined);
+  return [...paths];
 }
 
 function linked(path: string): Library | undefined {

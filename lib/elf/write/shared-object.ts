@@ -117,10 +117,12 @@ export const ANY_SECTION = 1;
 
 /** Makes a symbol a plain function at a place; its name and binding stay. */
 export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): void {
-  if ("address" in place) return placeFunctionAt(sym, place.address);
-  sym.st_value = toVaddr(plan.zeroAt + place.zeroPageOffset);
-  sym.st_shndx = ANY_SECTION;
-  sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
+  if ("address" in place) placeFunctionAt(sym, place.address);
+  else {
+    sym.st_value = toVaddr(plan.zeroAt + place.zeroPageOffset);
+    sym.st_shndx = ANY_SECTION;
+    sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
+  }
 }
 
 /** The same, whichever object it is of. */

@@ -25,8 +25,8 @@ describe("readVerdefs()", () => {
   test("reads index, name and whether it is the file's own", () => {
     const bytes = [...verdef(1, 1, 20, 28), ...verdaux(LIBX), ...verdef(0, 2, 20, 0), ...verdaux(X_1)];
     expect(verdefs(2, ...bytes)).toEqual([
-      { index: 1, name: "libx.so.1", isBase: true },
-      { index: 2, name: "X_1", isBase: false },
+      { index: 1, name: "libx.so.1", isBase: true, isWeak: false },
+      { index: 2, name: "X_1", isBase: false, isWeak: false },
     ]);
   });
 
@@ -38,7 +38,7 @@ describe("readVerdefs()", () => {
 
   test("takes the hidden bit off the index", () => {
     expect(verdefs(1, ...verdef(0, 0x8002, 20, 0), ...verdaux(X_1))).toEqual([
-      { index: 2, name: "X_1", isBase: false },
+      { index: 2, name: "X_1", isBase: false, isWeak: false },
     ]);
   });
 

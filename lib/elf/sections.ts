@@ -1,0 +1,36 @@
+// The section headers of a file (gABI, "Sections"), for those who show them. Nothing
+// that is loaded needs any, so nothing else here goes by them.
+
+import { toOffset } from "../memory/numbers.ts";
+import { SHN_XINDEX } from "./constants.ts";
+import type { Ehdr } from "./ehdr.ts";
+import { ElfError } from "./error.ts";
+import type { FileBytes } from "./file.ts";
+import { Shdr } from "./shdr.ts";
+import { StringTable } from "./strings.ts";
+
+export interface SectionTable {
+  readonly view: DataView;
+  readonly length: number;
+  /** Undefined where the file gives its sections no names. */
+  readonly names: StringTable | undefined;
+}
+
+/** Undefined where the file has none. Throws ElfError. */
+export function readSections(file: FileBytes, ehdr: Ehdr): SectionTable | undefined {
+  if (ehdr.e_shoff === 0) return undefined;
+  const fault = (text: string) => new ElfError(file.path, "ELF header", text);
+  if (ehdr.e_shentsize !== Shdr.size) throw fault(`e_shentsize is ${ehdr.e_shentsize}, not ${Shdr.size}`);
+  // What 16 bits cannot say is in the first header, which is of no section.
+  const first = Shdr.at(file.view(ehdr.e_shoff, Shdr.size, "section headers"));
+  const length = ehdr.e_shnum || first.sh_size;
+  const named = ehdr.e_shstrndx === SHN_XINDEX ? first.sh_link : ehdr.e_shstrndx;
+  const view = file.view(ehdr.e_shoff, length * Shdr.size, "section headers");
+  if (named === 0) return { view, length, names: undefined };
+  if (named >= length) throw fault(`e_shstrndx is ${named}, and there are ${length} sections`);
+  const { sh_offset, sh_size } = Shdr.at(view, named * Shdr.size);
+  const names = new StringTable(file.path, sh_size, (offset, size) =>
+    file.view(toOffset(sh_offset + offset), size, "section names"),
+  );
+  return { view, length, names };
+}

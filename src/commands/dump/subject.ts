@@ -1,0 +1,94 @@
+// The file that is dumped. Who looks at a file in this way wants to see what is right
+// about a broken one, too: what cannot be read is noted, and the rest goes on.
+
+import { PT_DYNAMIC } from "../../../lib/elf/constants.ts";
+import { Dyn } from "../../../lib/elf/dyn.ts";
+import { Ehdr, readEhdr } from "../../../lib/elf/ehdr.ts";
+import { ElfError } from "../../../lib/elf/error.ts";
+import { FileBytes, FileImage } from "../../../lib/elf/file.ts";
+import { type Phdr, readPhdrs, sizeOfPhdrs } from "../../../lib/elf/phdr.ts";
+import { type Quantity, quantityAt } from "../../../lib/elf/record.ts";
+import { toOffset } from "../../../lib/memory/numbers.ts";
+
+/** Of a table with a thousand of the same kind, the first ones tell all. */
+const MOST_FAULTS = 8;
+
+/** In the place of what is there, but damaged: the fault itself is told at the end. */
+export const UNREADABLE = "cannot be read";
+
+export interface DynamicEntry {
+  readonly tag: Quantity;
+  readonly value: Quantity;
+}
+
+export class Subject implements Disposable {
+  readonly file: FileBytes;
+  readonly ehdr: Ehdr;
+  /** The header as it lies in the file. */
+  readonly head: DataView;
+  readonly phdrTable: DataView;
+  readonly phdrs: readonly Phdr[];
+  /** What its dynamic section leads to. Undefined where there is none, or none that can be read. */
+  readonly image: FileImage | undefined;
+  /** What to say of that which a dynamic section would lead to, and there is no image. */
+  readonly absence: string;
+  /** The dynamic section's entries, every bit of them; `image.dynamic` has what no number can hold as Infinity. */
+  readonly entries: readonly DynamicEntry[];
+  readonly #faults = new Map<string, ElfError>();
+
+  /** Throws what open(2) throws, and ElfError for what is no program or shared object of this machine. */
+  constructor(path: string) {
+    this.file = new FileBytes(path);
+    try {
+      this.head = this.file.view(toOffset(0), Math.min(Ehdr.size, this.file.size), "ELF header");
+      this.ehdr = readEhdr(path, this.head);
+    } catch (error) {
+      this.file[Symbol.dispose]();
+      throw error;
+    }
+    const none = new DataView(new ArrayBuffer(0));
+    this.phdrTable =
+      this.attempt(() => this.file.view(this.ehdr.e_phoff, sizeOfPhdrs(path, this.ehdr), "program headers")) ?? none;
+    const phdrs = readPhdrs(this.phdrTable);
+    this.phdrs = phdrs;
+    const isDynamic = phdrs.some(({ p_type }) => p_type === PT_DYNAMIC);
+    this.image = isDynamic ? this.attempt(() => new FileImage(this.file, this.ehdr, phdrs)) : undefined;
+    this.absence = isDynamic ? UNREADABLE : "none";
+    this.entries = this.image ? entriesOf(this.image) : [];
+  }
+
+  [Symbol.dispose](): void {
+    this.file[Symbol.dispose]();
+  }
+
+  /** Undefined where an ElfError is thrown, which is kept. */
+  attempt<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof ElfError)) throw error;
+      if (this.#faults.size < MOST_FAULTS) this.#faults.set(error.message, error);
+      return undefined;
+    }
+  }
+
+  /** The value of an entry of the dynamic section: the last one's, which is what ld.so goes by. */
+  valueOf(tag: number): Quantity | undefined {
+    return this.entries.findLast((entry) => entry.tag === tag)?.value;
+  }
+
+  /** What could not be read so far. */
+  get faults(): ElfError[] {
+    return [...this.#faults.values()];
+  }
+}
+
+function entriesOf(image: FileImage): DynamicEntry[] {
+  const segment = image.segment(PT_DYNAMIC);
+  if (!segment) return [];
+  const view = image.bytes.view(segment.p_vaddr, segment.p_filesz, "dynamic section");
+  return image.dynamic.entries.map(({ at }) => ({
+    tag: quantityAt(view, at + Dyn.offsetOf.d_tag),
+    value: quantityAt(view, at + Dyn.offsetOf.d_val),
+  }));
+}

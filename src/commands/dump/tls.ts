@@ -1,0 +1,63 @@
+// Thread-local storage: what each thread gets a copy of, and what has to be in the
+// room that is set aside when a process starts.
+
+import { DF_1_PIE, ET_EXEC, PT_TLS } from "../../../lib/elf/constants.ts";
+import { Phdr } from "../../../lib/elf/phdr.ts";
+import { recordAt } from "../../../lib/elf/record.ts";
+import { readTls } from "../../../lib/elf/tls.ts";
+import { printable } from "../output.ts";
+import { columns, count, digits, type Part } from "./part.ts";
+import { type Subject, UNREADABLE } from "./subject.ts";
+
+function dataOf(subject: Subject) {
+  const { image, phdrs, phdrTable } = subject;
+  const index = phdrs.findIndex(({ p_type }) => p_type === PT_TLS);
+  const tls = image && subject.attempt(() => readTls(image));
+  if (index < 0 && !tls) return undefined;
+  const segment = index < 0 ? NONE : recordAt(Phdr, phdrTable, index * Phdr.size);
+  return {
+    vaddr: segment.p_vaddr,
+    size: segment.p_memsz,
+    initialized: segment.p_filesz,
+    alignment: segment.p_align,
+    isStatic: isProgram(subject) || (tls?.isStatic ?? null),
+    exported: tls?.exported ?? [],
+    wanted: tls?.wanted ?? [],
+  };
+}
+
+/** A program's own block is in each thread's static TLS, without a relocation that would say so. */
+const isProgram = ({ ehdr, image }: Subject): boolean =>
+  ehdr.e_type === ET_EXEC || ((image?.flags1 ?? 0) & DF_1_PIE) !== 0;
+
+function kindOf(isStatic: boolean | null): string {
+  if (isStatic === null) return UNREADABLE;
+  return isStatic ? "static: room is needed when the process starts" : "dynamic: may be allocated on first use";
+}
+
+/** It has no block of its own, but refers to those of others. */
+const NONE = { p_vaddr: 0, p_memsz: 0, p_filesz: 0, p_align: 0 };
+
+function* lines(subject: Subject): Generator<string> {
+  const tls = dataOf(subject);
+  if (!tls) {
+    yield "Thread-local storage: none";
+    return;
+  }
+  const { vaddr, size, initialized, alignment, isStatic, exported, wanted } = tls;
+  yield `Thread-local storage: ${count(size, "byte")} a thread`;
+  const list = (names: readonly string[]): string => names.map(printable).join(" ");
+  yield* columns([
+    ...(size !== 0
+      ? [
+          ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
+          ["alignment", count(alignment, "byte")],
+          ["kind", kindOf(isStatic)],
+        ]
+      : []),
+    ...(exported.length > 0 ? [["exported", list(exported)]] : []),
+    ...(wanted.length > 0 ? [["of others", `${list(wanted)} (static)`]] : []),
+  ]);
+}
+
+export const tls: Part = { summary: "thread-local storage", data: dataOf, text: lines };
