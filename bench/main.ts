@@ -10,6 +10,7 @@ import { Display } from "../test/support/display.ts";
 import { tree } from "../test/support/trees.ts";
 import { border } from "./border.ts";
 import { COMMAND } from "./command.ts";
+import { commands } from "./commands.ts";
 import { counts } from "./counts.ts";
 import { otherGlibc } from "./glibc.ts";
 import { memory } from "./memory.ts";
@@ -49,6 +50,7 @@ console.log(
 report(startUp(subjects, runs));
 report(otherGlibc(subjects, await tree("trixie"), runs));
 report(starts(subjects, runs));
+report(commands(subjects, host, largest(host), runs));
 for (const subject of [subjects.glxinfo, subjects.idle])
   for (const mode of ["in-process", "attached"] as const) report(passes(subject, mode, runs));
 report(counts(subjects));
@@ -61,6 +63,13 @@ if (json !== undefined) {
   const bun = Bun.version;
   writeFileSync(json, `${JSON.stringify({ capsule: COMMAND.words, bun, mesa: version, runs, tables }, null, 2)}\n`);
   console.log(`\nwritten to ${json}`);
+}
+
+/** The tree's libLLVM. */
+function largest(host: string): string {
+  const [path] = new Bun.Glob("usr/lib/x86_64-linux-gnu/libLLVM*.so*").scanSync({ cwd: host, absolute: true });
+  if (path === undefined) throw new Error(`There is no libLLVM in ${host}`);
+  return path;
 }
 
 function readOptions(): { runs: number; json: string | undefined } {
