@@ -4,6 +4,7 @@ import { writeSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
+import { reasonOf } from "../lib/tree/search.ts";
 import metadata from "../package.json" with { type: "json" };
 import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
@@ -14,10 +15,19 @@ import { versionCommand } from "./commands/version.ts";
 import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
+/** Node's own say what was called, and not what was to be done. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, path, syscall, message } = error as NodeJS.ErrnoException;
+  return code !== undefined && path !== undefined && syscall === "open"
+    ? `Cannot open "${path}": ${reasonOf(code)}`
+    : message;
+}
+
 /** One paragraph on standard error, and the exit code that belongs to the error. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT.usage; // commander has printed it
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const known = [ProgramError, UsageError, LinkError, ElfError].some((kind) => error instanceof kind);
   const isSystem = (error as NodeJS.ErrnoException).code !== undefined;
   // A fault of capsule's own says where, since nobody else can.

@@ -1,11 +1,11 @@
 // Which functions of isolated libraries a launcher has put others in the place of, looked
 // at before anything is done.
 
-import { realpathSync } from "node:fs";
 import { openImage } from "../lib/elf/file.ts";
 import { LinkError } from "../lib/loader/error.ts";
-import { reasonOf, type Search } from "../lib/tree/search.ts";
+import type { Search } from "../lib/tree/search.ts";
 import { UsageError } from "./errors.ts";
+import { fileAt } from "./file-at.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import type { Hook } from "./launch.ts";
 import { lacks } from "./passes/hooks.ts";
@@ -15,17 +15,7 @@ export function hookOf(text: string): Hook {
   const [, soname, symbol, path, name] = /^([^:=/]+):([^:=]+)=(.+?)(?::([^:/]+))?$/s.exec(text) ?? [];
   if (soname === undefined || symbol === undefined || path === undefined)
     throw new UsageError(`Cannot hook "${text}": SONAME:SYMBOL=FILE or SONAME:SYMBOL=FILE:FUNCTION is needed`);
-  return { soname, symbol, file: fileAt(path, text), function: name ?? symbol };
-}
-
-function fileAt(path: string, text: string): string {
-  try {
-    return realpathSync(path);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new LinkError(`Cannot hook "${text}": "${path}": ${reasonOf(code)}`, { object: path, cause });
-  }
+  return { soname, symbol, file: fileAt(path, `Cannot hook "${text}":`), function: name ?? symbol };
 }
 
 /** The hooks of one host tree's libraries. Throws LinkError and ElfError for those that cannot be. */

@@ -1,10 +1,10 @@
 // What a command that looks at one library is given: a file, or a soname to search for
 // in a host tree.
 
-import { realpathSync } from "node:fs";
 import { LinkError } from "../../lib/loader/error.ts";
-import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
+import { mustFind, Search } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
+import { fileAt } from "../file-at.ts";
 import { openHost } from "../trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
@@ -21,14 +21,4 @@ export function findTarget(name: string, host: string | undefined): Target {
   if (name.includes("/")) return { path: fileAt(name), tree: undefined };
   const tree = openHost(settingsOf({ host }).host);
   return { path: mustFind(new Search(tree), name, undefined).path, tree };
-}
-
-function fileAt(name: string): string {
-  try {
-    return realpathSync(name);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new LinkError(`Cannot find "${name}": ${reasonOf(code)}`, { object: name, cause });
-  }
 }

@@ -2,7 +2,6 @@
 // very process, called by bun:ffi.
 
 import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
-import { realpathSync } from "node:fs";
 import type { Library } from "../../lib/elf/library.ts";
 import { findIn } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
@@ -14,6 +13,7 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { storeFile } from "../capsule.ts";
+import { fileAt } from "../file-at.ts";
 import { checkNeeds } from "../glibc/choice.ts";
 import { newestUnwinder } from "../glibc/unwinder.ts";
 import { Ownership } from "../ownership.ts";
@@ -306,7 +306,7 @@ export class Capsule {
           `Cannot open "${name}" in a capsule: the whole process has one copy of it, which bun:ffi's own dlopen gives`,
           { object: name },
         );
-    const files = names.filter((name) => name.includes("/")).map(fileAt);
+    const files = names.filter((name) => name.includes("/")).map((name) => fileAt(name));
     const outside = files.filter((path) => !search.tree.holds(path));
     const inside = [...names.filter((name) => !name.includes("/")), ...files.filter((path) => search.tree.holds(path))];
     const found = inside.map((name) => mustFind(search, name, undefined).path);
@@ -366,16 +366,6 @@ function explained(error: unknown): unknown {
     "Cannot make another capsule: all 15 namespaces that glibc has for them are in use, some perhaps by libraries that could not be unloaded when theirs was closed",
     { cause: error },
   );
-}
-
-function fileAt(name: string): string {
-  try {
-    return realpathSync(name);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new LinkError(`Cannot find "${name}": ${reasonOf(code)}`, { object: name, cause });
-  }
 }
 
 function libraryAt(search: Search, path: string): Library {
