@@ -108,6 +108,7 @@ export class Running<
     await Promise.race([this.#isOver.promise, listening, Bun.sleep(LATE)]);
     // What it leaves behind may go on telling; nobody listens.
     this.#stopListening();
+    await listening;
     const { exitCode, signalCode } = this.#process;
     const error = this.#failure;
     if (error) {

@@ -78,7 +78,9 @@ describe("exec tells how a program has ended:", () => {
     const before = open();
     for (let i = 0; i < 4; i++) await ended("true");
     await failure(exec("/nowhere", [], choices()));
-    expect(open()).toBe(before);
+    // Bun closes what it has read by a moment later.
+    for (const end = performance.now() + 10_000; open() > before && performance.now() < end; ) await Bun.sleep(1);
+    expect(open()).toBeLessThanOrEqual(before);
   });
 });
 
