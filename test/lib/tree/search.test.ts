@@ -6,7 +6,7 @@ import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
-import { mustFind, type Requester, Search } from "../../../lib/tree/search.ts";
+import { mustFind, type Requester, Search, type Tried, textOf } from "../../../lib/tree/search.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
 import { newCache, sorted } from "./cache-bytes.ts";
 import { type Content, SmallTree } from "./small-tree.ts";
@@ -34,9 +34,9 @@ function find(search: Search, requester?: Requester, name = "libred.so.1"): stri
 
 /** Why it is not found. */
 function tried(search: Search, requester?: Requester, name = "libred.so.1"): string[] {
-  const steps: string[] = [];
+  const steps: Tried = [];
   expect(search.find(name, requester, steps)).toBeUndefined();
-  return steps;
+  return steps.map(textOf);
 }
 
 /** Who asks is there: $ORIGIN/.. leads through a directory that exists. */
@@ -229,10 +229,12 @@ describe("what is passed over", () => {
   ];
   test.each(foreign)("a library %s; the next directory has it", (_, content) => {
     const tree = treeWith(["/b"], { "/a/libred.so.1": content });
-    const steps: string[] = [];
+    const steps: Tried = [];
     const found = searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b" }), steps);
     expect(found?.path).toBe(`${tree.tree.root}/b/libred.so.1`);
-    expect(steps).toEqual([`${tree.tree.root}/a/libred.so.1: for another class or machine`]);
+    const { root } = tree.tree;
+    const by = `runpath of ${root}/opt/game/bin/game`;
+    expect(steps).toEqual([{ by, path: `${root}/a/libred.so.1`, fault: "for another class or machine" }]);
   });
 
   test("also in the cache, and as often as it is asked for", () => {
@@ -254,10 +256,10 @@ describe("what is passed over", () => {
   test("a directory of that name, a file in place of a directory, a link to nowhere", () => {
     const tree = treeWith(["/d"], { "/b": new Uint8Array(1), "/c/libred.so.1": "-> nowhere" });
     mkdirSync(tree.path("/a/libred.so.1"), { recursive: true });
-    const steps: string[] = [];
+    const steps: Tried = [];
     expect(searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b:/c:/d" }), steps)).toBeDefined();
     const { root } = tree.tree;
-    expect(steps).toEqual([
+    expect(steps.map(textOf)).toEqual([
       `${root}/a/libred.so.1: a directory`,
       `${root}/b/libred.so.1: no such file`,
       `${root}/c/libred.so.1: no such file`,
