@@ -76,7 +76,9 @@ export class Search {
   find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
     if (name.includes("/")) {
       const path = expand(name, requester?.library, this);
-      return path === undefined ? undefined : this.#at(path, "its path", tried);
+      return path === undefined
+        ? undefined
+        : this.#at(path, "its path", tried, this.#isOutside(name, requester?.library));
     }
     const runpath = requester?.library.runpath;
     if (runpath === undefined) {
@@ -126,10 +128,16 @@ export class Search {
     for (const element of searchPath.split(":")) {
       const directory = expand(element || ".", owner, this);
       if (directory === undefined) tried.push({ by: why, fault: `"${element}" cannot be expanded` });
-      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, false);
+      const isOutside = this.#isOutside(element, owner);
+      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, isOutside);
       if (found) return found;
     }
     return undefined;
+  }
+
+  /** A program need not be in the tree of its libraries, and what is beside it is not either. */
+  #isOutside(path: string, owner: Library | undefined): boolean {
+    return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(owner.path);
   }
 
   #inCache(name: string, tried: Tried): Found | undefined {

@@ -1,7 +1,7 @@
 // Where a library is searched, in which order, and what is said when it is nowhere.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
@@ -137,6 +137,19 @@ describe("RPATH and RUNPATH", () => {
       expect(find(searchIn(tree), asker(tree, { runpath }))).toBe("/opt/game/lib/libred.so.1");
     // a name that only begins like it is none
     expect(find(searchIn(tree), asker(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
+  });
+
+  test("$ORIGIN of a program that is not in the tree is the machine's, also in a name with a slash", () => {
+    const game = treeWith(["/opt/game/lib"], GAME);
+    const tree = treeWith([]);
+    const search = searchIn(tree);
+    for (const [name, runpath] of [
+      ["libred.so.1", "/none:$ORIGIN/../lib"],
+      ["$ORIGIN/../lib/libred.so.1", "/none"],
+    ] as const) {
+      const found = search.find(name, asker(game, { runpath }));
+      expect(found && realpathSync(found.path)).toBe(game.path("/opt/game/lib/libred.so.1"));
+    }
   });
 
   test("$ORIGIN in a RPATH of the chain is the directory of who has the RPATH", () => {
