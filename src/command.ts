@@ -11,6 +11,7 @@ import { execCommand } from "./commands/exec.ts";
 import { printable } from "./commands/output.ts";
 import { planCommand } from "./commands/plan.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
+import { treeCommand } from "./commands/tree.ts";
 import { versionCommand } from "./commands/version.ts";
 import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
@@ -55,6 +56,7 @@ try {
     .addCommand(configured(planCommand()))
     .addCommand(configured(dumpCommand()))
     .addCommand(configured(symbolsCommand()))
+    .addCommand(configured(treeCommand()))
     .addCommand(configured(versionCommand()))
     .parse();
 } catch (error) {
