@@ -13,6 +13,7 @@ import { planCommand } from "./commands/plan.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
 import { treeCommand } from "./commands/tree.ts";
 import { versionCommand } from "./commands/version.ts";
+import { whyCommand } from "./commands/why.ts";
 import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
@@ -58,6 +59,7 @@ try {
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(treeCommand()))
     .addCommand(configured(versionCommand()))
+    .addCommand(configured(whyCommand()))
     .parse();
 } catch (error) {
   process.exit(report(error));
