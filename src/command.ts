@@ -8,6 +8,7 @@ import { reasonOf } from "../lib/tree/search.ts";
 import metadata from "../package.json" with { type: "json" };
 import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
+import { graphCommand } from "./commands/graph.ts";
 import { printable } from "./commands/output.ts";
 import { planCommand } from "./commands/plan.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
@@ -57,6 +58,7 @@ try {
     .addCommand(configured(planCommand()))
     .addCommand(configured(dumpCommand()))
     .addCommand(configured(symbolsCommand()))
+    .addCommand(configured(graphCommand(report)))
     .addCommand(configured(treeCommand()))
     .addCommand(configured(versionCommand()))
     .addCommand(configured(whyCommand()))
