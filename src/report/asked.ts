@@ -1,18 +1,17 @@
 // What a report is asked about: a program, a script (then what the kernel has run it), a
 // library's file, or a soname. Looked at, and not run.
 
-import { accessSync, constants, realpathSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { basename } from "node:path";
 import { DF_1_PIE, ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
-import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
-import { reasonOf } from "../../lib/tree/search.ts";
 import { EXIT, ProgramError } from "../errors.ts";
+import { fileAt } from "../file-at.ts";
 import { locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../program.ts";
 
 export type Asked =
@@ -83,25 +82,19 @@ const isShells = (path: string, head: string): boolean =>
   !head.includes("\0") &&
   (unlessRefused(() => accessSync(path, constants.X_OK) === undefined) ?? false);
 
-/** What the kernel looks at of a script, one character a byte. */
+/** What the kernel looks at of a script, one character a byte. Throws what open(2) throws. */
 function headOf(path: string): string {
-  try {
-    using file = new FileBytes(path);
-    const { buffer, byteOffset, byteLength } = file.view(toOffset(0), Math.min(256, file.size), "first bytes");
-    return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (error instanceof ElfError || code === undefined) throw error;
-    throw new LinkError(`Cannot read "${path}": ${reasonOf(code)}`, { object: path, cause: error });
-  }
+  using file = new FileBytes(path);
+  const { buffer, byteOffset, byteLength } = file.view(toOffset(0), Math.min(256, file.size), "first bytes");
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }
 
+/** As for a program that is to be run, it is the program that is not found. */
 function realpathOf(name: string): string {
   try {
-    return realpathSync(name);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new ProgramError(`Cannot find "${name}": ${reasonOf(code)}`, EXIT.notFound, { cause });
+    return fileAt(name);
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    throw new ProgramError(error.message, EXIT.notFound, { cause: error });
   }
 }
