@@ -8,10 +8,13 @@ import { reasonOf } from "../lib/tree/search.ts";
 import metadata from "../package.json" with { type: "json" };
 import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
+import { graphCommand } from "./commands/graph.ts";
 import { printable } from "./commands/output.ts";
 import { planCommand } from "./commands/plan.ts";
 import { symbolsCommand } from "./commands/symbols.ts";
+import { treeCommand } from "./commands/tree.ts";
 import { versionCommand } from "./commands/version.ts";
+import { whyCommand } from "./commands/why.ts";
 import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
@@ -55,7 +58,10 @@ try {
     .addCommand(configured(planCommand()))
     .addCommand(configured(dumpCommand()))
     .addCommand(configured(symbolsCommand()))
+    .addCommand(configured(graphCommand(report)))
+    .addCommand(configured(treeCommand()))
     .addCommand(configured(versionCommand()))
+    .addCommand(configured(whyCommand()))
     .parse();
 } catch (error) {
   process.exit(report(error));

@@ -232,6 +232,7 @@ function refuseOtherMalloc(program: Program, libraries: readonly Library[]): voi
     );
 }
 
+/** What isolated libraries will probably open when they are used: sonames, and paths in the tree that LIBDIR may begin. */
 export const openedAhead = (sonames: readonly string[]): string[] => [
   ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
 ];

@@ -134,7 +134,7 @@ export function checkAttachable(path: string, searchPath: string, system: System
 }
 
 /** So many scripts may be each other's interpreters (BINPRM_MAX_RECURSION, 4, and the first). */
-const SCRIPT_LIMIT = 5;
+export const SCRIPT_LIMIT = 5;
 
 /** Looks for what a script is run by, as a shell would tell of it. Throws ProgramError. */
 function checkInterpreter(script: string, searchPath: string, system: System): void {
@@ -163,11 +163,16 @@ function checkInterpreter(script: string, searchPath: string, system: System): v
   throw refusal(script, "run", "its interpreter is a script, whose interpreter is one, and so on: too many");
 }
 
-/** The interpreter that env(1) is to find. What has other options than -S is left to env. */
-function checkNamed(script: string, argument: string, searchPath: string): void {
+/** What env(1) is to find when it is a script's interpreter. Undefined for other options than -S, and for what it has to expand. */
+export function namedByEnv(argument: string): string | undefined {
   const words = argument.replace(/^(-S|--split-string[= ])\s*/, "").split(/\s+/);
   const name = words.find((word) => !/^\w+=/.test(word)) ?? "";
-  if (name === "" || name.startsWith("-") || /["'$\\]/.test(argument)) return;
+  return name === "" || name.startsWith("-") || /["'$\\]/.test(argument) ? undefined : name;
+}
+
+function checkNamed(script: string, argument: string, searchPath: string): void {
+  const name = namedByEnv(argument);
+  if (name === undefined) return;
   try {
     locateProgram(name, searchPath);
   } catch (error) {

@@ -44,44 +44,85 @@ export function dependenciesOf(
   isElsewhere: (soname: string) => boolean,
   requester?: Requester,
 ): Dependencies {
-  const nodes: (Node & { readonly needs: Need[] })[] = [];
-  const byName = new Map<string, Node>();
-  const byPath = new Map<string, Node>();
-
-  const look = (name: string, from: Requester | undefined): Need => {
-    const known = byName.get(name);
-    if (known) return { name, node: known };
-    const found = find(search, name, from);
-    if (found instanceof Error) return { name, fault: found };
-    const { library, why } = found;
-    if (from && !name.includes("/") && name !== library.soname && isElsewhere(library.soname))
-      return { name, elsewhere: library.soname };
-    let node = byPath.get(library.path);
-    if (!node) {
-      const fresh = { library, name, why, requester: from, needs: [] };
-      nodes.push(fresh);
-      byPath.set(library.path, fresh);
-      node = fresh;
-    }
-    byName.set(name, node);
-    // The first that says so, for all who come later.
-    if (!byName.has(library.soname)) byName.set(library.soname, node);
-    return { name, node };
-  };
-
-  const needed = roots.map((root) => look(root, requester));
-  // It grows meanwhile.
-  for (const { library, requester: loader, needs } of nodes)
-    for (const name of library.needed)
-      needs.push(isElsewhere(name) ? { name, elsewhere: name } : look(name, { library, loader }));
-  return { roots: needed, nodes };
+  const loading = new Loading(search, isElsewhere);
+  return { roots: loading.open(roots, requester), nodes: loading.nodes };
 }
 
-function find(
-  search: Search,
-  name: string,
-  from: Requester | undefined,
-): { library: Library; why: string } | LinkError | ElfError {
+/** A file that is known without a search, and why it is that one. */
+export interface Given {
+  readonly library: Library;
+  readonly why: string;
+}
+
+/** What comes into one namespace, one opening after another: what is there already serves who comes later. */
+export class Loading {
+  readonly #nodes: (Node & { readonly needs: Need[] })[] = [];
+  readonly #byName = new Map<string, Node>();
+  readonly #byPath = new Map<string, Node>();
+  /** Of how many nodes the needs are known. */
+  #followed = 0;
+
+  /** As for dependenciesOf. What `given` has for a soname is not searched for. */
+  constructor(
+    readonly search: Search,
+    readonly isElsewhere: (soname: string) => boolean,
+    readonly given: (soname: string) => Given | undefined = () => undefined,
+  ) {}
+
+  /** In the order in which ld.so comes to them. */
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  /** A file that is there whatever the search would give, such as a program, with what it needs. */
+  add(library: Library, name: string, why: string): Node {
+    const node = this.#node(library, name, why, undefined);
+    this.#follow();
+    return node;
+  }
+
+  /** As dlopen: what `requester` asks for, with what it needs. */
+  open(names: readonly string[], requester?: Requester): Need[] {
+    const needs = names.map((name) => this.#look(name, requester));
+    this.#follow();
+    return needs;
+  }
+
+  #follow(): void {
+    for (let node = this.#nodes[this.#followed]; node; node = this.#nodes[++this.#followed]) {
+      const { library, requester: loader, needs } = node;
+      for (const name of library.needed)
+        needs.push(this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, { library, loader }));
+    }
+  }
+
+  #look(name: string, from: Requester | undefined): Need {
+    const known = this.#byName.get(name);
+    if (known) return { name, node: known };
+    const found = this.given(name) ?? find(this.search, name, from);
+    if (found instanceof Error) return { name, fault: found };
+    const { library, why } = found;
+    if (from && !name.includes("/") && name !== library.soname && this.isElsewhere(library.soname))
+      return { name, elsewhere: library.soname };
+    return { name, node: this.#node(library, name, why, from) };
+  }
+
+  #node(library: Library, name: string, why: string, requester: Requester | undefined): Node {
+    let node = this.#byPath.get(library.path);
+    if (!node) {
+      const fresh = { library, name, why, requester, needs: [] };
+      this.#nodes.push(fresh);
+      this.#byPath.set(library.path, fresh);
+      node = fresh;
+    }
+    this.#byName.set(name, node);
+    // The first that says so, for all who come later.
+    if (!this.#byName.has(library.soname)) this.#byName.set(library.soname, node);
+    return node;
+  }
+}
+
+function find(search: Search, name: string, from: Requester | undefined): Given | LinkError | ElfError {
   try {
     const { library, why } = mustFind(search, name, from);
     return { library, why };

@@ -38,8 +38,21 @@ export class Found {
   }
 }
 
-/** The steps that gave nothing, each with its reason, for the message when none does. */
-export type Tried = string[];
+/** A step that gave nothing. */
+export interface Step {
+  /** As Found's `why`. */
+  readonly by: string;
+  /** Of this machine; undefined where it did not come to a file. */
+  readonly path?: string | undefined;
+  readonly fault: string;
+}
+
+export const textOf = ({ by, path, fault }: Step): string => `${path ?? by}: ${fault}`;
+
+/** The steps that gave nothing, in order, for who wants to know why it is this file or none. */
+export type Tried = Step[];
+
+const CACHE = "ld.so.cache";
 
 export class Search {
   readonly #cache: LdSoCache | undefined;
@@ -63,7 +76,9 @@ export class Search {
   find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
     if (name.includes("/")) {
       const path = expand(name, requester?.library, this);
-      return path === undefined ? undefined : this.#at(path, "its path", tried);
+      return path === undefined
+        ? undefined
+        : this.#at(path, "its path", tried, this.#isOutside(name, requester?.library));
     }
     const runpath = requester?.library.runpath;
     if (runpath === undefined) {
@@ -112,24 +127,31 @@ export class Search {
   #along(searchPath: string, owner: Library, name: string, why: string, tried: Tried): Found | undefined {
     for (const element of searchPath.split(":")) {
       const directory = expand(element || ".", owner, this);
-      if (directory === undefined) tried.push(`${why}: "${element}" cannot be expanded`);
-      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, false);
+      if (directory === undefined) tried.push({ by: why, fault: `"${element}" cannot be expanded` });
+      const isOutside = this.#isOutside(element, owner);
+      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, isOutside);
       if (found) return found;
     }
     return undefined;
   }
 
+  /** A program need not be in the tree of its libraries, and what is beside it is not either. */
+  #isOutside(path: string, owner: Library | undefined): boolean {
+    return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(owner.path);
+  }
+
   #inCache(name: string, tried: Tried): Found | undefined {
     if (!this.#cache) {
-      tried.push(`${this.tree.root}/etc/ld.so.cache: there is none`);
+      tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "there is none" });
       return this.#inConfigured(name, tried);
     }
     const entries = this.#cache.find(name);
-    if (entries.length === 0) tried.push(`${this.tree.root}/etc/ld.so.cache: it does not have it`);
+    if (entries.length === 0)
+      tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "it does not have it" });
     const rank = ({ hwcap }: CacheEntry) => (hwcap === undefined ? this.#levels.length : this.#levels.indexOf(hwcap));
     const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
     for (const { path } of usable) {
-      const found = this.#at(path, "ld.so.cache", tried);
+      const found = this.#at(path, CACHE, tried);
       if (found) return found;
     }
     return undefined;
@@ -147,7 +169,7 @@ export class Search {
 
   #inDefaults(name: string, requester: Requester | undefined, tried: Tried): Found | undefined {
     if (requester?.library.avoidsDefaults) {
-      tried.push(`default directories: not for ${requester.library.path} (DF_1_NODEFLIB)`);
+      tried.push({ by: "default directories", fault: `not for ${requester.library.path} (DF_1_NODEFLIB)` });
       return undefined;
     }
     for (const directory of this.defaults) {
@@ -174,7 +196,7 @@ export class Search {
     let has = this.#hasHwcaps.get(directory);
     if (has === undefined) {
       const path = `${directory}/glibc-hwcaps`;
-      const real = isOutside ? path : this.#real(path, []);
+      const real = isOutside ? path : this.#real(path, "", []);
       has = real !== undefined && readable(() => readdirSync(real).length > 0);
       this.#hasHwcaps.set(directory, has);
     }
@@ -182,12 +204,12 @@ export class Search {
   }
 
   #at(path: string, why: string, tried: Tried, isOutside = false): Found | undefined {
-    const real = isOutside ? path : this.#real(path, tried);
+    const real = isOutside ? path : this.#real(path, why, tried);
     if (real === undefined) return undefined;
     try {
       if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
         this.#foreign.add(real);
-        tried.push(`${real}: for another class or machine`);
+        tried.push({ by: why, path: real, fault: "for another class or machine" });
         return undefined;
       }
       return new Found(this, real, why);
@@ -195,22 +217,22 @@ export class Search {
       const code = (error as NodeJS.ErrnoException).code;
       // What ld.so cannot open it does not see; everything else it stumbles over.
       if (code === undefined) throw error;
-      tried.push(`${real}: ${reasonOf(code)}`);
+      tried.push({ by: why, path: real, fault: reasonOf(code) });
       return undefined;
     }
   }
 
-  #real(path: string, tried: Tried): string | undefined {
+  #real(path: string, why: string, tried: Tried): string | undefined {
     // $ORIGIN and drivers' own variables give paths that have the tree's root in them already.
     const inTree = this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
     try {
       const real = this.tree.resolve(inTree);
-      if (real === undefined) tried.push(`${this.tree.root}${inTree}: no such file`);
+      if (real === undefined) tried.push({ by: why, path: `${this.tree.root}${inTree}`, fault: "no such file" });
       return real;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === undefined) throw error;
-      tried.push(`${this.tree.root}${inTree}: ${reasonOf(code)}`);
+      tried.push({ by: why, path: `${this.tree.root}${inTree}`, fault: reasonOf(code) });
       return undefined;
     }
   }
@@ -260,9 +282,10 @@ export function expand(path: string, owner: Library | undefined, search: Search)
 
 /** As Search.find, but throws LinkError with everything that was tried where nothing is found. */
 export function mustFind(search: Search, name: string, requester: Requester | undefined): Found {
-  const tried: Tried = [];
-  const found = search.find(name, requester, tried);
+  const steps: Tried = [];
+  const found = search.find(name, requester, steps);
   if (found) return found;
+  const tried = steps.map(textOf);
   const needer = requester ? `, which "${requester.library.path}" needs,` : "";
   throw new LinkError(`Cannot find "${name}"${needer} in "${search.tree.name}": ${tried.join("; ")}`, {
     object: name,

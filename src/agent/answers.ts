@@ -15,7 +15,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
-import { expand, type Found, type Requester, type Search } from "../../lib/tree/search.ts";
+import { expand, type Found, type Requester, type Search, type Tried, textOf } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
@@ -48,10 +48,10 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     return yield* openShared(launch, capsule, file, question);
   }
   const requester = yield* callerOf(launch, search, question.returnAddress);
-  const tried: string[] = [];
+  const tried: Tried = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
   if (!found) {
-    tell(`not in ${search.tree.name}: ${tried.join("; ")}`);
+    tell(`not in ${search.tree.name}: ${tried.map(textOf).join("; ")}`);
     // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
     const isOutside =
       isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));

@@ -21,7 +21,7 @@ export function painter(isColoured = hasColours()): Paint {
   const { styleText } = require("node:util") as typeof import("node:util");
   // The stream is not asked: Node's would make the descriptor non-blocking.
   return (style, text) =>
-    style === "plain" ? printable(text) : styleText(style, printable(text), { validateStream: false });
+    style === "plain" || text === "" ? printable(text) : styleText(style, printable(text), { validateStream: false });
 }
 
 /** What node:tty and node:util bring along takes milliseconds, which a program that is run should not wait for. */

@@ -43,8 +43,11 @@ export function addTreeOptions(command: Command): Command {
 export const treeOptionsOf = (flags: TreeFlags, program?: string): TreeOptions => settingsOf(flags, program).trees;
 
 /** The same, and all other settings. `tell` gets what the user should know of files. */
-export function settingsOf(flags: Flags, program?: string, tell: (text: string) => void = warn): Settings {
-  const file = program === undefined ? undefined : realpathSync(locateProgram(program));
+export const settingsOf = (flags: Flags, program?: string, tell?: (text: string) => void): Settings =>
+  settingsFor(flags, program === undefined ? undefined : realpathSync(locateProgram(program)), tell);
+
+/** As settingsOf, for a file that need not be a program: without symbolic links, or none. Throws UsageError. */
+export function settingsFor(flags: Flags, file: string | undefined, tell: (text: string) => void = warn): Settings {
   const settings = new Settings(flags, file);
   settings.warnings.forEach((text) => void tell(text));
   return settings;

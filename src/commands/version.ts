@@ -3,6 +3,7 @@
 
 import { basename } from "node:path";
 import { Command } from "commander";
+import { versionIn } from "../report/version-in.ts";
 import { print, printable, printJson } from "./output.ts";
 import { findTarget } from "./target.ts";
 
@@ -24,10 +25,4 @@ export function versionCommand(): Command {
       if (json) printJson({ tree, soname, version: version || null, path });
       else print(`${printable([tree, soname, version || "unknown", path].join(" "))}\n`);
     });
-}
-
-/** What is behind ".so." in a file's name, or before ".so" ("libc-2.31.so"); empty where it says nothing. */
-export function versionIn(path: string): string {
-  const name = basename(path);
-  return /\.so\.(\d[\w.+-]*)$/.exec(name)?.[1] ?? /-(\d[\w.+-]*)\.so$/.exec(name)?.[1] ?? "";
 }

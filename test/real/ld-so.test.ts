@@ -2,10 +2,13 @@
 // machine, and the trees of other releases by their own ld.so, with the tree as its root.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { DIRECTORIES, filesOf, linkedFiles, listedByLdSo } from "../support/ld-so.ts";
+import { repository, run } from "../support/run.ts";
 import { tree } from "../support/trees.ts";
 
 setDefaultTimeout(300_000);
@@ -40,4 +43,63 @@ function compare(of: Tree): number {
     });
   }
   return libraries.length;
+}
+
+describe("capsule tree says what ld.so says, of", () => {
+  test("this machine's programs and libraries, a sample of them", async () => {
+    expect(await compareTree(new Tree("/"), [], SAMPLE)).toBeGreaterThan(SAMPLE / 2);
+  });
+
+  for (const suite of ["bullseye", "bookworm", "trixie"] as const)
+    test.skipIf(!isRoot)(`the tree of ${suite} as a runtime (takes root)`, async () => {
+      const of = new Tree(await tree(suite));
+      // On that tree's own glibc, as its ld.so is.
+      expect(await compareTree(of, ["--runtime", of.root, "--glibc", "runtime"], SAMPLE)).toBeGreaterThan(SAMPLE / 2);
+    });
+});
+
+/** How many files, at most. */
+const SAMPLE = 40;
+
+interface Said {
+  readonly program: { readonly libraries: readonly Listed[] };
+  readonly capsules: readonly { readonly libraries: readonly Listed[] }[];
+}
+
+interface Listed {
+  readonly path: string;
+  readonly when: string;
+  readonly role: string;
+  readonly needs: readonly { readonly name: string; readonly path: string | null }[];
+}
+
+/** With the tree itself as the host tree, both sides together have the same files. Returns how many were compared. */
+async function compareTree(of: Tree, flags: readonly string[], many: number): Promise<number> {
+  const all = linkedFiles(of, DIRECTORIES);
+  const every = Math.max(1, Math.floor(all.length / many));
+  const sample = all.filter((_, i) => i % every === 0);
+  const loader = of.resolve("/lib64/ld-linux-x86-64.so.2");
+  for (const { path } of sample) {
+    const command = [process.execPath, join(repository, "src", "main.ts"), "tree", "--json", "--host", of.name];
+    const { stdout, stderr } = await run([...command, ...flags, path]);
+    expect([path, stderr]).toEqual([path, ""]);
+    const { program, capsules }: Said = JSON.parse(stdout);
+    const isThere = ({ when }: Listed) => when === "start";
+    const libraries = [program, ...capsules].flatMap((side) => side.libraries).filter(isThere);
+    const files = new Set(libraries.map((library) => library.path));
+    const missing = new Set(libraries.flatMap(({ needs }) => needs.flatMap((need) => (need.path ? [] : need.name))));
+    for (const one of [loader, path]) if (one !== undefined) files.delete(one);
+    const listed = listedByLdSo(of, path);
+    expect({ path, files: [...files].sort(), missing: [...missing].sort() }).toEqual({
+      path,
+      files: [...new Set(listed.paths)].map((file) => realpathSync(file)).sort(),
+      missing: [...new Set(listed.missing)].sort(),
+    });
+    // Without anything isolated, and without what a capsule is shown, the order is the same, too.
+    if (capsules.every((side) => !side.libraries.some(isThere)))
+      expect(program.libraries.filter((one) => isThere(one) && files.has(one.path)).map((one) => one.path)).toEqual([
+        ...listed.paths,
+      ]);
+  }
+  return sample.length;
 }

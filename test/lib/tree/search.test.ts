@@ -1,12 +1,12 @@
 // Where a library is searched, in which order, and what is said when it is nowhere.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
-import { mustFind, type Requester, Search } from "../../../lib/tree/search.ts";
+import { mustFind, type Requester, Search, type Tried, textOf } from "../../../lib/tree/search.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
 import { newCache, sorted } from "./cache-bytes.ts";
 import { type Content, SmallTree } from "./small-tree.ts";
@@ -34,9 +34,9 @@ function find(search: Search, requester?: Requester, name = "libred.so.1"): stri
 
 /** Why it is not found. */
 function tried(search: Search, requester?: Requester, name = "libred.so.1"): string[] {
-  const steps: string[] = [];
+  const steps: Tried = [];
   expect(search.find(name, requester, steps)).toBeUndefined();
-  return steps;
+  return steps.map(textOf);
 }
 
 /** Who asks is there: $ORIGIN/.. leads through a directory that exists. */
@@ -139,6 +139,19 @@ describe("RPATH and RUNPATH", () => {
     expect(find(searchIn(tree), asker(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
   });
 
+  test("$ORIGIN of a program that is not in the tree is the machine's, also in a name with a slash", () => {
+    const game = treeWith(["/opt/game/lib"], GAME);
+    const tree = treeWith([]);
+    const search = searchIn(tree);
+    for (const [name, runpath] of [
+      ["libred.so.1", "/none:$ORIGIN/../lib"],
+      ["$ORIGIN/../lib/libred.so.1", "/none"],
+    ] as const) {
+      const found = search.find(name, asker(game, { runpath }));
+      expect(found && realpathSync(found.path)).toBe(game.path("/opt/game/lib/libred.so.1"));
+    }
+  });
+
   test("$ORIGIN in a RPATH of the chain is the directory of who has the RPATH", () => {
     const tree = treeWith(["/opt/game/lib"], GAME);
     const outer = asker(tree, { rpath: "$ORIGIN/../lib" });
@@ -229,10 +242,12 @@ describe("what is passed over", () => {
   ];
   test.each(foreign)("a library %s; the next directory has it", (_, content) => {
     const tree = treeWith(["/b"], { "/a/libred.so.1": content });
-    const steps: string[] = [];
+    const steps: Tried = [];
     const found = searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b" }), steps);
     expect(found?.path).toBe(`${tree.tree.root}/b/libred.so.1`);
-    expect(steps).toEqual([`${tree.tree.root}/a/libred.so.1: for another class or machine`]);
+    const { root } = tree.tree;
+    const by = `runpath of ${root}/opt/game/bin/game`;
+    expect(steps).toEqual([{ by, path: `${root}/a/libred.so.1`, fault: "for another class or machine" }]);
   });
 
   test("also in the cache, and as often as it is asked for", () => {
@@ -254,10 +269,10 @@ describe("what is passed over", () => {
   test("a directory of that name, a file in place of a directory, a link to nowhere", () => {
     const tree = treeWith(["/d"], { "/b": new Uint8Array(1), "/c/libred.so.1": "-> nowhere" });
     mkdirSync(tree.path("/a/libred.so.1"), { recursive: true });
-    const steps: string[] = [];
+    const steps: Tried = [];
     expect(searchIn(tree).find("libred.so.1", asker(tree, { runpath: "/a:/b:/c:/d" }), steps)).toBeDefined();
     const { root } = tree.tree;
-    expect(steps).toEqual([
+    expect(steps.map(textOf)).toEqual([
       `${root}/a/libred.so.1: a directory`,
       `${root}/b/libred.so.1: no such file`,
       `${root}/c/libred.so.1: no such file`,

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { versionIn } from "../../../src/commands/version.ts";
+import { versionIn } from "../../../src/report/version-in.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { loadedFile } from "../../lib/elf/specimens.ts";
 import { type Outcome, repository, run } from "../../support/run.ts";

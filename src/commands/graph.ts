@@ -1,0 +1,49 @@
+// `capsule graph`: both sides of a program as a picture. Nothing of it is run or loaded.
+
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { dotOf } from "../report/dot.ts";
+import { exitCodeOf } from "../report/exit-code.ts";
+import { pictureOf } from "../report/picture.ts";
+import { reportOn } from "../report/report.ts";
+import { startGraphviz } from "../report/svg.ts";
+import { print } from "./output.ts";
+import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
+
+interface Options extends TreeFlags {
+  readonly all?: boolean;
+  readonly dot?: boolean;
+  readonly output?: string;
+}
+
+/** `report` tells of an error and returns the exit code. */
+export function graphCommand(report: (error: unknown) => number): Command {
+  const command = new Command("graph")
+    .summary("draw both sides of a program")
+    .description(
+      "Draw the libraries of a program, of a library or of a soname as an SVG picture: a box for the program's side, and one for each capsule. Nothing of it is run or loaded.",
+    )
+    .argument("<program>", "as capsule tree takes it");
+  return addTreeOptions(command)
+    .option(
+      "--all",
+      "leave out nothing: what is opened later, and what is of no interest on a side with many libraries",
+    )
+    .option("--dot", "print the source, for Graphviz, in place of the picture")
+    .option("-o, --output <file>", "write to a file, not to standard output")
+    .addHelpText("after", "\nExit status: as of capsule tree.")
+    .action(async (name: string, options: Options) => {
+      try {
+        const graphviz = options.dot ? undefined : startGraphviz();
+        const found = reportOn(name, (file) => settingsFor(options, file).trees);
+        const dot = dotOf(pictureOf(found, options.all ?? false), found);
+        const draw = await graphviz;
+        const text = draw ? draw(dot) : dot;
+        if (options.output === undefined) print(text);
+        else writeFileSync(options.output, text);
+        process.exitCode = exitCodeOf(found);
+      } catch (error) {
+        process.exit(report(error));
+      }
+    });
+}

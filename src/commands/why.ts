@@ -1,0 +1,46 @@
+// `capsule why`: which file answers a soname on each side, and by which rule. Nothing is
+// run or loaded.
+
+import { Command } from "commander";
+import { EXIT } from "../errors.ts";
+import { answersOf } from "../report/answers.ts";
+import { answerJson } from "../report/json.ts";
+import { makeReport, reportOn } from "../report/report.ts";
+import { isMissing } from "../report/sides.ts";
+import { whyText } from "../report/why-text.ts";
+import { print, printJson } from "./output.ts";
+import { painter } from "./terminal.ts";
+import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
+
+interface Options extends TreeFlags {
+  readonly program?: string;
+  readonly json?: boolean;
+}
+
+export function whyCommand(): Command {
+  const command = new Command("why")
+    .summary("say which file answers a soname, and why that one")
+    .description(
+      "Say for the program's side and for each capsule which file a soname is, who needs it, where it was searched for, and which rule or setting decides. Nothing is run or loaded.",
+    )
+    .argument("<soname>", "such as libstdc++.so.6");
+  return addTreeOptions(command)
+    .option("--program <program>", "for this program, as capsule tree takes it (default: for any that opens it)")
+    .option("--json", "as JSON: an array, the program's side first")
+    .addHelpText(
+      "after",
+      "\nExit status: 127 where no side has it, 125 where capsule fails, 2 for a wrong command line, else 0.",
+    )
+    .action((soname: string, flags: Options) => {
+      const choose = (file: string | undefined) => settingsFor(flags, file).trees;
+      const report =
+        flags.program === undefined
+          ? makeReport(() => ({ kind: "soname", soname }), choose)
+          : reportOn(flags.program, choose);
+      const answers = answersOf(soname, report);
+      if (flags.json) printJson(answers.map(answerJson));
+      else print(whyText(soname, answers, report, painter()));
+      const isThere = answers.some(({ link, search }) => (link && !isMissing(link)) || search?.found);
+      process.exitCode = isThere ? 0 : EXIT.notFound;
+    });
+}

@@ -1,0 +1,71 @@
+// Which file answers a soname on each side: found how, for whom, and by which rule.
+
+import type { Library } from "../../lib/elf/library.ts";
+import type { Requester, Search, Step } from "../../lib/tree/search.ts";
+import { ruleOf } from "./rules.ts";
+import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
+
+export interface Answer {
+  readonly side: Side;
+  /** What the name is there; undefined where nobody needs it. */
+  readonly link: Link | undefined;
+  /** Of who needs it on this side, from what nobody there needs to who needs it first. */
+  readonly chain: readonly Item[];
+  /** Others who need it on this side. */
+  readonly others: readonly Item[];
+  /** As a sentence goes on behind "it is". */
+  readonly rule: string;
+  /** The search that gave it, or would; undefined where none is made: it is another side's, or is chosen otherwise. */
+  readonly search: { readonly steps: readonly Step[]; readonly found: Step | undefined } | undefined;
+}
+
+/** The program's side first. */
+export function answersOf(soname: string, report: Report): Answer[] {
+  return [report.program, ...report.capsules].map((side) => {
+    const needers = side.items.filter(({ needs }) => needs.some((need) => names(need, soname)));
+    const links = [...side.roots.map(({ link }) => link), ...needers.flatMap(({ needs }) => needs)];
+    const item = side.items.find((one) => one.soname === soname || one.name === soname);
+    const link =
+      links.find((one) => names(one, soname)) ??
+      (item ? { name: item.name, item, door: undefined } : doorTo(soname, side, report));
+    const first = item?.requester ?? needers[0];
+    return {
+      ...{ side, link, chain: chainTo(first), others: needers.filter((one) => one !== first) },
+      rule: ruleOf(soname, side, link, report),
+      search: searchFor(soname, side, link, report),
+    };
+  });
+}
+
+/** What a side would get of another one's, though it does not need it. */
+function doorTo(soname: string, side: Side, { capsules, chosen }: Report): Link | undefined {
+  if (!chosen.isIsolated(soname)) return undefined;
+  const others = capsules.filter((one) => one !== side).flatMap(({ items }) => items);
+  const item = others.find((one) => one.role === "isolated" && one.name === soname);
+  return item && { name: soname, item, door: side.host ? "mirror" : "shim" };
+}
+
+const names = (link: Link, soname: string): boolean =>
+  link.name === soname || (!isMissing(link) && link.item.soname === soname);
+
+function chainTo(item: Item | undefined): Item[] {
+  return item ? [...chainTo(item.requester), item] : [];
+}
+
+function searchFor(soname: string, side: Side, link: Link | undefined, report: Report): Answer["search"] {
+  const item = link && !isMissing(link) ? link.item : undefined;
+  if (item && item.side !== side) return undefined;
+  const search = side.host?.search ?? report.trees.runtime;
+  const needer = item ? item.requester : side.items.find(({ needs }) => link && needs.includes(link));
+  const result = searched(search, item?.name ?? soname, requesterOf(needer ?? (item ? undefined : side.items[0])));
+  return item && result.found?.path !== item.path ? undefined : result;
+}
+
+function searched(search: Search, name: string, requester: Requester | undefined): NonNullable<Answer["search"]> {
+  const steps: Step[] = [];
+  const found = search.find(name, requester, steps);
+  return { steps, found: found && { by: found.why, path: found.path, fault: "" } };
+}
+
+const requesterOf = (item: Item | undefined): { library: Library; loader?: Requester | undefined } | undefined =>
+  item && { library: item.library, loader: requesterOf(item.requester) };

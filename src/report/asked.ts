@@ -1,0 +1,100 @@
+// What a report is asked about: a program, a script (then what the kernel has run it), a
+// library's file, or a soname. Looked at, and not run.
+
+import { accessSync, constants } from "node:fs";
+import { basename } from "node:path";
+import { DF_1_PIE, ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { toOffset } from "../../lib/memory/numbers.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { EXIT, ProgramError } from "../errors.ts";
+import { fileAt } from "../file-at.ts";
+import { locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../program.ts";
+
+export type Asked =
+  | { readonly kind: "program" | "library"; readonly library: Library; readonly scripts: readonly string[] }
+  /** It loads nothing. */
+  | { readonly kind: "static"; readonly path: string; readonly scripts: readonly string[] }
+  /** No program is called that. */
+  | { readonly kind: "soname"; readonly soname: string };
+
+/** A name with a slash is a file, any other one that PATH has, or else a soname. Throws ProgramError, LinkError and ElfError. */
+export function findAsked(name: string, store: LibraryStore): Asked {
+  if (name === "") throw new LinkError('Cannot find "": a program, a file or a soname is needed', { object: name });
+  if (name.includes("/")) return look(name, store);
+  try {
+    return look(locateProgram(name), store);
+  } catch (error) {
+    if (!(error instanceof ProgramError) || error.exitCode !== EXIT.notFound) throw error;
+    return { kind: "soname", soname: name };
+  }
+}
+
+function look(name: string, store: LibraryStore): Asked {
+  const scripts: string[] = [];
+  let path = realpathOf(name);
+  for (;;) {
+    const next = interpreterOf(path);
+    if (next === undefined) return { ...lookAtImage(path, store), scripts };
+    scripts.push(path);
+    if (scripts.length > SCRIPT_LIMIT)
+      throw new ProgramError(
+        `Cannot run "${scripts[0]}": too many scripts are each other's interpreters`,
+        EXIT.notRunnable,
+      );
+    path = next;
+  }
+}
+
+type Image = { readonly kind: "program" | "library"; readonly library: Library } | { kind: "static"; path: string };
+
+function lookAtImage(path: string, store: LibraryStore): Image {
+  {
+    using file = new FileBytes(path);
+    if (!readHeaders(file).phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) return { kind: "static", path };
+  }
+  const library = store.read(path);
+  if (library.interpreter !== undefined && !library.isLibc) return { kind: "program", library };
+  using image = openImage(path);
+  // A static-pie links itself.
+  return (image.flags1 & DF_1_PIE) !== 0 ? { kind: "static", path } : { kind: "library", library };
+}
+
+/** As the kernel goes on with a script, and env(1) after it; undefined for what is none. Throws ProgramError. */
+function interpreterOf(path: string): string | undefined {
+  const head = headOf(path);
+  const line = shebangOf(head);
+  if (line === undefined) return isShells(path, head) ? realpathOf("/bin/sh") : undefined;
+  const [interpreter, argument] = line;
+  if (interpreter === "")
+    throw new ProgramError(`Cannot run "${path}": its first line names no interpreter`, EXIT.notRunnable);
+  const named = basename(interpreter) === "env" ? namedByEnv(argument) : undefined;
+  return realpathOf(locateProgram(named ?? interpreter));
+}
+
+/** Text that may be run, which a shell is given. */
+const isShells = (path: string, head: string): boolean =>
+  !ELFMAG.every((byte, i) => head.charCodeAt(i) === byte) &&
+  head !== "" &&
+  !head.includes("\0") &&
+  (unlessRefused(() => accessSync(path, constants.X_OK) === undefined) ?? false);
+
+/** What the kernel looks at of a script, one character a byte. Throws what open(2) throws. */
+function headOf(path: string): string {
+  using file = new FileBytes(path);
+  const { buffer, byteOffset, byteLength } = file.view(toOffset(0), Math.min(256, file.size), "first bytes");
+  return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
+}
+
+/** As for a program that is to be run, it is the program that is not found. */
+function realpathOf(name: string): string {
+  try {
+    return fileAt(name);
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    throw new ProgramError(error.message, EXIT.notFound, { cause: error });
+  }
+}

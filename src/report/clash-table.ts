@@ -1,0 +1,59 @@
+// The clashes of a report as a table: a line a soname, a column a namespace.
+
+import { printable } from "../commands/output.ts";
+import type { Paint, Style } from "../commands/terminal.ts";
+import type { Clash } from "./clashes.ts";
+import type { Report } from "./sides.ts";
+import type { View } from "./tree-text.ts";
+
+/** More than these take -v. */
+const SHORT = 15;
+
+/** Lines. */
+export function clashTable(clashes: readonly Clash[], report: Report, view: View, paint: Paint): string[] {
+  if (clashes.length === 0)
+    return [paint("dim", "No clashes: there is no soname of which the sides have different files")];
+  const sides = [
+    report.program,
+    ...report.capsules.filter((side) => clashes.some(({ copies }) => copies.some((copy) => copy.side === side))),
+  ];
+  const shown = view.verbosity > 0 ? clashes : clashes.slice(0, SHORT);
+  const rows = shown.map((clash) => {
+    const cells = sides.map((side) => {
+      const copy = clash.copies.find((one) => one.side === side);
+      return copy ? (view.showsPaths ? copy.path : copy.version || "unknown") : "";
+    });
+    return { clash, cells: [clash.soname, ...cells, outcomeOf(clash)] };
+  });
+  const head = [
+    "",
+    ...sides.map((side) => (side.host ? side.tree : side.tree === "/" ? "the program's" : side.tree)),
+    "",
+  ];
+  const table = [head, ...rows.map(({ cells }) => cells)].map((row) => row.map(printable));
+  const widths = head.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[], style: Style | "plain") =>
+    `  ${paint(
+      style,
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )}`;
+  const rest = clashes.length - shown.length;
+  return [
+    paint(
+      ["yellow", "bold"],
+      `${clashes.length === 1 ? "1 clash" : `${clashes.length} clashes`}: one soname, different files`,
+    ),
+    line(table[0] ?? [], "dim"),
+    ...rows.map(({ clash }, i) => line(table[i + 1] ?? [], clash.isApart ? "yellow" : "plain")),
+    ...(rest > 0 ? [paint("dim", `  and ${rest} more (-v)`)] : []),
+  ];
+}
+
+/** What becomes of it. */
+function outcomeOf({ isApart, when }: Clash): string {
+  const then = { start: "", use: ", when used", later: ", if opened" }[when];
+  return `${isApart ? "both, kept apart" : "the host's instead"}${then}`;
+}

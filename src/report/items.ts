@@ -1,0 +1,71 @@
+// What namespaces have been filled with, as items that know each other.
+
+import { realpathSync } from "node:fs";
+import type { Need, Node } from "../../lib/tree/dependencies.ts";
+import { isShared } from "../shared-set.ts";
+import type { Chosen } from "../trees.ts";
+import { ASKED, type Namespace } from "./namespace.ts";
+import { type Item, isMissing, type Link, type Role, type Root, type Side, WHENS } from "./sides.ts";
+
+function roleInBase(soname: string, { hosts, isIsolated }: Chosen): Role {
+  if (isShared(soname)) return "shared";
+  const host = hosts.find(({ choices }) => choices.has(soname));
+  if (!host || isIsolated(soname)) return "runtime";
+  return host.search.find(soname, undefined) ? "both" : "left";
+}
+
+/** `namespaces` begins with the program's. `ownerOf` is the one that a soname is isolated in. */
+export function itemsOf(
+  namespaces: readonly Namespace[],
+  ownerOf: (soname: string) => Namespace | undefined,
+  chosen: Chosen,
+): Side[] {
+  const items = new Map<Node, Item & { needs: Link[]; requester: Item | undefined }>();
+  const linkOf = (need: Need, place: Namespace): Link => {
+    if ("fault" in need) return need;
+    const item = "node" in need ? items.get(need.node) : undefined;
+    if (item) return { name: need.name, item, door: undefined };
+    const owner = "elsewhere" in need ? (ownerOf(need.elsewhere) ?? namespaces[0]) : undefined;
+    const there = "elsewhere" in need && owner?.opened.get(need.elsewhere);
+    if (!owner || !there) throw new Error(`Cannot report "${need.name}": it is in no namespace`);
+    const link = linkOf(there.need, owner);
+    return isMissing(link) ? link : { ...link, name: need.name, door: place.host ? "mirror" : "shim" };
+  };
+  const sides = namespaces.map(({ loading, host, whens }) => {
+    const side = { host, tree: loading.search.tree.name, roots: [] as Root[], items: [] as Item[] };
+    for (const node of loading.nodes) {
+      const { library, name, why } = node;
+      const { soname } = library;
+      // A search that leads out of the tree leaves links in it.
+      const path = realpathSync(library.path);
+      const role = host ? (host.choices.has(soname) ? "isolated" : "private") : roleInBase(soname, chosen);
+      const item: Item & { needs: Link[]; requester: Item | undefined } = {
+        ...{ side, name, soname, path, why, library, needs: [], requester: undefined },
+        role: why === ASKED && !host ? "asked" : role,
+        when: whens.get(node) ?? "later",
+      };
+      items.set(node, item);
+      side.items.push(item);
+    }
+    return side;
+  });
+  for (const [index, place] of namespaces.entries()) {
+    const byLibrary = new Map(place.loading.nodes.map((node) => [node.library, items.get(node)]));
+    for (const node of place.loading.nodes) {
+      const item = items.get(node);
+      item?.needs.push(...node.needs.map((need) => linkOf(need, place)));
+      if (item && node.requester) item.requester = byLibrary.get(node.requester.library);
+    }
+    for (const { need, when } of place.opened.values()) {
+      const link = linkOf(need, place);
+      // What a capsule is shown may have been there anyway.
+      if (place.host || isMissing(link) || !link.item.requester) {
+        const openers = [...(place.openers.get(need.name) ?? [])]
+          .flatMap((library) => byLibrary.get(library) ?? [])
+          .filter((opener) => WHENS.indexOf(opener.when) <= WHENS.indexOf(when));
+        sides[index]?.roots.push({ link, when, openers });
+      }
+    }
+  }
+  return sides;
+}

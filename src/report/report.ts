@@ -1,0 +1,49 @@
+// A report from what the command line says, as a run would choose, from files alone.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { System } from "../../lib/process/system.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { storeFile } from "../capsule.ts";
+import { EXIT, ProgramError } from "../errors.ts";
+import { machineGlibc } from "../glibc/choice.ts";
+import { Trace } from "../trace.ts";
+import { chooseHosts, chooseTrees, type TreeOptions } from "../trees.ts";
+import { type Asked, findAsked } from "./asked.ts";
+import { isMissing, type Report, sidesOf } from "./sides.ts";
+
+/** What to choose for the file that is asked about; undefined for a soname. */
+export type Choose = (file: string | undefined) => TreeOptions;
+
+/** `name` is a program, a library's file or a soname that there is. Throws UsageError, ProgramError, LinkError and ElfError. */
+export function reportOn(name: string, choose: Choose): Report {
+  const report = makeReport((store) => findAsked(name, store), choose);
+  const { asked } = report;
+  if (asked.kind === "soname") refuseNothing(report, asked.soname);
+  return report;
+}
+
+/** Throws as reportOn, but not for a soname that is nowhere. */
+export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose): Report {
+  const store = new LibraryStore(storeFile());
+  const asked = find(store);
+  const options = choose(fileOf(asked));
+  const trace = new Trace([]);
+  const trees = chooseTrees(options, machineGlibc, store, new System(), trace);
+  return sidesOf(asked, options, trees, chooseHosts(trees, trace));
+}
+
+/** The script, where it is one, as that is what would be run. */
+function fileOf(asked: Asked): string | undefined {
+  if (asked.kind === "soname") return undefined;
+  return asked.scripts[0] ?? (asked.kind === "static" ? asked.path : asked.library.path);
+}
+
+/** Throws ProgramError where there is nothing that is called so. */
+function refuseNothing({ program }: Report, soname: string): void {
+  const link = program.roots.find(({ link }) => link.name === soname)?.link;
+  if (!link || !isMissing(link)) return;
+  if (link.fault instanceof ElfError) throw link.fault;
+  const tried = link.fault.details.tried ?? [];
+  const message = `Cannot find "${soname}": no directory in PATH has it, and as a library it is not in "${program.tree}": ${tried.join("; ")}`;
+  throw new ProgramError(message, EXIT.notFound, { cause: link.fault });
+}

@@ -1,0 +1,158 @@
+// Both sides of a program as data: what comes into the base namespace and into each
+// capsule, where from and why, found out from files alone. `capsule tree`, `why` and
+// `graph` draw it.
+//
+// Namespaces are filled as a run fills them: first what the program needs, then the
+// isolated libraries that this asks for, then what these will probably open when they
+// are used, and at last what nobody asks for but the program might open. What a
+// capsule is shown of the program's side is loaded there.
+
+import { realpathSync } from "node:fs";
+import type { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import type { LinkError } from "../../lib/loader/error.ts";
+import { Loading, type Node } from "../../lib/tree/dependencies.ts";
+import type { Chosen, OwnedHost, TreeOptions, Trees } from "../trees.ts";
+import type { Asked } from "./asked.ts";
+import { itemsOf } from "./items.ts";
+import { ASKED, Namespace, openedBy } from "./namespace.ts";
+import { sharedFiles } from "./shared-files.ts";
+
+/** Loaded at the start; when an isolated library is used (a guess); if the program opens it. */
+export const WHENS = ["start", "use", "later"] as const;
+export type When = (typeof WHENS)[number];
+
+/**
+ * On the program's side `asked` (what the report is about), `runtime` (its own), `left` (the runtime's, since the host tree lacks it),
+ * `both` (the runtime's, which serves the capsule, too, as it is newer than the host's) and `shared` (of the shared set); in a capsule
+ * `isolated` and `private`.
+ */
+export type Role = "asked" | "runtime" | "left" | "both" | "shared" | "isolated" | "private";
+
+/** A library in a namespace. */
+export interface Item {
+  readonly side: Side;
+  /** By which it was asked for first. */
+  readonly name: string;
+  readonly soname: string;
+  /** Of this machine, without symbolic links. */
+  readonly path: string;
+  /** Which step of the search gave it. */
+  readonly why: string;
+  readonly role: Role;
+  readonly when: When;
+  readonly library: Library;
+  /** Who needed it first; undefined where nobody on its side did. */
+  readonly requester: Item | undefined;
+  /** In the order of DT_NEEDED. */
+  readonly needs: readonly Link[];
+}
+
+/** What becomes of a name. */
+export type Link = Present | Missing;
+
+export interface Present {
+  readonly name: string;
+  readonly item: Item;
+  /** By what it is seen where it is not on the same side. */
+  readonly door: "shim" | "mirror" | undefined;
+}
+
+export interface Missing {
+  readonly name: string;
+  /** It is not there, or unsound. */
+  readonly fault: LinkError | ElfError;
+}
+
+export const isMissing = (link: Link): link is Missing => "fault" in link;
+
+export interface Root {
+  readonly link: Link;
+  readonly when: When;
+  /** Isolated libraries that will probably open it. */
+  readonly openers: readonly Item[];
+}
+
+/** A namespace. */
+export interface Side {
+  /** Undefined for the program's. */
+  readonly host: OwnedHost | undefined;
+  /** The name of its tree. */
+  readonly tree: string;
+  /** What nobody on this side has asked for. */
+  readonly roots: readonly Root[];
+  /** In the order of loading. */
+  readonly items: readonly Item[];
+}
+
+export interface Report {
+  readonly asked: Asked;
+  readonly program: Side;
+  readonly capsules: readonly Side[];
+  /** What the program's side would be without any capsule: sonames, and where each is. */
+  readonly native: ReadonlyMap<string, string>;
+  /** By which the rest was chosen. */
+  readonly options: TreeOptions;
+  readonly trees: Trees;
+  readonly chosen: Chosen;
+}
+
+/** Throws LinkError and ElfError for what no namespace can be filled without. */
+export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen: Chosen): Report {
+  const { runtime } = trees;
+  const given = sharedFiles(trees);
+  const base = new Namespace(new Loading(runtime, chosen.isIsolated, given), undefined);
+  const capsules = chosen.hosts.map(
+    (host) => new Namespace(new Loading(host.search, (soname) => host.ownership.isShared(soname)), host),
+  );
+  const ownerOf = (soname: string) =>
+    capsules.find(({ host }) => host?.choices.has(soname) && chosen.isIsolated(soname));
+
+  /** What nodes need of other namespaces is opened there, and what that needs. */
+  const follow = (first: readonly Node[], when: When): void => {
+    for (let nodes = first; nodes.length > 0; ) {
+      const wanted = new Map<Namespace, Set<string>>();
+      for (const { needs } of nodes)
+        for (const need of needs)
+          if ("elsewhere" in need) {
+            const place = ownerOf(need.elsewhere) ?? base;
+            wanted.set(place, (wanted.get(place) ?? new Set()).add(need.elsewhere));
+          }
+      nodes = [...wanted].flatMap(([place, names]) => place.open(inOrder(place.host, names), when));
+    }
+  };
+
+  const native = new Loading(runtime, () => false, given);
+  if (asked.kind === "soname") {
+    const { soname } = asked;
+    native.open([soname]);
+    follow((ownerOf(soname) ?? base).open([soname], "start"), "start");
+  } else if (asked.kind !== "static") {
+    const { library } = asked;
+    const home = capsules.find(({ host }) => host?.search.tree.root && host.search.tree.holds(library.path));
+    if (home) native.open([library.soname]);
+    else native.add(library, library.path, ASKED);
+    follow((home ?? base).add(library, library.path), "start");
+  }
+  for (const when of ["use", "later"] as const)
+    for (const place of capsules) {
+      if (!place.host || asked.kind === "static") continue;
+      if (when === "later") follow(place.open([...place.host.choices.keys()].filter(chosen.isIsolated), when), when);
+      follow(place.open(openedBy(place), when), when);
+    }
+  const [program, ...sides] = itemsOf([base, ...capsules], ownerOf, chosen);
+  if (!program) throw new Error("Cannot report: there is no base namespace");
+  return {
+    asked,
+    program,
+    capsules: sides,
+    native: new Map(native.nodes.map(({ library }) => [library.soname, realpathSync(library.path)])),
+    options,
+    trees,
+    chosen,
+  };
+}
+
+/** As a plan opens them. */
+const inOrder = (host: OwnedHost | undefined, names: ReadonlySet<string>): string[] =>
+  host ? [...host.choices.keys()].filter((soname) => names.has(soname)) : [...names];

@@ -1,0 +1,91 @@
+// Makes a picture simpler, and does not change what it tells.
+
+import type { Edge, Figure, Graph, Picture } from "./picture.ts";
+import type { Side } from "./sides.ts";
+
+/** On a side with more figures than these, those of no interest are left out. */
+const MANY = 40;
+
+/** Without edges to what is reached by way of others; edge by edge, so that of a circle something stays. */
+export function reduced({ figures, edges }: Graph): Graph {
+  const below = new Map(figures.map((figure) => [figure, new Set<Figure>()]));
+  for (const { from, to } of edges) below.get(from)?.add(to);
+  const isReached = (start: Figure, end: Figure): boolean => {
+    const seen = new Set([start]);
+    for (const figure of seen) {
+      if (figure === end) return true;
+      for (const next of below.get(figure) ?? []) seen.add(next);
+    }
+    return false;
+  };
+  const needed = edges.filter(({ from, to, kind }) => {
+    const others = below.get(from);
+    if (!others || kind === "door") return true;
+    others.delete(to);
+    if ([...others].some((other) => isReached(other, to))) return false;
+    others.add(to);
+    return true;
+  });
+  return { figures, edges: needed };
+}
+
+/** With what looks the same from everywhere as one. */
+export function merged({ figures, edges }: Graph): Graph {
+  const numbers = new Map(figures.map((figure, i) => [figure, i]));
+  const around = new Map(figures.map((figure) => [figure, [] as string[]]));
+  for (const { from, to, kind } of edges) {
+    around.get(from)?.push(`${kind} to ${numbers.get(to)}`);
+    around.get(to)?.push(`${kind} from ${numbers.get(from)}`);
+  }
+  const lookOf = (figure: Figure) =>
+    figure.kind === "plain" && !figure.clash ? `${figure.side.tree} ${around.get(figure)?.sort().join()}` : figure;
+  const now = new Map<Figure, Figure>();
+  for (const group of Map.groupBy(figures, lookOf).values()) {
+    const [first] = group;
+    if (!first) continue;
+    const one = { ...first, names: group.flatMap(({ names }) => names), items: group.flatMap(({ items }) => items) };
+    for (const figure of group) now.set(figure, group.length === 1 ? figure : one);
+  }
+  const there = (figure: Figure) => now.get(figure) ?? figure;
+  return {
+    figures: [...new Set(now.values())],
+    edges: unique(edges.map((edge) => ({ ...edge, from: there(edge.from), to: there(edge.to) }))),
+  };
+}
+
+/** The first of those between the same two. */
+export function unique(edges: readonly Edge[]): Edge[] {
+  const seen = new Map<Figure, Set<Figure>>();
+  return edges.filter(({ from, to }) => {
+    const others = seen.get(from) ?? new Set();
+    seen.set(from, others);
+    return !others.has(to) && others.add(to);
+  });
+}
+
+/** Without what is of no interest on a side with many. */
+export function pruned({ figures, edges }: Graph): Picture {
+  const interesting = interestingOf({ figures, edges });
+  const leftOut = new Map<Side, number>();
+  const kept = [...Map.groupBy(figures, ({ side }) => side)].flatMap(([side, all]) => {
+    const some = all.length > MANY ? all.filter((figure) => interesting.has(figure)) : all;
+    const countOf = (list: readonly Figure[]) => list.reduce((sum, { names }) => sum + names.length, 0);
+    if (some.length < all.length) leftOut.set(side, countOf(all) - countOf(some));
+    return some;
+  });
+  const isKept = new Set(kept);
+  return { figures: kept, edges: edges.filter(({ from, to }) => isKept.has(from) && isKept.has(to)), leftOut };
+}
+
+/** What clashes, or is more than a library of its own side, with all that leads there. Where that is nothing, what the program itself needs. */
+function interestingOf({ figures, edges }: Graph): Set<Figure> {
+  const isOfNote = ({ kind, clash }: Figure) =>
+    clash !== undefined || (kind !== "plain" && kind !== "asked" && kind !== "shared");
+  const sides = new Set(figures.filter(isOfNote).map(({ side }) => side));
+  const interesting = new Set(figures.filter((figure) => isOfNote(figure) || figure.kind !== "plain"));
+  const above = Map.groupBy(edges, ({ to }) => to);
+  // It grows meanwhile.
+  for (const figure of interesting) for (const { from } of above.get(figure) ?? []) interesting.add(from);
+  for (const { from, to } of edges) if (from.kind === "asked" && !sides.has(from.side)) interesting.add(to);
+  return interesting;
+}

@@ -1,0 +1,114 @@
+// `capsule why` as a person reads it: a paragraph a side, on one screen.
+
+import { basename } from "node:path";
+import type { Step } from "../../lib/tree/search.ts";
+import type { Paint } from "../commands/terminal.ts";
+import type { Answer } from "./answers.ts";
+import { clashesOf } from "./clashes.ts";
+import { type Item, isMissing, type Link, type Report } from "./sides.ts";
+import { faultOf } from "./words.ts";
+
+/** How wide what is said is, in columns, beside its labels: together 80. */
+const WIDTH = 67;
+const LABEL = 11;
+/** More than these are counted. */
+const MANY = 6;
+
+export function whyText(soname: string, answers: readonly Answer[], report: Report, paint: Paint): string {
+  const paragraphs = answers.map((answer) => paragraph(answer, report, paint));
+  const clash = clashesOf(report).find((one) => one.soname === soname);
+  if (clash) {
+    const keeps = clash.when === "later" ? "would keep it, if both are opened" : "keeps it";
+    const text = clash.isApart
+      ? `each side has a file of its own, and ${keeps}: natively one of them would have to serve all`
+      : "the runtime has a file of its own, in the place of which the program gets the host's";
+    paragraphs.push(
+      [labelled(paint(["yellow", "bold"], "clash"), wrapped(text), (line) => paint("yellow", line), 5)].flat(),
+    );
+  }
+  return `${paragraphs.map((lines) => `${lines.join("\n")}\n`).join("\n")}`;
+}
+
+function paragraph(answer: Answer, report: Report, paint: Paint): string[] {
+  const { side, link, rule, search } = answer;
+  const label = (name: string, lines: readonly string[], style: Parameters<Paint>[0] = "plain") =>
+    labelled(paint("cyan", name), lines, (line) => paint(style, line), name.length);
+  const [whose, what] = [side.host ? `capsule of ${side.tree}` : "the program", shownAs(link, search)];
+  const head = `${paint("bold", `${whose}: `)}${paint(what.style, what.text)}`;
+  return [
+    head,
+    ...label("it is", wrapped(rule)),
+    ...label("needed by", needers(answer, report)),
+    ...label("search", steps(answer), "plain"),
+  ];
+}
+
+function shownAs(link: Link | undefined, search: Answer["search"]): { text: string; style: Parameters<Paint>[0] } {
+  if (link && isMissing(link)) return { text: faultOf(link.fault).text, style: ["red", "bold"] };
+  if (link) return { text: link.item.path, style: "bold" };
+  return {
+    text: search?.found ? `not needed; if it is opened, ${search.found.path}` : "not needed, and not there",
+    style: "dim",
+  };
+}
+
+/** From what is loaded first to who needs it. */
+function needers({ side, link, chain, others }: Answer, report: Report): string[] {
+  const item = link && !isMissing(link) && link.item.side === side ? link.item : undefined;
+  const first = chain[0] ?? item;
+  const names = chain.map(nameOf).join(" → ");
+  const also = others.slice(0, MANY).map(nameOf).join(" ");
+  const more = others.length > MANY ? ` and ${others.length - MANY} more` : "";
+  const parts = [
+    first ? `${beginning(first, names !== "", report)}${names}` : "",
+    also === "" ? "" : `also ${also}${more}`,
+  ];
+  return parts.filter(Boolean).flatMap(wrapped);
+}
+
+/** Who has the first of a chain loaded, if that is not the program itself, and what is between both. */
+function beginning(first: Item, goesOn: boolean, { asked, program, capsules }: Report): string {
+  const { side, when, role } = first;
+  if (role === "asked" || (asked.kind === "soname" && first.name === asked.soname)) return "";
+  const needs = ({ needs }: Item) => needs.some((need) => !isMissing(need) && need.item === first);
+  const user = (side.host ? [program] : capsules).flatMap(({ items }) => items).find(needs);
+  if (user) return `${nameOf(user)}${user.side.host ? ` of ${user.side.tree}` : ""}${goesOn ? " → " : ""}`;
+  const openers = side.roots.find(({ link }) => !isMissing(link) && link.item === first)?.openers ?? [];
+  const who =
+    openers.length > 0 ? `${openers.map(nameOf).join(", ")} when used (a guess)` : "the program, if it opens it";
+  return `${when === "later" ? "nobody at the start; " : ""}${who}${goesOn ? ": " : ""}`;
+}
+
+const nameOf = ({ role, path, name }: Item): string => (role === "asked" ? path : basename(name));
+
+function steps({ search, link }: Answer): string[] {
+  if (!search) {
+    if (link && !isMissing(link) && link.door)
+      return [`none: it is the ${link.door} of the one in the other namespace`];
+    return ["none: it is chosen by the rule"];
+  }
+  const found = search.found ? [{ ...search.found, fault: "found" }] : [];
+  const all: Step[] = [...search.steps, ...found];
+  const width = Math.max(...all.map(({ by }) => shortened(by).length));
+  return all.map(
+    ({ by, path, fault }) => `${shortened(by).padEnd(width)}  ${path === undefined ? fault : `${path}: ${fault}`}`,
+  );
+}
+
+const shortened = (by: string): string =>
+  by.replace(/^(rpath|runpath) of (.*)$/s, (_, kind, owner) => `${kind} of ${basename(owner)}`);
+
+function labelled(label: string, lines: readonly string[], show: (line: string) => string, width: number): string[] {
+  return lines.map((line, i) => `  ${i === 0 ? label + " ".repeat(LABEL - width) : " ".repeat(LABEL)}${show(line)}`);
+}
+
+/** In lines, at its spaces. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < WIDTH) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -1,0 +1,35 @@
+// Why a library is there, or is not, in few words.
+
+import { basename } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Item, Missing, Present } from "./sides.ts";
+
+/** What is in brackets behind a name. */
+export function whyOf({ item, door }: Present): string {
+  if (door === "shim") return "shim";
+  if (door === "mirror") return `mirror of ${ofWhom(item)}`;
+  const step = stepOf(item);
+  if (item.role === "isolated") return `isolated, ${step}`;
+  if (item.role === "left") return `${step}; the host tree lacks it`;
+  if (item.role === "both") return `${step}; serves both sides, as it is newer than the host's`;
+  return item.role === "shared" ? `shared set, ${step}` : step;
+}
+
+const ofWhom = ({ role, side }: Item): string => {
+  if (role === "shared") return "the shared set's";
+  return side.host ? `${side.tree}'s` : "the program's";
+};
+
+/** The step of the search; whose path it was where that is not who needs it. */
+function stepOf({ why, requester }: Item): string {
+  const [, kind, owner = ""] = /^(rpath|runpath) of (.*)$/s.exec(why) ?? [];
+  if (kind === undefined) return why;
+  return owner === requester?.path ? kind : `${kind} of ${basename(owner)}`;
+}
+
+/** What is wrong, and where it was looked for. */
+export function faultOf(fault: Missing["fault"]): { text: string; notes: readonly string[] } {
+  if (fault instanceof ElfError) return { text: `unsound: ${fault.structure}: ${fault.fault}`, notes: [fault.path] };
+  // Without a search: a link on the way loops.
+  return { text: "not found", notes: fault.details.tried ?? [fault.message] };
+}

@@ -1,0 +1,58 @@
+// What comes into a namespace, one opening after another.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { readLibrary } from "../../../lib/elf/library.ts";
+import { Loading, type Need } from "../../../lib/tree/dependencies.ts";
+import { Search } from "../../../lib/tree/search.ts";
+import { SmallTree } from "./small-tree.ts";
+
+const tree = new SmallTree({
+  "/opt/game": { soname: "game", needed: ["libred.so.1"], runpath: "/opt/own" },
+  "/opt/own/libred.so.1": { soname: "libred.so.1", needed: ["libblue.so.1", "game"] },
+  "/opt/own/libblue.so.1": { soname: "libblue.so.1", comment: "own" },
+  "/usr/lib/libblue.so.1": { soname: "libblue.so.1" },
+  "/usr/lib/libgreen.so.1": { soname: "libgreen.so.1", needed: ["libblue.so.1", "libc.so.6", "libgone.so.1"] },
+  "/usr/lib/libc-2.so": { soname: "libc.so.6" },
+});
+afterAll(() => tree[Symbol.dispose]());
+
+const search = new Search(tree.tree);
+const pathOf = (need: Need | undefined) =>
+  need && "node" in need ? search.tree.inside(need.node.library.path) : undefined;
+
+describe("a namespace", () => {
+  test("begins with a program, wherever that is, which answers to its own soname", () => {
+    const loading = new Loading(search, () => false);
+    const program = loading.add(readLibrary(tree.path("/opt/game")), "game", "the program");
+    expect(loading.nodes.map(({ name, why }) => [name, why])).toEqual([
+      ["game", "the program"],
+      ["libred.so.1", `runpath of ${tree.tree.root}/opt/game`],
+      ["libblue.so.1", "default directory"],
+    ]);
+    const [red] = program.needs;
+    expect(red && "node" in red && red.node.needs[1]).toEqual({ name: "game", node: program });
+  });
+
+  test("gives what it has to who opens something later, whatever the search path of that one", () => {
+    const loading = new Loading(search, () => false);
+    const own = readLibrary(tree.path("/opt/game"));
+    expect(pathOf(loading.open(["libblue.so.1"], { library: own })[0])).toBe("/opt/own/libblue.so.1");
+    const [green] = loading.open(["libgreen.so.1"]);
+    expect(green && "node" in green && pathOf(green.node.needs[0])).toBe("/opt/own/libblue.so.1");
+    expect(loading.nodes.map(({ name }) => name)).toEqual(["libblue.so.1", "libgreen.so.1"]);
+  });
+
+  test("takes what it is given for a name without a search, and leaves out what is elsewhere", () => {
+    const libc = { library: readLibrary(tree.path("/usr/lib/libc-2.so")), why: "the newest" };
+    const loading = new Loading(
+      search,
+      (soname) => soname === "libblue.so.1",
+      (soname) => (soname === "libc.so.6" ? libc : undefined),
+    );
+    const [green] = loading.open(["libgreen.so.1"]);
+    const needs = green && "node" in green ? green.node.needs : [];
+    expect(needs[0]).toEqual({ name: "libblue.so.1", elsewhere: "libblue.so.1" });
+    expect(needs[1]).toMatchObject({ node: { why: "the newest", library: { path: libc.library.path } } });
+    expect(needs[2]).toMatchObject({ name: "libgone.so.1", fault: expect.any(Error) });
+  });
+});
