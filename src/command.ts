@@ -6,6 +6,7 @@ import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
 import metadata from "../package.json" with { type: "json" };
+import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
 import { printable } from "./commands/output.ts";
@@ -54,6 +55,7 @@ try {
     .addCommand(configured(execCommand(report)))
     .addCommand(configured(planCommand()))
     .addCommand(configured(dumpCommand()))
+    .addCommand(configured(doctorCommand()))
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(versionCommand()))
     .parse();

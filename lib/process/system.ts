@@ -31,6 +31,7 @@ export const ERRNO = {
   EINTR: 4,
   E2BIG: 7,
   ENOEXEC: 8,
+  EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
   ETXTBSY: 26,
@@ -38,6 +39,8 @@ export const ERRNO = {
   ENOSPC: 28,
   ELOOP: 40,
   ELIBBAD: 80,
+  ENOTSOCK: 88,
+  ECONNREFUSED: 111,
 } as const;
 
 const nameOf = (errno: number): string =>
