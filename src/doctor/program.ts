@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { NotHostableError, ProgramError } from "../errors.ts";
+import { EXIT, NotHostableError, ProgramError } from "../errors.ts";
 import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan.ts";
 import { checkAttachable, locateProgram, reasonToAttach } from "../program.ts";
 import { Trace } from "../trace.ts";
@@ -53,5 +53,5 @@ function adviceFor(error: ProgramError | LinkError | ElfError): string {
   if (error instanceof LinkError)
     return "--host names another host tree, --trace plan,search tells where it was looked for";
   if (error.cause instanceof LinkError) return "install the library, or have LD_LIBRARY_PATH or --runtime lead to it";
-  return "another program, or another build of it, is needed";
+  return error.exitCode === EXIT.notFound ? "is the name right?" : "another program, or another build of it, is needed";
 }

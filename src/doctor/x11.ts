@@ -60,13 +60,10 @@ const padded = (bytes: Uint8Array): Buffer => Buffer.concat([bytes, Buffer.alloc
 export function answerOf(reply: Uint8Array): Answer {
   const [status, size = 0] = reply;
   if (status === 1) return { isOpen: true };
-  if (status === 0)
-    return {
-      isOpen: false,
-      reason: Buffer.from(reply.subarray(8, 8 + size))
-        .toString("latin1")
-        .trim(),
-    };
+  if (status === 0) {
+    const text = Buffer.from(reply.subarray(8, 8 + size)).toString("latin1");
+    return { isOpen: false, reason: text.replace(/\0.*/s, "").trim() };
+  }
   return {
     isOpen: false,
     reason: status === undefined ? "it hangs up" : "it wants a kind of key that nobody here has",
