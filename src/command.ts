@@ -6,6 +6,7 @@ import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
 import metadata from "../package.json" with { type: "json" };
+import { completionsCommand } from "./commands/completions.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { dumpCommand } from "./commands/dump.ts";
 import { execCommand } from "./commands/exec.ts";
@@ -56,6 +57,7 @@ try {
     .addCommand(configured(planCommand()))
     .addCommand(configured(dumpCommand()))
     .addCommand(configured(doctorCommand()))
+    .addCommand(configured(completionsCommand()))
     .addCommand(configured(symbolsCommand()))
     .addCommand(configured(versionCommand()))
     .parse();
