@@ -155,8 +155,8 @@ export function withAdvice(error: unknown): unknown {
   if (path === undefined) return error;
   const { size, alignment } = readLibrary(path).tls ?? { size: 0, alignment: 0 };
   const advice =
-    alignment > ALIGNMENT
-      ? `aligned to ${alignment}, which glibc does for ${ALIGNMENT} at most in a process that runs`
+    alignment > MAXIMAL_ALIGNMENT
+      ? `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`
       : `of which there is not enough free: start Bun with ${TUNABLES}=${TUNABLE}=${size + DEFAULT + RESERVE}`;
   return new LinkError(
     `Cannot open "${path}": its thread-local data, ${size} bytes, has to be in static TLS, ${advice}`,

@@ -9,8 +9,10 @@ import { examine } from "../doctor/examine.ts";
 import { hinders } from "../doctor/finding.ts";
 import { MachineFiles } from "../doctor/machine-files.ts";
 import { dataOf, reportOf } from "../doctor/report.ts";
+import { ProgramError } from "../errors.ts";
+import type { Settings } from "../settings/settings.ts";
 import { print, printJson } from "./output.ts";
-import { addTreeOptions, type TreeFlags, treeOptionsOf } from "./tree-options.ts";
+import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {
   readonly verbose?: boolean;
@@ -41,20 +43,25 @@ export function doctorCommand(): Command {
       ].join("\n"),
     )
     .action((program: string | undefined, options: Options) => {
-      const { host, runtime, glibc, profile = [], isolate = [] } = options;
-      const isPath = (text: string | undefined) => text?.includes("/") === true;
-      const named = [host, runtime, glibc, program, ...isolate.map((text) => text.split("=")[1])].filter(isPath);
-      const patient = {
-        options: treeOptionsOf(options),
-        asked: new Set(profile),
-        paths: named.filter((path) => path !== undefined),
-        program,
-      };
+      const { host, runtime, glibc, settings, isolate = [] } = options;
+      const trees = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
+      const paths = [...trees, program].filter((path) => path !== undefined).filter((path) => path.includes("/"));
+      const patient = { settings: () => settingsFor(options, program), paths, program };
       const groups = examine(patient, { libc: new Libc(), system: new System(), files: new MachineFiles() });
       if (options.json) printJson(dataOf(groups));
       else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal() }));
       process.exitCode = hinders(groups) ? HINDERED : 0;
     });
+}
+
+/** One that is not there is a finding, and has no settings beside it. */
+function settingsFor(options: Options, program: string | undefined): Settings {
+  try {
+    return settingsOf(options, program);
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    return settingsOf(options);
+  }
 }
 
 function terminal(): { isColoured: boolean; width: number } {

@@ -50,8 +50,10 @@ function glVendors(search: Search, isAsked: boolean): Drivers {
 }
 
 /** Where a variable of a profile leads. */
-const pathsOf = (profile: string, variable: string): readonly string[] =>
-  PROFILES[profile]?.environment.find(({ name }) => name === variable)?.paths ?? [];
+function pathsOf(profile: string, variable: string): readonly string[] {
+  const found = PROFILES[profile]?.environment.find(({ name }) => name === variable);
+  return found && "paths" in found ? found.paths : [];
+}
 
 function eglVendors(search: Search, isAsked: boolean): Drivers {
   // Before glvnd, and without it, libEGL is the driver.

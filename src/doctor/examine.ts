@@ -13,13 +13,14 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import metadata from "../../package.json" with { type: "json" };
-import { namespaceChoiceOf, wayTo } from "../attached/mount-namespace.ts";
+import { type NamespaceChoice, wayTo } from "../attached/mount-namespace.ts";
 import { machineGlibc } from "../glibc/choice.ts";
-import { PROFILES } from "../profiles/profiles.ts";
+import type { Settings } from "../settings/settings.ts";
+import { DEFAULT } from "../settings/source.ts";
 import { cacheOf } from "../start-over/recall.ts";
 import { TUNABLE } from "../static-tls.ts";
 import { Trace } from "../trace.ts";
-import { chooseHosts, chooseTrees, type OwnedHost, searchesOf, type TreeOptions, type Trees } from "../trees.ts";
+import { chooseHosts, chooseTrees, type OwnedHost, searchesOf, type Trees } from "../trees.ts";
 import { containerFindings } from "./container.ts";
 import { cacheFindings, directoryFacts, temporaryFindings } from "./directories.ts";
 import { displayFindings, knockWayland, knockX11 } from "./display.ts";
@@ -36,9 +37,8 @@ import { programFindings } from "./program.ts";
 
 /** What is to be looked at. */
 export interface Patient {
-  readonly options: TreeOptions;
-  /** Profiles that the user has named: what they lack hinders. */
-  readonly asked: ReadonlySet<string>;
+  /** Read once it is known that the files are to be had. */
+  readonly settings: () => Settings;
   /** Directories that the user has named, and the program, if it is a path. */
   readonly paths: readonly string[];
   readonly program: string | undefined;
@@ -78,13 +78,14 @@ export function examine(patient: Patient, { libc, system, files }: Instruments):
   ]);
   const store = new LibraryStore(cache && join(cache, "libraries.json"));
   try {
-    const trees = chooseTrees(patient.options, machineGlibc, store, system, new Trace([]));
+    const settings = patient.settings();
+    const trees = chooseTrees(settings.trees, machineGlibc, store, system, new Trace([]));
     const { hosts, isIsolated } = chooseHosts(trees, new Trace([]));
     add(
       "Container",
       containerFindings(files, { hosts: hosts.map(({ search }) => search.tree.name), variables: process.env }),
     );
-    const capsules = hosts.map((host) => ofHost(host, isIsolated, patient.asked, trees));
+    const capsules = hosts.map((host) => ofHost(host, isIsolated, settings, trees));
     hosts.forEach(({ search }, i) => {
       add(`Host tree ${search.tree.name}`, capsules[i]?.findings ?? []);
     });
@@ -92,9 +93,9 @@ export function examine(patient: Patient, { libc, system, files }: Instruments):
       "glibc",
       ofGlibc(
         trees,
+        settings.mountNamespace.value,
         capsules.map(({ libraries }) => libraries),
-        libc,
-        files,
+        { libc, system, files },
       ),
     );
     add(
@@ -112,7 +113,7 @@ export function examine(patient: Patient, { libc, system, files }: Instruments):
         isolated: new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated))),
       }),
     );
-    if (patient.program !== undefined) add("Program", programFindings(patient.program, trees, patient.options, system));
+    if (patient.program !== undefined) add("Program", programFindings(patient.program, settings, trees, system));
   } catch (error) {
     add("Host tree", [unusable(error)]);
   }
@@ -178,14 +179,14 @@ function ownedIn(temporary: string): { path: string; isForeign: boolean } | unde
 function ofHost(
   { search, choices, ownership }: OwnedHost,
   isIsolated: (soname: string) => boolean,
-  asked: ReadonlySet<string>,
+  { profile, profiles }: Settings,
   trees: Trees,
 ): { findings: Finding[]; libraries: readonly Library[] } {
   const isElsewhere = (soname: string) => ownership.isShared(soname);
   const sonames = [...choices.keys()].filter(isIsolated);
-  const profiles = Object.keys(PROFILES).filter((name) =>
-    PROFILES[name]?.isolate.some((soname) => choices.has(soname)),
-  );
+  // What a profile that was named lacks, somebody misses.
+  const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
+  const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
   const useful =
     sonames.length > 0
       ? []
@@ -196,7 +197,7 @@ function ofHost(
             "is it the root of a tree, with usr/lib and the like in it? --host names another",
           ),
         ];
-  const drivers = driverFindings(search, profiles, asked);
+  const drivers = driverFindings(search, names, asked);
   const shown = dependencyFindings("libraries", search, sonames, isElsewhere, "hindrance");
   const opened = dependencyFindings("drivers", search, [...sonames, ...drivers.libraries], isElsewhere, "warning");
   const all = [...new Set([...shown.libraries, ...opened.libraries])];
@@ -213,7 +214,7 @@ function ofHost(
   return {
     findings: [
       ...useful,
-      ...profileFindings(search, trees.runtime, profiles, asked),
+      ...profileFindings(search, trees.runtime, names, profiles, asked),
       ...drivers.findings,
       ...(needs.length > 0 ? needs : [whole]),
     ],
@@ -221,7 +222,12 @@ function ofHost(
   };
 }
 
-function ofGlibc(trees: Trees, capsules: readonly (readonly Library[])[], libc: Libc, files: MachineFiles): Finding[] {
+function ofGlibc(
+  trees: Trees,
+  choice: NamespaceChoice,
+  capsules: readonly (readonly Library[])[],
+  { libc, files }: Instruments,
+): Finding[] {
   const { glibc, machine } = trees;
   const others = new Map<string, string>();
   for (const search of new Set([machine, ...searchesOf(trees)])) {
@@ -233,7 +239,7 @@ function ofGlibc(trees: Trees, capsules: readonly (readonly Library[])[], libc: 
     ...glibcFindings(glibc, others),
     ...namespaceFindings(files, {
       isNeeded: !glibc.isNatural,
-      choice: namespaceChoiceOf(undefined),
+      choice,
       fault: typeof way === "string" ? way : undefined,
       hasBubblewrap: Bun.which("bwrap") !== null,
     }),

@@ -4,25 +4,28 @@ import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { PROFILES } from "../profiles/profiles.ts";
+import type { Profile } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, type Level, warning } from "./finding.ts";
 
+export type Profiles = Readonly<Record<string, Profile>>;
+
 /** What several profiles have is nobody's own. */
-const isShownByMany = (soname: string): boolean =>
-  Object.values(PROFILES).filter(({ isolate, newest }) => [...isolate, ...newest].includes(soname)).length > 1;
+const isSeverals = (soname: string, profiles: Profiles): boolean =>
+  Object.values(profiles).filter(({ isolate, newest }) => [...isolate, ...newest].includes(soname)).length > 1;
 
 /** `asked` are the profiles that the user has named. What neither side has is missed by nobody else. */
 export function profileFindings(
   search: Search,
   runtime: Search,
   names: readonly string[],
+  profiles: Profiles,
   asked: ReadonlySet<string>,
 ): Finding[] {
   const { name: tree } = search.tree;
   return names.flatMap((name) => {
-    const profile = PROFILES[name];
+    const profile = profiles[name];
     if (!profile) return [];
-    const own = profile.isolate.filter((soname) => !isShownByMany(soname));
+    const own = profile.isolate.filter((soname) => !isSeverals(soname, profiles));
     const missing = own.filter((soname) => !search.find(soname, undefined));
     if (missing.length === 0) return [fine(`profile-${name}`, `${tree} has all libraries of ${profile.summary}`)];
     if (missing.length < own.length)

@@ -5,43 +5,42 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { EXIT, NotHostableError, ProgramError } from "../errors.ts";
+import { inMode } from "../mode.ts";
 import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan.ts";
-import { checkAttachable, locateProgram, reasonToAttach } from "../program.ts";
+import { checkAttachable, locateProgram } from "../program.ts";
+import type { Settings } from "../settings/settings.ts";
 import { Trace } from "../trace.ts";
-import type { TreeOptions, Trees } from "../trees.ts";
+import type { Trees } from "../trees.ts";
 import { type Finding, fine, hindrance } from "./finding.ts";
 
-/** Everything that a run finds out before it begins, in the mode that it would have. */
-export function programFindings(program: string, trees: Trees, options: TreeOptions, system: System): Finding[] {
+/** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */
+export function programFindings(program: string, settings: Settings, trees: Trees, system: System): Finding[] {
   const trace = new Trace([]);
-  const run: ExecOptions = { ...options, program, arguments: [], mountNamespace: "auto" };
   const found: Finding[] = [];
+  const mountNamespace = settings.mountNamespace.value;
+  const run: ExecOptions = {
+    ...settings.trees,
+    ...{ program, arguments: [], mountNamespace, hooks: [], settingsFiles: settings.files },
+  };
   try {
     const executed = locateProgram(program);
     const path = realpathSync(executed);
     found.push(fine("program", `"${path}"`));
-    const attach = (why: string): Finding[] => {
+    const inProcess = (why: string): Finding[] => {
+      const { capsules, runtimeLibraries } = makePlan(run, trees, trace);
+      const isolated = capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
+      return [
+        fine("mode", `in-process, ${why}`),
+        fine("needs", `isolated: ${isolated}; of the runtime: ${runtimeLibraries.length} libraries`),
+      ];
+    };
+    const attached = (why: string): Finding[] => {
       checkAttachable(path, process.env.PATH ?? "", system);
       makeAttachedPlan(run, executed, trees, trace);
-      return [...found, fine("mode", `attached, as ${why}`)];
+      return [fine("mode", `attached, ${why}`)];
     };
-    const why = reasonToAttach(path);
-    if (why !== undefined) return attach(why);
-    try {
-      const { capsules, runtimeLibraries } = makePlan(run, trees, trace);
-      const atStart = capsules.flatMap((capsule) => capsule.atStart);
-      return [
-        ...found,
-        fine("mode", "in-process"),
-        fine(
-          "needs",
-          `${runtimeLibraries.length} libraries of the runtime's; isolated: ${atStart.join(", ") || "none at its start"}`,
-        ),
-      ];
-    } catch (error) {
-      if (error instanceof NotHostableError) return attach(error.reason);
-      throw error;
-    }
+    const mode = settings.mode.value;
+    return [...found, ...inMode(path, { mode, mountNamespace }, system, { inProcess, attached })];
   } catch (error) {
     if (!(error instanceof ProgramError || error instanceof LinkError || error instanceof ElfError)) throw error;
     return [...found, hindrance("program", error.message, adviceFor(error))];
@@ -49,6 +48,7 @@ export function programFindings(program: string, trees: Trees, options: TreeOpti
 }
 
 function adviceFor(error: ProgramError | LinkError | ElfError): string {
+  if (error instanceof NotHostableError) return "--mode auto, or attached";
   if (error instanceof ElfError) return "install that file anew";
   if (error instanceof LinkError)
     return "--host names another host tree, --trace plan,search tells where it was looked for";

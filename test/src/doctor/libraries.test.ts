@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { Search } from "../../../lib/tree/search.ts";
 import { dependencyFindings, profileFindings } from "../../../src/doctor/libraries.ts";
+import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { type Content, SmallTree } from "../../lib/tree/small-tree.ts";
 import { complaints, textOf } from "./levels.ts";
 
@@ -13,7 +14,7 @@ function profiles(host: string[], runtime: string[], names: string[], asked = ne
     new SmallTree(Object.fromEntries(sonames.map((soname) => [`/lib64/${soname}`, { soname }])));
   using one = treeOf(host);
   using other = treeOf(runtime);
-  return profileFindings(new Search(one.tree), new Search(other.tree), names, asked);
+  return profileFindings(new Search(one.tree), new Search(other.tree), names, PROFILES, asked);
 }
 
 test("a profile that only the runtime has is the runtime's, which is told", () => {
