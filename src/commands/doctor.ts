@@ -1,15 +1,15 @@
 // `capsule doctor`: what would hinder a run, found out without one, and what to do
 // about it.
 
-import { isatty } from "node:tty";
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
-import { examine } from "../doctor/examine.ts";
-import { hinders } from "../doctor/finding.ts";
+import { examine, type Patient } from "../doctor/examine.ts";
+import { type Group, hinders } from "../doctor/finding.ts";
 import { MachineFiles } from "../doctor/machine-files.ts";
 import { dataOf, reportOf } from "../doctor/report.ts";
 import { ProgramError } from "../errors.ts";
+import { ownScreen, Progress } from "../progress.ts";
 import type { Settings } from "../settings/settings.ts";
 import { print, printJson } from "./output.ts";
 import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
@@ -19,6 +19,7 @@ interface Options extends TreeFlags {
   readonly json?: boolean;
 }
 
+const STDOUT = 1;
 /** Of its own: that something hinders. */
 const HINDERED = 1;
 /** Of lines in a file or a pipe, and the least that a terminal gets, in characters. */
@@ -46,12 +47,18 @@ export function doctorCommand(): Command {
       const { host, runtime, glibc, settings, isolate = [] } = options;
       const trees = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
       const paths = [...trees, program].filter((path) => path !== undefined).filter((path) => path.includes("/"));
-      const patient = { settings: () => settingsFor(options, program), paths, program };
-      const groups = examine(patient, { libc: new Libc(), system: new System(), files: new MachineFiles() });
+      const system = new System();
+      const groups = whatIsFound(system, { settings: () => settingsFor(options, program), paths, program });
       if (options.json) printJson(dataOf(groups));
-      else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal() }));
+      else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal(system) }));
       process.exitCode = hinders(groups) ? HINDERED : 0;
     });
+}
+
+function whatIsFound(system: System, patient: Omit<Patient, "reading">): Group[] {
+  using progress = new Progress(() => ownScreen(system, process.env));
+  const instruments = { libc: new Libc(), system, files: new MachineFiles() };
+  return examine({ ...patient, reading: progress.reading }, instruments);
 }
 
 /** One that is not there is a finding, and has no settings beside it. */
@@ -64,8 +71,8 @@ function settingsFor(options: Options, program: string | undefined): Settings {
   }
 }
 
-function terminal(): { isColoured: boolean; width: number } {
-  const isTerminal = isatty(1);
-  const isColoured = isTerminal && !process.env.NO_COLOR && process.env.TERM !== "dumb";
-  return { isColoured, width: isTerminal ? Math.max(NARROWEST, process.stdout.columns ?? 80) : UNBOUNDED };
+function terminal(system: System): { isColoured: boolean; width: number } {
+  const width = system.terminalWidth(STDOUT);
+  const isColoured = width !== undefined && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+  return { isColoured, width: width === undefined ? UNBOUNDED : Math.max(NARROWEST, width) };
 }

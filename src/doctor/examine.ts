@@ -42,6 +42,8 @@ export interface Patient {
   /** Directories that the user has named, and the program, if it is a path. */
   readonly paths: readonly string[];
   readonly program: string | undefined;
+  /** Is told the path of each library before it is read. */
+  readonly reading: (path: string) => void;
 }
 
 /** By what it is looked at. */
@@ -76,7 +78,7 @@ export function examine(patient: Patient, { libc, system, files }: Instruments):
     ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
     ...cacheFindings(cache === undefined ? undefined : directoryFacts(cache, true, system)),
   ]);
-  const store = new LibraryStore(cache && join(cache, "libraries.json"));
+  const store = new LibraryStore(cache && join(cache, "libraries.json"), patient.reading);
   try {
     const settings = patient.settings();
     const trees = chooseTrees(settings.trees, machineGlibc, store, system, new Trace([]));
