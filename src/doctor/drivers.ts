@@ -3,8 +3,8 @@
 // say where a library is. A driver that is missing is noticed in the middle of a
 // program, if at all: it draws on the processor then.
 
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
@@ -12,29 +12,40 @@ import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { MachineFiles } from "./machine-files.ts";
 
-/** What was found, and the paths of the drivers. */
-export interface Drivers {
+/** What was found, and the paths of drivers of one kind. */
+interface Found {
   readonly findings: readonly Finding[];
   readonly libraries: readonly string[];
 }
 
+export interface Drivers {
+  readonly findings: readonly Finding[];
+  /** Of each of these one has to be in order, or nothing draws. */
+  readonly alternatives: readonly (readonly string[])[];
+  /** What some machines and some programs use. */
+  readonly others: readonly string[];
+}
+
 /** Of the profiles by these names; the user has named those in `asked`. */
 export function driverFindings(search: Search, profiles: readonly string[], asked: ReadonlySet<string>): Drivers {
-  const all = { gl: glVendors, egl: eglVendors, vulkan: vulkanDrivers };
-  const found = Object.entries(all)
-    .filter(([name]) => profiles.includes(name))
-    .map(([name, look]) => look(search, asked.has(name)));
-  const mesa = profiles.some((name) => name === "gl" || name === "egl") ? mesaFindings(search) : [];
+  const has = (name: string) => profiles.includes(name);
+  const nothing: Found = { findings: [], libraries: [] };
+  const gl = has("gl") ? glVendors(search, asked.has("gl")) : nothing;
+  const egl = has("egl") ? eglVendors(search, asked.has("egl")) : nothing;
+  const platforms = has("egl") ? eglPlatforms(search) : nothing;
+  const vulkan = has("vulkan") ? vulkanDrivers(search, asked.has("vulkan")) : nothing;
+  const mesa = has("gl") || has("egl") ? mesaDrivers(search) : nothing;
   return {
-    findings: [...found.flatMap(({ findings }) => findings), ...mesa],
-    libraries: [...new Set(found.flatMap(({ libraries }) => libraries))],
+    findings: [gl, egl, platforms, vulkan, mesa].flatMap(({ findings }) => findings),
+    alternatives: [gl, egl, mesa].map(({ libraries }) => libraries).filter((list) => list.length > 0),
+    others: [...platforms.libraries, ...vulkan.libraries],
   };
 }
 
 const make = (isAsked: boolean) => (isAsked ? hindrance : warning);
 
 /** libGLX.so.0 opens libGLX_VENDOR.so.0, of which the X server says the vendor's name. */
-function glVendors(search: Search, isAsked: boolean): Drivers {
+function glVendors(search: Search, isAsked: boolean): Found {
   if (!search.find("libGLX.so.0", undefined)) return { findings: [], libraries: [] };
   const names = namesIn(search.directories, /^libGLX_\w+\.so\.0$/);
   const found = names.flatMap((name) => search.find(name, undefined)?.path ?? []);
@@ -55,29 +66,28 @@ function pathsOf(profile: string, variable: string): readonly string[] {
   return found && "paths" in found ? found.paths : [];
 }
 
-function eglVendors(search: Search, isAsked: boolean): Drivers {
+function eglVendors(search: Search, isAsked: boolean): Found {
+  const { findings, libraries } = readManifests(
+    "egl-vendor",
+    "EGL",
+    search,
+    pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS"),
+  );
   // Before glvnd, and without it, libEGL is the driver.
   const hasVendors = namesIn(search.directories, /^libEGL_\w+\.so\.0$/).length > 0;
-  const main = readManifests("egl-vendor", "EGL", search, pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS"));
-  const more = readManifests(
-    "egl-platform",
-    "EGL's platforms",
-    search,
-    pathsOf("egl", "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS"),
+  if (libraries.length > 0 || !hasVendors) return { findings, libraries };
+  const none = make(isAsked)(
+    "egl-vendor",
+    `${search.tree.name} has no manifest of an EGL driver that can be used`,
+    "install libegl-mesa0, or NVIDIA's driver, in the host tree: it brings /usr/share/glvnd/egl_vendor.d/*.json",
   );
-  const findings = [...main.findings, ...more.findings];
-  if (main.libraries.length === 0 && hasVendors)
-    findings.push(
-      make(isAsked)(
-        "egl-vendor",
-        `${search.tree.name} has no manifest of an EGL driver that can be used`,
-        "install libegl-mesa0, or NVIDIA's driver, in the host tree: it brings /usr/share/glvnd/egl_vendor.d/*.json",
-      ),
-    );
-  return { findings, libraries: [...main.libraries, ...more.libraries] };
+  return { findings: [...findings, none], libraries };
 }
 
-function vulkanDrivers(search: Search, isAsked: boolean): Drivers {
+const eglPlatforms = (search: Search): Found =>
+  readManifests("egl-platform", "EGL's window systems", search, pathsOf("egl", "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS"));
+
+function vulkanDrivers(search: Search, isAsked: boolean): Found {
   if (!search.find("libvulkan.so.1", undefined)) return { findings: [], libraries: [] };
   const { findings, libraries } = readManifests(
     "vulkan-driver",
@@ -95,7 +105,7 @@ function vulkanDrivers(search: Search, isAsked: boolean): Drivers {
 }
 
 /** All manifests in some directories of the tree, and the libraries that they name. */
-function readManifests(check: string, what: string, search: Search, directories: readonly string[]): Drivers {
+function readManifests(check: string, what: string, search: Search, directories: readonly string[]): Found {
   const findings: Finding[] = [];
   const names: string[] = [];
   const libraries: string[] = [];
@@ -147,27 +157,43 @@ function libraryPathIn(text: string): string | { fault: string } {
 }
 
 /** Mesa's libraries open files in directories that were written into them. */
-function mesaFindings(search: Search): Finding[] {
+function mesaDrivers(search: Search): Found {
   const hasMesa = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1"].some((name) => search.find(name, undefined));
-  if (!hasMesa) return [];
+  if (!hasMesa) return { findings: [], libraries: [] };
   const directories = directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH");
-  const drivers = namesIn(directories, /_dri\.so$/);
-  // Since 24.2 they are links to one library, which later releases open without them.
-  const isOneLibrary = namesIn(search.directories, /^libgallium-.*\.so$/).length > 0;
+  // Since 24.2 drivers are links to one library, which later releases open without them.
+  const paths = [
+    ...namesIn(directories, /_dri\.so$/, true),
+    ...namesIn(search.directories, /^libgallium-.*\.so$/, true),
+  ];
   const findings = [
     ...deadLinks(search, "dri", directories),
     ...deadLinks(search, "gbm", directoriesOf(search, "egl", "GBM_BACKENDS_PATH")),
   ];
-  if (drivers.length > 0 || isOneLibrary) {
-    const names = drivers.map((name) => name.replace("_dri.so", ""));
-    return [fine("dri", `Mesa's drivers: ${names.join(", ") || "in one library"}`), ...findings];
+  if (paths.length === 0)
+    findings.push(
+      hindrance(
+        "dri",
+        `${search.tree.name} has Mesa's libraries, and none of Mesa's drivers (dri/*_dri.so), not even for the processor`,
+        "install libgl1-mesa-dri in the host tree",
+      ),
+    );
+  else {
+    const names = paths.map((path) => basename(path).replace(/(_dri)?\.so$/, ""));
+    findings.unshift(fine("dri", `Mesa's drivers: ${[...new Set(names)].join(", ")}`));
   }
-  const none = hindrance(
-    "dri",
-    `${search.tree.name} has Mesa's libraries, and none of Mesa's drivers (dri/*_dri.so), not even for the processor`,
-    "install libgl1-mesa-dri in the host tree",
-  );
-  return [none, ...findings];
+  return { findings, libraries: differentFiles(search, paths) };
+}
+
+/** Many drivers are one file with many names. */
+function differentFiles(search: Search, paths: readonly string[]): string[] {
+  const files = new Map<string, string>();
+  for (const path of paths) {
+    const real = resolved(search, search.tree.inside(path));
+    const stat = real === undefined ? undefined : unlessRefused(() => statSync(real));
+    if (real !== undefined && stat?.isFile()) files.set(`${stat.dev}:${stat.ino}`, real);
+  }
+  return [...files.values()];
 }
 
 /** The directories that a variable of a profile is set to, as paths of this machine. */

@@ -16,20 +16,18 @@ import metadata from "../../package.json" with { type: "json" };
 import { type NamespaceChoice, wayTo } from "../attached/mount-namespace.ts";
 import { machineGlibc } from "../glibc/choice.ts";
 import type { Settings } from "../settings/settings.ts";
-import { DEFAULT } from "../settings/source.ts";
 import { cacheOf } from "../start-over/recall.ts";
 import { TUNABLE } from "../static-tls.ts";
 import { Trace } from "../trace.ts";
-import { chooseHosts, chooseTrees, type OwnedHost, searchesOf, type Trees } from "../trees.ts";
+import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../trees.ts";
 import { containerFindings } from "./container.ts";
 import { cacheFindings, directoryFacts, temporaryFindings } from "./directories.ts";
 import { displayFindings, knockWayland, knockX11 } from "./display.ts";
-import { driverFindings } from "./drivers.ts";
 import { environmentFindings } from "./environment.ts";
-import { type Finding, fine, type Group, hindrance } from "./finding.ts";
-import { glibcFindings, namespaceFindings, staticTlsFindings, tooNew } from "./glibc.ts";
+import { type Finding, type Group, hindrance } from "./finding.ts";
+import { glibcFindings, namespaceFindings, staticTlsFindings } from "./glibc.ts";
 import { gpuFindings } from "./gpus.ts";
-import { dependencyFindings, profileFindings } from "./libraries.ts";
+import { hostFindings } from "./host.ts";
 import { machineFindings } from "./machine.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { answers, askingMount, mountsIn } from "./network.ts";
@@ -87,7 +85,7 @@ export function examine(patient: Patient, { libc, system, files }: Instruments):
       "Container",
       containerFindings(files, { hosts: hosts.map(({ search }) => search.tree.name), variables: process.env }),
     );
-    const capsules = hosts.map((host) => ofHost(host, isIsolated, settings, trees));
+    const capsules = hosts.map((host) => hostFindings(host, isIsolated, settings, trees));
     hosts.forEach(({ search }, i) => {
       add(`Host tree ${search.tree.name}`, capsules[i]?.findings ?? []);
     });
@@ -175,53 +173,6 @@ function ownedIn(temporary: string): { path: string; isForeign: boolean } | unde
   const stat = unlessRefused(() => lstatSync(path));
   if (!stat || !parent || (parent.uid === uid && (parent.mode & 0o022) === 0)) return undefined;
   return { path, isForeign: !stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0 };
-}
-
-/** Of one host tree; and all libraries that may be opened from there. */
-function ofHost(
-  { search, choices, ownership }: OwnedHost,
-  isIsolated: (soname: string) => boolean,
-  { profile, profiles }: Settings,
-  trees: Trees,
-): { findings: Finding[]; libraries: readonly Library[] } {
-  const isElsewhere = (soname: string) => ownership.isShared(soname);
-  const sonames = [...choices.keys()].filter(isIsolated);
-  // What a profile that was named lacks, somebody misses.
-  const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
-  const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
-  const useful =
-    sonames.length > 0
-      ? []
-      : [
-          hindrance(
-            "libraries",
-            `${search.tree.name} has none of the libraries that are to be isolated`,
-            "is it the root of a tree, with usr/lib and the like in it? --host names another",
-          ),
-        ];
-  const drivers = driverFindings(search, names, asked);
-  const shown = dependencyFindings("libraries", search, sonames, isElsewhere, "hindrance");
-  const opened = dependencyFindings("drivers", search, [...sonames, ...drivers.libraries], isElsewhere, "warning");
-  const all = [...new Set([...shown.libraries, ...opened.libraries])];
-  const said = new Set(shown.findings.map(({ text }) => text));
-  const needs = [
-    ...shown.findings,
-    ...opened.findings.filter(({ text }) => !said.has(text)),
-    ...tooNew(all, trees.glibc),
-  ];
-  const whole = fine(
-    "libraries",
-    `${sonames.length} isolated libraries, and the drivers, have all that they need: ${all.length} files`,
-  );
-  return {
-    findings: [
-      ...useful,
-      ...profileFindings(search, trees.runtime, names, profiles, asked),
-      ...drivers.findings,
-      ...(needs.length > 0 ? needs : [whole]),
-    ],
-    libraries: all,
-  };
 }
 
 function ofGlibc(

@@ -22,13 +22,17 @@ export function glibcFindings(
 /** What of the host's libraries cannot run on it. */
 export function tooNew(libraries: readonly Library[], { version }: Pick<ChosenGlibc, "version">): Finding[] {
   const newer = libraries.filter((library) => !runsOn(library, version));
-  return newer.map(({ path, glibc }) =>
-    hindrance(
-      "glibc",
-      `"${path}" needs glibc ${glibc}, and the one that was chosen is ${version}`,
-      "--glibc auto takes the newest of all trees'",
-    ),
+  const newest = newer.reduce<Library | undefined>(
+    (best, one) => (best && runsOn(one, best.glibc ?? version) ? best : one),
+    undefined,
   );
+  if (!newest) return [];
+  const { path, glibc } = newest;
+  const text =
+    newer.length === 1
+      ? `"${path}" needs glibc ${glibc}, and ${version} was chosen`
+      : `${newer.length} libraries need a newer glibc than ${version}, which was chosen; "${path}" needs ${glibc}`;
+  return [hindrance("glibc", text, "--glibc auto takes the newest of all trees'")];
 }
 
 export interface NamespaceFacts {

@@ -43,6 +43,8 @@ test("a library that needs a newer one hinders", () => {
   const libraries = [library({ glibc: "2.38" }), library({ glibc: "2.9" }), library({})];
   expect(complaints(tooNew(libraries, { version: "2.36" }))).toEqual(["hindrance glibc"]);
   expect(complaints(tooNew(libraries, { version: "2.41" }))).toEqual([]);
+  const [finding] = tooNew([...libraries, library({ path: "/tree/liby.so", glibc: "2.39" })], { version: "2.36" });
+  expect(finding?.text).toBe('2 libraries need a newer glibc than 2.36, which was chosen; "/tree/liby.so" needs 2.39');
 });
 
 test("a mount namespace that nobody needs is missed by nobody", () => {
