@@ -44,15 +44,26 @@ export function doctorCommand(): Command {
       ].join("\n"),
     )
     .action((program: string | undefined, options: Options) => {
-      const { host, runtime, glibc, settings, isolate = [] } = options;
-      const trees = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
-      const paths = [...trees, program].filter((path) => path !== undefined).filter((path) => path.includes("/"));
+      const paths = [...pathsIn(options), ...pathsOf(process.env), ...(program?.includes("/") ? [program] : [])];
       const system = new System();
       const groups = whatIsFound(system, { settings: () => settingsFor(options, program), paths, program });
       if (options.json) printJson(dataOf(groups));
       else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal(system) }));
       process.exitCode = hinders(groups) ? HINDERED : 0;
     });
+}
+
+/** Directories that the user names. */
+function pathsIn({ host, runtime, glibc, settings, isolate = [] }: Options): string[] {
+  const named = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
+  return named.filter((path) => path !== undefined).filter((path) => path.includes("/"));
+}
+
+/** Those of the environment, and where containers show their host. */
+function pathsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const named = Object.entries(environment).map(([name, value = ""]) => (name.startsWith("CAPSULE_") ? value : ""));
+  const searched = (environment.LD_LIBRARY_PATH ?? "").split(/[:;]/);
+  return ["/run/host", "/host", ...[...named, ...searched].filter((path) => path.includes("/"))];
 }
 
 function whatIsFound(system: System, patient: Omit<Patient, "reading">): Group[] {

@@ -1,8 +1,8 @@
 // Where files of a run are kept: the directory for temporary files, from which
 // libraries are loaded, and the cache, without which a run only takes longer.
 
-import { accessSync, constants, lstatSync, statfsSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, lstatSync, realpathSync, statfsSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
@@ -47,9 +47,16 @@ export function directoryFacts(path: string, mayBeMade: boolean, system: System)
     fault,
     isNoexec: unlessRefused(() => system.isNoexec(there)) ?? false,
     free: unlessRefused(() => freeIn(there)) ?? Number.POSITIVE_INFINITY,
-    isTrusted: isTrusted(there, (name) => unlessRefused(() => lstatSync(name))),
+    isTrusted: isTrusted(realPath(there, path), (name) => unlessRefused(() => lstatSync(name)) ?? OURS),
   };
 }
+
+/** What is not there yet is made so. */
+const OURS = { uid: process.getuid?.() ?? 0, mode: 0o40700 };
+
+/** Of a path, of which a part is there: without links. */
+const realPath = (there: string, path: string): string =>
+  join(unlessRefused(() => realpathSync(there)) ?? there, relative(there, path));
 
 /** For this user, in bytes. A file system without a size (overlays of some kinds) says 0 of 0. */
 function freeIn(path: string): number {

@@ -50,7 +50,7 @@ export function displayFindings({ variables, knockX11, knockWayland }: DisplayFa
     if (fault === undefined) findings.push(fine(check, `${name} answers`));
     else findings.push((hasOne ? warning : hindrance)(check, `${name} cannot be used: ${fault}`, ADVICE[check] ?? ""));
   });
-  if (display && localDisplay(display) === undefined)
+  if (display && faults[0]?.fault === undefined && localDisplay(display) === undefined)
     findings.push(
       warning(
         "x11",
@@ -90,7 +90,7 @@ export const knockX11 =
     return tryEach(names, system, (socket) => {
       socket.send(setupRequest(keys && keyFor(keys, hostname(), display.number)));
       const reply = socket.receive(256, PATIENCE);
-      if (reply === undefined) return `it does not answer for ${PATIENCE} ms`;
+      if (reply === undefined) return `it has not answered for ${PATIENCE} ms`;
       const answer = answerOf(reply);
       return answer.isOpen ? undefined : `it says "${answer.reason}"`;
     });

@@ -13,6 +13,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import metadata from "../../package.json" with { type: "json" };
+import { findBubblewrap } from "../attached/entry.ts";
 import { type NamespaceChoice, wayTo } from "../attached/mount-namespace.ts";
 import { machineGlibc } from "../glibc/choice.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -194,7 +195,7 @@ function ofGlibc(
       isNeeded: !glibc.isNatural,
       choice,
       fault: typeof way === "string" ? way : undefined,
-      hasBubblewrap: Bun.which("bwrap") !== null,
+      hasBubblewrap: () => findBubblewrap(new Map()) !== undefined,
     }),
     ...staticTlsFindings({ capsules, isTunable: glibc.glibc === undefined || isTunable(glibc.glibc) }),
   ];

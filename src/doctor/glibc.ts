@@ -41,7 +41,8 @@ export interface NamespaceFacts {
   readonly choice: NamespaceChoice;
   /** Why the kernel permits none; undefined where it does. */
   readonly fault: string | undefined;
-  readonly hasBubblewrap: boolean;
+  /** Can bubblewrap make one? Asked where that matters. */
+  readonly hasBubblewrap: () => boolean;
 }
 
 export function namespaceFindings(files: MachineFiles, facts: NamespaceFacts): Finding[] {
@@ -51,7 +52,7 @@ export function namespaceFindings(files: MachineFiles, facts: NamespaceFacts): F
     return [fine("mount-namespace", `the kernel permits no mount namespaces (${fault}), and none is needed`)];
   const advice = forbidder(files) ?? "a container engine or its filter of system calls may forbid it";
   const text = `programs run on another glibc than the machine's, and the kernel permits no mount namespace (${fault})`;
-  if (choice === "always" && !hasBubblewrap)
+  if (choice === "always" && !hasBubblewrap())
     return [hindrance("mount-namespace", text, `${advice}; or install bubblewrap`)];
   return [warning("mount-namespace", `${text}: attached ones are started by an ld.so's name`, advice)];
 }

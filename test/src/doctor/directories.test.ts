@@ -1,7 +1,7 @@
 // The directories that a run writes to.
 
 import { afterEach, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { System } from "../../../lib/process/system.ts";
 import {
   cacheFindings,
@@ -57,5 +57,10 @@ test("a directory is looked at as it is, or where it would be made", () => {
   expect(directoryFacts(tree.path("no/such/one"), true, system).fault).toBeUndefined();
   expect(directoryFacts(tree.path("file"), true, system).fault).toBe("it is not a directory");
   expect(directoryFacts(tree.path("open"), true, system).isTrusted).toBe(false);
+  expect(directoryFacts(tree.path("no/such/one"), true, system).isTrusted).toBe(true);
+  expect(directoryFacts(tree.path("open/no/such"), true, system).isTrusted).toBe(false);
+  symlinkSync("made", tree.path("link"));
+  mkdirSync(tree.path("made"));
+  expect(directoryFacts(tree.path("link/cache"), true, system).isTrusted).toBe(true);
   expect(directoryFacts("/proc/self/no-such", true, system).fault).toBeDefined();
 });

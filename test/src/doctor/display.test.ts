@@ -30,6 +30,7 @@ test("programs without windows need none", () => {
 
 test("a display behind a network is told", () => {
   expect(complaints(look({ DISPLAY: "localhost:10.0" }))).toEqual(["warning x11"]);
+  expect(complaints(look({ DISPLAY: "nonsense" }, shut))).toEqual(["hindrance x11"]);
 });
 
 describe("a socket", () => {
@@ -70,7 +71,7 @@ describe("a socket", () => {
 
   test("of a server that hangs is not waited for long", async () => {
     const { path } = await server(`${LISTEN}import time\ntime.sleep(60)`);
-    expect(x11(path)).toContain("does not answer");
+    expect(x11(path)).toContain("has not answered");
   });
 
   test("at which nobody listens is dead", async () => {

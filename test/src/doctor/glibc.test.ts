@@ -54,7 +54,7 @@ test("a mount namespace that nobody needs is missed by nobody", () => {
         isNeeded: true,
         choice: "auto",
         fault: "unshare: EPERM",
-        hasBubblewrap: false,
+        hasBubblewrap: () => false,
         ...facts,
       }),
     );
@@ -63,7 +63,7 @@ test("a mount namespace that nobody needs is missed by nobody", () => {
   expect(look({ choice: "never" })).toEqual([]);
   expect(look({})).toEqual(["warning mount-namespace"]);
   expect(look({ choice: "always" })).toEqual(["hindrance mount-namespace"]);
-  expect(look({ choice: "always", hasBubblewrap: true })).toEqual(["warning mount-namespace"]);
+  expect(look({ choice: "always", hasBubblewrap: () => true })).toEqual(["warning mount-namespace"]);
 });
 
 test("the setting that forbids one is named", () => {
@@ -74,7 +74,7 @@ test("the setting that forbids one is named", () => {
   };
   for (const [path, value] of Object.entries(settings)) {
     using tree = new SmallTree({ [`/proc/sys/${path}`]: Buffer.from(`${value}\n`) });
-    const facts = { isNeeded: true, choice: "auto", fault: "unshare: EPERM", hasBubblewrap: false } as const;
+    const facts = { isNeeded: true, choice: "auto", fault: "unshare: EPERM", hasBubblewrap: () => false } as const;
     const [finding] = namespaceFindings(new MachineFiles(tree.directory), facts);
     expect(finding?.advice).toContain(path.replace("/", "."));
   }
