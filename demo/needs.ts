@@ -32,6 +32,11 @@ export const NEEDS = {
     need("gdb"),
     need("/usr/bin/python3", "python3"),
     need("bwrap", "bubblewrap"),
+    need("zsh"),
+    need("fish"),
+    need("/usr/share/bash-completion/bash_completion", "bash-completion"),
+    need("mandoc"),
+    need("groff"),
   ],
   /** OpenGL programs on a display of their own, on a tree of another release. */
   gl: [...TREES, ...DISPLAY],

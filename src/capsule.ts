@@ -23,6 +23,7 @@ import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan.ts";
 import { PrivateDirectory } from "./private-directory.ts";
+import { ownScreen, Progress } from "./progress.ts";
 import { baseObjects, beginRun, type Run } from "./run.ts";
 import { ownCommand } from "./start-over/own-command.ts";
 import { cacheOf } from "./start-over/recall.ts";
@@ -48,8 +49,10 @@ export function host(
   const command = ownCommand(libc, inherited);
 
   // Which trees, and which glibc. Started over where this process has another one.
-  const store = new LibraryStore(storeFile());
+  using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
+  const store = new LibraryStore(storeFile(), progress.reading);
   const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace);
+  progress.erase();
   ensureGlibc(libc, command, options, trees, system, trace);
 
   // The server that agents will ask boots in a Worker meanwhile.
@@ -57,6 +60,7 @@ export function host(
 
   // What shall come from where; everything that is missing or unsound is said now.
   const plan = makePlan(options, trees, trace);
+  progress.erase();
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);

@@ -1,20 +1,12 @@
 // The command line. The only file that prints errors and ends the process.
 
 import { writeSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
-import metadata from "../package.json" with { type: "json" };
-import { dumpCommand } from "./commands/dump.ts";
-import { execCommand } from "./commands/exec.ts";
-import { graphCommand } from "./commands/graph.ts";
 import { printable } from "./commands/output.ts";
-import { planCommand } from "./commands/plan.ts";
-import { symbolsCommand } from "./commands/symbols.ts";
-import { treeCommand } from "./commands/tree.ts";
-import { versionCommand } from "./commands/version.ts";
-import { whyCommand } from "./commands/why.ts";
+import { rootCommand } from "./commands/root.ts";
 import { exitCodeOf } from "./error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
@@ -45,24 +37,8 @@ const output = {
     writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
 };
 
-const configured = (command: Command): Command => command.exitOverride().configureOutput(output);
-
 try {
-  new Command("capsule")
-    .description("Run programs on their own libraries and the host's graphics stack.")
-    .version(metadata.version)
-    .enablePositionalOptions()
-    .exitOverride()
-    .configureOutput(output)
-    .addCommand(configured(execCommand(report)))
-    .addCommand(configured(planCommand()))
-    .addCommand(configured(dumpCommand()))
-    .addCommand(configured(symbolsCommand()))
-    .addCommand(configured(graphCommand(report)))
-    .addCommand(configured(treeCommand()))
-    .addCommand(configured(versionCommand()))
-    .addCommand(configured(whyCommand()))
-    .parse();
+  rootCommand(report, (command) => command.exitOverride().configureOutput(output)).parse();
 } catch (error) {
   process.exit(report(error));
 }

@@ -20,13 +20,13 @@ import type { Trace } from "./trace.ts";
 
 const TUNABLES = "GLIBC_TUNABLES";
 /** There since glibc 2.33, and in Debian's 2.31. */
-const TUNABLE = "glibc.rtld.optional_static_tls";
+export const TUNABLE = "glibc.rtld.optional_static_tls";
 /** glibc's own default, in bytes. */
 const DEFAULT = 512;
 /** For what is opened later: it comes out of every thread's stack, of which programs give some threads no more than 64 KB. */
 const RESERVE = 8192;
 /** Of thread-local blocks, in bytes: glibc has no more for what comes by dlopen (TCB_ALIGNMENT). */
-const ALIGNMENT = 64;
+export const MAXIMAL_ALIGNMENT = 64;
 
 /** The libraries that are loaded before the program starts and whose blocks have to be in static TLS. */
 export function staticLibraries(plan: Plan): Library[] {
@@ -59,7 +59,7 @@ export function ensureStaticTls(run: Run, command: Command): void {
 const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
 
 /** No setting helps it. */
-const isMisaligned = ({ tls }: Library): boolean => tls !== undefined && tls.alignment > ALIGNMENT;
+const isMisaligned = ({ tls }: Library): boolean => tls !== undefined && tls.alignment > MAXIMAL_ALIGNMENT;
 
 /** In bytes, with the default settings of any version; Mesa needs some 60. */
 const SURELY_FREE = 512;
@@ -108,16 +108,21 @@ function withRoomFor(libraries: readonly Library[]): string {
   return `${before}${before === "" ? "" : ":"}${TUNABLE}=${size}`;
 }
 
+/** Of libraries that may be opened, by host tree: those whose blocks have to be in static TLS, and how many bytes these take. */
+export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
+  const libraries = capsules.flatMap((members) => {
+    const wanted = wantedOf(members);
+    return members.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
+  });
+  return { libraries, size: libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0) };
+}
+
 /**
  * What to change for a process of its own, in which the program's own libraries have their room beforehand, and the host's take the surplus.
  * `capsules` are the libraries that may be opened, by host tree.
  */
 export function roomForAttached(capsules: readonly (readonly Library[])[], trace: Trace): Map<string, string> {
-  const found = capsules.flatMap((libraries) => {
-    const wanted = wantedOf(libraries);
-    return libraries.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
-  });
-  const size = found.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
+  const { size } = staticNeed(capsules);
   if (size <= SURELY_FREE) return new Map();
   trace.tell("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
   return new Map([[TUNABLES, withRoomFor(capsules.flat())]]);
@@ -150,8 +155,8 @@ export function withAdvice(error: unknown): unknown {
   if (path === undefined) return error;
   const { size, alignment } = readLibrary(path).tls ?? { size: 0, alignment: 0 };
   const advice =
-    alignment > ALIGNMENT
-      ? `aligned to ${alignment}, which glibc does for ${ALIGNMENT} at most in a process that runs`
+    alignment > MAXIMAL_ALIGNMENT
+      ? `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`
       : `of which there is not enough free: start Bun with ${TUNABLES}=${TUNABLE}=${size + DEFAULT + RESERVE}`;
   return new LinkError(
     `Cannot open "${path}": its thread-local data, ${size} bytes, has to be in static TLS, ${advice}`,
@@ -170,8 +175,8 @@ function libraryAt({ plan, directory, runtime }: Run, path: string): Library {
 }
 
 function refusal({ libc }: Run, alignment: number): string {
-  if (alignment > ALIGNMENT)
-    return `aligned to ${alignment}, which glibc does for ${ALIGNMENT} at most in a process that runs`;
+  if (alignment > MAXIMAL_ALIGNMENT)
+    return `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`;
   if (formerVariables().has(TUNABLES)) return `of which ${process.env[TUNABLES]} has not made enough free`;
   return `of which this glibc (${libc.version}) cannot be told to set more aside`;
 }

@@ -41,6 +41,11 @@ export class Trace {
     this.#on = new Set(categories);
   }
 
+  /** Does anybody want to be told anything? */
+  get isOn(): boolean {
+    return this.categories.length > 0 || this.events !== undefined;
+  }
+
   has(category: Category): boolean {
     return this.#on.has(category);
   }

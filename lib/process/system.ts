@@ -12,6 +12,7 @@ const { i64, i64_fast, i32, ptr } = FFIType;
 const SYS = {
   poll: 7,
   mmap: 9,
+  ioctl: 16,
   kill: 62,
   fcntl: 72,
   statfs: 137,
@@ -31,6 +32,7 @@ export const ERRNO = {
   EINTR: 4,
   E2BIG: 7,
   ENOEXEC: 8,
+  EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,
   ETXTBSY: 26,
@@ -38,6 +40,8 @@ export const ERRNO = {
   ENOSPC: 28,
   ELOOP: 40,
   ELIBBAD: 80,
+  ENOTSOCK: 88,
+  ECONNREFUSED: 111,
 } as const;
 
 const nameOf = (errno: number): string =>
@@ -148,6 +152,14 @@ export class System {
     // struct epoll_event, packed: events, data
     const event = Uint32Array.of(EPOLLIN | EPOLLONESHOT, descriptor, 0);
     this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
+  }
+
+  /** How many characters a line of the terminal has, 80 where it does not know; undefined where that is none. */
+  terminalWidth(descriptor: number): number | undefined {
+    const [TIOCGWINSZ, USUAL] = [0x5413, 80];
+    const size = new Uint16Array(4); // struct winsize: rows, columns, and both in pixels
+    const result = this.#call(SYS.ioctl, descriptor, TIOCGWINSZ, addressOf(size));
+    return result < 0 ? undefined : size[1] || USUAL;
   }
 
   /** By SIGKILL; also one that has ended already. */

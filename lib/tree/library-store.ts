@@ -33,8 +33,11 @@ export class LibraryStore {
   /** Entries whose identity has been compared in this run. */
   readonly #fresh = new Map<string, StoreEntry>();
 
-  /** `file` is where it is kept; without one it lasts for this run. */
-  constructor(readonly file?: string) {}
+  /** `file` is where it is kept; without one it lasts for this run. `reading` is told the path of each file before it is read. */
+  constructor(
+    readonly file?: string,
+    readonly reading: (path: string) => void = () => {},
+  ) {}
 
   /** Compares identities anew: a file may have been replaced. */
   refresh(): void {
@@ -58,6 +61,7 @@ export class LibraryStore {
     if (known) return known.library;
     // Before it is read: a file that is replaced meanwhile must not be known by its new identity.
     const identity = identityOf(path);
+    this.reading(path);
     const library = readLibrary(path);
     this.#learn(path, { identity, library });
     return library;
@@ -68,6 +72,7 @@ export class LibraryStore {
     const before = this.known(path)?.check;
     if (before === "whole" || before === check) return;
     const identity = identityOf(path);
+    this.reading(path);
     checkFile(path, check);
     this.#learn(path, { identity, library: readLibrary(path), check });
   }

@@ -104,7 +104,7 @@ const BY_NAME =
 const OF_USERS = "setuid programs do not work there, files of other users seem to be nobody's";
 
 /** The path of bubblewrap, if it is installed and permitted. */
-function findBubblewrap(mounts: Mounts): string | undefined {
+export function findBubblewrap(mounts: Mounts): string | undefined {
   const path = Bun.which("bwrap");
   if (path === null) return undefined;
   const command = [path, ...bubblewrapArguments(mounts), "/bin/true"];

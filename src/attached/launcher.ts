@@ -17,6 +17,7 @@ import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan.ts";
 import { checkAttachable, isShells } from "../program.ts";
+import { ownScreen, Progress } from "../progress.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { withoutRestart } from "../start-over/restart.ts";
 import { roomForAttached } from "../static-tls.ts";
@@ -95,9 +96,12 @@ function prepare(
   trace: Trace,
 ): Prepared {
   const { system } = directory;
-  const trees = chooseTrees(options, machineGlibc, new LibraryStore(storeFile()), system, trace);
+  using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
+  const store = new LibraryStore(storeFile(), progress.reading);
+  const trees = chooseTrees(options, machineGlibc, store, system, trace);
   const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
+  progress.erase();
   for (const line of copiesInFront(plan, realpathSync(executed))) trace.warn(line);
   const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
   trace.lap("entry");

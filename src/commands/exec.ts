@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
+import { ChoiceOption } from "../command-line/choice-option.ts";
 import { dataOf, exitCodeOf } from "../error-data.ts";
 import { UsageError } from "../errors.ts";
 import { descriptorOf, EventWriter } from "../events.ts";
@@ -92,23 +93,32 @@ function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefin
 /** Those that say how a program is run. */
 export const addRunOptions = (command: Command): Command =>
   addTreeOptions(command)
-    .option(
-      "--mount-namespace <choice>",
-      `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
+    .addOption(
+      new ChoiceOption(
+        "--mount-namespace <choice>",
+        `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
+        NAMESPACE_CHOICES,
+      ),
     )
-    .option(
-      "--mode <mode>",
-      `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
+    .addOption(
+      new ChoiceOption(
+        "--mode <mode>",
+        `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
+        MODES,
+      ),
     )
     .option(
       "--hook <soname:symbol=file>",
       "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
       (text: string, before: string[] = []) => [...before, text],
     )
-    .option(
-      "--trace <category>",
-      "tell on standard error what is done and why (repeatable, commas too; all for everything)",
-      collect,
+    .addOption(
+      new ChoiceOption(
+        "--trace <category>",
+        "tell on standard error what is done and why (repeatable, commas too; all for everything)",
+        { ...CATEGORIES, all: "everything" },
+        { list: true },
+      ).argParser(collect),
     );
 
 const listed = (entries: readonly (readonly [name: string, text: string])[]): string[] =>

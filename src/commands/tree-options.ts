@@ -2,7 +2,9 @@
 
 import { realpathSync } from "node:fs";
 import type { Command } from "commander";
+import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
+import { PROFILES } from "../profiles/profiles.ts";
 import { locateProgram } from "../program.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
@@ -15,6 +17,9 @@ export type TreeFlags = Pick<Flags, "host" | "isolate" | "profile" | "runtime" |
 /** For an option that is repeatable, and takes a list with commas. */
 export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 
+const summariesOf = (entries: Readonly<Record<string, { readonly summary: string }>>): Words =>
+  Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
+
 export function addTreeOptions(command: Command): Command {
   return command
     .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
@@ -23,14 +28,25 @@ export function addTreeOptions(command: Command): Command {
       "take this library from the host tree; SONAME=DIR from another (repeatable, commas too)",
       collect,
     )
-    .option("--profile <name>", "isolate what belongs together (repeatable; default: all of them)", collect)
+    .addOption(
+      new ChoiceOption(
+        "--profile <name>",
+        "isolate what belongs together (repeatable, commas too; default: all of them)",
+        summariesOf(PROFILES),
+        { list: true },
+      ).argParser(collect),
+    )
     .option(
       "--runtime <dir>",
       "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
     )
-    .option(
-      "--glibc <choice>",
-      `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
+    .addOption(
+      new ChoiceOption(
+        "--glibc <choice>",
+        `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
+        GLIBC_CHOICES,
+        { directory: true },
+      ),
     )
     .option(
       "--settings <file>",

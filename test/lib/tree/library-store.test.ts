@@ -29,6 +29,18 @@ describe("what one run has learned", () => {
     expect(new LibraryStore(kept).known(file)?.library).toEqual(new LibraryStore().read(file));
   });
 
+  test("whoever wants to know is told of each file before it is read, and of no other", () => {
+    const told: string[] = [];
+    const store = () => new LibraryStore(kept, (path) => told.push(path));
+    const first = store();
+    first.read(file);
+    first.read(file);
+    first.save();
+    expect(told).toEqual([file]);
+    store().read(file);
+    expect(told).toEqual([file]);
+  });
+
   test("is forgotten when the file is another, in size or in time", () => {
     learn();
     const { atimeMs } = statSync(file);

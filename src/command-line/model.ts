@@ -1,0 +1,121 @@
+// The command line as data, read out of commander's definitions: what --help, the man
+// page and completions have in common.
+
+import type { Argument, Command, Option } from "commander";
+import { ChoiceOption, type Words } from "./choice-option.ts";
+
+/** What is written behind an option, or as an argument. */
+export type Value =
+  | { readonly kind: "words"; readonly words: Words; readonly isList: boolean; readonly orDirectory: boolean }
+  | { readonly kind: "directory" | "file" | "program" | "programs-own" | "text" };
+
+export interface ModelOption {
+  /** "-v", "--verbose" */
+  readonly names: readonly string[];
+  readonly description: string;
+  /** As it is shown: "<dir>"; undefined for one that takes nothing. */
+  readonly placeholder: string | undefined;
+  readonly value: Value | undefined;
+  readonly isRepeatable: boolean;
+}
+
+export interface ModelArgument {
+  readonly name: string;
+  readonly description: string;
+  readonly isRequired: boolean;
+  readonly isRepeatable: boolean;
+  readonly value: Value;
+}
+
+export interface ModelCommand {
+  readonly name: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly options: readonly ModelOption[];
+  readonly arguments: readonly ModelArgument[];
+  /** Options end at the first argument: what follows is another program's. */
+  readonly endsAtProgram: boolean;
+}
+
+export interface Model {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly ModelOption[];
+  readonly commands: readonly ModelCommand[];
+}
+
+const HELP: ModelOption = {
+  names: ["-h", "--help"],
+  description: "say how it is used",
+  placeholder: undefined,
+  value: undefined,
+  isRepeatable: false,
+};
+
+export function modelOf(root: Command): Model {
+  return {
+    name: root.name(),
+    description: root.description(),
+    options: [...root.options.map(optionOf), HELP],
+    commands: root.commands.map(commandOf),
+  };
+}
+
+function commandOf(command: Command): ModelCommand {
+  const list = command.registeredArguments;
+  const endsAtProgram = list.some((argument) => argument.name() === "arguments");
+  return {
+    name: command.name(),
+    summary: command.summary(),
+    description: command.description(),
+    options: [...command.options.filter(({ hidden }) => !hidden).map(optionOf), HELP],
+    arguments: list.map(argumentOf),
+    endsAtProgram,
+  };
+}
+
+function optionOf(option: Option): ModelOption {
+  const { short, long, description, flags } = option;
+  const placeholder = /[<[]\S+[>\]]$/.exec(flags)?.[0];
+  return {
+    names: [short, long].filter((name) => name !== undefined),
+    description,
+    placeholder,
+    value: placeholder === undefined ? undefined : takenBy(option, placeholder),
+    isRepeatable: description.includes("repeatable"),
+  };
+}
+
+function takenBy(option: Option, placeholder: string): Value {
+  if (option instanceof ChoiceOption) {
+    const { words, takes } = option;
+    return { kind: "words", words, isList: takes.list ?? false, orDirectory: takes.directory ?? false };
+  }
+  if (option.argChoices) return wordsOf(option.argChoices);
+  return kindOf(placeholder.replace(/\W/g, ""));
+}
+
+function argumentOf(argument: Argument): ModelArgument {
+  return {
+    name: argument.name(),
+    description: argument.description,
+    isRequired: argument.required,
+    isRepeatable: argument.variadic,
+    value: argument.argChoices ? wordsOf(argument.argChoices) : kindOf(argument.name()),
+  };
+}
+
+const wordsOf = (words: readonly string[]): Value => ({
+  kind: "words",
+  words: Object.fromEntries(words.map((word) => [word, ""])),
+  isList: false,
+  orDirectory: false,
+});
+
+/** By the name that says to people, too, what it is. */
+function kindOf(name: string): Value {
+  if (name === "dir") return { kind: "directory" };
+  if (name === "program") return { kind: "program" };
+  if (name === "arguments") return { kind: "programs-own" };
+  return { kind: /file|path|library|soname|asked|target/.test(name) ? "file" : "text" };
+}

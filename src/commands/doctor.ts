@@ -1,0 +1,89 @@
+// `capsule doctor`: what would hinder a run, found out without one, and what to do
+// about it.
+
+import { Command } from "commander";
+import { Libc } from "../../lib/loader/libc.ts";
+import { System } from "../../lib/process/system.ts";
+import { examine, type Patient } from "../doctor/examine.ts";
+import { type Group, hinders } from "../doctor/finding.ts";
+import { MachineFiles } from "../doctor/machine-files.ts";
+import { dataOf, reportOf } from "../doctor/report.ts";
+import { ProgramError } from "../errors.ts";
+import { ownScreen, Progress } from "../progress.ts";
+import type { Settings } from "../settings/settings.ts";
+import { print, printJson } from "./output.ts";
+import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
+
+interface Options extends TreeFlags {
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const STDOUT = 1;
+/** Of its own: that something hinders. */
+const HINDERED = 1;
+/** Of lines in a file or a pipe, and the least that a terminal gets, in characters. */
+const [UNBOUNDED, NARROWEST] = [Number.POSITIVE_INFINITY, 40];
+
+export function doctorCommand(): Command {
+  const command = new Command("doctor")
+    .summary("say what would hinder, and what to do about it")
+    .description(
+      "Look at the machine, the host tree, its drivers and the display for what would hinder a run, and with PROGRAM at that, too. Nothing is run or changed.",
+    )
+    .argument("[program]", "a path, or a name that PATH has");
+  return addTreeOptions(command)
+    .option("-v, --verbose", "also what is fine")
+    .option("--json", "as JSON: an object of hinders and findings, each of group, check, level, text, advice")
+    .addHelpText(
+      "after",
+      [
+        "",
+        "Exit status: 0 where nothing hinders (warnings may be there), 1 where something does, 2 for a wrong",
+        "command line.",
+      ].join("\n"),
+    )
+    .action((program: string | undefined, options: Options) => {
+      const paths = [...pathsIn(options), ...pathsOf(process.env), ...(program?.includes("/") ? [program] : [])];
+      const system = new System();
+      const groups = whatIsFound(system, { settings: () => settingsFor(options, program), paths, program });
+      if (options.json) printJson(dataOf(groups));
+      else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal(system) }));
+      process.exitCode = hinders(groups) ? HINDERED : 0;
+    });
+}
+
+/** Directories that the user names. */
+function pathsIn({ host, runtime, glibc, settings, isolate = [] }: Options): string[] {
+  const named = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
+  return named.filter((path) => path !== undefined).filter((path) => path.includes("/"));
+}
+
+/** Those of the environment, and where containers show their host. */
+function pathsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const named = Object.entries(environment).map(([name, value = ""]) => (name.startsWith("CAPSULE_") ? value : ""));
+  const searched = (environment.LD_LIBRARY_PATH ?? "").split(/[:;]/);
+  return ["/run/host", "/host", ...[...named, ...searched].filter((path) => path.includes("/"))];
+}
+
+function whatIsFound(system: System, patient: Omit<Patient, "reading">): Group[] {
+  using progress = new Progress(() => ownScreen(system, process.env));
+  const instruments = { libc: new Libc(), system, files: new MachineFiles() };
+  return examine({ ...patient, reading: progress.reading }, instruments);
+}
+
+/** One that is not there is a finding, and has no settings beside it. */
+function settingsFor(options: Options, program: string | undefined): Settings {
+  try {
+    return settingsOf(options, program);
+  } catch (error) {
+    if (!(error instanceof ProgramError)) throw error;
+    return settingsOf(options);
+  }
+}
+
+function terminal(system: System): { isColoured: boolean; width: number } {
+  const width = system.terminalWidth(STDOUT);
+  const isColoured = width !== undefined && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+  return { isColoured, width: width === undefined ? UNBOUNDED : Math.max(NARROWEST, width) };
+}

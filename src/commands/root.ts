@@ -1,0 +1,43 @@
+// All commands.
+
+import { Command } from "commander";
+import metadata from "../../package.json" with { type: "json" };
+import { completionsCommand } from "./completions.ts";
+import { doctorCommand } from "./doctor.ts";
+import { dumpCommand } from "./dump.ts";
+import { execCommand } from "./exec.ts";
+import { graphCommand } from "./graph.ts";
+import { planCommand } from "./plan.ts";
+import { symbolsCommand } from "./symbols.ts";
+import { treeCommand } from "./tree.ts";
+import { versionCommand } from "./version.ts";
+import { whyCommand } from "./why.ts";
+
+/** `report` tells of an error and returns the exit code; `configure` has a command behave as all do. */
+export function rootCommand(report: (error: unknown) => number, configure: (command: Command) => Command): Command {
+  const root = configure(new Command("capsule"))
+    .description("Run programs on their own libraries and the host's graphics stack.")
+    .version(metadata.version)
+    .enablePositionalOptions();
+  const commands = [
+    execCommand(report),
+    planCommand(),
+    treeCommand(),
+    whyCommand(),
+    graphCommand(report),
+    doctorCommand(),
+    symbolsCommand(),
+    versionCommand(),
+    dumpCommand(),
+    completionsCommand(),
+  ];
+  for (const command of commands) root.addCommand(configure(command));
+  return root;
+}
+
+/** The same for who only reads what they are. */
+export const allCommands = (): Command =>
+  rootCommand(
+    () => 0,
+    (command) => command,
+  );

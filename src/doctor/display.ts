@@ -1,0 +1,134 @@
+// Where programs can show something: an X server, a Wayland compositor.
+
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { LocalSocket } from "../../lib/process/local-socket.ts";
+import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
+import type { MachineFiles } from "./machine-files.ts";
+import { answerOf, keyFor, localDisplay, setupRequest } from "./x11.ts";
+
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/** Why there is no way to a display; undefined where there is one. */
+export type Knock = (variables: Variables) => string | undefined;
+
+/** How long a server may take to answer, in milliseconds. One that lives takes less than one. */
+const PATIENCE = 500;
+
+export interface DisplayFacts {
+  readonly variables: Variables;
+  readonly knockX11: Knock;
+  readonly knockWayland: Knock;
+}
+
+export function displayFindings({ variables, knockX11, knockWayland }: DisplayFacts): Finding[] {
+  const { DISPLAY: display, WAYLAND_DISPLAY: wayland, WAYLAND_SOCKET: inherited } = variables;
+  const findings: Finding[] = [];
+  if (!display && !wayland && !inherited)
+    return [
+      warning(
+        "display",
+        "neither DISPLAY nor WAYLAND_DISPLAY is set: programs with windows do not start",
+        "start it in a graphical session, or on an X server without a screen: xvfb-run -a capsule exec …",
+      ),
+    ];
+  const faults = [
+    { check: "x11", name: `the X server of DISPLAY=${display}`, fault: display ? knockX11(variables) : undefined },
+    {
+      check: "wayland",
+      name: `the Wayland compositor of WAYLAND_DISPLAY=${wayland}`,
+      fault: wayland ? knockWayland(variables) : undefined,
+    },
+  ];
+  const isSet = [Boolean(display), Boolean(wayland)];
+  // One that answers is enough for most programs.
+  const hasOne = faults.some(({ fault }, i) => isSet[i] && fault === undefined) || Boolean(inherited);
+  faults.forEach(({ check, name, fault }, i) => {
+    if (!isSet[i]) return;
+    if (fault === undefined) findings.push(fine(check, `${name} answers`));
+    else findings.push((hasOne ? warning : hindrance)(check, `${name} cannot be used: ${fault}`, ADVICE[check] ?? ""));
+  });
+  if (display && faults[0]?.fault === undefined && localDisplay(display) === undefined)
+    findings.push(
+      warning(
+        "x11",
+        `DISPLAY=${display} leads through a network: drivers cannot draw into its windows directly`,
+        "run the program where its screen is",
+      ),
+    );
+  return [...findings, ...runtimeDirectory(variables)];
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  x11: "is the server running, is its socket (/tmp/.X11-unix) visible here, and does XAUTHORITY name the file with its key?",
+  wayland: "is the compositor running, and is its socket (in XDG_RUNTIME_DIR) visible here?",
+};
+
+function runtimeDirectory({ XDG_RUNTIME_DIR: directory, WAYLAND_DISPLAY: wayland }: Variables): Finding[] {
+  if (directory || !wayland || wayland.startsWith("/")) return [];
+  return [
+    warning(
+      "XDG_RUNTIME_DIR",
+      `XDG_RUNTIME_DIR is not set, in which the socket "${wayland}" is looked for`,
+      "export XDG_RUNTIME_DIR=/run/user/$(id -u)",
+    ),
+  ];
+}
+
+/** Asks an X server of this machine to be let in. One that is elsewhere is not asked. */
+export const knockX11 =
+  (system: System, files: MachineFiles): Knock =>
+  ({ DISPLAY = "", XAUTHORITY, HOME }) => {
+    const display = localDisplay(DISPLAY);
+    if (!display) return /:\d+(\.\d+)?$/.test(DISPLAY) ? undefined : "that is not the name of a display (such as :0)";
+    const usual = `/tmp/.X11-unix/X${display.number}`;
+    const names = display.path === undefined ? [`\0${usual}`, usual] : [display.path];
+    const file = XAUTHORITY || (HOME && join(HOME, ".Xauthority"));
+    const keys = file ? files.bytes(file) : undefined;
+    return tryEach(names, system, (socket) => {
+      socket.send(setupRequest(keys && keyFor(keys, hostname(), display.number)));
+      const reply = socket.receive(256, PATIENCE);
+      if (reply === undefined) return `it has not answered for ${PATIENCE} ms`;
+      const answer = answerOf(reply);
+      return answer.isOpen ? undefined : `it says "${answer.reason}"`;
+    });
+  };
+
+/** A compositor says nothing before it is asked for something; that it takes connections is enough. */
+export const knockWayland =
+  (system: System): Knock =>
+  ({ WAYLAND_DISPLAY = "", XDG_RUNTIME_DIR }) => {
+    if (!WAYLAND_DISPLAY.startsWith("/") && !XDG_RUNTIME_DIR) return "XDG_RUNTIME_DIR is not set";
+    return tryEach([join(WAYLAND_DISPLAY.startsWith("/") ? "" : (XDG_RUNTIME_DIR ?? ""), WAYLAND_DISPLAY)], system);
+  };
+
+const FAULTS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket",
+  ECONNREFUSED: "nobody listens at its socket",
+  EACCES: "its socket is somebody else's",
+  EAGAIN: "it does not take connections",
+  ENOTSOCK: "that is not a socket",
+};
+
+function tryEach(
+  names: readonly string[],
+  system: System,
+  talk: (socket: LocalSocket) => string | undefined = () => undefined,
+): string | undefined {
+  let fault: string | undefined;
+  for (const name of names) {
+    const result = unlessRefused(
+      () => {
+        using socket = new LocalSocket(name, system);
+        return { fault: talk(socket) };
+      },
+      ({ code = "", message }) => {
+        fault = FAULTS[code] ?? message;
+      },
+    );
+    if (result) return result.fault;
+  }
+  return fault;
+}

@@ -1,0 +1,233 @@
+// The drivers of a host tree, which its libraries open by themselves: found by the
+// names of files (glvnd's vendors, Mesa's directories) or by manifests, JSON files that
+// say where a library is. A driver that is missing is noticed in the middle of a
+// program, if at all: it draws on the processor then.
+
+import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { LinkError } from "../../lib/loader/error.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import type { Search, Tried } from "../../lib/tree/search.ts";
+import { PROFILES } from "../profiles/profiles.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
+import { MachineFiles } from "./machine-files.ts";
+
+/** What was found, and the paths of drivers of one kind. */
+interface Found {
+  readonly findings: readonly Finding[];
+  readonly libraries: readonly string[];
+}
+
+export interface Drivers {
+  readonly findings: readonly Finding[];
+  /** Of each of these one has to be in order, or nothing draws. */
+  readonly alternatives: readonly (readonly string[])[];
+  /** What some machines and some programs use. */
+  readonly others: readonly string[];
+}
+
+/** Of the profiles by these names; the user has named those in `asked`. */
+export function driverFindings(search: Search, profiles: readonly string[], asked: ReadonlySet<string>): Drivers {
+  const has = (name: string) => profiles.includes(name);
+  const nothing: Found = { findings: [], libraries: [] };
+  const gl = has("gl") ? glVendors(search, asked.has("gl")) : nothing;
+  const egl = has("egl") ? eglVendors(search, asked.has("egl")) : nothing;
+  const platforms = has("egl") ? eglPlatforms(search) : nothing;
+  const vulkan = has("vulkan") ? vulkanDrivers(search, asked.has("vulkan")) : nothing;
+  const mesa = has("gl") || has("egl") ? mesaDrivers(search) : nothing;
+  return {
+    findings: [gl, egl, platforms, vulkan, mesa].flatMap(({ findings }) => findings),
+    alternatives: [gl, egl, mesa].map(({ libraries }) => libraries).filter((list) => list.length > 0),
+    others: [...platforms.libraries, ...vulkan.libraries],
+  };
+}
+
+const make = (isAsked: boolean) => (isAsked ? hindrance : warning);
+
+/** libGLX.so.0 opens libGLX_VENDOR.so.0, of which the X server says the vendor's name. */
+function glVendors(search: Search, isAsked: boolean): Found {
+  if (!search.find("libGLX.so.0", undefined)) return { findings: [], libraries: [] };
+  const names = namesIn(search.directories, /^libGLX_\w+\.so\.0$/);
+  const found = names.flatMap((name) => search.find(name, undefined)?.path ?? []);
+  const finding =
+    found.length > 0
+      ? fine("glvnd", `OpenGL's drivers for X11: ${names.map((name) => /_(\w+)\.so/.exec(name)?.[1]).join(", ")}`)
+      : make(isAsked)(
+          "glvnd",
+          `${search.tree.name} has libGLX.so.0, and no driver for it (libGLX_mesa.so.0, libGLX_nvidia.so.0)`,
+          "install libglx-mesa0, or NVIDIA's driver, in the host tree",
+        );
+  return { findings: [finding], libraries: found };
+}
+
+/** Where a variable of a profile leads. */
+function pathsOf(profile: string, variable: string): readonly string[] {
+  const found = PROFILES[profile]?.environment.find(({ name }) => name === variable);
+  return found && "paths" in found ? found.paths : [];
+}
+
+function eglVendors(search: Search, isAsked: boolean): Found {
+  const { findings, libraries } = readManifests(
+    "egl-vendor",
+    "EGL",
+    search,
+    pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS"),
+  );
+  // Before glvnd, and without it, libEGL is the driver.
+  const hasVendors = namesIn(search.directories, /^libEGL_\w+\.so\.0$/).length > 0;
+  if (libraries.length > 0 || !hasVendors) return { findings, libraries };
+  const none = make(isAsked)(
+    "egl-vendor",
+    `${search.tree.name} has no manifest of an EGL driver that can be used`,
+    "install libegl-mesa0, or NVIDIA's driver, in the host tree: it brings /usr/share/glvnd/egl_vendor.d/*.json",
+  );
+  return { findings: [...findings, none], libraries };
+}
+
+const eglPlatforms = (search: Search): Found =>
+  readManifests("egl-platform", "EGL's window systems", search, pathsOf("egl", "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS"));
+
+function vulkanDrivers(search: Search, isAsked: boolean): Found {
+  if (!search.find("libvulkan.so.1", undefined)) return { findings: [], libraries: [] };
+  const { findings, libraries } = readManifests(
+    "vulkan-driver",
+    "Vulkan",
+    search,
+    pathsOf("vulkan", "VK_DRIVER_FILES"),
+  );
+  if (libraries.length > 0) return { findings, libraries };
+  const none = make(isAsked)(
+    "vulkan-driver",
+    `${search.tree.name} has libvulkan.so.1, and no manifest of a driver that can be used`,
+    "install mesa-vulkan-drivers, or NVIDIA's driver, in the host tree: it brings /usr/share/vulkan/icd.d/*.json",
+  );
+  return { findings: [...findings, none], libraries };
+}
+
+/** All manifests in some directories of the tree, and the libraries that they name. */
+function readManifests(check: string, what: string, search: Search, directories: readonly string[]): Found {
+  const findings: Finding[] = [];
+  const names: string[] = [];
+  const libraries: string[] = [];
+  const real = directories.flatMap((directory) => resolved(search, directory) ?? []);
+  for (const name of namesIn(real, /\.json$/, true)) {
+    const path = resolved(search, search.tree.inside(name));
+    const manifest = libraryOf(path, search);
+    if ("fault" in manifest)
+      findings.push(
+        warning(
+          check,
+          `${what}: "${name}" ${manifest.fault}`,
+          "install the driver anew in the host tree, or remove that file",
+        ),
+      );
+    else if (manifest.path !== undefined) {
+      libraries.push(manifest.path);
+      names.push(name.slice(name.lastIndexOf("/") + 1, -".json".length));
+    }
+  }
+  if (names.length > 0) findings.unshift(fine(check, `${what}'s drivers: ${names.join(", ")}`));
+  return { findings, libraries };
+}
+
+/** Of a manifest: the library, undefined where that is not for this machine (32 bits), or what is wrong. */
+function libraryOf(path: string | undefined, search: Search): { path: string | undefined } | { fault: string } {
+  const text = path === undefined ? undefined : new MachineFiles().text(path);
+  if (path === undefined || text === undefined) return { fault: "cannot be read, or is a link that leads to nothing" };
+  const name = libraryPathIn(text);
+  if (typeof name !== "string") return name;
+  const isRelative = name.includes("/") && !name.startsWith("/");
+  const tried: Tried = [];
+  const wanted = isRelative ? join(dirname(search.tree.inside(path)), name) : name;
+  const found = search.find(wanted, undefined, tried);
+  if (found) return { path: found.path };
+  if (tried.some(({ fault }) => fault === "for another class or machine")) return { path: undefined };
+  return { fault: `names "${name}", which ${search.tree.name} does not have` };
+}
+
+/** What a manifest says of its library: of glvnd, Vulkan's loader and EGL's platforms alike. */
+function libraryPathIn(text: string): string | { fault: string } {
+  try {
+    const name = (JSON.parse(text) as { ICD?: { library_path?: unknown } } | null)?.ICD?.library_path;
+    return typeof name === "string" && name !== "" ? name : { fault: "names no library (ICD.library_path)" };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return { fault: "is not JSON" };
+  }
+}
+
+/** Mesa's libraries open files in directories that were written into them. */
+function mesaDrivers(search: Search): Found {
+  const hasMesa = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1"].some((name) => search.find(name, undefined));
+  if (!hasMesa) return { findings: [], libraries: [] };
+  const directories = directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH");
+  // Since 24.2 drivers are links to one library, which later releases open without them.
+  const paths = [
+    ...namesIn(directories, /_dri\.so$/, true),
+    ...namesIn(search.directories, /^libgallium-.*\.so$/, true),
+  ];
+  const findings = [
+    ...deadLinks(search, "dri", directories),
+    ...deadLinks(search, "gbm", directoriesOf(search, "egl", "GBM_BACKENDS_PATH")),
+  ];
+  if (paths.length === 0)
+    findings.push(
+      hindrance(
+        "dri",
+        `${search.tree.name} has Mesa's libraries, and none of Mesa's drivers (dri/*_dri.so), not even for the processor`,
+        "install libgl1-mesa-dri in the host tree",
+      ),
+    );
+  else {
+    const names = paths.map((path) => basename(path).replace(/(_dri)?\.so$/, ""));
+    findings.unshift(fine("dri", `Mesa's drivers: ${[...new Set(names)].join(", ")}`));
+  }
+  return { findings, libraries: differentFiles(search, paths) };
+}
+
+/** Many drivers are one file with many names. */
+function differentFiles(search: Search, paths: readonly string[]): string[] {
+  const files = new Map<string, string>();
+  for (const path of paths) {
+    const real = resolved(search, search.tree.inside(path));
+    const stat = real === undefined ? undefined : unlessRefused(() => statSync(real));
+    if (real !== undefined && stat?.isFile()) files.set(`${stat.dev}:${stat.ino}`, real);
+  }
+  return [...files.values()];
+}
+
+/** The directories that a variable of a profile is set to, as paths of this machine. */
+export function directoriesOf(search: Search, profile: string, variable: string): string[] {
+  const paths = pathsOf(profile, variable).flatMap((path) =>
+    search.defaults.map((directory) => path.replace("$LIBDIR", directory)),
+  );
+  return [...new Set(paths.flatMap((path) => resolved(search, path) ?? []))];
+}
+
+function deadLinks(search: Search, check: string, directories: readonly string[]): Finding[] {
+  return namesIn(directories, /\.so$/, true)
+    .filter((path) => resolved(search, search.tree.inside(path)) === undefined)
+    .map((path) =>
+      warning(check, `"${path}" is a link that leads to nothing`, "install its driver anew in the host tree"),
+    );
+}
+
+/** Undefined also where links loop, or lead out of the tree. */
+function resolved(search: Search, path: string): string | undefined {
+  try {
+    return unlessRefused(() => search.tree.resolve(path));
+  } catch (error) {
+    if (error instanceof LinkError) return undefined;
+    throw error;
+  }
+}
+
+/** What is in directories of this machine, by its name, each once; `asPaths` gives all of them, as paths. */
+export function namesIn(directories: readonly string[], pattern: RegExp, asPaths = false): string[] {
+  const found = directories.flatMap((directory) =>
+    (unlessRefused(() => readdirSync(directory)) ?? [])
+      .filter((name) => pattern.test(name))
+      .map((name) => (asPaths ? `${directory}/${name}` : name)),
+  );
+  return [...new Set(found)].sort();
+}

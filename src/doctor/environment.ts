@@ -1,0 +1,86 @@
+// Variables of the environment that change what is taken from where.
+
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
+import { PROFILES } from "../profiles/profiles.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
+
+export interface EnvironmentFacts {
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Of the glibc on which everything will run, as numbers; undefined where that is not known. */
+  readonly glibc: readonly number[] | undefined;
+  /** Sonames of the isolated libraries. */
+  readonly isolated: ReadonlySet<string>;
+}
+
+/** Variables that tell drivers where they are: the host tree's are used where nobody has set them. */
+const TOLD = [
+  ...new Set(Object.values(PROFILES).flatMap(({ environment }) => environment.map(({ name }) => name))),
+  "__EGL_VENDOR_LIBRARY_FILENAMES",
+  "VK_ADD_DRIVER_FILES",
+];
+
+/** Variables by which somebody has asked for less than the hardware can do. */
+const SLOW: Readonly<Record<string, string>> = {
+  LIBGL_ALWAYS_SOFTWARE: "OpenGL is drawn by the processor",
+  LIBGL_ALWAYS_INDIRECT: "OpenGL is sent through the X server, where little of it works",
+};
+
+export function environmentFindings(facts: EnvironmentFacts): Finding[] {
+  const { variables } = facts;
+  const set = (name: string): boolean => (variables[name] ?? "") !== "";
+  const found = [
+    ...TOLD.filter(set).map((name) =>
+      warning(
+        name,
+        `${name} is set: the host's libraries look at "${variables[name]}" for it, not at the host tree's`,
+        `unset ${name}, unless that is what you want`,
+      ),
+    ),
+    ...Object.keys(SLOW)
+      .filter((name) => set(name) && !["0", "false"].includes(variables[name] ?? ""))
+      .map((name) => warning(name, `${name} is set: ${SLOW[name]}`, `unset ${name}`)),
+    ...audit(facts),
+    ...preload(facts),
+  ];
+  return found.length > 0 ? found : [fine("environment", "no variable is in the way")];
+}
+
+/** dlmopen dereferences NULL there. */
+const AUDIT_FAULT = [2, 31];
+
+function audit({ variables, glibc }: EnvironmentFacts): Finding[] {
+  if (!variables.LD_AUDIT) return [];
+  if (glibc?.join() === AUDIT_FAULT.join())
+    return [
+      hindrance(
+        "LD_AUDIT",
+        `LD_AUDIT is set, and glibc ${glibc.join(".")} crashes when a namespace is made under it`,
+        "unset LD_AUDIT, or choose a newer glibc (--glibc)",
+      ),
+    ];
+  return [
+    warning(
+      "LD_AUDIT",
+      "LD_AUDIT is set: its module is asked about the libraries of both sides",
+      "unset LD_AUDIT, unless that is what you want",
+    ),
+  ];
+}
+
+function preload({ variables, isolated }: EnvironmentFacts): Finding[] {
+  const list = (variables.LD_PRELOAD ?? "").split(/[\s:]+/).filter(Boolean);
+  return list.flatMap((name) => {
+    if (isolated.has(basename(name)))
+      return [
+        warning(
+          "LD_PRELOAD",
+          `LD_PRELOAD has "${name}", which is to be isolated: programs get that copy, before any other`,
+          "take it out of LD_PRELOAD",
+        ),
+      ];
+    // With $LIB in it, or without a slash, ld.so finds it, or not.
+    if (!name.startsWith("/") || name.includes("$") || existsSync(name)) return [];
+    return [warning("LD_PRELOAD", `LD_PRELOAD has "${name}", which is not there`, "take it out of LD_PRELOAD")];
+  });
+}

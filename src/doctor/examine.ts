@@ -1,0 +1,204 @@
+// Everything that a doctor looks at, in the order in which a run comes to it. What
+// cannot be looked at because of something that was found before is left out.
+
+import { closeSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { Glibc } from "../../lib/tree/glibc.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import metadata from "../../package.json" with { type: "json" };
+import { findBubblewrap } from "../attached/entry.ts";
+import { type NamespaceChoice, wayTo } from "../attached/mount-namespace.ts";
+import { machineGlibc } from "../glibc/choice.ts";
+import type { Settings } from "../settings/settings.ts";
+import { cacheOf } from "../start-over/recall.ts";
+import { TUNABLE } from "../static-tls.ts";
+import { Trace } from "../trace.ts";
+import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../trees.ts";
+import { containerFindings } from "./container.ts";
+import { cacheFindings, directoryFacts, temporaryFindings } from "./directories.ts";
+import { displayFindings, knockWayland, knockX11 } from "./display.ts";
+import { environmentFindings } from "./environment.ts";
+import { type Finding, type Group, hindrance } from "./finding.ts";
+import { glibcFindings, namespaceFindings, staticTlsFindings } from "./glibc.ts";
+import { gpuFindings } from "./gpus.ts";
+import { hostFindings } from "./host.ts";
+import { machineFindings } from "./machine.ts";
+import type { MachineFiles } from "./machine-files.ts";
+import { answers, askingMount, mountsIn } from "./network.ts";
+import { programFindings } from "./program.ts";
+
+/** What is to be looked at. */
+export interface Patient {
+  /** Read once it is known that the files are to be had. */
+  readonly settings: () => Settings;
+  /** Directories that the user has named, and the program, if it is a path. */
+  readonly paths: readonly string[];
+  readonly program: string | undefined;
+  /** Is told the path of each library before it is read. */
+  readonly reading: (path: string) => void;
+}
+
+/** By what it is looked at. */
+export interface Instruments {
+  readonly libc: Libc;
+  readonly system: System;
+  readonly files: MachineFiles;
+}
+
+/** Throws UsageError. */
+export function examine(patient: Patient, { libc, system, files }: Instruments): Group[] {
+  const groups: Group[] = [];
+  const add = (title: string, findings: readonly Finding[]) => groups.push({ title, findings });
+  add(
+    "Machine",
+    machineFindings(files, {
+      architecture: process.arch,
+      bun: Bun.version,
+      neededBun: metadata.engines.bun.replace(/^\D+/, ""),
+      pidfdFault: pidfdFault(system),
+    }),
+  );
+  const cache = cacheOf(process.env);
+  const temporary = resolve(tmpdir());
+  const silent = silentPaths([...patient.paths, temporary, ...(cache === undefined ? [] : [cache])], files);
+  if (silent.length > 0) {
+    // Whoever looks at one of them waits for ever.
+    add("Files", silent);
+    return groups;
+  }
+  add("Files", [
+    ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
+    ...cacheFindings(cache === undefined ? undefined : directoryFacts(cache, true, system)),
+  ]);
+  const store = new LibraryStore(cache && join(cache, "libraries.json"), patient.reading);
+  try {
+    const settings = patient.settings();
+    const trees = chooseTrees(settings.trees, machineGlibc, store, system, new Trace([]));
+    const { hosts, isIsolated } = chooseHosts(trees, new Trace([]));
+    add(
+      "Container",
+      containerFindings(files, { hosts: hosts.map(({ search }) => search.tree.name), variables: process.env }),
+    );
+    const capsules = hosts.map((host) => hostFindings(host, isIsolated, settings, trees));
+    hosts.forEach(({ search }, i) => {
+      add(`Host tree ${search.tree.name}`, capsules[i]?.findings ?? []);
+    });
+    add(
+      "glibc",
+      ofGlibc(
+        trees,
+        settings.mountNamespace.value,
+        capsules.map(({ libraries }) => libraries),
+        { libc, system, files },
+      ),
+    );
+    add(
+      "Graphics cards",
+      gpuFindings(
+        files,
+        hosts.map(({ search }) => search),
+      ),
+    );
+    add(
+      "Environment",
+      environmentFindings({
+        variables: process.env,
+        glibc: trees.glibc.version.split(".").map(Number),
+        isolated: new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated))),
+      }),
+    );
+    if (patient.program !== undefined) add("Program", programFindings(patient.program, settings, trees, system));
+  } catch (error) {
+    add("Host tree", [unusable(error)]);
+  }
+  add(
+    "Display",
+    displayFindings({
+      variables: process.env,
+      knockX11: knockX11(system, files),
+      knockWayland: knockWayland(system),
+    }),
+  );
+  store.save();
+  return groups;
+}
+
+/** A tree, or a library that was named, which cannot be used. Throws what is a fault of ours, or of the command line. */
+function unusable(error: unknown): Finding {
+  const isKnown = error instanceof LinkError || error instanceof ElfError;
+  if (!isKnown && (error as NodeJS.ErrnoException).code === undefined) throw error;
+  return hindrance("trees", (error as Error).message, "--host, --runtime and --glibc say which trees are used");
+}
+
+/** Why processes cannot be waited for. */
+function pidfdFault(system: System): string | undefined {
+  let fault: string | undefined;
+  const descriptor = unlessRefused(
+    () => system.openProcess(process.pid),
+    ({ code }) => {
+      fault = code;
+    },
+  );
+  if (descriptor !== undefined) closeSync(descriptor);
+  return fault;
+}
+
+/** Those that are on another machine which does not answer. */
+function silentPaths(paths: readonly string[], files: MachineFiles): Finding[] {
+  const mounts = mountsIn(files.text("/proc/self/mountinfo") ?? "");
+  return paths.flatMap((path) => {
+    const mount = askingMount(path, mounts, files);
+    if (!mount || answers(mount.point)) return [];
+    return [
+      hindrance(
+        "network",
+        `"${path}" is on a file system of another machine (${mount.type} on "${mount.point}") that does not answer`,
+        "mount it anew, or name another directory",
+      ),
+    ];
+  });
+}
+
+/** The directory that is made for this user's files in one that is for everybody, if somebody has made it already. */
+function ownedIn(temporary: string): { path: string; isForeign: boolean } | undefined {
+  const uid = process.getuid?.() ?? 0;
+  const path = join(temporary, `capsule-of-${uid}`);
+  const parent = unlessRefused(() => statSync(temporary));
+  const stat = unlessRefused(() => lstatSync(path));
+  if (!stat || !parent || (parent.uid === uid && (parent.mode & 0o022) === 0)) return undefined;
+  return { path, isForeign: !stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0 };
+}
+
+function ofGlibc(
+  trees: Trees,
+  choice: NamespaceChoice,
+  capsules: readonly (readonly Library[])[],
+  { libc, files }: Instruments,
+): Finding[] {
+  const { glibc, machine } = trees;
+  const others = new Map<string, string>();
+  for (const search of new Set([machine, ...searchesOf(trees)])) {
+    const other = Glibc.of(search);
+    if (other && other.libc.path !== glibc.path) others.set(`in ${search.tree.name}`, other.name);
+  }
+  const way = wayTo(libc, new Map());
+  return [
+    ...glibcFindings(glibc, others),
+    ...namespaceFindings(files, {
+      isNeeded: !glibc.isNatural,
+      choice,
+      fault: typeof way === "string" ? way : undefined,
+      hasBubblewrap: () => findBubblewrap(new Map()) !== undefined,
+    }),
+    ...staticTlsFindings({ capsules, isTunable: glibc.glibc === undefined || isTunable(glibc.glibc) }),
+  ];
+}
+
+const isTunable = (glibc: Glibc): boolean => readFileSync(glibc.loader).includes(TUNABLE);

@@ -1,0 +1,103 @@
+// Which glibc everything will run on, whether processes can be brought to it, and
+// whether it has room for the host's thread-local data.
+
+import type { Library } from "../../lib/elf/library.ts";
+import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { type ChosenGlibc, runsOn } from "../glibc/choice.ts";
+import { MAXIMAL_ALIGNMENT, staticNeed } from "../static-tls.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
+import type { MachineFiles } from "./machine-files.ts";
+import { inUnits } from "./units.ts";
+
+/** `others` are the versions of the trees that were not chosen, by whose they are. */
+export function glibcFindings(
+  { version, path, isNatural }: Pick<ChosenGlibc, "version" | "path" | "isNatural">,
+  others: ReadonlyMap<string, string>,
+): Finding[] {
+  const compared = [...others].map(([whose, version]) => `${version} ${whose}`).join(", ");
+  const why = isNatural ? "the machine's own" : `of "${path}"`;
+  return [fine("glibc", `programs run on glibc ${version}, ${why}${compared && ` (there is ${compared})`}`)];
+}
+
+/** What of the host's libraries cannot run on it. */
+export function tooNew(libraries: readonly Library[], { version }: Pick<ChosenGlibc, "version">): Finding[] {
+  const newer = libraries.filter((library) => !runsOn(library, version));
+  const newest = newer.reduce<Library | undefined>(
+    (best, one) => (best && runsOn(one, best.glibc ?? version) ? best : one),
+    undefined,
+  );
+  if (!newest) return [];
+  const { path, glibc } = newest;
+  const text =
+    newer.length === 1
+      ? `"${path}" needs glibc ${glibc}, and ${version} was chosen`
+      : `${newer.length} libraries need a newer glibc than ${version}, which was chosen; "${path}" needs ${glibc}`;
+  return [hindrance("glibc", text, "--glibc auto takes the newest of all trees'")];
+}
+
+export interface NamespaceFacts {
+  /** Do programs run on another glibc than the machine's? Else nobody wants one. */
+  readonly isNeeded: boolean;
+  readonly choice: NamespaceChoice;
+  /** Why the kernel permits none; undefined where it does. */
+  readonly fault: string | undefined;
+  /** Can bubblewrap make one? Asked where that matters. */
+  readonly hasBubblewrap: () => boolean;
+}
+
+export function namespaceFindings(files: MachineFiles, facts: NamespaceFacts): Finding[] {
+  const { isNeeded, choice, fault, hasBubblewrap } = facts;
+  if (fault === undefined) return [fine("mount-namespace", "the kernel permits mount namespaces")];
+  if (!isNeeded || choice === "never")
+    return [fine("mount-namespace", `the kernel permits no mount namespaces (${fault}), and none is needed`)];
+  const advice = forbidder(files) ?? "a container engine or its filter of system calls may forbid it";
+  const text = `programs run on another glibc than the machine's, and the kernel permits no mount namespace (${fault})`;
+  if (choice === "always" && !hasBubblewrap())
+    return [hindrance("mount-namespace", text, `${advice}; or install bubblewrap`)];
+  return [warning("mount-namespace", `${text}: attached ones are started by an ld.so's name`, advice)];
+}
+
+/** The setting that forbids user namespaces. */
+function forbidder(files: MachineFiles): string | undefined {
+  const is = (path: string, value: number) => files.number(`/proc/sys/${path}`) === value;
+  if (is("kernel/unprivileged_userns_clone", 0))
+    return "sysctl kernel.unprivileged_userns_clone=1, as root, permits them";
+  if (is("kernel/apparmor_restrict_unprivileged_userns", 1))
+    return "sysctl kernel.apparmor_restrict_unprivileged_userns=0, as root, permits them, or an AppArmor profile for bun";
+  if (is("user/max_user_namespaces", 0)) return "sysctl user.max_user_namespaces=15000, as root, permits them";
+  return undefined;
+}
+
+export interface TlsFacts {
+  /** Of each host tree, those that may be opened. */
+  readonly capsules: readonly (readonly Library[])[];
+  /** Can the chosen glibc be told how much is to be set aside (2.33, or Debian's 2.31)? */
+  readonly isTunable: boolean;
+}
+
+/** In bytes, with the default settings of any version. */
+const SURPLUS = 1600;
+
+export function staticTlsFindings({ capsules, isTunable }: TlsFacts): Finding[] {
+  const { libraries, size } = staticNeed(capsules);
+  const misaligned = libraries.find(({ tls }) => (tls?.alignment ?? 0) > MAXIMAL_ALIGNMENT);
+  if (misaligned)
+    return [
+      hindrance(
+        "static-tls",
+        `"${misaligned.path}" wants its thread-local data aligned to ${misaligned.tls?.alignment} bytes in static TLS, and glibc does ${MAXIMAL_ALIGNMENT} at most`,
+        "another build of that library is needed",
+      ),
+    ];
+  const largest = libraries.toSorted((one, other) => (other.tls?.size ?? 0) - (one.tls?.size ?? 0))[0];
+  if (size > SURPLUS && !isTunable)
+    return [
+      hindrance(
+        "static-tls",
+        `the host's libraries want ${inUnits(size)} of static TLS, most of it "${largest?.path}", and this glibc cannot be told to set so much aside`,
+        "a newer glibc can (2.33): --glibc DIR",
+      ),
+    ];
+  const how = size > SURPLUS ? "and GLIBC_TUNABLES will make room" : "which glibc has to spare";
+  return [fine("static-tls", `the host's libraries want ${size} bytes of static TLS, ${how}`)];
+}

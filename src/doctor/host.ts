@@ -1,0 +1,86 @@
+// One host tree: has it what is to be taken from there, drivers for it, and all that
+// these need?
+
+import type { Search } from "../../lib/tree/search.ts";
+import type { Settings } from "../settings/settings.ts";
+import { DEFAULT } from "../settings/source.ts";
+import type { OwnedHost, Trees } from "../trees.ts";
+import { driverFindings } from "./drivers.ts";
+import { type Finding, fine, hindrance } from "./finding.ts";
+import { tooNew } from "./glibc.ts";
+import { type Checked, dependencyFindings, profileFindings } from "./libraries.ts";
+
+/** And all libraries that may be opened from there. */
+export function hostFindings(
+  { search, choices, ownership }: OwnedHost,
+  isIsolated: (soname: string) => boolean,
+  { profile, profiles }: Pick<Settings, "profile" | "profiles">,
+  { runtime, glibc }: Pick<Trees, "runtime" | "glibc">,
+): Checked {
+  const sonames = [...choices.keys()].filter(isIsolated);
+  if (sonames.length === 0) return { findings: [empty(search)], libraries: [] };
+  // What a profile that was named lacks, somebody misses.
+  const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
+  const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
+  const drivers = driverFindings(search, names, asked);
+
+  const isElsewhere = (soname: string) => ownership.isShared(soname);
+  const shown = dependencyFindings("libraries", search, sonames, isElsewhere, "hindrance");
+  const said = new Set(shown.findings.map(({ text }) => text));
+  /** Drivers are opened where the isolated libraries are there already. */
+  const opened = (paths: readonly string[]): Checked => {
+    const { findings, libraries } = dependencyFindings(
+      "drivers",
+      search,
+      [...sonames, ...paths],
+      isElsewhere,
+      "warning",
+    );
+    return { findings: findings.filter(({ text }) => !said.has(text)), libraries };
+  };
+  const checked = [
+    ...drivers.alternatives.map((paths) => oneOf(paths.map((path) => opened([path])))),
+    opened(drivers.others),
+  ];
+  const libraries = [...new Set([shown, ...checked].flatMap((one) => one.libraries))];
+  const faults = uniqueOf([shown, ...checked].flatMap(({ findings }) => findings));
+  const needs = [...faults, ...tooNew(libraries, glibc)];
+  const files = `${libraries.length} files`;
+  const whole = fine(
+    "libraries",
+    `isolated libraries (${sonames.length}) and drivers have all that they need: ${files}`,
+  );
+  return {
+    findings: [
+      ...profileFindings(search, runtime, names, profiles, asked),
+      ...drivers.findings,
+      ...(needs.length > 0 ? needs : [whole]),
+    ],
+    libraries,
+  };
+}
+
+const empty = (search: Search): Finding =>
+  hindrance(
+    "libraries",
+    `${search.tree.name} has none of the libraries that are to be isolated`,
+    "is it the root of a tree, with usr/lib and the like in it? --host names another",
+  );
+
+/** What is wrong with one hinders where nothing is right with any. */
+function oneOf(drivers: readonly Checked[]): Checked {
+  const isAny = drivers.some(({ findings }) => findings.length === 0);
+  const found = drivers.flatMap(({ findings }) => findings);
+  return {
+    findings: isAny ? found : found.map((finding) => ({ ...finding, level: "hindrance" })),
+    libraries: drivers.flatMap(({ libraries }) => libraries),
+  };
+}
+
+/** The same fault counts once, as heavily as anybody takes it. */
+function uniqueOf(findings: readonly Finding[]): Finding[] {
+  const byText = new Map<string, Finding>();
+  for (const finding of findings)
+    if (byText.get(finding.text)?.level !== "hindrance") byText.set(finding.text, finding);
+  return [...byText.values()];
+}

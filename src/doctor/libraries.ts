@@ -1,0 +1,85 @@
+// What of the profiles' libraries a host tree has, and whether it has all that these need.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { dependenciesOf } from "../../lib/tree/dependencies.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type { Profile } from "../profiles/profiles.ts";
+import { type Finding, fine, hindrance, type Level, warning } from "./finding.ts";
+
+export type Profiles = Readonly<Record<string, Profile>>;
+
+/** What several profiles have is nobody's own. */
+const isSeverals = (soname: string, profiles: Profiles): boolean =>
+  Object.values(profiles).filter(({ isolate, newest }) => [...isolate, ...newest].includes(soname)).length > 1;
+
+/** `asked` are the profiles that the user has named. What neither side has is missed by nobody else. */
+export function profileFindings(
+  search: Search,
+  runtime: Search,
+  names: readonly string[],
+  profiles: Profiles,
+  asked: ReadonlySet<string>,
+): Finding[] {
+  const { name: tree } = search.tree;
+  return names.flatMap((name) => {
+    const profile = profiles[name];
+    if (!profile) return [];
+    const own = profile.isolate.filter((soname) => !isSeverals(soname, profiles));
+    const missing = own.filter((soname) => !search.find(soname, undefined));
+    if (missing.length === 0) return [fine(`profile-${name}`, `${tree} has all libraries of ${profile.summary}`)];
+    if (missing.length < own.length)
+      return [
+        fine(`profile-${name}`, `${tree} has the libraries of ${profile.summary}, but not ${missing.join(", ")}`),
+      ];
+    const text = `${tree} has nothing of ${profile.summary} (${own.join(", ")})`;
+    const isElsewhere = own.some((soname) => runtime.find(soname, undefined));
+    if (!asked.has(name) && !isElsewhere) return [fine(`profile-${name}`, text)];
+    return [
+      (asked.has(name) ? hindrance : warning)(
+        `profile-${name}`,
+        isElsewhere ? `${text}: programs get the runtime's` : text,
+        "install these libraries in the host tree, or name another by --host",
+      ),
+    ];
+  });
+}
+
+/** What is wrong with libraries, and with what they need. */
+export interface Checked {
+  readonly findings: readonly Finding[];
+  /** Those that are there. */
+  readonly libraries: readonly Library[];
+}
+
+/** `roots` are sonames and paths that the tree has; `level` says how much it matters if one cannot be opened. */
+export function dependencyFindings(
+  check: string,
+  search: Search,
+  roots: readonly string[],
+  isElsewhere: (soname: string) => boolean,
+  level: Exclude<Level, "fine">,
+): Checked {
+  const { roots: asked, nodes } = dependenciesOf(search, roots, isElsewhere);
+  const needs = [
+    ...asked.map((need) => ({ need, who: undefined })),
+    ...nodes.flatMap(({ library, needs }) => needs.map((need) => ({ need, who: library }))),
+  ];
+  const seen = new Set<string>();
+  const findings = needs.flatMap(({ need, who }): Finding[] => {
+    if (!("fault" in need) || seen.has(need.name)) return [];
+    seen.add(need.name);
+    const make = level === "hindrance" ? hindrance : warning;
+    if (need.fault instanceof ElfError)
+      return [make(check, need.fault.message, "the file is damaged: install its package anew in the host tree")];
+    const needer = who ? `"${who.path}" needs "${need.name}"` : `"${need.name}" is wanted`;
+    return [
+      make(
+        check,
+        `${needer}, which ${search.tree.name} does not have`,
+        `install the package of ${need.name} in the host tree`,
+      ),
+    ];
+  });
+  return { findings, libraries: nodes.map(({ library }) => library) };
+}

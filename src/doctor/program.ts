@@ -1,0 +1,57 @@
+// Can the program be run, in which mode, and does it find all that it needs?
+
+import { realpathSync } from "node:fs";
+import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { EXIT, NotHostableError, ProgramError } from "../errors.ts";
+import { inMode } from "../mode.ts";
+import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan.ts";
+import { checkAttachable, locateProgram } from "../program.ts";
+import type { Settings } from "../settings/settings.ts";
+import { Trace } from "../trace.ts";
+import type { Trees } from "../trees.ts";
+import { type Finding, fine, hindrance } from "./finding.ts";
+
+/** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */
+export function programFindings(program: string, settings: Settings, trees: Trees, system: System): Finding[] {
+  const trace = new Trace([]);
+  const found: Finding[] = [];
+  const mountNamespace = settings.mountNamespace.value;
+  const run: ExecOptions = {
+    ...settings.trees,
+    ...{ program, arguments: [], mountNamespace, hooks: [], settingsFiles: settings.files },
+  };
+  try {
+    const executed = locateProgram(program);
+    const path = realpathSync(executed);
+    found.push(fine("program", `"${path}"`));
+    const inProcess = (why: string): Finding[] => {
+      const { capsules, runtimeLibraries } = makePlan(run, trees, trace);
+      const isolated = capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
+      return [
+        fine("mode", `in-process, ${why}`),
+        fine("needs", `isolated: ${isolated}; of the runtime: ${runtimeLibraries.length} libraries`),
+      ];
+    };
+    const attached = (why: string): Finding[] => {
+      checkAttachable(path, process.env.PATH ?? "", system);
+      makeAttachedPlan(run, executed, trees, trace);
+      return [fine("mode", `attached, ${why}`)];
+    };
+    const mode = settings.mode.value;
+    return [...found, ...inMode(path, { mode, mountNamespace }, system, { inProcess, attached })];
+  } catch (error) {
+    if (!(error instanceof ProgramError || error instanceof LinkError || error instanceof ElfError)) throw error;
+    return [...found, hindrance("program", error.message, adviceFor(error))];
+  }
+}
+
+function adviceFor(error: ProgramError | LinkError | ElfError): string {
+  if (error instanceof NotHostableError) return "--mode auto, or attached";
+  if (error instanceof ElfError) return "install that file anew";
+  if (error instanceof LinkError)
+    return "--host names another host tree, --trace plan,search tells where it was looked for";
+  if (error.cause instanceof LinkError) return "install the library, or have LD_LIBRARY_PATH or --runtime lead to it";
+  return error.exitCode === EXIT.notFound ? "is the name right?" : "another program, or another build of it, is needed";
+}

@@ -1,0 +1,160 @@
+// The package, as a new user has it: a tarball, installed into an empty directory by npm or by Bun, run from there with
+// nothing but Bun and the machine's libraries.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import metadata from "../../package.json" with { type: "json" };
+import { Display } from "../support/display.ts";
+import { mesaVersion } from "../support/hosts.ts";
+import { native, type Outcome, repository, run } from "../support/run.ts";
+import { tree } from "../support/trees.ts";
+
+setDefaultTimeout(600_000);
+
+/** More would be a surprise, in bytes: bytecode is most of it. */
+const LARGEST = 8_000_000;
+const NOBODY = "65534";
+
+const directory = mkdtempSync(join(tmpdir(), "capsule-package-"));
+let display: Display;
+let tarball: string;
+
+beforeAll(async () => {
+  chmodSync(directory, 0o755); // also for another user
+  // Bun is all that has been installed by hand.
+  mkdirSync(join(directory, "bin"));
+  copyFileSync(process.execPath, join(directory, "bin", "bun"));
+  symlinkSync("bun", join(directory, "bin", "bunx"));
+  const pack = ["npm", "pack", "--silent", "--pack-destination", directory];
+  const { stdout, stderr, exitCode } = await run(pack, { cwd: repository, env: own("packer"), timeout: 120_000 });
+  if (exitCode !== 0) throw new Error(`npm pack ended with ${exitCode}\n${stdout}${stderr}`);
+  tarball = join(directory, stdout.trim().split("\n").at(-1) ?? "");
+  display = await Display.start();
+});
+afterAll(async () => {
+  await display[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** The environment of somebody who has just come: a home of his own, and nothing on PATH but Bun and the machine's programs. */
+function own(name: string): Record<string, string> {
+  const home = join(directory, name);
+  mkdirSync(home, { recursive: true });
+  return { HOME: home, PATH: `${directory}/bin:/usr/local/bin:/usr/bin:/bin`, TMPDIR: "/tmp" };
+}
+
+describe("the tarball", () => {
+  const unpacked = join(directory, "unpacked");
+  const files = (): string[] => readdirSync(join(unpacked, "package"), { recursive: true, encoding: "utf8" });
+  const contentOf = (name: string) => readFileSync(join(unpacked, "package", name));
+
+  beforeAll(async () => {
+    mkdirSync(unpacked);
+    expect((await run(["tar", "xzf", tarball, "-C", unpacked])).exitCode).toBe(0);
+  });
+
+  test("has the command, its servers, its manual page and the sources, and no tests or maps", () => {
+    const list = files();
+    for (const name of [
+      "dist/main.js",
+      "dist/attached/server.js",
+      "dist/agent/server.js",
+      "dist/capsule.1",
+      "README.md",
+    ])
+      expect(list).toContain(name);
+    for (const name of list) expect(name).not.toMatch(/(^|\/)(test|fixtures|bench|node_modules)\/|\.map$|\.test\.ts$/);
+    expect(contentOf(metadata.bin.capsule).toString()).toStartWith("#!/usr/bin/env -S");
+  });
+
+  test("is small, and knows nothing of where it was made", () => {
+    expect(Bun.file(tarball).size).toBeLessThan(LARGEST);
+    const mine = files().filter(
+      (name) => /\.(js|jsc|ts|1|json|md)$/.test(name) && contentOf(name).includes(repository),
+    );
+    expect(mine).toEqual([]);
+  });
+});
+
+/** By whom it is installed: what is called for that, in an empty directory. */
+const INSTALLERS: readonly (readonly [name: string, install: (tarball: string) => string[]])[] = [
+  ["npm", (path) => ["npm", "install", "--no-audit", "--no-fund", path]],
+  ["bun", (path) => ["bun", "add", path]],
+];
+
+describe.each(INSTALLERS)("installed by %s", (name, install) => {
+  const project = join(directory, `by-${name}`);
+  const env = () => ({ ...own(`home-of-${name}`), ...display.env });
+
+  test("takes no builds, and warns of nothing", async () => {
+    mkdirSync(project);
+    const outcome = await run(install(tarball), { cwd: project, env: env(), timeout: 120_000 });
+    expect(outcome.exitCode).toBe(0);
+    expect(outcome.stdout + outcome.stderr).not.toMatch(/warn.*script|prepare|blocked/i);
+    expect(readdirSync(join(project, "node_modules"))).toContain("capsule");
+  });
+
+  test.each([["bunx"], ["npx"]])("runs by %s, on the first try and on the second", async (runner) => {
+    const model = await native("glxinfo", ["-B"], { env: display.env });
+    for (let i = 0; i < 2; i++) {
+      const command = [runner, "capsule", "exec", "glxinfo", "-B"];
+      const outcome = await run(command, { cwd: project, env: env(), timeout: 60_000 });
+      expect(lastOf(outcome)).toEqual({ exitCode: 0, stdout: model.stdout });
+    }
+  });
+
+  test("runs on another tree, in both modes", async () => {
+    const host = await tree("bullseye");
+    for (const mode of ["in-process", "attached"]) {
+      const command = ["bunx", "capsule", "exec", "--host", host, "--mode", mode, "glxinfo", "-B"];
+      const outcome = await run(command, { cwd: project, env: env(), timeout: 60_000 });
+      expect(outcome).toMatchObject({ stderr: "", exitCode: 0 });
+      expect(mesaVersion(outcome.stdout)).toStartWith("20.3.");
+    }
+  });
+
+  test("runs for a user who is not root", async () => {
+    const home = join(directory, `nobody-of-${name}`);
+    mkdirSync(home);
+    expect((await run(["chown", `${NOBODY}:${NOBODY}`, home])).exitCode).toBe(0);
+    const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+    const command = [...as, "bunx", "capsule", "exec", "glxinfo", "-B"];
+    const variables = { ...env(), HOME: home, TMPDIR: home, XDG_RUNTIME_DIR: home };
+    const outcome = await run(command, { cwd: project, env: variables, timeout: 60_000 });
+    expect(lastOf(outcome)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("OpenGL renderer string") });
+  });
+
+  test("finds nothing that would hinder", async () => {
+    const outcome = await run(["bunx", "capsule", "doctor", "glxinfo"], { cwd: project, env: env(), timeout: 60_000 });
+    expect(outcome).toMatchObject({ stderr: "", exitCode: 0 });
+  });
+});
+
+/** npx and bunx may have something of their own to say on standard error. */
+const lastOf = ({ exitCode, stdout }: Outcome) => ({ exitCode, stdout });
+
+describe("bytecode", () => {
+  const main = join(directory, "by-npm", "node_modules", "capsule", "dist");
+
+  test("of another Bun, or that is damaged or missing, is done without", async () => {
+    const jsc = readdirSync(main, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsc"));
+    expect(jsc.length).toBeGreaterThan(0);
+    const command = [join(main, "main.js"), "--version"];
+    const version = { stdout: `${metadata.version}\n`, stderr: "", exitCode: 0 };
+    for (const name of jsc) await Bun.write(join(main, name), "not what Bun has written".repeat(100));
+    expect(await run(command, { env: own("home-of-npm") })).toMatchObject(version);
+    for (const name of jsc) rmSync(join(main, name));
+    expect(await run(command, { env: own("home-of-npm") })).toMatchObject(version);
+  });
+});
