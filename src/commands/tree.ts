@@ -37,8 +37,8 @@ export function treeCommand(): Command {
         "  -vv   also what the shared set needs",
         "  -vvv  also what libraries need that were shown before",
         "",
-        "Exit status: 127 where a library of the program's side is missing, 125 where one that a capsule opens at the start",
-        "is (or capsule fails), 2 for a wrong command line, else 0.",
+        "Exit status: 127 where a library of the program's side is missing; 125 where one that a capsule opens at the start",
+        "is, where one needs a newer glibc than all of it runs on, or capsule fails; 2 for a wrong command line, else 0.",
       ].join("\n"),
     )
     .action((name: string, options: Options) => {

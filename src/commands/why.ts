@@ -2,7 +2,7 @@
 // run or loaded.
 
 import { Command } from "commander";
-import { EXIT } from "../errors.ts";
+import { EXIT, UsageError } from "../errors.ts";
 import { answersOf } from "../report/answers.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
@@ -32,6 +32,7 @@ export function whyCommand(): Command {
       "\nExit status: 127 where no side has it, 125 where capsule fails, 2 for a wrong command line, else 0.",
     )
     .action((soname: string, flags: Options) => {
+      if (soname === "" || soname.includes("/")) throw new UsageError(`Cannot explain "${soname}": a soname is needed`);
       const choose = (file: string | undefined) => settingsFor(flags, file).trees;
       const report =
         flags.program === undefined

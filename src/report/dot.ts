@@ -111,13 +111,13 @@ const boxOf = ({ host, tree }: Side, leftOut = 0): Attributes => {
 const APART: Attributes = { fillcolor: "#ffd8a8", color: CLASH, penwidth: 2 };
 const REPLACED: Attributes = { color: CLASH };
 
-const lookOf = ({ kind, clash }: Figure): Attributes => ({
-  ...LOOKS[kind],
+const lookOf = ({ kind, clash, missedGlibc }: Figure): Attributes => ({
+  ...LOOKS[missedGlibc === undefined ? kind : "missing"],
   ...(clash ? (clash.isApart ? APART : REPLACED) : {}),
 });
 
 /** Its name, and its version where that is what matters. */
-function labelOf({ kind, names, items, clash }: Figure, { trees }: Report): string {
+function labelOf({ kind, names, items, clash, missedGlibc }: Figure, { trees }: Report): string {
   const [item] = items;
   if (kind === "shared") return text(`glibc ${trees.glibc.version}, libgcc_s`);
   if (kind === "mirror" && names.length === 0) return text("mirrors of glibc, libgcc_s");
@@ -126,6 +126,7 @@ function labelOf({ kind, names, items, clash }: Figure, { trees }: Report): stri
   if (names.length > MANY) shown.push(text(`and ${names.length - MANY} more`));
   if (names.length > 1) return shown.map((line) => `${line}\\l`).join("");
   const versions = clash && item ? [text(versionsOf(item, clash))].filter(Boolean) : [];
+  if (missedGlibc !== undefined) versions.push(text(`needs glibc ${missedGlibc}`));
   return [...shown, ...versions, ...(kind === "shim" || kind === "mirror" ? [kind] : [])].join("\\n");
 }
 

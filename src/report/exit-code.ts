@@ -2,10 +2,14 @@
 
 import { EXIT } from "../errors.ts";
 import { isMissing, type Report, type Side } from "./sides.ts";
+import { missedGlibc } from "./words.ts";
 
-/** 127 where the program would not start, 125 where its isolated libraries would not, else 0. */
-export function exitCodeOf({ program, capsules }: Report): number {
+/** 127 where the program lacks a library, 125 where a capsule does at the start, or something needs a newer glibc, else 0. */
+export function exitCodeOf(report: Report): number {
+  const { program, capsules } = report;
   if (lacks(program)) return EXIT.notFound;
+  const atStart = [program, ...capsules].flatMap(({ items }) => items).filter(({ when }) => when === "start");
+  if (atStart.some((item) => missedGlibc(item, report) !== undefined)) return EXIT.failure;
   const isMissed = ({ roots }: Side) => roots.some(({ link, when }) => when === "start" && isMissing(link));
   return capsules.some((side) => lacks(side) || isMissed(side)) ? EXIT.failure : 0;
 }

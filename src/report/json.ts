@@ -5,13 +5,13 @@ import type { Answer } from "./answers.ts";
 import { type Clash, clashesOf } from "./clashes.ts";
 import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
 import { versionIn } from "./version-in.ts";
-import { faultOf } from "./words.ts";
+import { faultOf, missedGlibc } from "./words.ts";
 
 export const jsonOf = (report: Report): object => ({
   asked: askedOf(report),
   glibc: { version: report.trees.glibc.version, path: report.trees.glibc.path },
-  program: sideOf(report.program),
-  capsules: report.capsules.map(sideOf),
+  program: sideOf(report.program, report),
+  capsules: report.capsules.map((side) => sideOf(side, report)),
   clashes: clashesOf(report).map(clashOf),
 });
 
@@ -21,10 +21,10 @@ function askedOf({ asked }: Report): object {
   return { kind, path: asked.kind === "static" ? asked.path : asked.library.path, scripts };
 }
 
-const sideOf = ({ tree, roots, items }: Side): object => ({
+const sideOf = ({ tree, roots, items }: Side, report: Report): object => ({
   tree,
   opened: roots.map(({ link, when }) => ({ ...linkOf(link), when })),
-  libraries: items.map(itemOf),
+  libraries: items.map((item) => ({ ...itemOf(item), missedGlibc: missedGlibc(item, report) ?? null })),
 });
 
 const itemOf = ({ name, soname, path, role, when, why, requester, needs }: Item): object => ({

@@ -21,6 +21,8 @@ export interface Figure {
   readonly items: readonly Item[];
   /** Of its one library. */
   readonly clash: Clash | undefined;
+  /** The glibc that it needs, where that is not there. */
+  readonly missedGlibc: string | undefined;
 }
 
 export interface Edge {

@@ -38,7 +38,7 @@ export function merged({ figures, edges }: Graph): Graph {
     around.get(to)?.push(`${kind} from ${numbers.get(from)}`);
   }
   const lookOf = (figure: Figure) =>
-    figure.kind === "plain" && !figure.clash ? `${figure.side.tree} ${around.get(figure)?.sort().join()}` : figure;
+    !isOfNote(figure) && figure.kind === "plain" ? `${figure.side.tree} ${around.get(figure)?.sort().join()}` : figure;
   const now = new Map<Figure, Figure>();
   for (const group of Map.groupBy(figures, lookOf).values()) {
     const [first] = group;
@@ -79,8 +79,6 @@ export function pruned({ figures, edges }: Graph): Picture {
 
 /** What clashes, or is more than a library of its own side, with all that leads there. Where that is nothing, what the program itself needs. */
 function interestingOf({ figures, edges }: Graph): Set<Figure> {
-  const isOfNote = ({ kind, clash }: Figure) =>
-    clash !== undefined || (kind !== "plain" && kind !== "asked" && kind !== "shared");
   const sides = new Set(figures.filter(isOfNote).map(({ side }) => side));
   const interesting = new Set(figures.filter((figure) => isOfNote(figure) || figure.kind !== "plain"));
   const above = Map.groupBy(edges, ({ to }) => to);
@@ -89,3 +87,6 @@ function interestingOf({ figures, edges }: Graph): Set<Figure> {
   for (const { from, to } of edges) if (from.kind === "asked" && !sides.has(from.side)) interesting.add(to);
   return interesting;
 }
+
+const isOfNote = ({ kind, clash, missedGlibc }: Figure): boolean =>
+  clash !== undefined || missedGlibc !== undefined || (kind !== "plain" && kind !== "asked" && kind !== "shared");

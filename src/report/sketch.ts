@@ -4,6 +4,7 @@ import { type Clash, clashesOf } from "./clashes.ts";
 import type { Edge, Figure, Graph } from "./picture.ts";
 import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
 import { unique } from "./simplify.ts";
+import { missedGlibc } from "./words.ts";
 
 /** Without what is opened later, unless `isWhole`. */
 export function sketchOf(report: Report, isWhole: boolean): Graph {
@@ -19,7 +20,7 @@ class Sketch {
   readonly #clashes: ReadonlyMap<string, Clash>;
 
   constructor(
-    report: Report,
+    readonly report: Report,
     readonly isWhole: boolean,
   ) {
     const clashes = clashesOf(report).filter(({ when }) => isWhole || when !== "later");
@@ -65,13 +66,15 @@ class Sketch {
     const { side, name, role, soname } = item;
     if (role === "shared") return this.#once("shared set", { side, kind: role, names: [], items: [item] });
     const kind = role === "asked" || role === "isolated" ? role : "plain";
-    return this.#once(item, { side, kind, names: [name], items: [item], clash: this.#clashes.get(soname) });
+    const clash = this.#clashes.get(soname);
+    const glibc = missedGlibc(item, this.report);
+    return this.#once(item, { side, kind, names: [name], items: [item], clash, missedGlibc: glibc });
   }
 
-  #once(key: Item | string, figure: Omit<Figure, "clash"> & { readonly clash?: Clash | undefined }): Figure {
+  #once(key: Item | string, figure: Pick<Figure, "side" | "kind" | "names" | "items"> & Partial<Figure>): Figure {
     const known = this.figures.get(key);
     if (known) return known;
-    const made = { clash: undefined, ...figure };
+    const made = { clash: undefined, missedGlibc: undefined, ...figure };
     this.figures.set(key, made);
     return made;
   }

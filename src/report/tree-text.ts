@@ -7,7 +7,7 @@ import { type Branch, linesOf } from "./branches.ts";
 import { clashTable } from "./clash-table.ts";
 import { type Clash, type Copy, clashesOf } from "./clashes.ts";
 import { type Item, isMissing, type Link, type Missing, type Present, type Report, type Side } from "./sides.ts";
-import { faultOf, whyOf } from "./words.ts";
+import { faultOf, missedGlibc, whyOf } from "./words.ts";
 
 export interface View {
   /** 1 shows the shared set and what is opened later, 2 what these need, 3 also what was shown before. */
@@ -156,7 +156,12 @@ class Drawing {
     const { paint } = this;
     const name = this.view.showsPaths || (isRoot && item.role === "asked") ? item.path : basename(link.name);
     const why = item.role === "asked" ? "" : ` ${paint("cyan", `[${isKnown ? "above" : whyOf(link)}]`)}`;
-    return `${paint(this.#style(link, isKnown), name)}${why}${isKnown ? "" : this.#clash(link)}`;
+    return `${paint(this.#style(link, isKnown), name)}${why}${isKnown || link.door ? "" : this.#glibc(item) + this.#clash(link)}`;
+  }
+
+  #glibc(item: Item): string {
+    const version = missedGlibc(item, this.report);
+    return version === undefined ? "" : ` ${this.paint(["red", "bold"], `needs glibc ${version}`)}`;
   }
 
   #style({ item, door }: Present, isKnown: boolean): Parameters<Paint>[0] {
@@ -165,8 +170,8 @@ class Drawing {
     return door !== undefined || item.role === "isolated" ? "magenta" : "plain";
   }
 
-  #clash({ item, door }: Present): string {
-    const clash = door ? undefined : this.clashes.get(item.soname);
+  #clash({ item }: Present): string {
+    const clash = this.clashes.get(item.soname);
     if (!clash) return "";
     const others = clash.copies.filter(({ path }) => path !== item.path);
     const words = others.map((copy) => `${this.#whose(copy)} ${copy.version}`.trim());

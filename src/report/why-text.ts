@@ -6,7 +6,7 @@ import type { Paint } from "../commands/terminal.ts";
 import type { Answer } from "./answers.ts";
 import { clashesOf } from "./clashes.ts";
 import { type Item, isMissing, type Link, type Report } from "./sides.ts";
-import { faultOf } from "./words.ts";
+import { faultOf, missedGlibc } from "./words.ts";
 
 /** How wide what is said is, in columns, beside its labels: together 80. */
 const WIDTH = 67;
@@ -35,9 +35,12 @@ function paragraph(answer: Answer, report: Report, paint: Paint): string[] {
     labelled(paint("cyan", name), lines, (line) => paint(style, line), name.length);
   const [whose, what] = [side.host ? `capsule of ${side.tree}` : "the program", shownAs(link, search)];
   const head = `${paint("bold", `${whose}: `)}${paint(what.style, what.text)}`;
+  const version = link && !isMissing(link) ? missedGlibc(link.item, report) : undefined;
+  const refusal = version && `it needs glibc ${version}, and all of it runs on ${report.trees.glibc.version}`;
   return [
     head,
     ...label("it is", wrapped(rule)),
+    ...label("but", refusal ? wrapped(refusal) : [], ["red", "bold"]),
     ...label("needed by", needers(answer, report)),
     ...label("search", steps(answer), "plain"),
   ];

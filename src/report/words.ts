@@ -2,7 +2,8 @@
 
 import { basename } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
-import type { Item, Missing, Present } from "./sides.ts";
+import { runsOn } from "../glibc/choice.ts";
+import type { Item, Missing, Present, Report } from "./sides.ts";
 
 /** What is in brackets behind a name. */
 export function whyOf({ item, door }: Present): string {
@@ -33,3 +34,7 @@ export function faultOf(fault: Missing["fault"]): { text: string; notes: readonl
   // Without a search: a link on the way loops.
   return { text: "not found", notes: fault.details.tried ?? [fault.message] };
 }
+
+/** The glibc that it needs, where that is newer than the one that all of it runs on: a run would be refused. */
+export const missedGlibc = ({ library, role }: Item, { trees }: Report): string | undefined =>
+  role === "shared" || runsOn(library, trees.glibc.version) ? undefined : library.glibc;

@@ -27,6 +27,9 @@ const game = trees.program("bin/game", {
   runpath: "$ORIGIN/../private",
 });
 
+/** A libc to be linked to. */
+const STUB = ["-shared", "-nostdlib", "-Wl,-soname,libc.so.6"];
+
 const tree = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
   run([process.execPath, main, "tree", ...args], { env });
 
@@ -174,6 +177,21 @@ describe("what is missing", () => {
   });
 });
 
+test("what needs a newer glibc than all of it runs on is told, and makes it end with 125", async () => {
+  // A version that this machine's libc does not have is only there to be needed.
+  const stub = trees.write("version.map", "GLIBC_2.98 { global: from_tomorrow; };");
+  const libc = trees.compile("libc-stub.so", "void from_tomorrow(void) {}", ...STUB, `-Wl,--version-script=${stub}`);
+  const eager = trees.compile(
+    "eager",
+    "void from_tomorrow(void); void _start(void) { from_tomorrow(); }",
+    "-nostdlib",
+    libc,
+  );
+  const { stdout, exitCode } = await tree([...SIDES, eager]);
+  expect(stdout).toStartWith(`${eager} needs glibc 2.98\n`);
+  expect(exitCode).toBe(125);
+});
+
 test("a file that LD_LIBRARY_PATH leads to by another name is the same file", async () => {
   const env = { LD_LIBRARY_PATH: join(host, "usr/lib") };
   const needy = trees.program("bin/outer", { needs: ["libboth.so.1", "libdoor.so.1"] });
@@ -273,6 +291,7 @@ test("JSON tells of each side's libraries, of doors between them, and of the cla
     when: "start",
     why: "default directory",
     neededBy: game,
+    missedGlibc: null,
     needs: [
       { name: "libdoor.so.1", path: door, tree: host, door: "shim" },
       { name: "libboth.so.1", path: join(runtime, "usr/lib/libboth.so.1.1.0"), tree: runtime, door: null },

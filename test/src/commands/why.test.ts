@@ -207,6 +207,8 @@ describe("a clear error for", () => {
   const mistakes: [string, string[], string, number][] = [
     ["a program that is not there", ["--program", "./none", "libc.so.6"], 'Cannot find "./none"', 127],
     ["a host tree that is not there", ["--host", "/nowhere", "libc.so.6"], "there is no such directory", 125],
+    ["a path", ["/usr/lib/libc.so.6"], "a soname is needed", 2],
+    ["an empty name", [""], "a soname is needed", 2],
     ["no soname", [], "missing required argument 'soname'", 2],
   ];
   for (const [what, args, message, code] of mistakes)
