@@ -1,4 +1,4 @@
-// What the README says of settings files is so.
+// What docs/commands.md says of settings files is so.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { fileLayer } from "../../../src/settings/file-layer.ts";
 import { keyOf, NAMES } from "../../../src/settings/keys.ts";
 import { repository } from "../../support/run.ts";
 
-const readme = readFileSync(join(repository, "README.md"), "utf8");
+const readme = readFileSync(join(repository, "docs/commands.md"), "utf8");
 
 test("its example is sound", () => {
   const [, example = ""] = /```toml\n(.*?)```/s.exec(readme) ?? [];
