@@ -12,6 +12,7 @@ import { ProgramError } from "../errors.ts";
 import { ownScreen, Progress } from "../progress.ts";
 import type { Settings } from "../settings/settings.ts";
 import { print, printJson } from "./output.ts";
+import { painter, widthOf } from "./terminal.ts";
 import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {
@@ -19,11 +20,10 @@ interface Options extends TreeFlags {
   readonly json?: boolean;
 }
 
-const STDOUT = 1;
 /** Of its own: that something hinders. */
 const HINDERED = 1;
-/** Of lines in a file or a pipe, and the least that a terminal gets, in characters. */
-const [UNBOUNDED, NARROWEST] = [Number.POSITIVE_INFINITY, 40];
+/** The least that a terminal gets, in columns. */
+const NARROWEST = 40;
 
 export function doctorCommand(): Command {
   const command = new Command("doctor")
@@ -48,7 +48,10 @@ export function doctorCommand(): Command {
       const system = new System();
       const groups = whatIsFound(system, { settings: () => settingsFor(options, program), paths, program });
       if (options.json) printJson(dataOf(groups));
-      else print(reportOf(groups, { isVerbose: options.verbose ?? false, ...terminal(system) }));
+      else
+        print(
+          reportOf(groups, { isVerbose: options.verbose ?? false, width: Math.max(NARROWEST, widthOf()) }, painter()),
+        );
       process.exitCode = hinders(groups) ? HINDERED : 0;
     });
 }
@@ -80,10 +83,4 @@ function settingsFor(options: Options, program: string | undefined): Settings {
     if (!(error instanceof ProgramError)) throw error;
     return settingsOf(options);
   }
-}
-
-function terminal(system: System): { isColoured: boolean; width: number } {
-  const width = system.terminalWidth(STDOUT);
-  const isColoured = width !== undefined && !process.env.NO_COLOR && process.env.TERM !== "dumb";
-  return { isColoured, width: width === undefined ? UNBOUNDED : Math.max(NARROWEST, width) };
 }

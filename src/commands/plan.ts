@@ -1,7 +1,9 @@
 // `capsule plan`: everything that exec would do, and nothing of it done.
 
 import { Command } from "commander";
+import { System } from "../../lib/process/system.ts";
 import { hookOf } from "../hooks.ts";
+import { ownScreen, Progress } from "../progress.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
 import type { Flags } from "../settings/layer.ts";
@@ -32,7 +34,9 @@ export function planCommand(): Command {
     .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
       // It has the warnings itself.
       const settings = settingsOf(flags, program, () => {});
-      const report = planReport(program, list, settings, hook.map(hookOf));
+      using progress = new Progress(() => ownScreen(new System(), process.env));
+      const report = planReport(program, list, settings, hook.map(hookOf), progress.reading);
+      progress.erase();
       if (json) printJson(report);
       else print(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
     });

@@ -1,41 +1,38 @@
 // What a doctor has found, for people and as data.
 
-import { printable } from "../commands/output.ts";
+import type { Paint, Style } from "../commands/terminal.ts";
 import { type Finding, type Group, hinders, type Level } from "./finding.ts";
 
-const MARKS: Readonly<Record<Level, string>> = { fine: "✔", warning: "!", hindrance: "✘" };
-/** SGR parameters: green, yellow, red; bold and dim. */
-const COLOURS: Readonly<Record<Level, number>> = { fine: 32, warning: 33, hindrance: 31 };
-const [BOLD, DIM] = [1, 2];
+const MARKS: Readonly<Record<Level, readonly [mark: string, style: Style]>> = {
+  fine: ["✔", "green"],
+  warning: ["!", "yellow"],
+  hindrance: ["✘", "red"],
+};
 
-export interface Look {
+export interface View {
   /** Also what is fine. */
   readonly isVerbose: boolean;
-  readonly isColoured: boolean;
-  /** Of the terminal, in characters. */
+  /** In columns. */
   readonly width: number;
 }
 
 /** A line a finding, by groups, with what to do about it below; at the end what it comes to. */
-export function reportOf(groups: readonly Group[], look: Look): string {
-  const paint = (code: number, text: string) => (look.isColoured ? `\x1b[${code}m${text}\x1b[m` : text);
+export function reportOf(groups: readonly Group[], { isVerbose, width }: View, paint: Paint): string {
   const lines = groups.flatMap(({ title, findings }) => {
-    const shown = findings.filter(({ level }) => look.isVerbose || level !== "fine");
+    const shown = findings.filter(({ level }) => isVerbose || level !== "fine");
     if (shown.length === 0) return [];
-    return [
-      paint(BOLD, printable(title)),
-      ...shown.flatMap(({ level, text, advice }) => [
-        ...wrapped(printable(text), look.width - 4).map((line, i) =>
-          i === 0 ? `  ${paint(COLOURS[level], MARKS[level])} ${line}` : `    ${line}`,
-        ),
-        ...(advice === undefined ? [] : wrapped(printable(advice), look.width - 6)).map((line, i) =>
-          paint(DIM, `    ${i === 0 ? "→" : " "} ${line}`),
-        ),
-      ]),
-      "",
-    ];
+    return [paint("bold", title), ...shown.flatMap((finding) => linesOf(finding, width, paint)), ""];
   });
   return `${[...lines, summaryOf(groups)].join("\n")}\n`;
+}
+
+function linesOf({ level, text, advice }: Finding, width: number, paint: Paint): string[] {
+  const [mark, style] = MARKS[level];
+  const told = wrapped(text, width - 4).map(
+    (line, i) => `  ${i === 0 ? paint(style, mark) : " "} ${paint("plain", line)}`,
+  );
+  const advised = advice === undefined ? [] : wrapped(advice, width - 6);
+  return [...told, ...advised.map((line, i) => paint("dim", `    ${i === 0 ? "→" : " "} ${line}`))];
 }
 
 function summaryOf(groups: readonly Group[]): string {

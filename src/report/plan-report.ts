@@ -28,17 +28,18 @@ import type { PlannedLibrary, PlanReport } from "./plan-data.ts";
 import { plannedGlibc } from "./plan-glibc.ts";
 import { plannedSettings } from "./plan-settings.ts";
 
-/** `program` is a path, or a name that PATH has. Throws what exec would say: ProgramError, UsageError, LinkError and ElfError. */
+/** `program` is a path, or a name that PATH has; `reading` is told of each library before it is read. Throws what exec would say: ProgramError, UsageError, LinkError and ElfError. */
 export function planReport(
   program: string,
   list: readonly string[],
   settings: Settings,
   hooks: readonly Hook[] = [],
+  reading?: (path: string) => void,
 ): PlanReport {
   const executed = locateProgram(program);
   const path = realpathSync(executed);
   const [system, trace] = [new System(), new Trace([])];
-  const store = new LibraryStore(storeFile());
+  const store = new LibraryStore(storeFile(), reading);
   const [mode, mountNamespace] = [settings.mode.value, settings.mountNamespace.value];
   const options = {
     ...{ program, arguments: list, settingsFiles: settings.files, mountNamespace, hooks },

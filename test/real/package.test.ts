@@ -51,7 +51,15 @@ afterAll(async () => {
 function own(name: string): Record<string, string> {
   const home = join(directory, name);
   mkdirSync(home, { recursive: true });
-  return { HOME: home, PATH: `${directory}/bin:/usr/local/bin:/usr/bin:/bin`, TMPDIR: "/tmp" };
+  const PATH = `${directory}/bin:/usr/local/bin:/usr/bin:/bin`;
+  return { ...network(), HOME: home, PATH, TMPDIR: "/tmp", XDG_CACHE_HOME: "" };
+}
+
+/** How this machine comes to the registry. */
+function network(): Record<string, string> {
+  const names = /^(NODE_EXTRA_CA_CERTS|SSL_CERT_(FILE|DIR)|(HTTPS?|NO)_PROXY|NPM_CONFIG_REGISTRY)$/i;
+  const set = Object.entries(process.env).filter(([name, value]) => names.test(name) && value !== undefined);
+  return Object.fromEntries(set) as Record<string, string>;
 }
 
 describe("the tarball", () => {
@@ -89,7 +97,8 @@ describe("the tarball", () => {
 
 /** By whom it is installed: what is called for that, in an empty directory. */
 const INSTALLERS: readonly (readonly [name: string, install: (tarball: string) => string[]])[] = [
-  ["npm", (path) => ["npm", "install", "--no-audit", "--no-fund", path]],
+  // Into this directory, although one above may have a package.json.
+  ["npm", (path) => ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", path]],
   ["bun", (path) => ["bun", "add", path]],
 ];
 

@@ -16,7 +16,9 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const write = (page: string) => Bun.write(path, page);
 /** As it is shown, in lines that are long enough for anything. */
 const shown = async (): Promise<string> =>
-  (await run(["mandoc", "-T", "utf8", "-O", "width=500", path])).stdout.replace(/.[\b]/g, "");
+  (await run(["mandoc", "-T", "utf8", "-O", "width=500", path])).stdout
+    .replace(/.[\b]/g, "")
+    .replace(/(?<=\S) +/g, " ");
 
 const page = manPage(allCommands(), "1.2.3", "2026-01-31");
 
