@@ -6,6 +6,7 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 import { machineGlibc } from "../glibc/choice.ts";
+import { ownScreen, Progress } from "../progress.ts";
 import { Trace } from "../trace.ts";
 import { chooseHosts, chooseTrees, type TreeOptions } from "../trees.ts";
 import { type Asked, findAsked } from "./asked.ts";
@@ -24,11 +25,15 @@ export function reportOn(name: string, choose: Choose): Report {
 
 /** Throws as reportOn, but not for a soname that is nowhere. */
 export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose): Report {
-  const store = new LibraryStore(storeFile());
+  const system = new System();
+  using progress = new Progress(() => ownScreen(system, process.env));
+  const store = new LibraryStore(storeFile(), progress.reading);
   const asked = find(store);
+  // It may have something to say of settings.
+  progress.erase();
   const options = choose(fileOf(asked));
   const trace = new Trace([]);
-  const trees = chooseTrees(options, machineGlibc, store, new System(), trace);
+  const trees = chooseTrees(options, machineGlibc, store, system, trace);
   return sidesOf(asked, options, trees, chooseHosts(trees, trace));
 }
 
