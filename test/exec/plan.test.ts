@@ -287,7 +287,7 @@ test("what it shows is short, in lines, and without what would do something to a
   chmodSync(program, 0o755);
   const { stdout } = await command("plan", both(), program, environment());
   expect(stdout.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
-  expect(stdout).toStartWith(`${workshop.directory}/\\x1b[31mred\\nline\n`);
+  expect(stdout).toStartWith(`${workshop.directory}/\\x1b[31mred\\x0aline\n`);
   expect(stdout).toContain("\n  mode          attached, as it is a script\n");
   expect(stdout).not.toContain(HELPER);
   const { stdout: all } = await command("plan", ["-v", ...both()], workshop.family.programs.linkedToOne, environment());
