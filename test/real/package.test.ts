@@ -52,7 +52,7 @@ function own(name: string): Record<string, string> {
   const home = join(directory, name);
   mkdirSync(home, { recursive: true });
   const PATH = `${directory}/bin:/usr/local/bin:/usr/bin:/bin`;
-  return { ...network(), HOME: home, PATH, TMPDIR: "/tmp", XDG_CACHE_HOME: "" };
+  return { ...network(), HOME: home, PATH, TMPDIR: "/tmp", XDG_CACHE_HOME: join(home, ".cache") };
 }
 
 /** How this machine comes to the registry. */
@@ -139,7 +139,7 @@ describe.each(INSTALLERS)("installed by %s", (name, install) => {
     expect((await run(["chown", `${NOBODY}:${NOBODY}`, home])).exitCode).toBe(0);
     const as = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
     const command = [...as, "bunx", "capsule", "exec", "glxinfo", "-B"];
-    const variables = { ...env(), HOME: home, TMPDIR: home, XDG_RUNTIME_DIR: home };
+    const variables = { ...env(), HOME: home, TMPDIR: home, XDG_CACHE_HOME: home, XDG_RUNTIME_DIR: home };
     const outcome = await run(command, { cwd: project, env: variables, timeout: 60_000 });
     expect(lastOf(outcome)).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("OpenGL renderer string") });
   });

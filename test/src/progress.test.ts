@@ -34,6 +34,8 @@ function readAt(
   return result;
 }
 
+const ERASE = "\r\x1b[K";
+
 describe("a line", () => {
   test("is not there for what is done quickly, and nobody looks for a terminal", () => {
     const { written, asked, progress } = readAt([1, 100, 299], []);
@@ -46,7 +48,6 @@ describe("a line", () => {
       [10, 320, 330, 400, 401],
       ["/a", "/lib/libLLVM-15.so.1", "/b", "/lib/libz.so.1", "/b"],
     );
-    const ERASE = "\r\x1b[K";
     expect(written).toEqual([
       `${ERASE}capsule: reading libraries: 2, libLLVM-15.so.1`,
       `${ERASE}capsule: reading libraries: 4, libz.so.1`,
@@ -95,4 +96,15 @@ describe("on a terminal", () => {
   ])("%s it is not there", async (_, env, line) => {
     expect(await onTerminal(env, line)).toBe("");
   });
+});
+
+test.each([["in-process"], ["attached"]])("what a program prints %s on a terminal is its own", async (mode) => {
+  const main = join(repository, "src", "main.ts");
+  const line = `${process.execPath} ${main} exec --mode ${mode} --isolate libz.so.1 /bin/echo hello`;
+  const command = ["script", "--quiet", "--return", "--command", line, "/dev/null"];
+  const env = { TERM: "xterm", XDG_CACHE_HOME: mkdtempSync(join(directory, "cache-")) };
+  const { stdout, exitCode } = await run(command, { env, timeout: 30_000 });
+  expect(exitCode).toBe(0);
+  // What was there before, if this was a slow machine, has been erased.
+  expect(stdout.slice(stdout.lastIndexOf(ERASE) + (stdout.includes(ERASE) ? ERASE.length : 1))).toBe("hello\r\n");
 });

@@ -1,6 +1,6 @@
 // Asks real shells what they would complete.
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { repository, run } from "../../support/run.ts";
 
 export type Shell = "bash" | "zsh" | "fish";
@@ -24,8 +24,11 @@ export async function completed(
   env: Record<string, string>,
 ): Promise<string[]> {
   const [program, ...args] = COMMANDS[shell](script, line);
+  // A home of its own, as fish writes to it.
+  const home = dirname(script);
+  const own = { HOME: home, XDG_CONFIG_HOME: home, XDG_DATA_HOME: home };
   const { stdout, stderr, exitCode } = await run([program ?? "", ...args], {
-    env: { HOME: "/nonexistent", XDG_CONFIG_HOME: "/nonexistent", XDG_DATA_HOME: "/nonexistent", ...env },
+    env: { ...own, ...env },
     timeout: 20_000,
   });
   if (stderr !== "" || exitCode !== 0) throw new Error(`${shell}: ${exitCode}\n${stderr}\n${stdout}`);
