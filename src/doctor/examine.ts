@@ -29,7 +29,7 @@ import { type Finding, type Group, hindrance } from "./finding.ts";
 import { glibcFindings, namespaceFindings, staticTlsFindings } from "./glibc.ts";
 import { gpuFindings } from "./gpus.ts";
 import { hostFindings } from "./host.ts";
-import { machineFindings } from "./machine.ts";
+import { machineFindings, type ProcessFacts } from "./machine.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { answers, askingMount, mountsIn } from "./network.ts";
 import { programFindings } from "./program.ts";
@@ -53,89 +53,95 @@ export interface Instruments {
 }
 
 /** Throws UsageError. */
-export function examine(patient: Patient, { libc, system, files }: Instruments): Group[] {
-  const groups: Group[] = [];
-  const add = (title: string, findings: readonly Finding[]) => groups.push({ title, findings });
-  add(
-    "Machine",
-    machineFindings(files, {
-      architecture: process.arch,
-      bun: Bun.version,
-      neededBun: metadata.engines.bun.replace(/^\D+/, ""),
-      pidfdFault: pidfdFault(system),
-    }),
-  );
+export function examine(patient: Patient, instruments: Instruments): Group[] {
+  const { system, files } = instruments;
   const cache = cacheOf(process.env);
   const temporary = resolve(tmpdir());
+  const machine = { title: "Machine", findings: machineFindings(files, processFacts(system)) };
   const silent = silentPaths([...patient.paths, temporary, ...(cache === undefined ? [] : [cache])], files);
-  if (silent.length > 0) {
-    // Whoever looks at one of them waits for ever.
-    add("Files", silent);
-    return groups;
-  }
-  add("Files", [
+  // Whoever looks at one of them waits for ever.
+  if (silent.length > 0) return [machine, { title: "Files", findings: silent }];
+  const kept = [
     ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
     ...cacheFindings(cache === undefined ? undefined : directoryFacts(cache, true, system)),
-  ]);
+  ];
   const store = new LibraryStore(cache && join(cache, "libraries.json"), patient.reading);
-  try {
-    const settings = patient.settings();
-    const trees = chooseTrees(settings.trees, machineGlibc, store, system, new Trace([]));
-    const { hosts, isIsolated } = chooseHosts(trees, new Trace([]));
-    add(
-      "Container",
-      containerFindings(files, { hosts: hosts.map(({ search }) => search.tree.name), variables: process.env }),
-    );
-    const capsules = hosts.map((host) => hostFindings(host, isIsolated, settings, trees));
-    hosts.forEach(({ search }, i) => {
-      add(`Host tree ${search.tree.name}`, capsules[i]?.findings ?? []);
-    });
-    add(
-      "glibc",
-      ofGlibc(
-        trees,
-        settings.mountNamespace.value,
-        capsules.map(({ libraries }) => libraries),
-        { libc, system, files },
-      ),
-    );
-    add(
-      "Graphics cards",
-      gpuFindings(
-        files,
-        hosts.map(({ search }) => search),
-      ),
-    );
-    add(
-      "Environment",
-      environmentFindings({
-        variables: process.env,
-        glibc: trees.glibc.version.split(".").map(Number),
-        isolated: new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated))),
-      }),
-    );
-    if (patient.program !== undefined) add("Program", programFindings(patient.program, settings, trees, system));
-  } catch (error) {
-    add("Host tree", [unusable(error)]);
-  }
-  add(
-    "Display",
-    displayFindings({
-      variables: process.env,
-      knockX11: knockX11(system, files),
-      knockWayland: knockWayland(system),
-    }),
-  );
+  const display = displayFindings({
+    variables: process.env,
+    knockX11: knockX11(system, files),
+    knockWayland: knockWayland(system),
+  });
+  const groups = [
+    machine,
+    { title: "Files", findings: kept },
+    ...ofTrees(patient, store, instruments),
+    { title: "Display", findings: display },
+  ];
   store.save();
   return groups;
 }
 
-/** A tree, or a library that was named, which cannot be used. Throws what is a fault of ours, or of the command line. */
-function unusable(error: unknown): Finding {
-  const isKnown = error instanceof LinkError || error instanceof ElfError;
-  if (!isKnown && (error as NodeJS.ErrnoException).code === undefined) throw error;
-  return hindrance("trees", (error as Error).message, "--host, --runtime and --glibc say which trees are used");
+/** What depends on which trees are used. */
+function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments): Group[] {
+  const { system, files } = instruments;
+  const settings = patient.settings();
+  const trace = new Trace([]);
+  const choose = () => {
+    const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace);
+    return { trees, ...chooseHosts(trees, trace) };
+  };
+  const chosen = unlessUnsound(choose, (finding) => finding);
+  if ("level" in chosen) return [{ title: "Host tree", findings: [chosen] }];
+  const { trees, hosts, isIsolated } = chosen;
+  const group = (title: string, look: () => readonly Finding[]): Group => ({
+    title,
+    findings: unlessUnsound(look, (finding) => [finding]),
+  });
+  const capsules = hosts.map((host) =>
+    unlessUnsound(
+      () => hostFindings(host, isIsolated, settings, trees),
+      (finding) => ({ findings: [finding], libraries: [] }),
+    ),
+  );
+  const searches = hosts.map(({ search }) => search);
+  const isolated = () => new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated)));
+  const { program } = patient;
+  return [
+    group("Container", () =>
+      containerFindings(files, { hosts: searches.map(({ tree }) => tree.name), variables: process.env }),
+    ),
+    ...searches.map(({ tree }, i) => group(`Host tree ${tree.name}`, () => capsules[i]?.findings ?? [])),
+    group("glibc", () => {
+      const libraries = capsules.map((capsule) => capsule.libraries);
+      return ofGlibc(trees, settings.mountNamespace.value, libraries, instruments);
+    }),
+    group("Graphics cards", () => gpuFindings(files, searches)),
+    group("Environment", () => {
+      const glibc = trees.glibc.version.split(".").map(Number);
+      return environmentFindings({ variables: process.env, glibc, isolated: isolated() });
+    }),
+    ...(program === undefined ? [] : [group("Program", () => programFindings(program, settings, trees, system))]),
+  ];
 }
+
+/** A tree that cannot be used, or something in it that cannot be looked at, is a finding. Throws what is a fault of ours, or of the command line. */
+function unlessUnsound<Result, Instead>(look: () => Result, instead: (finding: Finding) => Instead): Result | Instead {
+  try {
+    return look();
+  } catch (error) {
+    const isKnown = error instanceof LinkError || error instanceof ElfError;
+    if (!isKnown && (error as NodeJS.ErrnoException).code === undefined) throw error;
+    const advice = "--host, --runtime and --glibc say which trees are used";
+    return instead(hindrance("trees", (error as Error).message, advice));
+  }
+}
+
+const processFacts = (system: System): ProcessFacts => ({
+  architecture: process.arch,
+  bun: Bun.version,
+  neededBun: metadata.engines.bun.replace(/^\D+/, ""),
+  pidfdFault: pidfdFault(system),
+});
 
 /** Why processes cannot be waited for. */
 function pidfdFault(system: System): string | undefined {

@@ -70,6 +70,15 @@ describe("of a tree that cannot be used", () => {
     expect(levelsOf(dataOf(outcome), "trees")).toEqual(["hindrance"]);
   });
 
+  test("one in which a library leads in a circle is told, and all the rest is looked at", async () => {
+    places.add("/circle/lib64/libGL.so.1", "-> libGL.so.1");
+    const outcome = await doctor(["--host", places.path("/circle"), "--json"]);
+    expect(outcome).toMatchObject({ stderr: "", exitCode: 1 });
+    const report = dataOf(outcome);
+    expect(levelsOf(report, "trees")).toContain("hindrance");
+    expect(levelsOf(report, "glibc")).not.toEqual([]);
+  });
+
   test("an empty directory is none", async () => {
     mkdirSync(places.path("empty"));
     const outcome = await doctor(["--host", places.path("empty")]);
