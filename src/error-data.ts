@@ -4,18 +4,23 @@ import { ElfError } from "../lib/elf/error.ts";
 import { type LinkDetails, LinkError } from "../lib/loader/error.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
+/** An error as data, such as events have: what JSON keeps of it. */
 export interface ErrorData {
   /** Of its class: LinkError, ElfError, ProgramError, UsageError, or what JavaScript has. */
   readonly name: string;
+  /** One paragraph: what could not be done, with what, why, and what would help. */
   readonly message: string;
-  /** With which the command ends. */
+  /** With which the command ends: 2, 125, 126 or 127. */
   readonly exitCode: number;
-  /** Of a LinkError: the file or soname at fault, symbol, version, where we looked. */
+  /** Of a LinkError: what is at fault, and where we looked. */
   readonly details?: Omit<LinkDetails, "cause">;
-  /** Of an ElfError. */
+  /** Of an ElfError: the file. */
   readonly path?: string;
+  /** Of an ElfError: the structure at fault. */
   readonly structure?: string;
+  /** Of an ElfError: what is wrong with it. */
   readonly fault?: string;
+  /** The error that has led to this one. */
   readonly cause?: ErrorData;
 }
 

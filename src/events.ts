@@ -7,8 +7,9 @@ import { UsageError } from "./errors.ts";
 
 /** An isolated library that a process was linked to. */
 export interface LinkedLibrary {
+  /** By which the program needs or opens it. */
   readonly soname: string;
-  /** The host's file. */
+  /** The host's file, without symbolic links. */
   readonly path: string;
   /** The host tree's directory. */
   readonly host: string;
@@ -16,10 +17,11 @@ export interface LinkedLibrary {
 
 /** A symbol of an isolated library that an object of the program's side refers to. */
 export interface Binding {
-  /** The object's file. */
+  /** The file of the program, or of the library, that refers to it. */
   readonly object: string;
+  /** Its name. */
   readonly symbol: string;
-  /** Undefined where it asks for none. */
+  /** Undefined where the object asks for none. */
   readonly version?: string | undefined;
   /** The file that answers: of the isolated library, or of a hook. */
   readonly path: string;
@@ -27,44 +29,101 @@ export interface Binding {
   readonly isLazy: boolean;
 }
 
+/** All is prepared, and the process turns into the program. The first event of a run that does not fail. */
+export interface StartEvent {
+  readonly event: "start";
+  /** The program's process. */
+  readonly pid: number;
+  /** Its path, as execve(2) is given it. */
+  readonly program: string;
+}
+
 /** A process has been linked to isolated libraries, at its start or by a dlopen. */
 export interface LinkedEvent {
   readonly event: "linked";
+  /** The program's process, or one that it has started. */
   readonly pid: number;
-  /** Its file. */
+  /** The file that the process runs. */
   readonly program: string;
+  /** Those that it is linked to now and was not before. */
   readonly libraries: readonly LinkedLibrary[];
-  /** In milliseconds, since it has asked. */
+  /** How long it has waited, in milliseconds. */
   readonly duration: number;
-  /** With `--bindings` alone. */
+  /** Only where `bindings` (`--bindings`) asks for them. */
   readonly bindings?: readonly Binding[];
 }
 
-/** What is told. `pid` is the process that it is about, as the server sees it. */
-export type CapsuleEvent =
-  /** All is prepared, and the process turns into the program. */
-  | { readonly event: "start"; readonly pid: number; readonly program: string }
-  | LinkedEvent
-  /** Host libraries are opened in a process, dependencies among them; in the loader's order. */
-  | { readonly event: "opened"; readonly pid: number; readonly host: string; readonly paths: readonly string[] }
-  /** A thread has asked where something is, and waits. */
-  | {
-      readonly event: "request";
-      readonly pid: number;
-      readonly kind: "dlopen" | "dlmopen" | "file";
-      /** The host tree whose library asks; undefined for the program's side. */
-      readonly host?: string | undefined;
-      /** As it was asked for. */
-      readonly name: string;
-      /** The path with which the caller goes on; undefined where it has been opened for it, or is left to glibc or the kernel. */
-      readonly path?: string | undefined;
-    }
-  /** A process that had been linked, or the program, has ended. */
-  | { readonly event: "ended"; readonly pid: number }
-  /** Capsule has failed: before the program has started, or to link a process; `isFatal` where that ends with 125 then. */
-  | { readonly event: "failed"; readonly pid: number; readonly isFatal: boolean; readonly error: ErrorData }
-  /** So many events could not be written, as nobody has read them. */
-  | { readonly event: "lost"; readonly count: number };
+/** Host libraries are opened in a process, dependencies among them. */
+export interface OpenedEvent {
+  readonly event: "opened";
+  /** The process that they are opened in. */
+  readonly pid: number;
+  /** The host tree's directory. */
+  readonly host: string;
+  /** Their files, in the loader's order. */
+  readonly paths: readonly string[];
+}
+
+/** A thread has asked where something is, and waits for the answer. */
+export interface RequestEvent {
+  readonly event: "request";
+  /** Its process. */
+  readonly pid: number;
+  /** What it has called; `file`: open(2) and its like, by a host library. */
+  readonly kind: "dlopen" | "dlmopen" | "file";
+  /** The host tree whose library asks; undefined for the program's side. */
+  readonly host?: string | undefined;
+  /** As it was asked for: a soname, or a path. */
+  readonly name: string;
+  /** The path with which the caller goes on; undefined where it has been opened for it, or is left to glibc or the kernel. */
+  readonly path?: string | undefined;
+}
+
+/** A process that had been linked, or the program, has ended. */
+export interface EndedEvent {
+  readonly event: "ended";
+  /** The process that there was. */
+  readonly pid: number;
+}
+
+/** Capsule has failed: before the program has started, or to link a process. */
+export interface FailedEvent {
+  readonly event: "failed";
+  /** The process that it concerns. */
+  readonly pid: number;
+  /** Whether that process ends by it, with `error.exitCode`; else it goes on, without the isolated library. */
+  readonly isFatal: boolean;
+  /** What is at fault. */
+  readonly error: ErrorData;
+}
+
+/** Events are missing here: nobody has read them, and a megabyte of them was waiting. */
+export interface LostEvent {
+  readonly event: "lost";
+  /** How many. */
+  readonly count: number;
+}
+
+/**
+ * What a run tells while it goes on: to {@link LaunchOptions.onEvent}, and by `capsule exec --events` as an object of JSON a line. `event` says which
+ * it is, `pid` which process it is about, by the number that the server knows it by. There may be more of them one day: pass over those that
+ * you do not know.
+ *
+ * @example
+ * ```ts
+ * import { exec } from "capsule";
+ *
+ * await exec("glxgears", [], {
+ *   timeout: 5_000,
+ *   onEvent(event) {
+ *     if (event.event === "linked") for (const { soname, path } of event.libraries) console.error(`${soname}: ${path}`);
+ *     if (event.event === "failed") console.error(`process ${event.pid}: ${event.error.message}`);
+ *   },
+ * });
+ * ```
+ *
+ */
+export type CapsuleEvent = StartEvent | LinkedEvent | OpenedEvent | RequestEvent | EndedEvent | FailedEvent | LostEvent;
 
 /** How much is kept for a reader that is slow, in bytes. */
 const LIMIT = 1 << 20;

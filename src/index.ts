@@ -4,7 +4,18 @@ export { ElfError } from "../lib/elf/error.ts";
 export { type LinkDetails, LinkError } from "../lib/loader/error.ts";
 export type { ErrorData } from "./error-data.ts";
 export { ProgramError, UsageError } from "./errors.ts";
-export type { Binding, CapsuleEvent, LinkedEvent, LinkedLibrary } from "./events.ts";
+export type {
+  Binding,
+  CapsuleEvent,
+  EndedEvent,
+  FailedEvent,
+  LinkedEvent,
+  LinkedLibrary,
+  LostEvent,
+  OpenedEvent,
+  RequestEvent,
+  StartEvent,
+} from "./events.ts";
 export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";
 export { type Ended, exec, Running, type StdioOptions, spawn } from "./library/launch.ts";
 export type {
@@ -21,8 +32,10 @@ export type {
   Asked,
   GlibcWay,
   IsolatedLibrary,
+  LeftLibrary,
   PlannedCapsule,
   PlannedGlibc,
+  PlannedHook,
   PlannedLibrary,
   PlannedProgram,
   PlannedSetting,

@@ -3,7 +3,10 @@
 import { writeSync } from "node:fs";
 import type { CapsuleEvent, EventWriter } from "./events.ts";
 
-export const CATEGORIES = {
+/** Of what is told on standard error, by `--trace` and by options of that name; `capsule exec --help` says what each tells. */
+export type Category = "plan" | "search" | "capsule" | "shim" | "redirect" | "program" | "request" | "time";
+
+export const CATEGORIES: Readonly<Record<Category, string>> = {
   plan: "the program, the host trees, what is isolated and why",
   search: "where each library was found",
   capsule: "mirrors, namespaces and libraries that are opened",
@@ -12,9 +15,7 @@ export const CATEGORIES = {
   program: "how the program is loaded and started",
   request: "what the program and the host's libraries ask for at run time",
   time: "how long each pass takes, in milliseconds",
-} as const;
-
-export type Category = keyof typeof CATEGORIES;
+};
 
 /** CAPSULE_DEBUG's words (libcapsule's), and the categories here that tell the same. */
 export const DEBUG_WORDS: Readonly<Record<string, readonly Category[]>> = {

@@ -35,16 +35,19 @@ import { type Redirection, redirectTo } from "./redirection.ts";
 export interface CapsuleOptions {
   /**
    * The host tree: a directory laid out as `/` is. Default: what `CAPSULE_PREFIX` says, else the first of `/run/host` and `/host`
-   * that has libraries, else `/`.
+   * that has libraries, else `/`. Files of settings are not read.
    */
   readonly host?: string;
-  /** Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were linked to all of them. */
+  /**
+   * Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were linked to all of them.
+   * Default: none; {@link Capsule.dlopen} opens more.
+   */
   readonly libraries?: readonly string[];
   /** Profiles (`gl`, `egl`, `vulkan`, `video`) whose variables the libraries find in their environment. Default: all. */
   readonly profiles?: readonly string[];
   /** More variables that only the capsule's libraries see. What the process has set itself wins over a profile's, not over these. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** What is told on standard error, as `--trace` does. */
+  /** What is told on standard error, as `--trace` does. Default: nothing. */
   readonly trace?: readonly Category[];
 }
 
@@ -58,7 +61,10 @@ export interface Answer {
   readonly why: string;
   /** The file of the library that needs it; undefined for what the script has opened. */
   readonly neededBy: string | undefined;
-  /** `shared`: one of which the whole process has one copy (glibc's libraries, libgcc_s.so.1), mirrored into the capsule. */
+  /**
+   * `opened`: by the script. `dependency`: of one of those. `shared`: one of which the whole process has one copy (glibc's libraries, libgcc_s.so.1),
+   * mirrored into the capsule.
+   */
   readonly role: "opened" | "dependency" | "shared";
 }
 
@@ -72,13 +78,13 @@ export interface MappedLibrary {
   readonly loadBias: number;
   /** Where its `struct link_map` is. */
   readonly linkMap: Pointer;
-  /** `mirror`: no library, but the symbols of one that the whole process shares. `loader`: ld.so itself. `helper`: has others opened together. */
+  /** `library`: one of the host tree. `mirror`: no library, but the symbols of one that the whole process shares. `loader`: ld.so itself. `helper`: has others opened together. */
   readonly kind: "library" | "mirror" | "loader" | "helper";
   /** DT_NEEDED, in order. */
   readonly needed: readonly string[];
 }
 
-/** By {@link openCapsule}. `using` closes it. */
+/** Libraries of a host tree in this process, by {@link openCapsule}. `using` closes it. Once it is closed, what would need its libraries throws an Error. */
 export class Capsule {
   readonly #libc: Libc;
   readonly #embedding: Embedding;
@@ -145,6 +151,7 @@ export class Capsule {
     return this.#capsule.namespace;
   }
 
+  /** Whether `close` was called, or the process ends. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -153,8 +160,21 @@ export class Capsule {
    * As bun:ffi's `dlopen`, for a library of the capsule: a soname is looked for in the host tree as that tree's own ld.so would; a path is
    * one of this machine, and may lead out of the tree. What the library needs comes from the host tree.
    *
-   * @throws {LinkError} for a library, or a symbol, that is not there.
-   * @throws {ElfError} for a file that is unsound.
+   * @param name a soname, or a path: with a slash
+   * @param symbols by their names, arguments and results as `bun:ffi` describes them
+   * @typeParam Fns what is described
+   * @returns `symbols` to call, and `close`, which gives back bun's wrappers: the library stays until the capsule is closed
+   * @throws {@link LinkError} for a library, or a symbol, that is not there, or needs a newer glibc than this process has.
+   * @throws {@link ElfError} for a file that is unsound.
+   *
+   * @example
+   * ```ts
+   * import { openCapsule } from "capsule";
+   *
+   * using capsule = openCapsule({ host: "/run/host" });
+   * const { symbols } = capsule.dlopen("libEGL.so.1", { eglQueryString: { args: ["ptr", "i32"], returns: "cstring" } });
+   * console.log(`${symbols.eglQueryString(null, 0x3054)}`); // EGL_VERSION
+   * ```
    */
   dlopen<Fns extends Record<string, FFIFunction>>(name: string, symbols: Fns): FFILibrary<Fns> {
     const [object] = this.#open([name]);
@@ -168,13 +188,22 @@ export class Capsule {
   /**
    * The address of what the libraries that were opened, in that order, and what they need have for a name; of an IFUNC, what it resolves to.
    *
-   * @throws {LinkError} where none has it.
+   * @param name the symbol's
+   * @param version such as `GLIBC_2.2.5`. Default: the one that a reference without a version gets
+   * @returns a pointer, as `bun:ffi` has them: a number, of bytes
+   * @throws {@link LinkError} where none has it.
    */
   symbol(name: string, version?: string): Pointer {
     return this.#mustFind([...this.#opened.values()], name, version);
   }
 
-  /** As {@link symbol}, but undefined where none has it. */
+  /**
+   * As {@link symbol}, but undefined where none has it.
+   *
+   * @param name the symbol's
+   * @param version such as `GLIBC_2.2.5`. Default: the one that a reference without a version gets
+   * @throws {@link LinkError} where glibc fails at it for another reason.
+   */
   findSymbol(name: string, version?: string): Pointer | undefined {
     this.#mustBeOpen();
     for (const { linkMap } of this.#opened.values()) {
@@ -189,6 +218,7 @@ export class Capsule {
     for (const object of this.#objects()) yield this.#described(object);
   }
 
+  /** As {@link linkMap}. */
   [Symbol.iterator](): Iterator<MappedLibrary> {
     return this.linkMap();
   }
@@ -220,9 +250,21 @@ export class Capsule {
   /**
    * Has libraries that this process had already loaded, outside of any capsule, use the capsule's copies of the libraries that were opened by their
    * sonames in place of the process's own: what they were bound to is overwritten. Addresses that they have kept elsewhere (got
-   * by dlsym, in data) stay. `objects` says which, by their paths; default: all that refer to such a copy.
+   * by dlsym, in data) stay.
    *
-   * @throws {LinkError} where nothing can be redirected, with nothing changed.
+   * @param objects says which, by their paths. Default: all that refer to such a copy
+   * @returns what was done, to be looked at and undone
+   * @throws {@link LinkError} where the kernel refuses, with nothing changed.
+   * @throws {@link ElfError} for a library whose tables, in memory, are unsound; with nothing changed.
+   *
+   * @example
+   * ```ts
+   * import { openCapsule } from "capsule";
+   *
+   * using capsule = openCapsule({ host: "/run/host", libraries: ["libGL.so.1"] });
+   * using redirection = capsule.redirect((path) => path.endsWith("/sdl.node"));
+   * for (const { symbol, from, to } of redirection.slots) console.log(`${symbol}: ${from} → ${to}`);
+   * ```
    */
   redirect(objects: (path: string) => boolean = () => true): Redirection {
     this.#mustBeOpen();
@@ -236,7 +278,9 @@ export class Capsule {
    * Has libraries that this process loads from now on (addons among them) find the capsule's copy where they need that soname, as a program in
    * `capsule exec` does; also the copies of what it needs itself, if these belong to a profile. For those that are loaded already there is {@link redirect}.
    *
-   * @throws {LinkError} where the host tree does not have it.
+   * @param soname of the library
+   * @throws {@link LinkError} where the host tree does not have it.
+   * @throws {@link ElfError} for a library that is unsound.
    */
   expose(soname: string): void {
     this.#open([soname]);
@@ -245,8 +289,11 @@ export class Capsule {
 
   /**
    * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any more, and no thread of the
-   * libraries may run. Returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by one that stays): they stay in
-   * their namespace, of which a process has 15. Closing twice does nothing.
+   * libraries may run. Closing twice does nothing.
+   *
+   * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by one that stays): they stay in their namespace, of which
+   * a process has 15
+   * @throws {@link LinkError} where glibc or the kernel refuses.
    */
   close(): string[] {
     if (this.#isClosed) return [];
@@ -259,6 +306,11 @@ export class Capsule {
     return stay;
   }
 
+  /**
+   * As {@link close}.
+   *
+   * @throws {@link LinkError} as that does.
+   */
   [Symbol.dispose](): void {
     this.close();
   }
@@ -352,10 +404,21 @@ export class Capsule {
 }
 
 /**
- * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its libraries ask.
+ * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its libraries ask. A process has
+ * room for 15.
  *
- * @throws {LinkError} for a host tree, or a library, that is missing, or that needs a newer glibc than this process has.
- * @throws {ElfError} for a library that is unsound.
+ * @param options what it is opened with
+ * @throws {@link LinkError} for a host tree, or a library, that is missing, or that needs a newer glibc than this process has; and for a sixteenth.
+ * @throws {@link ElfError} for a library that is unsound.
+ * @throws {@link UsageError} for a profile, or a variable, that means nothing.
+ *
+ * @example
+ * ```ts
+ * import { openCapsule } from "capsule";
+ *
+ * using capsule = openCapsule({ host: "/run/host", libraries: ["libvulkan.so.1"] });
+ * for (const { name, path, why } of capsule.answers) console.log(`${name}: ${path} (${why})`);
+ * ```
  */
 export const openCapsule = (options: CapsuleOptions = {}): Capsule => new Capsule(options);
 

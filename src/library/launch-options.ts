@@ -3,27 +3,43 @@
 import type { CapsuleEvent } from "../events.ts";
 import type { Category } from "../trace.ts";
 
-/** A function of a shared object. */
+/**
+ * A function of a shared object, for the program to get in place of an isolated library's. It is called by the program's own calls, at no cost
+ * but its own, and by what the program gets by dlsym. What the host's libraries call of each other stays as it is.
+ *
+ * @example
+ * ```ts
+ * import { type HookFunction, spawn } from "capsule";
+ *
+ * const swaps: HookFunction = { file: "./count-swaps.so", function: "count_swaps" };
+ * spawn("glxgears", [], { hooks: { "libGL.so.1": { glXSwapBuffers: swaps } } });
+ * ```
+ */
 export interface HookFunction {
-  /** The shared object: a path. It is opened beside the isolated library, and may need that. */
+  /**
+   * The shared object: a path. It is opened in the capsule, beside the isolated library, whose own function it has by
+   * `dlsym(RTLD_NEXT, …)`, or by its name where the hook has another. What it needs itself comes from the host tree.
+   */
   readonly file: string;
-  /** Default: the name of the function that it takes the place of. */
+  /** Its name. Default: that of the function that it takes the place of. */
   readonly function?: string;
 }
 
 /** What comes from where. What is not said comes from the environment and from settings files, as the command has it. */
 export interface TreeChoices {
-  /** The host tree: a directory laid out as `/` is. */
+  /**
+   * The host tree: a directory laid out as `/` is. Default: the first of `/run/host` and `/host` that has libraries, else `/`.
+   */
   readonly host?: string;
   /** The tree with the program's own libraries. Default: the machine's. */
   readonly runtime?: string;
   /** Libraries to isolate: sonames, or `SONAME=DIR` for one from another host tree. */
   readonly isolate?: readonly string[];
-  /** Names of profiles to isolate. Default: all, or none where there is an `isolate`. */
+  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`. Default: all, or none where there is an `isolate`. */
   readonly profiles?: readonly string[];
-  /** Whose glibc everything runs on: `auto`, `runtime`, `host`, or a directory. */
+  /** Whose glibc everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default: `auto`. */
   readonly glibc?: string;
-  /** The file of settings to use; false for none. */
+  /** The file of settings to use, by its path; false for none. Default: those that the command finds. */
   readonly settings?: string | false;
 }
 
@@ -32,16 +48,17 @@ export type Hooks = Readonly<Record<string, Readonly<Record<string, HookFunction
 
 /** How a program is run. */
 export interface RunChoices extends TreeChoices {
-  /** Whether another glibc than the machine's comes by a mount namespace. */
+  /** Whether another glibc than the machine's comes by a mount namespace. Default: `auto`, where the kernel permits one. */
   readonly mountNamespace?: "auto" | "always" | "never";
+  /** Functions that the program gets in place of isolated libraries' own. Default: none. */
   readonly hooks?: Hooks;
 }
 
 /** For {@link plan}. */
 export interface PlanOptions extends RunChoices {
-  /** The program's. */
+  /** The program's. Default: none. */
   readonly arguments?: readonly string[];
-  /** Default: `attached`, as {@link exec} runs programs. */
+  /** Where the program would run. Default: `attached`, as {@link exec} runs programs. */
   readonly mode?: "auto" | "in-process" | "attached";
 }
 
@@ -53,15 +70,19 @@ export interface LaunchOptions extends RunChoices {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Ends the program by `killSignal` when it is aborted. */
   readonly signal?: AbortSignal;
-  /** After how many milliseconds the program is ended by `killSignal`. */
+  /** After how many milliseconds the program is ended by `killSignal`. Default: never. */
   readonly timeout?: number;
-  /** Default: `SIGTERM`. */
+  /** By which `signal` and `timeout` end the program: a name, or a number. Default: `SIGTERM`. */
   readonly killSignal?: NodeJS.Signals | number;
-  /** Is called with what happens, as long as the program runs. */
+  /**
+   * Is called with what happens, as long as the program runs. With what it throws {@link Running.exited} rejects.
+   *
+   * @param event what has happened
+   */
   readonly onEvent?: (event: CapsuleEvent) => void;
-  /** Whether `linked` tells which symbols of isolated libraries are bound; that takes some milliseconds. */
+  /** Whether `linked` tells which symbols of isolated libraries are bound; that takes some milliseconds. Default: no. */
   readonly bindings?: boolean;
-  /** What is told on standard error, as `--trace` does. */
+  /** What is told on standard error, as `--trace` does. Default: nothing. */
   readonly trace?: readonly Category[];
 }
 

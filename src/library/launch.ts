@@ -9,23 +9,29 @@ import type { CapsuleEvent } from "../events.ts";
 import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownFile } from "./own-file.ts";
 
-/** How bun's own `spawn` takes standard input, output and error. */
+/**
+ * Standard input, output and error, as bun's own `spawn` takes them: `"inherit"`, `"ignore"`, `"pipe"`, a file, a descriptor, …
+ *
+ * @typeParam In of `stdin`
+ * @typeParam Out of `stdout`
+ * @typeParam Err of `stderr`
+ */
 export interface StdioOptions<
   In extends Bun.Spawn.Writable = Bun.Spawn.Writable,
   Out extends Bun.Spawn.Readable = Bun.Spawn.Readable,
   Err extends Bun.Spawn.Readable = Bun.Spawn.Readable,
 > {
-  /** Default: `"inherit"`. */
+  /** What the program reads. Default: `"inherit"`. */
   readonly stdin?: In;
-  /** Default: `"inherit"`. */
+  /** Where the program writes. Default: `"inherit"`. */
   readonly stdout?: Out;
-  /** Default: `"inherit"`. */
+  /** Where the program, and capsule itself, write what is wrong. Default: `"inherit"`. */
   readonly stderr?: Err;
 }
 
 /** How a program has ended. */
 export interface Ended {
-  /** null where a signal has ended it. */
+  /** 0 to 255; null where a signal has ended it. */
   readonly exitCode: number | null;
   /** Such as `SIGSEGV`; null where it has exited. */
   readonly signal: NodeJS.Signals | null;
@@ -37,7 +43,13 @@ const LATE = 1000;
 /** The descriptor by which the command tells what happens. */
 const EVENTS = 3;
 
-/** A program that has been started, by {@link spawn}. */
+/**
+ * A program that has been started, by {@link spawn}. `await using` ends it by `SIGTERM` and waits for its end.
+ *
+ * @typeParam In what `stdin` was to be
+ * @typeParam Out what `stdout` was to be
+ * @typeParam Err what `stderr` was to be
+ */
 export class Running<
   In extends Bun.Spawn.Writable = Bun.Spawn.Writable,
   Out extends Bun.Spawn.Readable = Bun.Spawn.Readable,
@@ -51,10 +63,8 @@ export class Running<
   readonly #onEvent: ((event: CapsuleEvent) => void) | undefined;
 
   /**
-   * Settles when the program has ended.
-   *
-   * @throws {ProgramError | LinkError | ElfError | UsageError} where capsule could not run it; with what is at fault, and where it was looked for.
-   * What `onEvent` has thrown is thrown here, too.
+   * Settles when the program has ended; what it has started may go on. Where capsule could not run it, this rejects as {@link exec}
+   * throws; and with what `onEvent` has thrown, if that was first.
    */
   readonly exited: Promise<Ended>;
 
@@ -86,18 +96,23 @@ export class Running<
     return this.#process.stderr;
   }
 
-  /** Settles when all is prepared and the process turns into the program; throws as {@link exited} does. */
+  /** Settles when all is prepared and the process turns into the program; rejects as {@link exited} does where it never does. */
   get started(): Promise<void> {
     // Who waits for this one hears of a failure here.
     this.exited.catch(() => undefined);
     return this.#hasStarted.promise;
   }
 
-  /** Sends the program a signal. Default: `SIGTERM`. */
+  /**
+   * Sends the program a signal; nothing where it has ended.
+   *
+   * @param signal its name or number. Default: `SIGTERM`
+   */
   kill(signal?: NodeJS.Signals | number): void {
     this.#process.kill(signal);
   }
 
+  /** Ends it by `SIGTERM`, and waits for its end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
     await this.exited.catch(() => undefined);
@@ -151,11 +166,27 @@ export class Running<
 }
 
 /**
- * Starts a program on its own libraries with those of a host tree, in a process of its own, as `capsule exec --mode attached` does. Returns at once; what is wrong
- * is told by {@link Running.exited}.
+ * Starts a program on its own libraries with those of a host tree, in a process of its own, as `capsule exec --mode attached` does. Returns at once;
+ * what is wrong is told by {@link Running.exited}.
  *
  * @param program a path, or a name that `PATH` has
  * @param list its arguments
+ * @param options what comes from where, and what it is started with
+ * @typeParam In what `stdin` is to be
+ * @typeParam Out what `stdout` is to be
+ * @typeParam Err what `stderr` is to be
+ * @returns the program that runs. Its process is there, which turns into it when all is prepared.
+ * @throws Error by bun, at once, for a `cwd` that is not there, and for stdio options that it does not take.
+ *
+ * @example
+ * ```ts
+ * import { spawn } from "capsule";
+ *
+ * const running = spawn("glxinfo", ["-B"], { host: "/run/host", profiles: ["gl"], stdout: "pipe" });
+ * const text = await running.stdout.text();
+ * const { exitCode, signal } = await running.exited;
+ * console.log(exitCode ?? signal, text.match(/OpenGL renderer string: (.*)/)?.[1]);
+ * ```
  */
 export function spawn<
   In extends Bun.Spawn.Writable = "inherit",
@@ -185,7 +216,27 @@ export function spawn<
 /**
  * As {@link spawn}, and waits for the program's end. The script lives on meanwhile.
  *
- * @throws {ProgramError | LinkError | ElfError | UsageError} where capsule could not run it.
+ * @param program a path, or a name that `PATH` has
+ * @param list its arguments
+ * @param options what comes from where, and what it is started with
+ * @returns how it has ended
+ * @throws {@link ProgramError} for a program that is not found or cannot be run.
+ * @throws {@link LinkError} for a host tree, or a library in it, that is missing or cannot be used.
+ * @throws {@link ElfError} for a library of a host tree that is unsound.
+ * @throws {@link UsageError} for options, variables and settings that mean nothing.
+ *
+ * @example
+ * ```ts
+ * import { exec, LinkError } from "capsule";
+ *
+ * try {
+ *   const { exitCode, signal } = await exec("./game", ["--fullscreen"], { host: "/run/host" });
+ *   console.log(signal ?? exitCode);
+ * } catch (error) {
+ *   if (!(error instanceof LinkError)) throw error;
+ *   console.error(error.message, error.details.tried);
+ * }
+ * ```
  */
 export const exec = (
   program: string,

@@ -13,7 +13,21 @@ import { hookTexts, type PlanOptions } from "./launch-options.ts";
  *
  * @param program a path, or a name that `PATH` has
  * @param options as for {@link exec}; `mode` says what `capsule exec` would do in another
- * @throws {ProgramError | LinkError | ElfError | UsageError} what `exec` would throw, as far as it can be told beforehand.
+ * @returns what `capsule plan --json` prints, by the same schema
+ * @throws {@link ProgramError} for a program that is not found or cannot be run.
+ * @throws {@link LinkError} for a host tree, or a library in it, that is missing or cannot be used.
+ * @throws {@link ElfError} for a library of a host tree that is unsound.
+ * @throws {@link UsageError} for options, variables and settings that mean nothing.
+ *
+ * @example
+ * ```ts
+ * import { plan } from "capsule";
+ *
+ * const { glibc, capsules, warnings } = plan("glxgears", { host: "/run/host", profiles: ["gl"] });
+ * console.log(`glibc ${glibc.version}, ${glibc.whose}`);
+ * for (const { soname, path, why } of capsules.flatMap(({ isolated }) => isolated)) console.log(`${soname}: ${path} (${why})`);
+ * for (const warning of warnings) console.error(warning);
+ * ```
  */
 export function plan(program: string, options: PlanOptions = {}): PlanReport {
   const { arguments: list = [], profiles, hooks, ...choices } = options;

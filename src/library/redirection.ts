@@ -15,10 +15,11 @@ import { scopeOf } from "../passes/scope.ts";
 import { isShared } from "../shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 
-/** A slot of a library, such as an entry of its global offset table. */
+/** A slot of a library, such as an entry of its global offset table: 8 bytes that hold an address. */
 export interface Slot {
   /** The library's file. */
   readonly object: string;
+  /** What the library refers to by it. */
   readonly symbol: string;
   /** Undefined where the library asks for none. */
   readonly version: string | undefined;
@@ -35,7 +36,7 @@ interface Written extends Slot {
   readonly after: Address;
 }
 
-/** By `Capsule.redirect`. `using` undoes it. */
+/** What {@link Capsule.redirect} has done. `using` undoes it. */
 export class Redirection {
   readonly #libc: Libc;
   readonly #main: Address;
@@ -66,7 +67,7 @@ export class Redirection {
   /**
    * Puts back what was there: in libraries that are still loaded, and where nobody else has written since. Undoing twice does nothing.
    *
-   * @throws {LinkError} where the kernel refuses, with nothing changed.
+   * @throws {@link LinkError} where the kernel refuses, with nothing changed.
    */
   undo(): void {
     const patch = new Patch();
@@ -81,6 +82,11 @@ export class Redirection {
     this.#whenUndone();
   }
 
+  /**
+   * As {@link undo}.
+   *
+   * @throws {@link LinkError} as that does.
+   */
   [Symbol.dispose](): void {
     this.undo();
   }
