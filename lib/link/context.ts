@@ -1,0 +1,109 @@
+// The process context of the System V ABI for x86-64 (3.4.1): what is on the stack where a
+// program is entered.
+//
+//   argc
+//   argv[0] … argv[argc-1]   NULL
+//   envp[0] …                NULL
+//   type, value …            AT_NULL, 0
+//
+// Behind it, anywhere, are the strings.
+
+import { readU64 } from "../memory/layout.ts";
+import type { Memory } from "../memory/live.ts";
+import { type Address, add, toAddress } from "../memory/numbers.ts";
+
+export const AT_NULL = 0;
+export const AT_PHDR = 3;
+export const AT_PHENT = 4;
+export const AT_PHNUM = 5;
+export const AT_BASE = 7;
+export const AT_ENTRY = 9;
+export const AT_EXECFN = 31;
+
+/** Of <elf.h> and <asm/auxvec.h>. */
+export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
+  2: "AT_EXECFD",
+  [AT_PHDR]: "AT_PHDR",
+  [AT_PHENT]: "AT_PHENT",
+  [AT_PHNUM]: "AT_PHNUM",
+  6: "AT_PAGESZ",
+  [AT_BASE]: "AT_BASE",
+  8: "AT_FLAGS",
+  [AT_ENTRY]: "AT_ENTRY",
+  11: "AT_UID",
+  12: "AT_EUID",
+  13: "AT_GID",
+  14: "AT_EGID",
+  15: "AT_PLATFORM",
+  16: "AT_HWCAP",
+  17: "AT_CLKTCK",
+  23: "AT_SECURE",
+  24: "AT_BASE_PLATFORM",
+  25: "AT_RANDOM",
+  26: "AT_HWCAP2",
+  27: "AT_RSEQ_FEATURE_SIZE",
+  28: "AT_RSEQ_ALIGN",
+  29: "AT_HWCAP3",
+  30: "AT_HWCAP4",
+  [AT_EXECFN]: "AT_EXECFN",
+  33: "AT_SYSINFO_EHDR",
+  51: "AT_MINSIGSTKSZ",
+};
+
+/** More words than any context has that the kernel has made: a limit for what only looks like one. */
+const WORDS_AT_MOST = 1 << 20;
+
+export interface ProcessContext {
+  /** Of `argc`: where the stack pointer is at the entry. */
+  readonly at: Address;
+  /** Addresses of C strings. */
+  readonly arguments: readonly Address[];
+  readonly environment: readonly Address[];
+  readonly auxiliary: readonly AuxiliaryValue[];
+}
+
+export interface AuxiliaryValue {
+  readonly type: number;
+  /** 64 bits; AT_RANDOM's and its like are addresses. */
+  readonly value: bigint;
+}
+
+/** Throws RangeError where there is no end to it. */
+export function readContext(memory: Memory, at: Address): ProcessContext {
+  let next = at;
+  const word = (): bigint => {
+    if (next - at > 8 * WORDS_AT_MOST) throw new RangeError("the process context has no end");
+    const value = memory.view(next, 8).getBigUint64(0, true);
+    next = add(next, 8);
+    return value;
+  };
+  const pointers = (): Address[] => {
+    const list: Address[] = [];
+    for (let value = word(); value !== 0n; value = word()) list.push(toAddress(Number(value)));
+    return list;
+  };
+  const count = readU64(memory.view(at, 8), 0);
+  word();
+  const list = pointers();
+  if (list.length !== count) throw new RangeError(`argc is ${count}, and argv has ${list.length}`);
+  const environment = pointers();
+  const auxiliary: AuxiliaryValue[] = [];
+  for (let type = word(); type !== BigInt(AT_NULL); type = word())
+    auxiliary.push({ type: Number(type), value: word() });
+  return { at, arguments: list, environment, auxiliary };
+}
+
+/** The words of a context, to be put where the stack is. `changes` are other values of the auxiliary vector, by type. */
+export function contextWords(
+  { arguments: list, environment, auxiliary }: Omit<ProcessContext, "at">,
+  changes: ReadonlyMap<number, bigint> = new Map(),
+): BigUint64Array<ArrayBuffer> {
+  const pairs = auxiliary.flatMap(({ type, value }) => [BigInt(type), changes.get(type) ?? value]);
+  return BigUint64Array.from([
+    BigInt(list.length),
+    ...[...list, 0, ...environment, 0].map(BigInt),
+    ...pairs,
+    BigInt(AT_NULL),
+    0n,
+  ]);
+}
