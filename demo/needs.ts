@@ -55,6 +55,8 @@ export const NEEDS = {
     need("/usr/games/warmux", "warmux"),
     need("glmark2", "glmark2-x11"),
     need("/usr/games/openarena", "openarena"),
+    need("/usr/lib/x86_64-linux-gnu/libGLU.so.1", "libglu1-mesa"),
+    need("bwrap", "bubblewrap"),
     need("/usr/bin/python3", "python3"),
     need("/usr/lib/python3/dist-packages/OpenGL", "python3-opengl"),
     need("/usr/lib/python3/dist-packages/pygame", "python3-pygame"),
