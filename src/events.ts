@@ -53,7 +53,7 @@ export interface LinkedEvent {
   readonly bindings?: readonly Binding[];
 }
 
-/** Host libraries are opened in a process, dependencies among them. */
+/** Host libraries are opened in a process, dependencies among them. What one of them opens by itself is told each time, with what was there before. */
 export interface OpenedEvent {
   readonly event: "opened";
   /** The process that they are opened in. */

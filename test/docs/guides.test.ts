@@ -65,6 +65,12 @@ test("TypeScript in the guides, and in comments, compiles", async () => {
   rmSync(directory, { recursive: true });
 });
 
+test("JSON in the guides is JSON, a line each or in one piece", () => {
+  for (const { text } of blocks.filter(({ language }) => language === "json"))
+    for (const piece of text.startsWith("{\n") ? [text] : text.trim().split("\n"))
+      expect(JSON.parse(piece)).toBeTruthy();
+});
+
 test("what the guides link to is there", () => {
   const anchorsOf = (text: string) =>
     [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
