@@ -7,6 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   Application,
+  Comment,
+  CommentTag,
+  Converter,
   type DeclarationReflection,
   Logger,
   LogLevel,
@@ -31,6 +34,15 @@ export interface Reference {
 
 export const PAGE = join(import.meta.dir, "..", "api.md");
 
+/** In this order. What belongs together is in one place in the sources, too. */
+const CHAPTERS: readonly (readonly [title: string, files: RegExp])[] = [
+  ["Running programs", /\/library\/launch(-options)?\.ts$/],
+  ["Plans", /\/(library\/plan|report\/plan-data)\.ts$/],
+  ["Capsules in this process", /\/library\/(capsule|redirection)\.ts$/],
+  ["Events", /\/(events|trace)\.ts$/],
+  ["Errors", /\/(errors?|error-data)\.ts$/],
+];
+
 const HEAD = `<!-- Made of the comments in the sources by \`npm run docs\`: change them, not this. -->
 
 # The library
@@ -53,17 +65,33 @@ export async function makeReference(): Promise<Reference> {
   const app = await Application.bootstrapWithPlugins({ options: join(import.meta.dir, "typedoc.json") });
   const complaints = new Complaints();
   app.logger = complaints;
+  app.options.setValue(
+    "groupOrder",
+    CHAPTERS.map(([title]) => title),
+  );
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => intoChapters(project));
   const project = await app.convert();
   if (!project) throw new Error(`Cannot read the sources:\n${complaints.list.join("\n")}`);
   app.validate(project);
   const out = mkdtempSync(join(tmpdir(), "capsule-reference-"));
   try {
     await app.outputs.writeOutput({ name: "markdown", path: out }, project);
-    const page = formatted(HEAD + withThrowsTogether(readFileSync(join(out, "README.md"), "utf8")));
+    const text = withThrowsTogether(readFileSync(join(out, "README.md"), "utf8"));
+    const page = formatted(`${HEAD}${contentsOf(project)}\n${text}`);
     const classes = project.getReflectionsByKind(ReflectionKind.Class).map(({ name }) => name);
     return { classes, functions: functionsOf(project), complaints: complaints.list, page };
   } finally {
     rmSync(out, { recursive: true });
+  }
+}
+
+function intoChapters(project: ProjectReflection): void {
+  for (const each of project.children ?? []) {
+    const file = `/${project.getSymbolIdFromReflection(each)?.packagePath}`;
+    const [title] = CHAPTERS.find(([, files]) => files.test(file)) ?? [];
+    if (title === undefined) continue;
+    each.comment ??= new Comment();
+    each.comment.blockTags.push(new CommentTag("@group", [{ kind: "text", text: title }]));
   }
 }
 
@@ -74,6 +102,14 @@ const functionsOf = (project: ProjectReflection): DocumentedFunction[] =>
       throws: (comment?.getTags("@throws") ?? []).map(({ content: [first] }) => first?.text.split(" ")[0] ?? ""),
     })),
   );
+
+const contentsOf = ({ groups = [] }: ProjectReflection): string =>
+  groups
+    .map(
+      ({ title, children }) =>
+        `- ${title}: ${children.map(({ name }) => `[${name}](#${name.toLowerCase()})`).join(", ")}\n`,
+    )
+    .join("");
 
 /** One heading for all that a function throws. */
 function withThrowsTogether(page: string): string {
