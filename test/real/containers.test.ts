@@ -8,7 +8,7 @@ import { Display } from "../support/display.ts";
 import { itself, mesaVersion } from "../support/hosts.ts";
 import { OF_RELEASE, releaseTree } from "../support/releases.ts";
 import { repository, run } from "../support/run.ts";
-import { flatpakFilter } from "../support/seccomp.ts";
+import { flatpakFilter, OTHERS_MEMORY } from "../support/seccomp.ts";
 
 setDefaultTimeout(600_000);
 
@@ -20,21 +20,22 @@ const canContain =
 
 let display: Display;
 let scratch: string;
-let filter: string;
+let flatpaks: string;
 beforeAll(async () => {
   display = await Display.start();
   scratch = mkdtempSync(join(tmpdir(), "capsule-test-"));
-  filter = join(scratch, "filter");
-  writeFileSync(filter, flatpakFilter());
+  flatpaks = join(scratch, "flatpaks");
+  writeFileSync(flatpaks, flatpakFilter());
+  writeFileSync(`${flatpaks}.stricter`, flatpakFilter(OTHERS_MEMORY));
 });
 afterAll(async () => {
   rmSync(scratch, { recursive: true });
   await display[Symbol.asyncDispose]();
 });
 
-/** The filter is descriptor 9. */
+/** The filters are descriptors 8 and 9. */
 const contained = (tree: string, options: string, more: string, ...command: string[]) =>
-  run(["sh", "-c", 'exec "$@" 9< "$0"', filter, EXAMPLE, tree, ...command], {
+  run(["sh", "-c", 'exec "$@" 9< "$0" 8< "$0.stricter"', flatpaks, EXAMPLE, tree, ...command], {
     env: {
       ...display.env,
       ...{ BUN: process.execPath, CAPSULE: repository, MAIN: "src/main.ts" },
@@ -49,6 +50,7 @@ describe.skipIf(!canContain)("in a container (takes bubblewrap, and a kernel tha
     for (const [words, more] of [
       ["as bubblewrap makes it", ""],
       ["that may call what Flatpak's may", "--seccomp 9"],
+      ["where no process may look at another's memory", "--seccomp 8"],
     ] as const) {
       for (const mode of ["in-process", "attached"]) {
         test(`${words}, of ${suite}, a program draws with the host's Mesa, ${mode}`, async () => {
