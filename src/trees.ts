@@ -1,10 +1,11 @@
 // Which trees a run has to do with: where the program's own libraries are, which
 // library is to come from which host tree, and whose glibc everybody runs on.
 
+import { statSync } from "node:fs";
 import { LinkError } from "../lib/loader/error.ts";
 import type { System } from "../lib/process/system.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { mustFind, Search } from "../lib/tree/search.ts";
+import { mustFind, reasonOf, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { canBeOnPath } from "./attached/serving-directory.ts";
 import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
@@ -159,13 +160,21 @@ function chooseLibraries({ libraries, newest }: TreeOptions, store: LibraryStore
 /** Throws LinkError. */
 export const openHost = (directory: Setting<string>): Tree => openTree(directory, "host tree");
 
+/** Why a directory is none. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such directory",
+  ENOTDIR: "it is no directory",
+};
+
 function openTree({ value: directory, source }: Setting<string>, what: "host tree" | "runtime" | "glibc"): Tree {
   try {
-    return new Tree(directory);
+    const tree = new Tree(directory);
+    if (!statSync(tree.name).isDirectory()) throw Object.assign(new Error(), { code: "ENOTDIR" });
+    return tree;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code = "" } = error as NodeJS.ErrnoException;
     throw new LinkError(
-      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}"${asSays(source)}: ${code === "ENOENT" ? "there is no such directory" : code}`,
+      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}"${asSays(source)}: ${REASONS[code] ?? reasonOf(code)}`,
       {
         object: directory,
         cause: error,

@@ -1,10 +1,11 @@
 // Starts programs for scripts: the command itself, in a process that turns into the
 // program, with a channel by which it tells what happens.
 
-import { closeSync } from "node:fs";
+import { closeSync, statSync } from "node:fs";
 import type { Subprocess } from "bun";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import { errorOf } from "../error-data.ts";
+import { EXIT, ProgramError } from "../errors.ts";
 import type { CapsuleEvent } from "../events.ts";
 import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownFile } from "./own-file.ts";
@@ -176,7 +177,8 @@ export class Running<
  * @typeParam Out what `stdout` is to be
  * @typeParam Err what `stderr` is to be
  * @returns the program that runs. Its process is there, which turns into it when all is prepared.
- * @throws Error by bun, at once, for a `cwd` that is not there, and for stdio options that it does not take.
+ * @throws {@link ProgramError} at once, for a `cwd` that is not there.
+ * @throws Error by bun, at once, for stdio options that it does not take.
  *
  * @example
  * ```ts
@@ -199,6 +201,8 @@ export function spawn<
 ): Running<In, Out, Err> {
   const { stdin, stdout, stderr, cwd, env = process.env, signal, timeout, killSignal, onEvent } = options;
   const script = ownFile("main");
+  if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
+    throw new ProgramError(`Cannot run "${program}" in "${cwd}": there is no such directory`, EXIT.notRunnable);
   const child = Bun.spawn(
     [process.execPath, "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
     {
@@ -238,7 +242,7 @@ export function spawn<
  * }
  * ```
  */
-export const exec = (
+export const exec = async (
   program: string,
   list: readonly string[] = [],
   options: LaunchOptions & StdioOptions = {},

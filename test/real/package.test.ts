@@ -72,7 +72,7 @@ describe("the tarball", () => {
     expect((await run(["tar", "xzf", tarball, "-C", unpacked])).exitCode).toBe(0);
   });
 
-  test("has the command, its servers, its manual page and the sources, and no tests or maps", () => {
+  test("has the command, its servers, its manual page, the guides and the sources, and no tests of ours or maps", () => {
     const list = files();
     for (const name of [
       "dist/main.js",
@@ -80,9 +80,12 @@ describe("the tarball", () => {
       "dist/agent/server.js",
       "dist/capsule.1",
       "README.md",
+      "docs/launchers.md",
+      "docs/glxinfo.svg",
+      "examples/launcher.ts",
     ])
       expect(list).toContain(name);
-    for (const name of list) expect(name).not.toMatch(/(^|\/)(test|fixtures|bench|node_modules)\/|\.map$|\.test\.ts$/);
+    for (const name of list) expect(name).not.toMatch(/(^|\/)(test|fixtures|bench|node_modules)\/|\.map$/);
     expect(contentOf(metadata.bin.capsule).toString()).toStartWith("#!/usr/bin/env -S");
   });
 

@@ -132,6 +132,7 @@ test("what cannot be is an error, and nothing is changed", async () => {
     "closed twice: 0",
     `used when it is closed: Error: Cannot use the capsule of "${family.red}"`,
     `no tree: LinkError: Cannot use the host tree "${directory}/none"`,
+    `a tree that is none: LinkError: Cannot use the host tree "${text}"`,
     `an empty tree: LinkError: Cannot find "libnotgl.so.0" in "${directory}"`,
     'no profile: UsageError: There is no profile "none"',
     "one more than there can be: LinkError: Cannot make another capsule",

@@ -204,6 +204,12 @@ describe("what cannot be run is an error that says what is at fault:", () => {
     });
   });
 
+  test("no such directory to run it in", async () => {
+    const error = await failure(exec("true", [], { ...choices(), cwd: "/nowhere" }));
+    expect(error).toBeInstanceOf(ProgramError);
+    expect((error as Error).message).toBe('Cannot run "true" in "/nowhere": there is no such directory');
+  });
+
   test("no such library, with where it was looked for", async () => {
     const error = await failure(exec("true", [], { ...choices(), isolate: ["libnone.so.1"] }));
     expect(error).toBeInstanceOf(LinkError);

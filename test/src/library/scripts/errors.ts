@@ -31,6 +31,7 @@ capsule.close();
 tell("closed twice", () => capsule.close().length);
 tell("used when it is closed", () => capsule.symbol("notgl_use_helper"));
 tell("no tree", () => openCapsule({ host: `${empty}/none` }));
+tell("a tree that is none", () => openCapsule({ host: text }));
 tell("an empty tree", () => openCapsule({ host: empty, libraries: ["libnotgl.so.0"] }));
 tell("no profile", () => openCapsule({ profiles: ["none"] }));
 const all: ReturnType<typeof openCapsule>[] = [];
