@@ -112,8 +112,9 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // ---- Constructors run from here on, and may ask: the server answers before the first one.
   const imagePath = join(directory.path, "program");
-  server.start(run);
+  // It may have to share our descriptors (where unshare(2) is denied): what it opens is not to be taken for Bun's.
   releaseDescriptors(libc, inherited, trace);
+  server.start(run);
   catchFatalSignals(libc, interposer.onSignal);
   libc.atExit(interposer.cleanup); // should a constructor exit
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);

@@ -100,7 +100,7 @@ function serve(channels: Channels, system: System): void {
         channels.lookFor(bells, BRIEFLY);
         continue;
       }
-      if (idle && !idle.next().done) continue;
+      if (idle && goOn(idle, server)) continue;
       idle = undefined;
       channels.awaitBell(bells, server?.watch());
     }
@@ -109,6 +109,17 @@ function serve(channels: Channels, system: System): void {
     for (const channel of [own, children]) channel.close();
     // Not back to the event loop, which would find its descriptors closed, or somebody else's.
     for (;;) channels.awaitBell(channels.bells);
+  }
+}
+
+/** Does some of what can wait. Returns whether there is more. */
+function goOn(idle: Generator<undefined>, server: Server | undefined): boolean {
+  try {
+    return !idle.next().done;
+  } catch (error) {
+    // Such as a program that has closed what was being read. Who needs it is told so, when it is asked for.
+    server?.knowledge.trace.tell("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
+    return false;
   }
 }
 
