@@ -24,20 +24,34 @@ export interface ErrorData {
   readonly cause?: ErrorData;
 }
 
+/** What the system has refused (a directory that is not there, a full disk), for those who expect errors of ours; undefined for any other. */
+export function asLinkError(error: unknown): LinkError | undefined {
+  if (
+    !(error instanceof Error) ||
+    [LinkError, ElfError, ProgramError, UsageError].some((kind) => error instanceof kind)
+  )
+    return undefined;
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return undefined;
+  return new LinkError(message, { ...(path === undefined ? {} : { object: path }), cause: error });
+}
+
 /** The exit code that belongs to an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
   return error instanceof ProgramError ? error.exitCode : EXIT.failure;
 }
 
-export function dataOf(error: unknown): ErrorData {
+export const dataOf = (thrown: unknown): ErrorData => ownDataOf(asLinkError(thrown) ?? thrown);
+
+function ownDataOf(error: unknown): ErrorData {
   if (!(error instanceof Error)) return { name: "Error", message: String(error), exitCode: EXIT.failure };
   const { name, message, cause } = error;
   const common = {
     name,
     message,
     exitCode: exitCodeOf(error),
-    ...(cause instanceof Error ? { cause: dataOf(cause) } : {}),
+    ...(cause instanceof Error ? { cause: ownDataOf(cause) } : {}),
   };
   if (error instanceof LinkError) {
     const { cause: _, ...details } = error.details;

@@ -1,14 +1,16 @@
 // Which functions of isolated libraries a launcher has put others in the place of, looked
 // at before anything is done.
 
+import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../lib/elf/constants.ts";
 import { openImage } from "../lib/elf/file.ts";
+import { typeOf } from "../lib/elf/sym.ts";
 import { LinkError } from "../lib/loader/error.ts";
-import type { Search } from "../lib/tree/search.ts";
 import { UsageError } from "./errors.ts";
 import { fileAt } from "./file-at.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
-import type { Hook } from "./launch.ts";
+import type { CapsuleSource, Hook } from "./launch.ts";
 import { lacks } from "./passes/hooks.ts";
+import { closureOfOutsider } from "./passes/open.ts";
 
 /** `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError for a file that is not there. */
 export function hookOf(text: string): Hook {
@@ -21,23 +23,42 @@ export function hookOf(text: string): Hook {
 /** The hooks of one host tree's libraries. Throws LinkError and ElfError for those that cannot be. */
 export function hooksIn(
   hooks: readonly Hook[],
-  search: Search,
+  { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
   isIsolated: (soname: string) => boolean,
   glibc: ChosenGlibc,
 ): Hook[] {
   return hooks.filter((hook) => {
     const library = isIsolated(hook.soname) ? search.find(hook.soname, undefined) : undefined;
     if (!library) return false;
-    for (const [file, name] of [
-      [library.path, hook.symbol],
-      [hook.file, hook.function],
-    ] as const) {
-      using image = openImage(file);
-      if (image.find(name) === undefined) throw lacks(hook, file, name);
-    }
-    checkNeeds([search.libraryAt(hook.file)], glibc);
+    mustHave(hook, library.path, hook.symbol);
+    mustHave(hook, hook.file, hook.function);
+    const { members } = closureOfOutsider({ search, ownership }, search.libraryAt(hook.file));
+    checkNeeds(
+      members.map(({ library }) => library),
+      glibc,
+    );
     return true;
   });
+}
+
+/** A function, whatever it is called by. Throws LinkError and ElfError. */
+function mustHave(hook: Hook, file: string, name: string): void {
+  using image = openImage(file);
+  const index = image.find(name);
+  if (index === undefined) throw lacks(hook, file, name);
+  const type = typeOf(image.symbols.at(index));
+  if (![STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE].includes(type))
+    throw new LinkError(`Cannot hook "${hook.symbol}" of "${hook.soname}": "${name}" of "${file}" is no function`, {
+      object: file,
+      symbol: name,
+    });
+}
+
+/** Throws UsageError where there are two for one function. */
+export function refuseTwice(hooks: readonly Hook[]): void {
+  for (const [i, { soname, symbol }] of hooks.entries())
+    if (hooks.findIndex((other) => other.soname === soname && other.symbol === symbol) < i)
+      throw new UsageError(`Cannot hook "${symbol}" of "${soname}" twice`);
 }
 
 /** `chosen` are those of all host trees. Throws LinkError for one that is of none. */

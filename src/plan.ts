@@ -15,7 +15,7 @@ import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import { type Footing, footingOf } from "./glibc/footing.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
-import { hooksIn, refuseOtherHooks } from "./hooks.ts";
+import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
 import type { CapsuleSource, Hook } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
@@ -114,11 +114,12 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
-    const hooks = hooksIn(options.hooks, search, (soname) => isolated.includes(soname), glibc);
+    const hooks = hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc);
     const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent, hooks };
     return { ...plan, environment, ahead };
   });
   refuseUseless(options, hosts, capsules);
+  refuseTwice(options.hooks);
   refuseOtherHooks(
     options.hooks,
     capsules.flatMap(({ hooks }) => hooks),
@@ -179,12 +180,13 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
       isolated,
       named: new Set(isolated.filter((soname) => choices.get(soname))),
       environment,
-      hooks: hooksIn(options.hooks, search, (soname) => isolated.includes(soname), glibc),
+      hooks: hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc),
       ahead: openedAhead(isolated),
       libraries: [...new Set(libraries)],
     };
   });
   refuseUseless(options, hosts, capsules);
+  refuseTwice(options.hooks);
   refuseOtherHooks(
     options.hooks,
     capsules.flatMap(({ hooks }) => hooks),

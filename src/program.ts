@@ -27,6 +27,7 @@ export function findProgram(name: string, searchPath?: string): string {
 
 /** As findProgram, but the path as execvp would make it. */
 export function locateProgram(name: string, searchPath = process.env.PATH ?? ""): string {
+  if (name === "") throw new ProgramError('Cannot run "": a path, or a name that PATH has, is needed', EXIT.notFound);
   if (name.includes("/")) {
     const fault = faultOf(name);
     if (fault) throw new ProgramError(`Cannot run "${name}": ${fault.text}`, fault.exitCode);

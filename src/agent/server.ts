@@ -22,6 +22,8 @@ import { Kind, State } from "./protocol.ts";
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
+/** How often to listen whether this Worker is to end, in milliseconds. */
+const HEAR = 200;
 /** How long to look for another request before going on to what can wait, in milliseconds. */
 const BRIEFLY = 0.05;
 
@@ -44,6 +46,11 @@ class Server {
 
   forget(exchange: Exchange): void {
     this.#conversations.forget(exchange);
+  }
+
+  /** How long to sleep at most. A Worker of a script's may be told to end, which only JavaScript hears of. */
+  get patience(): number | undefined {
+    return this.watch() ?? (this.knowledge.state.server === undefined ? HEAR : undefined);
   }
 
   /** Frees the slots of processes that have died in the middle. Returns when to look again, in milliseconds. */
@@ -102,7 +109,7 @@ function serve(channels: Channels, system: System): void {
       }
       if (idle && goOn(idle, server)) continue;
       idle = undefined;
-      channels.awaitBell(bells, server?.watch());
+      channels.awaitBell(bells, server?.patience);
     }
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);

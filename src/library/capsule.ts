@@ -3,18 +3,19 @@
 
 import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
 import type { Library } from "../../lib/elf/library.ts";
-import { findIn } from "../../lib/loader/calls.ts";
+import { dlclose, findIn, findOpen, LM_ID_BASE, linkMapOf } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
-import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { storeFile } from "../capsule.ts";
+import { asLinkError } from "../error-data.ts";
 import { fileAt } from "../file-at.ts";
-import { checkNeeds } from "../glibc/choice.ts";
+import { checkNeeds, runsOn } from "../glibc/choice.ts";
 import { newestUnwinder } from "../glibc/unwinder.ts";
 import { Ownership } from "../ownership.ts";
 import { expose } from "../passes/expose.ts";
@@ -93,7 +94,11 @@ export class Capsule {
   readonly #opened = new Map<string, LoadedObject>();
   readonly #closures: Closure[] = [];
   readonly #redirections = new Set<Redirection>();
-  readonly #atExit = () => void this.close();
+  #isAtExit = false;
+  readonly #atExit = () => {
+    this.#isAtExit = true;
+    this.close();
+  };
   #isClosed = false;
 
   /** @internal */
@@ -182,6 +187,8 @@ export class Capsule {
       const ptr = description.ptr ?? this.#mustFind(object ? [object] : [], symbol, undefined, name);
       return [symbol, { ...description, ptr }] as const;
     });
+    // Bun wants one at least; who wants none has it open all the same.
+    if (described.length === 0) return { symbols: {}, close() {} } as unknown as FFILibrary<Fns>;
     return linkSymbols(Object.fromEntries(described)) as FFILibrary<Fns>;
   }
 
@@ -279,10 +286,21 @@ export class Capsule {
    * `capsule exec` does; also the copies of what it needs itself, if these belong to a profile. For those that are loaded already there is {@link redirect}.
    *
    * @param soname of the library
-   * @throws {@link LinkError} where the host tree does not have it.
+   * @throws {@link LinkError} where the host tree does not have it, or this process has a library of that soname already.
    * @throws {@link ElfError} for a library that is unsound.
    */
   expose(soname: string): void {
+    this.#mustBeOpen();
+    if (this.#capsule.shims.has(soname)) return;
+    const there = this.#libc.run(findOpen(LM_ID_BASE, soname));
+    if (there !== undefined) {
+      const { path } = new LoadedObject(this.#libc, this.#libc.run(linkMapOf(this.#libc, there)));
+      this.#libc.run(dlclose(this.#libc, there));
+      throw new LinkError(
+        `Cannot expose "${soname}": this process has "${path}" by that name, which whoever needs it will get`,
+        { object: path },
+      );
+    }
     this.#open([soname]);
     this.#libc.run(expose(this.#embedding, this.#capsule, soname));
   }
@@ -291,8 +309,8 @@ export class Capsule {
    * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any more, and no thread of the
    * libraries may run. Closing twice does nothing.
    *
-   * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by one that stays): they stay in their namespace, of which
-   * a process has 15
+   * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by a library that has not closed them): they stay in
+   * their namespace, of which a process has 15. All of them, where a library outside has bound to what was exposed: that goes on.
    * @throws {@link LinkError} where glibc or the kernel refuses.
    */
   close(): string[] {
@@ -300,10 +318,16 @@ export class Capsule {
     this.#isClosed = true;
     process.off("exit", this.#atExit);
     for (const redirection of [...this.#redirections].reverse()) redirection.undo();
-    const stay = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
+    const { paths, isUsed } = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
+    // Who goes on with what was exposed may have a library of it open another one.
+    if (isUsed && !this.#isAtExit) process.on("exit", () => this.#leave());
+    else this.#leave();
+    return [...paths];
+  }
+
+  #leave(): void {
     this.#server.end();
     this.#embedding.directory.remove();
-    return stay;
   }
 
   /**
@@ -326,10 +350,7 @@ export class Capsule {
     const closures = this.#closuresOf(names);
     for (const closure of closures) {
       checkClosure(capsule, closure, "whole");
-      checkNeeds(
-        closure.members.map(({ library }) => library),
-        this.#embedding.plan.glibc,
-      );
+      this.#mustRun(closure);
       try {
         this.#libc.run(openClosure(this.#embedding, capsule, closure));
       } catch (error) {
@@ -345,6 +366,20 @@ export class Capsule {
         this.#opened.set(path, object);
         return object;
       }),
+    );
+  }
+
+  /** This process has the glibc that it has. */
+  #mustRun({ members }: Closure): void {
+    const libraries = members.map(({ library }) => library);
+    const { glibc } = this.#embedding.plan;
+    const newer = libraries.find((library) => !runsOn(library, glibc.version));
+    checkNeeds(newer ? [] : libraries, glibc);
+    if (!newer) return;
+    const { path } = newer;
+    throw new LinkError(
+      `Cannot open "${path}": it needs glibc ${newer.glibc}, and this process runs on ${glibc.version}; capsule exec --glibc ${this.host} bun SCRIPT runs a script on the tree's`,
+      { object: path },
     );
   }
 
@@ -424,6 +459,8 @@ export const openCapsule = (options: CapsuleOptions = {}): Capsule => new Capsul
 
 /** What glibc says of it does not help. */
 function explained(error: unknown): unknown {
+  const refused = asLinkError(error);
+  if (refused) return refused;
   if (!(error instanceof LinkError) || !error.message.includes("no more namespaces")) return error;
   return new LinkError(
     "Cannot make another capsule: all 15 namespaces that glibc has for them are in use, some perhaps by libraries that could not be unloaded when theirs was closed",

@@ -11,13 +11,20 @@ import type { Embedding } from "./embedding.ts";
 
 const LIBC = "libc.so.6";
 
-/** Returns the paths of the libraries that stay. Throws LinkError where glibc refuses. */
+export interface Remaining {
+  /** The paths of the host's libraries that stay. */
+  readonly paths: readonly string[];
+  /** Somebody outside of the capsule has bound to a shim of it, and goes on to call what that shows: all has to stay as it is. */
+  readonly isUsed: boolean;
+}
+
+/** Throws LinkError where glibc refuses. */
 export function* vacateNamespace(
   { process, directory, base, hide }: Embedding,
   { mirrors, opened, shims }: Capsule,
-): Linking<string[]> {
+): Linking<Remaining> {
   const libc = mirrors.get(LIBC);
-  if (!libc) return [];
+  if (!libc) return { paths: [], isUsed: false };
   // By where they are: the server has opened some of them, for a library that asked.
   const isOurs = ({ path }: LoadedObject) => path.startsWith(`${directory.path}/`);
   const objects = [...linkMap(process, libc.linkMap)];
@@ -25,16 +32,17 @@ export function* vacateNamespace(
   const record = base.namespaces.recordOf(objects[0]?.linkMap ?? libc.linkMap, objects.length);
   const held = (object: LoadedObject) => isHelper(object.path);
   const shown = ours.filter(({ path, linkMap }) => !isHelper(path) && linkMap !== libc.linkMap);
+  const isHosts = (object: LoadedObject) => !isOurs(object) && !isShared(object.image.soname ?? "");
   for (const { linkMap } of [...shims.values()].reverse()) yield* dlclose(process, linkMap);
+  if ([...linkMap(process, base.bun.linkMap)].some(isOurs))
+    return { paths: objects.filter(isHosts).map(({ path }) => path), isUsed: true };
   // Who uses before who is used; the agent, which is in libc's mirror, may be asked by any destructor.
   for (const { linkMap } of [...ours.filter(held), ...[...opened.values()].reverse(), ...shown.reverse(), libc])
     yield* dlclose(process, linkMap);
   const first = record === undefined ? undefined : base.namespaces.findFirst(record);
   if (first === undefined) {
     hide();
-    return [];
+    return { paths: [], isUsed: false };
   }
-  return [...linkMap(process, first)]
-    .filter((object) => !isOurs(object) && !isShared(object.image.soname ?? ""))
-    .map(({ path }) => path);
+  return { paths: [...linkMap(process, first)].filter(isHosts).map(({ path }) => path), isUsed: false };
 }

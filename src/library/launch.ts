@@ -7,8 +7,9 @@ import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import { errorOf } from "../error-data.ts";
 import { EXIT, ProgramError } from "../errors.ts";
 import type { CapsuleEvent } from "../events.ts";
+import { withKept } from "../passes/environment.ts";
 import { commandLine, type LaunchOptions } from "./launch-options.ts";
-import { ownFile } from "./own-file.ts";
+import { ownBun, ownFile } from "./own-file.ts";
 
 /**
  * Standard input, output and error, as bun's own `spawn` takes them: `"inherit"`, `"ignore"`, `"pipe"`, a file, a descriptor, …
@@ -36,6 +37,8 @@ export interface Ended {
   readonly exitCode: number | null;
   /** Such as `SIGSEGV`; null where it has exited. */
   readonly signal: NodeJS.Signals | null;
+  /** Whether it was told to end because it took longer than `timeout`, or because `signal` was aborted; null where it has ended by itself, or by others. */
+  readonly stoppedBy: "timeout" | "abort" | null;
 }
 
 /** How long the last events may take that come when the program has ended, in milliseconds. */
@@ -59,6 +62,9 @@ export class Running<
   readonly #process: Subprocess<In, Out, Err>;
   readonly #hasStarted = Promise.withResolvers<void>();
   readonly #isOver = Promise.withResolvers<void>();
+  readonly #name: string;
+  #isStarted = false;
+  #stoppedBy: Ended["stoppedBy"] = null;
   #failure: Error | undefined;
   #stopListening = (): void => {};
   readonly #onEvent: ((event: CapsuleEvent) => void) | undefined;
@@ -70,9 +76,25 @@ export class Running<
   readonly exited: Promise<Ended>;
 
   /** @internal */
-  constructor(process: Subprocess<In, Out, Err>, onEvent: ((event: CapsuleEvent) => void) | undefined) {
+  constructor(
+    process: Subprocess<In, Out, Err>,
+    name: string,
+    { onEvent, signal, timeout, killSignal }: LaunchOptions,
+  ) {
     this.#process = process;
+    this.#name = name;
     this.#onEvent = onEvent;
+    const stop = (by: "timeout" | "abort") => () => {
+      this.#stoppedBy ??= by;
+      process.kill(killSignal);
+    };
+    const onAbort = stop("abort");
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer = timeout && Number.isFinite(timeout) ? setTimeout(stop("timeout"), timeout) : undefined;
+    void process.exited.then(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    });
     this.#hasStarted.promise.catch(() => undefined);
     this.exited = this.#end(this.#listen(process.stdio[EVENTS] as number));
   }
@@ -126,13 +148,22 @@ export class Running<
     this.#stopListening();
     await listening;
     const { exitCode, signalCode } = this.#process;
-    const error = this.#failure;
-    if (error) {
-      this.#hasStarted.reject(error);
-      throw error;
+    const signal = signalCode as NodeJS.Signals | null;
+    if (!this.#failure && !this.#isStarted) {
+      const how = signal === null ? `with exit code ${exitCode}` : `by ${signal}`;
+      const unstarted = new ProgramError(
+        `Cannot run "${this.#name}": capsule has ended ${how} before it was started`,
+        EXIT.notRunnable,
+      );
+      this.#hasStarted.reject(unstarted);
+      // Who was not to go on has ended as was wanted.
+      if (signal === null) throw unstarted;
     }
-    this.#hasStarted.resolve();
-    return { exitCode, signal: signalCode as NodeJS.Signals | null };
+    if (this.#failure) {
+      this.#hasStarted.reject(this.#failure);
+      throw this.#failure;
+    }
+    return { exitCode, signal, stoppedBy: this.#stoppedBy };
   }
 
   async #listen(descriptor: number): Promise<void> {
@@ -155,7 +186,10 @@ export class Running<
 
   #hear(event: CapsuleEvent): void {
     const isOwn = "pid" in event && event.pid === this.pid;
-    if (event.event === "start") this.#hasStarted.resolve();
+    if (event.event === "start" && isOwn) {
+      this.#isStarted = true;
+      this.#hasStarted.resolve();
+    }
     if (event.event === "failed" && event.isFatal && isOwn) this.#failure = errorOf(event.error);
     try {
       this.#onEvent?.(event);
@@ -178,6 +212,8 @@ export class Running<
  * @typeParam Err what `stderr` is to be
  * @returns the program that runs. Its process is there, which turns into it when all is prepared.
  * @throws {@link ProgramError} at once, for a `cwd` that is not there.
+ * @throws {@link LinkError} at once, where this library's own files, or Bun, are not to be found: see {@link openCapsule}.
+ * @throws Error at once, the signal's reason, where that is aborted already.
  * @throws Error by bun, at once, for stdio options that it does not take.
  *
  * @example
@@ -199,22 +235,20 @@ export function spawn<
   list: readonly string[] = [],
   options: LaunchOptions & StdioOptions<In, Out, Err> = {},
 ): Running<In, Out, Err> {
-  const { stdin, stdout, stderr, cwd, env = process.env, signal, timeout, killSignal, onEvent } = options;
+  const { stdin, stdout, stderr, cwd, env = process.env } = options;
+  options.signal?.throwIfAborted();
   const script = ownFile("main");
   if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
     throw new ProgramError(`Cannot run "${program}" in "${cwd}": there is no such directory`, EXIT.notRunnable);
   const child = Bun.spawn(
-    [process.execPath, "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
+    [ownBun(), "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
     {
       stdio: [(stdin ?? "inherit") as In, (stdout ?? "inherit") as Out, (stderr ?? "inherit") as Err, "pipe"],
-      env: { ...env, ...ENGINE_SETTINGS },
+      env: { ...withKept(env), ...ENGINE_SETTINGS },
       ...(cwd === undefined ? {} : { cwd }),
-      ...(signal === undefined ? {} : { signal }),
-      ...(timeout === undefined ? {} : { timeout }),
-      ...(killSignal === undefined ? {} : { killSignal }),
     },
   );
-  return new Running(child as Subprocess<In, Out, Err>, onEvent);
+  return new Running(child as Subprocess<In, Out, Err>, program, options);
 }
 
 /**

@@ -18,7 +18,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
 import { share } from "./share.ts";
 
 /** Shows the capsule the shared libraries of a closure, and returns the paths of what it has yet to open, in glibc's order. */
@@ -37,7 +37,10 @@ export function checkClosure(
 }
 
 /** A library that the host tree does not have, with what it needs from there. Throws as closureOf does. */
-export function closureOfOutsider({ search, ownership }: Capsule, library: Library): Closure {
+export function closureOfOutsider(
+  { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
+  library: Library,
+): Closure {
   const isElsewhere = (soname: string) => ownership.isShared(soname);
   const needed = library.needed.filter((soname) => !isElsewhere(soname));
   const { members, inLoadOrder, elsewhere, aliases } = closureOf(search, needed, isElsewhere, { library });

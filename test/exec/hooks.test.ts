@@ -12,6 +12,7 @@ setDefaultTimeout(60_000);
 
 let family: Notgl;
 let hook: string;
+let lacking: string;
 let env: Record<string, string>;
 
 beforeAll(async () => {
@@ -19,8 +20,11 @@ beforeAll(async () => {
   env = { LD_LIBRARY_PATH: family.reference };
   const out = await build("library/a-hook-stands-in-front-of-a-hosts-function", [
     { path: "libhook.so", sources: ["hook.c"] },
+    { path: "none/libnone.so.1", sources: ["hook.c"] },
+    { path: "liblacking.so", sources: ["hook.c"], needs: ["none/libnone.so.1"] },
   ]);
   hook = join(out, "libhook.so");
+  lacking = join(out, "liblacking.so");
 });
 
 const soname = "libnotgl.so.0";
@@ -44,6 +48,15 @@ describe("a hook stands in front of a function of an isolated library", () => {
     expect(outcome.stderr).toBe("");
     expect(lines(outcome.stdout)).toEqual(
       expect.arrayContaining(shownByHandle("notgl", "red").map((line) => hooked(line, 1))),
+    );
+  });
+
+  test("for what a script starts", async () => {
+    const words = ["-c", `'${family.programs.linkedToOne}'`];
+    const outcome = await capsule(flags(`notgl_get_implementation=${hook}`), "/bin/sh", words, { env });
+    expectLines(
+      outcome,
+      shown("notgl", "red").map((line) => hooked(line, 1)),
     );
   });
 
@@ -78,6 +91,28 @@ describe("what cannot be hooked is said before anything is done:", () => {
       flags(`notgl_use_helper=${hook}`),
       `Cannot hook "notgl_use_helper" of "${soname}": "${hook}" does not export "notgl_use_helper"`,
     );
+  });
+
+  test("what is no function", async () => {
+    await refused(
+      flags(`notgl_use_helper=${hook}:hook_count`),
+      `Cannot hook "notgl_use_helper" of "${soname}": "hook_count" of "${hook}" is no function`,
+    );
+  });
+
+  test("two for one function", async () => {
+    const two = flags(`notgl_use_helper=${hook}:other_helper`, `notgl_use_helper=${hook}:notgl_get_implementation`);
+    await refused(two, `Cannot hook "notgl_use_helper" of "${soname}" twice`, 2);
+  });
+
+  test("one whose shared object lacks what it needs", async () => {
+    const outcome = await capsule(flags(`notgl_use_helper=${lacking}:other_helper`), family.programs.linkedToOne, [], {
+      env,
+    });
+    expect(outcome.stderr).toStartWith(
+      `capsule: Cannot find "libnone.so.1", which "${lacking}" needs, in "${family.red}"`,
+    );
+    expect([outcome.exitCode, outcome.stdout]).toEqual([125, ""]);
   });
 
   test("a library that is not isolated", async () => {

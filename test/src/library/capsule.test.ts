@@ -88,7 +88,15 @@ describe("a script opens a host tree's libraries in its own process", () => {
   });
 
   test("and libraries that are loaded later, if they are exposed", async () => {
-    expectLines(await script("expose", family.red, caller), ["by_call: red", "by_first_call: host (red)"]);
+    expectLines(await script("expose", family.red, family.green, caller), [
+      "by_call: red",
+      "by_first_call: host (red)",
+      'exposed twice: Cannot expose "libnotgl.so.0"',
+      // Who has bound to it goes on.
+      "stay: 2",
+      "by_call, closed: red",
+      "unused: 0",
+    ]);
   });
 
   test("that throw and catch exceptions", async () => {
@@ -109,6 +117,10 @@ describe("a script opens a host tree's libraries in its own process", () => {
       "left in memory: nothing",
     ]);
   });
+});
+
+test("a Worker that has one may be told to end", async () => {
+  expectLines(await script("worker", family.red), ["a Worker has namespace: 1", "the process ends: true"]);
 });
 
 test("what cannot be is an error, and nothing is changed", async () => {

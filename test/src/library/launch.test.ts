@@ -48,28 +48,46 @@ describe("exec tells how a program has ended:", () => {
   const ended = (script: string, more = {}) => exec("sh", ["-c", script], { ...choices(), ...more });
 
   test("its exit code", async () => {
-    expect(await ended("exit 3")).toEqual({ exitCode: 3, signal: null });
+    expect(await ended("exit 3")).toEqual({ exitCode: 3, signal: null, stoppedBy: null });
   });
 
   test("the signal that has ended it", async () => {
-    expect(await ended("kill -SEGV $$")).toEqual({ exitCode: null, signal: "SIGSEGV" });
+    expect(await ended("kill -SEGV $$")).toEqual({ exitCode: null, signal: "SIGSEGV", stoppedBy: null });
   });
 
   test("at once, whatever it has left behind", async () => {
     const before = performance.now();
-    expect(await ended("sleep 20 & echo $!", { stdout: "ignore" })).toEqual({ exitCode: 0, signal: null });
+    expect(await ended("sleep 20 & echo $!", { stdout: "ignore" })).toEqual({
+      exitCode: 0,
+      signal: null,
+      stoppedBy: null,
+    });
     expect(performance.now() - before).toBeLessThan(15_000);
   });
 
   test("when it was to take no longer, or was not wanted any more", async () => {
-    expect(await ended("exec sleep 20", { timeout: 200 })).toEqual({ exitCode: null, signal: "SIGTERM" });
+    expect(await ended("exec sleep 20", { timeout: 200 })).toEqual({
+      exitCode: null,
+      signal: "SIGTERM",
+      stoppedBy: "timeout",
+    });
     const controller = new AbortController();
     const running = ended("exec sleep 20", {
       signal: controller.signal,
       killSignal: "SIGINT",
       onEvent: ({ event }: CapsuleEvent) => event === "start" && controller.abort(),
     });
-    expect(await running).toEqual({ exitCode: null, signal: "SIGINT" });
+    expect(await running).toEqual({ exitCode: null, signal: "SIGINT", stoppedBy: "abort" });
+  });
+
+  test("before it has started, too", async () => {
+    const running = spawn("sleep", ["20"], choices());
+    running.kill();
+    expect(await failure(running.started)).toBeInstanceOf(ProgramError);
+    expect(await running.exited).toEqual({ exitCode: null, signal: "SIGTERM", stoppedBy: null });
+    const wanted = new AbortController();
+    wanted.abort(new RangeError("mine"));
+    expect(await failure(ended("true", { signal: wanted.signal }))).toEqual(new RangeError("mine"));
   });
 
   test("and no descriptor stays open", async () => {
@@ -97,7 +115,7 @@ describe("spawn gives a program that runs", () => {
     running.stdin.end();
     expect(await running.stdout.text()).toBe("from the script\n");
     expect(await running.stderr.text()).toBe("done\n");
-    expect(await running.exited).toEqual({ exitCode: 0, signal: null });
+    expect(await running.exited).toEqual({ exitCode: 0, signal: null, stoppedBy: null });
   });
 
   test("in the directory, the environment and the process that the script knows", async () => {
@@ -111,11 +129,21 @@ describe("spawn gives a program that runs", () => {
     expect(await lines(running)).toEqual(["/usr", "red", `${running.pid}`, "4"]);
   });
 
+  test("with what is meant for its own Bun", async () => {
+    const env = { ...choices().env, BUN_OPTIONS: "--preload=/nowhere.js", BUN_INSPECT: "ws://localhost:1/?wait=1" };
+    const running = spawn("sh", ["-c", 'echo "$BUN_OPTIONS"; env | grep -c KEPT'], {
+      ...choices(),
+      env,
+      stdout: "pipe",
+    });
+    expect(await lines(running)).toEqual(["--preload=/nowhere.js", "0"]);
+  });
+
   test("that can be ended", async () => {
     const running = spawn("sleep", ["20"], choices());
     await running.started;
     running.kill("SIGKILL");
-    expect(await running.exited).toEqual({ exitCode: null, signal: "SIGKILL" });
+    expect(await running.exited).toEqual({ exitCode: null, signal: "SIGKILL", stoppedBy: null });
   });
 
   test("on the host's libraries, with hooks in front of them", async () => {
@@ -144,7 +172,7 @@ describe("what happens is told while it happens:", () => {
       ...{ stdout: "ignore", bindings: true, onEvent: (event) => events.push(event) },
       ...more,
     });
-    expect(ended).toEqual({ exitCode: 0, signal: null });
+    expect(ended).toEqual({ exitCode: 0, signal: null, stoppedBy: null });
     return events;
   };
   const names = (events: CapsuleEvent[]) => events.map(({ event }) => event);
@@ -216,6 +244,12 @@ describe("what cannot be run is an error that says what is at fault:", () => {
     const { details } = error as LinkError;
     expect(details.object).toBe("libnone.so.1");
     expect(details.tried?.length).toBeGreaterThan(2);
+  });
+
+  test("a directory that cannot be written to", async () => {
+    const error = await failure(exec("true", [], { ...choices(), env: { ...choices().env, TMPDIR: "/nowhere" } }));
+    expect(error).toBeInstanceOf(LinkError);
+    expect((error as Error).message).toContain("TMPDIR says which directory to use");
   });
 
   test("a word that says nothing", async () => {
