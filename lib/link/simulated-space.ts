@@ -22,6 +22,8 @@ import { type AddressSpace, PROT_NONE, type Protection, type Window } from "./sp
 
 const PROGRAMS = toAddress(0x555555554000);
 const LIBRARIES = toAddress(0x7ffff7fff000);
+/** The last page of user memory is not mapped. */
+const LIMIT = toAddress(2 ** 47 - PAGE_SIZE);
 
 /** Pages that are mapped as one: of a file from an offset on, or of zeroes. */
 export interface Area {
@@ -48,7 +50,7 @@ export class SimulatedSpace implements AddressSpace {
     const start = at ?? this.#room(size, Math.max(alignment, PAGE_SIZE));
     const end = add(start, size);
     const taken = this.#areas.find((area) => area.start < end && area.end > start);
-    if (taken || !(start >= 0) || end > LIBRARIES)
+    if (taken || !(start >= 0) || end > LIMIT)
       throw new LinkError(
         `Cannot reserve ${size} bytes at ${hex(start)}: ${taken ? "they are taken" : "no such memory"}`,
       );
