@@ -48,6 +48,9 @@ const SIZES: ReadonlyMap<number, number> = new Map([
   [R_X86_64_TLSDESC, 16],
 ]);
 
+/** In bytes; a file can claim any. */
+const LARGEST_COPY = 2 ** 30;
+
 const UNSIGNED = [0, 2 ** 32 - 1] as const;
 const SIGNED = [-(2 ** 31), 2 ** 31 - 1] as const;
 
@@ -101,7 +104,7 @@ export class Effects {
       case R_X86_64_TLSDESC:
         return this.#descriptor(type, vaddr, addend, definition);
       default:
-        throw this.fault(type, vaddr, `has a type, ${type}, that no loader of x86-64 programs knows what to do with`);
+        throw this.fault(type, vaddr, `has type ${type}, which no loader of x86-64 programs knows`);
     }
   }
 
@@ -166,7 +169,8 @@ export class Effects {
       this.relocating.listener.onWarning?.(
         `${described({ object, symbol })} has ${room} bytes and is a copy of one of ${size} in "${definition.object.path}"; link the program again`,
       );
-    const fault = this.slots.faultOf(vaddr, length);
+    const fault =
+      length > LARGEST_COPY ? `copies ${length} bytes, which is no variable` : this.slots.faultOf(vaddr, length);
     if (fault !== undefined) throw this.fault(type, vaddr, fault);
     if (!(from >= definition.object.start && from + length <= definition.object.end))
       throw this.fault(

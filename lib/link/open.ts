@@ -53,11 +53,11 @@ export function closeObjects(objects: readonly OpenObject[]): void {
 
 function opening(image: FileImage): { image: FileImage; tables: SymbolTables } {
   try {
+    if ((image.dynamic.get(DT_RELSZ) ?? 0) !== 0 && image.dynamic.get(DT_REL) !== undefined)
+      throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
     // Relocations are looked at one by one when they are done.
     checkImage(image, "tables");
     if (image.loads.length === 0) throw new ElfError(image.path, "program headers", "there is no PT_LOAD");
-    if ((image.dynamic.get(DT_REL) ?? 0) !== 0 && image.dynamic.get(DT_RELSZ) !== 0)
-      throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
     return { image, tables: new SymbolTables(image) };
   } catch (error) {
     image[Symbol.dispose]();

@@ -126,8 +126,9 @@ export class SimulatedSpace implements AddressSpace {
   }
 
   #replace(area: Area): void {
-    for (let at = area.start; this.#written.size > 0 && at < area.end; at = add(at, PAGE_SIZE))
-      this.#written.delete(at / PAGE_SIZE);
+    // What is mapped may be larger than all that there is in it.
+    for (const [page, { start }] of this.#written)
+      if (start >= area.start && start < area.end) this.#written.delete(page);
     this.#insert(area);
   }
 

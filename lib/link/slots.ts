@@ -24,9 +24,9 @@ export class Slots {
     if (vaddr >= this.#from && vaddr + size <= this.#to) return undefined;
     const { loads } = this.object.image;
     const load = loads.find(({ p_vaddr, p_memsz }: Phdr) => vaddr >= p_vaddr && vaddr + size <= p_vaddr + p_memsz);
-    if (!load) return "which is in none of its segments";
+    if (!load) return "is in none of its segments";
     if ((load.p_flags & PF_W) === 0)
-      return "which is in a read-only segment: text relocations are not supported (compile with -fPIC)";
+      return "is in a read-only segment: text relocations are not supported (compile with -fPIC)";
     this.#from = load.p_vaddr;
     this.#to = load.p_vaddr + load.p_memsz;
     return undefined;

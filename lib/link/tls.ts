@@ -3,8 +3,12 @@
 // program's next to it, each at an address that is congruent with its p_vaddr. A block
 // that fits into the gap which an earlier one's alignment has left goes there.
 
+import { ElfError } from "../elf/error.ts";
 import { add, alignUp, toAddress } from "../memory/numbers.ts";
 import type { OpenObject, Placed, TlsBlock } from "./objects.ts";
+
+/** In bytes; a file can claim any. */
+const LARGEST_BLOCK = 2 ** 40;
 
 /** PT_TLS, as far as it matters here. */
 export interface TlsSegment {
@@ -51,12 +55,17 @@ export function layOutTls(segments: readonly TlsSegment[]): TlsLayout {
   return { offsets, size, alignment: largest };
 }
 
-/** The blocks of objects that have any, by the object's index, and all together. Modules are numbered in the order of the link map. */
+/** The blocks of objects that have any, by the object's index, and all together. Modules are numbered in the order of the link map. Throws ElfError. */
 export function blocksOf(objects: readonly (OpenObject & Placed)[]): {
   blocks: (TlsBlock | undefined)[];
   layout: TlsLayout;
 } {
-  const segments = objects.flatMap(({ image: { tls }, index }) => (tls && tls.p_memsz > 0 ? [{ tls, index }] : []));
+  const segments = objects.flatMap(({ image: { tls, path }, index }) => {
+    if (!tls || tls.p_memsz === 0) return [];
+    if (!(tls.p_memsz < LARGEST_BLOCK && tls.p_align < LARGEST_BLOCK && tls.p_vaddr < Number.MAX_SAFE_INTEGER))
+      throw new ElfError(path, "PT_TLS", `there is no memory for a block of ${tls.p_memsz} bytes in each thread`);
+    return [{ tls, index }];
+  });
   const layout = layOutTls(segments.map(({ tls }) => tls));
   const blocks: (TlsBlock | undefined)[] = objects.map(() => undefined);
   for (const [i, { tls, index }] of segments.entries())
