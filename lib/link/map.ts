@@ -5,7 +5,7 @@
 // segment goes on in memory (.bss), and pages of zeroes follow. As ld.so does
 // (elf/dl-map-segments.h), the later segment wins where two share a page.
 
-import { ET_EXEC, PF_R, PF_W, PF_X } from "../elf/constants.ts";
+import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
 import type { FileImage } from "../elf/file.ts";
 import type { Phdr } from "../elf/phdr.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toOffset } from "../memory/numbers.ts";
@@ -33,6 +33,21 @@ export function protectRelro(space: AddressSpace, { image, loadBias }: { image: 
   const start = alignDown(add(loadBias, relro.p_vaddr), PAGE_SIZE);
   const end = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE);
   if (end > start) space.protect(start, end - start, PROT_READ);
+}
+
+/**
+ * Where an object's own program headers are mapped (AT_PHDR): by PT_PHDR, whose vaddr is that much less the load bias, which is how a program
+ * that somebody else has mapped finds out its own. Undefined where it has none.
+ */
+export function programHeadersAt({ image, loadBias }: { image: FileImage } & Placed): Address | undefined {
+  const header = image.segment(PT_PHDR);
+  return header && add(loadBias, header.p_vaddr);
+}
+
+/** Does it run code on its stack? What does not say anything (PT_GNU_STACK) is older than the question, and might. */
+export function wantsExecutableStack({ image }: { image: FileImage }): boolean {
+  const stack = image.segment(PT_GNU_STACK);
+  return !stack || (stack.p_flags & PF_X) !== 0;
 }
 
 function mapSegment(space: AddressSpace, { file }: FileImage, loadBias: Address, load: Phdr): void {

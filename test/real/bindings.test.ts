@@ -6,7 +6,7 @@ import { STV_PROTECTED } from "../../lib/elf/constants.ts";
 import { simulate } from "../../lib/link/simulate.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { type Bound, bindingLine, boundByLdSo, missingLine } from "../support/ld-debug.ts";
+import { askedByLdSo, type Bound, bindingLine, boundByLdSo, missingLine } from "../support/ld-debug.ts";
 import { DIRECTORIES, linkedFiles } from "../support/ld-so.ts";
 import { tree } from "../support/trees.ts";
 
@@ -36,6 +36,26 @@ describe("symbols are bound as ld.so binds them, of", () => {
     test.skipIf(!isRoot)(`the tree of ${suite} (takes root)`, async () => {
       expect(compareAll(new Tree(await tree(suite)))).toBeGreaterThan(50);
     });
+});
+
+test("the same objects are asked in the same order, for all of glxinfo's symbols", () => {
+  const asked = new Map<string, readonly string[]>();
+  using _ = simulate(new Search(machine), "/usr/bin/glxinfo", {
+    onRelocation({ object, symbol, isSearched, definition, name = "", version, searched }) {
+      if (!isSearched || !definition || object.path === machine.resolve(LOADER)) return;
+      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
+      const line = bindingLine(object.path, definition.object.path, name, version, isProtected);
+      if (!asked.has(line))
+        asked.set(
+          line,
+          searched.map(({ object: { path } }) => path),
+        );
+    },
+  });
+  const model = askedByLdSo(machine, "/usr/bin/glxinfo");
+  const differences = [...asked].filter(([line, files]) => `${model.get(line)}` !== `${files}`);
+  expect(differences.map(([line, files]) => ({ line, files, model: model.get(line) }))).toEqual([]);
+  expect(asked.size).toBeGreaterThan(1000);
 });
 
 /** Returns how many files were compared. */

@@ -1,14 +1,26 @@
 // Fixtures that nobody but ld.so has written to: their memory, as it is in a process, is the model.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
-import { STV_PROTECTED } from "../../../lib/elf/constants.ts";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  R_X86_64_32,
+  R_X86_64_32S,
+  R_X86_64_NONE,
+  R_X86_64_PC64,
+  R_X86_64_RELATIVE,
+  STV_PROTECTED,
+} from "../../../lib/elf/constants.ts";
 import { RELOCATION_TYPES } from "../../../lib/elf/names.ts";
 import type { Relocation } from "../../../lib/link/relocation.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
+import { add, toAddress } from "../../../lib/memory/numbers.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
 import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { bindingLine, boundByLdSo } from "../../support/ld-debug.ts";
+import { spoilRelocation } from "../../support/relocation-bytes.ts";
+import { damageFile } from "../../support/workshop.ts";
 
 setDefaultTimeout(60_000);
 
@@ -27,7 +39,7 @@ const typesOf = (relocations: readonly Relocation[]): Set<string> =>
 describe("every relocation is done", () => {
   const built = (flags: string[], libraryFlags: string[] = []): Promise<string> =>
     freestanding("every-relocation-is-done", [
-      { path: "liblibrary.so", sources: ["library.c"], flags: libraryFlags },
+      { path: "liblibrary.so", sources: ["library.c"], flags: [...libraryFlags, "-Wl,--defsym,absolute=0x12345"] },
       { path: "program", sources: ["program.c"], needs: ["liblibrary.so"], runpath: "$ORIGIN", flags },
     ]);
 
@@ -38,6 +50,53 @@ describe("every relocation is done", () => {
         expect(types).toContain(`R_X86_64_${name}`);
       if (flags.includes("-no-pie")) expect(types).toContain("R_X86_64_COPY");
     });
+
+  /** A copy of the library in which relocations of `absolute`, 0x12345, are of other types: a compiler has no use for them in data. */
+  async function retyped(types: readonly [addend: number, type: number][]): Promise<string> {
+    const copy = join(mkdtempSync(join(tmpdir(), "capsule-link-")), "build");
+    cpSync(await built([]), copy, { recursive: true });
+    const library = join(copy, "liblibrary.so");
+    using simulation = simulate(ownSearch(), join(copy, "program"), {
+      onRelocation({ object, name, addend, vaddr, type }) {
+        const [, other] = types.find(([wanted]) => wanted === addend) ?? [];
+        if (object.path !== library || name !== "absolute" || other === undefined) return;
+        damageFile(library, (elf) => spoilRelocation(elf, type, { r_type: other }, vaddr));
+      },
+    });
+    expect(simulation.objects[1]?.path).toBe(library);
+    return copy;
+  }
+
+  test("into 32 bits where the value fits", async () => {
+    const copy = await retyped([
+      [0, R_X86_64_32],
+      [5, R_X86_64_NONE],
+    ]);
+    const types = typesOf(await expectAsLdSo(join(copy, "program")));
+    expect(types).toContain("R_X86_64_32");
+    expect(types).toContain("R_X86_64_NONE");
+    rmSync(dirname(copy), { recursive: true });
+  });
+
+  test("of types that the psABI has, and ld.so 2.36 does not", async () => {
+    const copy = await retyped([
+      [0, R_X86_64_32S],
+      [5, R_X86_64_PC64],
+    ]);
+    damageFile(join(copy, "liblibrary.so"), (elf) => spoilRelocation(elf, R_X86_64_RELATIVE, { r_type: 38 }));
+    const done = new Map<string, Relocation>();
+    using simulation = simulate(ownSearch(), join(copy, "program"), {
+      onRelocation: (one) => one.object.index === 1 && done.set(one.typeName, one),
+    });
+    const library = simulation.objects[1];
+    const slot = (name: string) => add(library?.loadBias ?? toAddress(0), done.get(`R_X86_64_${name}`)?.vaddr ?? 0);
+    expect(simulation.space.read(slot("32S"), 8).getBigUint64(0, true)).toBe(0x12345n);
+    expect(simulation.space.read(slot("PC64"), 8).getBigInt64(0, true)).toBe(BigInt(0x12345 + 5 - slot("PC64")));
+    const { addend, vaddr } = done.get("R_X86_64_RELATIVE64") ?? {};
+    expect(vaddr).toBeDefined();
+    expect(done.get("R_X86_64_RELATIVE64")?.value).toBe(Number(addend) + Number(library?.loadBias));
+    rmSync(dirname(copy), { recursive: true });
+  });
 
   test("packed", async () => {
     const packed = ["-Wl,-z,pack-relative-relocs"];

@@ -2,7 +2,9 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { basename, join } from "node:path";
+import { finalizers, initializers, preinitializers } from "../../../lib/link/functions.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
+import { hex } from "../../../lib/memory/numbers.ts";
 import { build } from "../../support/fixtures.ts";
 import { FREESTANDING, ownSearch } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
@@ -35,6 +37,20 @@ describe("who is needed is initialized before who needs it, and as ld.so does, o
       expect(printed).toEqual([...order.map((name) => `+${name}`), ...order.toReversed().map((name) => `-${name}`)]);
     });
   }
+});
+
+test("constructors and destructors are found where they have been relocated to", async () => {
+  const program = await built({ program: ["a"], a: [] });
+  using simulation = simulate(ownSearch(), program);
+  const object = simulation.objects.find(({ name }) => name === "liba.so");
+  if (!object) throw new Error("liba.so is linked");
+  const called = [...initializers(simulation.space, object), ...finalizers(simulation.space, object)];
+  const symbols = Bun.spawnSync(["nm", object.path]).stdout.toString();
+  const [begin, end] = ["begin", "end"].map((name) => new RegExp(`^([0-9a-f]+) t ${name}$`, "m").exec(symbols)?.[1]);
+  expect(called.map((address) => hex(address - object.loadBias))).toEqual(
+    [begin, end].map((vaddr) => hex(Number.parseInt(vaddr ?? "", 16))),
+  );
+  expect(preinitializers(simulation.space, object)).toEqual([]);
 });
 
 test("one object may go before all others", async () => {
