@@ -3,7 +3,8 @@
 // defined, be code or data, and have the version.
 //
 // A reference with a version takes that version, or a symbol without any, unless
-// hidden. One without a version takes what has none, or the base version, which was
+// hidden (where an object that was to have versions has none at all, ld.so ends with an
+// assertion; here it has them all). One without a version takes what has none, or the base version, which was
 // the library's first; failing that, the one default version there is.
 
 import {

@@ -2,7 +2,7 @@
 // that every byte of it must be what a link gives.
 
 import { expect } from "bun:test";
-import { PF_W, PT_DYNAMIC, R_X86_64_TLSDESC } from "../../lib/elf/constants.ts";
+import { PF_W, PT_DYNAMIC, R_X86_64_TLSDESC, STV_PROTECTED } from "../../lib/elf/constants.ts";
 import { type Linked, type LinkOptions, link } from "../../lib/link/link.ts";
 import { protectRelro } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
@@ -12,6 +12,7 @@ import { type Address, add, alignUp, hex, PAGE_SIZE } from "../../lib/memory/num
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { type Binary, build } from "./fixtures.ts";
+import { bindingLine, boundByLdSo } from "./ld-debug.ts";
 import { PausedProcess, SpaceOf } from "./paused-process.ts";
 
 /** What a program of these fixtures does: it writes a byte, and waits for its end. */
@@ -49,6 +50,19 @@ export async function expectAsLdSo(program: string, options: LinkOptions = {}): 
   }
   expect(differences).toEqual([]);
   return relocations;
+}
+
+/** Symbol by symbol. */
+export function expectBindingsAsLdSo(program: string): void {
+  const bindings = new Set<string>();
+  using _ = simulate(ownSearch(), program, {
+    onRelocation({ object, symbol, isSearched, definition, name = "", version }) {
+      if (!isSearched || !definition) return;
+      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
+      bindings.add(bindingLine(object.path, definition.object.path, name, version, isProtected));
+    },
+  });
+  expect(boundByLdSo(new Tree("/"), program).bindings).toEqual(bindings);
 }
 
 function differentBytes(

@@ -9,8 +9,9 @@ import type { LinkOptions } from "../../../lib/link/link.ts";
 import { type Simulation, simulate } from "../../../lib/link/simulate.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { DT, ElfBytes, PT } from "../../support/elf-bytes.ts";
-import { FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
+import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
+import { damageFile } from "../../support/workshop.ts";
 import { mutate, random, rangesOf } from "../elf/mutate.ts";
 
 setDefaultTimeout(60_000);
@@ -24,7 +25,7 @@ describe("what cannot be linked is told of", () => {
     built = await freestanding("what-cannot-be-linked-is-told-of", [
       { path: "liblibrary.so", sources: ["library.c"], flags: ["-Wl,--version-script=library.map"] },
       { path: "sysv/liblibrary.so", sources: ["library.c"], flags: ["-Wl,--hash-style=sysv"] },
-      { path: "grown/liblibrary.so", sources: ["grown.c"] },
+      { path: "grown/liblibrary.so", sources: ["grown.c"], flags: ["-Wl,--version-script=library.map"] },
       { path: "other/liblibrary.so", sources: ["other.c"], flags: ["-Wl,--version-script=library.map"] },
       { path: "libtext.so", sources: ["text.c"], flags: ["-Wl,-z,notext"] },
       { path: "program", sources: ["program.c"], needs: ["liblibrary.so"], runpath: "$ORIGIN" },
@@ -108,8 +109,18 @@ describe("what cannot be linked is told of", () => {
     );
   });
 
-  test("a copy of another size, as a warning", () => {
+  test("nothing of a version that is weak", () => {
+    const copy = spoilt((elf) => elf.bytes.set(Buffer.from("V9"), elf.bytes.indexOf("\0V1\0") + 1));
+    // vna_flags of the first version of the first file
+    damageFile(join(copy, "program"), (elf) => elf.set(elf.table(DT.VERNEED) + 16 + 4, 2, 2));
+    expect(refused(join(copy, "program")).message).toContain(
+      `wants "function" of version "V1", which no object defines; asked were ${copy}/program: does not have it; ${copy}/liblibrary.so: has it in version "V9"`,
+    );
+  });
+
+  test("a copy of another size, as a warning", async () => {
     const copy = spoilt(() => {}, "grown/liblibrary.so");
+    await expectAsLdSo(join(copy, "fixed"));
     const warnings: string[] = [];
     using _ = linked(join(copy, "fixed"), { onWarning: (text) => warnings.push(text) });
     expect(warnings).toEqual([

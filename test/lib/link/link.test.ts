@@ -10,15 +10,12 @@ import {
   R_X86_64_NONE,
   R_X86_64_PC64,
   R_X86_64_RELATIVE,
-  STV_PROTECTED,
 } from "../../../lib/elf/constants.ts";
 import { RELOCATION_TYPES } from "../../../lib/elf/names.ts";
 import type { Relocation } from "../../../lib/link/relocation.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
 import { add, toAddress } from "../../../lib/memory/numbers.ts";
-import { Tree } from "../../../lib/tree/tree.ts";
-import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
-import { bindingLine, boundByLdSo } from "../../support/ld-debug.ts";
+import { expectAsLdSo, expectBindingsAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { damageFile } from "../../support/workshop.ts";
 
@@ -236,7 +233,7 @@ test("the first object that has it wins, and what is preloaded is the first behi
   const library = (name: string, colour: number) => ({
     path: `lib${name}.so`,
     sources: ["colour.c"],
-    flags: [`-DCOLOUR=${colour}`, `-DOWN=${name}`],
+    flags: [`-DCOLOUR=${colour}`, `-DOWN=${name}`, "-DNAME=colour"],
   });
   const directory = await freestanding("the-first-object-that-has-it-wins", [
     library("red", 1),
@@ -256,15 +253,3 @@ test("the first object that has it wins, and what is preloaded is the first behi
     [join(directory, "libgreen.so"), "number"],
   ]);
 });
-
-function expectBindingsAsLdSo(program: string): void {
-  const bindings = new Set<string>();
-  using _ = simulate(ownSearch(), program, {
-    onRelocation({ object, symbol, isSearched, definition, name = "", version }) {
-      if (!isSearched || !definition) return;
-      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
-      bindings.add(bindingLine(object.path, definition.object.path, name, version, isProtected));
-    },
-  });
-  expect(boundByLdSo(new Tree("/"), program).bindings).toEqual(bindings);
-}
