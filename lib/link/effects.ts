@@ -28,16 +28,22 @@ import {
   STT_SECTION,
   STT_TLS,
 } from "../elf/constants.ts";
-import type { LinkError } from "../loader/error.ts";
-import { add, hex, toAddress, type Vaddr } from "../memory/numbers.ts";
+import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
+import { LinkError } from "../loader/error.ts";
+import { type Address, add, hex, toAddress, type Vaddr } from "../memory/numbers.ts";
 import type { Definition } from "./lookup.ts";
-import type { TlsBlock } from "./objects.ts";
-import type { Relocating } from "./relocate.ts";
-import { type Effect, NOTHING } from "./relocation.ts";
+import type { LinkObject, TlsBlock } from "./objects.ts";
+import { type Effect, type Entry, NOTHING } from "./relocation.ts";
 import type { Slots } from "./slots.ts";
 import { minus, plus, type Value } from "./values.ts";
 
-type Fault = (type: number, vaddr: Vaddr, text: string) => LinkError;
+/** Functions that thread-local descriptors call: see the psABI's "TLS Descriptors". */
+export interface TlsDescriptors {
+  /** Returns its descriptor's argument: the distance from the thread pointer. */
+  readonly static: Address;
+  /** As `static`, of a weak symbol that nobody defines: what leads to address 0 plus the argument. */
+  readonly undefined: Address;
+}
 
 /** In bytes; everything that is not here takes 8. */
 const SIZES: ReadonlyMap<number, number> = new Map([
@@ -57,8 +63,8 @@ const SIGNED = [-(2 ** 31), 2 ** 31 - 1] as const;
 export class Effects {
   constructor(
     readonly slots: Slots,
-    readonly relocating: Pick<Relocating, "space" | "descriptors" | "listener">,
-    readonly fault: Fault,
+    readonly descriptors: TlsDescriptors | undefined,
+    readonly warn: ((text: string) => void) | undefined,
   ) {}
 
   /** How many bytes a relocation writes to, in its smallest case: a COPY has the size of its symbol. */
@@ -67,45 +73,48 @@ export class Effects {
   }
 
   /** Does it. Throws LinkError. */
-  of(type: number, vaddr: Vaddr, symbol: number, addend: Value, definition: Definition | undefined): Effect {
-    const { object } = this.slots;
+  of(entry: Entry, definition: Definition | undefined): Effect {
+    const { vaddr, type, addend } = entry;
+    const { loadBias } = this.slots.object;
     switch (type) {
       case R_X86_64_RELATIVE64:
-        return this.#word(vaddr, plus(object.loadBias, addend));
+        return this.#word(vaddr, plus(loadBias, addend));
       case R_X86_64_IRELATIVE:
-        return this.#call(vaddr, plus(object.loadBias, addend), 0);
+        return this.#call(vaddr, plus(loadBias, addend), 0);
       case R_X86_64_64:
-        return this.#address(type, vaddr, addend, definition);
+        return this.#address(entry, definition, addend);
       case R_X86_64_GLOB_DAT:
       case R_X86_64_JUMP_SLOT:
-        return this.#address(type, vaddr, 0, definition);
+        return this.#address(entry, definition, 0);
       case R_X86_64_32:
-        return this.#half(type, vaddr, plus(this.#symbol(type, vaddr, definition), addend), UNSIGNED);
+        return this.#half(entry, plus(this.#symbol(entry, definition), addend), UNSIGNED);
       case R_X86_64_32S:
-        return this.#half(type, vaddr, plus(this.#symbol(type, vaddr, definition), addend), SIGNED);
+        return this.#half(entry, plus(this.#symbol(entry, definition), addend), SIGNED);
       case R_X86_64_PC32:
-        return this.#half(type, vaddr, this.#relative(type, vaddr, addend, definition), SIGNED);
+        return this.#half(entry, this.#distance(entry, definition), SIGNED);
       case R_X86_64_PC64:
-        return this.#word(vaddr, this.#relative(type, vaddr, addend, definition));
+        return this.#word(vaddr, this.#distance(entry, definition));
       case R_X86_64_SIZE32:
-        return this.#half(type, vaddr, plus(sizeOf(definition), addend), UNSIGNED);
+        return this.#half(entry, plus(sizeOf(definition), addend), UNSIGNED);
       case R_X86_64_SIZE64:
         return this.#word(vaddr, plus(sizeOf(definition), addend));
       case R_X86_64_COPY:
-        return this.#copy(type, vaddr, symbol, definition);
+        return definition ? this.#copy(entry, definition) : NOTHING;
       case R_X86_64_DTPMOD64:
-        return definition ? this.#word(vaddr, this.#tls(type, vaddr, definition).module) : NOTHING;
+        return definition ? this.#word(vaddr, this.#tls(entry, definition).module) : NOTHING;
       case R_X86_64_DTPOFF64:
-        if (!definition) return NOTHING;
-        this.#tls(type, vaddr, definition);
-        return this.#word(vaddr, plus(inBlock(definition), addend));
+        return definition ? this.#word(vaddr, plus(this.#inBlock(entry, definition), addend)) : NOTHING;
       case R_X86_64_TPOFF64:
-        return definition ? this.#word(vaddr, this.#threadOffset(type, vaddr, addend, definition)) : NOTHING;
+        return definition ? this.#word(vaddr, this.#threadOffset(entry, definition)) : NOTHING;
       case R_X86_64_TLSDESC:
-        return this.#descriptor(type, vaddr, addend, definition);
+        return this.#descriptor(entry, definition);
       default:
-        throw this.fault(type, vaddr, `has type ${type}, which no loader of x86-64 programs knows`);
+        throw this.#fault(entry, `has type ${type}, which no loader of x86-64 programs knows`);
     }
+  }
+
+  #fault(entry: Entry, text: string): LinkError {
+    return faultOf(this.slots.object, entry, text);
   }
 
   #word(vaddr: Vaddr, value: Value): Effect {
@@ -113,43 +122,31 @@ export class Effects {
     return { value };
   }
 
-  #half(type: number, vaddr: Vaddr, value: Value, [least, most]: readonly [number, number]): Effect {
-    if (value < least || value > most) throw this.fault(type, vaddr, `overflows: ${show(value)} does not fit 32 bits`);
-    this.slots.write32(vaddr, Number(value));
+  #half(entry: Entry, value: Value, [least, most]: readonly [number, number]): Effect {
+    if (value < least || value > most) throw this.#fault(entry, `overflows: ${show(value)} does not fit 32 bits`);
+    this.slots.write32(entry.vaddr, Number(value));
     return { value };
   }
 
-  /** S + A of a data or function symbol, or the call that chooses it. */
-  #address(type: number, vaddr: Vaddr, addend: Value, definition: Definition | undefined): Effect {
-    if (!definition) return this.#word(vaddr, addend);
-    const { object, symbol } = definition;
-    if (object.tables.type(symbol) === STT_GNU_IFUNC && object.tables.section(symbol) !== SHN_UNDEF)
-      return this.#call(vaddr, addressOf(definition), addend);
-    return this.#word(vaddr, plus(this.#symbol(type, vaddr, definition), addend));
+  /** S + A, or the call that chooses S. */
+  #address(entry: Entry, definition: Definition | undefined, addend: Value): Effect {
+    if (definition && isChosen(definition)) return this.#call(entry.vaddr, addressOf(definition), addend);
+    return this.#word(entry.vaddr, plus(this.#symbol(entry, definition), addend));
   }
 
   /** S + A - P */
-  #relative(type: number, vaddr: Vaddr, addend: Value, definition: Definition | undefined): Value {
-    const place = add(this.slots.object.loadBias, vaddr);
-    return minus(plus(this.#symbol(type, vaddr, definition), addend), place);
+  #distance(entry: Entry, definition: Definition | undefined): Value {
+    const place = add(this.slots.object.loadBias, entry.vaddr);
+    return minus(plus(this.#symbol(entry, definition), entry.addend), place);
   }
 
   /** S */
-  #symbol(type: number, vaddr: Vaddr, definition: Definition | undefined): Value {
+  #symbol(entry: Entry, definition: Definition | undefined): Value {
     if (!definition) return 0;
-    const kind = definition.object.tables.type(definition.symbol);
-    if (kind === STT_TLS)
-      throw this.fault(type, vaddr, `wants an address, and ${described(definition)} is thread-local`);
-    if (
-      kind === STT_GNU_IFUNC &&
-      definition.object.tables.section(definition.symbol) !== SHN_UNDEF &&
-      type !== R_X86_64_64
-    )
-      throw this.fault(
-        type,
-        vaddr,
-        `has no room for the address of ${described(definition)}, which is chosen by a call`,
-      );
+    if (definition.object.tables.type(definition.symbol) === STT_TLS)
+      throw this.#fault(entry, `wants an address, and ${described(definition)} is thread-local`);
+    if (isChosen(definition))
+      throw this.#fault(entry, `has no room for the address of ${described(definition)}, which is chosen by a call`);
     return addressOf(definition);
   }
 
@@ -159,54 +156,66 @@ export class Effects {
     return { call: { object, vaddr, slot, resolver: toAddress(Number(resolver)), addend } };
   }
 
-  #copy(type: number, vaddr: Vaddr, symbol: number, definition: Definition | undefined): Effect {
-    if (!definition) return NOTHING;
-    const { object } = this.slots;
-    const from = toAddress(Number(this.#symbol(type, vaddr, definition)));
-    const [room, size] = [Number(object.tables.size(symbol)), Number(definition.object.tables.size(definition.symbol))];
+  #copy(entry: Entry, definition: Definition): Effect {
+    const { object, space } = this.slots;
+    const { vaddr, symbol } = entry;
+    const { path, start, end, tables } = definition.object;
+    const from = toAddress(Number(this.#symbol(entry, definition)));
+    const [room, size] = [Number(object.tables.size(symbol)), Number(tables.size(definition.symbol))];
     const length = Math.min(room, size);
     if (room !== size)
-      this.relocating.listener.onWarning?.(
-        `${described({ object, symbol })} has ${room} bytes and is a copy of one of ${size} in "${definition.object.path}"; link the program again`,
+      this.warn?.(
+        `${described({ object, symbol })} has ${room} bytes and is a copy of one of ${size} in "${path}"; link the program again`,
       );
-    const fault =
-      length > LARGEST_COPY ? `copies ${length} bytes, which is no variable` : this.slots.faultOf(vaddr, length);
-    if (fault !== undefined) throw this.fault(type, vaddr, fault);
-    if (!(from >= definition.object.start && from + length <= definition.object.end))
-      throw this.fault(
-        type,
-        vaddr,
-        `copies ${length} bytes at ${hex(from)}, which "${definition.object.path}" does not have`,
-      );
-    if (length > 0) this.slots.write(vaddr, this.relocating.space.read(from, length));
+    const isTooLong = !(length <= LARGEST_COPY);
+    const fault = isTooLong ? `copies ${length} bytes, which is no variable` : this.slots.faultOf(vaddr, length);
+    if (fault !== undefined) throw this.#fault(entry, fault);
+    if (!(from >= start && from + length <= end))
+      throw this.#fault(entry, `copies ${length} bytes at ${hex(from)}, which "${path}" does not have`);
+    if (length > 0) this.slots.write(vaddr, space.read(from, length));
     return { copied: { from, length } };
   }
 
-  #tls(type: number, vaddr: Vaddr, { object, symbol }: Definition): TlsBlock {
+  #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {
     const kind = object.tables.type(symbol);
+    // A block of its own is meant by symbol 0, or by a section.
     if (symbol !== 0 && kind !== STT_TLS && kind !== STT_SECTION)
-      throw this.fault(
-        type,
-        vaddr,
-        `wants thread-local data, and ${described({ object, symbol })} is not thread-local`,
-      );
-    if (!object.tls) throw this.fault(type, vaddr, `wants thread-local data of "${object.path}", which has no PT_TLS`);
+      throw this.#fault(entry, `wants thread-local data, and ${described({ object, symbol })} is not thread-local`);
+    if (!object.tls) throw this.#fault(entry, `wants thread-local data of "${object.path}", which has no PT_TLS`);
     return object.tls;
   }
 
-  #threadOffset(type: number, vaddr: Vaddr, addend: Value, definition: Definition): Value {
-    const { offset } = this.#tls(type, vaddr, definition);
-    return plus(minus(inBlock(definition), offset), addend);
+  /** Where a thread-local variable is in its block. */
+  #inBlock(entry: Entry, definition: Definition): Value {
+    this.#tls(entry, definition);
+    return definition.object.tables.value(definition.symbol);
+  }
+
+  /** Where it is, seen from the thread pointer. */
+  #threadOffset(entry: Entry, definition: Definition): Value {
+    const { offset } = this.#tls(entry, definition);
+    return plus(minus(this.#inBlock(entry, definition), offset), entry.addend);
   }
 
   /** A function, and its argument in the word behind. */
-  #descriptor(type: number, vaddr: Vaddr, addend: Value, definition: Definition | undefined): Effect {
-    const { descriptors } = this.relocating;
-    const argument = definition ? this.#threadOffset(type, vaddr, addend, definition) : addend;
+  #descriptor(entry: Entry, definition: Definition | undefined): Effect {
+    const { vaddr, addend } = entry;
+    const { descriptors } = this;
+    const argument = definition ? this.#threadOffset(entry, definition) : addend;
     if (descriptors) this.slots.write64(vaddr, definition ? descriptors.static : descriptors.undefined);
     return this.#word(add(vaddr, 8), argument);
   }
 }
+
+/** The error for a relocation of an object. */
+export function faultOf({ path }: LinkObject, { type, vaddr }: Entry, text: string): LinkError {
+  const message = `Cannot relocate "${path}": ${nameOf(RELOCATION_TYPES, type)} at vaddr ${hex(vaddr)} ${text}`;
+  return new LinkError(message, { object: path });
+}
+
+/** Is it the resolver of a function that has to be called? Somebody's entry for one is the function's address. */
+const isChosen = ({ object: { tables }, symbol }: Definition): boolean =>
+  tables.type(symbol) === STT_GNU_IFUNC && tables.section(symbol) !== SHN_UNDEF;
 
 /** SHN_ABS says an address, everything else a vaddr. */
 function addressOf({ object, symbol }: Definition): Value {
@@ -216,9 +225,6 @@ function addressOf({ object, symbol }: Definition): Value {
 
 const sizeOf = (definition: Definition | undefined): Value =>
   definition ? definition.object.tables.size(definition.symbol) : 0;
-
-/** Where a thread-local variable is in its block. */
-const inBlock = ({ object, symbol }: Definition): Value => object.tables.value(symbol);
 
 function described({ object, symbol }: Definition): string {
   const { symbols } = object.image;

@@ -2,12 +2,13 @@
 // program runs in it, and nothing outside of the address space is changed.
 
 import type { Search } from "../tree/search.ts";
+import type { TlsDescriptors } from "./effects.ts";
 import { Lookup } from "./lookup.ts";
 import { mapObject } from "./map.ts";
 import type { LinkObject, OpenObject, Placed } from "./objects.ts";
 import { closeObjects, openObjects } from "./open.ts";
 import { dependenciesFirst, initialization } from "./order.ts";
-import { type Listener, relocate, type TlsDescriptors } from "./relocate.ts";
+import { type Listener, relocate } from "./relocate.ts";
 import type { ResolverCall } from "./relocation.ts";
 import { checkVersions } from "./required-versions.ts";
 import type { AddressSpace } from "./space.ts";

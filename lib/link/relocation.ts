@@ -4,12 +4,31 @@
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import type { Address, Vaddr } from "../memory/numbers.ts";
 import type { Answer } from "./candidates.ts";
-import { type Definition, isBoundLocally, type Lookup, purposeOf } from "./lookup.ts";
+import { type Definition, isBoundLocally, type Lookup, purposeOf, type Witness } from "./lookup.ts";
 import type { LinkObject } from "./objects.ts";
 import type { Scope } from "./scope.ts";
 import type { Value } from "./values.ts";
 
 export type Table = "DT_RELR" | "DT_RELA" | "DT_JMPREL";
+
+/** What an object's file says. */
+export interface Entry {
+  readonly table: Table;
+  /** Of the slot. */
+  readonly vaddr: Vaddr;
+  /** R_X86_64_… */
+  readonly type: number;
+  /** The index of the symbol that it names; 0 where it names none. */
+  readonly symbol: number;
+  readonly addend: Value;
+}
+
+/** Whose entries they are, and where their symbols are looked up. */
+export interface Requester {
+  readonly object: LinkObject;
+  readonly lookup: Lookup;
+  readonly scope: Scope;
+}
 
 /** A function that has to be called before the program begins, and what it returns goes into a slot (STT_GNU_IFUNC). */
 export interface ResolverCall {
@@ -34,28 +53,38 @@ export const NOTHING: Effect = {};
 
 export class Relocation {
   constructor(
-    readonly object: LinkObject,
-    readonly table: Table,
-    /** Of the slot. */
-    readonly vaddr: Vaddr,
-    readonly type: number,
-    /** The index of the symbol that it names; 0 where it names none. */
-    readonly symbol: number,
-    readonly addend: Value,
+    readonly requester: Requester,
+    readonly entry: Entry,
     /** What the symbol is bound to; undefined where nobody defines it, or where there is none. */
     readonly definition: Definition | undefined,
     readonly effect: Effect,
-    readonly lookup: Lookup,
-    readonly scope: Scope,
   ) {}
+
+  get object(): LinkObject {
+    return this.requester.object;
+  }
+  get table(): Table {
+    return this.entry.table;
+  }
+  get vaddr(): Vaddr {
+    return this.entry.vaddr;
+  }
+  get type(): number {
+    return this.entry.type;
+  }
+  get symbol(): number {
+    return this.entry.symbol;
+  }
+  get addend(): Value {
+    return this.entry.addend;
+  }
+  get value(): Value | undefined {
+    return this.effect.value;
+  }
 
   /** "R_X86_64_GLOB_DAT" */
   get typeName(): string {
     return nameOf(RELOCATION_TYPES, this.type);
-  }
-
-  get value(): Value | undefined {
-    return this.effect.value;
   }
 
   get name(): string | undefined {
@@ -77,8 +106,9 @@ export class Relocation {
   get searched(): { readonly object: LinkObject; readonly answer: Answer }[] {
     const asked: { object: LinkObject; answer: Answer }[] = [];
     if (!this.isSearched) return asked;
-    const purpose = purposeOf(this.type);
-    this.lookup.find(this.object, this.symbol, this.scope, purpose, (object, answer) => asked.push({ object, answer }));
+    const { object, lookup, scope } = this.requester;
+    const hear: Witness = (definer, answer) => asked.push({ object: definer, answer });
+    lookup.find(object, this.symbol, scope, purposeOf(this.type), hear);
     return asked;
   }
 }
