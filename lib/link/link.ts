@@ -28,7 +28,7 @@ export interface Linked extends Disposable {
   /** Whose constructors run in which order; the program is the last. Destructors run the other way round. */
   readonly initialization: readonly LinkObject[];
   readonly tls: TlsLayout;
-  /** What has to be called, in order, and its result written, before RELRO is protected (map.ts) and constructors run. */
+  /** What has to be called, in order, and its result written (resolver-calls.ts), before RELRO is protected (map.ts) and constructors run. */
   readonly calls: readonly ResolverCall[];
 }
 
