@@ -3,9 +3,10 @@
 // defined, be code or data, and have the version.
 //
 // A reference with a version takes that version, or a symbol without any, unless
-// hidden (where an object that was to have versions has none at all, ld.so ends with an
-// assertion; here it has them all). One without a version takes what has none, or the base version, which was
-// the library's first; failing that, the one default version there is.
+// hidden; an object without any versions has them all (ld.so ends with an assertion if
+// it was that one which was to have it). A reference without a version takes what has
+// none, or the base version, which was the library's first; failing that, the default
+// version, if there is but one.
 
 import {
   SHN_ABS,

@@ -1,5 +1,5 @@
 // The functions that an object wants called (gABI, "Initialization and Termination
-// Functions"), as they stand in memory after it has been relocated: the arrays hold addresses.
+// Functions"), as they stand in memory after it has been relocated: the arrays hold addresses. All throw ElfError.
 
 import {
   DT_FINI,
@@ -11,10 +11,14 @@ import {
   DT_PREINIT_ARRAY,
   DT_PREINIT_ARRAYSZ,
 } from "../elf/constants.ts";
+import { ElfError } from "../elf/error.ts";
 import { readU64 } from "../memory/layout.ts";
 import { type Address, add, toAddress, toVaddr } from "../memory/numbers.ts";
 import type { LinkObject } from "./objects.ts";
 import type { AddressSpace } from "./space.ts";
+
+/** In bytes; a file can claim as much as a segment has in memory. */
+const LARGEST_ARRAY = 2 ** 24;
 
 /** Of the program, in order: before anybody's constructors. Those of a library count for nothing. */
 export function preinitializers(space: AddressSpace, program: LinkObject): Address[] {
@@ -40,6 +44,8 @@ function arrayOf(space: AddressSpace, { image, loadBias }: LinkObject, tag: numb
   const at = image.dynamic.get(tag);
   const size = image.dynamic.get(sizeTag) ?? 0;
   if (at === undefined || size === 0) return [];
+  if (size > LARGEST_ARRAY)
+    throw new ElfError(image.path, "dynamic section", `${size} bytes are no array of functions`);
   const view = space.read(add(loadBias, toVaddr(at)), size);
   return Array.from({ length: Math.floor(size / 8) }, (_, i) => toAddress(readU64(view, 8 * i)));
 }

@@ -1,5 +1,5 @@
-// An object's symbols as a lookup goes through them: plain arrays, because a link of a
-// graphics stack asks two million times whether an object has a name. They are
+// An object's symbols as a lookup goes through them: plain arrays, because to link a
+// graphics stack takes asking half a million times whether an object has a name. They are
 // believed: whoever makes them has had the image checked (lib/elf/check.ts).
 
 import type { GnuHash } from "../elf/gnu-hash.ts";
