@@ -40,6 +40,7 @@ import type { Image } from "./image.ts";
 import type { Phdr } from "./phdr.ts";
 import { Rela } from "./rela.ts";
 import { Sym } from "./sym.ts";
+import { wordsOf } from "./words.ts";
 
 /** Beyond it there is no user memory. */
 const ADDRESS_LIMIT = 2 ** 47;
@@ -241,10 +242,3 @@ function checkRelocations(image: Image): void {
 }
 
 const RELA_WORDS = Rela.size / WORD;
-
-/** A table as 32-bit words; copied where it is not aligned. */
-function wordsOf(view: DataView, size: number): Uint32Array {
-  const length = Math.floor(size / WORD);
-  if (view.byteOffset % WORD === 0) return new Uint32Array(view.buffer, view.byteOffset, length);
-  return new Uint32Array(view.buffer.slice(view.byteOffset, view.byteOffset + length * WORD));
-}

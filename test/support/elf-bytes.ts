@@ -46,6 +46,10 @@ export const DT = {
   STRSZ: 10,
   SYMENT: 11,
   SONAME: 14,
+  REL: 17,
+  RELSZ: 18,
+  DEBUG: 21,
+  TEXTREL: 22,
   JMPREL: 23,
   INIT_ARRAY: 25,
   INIT_ARRAYSZ: 27,
@@ -92,6 +96,13 @@ export class ElfBytes {
     this.set(this.segment(type) + offset, size, value);
   }
 
+  /** Of the last segment of that type. */
+  setLastSegment(type: number, field: keyof typeof PHDR, value: number | bigint): void {
+    const [offset, size] = PHDR[field];
+    const found = this.segments().findLast((at) => this.get(at, 4) === type);
+    this.set((found ?? this.segment(type)) + offset, size, value);
+  }
+
   /** The value of the first entry with that tag. */
   setDynamic(tag: number, value: number | bigint): void {
     this.set(this.dynamic(tag) + 8, 8, value);
@@ -99,6 +110,10 @@ export class ElfBytes {
 
   retagDynamic(tag: number, newTag: number): void {
     this.set(this.dynamic(tag), 8, newTag);
+  }
+
+  hasDynamic(tag: number): boolean {
+    return this.entryOf(tag) !== undefined;
   }
 
   dynamicValue(tag: number): number {
@@ -129,11 +144,17 @@ export class ElfBytes {
   }
 
   private dynamic(tag: number): number {
+    const entry = this.entryOf(tag);
+    if (entry === undefined) throw new Error(`No dynamic entry with tag ${tag}`);
+    return entry;
+  }
+
+  private entryOf(tag: number): number | undefined {
     const at = this.segment(PT.DYNAMIC);
     const start = this.get(at + PHDR.p_offset[0], 8);
     const end = start + this.get(at + PHDR.p_filesz[0], 8);
     for (let entry = start; entry < end; entry += DYN_SIZE) if (this.get(entry, 8) === tag) return entry;
-    throw new Error(`No dynamic entry with tag ${tag}`);
+    return undefined;
   }
 
   private offsetOf(vaddr: number): number {

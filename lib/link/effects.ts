@@ -1,0 +1,234 @@
+// What each type of relocation does to its slot (x86-64 psABI, "Relocation Types"). S is
+// the address that a symbol is bound to, Z its size, A the addend, P the slot's own
+// address, B the load bias. A weak symbol that nobody defines is at address 0.
+//
+// A slot for a function that is to be chosen (STT_GNU_IFUNC, IRELATIVE) waits for the
+// call that chooses it: that is code of what is being linked, which cannot run yet.
+
+import {
+  R_X86_64_32,
+  R_X86_64_32S,
+  R_X86_64_64,
+  R_X86_64_COPY,
+  R_X86_64_DTPMOD64,
+  R_X86_64_DTPOFF64,
+  R_X86_64_GLOB_DAT,
+  R_X86_64_IRELATIVE,
+  R_X86_64_JUMP_SLOT,
+  R_X86_64_PC32,
+  R_X86_64_PC64,
+  R_X86_64_RELATIVE64,
+  R_X86_64_SIZE32,
+  R_X86_64_SIZE64,
+  R_X86_64_TLSDESC,
+  R_X86_64_TPOFF64,
+  SHN_ABS,
+  SHN_UNDEF,
+  STT_GNU_IFUNC,
+  STT_SECTION,
+  STT_TLS,
+} from "../elf/constants.ts";
+import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
+import { LinkError } from "../loader/error.ts";
+import { type Address, add, hex, toAddress, type Vaddr } from "../memory/numbers.ts";
+import type { Definition } from "./lookup.ts";
+import type { LinkObject, TlsBlock } from "./objects.ts";
+import { type Effect, type Entry, NOTHING } from "./relocation.ts";
+import type { Slots } from "./slots.ts";
+import { minus, plus, type Value } from "./values.ts";
+
+/** Functions that thread-local descriptors call: see the psABI's "TLS Descriptors". */
+export interface TlsDescriptors {
+  /** Returns its descriptor's argument: the distance from the thread pointer. */
+  readonly static: Address;
+  /** As `static`, of a weak symbol that nobody defines: what leads to address 0 plus the argument. */
+  readonly undefined: Address;
+}
+
+/** In bytes; everything that is not here takes 8. */
+const SIZES: ReadonlyMap<number, number> = new Map([
+  [R_X86_64_PC32, 4],
+  [R_X86_64_32, 4],
+  [R_X86_64_32S, 4],
+  [R_X86_64_SIZE32, 4],
+  [R_X86_64_TLSDESC, 16],
+]);
+
+/** In bytes; a file can claim any. */
+const LARGEST_COPY = 2 ** 30;
+
+const UNSIGNED = [0, 2 ** 32 - 1] as const;
+const SIGNED = [-(2 ** 31), 2 ** 31 - 1] as const;
+
+export class Effects {
+  constructor(
+    readonly slots: Slots,
+    readonly descriptors: TlsDescriptors | undefined,
+    readonly warn: ((text: string) => void) | undefined,
+  ) {}
+
+  /** How many bytes a relocation writes to, in its smallest case: a COPY has the size of its symbol. */
+  sizeOf(type: number): number {
+    return type === R_X86_64_COPY ? 0 : (SIZES.get(type) ?? 8);
+  }
+
+  /** Does it. Throws LinkError. */
+  of(entry: Entry, definition: Definition | undefined): Effect {
+    const { vaddr, type, addend } = entry;
+    const { loadBias } = this.slots.object;
+    switch (type) {
+      case R_X86_64_RELATIVE64:
+        return this.#word(vaddr, plus(loadBias, addend));
+      case R_X86_64_IRELATIVE:
+        return this.#call(vaddr, plus(loadBias, addend), 0);
+      case R_X86_64_64:
+        return this.#address(entry, definition, addend);
+      case R_X86_64_GLOB_DAT:
+      case R_X86_64_JUMP_SLOT:
+        return this.#address(entry, definition, 0);
+      case R_X86_64_32:
+        return this.#half(entry, plus(this.#symbol(entry, definition), addend), UNSIGNED);
+      case R_X86_64_32S:
+        return this.#half(entry, plus(this.#symbol(entry, definition), addend), SIGNED);
+      case R_X86_64_PC32:
+        return this.#half(entry, this.#distance(entry, definition), SIGNED);
+      case R_X86_64_PC64:
+        return this.#word(vaddr, this.#distance(entry, definition));
+      case R_X86_64_SIZE32:
+        return this.#half(entry, plus(sizeOf(definition), addend), UNSIGNED);
+      case R_X86_64_SIZE64:
+        return this.#word(vaddr, plus(sizeOf(definition), addend));
+      case R_X86_64_COPY:
+        return definition ? this.#copy(entry, definition) : NOTHING;
+      case R_X86_64_DTPMOD64:
+        return definition ? this.#word(vaddr, this.#tls(entry, definition).module) : NOTHING;
+      case R_X86_64_DTPOFF64:
+        return definition ? this.#word(vaddr, plus(this.#inBlock(entry, definition), addend)) : NOTHING;
+      case R_X86_64_TPOFF64:
+        return definition ? this.#word(vaddr, this.#threadOffset(entry, definition)) : NOTHING;
+      case R_X86_64_TLSDESC:
+        return this.#descriptor(entry, definition);
+      default:
+        throw this.#fault(entry, `has type ${type}, which no loader of x86-64 programs knows`);
+    }
+  }
+
+  #fault(entry: Entry, text: string): LinkError {
+    return faultOf(this.slots.object, entry, text);
+  }
+
+  #word(vaddr: Vaddr, value: Value): Effect {
+    this.slots.write64(vaddr, value);
+    return { value };
+  }
+
+  #half(entry: Entry, value: Value, [least, most]: readonly [number, number]): Effect {
+    if (value < least || value > most) throw this.#fault(entry, `overflows: ${show(value)} does not fit 32 bits`);
+    this.slots.write32(entry.vaddr, Number(value));
+    return { value };
+  }
+
+  /** S + A, or the call that chooses S. */
+  #address(entry: Entry, definition: Definition | undefined, addend: Value): Effect {
+    if (definition && isChosen(definition)) return this.#call(entry.vaddr, addressOf(definition), addend);
+    return this.#word(entry.vaddr, plus(this.#symbol(entry, definition), addend));
+  }
+
+  /** S + A - P */
+  #distance(entry: Entry, definition: Definition | undefined): Value {
+    const place = add(this.slots.object.loadBias, entry.vaddr);
+    return minus(plus(this.#symbol(entry, definition), entry.addend), place);
+  }
+
+  /** S */
+  #symbol(entry: Entry, definition: Definition | undefined): Value {
+    if (!definition) return 0;
+    if (definition.object.tables.type(definition.symbol) === STT_TLS)
+      throw this.#fault(entry, `wants an address, and ${described(definition)} is thread-local`);
+    if (isChosen(definition))
+      throw this.#fault(entry, `has no room for the address of ${described(definition)}, which is chosen by a call`);
+    return addressOf(definition);
+  }
+
+  #call(vaddr: Vaddr, resolver: Value, addend: Value): Effect {
+    const { object } = this.slots;
+    const slot = add(object.loadBias, vaddr);
+    return { call: { object, vaddr, slot, resolver: toAddress(Number(resolver)), addend } };
+  }
+
+  #copy(entry: Entry, definition: Definition): Effect {
+    const { object, space } = this.slots;
+    const { vaddr, symbol } = entry;
+    const { path, start, end, tables } = definition.object;
+    const from = toAddress(Number(this.#symbol(entry, definition)));
+    const [room, size] = [Number(object.tables.size(symbol)), Number(tables.size(definition.symbol))];
+    const length = Math.min(room, size);
+    if (room !== size)
+      this.warn?.(
+        `${described({ object, symbol })} has ${room} bytes and is a copy of one of ${size} in "${path}"; link the program again`,
+      );
+    const isTooLong = !(length <= LARGEST_COPY);
+    const fault = isTooLong ? `copies ${length} bytes, which is no variable` : this.slots.faultOf(vaddr, length);
+    if (fault !== undefined) throw this.#fault(entry, fault);
+    if (!(from >= start && from + length <= end))
+      throw this.#fault(entry, `copies ${length} bytes at ${hex(from)}, which "${path}" does not have`);
+    if (length > 0) this.slots.write(vaddr, space.read(from, length));
+    return { copied: { from, length } };
+  }
+
+  #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {
+    const kind = object.tables.type(symbol);
+    // A block of its own is meant by symbol 0, or by a section.
+    if (symbol !== 0 && kind !== STT_TLS && kind !== STT_SECTION)
+      throw this.#fault(entry, `wants thread-local data, and ${described({ object, symbol })} is not thread-local`);
+    if (!object.tls) throw this.#fault(entry, `wants thread-local data of "${object.path}", which has no PT_TLS`);
+    return object.tls;
+  }
+
+  /** Where a thread-local variable is in its block. */
+  #inBlock(entry: Entry, definition: Definition): Value {
+    this.#tls(entry, definition);
+    return definition.object.tables.value(definition.symbol);
+  }
+
+  /** Where it is, seen from the thread pointer. */
+  #threadOffset(entry: Entry, definition: Definition): Value {
+    const { offset } = this.#tls(entry, definition);
+    return plus(minus(this.#inBlock(entry, definition), offset), entry.addend);
+  }
+
+  /** A function, and its argument in the word behind. */
+  #descriptor(entry: Entry, definition: Definition | undefined): Effect {
+    const { vaddr, addend } = entry;
+    const { descriptors } = this;
+    const argument = definition ? this.#threadOffset(entry, definition) : addend;
+    if (descriptors) this.slots.write64(vaddr, definition ? descriptors.static : descriptors.undefined);
+    return this.#word(add(vaddr, 8), argument);
+  }
+}
+
+/** The error for a relocation of an object. */
+export function faultOf({ path }: LinkObject, { type, vaddr }: Entry, text: string): LinkError {
+  const message = `Cannot relocate "${path}": ${nameOf(RELOCATION_TYPES, type)} at vaddr ${hex(vaddr)} ${text}`;
+  return new LinkError(message, { object: path });
+}
+
+/** Is it the resolver of a function that has to be called? Somebody's entry for one is the function's address. */
+const isChosen = ({ object: { tables }, symbol }: Definition): boolean =>
+  tables.type(symbol) === STT_GNU_IFUNC && tables.section(symbol) !== SHN_UNDEF;
+
+/** SHN_ABS says an address, everything else a vaddr. */
+function addressOf({ object, symbol }: Definition): Value {
+  const value = object.tables.value(symbol);
+  return object.tables.section(symbol) === SHN_ABS ? value : plus(object.loadBias, value);
+}
+
+const sizeOf = (definition: Definition | undefined): Value =>
+  definition ? definition.object.tables.size(definition.symbol) : 0;
+
+function described({ object, symbol }: Definition): string {
+  const { symbols } = object.image;
+  return `"${symbols.nameOf(symbols.at(symbol))}" of "${object.path}"`;
+}
+
+const show = (value: Value): string => (value < 0 ? `-${hex(-value)}` : hex(value));

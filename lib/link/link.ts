@@ -1,0 +1,63 @@
+// Linking a program, a line a pass: the architecture of this directory. Nothing of the
+// program runs in it, and nothing outside of the address space is changed.
+
+import type { Search } from "../tree/search.ts";
+import type { TlsDescriptors } from "./effects.ts";
+import { Lookup } from "./lookup.ts";
+import { mapObject } from "./map.ts";
+import type { LinkObject, OpenObject, Placed } from "./objects.ts";
+import { closeObjects, openObjects } from "./open.ts";
+import { dependenciesFirst, initialization } from "./order.ts";
+import { type Listener, relocate } from "./relocate.ts";
+import type { ResolverCall } from "./relocation.ts";
+import { checkVersions } from "./required-versions.ts";
+import type { AddressSpace } from "./space.ts";
+import { blocksOf, type TlsLayout } from "./tls.ts";
+
+export interface LinkOptions extends Listener {
+  /** Sonames or paths of what goes between the program and what it needs (LD_PRELOAD). */
+  readonly preload?: readonly string[];
+  /** Without them, the first words of thread-local descriptors stay as they are. */
+  readonly descriptors?: TlsDescriptors;
+}
+
+/** A program whose objects are mapped and relocated. Its files are open until it is disposed of. */
+export interface Linked extends Disposable {
+  /** The link map: the program, then what is needed, breadth first. Symbols are looked up in this order. */
+  readonly objects: readonly LinkObject[];
+  /** Whose constructors run in which order; the program is the last. Destructors run the other way round. */
+  readonly initialization: readonly LinkObject[];
+  readonly tls: TlsLayout;
+  /** What has to be called, in order, and its result written (resolver-calls.ts), before RELRO is protected (map.ts) and constructors run. */
+  readonly calls: readonly ResolverCall[];
+}
+
+/** `program` is a path of this machine. Throws what open(2) throws, LinkError and ElfError. */
+export function link(space: AddressSpace, search: Search, program: string, options: LinkOptions = {}): Linked {
+  // Everything is found, opened and checked before anything is mapped.
+  const opened = openObjects(search, program, options.preload);
+  try {
+    checkVersions(opened);
+    const { objects, tls } = placed(space, opened);
+    // Who is needed comes first: an object that the program has a copy of must be what it will be.
+    const order = dependenciesFirst(objects);
+    const relocating = { space, objects, lookup: new Lookup(), descriptors: options.descriptors, listener: options };
+    const calls = order.flatMap((object) => relocate(relocating, object));
+    return {
+      objects,
+      initialization: initialization(objects),
+      tls,
+      calls,
+      [Symbol.dispose]: () => closeObjects(objects),
+    };
+  } catch (error) {
+    closeObjects(opened);
+    throw error;
+  }
+}
+
+function placed(space: AddressSpace, opened: readonly OpenObject[]): { objects: LinkObject[]; tls: TlsLayout } {
+  const mapped: (OpenObject & Placed)[] = opened.map((object) => ({ ...object, ...mapObject(space, object.image) }));
+  const { blocks, layout } = blocksOf(mapped);
+  return { objects: mapped.map((object, i) => ({ ...object, tls: blocks[i] })), tls: layout };
+}

@@ -1,0 +1,107 @@
+// To which definition a reference is bound (gABI, "Shared Object Dependencies"; glibc
+// 2.36, elf/dl-lookup.c). The first object of the scope that has the symbol decides,
+// weak or not: a weak definition gives way to no other at run time. What is local or
+// hidden is bound without a search, what is protected is searched for all the same:
+// its function is its own, but the program's entry may be its address.
+
+import {
+  R_X86_64_COPY,
+  R_X86_64_DTPMOD64,
+  R_X86_64_DTPOFF64,
+  R_X86_64_JUMP_SLOT,
+  R_X86_64_TLSDESC,
+  R_X86_64_TPOFF64,
+  STB_GNU_UNIQUE,
+  STB_LOCAL,
+  STB_WEAK,
+  STV_HIDDEN,
+  STV_INTERNAL,
+  STV_PROTECTED,
+} from "../elf/constants.ts";
+import { gnuHash } from "../elf/gnu-hash.ts";
+import { sysvHash } from "../elf/sysv-hash.ts";
+import { type Answer, answerOf, type Purpose, type Wanted } from "./candidates.ts";
+import type { LinkObject } from "./objects.ts";
+import type { Scope } from "./scope.ts";
+
+export interface Definition {
+  readonly object: LinkObject;
+  /** The index of the symbol there. */
+  readonly symbol: number;
+}
+
+/** Hears of each object that is asked, in order, and of its answer. */
+export type Witness = (object: LinkObject, answer: Answer) => void;
+
+const CALLS = new Set([R_X86_64_JUMP_SLOT, R_X86_64_DTPMOD64, R_X86_64_DTPOFF64, R_X86_64_TPOFF64, R_X86_64_TLSDESC]);
+
+/** What a relocation of this type looks a symbol up for. */
+export const purposeOf = (type: number): Purpose =>
+  type === R_X86_64_COPY ? "copy" : CALLS.has(type) ? "call" : "data";
+
+/** Is a symbol what it refers to, without a search? */
+export function isBoundLocally({ tables }: LinkObject, symbol: number): boolean {
+  const visibility = tables.visibility(symbol);
+  return tables.binding(symbol) === STB_LOCAL || visibility === STV_HIDDEN || visibility === STV_INTERNAL;
+}
+
+export const isWeak = ({ tables }: LinkObject, symbol: number): boolean => tables.binding(symbol) === STB_WEAK;
+
+/** Lookups of one link. A witness makes a lookup slower, and changes nothing of what comes of it. */
+export class Lookup {
+  /** Symbols that are one for the whole process (STB_GNU_UNIQUE): the first one of a name is for all, whatever the scope. */
+  readonly #unique = new Map<string, Definition>();
+
+  /** `symbol` is an index of `requester`'s, not bound locally. Undefined where no object of the scope defines it. */
+  find(
+    requester: LinkObject,
+    symbol: number,
+    scope: Scope,
+    purpose: Purpose,
+    witness?: Witness,
+  ): Definition | undefined {
+    const wanted = wantedBy(requester, symbol);
+    const found = this.#search(wanted, scope, purpose, witness);
+    if (!found) return undefined;
+    const definition = this.#theOnly(found, requester, symbol, wanted, purpose);
+    if (requester.tables.visibility(symbol) !== STV_PROTECTED || definition.object === requester) return definition;
+    // The address of a protected function may be an entry in the program, if nobody else defines it.
+    const called = purpose === "call" ? definition : this.#search(wanted, scope, "call", undefined);
+    return called && called.object !== requester ? { object: requester, symbol } : definition;
+  }
+
+  #search(wanted: Wanted, scope: Scope, purpose: Purpose, witness: Witness | undefined): Definition | undefined {
+    for (const object of scope) {
+      // What the program has a copy of is defined behind it.
+      if (purpose === "copy" && object.index === 0) continue;
+      const answer = answerOf(object.tables, wanted, purpose);
+      witness?.(object, answer);
+      if (typeof answer === "number") return { object, symbol: answer };
+    }
+    return undefined;
+  }
+
+  #theOnly(found: Definition, requester: LinkObject, symbol: number, wanted: Wanted, purpose: Purpose): Definition {
+    if (found.object.tables.binding(found.symbol) !== STB_GNU_UNIQUE) return found;
+    const { strings, at, length } = wanted;
+    const name = Buffer.from(strings.buffer, strings.byteOffset + at, length).toString("latin1");
+    const known = this.#unique.get(name);
+    // The copy in the program is the one from then on; what it is copied from is what has been found.
+    if (!known) this.#unique.set(name, purpose === "copy" ? { object: requester, symbol } : found);
+    return purpose === "copy" ? found : (known ?? found);
+  }
+}
+
+function wantedBy({ tables }: LinkObject, symbol: number): Wanted {
+  const { strings } = tables;
+  const at = tables.nameAt(symbol);
+  const name = strings.subarray(at, strings.indexOf(0, at));
+  return {
+    strings,
+    at,
+    length: name.length,
+    gnuHash: gnuHash(name),
+    sysvHash: sysvHash(name),
+    version: tables.versionOf(symbol),
+  };
+}

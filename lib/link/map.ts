@@ -1,0 +1,80 @@
+// Maps an object: one range is reserved for all its segments, since code in one of
+// them goes by the distance to another, and each PT_LOAD is mapped over its part. A
+// segment's pages are the file's, whole ones, so that two segments may show the same
+// page of the file; what of the last page is behind p_filesz is zeroed where the
+// segment goes on in memory (.bss), and pages of zeroes follow. As ld.so does
+// (elf/dl-map-segments.h), the later segment wins where two share a page.
+
+import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
+import type { FileImage } from "../elf/file.ts";
+import type { Phdr } from "../elf/phdr.ts";
+import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toOffset } from "../memory/numbers.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
+import type { Placed } from "./objects.ts";
+import type { AddressSpace, Protection } from "./space.ts";
+
+/** Throws LinkError where there is no room. */
+export function mapObject(space: AddressSpace, image: FileImage): Placed {
+  const { loads, ehdr } = image;
+  const first = alignDown(loads[0]?.p_vaddr ?? 0, PAGE_SIZE);
+  const length = alignUp(image.end, PAGE_SIZE) - first;
+  const alignment = Math.max(PAGE_SIZE, ...loads.map(({ p_align }) => p_align));
+  const isFixed = ehdr.e_type === ET_EXEC;
+  const start = space.reserve(length, alignment, isFixed ? toAddress(first) : undefined);
+  const loadBias = toAddress(start - first);
+  for (const load of loads) mapSegment(space, image, loadBias, load);
+  return { loadBias, start, end: add(start, length) };
+}
+
+/** After everything has been relocated. ld.so rounds both ends down: what shares a page with data that is written later stays writable. */
+export function protectRelro(space: AddressSpace, { image, loadBias }: { image: FileImage } & Placed): void {
+  const { relro } = image;
+  if (!relro) return;
+  const start = alignDown(add(loadBias, relro.p_vaddr), PAGE_SIZE);
+  const end = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE);
+  if (end > start) space.protect(start, end - start, PROT_READ);
+}
+
+/**
+ * Where an object's own program headers are mapped (AT_PHDR): by PT_PHDR, whose vaddr is that much less the load bias, which is how a program
+ * that somebody else has mapped finds out its own. Undefined where it has none.
+ */
+export function programHeadersAt({ image, loadBias }: { image: FileImage } & Placed): Address | undefined {
+  const header = image.segment(PT_PHDR);
+  return header && add(loadBias, header.p_vaddr);
+}
+
+/** Does it run code on its stack? What does not say anything (PT_GNU_STACK) is older than the question, and might. */
+export function wantsExecutableStack({ image }: { image: FileImage }): boolean {
+  const stack = image.segment(PT_GNU_STACK);
+  return !stack || (stack.p_flags & PF_X) !== 0;
+}
+
+function mapSegment(space: AddressSpace, { file }: FileImage, loadBias: Address, load: Phdr): void {
+  const { p_vaddr, p_offset, p_filesz, p_memsz, p_flags } = load;
+  const protection = protectionOf(p_flags);
+  const start = add(loadBias, p_vaddr);
+  const page = alignDown(start, PAGE_SIZE);
+  const endOfFile = add(start, p_filesz);
+  const end = alignUp(add(start, p_memsz), PAGE_SIZE);
+  const zeroes = alignUp(endOfFile, PAGE_SIZE);
+  if (zeroes > page) space.mapFile(page, zeroes - page, protection, file, toOffset(p_offset - (start - page)));
+  if (p_memsz > p_filesz) clear(space, endOfFile, zeroes, page, protection);
+  if (end > zeroes) space.mapZeroes(zeroes, end - zeroes, protection);
+}
+
+function clear(space: AddressSpace, from: Address, to: Address, page: Address, protection: Protection): void {
+  if (from === to) return;
+  const isWritable = (protection & PROT_WRITE) !== 0;
+  if (!isWritable) space.protect(page, to - page, protection | PROT_WRITE);
+  for (let at = from; at < to; ) {
+    const { start, view } = space.window(at);
+    const end = Math.min(to, start + view.byteLength);
+    new Uint8Array(view.buffer, view.byteOffset + at - start, end - at).fill(0);
+    at = toAddress(end);
+  }
+  if (!isWritable) space.protect(page, to - page, protection);
+}
+
+const protectionOf = (flags: number): Protection =>
+  (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);

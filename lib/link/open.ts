@@ -1,0 +1,66 @@
+// Opens the program and everything that it needs, as ld.so comes to it: the program,
+// what is preloaded, then DT_NEEDED breadth first. Every file is checked before any of
+// them is mapped, so that what is believed afterwards may be.
+
+import { realpathSync } from "node:fs";
+import { checkImage } from "../elf/check.ts";
+import { DT_REL, DT_RELSZ } from "../elf/constants.ts";
+import { ElfError } from "../elf/error.ts";
+import { type FileImage, openImage } from "../elf/file.ts";
+import type { Library } from "../elf/library.ts";
+import { dependenciesOf, type Need } from "../tree/dependencies.ts";
+import type { Search } from "../tree/search.ts";
+import type { OpenObject } from "./objects.ts";
+import { SymbolTables } from "./symbol-tables.ts";
+
+/**
+ * `preload` has sonames or paths (LD_PRELOAD). Their files are open until whoever gets them disposes of the images. Throws LinkError for a
+ * library that is missing, with who needs it and where we looked, and ElfError for a file that is unsound or cannot be linked.
+ */
+export function openObjects(search: Search, program: string, preload: readonly string[] = []): OpenObject[] {
+  // $ORIGIN is where the file itself is.
+  const library = search.libraryAt(realpathSync(program));
+  const { roots, nodes } = dependenciesOf(search, [...preload, ...library.needed], () => false, { library });
+  // A library may need the program, too.
+  const indexes = new Map<Library, number>();
+  const others = nodes.filter((node) => node.library.path !== library.path);
+  for (const node of nodes) indexes.set(node.library, others.indexOf(node) + 1);
+  const indexesOf = (needs: readonly Need[]): number[] =>
+    needs.flatMap((need) => {
+      if ("fault" in need) throw need.fault;
+      return "node" in need ? [indexes.get(need.node.library) ?? 0] : [];
+    });
+
+  const opened: OpenObject[] = [];
+  const add = (of: Library, name: string, why: string | undefined, needs: readonly Need[]): void => {
+    const needed = indexesOf(needs);
+    const image = openImage(of.path);
+    opened.push({ ...opening(image), index: opened.length, name, path: of.path, why, library: of, needs: needed });
+  };
+  try {
+    add(library, program, undefined, roots);
+    for (const node of others) add(node.library, node.name, node.why, node.needs);
+    return opened;
+  } catch (error) {
+    closeObjects(opened);
+    throw error;
+  }
+}
+
+export function closeObjects(objects: readonly OpenObject[]): void {
+  for (const { image } of objects) image[Symbol.dispose]();
+}
+
+function opening(image: FileImage): { image: FileImage; tables: SymbolTables } {
+  try {
+    if ((image.dynamic.get(DT_RELSZ) ?? 0) !== 0 && image.dynamic.get(DT_REL) !== undefined)
+      throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
+    // Relocations are looked at one by one when they are done.
+    checkImage(image, "tables");
+    if (image.loads.length === 0) throw new ElfError(image.path, "program headers", "there is no PT_LOAD");
+    return { image, tables: new SymbolTables(image) };
+  } catch (error) {
+    image[Symbol.dispose]();
+    throw error;
+  }
+}

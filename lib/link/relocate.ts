@@ -1,0 +1,156 @@
+// Relocates an object: goes through DT_RELR, DT_RELA and DT_JMPREL, in ld.so's order,
+// finds what their symbols are bound to and has each of them done (effects.ts).
+//
+// Hot: libLLVM has 380,000 relocations, so tables are read as words, a symbol is looked
+// up once for all relocations that want it, and relative ones, which are most of them, take
+// the shortest way.
+
+import { DT_JMPREL, DT_RELA, R_X86_64_NONE, R_X86_64_RELATIVE } from "../elf/constants.ts";
+import { Rela } from "../elf/rela.ts";
+import { wordsOf } from "../elf/words.ts";
+import type { LinkError } from "../loader/error.ts";
+import { toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { Effects, faultOf, type TlsDescriptors } from "./effects.ts";
+import { type Definition, isBoundLocally, isWeak, type Lookup, purposeOf } from "./lookup.ts";
+import type { LinkObject } from "./objects.ts";
+import {
+  type Effect,
+  type Entry,
+  NOTHING,
+  Relocation,
+  type Requester,
+  type ResolverCall,
+  type Table,
+} from "./relocation.ts";
+import { scopeOf } from "./scope.ts";
+import { Slots } from "./slots.ts";
+import type { AddressSpace } from "./space.ts";
+import { unresolved } from "./unresolved.ts";
+import { fromWords, plus, type Value } from "./values.ts";
+
+/** Who wants to know what is done. Nothing is made for those who do not. */
+export interface Listener {
+  readonly onRelocation?: (relocation: Relocation) => void;
+  /** Takes the place of the error: the symbol counts as weak. */
+  readonly onUnresolved?: (fault: LinkError) => void;
+  readonly onWarning?: (text: string) => void;
+}
+
+/** What relocating has to go by. */
+export interface Relocating {
+  readonly space: AddressSpace;
+  readonly objects: readonly LinkObject[];
+  readonly lookup: Lookup;
+  readonly descriptors?: TlsDescriptors | undefined;
+  readonly listener: Listener;
+}
+
+/**
+ * Returns what has to be called afterwards, in order. Throws LinkError for a symbol that nobody defines, a relocation that is not
+ * within a writable segment of its object, one of an unknown type, and one whose value does not fit its slot.
+ */
+export function relocate(relocating: Relocating, object: LinkObject): ResolverCall[] {
+  const pass = new Pass(relocating, object);
+  const { relr, rela, jmprel, dynamic } = object.image;
+  pass.doPacked(relr);
+  pass.doTable("DT_RELA", rela.view);
+  // Some linkers count the last ones among the others.
+  const behind = (dynamic.get(DT_JMPREL) ?? 0) - (dynamic.get(DT_RELA) ?? 0);
+  if (!(behind >= 0 && behind < rela.view.byteLength)) pass.doTable("DT_JMPREL", jmprel.view);
+  return pass.calls;
+}
+
+const RELA_WORDS = Rela.size / 4;
+
+class Pass {
+  readonly calls: ResolverCall[] = [];
+  readonly #requester: Requester;
+  readonly #listener: Listener;
+  readonly #slots: Slots;
+  readonly #effects: Effects;
+  readonly #bound = {
+    data: new Map<number, Definition | undefined>(),
+    call: new Map<number, Definition | undefined>(),
+  };
+
+  constructor({ space, objects, lookup, descriptors, listener }: Relocating, object: LinkObject) {
+    this.#requester = { object, lookup, scope: scopeOf(object, objects) };
+    this.#listener = listener;
+    this.#slots = new Slots(space, object);
+    this.#effects = new Effects(this.#slots, descriptors, listener.onWarning);
+  }
+
+  /** The slots have the addends. */
+  doPacked(slots: Iterable<Vaddr>): void {
+    for (const vaddr of slots) {
+      this.#check("DT_RELR", R_X86_64_RELATIVE, vaddr, 8);
+      this.#doRelative("DT_RELR", vaddr, this.#slots.read64(vaddr));
+    }
+  }
+
+  doTable(table: Table, view: DataView): void {
+    const words = wordsOf(view);
+    // r_offset (2) | r_type | r_sym | r_addend (2)
+    for (let at = 0; at + RELA_WORDS <= words.length; at += RELA_WORDS) {
+      const vaddr = toVaddr((words[at + 1] as number) * 2 ** 32 + (words[at] as number));
+      const type = words[at + 2] as number;
+      const addend = fromWords(words[at + 4] as number, (words[at + 5] as number) | 0);
+      if (type === R_X86_64_RELATIVE) {
+        this.#check(table, type, vaddr, 8);
+        this.#doRelative(table, vaddr, addend);
+      } else this.#do({ table, vaddr, type, symbol: words[at + 3] as number, addend });
+    }
+  }
+
+  #doRelative(table: Table, vaddr: Vaddr, addend: Value): void {
+    const value = plus(this.#requester.object.loadBias, addend);
+    this.#slots.write64(vaddr, value);
+    if (this.#listener.onRelocation)
+      this.#tell({ table, vaddr, type: R_X86_64_RELATIVE, symbol: 0, addend }, undefined, { value });
+  }
+
+  #do(entry: Entry): void {
+    const { table, type, vaddr } = entry;
+    if (type === R_X86_64_NONE) {
+      // Its slot may be anywhere.
+      this.#tell(entry, undefined, NOTHING);
+      return;
+    }
+    this.#check(table, type, vaddr, this.#effects.sizeOf(type));
+    const definition = this.#bind(entry);
+    const effect = this.#effects.of(entry, definition);
+    if (effect.call) this.calls.push(effect.call);
+    this.#tell(entry, definition, effect);
+  }
+
+  /** Undefined for a weak symbol that nobody defines. */
+  #bind(entry: Entry): Definition | undefined {
+    const { object, lookup, scope } = this.#requester;
+    const { symbol, type } = entry;
+    if (symbol >= object.tables.count && symbol !== 0)
+      throw faultOf(object, entry, `refers to symbol ${symbol} of ${object.tables.count}`);
+    if (symbol === 0 || isBoundLocally(object, symbol)) return { object, symbol };
+    const purpose = purposeOf(type);
+    const known = purpose === "copy" ? undefined : this.#bound[purpose];
+    if (known?.has(symbol)) return known.get(symbol);
+    const definition = lookup.find(object, symbol, scope, purpose);
+    if (!definition && !isWeak(object, symbol)) this.#miss(unresolved(this.#requester, entry));
+    known?.set(symbol, definition);
+    return definition;
+  }
+
+  #miss(fault: LinkError): void {
+    if (!this.#listener.onUnresolved) throw fault;
+    this.#listener.onUnresolved(fault);
+  }
+
+  #check(table: Table, type: number, vaddr: Vaddr, size: number): void {
+    const fault = this.#slots.faultOf(vaddr, size);
+    if (fault === undefined) return;
+    throw faultOf(this.#requester.object, { table, vaddr, type, symbol: 0, addend: 0 }, fault);
+  }
+
+  #tell(entry: Entry, definition: Definition | undefined, effect: Effect): void {
+    this.#listener.onRelocation?.(new Relocation(this.#requester, entry, definition, effect));
+  }
+}

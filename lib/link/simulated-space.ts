@@ -1,0 +1,153 @@
+// An address space that is nowhere: what a process would have mapped, and what a
+// linker would have written to it. Pages of files stay in the files; a page is
+// copied when somebody writes to it, so that libLLVM (100 MB) costs what of it is
+// relocated. Addresses are those that the kernel gives where it does not randomize
+// them (personality(2), ADDR_NO_RANDOMIZE): programs from one address upwards,
+// libraries from another downwards, each right below the one before.
+
+import type { FileBytes } from "../elf/file.ts";
+import { LinkError } from "../loader/error.ts";
+import {
+  type Address,
+  add,
+  alignDown,
+  alignUp,
+  hex,
+  type Offset,
+  PAGE_SIZE,
+  toAddress,
+  toOffset,
+} from "../memory/numbers.ts";
+import { type AddressSpace, PROT_NONE, type Protection, type Window } from "./space.ts";
+
+const PROGRAMS = toAddress(0x555555554000);
+const LIBRARIES = toAddress(0x7ffff7fff000);
+/** The last page of user memory is not mapped. */
+const LIMIT = toAddress(2 ** 47 - PAGE_SIZE);
+
+/** Pages that are mapped as one: of a file from an offset on, or of zeroes. */
+export interface Area {
+  readonly start: Address;
+  readonly end: Address;
+  readonly protection: Protection;
+  readonly backing: { readonly file: FileBytes; readonly offset: Offset } | undefined;
+}
+
+export class SimulatedSpace implements AddressSpace {
+  /** By ascending address; none overlaps another one. */
+  #areas: Area[] = [];
+  /** What has been written to, by page number. */
+  readonly #written = new Map<number, Window>();
+  #top = LIBRARIES;
+
+  get areas(): readonly Area[] {
+    return this.#areas;
+  }
+
+  /** The first is the program, wherever it wants to be; everything else is a library. */
+  reserve(length: number, alignment: number, at?: Address): Address {
+    const size = alignUp(length, PAGE_SIZE);
+    const start = at ?? this.#room(size, Math.max(alignment, PAGE_SIZE));
+    const end = add(start, size);
+    const taken = this.#areas.find((area) => area.start < end && area.end > start);
+    if (taken || !(start >= 0) || end > LIMIT)
+      throw new LinkError(
+        `Cannot reserve ${size} bytes at ${hex(start)}: ${taken ? "they are taken" : "no such memory"}`,
+      );
+    this.#replace({ start, end, protection: PROT_NONE, backing: undefined });
+    return start;
+  }
+
+  mapFile(at: Address, length: number, protection: Protection, file: FileBytes, offset: Offset): void {
+    this.#replace({ start: at, end: add(at, length), protection, backing: { file, offset } });
+  }
+
+  mapZeroes(at: Address, length: number, protection: Protection): void {
+    this.#replace({ start: at, end: add(at, length), protection, backing: undefined });
+  }
+
+  protect(at: Address, length: number, protection: Protection): void {
+    const end = add(at, length);
+    for (const area of this.#areas.filter(({ start, end: last }) => start < end && last > at)) {
+      const start = toAddress(Math.max(area.start, at));
+      this.#insert({ ...part(area, start, toAddress(Math.min(area.end, end))), protection });
+    }
+  }
+
+  read(at: Address, length: number): DataView {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const from = add(at, done);
+      const page = alignDown(from, PAGE_SIZE);
+      const count = Math.min(length - done, page + PAGE_SIZE - from);
+      const written = this.#written.get(page / PAGE_SIZE)?.view ?? this.#unwritten(page);
+      bytes.set(new Uint8Array(written.buffer, written.byteOffset + from - page, count), done);
+      done += count;
+    }
+    return new DataView(bytes.buffer);
+  }
+
+  window(at: Address): Window {
+    const start = alignDown(at, PAGE_SIZE);
+    let window = this.#written.get(start / PAGE_SIZE);
+    if (!window) {
+      window = { start, view: this.#unwritten(start) };
+      this.#written.set(start / PAGE_SIZE, window);
+    }
+    return window;
+  }
+
+  /** How many bytes have been copied, because they were written to. */
+  get copied(): number {
+    return this.#written.size * PAGE_SIZE;
+  }
+
+  #room(size: number, alignment: number): Address {
+    if (this.#areas.length === 0) return alignUp(PROGRAMS, alignment);
+    this.#top = alignDown(add(this.#top, -size), alignment);
+    return this.#top;
+  }
+
+  /** A page as it was mapped, in bytes of its own. */
+  #unwritten(start: Address): DataView {
+    const area = this.#areas.find((candidate) => start >= candidate.start && start < candidate.end);
+    if (!area) throw new LinkError(`Cannot read ${hex(start)}: nothing is mapped there`);
+    const page = new Uint8Array(PAGE_SIZE);
+    if (area.backing) {
+      const { file, offset } = area.backing;
+      const from = toOffset(offset + start - area.start);
+      const count = Math.min(PAGE_SIZE, Math.max(0, file.size - from));
+      if (count > 0) {
+        const { buffer, byteOffset } = file.view(from, count, "mapped page");
+        page.set(new Uint8Array(buffer, byteOffset, count));
+      }
+    }
+    return new DataView(page.buffer);
+  }
+
+  #replace(area: Area): void {
+    // What is mapped may be larger than all that there is in it.
+    for (const [page, { start }] of this.#written)
+      if (start >= area.start && start < area.end) this.#written.delete(page);
+    this.#insert(area);
+  }
+
+  #insert(area: Area): void {
+    const around = this.#areas.flatMap((other) => {
+      if (other.end <= area.start || other.start >= area.end) return [other];
+      const sides = [];
+      if (other.start < area.start) sides.push(part(other, other.start, area.start));
+      if (other.end > area.end) sides.push(part(other, area.end, other.end));
+      return sides;
+    });
+    this.#areas = [...around, area].sort((one, other) => one.start - other.start);
+  }
+}
+
+function part(area: Area, start: Address, end: Address): Area {
+  const backing = area.backing && {
+    file: area.backing.file,
+    offset: toOffset(area.backing.offset + start - area.start),
+  };
+  return { start, end, protection: area.protection, backing };
+}
