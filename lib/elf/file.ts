@@ -32,6 +32,11 @@ export class FileBytes implements Disposable {
     this.size = stat.size;
   }
 
+  /** Of the open file, for who maps it. */
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
   [Symbol.dispose](): void {
     if (this.#descriptor < 0) return;
     closeSync(this.#descriptor);

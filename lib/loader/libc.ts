@@ -126,6 +126,27 @@ export class Libc implements Process {
     return toAddress(at);
   }
 
+  /**
+   * Sets aside pages that nobody can use yet, anywhere or, where nothing is mapped there, at an address. Throws LinkError.
+   */
+  reservePages(length: number, at?: Address): Address {
+    const [PROT_NONE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED_NOREPLACE] = [0, 2, 0x20, 0x4000, 0x100000];
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at === undefined ? 0 : MAP_FIXED_NOREPLACE);
+    const found = Number(this.#bound.libc.mmap(at === undefined ? null : pointer(at), length, PROT_NONE, flags, -1, 0));
+    if (!(found > 0) || (at !== undefined && found !== at))
+      throw new LinkError(
+        `Cannot reserve ${length} bytes${at === undefined ? "" : ` at ${hex(at)}`}: ${at === undefined ? "there is no room" : "they are taken"}`,
+      );
+    return toAddress(found);
+  }
+
+  /** Puts pages of zeroes in the place of what is mapped there. Throws LinkError. */
+  mapZeroes(start: Address, length: number, protection: number): void {
+    const MAP_PRIVATE_FIXED_ANONYMOUS = 0x32;
+    const at = this.#bound.libc.mmap(pointer(start), length, protection, MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0);
+    if (Number(at) !== start) throw new LinkError(`Cannot map ${length} bytes at ${hex(start)}`);
+  }
+
   /** Puts pages of a file, as a private mapping, in the place of what is mapped there. Throws LinkError. */
   mapFile(start: Address, length: number, protection: number, descriptor: number, offset: Offset): void {
     const MAP_PRIVATE_FIXED = 0x12;

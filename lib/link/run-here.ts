@@ -1,0 +1,131 @@
+// Links a program into this process, and runs it: the steps of a dynamic linker, one
+// behind the other. The program is one without a libc: it has no thread-local data, which
+// would be this thread's own, and ends by exit(2), which ends this process, or by
+// returning from its entry.
+
+import { CFunction, FFIType } from "bun:ffi";
+import { readFileSync } from "node:fs";
+import { ET_EXEC } from "../elf/constants.ts";
+import { LinkError } from "../loader/error.ts";
+import type { Libc } from "../loader/libc.ts";
+import { addressOf, bytesAt, cString, ownMemory, pointer } from "../memory/live.ts";
+import { type Address, add, alignUp, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import { install } from "../process/patch.ts";
+import type { Search } from "../tree/search.ts";
+import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
+import {
+  AT_BASE,
+  AT_ENTRY,
+  AT_EXECFN,
+  AT_PHDR,
+  AT_PHNUM,
+  contextWords,
+  type ProcessContext,
+  readContext,
+} from "./context.ts";
+import { EntryState, emitEnter } from "./enter-code.ts";
+import { finalizers, initializers, preinitializers } from "./functions.ts";
+import { type Linked, type LinkOptions, link } from "./link.ts";
+import { programHeadersAt, protectRelro } from "./map.ts";
+import type { LinkObject } from "./objects.ts";
+import { OwnSpace } from "./own-space.ts";
+import { writeChoice } from "./resolver-calls.ts";
+
+/** As the kernel has put it on this process's stack. Throws what reading /proc throws. */
+export function ownContext(): ProcessContext {
+  // proc(5): startstack is the 28th field; the name of the process, in brackets, may be anything
+  const [, fields = ""] = /^.*\) (.*)$/s.exec(readFileSync("/proc/self/stat", "utf8")) ?? [];
+  return readContext(ownMemory, toAddress(Number(fields.split(" ")[25])));
+}
+
+/** Why a program cannot be run in this process; undefined where it can. */
+export function reasonNotHere({ objects }: Pick<Linked, "objects">): string | undefined {
+  const [program] = objects;
+  if (program?.image.ehdr.e_type === ET_EXEC) return "it is at a fixed address";
+  const threaded = objects.find(({ tls }) => tls);
+  return threaded && `"${threaded.path}" has thread-local data`;
+}
+
+/**
+ * Runs a program until it returns. `list` is its argv. Throws as link does, before any of its code has run; then, and when it has returned, what was
+ * mapped for it stays.
+ */
+export function runHere(
+  libc: Libc,
+  search: Search,
+  program: string,
+  list: readonly string[],
+  options: LinkOptions = {},
+): void {
+  const space = new OwnSpace(libc);
+  using linked = link(space, search, program, options);
+  const { objects, initialization, calls } = linked;
+  const [first] = objects;
+  const reason = reasonNotHere(linked);
+  if (!first || reason !== undefined)
+    throw new LinkError(`Cannot run "${program}" in this process: ${reason}`, { object: program });
+
+  // What objects choose by code of their own; then nothing of RELRO changes any more.
+  for (const resolver of calls) writeChoice(space, resolver, call(resolver.resolver, []));
+  for (const object of objects) protectRelro(space, object);
+
+  const context = contextFor(libc, first, program, list);
+  const vectors = [list.length, context.list, context.environment];
+  for (const initializer of preinitializers(space, first)) call(initializer, vectors);
+  for (const object of initialization)
+    for (const initializer of initializers(space, object)) call(initializer, vectors);
+  enter(libc, context.words, add(first.loadBias, first.image.ehdr.e_entry));
+  for (const object of initialization.toReversed())
+    for (const finalizer of finalizers(space, object)) call(finalizer, []);
+}
+
+interface OwnContext {
+  readonly words: BigUint64Array;
+  /** Where argv and envp are, for constructors: copies, of the same strings. */
+  readonly list: Address;
+  readonly environment: Address;
+}
+
+/** This process's own, but for what is the program's. */
+function contextFor(libc: Libc, program: LinkObject, path: string, list: readonly string[]): OwnContext {
+  const keep = (bytes: Uint8Array): Address => {
+    const at = libc.allocate(bytes.length);
+    bytesAt(at, bytes.length).set(bytes);
+    return toAddress(at);
+  };
+  const own = ownContext();
+  const { image, loadBias } = program;
+  const changes = new Map<number, bigint>([
+    [AT_PHDR, BigInt(programHeadersAt(program) ?? add(loadBias, image.ehdr.e_phoff))],
+    [AT_PHNUM, BigInt(image.ehdr.e_phnum)],
+    [AT_BASE, 0n],
+    [AT_ENTRY, BigInt(add(loadBias, image.ehdr.e_entry))],
+    [AT_EXECFN, BigInt(keep(cString(path)))],
+  ]);
+  const words = contextWords({ ...own, arguments: list.map((text) => keep(cString(text))) }, changes);
+  const copy = keep(new Uint8Array(words.buffer));
+  return { words, list: add(copy, 8), environment: add(copy, 8 * (list.length + 2)) };
+}
+
+/** Calls a function of the program's, and returns what it returns. */
+function call(at: Address, list: readonly number[]): Address {
+  const called = CFunction({ ptr: pointer(at), args: list.map(() => FFIType.u64), returns: FFIType.u64 });
+  return toAddress(Number(called(...list)));
+}
+
+/** Returns when the program returns from its entry. */
+function enter(libc: Libc, words: BigUint64Array, entry: Address): void {
+  const to = new Assembler();
+  emitEnter(to, libc.allocatePages(alignUp(toAddress(EntryState.size), PAGE_SIZE), false));
+  const code = to.assemble();
+  const page = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
+  libc.run(install(libc, code.bytes, page));
+  const { ptr, u64 } = FFIType;
+  const at = pointer(addressOfLabel(code, "enter", page));
+  CFunction({ ptr: at, args: [ptr, u64, ptr, ptr], returns: FFIType.void })(
+    pointer(addressOf(words)),
+    words.length,
+    pointer(entry),
+    null,
+  );
+}
