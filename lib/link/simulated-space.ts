@@ -38,7 +38,12 @@ export class SimulatedSpace implements AddressSpace {
   #areas: Area[] = [];
   /** What has been written to, by page number. */
   readonly #written = new Map<number, Window>();
-  #top = LIBRARIES;
+  #top: Address;
+
+  /** `libraries` is the address from which on libraries lie downwards. */
+  constructor(libraries = LIBRARIES) {
+    this.#top = libraries;
+  }
 
   get areas(): readonly Area[] {
     return this.#areas;
