@@ -1,0 +1,166 @@
+// Makes an Explanation: links in a space that is nowhere, and writes down what is done.
+
+import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
+import { typeOf } from "../../lib/elf/sym.ts";
+import type { Answer } from "../../lib/link/candidates.ts";
+import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM, AUXILIARY_NAMES } from "../../lib/link/context.ts";
+import { finalizers, initializers, preinitializers } from "../../lib/link/functions.ts";
+import { programHeadersAt } from "../../lib/link/map.ts";
+import type { LinkObject } from "../../lib/link/objects.ts";
+import type { Relocation } from "../../lib/link/relocation.ts";
+import { ownContext } from "../../lib/link/run-here.ts";
+import { type Simulation, simulate } from "../../lib/link/simulate.ts";
+import type { Value } from "../../lib/link/values.ts";
+import { type Address, add, hex } from "../../lib/memory/numbers.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/process/patch.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type {
+  ContextStep,
+  ExplainedFunction,
+  ExplainedObject,
+  ExplainedRelocation,
+  Explanation,
+} from "./explanation.ts";
+
+/** `list` is the program's argv. Throws what link() throws; a symbol that nobody defines is a warning. */
+export function explain(
+  search: Search,
+  program: string,
+  list: readonly string[],
+  environment: number,
+  isOnlyShown: string | undefined,
+): Explanation {
+  const done: Relocation[] = [];
+  const relative = new Map<LinkObject, number>();
+  const warnings: string[] = [];
+  const onRelocation = (relocation: Relocation): void => {
+    if (relocation.type === R_X86_64_RELATIVE)
+      relative.set(relocation.object, (relative.get(relocation.object) ?? 0) + 1);
+    else if (relocation.type !== R_X86_64_NONE) done.push(relocation);
+  };
+  using simulation = simulate(search, program, {
+    onRelocation,
+    onUnresolved: ({ message }) => warnings.push(message),
+    onWarning: (text) => warnings.push(text),
+  });
+  const { objects, initialization, space } = simulation;
+  const [first] = objects as [LinkObject];
+  const called = (object: LinkObject, addresses: readonly Address[], from: string): ExplainedFunction[] =>
+    addresses.map((address, i) => functionAt(object, objects, address, `${from} ${i + 1}`));
+  return {
+    program: first.path,
+    context: contextOf(first, list, environment),
+    objects: objects.map((object) => shown(object, simulation, relative.get(object) ?? 0)),
+    relocations: done.map(told),
+    warnings,
+    initializers: [
+      ...called(first, preinitializers(space, first), "preinit"),
+      ...initialization.flatMap((object) => called(object, initializers(space, object), "init")),
+    ],
+    entry: functionAt(first, objects, add(first.loadBias, first.image.ehdr.e_entry), "e_entry"),
+    finalizers: initialization.toReversed().flatMap((object) => called(object, finalizers(space, object), "fini")),
+    isOnlyShown,
+  };
+}
+
+function contextOf(program: LinkObject, list: readonly string[], environment: number): ContextStep {
+  const { image, loadBias } = program;
+  const headersAt = programHeadersAt(program);
+  const header = image.segment(PT_PHDR);
+  const values = new Map<number, [value: bigint, meaning: string]>([
+    [AT_PHDR, [BigInt(headersAt ?? add(loadBias, image.ehdr.e_phoff)), "where the program's headers are mapped"]],
+    [AT_PHENT, [BigInt(image.ehdr.e_phentsize), "bytes of one of them"]],
+    [AT_PHNUM, [BigInt(image.ehdr.e_phnum), "how many there are"]],
+    [AT_BASE, [0n, "where its dynamic linker is mapped: nowhere, this is it"]],
+    [AT_ENTRY, [BigInt(add(loadBias, image.ehdr.e_entry)), "where the program begins"]],
+  ]);
+  // What else the kernel says is the same for whatever it starts here.
+  const auxiliary = ownContext().auxiliary.flatMap(({ type, value }) => {
+    const name = AUXILIARY_NAMES[type] ?? `type ${type}`;
+    const [own, meaning] = values.get(type) ?? [type === AT_EXECFN ? undefined : value];
+    const text = own === undefined ? program.path : `0x${own.toString(16)}`;
+    return [{ name, value: text, meaning: type === AT_EXECFN ? "the path of the program" : meaning }];
+  });
+  const bias =
+    header && headersAt !== undefined
+      ? { headersAt: hex(headersAt), vaddr: hex(header.p_vaddr), bias: hex(loadBias) }
+      : undefined;
+  return { arguments: list, environment, auxiliary, loadBias: bias };
+}
+
+function shown(object: LinkObject, { space }: Simulation, relative: number): ExplainedObject {
+  const { index, name, path, why, needs, loadBias, start, end, image, tls } = object;
+  const { relro } = image;
+  const segments = space.areas
+    .filter((area) => area.start >= start && area.end <= end && area.protection !== 0)
+    .map((area) => ({
+      start: hex(area.start),
+      end: hex(area.end),
+      protection: protectionOf(area.protection),
+      offset: area.backing && hex(area.backing.offset),
+    }));
+  return {
+    ...{
+      index,
+      name,
+      path,
+      why,
+      needs: [...needs],
+      loadBias: hex(loadBias),
+      start: hex(start),
+      end: hex(end),
+      segments,
+    },
+    relro: relro && {
+      start: hex(add(loadBias, relro.p_vaddr)),
+      end: hex(add(loadBias, relro.p_vaddr + relro.p_memsz)),
+    },
+    tls: tls && { module: tls.module, offset: tls.offset, size: tls.size },
+    relative,
+  };
+}
+
+const protectionOf = (protection: number): string =>
+  [protection & PROT_READ ? "r" : "-", protection & PROT_WRITE ? "w" : "-", protection & PROT_EXEC ? "x" : "-"].join(
+    "",
+  );
+
+function told(relocation: Relocation): ExplainedRelocation {
+  const { object, table, vaddr, typeName, name, version, addend, definition, effect, searched } = relocation;
+  const { copied, call, value } = effect;
+  return {
+    ...{ object: object.index, table, type: typeName, at: hex(add(object.loadBias, vaddr)), vaddr: hex(vaddr) },
+    ...{
+      symbol: name,
+      version,
+      addend: shownValue(addend),
+      definer: name === undefined ? undefined : definition?.object.index,
+    },
+    value: value === undefined ? undefined : shownValue(value),
+    copied: copied && { from: hex(copied.from), length: copied.length },
+    resolver: call && hex(call.resolver),
+    searched: searched.map(({ object, answer }) => ({ object: object.index, answer: wordsOf(answer) })),
+  };
+}
+
+const shownValue = (value: Value): string => (value < 0 ? `-${hex(-value as number)}` : hex(value as number));
+
+const wordsOf = (answer: Answer): string => {
+  if (typeof answer === "number") return "has it";
+  return answer === "no such name" ? "does not have it" : answer;
+};
+
+function functionAt(
+  object: LinkObject,
+  objects: readonly LinkObject[],
+  address: Address,
+  from: string,
+): ExplainedFunction {
+  const holder = objects.find(({ start, end }) => address >= start && address < end) ?? object;
+  const vaddr = address - holder.loadBias;
+  const { symbols } = holder.image;
+  for (const sym of symbols)
+    if (sym.st_shndx !== 0 && sym.st_value === vaddr && typeOf(sym) === STT_FUNC)
+      return { object: object.index, from, address: hex(address), symbol: symbols.nameOf(sym) };
+  return { object: object.index, from, address: hex(address), symbol: undefined };
+}
