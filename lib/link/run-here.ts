@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { ET_EXEC } from "../elf/constants.ts";
 import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
-import { addressOf, bytesAt, cString, ownMemory, pointer } from "../memory/live.ts";
+import { addressOf, bytesAt, cString, ownMemory, pointer, stringAt } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import { install } from "../process/patch.ts";
 import type { Search } from "../tree/search.ts";
@@ -46,6 +46,13 @@ export function reasonNotHere({ objects }: Pick<Linked, "objects">): string | un
   return threaded && `"${threaded.path}" has thread-local data`;
 }
 
+export interface RunOptions extends LinkOptions {
+  /** Which variables of this process's environment the program finds, each as NAME=VALUE. Default: all. */
+  readonly isKept?: (variable: string) => boolean;
+  /** Is called when all is linked, before any code of the program's runs. */
+  readonly onLinked?: () => void;
+}
+
 /**
  * Runs a program until it returns. `list` is its argv. Throws as link does, before any of its code has run; then, and when it has returned, what was
  * mapped for it stays.
@@ -55,7 +62,7 @@ export function runHere(
   search: Search,
   program: string,
   list: readonly string[],
-  options: LinkOptions = {},
+  options: RunOptions = {},
 ): void {
   const space = new OwnSpace(libc);
   using linked = link(space, search, program, options);
@@ -65,11 +72,12 @@ export function runHere(
   if (!first || reason !== undefined)
     throw new LinkError(`Cannot run "${program}" in this process: ${reason}`, { object: program });
 
+  options.onLinked?.();
   // What objects choose by code of their own; then nothing of RELRO changes any more.
   for (const resolver of calls) writeChoice(space, resolver, call(resolver.resolver, []));
   for (const object of objects) protectRelro(space, object);
 
-  const context = contextFor(libc, first, program, list);
+  const context = contextFor(libc, first, program, list, options.isKept ?? (() => true));
   const vectors = [list.length, context.list, context.environment];
   for (const initializer of preinitializers(space, first)) call(initializer, vectors);
   for (const object of initialization)
@@ -87,7 +95,13 @@ interface OwnContext {
 }
 
 /** This process's own, but for what is the program's. */
-function contextFor(libc: Libc, program: LinkObject, path: string, list: readonly string[]): OwnContext {
+function contextFor(
+  libc: Libc,
+  program: LinkObject,
+  path: string,
+  list: readonly string[],
+  isKept: (variable: string) => boolean,
+): OwnContext {
   const keep = (bytes: Uint8Array): Address => {
     const at = libc.allocate(bytes.length);
     bytesAt(at, bytes.length).set(bytes);
@@ -102,7 +116,8 @@ function contextFor(libc: Libc, program: LinkObject, path: string, list: readonl
     [AT_ENTRY, BigInt(add(loadBias, image.ehdr.e_entry))],
     [AT_EXECFN, BigInt(keep(cString(path)))],
   ]);
-  const words = contextWords({ ...own, arguments: list.map((text) => keep(cString(text))) }, changes);
+  const environment = own.environment.filter((at) => isKept(stringAt(at)));
+  const words = contextWords({ ...own, environment, arguments: list.map((text) => keep(cString(text))) }, changes);
   const copy = keep(new Uint8Array(words.buffer));
   return { words, list: add(copy, 8), environment: add(copy, 8 * (list.length + 2)) };
 }

@@ -9,11 +9,12 @@ import { emitHeaders, type Segment, sizeOfHeaders } from "../elf/write/shared-ob
 import { symbolObject } from "../elf/write/symbol-object.ts";
 import { LinkError } from "../loader/error.ts";
 import { writeU64 } from "../memory/layout.ts";
+import { cString } from "../memory/live.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
-import { AT_BASE, AT_ENTRY, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
+import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
 import { EntryState } from "./enter-code.ts";
 import { finalizers, initializers, preinitializers } from "./functions.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
@@ -65,7 +66,10 @@ export function startImage(
 
   const data = dataPiece(space, linked);
   const entry = add(first.loadBias, first.image.ehdr.e_entry);
+  const start = add(data.piece.start, data.piece.length);
   const to = new Assembler();
+  // Where the code is: its address is known.
+  to.data(cString(first.path)).align(16);
   emitStart(to, {
     auxiliary: new Map([
       [AT_PHDR, BigInt(programHeadersAt(first) ?? add(first.loadBias, first.image.ehdr.e_phoff))],
@@ -73,6 +77,7 @@ export function startImage(
       [AT_PHNUM, BigInt(first.image.ehdr.e_phnum)],
       [AT_BASE, 0n],
       [AT_ENTRY, BigInt(entry)],
+      [AT_EXECFN, BigInt(start)],
     ]),
     threadPointer: data.threadPointer,
     resolved: calls.map(({ slot, resolver, addend }) => ({ at: slot, resolver, addend: Number(addend) })),
@@ -91,7 +96,6 @@ export function startImage(
     state: data.state,
   });
   const code = to.assemble();
-  const start = add(data.piece.start, data.piece.length);
   const own = (from: Address, content: Uint8Array): Piece => {
     return { start: from, length: pages(content.length), protection: PROT_READ | PROT_EXEC, bytes: content };
   };

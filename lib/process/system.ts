@@ -21,6 +21,7 @@ const SYS = {
   epoll_ctl: 233,
   epoll_create1: 291,
   prlimit64: 302,
+  memfd_create: 319,
   pidfd_open: 434,
 } as const;
 
@@ -96,6 +97,13 @@ export class System {
   duplicate(descriptor: number): number {
     const [F_DUPFD_CLOEXEC, FIRST] = [1030, 4];
     return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
+  }
+
+  /** A file that is nowhere, and is gone when its last descriptor is. Throws SystemError. */
+  memoryFile(name: string): number {
+    const MFD_CLOEXEC = 1;
+    const text = cString(name);
+    return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
   }
 
   /** Has whoever reads or writes by an open file not wait. Throws SystemError. */

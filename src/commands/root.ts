@@ -7,6 +7,7 @@ import { doctorCommand } from "./doctor.ts";
 import { dumpCommand } from "./dump.ts";
 import { execCommand } from "./exec.ts";
 import { graphCommand } from "./graph.ts";
+import { linkCommand } from "./link.ts";
 import { planCommand } from "./plan.ts";
 import { symbolsCommand } from "./symbols.ts";
 import { treeCommand } from "./tree.ts";
@@ -29,6 +30,7 @@ export function rootCommand(report: (error: unknown) => number, configure: (comm
     symbolsCommand(),
     versionCommand(),
     dumpCommand(),
+    linkCommand(),
     completionsCommand(),
   ];
   for (const command of commands) root.addCommand(configure(command));

@@ -1,0 +1,73 @@
+// `capsule link`: TypeScript as the dynamic linker of a program without a libc, and the
+// same steps explained, for any program.
+
+import { Command } from "commander";
+import { Libc } from "../../lib/loader/libc.ts";
+import { System } from "../../lib/process/system.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import { UsageError } from "../errors.ts";
+import { explain } from "../link/explain.ts";
+import { explanationText } from "../link/explain-text.ts";
+import { linkable, linkProgram } from "../link/link-program.ts";
+import { print, printJson } from "./output.ts";
+import { painter } from "./terminal.ts";
+
+const FORMS = ["text", "json"] as const;
+
+interface Options {
+  readonly explain?: string;
+}
+
+/** What is behind --explain is the program, unless it is said with "=": a form is seldom wanted. */
+class LinkCommand extends Command {
+  override parseOptions(words: string[]): ReturnType<Command["parseOptions"]> {
+    const operand = words.findIndex((word) => !word.startsWith("-"));
+    const own = operand < 0 ? words.length : operand;
+    return super.parseOptions(words.map((word, i) => (word === "--explain" && i < own ? `${word}=text` : word)));
+  }
+}
+
+export function linkCommand(): Command {
+  return new LinkCommand("link")
+    .summary("be the dynamic linker of a program without a libc")
+    .description(
+      "Link PROGRAM, which needs no libc, and run it: map it with all that it needs, resolve its relocations, run constructors, enter it, run destructors when it returns.",
+    )
+    .argument("<program>", "a path, or a name that PATH has")
+    .argument("[arguments...]", "the program's own")
+    .option(
+      "--explain [form]",
+      `show each step, and do nothing of it, for any dynamically linked program: ${FORMS.join(", ")} (default: text)`,
+    )
+    .addHelpText(
+      "after",
+      [
+        "",
+        "Libraries are searched as ld.so does, LD_LIBRARY_PATH first.",
+        "",
+        "Exit status: the program's own, 0 where its entry returns; 125 where it cannot be linked, 126 where it cannot",
+        "be run, 127 where it is not found, 2 for a wrong command line.",
+      ].join("\n"),
+    )
+    .passThroughOptions()
+    .action((name: string, list: string[], options: Options) => {
+      const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
+      const search = new Search(new Tree("/"), libraryPath, new LibraryStore());
+      const program = linkable(search, name);
+      if (options.explain === undefined) return linkProgram(new Libc(), new System(), search, program, list);
+      const { length } = Object.keys(process.env);
+      const explained = () => explain(search, program.path, [name, ...list], length, program.fault);
+      switch (options.explain) {
+        case "text":
+          return print(explanationText(explained(), painter()));
+        case "json":
+          return printJson(explained());
+        default:
+          throw new UsageError(
+            `There is no form "${options.explain}" of an explanation: choose of ${FORMS.join(", ")}`,
+          );
+      }
+    });
+}
