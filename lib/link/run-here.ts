@@ -23,7 +23,7 @@ import {
   type ProcessContext,
   readContext,
 } from "./context.ts";
-import { EntryState, emitEnter } from "./enter-code.ts";
+import { EntryState, emitEnter, REALLY } from "./enter-code.ts";
 import { finalizers, initializers, preinitializers } from "./functions.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
 import { programHeadersAt, protectRelro } from "./map.ts";
@@ -73,6 +73,7 @@ export function runHere(
     throw new LinkError(`Cannot run "${program}" in this process: ${reason}`, { object: program });
 
   options.onLinked?.();
+  const enter = prepareEntry(libc);
   // What objects choose by code of their own; then nothing of RELRO changes any more.
   for (const resolver of calls) writeChoice(space, resolver, call(resolver.resolver, []));
   for (const object of objects) protectRelro(space, object);
@@ -82,7 +83,7 @@ export function runHere(
   for (const initializer of preinitializers(space, first)) call(initializer, vectors);
   for (const object of initialization)
     for (const initializer of initializers(space, object)) call(initializer, vectors);
-  enter(libc, context.words, add(first.loadBias, first.image.ehdr.e_entry));
+  enter(context.words, add(first.loadBias, first.image.ehdr.e_entry));
   for (const object of initialization.toReversed())
     for (const finalizer of finalizers(space, object)) call(finalizer, []);
 }
@@ -128,19 +129,16 @@ function call(at: Address, list: readonly number[]): Address {
   return toAddress(Number(called(...list)));
 }
 
-/** Returns when the program returns from its entry. */
-function enter(libc: Libc, words: BigUint64Array, entry: Address): void {
+/** Puts the code into this process that enters programs, which is called with a context and an entry; exit(2) ends the process from then on. Throws LinkError. */
+function prepareEntry(libc: Libc): (words: BigUint64Array, entry: Address) => void {
   const to = new Assembler();
   emitEnter(to, libc.allocatePages(alignUp(toAddress(EntryState.size), PAGE_SIZE), false));
   const code = to.assemble();
   const page = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
   libc.run(install(libc, code.bytes, page));
+  libc.trapExit(addressOfLabel(code, "on exit", page), REALLY);
   const { ptr, u64 } = FFIType;
   const at = pointer(addressOfLabel(code, "enter", page));
-  CFunction({ ptr: at, args: [ptr, u64, ptr, ptr], returns: FFIType.void })(
-    pointer(addressOf(words)),
-    words.length,
-    pointer(entry),
-    null,
-  );
+  const enter = CFunction({ ptr: at, args: [ptr, u64, ptr, ptr], returns: FFIType.void });
+  return (words, entry) => enter(pointer(addressOf(words)), words.length, pointer(entry), null);
 }
