@@ -17,35 +17,70 @@ import { type Address, add, toAddress, toVaddr } from "../memory/numbers.ts";
 import type { LinkObject } from "./objects.ts";
 import type { AddressSpace } from "./space.ts";
 
+/** A function, and what of whose says that it is called: `DT_INIT`, `DT_INIT_ARRAY[0]`. */
+export interface ObjectFunction {
+  readonly object: LinkObject;
+  readonly address: Address;
+  readonly from: string;
+}
+
 /** In bytes; a file can claim as much as a segment has in memory. */
 const LARGEST_ARRAY = 2 ** 24;
 
+/** All that is called before the program is entered, in order; each object's array is read when it is that object's turn. */
+export function* allInitializers(space: AddressSpace, program: LinkObject, initialization: readonly LinkObject[]) {
+  yield* preinitializers(space, program);
+  for (const object of initialization) yield* initializers(space, object);
+}
+
+/** All that is called when the program has returned, in order; read as {@link allInitializers} reads. */
+export function* allFinalizers(space: AddressSpace, initialization: readonly LinkObject[]) {
+  for (const object of initialization.toReversed()) yield* finalizers(space, object);
+}
+
 /** Of the program, in order: before anybody's constructors. Those of a library count for nothing. */
-export function preinitializers(space: AddressSpace, program: LinkObject): Address[] {
-  return arrayOf(space, program, DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ);
+export function preinitializers(space: AddressSpace, program: LinkObject): ObjectFunction[] {
+  return arrayOf(space, program, "DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ);
 }
 
 /** In order: DT_INIT, then DT_INIT_ARRAY. */
-export function initializers(space: AddressSpace, object: LinkObject): Address[] {
-  return [...functionOf(object, DT_INIT), ...arrayOf(space, object, DT_INIT_ARRAY, DT_INIT_ARRAYSZ)];
+export function initializers(space: AddressSpace, object: LinkObject): ObjectFunction[] {
+  return [
+    ...functionOf(object, "DT_INIT", DT_INIT),
+    ...arrayOf(space, object, "DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ),
+  ];
 }
 
 /** In order: DT_FINI_ARRAY backwards, then DT_FINI. */
-export function finalizers(space: AddressSpace, object: LinkObject): Address[] {
-  return [...arrayOf(space, object, DT_FINI_ARRAY, DT_FINI_ARRAYSZ).reverse(), ...functionOf(object, DT_FINI)];
+export function finalizers(space: AddressSpace, object: LinkObject): ObjectFunction[] {
+  return [
+    ...arrayOf(space, object, "DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ).reverse(),
+    ...functionOf(object, "DT_FINI", DT_FINI),
+  ];
 }
 
-function functionOf({ image, loadBias }: LinkObject, tag: number): Address[] {
-  const at = image.dynamic.get(tag);
-  return at === undefined ? [] : [add(loadBias, at)];
+function functionOf(object: LinkObject, from: string, tag: number): ObjectFunction[] {
+  const at = object.image.dynamic.get(tag);
+  return at === undefined ? [] : [{ object, address: add(object.loadBias, at), from }];
 }
 
-function arrayOf(space: AddressSpace, { image, loadBias }: LinkObject, tag: number, sizeTag: number): Address[] {
+function arrayOf(
+  space: AddressSpace,
+  object: LinkObject,
+  from: string,
+  tag: number,
+  sizeTag: number,
+): ObjectFunction[] {
+  const { image, loadBias } = object;
   const at = image.dynamic.get(tag);
   const size = image.dynamic.get(sizeTag) ?? 0;
   if (at === undefined || size === 0) return [];
   if (size > LARGEST_ARRAY)
     throw new ElfError(image.path, "dynamic section", `${size} bytes are no array of functions`);
   const view = space.read(add(loadBias, toVaddr(at)), size);
-  return Array.from({ length: Math.floor(size / 8) }, (_, i) => toAddress(readU64(view, 8 * i)));
+  return Array.from({ length: Math.floor(size / 8) }, (_, i) => ({
+    object,
+    address: toAddress(readU64(view, 8 * i)),
+    from: `${from}[${i}]`,
+  }));
 }

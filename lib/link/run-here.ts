@@ -24,7 +24,7 @@ import {
   readContext,
 } from "./context.ts";
 import { EntryState, emitEnter, REALLY } from "./enter-code.ts";
-import { finalizers, initializers, preinitializers } from "./functions.ts";
+import { allFinalizers, allInitializers } from "./functions.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
 import { programHeadersAt, protectRelro } from "./map.ts";
 import type { LinkObject } from "./objects.ts";
@@ -80,12 +80,9 @@ export function runHere(
 
   const context = contextFor(libc, first, program, list, options.isKept ?? (() => true));
   const vectors = [list.length, context.list, context.environment];
-  for (const initializer of preinitializers(space, first)) call(initializer, vectors);
-  for (const object of initialization)
-    for (const initializer of initializers(space, object)) call(initializer, vectors);
+  for (const { address } of allInitializers(space, first, initialization)) call(address, vectors);
   enter(context.words, add(first.loadBias, first.image.ehdr.e_entry));
-  for (const object of initialization.toReversed())
-    for (const finalizer of finalizers(space, object)) call(finalizer, []);
+  for (const { address } of allFinalizers(space, initialization)) call(address, []);
 }
 
 interface OwnContext {

@@ -16,7 +16,7 @@ import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
 import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
 import { EntryState } from "./enter-code.ts";
-import { finalizers, initializers, preinitializers } from "./functions.ts";
+import { allFinalizers, allInitializers } from "./functions.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
 import { programHeadersAt, wantsExecutableStack } from "./map.ts";
 import { SimulatedSpace } from "./simulated-space.ts";
@@ -87,12 +87,9 @@ export function startImage(
       const length = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE) - start;
       return length > 0 ? [{ start, length, protection: PROT_READ }] : [];
     }),
-    initializers: [
-      ...preinitializers(space, first),
-      ...initialization.flatMap((object) => initializers(space, object)),
-    ],
+    initializers: Array.from(allInitializers(space, first, initialization), ({ address }) => address),
     entry,
-    finalizers: initialization.toReversed().flatMap((object) => finalizers(space, object)),
+    finalizers: Array.from(allFinalizers(space, initialization), ({ address }) => address),
     state: data.state,
   });
   const code = to.assemble();

@@ -4,14 +4,14 @@ import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/e
 import { typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
 import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM, AUXILIARY_NAMES } from "../../lib/link/context.ts";
-import { finalizers, initializers, preinitializers } from "../../lib/link/functions.ts";
+import { allFinalizers, allInitializers, type ObjectFunction } from "../../lib/link/functions.ts";
 import { programHeadersAt } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
 import type { Relocation } from "../../lib/link/relocation.ts";
 import { ownContext } from "../../lib/link/run-here.ts";
 import { type Simulation, simulate } from "../../lib/link/simulate.ts";
 import type { Value } from "../../lib/link/values.ts";
-import { type Address, add, hex } from "../../lib/memory/numbers.ts";
+import { add, hex } from "../../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/process/patch.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type {
@@ -45,20 +45,20 @@ export function explain(
   });
   const { objects, initialization, space } = simulation;
   const [first] = objects as [LinkObject];
-  const called = (object: LinkObject, addresses: readonly Address[], from: string): ExplainedFunction[] =>
-    addresses.map((address, i) => functionAt(object, objects, address, `${from} ${i + 1}`));
+  const called = (functions: Iterable<ObjectFunction>): ExplainedFunction[] =>
+    Array.from(functions, (one) => functionAt(one, objects));
   return {
     program: first.path,
     context: contextOf(first, list, environment),
     objects: objects.map((object) => shown(object, simulation, relative.get(object) ?? 0)),
     relocations: done.map(told),
     warnings,
-    initializers: [
-      ...called(first, preinitializers(space, first), "preinit"),
-      ...initialization.flatMap((object) => called(object, initializers(space, object), "init")),
-    ],
-    entry: functionAt(first, objects, add(first.loadBias, first.image.ehdr.e_entry), "e_entry"),
-    finalizers: initialization.toReversed().flatMap((object) => called(object, finalizers(space, object), "fini")),
+    initializers: called(allInitializers(space, first, initialization)),
+    entry: functionAt(
+      { object: first, address: add(first.loadBias, first.image.ehdr.e_entry), from: "e_entry" },
+      objects,
+    ),
+    finalizers: called(allFinalizers(space, initialization)),
     isOnlyShown,
   };
 }
@@ -150,12 +150,7 @@ const wordsOf = (answer: Answer): string => {
   return answer === "no such name" ? "does not have it" : answer;
 };
 
-function functionAt(
-  object: LinkObject,
-  objects: readonly LinkObject[],
-  address: Address,
-  from: string,
-): ExplainedFunction {
+function functionAt({ object, address, from }: ObjectFunction, objects: readonly LinkObject[]): ExplainedFunction {
   const holder = objects.find(({ start, end }) => address >= start && address < end) ?? object;
   const vaddr = address - holder.loadBias;
   const { symbols } = holder.image;

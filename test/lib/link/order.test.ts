@@ -47,9 +47,10 @@ test("constructors and destructors are found where they have been relocated to",
   const called = [...initializers(simulation.space, object), ...finalizers(simulation.space, object)];
   const symbols = Bun.spawnSync(["nm", object.path]).stdout.toString();
   const [begin, end] = ["begin", "end"].map((name) => new RegExp(`^([0-9a-f]+) t ${name}$`, "m").exec(symbols)?.[1]);
-  expect(called.map((address) => hex(address - object.loadBias))).toEqual(
+  expect(called.map(({ address }) => hex(address - object.loadBias))).toEqual(
     [begin, end].map((vaddr) => hex(Number.parseInt(vaddr ?? "", 16))),
   );
+  expect(called.map(({ from }) => from)).toEqual(["DT_INIT_ARRAY[0]", "DT_FINI_ARRAY[0]"]);
   expect(preinitializers(simulation.space, object)).toEqual([]);
 });
 
