@@ -51,7 +51,7 @@ function context({ context }: Explanation, paint: Paint): string[] {
     ...["   rsp →  argc", `          ${paint("cyan", `${list.length}`)}`],
     ...list.map((text, i) => `          argv[${i}]  ${paint("plain", text)}`),
     `          NULL`,
-    `          envp[0] … envp[${environment - 1}]`,
+    ...(environment > 0 ? [`          envp[0] … envp[${environment - 1}]`] : []),
     `          NULL`,
     ...auxiliary.map(({ name, value, meaning }) => {
       return `          ${name.padEnd(width)}  ${paint("plain", value)}${meaning ? paint("dim", `  ${meaning}`) : ""}`;

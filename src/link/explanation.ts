@@ -59,7 +59,7 @@ export interface ExplainedObject {
 export interface ExplainedSegment {
   readonly start: string;
   readonly end: string;
-  /** "r-x" */
+  /** When all is relocated, RELRO applied: "r-x". */
   readonly protection: string;
   /** Of the file; undefined for pages of zeroes. */
   readonly offset: string | undefined;
