@@ -5,7 +5,7 @@ import { statSync } from "node:fs";
 import { LinkError } from "../lib/loader/error.ts";
 import type { System } from "../lib/process/system.ts";
 import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { mustFind, reasonOf, Search } from "../lib/tree/search.ts";
+import { libraryPathOf, mustFind, reasonOf, Search } from "../lib/tree/search.ts";
 import { Tree } from "../lib/tree/tree.ts";
 import { canBeOnPath } from "./attached/serving-directory.ts";
 import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
@@ -63,7 +63,7 @@ export function chooseTrees(
   system: System,
   trace: Trace,
 ): Trees {
-  const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
+  const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
   const machine = new Search(new Tree("/"), libraryPath, store);
   const given = options.runtime.value;
   const tree = given === undefined ? machine.tree : openTree({ ...options.runtime, value: given }, "runtime");

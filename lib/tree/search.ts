@@ -4,7 +4,7 @@
 // ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps first. A
 // file for another class or machine is passed over, any other bad file is an error.
 
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
@@ -54,6 +54,10 @@ export type Tried = Step[];
 
 const CACHE = "ld.so.cache";
 
+/** LD_LIBRARY_PATH's directories. To ld.so an empty value is none, and an empty element the current directory. */
+export const libraryPathOf = (value: string | undefined): string[] =>
+  value ? value.split(/[:;]/).map((directory) => directory || ".") : [];
+
 export class Search {
   readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
@@ -78,7 +82,7 @@ export class Search {
       const path = expand(name, requester?.library, this);
       return path === undefined
         ? undefined
-        : this.#at(path, "its path", tried, this.#isOutside(name, requester?.library));
+        : this.#at(path, "its path", tried, this.#isOutside(name, path, requester?.library));
     }
     const runpath = requester?.library.runpath;
     if (runpath === undefined) {
@@ -128,15 +132,17 @@ export class Search {
     for (const element of searchPath.split(":")) {
       const directory = expand(element || ".", owner, this);
       if (directory === undefined) tried.push({ by: why, fault: `"${element}" cannot be expanded` });
-      const isOutside = this.#isOutside(element, owner);
-      const found = directory === undefined ? undefined : this.#inDirectory(directory, name, why, tried, isOutside);
+      if (directory === undefined) continue;
+      const isOutside = this.#isOutside(element, directory, owner);
+      const found = this.#inDirectory(directory, name, why, tried, isOutside);
       if (found) return found;
     }
     return undefined;
   }
 
-  /** A program need not be in the tree of its libraries, and what is beside it is not either. */
-  #isOutside(path: string, owner: Library | undefined): boolean {
+  /** A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at the current directory. */
+  #isOutside(path: string, expanded: string, owner: Library | undefined): boolean {
+    if (!expanded.startsWith("/")) return true;
     return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(owner.path);
   }
 
@@ -204,9 +210,10 @@ export class Search {
   }
 
   #at(path: string, why: string, tried: Tried, isOutside = false): Found | undefined {
-    const real = isOutside ? path : this.#real(path, why, tried);
+    let real = isOutside ? path : this.#real(path, why, tried);
     if (real === undefined) return undefined;
     try {
+      if (!real.startsWith("/")) real = realpathSync(real);
       if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
         this.#foreign.add(real);
         tried.push({ by: why, path: real, fault: "for another class or machine" });

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
-import { Search } from "../../lib/tree/search.ts";
+import { libraryPathOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { UsageError } from "../errors.ts";
 import { explain } from "../link/explain.ts";
@@ -53,7 +53,7 @@ export function linkCommand(): Command {
     )
     .passThroughOptions()
     .action((name: string, list: string[], options: Options) => {
-      const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
+      const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
       const search = new Search(new Tree("/"), libraryPath, new LibraryStore());
       const program = linkable(search, name);
       if (options.explain === undefined) return linkProgram(new Libc(), new System(), search, program, list);

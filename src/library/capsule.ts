@@ -10,7 +10,7 @@ import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
-import { mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
+import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { storeFile } from "../capsule.ts";
 import { asLinkError } from "../error-data.ts";
@@ -111,7 +111,7 @@ export class Capsule {
       undefined,
     );
     const store = new LibraryStore(storeFile());
-    const libraryPath = (process.env.LD_LIBRARY_PATH ?? "").split(/[:;]/).filter(Boolean);
+    const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
     const runtime = new Search(new Tree("/"), libraryPath, store);
     const search = new Search(openHost(trees.host), [], store);
     const unwinder = newestUnwinder([runtime, search], glibcOf(libc))?.path;

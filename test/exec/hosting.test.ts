@@ -278,6 +278,8 @@ describe("$ORIGIN is the directory of the real program", () => {
       },
       { path: "app/bin/by-rpath", ...program, rpath: "$ORIGIN/../lib" },
       { path: "app/bin/by-runpath", ...program, runpath: "$ORIGIN/../lib/own:$ORIGIN/../lib" },
+      { path: "app/bin/by-relative-rpath", ...program, rpath: "app/lib" },
+      { path: "app/bin/by-relative-runpath", ...program, runpath: "./app/lib/own:app/lib" },
     ]);
     elsewhere = mkdtempSync(join(tmpdir(), "capsule-test-"));
     mkdirSync(join(elsewhere, "bin"));
@@ -307,6 +309,19 @@ describe("$ORIGIN is the directory of the real program", () => {
       expectSame(await capsule(flags, origin.program(`app/bin/${name}`), [], { env }), model);
     });
   }
+
+  for (const name of ["by-relative-rpath", "by-relative-runpath"])
+    test(`and what is relative begins at the current directory, ${name}`, async () => {
+      const program = origin.program(`app/bin/${name}`);
+      const there = { cwd: join(program, "../../..") };
+      const model = await native(program, [], there);
+      expectLines(model, ["inner: app/lib", "plug-in: app/lib"]);
+      expectSame(await capsule(flags, program, [], there), model);
+      const lost = await capsule(flags, program, [], { cwd: elsewhere });
+      expect((await native(program, [], { cwd: elsewhere })).exitCode).toBe(127);
+      expect([lost.stdout, lost.exitCode]).toEqual(["", 127]);
+      expect(lost.stderr).toContain("libouter.so.1");
+    });
 });
 
 describe("a crash is the program's own:", () => {

@@ -2,11 +2,12 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, realpathSync } from "node:fs";
+import { relative } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
-import { mustFind, type Requester, Search, type Tried, textOf } from "../../../lib/tree/search.ts";
+import { libraryPathOf, mustFind, type Requester, Search, type Tried, textOf } from "../../../lib/tree/search.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
 import { newCache, sorted } from "./cache-bytes.ts";
 import { type Content, SmallTree } from "./small-tree.ts";
@@ -94,6 +95,24 @@ describe("the order of the steps", () => {
     expect(find(searchIn(tree, [tree.path("/library-path")]))).toBe("/library-path/libred.so.1");
     expect(find(searchIn(tree))).toBe("/cached/libred.so.1");
     expect(find(searchIn(treeWith(everywhere)))).toBe("/lib/libred.so.1");
+  });
+
+  test("what is relative begins at the current directory", () => {
+    const tree = treeWith(["/beside", "/lib"], GAME);
+    const beside = relative(process.cwd(), tree.path("/beside"));
+    const search = searchIn(tree);
+    expect(find(search, asker(tree, { runpath: beside }))).toBe("/beside/libred.so.1");
+    expect(find(search, asker(tree, { rpath: `./${beside}` }))).toBe("/beside/libred.so.1");
+    expect(find(searchIn(tree, [beside]))).toBe("/beside/libred.so.1");
+    expect(find(search, asker(tree), `${beside}/libred.so.1`)).toBe("/beside/libred.so.1");
+    expect(find(search, asker(tree), "./libred.so.1")).toBeUndefined();
+  });
+
+  test("LD_LIBRARY_PATH has the current directory where an element is empty, and nothing where all of it is", () => {
+    expect(libraryPathOf("/one:two;/three")).toEqual(["/one", "two", "/three"]);
+    expect(libraryPathOf(":/one:")).toEqual([".", "/one", "."]);
+    expect(libraryPathOf("")).toEqual([]);
+    expect(libraryPathOf(undefined)).toEqual([]);
   });
 
   test("each step says which it was", () => {
