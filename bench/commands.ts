@@ -26,6 +26,7 @@ export function commands({ glxinfo }: Subjects, host: string, libLLVM: string, r
     "symbols libGL.so.1": of("symbols", libGL),
     "version libGL.so.1": of("version", "--host", host, "libGL.so.1"),
     "symbols libLLVM": of("symbols", libLLVM),
+    "link --explain glxinfo": of("link", "--explain", "glxinfo"),
     "completions zsh": of("completions", "zsh"),
     "--help": of("--help"),
   };
