@@ -69,9 +69,10 @@ function sectionOf(command: Command, model: ModelCommand | undefined): string[] 
   ];
 }
 
-function optionOf({ names, placeholder, description }: ModelOption): string[] {
+function optionOf({ names, placeholder, description, isOptional }: ModelOption): string[] {
   const shown = names.map((name) => `\\fB${escaped(name)}\\fR`).join(", ");
-  const value = placeholder === undefined ? "" : ` \\fI${escaped(placeholder.replace(/[<>]/g, "").toUpperCase())}\\fR`;
+  const name = `\\fI${escaped((placeholder ?? "").replace(/[<>[\]]/g, "").toUpperCase())}\\fR`;
+  const value = placeholder === undefined ? "" : isOptional ? `[=${name}]` : ` ${name}`;
   return entry(shown + value, description);
 }
 

@@ -14,9 +14,12 @@ export function bashCompletions({ name, options, commands }: Model): string {
       value.kind === "programs-own" ? [] : [`${command.name}:${isRepeatable ? "*" : i}) ${fill(value)} ;;`],
     ),
   );
-  const withValue = commands.flatMap((command) =>
-    command.options.filter(({ value }) => value).map((option) => patternOf(command, option)),
-  );
+  const withValue = (isOptional: boolean) =>
+    commands.flatMap((command) =>
+      command.options
+        .filter((option) => option.value && option.isOptional === isOptional)
+        .map((option) => patternOf(command, option)),
+    );
   return `# bash completion of ${name}: source <(${name} completions bash)
 # Made from the definitions of its command line.
 
@@ -94,7 +97,8 @@ _${name}() {
       ended=1
     elif [[ $word == -?* && $ended -eq 0 ]]; then
       case $command:$word in
-        ${withValue.join(" | ")}) option=$word ;;
+        ${withValue(false).join(" | ")}) option=$word ;;
+        ${withValue(true).join(" | ")}) [[ \${COMP_WORDS[i + 1]} == = ]] && option=$word ;;
       esac
     elif [[ -z $command ]]; then
       command=$word

@@ -5,7 +5,9 @@ import type { Model, ModelCommand, ModelOption, Value } from "./model.ts";
 export function fishCompletions({ name, options, commands }: Model): string {
   const withValue = [
     ...new Set(
-      commands.flatMap((command) => command.options.filter(({ value }) => value).flatMap(({ names }) => names)),
+      commands.flatMap((command) =>
+        command.options.filter(({ value, isOptional }) => value && !isOptional).flatMap(({ names }) => names),
+      ),
     ),
   ];
   const wrapping = commands.filter(({ endsAtProgram }) => endsAtProgram).map((command) => command.name);
@@ -94,9 +96,9 @@ function completionsOf(name: string, command: ModelCommand): string {
   ].join("\n");
 }
 
-function flagsOf({ names, description, value }: ModelOption): string {
+function flagsOf({ names, description, value, isOptional }: ModelOption): string {
   const flags = names.map((name) => (name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`)).join(" ");
-  const takes = value ? ` -r ${argumentsOf(value)}` : "";
+  const takes = value ? `${isOptional ? "" : " -r"} ${argumentsOf(value)}` : "";
   return `${flags}${takes} -d ${quoted(description)}`;
 }
 

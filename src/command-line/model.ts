@@ -16,6 +16,8 @@ export interface ModelOption {
   /** As it is shown: "<dir>"; undefined for one that takes nothing. */
   readonly placeholder: string | undefined;
   readonly value: Value | undefined;
+  /** Its value need not be there; where it is, it is behind an equals sign. */
+  readonly isOptional: boolean;
   readonly isRepeatable: boolean;
 }
 
@@ -49,6 +51,7 @@ const HELP: ModelOption = {
   description: "say how it is used",
   placeholder: undefined,
   value: undefined,
+  isOptional: false,
   isRepeatable: false,
 };
 
@@ -82,6 +85,7 @@ function optionOf(option: Option): ModelOption {
     description,
     placeholder,
     value: placeholder === undefined ? undefined : takenBy(option, placeholder),
+    isOptional: option.optional,
     isRepeatable: description.includes("repeatable"),
   };
 }

@@ -56,13 +56,14 @@ function caseOf(command: ModelCommand): string {
   return `    ${command.name})\n      ${head} \\\n${specs.map((spec) => `        ${spec}`).join(" \\\n")}\n      ;;`;
 }
 
-function specOf({ names, description, placeholder, value, isRepeatable }: ModelOption): string {
+function specOf({ names, description, placeholder, value, isOptional, isRepeatable }: ModelOption): string {
   const text = `[${escaped(description)}]`;
   const message = placeholder?.replace(/\W/g, "") ?? "";
   const long = names.filter((name) => name.startsWith("--")).length > 0;
-  const action = value ? `:${message}:${actionOf(value)}` : "";
+  const action = value ? `${isOptional ? "::" : ":"}${message}:${actionOf(value)}` : "";
+  const sign = isOptional ? "=-" : "=";
   const exclusive = isRepeatable ? "*" : names.includes("--help") ? "(- *)" : `(${names.join(" ")})`;
-  const spec = (name: string) => `${name}${value && long && name.startsWith("--") ? "=" : ""}${text}${action}`;
+  const spec = (name: string) => `${name}${value && long && name.startsWith("--") ? sign : ""}${text}${action}`;
   return names.map((name) => quoted(`${exclusive}${spec(name)}`)).join(" ");
 }
 

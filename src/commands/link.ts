@@ -7,6 +7,7 @@ import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import { ChoiceOption } from "../command-line/choice-option.ts";
 import { UsageError } from "../errors.ts";
 import { explain } from "../link/explain.ts";
 import { explanationText } from "../link/explain-text.ts";
@@ -14,7 +15,7 @@ import { linkable, linkProgram } from "../link/link-program.ts";
 import { print, printJson } from "./output.ts";
 import { painter } from "./terminal.ts";
 
-const FORMS = ["text", "json"] as const;
+const FORMS = { text: "for a terminal", json: "as data" };
 
 interface Options {
   readonly explain?: string;
@@ -37,9 +38,12 @@ export function linkCommand(): Command {
     )
     .argument("<program>", "a path, or a name that PATH has")
     .argument("[arguments...]", "the program's own")
-    .option(
-      "--explain [form]",
-      `show each step, and do nothing of it, for any dynamically linked program: ${FORMS.join(", ")} (default: text)`,
+    .addOption(
+      new ChoiceOption(
+        "--explain [form]",
+        `show each step, and do nothing of it, for any dynamically linked program: ${Object.keys(FORMS).join(", ")} (default: text)`,
+        FORMS,
+      ),
     )
     .addHelpText(
       "after",
@@ -66,7 +70,7 @@ export function linkCommand(): Command {
           return printJson(explained());
         default:
           throw new UsageError(
-            `There is no form "${options.explain}" of an explanation: choose of ${FORMS.join(", ")}`,
+            `There is no form "${options.explain}" of an explanation: choose of ${Object.keys(FORMS).join(", ")}`,
           );
       }
     });

@@ -32,7 +32,8 @@ test("names every command, with its description, arguments and options", async (
     const own = section.split(/\n(?=[A-Z])/, 1)[0] ?? "";
     expect(own).toContain(command.description());
     for (const { flags, description } of command.options) {
-      expect(own).toContain(flags.replace(/<(.*)>/, (_, name: string) => name.toUpperCase()));
+      const shown = flags.replace(/<(.*)>/, (_, name) => name.toUpperCase());
+      expect(own).toContain(shown.replace(/ \[(.*)\]/, (_, name) => `[=${name.toUpperCase()}]`));
       expect(own).toContain(description);
     }
   }

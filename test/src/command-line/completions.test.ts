@@ -45,6 +45,12 @@ describe.each(SHELLS.map((shell) => [shell] as const))("%s", (shell) => {
     expect(await complete("capsule completions ")).toEqual(["bash", "fish", "zsh"]);
   });
 
+  test("completes words that need not be there behind an equals sign alone", async () => {
+    expect(last(await complete("capsule link --explain=js"))).toEqual(["json"]);
+    expect(await complete("capsule link --explain capsule-test-")).toEqual(["capsule-test-game"]);
+    expect(last(await complete("capsule link --explain=json capsule-test-"))).toEqual(["capsule-test-game"]);
+  });
+
   test("completes lists, without what is in them already", async () => {
     expect(last(await complete("capsule exec --profile "))).toEqual(Object.keys(PROFILES).sort());
     expect(last(await complete("capsule exec --profile gl,vul"))).toEqual(["vulkan"]);
