@@ -32,6 +32,7 @@ class LinkCommand extends Command {
 
 export function linkCommand(): Command {
   return new LinkCommand("link")
+    .configureHelp({ optionTerm: ({ flags }) => flags.replace(/ \[(.*)\]$/, "[=$1]") })
     .summary("be the dynamic linker of a program without a libc")
     .description(
       "Link PROGRAM, which needs no libc, and run it: map it with all that it needs, resolve its relocations, run constructors, enter it, run destructors when it returns.",
