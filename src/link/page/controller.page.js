@@ -1,0 +1,214 @@
+// @ts-check
+// Shows the place that the hash names, and goes from one to the next. The only state is the hash.
+"use strict";
+
+class Controller {
+  constructor() {
+    this.relocations = new Relocations(JSON.parse(byId("explanation").textContent ?? ""));
+    this.picture = new Picture(this.relocations);
+    this.copyPicture = new CopyPicture(this.relocations);
+    this.sections = [...document.querySelectorAll("main > section")].filter(
+      (section) => section instanceof HTMLElement,
+    );
+    this.steps = this.sections.map(({ id }) => id);
+    /** @type {{ of: string, indexes: number[] }} */
+    this.found = { of: "", indexes: [...Array(this.relocations.length).keys()] };
+  }
+
+  start() {
+    document.documentElement.classList.add("stepped");
+    this.fillFilters();
+    byId("stepper").hidden = false;
+    byId("browser").hidden = false;
+    addEventListener("hashchange", () => this.show());
+    addEventListener("keydown", (event) => this.key(event));
+    byId("stepper").addEventListener("click", ({ target }) => {
+      if (target instanceof HTMLButtonElement) this.go(target.dataset.by === "step", Number(target.dataset.to));
+    });
+    byId("rows").addEventListener("click", ({ target }) => {
+      const link = target instanceof Element ? target.closest("tr")?.querySelector("a") : undefined;
+      if (target instanceof Element && target.closest("a") === null && getSelection()?.isCollapsed) link?.click();
+    });
+    const filters = byId("filters");
+    filters.addEventListener("input", () => this.filter());
+    filters.addEventListener("submit", (event) => event.preventDefault());
+    filters.addEventListener("click", ({ target }) => {
+      if (target instanceof HTMLButtonElement && target.dataset.page !== undefined)
+        this.replace({ ...this.place, page: Number(target.value) });
+    });
+    this.show();
+  }
+
+  /** @returns {Place} */
+  get place() {
+    const place = placeOf(location.hash);
+    const step = this.steps.includes(place.step) ? place.step : (this.steps[0] ?? "");
+    const isThere = place.item !== undefined && place.item < this.itemsOf(step).length;
+    return { ...place, step, item: isThere ? place.item : undefined };
+  }
+
+  /** What there is to step through, in a step. @param {string} step */
+  itemsOf(step) {
+    if (step === "relocations") return this.relocations.data.relocations;
+    return Array(Number(this.sections.find(({ id }) => id === step)?.dataset.items ?? 0));
+  }
+
+  /** The items that stepping goes through. @param {Place} place */
+  ways(place) {
+    return place.step === "relocations" ? this.matching(place.filters) : [...this.itemsOf(place.step).keys()];
+  }
+
+  /** Kept until the filters change. @param {Filters} filters */
+  matching(filters) {
+    const of = JSON.stringify(filters);
+    if (this.found.of !== of) this.found = { of, indexes: this.relocations.matching(filters) };
+    return this.found.indexes;
+  }
+
+  show() {
+    const { place } = this;
+    for (const section of this.sections) section.hidden = section.id !== place.step;
+    for (const link of document.querySelectorAll("nav a")) {
+      const isHere = link.getAttribute("href") === `#${place.step}`;
+      if (isHere) link.setAttribute("aria-current", "step");
+      else link.removeAttribute("aria-current");
+    }
+    if (place.step === "relocations") this.showRelocations(place);
+    else this.showItem(place);
+    this.showWhere(place);
+  }
+
+  /** @param {Place} place */
+  showItem({ step, item }) {
+    for (const shown of document.querySelectorAll("main .here")) shown.classList.remove("here");
+    if (item === undefined) return scrollTo(0, 0);
+    const shown = byId(`${step}/${item}`);
+    shown.classList.add("here");
+    shown.querySelector("details")?.setAttribute("open", "");
+    if (step === "objects") document.querySelector(`#map [data-object="${item}"]`)?.classList.add("here");
+    shown.scrollIntoView({ block: "nearest" });
+  }
+
+  /** @param {Place} place */
+  showRelocations(place) {
+    const form = byId("filters");
+    for (const field of form.querySelectorAll("select, input"))
+      if (
+        (field instanceof HTMLSelectElement || field instanceof HTMLInputElement) &&
+        field !== document.activeElement
+      ) {
+        if (field.name === "object" || field.name === "type" || field.name === "symbol")
+          field.value = place.filters[field.name];
+      }
+    showTable(this.relocations, this.matching(place.filters), place);
+    const relocation = place.item === undefined ? undefined : this.relocations.at(place.item);
+    byId("picked-title").textContent =
+      relocation === undefined
+        ? "One by one"
+        : `Relocation ${relocation.index + 1}: ${relocation.type} ${fullSymbol(relocation)}`;
+    byId("picked").replaceChildren(
+      relocation === undefined ? nothingPicked(this.relocations) : told(this.relocations, relocation),
+    );
+    const pictures =
+      relocation === undefined
+        ? []
+        : [(relocation.copied === undefined ? this.picture : this.copyPicture).of(relocation)];
+    byId("picture").replaceChildren(...pictures);
+    byId("picture").hidden = relocation === undefined;
+  }
+
+  /** @param {Place} place */
+  showWhere(place) {
+    const ways = this.ways(place);
+    const at = place.item === undefined ? -1 : ways.indexOf(place.item);
+    const step = this.steps.indexOf(place.step);
+    const item =
+      ways.length === 0 || (at < 0 && place.item !== undefined)
+        ? ""
+        : at < 0
+          ? `, ${ways.length} to step through`
+          : `, ${at + 1} of ${ways.length}`;
+    byId("where").textContent = `step ${step + 1} of ${this.steps.length}${item}`;
+    for (const button of byId("stepper").querySelectorAll("button"))
+      button.disabled = this.next(place, button.dataset.by === "step", Number(button.dataset.to)) === undefined;
+  }
+
+  /** @param {Place} place @param {boolean} isStep @param {number} to 1 or -1 @returns {Place | undefined} */
+  next(place, isStep, to) {
+    if (!isStep) {
+      const ways = this.ways(place);
+      const at = place.item === undefined ? -1 : ways.indexOf(place.item);
+      const isOutside = place.item !== undefined && at < 0;
+      const beside = isOutside ? nearest(ways, place.item ?? 0, to) : at + to;
+      if (beside >= 0 && beside < ways.length) return { ...place, item: ways[beside], page: undefined };
+      if (beside === -1 && place.item !== undefined) return { ...place, item: undefined, page: undefined };
+    }
+    const step = this.steps[this.steps.indexOf(place.step) + to];
+    if (step === undefined) return undefined;
+    const other = { ...placeOf(""), step };
+    const last = to < 0 && !isStep ? this.ways(other).at(-1) : undefined;
+    return { ...other, item: last };
+  }
+
+  /** @param {boolean} isStep @param {number} to */
+  go(isStep, to) {
+    const { place } = this;
+    const next = this.next(place, isStep, to);
+    if (next === undefined) return;
+    if (next.step === place.step) this.replace(next);
+    else location.hash = hashOf(next);
+  }
+
+  /** Without a new entry in the browser's history. @param {Place} place */
+  replace(place) {
+    history.replaceState(null, "", hashOf(place));
+    this.show();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target instanceof Element && event.target.closest("input, select, [role=region], ol[tabindex]") !== null)
+      return;
+    if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
+    event.preventDefault();
+    this.go(event.shiftKey, event.key === "ArrowRight" ? 1 : -1);
+  }
+
+  filter() {
+    const data = new FormData(/** @type {HTMLFormElement} */ (byId("filters")));
+    const get = (/** @type {string} */ name) => String(data.get(name) ?? "");
+    this.replace({
+      ...this.place,
+      filters: { object: get("object"), type: get("type"), symbol: get("symbol") },
+      page: undefined,
+    });
+  }
+
+  fillFilters() {
+    const { objects, data } = this.relocations;
+    const used = (/** @type {number} */ column) =>
+      [...new Set(data.relocations.map((row) => row[column] ?? -1))].sort((one, other) => one - other);
+    const fill = (/** @type {string} */ name, /** @type {[string, string][]} */ options) => {
+      const choices = [["", "all"], ...options].map(([value, text]) => element("option", { value }, text ?? ""));
+      byId("filters")
+        .querySelector(`[name=${name}]`)
+        ?.replaceChildren(...choices);
+    };
+    fill(
+      "object",
+      used(0).map((index) => [String(index), `${index} ${objects[index]?.name}`]),
+    );
+    fill(
+      "type",
+      used(2).map((index) => [data.strings[index] ?? "", (data.strings[index] ?? "").replace(/^R_X86_64_/, "")]),
+    );
+  }
+}
+
+/** Where stepping goes from something that is not in the list. @param {number[]} sorted @param {number} item @param {number} to */
+function nearest(sorted, item, to) {
+  return to > 0 ? sorted.findIndex((other) => other > item) : sorted.findLastIndex((other) => other < item);
+}
+
+new Controller().start();
