@@ -12,7 +12,7 @@ class Controller {
     );
     this.steps = this.sections.map(({ id }) => id);
     /** @type {{ of: string, indexes: number[] }} */
-    this.found = { of: "", indexes: [...Array(this.relocations.length).keys()] };
+    this.found = { of: "", indexes: [] };
   }
 
   start() {
@@ -100,7 +100,10 @@ class Controller {
         if (field.name === "object" || field.name === "type" || field.name === "symbol")
           field.value = place.filters[field.name];
       }
+    const isInTable = byId("rows").contains(document.activeElement);
     showTable(this.relocations, this.matching(place.filters), place);
+    const link = document.querySelector("#rows [aria-current]");
+    if (isInTable && link instanceof HTMLElement) link.focus();
     const relocation = place.item === undefined ? undefined : this.relocations.at(place.item);
     byId("picked-title").textContent =
       relocation === undefined
@@ -113,8 +116,12 @@ class Controller {
       relocation === undefined
         ? []
         : [(relocation.copied === undefined ? this.picture : this.copyPicture).of(relocation)];
+    byId("relocations").classList.toggle("picking", relocation !== undefined);
     byId("picture").replaceChildren(...pictures);
     byId("picture").hidden = relocation === undefined;
+    const hit = document.querySelector(".asked .hit");
+    // Who has it is often the last of many.
+    if (hit instanceof HTMLElement && hit.parentElement !== null) hit.parentElement.scrollTop = hit.offsetTop - 100;
   }
 
   /** @param {Place} place */
@@ -168,8 +175,7 @@ class Controller {
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.target instanceof Element && event.target.closest("input, select, [role=region], ol[tabindex]") !== null)
-      return;
+    if (event.target instanceof Element && hasOwnArrows(event.target)) return;
     if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
     event.preventDefault();
     this.go(event.shiftKey, event.key === "ArrowRight" ? 1 : -1);
@@ -209,6 +215,12 @@ class Controller {
 /** Where stepping goes from something that is not in the list. @param {number[]} sorted @param {number} item @param {number} to */
 function nearest(sorted, item, to) {
   return to > 0 ? sorted.findIndex((other) => other > item) : sorted.findLastIndex((other) => other < item);
+}
+
+/** Fields, and what can be scrolled sideways. @param {Element} target */
+function hasOwnArrows(target) {
+  const region = target.closest("[role=region]");
+  return target.closest("input, select") !== null || (region !== null && region.scrollWidth > region.clientWidth);
 }
 
 new Controller().start();

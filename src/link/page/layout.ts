@@ -29,7 +29,7 @@ export const ROW = 44;
 const GAP_ROW = 26;
 const GAP_IN_STRIP = 16;
 /** What nobody maps is cut short if it is more than this part of what is mapped. */
-const CUT = 1 / 10;
+const CUT = 1 / 4;
 
 export function mapLayout(objects: readonly ExplainedObject[]): MapLayout {
   const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));

@@ -55,7 +55,7 @@ function objectRow({ object, y, from, to }: MapRow): Markup {
     const { left, width } = bar(segment);
     const isWide = width > 34;
     return html`<g><rect x="${left}" y="${BAR.top}" width="${width}" height="${BAR.height}"
-      class="segment ${protectionClass(segment.protection)}" data-start="${segment.start}" data-end="${segment.end}"><title>${told(object, segment)}</title></rect>${
+      class="segment ${protectionClass(segment.protection)}${segment.offset === undefined ? " zeroes" : ""}" data-start="${segment.start}" data-end="${segment.end}"><title>${told(object, segment)}</title></rect>${
         isWide
           ? html`<text x="${round(left + width / 2)}" y="${BAR.top + 16}" text-anchor="middle" class="inside">${segment.protection}</text>`
           : ""

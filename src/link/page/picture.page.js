@@ -29,7 +29,7 @@ class Picture {
     let y = 0;
     for (const row of rows) {
       if (typeof row === "string") {
-        svg.append(drawn("text", { x: this.bar.left, y: y + 16, class: "small" }, row));
+        svg.append(drawn("text", { x: this.bar.left, y: y + 12, class: "small" }, row));
         y += FOLD_ROW;
         continue;
       }
@@ -130,7 +130,7 @@ class Picture {
     const marks = [ringed(end.x, end.y + top, height), dot];
     if (target.object === object) {
       const lift = slot.y + top;
-      const path = `M${slot.x} ${lift + height / 2 - 5}C${slot.x} ${lift - 24} ${end.x} ${lift - 24} ${end.x} ${lift - 1}`;
+      const path = `M${slot.x} ${lift + height / 2 - 5}C${slot.x} ${lift - 18} ${end.x} ${lift - 18} ${end.x} ${lift - 1}`;
       return [drawn("path", { d: path, class: kind, "marker-end": "url(#head)" }), ...marks];
     }
     const isDown = end.y > slot.y;

@@ -23,6 +23,7 @@ export function legend(protections: Iterable<string>): Markup {
   return html`<ul class="legend">${keys.map(
     (key) => html`<li><svg width="16" height="12" aria-hidden="true"><rect width="16" height="12" class="${key}"/></svg>
       ${MEANINGS[key]}</li>`,
-  )}<li><svg width="16" height="12" aria-hidden="true"><rect y="8" width="16" height="4" class="relro"/></svg>
+  )}<li><svg width="16" height="12" aria-hidden="true"><rect width="16" height="12" class="prot-rw zeroes"/></svg>
+    paler: zeroes, of no file</li><li><svg width="16" height="12" aria-hidden="true"><rect y="8" width="16" height="4" class="relro"/></svg>
     RELRO: read-only once relocated</li></ul>`;
 }
