@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { Explanation } from "./explanation.ts";
+import bindings from "./page/bindings.page.js" with { type: "text" };
 import { contextPart } from "./page/context.ts";
 import controller from "./page/controller.page.js" with { type: "text" };
 import copyPicture from "./page/copy-picture.page.js" with { type: "text" };
@@ -20,7 +21,7 @@ import style from "./page/style.css" with { type: "text" };
 import table from "./page/table.page.js" with { type: "text" };
 
 /** Each sees what is declared in those before it. */
-const SCRIPTS = [elements, relocations, place, table, picture, copyPicture, picked, controller];
+const SCRIPTS = [elements, relocations, place, table, picture, copyPicture, bindings, picked, controller];
 
 interface Step {
   /** Of the section, and in the URL. */

@@ -6,6 +6,7 @@ class Controller {
   constructor() {
     this.relocations = new Relocations(JSON.parse(byId("explanation").textContent ?? ""));
     this.picture = new Picture(this.relocations);
+    this.bindingsPicture = new BindingsPicture(this.relocations);
     this.copyPicture = new CopyPicture(this.relocations);
     this.sections = [...document.querySelectorAll("main > section")].filter(
       (section) => section instanceof HTMLElement,
@@ -81,12 +82,33 @@ class Controller {
   /** @param {Place} place */
   showItem({ step, item }) {
     for (const shown of document.querySelectorAll("main .here")) shown.classList.remove("here");
-    if (item === undefined) return scrollTo(0, 0);
-    const shown = byId(`${step}/${item}`);
-    shown.classList.add("here");
-    shown.querySelector("details")?.setAttribute("open", "");
-    if (step === "objects") document.querySelector(`#map [data-object="${item}"]`)?.classList.add("here");
-    shown.scrollIntoView({ block: "nearest" });
+    const shown = item === undefined ? undefined : byId(`${step}/${item}`);
+    shown?.classList.add("here");
+    if (step === "objects") this.showObject(item, shown);
+    else {
+      const spot = document.querySelector(`#${step} .spot`);
+      const { object, address } = (shown ?? (spot instanceof HTMLElement ? spot : document.body)).dataset;
+      spot?.replaceChildren(
+        ...(object === undefined || address === undefined ? [] : [this.picture.spot(Number(object), address)]),
+      );
+      shown?.scrollIntoView({ block: "nearest" });
+    }
+    if (shown === undefined) scrollTo(0, 0);
+  }
+
+  /** Beside the map, if there is room; else in the list. @param {number | undefined} index @param {HTMLElement | undefined} entry */
+  showObject(index, entry) {
+    const panel = byId("object");
+    panel.hidden = entry === undefined;
+    if (entry === undefined) return;
+    const row = document.querySelector(`#map .object[data-object="${index}"]`);
+    row?.classList.add("here");
+    const { name = "" } = this.relocations.objects[index ?? -1] ?? {};
+    const copies = [...entry.querySelectorAll("summary .quiet, dl, table")].map((part) => part.cloneNode(true));
+    panel.replaceChildren(element("h4", {}, `${index} ${name}`), ...copies);
+    if (panel.checkVisibility()) return row?.scrollIntoView({ block: "nearest" });
+    entry.querySelector("details")?.setAttribute("open", "");
+    entry.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {Place} place */
@@ -107,21 +129,24 @@ class Controller {
     const relocation = place.item === undefined ? undefined : this.relocations.at(place.item);
     byId("picked-title").textContent =
       relocation === undefined
-        ? "One by one"
+        ? "Who binds to whom"
         : `Relocation ${relocation.index + 1}: ${relocation.type} ${fullSymbol(relocation)}`;
     byId("picked").replaceChildren(
       relocation === undefined ? nothingPicked(this.relocations) : told(this.relocations, relocation),
     );
-    const pictures =
-      relocation === undefined
-        ? []
-        : [(relocation.copied === undefined ? this.picture : this.copyPicture).of(relocation)];
     byId("relocations").classList.toggle("picking", relocation !== undefined);
-    byId("picture").replaceChildren(...pictures);
-    byId("picture").hidden = relocation === undefined;
+    const picture = this.pictureOf(relocation, place);
+    byId("picture").replaceChildren(...(picture === undefined ? [] : [picture]));
+    byId("picture").hidden = picture === undefined;
     const hit = document.querySelector(".asked .hit");
     // Who has it is often the last of many.
     if (hit instanceof HTMLElement && hit.parentElement !== null) hit.parentElement.scrollTop = hit.offsetTop - 100;
+  }
+
+  /** @param {Relocation | undefined} relocation @param {Place} place */
+  pictureOf(relocation, place) {
+    if (relocation === undefined) return this.bindingsPicture.of(this.matching(place.filters));
+    return (relocation.copied === undefined ? this.picture : this.copyPicture).of(relocation);
   }
 
   /** @param {Place} place */

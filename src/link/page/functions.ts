@@ -6,7 +6,10 @@ import { html, type Markup } from "./markup.ts";
 export function functionsTable(id: string, functions: readonly ExplainedFunction[], { objects }: Explanation): Markup {
   if (functions.length === 0) return html`<p>There are none.</p>`;
   const rows = functions.map(
-    ({ object, from, address, symbol }, at) => html`<tr id="${id}/${at}">
+    (
+      { object, from, address, symbol },
+      at,
+    ) => html`<tr id="${id}/${at}" data-object="${object}" data-address="${address}">
       <td class="number">${at + 1}</td><td><b class="index">${object}</b> ${objects[object]?.name}</td>
       <td><code>${from}</code></td><td class="number"><code>${address}</code></td>
       <td>${symbol === undefined ? html`<span class="quiet">no symbol</span>` : html`<code>${symbol}</code>`}</td></tr>`,
@@ -14,7 +17,8 @@ export function functionsTable(id: string, functions: readonly ExplainedFunction
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Functions"><table class="list"><thead><tr>
       <th scope="col">#</th><th scope="col">object</th><th scope="col">from</th><th scope="col">address</th>
       <th scope="col">function</th></tr></thead>
-    <tbody>${rows}</tbody></table></div>`;
+    <tbody>${rows}</tbody></table></div>
+    <div class="spot scroll"></div>`;
 }
 
 export function entryPart({ entry, objects, initializers }: Explanation): Markup {
@@ -30,5 +34,6 @@ export function entryPart({ entry, objects, initializers }: Explanation): Markup
       <tr><th scope="row">function</th><td>${
         symbol === undefined ? html`<span class="quiet">no symbol</span>` : html`<code>${symbol}</code>`
       }</td></tr>
-    </tbody></table>`;
+    </tbody></table>
+    <div class="spot scroll" data-object="${object}" data-address="${address}"></div>`;
 }

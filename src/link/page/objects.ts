@@ -17,7 +17,7 @@ export function objectsPart(objects: readonly ExplainedObject[]): Markup {
     <p class="quiet">On the left, all to one scale; beside it, each object to a scale of its own. Point at a segment for its
     file, offset, load bias, RELRO and TLS.</p>
     ${legend(protections)}
-    ${memoryMap(objects)}
+    <div class="mapped">${memoryMap(objects)}<aside id="object" aria-live="polite" aria-label="Object" hidden></aside></div>
     <h3>Link map</h3>
     <ol class="link-map" start="0">${objects.map((object) => linkMapEntry(object, objects))}</ol>
     <h3>Who needs whom</h3>

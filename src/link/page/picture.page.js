@@ -44,6 +44,19 @@ class Picture {
     return svg;
   }
 
+  /** An object, and where in it something is. @param {number} object @param {string} address */
+  spot(object, address) {
+    const { top, height, left, width } = this.bar;
+    const label = `${address} in ${this.relocations.nameOf(object)}`;
+    const svg = drawn("svg", { class: "map", role: "img", "aria-label": label, width: this.width - this.left + 4 });
+    svg.setAttribute("viewBox", `${this.left - 4} -4 ${this.width - this.left + 4} ${this.row + 28}`);
+    const x = this.x(object, address);
+    const place = Math.min(left + width - 40, Math.max(left + 40, x));
+    const text = drawn("text", { x: place, y: this.row + 12, "text-anchor": "middle", class: "small" }, address);
+    svg.append(this.rowAt(object, 0, ""), ringed(x, top, height + 6), text);
+    return svg;
+  }
+
   /** @param {Relocation} relocation */
   label(relocation) {
     const { object, definer, type } = relocation;
