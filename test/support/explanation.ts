@@ -211,7 +211,7 @@ export function largeExplanation(relocations: number): Explanation {
     initializers: Array.from({ length: 150 }, (_, number) => ({
       object: number % count,
       from: `DT_INIT_ARRAY[${number}]`,
-      address: hex(LIBRARY + number * 16),
+      address: hex((starts[number % count] ?? 0) + 0x1000 + number * 16),
       symbol: number % 2 === 0 ? undefined : `start_${number}`,
     })),
     isOnlyShown: "it needs libc.so.6",

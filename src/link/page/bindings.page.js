@@ -60,7 +60,8 @@ class BindingsPicture {
   name(object, x, y, anchor) {
     const name = [...this.relocations.nameOf(object)];
     const shown = name.length > 30 ? `${name.slice(0, 29).join("")}…` : name.join("");
-    return drawn("text", { x, y: y + 4, "text-anchor": anchor }, `${object} ${shown}`);
+    const text = drawn("text", { x, y: y + 4, "text-anchor": anchor }, `${object} ${shown}`);
+    return anchor === "end" ? drawn("a", { href: `#relocations?object=${object}` }, text) : text;
   }
 
   /**
@@ -81,7 +82,7 @@ class BindingsPicture {
       {
         d: `M${left} ${from}C${middle} ${from} ${middle} ${to} ${right} ${to}`,
         class: "binding",
-        "stroke-width": 1.5 + Math.log2(count),
+        "stroke-width": 1.2 + 0.7 * Math.log2(count),
       },
       drawn("title", {}, told),
     );

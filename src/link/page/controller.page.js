@@ -12,12 +12,15 @@ class Controller {
       (section) => section instanceof HTMLElement,
     );
     this.steps = this.sections.map(({ id }) => id);
+    /** By their places. @type {Map<string, HTMLElement>} */
+    this.items = new Map();
     /** @type {{ of: string, indexes: number[] }} */
     this.found = { of: "", indexes: [] };
   }
 
   start() {
     document.documentElement.classList.add("stepped");
+    this.takePlaces();
     this.fillFilters();
     byId("stepper").hidden = false;
     byId("browser").hidden = false;
@@ -38,6 +41,14 @@ class Controller {
         this.replace({ ...this.place, page: Number(target.value) });
     });
     this.show();
+  }
+
+  /** From here on show() scrolls to what the hash names, and the browser, which does not know what stays above, must not. */
+  takePlaces() {
+    for (const item of document.querySelectorAll('[id*="/"]')) {
+      if (item instanceof HTMLElement) this.items.set(item.id, item);
+      item.removeAttribute("id");
+    }
   }
 
   /** @returns {Place} */
@@ -82,7 +93,7 @@ class Controller {
   /** @param {Place} place */
   showItem({ step, item }) {
     for (const shown of document.querySelectorAll("main .here")) shown.classList.remove("here");
-    const shown = item === undefined ? undefined : byId(`${step}/${item}`);
+    const shown = this.items.get(`${step}/${item}`);
     shown?.classList.add("here");
     if (step === "objects") this.showObject(item, shown);
     else {

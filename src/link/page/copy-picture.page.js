@@ -109,9 +109,18 @@ class CopyPicture {
         .filter(({ address }) => Number(start) <= Number(address) && Number(address) < Number(end))
         .sort((one, other) => Number(one.address) - Number(other.address));
       const protection = [...segment.classList].find((name) => name.startsWith("prot-")) ?? "";
+      const isZeroes = segment.classList.contains("zeroes");
       const height = COLUMN.cell * (within.length === 0 ? 0.7 : within.length + 0.6);
       if (protection === "prot-rx") code ??= bottom + height / 2;
-      group.append(drawn("rect", { x, y: bottom, width: COLUMN.width, height, class: protection }));
+      group.append(
+        drawn("rect", {
+          x,
+          y: bottom,
+          width: COLUMN.width,
+          height,
+          class: isZeroes ? `${protection} zeroes` : protection,
+        }),
+      );
       group.append(
         drawn(
           "text",

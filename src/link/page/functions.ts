@@ -14,11 +14,11 @@ export function functionsTable(id: string, functions: readonly ExplainedFunction
       <td><code>${from}</code></td><td class="number"><code>${address}</code></td>
       <td>${symbol === undefined ? html`<span class="quiet">no symbol</span>` : html`<code>${symbol}</code>`}</td></tr>`,
   );
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Functions"><table class="list"><thead><tr>
+  return html`<div class="spot scroll"></div>
+    <div class="scroll" tabindex="0" role="region" aria-label="Functions"><table class="list"><thead><tr>
       <th scope="col">#</th><th scope="col">object</th><th scope="col">from</th><th scope="col">address</th>
       <th scope="col">function</th></tr></thead>
-    <tbody>${rows}</tbody></table></div>
-    <div class="spot scroll"></div>`;
+    <tbody>${rows}</tbody></table></div>`;
 }
 
 export function entryPart({ entry, objects, initializers }: Explanation): Markup {

@@ -66,7 +66,7 @@ function objectRow({ object, y, from, to }: MapRow): Markup {
     return html`<rect x="${left}" y="${BAR.top + BAR.height - 5}" width="${width}" height="5" class="relro"><title>RELRO ${range.start}–${range.end}: read-only once relocated</title></rect>`;
   };
 
-  return html`<g class="strip"><path d="${fan}" class="fan"/>
+  return html`<g class="strip${index % 2 === 1 ? " odd" : ""}"><path d="${fan}" class="fan"/>
     <rect x="${STRIP.left}" y="${round(from)}" width="${STRIP.width}" height="${round(height)}"><title>${name}: ${inUnits(bytes)}</title></rect></g>
     <g class="object" data-object="${index}" transform="translate(0 ${y})">
     <a href="#objects/${index}"><text x="${LABEL}" y="${BAR.top + 9}" class="name">${index} ${shortened(name)}<title>${object.path}</title></text>

@@ -47,7 +47,7 @@ function linkMapEntry(object: ExplainedObject, all: readonly ExplainedObject[]):
     <summary><b>${object.name}</b> <span class="quiet">${object.why ?? "the program"}</span></summary>
     <dl>${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     <table><caption>Segments</caption><thead><tr><th scope="col">from</th><th scope="col">to</th><th scope="col">size</th>
-      <th scope="col">protection</th><th scope="col">offset in the file</th></tr></thead><tbody>${object.segments.map(
+      <th scope="col">protection</th><th scope="col">offset</th></tr></thead><tbody>${object.segments.map(
         ({ start, end, protection, offset }) => html`<tr><td><code>${start}</code></td><td><code>${end}</code></td>
           <td>${inUnits(Number(end) - Number(start))}</td><td><code>${protection}</code></td>
           <td>${offset === undefined ? "none: zeroes" : html`<code>${offset}</code>`}</td></tr>`,
