@@ -58,7 +58,7 @@ export function pageOf(explanation: Explanation): string {
 <span id="where" aria-live="polite"></span></div>
 </header>
 <main>
-${isOnlyShown === undefined ? "" : html`<p class="notice">Only shown, and not to be run by <code>capsule link</code>: ${isOnlyShown}</p>`}
+${isOnlyShown === undefined ? "" : html`<p class="notice">Only shown: ${isOnlyShown}</p>`}
 ${steps.map(
   (
     { id, title: name, items, content },

@@ -121,6 +121,19 @@ describe("in Chromium", () => {
     expect(await countOf(page, "#rows tr.here")).toBe(1);
   });
 
+  test("where nobody has been asked, or nobody has it, that is said", async () => {
+    using page = await opened(smallExplanation());
+    const told: string[] = [];
+    for (const index of [3, 4, 6]) {
+      await page.evaluate(`location.hash = "#relocations/${index}"`);
+      await page.painted();
+      told.push(await textOf(page, "#picked dd:last-of-type"));
+    }
+    expect(told[0]).toStartWith("It has no symbol: nobody is asked. An IFUNC");
+    expect(told[1]).toBe("2 libcount.so.1 has it for itself: nobody is asked. ");
+    expect(told[2]).toContain("libcount.so.1: does not have itNobody defines it.");
+  });
+
   test("the arrow ends where the value is, in the definer's segment", async () => {
     using page = await opened(smallExplanation(), "#relocations/7");
     const isWithin = await page.evaluate<boolean>(`(() => {

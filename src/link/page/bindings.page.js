@@ -26,7 +26,7 @@ class BindingsPicture {
       ...[...defining].map(([object, y]) => this.name(object, BINDINGS.right + 8, y, "start")),
     ];
     const label = `Who binds to whom: ${wanting.size} objects want what ${defining.size} define. The table per object says the same.`;
-    const attributes = { class: "map bindings", role: "img", "aria-label": label, width: BINDINGS.width };
+    const attributes = { class: "map bindings", role: "group", "aria-label": label, width: BINDINGS.width };
     const svg = drawn("svg", { ...attributes, viewBox: `0 0 ${BINDINGS.width} ${height + 26}` });
     const heads = [
       drawn("text", { x: BINDINGS.left - 8, y: 14, "text-anchor": "end", class: "small" }, "who wants"),

@@ -18,7 +18,7 @@ const LONGEST_NAME = 30;
 export function memoryMap(objects: readonly ExplainedObject[]): Markup {
   const { height, rows, gaps } = mapLayout(objects);
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Memory map"><svg class="map" id="map"
-    viewBox="0 -4 ${WIDTH} ${height + 8}" width="${WIDTH}" height="${height + 8}" role="img"
+    viewBox="0 -4 ${WIDTH} ${height + 8}" width="${WIDTH}" height="${height + 8}" role="group"
     aria-label="Memory map: ${objects.length} objects. The list below says the same."
     data-left="${LABEL}" data-bar="${BAR.left}" data-width="${BAR.width}" data-top="${BAR.top}" data-height="${BAR.height}"
     data-row="${ROW}">

@@ -26,11 +26,14 @@ function told(relocations, relocation) {
   const why = element("dd", {});
   if (answers.length > 0)
     why.append("Asked in this order:", element("ol", { class: "asked", tabindex: 0 }, ...answers));
-  else if (resolver !== undefined)
-    why.append("An IFUNC: the object’s own function is called, and says which of its variants fits this processor.");
-  else if (symbol === undefined) why.append("It has no symbol: nobody is asked.");
-  if (definer === undefined && symbol !== undefined && searched.length > 0)
-    why.append("Nobody defines it, and it is weak: it becomes 0.");
+  else if (symbol === undefined) why.append("It has no symbol: nobody is asked. ");
+  else if (definer !== undefined) why.append(named(definer), " has it for itself: nobody is asked. ");
+  if (resolver !== undefined)
+    why.append(
+      "An IFUNC: a function is called, which says what variant fits this processor; the slot gets what it returns.",
+    );
+  if (definer === undefined && symbol !== undefined)
+    why.append("Nobody defines it. A weak symbol becomes 0 then; for any other there is a warning.");
 
   return element(
     "dl",

@@ -23,7 +23,7 @@ class Picture {
   of(relocation) {
     const target = this.targetOf(relocation);
     const rows = this.rowsOf(relocation, target?.object);
-    const svg = drawn("svg", { class: "map", role: "img", "aria-label": this.label(relocation) }, arrowHead());
+    const svg = drawn("svg", { class: "map", role: "group", "aria-label": this.label(relocation) }, arrowHead());
     /** @type {Map<number, number>} */
     const tops = new Map();
     let y = 0;
@@ -48,7 +48,7 @@ class Picture {
   spot(object, address) {
     const { top, height, left, width } = this.bar;
     const label = `${address} in ${this.relocations.nameOf(object)}`;
-    const svg = drawn("svg", { class: "map", role: "img", "aria-label": label, width: this.width - this.left + 4 });
+    const svg = drawn("svg", { class: "map", role: "group", "aria-label": label, width: this.width - this.left + 4 });
     svg.setAttribute("viewBox", `${this.left - 4} -4 ${this.width - this.left + 4} ${this.row + 28}`);
     const x = this.x(object, address);
     const place = Math.min(left + width - 40, Math.max(left + 40, x));
@@ -86,11 +86,7 @@ class Picture {
     const rows = [...shown].sort((one, other) => one - other);
     const last = others.findLast((asked) => shown.has(asked));
     if (folded > 0)
-      rows.splice(
-        last === undefined ? rows.length : rows.indexOf(last) + 1,
-        0,
-        `⋮ ${folded} more were asked, and do not have it`,
-      );
+      rows.splice(last === undefined ? rows.length : rows.indexOf(last) + 1, 0, `⋮ ${folded} more were asked, in vain`);
     return rows;
   }
 
@@ -98,7 +94,7 @@ class Picture {
   noteOn(index, { object, searched, definer }) {
     const order = searched.findIndex((asked) => asked.object === index);
     if (order >= 0) return `${index === definer ? "✔" : "·"} asked ${ordinal(order + 1)}`;
-    return index === object ? "not asked" : "";
+    return index === object && searched.length > 0 ? "not asked" : "";
   }
 
   /** A row of the memory map, elsewhere. @param {number} index @param {number} y @param {string} note */

@@ -17,7 +17,7 @@ export function relocationsPart(explanation: Explanation): Markup {
     }
     <div id="browser" hidden>
       <h3 id="picked-title">One relocation</h3>
-      <div class="columns picked" aria-labelledby="picked-title">
+      <div class="columns picked" role="group" aria-labelledby="picked-title">
         <div id="picture" class="scroll" tabindex="0" role="region" aria-label="Picture of this relocation"></div>
         <div id="picked"></div>
       </div>
