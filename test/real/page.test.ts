@@ -181,6 +181,14 @@ describe("in Chromium", () => {
     expect(await textOf(page, "#found")).toBe("1 of 10");
   });
 
+  test("a key that is held down goes on for as long as it is", async () => {
+    using page = await opened(largeExplanation(2000), "#relocations");
+    await page.press("ArrowRight", { times: 250 });
+    expect(await hashIn(page)).toBe("#relocations/249");
+    expect(await textOf(page, "#where")).toBe("step 3 of 6, 250 of 2000");
+    expect(page.errors).toEqual([]);
+  });
+
   test("twenty thousand relocations are a page of a hundred at a time", async () => {
     using page = await opened(largeExplanation(20_000), "#relocations/12345");
     expect(await countOf(page, "#rows tr")).toBe(100);

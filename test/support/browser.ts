@@ -101,10 +101,12 @@ export class Page implements Disposable {
     return (result as { value: Value }).value;
   }
 
-  /** Returns when the page has painted what came of it. */
-  async press(key: string, { shift = false } = {}): Promise<void> {
-    for (const type of ["keyDown", "keyUp"])
-      await this.#send("Input.dispatchKeyEvent", { type, key, code: key, modifiers: shift ? 8 : 0 });
+  /** Returns when the page has painted what came of it. With `times` it is held down so long. */
+  async press(key: string, { shift = false, times = 1 } = {}): Promise<void> {
+    const event = { key, code: key, modifiers: shift ? 8 : 0 };
+    for (let time = 0; time < times; time++)
+      await this.#send("Input.dispatchKeyEvent", { ...event, type: "keyDown", autoRepeat: time > 0 });
+    await this.#send("Input.dispatchKeyEvent", { ...event, type: "keyUp" });
     await this.painted();
   }
 

@@ -1,5 +1,6 @@
 // @ts-check
-// Shows the place that the hash names, and goes from one to the next. The only state is the hash.
+// Shows the place that the hash names, and goes from one to the next. Browsers refuse to be told of a new place too often
+// (Chromium 156: 200 times in ten seconds), so that while a key is held down only the last one is written there.
 "use strict";
 
 class Controller {
@@ -12,6 +13,8 @@ class Controller {
       (section) => section instanceof HTMLElement,
     );
     this.steps = this.sections.map(({ id }) => id);
+    /** @type {Place} */
+    this.place = placeOf("");
     /** By their places. @type {Map<string, HTMLElement>} */
     this.items = new Map();
     /** @type {{ of: string, indexes: number[] }} */
@@ -24,8 +27,9 @@ class Controller {
     this.fillFilters();
     byId("stepper").hidden = false;
     byId("browser").hidden = false;
-    addEventListener("hashchange", () => this.show());
+    addEventListener("hashchange", () => this.show(placeOf(location.hash)));
     addEventListener("keydown", (event) => this.key(event));
+    addEventListener("keyup", () => this.keep());
     byId("stepper").addEventListener("click", ({ target }) => {
       if (target instanceof HTMLButtonElement) this.go(target.dataset.by === "step", Number(target.dataset.to));
     });
@@ -38,9 +42,9 @@ class Controller {
     filters.addEventListener("submit", (event) => event.preventDefault());
     filters.addEventListener("click", ({ target }) => {
       if (target instanceof HTMLButtonElement && target.dataset.page !== undefined)
-        this.replace({ ...this.place, page: Number(target.value) });
+        this.to({ ...this.place, page: Number(target.value) });
     });
-    this.show();
+    this.show(placeOf(location.hash));
   }
 
   /** From here on show() scrolls to what the hash names, and the browser, which does not know what stays above, must not. */
@@ -51,9 +55,8 @@ class Controller {
     }
   }
 
-  /** @returns {Place} */
-  get place() {
-    const place = placeOf(location.hash);
+  /** What there is of a place. @param {Place} place @returns {Place} */
+  existing(place) {
     const step = this.steps.includes(place.step) ? place.step : (this.steps[0] ?? "");
     const isThere = place.item !== undefined && place.item < this.itemsOf(step).length;
     return { ...place, step, item: isThere ? place.item : undefined };
@@ -77,8 +80,10 @@ class Controller {
     return this.found.indexes;
   }
 
-  show() {
-    const { place } = this;
+  /** @param {Place} wanted */
+  show(wanted) {
+    const place = this.existing(wanted);
+    this.place = place;
     for (const section of this.sections) section.hidden = section.id !== place.step;
     for (const link of document.querySelectorAll("nav a")) {
       const isHere = link.getAttribute("href") === `#${place.step}`;
@@ -194,18 +199,22 @@ class Controller {
   }
 
   /** @param {boolean} isStep @param {number} to */
-  go(isStep, to) {
-    const { place } = this;
-    const next = this.next(place, isStep, to);
-    if (next === undefined) return;
-    if (next.step === place.step) this.replace(next);
-    else location.hash = hashOf(next);
+  go(isStep, to, isHeld = false) {
+    const next = this.next(this.place, isStep, to);
+    if (next !== undefined) this.to(next, isHeld);
   }
 
-  /** Without a new entry in the browser's history. @param {Place} place */
-  replace(place) {
-    history.replaceState(null, "", hashOf(place));
-    this.show();
+  /** A step is a new entry in the browser's history; what is in it replaces the last one. @param {Place} place */
+  to(place, isHeld = false) {
+    const isNew = place.step !== this.place.step;
+    this.show(place);
+    if (isNew) history.pushState(null, "", hashOf(this.place));
+    else if (!isHeld) this.keep();
+  }
+
+  keep() {
+    const hash = hashOf(this.place);
+    if (placeOf(location.hash).step === this.place.step && hash !== location.hash) history.replaceState(null, "", hash);
   }
 
   /** @param {KeyboardEvent} event */
@@ -214,13 +223,13 @@ class Controller {
     if (event.target instanceof Element && hasOwnArrows(event.target)) return;
     if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
     event.preventDefault();
-    this.go(event.shiftKey, event.key === "ArrowRight" ? 1 : -1);
+    this.go(event.shiftKey, event.key === "ArrowRight" ? 1 : -1, event.repeat);
   }
 
   filter() {
     const data = new FormData(/** @type {HTMLFormElement} */ (byId("filters")));
     const get = (/** @type {string} */ name) => String(data.get(name) ?? "");
-    this.replace({
+    this.to({
       ...this.place,
       filters: { object: get("object"), type: get("type"), symbol: get("symbol") },
       page: undefined,
