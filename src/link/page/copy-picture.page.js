@@ -158,7 +158,7 @@ function labelled(x, y, toX, toY, kind, ...lines) {
   });
   const height = (y + toY) / 2;
   const texts = lines.map((line, at) =>
-    drawn("text", { x: middle, y: height + (at === 0 ? -6 : 16), "text-anchor": "middle", class: "small label" }, line),
+    drawn("text", { x: middle, y: height + (at === 0 ? -9 : 18), "text-anchor": "middle", class: "small label" }, line),
   );
   return [path, ...texts];
 }

@@ -10,13 +10,12 @@ import { legend } from "./protection.ts";
 const FEW = 8;
 
 export function objectsPart(objects: readonly ExplainedObject[]): Markup {
-  const protections = objects.flatMap(({ segments }) => segments.map(({ protection }) => protection));
   return html`<p>DT_NEEDED names the libraries; each is looked for, and its PT_LOAD segments are mapped over one reserved
     region. The order in which they are found, breadth first, is the link map: in that order symbols are looked up.</p>
     <h3>Memory map</h3>
     <p class="quiet">On the left, all to one scale; beside it, each object to a scale of its own. Point at a segment for its
     file, offset, load bias, RELRO and TLS.</p>
-    ${legend(protections)}
+    ${legend(objects)}
     <div class="mapped">${memoryMap(objects)}<aside id="object" aria-live="polite" aria-label="Object" hidden></aside></div>
     <h3>Link map</h3>
     <ol class="link-map" start="0">${objects.map((object) => linkMapEntry(object, objects))}</ol>

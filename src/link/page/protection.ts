@@ -1,5 +1,6 @@
 // Protections, as colours.
 
+import type { ExplainedObject } from "../explanation.ts";
 import { html, type Markup } from "./markup.ts";
 
 const MEANINGS = {
@@ -17,13 +18,18 @@ export function protectionClass(protection: string): keyof typeof MEANINGS {
   return can("r") ? "prot-r" : "prot-none";
 }
 
-export function legend(protections: Iterable<string>): Markup {
-  const used = new Set(Array.from(protections, protectionClass));
+/** Of what there is. */
+export function legend(objects: readonly ExplainedObject[]): Markup {
+  const segments = objects.flatMap((object) => object.segments);
+  const used = new Set(segments.map(({ protection }) => protectionClass(protection)));
   const keys = (Object.keys(MEANINGS) as (keyof typeof MEANINGS)[]).filter((key) => used.has(key));
-  return html`<ul class="legend">${keys.map(
-    (key) => html`<li><svg width="16" height="12" aria-hidden="true"><rect width="16" height="12" class="${key}"/></svg>
-      ${MEANINGS[key]}</li>`,
-  )}<li><svg width="16" height="12" aria-hidden="true"><rect width="16" height="12" class="prot-rw zeroes"/></svg>
-    paler: zeroes, of no file</li><li><svg width="16" height="12" aria-hidden="true"><rect y="8" width="16" height="4" class="relro"/></svg>
-    RELRO: read-only once relocated</li></ul>`;
+  const items = keys.map((key) => item(html`<rect width="16" height="12" class="${key}"/>`, MEANINGS[key]));
+  if (segments.some(({ offset }) => offset === undefined))
+    items.push(item(html`<rect width="16" height="12" class="prot-rw zeroes"/>`, "paler: zeroes, of no file"));
+  if (objects.some(({ relro }) => relro !== undefined))
+    items.push(item(html`<rect y="8" width="16" height="4" class="relro"/>`, "RELRO: read-only once relocated"));
+  return html`<ul class="legend">${items}</ul>`;
 }
+
+const item = (sign: Markup, meaning: string): Markup =>
+  html`<li><svg width="16" height="12" aria-hidden="true">${sign}</svg> ${meaning}</li>`;
