@@ -72,6 +72,8 @@ export const NEEDS = {
     // the name that glmark2 asks for
     need("/usr/lib/x86_64-linux-gnu/libGL.so", "libgl-dev"),
     need("strace"),
+    // what shows pages
+    need("chromium"),
   ],
   bench: [...COMPILER, ...TREES, ...DISPLAY, need("strace")],
 } as const;

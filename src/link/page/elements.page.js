@@ -1,0 +1,41 @@
+// @ts-check
+// Elements, made of text: nothing here is ever parsed as HTML.
+"use strict";
+
+/**
+ * @param {string} name
+ * @param {Record<string, string | number | undefined>} attributes
+ * @param {...(Node | string)} content
+ */
+function element(name, attributes = {}, ...content) {
+  return filled(document.createElement(name), attributes, content);
+}
+
+/**
+ * @param {string} name
+ * @param {Record<string, string | number | undefined>} attributes
+ * @param {...(Node | string)} content
+ */
+function drawn(name, attributes = {}, ...content) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, content);
+}
+
+/**
+ * @template {Element} Kind
+ * @param {Kind} made
+ * @param {Record<string, string | number | undefined>} attributes
+ * @param {(Node | string)[]} content
+ */
+function filled(made, attributes, content) {
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== undefined) made.setAttribute(name, String(value));
+  made.append(...content);
+  return made;
+}
+
+/** @param {string} id */
+function byId(id) {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`Cannot find #${id} in the page`);
+  return found;
+}

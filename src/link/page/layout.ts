@@ -1,0 +1,67 @@
+// Where all things of a memory map are drawn: on the left a strip, one scale for all objects and only what nobody maps
+// cut short, and beside it a row for each object, from its first to its last byte, so that
+// one of 16 KiB can be looked at beside one of 100 MiB.
+
+import type { ExplainedObject } from "../explanation.ts";
+
+export interface MapLayout {
+  readonly height: number;
+  readonly rows: readonly MapRow[];
+  readonly gaps: readonly MapGap[];
+}
+
+/** Pixels from the top; what is `from` and `to` is in the strip. */
+export interface MapRow {
+  readonly object: ExplainedObject;
+  readonly y: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface MapGap {
+  readonly bytes: number;
+  readonly y: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export const ROW = 44;
+const GAP_ROW = 26;
+const GAP_IN_STRIP = 16;
+/** What nobody maps is cut short if it is more than this part of what is mapped. */
+const CUT = 1 / 4;
+
+export function mapLayout(objects: readonly ExplainedObject[]): MapLayout {
+  const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));
+  const mapped = sorted.reduce((sum, { start, end }) => sum + Number(end) - Number(start), 0);
+  const gapBefore = (at: number): number => {
+    const before = sorted[at - 1];
+    const object = sorted[at];
+    return before === undefined || object === undefined ? 0 : Math.max(0, Number(object.start) - Number(before.end));
+  };
+  const isCut = (gap: number): boolean => gap > mapped * CUT;
+
+  const gapBytes = sorted.map((_, at) => gapBefore(at));
+  const cuts = gapBytes.filter(isCut).length;
+  const height = sorted.length * ROW + cuts * GAP_ROW;
+  const drawn = mapped + gapBytes.reduce((sum, gap) => sum + (isCut(gap) ? 0 : gap), 0);
+  const pixels = (bytes: number): number => (drawn === 0 ? 0 : (bytes / drawn) * (height - cuts * GAP_IN_STRIP));
+
+  const rows: MapRow[] = [];
+  const gaps: MapGap[] = [];
+  let y = 0;
+  let strip = 0;
+  for (const [at, object] of sorted.entries()) {
+    const bytes = gapBytes[at] ?? 0;
+    if (isCut(bytes)) {
+      gaps.push({ bytes, y, from: strip, to: strip + GAP_IN_STRIP });
+      y += GAP_ROW;
+      strip += GAP_IN_STRIP;
+    } else strip += pixels(bytes);
+    const to = strip + pixels(Number(object.end) - Number(object.start));
+    rows.push({ object, y, from: strip, to });
+    y += ROW;
+    strip = to;
+  }
+  return { height, rows, gaps };
+}

@@ -1,0 +1,69 @@
+// Step 2: what is mapped, as a picture and as a list.
+
+import { inUnits } from "../../doctor/units.ts";
+import type { ExplainedObject } from "../explanation.ts";
+import { memoryMap } from "./map.ts";
+import { html, join, type Markup } from "./markup.ts";
+import { legend } from "./protection.ts";
+
+/** Up to so many objects, all is open. */
+const FEW = 8;
+
+export function objectsPart(objects: readonly ExplainedObject[]): Markup {
+  return html`<p>DT_NEEDED names the libraries; each is looked for, and its PT_LOAD segments are mapped over one reserved
+    region. The order in which they are found, breadth first, is the link map: in that order symbols are looked up.</p>
+    <h3>Memory map</h3>
+    <p class="quiet">On the left, all to one scale; beside it, each object to a scale of its own. Point at a segment for its
+    file, offset, load bias, RELRO and TLS.</p>
+    ${legend(objects)}
+    <div class="mapped">${memoryMap(objects)}<aside id="object" aria-live="polite" aria-label="Object" hidden></aside></div>
+    <h3>Link map</h3>
+    <ol class="link-map" start="0">${objects.map((object) => linkMapEntry(object, objects))}</ol>
+    <h3>Who needs whom</h3>
+    <details${objects.length <= FEW ? html` open` : ""}><summary>As a tree; what has been shown above is not unfolded again</summary>
+    ${needsTree(objects)}</details>`;
+}
+
+const link = (object: ExplainedObject): Markup =>
+  html`<a href="#objects/${object.index}"><b class="index">${object.index}</b> ${object.name}</a>`;
+
+function linkMapEntry(object: ExplainedObject, all: readonly ExplainedObject[]): Markup {
+  const links = (indexes: readonly number[]): Markup =>
+    join(indexes.flatMap((index) => all[index] ?? []).map(link), ", ");
+  const neededBy = all.filter(({ needs }) => needs.includes(object.index)).map(({ index }) => index);
+  const facts: [string, Markup][] = [
+    ["file", html`<code>${object.path}</code>`],
+    ["load bias", html`<code>${object.loadBias}</code>`],
+  ];
+  if (object.needs.length > 0) facts.push(["needs", links(object.needs)]);
+  if (neededBy.length > 0) facts.push(["needed by", links(neededBy)]);
+  if (object.relro !== undefined) facts.push(["RELRO", html`<code>${object.relro.start}–${object.relro.end}</code>`]);
+  if (object.tls !== undefined) {
+    const { module, offset, size } = object.tls;
+    facts.push(["TLS", html`module ${module}: ${size} bytes, ${offset} below the thread pointer`]);
+  }
+  return html`<li value="${object.index}" id="objects/${object.index}"><details${all.length <= FEW ? html` open` : ""}>
+    <summary><b>${object.name}</b> <span class="quiet">${object.why ?? "the program"}</span></summary>
+    <dl>${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    <table><caption>Segments</caption><thead><tr><th scope="col">from</th><th scope="col">to</th><th scope="col">size</th>
+      <th scope="col">protection</th><th scope="col">offset</th></tr></thead><tbody>${object.segments.map(
+        ({ start, end, protection, offset }) => html`<tr><td><code>${start}</code></td><td><code>${end}</code></td>
+          <td>${inUnits(Number(end) - Number(start))}</td><td><code>${protection}</code></td>
+          <td>${offset === undefined ? "none: zeroes" : html`<code>${offset}</code>`}</td></tr>`,
+      )}</tbody></table></details></li>`;
+}
+
+function needsTree(objects: readonly ExplainedObject[]): Markup {
+  const shown = new Set<number>();
+  const item = (object: ExplainedObject): Markup => {
+    if (shown.has(object.index))
+      return html`<li>${link(object)}${object.needs.length > 0 ? html` <span class="quiet">above</span>` : ""}</li>`;
+    shown.add(object.index);
+    const below = object.needs.flatMap((index) => objects[index] ?? []);
+    return html`<li>${link(object)}${below.length === 0 ? "" : html`<ul>${below.map(item)}</ul>`}</li>`;
+  };
+  const [program] = objects;
+  // What is needed by nobody has been preloaded.
+  const roots = objects.filter(({ index }) => index > 0 && !objects.some(({ needs }) => needs.includes(index)));
+  return html`<ul class="tree">${[...(program === undefined ? [] : [program]), ...roots].map(item)}</ul>`;
+}

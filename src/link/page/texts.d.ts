@@ -1,0 +1,11 @@
+// Parts of the page that are taken in as text.
+
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
+
+declare module "*.page.js" {
+  const text: string;
+  export default text;
+}
