@@ -12,10 +12,11 @@ import { UsageError } from "../errors.ts";
 import { explain } from "../link/explain.ts";
 import { explanationText } from "../link/explain-text.ts";
 import { linkable, linkProgram } from "../link/link-program.ts";
+import { pageOf } from "../link/page.ts";
 import { print, printJson } from "./output.ts";
 import { painter } from "./terminal.ts";
 
-const FORMS = { text: "for a terminal", json: "as data" };
+const FORMS = { text: "for a terminal", json: "as data", html: "a page, with pictures, to go through" };
 
 interface Options {
   readonly explain?: string;
@@ -69,6 +70,8 @@ export function linkCommand(): Command {
           return print(explanationText(explained(), painter()));
         case "json":
           return printJson(explained());
+        case "html":
+          return print(pageOf(explained()));
         default:
           throw new UsageError(
             `There is no form "${options.explain}" of an explanation: choose of ${Object.keys(FORMS).join(", ")}`,

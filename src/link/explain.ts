@@ -145,9 +145,14 @@ function told(relocation: Relocation): ExplainedRelocation {
 
 const shownValue = (value: Value): string => (value < 0 ? `-${hex(-value as number)}` : hex(value as number));
 
+const WORDS: Readonly<Partial<Record<Answer, string>>> = {
+  "no such name": "does not have it",
+  undefined: "needs it, too",
+};
+
 const wordsOf = (answer: Answer): string => {
   if (typeof answer === "number") return "has it";
-  return answer === "no such name" ? "does not have it" : answer;
+  return WORDS[answer] ?? answer;
 };
 
 function functionAt({ object, address, from }: ObjectFunction, objects: readonly LinkObject[]): ExplainedFunction {
