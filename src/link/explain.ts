@@ -1,5 +1,6 @@
 // Makes an Explanation: links in a space that is nowhere, and writes down what is done.
 
+import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
@@ -89,7 +90,7 @@ function contextOf(program: LinkObject, list: readonly string[], environment: nu
 }
 
 function shown(object: LinkObject, { space }: Simulation, relative: number): ExplainedObject {
-  const { index, name, path, why, needs, loadBias, start, end, image, tls } = object;
+  const { index, path, why, needs, loadBias, start, end, image, tls } = object;
   const { relro } = image;
   const segments = space.areas
     .filter((area) => area.start >= start && area.end <= end && area.protection !== 0)
@@ -102,7 +103,8 @@ function shown(object: LinkObject, { space }: Simulation, relative: number): Exp
   return {
     ...{
       index,
-      name,
+      // the program's is its path
+      name: basename(object.name),
       path,
       why,
       needs: [...needs],

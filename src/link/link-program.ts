@@ -38,16 +38,14 @@ export function linkable(search: Search, name: string): Linkable {
     new ProgramError(`Cannot link "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
   try {
     using file = new FileBytes(path);
-    if (!readHeaders(file).phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
+    const { ehdr, phdrs } = readHeaders(file);
+    if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
       throw cannot("it is statically linked, and has been by another linker");
     const library = search.libraryAt(path);
     const { nodes, roots } = dependenciesOf(search, library.needed, isShared, { library });
     const libc = [...roots, ...nodes.flatMap(({ needs }) => needs)].find((need) => "elsewhere" in need)?.name;
     const other = [library, ...nodes.map((node) => node.library)].find(({ isLibc }) => isLibc);
-    const fault =
-      libc !== undefined || other
-        ? `it needs ${libc ?? other?.soname}, and this linker is for programs without a libc: ld.so does for glibc what it alone can do`
-        : undefined;
+    const fault = faultOf(ehdr.e_entry, libc ?? other?.soname);
     return {
       name,
       path,
@@ -64,6 +62,12 @@ export function linkable(search: Search, name: string): Linkable {
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
     throw error;
   }
+}
+
+function faultOf(entry: number, libc: string | undefined): string | undefined {
+  if (libc !== undefined)
+    return `it needs ${libc}, and this linker is for programs without a libc: ld.so does for glibc what it alone can do`;
+  return entry === 0 ? "it has no entry point, as a library has none" : undefined;
 }
 
 function reasonForOwn(program: string, libraries: readonly string[]): string | undefined {

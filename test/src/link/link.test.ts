@@ -147,6 +147,10 @@ describe("what cannot be linked is an error before any of its code runs:", () =>
     );
   });
 
+  test("a library, which has no entry point", async () => {
+    await refused([join(out, "libgreet.so")], 126, /^capsule: Cannot run "\S+libgreet.so": it has no entry point/);
+  });
+
   test("a missing library", async () => {
     rmSync(join(out, "libgreet.so"));
     await refused(
