@@ -3,6 +3,7 @@
 // what is left are calls of the objects' own code, in order, and what the kernel has to be
 // asked for in the process: the thread pointer, and protections.
 
+import { cString } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
 import { type Assembler, immediate } from "../x86-64/assembler.ts";
 import { emitEnterProgram, emitReturnHandler } from "./enter-code.ts";
@@ -25,13 +26,16 @@ export interface StartTables {
   /** Called with argc, argv and envp, in this order. */
   readonly initializers: readonly Address[];
   readonly entry: Address;
+  /** Of the process, as ps shows it; 15 bytes count. The kernel names it by the file that it starts, which is this image. */
+  readonly name: string;
   /** Called without arguments, in this order. */
   readonly finalizers: readonly Address[];
   /** Where EntryState is, in writable memory. */
   readonly state: Address;
 }
 
-const SYS = { mprotect: 10, arch_prctl: 158, exit_group: 231 } as const;
+const SYS = { mprotect: 10, prctl: 157, arch_prctl: 158, exit_group: 231 } as const;
+const PR_SET_NAME = 15;
 const ARCH_SET_FS = 0x1002;
 
 /** `start`: the image's entry. When the program returns, its process ends with exit code 0. */
@@ -45,6 +49,12 @@ export function emitStart(to: Assembler, tables: StartTables): void {
     .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
     .op("lea 0x8(%r13,%rax,8),%r14", 0x4d, 0x8d, 0x74, 0xc5, 0x08);
   tellAuxiliary(to, tables.auxiliary.size);
+  to.op(`mov $0x${PR_SET_NAME.toString(16)},%edi`, 0xbf, ...immediate(PR_SET_NAME)).rip(
+    "lea name(%rip),%rsi",
+    "process name",
+    ...[0x48, 0x8d, 0x35],
+  );
+  call("prctl");
   if (tables.threadPointer !== undefined) {
     to.op(`mov $0x${ARCH_SET_FS.toString(16)},%edi`, 0xbf, ...immediate(ARCH_SET_FS)).rip(
       "mov pointer(%rip),%rsi",
@@ -115,6 +125,7 @@ export function emitStart(to: Assembler, tables: StartTables): void {
   for (const address of tables.initializers) to.quad(address);
   to.label("finalizers");
   for (const address of tables.finalizers) to.quad(address);
+  to.label("process name").data(cString(tables.name));
 }
 
 /** Goes through a table of so many words each. */

@@ -3,6 +3,7 @@
 // does the rest (start-code.ts). The kernel maps it, and nothing has to come in between:
 // for programs at fixed addresses, and for those with thread-local data.
 
+import { basename } from "node:path";
 import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD } from "../elf/constants.ts";
 import { Ehdr } from "../elf/ehdr.ts";
 import { emitHeaders, type Segment, sizeOfHeaders } from "../elf/write/shared-object.ts";
@@ -91,6 +92,7 @@ export function startImage(
     entry,
     finalizers: Array.from(allFinalizers(space, initialization), ({ address }) => address),
     state: data.state,
+    name: basename(program),
   });
   const code = to.assemble();
   const own = (from: Address, content: Uint8Array): Piece => {

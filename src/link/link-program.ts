@@ -2,7 +2,7 @@
 
 import { mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { ET_EXEC, PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
@@ -96,7 +96,11 @@ export function linkProgram(
   const changes = withoutRunner(process.env);
   const isKept = (variable: string) => !changes.has(variable.split("=", 1)[0] ?? "");
   if (why === undefined) {
-    runHere(libc, search, path, words, { isKept, onLinked: () => resetSignals(libc), onWarning: warn });
+    const onLinked = () => {
+      resetSignals(libc);
+      libc.setThreadName(basename(path));
+    };
+    runHere(libc, search, path, words, { isKept, onLinked, onWarning: warn });
     libc.exitNow(0);
   }
   const image = inDirectory((write) => startImage(search, path, write, { onWarning: warn }));

@@ -26,6 +26,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
       entry: at,
       finalizers: [at],
       state: at,
+      name: "program",
     }),
 };
 

@@ -81,6 +81,10 @@ describe.each(WAYS)("a program without a libc, %s,", (_, flags) => {
     expect([out.exitCode, native.exitCode]).toEqual([7, 7]);
   });
 
+  test("has its own name", async () => {
+    expect(lines((await link([join(await finds(), "program"), "name"])).stdout)).toContain("process: program");
+  });
+
   test("dies of its own faults", async () => {
     const { signal, stderr } = await link([join(await finds(), "program"), "crash"]);
     expect([signal, stderr]).toEqual(["SIGSEGV", ""]);
