@@ -57,5 +57,6 @@ test("what has been closed leaves no descriptor", () => {
   const open = () => Array.from(new Bun.Glob("*").scanSync({ cwd: "/proc/self/fd", onlyFiles: false })).length;
   const before = open();
   for (let i = 0; i < 20; i++) codeOf(join(directory, "none"));
-  expect(open()).toBe(before);
+  // Bun may yet close what the tests before have had.
+  expect(open()).toBeLessThanOrEqual(before);
 });
