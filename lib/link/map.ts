@@ -10,8 +10,15 @@ import type { FileImage } from "../elf/file.ts";
 import type { Phdr } from "../elf/phdr.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toOffset } from "../memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
+import { AT_BASE, AT_ENTRY, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
 import type { Placed } from "./objects.ts";
 import type { AddressSpace, Protection } from "./space.ts";
+
+interface Pages {
+  readonly start: Address;
+  /** In bytes. */
+  readonly length: number;
+}
 
 /** Throws LinkError where there is no room. */
 export function mapObject(space: AddressSpace, image: FileImage): Placed {
@@ -26,13 +33,38 @@ export function mapObject(space: AddressSpace, image: FileImage): Placed {
   return { loadBias, start, end: add(start, length) };
 }
 
-/** After everything has been relocated. ld.so rounds both ends down: what shares a page with data that is written later stays writable. */
-export function protectRelro(space: AddressSpace, { image, loadBias }: { image: FileImage } & Placed): void {
+/**
+ * The pages that are read-only once everything has been relocated; undefined where there are none. ld.so rounds both ends down: what shares a page
+ * with data that is written later stays writable.
+ */
+export function relroPages({ image, loadBias }: { image: FileImage } & Placed): Pages | undefined {
   const { relro } = image;
-  if (!relro) return;
+  if (!relro) return undefined;
   const start = alignDown(add(loadBias, relro.p_vaddr), PAGE_SIZE);
-  const end = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE);
-  if (end > start) space.protect(start, end - start, PROT_READ);
+  const length = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE) - start;
+  return length > 0 ? { start, length } : undefined;
+}
+
+/** After everything has been relocated. */
+export function protectRelro(space: AddressSpace, object: { image: FileImage } & Placed): void {
+  const pages = relroPages(object);
+  if (pages) space.protect(pages.start, pages.length, PROT_READ);
+}
+
+/** Where a mapped program begins. */
+export const entryOf = ({ image, loadBias }: { image: FileImage } & Placed): Address =>
+  add(loadBias, image.ehdr.e_entry);
+
+/** What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is. */
+export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number, bigint> {
+  const { ehdr } = program.image;
+  return new Map([
+    [AT_PHDR, BigInt(programHeadersAt(program) ?? add(program.loadBias, ehdr.e_phoff))],
+    [AT_PHENT, BigInt(ehdr.e_phentsize)],
+    [AT_PHNUM, BigInt(ehdr.e_phnum)],
+    [AT_BASE, 0n],
+    [AT_ENTRY, BigInt(entryOf(program))],
+  ]);
 }
 
 /**

@@ -5,7 +5,7 @@
 
 import { CFunction, FFIType } from "bun:ffi";
 import { readFileSync } from "node:fs";
-import { ET_EXEC } from "../elf/constants.ts";
+import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, stringAt } from "../memory/live.ts";
@@ -13,20 +13,11 @@ import { type Address, add, alignUp, PAGE_SIZE, toAddress } from "../memory/numb
 import { install } from "../process/patch.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
-import {
-  AT_BASE,
-  AT_ENTRY,
-  AT_EXECFN,
-  AT_PHDR,
-  AT_PHNUM,
-  contextWords,
-  type ProcessContext,
-  readContext,
-} from "./context.ts";
+import { AT_EXECFN, contextWords, type ProcessContext, readContext } from "./context.ts";
 import { EntryState, emitEnter, REALLY } from "./enter-code.ts";
 import { allFinalizers, allInitializers } from "./functions.ts";
-import { type Linked, type LinkOptions, link } from "./link.ts";
-import { programHeadersAt, protectRelro } from "./map.ts";
+import { type LinkOptions, link } from "./link.ts";
+import { auxiliaryOf, entryOf, protectRelro } from "./map.ts";
 import type { LinkObject } from "./objects.ts";
 import { OwnSpace } from "./own-space.ts";
 import { writeChoice } from "./resolver-calls.ts";
@@ -38,11 +29,10 @@ export function ownContext(): ProcessContext {
   return readContext(ownMemory, toAddress(Number(fields.split(" ")[25])));
 }
 
-/** Why a program cannot be run in this process; undefined where it can. */
-export function reasonNotHere({ objects }: Pick<Linked, "objects">): string | undefined {
-  const [program] = objects;
-  if (program?.image.ehdr.e_type === ET_EXEC) return "it is at a fixed address";
-  const threaded = objects.find(({ tls }) => tls);
+/** Why a program, the first of what is linked, cannot be run in this process; undefined where it can. */
+export function reasonNotHere([program, ...libraries]: readonly Library[]): string | undefined {
+  if (program?.isFixed) return "it is at a fixed address";
+  const threaded = [program, ...libraries].find((library) => library?.tls && library.tls.size > 0);
   return threaded && `"${threaded.path}" has thread-local data`;
 }
 
@@ -68,7 +58,7 @@ export function runHere(
   using linked = link(space, search, program, options);
   const { objects, initialization, calls } = linked;
   const [first] = objects;
-  const reason = reasonNotHere(linked);
+  const reason = reasonNotHere(objects.map(({ library }) => library));
   if (!first || reason !== undefined)
     throw new LinkError(`Cannot run "${program}" in this process: ${reason}`, { object: program });
 
@@ -81,7 +71,7 @@ export function runHere(
   const context = contextFor(libc, first, program, list, options.isKept ?? (() => true));
   const vectors = [list.length, context.list, context.environment];
   for (const { address } of allInitializers(space, first, initialization)) call(address, vectors);
-  enter(context.words, add(first.loadBias, first.image.ehdr.e_entry));
+  enter(context.words, entryOf(first));
   for (const { address } of allFinalizers(space, initialization)) call(address, []);
 }
 
@@ -106,14 +96,7 @@ function contextFor(
     return toAddress(at);
   };
   const own = ownContext();
-  const { image, loadBias } = program;
-  const changes = new Map<number, bigint>([
-    [AT_PHDR, BigInt(programHeadersAt(program) ?? add(loadBias, image.ehdr.e_phoff))],
-    [AT_PHNUM, BigInt(image.ehdr.e_phnum)],
-    [AT_BASE, 0n],
-    [AT_ENTRY, BigInt(add(loadBias, image.ehdr.e_entry))],
-    [AT_EXECFN, BigInt(keep(cString(path)))],
-  ]);
+  const changes = auxiliaryOf(program).set(AT_EXECFN, BigInt(keep(cString(path))));
   const environment = own.environment.filter((at) => isKept(stringAt(at)));
   const words = contextWords({ ...own, environment, arguments: list.map((text) => keep(cString(text))) }, changes);
   const copy = keep(new Uint8Array(words.buffer));

@@ -11,15 +11,15 @@ import { symbolObject } from "../elf/write/symbol-object.ts";
 import { LinkError } from "../loader/error.ts";
 import { writeU64 } from "../memory/layout.ts";
 import { cString } from "../memory/live.ts";
-import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";
+import { type Address, add, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
-import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
+import { AT_EXECFN } from "./context.ts";
 import { EntryState } from "./enter-code.ts";
 import { allFinalizers, allInitializers } from "./functions.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
-import { programHeadersAt, wantsExecutableStack } from "./map.ts";
+import { auxiliaryOf, entryOf, relroPages, wantsExecutableStack } from "./map.ts";
 import { SimulatedSpace } from "./simulated-space.ts";
 import { emitStart } from "./start-code.ts";
 import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
@@ -66,30 +66,19 @@ export function startImage(
   if (!first) throw new LinkError(`Cannot link "${program}"`, { object: program });
 
   const data = dataPiece(space, linked);
-  const entry = add(first.loadBias, first.image.ehdr.e_entry);
   const start = add(data.piece.start, data.piece.length);
   const to = new Assembler();
   // Where the code is: its address is known.
   to.data(cString(first.path)).align(16);
   emitStart(to, {
-    auxiliary: new Map([
-      [AT_PHDR, BigInt(programHeadersAt(first) ?? add(first.loadBias, first.image.ehdr.e_phoff))],
-      [AT_PHENT, BigInt(first.image.ehdr.e_phentsize)],
-      [AT_PHNUM, BigInt(first.image.ehdr.e_phnum)],
-      [AT_BASE, 0n],
-      [AT_ENTRY, BigInt(entry)],
-      [AT_EXECFN, BigInt(start)],
-    ]),
+    auxiliary: auxiliaryOf(first).set(AT_EXECFN, BigInt(start)),
     threadPointer: data.threadPointer,
     resolved: calls.map(({ slot, resolver, addend }) => ({ at: slot, resolver, addend: Number(addend) })),
-    protected: objects.flatMap(({ image: { relro }, loadBias }) => {
-      if (!relro) return [];
-      const start = alignDown(add(loadBias, relro.p_vaddr), PAGE_SIZE);
-      const length = alignDown(add(loadBias, relro.p_vaddr + relro.p_memsz), PAGE_SIZE) - start;
-      return length > 0 ? [{ start, length, protection: PROT_READ }] : [];
-    }),
+    protected: objects
+      .flatMap((object) => relroPages(object) ?? [])
+      .map((range) => ({ ...range, protection: PROT_READ })),
     initializers: Array.from(allInitializers(space, first, initialization), ({ address }) => address),
-    entry,
+    entry: entryOf(first),
     finalizers: Array.from(allFinalizers(space, initialization), ({ address }) => address),
     state: data.state,
     name: basename(program),

@@ -2,11 +2,11 @@
 
 import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
-import { typeOf } from "../../lib/elf/sym.ts";
+import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
 import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM, AUXILIARY_NAMES } from "../../lib/link/context.ts";
 import { allFinalizers, allInitializers, type ObjectFunction } from "../../lib/link/functions.ts";
-import { programHeadersAt } from "../../lib/link/map.ts";
+import { auxiliaryOf, entryOf, programHeadersAt } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
 import type { Relocation } from "../../lib/link/relocation.ts";
 import { ownContext } from "../../lib/link/run-here.ts";
@@ -46,8 +46,8 @@ export function explain(
   });
   const { objects, initialization, space } = simulation;
   const [first] = objects as [LinkObject];
-  const called = (functions: Iterable<ObjectFunction>): ExplainedFunction[] =>
-    Array.from(functions, (one) => functionAt(one, objects));
+  const names = new FunctionNames(objects);
+  const called = (functions: Iterable<ObjectFunction>) => Array.from(functions, (one) => names.told(one));
   return {
     program: first.path,
     context: contextOf(first, list, environment),
@@ -55,38 +55,36 @@ export function explain(
     relocations: done.map(told),
     warnings,
     initializers: called(allInitializers(space, first, initialization)),
-    entry: functionAt(
-      { object: first, address: add(first.loadBias, first.image.ehdr.e_entry), from: "e_entry" },
-      objects,
-    ),
+    entry: names.told({ object: first, address: entryOf(first), from: "e_entry" }),
     finalizers: called(allFinalizers(space, initialization)),
     isOnlyShown,
   };
 }
 
+const MEANINGS: Readonly<Record<number, string>> = {
+  [AT_PHDR]: "where the program's headers are mapped",
+  [AT_PHENT]: "bytes of one of them",
+  [AT_PHNUM]: "how many there are",
+  [AT_BASE]: "where its dynamic linker is mapped: nowhere, this is it",
+  [AT_ENTRY]: "where the program begins",
+  [AT_EXECFN]: "the path of the program",
+};
+
 function contextOf(program: LinkObject, list: readonly string[], environment: number): ContextStep {
-  const { image, loadBias } = program;
-  const headersAt = programHeadersAt(program);
-  const header = image.segment(PT_PHDR);
-  const values = new Map<number, [value: bigint, meaning: string]>([
-    [AT_PHDR, [BigInt(headersAt ?? add(loadBias, image.ehdr.e_phoff)), "where the program's headers are mapped"]],
-    [AT_PHENT, [BigInt(image.ehdr.e_phentsize), "bytes of one of them"]],
-    [AT_PHNUM, [BigInt(image.ehdr.e_phnum), "how many there are"]],
-    [AT_BASE, [0n, "where its dynamic linker is mapped: nowhere, this is it"]],
-    [AT_ENTRY, [BigInt(add(loadBias, image.ehdr.e_entry)), "where the program begins"]],
-  ]);
+  const own = auxiliaryOf(program);
   // What else the kernel says is the same for whatever it starts here.
-  const auxiliary = ownContext().auxiliary.flatMap(({ type, value }) => {
-    const name = AUXILIARY_NAMES[type] ?? `type ${type}`;
-    const [own, meaning] = values.get(type) ?? [type === AT_EXECFN ? undefined : value];
-    const text = own === undefined ? program.path : `0x${own.toString(16)}`;
-    return [{ name, value: text, meaning: type === AT_EXECFN ? "the path of the program" : meaning }];
-  });
-  const bias =
+  const auxiliary = ownContext().auxiliary.map(({ type, value }) => ({
+    name: AUXILIARY_NAMES[type] ?? `type ${type}`,
+    value: type === AT_EXECFN ? program.path : `0x${(own.get(type) ?? value).toString(16)}`,
+    meaning: MEANINGS[type],
+  }));
+  const header = program.image.segment(PT_PHDR);
+  const headersAt = programHeadersAt(program);
+  const loadBias =
     header && headersAt !== undefined
-      ? { headersAt: hex(headersAt), vaddr: hex(header.p_vaddr), bias: hex(loadBias) }
+      ? { headersAt: hex(headersAt), vaddr: hex(header.p_vaddr), bias: hex(program.loadBias) }
       : undefined;
-  return { arguments: list, environment, auxiliary, loadBias: bias };
+  return { arguments: list, environment, auxiliary, loadBias };
 }
 
 function shown(object: LinkObject, { space }: Simulation, relative: number): ExplainedObject {
@@ -101,18 +99,16 @@ function shown(object: LinkObject, { space }: Simulation, relative: number): Exp
       offset: area.backing && hex(area.backing.offset),
     }));
   return {
-    ...{
-      index,
-      // the program's is its path
-      name: basename(object.name),
-      path,
-      why,
-      needs: [...needs],
-      loadBias: hex(loadBias),
-      start: hex(start),
-      end: hex(end),
-      segments,
-    },
+    index,
+    // the program's is its path
+    name: basename(object.name),
+    path,
+    why,
+    needs: [...needs],
+    loadBias: hex(loadBias),
+    start: hex(start),
+    end: hex(end),
+    segments,
     relro: relro && {
       start: hex(add(loadBias, relro.p_vaddr)),
       end: hex(add(loadBias, relro.p_vaddr + relro.p_memsz)),
@@ -131,13 +127,15 @@ function told(relocation: Relocation): ExplainedRelocation {
   const { object, table, vaddr, typeName, name, version, addend, definition, effect, searched } = relocation;
   const { copied, call, value } = effect;
   return {
-    ...{ object: object.index, table, type: typeName, at: hex(add(object.loadBias, vaddr)), vaddr: hex(vaddr) },
-    ...{
-      symbol: name,
-      version,
-      addend: shownValue(addend),
-      definer: name === undefined ? undefined : definition?.object.index,
-    },
+    object: object.index,
+    table,
+    type: typeName,
+    at: hex(add(object.loadBias, vaddr)),
+    vaddr: hex(vaddr),
+    symbol: name,
+    version,
+    addend: shownValue(addend),
+    definer: name === undefined ? undefined : definition?.object.index,
     value: value === undefined ? undefined : shownValue(value),
     copied: copied && { from: hex(copied.from), length: copied.length },
     resolver: call && hex(call.resolver),
@@ -157,12 +155,27 @@ const wordsOf = (answer: Answer): string => {
   return WORDS[answer] ?? answer;
 };
 
-function functionAt({ object, address, from }: ObjectFunction, objects: readonly LinkObject[]): ExplainedFunction {
-  const holder = objects.find(({ start, end }) => address >= start && address < end) ?? object;
-  const vaddr = address - holder.loadBias;
-  const { symbols } = holder.image;
-  for (const sym of symbols)
-    if (sym.st_shndx !== 0 && sym.st_value === vaddr && typeOf(sym) === STT_FUNC)
-      return { object: object.index, from, address: hex(address), symbol: symbols.nameOf(sym) };
-  return { object: object.index, from, address: hex(address), symbol: undefined };
+/** Who has which functions is looked up once for each object that has any to be called. */
+class FunctionNames {
+  readonly #known = new Map<LinkObject, ReadonlyMap<number, Sym>>();
+
+  constructor(readonly objects: readonly LinkObject[]) {}
+
+  told({ object, address, from }: ObjectFunction): ExplainedFunction {
+    const holder = this.objects.find(({ start, end }) => address >= start && address < end) ?? object;
+    const sym = this.#of(holder).get(address - holder.loadBias);
+    const symbol = sym && holder.image.symbols.nameOf(sym);
+    return { object: object.index, from, address: hex(address), symbol };
+  }
+
+  #of(object: LinkObject): ReadonlyMap<number, Sym> {
+    const known = this.#known.get(object);
+    if (known) return known;
+    const functions = new Map<number, Sym>();
+    for (const sym of object.image.symbols)
+      if (sym.st_shndx !== 0 && typeOf(sym) === STT_FUNC && !functions.has(sym.st_value))
+        functions.set(sym.st_value, sym);
+    this.#known.set(object, functions);
+    return functions;
+  }
 }

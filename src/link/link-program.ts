@@ -3,10 +3,10 @@
 import { mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { ET_EXEC, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
-import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
-import { ownContext, runHere } from "../../lib/link/run-here.ts";
+import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
+import { ownContext, reasonNotHere, runHere } from "../../lib/link/run-here.ts";
 import { startImage } from "../../lib/link/start-image.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { stringAt, stringBytesAt } from "../../lib/memory/live.ts";
@@ -44,20 +44,10 @@ export function linkable(search: Search, name: string): Linkable {
     const library = search.libraryAt(path);
     const { nodes, roots } = dependenciesOf(search, library.needed, isShared, { library });
     const libc = [...roots, ...nodes.flatMap(({ needs }) => needs)].find((need) => "elsewhere" in need)?.name;
-    const other = [library, ...nodes.map((node) => node.library)].find(({ isLibc }) => isLibc);
+    const libraries = [library, ...nodes.map((node) => node.library)];
+    const other = libraries.find(({ isLibc }) => isLibc);
     const fault = faultOf(ehdr.e_entry, libc ?? other?.soname);
-    return {
-      name,
-      path,
-      fault,
-      why:
-        fault === undefined
-          ? reasonForOwn(
-              path,
-              nodes.map(({ library: { path } }) => path),
-            )
-          : undefined,
-    };
+    return { name, path, fault, why: fault === undefined ? reasonNotHere(libraries) : undefined };
   } catch (error) {
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
     throw error;
@@ -68,16 +58,6 @@ function faultOf(entry: number, libc: string | undefined): string | undefined {
   if (libc !== undefined)
     return `it needs ${libc}, and this linker is for programs without a libc: ld.so does for glibc what it alone can do`;
   return entry === 0 ? "it has no entry point, as a library has none" : undefined;
-}
-
-function reasonForOwn(program: string, libraries: readonly string[]): string | undefined {
-  using image = openImage(program);
-  if (image.ehdr.e_type === ET_EXEC) return "it is at a fixed address";
-  for (const path of [program, ...libraries]) {
-    using one = openImage(path);
-    if (one.tls) return `"${path}" has thread-local data`;
-  }
-  return undefined;
 }
 
 /** Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or, when its entry returns, with 0. */
