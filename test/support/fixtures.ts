@@ -44,7 +44,10 @@ export async function build(folder: string, outputs: Output[]): Promise<string> 
     .update(compilerVersion())
     .update(readFileSync(import.meta.path))
     .update(JSON.stringify([folder, outputs]));
-  for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)));
+  // and the headers beside the folder, which others share
+  const headers = readdirSync(dirname(sources)).filter((name) => name.endsWith(".h"));
+  for (const name of [...readdirSync(sources), ...headers.map((header) => join("..", header))].sort())
+    hash.update(name).update(readFileSync(join(sources, name)));
   const out = join(cacheDirectory(), "fixtures", `${basename(folder)}-${hash.digest("hex").slice(0, 16)}`);
   return madeOnce(out, async (directory) => {
     for (const output of outputs) {
