@@ -9,6 +9,10 @@ export const ELFCLASS64 = 2;
 export const ELFDATA2LSB = 1;
 export const EV_CURRENT = 1;
 
+export const ELFOSABI_NONE = 0;
+/** Has types of symbols that GNU has added, such as STT_GNU_IFUNC. */
+export const ELFOSABI_GNU = 3;
+
 export const ET_EXEC = 2;
 export const ET_DYN = 3;
 export const EM_X86_64 = 62;

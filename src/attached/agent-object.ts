@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { agentCode } from "../agent/code/connect.ts";
+import { agentCode, CHANNEL } from "../agent/code/connect.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
 import { MARK } from "../private-directory.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
@@ -39,12 +39,19 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
   });
   return codeObject({
     soname: MARK,
-    // Before glibc 2.34 dlopen is in libdl.so.2. libc first: it has to have seen its environment.
+    // Before glibc 2.34 dlsym is in libdl.so.2. libc first: it has to have seen its environment.
     needed: ["libc.so.6", "libdl.so.2"],
     code,
     dataAt,
-    functions: new Map(Object.entries(FUNCTIONS).map(([label, name]) => [name, label])),
-    imports: new Map([["_r_debug", "debug"]]),
+    functions: new Map([
+      ...Object.entries(FUNCTIONS).map(([label, name]) => [name, label] as const),
+      [CHANNEL, "map channel"],
+    ]),
+    indirect: new Set([CHANNEL]),
+    imports: new Map([
+      ["_r_debug", "debug"],
+      ["dlsym", "dlsym address"],
+    ]),
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,
   }).bytes;

@@ -10,11 +10,13 @@ import {
   DT_RELA,
   DT_STRTAB,
   DT_SYMTAB,
+  ELFOSABI_GNU,
   R_X86_64_GLOB_DAT,
   R_X86_64_IRELATIVE,
   STB_GLOBAL,
   STB_WEAK,
   STT_FUNC,
+  STT_GNU_IFUNC,
   STT_NOTYPE,
 } from "../constants.ts";
 import { Rela } from "../rela.ts";
@@ -33,6 +35,8 @@ export interface CodeObjectOptions {
   readonly dataAt: number;
   /** Exported name → label. They have no versions and answer a reference with any. */
   readonly functions?: ReadonlyMap<string, string>;
+  /** Those functions of which a reference gets what they return (IFUNC). */
+  readonly indirect?: ReadonlySet<string>;
   /**
    * Symbol → label of the quad, among the writable data, that gets its address. They ask for no version: of several that a
    * library has, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
@@ -61,7 +65,7 @@ export interface CodeObject {
 
 /** Throws for a label that is not there, and for an import whose quad could not be written to. */
 export function codeObject(options: CodeObjectOptions): CodeObject {
-  const { code, dataAt, weak = new Set() } = options;
+  const { code, dataAt, weak = new Set(), indirect = new Set() } = options;
   const place = (label: string): number => {
     const at = code.labels.get(label);
     if (at === undefined) throw new Error(`Cannot write "${options.soname}": there is no label "${label}"`);
@@ -92,6 +96,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: resolver.length },
     code: { bytes: code.bytes, dataAt, ...init, ...fini },
     ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
+    ...(indirect.size > 0 ? { osAbi: ELFOSABI_GNU } : {}),
   });
 
   names.forEach((name, i) => {
@@ -99,7 +104,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     sym.st_name = name;
     const defined = functions[i];
     if (defined) {
-      sym.st_info = (STB_GLOBAL << 4) | STT_FUNC;
+      sym.st_info = (STB_GLOBAL << 4) | (indirect.has(defined.name) ? STT_GNU_IFUNC : STT_FUNC);
       sym.st_shndx = ANY_SECTION;
       sym.st_value = add(plan.codeAt, defined.at);
       return;

@@ -32,6 +32,7 @@ import {
   ELFCLASS64,
   ELFDATA2LSB,
   ELFMAG,
+  ELFOSABI_NONE,
   EM_X86_64,
   ET_DYN,
   EV_CURRENT,
@@ -74,6 +75,8 @@ export interface SharedObjectParts {
   readonly code?: CodeParts;
   /** DT_FLAGS_1 */
   readonly flags1?: number;
+  /** ELFOSABI_NONE where nothing is said. */
+  readonly osAbi?: number;
 }
 
 /** Machine code, and behind it what it writes to, so many bytes apart as they will be in memory. */
@@ -102,6 +105,7 @@ export interface SharedObjectPlan {
   readonly dynamicAt: Vaddr;
   readonly slotsAt: Vaddr;
   readonly tls: ThreadLocal | undefined;
+  readonly osAbi: number | undefined;
   /** Where the zero pages begin. */
   readonly zeroAt: Vaddr;
   readonly zeroSize: number;
@@ -207,11 +211,12 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   const zeroSize = parts.zeroPages * PAGE_SIZE;
-  return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls: parts.tls, zeroAt, zeroSize, size };
+  const { tls, osAbi } = parts;
+  return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls, osAbi, zeroAt, zeroSize, size };
 }
 
 export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
-  const { code, codeAt, dynamicAt, slotsAt, zeroAt, zeroSize, tls } = plan;
+  const { code, codeAt, dynamicAt, slotsAt, zeroAt, zeroSize, tls, osAbi } = plan;
   const file = new Uint8Array(plan.size);
   const view = new DataView(file.buffer);
   const tablesEnd = endOf(plan.tables, headersEnd(plan));
@@ -221,7 +226,7 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
     return { type: PT_LOAD, flags, vaddr, filesz, memsz, align: PAGE_SIZE };
   };
   const dynamicSize = slotsAt - dynamicAt;
-  emitHeaders(view, [
+  const segments: Segment[] = [
     load(PF_R, 0, tablesEnd),
     ...(code ? [load(PF_R | PF_X, codeAt, Math.min(code.dataAt, code.bytes.length))] : []),
     load(flags, dataAt, plan.size - dataAt),
@@ -229,7 +234,8 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
     { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
     { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
     ...(tls ? [{ type: PT_TLS, flags: PF_R, vaddr: dynamicAt, filesz: 0, memsz: tls.size, align: tls.alignment }] : []),
-  ]);
+  ];
+  emitHeaders(view, segments, osAbi);
 
   let end = headersEnd(plan);
   for (const { at, bytes } of plan.tables) {
@@ -248,9 +254,10 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
 }
 
 /** The ELF header of a shared object, and its program headers. */
-export function emitHeaders(view: DataView, segments: readonly Segment[]): void {
+export function emitHeaders(view: DataView, segments: readonly Segment[], osAbi = ELFOSABI_NONE): void {
   const ehdr = Ehdr.at(view);
-  ehdr.e_ident = Uint8Array.of(...ELFMAG, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, ...new Array<number>(9).fill(0));
+  const padding = new Array<number>(8).fill(0);
+  ehdr.e_ident = Uint8Array.of(...ELFMAG, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, osAbi, ...padding);
   ehdr.e_type = ET_DYN;
   ehdr.e_machine = EM_X86_64;
   ehdr.e_version = EV_CURRENT;

@@ -20,7 +20,7 @@ const encoder = new TextEncoder();
 export interface Connection {
   /** How many slots the channel has. */
   readonly slots: number;
-  /** Loads the channel's address into rbx, or goes to `fail`. r12 to r14 and what is on the stack have to stay. */
+  /** Loads the channel's address into rbx, or goes to `fail`. (%rsp) is the kind of request. r12 to r14 and what is on the stack have to stay. */
   find(to: Assembler): void;
   /** Afterwards `je` means that nobody answers. */
   look(to: Assembler): void;

@@ -1,7 +1,8 @@
 // The agent of a process that is not capsule's own: an object that comes with the
 // shims. It maps the channel for as long as it asks, and not in forked children: a
 // process may drop its rights, and must not have then what others ask by. No
-// descriptor stays open.
+// descriptor stays open. A thread that opens a library has none but where it has the
+// loader's lock, as others that do may want the last that there is.
 //
 // What the server adds to the process asks by the same functions, at their addresses.
 
@@ -32,7 +33,7 @@ export type LentFunctions = Readonly<Record<"connect" | "disconnect" | "look" | 
 export const lentConnection = (lent: LentFunctions): Connection => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
-    to.rip("call *connect(%rip)", "connect", 0xff, 0x15);
+    kindOf(to).rip("call *connect(%rip)", "connect", 0xff, 0x15);
     take(to);
   },
   look: (to) => to.rip("call *look(%rip)", "look", 0xff, 0x15),
@@ -47,7 +48,7 @@ export const lentConnection = (lent: LentFunctions): Connection => ({
 const ownConnection: Connection = {
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
-    to.to("call", "connect");
+    kindOf(to).to("call", "connect");
     take(to);
   },
   look: (to) => to.to("call", "look"),
@@ -56,6 +57,8 @@ const ownConnection: Connection = {
   disconnect: (to) => to.to("call", "disconnect"),
   data: () => {},
 };
+
+const kindOf = (to: Assembler): Assembler => to.op("mov (%rsp),%edi", 0x8b, 0x3c, 0x24);
 
 function take(to: Assembler): void {
   to.op("mov %rax,%rbx", 0x48, 0x89, 0xc3).op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", "fail");
@@ -95,6 +98,9 @@ export function agentCode(targets: ConnectTargets): AgentCode {
 }
 
 const EMFILE = 24;
+/** A function of the agent's that glibc calls with the loader's lock held, once it is looked for by dlsym: an IFUNC. */
+export const CHANNEL = "capsule_channel";
+
 /** How often a thread looks for a free descriptor, a millisecond apart. */
 const PATIENCE = 200;
 
@@ -102,8 +108,10 @@ const PATIENCE = 200;
 const NOWHERE = 0 as Address;
 
 /**
- * `attach` (a shim's ELF header), what its initializer calls; `connect`, which maps the channel and returns it, or NULL; `disconnect`, after which it is not mapped (rbx: the channel, or NULL); `look`, after which `je` means that
- * nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server may have called. Needs emitAgent's `request`.
+ * `attach` (a shim's ELF header), what its initializer calls; `connect` (kind of request), which maps the channel and
+ * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL); `look`,
+ * after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status),
+ * which the server may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
   to.label("attach")
@@ -115,6 +123,20 @@ export function emitConnect(to: Assembler): void {
     .op(`mov $0x${Kind.attach.toString(16)},%eax`, 0xb8, ...immediate(Kind.attach))
     .to("jmp", "request");
   to.label("connect")
+    .op("push %rbx", 0x53)
+    .op(`cmp $0x${Kind.dlmopen.toString(16)},%edi`, 0x83, 0xff, Kind.dlmopen)
+    .to("ja", "without the lock")
+    .op("xor %edi,%edi", 0x31, 0xff) // RTLD_DEFAULT
+    .rip("lea function(%rip),%rsi", "channel function", 0x48, 0x8d, 0x35)
+    .rip("call *dlsym(%rip)", "dlsym address", 0xff, 0x15)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("jne", "connected")
+    .label("without the lock")
+    .to("call", "map channel")
+    .label("connected")
+    .op("pop %rbx", 0x5b)
+    .op("ret", 0xc3)
+    .label("map channel")
     .op("push %rbx", 0x53)
     .op(`mov $0x${PATIENCE.toString(16)},%ebx`, 0xbb, ...immediate(PATIENCE))
     .label("open channel")
@@ -224,6 +246,8 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(0)
     .label("attachment")
     .quad(0)
+    .label("dlsym address")
+    .quad(0)
     .label("told")
     .quad(0)
     .label("pause") // a struct timespec
@@ -235,6 +259,8 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(encoder.encode(complaint).length)
     .label("channel path")
     .data(encoder.encode(`${channel}\0`))
+    .label("channel function")
+    .data(encoder.encode(`${CHANNEL}\0`))
     .label("complaint")
     .data(encoder.encode(complaint));
 }

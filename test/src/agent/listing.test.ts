@@ -46,7 +46,10 @@ const objects = {
   directory: "/run/directory",
 };
 /** Of the agent of another process, which has it on pages of its own. */
-const DATA = ["desk", "told", "pause", "channel size", "complaint size", "channel path", "complaint"];
+const DATA = [
+  ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
+  ...["channel path", "channel function", "complaint"],
+];
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
   "the agent, also for another function": (to) => {

@@ -30,6 +30,10 @@ const code = new Assembler()
   .label("address of nobody")
   .rip("mov nobody(%rip),%rax", "nobody", 0x48, 0x8b, 0x05)
   .op("ret", 0xc3)
+  .label("which measure") // counts as a call, too
+  .rip("incq calls(%rip)", "calls", 0x48, 0xff, 0x05)
+  .rip("lea measure(%rip),%rax", "measure", 0x48, 0x8d, 0x05)
+  .op("ret", 0xc3)
   .label("start") // (argc, argv, envp)
   .rip("mov %rdi,calls(%rip)", "calls", 0x48, 0x89, 0x3d)
   .op("ret", 0xc3)
@@ -54,7 +58,9 @@ const options: CodeObjectOptions = {
     ["measure", "measure"],
     ["calls_so_far", "calls so far"],
     ["address_of_nobody", "address of nobody"],
+    ["chosen_measure", "which measure"],
   ]),
+  indirect: new Set(["chosen_measure"]),
   imports: new Map([
     ["abs", "abs"],
     ["nobody_defines_this", "nobody"],
@@ -83,6 +89,8 @@ int main(int argc, char **argv) {
   printf("measured %ld and %ld\\n", measure(-5), measure(7));
   printf("calls and arguments: %ld\\n", calls());
   printf("nobody is at %ld\\n", nobody());
+  printf("the one that is chosen: %s\\n", dlsym(handle, "chosen_measure") == (void *)measure ? "measure" : "another");
+  printf("calls with that of who chooses: %ld\\n", calls());
   Dl_info info;
   dladdr(measure, &info);
   char *zero = (char *)info.dli_fbase + strtol(argv[2], 0, 10);
@@ -112,6 +120,8 @@ describe("codeObject()", () => {
       "measured 1005 and 1007",
       "calls and arguments: 6",
       "nobody is at 0",
+      "the one that is chosen: measure",
+      "calls with that of who chooses: 7",
       "the zero pages sum up to 0",
       "and are the object's: yes",
       "they can be protected otherwise: yes",
@@ -155,6 +165,7 @@ describe("codeObject()", () => {
       ["measure", "GLOBAL", "FUNC", "1"],
       ["calls_so_far", "GLOBAL", "FUNC", "1"],
       ["address_of_nobody", "GLOBAL", "FUNC", "1"],
+      ["chosen_measure", "GLOBAL", "IFUNC", "1"],
       ["abs", "GLOBAL", "NOTYPE", "UND"],
       ["nobody_defines_this", "WEAK", "NOTYPE", "UND"],
     ]);
