@@ -1,15 +1,13 @@
 // Asks real shells what they would complete.
 
 import { dirname, join } from "node:path";
-import { repository, run } from "../../support/run.ts";
+import { command, run } from "../../support/run.ts";
 
 export type Shell = "bash" | "zsh" | "fish";
 
-const main = join(repository, "src", "main.ts");
-
 /** The script that a shell is given. */
 export async function scriptFor(shell: Shell, directory: string): Promise<string> {
-  const { stdout, exitCode } = await run([process.execPath, main, "completions", shell]);
+  const { stdout, exitCode } = await command(["completions", shell]);
   if (exitCode !== 0) throw new Error(`capsule completions ${shell} ended with ${exitCode}`);
   const path = join(directory, `capsule.${shell}`);
   await Bun.write(path, stdout);
@@ -64,7 +62,7 @@ export SCRIPT=$1 OUT=$(mktemp)
 zpty shell zsh -f -i
 say() { zpty -w shell "$1" }
 say 'PS1=; stty -echo; autoload -Uz compinit; compinit -D -u; source $SCRIPT'
-say 'compadd() { local -a hits; if [[ \${@[1,(i)(-|--)]} != *-(O|A|D)* ]]; then builtin compadd -A hits "$@"; print -rl -- $hits >> $OUT; fi; builtin compadd "$@" }'
+say 'compadd() { local -a hits; if [[ \${@[1,(i)(-|--)]} != *-(O|A|D)\\ * ]]; then builtin compadd -A hits "$@"; print -rl -- $hits >> $OUT; fi; builtin compadd "$@" }'
 say 'finish() { zle complete-word; print -n DO; print NE; exit }; zle -N finish; bindkey "^T" finish; print -n REA; print DY'
 zpty -r shell text '*READY*'
 zpty -w -n shell "$2"$'\\x14'
