@@ -8,7 +8,7 @@ import { expectLines, expectSame } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
 import { isAttached, leftIn } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
-import { capsule, native, run } from "../support/run.ts";
+import { capsule, command, native, run } from "../support/run.ts";
 import { FAILED, FILE, NOT_FOUND, NOT_RUNNABLE, SONAME, USAGE, Workshop } from "../support/workshop.ts";
 
 setDefaultTimeout(60_000);
@@ -31,7 +31,7 @@ describe("the command line", () => {
   ];
   for (const [words, args] of mistakes) {
     test(`with ${words} is a usage error`, async () => {
-      const outcome = await run([process.execPath, join(import.meta.dir, "../../src/main.ts"), "exec", ...args]);
+      const outcome = await command(["exec", ...args]);
       workshop.expectRefusal(outcome, USAGE);
     });
   }

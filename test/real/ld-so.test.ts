@@ -3,12 +3,11 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { realpathSync } from "node:fs";
-import { join } from "node:path";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { DIRECTORIES, filesOf, linkedFiles, listedByLdSo } from "../support/ld-so.ts";
-import { repository, run } from "../support/run.ts";
+import { COMMAND, run } from "../support/run.ts";
 import { tree } from "../support/trees.ts";
 
 setDefaultTimeout(300_000);
@@ -80,7 +79,7 @@ async function compareTree(of: Tree, flags: readonly string[], many: number): Pr
   const sample = all.filter((_, i) => i % every === 0);
   const loader = of.resolve("/lib64/ld-linux-x86-64.so.2");
   for (const { path } of sample) {
-    const command = [process.execPath, join(repository, "src", "main.ts"), "tree", "--json", "--host", of.name];
+    const command = [...COMMAND, "tree", "--json", "--host", of.name];
     const { stdout, stderr } = await run([...command, ...flags, path]);
     expect([path, stderr]).toEqual([path, ""]);
     const { program, capsules }: Said = JSON.parse(stdout);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CapsuleEvent, descriptorOf, EventWriter } from "../../src/events.ts";
 import { type Notgl, notgl } from "../support/notgl.ts";
-import { repository, run } from "../support/run.ts";
+import { COMMAND, run } from "../support/run.ts";
 
 setDefaultTimeout(60_000);
 
@@ -87,10 +87,9 @@ describe("--events", () => {
     family = await notgl();
   });
 
-  const main = join(repository, "src/main.ts");
   const capsule = (words: string, redirections = "") =>
     run([
-      ...["sh", "-c", `exec "$@" ${redirections}`, "sh", process.execPath, main, "exec", "--host", family.red],
+      ...["sh", "-c", `exec "$@" ${redirections}`, "sh", ...COMMAND, "exec", "--host", family.red],
       ...["--isolate", "libnotgl.so.0", ...words.split(" "), "/bin/echo", "it runs"],
     ]);
   const refused = async (words: string, message: string, redirections = "") => {

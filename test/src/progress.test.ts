@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Progress, type Screen } from "../../src/progress.ts";
-import { repository, run } from "../support/run.ts";
+import { COMMAND, repository, run } from "../support/run.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "capsule-progress-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -99,8 +99,7 @@ describe("on a terminal", () => {
 });
 
 test.each([["in-process"], ["attached"]])("what a program prints %s on a terminal is its own", async (mode) => {
-  const main = join(repository, "src", "main.ts");
-  const line = `${process.execPath} ${main} exec --mode ${mode} --isolate libz.so.1 /bin/echo hello`;
+  const line = `${COMMAND.join(" ")} exec --mode ${mode} --isolate libz.so.1 /bin/echo hello`;
   const command = ["script", "--quiet", "--return", "--command", line, "/dev/null"];
   const env = { TERM: "xterm", XDG_CACHE_HOME: mkdtempSync(join(directory, "cache-")) };
   const { stdout, exitCode } = await run(command, { env, timeout: 30_000 });

@@ -7,6 +7,11 @@ import { cacheDirectory } from "./cache.ts";
 
 export const repository = join(import.meta.dir, "..", "..");
 
+const MAIN = join(repository, "src", "main.ts");
+
+/** The command, of the sources. */
+export const COMMAND = [process.execPath, MAIN];
+
 export interface RunOptions {
   /** Added to the few variables that every child gets; nothing else of our own environment reaches it. */
   env?: Record<string, string>;
@@ -164,6 +169,10 @@ export function capsule(
   return run(capsuleCommand(flags, program, args, options.env), options);
 }
 
+/** Runs one of the command's others: its name, and what follows. */
+export const command = (words: string[], options: RunOptions = {}): Promise<Outcome> =>
+  run([...COMMAND, ...words], options);
+
 /** `env` is the environment that it will get. */
 export function capsuleCommand(
   flags: string[],
@@ -177,12 +186,9 @@ export function capsuleCommand(
   // And on another glibc than the machine's, that of a tree, in a mount namespace or without one.
   const { CAPSULE_TEST_GLIBC: other, CAPSULE_TEST_MOUNT_NAMESPACE: choice } = process.env;
   const glibc = [...(other ? ["--glibc", other] : []), ...(choice ? ["--mount-namespace", choice] : [])];
-  const command = [...bun(env.LD_LIBRARY_PATH), ...options, MAIN, "exec", ...mode, ...glibc, ...flags, "--", program];
-  command.push(...args);
-  return ["/usr/bin/env", ...variables, ...command];
+  const words = [MAIN, "exec", ...mode, ...glibc, ...flags, "--", program, ...args];
+  return ["/usr/bin/env", ...variables, ...bun(env.LD_LIBRARY_PATH), ...options, ...words];
 }
-
-const MAIN = join(repository, "src", "main.ts");
 
 /** What the command's own first line gives to Bun: variables and options. */
 function firstLine(): [variables: string[], options: string[]] {

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
-import { repository, run } from "../../support/run.ts";
+import { command } from "../../support/run.ts";
 import { completed, type Shell, scriptFor } from "./shells.ts";
 
 const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
@@ -97,8 +97,7 @@ test("bash takes no file for a program that may not be run", async () => {
 });
 
 test("another shell is refused, with those that there are", async () => {
-  const main = `${repository}/src/main.ts`;
-  const outcome = await run([process.execPath, main, "completions", "csh"]);
+  const outcome = await command(["completions", "csh"]);
   expect(outcome).toMatchObject({ stdout: "", exitCode: 2 });
   expect(outcome.stderr).toContain("Allowed choices are bash, zsh, fish");
 });

@@ -2,18 +2,16 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
 import type { DoctorReport } from "../../../src/doctor/report.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { command, type Outcome } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
 const places = new SmallTree({ "/lib64/libGL.so.1": { soname: "libGL.so.1", needed: ["libnone.so.1"] } });
 afterAll(() => places[Symbol.dispose]());
 
 /** On a machine whose display nobody has to do with. */
 const doctor = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
-  run([process.execPath, main, "doctor", ...args], { env: { DISPLAY: "", WAYLAND_DISPLAY: "", ...env } });
+  command(["doctor", ...args], { env: { DISPLAY: "", WAYLAND_DISPLAY: "", ...env } });
 
 const dataOf = ({ stdout }: Outcome) => JSON.parse(stdout) as DoctorReport;
 const levelsOf = (report: DoctorReport, check: string) =>

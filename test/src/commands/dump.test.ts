@@ -10,10 +10,9 @@ import { half, word, xword } from "../../lib/elf/bytes.ts";
 import { run as runTool, Scratch } from "../../lib/elf/scratch.ts";
 import { changed, smallImage, withDynamic, withoutDynamic } from "../../lib/elf/small-image.ts";
 import { buildSpecimens } from "../../lib/elf/specimens.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { command, type Outcome, repository } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
-const capsule = (...args: string[]): Promise<Outcome> => run([process.execPath, main, ...args]);
+const capsule = (...args: string[]): Promise<Outcome> => command([...args]);
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());

@@ -2,11 +2,9 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { LinkedTrees } from "../../support/linked-trees.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { command, type Outcome } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
 const trees = new LinkedTrees();
 afterAll(() => trees[Symbol.dispose]());
 
@@ -22,7 +20,7 @@ trees.library("host/usr/lib/libboth.so.1.3.0");
 trees.library("host/usr/lib/libloop.so.1", { needs: ["libdoor.so.1", "libboth.so.1"] });
 const game = trees.program("bin/game", { needs: ["libown.so.1", "libboth.so.1"] });
 
-const graph = (args: string[]): Promise<Outcome> => run([process.execPath, main, "graph", ...args]);
+const graph = (args: string[]): Promise<Outcome> => command(["graph", ...args]);
 
 interface Drawn {
   readonly name: string;

@@ -8,10 +8,9 @@ import { type ShownSymbol, symbolsOf, tableOf } from "../../../src/commands/symb
 import { symbolsOf as readelfSymbols, versionsOf } from "../../lib/elf/readelf.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { buildSpecimens, realImages } from "../../lib/elf/specimens.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { COMMAND, command, type Outcome, repository, run } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
-const capsule = (...args: string[]): Promise<Outcome> => run([process.execPath, main, ...args]);
+const capsule = (...args: string[]): Promise<Outcome> => command([...args]);
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
@@ -102,7 +101,7 @@ describe("the symbols", () => {
 
 describe("standard output", () => {
   const library = realImages["libc.so.6"] ?? "";
-  const argv = [process.execPath, main, "symbols", library].map((arg) => `'${arg}'`).join(" ");
+  const argv = [...COMMAND, "symbols", library].map((arg) => `'${arg}'`).join(" ");
   const shell = (script: string): Promise<Outcome> => run(["bash", "-c", script]);
 
   test("that nobody reads any more ends it as SIGPIPE ends others, without a word", async () => {
@@ -121,7 +120,7 @@ describe("standard output", () => {
     await run(["mkfifo", fifo]);
     // O_RDWR | O_NONBLOCK: an end of its own keeps the FIFO, and what is inherited does not block
     const end = openSync(fifo, 0o2 | 0o4000);
-    const child = Bun.spawn([process.execPath, main, "symbols", library], { stdout: end, stderr: "pipe" });
+    const child = Bun.spawn([...COMMAND, "symbols", library], { stdout: end, stderr: "pipe" });
     const reader = Bun.spawn(["cat", fifo], { stdout: "pipe" });
     const exitCode = await child.exited;
     closeSync(end);

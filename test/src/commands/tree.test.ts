@@ -4,9 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkedTrees } from "../../support/linked-trees.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { COMMAND, command, type Outcome, repository, run } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
 const trees = new LinkedTrees();
 afterAll(() => trees[Symbol.dispose]());
 
@@ -31,7 +30,7 @@ const game = trees.program("bin/game", {
 const STUB = ["-shared", "-nostdlib", "-Wl,-soname,libc.so.6"];
 
 const tree = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
-  run([process.execPath, main, "tree", ...args], { env });
+  command(["tree", ...args], { env });
 
 /** What it draws, up to the clashes. */
 async function drawn(args: string[]): Promise<string[]> {
@@ -261,14 +260,8 @@ describe("colours", () => {
     expect(await hasColours({ FORCE_COLOR: "1" })).toBe(true);
     expect(await hasColours({ FORCE_COLOR: "0" })).toBe(false);
     const onTerminal = async (env: string) =>
-      (
-        await run([
-          "script",
-          "-qec",
-          `${env} '${process.execPath}' ${main} tree ${[...SIDES, game].join(" ")}`,
-          "/dev/null",
-        ])
-      ).stdout;
+      (await run(["script", "-qec", `${env} ${COMMAND.join(" ")} tree ${[...SIDES, game].join(" ")}`, "/dev/null"]))
+        .stdout;
     expect(await onTerminal("TERM=xterm")).toContain("\x1b[35mlibdoor.so.1");
     expect(await onTerminal("TERM=xterm NO_COLOR=1")).not.toContain("\x1b[");
     expect(await onTerminal("TERM=dumb")).not.toContain("\x1b[");

@@ -6,11 +6,10 @@ import { join } from "node:path";
 import { versionIn } from "../../../src/report/version-in.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { loadedFile } from "../../lib/elf/specimens.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { command, type Outcome } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
 const capsule = (args: string[], env: Record<string, string> = {}): Promise<Outcome> =>
-  run([process.execPath, main, "version", ...args], { env });
+  command(["version", ...args], { env });
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());

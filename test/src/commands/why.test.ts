@@ -4,9 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkedTrees } from "../../support/linked-trees.ts";
-import { type Outcome, repository, run } from "../../support/run.ts";
+import { command, type Outcome } from "../../support/run.ts";
 
-const main = join(repository, "src", "main.ts");
 const trees = new LinkedTrees();
 afterAll(() => trees[Symbol.dispose]());
 
@@ -22,7 +21,7 @@ trees.library("host/usr/lib/libdoor.so.1.2.0", { needs: ["libboth.so.1", "libc.s
 trees.library("host/usr/lib/libboth.so.1.3.0");
 const game = trees.program("bin/game", { needs: ["libown.so.1", "libdoor.so.1"] });
 
-const why = (args: string[]): Promise<Outcome> => run([process.execPath, main, "why", ...args]);
+const why = (args: string[]): Promise<Outcome> => command(["why", ...args]);
 
 /** Its paragraphs: the first line of each, and its fields by their labels, in one line each. */
 async function said(args: string[]): Promise<{ head: string; [label: string]: string }[]> {
@@ -100,10 +99,8 @@ describe("of an isolated library", () => {
     writeFileSync(join(home, "capsule.toml"), 'profile = []\nisolate = ["libdoor.so.1"]\n');
     const env = { CAPSULE_LIBDOOR_SO_1_PREFIX: trees.path("other") };
     for (const name of ["game", "start"]) {
-      const { stdout } = await run(
-        [process.execPath, main, "why", ...TREES, "--program", join(home, name), "libdoor.so.1"],
-        { env },
-      );
+      const words = [...TREES, "--program", join(home, name), "libdoor.so.1"];
+      const { stdout } = await command(["why", ...words], { env });
       const text = stdout.replace(/\s+/g, " ");
       expect(text).toContain(
         `isolated, as "${home}/capsule.toml", line 2 says: the program sees the one of ${trees.path("other")}`,

@@ -7,12 +7,12 @@ import { basename, join } from "node:path";
 import type { ExplainedRelocation, Explanation } from "../../../src/link/explanation.ts";
 import { FIXED, freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
-import { repository, run } from "../../support/run.ts";
+import { command } from "../../support/run.ts";
 
 setDefaultTimeout(60_000);
 
 const explain = (form: string, words: string[], env: Record<string, string> = {}) =>
-  run([process.execPath, join(repository, "src/main.ts"), "link", form, ...words], { env });
+  command(["link", form, ...words], { env });
 
 async function explained(words: string[], env: Record<string, string> = {}): Promise<Explanation> {
   const { stdout, stderr, exitCode } = await explain("--explain=json", words, env);
@@ -128,7 +128,7 @@ describe("a program at a fixed address, and its library,", () => {
     expect(called(explanation.initializers)).toEqual(["libgreet.so DT_INIT_ARRAY[0]", "program DT_INIT_ARRAY[0]"]);
     expect(called([explanation.entry])).toEqual(["program e_entry"]);
     expect(called(explanation.finalizers)).toEqual(["program DT_FINI_ARRAY[0]", "libgreet.so DT_FINI_ARRAY[0]"]);
-    const { stdout } = await run([process.execPath, join(repository, "src/main.ts"), "link", program], {});
+    const { stdout } = await command(["link", program], {});
     const written = (word: string) => lines(stdout).filter((line) => line.endsWith(word));
     expect(written("begins")).toEqual(["libgreet.so begins", "the program begins"]);
     expect(written("ends")).toEqual(["the program ends", "libgreet.so ends"]);

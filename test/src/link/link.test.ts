@@ -7,12 +7,11 @@ import { join } from "node:path";
 import { expectLines } from "../../support/expect.ts";
 import { FIXED, freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
-import { repository, run } from "../../support/run.ts";
+import { command, run } from "../../support/run.ts";
 
 setDefaultTimeout(60_000);
 
-const link = (words: string[], env: Record<string, string> = {}) =>
-  run([process.execPath, join(repository, "src/main.ts"), "link", ...words], { env });
+const link = (words: string[], env: Record<string, string> = {}) => command(["link", ...words], { env });
 
 /** In which a program is built: where it is decides whether it runs in the process of the command. */
 const WAYS: readonly [words: string, flags: string[]][] = [
