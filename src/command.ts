@@ -7,8 +7,8 @@ import { LinkError } from "../lib/loader/error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
 import { printable } from "./commands/output.ts";
 import { rootCommand } from "./commands/root.ts";
-import { exitCodeOf } from "./error-data.ts";
-import { EXIT, ProgramError, UsageError } from "./errors.ts";
+import { exitCodeOf } from "./telling/error-data.ts";
+import { EXIT, ProgramError, UsageError } from "./telling/errors.ts";
 
 /** Node's own say what was called, and not what was to be done. */
 function messageOf(error: unknown): string {

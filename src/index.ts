@@ -2,20 +2,6 @@
 
 export { ElfError } from "../lib/elf/error.ts";
 export { type LinkDetails, LinkError } from "../lib/loader/error.ts";
-export type { ErrorData } from "./error-data.ts";
-export { ProgramError, UsageError } from "./errors.ts";
-export type {
-  Binding,
-  CapsuleEvent,
-  EndedEvent,
-  FailedEvent,
-  LinkedEvent,
-  LinkedLibrary,
-  LostEvent,
-  OpenedEvent,
-  RequestEvent,
-  StartEvent,
-} from "./events.ts";
 export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";
 export { type Ended, exec, Running, type StdioOptions, spawn } from "./library/launch.ts";
 export type {
@@ -43,4 +29,18 @@ export type {
   PlanReport,
   SharedLibrary,
 } from "./report/plan-data.ts";
-export type { Category } from "./trace.ts";
+export type { ErrorData } from "./telling/error-data.ts";
+export { ProgramError, UsageError } from "./telling/errors.ts";
+export type {
+  Binding,
+  CapsuleEvent,
+  EndedEvent,
+  FailedEvent,
+  LinkedEvent,
+  LinkedLibrary,
+  LostEvent,
+  OpenedEvent,
+  RequestEvent,
+  StartEvent,
+} from "./telling/events.ts";
+export type { Category } from "./telling/trace.ts";

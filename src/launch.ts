@@ -9,8 +9,8 @@ import type { Assembler } from "../lib/x86-64/assembler.ts";
 import type { Assembled, Values } from "../lib/x86-64/template.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import type { Functions } from "./functions.ts";
-import type { Ownership } from "./ownership.ts";
-import type { Trace } from "./trace.ts";
+import type { Ownership } from "./plan/ownership.ts";
+import type { Trace } from "./telling/trace.ts";
 
 /** The process that is linked, and where things of it are kept. */
 export interface Launch {

@@ -4,13 +4,13 @@ import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/loader/libc.ts";
 import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
-import { host } from "./capsule.ts";
-import { inMode, type Mode } from "./mode.ts";
+import { host } from "./in-process/host.ts";
 import { procFiles } from "./passes/descriptors.ts";
-import type { ExecOptions } from "./plan.ts";
-import { locateProgram } from "./program.ts";
+import { inMode, type Mode } from "./plan/mode.ts";
+import type { ExecOptions } from "./plan/plan.ts";
+import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./start-over/inherited.ts";
-import type { Trace } from "./trace.ts";
+import type { Trace } from "./telling/trace.ts";
 
 /** As capsule.ts's host and launcher.ts's launch. */
 export function runProgram(

@@ -20,8 +20,8 @@ import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
+import { isShared } from "../plan/shared-set.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
-import { isShared } from "../shared-set.ts";
 import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
 
 /** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */

@@ -7,7 +7,7 @@ import type { System } from "../../lib/process/system.ts";
 import { furnish } from "../attached/furnish.ts";
 import { ServingDirectory } from "../attached/serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
-import { PrivateDirectory } from "../private-directory.ts";
+import { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Knowledge } from "./knowledge.ts";
 
 export class Children {

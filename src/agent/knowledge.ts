@@ -10,14 +10,14 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { ServerCommand } from "../attached/start-server.ts";
+import { FileList, PrivateDirectory, removeStale } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
-import { Ownership } from "../ownership.ts";
 import { mirrorShim } from "../passes/expose.ts";
-import { FileList, PrivateDirectory, removeStale } from "../private-directory.ts";
-import { type Category, Trace } from "../trace.ts";
+import { Ownership } from "../plan/ownership.ts";
+import { type Category, Trace } from "../telling/trace.ts";
 import { readAhead } from "./answers.ts";
 import type { Channels } from "./channel.ts";
 

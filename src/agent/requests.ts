@@ -9,7 +9,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import type { Functions } from "../functions.ts";
 import type { Launch } from "../launch.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 import { type Answer, answerCapsule, answerProgram, missing, objectAt, type Question } from "./answers.ts";
 import { type Orders, orders } from "./conversation.ts";
 import { deathNotice } from "./death.ts";

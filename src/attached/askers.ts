@@ -10,7 +10,7 @@ import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/o
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Desk } from "../agent/code/connect.ts";
 import type { Exchange } from "../agent/exchange.ts";
-import { MARK } from "../private-directory.ts";
+import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type DeskAddresses, type Origin } from "./attachment.ts";
 import type { Site } from "./site.ts";
 

@@ -19,7 +19,7 @@ import { emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
 import type { Starter } from "../glibc/footing.ts";
 import { keptDirectory } from "../glibc/kept-directories.ts";
-import { UNWINDER } from "../shared-set.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 export const IDENTITY_OBJECT = "libcapsule-identity.so";

@@ -10,7 +10,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Footing } from "../glibc/footing.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
 import { LIBRARY_PATH } from "./program-environment.ts";
 import type { ServingDirectory } from "./serving-directory.ts";

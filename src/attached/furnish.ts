@@ -4,8 +4,8 @@
 import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Footing } from "../glibc/footing.ts";
-import type { AttachedCapsule } from "../plan.ts";
-import type { Trace } from "../trace.ts";
+import type { AttachedCapsule } from "../plan/plan.ts";
+import type { Trace } from "../telling/trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeDetours } from "./detours.ts";
 import type { ServingDirectory } from "./serving-directory.ts";

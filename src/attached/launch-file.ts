@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Hook } from "../launch.ts";
-import type { Category } from "../trace.ts";
+import type { Category } from "../telling/trace.ts";
 
 export interface LaunchFile {
   readonly capsules: readonly LaunchCapsule[];

@@ -14,7 +14,7 @@ import { Glibc } from "../../lib/tree/glibc.ts";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Footing } from "../glibc/footing.ts";
-import { UNWINDER } from "../shared-set.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
 
 export const NAMESPACE_CHOICES = {
   auto: "where the kernel permits it, else by the ld.so's name",

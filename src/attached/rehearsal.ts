@@ -17,7 +17,7 @@ import type { ProcessCode } from "../launch.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
 import { redirect } from "../passes/redirect.ts";
 import { codeOf } from "../passes/share.ts";
-import { isShared } from "../shared-set.ts";
+import { isShared } from "../plan/shared-set.ts";
 import type { Site } from "./site.ts";
 
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */

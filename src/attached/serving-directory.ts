@@ -14,7 +14,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { hint, MARK, PrivateDirectory } from "../private-directory.ts";
+import { hint, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 

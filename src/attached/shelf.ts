@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { writeWhole } from "../../lib/whole-file.ts";
+import { isOurs } from "../directories/private-directory.ts";
 import { usableCache } from "../glibc/kept-directories.ts";
-import { isOurs } from "../private-directory.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 
 /** Another number whenever the bytes of a placeholder change. */
 const FORMAT = 3;

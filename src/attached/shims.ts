@@ -8,9 +8,9 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
-import { EXIT } from "../errors.ts";
-import { hint } from "../private-directory.ts";
-import type { Trace } from "../trace.ts";
+import { hint } from "../directories/private-directory.ts";
+import { EXIT } from "../telling/errors.ts";
+import type { Trace } from "../telling/trace.ts";
 import type { Shelf } from "./shelf.ts";
 
 /** The object that every shim needs, and its function that a shim's initialiser calls. */

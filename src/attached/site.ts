@@ -10,8 +10,8 @@ import { Tree } from "../../lib/tree/tree.ts";
 import { type Assembled, Templates, type Values } from "../../lib/x86-64/template.ts";
 import { type LentFunctions, lentConnection } from "../agent/code/connect.ts";
 import type { CapsuleSource, EmitAsking } from "../launch.ts";
-import { Ownership } from "../ownership.ts";
-import type { Trace } from "../trace.ts";
+import { Ownership } from "../plan/ownership.ts";
+import type { Trace } from "../telling/trace.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 

@@ -12,7 +12,7 @@ import type { System } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import { type Command, ownFile } from "../start-over/restart.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**

@@ -8,11 +8,11 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { ChoiceOption } from "../command-line/choice-option.ts";
-import { UsageError } from "../errors.ts";
 import { explain } from "../link/explain.ts";
 import { explanationText } from "../link/explain-text.ts";
 import { linkable, linkProgram } from "../link/link-program.ts";
 import { pageOf } from "../link/page.ts";
+import { UsageError } from "../telling/errors.ts";
 import { print, printJson } from "./output.ts";
 import { painter } from "./terminal.ts";
 

@@ -4,8 +4,8 @@
 import { LinkError } from "../../lib/loader/error.ts";
 import { mustFind, Search } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
-import { fileAt } from "../file-at.ts";
-import { openHost } from "../trees.ts";
+import { fileAt } from "../plan/file-at.ts";
+import { openHost } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
 export interface Target {

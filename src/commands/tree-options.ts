@@ -4,11 +4,11 @@ import { realpathSync } from "node:fs";
 import type { Command } from "commander";
 import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
+import { locateProgram } from "../plan/program.ts";
+import type { TreeOptions } from "../plan/trees.ts";
 import { PROFILES } from "../profiles/profiles.ts";
-import { locateProgram } from "../program.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
-import type { TreeOptions } from "../trees.ts";
 import { warn } from "./output.ts";
 
 /** As commander gives them. */

@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
-import { isTrusted } from "../trusted.ts";
+import { isTrusted } from "../directories/trusted.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { inUnits } from "./units.ts";
 

@@ -4,7 +4,7 @@
 import type { Library } from "../../lib/elf/library.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { type ChosenGlibc, runsOn } from "../glibc/choice.ts";
-import { MAXIMAL_ALIGNMENT, staticNeed } from "../static-tls.ts";
+import { MAXIMAL_ALIGNMENT, staticNeed } from "../start-over/static-tls.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { inUnits } from "./units.ts";

@@ -2,9 +2,9 @@
 // these need?
 
 import type { Search } from "../../lib/tree/search.ts";
+import type { OwnedHost, Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { DEFAULT } from "../settings/source.ts";
-import type { OwnedHost, Trees } from "../trees.ts";
 import { driverFindings } from "./drivers.ts";
 import { type Finding, fine, hindrance } from "./finding.ts";
 import { tooNew } from "./glibc.ts";

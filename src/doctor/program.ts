@@ -4,13 +4,13 @@ import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { EXIT, NotHostableError, ProgramError } from "../errors.ts";
-import { inMode } from "../mode.ts";
-import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan.ts";
-import { checkAttachable, locateProgram } from "../program.ts";
+import { inMode } from "../plan/mode.ts";
+import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan/plan.ts";
+import { checkAttachable, locateProgram } from "../plan/program.ts";
+import type { Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
-import { Trace } from "../trace.ts";
-import type { Trees } from "../trees.ts";
+import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
+import { Trace } from "../telling/trace.ts";
 import { type Finding, fine, hindrance } from "./finding.ts";
 
 /** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */

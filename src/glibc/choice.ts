@@ -9,8 +9,8 @@ import type { System } from "../../lib/process/system.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { UsageError } from "../errors.ts";
-import type { Trace } from "../trace.ts";
+import { UsageError } from "../telling/errors.ts";
+import type { Trace } from "../telling/trace.ts";
 
 export const GLIBC_CHOICES = {
   auto: "the newest that the runtime, a host tree or the machine has",

@@ -2,7 +2,7 @@
 // themselves is another, and the newest of all unwinders.
 
 import type { Search } from "../../lib/tree/search.ts";
-import { UNWINDER } from "../shared-set.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
 import type { ChosenGlibc } from "./choice.ts";
 import { newestUnwinder } from "./unwinder.ts";
 

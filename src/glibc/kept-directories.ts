@@ -22,8 +22,8 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
-import { hint, isThere, privateParent } from "../private-directory.ts";
-import { isTrusted } from "../trusted.ts";
+import { hint, isThere, privateParent } from "../directories/private-directory.ts";
+import { isTrusted } from "../directories/trusted.ts";
 
 /** What is in one: links, name → where it leads, and files. */
 export interface Content {

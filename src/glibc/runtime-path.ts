@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { needsOf } from "../needs.ts";
-import type { ExecOptions } from "../plan.ts";
-import { locateProgram } from "../program.ts";
-import type { Trace } from "../trace.ts";
-import type { Trees } from "../trees.ts";
+import { needsOf } from "../plan/needs.ts";
+import type { ExecOptions } from "../plan/plan.ts";
+import { locateProgram } from "../plan/program.ts";
+import type { Trees } from "../plan/trees.ts";
+import type { Trace } from "../telling/trace.ts";
 import { keptDirectory } from "./kept-directories.ts";
 
 /** Directories of this machine; none for the machine itself. Throws what writing throws. */

@@ -3,8 +3,8 @@
 
 import { compareVersions, newestOf } from "../../lib/elf/glibc-version.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
-import { UNWINDER } from "../shared-set.ts";
-import type { Trace } from "../trace.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
+import type { Trace } from "../telling/trace.ts";
 import { type ChosenGlibc, runsOn } from "./choice.ts";
 
 /** What --trace tells of it. */

@@ -6,7 +6,7 @@ import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule } from "../launch.ts";
 import { isHelper } from "../passes/open.ts";
-import { isShared } from "../shared-set.ts";
+import { isShared } from "../plan/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 
 const LIBC = "libc.so.6";

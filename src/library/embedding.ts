@@ -11,18 +11,18 @@ import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitStackSize } from "../agent/code/stack-size.ts";
+import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
+import { type OwnProcess, ownProcess } from "../in-process/run.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Linker } from "../launch.ts";
 import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
 import type { Interposer } from "../passes/interpose.ts";
 import type { Served, ServerHandle } from "../passes/serve.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
-import { MARK, PrivateDirectory } from "../private-directory.ts";
-import { type OwnProcess, ownProcess } from "../run.ts";
-import { isShared } from "../shared-set.ts";
-import type { Trace } from "../trace.ts";
+import { isShared } from "../plan/shared-set.ts";
+import type { Trace } from "../telling/trace.ts";
 import { showToUnwinder } from "./unwinding.ts";
 
 /** What its agent calls itself; each capsule has a server of its own. */

@@ -4,10 +4,10 @@
 import { closeSync, statSync } from "node:fs";
 import type { Subprocess } from "bun";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
-import { errorOf } from "../error-data.ts";
-import { EXIT, ProgramError } from "../errors.ts";
-import type { CapsuleEvent } from "../events.ts";
 import { withKept } from "../passes/environment.ts";
+import { errorOf } from "../telling/error-data.ts";
+import { EXIT, ProgramError } from "../telling/errors.ts";
+import type { CapsuleEvent } from "../telling/events.ts";
 import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownBun, ownFile } from "./own-file.ts";
 

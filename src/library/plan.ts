@@ -1,8 +1,8 @@
 // What `exec` would do, for scripts.
 
 import { realpathSync } from "node:fs";
-import { hookOf } from "../hooks.ts";
-import { locateProgram } from "../program.ts";
+import { hookOf } from "../plan/hooks.ts";
+import { locateProgram } from "../plan/program.ts";
 import type { PlanReport } from "../report/plan-data.ts";
 import { planReport } from "../report/plan-report.ts";
 import { Settings } from "../settings/settings.ts";

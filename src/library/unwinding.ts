@@ -14,7 +14,7 @@ import { pointerIn } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitIterateAlso } from "../agent/code/objects.ts";
 import type { Linker } from "../launch.ts";
-import { UNWINDER } from "../shared-set.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
 
 const NAME = "dl_iterate_phdr";
 /** By which newer ones find objects, of whichever namespace. */

@@ -14,11 +14,11 @@ import { Exec } from "../../lib/process/exec.ts";
 import type { System } from "../../lib/process/system.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { EXIT, ProgramError } from "../errors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
-import { locateProgram } from "../program.ts";
-import { isShared } from "../shared-set.ts";
+import { locateProgram } from "../plan/program.ts";
+import { isShared } from "../plan/shared-set.ts";
+import { EXIT, ProgramError } from "../telling/errors.ts";
 
 /** What a program is to a linker. */
 export interface Linkable {

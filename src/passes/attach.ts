@@ -15,10 +15,10 @@ import { type Linking, type Process, setPointerIn } from "../../lib/process/proc
 import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
-import type { LinkedEvent } from "../events.ts";
 import type { Capsule } from "../launch.ts";
-import { LOADER, UNWINDER } from "../shared-set.ts";
-import type { Trace } from "../trace.ts";
+import { LOADER, UNWINDER } from "../plan/shared-set.ts";
+import type { LinkedEvent } from "../telling/events.ts";
+import type { Trace } from "../telling/trace.ts";
 import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";

@@ -11,7 +11,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 import type { CopiedObject } from "./image.ts";
 import type { Moved } from "./redirect.ts";
 

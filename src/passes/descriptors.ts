@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { openDescriptors, type ProcFiles } from "../start-over/inherited.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 
 export const procFiles: ProcFiles = {
   names: (directory) => readdirSync(directory),

@@ -43,7 +43,7 @@ import { Rela } from "../../lib/elf/rela.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
-import { EXIT, ProgramError } from "../errors.ts";
+import { EXIT, ProgramError } from "../telling/errors.ts";
 
 /** An object that the program has room for, and that a library defines. */
 export interface CopiedObject {

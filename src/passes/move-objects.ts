@@ -8,7 +8,7 @@ import { linkMap } from "../../lib/loader/link-map.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { LOADER } from "../shared-set.ts";
+import { LOADER } from "../plan/shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
 import { redirectKept } from "./kept-pointers.ts";
 import { type Moved, redirect } from "./redirect.ts";

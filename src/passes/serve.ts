@@ -10,11 +10,11 @@ import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
 import { OVER, type ServerState } from "../agent/knowledge.ts";
 import type { ServerCommand } from "../attached/start-server.ts";
+import type { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import type { Capsule, CapsuleSource } from "../launch.ts";
-import type { PrivateDirectory } from "../private-directory.ts";
-import type { Trace } from "../trace.ts";
+import type { Trace } from "../telling/trace.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const PATIENCE = 10_000;

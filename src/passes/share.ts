@@ -32,7 +32,7 @@ import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Launch, Linker, ProcessCode } from "../launch.ts";
-import { LOADER } from "../shared-set.ts";
+import { LOADER } from "../plan/shared-set.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
 

@@ -4,9 +4,9 @@ import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Loading, Need, Node } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { openedAhead } from "../plan.ts";
+import { openedAhead } from "../plan/plan.ts";
+import type { OwnedHost } from "../plan/trees.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
-import type { OwnedHost } from "../trees.ts";
 import type { When } from "./sides.ts";
 
 /** Why a file is there that no search has given. */

@@ -3,7 +3,7 @@
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
 import type { CapsuleSource } from "../launch.ts";
-import type { Chosen, LibraryChoice, OwnedHost, TreeOptions } from "../trees.ts";
+import type { Chosen, LibraryChoice, OwnedHost, TreeOptions } from "../plan/trees.ts";
 import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
 import { sourceOf } from "./plan-settings.ts";
 

@@ -5,7 +5,7 @@
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import type { GlibcChoice } from "../glibc/choice.ts";
 import { footingOf } from "../glibc/footing.ts";
-import { searchesOf, type Trees } from "../trees.ts";
+import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
 
 export function plannedGlibc(

@@ -1,9 +1,9 @@
 // Which rule, or which setting, says whose copy of a library each side gets.
 
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
+import { isShared, UNWINDER } from "../plan/shared-set.ts";
+import type { TreeOptions } from "../plan/trees.ts";
 import { asSays, nameOf } from "../settings/source.ts";
-import { isShared, UNWINDER } from "../shared-set.ts";
-import type { TreeOptions } from "../trees.ts";
 import { isMissing, type Link, type Report, type Side } from "./sides.ts";
 
 /** As a sentence goes on behind "it is". `link` is what the name is on that side, if it is anything. */

@@ -12,7 +12,7 @@ import type { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { LinkError } from "../../lib/loader/error.ts";
 import { Loading, type Node } from "../../lib/tree/dependencies.ts";
-import type { Chosen, OwnedHost, TreeOptions, Trees } from "../trees.ts";
+import type { Chosen, OwnedHost, TreeOptions, Trees } from "../plan/trees.ts";
 import type { Asked } from "./asked.ts";
 import { itemsOf } from "./items.ts";
 import { ASKED, Namespace, openedBy } from "./namespace.ts";

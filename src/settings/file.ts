@@ -8,7 +8,7 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { isTrustedFile, type Owner } from "../trusted.ts";
+import { isTrustedFile, type Owner } from "../directories/trusted.ts";
 import { fileLayer } from "./file-layer.ts";
 import type { Environment, Flags, Layer } from "./layer.ts";
 import { cannot, quoted } from "./source.ts";

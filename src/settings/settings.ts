@@ -4,13 +4,13 @@
 
 import { existsSync } from "node:fs";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import { UsageError } from "../errors.ts";
 import type { GlibcChoice } from "../glibc/choice.ts";
-import type { Mode } from "../mode.ts";
+import type { Mode } from "../plan/mode.ts";
+import { isShared } from "../plan/shared-set.ts";
+import type { LibraryChoice, TreeOptions } from "../plan/trees.ts";
 import { PROFILES, type Profile } from "../profiles/profiles.ts";
-import { isShared } from "../shared-set.ts";
-import type { Category } from "../trace.ts";
-import type { LibraryChoice, TreeOptions } from "../trees.ts";
+import { UsageError } from "../telling/errors.ts";
+import type { Category } from "../telling/trace.ts";
 import { readSettingsFiles } from "./file.ts";
 import type { Name } from "./keys.ts";
 import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";

@@ -7,7 +7,7 @@
 
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
-import { isTrusted } from "../trusted.ts";
+import { isTrusted } from "../directories/trusted.ts";
 import { inheritedDescriptors } from "./inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { MARK } from "../../src/private-directory.ts";
+import { MARK } from "../../src/directories/private-directory.ts";
 import { ATTACHED } from "../support/attached.ts";
 import { expectBoth } from "../support/both.ts";
 import { expectLines, expectSame } from "../support/expect.ts";

@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MARK } from "../../src/private-directory.ts";
+import { MARK } from "../../src/directories/private-directory.ts";
 import { expectLines } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { leftIn } from "../support/mode.ts";

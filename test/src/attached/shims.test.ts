@@ -24,7 +24,7 @@ import { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Shelf } from "../../../src/attached/shelf.ts";
 import { AGENT, ATTACH, placeShims, type ShimHost } from "../../../src/attached/shims.ts";
-import { Trace } from "../../../src/trace.ts";
+import { Trace } from "../../../src/telling/trace.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { run } from "../../support/run.ts";
 
@@ -262,7 +262,7 @@ const SCRIPT = `
   import { placeShims } from "${join(import.meta.dir, "../../../src/attached/shims.ts")}";
   import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
   import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
-  import { Trace } from "${join(import.meta.dir, "../../../src/trace.ts")}";
+  import { Trace } from "${join(import.meta.dir, "../../../src/telling/trace.ts")}";
   const [host, runtime, keep, directory] = process.argv.slice(-4);
   const isolated = ["libred.so.1", "libblue.so.2", "libgreen.so.3"];
   const hosts = [{ search: new Search(new Tree(host)), isolated, ownership: { isShared: () => false } }];

@@ -3,7 +3,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { Search } from "../../../lib/tree/search.ts";
 import { hostFindings } from "../../../src/doctor/host.ts";
-import { Ownership } from "../../../src/ownership.ts";
+import { Ownership } from "../../../src/plan/ownership.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { DEFAULT } from "../../../src/settings/source.ts";
 import { type Content, SmallTree } from "../../lib/tree/small-tree.ts";

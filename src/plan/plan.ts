@@ -5,26 +5,26 @@
 
 import { readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { ElfError } from "../lib/elf/error.ts";
-import type { Library } from "../lib/elf/library.ts";
-import { LinkError } from "../lib/loader/error.ts";
-import { type Closure, closureOf } from "../lib/tree/closure.ts";
-import type { Search } from "../lib/tree/search.ts";
-import type { NamespaceChoice } from "./attached/mount-namespace.ts";
-import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
-import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
-import { type Footing, footingOf } from "./glibc/footing.ts";
-import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
+import { type Footing, footingOf } from "../glibc/footing.ts";
+import { newestUnwinder, tellUnwinder } from "../glibc/unwinder.ts";
+import type { CapsuleSource, Hook } from "../launch.ts";
+import { LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
+import { asSays } from "../settings/source.ts";
+import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
+import type { Trace } from "../telling/trace.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
-import type { CapsuleSource, Hook } from "./launch.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
-import { LIBDIR, PROFILES, type Variable } from "./profiles/profiles.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
-import { asSays } from "./settings/source.ts";
 import { UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
-import type { Trace } from "./trace.ts";
 import {
   type Chosen,
   chooseHosts,

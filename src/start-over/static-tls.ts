@@ -7,16 +7,16 @@
 // is changed, as far as files tell, or else by glibc's refusal.
 
 import { basename, dirname } from "node:path";
-import { type Library, readLibrary } from "../lib/elf/library.ts";
-import type { Tls } from "../lib/elf/tls.ts";
-import { symbolObject } from "../lib/elf/write/symbol-object.ts";
-import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../lib/loader/calls.ts";
-import { LinkError } from "../lib/loader/error.ts";
-import type { Plan } from "./plan.ts";
-import type { Run } from "./run.ts";
-import { type Command, formerVariables, restart } from "./start-over/restart.ts";
-import { definesAny, wantedOf } from "./tls-wants.ts";
-import type { Trace } from "./trace.ts";
+import { type Library, readLibrary } from "../../lib/elf/library.ts";
+import type { Tls } from "../../lib/elf/tls.ts";
+import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Run } from "../in-process/run.ts";
+import type { Plan } from "../plan/plan.ts";
+import { definesAny, wantedOf } from "../plan/tls-wants.ts";
+import type { Trace } from "../telling/trace.ts";
+import { type Command, formerVariables, restart } from "./restart.ts";
 
 const TUNABLES = "GLIBC_TUNABLES";
 /** There since glibc 2.33, and in Debian's 2.31. */

@@ -3,14 +3,14 @@
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, delimiter, resolve } from "node:path";
-import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../lib/elf/constants.ts";
-import { ElfError } from "../lib/elf/error.ts";
-import { FileBytes, readHeaders } from "../lib/elf/file.ts";
-import type { Library } from "../lib/elf/library.ts";
-import type { System } from "../lib/process/system.ts";
-import { unlessRefused } from "../lib/system-error.ts";
-import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { EXIT, NotHostableError, ProgramError } from "./errors.ts";
+import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../../lib/elf/constants.ts";
+import { ElfError } from "../../lib/elf/error.ts";
+import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
 
 export interface Program {
   /** argv[0]: as the user has written it. */

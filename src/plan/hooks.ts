@@ -1,16 +1,16 @@
 // Which functions of isolated libraries a launcher has put others in the place of, looked
 // at before anything is done.
 
-import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../lib/elf/constants.ts";
-import { openImage } from "../lib/elf/file.ts";
-import { typeOf } from "../lib/elf/sym.ts";
-import { LinkError } from "../lib/loader/error.ts";
-import { UsageError } from "./errors.ts";
+import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../../lib/elf/constants.ts";
+import { openImage } from "../../lib/elf/file.ts";
+import { typeOf } from "../../lib/elf/sym.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
+import type { CapsuleSource, Hook } from "../launch.ts";
+import { lacks } from "../passes/hooks.ts";
+import { closureOfOutsider } from "../passes/open.ts";
+import { UsageError } from "../telling/errors.ts";
 import { fileAt } from "./file-at.ts";
-import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
-import type { CapsuleSource, Hook } from "./launch.ts";
-import { lacks } from "./passes/hooks.ts";
-import { closureOfOutsider } from "./passes/open.ts";
 
 /** `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError for a file that is not there. */
 export function hookOf(text: string): Hook {

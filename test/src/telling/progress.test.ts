@@ -4,8 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Progress, type Screen } from "../../src/progress.ts";
-import { COMMAND, repository, run } from "../support/run.ts";
+import { Progress, type Screen } from "../../../src/telling/progress.ts";
+import { COMMAND, repository, run } from "../../support/run.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "capsule-progress-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -71,7 +71,7 @@ async function onTerminal(env: Record<string, string>, line = "COMMAND"): Promis
   writeFileSync(
     script,
     `import { System } from "${repository}/lib/process/system.ts";
-import { ownScreen, Progress } from "${repository}/src/progress.ts";
+import { ownScreen, Progress } from "${repository}/src/telling/progress.ts";
 using progress = new Progress(() => ownScreen(new System(), process.env), () => 1000);
 progress.reading("/lib/libx.so.1");`,
   );

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CapsuleEvent, descriptorOf, EventWriter } from "../../src/events.ts";
-import { type Notgl, notgl } from "../support/notgl.ts";
-import { COMMAND, run } from "../support/run.ts";
+import { type CapsuleEvent, descriptorOf, EventWriter } from "../../../src/telling/events.ts";
+import { type Notgl, notgl } from "../../support/notgl.ts";
+import { COMMAND, run } from "../../support/run.ts";
 
 setDefaultTimeout(60_000);
 

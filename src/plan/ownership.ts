@@ -5,9 +5,9 @@
 // would miss functions in the host's, and two copies would not know each other's
 // objects.
 
-import { openImage } from "../lib/elf/file.ts";
-import { isExported } from "../lib/elf/sym.ts";
-import type { Search } from "../lib/tree/search.ts";
+import { openImage } from "../../lib/elf/file.ts";
+import { isExported } from "../../lib/elf/sym.ts";
+import type { Search } from "../../lib/tree/search.ts";
 import { isShared } from "./shared-set.ts";
 
 export class Ownership {

@@ -2,11 +2,11 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
-import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { toAddress } from "../../lib/memory/numbers.ts";
-import { Search } from "../../lib/tree/search.ts";
-import { Ownership } from "../../src/ownership.ts";
-import { SmallTree } from "../lib/tree/small-tree.ts";
+import { symbolObject } from "../../../lib/elf/write/symbol-object.ts";
+import { toAddress } from "../../../lib/memory/numbers.ts";
+import { Search } from "../../../lib/tree/search.ts";
+import { Ownership } from "../../../src/plan/ownership.ts";
+import { SmallTree } from "../../lib/tree/small-tree.ts";
 
 const SONAME = "libwayland-client.so.0";
 const trees: SmallTree[] = [];

@@ -3,7 +3,7 @@
 // environ differ, free() across aborts), and a second unwinder makes a C++
 // exception that crosses the border abort.
 
-import { GLIBC, LOADER } from "../lib/tree/glibc-names.ts";
+import { GLIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 
 export { LOADER };
 export const UNWINDER = "libgcc_s.so.1";

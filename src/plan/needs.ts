@@ -1,8 +1,8 @@
 // What a program of the runtime needs: libraries of its own side, and isolated ones.
 
-import type { Library } from "../lib/elf/library.ts";
-import { type Closure, closureOf } from "../lib/tree/closure.ts";
-import type { Search } from "../lib/tree/search.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import type { Search } from "../../lib/tree/search.ts";
 import { isShared } from "./shared-set.ts";
 
 export interface ProgramNeeds {

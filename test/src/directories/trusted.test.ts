@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { isTrusted, type Owner } from "../../src/trusted.ts";
+import { isTrusted, type Owner } from "../../../src/directories/trusted.ts";
 
 const DIRECTORY = 0o040000;
 const SAFE: Record<string, Owner> = {

@@ -5,9 +5,9 @@
 
 import { writeSync } from "node:fs";
 import { basename } from "node:path";
-import { readStat } from "../lib/process/stat.ts";
-import type { System } from "../lib/process/system.ts";
-import { unlessRefused } from "../lib/system-error.ts";
+import { readStat } from "../../lib/process/stat.ts";
+import type { System } from "../../lib/process/system.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 
 /** Since the process began, until something is shown; in milliseconds. */
 const PATIENCE = 300;

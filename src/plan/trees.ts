@@ -2,18 +2,18 @@
 // library is to come from which host tree, and whose glibc everybody runs on.
 
 import { statSync } from "node:fs";
-import { LinkError } from "../lib/loader/error.ts";
-import type { System } from "../lib/process/system.ts";
-import type { LibraryStore } from "../lib/tree/library-store.ts";
-import { libraryPathOf, mustFind, reasonOf, Search } from "../lib/tree/search.ts";
-import { Tree } from "../lib/tree/tree.ts";
-import { canBeOnPath } from "./attached/serving-directory.ts";
-import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import { canBeOnPath } from "../attached/serving-directory.ts";
+import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "../glibc/choice.ts";
+import type { Variable } from "../profiles/profiles.ts";
+import { variableOf } from "../settings/keys.ts";
+import { asSays, type Setting, type Source } from "../settings/source.ts";
+import type { Trace } from "../telling/trace.ts";
 import { Ownership } from "./ownership.ts";
-import type { Variable } from "./profiles/profiles.ts";
-import { variableOf } from "./settings/keys.ts";
-import { asSays, type Setting, type Source } from "./settings/source.ts";
-import type { Trace } from "./trace.ts";
 
 /** What is said about trees; see settings/settings.ts. */
 export interface TreeOptions {

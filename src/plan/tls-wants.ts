@@ -1,8 +1,8 @@
 // Which libraries want thread-local variables of which others in static TLS, by what
 // their files say.
 
-import type { Library } from "../lib/elf/library.ts";
-import type { Tls } from "../lib/elf/tls.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import type { Tls } from "../../lib/elf/tls.ts";
 
 /** The isolated libraries with variables that the program's side wants in static TLS, by path, with one of these variables. */
 export function lentStatically(program: readonly Library[], isolated: readonly Library[]): Map<string, string> {

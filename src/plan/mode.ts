@@ -2,9 +2,9 @@
 // which any program can have. Its headers say most of it. The rest is found out while
 // it is planned what comes from where; nothing has been done by then.
 
-import type { System } from "../lib/process/system.ts";
-import type { NamespaceChoice } from "./attached/mount-namespace.ts";
-import { NotHostableError, UsageError } from "./errors.ts";
+import type { System } from "../../lib/process/system.ts";
+import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { NotHostableError, UsageError } from "../telling/errors.ts";
 import { reasonToAttach, refuseCapabilities } from "./program.ts";
 
 export const MODES = {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { EXIT, ProgramError, UsageError } from "../../src/errors.ts";
+import { EXIT, ProgramError, UsageError } from "../../../src/telling/errors.ts";
 
 test("exit codes are those of env(1) and its like", () => {
   expect(EXIT).toEqual({ usage: 2, failure: 125, notRunnable: 126, notFound: 127 });

@@ -2,13 +2,13 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { CATEGORIES, DEBUG_WORDS, Trace } from "../../src/trace.ts";
-import { lines } from "../support/lines.ts";
-import { repository, run } from "../support/run.ts";
+import { CATEGORIES, DEBUG_WORDS, Trace } from "../../../src/telling/trace.ts";
+import { lines } from "../../support/lines.ts";
+import { repository, run } from "../../support/run.ts";
 
 /** What code that has a `Trace` class tells. */
 async function told(code: string): Promise<string[]> {
-  const source = `import { Trace } from ${JSON.stringify(join(repository, "src/trace.ts"))};\n${code}`;
+  const source = `import { Trace } from ${JSON.stringify(join(repository, "src/telling/trace.ts"))};\n${code}`;
   const outcome = await run([process.execPath, "-e", source]);
   expect(outcome).toMatchObject({ stdout: "", exitCode: 0 });
   return lines(outcome.stderr);

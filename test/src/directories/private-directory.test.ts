@@ -18,10 +18,16 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { Libc } from "../../lib/loader/libc.ts";
-import { pointerAt, stringAt } from "../../lib/memory/live.ts";
-import { add } from "../../lib/memory/numbers.ts";
-import { claim, MARK, PrivateDirectory, privateParent, removeStale } from "../../src/private-directory.ts";
+import { Libc } from "../../../lib/loader/libc.ts";
+import { pointerAt, stringAt } from "../../../lib/memory/live.ts";
+import { add } from "../../../lib/memory/numbers.ts";
+import {
+  claim,
+  MARK,
+  PrivateDirectory,
+  privateParent,
+  removeStale,
+} from "../../../src/directories/private-directory.ts";
 
 const libc = new Libc();
 const before = process.env.TMPDIR;

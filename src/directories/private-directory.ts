@@ -20,12 +20,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Libc } from "../lib/loader/libc.ts";
-import { writeU64 } from "../lib/memory/layout.ts";
-import { bytesAt, cString, viewAt } from "../lib/memory/live.ts";
-import type { Address } from "../lib/memory/numbers.ts";
-import { readStat, unlessGone } from "../lib/process/stat.ts";
-import { unlessRefused } from "../lib/system-error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { writeU64 } from "../../lib/memory/layout.ts";
+import { bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { readStat, unlessGone } from "../../lib/process/stat.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isShared, LOADER, UNWINDER } from "../../src/shared-set.ts";
+import { isShared, LOADER, UNWINDER } from "../../../src/plan/shared-set.ts";
 
 test("the shared set is the glibc family and the unwinder", () => {
   for (const soname of ["libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", LOADER, UNWINDER])
