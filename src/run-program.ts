@@ -12,7 +12,7 @@ import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./start-over/inherited.ts";
 import type { Trace } from "./telling/trace.ts";
 
-/** As capsule.ts's host and launcher.ts's launch. */
+/** As host.ts's host and launcher.ts's launch. */
 export function runProgram(
   libc: Libc,
   options: ExecOptions,

@@ -3,7 +3,8 @@
 // address, B the load bias. A weak symbol that nobody defines is at address 0.
 //
 // A slot for a function that is to be chosen (STT_GNU_IFUNC, IRELATIVE) waits for the
-// call that chooses it: that is code of what is being linked, which cannot run yet.
+// call that chooses it: that is code of what is being linked, which cannot run yet. So does
+// a copy of such a slot.
 
 import {
   R_X86_64_32,
@@ -65,6 +66,8 @@ export class Effects {
     readonly slots: Slots,
     readonly descriptors: TlsDescriptors | undefined,
     readonly warn: ((text: string) => void) | undefined,
+    /** Has somebody's slot, of so many bytes from an address on, to wait for a call? */
+    readonly isPending: (from: Address, length: number) => boolean,
   ) {}
 
   /** How many bytes a relocation writes to, in its smallest case: a COPY has the size of its symbol. */
@@ -153,7 +156,7 @@ export class Effects {
   #call(vaddr: Vaddr, resolver: Value, addend: Value): Effect {
     const { object } = this.slots;
     const slot = add(object.loadBias, vaddr);
-    return { call: { object, vaddr, slot, resolver: toAddress(Number(resolver)), addend } };
+    return { call: { kind: "call", object, vaddr, slot, resolver: toAddress(Number(resolver)), addend } };
   }
 
   #copy(entry: Entry, definition: Definition): Effect {
@@ -173,7 +176,8 @@ export class Effects {
     if (!(from >= start && from + length <= end))
       throw this.#fault(entry, `copies ${length} bytes at ${hex(from)}, which "${path}" does not have`);
     if (length > 0) this.slots.write(vaddr, space.read(from, length));
-    return { copied: { from, length } };
+    const late = { kind: "copy", from, to: add(object.loadBias, vaddr), length } as const;
+    return { copied: { from, length }, ...(this.isPending(from, length) ? { late } : {}) };
   }
 
   #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {

@@ -1,4 +1,4 @@
-// Enters a program as the kernel would, and comes back. A program ends by exit(2), but one
+// Enters a program as the kernel would, with the process its own. A program ends by exit(2), but one
 // for which a linker is all that there is may return from its entry: then what `ret` finds
 // on the stack is argc. That is no address of anything, so the fault that follows tells:
 // the instruction pointer is argc, and the stack pointer just above it.
@@ -24,7 +24,7 @@ const at = (name: keyof typeof EntryState.offsetOf): number => EntryState.offset
 const shown = (name: keyof typeof EntryState.offsetOf): string => `0x${at(name).toString(16)}`;
 
 /** Where the registers are in a ucontext_t (glibc's and the kernel's are one on x86-64). */
-const [UC_RDI, UC_RSP, UC_RIP] = [0x68, 0xa0, 0xa8];
+const [UC_RSP, UC_RIP] = [0xa0, 0xa8];
 const SIGSEGV = 11;
 const FLAGS = 0x0c00_0004; // SA_ONSTACK, SA_RESTORER, SA_SIGINFO
 
@@ -102,40 +102,35 @@ export function emitReturnHandler(to: Assembler): void {
     .op("syscall # rt_sigreturn", 0x0f, 0x05);
 }
 
-/** With it as sixth argument exit(2) is let through. */
-export const REALLY = 0x6361_7073;
+/** SIGSETXID, by which glibc has all threads change their user (2.31-2.41): no thread of a process with a libc blocks it. */
+export const CARRIER = 33;
+
+/** By which JavaScriptCore stops its threads, until there are none. */
+const SIGPWR = 30;
+
+/** How often it is looked whether all threads have ended, half a millisecond apart. */
+const PATIENCE = 4000;
+const BUFFER = 4096;
+const SYS = {
+  ...{ write: 1, close: 3, lseek: 8, rt_sigaction: 13, nanosleep: 35, getpid: 39, exit: 60 },
+  ...{ sigaltstack: 131, getdents64: 217, exit_group: 231, tgkill: 234 },
+} as const;
+
+/** Of linux_dirent64. */
+const [D_RECLEN, D_NAME] = [16, 19];
 
 /**
- * `on exit`, a handler of SIGSYS for exit(2), which ends a thread: of a process that has others, too, it ends the first thread alone. Who calls it there wants the
- * process to end.
+ * `take over` (context, its length in words, tasks, start): a C function of the first thread's that does not return. It ends all other threads, which had better have nothing to do any more,
+ * puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task. `end thread` is what the handler of CARRIER has to be. Where
+ * threads do not end, the process does, with exit code `failure`, and `complaint` is written to standard error.
  */
-export function emitExitHandler(to: Assembler): void {
-  const call = (name: string, number: number) =>
-    to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, ...immediate(number)).op(`syscall # ${name}`, 0x0f, 0x05);
-  to.label("on exit").op(`mov 0x${UC_RDI.toString(16)}(%rdx),%rdi`, 0x48, 0x8b, 0x7a, UC_RDI);
-  call("getpid", 39);
-  to.op("mov %eax,%ebx", 0x89, 0xc3);
-  call("gettid", 186);
-  to.op("cmp %eax,%ebx", 0x39, 0xc3).to("je", "end all");
-  to.op(`mov $0x${REALLY.toString(16)},%r9d`, 0x41, 0xb9, ...immediate(REALLY));
-  call("exit", 60);
-  to.label("end all");
-  call("exit_group", 231);
-}
-
-/** `enter` (words, count, entry, fini): a C function that puts a context on the stack of its caller, enters the program, and returns when that does. */
-export function emitEnter(to: Assembler, state: number): void {
-  to.label("enter")
-    .op("push %rbp", 0x55)
-    .op("push %rbx", 0x53)
-    .op("push %r12", 0x41, 0x54)
-    .op("push %r13", 0x41, 0x55)
-    .op("push %r14", 0x41, 0x56)
-    .op("push %r15", 0x41, 0x57)
-    .rip("mov state(%rip),%rbx", "entry state", 0x48, 0x8b, 0x1d)
-    .op("mov %rsp,(%rbx)", 0x48, 0x89, 0x23)
-    .op("mov %rdx,%r13", 0x49, 0x89, 0xd5)
-    .op("mov %rcx,%r14", 0x49, 0x89, 0xce)
+export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Array): void {
+  const call = (name: keyof typeof SYS) =>
+    to.op(`mov $0x${SYS[name].toString(16)},%eax`, 0xb8, ...immediate(SYS[name])).op(`syscall # ${name}`, 0x0f, 0x05);
+  // r12: tasks, r13: start, r14: the process; r15: how often; ebp: how many others; rbx, r8: an entry, and the end
+  to.label("take over")
+    .op("mov %rdx,%r12", 0x49, 0x89, 0xd4)
+    .op("mov %rcx,%r13", 0x49, 0x89, 0xcd)
     .op("mov %rsi,%rcx", 0x48, 0x89, 0xf1)
     .op("lea 0x0(,%rsi,8),%rax", 0x48, 0x8d, 0x04, 0xf5, 0, 0, 0, 0)
     .op("sub %rax,%rsp", 0x48, 0x29, 0xc4)
@@ -143,15 +138,87 @@ export function emitEnter(to: Assembler, state: number): void {
     .op("mov %rdi,%rsi", 0x48, 0x89, 0xfe)
     .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
     .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5);
-  emitEnterProgram(to);
-  to.op("pop %r15", 0x41, 0x5f)
-    .op("pop %r14", 0x41, 0x5e)
-    .op("pop %r13", 0x41, 0x5d)
-    .op("pop %r12", 0x41, 0x5c)
-    .op("pop %rbx", 0x5b)
-    .op("pop %rbp", 0x5d)
-    .op("ret", 0xc3);
-  emitReturnHandler(to);
-  emitExitHandler(to);
-  to.align(8).label("entry state").quad(state);
+  call("getpid");
+  to.op("mov %eax,%r14d", 0x41, 0x89, 0xc6).op(
+    `mov $0x${PATIENCE.toString(16)},%r15d`,
+    0x41,
+    0xbf,
+    ...immediate(PATIENCE),
+  );
+  to.label("look again")
+    .op("xor %ebp,%ebp", 0x31, 0xed)
+    .op("mov %r12d,%edi", 0x44, 0x89, 0xe7)
+    .op("xor %esi,%esi", 0x31, 0xf6)
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  call("lseek");
+  to.label("read on")
+    .op("mov %r12d,%edi", 0x44, 0x89, 0xe7)
+    .op(`lea -0x${BUFFER.toString(16)}(%rsp),%rsi`, 0x48, 0x8d, 0xb4, 0x24, ...immediate(-BUFFER))
+    .op(`mov $0x${BUFFER.toString(16)},%edx`, 0xba, ...immediate(BUFFER));
+  call("getdents64");
+  to.op("test %eax,%eax", 0x85, 0xc0)
+    .to("jle", "all seen")
+    .op(`lea -0x${BUFFER.toString(16)}(%rsp),%rbx`, 0x48, 0x8d, 0x9c, 0x24, ...immediate(-BUFFER))
+    .op("movslq %eax,%r8", 0x4c, 0x63, 0xc0)
+    .op("add %rbx,%r8", 0x49, 0x01, 0xd8)
+    .label("next task")
+    .op("xor %esi,%esi", 0x31, 0xf6)
+    .op(`lea 0x${D_NAME.toString(16)}(%rbx),%rdi`, 0x48, 0x8d, 0x7b, D_NAME)
+    .label("next digit")
+    .op("movzbl (%rdi),%eax", 0x0f, 0xb6, 0x07)
+    .op("sub $0x30,%eax", 0x83, 0xe8, 0x30)
+    .op("cmp $0x9,%eax", 0x83, 0xf8, 0x09)
+    .to("ja", "number read")
+    .op("imul $0xa,%esi,%esi", 0x6b, 0xf6, 0x0a)
+    .op("add %eax,%esi", 0x01, 0xc6)
+    .op("inc %rdi", 0x48, 0xff, 0xc7)
+    .to("jmp", "next digit")
+    .label("number read")
+    .op("test %esi,%esi", 0x85, 0xf6) // "." and ".."
+    .to("je", "past task")
+    .op("cmp %r14d,%esi", 0x44, 0x39, 0xf6)
+    .to("je", "past task")
+    .op("inc %ebp", 0xff, 0xc5)
+    .op("mov %r14d,%edi", 0x44, 0x89, 0xf7)
+    .op(`mov $0x${CARRIER.toString(16)},%edx`, 0xba, ...immediate(CARRIER));
+  call("tgkill");
+  to.label("past task")
+    .op(`movzwl 0x${D_RECLEN.toString(16)}(%rbx),%eax`, 0x0f, 0xb7, 0x43, D_RECLEN)
+    .op("add %rax,%rbx", 0x48, 0x01, 0xc3)
+    .op("cmp %r8,%rbx", 0x4c, 0x39, 0xc3)
+    .to("jb", "next task")
+    .to("jmp", "read on")
+    .label("all seen")
+    .op("test %ebp,%ebp", 0x85, 0xed)
+    .to("je", "alone")
+    .op("dec %r15d", 0x41, 0xff, 0xcf)
+    .to("je", "not alone")
+    .rip("lea pause(%rip),%rdi", "pause", 0x48, 0x8d, 0x3d)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  call("nanosleep");
+  to.to("jmp", "look again").label("alone").op("mov %r12d,%edi", 0x44, 0x89, 0xe7);
+  call("close");
+  for (const signal of [CARRIER, SIGPWR]) {
+    to.op(`mov $0x${signal.toString(16)},%edi`, 0xbf, ...immediate(signal))
+      .rip("lea default(%rip),%rsi", "default action", 0x48, 0x8d, 0x35)
+      .op("xor %edx,%edx", 0x31, 0xd2)
+      .op("mov $0x8,%r10d", 0x41, 0xba, ...immediate(8));
+    call("rt_sigaction");
+  }
+  to.rip("lea stack(%rip),%rdi", "no signal stack", 0x48, 0x8d, 0x3d).op("xor %esi,%esi", 0x31, 0xf6);
+  call("sigaltstack");
+  to.op("jmp *%r13", 0x41, 0xff, 0xe5)
+    .label("not alone")
+    .op("mov $0x2,%edi", 0xbf, ...immediate(2))
+    .rip("lea complaint(%rip),%rsi", "complaint", 0x48, 0x8d, 0x35)
+    .op(`mov $0x${complaint.length.toString(16)},%edx`, 0xba, ...immediate(complaint.length));
+  call("write");
+  to.op(`mov $0x${failure.toString(16)},%edi`, 0xbf, ...immediate(failure));
+  call("exit_group");
+  to.label("end thread").op("xor %edi,%edi", 0x31, 0xff);
+  call("exit");
+  to.align(8).label("pause").quad(0).quad(500_000);
+  // struct kernel_sigaction: SIG_DFL; stack_t: SS_DISABLE
+  to.label("default action").quad(0).quad(0).quad(0).quad(0).label("no signal stack").quad(0).quad(2).quad(0);
+  to.label("complaint").data(complaint);
 }

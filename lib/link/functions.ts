@@ -21,6 +21,8 @@ import type { AddressSpace } from "./space.ts";
 export interface ObjectFunction {
   readonly object: LinkObject;
   readonly address: Address;
+  /** The word that says so, which may have to wait for a call (StartStep); undefined where it is no word in memory. */
+  readonly at: Address | undefined;
   readonly from: string;
 }
 
@@ -61,7 +63,7 @@ export function finalizers(space: AddressSpace, object: LinkObject): ObjectFunct
 
 function functionOf(object: LinkObject, from: string, tag: number): ObjectFunction[] {
   const at = object.image.dynamic.get(tag);
-  return at === undefined ? [] : [{ object, address: add(object.loadBias, at), from }];
+  return at === undefined ? [] : [{ object, address: add(object.loadBias, at), at: undefined, from }];
 }
 
 function arrayOf(
@@ -77,10 +79,12 @@ function arrayOf(
   if (at === undefined || size === 0) return [];
   if (size > LARGEST_ARRAY)
     throw new ElfError(image.path, "dynamic section", `${size} bytes are no array of functions`);
-  const view = space.read(add(loadBias, toVaddr(at)), size);
+  const start = add(loadBias, toVaddr(at));
+  const view = space.read(start, size);
   return Array.from({ length: Math.floor(size / 8) }, (_, i) => ({
     object,
     address: toAddress(readU64(view, 8 * i)),
+    at: add(start, 8 * i),
     from: `${from}[${i}]`,
   }));
 }

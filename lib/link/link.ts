@@ -9,7 +9,7 @@ import type { LinkObject, OpenObject, Placed } from "./objects.ts";
 import { closeObjects, openObjects } from "./open.ts";
 import { dependenciesFirst, initialization } from "./order.ts";
 import { type Listener, relocate } from "./relocate.ts";
-import type { ResolverCall } from "./relocation.ts";
+import type { StartStep } from "./relocation.ts";
 import { checkVersions } from "./required-versions.ts";
 import type { AddressSpace } from "./space.ts";
 import { blocksOf, type TlsLayout } from "./tls.ts";
@@ -28,8 +28,8 @@ export interface Linked extends Disposable {
   /** Whose constructors run in which order; the program is the last. Destructors run the other way round. */
   readonly initialization: readonly LinkObject[];
   readonly tls: TlsLayout;
-  /** What has to be called, in order, and its result written (resolver-calls.ts), before RELRO is protected (map.ts) and constructors run. */
-  readonly calls: readonly ResolverCall[];
+  /** What has to be done, in order, before RELRO is protected (map.ts) and constructors run. */
+  readonly steps: readonly StartStep[];
 }
 
 /** `program` is a path of this machine. Throws what open(2) throws, LinkError and ElfError. */
@@ -41,13 +41,15 @@ export function link(space: AddressSpace, search: Search, program: string, optio
     const { objects, tls } = placed(space, opened);
     // Who is needed comes first: an object that the program has a copy of must be what it will be.
     const order = dependenciesFirst(objects);
-    const relocating = { space, objects, lookup: new Lookup(), descriptors: options.descriptors, listener: options };
-    const calls = order.flatMap((object) => relocate(relocating, object));
+    const steps: StartStep[] = [];
+    const { descriptors } = options;
+    const relocating = { space, objects, lookup: new Lookup(), descriptors, listener: options, steps };
+    for (const object of order) relocate(relocating, object);
     return {
       objects,
       initialization: initialization(objects),
       tls,
-      calls,
+      steps,
       [Symbol.dispose]: () => closeObjects(objects),
     };
   } catch (error) {

@@ -9,7 +9,7 @@ import { DT_JMPREL, DT_RELA, R_X86_64_NONE, R_X86_64_RELATIVE } from "../elf/con
 import { Rela } from "../elf/rela.ts";
 import { wordsOf } from "../elf/words.ts";
 import type { LinkError } from "../loader/error.ts";
-import { toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { type Address, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import { Effects, faultOf, type TlsDescriptors } from "./effects.ts";
 import { type Definition, isBoundLocally, isWeak, type Lookup, purposeOf } from "./lookup.ts";
 import type { LinkObject } from "./objects.ts";
@@ -19,7 +19,7 @@ import {
   NOTHING,
   Relocation,
   type Requester,
-  type ResolverCall,
+  type StartStep,
   type Table,
 } from "./relocation.ts";
 import { scopeOf } from "./scope.ts";
@@ -43,13 +43,18 @@ export interface Relocating {
   readonly lookup: Lookup;
   readonly descriptors?: TlsDescriptors | undefined;
   readonly listener: Listener;
+  /** What has to be done afterwards, in order: each object's is put behind what there is. */
+  readonly steps: StartStep[];
 }
 
+/** Does a slot among so many bytes wait for a call? */
+export const isPending = (steps: readonly StartStep[], from: Address, length: number): boolean =>
+  steps.some((step) => step.kind === "call" && step.slot < from + length && step.slot + 8 > from);
+
 /**
- * Returns what has to be called afterwards, in order. Throws LinkError for a symbol that nobody defines, a relocation that is not
- * within a writable segment of its object, one of an unknown type, and one whose value does not fit its slot.
+ * Throws LinkError for a symbol that nobody defines, a relocation that is not within a writable segment of its object, one of an unknown type, and one whose value does not fit its slot.
  */
-export function relocate(relocating: Relocating, object: LinkObject): ResolverCall[] {
+export function relocate(relocating: Relocating, object: LinkObject): void {
   const pass = new Pass(relocating, object);
   const { relr, rela, jmprel, dynamic } = object.image;
   pass.doPacked(relr);
@@ -57,13 +62,12 @@ export function relocate(relocating: Relocating, object: LinkObject): ResolverCa
   // Some linkers count the last ones among the others.
   const behind = (dynamic.get(DT_JMPREL) ?? 0) - (dynamic.get(DT_RELA) ?? 0);
   if (!(behind >= 0 && behind < rela.view.byteLength)) pass.doTable("DT_JMPREL", jmprel.view);
-  return pass.calls;
 }
 
 const RELA_WORDS = Rela.size / 4;
 
 class Pass {
-  readonly calls: ResolverCall[] = [];
+  readonly #steps: StartStep[];
   readonly #requester: Requester;
   readonly #listener: Listener;
   readonly #slots: Slots;
@@ -73,11 +77,14 @@ class Pass {
     call: new Map<number, Definition | undefined>(),
   };
 
-  constructor({ space, objects, lookup, descriptors, listener }: Relocating, object: LinkObject) {
+  constructor({ space, objects, lookup, descriptors, listener, steps }: Relocating, object: LinkObject) {
+    this.#steps = steps;
     this.#requester = { object, lookup, scope: scopeOf(object, objects) };
     this.#listener = listener;
     this.#slots = new Slots(space, object);
-    this.#effects = new Effects(this.#slots, descriptors, listener.onWarning);
+    this.#effects = new Effects(this.#slots, descriptors, listener.onWarning, (from, length) =>
+      isPending(steps, from, length),
+    );
   }
 
   /** The slots have the addends. */
@@ -119,7 +126,8 @@ class Pass {
     this.#check(table, type, vaddr, this.#effects.sizeOf(type));
     const definition = this.#bind(entry);
     const effect = this.#effects.of(entry, definition);
-    if (effect.call) this.calls.push(effect.call);
+    const step = effect.call ?? effect.late;
+    if (step) this.#steps.push(step);
     this.#tell(entry, definition, effect);
   }
 

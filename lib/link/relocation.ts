@@ -30,8 +30,12 @@ export interface Requester {
   readonly scope: Scope;
 }
 
+/** What is left until code of what is linked can run. In the order in which it came up: one may need what another has done. */
+export type StartStep = ResolverCall | LateCopy;
+
 /** A function that has to be called before the program begins, and what it returns goes into a slot (STT_GNU_IFUNC). */
 export interface ResolverCall {
+  readonly kind: "call";
   readonly object: LinkObject;
   /** Of the slot, in `object`. */
   readonly vaddr: Vaddr;
@@ -41,12 +45,22 @@ export interface ResolverCall {
   readonly addend: Value;
 }
 
+/** Bytes that are copied once more, as slots among them have been waiting for a call. */
+export interface LateCopy {
+  readonly kind: "copy";
+  readonly from: Address;
+  readonly to: Address;
+  readonly length: number;
+}
+
 /** What came of it. */
 export interface Effect {
   /** What is in the slot now: of a thread-local descriptor its argument; undefined where nothing was written, or not that. */
   readonly value?: Value;
   readonly copied?: { readonly from: Address; readonly length: number };
   readonly call?: ResolverCall;
+  /** Of `copied`, where that is not all yet. */
+  readonly late?: LateCopy;
 }
 
 export const NOTHING: Effect = {};

@@ -39,6 +39,7 @@ export class SimulatedSpace implements AddressSpace {
   /** What has been written to, by page number. */
   readonly #written = new Map<number, Window>();
   #top: Address;
+  #hasProgram = false;
 
   /** `libraries` is the address from which on libraries lie downwards. */
   constructor(libraries = LIBRARIES) {
@@ -53,14 +54,19 @@ export class SimulatedSpace implements AddressSpace {
   reserve(length: number, alignment: number, at?: Address): Address {
     const size = alignUp(length, PAGE_SIZE);
     const start = at ?? this.#room(size, Math.max(alignment, PAGE_SIZE));
-    const end = add(start, size);
+    this.#hasProgram = true;
+    this.setAside(start, add(start, size));
+    return start;
+  }
+
+  /** Reserves pages for who is neither program nor library. Throws LinkError where there is no room. */
+  setAside(start: Address, end: Address): void {
     const taken = this.#areas.find((area) => area.start < end && area.end > start);
     if (taken || !(start >= 0) || end > LIMIT)
       throw new LinkError(
-        `Cannot reserve ${size} bytes at ${hex(start)}: ${taken ? "they are taken" : "no such memory"}`,
+        `Cannot reserve ${end - start} bytes at ${hex(start)}: ${taken ? "they are taken" : "no such memory"}`,
       );
     this.#replace({ start, end, protection: PROT_NONE, backing: undefined });
-    return start;
   }
 
   mapFile(at: Address, length: number, protection: Protection, file: FileBytes, offset: Offset): void {
@@ -102,13 +108,46 @@ export class SimulatedSpace implements AddressSpace {
     return window;
   }
 
+  /** Pages that have been written to, in ascending order. */
+  writtenPages(start: Address, end: Address): Address[] {
+    return [...this.#written.values()]
+      .map((window) => window.start)
+      .filter((page) => page >= start && page < end)
+      .sort((one, other) => one - other);
+  }
+
+  /** What is not zero by itself, in ascending order: what files have, and pages that have been written to. */
+  *contents(start: Address, end: Address): Generator<{ readonly at: Address; readonly bytes: Uint8Array }> {
+    for (const area of this.#areas) {
+      const [from, to] = [toAddress(Math.max(area.start, start)), toAddress(Math.min(area.end, end))];
+      if (from >= to) continue;
+      const own = this.#fileBytes(area, from, to);
+      if (own.length > 0) yield { at: from, bytes: own };
+      for (const page of this.writtenPages(from, to)) {
+        const { buffer, byteOffset, byteLength } = this.window(page).view;
+        yield { at: page, bytes: new Uint8Array(buffer, byteOffset, byteLength) };
+      }
+    }
+  }
+
+  /** What the file has of an area. */
+  #fileBytes({ start, backing }: Area, from: Address, to: Address): Uint8Array {
+    if (!backing) return new Uint8Array();
+    const { file } = backing;
+    const offset = toOffset(backing.offset + from - start);
+    const count = Math.min(to - from, Math.max(0, file.size - offset));
+    if (count <= 0) return new Uint8Array();
+    const { buffer, byteOffset } = file.view(offset, count, "mapped pages");
+    return new Uint8Array(buffer, byteOffset, count);
+  }
+
   /** How many bytes have been copied, because they were written to. */
   get copied(): number {
     return this.#written.size * PAGE_SIZE;
   }
 
   #room(size: number, alignment: number): Address {
-    if (this.#areas.length === 0) return alignUp(PROGRAMS, alignment);
+    if (!this.#hasProgram) return alignUp(PROGRAMS, alignment);
     this.#top = alignDown(add(this.#top, -size), alignment);
     return this.#top;
   }
@@ -118,15 +157,7 @@ export class SimulatedSpace implements AddressSpace {
     const area = this.#areas.find((candidate) => start >= candidate.start && start < candidate.end);
     if (!area) throw new LinkError(`Cannot read ${hex(start)}: nothing is mapped there`);
     const page = new Uint8Array(PAGE_SIZE);
-    if (area.backing) {
-      const { file, offset } = area.backing;
-      const from = toOffset(offset + start - area.start);
-      const count = Math.min(PAGE_SIZE, Math.max(0, file.size - from));
-      if (count > 0) {
-        const { buffer, byteOffset } = file.view(from, count, "mapped page");
-        page.set(new Uint8Array(buffer, byteOffset, count));
-      }
-    }
+    page.set(this.#fileBytes(area, start, add(start, PAGE_SIZE)));
     return new DataView(page.buffer);
   }
 

@@ -6,7 +6,7 @@ import { PF_W } from "../elf/constants.ts";
 import type { Phdr } from "../elf/phdr.ts";
 import { type Address, add, toAddress, type Vaddr } from "../memory/numbers.ts";
 import type { LinkObject } from "./objects.ts";
-import type { AddressSpace, Window } from "./space.ts";
+import { type AddressSpace, type Window, writeTo } from "./space.ts";
 import { setValue64, type Value, value64At } from "./values.ts";
 
 export class Slots {
@@ -56,15 +56,8 @@ export class Slots {
   }
 
   write(vaddr: Vaddr, bytes: DataView): void {
-    const from = add(this.object.loadBias, vaddr);
-    for (let done = 0; done < bytes.byteLength; ) {
-      const at = add(from, done);
-      const { start, view } = this.space.window(at);
-      const count = Math.min(bytes.byteLength - done, start + view.byteLength - at);
-      const source = new Uint8Array(bytes.buffer, bytes.byteOffset + done, count);
-      new Uint8Array(view.buffer, view.byteOffset + at - start, count).set(source);
-      done += count;
-    }
+    const { buffer, byteOffset, byteLength } = bytes;
+    writeTo(this.space, add(this.object.loadBias, vaddr), new Uint8Array(buffer, byteOffset, byteLength));
   }
 
   /** The window that has all of a slot; undefined where it reaches into the next one. */

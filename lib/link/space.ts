@@ -3,7 +3,7 @@
 // run yet) is the business of who implements it; the passes are the same.
 
 import type { FileBytes } from "../elf/file.ts";
-import type { Address, Offset } from "../memory/numbers.ts";
+import { type Address, add, type Offset } from "../memory/numbers.ts";
 
 /** PROT_*, as mmap(2) takes them. */
 export type Protection = number;
@@ -34,4 +34,15 @@ export interface AddressSpace {
    * memory's own for as long as nothing is mapped over it. Throws LinkError where nothing is mapped.
    */
   window(at: Address): Window;
+}
+
+/** Writes bytes to memory that can be written to. Throws LinkError where nothing is mapped. */
+export function writeTo(space: AddressSpace, at: Address, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) {
+    const from = add(at, done);
+    const { start, view } = space.window(from);
+    const count = Math.min(bytes.length - done, start + view.byteLength - from);
+    new Uint8Array(view.buffer, view.byteOffset + from - start, count).set(bytes.subarray(done, done + count));
+    done += count;
+  }
 }

@@ -1,154 +1,148 @@
 // Links a program into an image of its process: a static executable, in which the program
-// and all that it needs are where they will be, relocated, with the code in front that
-// does the rest (start-code.ts). The kernel maps it, and nothing has to come in between:
-// for programs at fixed addresses, and for those with thread-local data.
+// and all that it needs are where they will be, relocated, with what starts it
+// (start.ts). The kernel maps it, and nothing has to come in between: for programs at fixed
+// addresses, which may be anybody's here.
+//
+// Kernels before 6.17 take no more program headers than a page has room for, which is 73. So
+// what is near each other is one segment, in a file with holes, and the code that starts
+// the program gives each of its parts the protection that it has to have.
 
-import { basename } from "node:path";
 import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD } from "../elf/constants.ts";
 import { Ehdr } from "../elf/ehdr.ts";
 import { emitHeaders, type Segment, sizeOfHeaders } from "../elf/write/shared-object.ts";
-import { symbolObject } from "../elf/write/symbol-object.ts";
-import { LinkError } from "../loader/error.ts";
-import { writeU64 } from "../memory/layout.ts";
-import { cString } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
 import type { Search } from "../tree/search.ts";
-import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
 import { AT_EXECFN } from "./context.ts";
-import { EntryState } from "./enter-code.ts";
-import { allFinalizers, allInitializers } from "./functions.ts";
-import { type Linked, type LinkOptions, link } from "./link.ts";
-import { auxiliaryOf, entryOf, relroPages, wantsExecutableStack } from "./map.ts";
-import { SimulatedSpace } from "./simulated-space.ts";
-import { emitStart } from "./start-code.ts";
-import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
+import type { LinkOptions } from "./link.ts";
+import { auxiliaryOf, wantsExecutableStack } from "./map.ts";
+import { type Area, SimulatedSpace } from "./simulated-space.ts";
+import { prepareStart, type Started, type WriteFile } from "./start.ts";
+import type { Range } from "./start-code.ts";
 
-/** Far from where the kernel puts stacks, libraries and heaps of its own. */
+/** Far from where the kernel puts stacks, libraries and heaps of its own; ours is from there upwards, libraries downwards. */
 const LIBRARIES = toAddress(0x2aaa_aaaa_a000);
-/** Our own pages: what code calls of a linker, then what is written to, then what runs first. */
-const LINKER = toAddress(0x3000_0000_0000);
-const DATA = add(LINKER, PAGE_SIZE);
-/** As on x86-64 the thread pointer points at itself; what libcs have behind it is zero. */
-const THREAD_BLOCK = 256;
+const OURS = toAddress(0x3000_0000_0000);
 
-/** What is at an address, with its protection; what is behind the bytes is zero. */
-interface Piece {
-  readonly start: Address;
-  readonly length: number;
-  readonly protection: number;
-  readonly bytes: Uint8Array;
+/** What lies nearer to each other, in bytes, is one segment. */
+const NEAR = 2 ** 30;
+/** So many zeroes, in bytes, are worth a mapping of their own: what is a hole in the file takes memory twice when it is written to. */
+const MANY_ZEROES = 2 ** 16;
+
+/** A file, and what is at which offset in it; all else is zero. What it is made of is open until it is disposed of. */
+export interface SparseFile extends Disposable {
+  readonly size: number;
+  readonly parts: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
 }
 
-/** `write` puts a file somewhere, for as long as this takes, and returns its path. Throws as link() does. */
+/** `executed` is the path by which the program was found. Throws as link() does. */
 export function startImage(
   search: Search,
   program: string,
-  write: (name: string, bytes: Uint8Array) => string,
+  executed: string,
+  write: WriteFile,
   options: LinkOptions = {},
-): Uint8Array {
+): SparseFile {
   const space = new SimulatedSpace(LIBRARIES);
-  const functions = new Assembler();
-  emitTlsFunctions(functions, DATA);
-  const tls = functions.assemble();
-  const at = (label: string) => addressOfLabel(tls, label, LINKER);
-  const { bytes } = symbolObject({
-    soname: "liblinker.so",
-    functions: new Map([[TLS_GET_ADDR, { address: at(TLS_GET_ADDR) }]]),
-  });
-  using linked = link(space, search, program, {
-    ...options,
-    preload: [...(options.preload ?? []), write("liblinker.so", bytes)],
-    descriptors: { static: at("static descriptor"), undefined: at("undefined descriptor") },
-  });
-  const { objects, initialization, calls } = linked;
-  const [first] = objects;
-  if (!first) throw new LinkError(`Cannot link "${program}"`, { object: program });
-
-  const data = dataPiece(space, linked);
-  const start = add(data.piece.start, data.piece.length);
-  const to = new Assembler();
-  // Where the code is: its address is known.
-  to.data(cString(first.path)).align(16);
-  emitStart(to, {
-    auxiliary: auxiliaryOf(first).set(AT_EXECFN, BigInt(start)),
-    threadPointer: data.threadPointer,
-    resolved: calls.map(({ slot, resolver, addend }) => ({ at: slot, resolver, addend: Number(addend) })),
-    protected: objects
-      .flatMap((object) => relroPages(object) ?? [])
-      .map((range) => ({ ...range, protection: PROT_READ })),
-    initializers: Array.from(allInitializers(space, first, initialization), ({ address }) => address),
-    entry: entryOf(first),
-    finalizers: Array.from(allFinalizers(space, initialization), ({ address }) => address),
-    state: data.state,
-    name: basename(program),
-  });
-  const code = to.assemble();
-  const own = (from: Address, content: Uint8Array): Piece => {
-    return { start: from, length: pages(content.length), protection: PROT_READ | PROT_EXEC, bytes: content };
+  let next = OURS;
+  const reserve = (length: number, alignment: number): Address => {
+    const start = alignUp(next, alignment);
+    next = add(start, alignUp(toVaddr(length), PAGE_SIZE));
+    space.setAside(start, next);
+    return start;
   };
-  const pieces = [...piecesOf(space), own(LINKER, tls.bytes), data.piece, own(start, code.bytes)];
-  const isExecutable = objects.some(wantsExecutableStack);
-  return emit(pieces, addressOfLabel(code, "start", start), isExecutable);
-}
-
-const pages = (length: number): number => alignUp(toVaddr(length), PAGE_SIZE);
-
-/** Distances of the blocks, the state, and the blocks themselves, with the thread pointer behind them. */
-function dataPiece(
-  space: SimulatedSpace,
-  { objects, tls }: Linked,
-): { piece: Piece; state: Address; threadPointer: Address | undefined } {
-  const blocks = objects.flatMap((object) => object.tls ?? []);
-  const stateAt = 8 * (blocks.length + 1);
-  const blocksEnd = alignUp(toVaddr(stateAt + EntryState.size + tls.size), Math.max(tls.alignment, 64));
-  const bytes = new Uint8Array(blocksEnd + THREAD_BLOCK);
-  const view = new DataView(bytes.buffer);
-  for (const { module, offset, fileSize, image } of blocks) {
-    writeU64(view, 8 * module, offset);
-    const { buffer, byteOffset } = space.read(image, fileSize);
-    bytes.set(new Uint8Array(buffer, byteOffset, fileSize), blocksEnd - offset);
-  }
-  const threadPointer = add(DATA, blocksEnd);
-  writeU64(view, blocksEnd, threadPointer);
-  const piece = { start: DATA, length: pages(bytes.length), protection: PROT_READ | PROT_WRITE, bytes };
-  return { piece, state: add(DATA, stateAt), threadPointer: blocks.length > 0 ? threadPointer : undefined };
-}
-
-/** What can be read of the space; RELRO is protected when resolvers have been called. */
-const piecesOf = (space: SimulatedSpace): Piece[] =>
-  space.areas
-    .filter(({ protection }) => protection !== 0)
-    .map(({ start, end, protection }) => {
-      const { buffer } = space.read(start, end - start);
-      return { start, length: end - start, protection, bytes: withoutZeroes(new Uint8Array(buffer)) };
-    });
-
-function withoutZeroes(bytes: Uint8Array): Uint8Array {
-  const last = bytes.findLastIndex((byte) => byte !== 0);
-  return bytes.subarray(0, last + 1);
-}
-
-function emit(pieces: readonly Piece[], entry: Address, isStackExecutable: boolean): Uint8Array {
-  const sorted = pieces.toSorted((one, other) => one.start - other.start);
-  let offset = pages(sizeOfHeaders(sorted.length + 1));
-  const segments = sorted.map(({ start, length, protection, bytes }): Segment => {
-    const segment = {
-      ...{ type: PT_LOAD, flags: flagsOf(protection), vaddr: start, offset },
-      ...{ filesz: bytes.length, memsz: length, align: PAGE_SIZE },
+  const memory = (own: readonly Range[]) => {
+    const areas = space.areas.filter((area) => !isOf(own, area));
+    return {
+      zeroes: areas.flatMap((area) => longZeroes(space, area)),
+      areas: areas.map(({ start, end, protection }) => ({ start, length: end - start, protection })),
     };
-    offset += pages(bytes.length);
+  };
+  const started = prepareStart(
+    {
+      ...{ space, reserve, write, executed, memory },
+      auxiliary: (object, path) => auxiliaryOf(object).set(AT_EXECFN, BigInt(path)),
+    },
+    search,
+    program,
+    options,
+  );
+  try {
+    return { ...emitImage(space, started), [Symbol.dispose]: () => started[Symbol.dispose]() };
+  } catch (error) {
+    started[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omit<SparseFile, keyof Disposable> {
+  const clusters: Cluster[] = [];
+  for (const area of space.areas) {
+    const isOurs = isOf(own, area);
+    const last = clusters.at(-1);
+    const protection = isOurs ? area.protection : PROT_READ;
+    if (!isOurs && last && !last.isOurs && area.start - last.end < NEAR) last.end = area.end;
+    else clusters.push({ start: area.start, end: area.end, isOurs, protection });
+  }
+  return emit(space, clusters, start, objects.some(wantsExecutableStack));
+}
+
+const isOf = (own: readonly Range[], { start }: Area): boolean =>
+  own.some((range) => start >= range.start && start < range.start + range.length);
+
+/** What the kernel maps as one. */
+interface Cluster {
+  readonly start: Address;
+  end: Address;
+  readonly isOurs: boolean;
+  readonly protection: number;
+}
+
+/** Runs of pages that nobody has written to, of an area without a file. */
+function longZeroes(space: SimulatedSpace, { start, end, protection, backing }: Area): Range[] {
+  if (backing || protection === 0) return [];
+  const zeroes: Range[] = [];
+  let from = start;
+  const until = (to: Address) => {
+    if (to - from >= MANY_ZEROES) zeroes.push({ start: from, length: to - from, protection });
+  };
+  for (const page of space.writtenPages(start, end)) {
+    until(page);
+    from = add(page, PAGE_SIZE);
+  }
+  until(end);
+  return zeroes;
+}
+
+function emit(
+  space: SimulatedSpace,
+  clusters: readonly Cluster[],
+  entry: Address,
+  isStackExecutable: boolean,
+): Omit<SparseFile, keyof Disposable> {
+  let size: number = alignUp(toVaddr(sizeOfHeaders(clusters.length + 1)), PAGE_SIZE);
+  const parts: { offset: number; bytes: Uint8Array }[] = [];
+  const segments = clusters.map(({ start, end, isOurs, protection }): Segment => {
+    let filesz = end - start;
+    const contents = [...space.contents(start, end)];
+    // What is behind is zero by itself, however long it is: of thread-local data.
+    if (isOurs) filesz = Math.max(0, ...contents.map(({ at, bytes }) => at + bytes.length - start));
+    for (const { at, bytes } of contents) parts.push({ offset: size + at - start, bytes });
+    const segment = {
+      ...{ type: PT_LOAD, flags: flagsOf(protection), vaddr: start, offset: size },
+      ...{ filesz, memsz: end - start, align: PAGE_SIZE },
+    };
+    size += alignUp(toVaddr(filesz), PAGE_SIZE);
     return segment;
   });
-  const file = new Uint8Array(offset);
   const stack = PF_R | PF_W | (isStackExecutable ? PF_X : 0);
-  const view = new DataView(file.buffer);
+  const headers = new Uint8Array(sizeOfHeaders(segments.length + 1));
+  const view = new DataView(headers.buffer);
   emitHeaders(view, [...segments, { type: PT_GNU_STACK, flags: stack, vaddr: 0, filesz: 0, memsz: 0, align: 16 }]);
   const ehdr = Ehdr.at(view);
   ehdr.e_type = ET_EXEC;
   ehdr.e_entry = toVaddr(entry);
-  for (const [i, { bytes }] of sorted.entries()) file.set(bytes, segments[i]?.offset ?? 0);
-  return file;
+  return { size, parts: [{ offset: 0, bytes: headers }, ...parts] };
 }
 
 const flagsOf = (protection: number): number =>

@@ -375,43 +375,6 @@ export class Libc implements Process {
     this.#bound.libc.prctl(PR_SET_NAME, addressOf(text) as number as Pointer, 0, 0, 0);
   }
 
-  /**
-   * Has a handler, of SIGSYS, called where this thread calls exit(2), unless its sixth argument is `really`; for good (seccomp(2)). Throws LinkError where the
-   * kernel does not have that.
-   */
-  trapExit(handler: Address, really: number): void {
-    const [SIGSYS, SYS_EXIT, SYS_SECCOMP, PR_SET_NO_NEW_PRIVS] = [31, 60, 317, 38];
-    const [LOAD, JUMP_IF_EQUAL, RETURN] = [0x20, 0x15, 0x06];
-    const [ALLOW, TRAP] = [0x7fff_0000, 0x0003_0000];
-    // struct seccomp_data: the number is at 0, the sixth argument at 56
-    const filter = [
-      [LOAD, 0, 0, 0],
-      [JUMP_IF_EQUAL, 0, 3, SYS_EXIT],
-      [LOAD, 0, 0, 56],
-      [JUMP_IF_EQUAL, 1, 0, really],
-      [RETURN, 0, 0, TRAP],
-      [RETURN, 0, 0, ALLOW],
-    ] as const;
-    const code = new DataView(new ArrayBuffer(8 * filter.length));
-    for (const [i, [operation, yes, no, value]] of filter.entries()) {
-      code.setUint16(8 * i, operation, true);
-      code.setUint8(8 * i + 2, yes);
-      code.setUint8(8 * i + 3, no);
-      code.setUint32(8 * i + 4, value, true);
-    }
-    const program = BigUint64Array.of(BigInt(filter.length), BigInt(addressOf(code)));
-    const { libc } = this.#bound;
-    this.#call("sigaction", [SIGSYS, newAction(handler), 0]);
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1 as Pointer, 0, 0, 0);
-    const SECCOMP_SET_MODE_FILTER = 1;
-    const at = addressOf(program) as number;
-    const refused = libc.syscall(SYS_SECCOMP, SECCOMP_SET_MODE_FILTER as Pointer, 0, at, null, null, 0);
-    if (Number(refused) !== 0)
-      throw new LinkError(
-        "Cannot run a program in this process: the kernel has no seccomp filters to hear of its exit",
-      );
-  }
-
   /** See Exec. */
   execute(path: string, list: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
     return this.#exec.execute(path, list, environment);

@@ -12,7 +12,11 @@ import { explain } from "../link/explain.ts";
 import { explanationText } from "../link/explain-text.ts";
 import { linkable, linkProgram } from "../link/link-program.ts";
 import { pageOf } from "../link/page.ts";
+import { procFiles } from "../passes/descriptors.ts";
+import { inheritedDescriptors } from "../start-over/inherited.ts";
+import { ownCommand } from "../start-over/own-command.ts";
 import { UsageError } from "../telling/errors.ts";
+import { Trace } from "../telling/trace.ts";
 import { print, printJson } from "./output.ts";
 import { painter } from "./terminal.ts";
 
@@ -59,10 +63,18 @@ export function linkCommand(): Command {
     )
     .passThroughOptions()
     .action((name: string, list: string[], options: Options) => {
+      const libc = new Libc();
+      // Before anything is opened that stays so.
+      const inherited = inheritedDescriptors(procFiles);
       const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
       const search = new Search(new Tree("/"), libraryPath, new LibraryStore());
       const program = linkable(search, name);
-      if (options.explain === undefined) return linkProgram(new Libc(), new System(), search, program, list);
+      if (options.explain === undefined) {
+        const words = ownCommand(libc, inherited)
+          .arguments()
+          .slice(-list.length - 1);
+        return linkProgram(libc, new System(), search, program, { list: words, inherited }, new Trace([]));
+      }
       const { length } = Object.keys(process.env);
       const explained = () => explain(search, program.path, [name, ...list], length, program.fault);
       switch (options.explain) {

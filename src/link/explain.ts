@@ -55,7 +55,7 @@ export function explain(
     relocations: done.map(told),
     warnings,
     initializers: called(allInitializers(space, first, initialization)),
-    entry: names.told({ object: first, address: entryOf(first), from: "e_entry" }),
+    entry: names.told({ object: first, address: entryOf(first), at: undefined, from: "e_entry" }),
     finalizers: called(allFinalizers(space, initialization)),
     isOnlyShown,
   };

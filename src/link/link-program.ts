@@ -1,29 +1,33 @@
 // Runs a program that has no libc, with TypeScript for its dynamic linker.
 
-import { mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { ftruncateSync, mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import { ownContext, reasonNotHere, runHere } from "../../lib/link/run-here.ts";
-import { startImage } from "../../lib/link/start-image.ts";
+import type { WriteFile } from "../../lib/link/start.ts";
+import { type SparseFile, startImage } from "../../lib/link/start-image.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { stringAt, stringBytesAt } from "../../lib/memory/live.ts";
+import { stringBytesAt } from "../../lib/memory/live.ts";
 import { Exec } from "../../lib/process/exec.ts";
 import type { System } from "../../lib/process/system.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { hint } from "../directories/private-directory.ts";
+import { releaseDescriptors } from "../passes/descriptors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { locateProgram } from "../plan/program.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
+import type { Trace } from "../telling/trace.ts";
 
 /** What a program is to a linker. */
 export interface Linkable {
-  /** As it was given, and its file. */
-  readonly name: string;
+  /** As it was found, which may be a symbolic link, and its file. */
+  readonly executed: string;
   readonly path: string;
   /** Why it cannot be run by us, only explained; undefined where it can. */
   readonly fault: string | undefined;
@@ -33,7 +37,8 @@ export interface Linkable {
 
 /** Throws ProgramError for what is no dynamically linked program; missing libraries are said when it is linked. */
 export function linkable(search: Search, name: string): Linkable {
-  const path = realpathSync(locateProgram(name));
+  const executed = locateProgram(name);
+  const path = realpathSync(executed);
   const cannot = (why: string, cause?: unknown) =>
     new ProgramError(`Cannot link "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
   try {
@@ -47,7 +52,7 @@ export function linkable(search: Search, name: string): Linkable {
     const libraries = [library, ...nodes.map((node) => node.library)];
     const other = libraries.find(({ isLibc }) => isLibc);
     const fault = faultOf(ehdr.e_entry, libc ?? other?.soname);
-    return { name, path, fault, why: fault === undefined ? reasonNotHere(libraries) : undefined };
+    return { executed, path, fault, why: fault === undefined ? reasonNotHere(library) : undefined };
   } catch (error) {
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
     throw error;
@@ -60,54 +65,90 @@ function faultOf(entry: number, libc: string | undefined): string | undefined {
   return entry === 0 ? "it has no entry point, as a library has none" : undefined;
 }
 
+/** What a program is started with; none of it was for this command. */
+export interface Given {
+  readonly list: readonly Uint8Array[];
+  /** Descriptors that it inherits. */
+  readonly inherited: ReadonlySet<number>;
+}
+
 /** Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or, when its entry returns, with 0. */
 export function linkProgram(
   libc: Libc,
   system: System,
   search: Search,
-  { name, path, fault, why }: Linkable,
-  list: readonly string[],
+  { executed, path, fault, why }: Linkable,
+  { list, inherited }: Given,
+  trace: Trace,
 ): never {
   if (fault !== undefined)
     throw new ProgramError(`Cannot run "${path}": ${fault} (--explain shows what it would do)`, EXIT.notRunnable);
-  const words = [name, ...list];
-  const warn = (text: string) => void writeSync(2, `capsule: ${text}\n`);
   // What this command has been started with, and not the program.
   const changes = withoutRunner(process.env);
-  const isKept = (variable: string) => !changes.has(variable.split("=", 1)[0] ?? "");
+  const isKept = (variable: Uint8Array) =>
+    !changes.has(Buffer.from(variable).toString("latin1").split("=", 1)[0] ?? "");
+  const onWarning = (text: string) => trace.warn(text);
   if (why === undefined) {
     const onLinked = () => {
       resetSignals(libc);
-      libc.setThreadName(basename(path));
+      releaseDescriptors(libc, inherited, trace);
     };
-    runHere(libc, search, path, words, { isKept, onLinked, onWarning: warn });
-    libc.exitNow(0);
+    return inDirectory((write, remove) =>
+      runHere(libc, search, path, list, {
+        ...{ isKept, onWarning, write, executed, failure: EXIT.failure },
+        onLinked: () => {
+          remove();
+          onLinked();
+        },
+      }),
+    );
   }
-  const image = inDirectory((write) => startImage(search, path, write, { onWarning: warn }));
-  const descriptor = system.memoryFile(path);
-  for (let done = 0; done < image.length; ) done += writeSync(descriptor, image, done);
+  const descriptor = inDirectory((write) => {
+    using image = startImage(search, path, executed, write, { onWarning });
+    return memoryFileOf(system, path, image);
+  });
   const environment = ownContext()
-    .environment.filter((at) => isKept(stringAt(at)))
-    .map((at) => stringBytesAt(at));
+    .environment.map((at) => stringBytesAt(at))
+    .filter(isKept);
   resetSignals(libc);
-  const errno = new Exec().execute(
-    `/proc/self/fd/${descriptor}`,
-    words.map((text) => Buffer.from(text)),
-    environment,
-  );
+  libc.lowerOpenFiles();
+  const exec = new Exec();
+  for (const each of inherited) exec.passOn(each);
+  const errno = exec.execute(`/proc/self/fd/${descriptor}`, list, environment);
   throw new ProgramError(`Cannot run "${path}": the kernel refuses its image (errno ${errno})`, EXIT.notRunnable);
 }
 
-/** For files that are needed while this is done. */
-function inDirectory<Result>(action: (write: (name: string, bytes: Uint8Array) => string) => Result): Result {
-  const directory = mkdtempSync(join(tmpdir(), "capsule-link-"));
+function memoryFileOf(system: System, path: string, { size, parts }: SparseFile): number {
+  const descriptor = system.memoryFile(path);
+  ftruncateSync(descriptor, size);
+  for (const { offset, bytes } of parts)
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
+  return descriptor;
+}
+
+/** For files that are needed while this is done, or until they are removed. */
+function inDirectory<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
+  let directory: string | undefined;
+  const remove = () => {
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  };
   try {
     return action((name, bytes) => {
+      directory ??= directoryIn(tmpdir());
       const path = join(directory, name);
       writeFileSync(path, bytes, { mode: 0o600 });
       return path;
-    });
+    }, remove);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    remove();
+  }
+}
+
+function directoryIn(parent: string): string {
+  try {
+    return mkdtempSync(join(parent, "capsule-link-"));
+  } catch (error) {
+    throw hint(error, parent);
   }
 }

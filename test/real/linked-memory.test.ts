@@ -26,7 +26,7 @@ test("slots hold what ld.so has written to them, in glxinfo's libraries and Mesa
   const relocations: Relocation[] = [];
   using linked = link(space, search, CAT, { preload, onRelocation: (relocation) => relocations.push(relocation) });
 
-  const called = new Set<number>(linked.calls.map(({ slot }) => slot));
+  const called = new Set<number>(linked.steps.flatMap((step) => (step.kind === "call" ? [step.slot] : [])));
   const differences: string[] = [];
   let count = 0;
   for (const { object, vaddr, type, typeName, name } of relocations) {

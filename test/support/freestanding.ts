@@ -94,8 +94,8 @@ function differentBytes(
 }
 
 /** Words that are not to be compared: what a resolver has chosen, what descriptors call, and the dynamic section, which ld.so makes its own. */
-function excusedWords({ calls }: Linked, object: LinkObject, relocations: readonly Relocation[]): Address[] {
-  const excused: Address[] = calls.map(({ slot }) => slot);
+function excusedWords({ steps }: Linked, object: LinkObject, relocations: readonly Relocation[]): Address[] {
+  const excused: Address[] = steps.flatMap((step) => (step.kind === "call" ? [step.slot] : []));
   for (const { object: of, type, vaddr } of relocations)
     if (of === object && type === R_X86_64_TLSDESC) excused.push(add(object.loadBias, vaddr));
   const section = object.image.segment(PT_DYNAMIC);

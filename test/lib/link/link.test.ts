@@ -13,7 +13,6 @@ import {
 } from "../../../lib/elf/constants.ts";
 import { RELOCATION_TYPES } from "../../../lib/elf/names.ts";
 import type { Relocation } from "../../../lib/link/relocation.ts";
-import { writeChoice } from "../../../lib/link/resolver-calls.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
 import { add, toAddress } from "../../../lib/memory/numbers.ts";
 import { expectAsLdSo, expectBindingsAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
@@ -229,11 +228,9 @@ describe("a function may be chosen at the start", () => {
       expect(resolvers.size).toBe(1);
 
       using simulation = simulate(ownSearch(), join(directory, "program"));
-      for (const call of simulation.calls) {
-        const chosen = add(call.resolver, 16);
-        writeChoice(simulation.space, call, chosen);
-        expect(simulation.space.read(call.slot, 8).getBigUint64(0, true)).toBe(BigInt(chosen) + BigInt(call.addend));
-      }
+      const slots = simulation.steps.map((step) => (step.kind === "call" ? step.slot : undefined));
+      expect(slots).toHaveLength(called.length);
+      expect(new Set(slots).size).toBe(called.length);
     });
 });
 

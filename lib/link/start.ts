@@ -1,0 +1,186 @@
+// Links a program, and puts beside it, into the same address space, what starts it
+// (start-code.ts): one way for a process that begins with it and for the one that links.
+
+import { basename } from "node:path";
+import { symbolObject } from "../elf/write/symbol-object.ts";
+import { LinkError } from "../loader/error.ts";
+import { writeU64 } from "../memory/layout.ts";
+import { cString } from "../memory/live.ts";
+import { type Address, add, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
+import { dependenciesOf } from "../tree/dependencies.ts";
+import type { Search } from "../tree/search.ts";
+import { Assembler, addressOfLabel, type Code } from "../x86-64/assembler.ts";
+import { EntryState } from "./enter-code.ts";
+import { allFinalizers, allInitializers } from "./functions.ts";
+import { type Linked, type LinkOptions, link } from "./link.ts";
+import { entryOf, relroPages } from "./map.ts";
+import type { LinkObject } from "./objects.ts";
+import { isPending } from "./relocate.ts";
+import type { StartStep } from "./relocation.ts";
+import { type AddressSpace, type Protection, writeTo } from "./space.ts";
+import { emitStart, type Range, type StartTables } from "./start-code.ts";
+import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
+
+/** The object by which a program finds what it calls of its linker, if it has thread-local data. */
+export const LINKER_OBJECT = "liblinker.so";
+
+/** As on x86-64 the thread pointer points at itself; what libcs have behind it is zero. */
+const THREAD_BLOCK = 256;
+
+/** Puts a file somewhere, for as long as a program is being linked, and returns its path. */
+export type WriteFile = (name: string, bytes: Uint8Array) => string;
+
+/** What differs between those who start programs. */
+export interface Starting {
+  readonly space: AddressSpace;
+  /** Sets pages aside for what is ours, as AddressSpace.reserve() does. */
+  readonly reserve: (length: number, alignment: number) => Address;
+  readonly write: WriteFile;
+  /** The program's path, as whoever has started it has it. */
+  readonly executed: string;
+  /** What is to be done to memory first of all, when everything but the code that does it is there; `own` is what is ours. */
+  readonly memory?: (own: readonly Range[]) => Pick<StartTables, "zeroes" | "areas">;
+  /** What the kernel has to be corrected in; `path` is where the program's path is. */
+  readonly auxiliary?: (program: LinkObject, path: Address) => StartTables["auxiliary"];
+}
+
+export interface Started extends Linked {
+  readonly program: LinkObject;
+  /** The address of `start`. */
+  readonly start: Address;
+  /** All that is ours. */
+  readonly own: readonly Range[];
+}
+
+/** Throws as link() does. */
+export function prepareStart(
+  { space, reserve, write, executed, memory, auxiliary }: Starting,
+  search: Search,
+  program: string,
+  options: LinkOptions = {},
+): Started {
+  // Where its functions are has to be known before it is linked, and what they go by only is afterwards.
+  const functions = reserve(PAGE_SIZE, PAGE_SIZE);
+  const { preload = [], descriptors } = linkerObject(search, program, functions, write);
+  const linked = link(space, search, program, {
+    ...options,
+    preload: [...(options.preload ?? []), ...preload],
+    ...(descriptors ? { descriptors } : {}),
+  });
+  try {
+    const { objects, initialization, steps } = linked;
+    const [first] = objects;
+    if (!first) throw new LinkError(`Cannot link "${program}"`, { object: program });
+    const own: Range[] = [];
+    const place = (start: Address, length: number, protection: Protection, bytes?: Uint8Array) => {
+      space.mapZeroes(start, length, bytes ? PROT_READ | PROT_WRITE : protection);
+      if (bytes) writeTo(space, start, bytes);
+      if (bytes) space.protect(start, length, protection);
+      own.push({ start, length, protection });
+    };
+    const data = placeData(space, reserve, linked);
+    own.push(data.range);
+    place(functions, PAGE_SIZE, PROT_READ | PROT_EXEC, tlsFunctions(data.range.start).bytes);
+
+    const { zeroes, areas } = memory?.(own) ?? { zeroes: [], areas: [] };
+    const codeAt = (start: Address): Code => {
+      const to = new Assembler();
+      to.data(cString(executed)).align(16);
+      emitStart(to, {
+        ...{ zeroes, areas, auxiliary: auxiliary?.(first, start) ?? new Map() },
+        threadPointer: data.threadPointer,
+        steps: [...steps, ...data.steps],
+        relro: objects
+          .flatMap((object) => relroPages(object) ?? [])
+          .map((range) => ({ ...range, protection: PROT_READ })),
+        initializers: [...allInitializers(space, first, initialization)],
+        entry: entryOf(first),
+        finalizers: [...allFinalizers(space, initialization)],
+        state: data.state,
+        name: basename(executed),
+      });
+      return to.assemble();
+    };
+    // How long it is says nothing of where.
+    const { length } = codeAt(toAddress(0)).bytes;
+    const start = reserve(pages(length), PAGE_SIZE);
+    const code = codeAt(start);
+    place(start, pages(length), PROT_READ | PROT_EXEC, code.bytes);
+    return { ...linked, program: first, start: addressOfLabel(code, "start", start), own };
+  } catch (error) {
+    linked[Symbol.dispose]();
+    throw error;
+  }
+}
+
+const pages = (length: number): number => alignUp(toVaddr(length), PAGE_SIZE);
+
+function tlsFunctions(table: number): Code {
+  const to = new Assembler();
+  emitTlsFunctions(to, table);
+  return to.assemble();
+}
+
+/** For a program with thread-local data anywhere: what LinkOptions wants of the functions at an address. */
+export function linkerObject(
+  search: Search,
+  program: string,
+  functions: Address,
+  write: WriteFile,
+): Pick<LinkOptions, "preload" | "descriptors"> {
+  const library = search.libraryAt(program);
+  const { nodes } = dependenciesOf(search, library.needed, () => false, { library });
+  if (![library, ...nodes.map((node) => node.library)].some(({ tls }) => tls && tls.size > 0)) return {};
+  const code = tlsFunctions(0);
+  const at = (label: string) => addressOfLabel(code, label, functions);
+  const { bytes } = symbolObject({
+    soname: LINKER_OBJECT,
+    functions: new Map([[TLS_GET_ADDR, { address: at(TLS_GET_ADDR) }]]),
+  });
+  return {
+    preload: [write(LINKER_OBJECT, bytes)],
+    descriptors: { static: at("static descriptor"), undefined: at("undefined descriptor") },
+  };
+}
+
+interface Data {
+  readonly range: Range;
+  readonly state: Address;
+  readonly threadPointer: Address | undefined;
+  /** Copies of what has been waiting for calls. */
+  readonly steps: readonly StartStep[];
+}
+
+/** Distances of the blocks, the state, and the blocks themselves, with the thread pointer behind them. */
+function placeData(space: AddressSpace, reserve: Starting["reserve"], { objects, tls, steps }: Linked): Data {
+  const blocks = objects.flatMap((object) => object.tls ?? []);
+  const stateAt = 8 * (blocks.length + 1);
+  const alignment = Math.max(tls.alignment, 64);
+  const blocksEnd = alignUp(toVaddr(stateAt + EntryState.size + tls.size), alignment);
+  const length = pages(blocksEnd + THREAD_BLOCK);
+  const start = reserve(length, Math.max(alignment, PAGE_SIZE));
+  const range = { start, length, protection: PROT_READ | PROT_WRITE };
+  space.mapZeroes(start, length, range.protection);
+  const threadPointer = add(start, blocksEnd);
+  const copies: StartStep[] = [];
+  for (const { module, offset, fileSize, image } of blocks) {
+    writeTo(space, add(start, 8 * module), word(offset));
+    if (fileSize === 0) continue;
+    const to = add(threadPointer, -offset);
+    const { buffer, byteOffset } = space.read(image, fileSize);
+    writeTo(space, to, new Uint8Array(buffer, byteOffset, fileSize));
+    if (isPending(steps, image, fileSize)) copies.push({ kind: "copy", from: image, to, length: fileSize });
+  }
+  writeTo(space, threadPointer, word(threadPointer));
+  return {
+    ...{ range, state: add(start, stateAt), steps: copies },
+    threadPointer: blocks.length > 0 ? threadPointer : undefined,
+  };
+}
+
+function word(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  writeU64(new DataView(bytes.buffer), 0, value);
+  return bytes;
+}
