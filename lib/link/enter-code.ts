@@ -29,8 +29,9 @@ const SIGSEGV = 11;
 const FLAGS = 0x0c00_0004; // SA_ONSTACK, SA_RESTORER, SA_SIGINFO
 
 /**
- * `enter program`: jumps to the address in r13, with the stack pointer where a context is, rdx as r14 is, and all else 0. When the program returns it
- * goes on behind, with rbx the state and the stack pointer that is in there. The quad at `entry state` is the state's address.
+ * `enter program`: jumps to the address in r13, with the stack pointer where a context is, rdx as r14 is, and all else 0.
+ * When the program returns it goes on behind, with rbx the state and the stack pointer that is in there. The quad at
+ * `entry state` is the state's address.
  */
 export function emitEnterProgram(to: Assembler): void {
   to.rip("mov state(%rip),%rbx", "entry state", 0x48, 0x8b, 0x1d)
@@ -77,7 +78,7 @@ function setAction(to: Assembler): void {
     .op("syscall # rt_sigaction", 0x0f, 0x05);
 }
 
-/** `on return`, the handler: has the thread go on at `returned`. Any other fault is the business of who had the signal before. */
+/** `on return`, the handler: has the thread go on at `returned`. Any other fault is who had the signal before's. */
 export function emitReturnHandler(to: Assembler): void {
   to.label("on return")
     .rip("mov state(%rip),%rax", "entry state", 0x48, 0x8b, 0x05)
@@ -102,11 +103,11 @@ export function emitReturnHandler(to: Assembler): void {
     .op("syscall # rt_sigreturn", 0x0f, 0x05);
 }
 
-/** SIGSETXID, by which glibc has all threads change their user (2.31-2.41): no thread of a process with a libc blocks it. */
+/** SIGSETXID, by which glibc has all threads change their user (2.31-2.41): no thread of a process of glibc's blocks it. */
 export const CARRIER = 33;
 
-/** By which JavaScriptCore stops its threads, until there are none. */
-const SIGPWR = 30;
+/** By which JavaScriptCore stops its threads. */
+export const SIGPWR = 30;
 
 /** How often it is looked whether all threads have ended, half a millisecond apart. */
 const PATIENCE = 4000;
@@ -120,9 +121,11 @@ const SYS = {
 const [D_RECLEN, D_NAME] = [16, 19];
 
 /**
- * `take over` (context, its length in words, tasks, start): a C function of the first thread's that does not return. It ends all other threads, which had better have nothing to do any more,
- * puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task. `end thread` is what the handler of CARRIER has to be. Where
- * threads do not end, the process does, with exit code `failure`, and `complaint` is written to standard error.
+ * `take over` (context, its length in words, tasks, start): a C function of the first thread's that does not return. It
+ * ends all other threads, puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task. `end
+ * thread` is what the handler of CARRIER has to be, and SIGPWR has to be ignored: a thread that is stopped by another
+ * one, which has ended since, would wait for ever. Where threads do not end, the process does, with exit code `failure`,
+ * and `complaint` is written to standard error.
  */
 export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Array): void {
   const call = (name: keyof typeof SYS) =>
@@ -137,7 +140,8 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
     .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
     .op("mov %rdi,%rsi", 0x48, 0x89, 0xfe)
     .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
-    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5);
+    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
+    .op(`sub $0x${BUFFER.toString(16)},%rsp`, 0x48, 0x81, 0xec, ...immediate(BUFFER));
   call("getpid");
   to.op("mov %eax,%r14d", 0x41, 0x89, 0xc6).op(
     `mov $0x${PATIENCE.toString(16)},%r15d`,
@@ -153,12 +157,12 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   call("lseek");
   to.label("read on")
     .op("mov %r12d,%edi", 0x44, 0x89, 0xe7)
-    .op(`lea -0x${BUFFER.toString(16)}(%rsp),%rsi`, 0x48, 0x8d, 0xb4, 0x24, ...immediate(-BUFFER))
+    .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
     .op(`mov $0x${BUFFER.toString(16)},%edx`, 0xba, ...immediate(BUFFER));
   call("getdents64");
   to.op("test %eax,%eax", 0x85, 0xc0)
     .to("jle", "all seen")
-    .op(`lea -0x${BUFFER.toString(16)}(%rsp),%rbx`, 0x48, 0x8d, 0x9c, 0x24, ...immediate(-BUFFER))
+    .op("mov %rsp,%rbx", 0x48, 0x89, 0xe3)
     .op("movslq %eax,%r8", 0x4c, 0x63, 0xc0)
     .op("add %rbx,%r8", 0x49, 0x01, 0xd8)
     .label("next task")
@@ -207,7 +211,8 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   }
   to.rip("lea stack(%rip),%rdi", "no signal stack", 0x48, 0x8d, 0x3d).op("xor %esi,%esi", 0x31, 0xf6);
   call("sigaltstack");
-  to.op("jmp *%r13", 0x41, 0xff, 0xe5)
+  to.op(`add $0x${BUFFER.toString(16)},%rsp`, 0x48, 0x81, 0xc4, ...immediate(BUFFER))
+    .op("jmp *%r13", 0x41, 0xff, 0xe5)
     .label("not alone")
     .op("mov $0x2,%edi", 0xbf, ...immediate(2))
     .rip("lea complaint(%rip),%rsi", "complaint", 0x48, 0x8d, 0x35)

@@ -13,7 +13,7 @@ import { install, PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/p
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
 import { AT_EXECFN, contextWords, type ProcessContext, readContext } from "./context.ts";
-import { CARRIER, emitTakeOver } from "./enter-code.ts";
+import { CARRIER, emitTakeOver, SIGPWR } from "./enter-code.ts";
 import type { LinkOptions } from "./link.ts";
 import { auxiliaryOf, wantsExecutableStack } from "./map.ts";
 import type { LinkObject } from "./objects.ts";
@@ -92,6 +92,7 @@ function makeStackExecutable(libc: Libc): void {
   libc.run(protect([{ start, length: PAGE_SIZE, protection }]));
 }
 
+const SIG_IGN = toAddress(1);
 const COMPLAINT = "capsule: Cannot run the program in this process: threads of Bun's do not end\n";
 
 /** Puts the code into this process that makes it the program's. Throws LinkError. */
@@ -107,6 +108,7 @@ function prepareTakeOver(libc: Libc, failure: number): (words: BigUint64Array, s
   return (words, start) => {
     const tasks = openSync("/proc/self/task", constants.O_RDONLY | constants.O_DIRECTORY);
     libc.exchangeHandler(CARRIER, at("end thread"), at("end thread"));
+    libc.exchangeHandler(SIGPWR, SIG_IGN, SIG_IGN);
     enter(pointer(addressOf(words)), words.length, tasks, pointer(start));
     throw new Error("A process that was taken over goes on");
   };
