@@ -3,7 +3,7 @@
 import { ftruncateSync, mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import { ownContext, reasonNotHere, runHere } from "../../lib/link/run-here.ts";
@@ -14,6 +14,7 @@ import { stringBytesAt } from "../../lib/memory/live.ts";
 import { Exec } from "../../lib/process/exec.ts";
 import type { System } from "../../lib/process/system.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { hint } from "../directories/private-directory.ts";
 import { releaseDescriptors } from "../passes/descriptors.ts";
@@ -47,8 +48,16 @@ export function linkable(search: Search, name: string): Linkable {
     if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
       throw cannot("it is statically linked, and has been by another linker");
     const library = search.libraryAt(path);
+    // What relocates itself has a dynamic section, too: a static PIE, and ld.so. A library is entered by nobody.
+    const asksForLinker = phdrs.some(({ p_type }) => p_type === PT_INTERP) || library.needed.length > 0;
+    if (!asksForLinker && ehdr.e_entry !== 0)
+      throw cannot("it is statically linked: it names no dynamic linker (PT_INTERP) and needs no library (DT_NEEDED)");
     const { nodes, roots } = dependenciesOf(search, library.needed, isShared, { library });
-    const libc = [...roots, ...nodes.flatMap(({ needs }) => needs)].find((need) => "elsewhere" in need)?.name;
+    const needs = [...roots, ...nodes.flatMap((node) => node.needs)].flatMap((need) => {
+      return "elsewhere" in need || isShared(need.name) ? need.name : [];
+    });
+    // Of glibc's it is libc that people know.
+    const libc = needs.includes(LIBC) ? LIBC : needs[0];
     const libraries = [library, ...nodes.map((node) => node.library)];
     const other = libraries.find(({ isLibc }) => isLibc);
     const fault = faultOf(ehdr.e_entry, libc ?? other?.soname);

@@ -170,12 +170,18 @@ test("the word behind --explain is the program", async () => {
 
 test("a program of glibc's is explained, and why that is all", async () => {
   const explanation = await explained(["/bin/ls"]);
-  expect(explanation.isOnlyShown).toContain("libc.so.6");
+  expect(explanation.isOnlyShown).toStartWith("it needs libc.so.6,");
   expect(explanation.objects.map(({ path }) => basename(path))).toContain("libc.so.6");
   // glibc's string functions are chosen when it is loaded
   expect(explanation.relocations.filter(({ resolver }) => resolver !== undefined).length).toBeGreaterThan(20);
   const [, , ...others] = explanation.objects;
   for (const { index } of others) expect(explanation.objects.some(({ needs }) => needs.includes(index))).toBe(true);
+});
+
+test("a library that needs no other is explained, and why that is all", async () => {
+  const explanation = await explained([join(await greeting([]), "libgreet.so")]);
+  expect(explanation.isOnlyShown).toContain("it has no entry point");
+  expect(explanation.objects).toHaveLength(1);
 });
 
 test("a library that LD_LIBRARY_PATH has is the one that is explained", async () => {

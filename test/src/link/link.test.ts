@@ -146,8 +146,17 @@ describe("what cannot be linked is an error before any of its code runs:", () =>
     await refused(
       ["/bin/true"],
       126,
-      /^capsule: Cannot run "\S*true": it needs \S+, and this linker is for programs without a libc/,
+      /^capsule: Cannot run "\S*true": it needs libc\.so\.6, and this linker is for programs without a libc/,
     );
+  });
+
+  test("what has linked itself: a static program that goes anywhere, and ld.so", async () => {
+    const built = await freestanding("a-program-finds-its-context", [
+      { path: "program", sources: ["program.c", "library.c"], flags: ["-static-pie", "-fPIE"] },
+    ]);
+    const ldSo = "/lib64/ld-linux-x86-64.so.2";
+    for (const words of [[join(built, "program")], [ldSo, "--version"], ["--explain", ldSo], ["--explain=html", ldSo]])
+      await refused(words, 126, /^capsule: Cannot link "\S+": it is statically linked: .*PT_INTERP.*DT_NEEDED/);
   });
 
   test("a library, which has no entry point", async () => {
