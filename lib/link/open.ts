@@ -4,7 +4,7 @@
 
 import { realpathSync } from "node:fs";
 import { checkImage } from "../elf/check.ts";
-import { DT_REL, DT_RELSZ } from "../elf/constants.ts";
+import { DT_REL, DT_RELSZ, PT_PHDR } from "../elf/constants.ts";
 import { ElfError } from "../elf/error.ts";
 import { type FileImage, openImage } from "../elf/file.ts";
 import type { Library } from "../elf/library.ts";
@@ -32,13 +32,14 @@ export function openObjects(search: Search, program: string, preload: readonly s
     });
 
   const opened: OpenObject[] = [];
-  const add = (of: Library, name: string, why: string | undefined, needs: readonly Need[]): void => {
+  const add = (of: Library, name: string, why: string | undefined, needs: readonly Need[]): FileImage => {
     const needed = indexesOf(needs);
     const image = openImage(of.path);
     opened.push({ ...opening(image), index: opened.length, name, path: of.path, why, library: of, needs: needed });
+    return image;
   };
   try {
-    add(library, program, undefined, roots);
+    checkProgram(add(library, program, undefined, roots));
     for (const node of others) add(node.library, node.name, node.why, node.needs);
     return opened;
   } catch (error) {
@@ -49,6 +50,17 @@ export function openObjects(search: Search, program: string, preload: readonly s
 
 export function closeObjects(objects: readonly OpenObject[]): void {
   for (const { image } of objects) image[Symbol.dispose]();
+}
+
+/** What counts of the program's headers alone: where it is entered, and by what it finds itself. */
+function checkProgram(image: FileImage): void {
+  const { path, ehdr, loads } = image;
+  const isMapped = (vaddr: number) =>
+    loads.some(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
+  // A library has no entry.
+  if (ehdr.e_entry !== 0 && !isMapped(ehdr.e_entry)) throw new ElfError(path, "ELF header", "e_entry is in no segment");
+  const headers = image.segment(PT_PHDR);
+  if (headers && !isMapped(headers.p_vaddr)) throw new ElfError(path, "PT_PHDR", "it is in no segment");
 }
 
 function opening(image: FileImage): { image: FileImage; tables: SymbolTables } {

@@ -11,9 +11,12 @@ const EHDR = {
   ei_data: [5, 1],
   e_type: [16, 2],
   e_machine: [18, 2],
+  e_version: [20, 4],
   e_entry: [24, 8],
   e_phoff: [32, 8],
   e_shoff: [40, 8],
+  e_flags: [48, 4],
+  e_ehsize: [52, 2],
   e_phentsize: [54, 2],
   e_phnum: [56, 2],
   e_shentsize: [58, 2],
@@ -26,6 +29,7 @@ const PHDR = {
   p_flags: [4, 4],
   p_offset: [8, 8],
   p_vaddr: [16, 8],
+  p_paddr: [24, 8],
   p_filesz: [32, 8],
   p_memsz: [40, 8],
   p_align: [48, 8],
@@ -61,9 +65,18 @@ export const DT = {
   VERNEEDNUM: 0x6fffffff,
 } as const;
 
+const DYN = { d_tag: [0, 8], d_val: [8, 8] } as const satisfies Layout;
+
 const PHDR_SIZE = 56;
 const DYN_SIZE = 16;
 const SYM_SIZE = 24;
+
+/** A field of one of the file's structures, by its offset in the file. */
+export interface FieldAt {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: Size;
+}
 
 export class ElfBytes {
   bytes: Buffer;
@@ -132,6 +145,21 @@ export class ElfBytes {
     for (let at = symtab + SYM_SIZE; at < this.table(DT.STRTAB); at += SYM_SIZE) this.set(at + offset, size, value);
   }
 
+  /** Every field of the ELF header, of each program header and of each entry of the dynamic section. */
+  fields(): FieldAt[] {
+    const of = (structure: string, layout: Layout, at: number): FieldAt[] =>
+      Object.entries(layout).map(([name, [offset, size]]) => ({
+        name: `${structure} ${name}`,
+        offset: at + offset,
+        size,
+      }));
+    return [
+      ...of("ELF header", EHDR, 0),
+      ...this.segments().flatMap((at, i) => of(`segment ${i}`, PHDR, at)),
+      ...this.entries().flatMap((at, i) => of(`dynamic entry ${i}`, DYN, at)),
+    ];
+  }
+
   private segments(): number[] {
     const first = this.get(...EHDR.e_phoff);
     return Array.from({ length: this.get(...EHDR.e_phnum) }, (_, i) => first + i * PHDR_SIZE);
@@ -150,11 +178,13 @@ export class ElfBytes {
   }
 
   private entryOf(tag: number): number | undefined {
+    return this.entries().find((entry) => this.get(entry, 8) === tag);
+  }
+
+  private entries(): number[] {
     const at = this.segment(PT.DYNAMIC);
     const start = this.get(at + PHDR.p_offset[0], 8);
-    const end = start + this.get(at + PHDR.p_filesz[0], 8);
-    for (let entry = start; entry < end; entry += DYN_SIZE) if (this.get(entry, 8) === tag) return entry;
-    return undefined;
+    return Array.from({ length: this.get(at + PHDR.p_filesz[0], 8) / DYN_SIZE }, (_, i) => start + i * DYN_SIZE);
   }
 
   private offsetOf(vaddr: number): number {
