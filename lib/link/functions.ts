@@ -28,35 +28,66 @@ export interface ObjectFunction {
 
 /** In bytes; a file can claim as much as a segment has in memory. */
 const LARGEST_ARRAY = 2 ** 24;
+/** Beyond it there is no user memory. */
+const ADDRESS_LIMIT = 2 ** 47;
 
-/** All that is called before the program is entered, in order; each object's array is read when it is that object's turn. */
-export function* allInitializers(space: AddressSpace, program: LinkObject, initialization: readonly LinkObject[]) {
-  yield* preinitializers(space, program);
-  for (const object of initialization) yield* initializers(space, object);
+/**
+ * All that is called before the program is entered, in order; each object's array is read when it is that object's
+ * turn, and of each array `most` functions, for who wants no more of the list.
+ */
+export function* allInitializers(
+  space: AddressSpace,
+  program: LinkObject,
+  initialization: readonly LinkObject[],
+  most = Number.POSITIVE_INFINITY,
+) {
+  yield* preinitializers(space, program, most);
+  for (const object of initialization) yield* initializers(space, object, most);
 }
 
 /** All that is called when the program has returned, in order; read as {@link allInitializers} reads. */
-export function* allFinalizers(space: AddressSpace, initialization: readonly LinkObject[]) {
-  for (const object of initialization.toReversed()) yield* finalizers(space, object);
+export function* allFinalizers(
+  space: AddressSpace,
+  initialization: readonly LinkObject[],
+  most = Number.POSITIVE_INFINITY,
+) {
+  for (const object of initialization.toReversed()) yield* finalizers(space, object, most);
+}
+
+/** How many there are of both, by what the files say, without a look at them. */
+export function functionCounts(
+  program: LinkObject,
+  initialization: readonly LinkObject[],
+): { initializers: number; finalizers: number } {
+  const inArray = ({ image: { dynamic } }: LinkObject, tag: number, sizeTag: number): number =>
+    dynamic.get(tag) === undefined ? 0 : Math.floor((dynamic.get(sizeTag) ?? 0) / 8);
+  const alone = ({ image: { dynamic } }: LinkObject, tag: number): number => (dynamic.get(tag) === undefined ? 0 : 1);
+  let initializers = inArray(program, DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ);
+  let finalizers = 0;
+  for (const object of initialization) {
+    initializers += alone(object, DT_INIT) + inArray(object, DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
+    finalizers += alone(object, DT_FINI) + inArray(object, DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
+  }
+  return { initializers, finalizers };
 }
 
 /** Of the program, in order: before anybody's constructors. Those of a library count for nothing. */
-export function preinitializers(space: AddressSpace, program: LinkObject): ObjectFunction[] {
-  return arrayOf(space, program, "DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ);
+export function preinitializers(space: AddressSpace, program: LinkObject, most?: number): ObjectFunction[] {
+  return arrayOf(space, program, "DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ, most);
 }
 
 /** In order: DT_INIT, then DT_INIT_ARRAY. */
-export function initializers(space: AddressSpace, object: LinkObject): ObjectFunction[] {
+export function initializers(space: AddressSpace, object: LinkObject, most?: number): ObjectFunction[] {
   return [
     ...functionOf(object, "DT_INIT", DT_INIT),
-    ...arrayOf(space, object, "DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ),
+    ...arrayOf(space, object, "DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ, most),
   ];
 }
 
 /** In order: DT_FINI_ARRAY backwards, then DT_FINI. */
-export function finalizers(space: AddressSpace, object: LinkObject): ObjectFunction[] {
+export function finalizers(space: AddressSpace, object: LinkObject, most?: number): ObjectFunction[] {
   return [
-    ...arrayOf(space, object, "DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ).reverse(),
+    ...arrayOf(space, object, "DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ, most, true),
     ...functionOf(object, "DT_FINI", DT_FINI),
   ];
 }
@@ -66,12 +97,15 @@ function functionOf(object: LinkObject, from: string, tag: number): ObjectFuncti
   return at === undefined ? [] : [{ object, address: add(object.loadBias, at), at: undefined, from }];
 }
 
+/** From the first on, or from the last on. */
 function arrayOf(
   space: AddressSpace,
   object: LinkObject,
   from: string,
   tag: number,
   sizeTag: number,
+  most = Number.POSITIVE_INFINITY,
+  isBackwards = false,
 ): ObjectFunction[] {
   const { image, loadBias } = object;
   const at = image.dynamic.get(tag);
@@ -79,12 +113,15 @@ function arrayOf(
   if (at === undefined || size === 0) return [];
   if (size > LARGEST_ARRAY)
     throw new ElfError(image.path, "dynamic section", `${size} bytes are no array of functions`);
-  const start = add(loadBias, toVaddr(at));
-  const view = space.read(start, size);
-  return Array.from({ length: Math.floor(size / 8) }, (_, i) => ({
-    object,
-    address: toAddress(readU64(view, 8 * i)),
-    at: add(start, 8 * i),
-    from: `${from}[${i}]`,
-  }));
+  const count = Math.floor(size / 8);
+  const length = Math.min(count, most);
+  const first = isBackwards ? count - length : 0;
+  const start = add(loadBias, toVaddr(at + 8 * first));
+  const view = space.read(start, 8 * length);
+  const functions = Array.from({ length }, (_, i) => {
+    const address = toAddress(readU64(view, 8 * i));
+    if (!(address < ADDRESS_LIMIT)) throw new ElfError(image.path, `${from}[${first + i}]`, "it is no address");
+    return { object, address, at: add(start, 8 * i), from: `${from}[${first + i}]` };
+  });
+  return isBackwards ? functions.reverse() : functions;
 }

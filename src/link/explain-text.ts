@@ -28,11 +28,11 @@ export function explanationText(explanation: Explanation, paint: Paint): string 
     ),
     ...warnings.map((text) => paint("yellow", `  ! ${text}`)),
     ...heading("4", "Constructors", paint),
-    ...functions(explanation.initializers, nameOf, paint),
+    ...functions(explanation.initializers, explanation.initializerCount, nameOf, paint),
     ...heading("5", "The program", paint),
-    ...functions([explanation.entry], nameOf, paint),
+    ...functions([explanation.entry], 1, nameOf, paint),
     ...heading("6", "Destructors, when it returns", paint),
-    ...functions(explanation.finalizers, nameOf, paint),
+    ...functions(explanation.finalizers, explanation.finalizerCount, nameOf, paint),
     ...(explanation.isOnlyShown === undefined ? [] : ["", paint("plain", explanation.isOnlyShown)]),
     "",
   ].join("\n");
@@ -144,12 +144,18 @@ function whatOf(
   return value === undefined ? "" : `  = ${value}`;
 }
 
-function functions(list: readonly ExplainedFunction[], nameOf: (index: number) => string, paint: Paint): string[] {
-  if (list.length === 0) return [paint("dim", "  none")];
-  return list.map(
+function functions(
+  list: readonly ExplainedFunction[],
+  count: number,
+  nameOf: (index: number) => string,
+  paint: Paint,
+): string[] {
+  if (count === 0) return [paint("dim", "  none")];
+  const lines = list.map(
     ({ object, from, address, symbol }, i) =>
       `  ${`${i + 1}`.padStart(3)}  ${paint("plain", nameOf(object))}  ${from}  ${address}${symbol === undefined ? "" : paint("cyan", `  ${symbol}`)}`,
   );
+  return count > list.length ? [...lines, paint("dim", `       and ${count - list.length} more`)] : lines;
 }
 
 const shortName = (object: ExplainedObject | undefined): string => object?.path.replace(/^.*\//, "") ?? "";

@@ -5,7 +5,7 @@ import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/e
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
 import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM, AUXILIARY_NAMES } from "../../lib/link/context.ts";
-import { allFinalizers, allInitializers, type ObjectFunction } from "../../lib/link/functions.ts";
+import { allFinalizers, allInitializers, functionCounts, type ObjectFunction } from "../../lib/link/functions.ts";
 import { auxiliaryOf, entryOf, programHeadersAt } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
 import type { Relocation } from "../../lib/link/relocation.ts";
@@ -22,6 +22,9 @@ import type {
   ExplainedRelocation,
   Explanation,
 } from "./explanation.ts";
+
+/** Constructors and destructors beyond them are counted; a file can claim millions. */
+const LISTED = 1000;
 
 /** `list` is the program's argv. Throws what link() throws; a symbol that nobody defines is a warning. */
 export function explain(
@@ -47,16 +50,19 @@ export function explain(
   const { objects, initialization, space } = simulation;
   const [first] = objects as [LinkObject];
   const names = new FunctionNames(objects);
-  const called = (functions: Iterable<ObjectFunction>) => Array.from(functions, (one) => names.told(one));
+  const called = (functions: Generator<ObjectFunction>) => Array.from(functions.take(LISTED), (one) => names.told(one));
+  const counts = functionCounts(first, initialization);
   return {
     program: first.path,
     context: contextOf(first, list, environment),
     objects: objects.map((object) => shown(object, simulation, relative.get(object) ?? 0)),
     relocations: done.map(told),
     warnings,
-    initializers: called(allInitializers(space, first, initialization)),
+    initializers: called(allInitializers(space, first, initialization, LISTED)),
+    initializerCount: counts.initializers,
     entry: names.told({ object: first, address: entryOf(first), at: undefined, from: "e_entry" }),
-    finalizers: called(allFinalizers(space, initialization)),
+    finalizers: called(allFinalizers(space, initialization, LISTED)),
+    finalizerCount: counts.finalizers,
     isOnlyShown,
   };
 }

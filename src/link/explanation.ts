@@ -12,10 +12,13 @@ export interface Explanation {
   readonly relocations: readonly ExplainedRelocation[];
   /** What had to be told: a symbol that nobody defines, a copy of another size. */
   readonly warnings: readonly string[];
-  /** In the order in which they are called. */
+  /** In the order in which they are called: the first thousand, and how many there are in all. */
   readonly initializers: readonly ExplainedFunction[];
+  readonly initializerCount: number;
   readonly entry: ExplainedFunction;
+  /** As `initializers`. */
   readonly finalizers: readonly ExplainedFunction[];
+  readonly finalizerCount: number;
   /** Undefined where it could be run by capsule link; else why not. */
   readonly isOnlyShown: string | undefined;
 }

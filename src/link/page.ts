@@ -96,7 +96,7 @@ function stepsOf(explanation: Explanation): Step[] {
       title: "Run constructors",
       items: initializers.length,
       content: html`<p>Who is needed is initialized before who needs it.</p>
-        ${functionsTable("constructors", initializers, explanation)}`,
+        ${functionsTable("constructors", initializers, explanation.initializerCount, explanation)}`,
     },
     { id: "entry", title: "Run the program", items: 0, content: entryPart(explanation) },
     {
@@ -104,7 +104,7 @@ function stepsOf(explanation: Explanation): Step[] {
       title: "Run destructors",
       items: finalizers.length,
       content: html`<p>When the program ends, backwards: first its own, then those of what it needs.</p>
-        ${functionsTable("destructors", finalizers, explanation)}`,
+        ${functionsTable("destructors", finalizers, explanation.finalizerCount, explanation)}`,
     },
   ];
 }

@@ -56,7 +56,9 @@ export const DT = {
   TEXTREL: 22,
   JMPREL: 23,
   INIT_ARRAY: 25,
+  FINI_ARRAY: 26,
   INIT_ARRAYSZ: 27,
+  FINI_ARRAYSZ: 28,
   GNU_HASH: 0x6ffffef5,
   VERSYM: 0x6ffffff0,
   VERDEF: 0x6ffffffc,
@@ -112,8 +114,12 @@ export class ElfBytes {
   /** Of the last segment of that type. */
   setLastSegment(type: number, field: keyof typeof PHDR, value: number | bigint): void {
     const [offset, size] = PHDR[field];
-    const found = this.segments().findLast((at) => this.get(at, 4) === type);
-    this.set((found ?? this.segment(type)) + offset, size, value);
+    this.set(this.last(type) + offset, size, value);
+  }
+
+  lastSegment(type: number, field: keyof typeof PHDR): number {
+    const [offset, size] = PHDR[field];
+    return this.get(this.last(type) + offset, size);
   }
 
   /** The value of the first entry with that tag. */
@@ -169,6 +175,10 @@ export class ElfBytes {
     const found = this.segments().find((at) => this.get(at, 4) === type);
     if (found === undefined) throw new Error(`No segment of type ${type}`);
     return found;
+  }
+
+  private last(type: number): number {
+    return this.segments().findLast((at) => this.get(at, 4) === type) ?? this.segment(type);
   }
 
   private dynamic(tag: number): number {

@@ -161,8 +161,10 @@ export function smallExplanation(more: Partial<Explanation> = {}): Explanation {
       [1, "DT_INIT_ARRAY[0]", "libinit"],
       [0, "DT_INIT", "_init"],
     ),
+    initializerCount: 3,
     entry: { object: 0, from: "e_entry", address: hex(PROGRAM + 0x1060), symbol: "_start" },
     finalizers: functions([0, "DT_FINI_ARRAY[0]", undefined], [1, "DT_FINI_ARRAY[0]", "libfini"]),
+    finalizerCount: 2,
     isOnlyShown: undefined,
     ...more,
   };
@@ -214,6 +216,7 @@ export function largeExplanation(relocations: number): Explanation {
       address: hex((starts[number % count] ?? 0) + 0x1000 + number * 16),
       symbol: number % 2 === 0 ? undefined : `start_${number}`,
     })),
+    initializerCount: 2000,
     isOnlyShown: "it needs libc.so.6",
   };
 }

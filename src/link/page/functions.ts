@@ -3,7 +3,13 @@
 import type { ExplainedFunction, Explanation } from "../explanation.ts";
 import { html, type Markup } from "./markup.ts";
 
-export function functionsTable(id: string, functions: readonly ExplainedFunction[], { objects }: Explanation): Markup {
+/** `count` is how many there are in all. */
+export function functionsTable(
+  id: string,
+  functions: readonly ExplainedFunction[],
+  count: number,
+  { objects }: Explanation,
+): Markup {
   if (functions.length === 0) return html`<p>There are none.</p>`;
   const rows = functions.map(
     (
@@ -18,13 +24,15 @@ export function functionsTable(id: string, functions: readonly ExplainedFunction
     <div class="scroll" tabindex="0" role="region" aria-label="Functions"><table class="list"><thead><tr>
       <th scope="col">#</th><th scope="col">object</th><th scope="col">from</th><th scope="col">address</th>
       <th scope="col">function</th></tr></thead>
-    <tbody>${rows}</tbody></table></div>`;
+    <tbody>${rows}</tbody></table>${
+      count > functions.length ? html`<p>and ${count - functions.length} more</p>` : ""
+    }</div>`;
 }
 
-export function entryPart({ entry, objects, initializers }: Explanation): Markup {
+export function entryPart({ entry, objects, initializerCount }: Explanation): Markup {
   const { object, from, address, symbol } = entry;
   return html`<p>All is mapped, bound and initialized${
-    initializers.length === 0 ? "" : html` (${initializers.length} constructors have been called)`
+    initializerCount === 0 ? "" : html` (${initializerCount} constructors have been called)`
   }. The linker jumps to the program’s first instruction, with the stack as in step 1 and in <code>rdx</code> what is to
     be called at the end.</p>
     <p class="jump"><code>jmp ${address}</code></p>

@@ -5,9 +5,11 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { ExplainedRelocation, Explanation } from "../../../src/link/explanation.ts";
+import { DT, PT } from "../../support/elf-bytes.ts";
 import { FIXED, freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { command } from "../../support/run.ts";
+import { damageFile } from "../../support/workshop.ts";
 
 setDefaultTimeout(60_000);
 
@@ -190,6 +192,54 @@ test("a library that LD_LIBRARY_PATH has is the one that is explained", async ()
   copyFileSync(join(out, "libgreet.so"), join(directory, "libgreet.so"));
   const { objects } = await explained([join(out, "program")], { LD_LIBRARY_PATH: directory });
   expect(objects[1]?.path).toBe(join(directory, "libgreet.so"));
+  rmSync(directory, { recursive: true });
+});
+
+test("of two million constructors the first thousand are listed, and all are counted", async () => {
+  const out = await greeting([]);
+  const directory = mkdtempSync(join(tmpdir(), "capsule-test-explain-"));
+  copyFileSync(join(out, "libgreet.so"), join(directory, "libgreet.so"));
+  const program = join(directory, "program");
+  copyFileSync(join(out, "program"), program);
+  // 16 MB of zeroes behind the data
+  const room = 2 ** 24;
+  const at = 0x10000;
+  damageFile(program, (elf) => {
+    elf.setLastSegment(PT.LOAD, "p_memsz", BigInt(at + room - elf.lastSegment(PT.LOAD, "p_vaddr")));
+    for (const [tag, sizeTag] of [
+      [DT.INIT_ARRAY, DT.INIT_ARRAYSZ],
+      [DT.FINI_ARRAY, DT.FINI_ARRAYSZ],
+    ] as const) {
+      elf.setDynamic(tag, at);
+      elf.setDynamic(sizeTag, room);
+    }
+  });
+  const explanation = await explained([program]);
+  const { initializers, initializerCount, finalizers, finalizerCount } = explanation;
+  expect([initializers.length, initializerCount]).toEqual([1000, 1 + room / 8]);
+  expect([finalizers.length, finalizerCount]).toEqual([1000, 1 + room / 8]);
+  const froms = (list: Explanation["initializers"]) => [list[0], list[1], list.at(-1)].map((one) => one?.from);
+  expect(froms(initializers)).toEqual(["DT_INIT_ARRAY[0]", "DT_INIT_ARRAY[0]", "DT_INIT_ARRAY[998]"]);
+  const last = room / 8 - 1;
+  expect(froms(finalizers)).toEqual([last, last - 1, last - 999].map((index) => `DT_FINI_ARRAY[${index}]`));
+  const { stdout } = await explain("--explain", [program]);
+  expect(stdout.split(`       and ${1 + room / 8 - 1000} more\n`)).toHaveLength(3);
+  rmSync(directory, { recursive: true });
+});
+
+test("a constructor that is no address is told in one line", async () => {
+  const out = await greeting([]);
+  const directory = mkdtempSync(join(tmpdir(), "capsule-test-explain-"));
+  copyFileSync(join(out, "program"), join(directory, "program"));
+  const library = join(directory, "libgreet.so");
+  copyFileSync(join(out, "libgreet.so"), library);
+  damageFile(library, (elf) => {
+    elf.setDynamic(DT.INIT_ARRAY, elf.dynamicValue(DT.STRTAB) + 1);
+    elf.setDynamic(DT.INIT_ARRAYSZ, 8);
+  });
+  const { stderr, exitCode } = await explain("--explain", [join(directory, "program")]);
+  expect(stderr).toBe(`capsule: Cannot read "${library}": DT_INIT_ARRAY[0]: it is no address\n`);
+  expect(exitCode).toBe(125);
   rmSync(directory, { recursive: true });
 });
 

@@ -91,7 +91,9 @@ describe("a page", () => {
       objects: [],
       relocations: [],
       initializers: [],
+      initializerCount: 0,
       finalizers: [],
+      finalizerCount: 0,
     });
     expect(tagged(page, "section")).toHaveLength(6);
     expect(page.replace(/<script>.*?<\/script>/gs, "")).not.toMatch(/NaN|undefined|Infinity/);
@@ -154,5 +156,10 @@ describe("of 20,000 relocations a page", () => {
 
   test("says how many are not there without it", () => {
     expect(large).toContain("19500 more are shown with JavaScript");
+  });
+
+  test("and how many constructors are not listed", () => {
+    expect(large).toContain("<p>and 1850 more</p>");
+    expect(large).toContain("2000 constructors have been called");
   });
 });
