@@ -18,7 +18,11 @@ export const AT_PHENT = 4;
 export const AT_PHNUM = 5;
 export const AT_BASE = 7;
 export const AT_ENTRY = 9;
+export const AT_PLATFORM = 15;
+export const AT_BASE_PLATFORM = 24;
+export const AT_RANDOM = 25;
 export const AT_EXECFN = 31;
+export const AT_SYSINFO_EHDR = 33;
 
 /** Of <elf.h> and <asm/auxvec.h>. */
 export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
@@ -34,19 +38,19 @@ export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
   12: "AT_EUID",
   13: "AT_GID",
   14: "AT_EGID",
-  15: "AT_PLATFORM",
+  [AT_PLATFORM]: "AT_PLATFORM",
   16: "AT_HWCAP",
   17: "AT_CLKTCK",
   23: "AT_SECURE",
-  24: "AT_BASE_PLATFORM",
-  25: "AT_RANDOM",
+  [AT_BASE_PLATFORM]: "AT_BASE_PLATFORM",
+  [AT_RANDOM]: "AT_RANDOM",
   26: "AT_HWCAP2",
   27: "AT_RSEQ_FEATURE_SIZE",
   28: "AT_RSEQ_ALIGN",
   29: "AT_HWCAP3",
   30: "AT_HWCAP4",
   [AT_EXECFN]: "AT_EXECFN",
-  33: "AT_SYSINFO_EHDR",
+  [AT_SYSINFO_EHDR]: "AT_SYSINFO_EHDR",
   51: "AT_MINSIGSTKSZ",
 };
 

@@ -76,7 +76,7 @@ export function linkCommand(): Command {
         return linkProgram(libc, new System(), search, program, { list: words, inherited }, new Trace([]));
       }
       const { length } = Object.keys(process.env);
-      const explained = () => explain(search, program.path, [name, ...list], length, program.fault);
+      const explained = () => explain(search, program, [name, ...list], length);
       switch (options.explain) {
         case "text":
           return print(explanationText(explained(), painter()));

@@ -1,7 +1,13 @@
 // An Explanation, for a terminal: the six steps, one below the other.
 
 import type { Paint } from "../commands/terminal.ts";
-import type { ExplainedFunction, ExplainedObject, ExplainedRelocation, Explanation } from "./explanation.ts";
+import {
+  ADDRESSES,
+  type ExplainedFunction,
+  type ExplainedObject,
+  type ExplainedRelocation,
+  type Explanation,
+} from "./explanation.ts";
 
 /** How many characters the memory map is wide, at most. */
 const MAP_WIDTH = 48;
@@ -27,13 +33,16 @@ export function explanationText(explanation: Explanation, paint: Paint): string 
       ),
     ),
     ...warnings.map((text) => paint("yellow", `  ! ${text}`)),
+    ...relroOf(explanation, paint),
     ...heading("4", "Constructors", paint),
     ...functions(explanation.initializers, explanation.initializerCount, nameOf, paint),
     ...heading("5", "The program", paint),
     ...functions([explanation.entry], 1, nameOf, paint),
     ...heading("6", "Destructors, when it returns", paint),
     ...functions(explanation.finalizers, explanation.finalizerCount, nameOf, paint),
-    ...(explanation.isOnlyShown === undefined ? [] : ["", paint("plain", explanation.isOnlyShown)]),
+    "",
+    ...(explanation.isOnlyShown === undefined ? [] : [paint("plain", `Only shown: ${explanation.isOnlyShown}`)]),
+    paint("dim", `A simulation over the files: nothing has been run. ${ADDRESSES}`),
     "",
   ].join("\n");
 }
@@ -54,7 +63,8 @@ function context({ context }: Explanation, paint: Paint): string[] {
     ...(environment > 0 ? [`          envp[0] … envp[${environment - 1}]`] : []),
     `          NULL`,
     ...auxiliary.map(({ name, value, meaning }) => {
-      return `          ${name.padEnd(width)}  ${paint("plain", value)}${meaning ? paint("dim", `  ${meaning}`) : ""}`;
+      const told = value === undefined ? paint("dim", "(given by the kernel at start)") : paint("plain", value);
+      return `          ${name.padEnd(width)}  ${told}${meaning ? paint("dim", `  ${meaning}`) : ""}`;
     }),
     `          AT_NULL`,
     ...(loadBias
@@ -83,7 +93,7 @@ function linkMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
 function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
   const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));
   const longest = Math.max(...sorted.map(({ start, end }) => Number(end) - Number(start)));
-  const lines = ["", "  The memory map, to scale:"];
+  const lines = ["", "  The memory map, to scale, as it is before anything is relocated:"];
   let before = 0;
   for (const object of sorted) {
     const [start, end] = [Number(object.start), Number(object.end)];
@@ -132,6 +142,15 @@ function relocationsOf(
       lines.push(paint("dim", `      ${nameOf(definer)} has it for itself: nobody is asked`));
   }
   return lines;
+}
+
+/** In the order in which they were relocated. */
+function relroOf(explanation: Explanation, paint: Paint): string[] {
+  const lines = objectsInOrder(explanation).flatMap((object) => {
+    const { relro } = object;
+    return relro ? [`    pages ${relro.start} to ${relro.end} of ${paint("plain", shortName(object))}`] : [];
+  });
+  return lines.length === 0 ? [] : ["  RELRO: these become read-only now", ...lines];
 }
 
 function whatOf(

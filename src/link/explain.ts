@@ -4,9 +4,21 @@ import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
-import { AT_BASE, AT_ENTRY, AT_EXECFN, AT_PHDR, AT_PHENT, AT_PHNUM, AUXILIARY_NAMES } from "../../lib/link/context.ts";
+import {
+  AT_BASE,
+  AT_BASE_PLATFORM,
+  AT_ENTRY,
+  AT_EXECFN,
+  AT_PHDR,
+  AT_PHENT,
+  AT_PHNUM,
+  AT_PLATFORM,
+  AT_RANDOM,
+  AT_SYSINFO_EHDR,
+  AUXILIARY_NAMES,
+} from "../../lib/link/context.ts";
 import { allFinalizers, allInitializers, functionCounts, type ObjectFunction } from "../../lib/link/functions.ts";
-import { auxiliaryOf, entryOf, programHeadersAt } from "../../lib/link/map.ts";
+import { auxiliaryOf, entryOf, programHeadersAt, relroPages } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
 import type { Relocation } from "../../lib/link/relocation.ts";
 import { ownContext } from "../../lib/link/run-here.ts";
@@ -26,13 +38,21 @@ import type {
 /** Constructors and destructors beyond them are counted; a file can claim millions. */
 const LISTED = 1000;
 
+/** The program, as linkable() tells of it. */
+export interface Explainable {
+  readonly path: string;
+  /** The path by which it was found. */
+  readonly executed: string;
+  /** Why it can only be shown. */
+  readonly fault: string | undefined;
+}
+
 /** `list` is the program's argv. Throws what link() throws; a symbol that nobody defines is a warning. */
 export function explain(
   search: Search,
-  program: string,
+  { path, executed, fault }: Explainable,
   list: readonly string[],
   environment: number,
-  isOnlyShown: string | undefined,
 ): Explanation {
   const done: Relocation[] = [];
   const relative = new Map<LinkObject, number>();
@@ -42,7 +62,7 @@ export function explain(
       relative.set(relocation.object, (relative.get(relocation.object) ?? 0) + 1);
     else if (relocation.type !== R_X86_64_NONE) done.push(relocation);
   };
-  using simulation = simulate(search, program, {
+  using simulation = simulate(search, path, {
     onRelocation,
     onUnresolved: ({ message }) => warnings.push(message),
     onWarning: (text) => warnings.push(text),
@@ -50,20 +70,20 @@ export function explain(
   const { objects, initialization, space } = simulation;
   const [first] = objects as [LinkObject];
   const names = new FunctionNames(objects);
-  const called = (functions: Generator<ObjectFunction>) => Array.from(functions.take(LISTED), (one) => names.told(one));
+  const toldOf = (functions: Generator<ObjectFunction>) => Array.from(functions.take(LISTED), (one) => names.told(one));
   const counts = functionCounts(first, initialization);
   return {
     program: first.path,
-    context: contextOf(first, list, environment),
+    context: contextOf(first, executed, list, environment),
     objects: objects.map((object) => shown(object, simulation, relative.get(object) ?? 0)),
     relocations: done.map(told),
     warnings,
-    initializers: called(allInitializers(space, first, initialization, LISTED)),
+    initializers: toldOf(allInitializers(space, first, initialization, LISTED)),
     initializerCount: counts.initializers,
     entry: names.told({ object: first, address: entryOf(first), at: undefined, from: "e_entry" }),
-    finalizers: called(allFinalizers(space, initialization, LISTED)),
+    finalizers: toldOf(allFinalizers(space, initialization, LISTED)),
     finalizerCount: counts.finalizers,
-    isOnlyShown,
+    isOnlyShown: fault,
   };
 }
 
@@ -73,15 +93,26 @@ const MEANINGS: Readonly<Record<number, string>> = {
   [AT_PHNUM]: "how many there are",
   [AT_BASE]: "where its dynamic linker is mapped: nowhere, this is it",
   [AT_ENTRY]: "where the program begins",
-  [AT_EXECFN]: "the path of the program",
+  [AT_PLATFORM]: "where the name of the processor's kind is",
+  [AT_BASE_PLATFORM]: "where the name of the real processor's kind is",
+  [AT_RANDOM]: "where 16 random bytes are",
+  [AT_EXECFN]: "the path by which the program has been called",
+  [AT_SYSINFO_EHDR]: "where the kernel's own library, the vDSO, is mapped",
 };
 
-function contextOf(program: LinkObject, list: readonly string[], environment: number): ContextStep {
+/** Addresses of what the kernel puts somewhere else in each process. */
+const AT_START = new Set([AT_PLATFORM, AT_BASE_PLATFORM, AT_RANDOM, AT_SYSINFO_EHDR]);
+
+function contextOf(program: LinkObject, executed: string, list: readonly string[], environment: number): ContextStep {
   const own = auxiliaryOf(program);
-  // What else the kernel says is the same for whatever it starts here.
+  const valueFor = (type: number, value: bigint): string | undefined => {
+    if (type === AT_EXECFN) return executed;
+    // What else the kernel says is the same for whatever it starts here.
+    return AT_START.has(type) ? undefined : hex(own.get(type) ?? value);
+  };
   const auxiliary = ownContext().auxiliary.map(({ type, value }) => ({
     name: AUXILIARY_NAMES[type] ?? `type ${type}`,
-    value: type === AT_EXECFN ? program.path : `0x${(own.get(type) ?? value).toString(16)}`,
+    value: valueFor(type, value),
     meaning: MEANINGS[type],
   }));
   const header = program.image.segment(PT_PHDR);
@@ -93,10 +124,10 @@ function contextOf(program: LinkObject, list: readonly string[], environment: nu
   return { arguments: list, environment, auxiliary, loadBias };
 }
 
-function shown(object: LinkObject, { space }: Simulation, relative: number): ExplainedObject {
-  const { index, path, why, needs, loadBias, start, end, image, tls } = object;
-  const { relro } = image;
-  const segments = space.areas
+function shown(object: LinkObject, { mapped }: Simulation, relative: number): ExplainedObject {
+  const { index, path, why, needs, loadBias, start, end, tls } = object;
+  const relro = relroPages(object);
+  const segments = mapped
     .filter((area) => area.start >= start && area.end <= end && area.protection !== 0)
     .map((area) => ({
       start: hex(area.start),
@@ -115,10 +146,7 @@ function shown(object: LinkObject, { space }: Simulation, relative: number): Exp
     start: hex(start),
     end: hex(end),
     segments,
-    relro: relro && {
-      start: hex(add(loadBias, relro.p_vaddr)),
-      end: hex(add(loadBias, relro.p_vaddr + relro.p_memsz)),
-    },
+    relro: relro && { start: hex(relro.start), end: hex(add(relro.start, relro.length)) },
     tls: tls && { module: tls.module, offset: tls.offset, size: tls.size },
     relative,
   };

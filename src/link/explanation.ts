@@ -1,6 +1,10 @@
 // What a dynamic linker does with a program, step by step, as data: found out by a
-// simulation over the files, which changes nothing. Addresses are those that the program
-// would have without randomization, in hexadecimal; sizes are in bytes.
+// simulation over the files, which changes nothing. Addresses are in hexadecimal, and made
+// up but for those of a program at a fixed address; sizes are in bytes.
+
+/** What has to be known of them, for whoever reads them. */
+export const ADDRESSES =
+  "Addresses are made up, each library below the one before: real ones differ from run to run. Only a program that is linked for fixed addresses has its own.";
 
 /** The six steps, in order. */
 export interface Explanation {
@@ -30,7 +34,8 @@ export interface ContextStep {
   readonly environment: number;
   readonly auxiliary: readonly {
     readonly name: string;
-    readonly value: string;
+    /** Undefined where the kernel says in each process something else. */
+    readonly value: string | undefined;
     readonly meaning: string | undefined;
   }[];
   /** How the program's load bias is found: AT_PHDR less PT_PHDR's vaddr. */
@@ -51,7 +56,7 @@ export interface ExplainedObject {
   readonly start: string;
   readonly end: string;
   readonly segments: readonly ExplainedSegment[];
-  /** RELRO: read-only when all is relocated. */
+  /** RELRO: pages that become read-only when all is relocated. */
   readonly relro: { readonly start: string; readonly end: string } | undefined;
   /** Its thread-local block: so many bytes below the thread pointer. */
   readonly tls: { readonly module: number; readonly offset: number; readonly size: number } | undefined;
@@ -62,7 +67,7 @@ export interface ExplainedObject {
 export interface ExplainedSegment {
   readonly start: string;
   readonly end: string;
-  /** When all is relocated, RELRO applied: "r-x". */
+  /** As it is mapped, before RELRO: "r-x". */
   readonly protection: string;
   /** Of the file; undefined for pages of zeroes. */
   readonly offset: string | undefined;

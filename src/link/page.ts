@@ -2,7 +2,7 @@
 // through. All is there without its script, but for the relocations beyond the first few hundred.
 
 import { createHash } from "node:crypto";
-import type { Explanation } from "./explanation.ts";
+import { ADDRESSES, type Explanation } from "./explanation.ts";
 import bindings from "./page/bindings.page.js" with { type: "text" };
 import { contextPart } from "./page/context.ts";
 import controller from "./page/controller.page.js" with { type: "text" };
@@ -69,8 +69,7 @@ ${content}
 </section>
 `,
 )}</main>
-<footer>A simulation over the files, by <code>capsule link --explain=html</code>: nothing has been run. Addresses are those
-without randomization.</footer>
+<footer>A simulation over the files, by <code>capsule link --explain=html</code>: nothing has been run. ${ADDRESSES}</footer>
 <script type="application/json" id="explanation">${jsonMarkup(pageData(explanation))}</script>
 ${SCRIPTS.map(
   (script) => html`<script>${new Markup(script)}</script>

@@ -6,7 +6,8 @@ import { html, type Markup } from "./markup.ts";
 interface Word {
   readonly part: "argc" | "argv" | "envp" | "auxv";
   readonly name: string;
-  readonly value: string;
+  /** Undefined where each process has another one. */
+  readonly value: string | undefined;
   readonly meaning?: string | undefined;
   /** How many words it takes, where that is not one. */
   readonly words?: number;
@@ -42,9 +43,11 @@ function stack(context: ContextStep): Markup {
   let at = 0;
   const rows = words.map((word) => {
     const row = html`<tr class="${word.part}"><td class="number">${at === 0 ? "rsp →" : `+0x${at.toString(16)}`}</td>
-      <th scope="row"><code>${word.name}</code></th><td><code>${word.value}</code>${
-        word.meaning === undefined ? "" : html`<br><small>${word.meaning}</small>`
-      }</td></tr>`;
+      <th scope="row"><code>${word.name}</code></th><td>${
+        word.value === undefined
+          ? html`<span class="quiet">given by the kernel at start</span>`
+          : html`<code>${word.value}</code>`
+      }${word.meaning === undefined ? "" : html`<br><small>${word.meaning}</small>`}</td></tr>`;
     at += 8 * (word.words ?? 1);
     return row;
   });

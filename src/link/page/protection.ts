@@ -27,7 +27,9 @@ export function legend(objects: readonly ExplainedObject[]): Markup {
   if (segments.some(({ offset }) => offset === undefined))
     items.push(item(html`<rect width="16" height="12" class="prot-rw zeroes"/>`, "paler: zeroes, of no file"));
   if (objects.some(({ relro }) => relro !== undefined))
-    items.push(item(html`<rect y="8" width="16" height="4" class="relro"/>`, "RELRO: read-only once relocated"));
+    items.push(
+      item(html`<rect y="8" width="16" height="4" class="relro"/>`, "underlined: RELRO, read-only once relocated"),
+    );
   return html`<ul class="legend">${items}</ul>`;
 }
 

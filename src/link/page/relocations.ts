@@ -9,7 +9,8 @@ const WITHOUT_SCRIPT = 500;
 export function relocationsPart(explanation: Explanation): Markup {
   const { objects, relocations, warnings } = explanation;
   return html`<p>A slot gets the address of the first definition that the link map has. Objects that are needed are done
-    before those that need them. Relative relocations need no symbol: the load bias is added, and they are only counted.</p>
+    before those that need them. Relative relocations need no symbol: the load bias is added, and they are only counted.
+    When all is relocated, the pages of RELRO become read-only.</p>
     ${
       warnings.length === 0
         ? ""
@@ -59,10 +60,12 @@ function overview({ objects, relocations }: Explanation): Markup {
       ([definer, count]) => html`<b class="index">${definer}</b> ${objects[definer]?.name} (${count})`,
     );
     return html`<tr><td><b class="index">${object.index}</b> ${object.name}</td><td class="number">${object.relative}</td>
-      <td>${join(types, ", ")}</td><td>${join(definers, ", ")}</td></tr>`;
+      <td>${join(types, ", ")}</td><td>${join(definers, ", ")}</td>
+      <td>${object.relro === undefined ? "" : html`<code>${object.relro.start}–${object.relro.end}</code>`}</td></tr>`;
   });
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Relocations per object"><table class="list overview"><thead><tr><th scope="col">object</th>
-    <th scope="col">relative</th><th scope="col">with a symbol, or a call</th><th scope="col">binds to</th></tr></thead>
+    <th scope="col">relative</th><th scope="col">with a symbol, or a call</th><th scope="col">binds to</th>
+    <th scope="col">then read-only (RELRO)</th></tr></thead>
     <tbody>${rows}</tbody></table></div>`;
 }
 

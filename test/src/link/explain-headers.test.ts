@@ -35,7 +35,7 @@ function outcome(name: string): { data: string } | { line: string } {
   try {
     const search = ownSearch();
     const program = linkable(search, join(directory, name));
-    return { data: JSON.stringify(explain(search, program.path, [name], 1, program.fault)) };
+    return { data: JSON.stringify(explain(search, program, [name], 1)) };
   } catch (error) {
     if (error instanceof ElfError || error instanceof LinkError || error instanceof ProgramError)
       return { line: error.message };

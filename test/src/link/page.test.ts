@@ -52,6 +52,15 @@ describe("a page", () => {
       expect(text).toContain(told);
   });
 
+  test("says what the kernel will give, what is made up, and what becomes read-only", () => {
+    const { text } = parsed(small);
+    expect(text).toMatch(/AT_RANDOM\s*given by the kernel at start/);
+    expect(text).toContain("Addresses are made up");
+    const { start, end } = smallExplanation().objects[1]?.relro ?? {};
+    const [, relocations = ""] = /<section id="relocations"(.*?)<\/section>/s.exec(small) ?? [];
+    expect(relocations).toContain(`${start}–${end}`);
+  });
+
   test("has every id once, and leads to none that is not there", () => {
     const ids = parsed(small).elements.flatMap(({ attributes }) => attributes.get("id") ?? []);
     expect(ids.length).toBe(new Set(ids).size);
