@@ -147,7 +147,10 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
     end: hex(end),
     segments,
     relro: relro && { start: hex(relro.start), end: hex(add(relro.start, relro.length)) },
-    tls: tls && { module: tls.module, offset: tls.offset, size: tls.size },
+    tls: tls && {
+      ...{ module: tls.module, offset: tls.offset, size: tls.size },
+      image: tls.fileSize > 0 ? { start: hex(tls.image), end: hex(add(tls.image, tls.fileSize)) } : undefined,
+    },
     relative,
   };
 }

@@ -58,10 +58,18 @@ export interface ExplainedObject {
   readonly segments: readonly ExplainedSegment[];
   /** RELRO: pages that become read-only when all is relocated. */
   readonly relro: { readonly start: string; readonly end: string } | undefined;
-  /** Its thread-local block: so many bytes below the thread pointer. */
-  readonly tls: { readonly module: number; readonly offset: number; readonly size: number } | undefined;
+  readonly tls: ExplainedTls | undefined;
   /** How many relocations are relative: they need no symbol, and are not listed one by one. */
   readonly relative: number;
+}
+
+/** An object's thread-local block: so many bytes below the thread pointer. */
+export interface ExplainedTls {
+  readonly module: number;
+  readonly offset: number;
+  readonly size: number;
+  /** What each thread's block begins as (PT_TLS); undefined where that is zeroes alone. */
+  readonly image: { readonly start: string; readonly end: string } | undefined;
 }
 
 export interface ExplainedSegment {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Explanation } from "../../src/link/explanation.ts";
+import type { ExplainedObject, Explanation } from "../../src/link/explanation.ts";
 import { pageOf } from "../../src/link/page.ts";
 import { Browser, type Page, type Window } from "../support/browser.ts";
 import { largeExplanation, smallExplanation } from "../support/explanation.ts";
@@ -143,6 +143,55 @@ describe("in Chromium", () => {
       return target.left >= left && target.right <= right && target.top >= top - 1 && target.bottom <= bottom + 1;
     })()`);
     expect(isWithin).toBeTrue();
+  });
+
+  describe("thread-local data", () => {
+    /** A relocation of the second library's variable, in the first. */
+    const wanting = (type: string, value: string, more: Partial<ExplainedObject> = {}) => {
+      const { objects, relocations, ...rest } = smallExplanation();
+      const [relocation] = relocations.filter(({ type: one }) => one === "R_X86_64_DTPMOD64");
+      return {
+        ...rest,
+        objects: objects.map((object) => (object.index === 2 ? { ...object, ...more } : object)),
+        relocations:
+          relocation === undefined
+            ? []
+            : [{ ...relocation, object: 1, at: objects[1]?.segments[3]?.start ?? "", type, value }],
+      };
+    };
+    const placeOf = (page: Page) =>
+      page.evaluate<string[]>(`(() => {
+        const { left, top } = document.querySelector("#picture .target").getBoundingClientRect();
+        return [...document.querySelectorAll("#picture .segment")].filter((segment) => {
+          const box = segment.getBoundingClientRect();
+          return box.left <= left + 2 && left < box.right && box.top <= top + 1 && top < box.bottom;
+        }).map(({ dataset, parentElement }) => parentElement.parentElement.dataset.object + " " + dataset.start);
+      })()`);
+
+    test.each([
+      ["R_X86_64_DTPMOD64", "0x1", "the number of libcount.so.1’s module of thread-local data"],
+      ["R_X86_64_DTPOFF64", "0x4", "so far into a thread’s block of libcount.so.1"],
+      ["R_X86_64_TPOFF64", "-0xc", "so far from the thread pointer, in a thread’s block of libcount.so.1"],
+    ])("of %s: the arrow ends where it begins as, and words say what the value is", async (type, value, words) => {
+      const explanation = wanting(type, value);
+      using page = await opened(explanation, "#relocations/0");
+      expect(await placeOf(page)).toEqual([`2 ${explanation.objects[2]?.segments[3]?.start}`]);
+      expect(await textOf(page, "#picture svg > text")).toContain(`${value} is no address: the arrow leads to what`);
+      expect(await textOf(page, "#picked")).toContain(`= ${value}: ${words}`);
+    });
+
+    test("that is all zeroes is in no file, and no arrow leads to it", async () => {
+      const tls = { module: 1, offset: 16, size: 12, image: undefined };
+      using page = await opened(wanting("R_X86_64_TPOFF64", "-0xc", { tls }), "#relocations/0");
+      expect([await countOf(page, "#picture .arrow"), await countOf(page, "#picture .target")]).toEqual([0, 0]);
+      expect(await textOf(page, "#picture svg > text")).toStartWith("-0xc: so far from the thread pointer");
+    });
+
+    test("has nothing to do with a size, to which no arrow leads either", async () => {
+      using page = await opened(wanting("R_X86_64_SIZE64", "0x4"), "#relocations/0");
+      expect(await countOf(page, "#picture .arrow")).toBe(0);
+      expect(await textOf(page, "#picture svg > text")).toBe("0x4: a size in bytes");
+    });
   });
 
   test("a COPY relocation is drawn with the initial value, the copy, and the slots that lead to it", async () => {

@@ -88,7 +88,9 @@ export function smallExplanation(more: Partial<Explanation> = {}): Explanation {
     objects: [
       object(0, "main", PROGRAM, { needs: [1, 2] }),
       object(1, "libgreet.so", LIBRARY, { needs: [2] }),
-      object(2, "libcount.so.1", LIBRARY + 0x8000, { tls: { module: 1, offset: 16, size: 12 } }),
+      object(2, "libcount.so.1", LIBRARY + 0x8000, {
+        tls: { module: 1, offset: 16, size: 12, image: { start: hex(LIBRARY + 0xbf00), end: hex(LIBRARY + 0xbf08) } },
+      }),
     ],
     relocations: [
       inObject(1, "R_X86_64_GLOB_DAT", 0x3ff8, {

@@ -6,12 +6,20 @@ import { printable } from "../../commands/output.ts";
 import type { ExplainedRelocation, Explanation } from "../explanation.ts";
 
 export interface PageData {
-  readonly objects: readonly { readonly name: string; readonly start: string; readonly end: string }[];
+  readonly objects: readonly PageObject[];
   readonly strings: readonly string[];
   /** Who was asked and the answer (of the strings), alternately. */
   readonly searches: readonly (readonly number[])[];
   /** Each has the columns that rowOf() gives; -1 for what is not there. */
   readonly relocations: readonly (readonly number[])[];
+}
+
+export interface PageObject {
+  readonly name: string;
+  readonly start: string;
+  readonly end: string;
+  /** Where what its thread-local blocks begin as is mapped. */
+  readonly tls: string | undefined;
 }
 
 export function pageData(explanation: Explanation): PageData {
@@ -37,7 +45,10 @@ export function pageData(explanation: Explanation): PageData {
   const relocations = explanation.relocations.map(rowOf);
 
   return {
-    objects: explanation.objects.map(({ name, start, end }) => ({ name: printable(name), start, end })),
+    objects: explanation.objects.map(({ name, start, end, tls }) => ({
+      ...{ name: printable(name), start, end },
+      tls: tls?.image?.start,
+    })),
     strings: strings.values.map(printable),
     searches: searches.values,
     relocations,

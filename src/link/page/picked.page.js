@@ -9,6 +9,7 @@ function told(relocations, relocation) {
   const named = (/** @type {number} */ index) =>
     element("span", {}, element("b", { class: "index" }, String(index)), ` ${relocations.nameOf(index)}`);
   const hasAddend = Number(addend) !== 0;
+  const meaning = relocations.meaningOf(relocation);
 
   const where = element("dd", {}, named(object), " at vaddr ", code(vaddr), ": address ", code(at), ` (${table})`);
   const what = element(
@@ -19,6 +20,7 @@ function told(relocations, relocation) {
     ...(hasAddend ? [", addend ", code(addend)] : []),
     element("br"),
     ...effect(relocation).map((part, index) => (index % 2 === 0 ? part : code(part))),
+    ...(meaning === undefined ? [] : [`: ${meaning}`]),
   );
   const answers = searched.map((asked) =>
     element("li", { class: asked.object === definer ? "hit" : undefined }, named(asked.object), `: ${asked.answer}`),
@@ -48,11 +50,13 @@ function told(relocations, relocation) {
 }
 
 /** Text and code in turns. @param {Relocation} relocation @returns {string[]} */
-function effect({ at, value, copied, resolver }) {
+function effect({ at, type, value, copied, resolver }) {
   if (copied !== undefined) return [`${copied.length} bytes are copied from `, copied.from, " to ", at];
+  // the first word of a descriptor is a function, its second one the value
+  if (value !== undefined && type === "R_X86_64_TLSDESC") return ["written: ", `*(${at} + 8) = ${value}`];
   if (value !== undefined) return ["written: ", `*${at} = ${value}`];
   if (resolver !== undefined) return ["written: ", `*${at} = (${resolver})()`];
-  return ["a call will say what is written"];
+  return ["nothing is written"];
 }
 
 /** Before one is picked. @param {Relocations} relocations */

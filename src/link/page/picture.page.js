@@ -22,7 +22,10 @@ class Picture {
   /** @param {Relocation} relocation */
   of(relocation) {
     const target = this.targetOf(relocation);
-    const rows = this.rowsOf(relocation, target?.object);
+    const rows = this.rowsOf(
+      relocation,
+      target?.object ?? this.relocations.threadLocalOf(relocation) ?? relocation.definer,
+    );
     const svg = drawn("svg", { class: "map", role: "group", "aria-label": this.label(relocation) }, arrowHead());
     /** @type {Map<number, number>} */
     const tops = new Map();
@@ -38,7 +41,7 @@ class Picture {
       y += this.row;
     }
     svg.append(...this.arrow(relocation, target, tops, y));
-    if (target === undefined && relocation.value !== undefined) y += FOLD_ROW;
+    if (this.wordsOn(relocation, target) !== undefined) y += FOLD_ROW;
     svg.setAttribute("viewBox", `${this.left - 4} -14 ${this.width - this.left + 4} ${y + 18}`);
     svg.setAttribute("width", String(this.width - this.left + 4));
     return svg;
@@ -64,12 +67,35 @@ class Picture {
     return `${type} in ${this.relocations.nameOf(object)}: ${fullSymbol(relocation)}${to}`;
   }
 
-  /** What the slot will point at, if that is an address. @param {Relocation} relocation @returns {{ object: number, address: string | undefined } | undefined} */
-  targetOf({ definer, value, resolver }) {
+  /**
+   * What the slot will point at, if that is an address; of thread-local data, which has one in each thread, what it
+   * begins as.
+   * @param {Relocation} relocation @returns {{ object: number, address: string } | undefined}
+   */
+  targetOf(relocation) {
+    const { definer, value, resolver } = relocation;
+    const { relocations } = this;
+    const threadLocal = relocations.threadLocalOf(relocation);
+    const image = relocations.objects[threadLocal ?? -1]?.tls;
+    if (threadLocal !== undefined && image !== undefined) return { object: threadLocal, address: image };
     const address = value ?? resolver;
-    const holder = address === undefined ? -1 : this.relocations.holderOf(address);
-    if (definer !== undefined) return { object: definer, address: holder === definer ? address : undefined };
+    if (address === undefined || relocations.meaningOf(relocation) !== undefined) return undefined;
+    if (definer !== undefined && relocations.isIn(definer, address)) return { object: definer, address };
+    const holder = relocations.holderOf(address);
     return holder < 0 ? undefined : { object: holder, address };
+  }
+
+  /**
+   * What is to be said of a value that is no place to which an arrow leads.
+   * @param {Relocation} relocation
+   * @param {unknown} target
+   */
+  wordsOn(relocation, target) {
+    const { value } = relocation;
+    const meaning = this.relocations.meaningOf(relocation);
+    if (value === undefined || (meaning === undefined && target !== undefined)) return undefined;
+    if (target !== undefined) return `${value} is no address: the arrow leads to what each thread’s block begins as`;
+    return `${value}: ${meaning ?? "no address"}`;
   }
 
   /** In the order of the link map. @param {Relocation} relocation @param {number | undefined} target */
@@ -117,11 +143,12 @@ class Picture {
 
   /**
    * @param {Relocation} relocation
-   * @param {{ object: number, address: string | undefined } | undefined} target
+   * @param {{ object: number, address: string } | undefined} target
    * @param {Map<number, number>} tops
    * @param {number} bottom
    */
-  arrow({ object, at, value, resolver }, target, tops, bottom) {
+  arrow(relocation, target, tops, bottom) {
+    const { object, at, value, resolver } = relocation;
     const slot = { x: this.x(object, at), y: tops.get(object) ?? 0 };
     const { top, height } = this.bar;
     const dot = drawn(
@@ -129,14 +156,12 @@ class Picture {
       { cx: slot.x, cy: slot.y + top + height / 2, r: 5, class: "slot" },
       drawn("title", {}, `slot at ${at}`),
     );
-    if (target === undefined) {
-      if (value === undefined) return [dot];
-      const text = drawn("text", { x: slot.x, y: bottom + 14, "text-anchor": "middle" }, `${value}: no address`);
-      return [curve(slot.x, slot.y + top + height, slot.x, bottom - 2, "arrow"), text, dot];
-    }
+    const words = this.wordsOn(relocation, target);
+    const text = words === undefined ? [] : [drawn("text", { x: this.left, y: bottom + 14 }, words)];
+    if (target === undefined) return [...text, dot];
     const end = { x: this.x(target.object, target.address), y: tops.get(target.object) ?? 0 };
     const kind = value === undefined && resolver !== undefined ? "arrow call" : "arrow";
-    const marks = [ringed(end.x, end.y + top, height), dot];
+    const marks = [...text, ringed(end.x, end.y + top, height), dot];
     if (target.object === object) {
       const lift = slot.y + top;
       const path = `M${slot.x} ${lift + height / 2 - 5}C${slot.x} ${lift - 18} ${end.x} ${lift - 18} ${end.x} ${lift - 1}`;

@@ -3,7 +3,7 @@
 "use strict";
 
 /**
- * @typedef {{ name: string, start: string, end: string }} PageObject
+ * @typedef {{ name: string, start: string, end: string, tls?: string }} PageObject
  * @typedef {object} Relocation
  * @property {number} index
  * @property {number} object
@@ -20,6 +20,8 @@
  * @property {string | undefined} resolver
  * @property {{ object: number, answer: string }[]} searched
  */
+
+const THREAD_LOCAL = new Set(["R_X86_64_DTPMOD64", "R_X86_64_DTPOFF64", "R_X86_64_TPOFF64", "R_X86_64_TLSDESC"]);
 
 class Relocations {
   /** @param {{ objects: PageObject[], strings: string[], searches: number[][], relocations: number[][] }} data */
@@ -92,6 +94,42 @@ class Relocations {
   holderOf(address) {
     const value = Number(address);
     return this.objects.findIndex(({ start, end }) => Number(start) <= value && value < Number(end));
+  }
+
+  /** Is it in an object, or its very end, which a symbol may name? @param {number} object @param {string} address */
+  isIn(object, address) {
+    const { start = "0", end = "0" } = this.objects[object] ?? {};
+    return Number(start) <= Number(address) && Number(address) <= Number(end);
+  }
+
+  /** Whose thread-local data it is about; one without a symbol means its own. @param {Relocation} relocation */
+  threadLocalOf({ object, type, symbol, definer }) {
+    if (!THREAD_LOCAL.has(type)) return undefined;
+    return symbol === undefined ? object : definer;
+  }
+
+  /** What a value is that is no address; undefined where it is one. @param {Relocation} relocation */
+  meaningOf(relocation) {
+    const { type, value, definer } = relocation;
+    if (value === undefined) return undefined;
+    const name = this.nameOf(this.threadLocalOf(relocation) ?? definer ?? -1);
+    switch (type) {
+      case "R_X86_64_DTPMOD64":
+        return `the number of ${name}’s module of thread-local data`;
+      case "R_X86_64_DTPOFF64":
+        return `so far into a thread’s block of ${name}`;
+      case "R_X86_64_TPOFF64":
+      case "R_X86_64_TLSDESC":
+        return `so far from the thread pointer, in a thread’s block of ${name}`;
+      case "R_X86_64_SIZE32":
+      case "R_X86_64_SIZE64":
+        return "a size in bytes";
+      case "R_X86_64_PC32":
+      case "R_X86_64_PC64":
+        return "the distance from the slot";
+      default:
+        return undefined;
+    }
   }
 
   /** Other slots that lead to what has been copied to `copy`. @param {Relocation} copy */
