@@ -57,6 +57,7 @@ const SIZES: ReadonlyMap<number, number> = new Map([
 
 /** In bytes; a file can claim any. */
 const LARGEST_COPY = 2 ** 30;
+const COPIED_AT_ONCE = 2 ** 16;
 
 const UNSIGNED = [0, 2 ** 32 - 1] as const;
 const SIGNED = [-(2 ** 31), 2 ** 31 - 1] as const;
@@ -175,7 +176,15 @@ export class Effects {
     if (fault !== undefined) throw this.#fault(entry, fault);
     if (!(from >= start && from + length <= end))
       throw this.#fault(entry, `copies ${length} bytes at ${hex(from)}, which "${path}" does not have`);
-    if (length > 0) this.slots.write(vaddr, space.read(from, length));
+    for (let done = 0; done < length; done += COPIED_AT_ONCE) {
+      const count = Math.min(COPIED_AT_ONCE, length - done);
+      const [bytes, before] = [
+        space.read(add(from, done), count),
+        space.read(add(object.loadBias, vaddr + done), count),
+      ];
+      // Most of a large variable is zeroes, and so is the room for it.
+      if (!areEqual(bytes, before)) this.slots.write(add(vaddr, done), bytes);
+    }
     const late = { kind: "copy", from, to: add(object.loadBias, vaddr), length } as const;
     return { copied: { from, length }, ...(this.isPending(from, length) ? { late } : {}) };
   }
@@ -234,5 +243,10 @@ function described({ object, symbol }: Definition): string {
   const { symbols } = object.image;
   return `"${symbols.nameOf(symbols.at(symbol))}" of "${object.path}"`;
 }
+
+const areEqual = (one: DataView, other: DataView): boolean => Buffer.compare(bytesOf(one), bytesOf(other)) === 0;
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: DataView): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
 
 const show = (value: Value): string => (value < 0 ? `-${hex(-value)}` : hex(value));

@@ -57,9 +57,14 @@ export const entryOf = ({ image, loadBias }: { image: FileImage } & Placed): Add
 
 /** What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is. */
 export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number, bigint> {
-  const { ehdr } = program.image;
+  const { ehdr, loads } = program.image;
+  // Without PT_PHDR the kernel goes by the segment that has them (since 5.18), and says 0 where none has.
+  const holder = loads.find(({ p_offset, p_filesz }) => {
+    return ehdr.e_phoff >= p_offset && ehdr.e_phoff < p_offset + p_filesz;
+  });
+  const held = holder && add(program.loadBias, holder.p_vaddr + ehdr.e_phoff - holder.p_offset);
   return new Map([
-    [AT_PHDR, BigInt(programHeadersAt(program) ?? add(program.loadBias, ehdr.e_phoff))],
+    [AT_PHDR, BigInt(programHeadersAt(program) ?? held ?? 0)],
     [AT_PHENT, BigInt(ehdr.e_phentsize)],
     [AT_PHNUM, BigInt(ehdr.e_phnum)],
     [AT_BASE, 0n],

@@ -1,8 +1,8 @@
 // An address space that is nowhere: what a process would have mapped, and what a
 // linker would have written to it. Pages of files stay in the files; a page is
 // copied when somebody writes to it, so that libLLVM (100 MB) costs what of it is
-// relocated. Addresses are those that the kernel gives where it does not randomize
-// them (personality(2), ADDR_NO_RANDOMIZE): programs from one address upwards,
+// relocated. Addresses are made up, of the kind that the kernel gives where it does not
+// randomize them (personality(2), ADDR_NO_RANDOMIZE): programs from one address upwards,
 // libraries from another downwards, each right below the one before.
 
 import type { FileBytes } from "../elf/file.ts";

@@ -23,8 +23,9 @@ import type { LinkObject } from "../../lib/link/objects.ts";
 import type { Relocation } from "../../lib/link/relocation.ts";
 import { ownContext } from "../../lib/link/run-here.ts";
 import { type Simulation, simulate } from "../../lib/link/simulate.ts";
+import { LINKER_OBJECT, linkerObject, type WriteFile } from "../../lib/link/start.ts";
 import type { Value } from "../../lib/link/values.ts";
-import { add, hex } from "../../lib/memory/numbers.ts";
+import { add, hex, toAddress } from "../../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/process/patch.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type {
@@ -34,6 +35,10 @@ import type {
   ExplainedRelocation,
   Explanation,
 } from "./explanation.ts";
+import { inDirectory } from "./link-program.ts";
+
+/** Where the functions of a linker seem to be. */
+const FUNCTIONS = toAddress(0x3000_0000_0000);
 
 /** Constructors and destructors beyond them are counted; a file can claim millions. */
 const LISTED = 1000;
@@ -62,11 +67,16 @@ export function explain(
       relative.set(relocation.object, (relative.get(relocation.object) ?? 0) + 1);
     else if (relocation.type !== R_X86_64_NONE) done.push(relocation);
   };
-  using simulation = simulate(search, path, {
-    onRelocation,
-    onUnresolved: ({ message }) => warnings.push(message),
-    onWarning: (text) => warnings.push(text),
-  });
+  // As it is run, where it can be.
+  const own = (write: WriteFile) => (fault === undefined ? linkerObject(search, path, FUNCTIONS, write) : {});
+  using simulation = inDirectory((write) =>
+    simulate(search, path, {
+      ...own(write),
+      onRelocation,
+      onUnresolved: ({ message }) => warnings.push(message),
+      onWarning: (text) => warnings.push(text),
+    }),
+  );
   const { objects, initialization, space } = simulation;
   const [first] = objects as [LinkObject];
   const names = new FunctionNames(objects);
@@ -125,7 +135,8 @@ function contextOf(program: LinkObject, executed: string, list: readonly string[
 }
 
 function shown(object: LinkObject, { mapped }: Simulation, relative: number): ExplainedObject {
-  const { index, path, why, needs, loadBias, start, end, tls } = object;
+  const { index, needs, loadBias, start, end, tls } = object;
+  const isOwn = object.library.soname === LINKER_OBJECT;
   const relro = relroPages(object);
   const segments = mapped
     .filter((area) => area.start >= start && area.end <= end && area.protection !== 0)
@@ -139,8 +150,8 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
     index,
     // the program's is its path
     name: basename(object.name),
-    path,
-    why,
+    path: isOwn ? LINKER_OBJECT : object.path,
+    why: isOwn ? "capsule's own, with what programs call of their linker" : object.why,
     needs: [...needs],
     loadBias: hex(loadBias),
     start: hex(start),

@@ -137,7 +137,7 @@ function memoryFileOf(system: System, path: string, { size, parts }: SparseFile)
 }
 
 /** For files that are needed while this is done, or until they are removed. */
-function inDirectory<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
+export function inDirectory<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
   let directory: string | undefined;
   const remove = () => {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
