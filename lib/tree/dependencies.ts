@@ -5,7 +5,7 @@
 import { ElfError } from "../elf/error.ts";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
-import { mustFind, type Requester, type Search } from "./search.ts";
+import { mustFind, originOf, type Requester, type Search } from "./search.ts";
 
 /** A library that was found. */
 export interface Node {
@@ -15,6 +15,8 @@ export interface Node {
   /** Which step of the search gave it. */
   readonly why: string;
   readonly requester: Requester | undefined;
+  /** What $ORIGIN is for it: the directory in which it was found first. */
+  readonly origin: string;
   /** In the order of DT_NEEDED. */
   readonly needs: readonly Need[];
 }
@@ -52,6 +54,8 @@ export function dependenciesOf(
 export interface Given {
   readonly library: Library;
   readonly why: string;
+  /** As a requester's. */
+  readonly origin?: string | undefined;
 }
 
 /** What comes into one namespace, one opening after another: what is there already serves who comes later. */
@@ -75,8 +79,8 @@ export class Loading {
   }
 
   /** A file that is there whatever the search would give, such as a program, with what it needs. */
-  add(library: Library, name: string, why: string): Node {
-    const node = this.#node(library, name, why, undefined);
+  add(library: Library, name: string, why: string, origin?: string): Node {
+    const node = this.#node({ library, why, origin }, name, undefined);
     this.#follow();
     return node;
   }
@@ -90,9 +94,9 @@ export class Loading {
 
   #follow(): void {
     for (let node = this.#nodes[this.#followed]; node; node = this.#nodes[++this.#followed]) {
-      const { library, requester: loader, needs } = node;
+      const { library, requester: loader, origin, needs } = node;
       for (const name of library.needed)
-        needs.push(this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, { library, loader }));
+        needs.push(this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, { library, loader, origin }));
     }
   }
 
@@ -101,16 +105,17 @@ export class Loading {
     if (known) return { name, node: known };
     const found = this.given(name) ?? find(this.search, name, from);
     if (found instanceof Error) return { name, fault: found };
-    const { library, why } = found;
+    const { library } = found;
     if (from && !name.includes("/") && name !== library.soname && this.isElsewhere(library.soname))
       return { name, elsewhere: library.soname };
-    return { name, node: this.#node(library, name, why, from) };
+    return { name, node: this.#node(found, name, from) };
   }
 
-  #node(library: Library, name: string, why: string, requester: Requester | undefined): Node {
+  #node(given: Given, name: string, requester: Requester | undefined): Node {
+    const { library, why } = given;
     let node = this.#byPath.get(library.path);
     if (!node) {
-      const fresh = { library, name, why, requester, needs: [] };
+      const fresh = { library, name, why, requester, origin: originOf(given), needs: [] };
       this.#nodes.push(fresh);
       this.#byPath.set(library.path, fresh);
       node = fresh;
@@ -124,8 +129,8 @@ export class Loading {
 
 function find(search: Search, name: string, from: Requester | undefined): Given | LinkError | ElfError {
   try {
-    const { library, why } = mustFind(search, name, from);
-    return { library, why };
+    const { library, why, origin } = mustFind(search, name, from);
+    return { library, why, origin };
   } catch (error) {
     if (error instanceof LinkError || error instanceof ElfError) return error;
     throw error;

@@ -20,7 +20,11 @@ import type { Tree } from "./tree.ts";
 export interface Requester {
   readonly library: Library;
   readonly loader?: Requester | undefined;
+  /** What $ORIGIN is for it: see Found. Without one the directory of its file, which a program's is. */
+  readonly origin?: string | undefined;
 }
+
+export const originOf = ({ library, origin }: Requester): string => origin ?? dirname(library.path);
 
 /** A file that a search has found; it is read when somebody wants to know what is in it. */
 export class Found {
@@ -30,7 +34,14 @@ export class Found {
     readonly path: string,
     /** Which step of the search gave it: "runpath of /usr/bin/game", "ld.so.cache", … */
     readonly why: string,
+    /** The path by which it was found, of this machine, with the links that are in it. */
+    readonly foundAs: string,
   ) {}
+
+  /** $ORIGIN to ld.so: the directory in which it was found, which need not be that of its file. */
+  get origin(): string {
+    return dirname(this.foundAs);
+  }
 
   /** Throws ElfError for an unsound file. */
   get library(): Library {
@@ -79,17 +90,15 @@ export class Search {
   /** Undefined where no step finds it; `tried` then says why. */
   find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
     if (name.includes("/")) {
-      const path = expand(name, requester?.library, this);
-      return path === undefined
-        ? undefined
-        : this.#at(path, "its path", tried, this.#isOutside(name, path, requester?.library));
+      const path = expand(name, requester && originOf(requester), this);
+      return path === undefined ? undefined : this.#at(path, "its path", tried, this.#isOutside(name, path, requester));
     }
     const runpath = requester?.library.runpath;
     if (runpath === undefined) {
       for (let link = requester; link; link = link.loader) {
         const { rpath, runpath: own, path } = link.library;
         if (rpath === undefined || own !== undefined) continue;
-        const found = this.#along(rpath, link.library, name, `rpath of ${path}`, tried);
+        const found = this.#along(rpath, link, name, `rpath of ${path}`, tried);
         if (found) return found;
       }
     }
@@ -98,8 +107,7 @@ export class Search {
       if (found) return found;
     }
     if (runpath !== undefined && requester) {
-      const { library } = requester;
-      const found = this.#along(runpath, library, name, `runpath of ${library.path}`, tried);
+      const found = this.#along(runpath, requester, name, `runpath of ${requester.library.path}`, tried);
       if (found) return found;
     }
     return this.#inCache(name, tried) ?? this.#inDefaults(name, requester, tried);
@@ -128,9 +136,9 @@ export class Search {
     return this.store.read(path);
   }
 
-  #along(searchPath: string, owner: Library, name: string, why: string, tried: Tried): Found | undefined {
+  #along(searchPath: string, owner: Requester, name: string, why: string, tried: Tried): Found | undefined {
     for (const element of searchPath.split(":")) {
-      const directory = expand(element || ".", owner, this);
+      const directory = expand(element || ".", originOf(owner), this);
       if (directory === undefined) tried.push({ by: why, fault: `"${element}" cannot be expanded` });
       if (directory === undefined) continue;
       const isOutside = this.#isOutside(element, directory, owner);
@@ -141,9 +149,9 @@ export class Search {
   }
 
   /** A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at the current directory. */
-  #isOutside(path: string, expanded: string, owner: Library | undefined): boolean {
+  #isOutside(path: string, expanded: string, owner: Requester | undefined): boolean {
     if (!expanded.startsWith("/")) return true;
-    return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(owner.path);
+    return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(originOf(owner));
   }
 
   #inCache(name: string, tried: Tried): Found | undefined {
@@ -202,7 +210,7 @@ export class Search {
     let has = this.#hasHwcaps.get(directory);
     if (has === undefined) {
       const path = `${directory}/glibc-hwcaps`;
-      const real = isOutside ? path : this.#real(path, "", []);
+      const real = isOutside ? path : this.#real(this.#inTree(path), "", []);
       has = real !== undefined && readable(() => readdirSync(real).length > 0);
       this.#hasHwcaps.set(directory, has);
     }
@@ -210,8 +218,11 @@ export class Search {
   }
 
   #at(path: string, why: string, tried: Tried, isOutside = false): Found | undefined {
-    let real = isOutside ? path : this.#real(path, why, tried);
+    const inTree = isOutside ? undefined : this.#inTree(path);
+    let real = inTree === undefined ? path : this.#real(inTree, why, tried);
     if (real === undefined) return undefined;
+    // Links on the way to a path of the tree's are the tree's: whoever goes on from there asks the tree again.
+    const foundAs = inTree === undefined ? absolute(path) : `${this.tree.root}${absolute(inTree)}`;
     try {
       if (!real.startsWith("/")) real = realpathSync(real);
       if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
@@ -219,7 +230,7 @@ export class Search {
         tried.push({ by: why, path: real, fault: "for another class or machine" });
         return undefined;
       }
-      return new Found(this, real, why);
+      return new Found(this, real, why, foundAs);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       // What ld.so cannot open it does not see; everything else it stumbles over.
@@ -229,9 +240,12 @@ export class Search {
     }
   }
 
-  #real(path: string, why: string, tried: Tried): string | undefined {
-    // $ORIGIN and drivers' own variables give paths that have the tree's root in them already.
-    const inTree = this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
+  /** $ORIGIN and drivers' own variables give paths that have the tree's root in them already. */
+  #inTree(path: string): string {
+    return this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
+  }
+
+  #real(inTree: string, why: string, tried: Tried): string | undefined {
     try {
       const real = this.tree.resolve(inTree);
       if (real === undefined) tried.push({ by: why, path: `${this.tree.root}${inTree}`, fault: "no such file" });
@@ -269,8 +283,11 @@ function headOf(path: string): DataView {
 
 const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
 
-/** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where $ORIGIN has no meaning. */
-export function expand(path: string, owner: Library | undefined, search: Search): string | undefined {
+/** What is relative begins at the current directory; "x/.." is left in it, as x may be a link. */
+const absolute = (path: string): string => (path.startsWith("/") ? path : `${process.cwd()}/${path}`);
+
+/** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where there is no `origin` for it. */
+export function expand(path: string, origin: string | undefined, search: Search): string | undefined {
   if (!path.includes("$")) return path;
   let known = true;
   const expanded = path.replace(
@@ -280,8 +297,8 @@ export function expand(path: string, owner: Library | undefined, search: Search)
       if (token === "LIB")
         return (search.defaults.find((directory) => !directory.startsWith("/usr")) ?? "/lib").slice(1);
       if (token === "PLATFORM") return "x86_64";
-      if (!owner) known = false;
-      return owner ? dirname(owner.path) : "";
+      if (origin === undefined) known = false;
+      return origin ?? "";
     },
   );
   return known ? expanded : undefined;

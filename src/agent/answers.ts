@@ -15,7 +15,15 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
-import { expand, type Found, type Requester, type Search, type Tried, textOf } from "../../lib/tree/search.ts";
+import {
+  expand,
+  type Found,
+  originOf,
+  type Requester,
+  type Search,
+  type Tried,
+  textOf,
+} from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
@@ -58,14 +66,15 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     if (!isOutside) return { open: missing(search, file) };
     const outside = launch.runtime.find(absolute(launch, question), undefined);
     const library = outside && soundLibrary(outside);
-    return library ? yield* openOutside(launch, capsule, library, question) : { open: file };
+    if (!outside || !library) return { open: file };
+    return yield* openOutside(launch, capsule, { library, origin: outside.origin }, question);
   }
   const { library } = found;
   const isOpen = capsule.opened.has(library.path);
   tell(`${library.path}, by ${found.why}${isOpen ? ", open already" : ""}`);
   if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
   if (namespace !== LM_ID_NEWLM && (isOpen || mode & RTLD_NOLOAD)) return yield* openNamed(library.path, question);
-  const closure = closureOf(search, [library.path], (soname) => ownership.isShared(soname), requester);
+  const closure = closureOf(search, [file], (soname) => ownership.isShared(soname), requester);
   return yield* openInside(launch, capsule, closure, library.path, question);
 }
 
@@ -111,11 +120,16 @@ function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer
 }
 
 /** A library that the host tree does not have, with what it needs from there. */
-function* openOutside(launch: Launch, capsule: Capsule, library: Library, question: Question): Linking<Answer> {
+function* openOutside(
+  launch: Launch,
+  capsule: Capsule,
+  { library, origin }: Requester,
+  question: Question,
+): Linking<Answer> {
   const { file } = question;
   if (question.mode & RTLD_NOLOAD) return { open: file };
   try {
-    return yield* openInside(launch, capsule, closureOfOutsider(capsule, library), file, question);
+    return yield* openInside(launch, capsule, closureOfOutsider(capsule, library, origin), file, question);
   } catch (error) {
     // It may bring its own; glibc knows where.
     if (error instanceof LinkError || error instanceof ElfError) return { open: file };
@@ -148,11 +162,12 @@ export function* answerProgram(
   // The program may have made the file itself, a moment ago.
   launch.runtime.refresh();
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
-  const found = launch.runtime.find(absolute(launch, question), caller);
+  const asked = absolute(launch, question);
+  const found = launch.runtime.find(asked, caller);
   const library = found ? soundLibrary(found) : namesake(capsules, file);
   // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
   const isProgram = caller !== undefined && caller.library === program.library;
-  const name = (isProgram && file.includes("$") && expand(file, program.library, launch.runtime)) || file;
+  const name = (isProgram && file.includes("$") && expand(file, originOf(program), launch.runtime)) || file;
   if (!library) {
     tell("left to glibc, as neither side has it");
     return { open: name };
@@ -170,7 +185,7 @@ export function* answerProgram(
   if (mode & RTLD_NOLOAD) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
-  for (const [needed, soname] of isolatedNeeds(launch, library.path, isIsolated, caller)) {
+  for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
     const capsule = capsuleOf(capsules, soname);
     if (!capsule) continue;
     yield* ensureExposed(launch, capsule, soname);
@@ -210,17 +225,17 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
 }
 
 /**
- * The isolated libraries that a library of the runtime needs, each by the name that it is needed by. None where something is
+ * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name that it is needed by. None where something is
  * missing or unsound: glibc will say so itself.
  */
 function isolatedNeeds(
   { runtime }: Launch,
-  path: string,
+  asked: string,
   isIsolated: (soname: string) => boolean,
   caller: Requester | undefined,
 ): (readonly [name: string, soname: string])[] {
   try {
-    const closure = closureOf(runtime, [path], (soname) => isShared(soname) || isIsolated(soname), caller);
+    const closure = closureOf(runtime, [asked], (soname) => isShared(soname) || isIsolated(soname), caller);
     const names = [...closure.elsewhere.keys()].map((soname) => [soname, soname] as const);
     return [...names, ...closure.aliases].filter(([, soname]) => isIsolated(soname));
   } catch (error) {

@@ -10,7 +10,7 @@
 // other in a circle cannot be opened in any other way.
 
 import { existsSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Library } from "../../lib/elf/library.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
@@ -36,15 +36,16 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
-/** A library that the host tree does not have, with what it needs from there. Throws as closureOf does. */
+/** A library that the host tree does not have, with what it needs from there. `origin` is as a requester's. Throws as closureOf does. */
 export function closureOfOutsider(
   { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
   library: Library,
+  origin = dirname(library.path),
 ): Closure {
   const isElsewhere = (soname: string) => ownership.isShared(soname);
   const needed = library.needed.filter((soname) => !isElsewhere(soname));
-  const { members, inLoadOrder, elsewhere, aliases } = closureOf(search, needed, isElsewhere, { library });
-  const self = { library, name: library.path, why: "its path", requester: undefined };
+  const { members, inLoadOrder, elsewhere, aliases } = closureOf(search, needed, isElsewhere, { library, origin });
+  const self = { library, name: library.path, why: "its path", requester: undefined, origin };
   const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
   return {
     members: [...members, self],

@@ -1,6 +1,5 @@
 // Which file answers a soname on each side: found how, for whom, and by which rule.
 
-import type { Library } from "../../lib/elf/library.ts";
 import type { Requester, Search, Step } from "../../lib/tree/search.ts";
 import { ruleOf } from "./rules.ts";
 import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
@@ -67,5 +66,6 @@ function searched(search: Search, name: string, requester: Requester | undefined
   return { steps, found: found && { by: found.why, path: found.path, fault: "" } };
 }
 
-const requesterOf = (item: Item | undefined): { library: Library; loader?: Requester | undefined } | undefined =>
-  item && { library: item.library, loader: requesterOf(item.requester) };
+function requesterOf(item: Item | undefined): Requester | undefined {
+  return item && { library: item.library, loader: requesterOf(item.requester), origin: item.origin };
+}

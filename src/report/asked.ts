@@ -2,7 +2,7 @@
 // library's file, or a soname. Looked at, and not run.
 
 import { accessSync, constants } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { DF_1_PIE, ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -15,7 +15,13 @@ import { locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../plan/prog
 import { EXIT, ProgramError } from "../telling/errors.ts";
 
 export type Asked =
-  | { readonly kind: "program" | "library"; readonly library: Library; readonly scripts: readonly string[] }
+  | {
+      readonly kind: "program" | "library";
+      readonly library: Library;
+      /** What $ORIGIN is for a library: the directory in which it was named. */
+      readonly origin: string | undefined;
+      readonly scripts: readonly string[];
+    }
   /** It loads nothing. */
   | { readonly kind: "static"; readonly path: string; readonly scripts: readonly string[] }
   /** No program is called that. */
@@ -35,10 +41,16 @@ export function findAsked(name: string, store: LibraryStore): Asked {
 
 function look(name: string, store: LibraryStore): Asked {
   const scripts: string[] = [];
-  let path = realpathOf(name);
+  const first = realpathOf(name);
+  let path = first;
   for (;;) {
     const next = interpreterOf(path);
-    if (next === undefined) return { ...lookAtImage(path, store), scripts };
+    if (next === undefined) {
+      const image = lookAtImage(path, store);
+      // A program knows where its file is, a library by which path it was opened.
+      const origin = image.kind === "library" && path === first ? realpathOf(dirname(name)) : undefined;
+      return image.kind === "static" ? { ...image, scripts } : { ...image, origin, scripts };
+    }
     scripts.push(path);
     if (scripts.length > SCRIPT_LIMIT)
       throw new ProgramError(

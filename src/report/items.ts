@@ -34,13 +34,13 @@ export function itemsOf(
   const sides = namespaces.map(({ loading, host, whens }) => {
     const side = { host, tree: loading.search.tree.name, roots: [] as Root[], items: [] as Item[] };
     for (const node of loading.nodes) {
-      const { library, name, why } = node;
+      const { library, name, why, origin } = node;
       const { soname } = library;
       // A search that leads out of the tree leaves links in it.
       const path = realpathSync(library.path);
       const role = host ? (host.choices.has(soname) ? "isolated" : "private") : roleInBase(soname, chosen);
       const item: Item & { needs: Link[]; requester: Item | undefined } = {
-        ...{ side, name, soname, path, why, library, needs: [], requester: undefined },
+        ...{ side, name, soname, path, why, library, origin, needs: [], requester: undefined },
         role: why === ASKED && !host ? "asked" : role,
         when: whens.get(node) ?? "later",
       };

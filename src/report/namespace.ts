@@ -33,8 +33,8 @@ export class Namespace {
   }
 
   /** As open, for the file that a report is about. */
-  add(library: Library, name: string): Node[] {
-    const node = this.loading.add(library, name, ASKED);
+  add(library: Library, name: string, origin?: string): Node[] {
+    const node = this.loading.add(library, name, ASKED, origin);
     this.opened.set(name, { need: { name, node }, when: "start" });
     return this.#mark("start");
   }

@@ -42,6 +42,8 @@ export interface Item {
   readonly role: Role;
   readonly when: When;
   readonly library: Library;
+  /** What $ORIGIN is for it. */
+  readonly origin: string;
   /** Who needed it first; undefined where nobody on its side did. */
   readonly requester: Item | undefined;
   /** In the order of DT_NEEDED. */
@@ -128,11 +130,11 @@ export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen
     native.open([soname]);
     follow((ownerOf(soname) ?? base).open([soname], "start"), "start");
   } else if (asked.kind !== "static") {
-    const { library } = asked;
+    const { library, origin } = asked;
     const home = capsules.find(({ host }) => host?.search.tree.root && host.search.tree.holds(library.path));
     if (home) native.open([library.soname]);
-    else native.add(library, library.path, ASKED);
-    follow((home ?? base).add(library, library.path), "start");
+    else native.add(library, library.path, ASKED, origin);
+    follow((home ?? base).add(library, library.path, origin), "start");
   }
   for (const when of ["use", "later"] as const)
     for (const place of capsules) {

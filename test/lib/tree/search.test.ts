@@ -7,7 +7,15 @@ import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
 import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
-import { libraryPathOf, mustFind, type Requester, Search, type Tried, textOf } from "../../../lib/tree/search.ts";
+import {
+  type Found,
+  libraryPathOf,
+  mustFind,
+  type Requester,
+  Search,
+  type Tried,
+  textOf,
+} from "../../../lib/tree/search.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
 import { newCache, sorted } from "./cache-bytes.ts";
 import { type Content, SmallTree } from "./small-tree.ts";
@@ -156,6 +164,42 @@ describe("RPATH and RUNPATH", () => {
       expect(find(searchIn(tree), asker(tree, { runpath }))).toBe("/opt/game/lib/libred.so.1");
     // a name that only begins like it is none
     expect(find(searchIn(tree), asker(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
+  });
+
+  test("$ORIGIN of a library is where it was found, whatever its file is a link to", () => {
+    const [store, shown] = ["/usr/lib/store", "/opt/shown"];
+    const link = { [`${shown}/libtop.so`]: `-> ${store}/libtop.so`, [`${store}/libtop.so`]: { soname: "libtop.so" } };
+    const tree = treeWith([store, shown], {
+      ...(link as Record<string, Content>),
+      ...{
+        "/run/linked": "-> ../opt/shown",
+        "/etc/ld.so.cache": newCache([{ soname: "libtop.so", path: `${shown}/libtop.so` }]),
+      },
+      ...{ "/lib64/ld-linux-x86-64.so.2": loader("/run/linked/", "/run/no/") },
+    });
+    const search = searchIn(tree);
+    const below = (found: Found | undefined) => {
+      if (!found) throw new Error("libtop.so is there");
+      expect(search.tree.inside(found.path)).toBe(`${store}/libtop.so`);
+      const { root } = search.tree;
+      const requester = {
+        library: { ...asker(tree, { runpath: "$ORIGIN" }).library, path: found.path },
+        origin: found.origin,
+      };
+      return [found.origin.replace(root, ""), find(search, requester), find(search, requester, "$ORIGIN/libred.so.1")];
+    };
+    const red = `${shown}/libred.so.1`;
+    expect(below(search.find("libtop.so", asker(tree, { runpath: shown })))).toEqual([shown, red, red]);
+    expect(below(search.find(`${shown}/libtop.so`, undefined))).toEqual([shown, red, red]);
+    expect(below(search.find("libtop.so", undefined))).toEqual([shown, red, red]);
+    // by its own path it has its own directory
+    const own = `${store}/libred.so.1`;
+    expect(below(search.find(`${store}/libtop.so`, undefined))).toEqual([store, own, own]);
+    // a directory on the way that is a link stays one, and ".." goes on from where it leads to
+    expect(below(search.find("libtop.so", asker(tree, { runpath: "/run/linked" })))).toEqual(["/run/linked", red, red]);
+    const found = search.find("libtop.so", asker(tree, { runpath: "/run/linked" }));
+    const above = { library: asker(tree, { runpath: "$ORIGIN/../shown" }).library, origin: found?.origin };
+    expect(find(search, above)).toBe(red);
   });
 
   test("$ORIGIN of a program that is not in the tree is the machine's, also in a name with a slash", () => {
