@@ -2,7 +2,7 @@
 // kept after the file is closed.
 
 import { readFileSync } from "node:fs";
-import { DF_1_NODEFLIB, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
+import { DF_1_NODEFLIB, DF_1_PIE, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
 import { readTls, type Tls } from "./tls.ts";
@@ -19,6 +19,8 @@ export interface Library {
   readonly avoidsDefaults: boolean;
   /** ET_EXEC: it runs at the addresses that it was linked for. */
   readonly isFixed: boolean;
+  /** DF_1_PIE: it is a program, though it runs anywhere. */
+  readonly isPie: boolean;
   /** PT_INTERP, which programs have, and libc: the path of an ld.so. */
   readonly interpreter: string | undefined;
   /** The names of the symbol versions that it defines. */
@@ -58,6 +60,7 @@ export function readLibrary(path: string): Library {
     runpath: image.runpath,
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
     isFixed: image.ehdr.e_type === ET_EXEC,
+    isPie: (image.flags1 & DF_1_PIE) !== 0,
     interpreter: interpreterOf(image),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),

@@ -8,7 +8,7 @@ import { DT_REL, DT_RELSZ, PT_PHDR } from "../elf/constants.ts";
 import { ElfError } from "../elf/error.ts";
 import { type FileImage, openImage } from "../elf/file.ts";
 import type { Library } from "../elf/library.ts";
-import { dependenciesOf, type Need } from "../tree/dependencies.ts";
+import { Loading, type Need } from "../tree/dependencies.ts";
 import type { Search } from "../tree/search.ts";
 import type { OpenObject } from "./objects.ts";
 import { SymbolTables } from "./symbol-tables.ts";
@@ -20,15 +20,14 @@ import { SymbolTables } from "./symbol-tables.ts";
 export function openObjects(search: Search, program: string, preload: readonly string[] = []): OpenObject[] {
   // $ORIGIN is where the file itself is.
   const library = search.libraryAt(realpathSync(program));
-  const { roots, nodes } = dependenciesOf(search, [...preload, ...library.needed], () => false, { library });
-  // A library may need the program, too.
-  const indexes = new Map<Library, number>();
-  const others = nodes.filter((node) => node.library.path !== library.path);
-  for (const node of nodes) indexes.set(node.library, others.indexOf(node) + 1);
+  const loading = new Loading(search, () => false);
+  // A library may need the program, too, by its soname.
+  const { node, preloaded } = loading.start(library, program, "", preload);
+  const indexes = new Map(loading.nodes.map((one, i) => [one, i]));
   const indexesOf = (needs: readonly Need[]): number[] =>
     needs.flatMap((need) => {
       if ("fault" in need) throw need.fault;
-      return "node" in need ? [indexes.get(need.node.library) ?? 0] : [];
+      return "node" in need ? [indexes.get(need.node) ?? 0] : [];
     });
 
   const opened: OpenObject[] = [];
@@ -39,8 +38,8 @@ export function openObjects(search: Search, program: string, preload: readonly s
     return image;
   };
   try {
-    checkProgram(add(library, program, undefined, roots));
-    for (const node of others) add(node.library, node.name, node.why, node.needs);
+    checkProgram(add(library, program, undefined, [...preloaded, ...node.needs]));
+    for (const other of loading.nodes.slice(1)) add(other.library, other.name, other.why, other.needs);
     return opened;
   } catch (error) {
     closeObjects(opened);

@@ -62,7 +62,7 @@ export interface Given {
 export class Loading {
   readonly #nodes: (Node & { readonly needs: Need[] })[] = [];
   readonly #byName = new Map<string, Node>();
-  readonly #byPath = new Map<string, Node>();
+  readonly #byIdentity = new Map<string, Node>();
   /** Of how many nodes the needs are known. */
   #followed = 0;
 
@@ -83,6 +83,14 @@ export class Loading {
     const node = this.#node({ library, why, origin }, name, undefined);
     this.#follow();
     return node;
+  }
+
+  /** As ld.so begins with a program: `preload` (LD_PRELOAD) comes before what the program needs. */
+  start(program: Library, name: string, why: string, preload: readonly string[]): { node: Node; preloaded: Need[] } {
+    const node = this.#node({ library: program, why }, name, undefined);
+    const preloaded = preload.map((one) => this.#look(one, { library: program }));
+    this.#follow();
+    return { node, preloaded };
   }
 
   /** As dlopen: what `requester` asks for, with what it needs. */
@@ -106,6 +114,8 @@ export class Loading {
     const found = this.given(name) ?? find(this.search, name, from);
     if (found instanceof Error) return { name, fault: found };
     const { library } = found;
+    const program = library.isFixed ? "an executable" : library.isPie ? "a position-independent executable" : undefined;
+    if (program !== undefined) return { name, fault: refusal(library, program, from) };
     if (from && !name.includes("/") && name !== library.soname && this.isElsewhere(library.soname))
       return { name, elsewhere: library.soname };
     return { name, node: this.#node(found, name, from) };
@@ -113,11 +123,13 @@ export class Loading {
 
   #node(given: Given, name: string, requester: Requester | undefined): Node {
     const { library, why } = given;
-    let node = this.#byPath.get(library.path);
+    // Two links to one file, or two paths by directories that are links, are one library, that of the first.
+    const identity = this.search.store.identity(library.path);
+    let node = this.#byIdentity.get(identity);
     if (!node) {
       const fresh = { library, name, why, requester, origin: originOf(given), needs: [] };
       this.#nodes.push(fresh);
-      this.#byPath.set(library.path, fresh);
+      this.#byIdentity.set(identity, fresh);
       node = fresh;
     }
     this.#byName.set(name, node);
@@ -125,6 +137,15 @@ export class Loading {
     if (!this.#byName.has(library.soname)) this.#byName.set(library.soname, node);
     return node;
   }
+}
+
+/** As ld.so refuses it, whoever it is for: only the kernel, or ld.so as a command, starts a program. */
+function refusal({ path }: Library, program: string, from: Requester | undefined): LinkError {
+  const needer = from ? `, which "${from.library.path}" needs` : "";
+  return new LinkError(
+    `Cannot load "${path}"${needer}: it is ${program}, a program and no library; link it with -shared`,
+    { object: path },
+  );
 }
 
 function find(search: Search, name: string, from: Requester | undefined): Given | LinkError | ElfError {

@@ -10,7 +10,7 @@ import { type Library, readLibrary } from "../elf/library.ts";
 import { writeWhole } from "../whole-file.ts";
 
 /** Another number whenever the shape of an entry, or what is checked, changes. */
-const VERSION = 6;
+const VERSION = 7;
 /** Beyond this many the store begins anew: trees come and go. */
 const LIMIT = 1000;
 
@@ -42,6 +42,11 @@ export class LibraryStore {
   /** Compares identities anew: a file may have been replaced. */
   refresh(): void {
     this.#fresh.clear();
+  }
+
+  /** The same for all paths of one file, as ld.so knows one by its device and inode. Throws what stat(2) throws. */
+  identity(path: string): string {
+    return this.known(path)?.identity ?? identityOf(path);
   }
 
   /** What is known of a file that has not changed since. Throws what stat(2) throws. */

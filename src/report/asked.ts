@@ -3,8 +3,8 @@
 
 import { accessSync, constants } from "node:fs";
 import { basename, dirname } from "node:path";
-import { DF_1_PIE, ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
-import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
+import { ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
@@ -70,9 +70,8 @@ function lookAtImage(path: string, store: LibraryStore): Image {
   }
   const library = store.read(path);
   if (library.interpreter !== undefined && !library.isLibc) return { kind: "program", library };
-  using image = openImage(path);
   // A static-pie links itself.
-  return (image.flags1 & DF_1_PIE) !== 0 ? { kind: "static", path } : { kind: "library", library };
+  return library.isPie ? { kind: "static", path } : { kind: "library", library };
 }
 
 /** As the kernel goes on with a script, and env(1) after it; undefined for what is none. Throws ProgramError. */

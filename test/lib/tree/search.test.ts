@@ -60,6 +60,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     runpath: said.runpath,
     avoidsDefaults: said.avoidsDefaults ?? false,
     isFixed: false,
+    isPie: false,
     interpreter: undefined,
     versions: [],
     tls: undefined,

@@ -21,6 +21,7 @@ const library = (said: Partial<Library>): Library => ({
   runpath: undefined,
   avoidsDefaults: false,
   isFixed: false,
+  isPie: false,
   interpreter: undefined,
   versions: [],
   tls: undefined,

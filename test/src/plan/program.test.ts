@@ -91,6 +91,7 @@ describe("readProgram()", () => {
       runpath: "/opt/run",
       interpreter: "/lib64/ld-linux-x86-64.so.2",
       isFixed: false,
+      isPie: true,
     });
   });
 
