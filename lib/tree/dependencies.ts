@@ -114,8 +114,7 @@ export class Loading {
     const found = this.given(name) ?? find(this.search, name, from);
     if (found instanceof Error) return { name, fault: found };
     const { library } = found;
-    const program = library.isFixed ? "an executable" : library.isPie ? "a position-independent executable" : undefined;
-    if (program !== undefined) return { name, fault: refusal(library, program, from) };
+    if (library.isFixed || library.isPie) return { name, fault: refusal(library, from) };
     if (from && !name.includes("/") && name !== library.soname && this.isElsewhere(library.soname))
       return { name, elsewhere: library.soname };
     return { name, node: this.#node(found, name, from) };
@@ -139,11 +138,12 @@ export class Loading {
   }
 }
 
-/** As ld.so refuses it, whoever it is for: only the kernel, or ld.so as a command, starts a program. */
-function refusal({ path }: Library, program: string, from: Requester | undefined): LinkError {
+/** As ld.so refuses it, whoever needs it. */
+function refusal({ path, isFixed }: Library, from: Requester | undefined): LinkError {
   const needer = from ? `, which "${from.library.path}" needs` : "";
+  const by = isFixed ? "ET_EXEC" : "DF_1_PIE";
   return new LinkError(
-    `Cannot load "${path}"${needer}: it is ${program}, a program and no library; link it with -shared`,
+    `Cannot load "${path}"${needer}: it is a program (${by}), which ld.so loads for nobody; a library is linked with -shared`,
     { object: path },
   );
 }

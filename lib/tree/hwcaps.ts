@@ -16,6 +16,26 @@ export function hwcapsOf(flags: string): string[] {
 }
 
 /** This machine's. */
-export function ownHwcaps(): string[] {
-  return hwcapsOf(/^flags\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1] ?? "");
+export const ownHwcaps = (): string[] => hwcapsOf(said("flags", cpuinfo()));
+
+const HASWELL = ["avx2", "fma", "bmi1", "bmi2", "abm", "movbe", "popcnt"];
+/** Of Xeon Phi alone. */
+const PHI = ["avx512cd", "avx512er", "avx512pf"];
+
+/** What glibc's ld.so takes $PLATFORM for, of Intel's processors since 2.26; of others it is what the kernel says (AT_PLATFORM). */
+export function platformOf(vendor: string, flags: string): string {
+  const has = new Set(flags.split(/\s+/));
+  if (vendor !== "GenuineIntel") return "x86_64";
+  if (PHI.every((flag) => has.has(flag))) return "xeon_phi";
+  return HASWELL.every((flag) => has.has(flag)) ? "haswell" : "x86_64";
 }
+
+/** This machine's. */
+export function ownPlatform(): string {
+  const text = cpuinfo();
+  return platformOf(said("vendor_id", text), said("flags", text));
+}
+
+const cpuinfo = (): string => readFileSync("/proc/cpuinfo", "latin1");
+
+const said = (key: string, text: string): string => new RegExp(`^${key}\\s*: (.*)$`, "m").exec(text)?.[1] ?? "";

@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { unlessRefused } from "../system-error.ts";
-import { ownHwcaps } from "./hwcaps.ts";
+import { ownHwcaps, ownPlatform } from "./hwcaps.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
 import { configuredDirectories } from "./ld-so-conf.ts";
 import { LibraryStore } from "./library-store.ts";
@@ -70,19 +70,28 @@ export const libraryPathOf = (value: string | undefined): string[] =>
   value ? value.split(/[:;]/).map((directory) => directory || ".") : [];
 
 export class Search {
+  /** LD_LIBRARY_PATH, expanded: without what cannot be. */
+  readonly libraryDirectories: readonly string[];
   readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
   #configured?: readonly string[];
   #hwcaps?: readonly string[];
+  #platform?: string;
   readonly #foreign = new Set<string>();
   readonly #hasHwcaps = new Map<string, boolean>();
 
-  /** `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. Throws what reading the cache throws. */
+  /**
+   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. $ORIGIN in there is the directory of `program`, a path of this
+   * machine without symbolic links, whoever asks. Throws what reading the cache throws.
+   */
   constructor(
     readonly tree: Tree,
     readonly libraryPath: readonly string[] = [],
     readonly store = new LibraryStore(),
+    program?: string,
   ) {
+    const origin = program === undefined ? undefined : dirname(program);
+    this.libraryDirectories = libraryPath.flatMap((directory) => expand(directory, origin, this) ?? []);
     const cache = tree.resolve("/etc/ld.so.cache");
     this.#cache = cache === undefined ? undefined : LdSoCache.parse(readFileSync(cache));
   }
@@ -102,7 +111,7 @@ export class Search {
         if (found) return found;
       }
     }
-    for (const directory of this.libraryPath) {
+    for (const directory of this.libraryDirectories) {
       const found = this.#inDirectory(directory, name, "LD_LIBRARY_PATH", tried, true);
       if (found) return found;
     }
@@ -151,7 +160,7 @@ export class Search {
   /** A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at the current directory. */
   #isOutside(path: string, expanded: string, owner: Requester | undefined): boolean {
     if (!expanded.startsWith("/")) return true;
-    return owner !== undefined && /\$\{?ORIGIN/.test(path) && !this.tree.holds(originOf(owner));
+    return owner !== undefined && hasOrigin(path) && !this.tree.holds(originOf(owner));
   }
 
   #inCache(name: string, tried: Tried): Found | undefined {
@@ -204,6 +213,12 @@ export class Search {
   get #levels(): readonly string[] {
     this.#hwcaps ??= ownHwcaps();
     return this.#hwcaps;
+  }
+
+  /** What $PLATFORM is. */
+  get platform(): string {
+    this.#platform ??= ownPlatform();
+    return this.#platform;
   }
 
   #hwcapsIn(directory: string, isOutside: boolean): readonly string[] {
@@ -286,6 +301,8 @@ const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
 /** What is relative begins at the current directory; "x/.." is left in it, as x may be a link. */
 const absolute = (path: string): string => (path.startsWith("/") ? path : `${process.cwd()}/${path}`);
 
+export const hasOrigin = (path: string): boolean => /\$(\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/.test(path);
+
 /** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where there is no `origin` for it. */
 export function expand(path: string, origin: string | undefined, search: Search): string | undefined {
   if (!path.includes("$")) return path;
@@ -296,7 +313,7 @@ export function expand(path: string, origin: string | undefined, search: Search)
       const token = braced ?? plain;
       if (token === "LIB")
         return (search.defaults.find((directory) => !directory.startsWith("/usr")) ?? "/lib").slice(1);
-      if (token === "PLATFORM") return "x86_64";
+      if (token === "PLATFORM") return search.platform;
       if (origin === undefined) known = false;
       return origin ?? "";
     },

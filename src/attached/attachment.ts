@@ -66,8 +66,8 @@ export class Attachment implements Linker, Asker {
     this.trace = site.trace;
     const { pid, task } = process;
     this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
-    this.runtime = site.runtimeOf(libraryPathOf(task));
     this.program = { path: programOf(task) };
+    this.runtime = site.runtimeOf(libraryPathOf(task), this.program.path);
     const objects = this.objects();
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);

@@ -47,7 +47,7 @@ export function furnish(
       hooks,
       ahead,
     })),
-    libraryPath: runtime.libraryPath,
+    libraryPath: runtime.libraryDirectories,
     runtime: runtime.tree.root,
     store: store.file,
     trace: trace.categories,

@@ -8,7 +8,7 @@ import type { Category } from "../telling/trace.ts";
 
 export interface LaunchFile {
   readonly capsules: readonly LaunchCapsule[];
-  /** The user's LD_LIBRARY_PATH. */
+  /** The user's LD_LIBRARY_PATH, expanded for the program that was asked for. */
   readonly libraryPath: readonly string[];
   /** The root of the tree with the program's libraries. */
   readonly runtime: string;

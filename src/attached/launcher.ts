@@ -98,7 +98,7 @@ function prepare(
   const { system } = directory;
   using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
-  const trees = chooseTrees(options, machineGlibc, store, system, trace);
+  const trees = chooseTrees(options, machineGlibc, store, system, trace, realpathSync(executed));
   const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
   progress.erase();

@@ -69,9 +69,9 @@ export class Site {
     return join(this.directory, LIBRARIES);
   }
 
-  /** How a process with that library path finds its own libraries. */
-  runtimeOf(libraryPath: readonly string[]): Search {
+  /** How a process of that program, with that library path, finds its own libraries. */
+  runtimeOf(libraryPath: readonly string[], program?: string): Search {
     const own = libraryPath.filter((directory) => directory !== this.libraries);
-    return new Search(this.#runtime, own, this.store);
+    return new Search(this.#runtime, own, this.store, program);
   }
 }

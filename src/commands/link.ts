@@ -13,6 +13,7 @@ import { explanationText } from "../link/explain-text.ts";
 import { linkable, linkProgram } from "../link/link-program.ts";
 import { pageOf } from "../link/page.ts";
 import { procFiles } from "../passes/descriptors.ts";
+import { findProgram } from "../plan/program.ts";
 import { inheritedDescriptors } from "../start-over/inherited.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { UsageError } from "../telling/errors.ts";
@@ -67,7 +68,7 @@ export function linkCommand(): Command {
       // Before anything is opened that stays so.
       const inherited = inheritedDescriptors(procFiles);
       const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
-      const search = new Search(new Tree("/"), libraryPath, new LibraryStore());
+      const search = new Search(new Tree("/"), libraryPath, new LibraryStore(), findProgram(name));
       const program = linkable(search, name);
       if (options.explain === undefined) {
         const words = ownCommand(libc, inherited)

@@ -16,10 +16,12 @@ import metadata from "../../package.json" with { type: "json" };
 import { findBubblewrap } from "../attached/entry.ts";
 import { type NamespaceChoice, wayTo } from "../attached/mount-namespace.ts";
 import { machineGlibc } from "../glibc/choice.ts";
+import { findProgram } from "../plan/program.ts";
 import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { cacheOf } from "../start-over/recall.ts";
 import { TUNABLE } from "../start-over/static-tls.ts";
+import { ProgramError } from "../telling/errors.ts";
 import { Trace } from "../telling/trace.ts";
 import { containerFindings } from "./container.ts";
 import { cacheFindings, directoryFacts, temporaryFindings } from "./directories.ts";
@@ -81,13 +83,23 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   return groups;
 }
 
+/** What is wrong with a program is said of the program. */
+function fileOf(program: string | undefined): string | undefined {
+  try {
+    return program === undefined ? undefined : findProgram(program);
+  } catch (error) {
+    if (error instanceof ProgramError) return undefined;
+    throw error;
+  }
+}
+
 /** What depends on which trees are used. */
 function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments): Group[] {
   const { system, files } = instruments;
   const settings = patient.settings();
   const trace = new Trace([]);
   const choose = () => {
-    const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace);
+    const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace, fileOf(patient.program));
     return { trees, ...chooseHosts(trees, trace) };
   };
   const chosen = unlessUnsound(choose, (finding) => finding);

@@ -23,6 +23,7 @@ import { makeNamespace, repairGlobal, share } from "../passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "../passes/signals.ts";
 import { vacate } from "../passes/vacate.ts";
 import { type ExecOptions, makePlan } from "../plan/plan.ts";
+import { findProgram } from "../plan/program.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { cacheOf } from "../start-over/recall.ts";
@@ -51,7 +52,8 @@ export function host(
   // Which trees, and which glibc. Started over where this process has another one.
   using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
-  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace);
+  const program = findProgram(options.program);
+  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace, program);
   progress.erase();
   ensureGlibc(libc, command, options, trees, system, trace);
 

@@ -100,7 +100,7 @@ export class ServerHandle {
       files: served.directory.files.at,
       trace: served.trace.categories,
       store: served.runtime.store.file,
-      libraryPath: served.runtime.libraryPath,
+      libraryPath: served.runtime.libraryDirectories,
       runtime: served.runtime.tree.root,
       shared: [...plan.shared],
       moved: [...served.moved],

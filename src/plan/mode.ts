@@ -3,6 +3,7 @@
 // it is planned what comes from where; nothing has been done by then.
 
 import type { System } from "../../lib/process/system.ts";
+import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { NotHostableError, UsageError } from "../telling/errors.ts";
 import { reasonToAttach, refuseCapabilities } from "./program.ts";
@@ -28,6 +29,14 @@ export interface ModeOptions {
   readonly isTold?: boolean;
 }
 
+/** ld.so has expanded LD_LIBRARY_PATH when this process began, for the program that this one is. */
+function reasonInVariables({
+  LD_LIBRARY_PATH: path,
+}: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (!libraryPathOf(path).some(hasOrigin)) return undefined;
+  return "LD_LIBRARY_PATH has $ORIGIN, which is the directory of another program in this process";
+}
+
 /**
  * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a NotHostableError comes
  * out of the other and the mode is auto. Throws UsageError for what excludes each other, and ProgramError.
@@ -51,7 +60,9 @@ export function inMode<InProcess, Attached>(
       throw new UsageError("Cannot write events of a program in-process: --events is for --mode attached");
     return attached("as events are of programs in processes of their own");
   }
-  const why = mode === "auto" ? reasonToAttach(path) : undefined;
+  const taken = reasonInVariables(process.env);
+  if (mode === "in-process" && taken !== undefined) throw new NotHostableError(path, taken);
+  const why = mode === "auto" ? (taken ?? reasonToAttach(path)) : undefined;
   if (why !== undefined) return attached(`as ${why}`);
   refuseCapabilities(path, system);
   try {

@@ -55,19 +55,23 @@ export interface Trees {
 /** The runtime's and the hosts'. */
 export const searchesOf = ({ runtime, hosts }: Trees): Search[] => [runtime, ...hosts.map(({ search }) => search)];
 
-/** `own` is the glibc that a process has without our doing. Throws UsageError and LinkError. */
+/**
+ * `own` is the glibc that a process has without our doing; `program` the file that is to run, without symbolic links, where there is one.
+ * Throws UsageError and LinkError.
+ */
 export function chooseTrees(
   options: TreeOptions,
   own: (runtime: Search) => OwnGlibc,
   store: LibraryStore,
   system: System,
   trace: Trace,
+  program: string | undefined,
 ): Trees {
   const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
-  const machine = new Search(new Tree("/"), libraryPath, store);
+  const machine = new Search(new Tree("/"), libraryPath, store, program);
   const given = options.runtime.value;
   const tree = given === undefined ? machine.tree : openTree({ ...options.runtime, value: given }, "runtime");
-  const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store);
+  const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store, program);
   const hosts = chooseLibraries(options, store, trace);
   for (const { tree } of [runtime, ...hosts.map(({ search }) => search)])
     if (tree.root !== "" && system.isNoexec(tree.root))

@@ -48,13 +48,13 @@ export function planReport(
 
   const found = inMode(path, { mode, mountNamespace }, system, {
     inProcess(why): InMode {
-      const trees = chooseTrees(options, (machine) => ownGlibc(new Libc(), machine), store, system, trace);
+      const trees = chooseTrees(options, (machine) => ownGlibc(new Libc(), machine), store, system, trace, path);
       const plan = makePlan(options, trees, trace);
       return { name: "in-process", why, trees, plan, ...ofHosted(plan) };
     },
     attached(why): InMode {
       checkAttachable(path, process.env.PATH ?? "", system);
-      const trees = chooseTrees(options, machineGlibc, store, system, trace);
+      const trees = chooseTrees(options, machineGlibc, store, system, trace, path);
       const plan = makeAttachedPlan(options, executed, trees, trace);
       return { name: "attached", why, trees, plan, ...ofAttached(plan, path) };
     },

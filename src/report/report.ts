@@ -33,7 +33,7 @@ export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose)
   progress.erase();
   const options = choose(fileOf(asked));
   const trace = new Trace([]);
-  const trees = chooseTrees(options, machineGlibc, store, system, trace);
+  const trees = chooseTrees(options, machineGlibc, store, system, trace, programOf(asked));
   return sidesOf(asked, options, trees, chooseHosts(trees, trace));
 }
 
@@ -42,6 +42,10 @@ function fileOf(asked: Asked): string | undefined {
   if (asked.kind === "soname") return undefined;
   return asked.scripts[0] ?? (asked.kind === "static" ? asked.path : asked.library.path);
 }
+
+/** What runs, which of a script is its interpreter. */
+const programOf = (asked: Asked): string | undefined =>
+  asked.kind === "program" || asked.kind === "library" ? asked.library.path : undefined;
 
 /** Throws ProgramError where there is nothing that is called so. */
 function refuseNothing({ program }: Report, soname: string): void {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { hwcapsOf, ownHwcaps } from "../../../lib/tree/hwcaps.ts";
+import { hwcapsOf, ownHwcaps, ownPlatform, platformOf } from "../../../lib/tree/hwcaps.ts";
 import { run } from "../elf/scratch.ts";
 
 const V2 = "fpu cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3";
@@ -26,6 +26,15 @@ test("flags are words, not parts of words", () => {
   expect(hwcapsOf(`  ${V2.replaceAll(" ", "\t")}\n`)).toEqual(["x86-64-v2"]);
 });
 
+test("a platform is one of Intel's, by all of its flags", () => {
+  const haswell = "avx2 fma bmi1 bmi2 abm movbe popcnt";
+  expect(platformOf("GenuineIntel", haswell)).toBe("haswell");
+  for (const flag of haswell.split(" "))
+    expect(platformOf("GenuineIntel", haswell.replace(new RegExp(`${flag}\\b`), ""))).toBe("x86_64");
+  expect(platformOf("AuthenticAMD", haswell)).toBe("x86_64");
+  expect(platformOf("GenuineIntel", `${haswell} avx512cd avx512er avx512pf`)).toBe("xeon_phi");
+});
+
 const loader = "/lib64/ld-linux-x86-64.so.2";
 const help = existsSync(loader) ? run([loader, "--help"]) : "";
 // since glibc 2.33
@@ -35,5 +44,14 @@ test.skipIf(!isShown)(
   () => {
     const searched = [...help.matchAll(/^ {2}(x86-64-v\d) \(.*searched\)$/gm)].map(([, level = ""]) => level);
     expect(ownHwcaps()).toEqual(searched);
+  },
+);
+
+const diagnostics = help.includes("--list-diagnostics") ? run([loader, "--list-diagnostics"]) : "";
+const [, platform] = /^dl_platform="(.*)"$/m.exec(diagnostics) ?? [];
+test.skipIf(platform === undefined)(
+  `this machine's platform is that of its ld.so${platform === undefined ? " (it does not say)" : ""}`,
+  () => {
+    expect(ownPlatform()).toBe(platform ?? "");
   },
 );

@@ -6,7 +6,7 @@ import { relative } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
-import { ownHwcaps } from "../../../lib/tree/hwcaps.ts";
+import { ownHwcaps, ownPlatform } from "../../../lib/tree/hwcaps.ts";
 import {
   type Found,
   libraryPathOf,
@@ -124,6 +124,23 @@ describe("the order of the steps", () => {
     expect(libraryPathOf(undefined)).toEqual([]);
   });
 
+  test("$ORIGIN in LD_LIBRARY_PATH is the program's directory, whoever asks, and none where there is no program", () => {
+    const tree = treeWith(["/opt/game/lib", "/opt/game/bin"], { "/opt/other/plugin.so": new Uint8Array(1) });
+    const plugin = asker(tree, { path: "/opt/other/plugin.so" });
+    const path = libraryPathOf(`$ORIGIN/../lib:\${ORIGIN}`);
+    const search = new Search(tree.tree, path, undefined, tree.path("/opt/game/bin/game"));
+    for (const requester of [plugin, undefined])
+      expect(search.find("libred.so.1", requester)?.foundAs).toBe(`${tree.path("/opt/game/bin")}/../lib/libred.so.1`);
+    expect(search.libraryPath).toEqual(path);
+    expect(find(searchIn(tree, path), plugin)).toBeUndefined();
+    const others = libraryPathOf(`${tree.path("/opt")}/$LIB;${tree.path("/opt")}/$PLATFORM;$ORIGINAL`);
+    expect(searchIn(tree, others).libraryDirectories.map((one) => one.replace(tree.path("/opt"), ""))).toEqual([
+      "/lib/x86_64-linux-gnu",
+      `/${ownPlatform()}`,
+      "$ORIGINAL",
+    ]);
+  });
+
   test("each step says which it was", () => {
     const why = (tree: SmallTree, requester?: Requester, libraryPath: string[] = []) =>
       searchIn(tree, libraryPath).find("libred.so.1", requester)?.why.replaceAll(tree.tree.root, "");
@@ -222,9 +239,11 @@ describe("RPATH and RUNPATH", () => {
     expect(find(searchIn(tree), asker(tree, { path: "/usr/lib/plugin.so" }, outer))).toBe("/opt/game/lib/libred.so.1");
   });
 
-  test("$PLATFORM is x86_64, $LIB is what the tree's ld.so calls it", () => {
-    const debian = treeWith(["/opt/x86_64", "/opt/lib/x86_64-linux-gnu"]);
-    expect(find(searchIn(debian), asker(debian, { runpath: "/opt/$PLATFORM" }))).toBe("/opt/x86_64/libred.so.1");
+  test("$PLATFORM is the processor's, $LIB is what the tree's ld.so calls it", () => {
+    const debian = treeWith([`/opt/${ownPlatform()}`, "/opt/lib/x86_64-linux-gnu"]);
+    expect(find(searchIn(debian), asker(debian, { runpath: "/opt/$PLATFORM" }))).toBe(
+      `/opt/${ownPlatform()}/libred.so.1`,
+    );
     expect(find(searchIn(debian), asker(debian, { runpath: `/opt/\${LIB}` }))).toBe(
       "/opt/lib/x86_64-linux-gnu/libred.so.1",
     );

@@ -44,6 +44,20 @@ describe("inMode()", () => {
     expect(() => decide(hosted, "auto", "auto", new Error("another"))).toThrow("another");
   });
 
+  test("attaches what has $ORIGIN on its library path, which ld.so has expanded for Bun", () => {
+    const before = process.env.LD_LIBRARY_PATH;
+    try {
+      process.env.LD_LIBRARY_PATH = `/opt/$LIB:\${ORIGIN}/lib`;
+      expect(decide(hosted, "auto")).toMatch(/^attached, as LD_LIBRARY_PATH has \$ORIGIN/);
+      expect(() => decide(hosted, "in-process")).toThrow(NotHostableError);
+      process.env.LD_LIBRARY_PATH = "/opt/$LIB:$ORIGINAL";
+      expect(decide(hosted, "auto")).toBe("in-process, if nothing forbids it");
+    } finally {
+      if (before === undefined) delete process.env.LD_LIBRARY_PATH;
+      else process.env.LD_LIBRARY_PATH = before;
+    }
+  });
+
   test("attaches what wants a mount namespace, and takes nothing else for it", () => {
     expect(decide(hosted, "auto", "always")).toMatch(/^attached, as a mount namespace is for programs/);
     expect(() => decide(hosted, "in-process", "always")).toThrow(UsageError);
