@@ -15,9 +15,11 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import {
   expand,
   type Found,
+  hasOrigin,
   originOf,
   type Requester,
   type Search,
@@ -55,7 +57,8 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     tell("both sides have one copy of it");
     return yield* openShared(launch, capsule, file, question);
   }
-  const requester = yield* callerOf(launch, search, question.returnAddress);
+  const caller = yield* callerOf(launch, search, question.returnAddress);
+  const requester = caller && { ...caller, origin: originIn(capsule, caller.library, file) };
   const tried: Tried = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
   if (!found) {
@@ -285,6 +288,20 @@ function* callerOf(
     if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
     throw error;
   }
+}
+
+/**
+ * $ORIGIN of a library of a capsule, which is open there by the path of its file: where what the capsule has needed since its start was
+ * found. Undefined where nobody asks for it, and for what was opened later.
+ */
+export function originIn(
+  { search, ownership, isolated }: Pick<Capsule, "search" | "ownership" | "isolated">,
+  { path, rpath = "", runpath = "" }: Library,
+  file: string,
+): string | undefined {
+  if (![file, rpath, runpath].some(hasOrigin)) return undefined;
+  const { nodes } = dependenciesOf(search, [...isolated], (soname) => ownership.isShared(soname));
+  return nodes.find(({ library }) => library.path === path)?.origin;
 }
 
 /** A path that is not there, for glibc to say so. */
