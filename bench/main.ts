@@ -1,6 +1,6 @@
-// `bun run bench`: what a run in the capsule costs in either mode, beside the same program natively on the same Mesa and
-// beside Bun's own start. It measures and never judges: no figure makes it fail. Everything runs in turns, in one go, so that
-// whatever else the machine does meets all sides.
+// `bun run bench`: what a run in the capsule costs in either mode, beside the same program natively on the same Mesa
+// and beside Bun's own start. It measures and never judges: no figure makes it fail. Everything runs in turns, in one
+// go, so that whatever else the machine does meets all sides.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";

@@ -19,7 +19,9 @@ export interface Sample {
 
 const TIMEOUT = 60_000;
 
-/** Runs it once. Throws if it fails: a figure of something else would be worse than none. `keep` has its output kept. */
+/**
+ * Runs it once. Throws if it fails: a figure of something else would be worse than none. `keep` has its output kept.
+ */
 export function sample(command: Command, keep = false): Sample {
   const { argv, env } = command;
   command.prepare?.();

@@ -6,7 +6,9 @@ import { column, type Table } from "./report.ts";
 import { inTurns, median, type Sample } from "./sample.ts";
 import type { Subjects } from "./subjects.ts";
 
-/** Starts by one runner. The first one is another figure (it starts the server of a program in-process), and left out. */
+/**
+ * Starts by one runner. The first one is another figure (it starts the server of a program in-process), and left out.
+ */
 const STARTS = 30;
 
 export function starts({ glxinfo, idle, runner, nothing }: Subjects, rounds: number): Table {

@@ -32,7 +32,8 @@ const result = await Bun.build({
     {
       name: "leave out what commander does not use here",
       setup(build) {
-        // It starts subcommands that are programs of their own by child_process; ours are functions. Loading that takes 2 ms.
+        // It starts subcommands that are programs of their own by child_process; ours are functions. Loading that takes
+        // 2 ms.
         build.onLoad({ filter: /\/commander\/lib\/command\.js$/ }, async ({ path }) => {
           const text = await Bun.file(path).text();
           const line = "const childProcess = require('node:child_process');";

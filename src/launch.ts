@@ -42,7 +42,10 @@ export interface Directory {
   write(name: string, bytes: Uint8Array): string;
 }
 
-/** Loads a shim into the base namespace. `needed` are names of other shims, `hooks` what it shows in place of functions of the library. */
+/**
+ * Loads a shim into the base namespace. `needed` are names of other shims, `hooks` what it shows in place of functions
+ * of the library.
+ */
 export type Shim = (
   launch: Launch,
   name: string,

@@ -46,7 +46,9 @@ import { wordsOf } from "./words.ts";
 const ADDRESS_LIMIT = 2 ** 47;
 const WORD = 4;
 
-/** How much is looked at: everything, or all but the single relocations, which take 20 ms in libLLVM (380,000 of them). */
+/**
+ * How much is looked at: everything, or all but the single relocations, which take 20 ms in libLLVM (380,000 of them).
+ */
 export type Check = "whole" | "tables";
 
 /** Throws ElfError for the first thing that does not hold together. */

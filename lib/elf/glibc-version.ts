@@ -1,6 +1,9 @@
 // Versions of glibc and libgcc_s by what they define, not by file name.
 
-/** The newest version of a family ("GLIBC", "GCC") among names such as "GLIBC_2.36", as numbers; empty where there is none. */
+/**
+ * The newest version of a family ("GLIBC", "GCC") among names such as "GLIBC_2.36", as numbers; empty where there is
+ * none.
+ */
 export function newestOf(names: readonly string[], family: string): number[] {
   const versions = names
     .filter((name) => name.startsWith(`${family}_`))

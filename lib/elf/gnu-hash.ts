@@ -50,7 +50,9 @@ export class GnuHash {
       throw new ElfError(path, "DT_GNU_HASH", "it has no bloom filter or no buckets");
   }
 
-  /** Candidates for a hash, in chain order: the indexes whose stored hash agrees. The name is the caller's to compare. */
+  /**
+   * Candidates for a hash, in chain order: the indexes whose stored hash agrees. The name is the caller's to compare.
+   */
   *candidates(hash: number): Generator<number> {
     const { view } = this;
     const word = view.getBigUint64(16 + 8 * ((hash >>> 6) % this.#bloomSize), true);
@@ -84,7 +86,9 @@ export class GnuHash {
     }
   }
 
-  /** There is no symbol in it. `symbolCount` is then no more than a lower bound: GNU ld (2.40 still) writes symoffset 1. */
+  /**
+   * There is no symbol in it. `symbolCount` is then no more than a lower bound: GNU ld (2.40 still) writes symoffset 1.
+   */
   get isEmpty(): boolean {
     const last = this.#lastChain();
     return last === 0 || last < this.symOffset;

@@ -47,7 +47,10 @@ import { type DefinedVersion, type NeededVersion, readVerdefs, readVerneeds, Ver
 export interface ImageBytes {
   /** `length` bytes at a vaddr. */
   view(vaddr: Vaddr, length: number, structure: string): DataView;
-  /** All bytes from a vaddr to `end` or to the end of what its segment has, for tables that do not say how long they are. */
+  /**
+   * All bytes from a vaddr to `end` or to the end of what its segment has, for tables that do not say how long they
+   * are.
+   */
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView;
   /** A pointer-valued entry of the dynamic section as a vaddr. */
   vaddrOf(pointer: number): Vaddr;
@@ -233,8 +236,8 @@ export class Image {
   }
 
   /**
-   * The index of an exported symbol. Without a version: the default one (`f@@V2`, or `f` where there are none), as dlsym
-   * finds it. With one, as a relocation finds it: that very version, or a symbol that has none.
+   * The index of an exported symbol. Without a version: the default one (`f@@V2`, or `f` where there are none), as
+   * dlsym finds it. With one, as a relocation finds it: that very version, or a symbol that has none.
    */
   find(name: string | Uint8Array, version?: string): number | undefined {
     for (const index of this.findAll(name)) if (this.#hasVersion(index, version)) return index;
@@ -256,7 +259,8 @@ export class Image {
   versionOf(symbol: number): string | undefined {
     const index = this.versym?.at(symbol);
     if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
-    // A program that has a library's object by a COPY relocation exports it with the version that it needs of the library.
+    // A program that has a library's object by a COPY relocation exports it with the version that it needs of the
+    // library.
     this.#versionNames ??= new Map([...this.verneeds, ...this.verdefs].map(({ index, name }) => [index, name]));
     return this.#versionNames.get(index);
   }

@@ -82,7 +82,10 @@ function interpreterOf(image: FileImage): string | undefined {
   return text.toString("utf8", 0, end < 0 ? text.length : end);
 }
 
-/** An ELF file for another class or machine: ld.so passes over it and searches on, where any other fault ends its search. */
+/**
+ * An ELF file for another class or machine: ld.so passes over it and searches on, where any other fault ends its
+ * search.
+ */
 export function isForeign(head: DataView): boolean {
   if (head.byteLength < 20 || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return false;
   return head.getUint8(EI_CLASS) !== ELFCLASS64 || head.getUint16(18, true) !== EM_X86_64;

@@ -6,7 +6,9 @@ import { toVaddr, type Vaddr } from "../memory/numbers.ts";
 
 const SLOT = 8;
 
-/** The vaddrs of all slots that the table relocates, in order. Each holds a vaddr that the loader adds the load bias to. */
+/**
+ * The vaddrs of all slots that the table relocates, in order. Each holds a vaddr that the loader adds the load bias to.
+ */
 export function* relrSlots(table: DataView): Generator<Vaddr> {
   let next = 0;
   for (let at = 0; at + SLOT <= table.byteLength; at += SLOT) {

@@ -39,7 +39,10 @@ export class SysvHash {
     return 8 + 4 * (this.bucketCount + this.symbolCount);
   }
 
-  /** Candidates for a hash: every index in its bucket's chain. The name is the caller's to compare. Throws ElfError for a chain that loops. */
+  /**
+   * Candidates for a hash: every index in its bucket's chain. The name is the caller's to compare. Throws ElfError for
+   * a chain that loops.
+   */
   *candidates(hash: number): Generator<number> {
     if (this.bucketCount === 0) return;
     let index = this.view.getUint32(8 + 4 * (hash % this.bucketCount), true);

@@ -97,7 +97,9 @@ export function readContext(memory: Memory, at: Address): ProcessContext {
   return { at, arguments: list, environment, auxiliary };
 }
 
-/** The words of a context, to be put where the stack is. `changes` are other values of the auxiliary vector, by type. */
+/**
+ * The words of a context, to be put where the stack is. `changes` are other values of the auxiliary vector, by type.
+ */
 export function contextWords(
   { arguments: list, environment, auxiliary }: Omit<ProcessContext, "at">,
   changes: ReadonlyMap<number, bigint> = new Map(),

@@ -29,8 +29,8 @@ const SIGSEGV = 11;
 const FLAGS = 0x0c00_0004; // SA_ONSTACK, SA_RESTORER, SA_SIGINFO
 
 /**
- * `enter program`: jumps to the address in r13, with the stack pointer where a context is, rdx as r14 is, and all else 0.
- * When the program returns it goes on behind, with rbx the state and the stack pointer that is in there. The quad at
+ * `enter program`: jumps to the address in r13, with the stack pointer where a context is, rdx as r14 is, and all else
+ * 0. When the program returns it goes on behind, with rbx the state and the stack pointer that is in there. The quad at
  * `entry state` is the state's address.
  */
 export function emitEnterProgram(to: Assembler): void {
@@ -103,7 +103,9 @@ export function emitReturnHandler(to: Assembler): void {
     .op("syscall # rt_sigreturn", 0x0f, 0x05);
 }
 
-/** SIGSETXID, by which glibc has all threads change their user (2.31-2.41): no thread of a process of glibc's blocks it. */
+/**
+ * SIGSETXID, by which glibc has all threads change their user (2.31-2.41): no thread of a process of glibc's blocks it.
+ */
 export const CARRIER = 33;
 
 /** By which JavaScriptCore stops its threads. */
@@ -122,10 +124,10 @@ const [D_RECLEN, D_NAME] = [16, 19];
 
 /**
  * `take over` (context, its length in words, tasks, start): a C function of the first thread's that does not return. It
- * ends all other threads, puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task. `end
- * thread` is what the handler of CARRIER has to be, and SIGPWR has to be ignored: a thread that is stopped by another
- * one, which has ended since, would wait for ever. Where threads do not end, the process does, with exit code `failure`,
- * and `complaint` is written to standard error.
+ * ends all other threads, puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task.
+ * `end thread` is what the handler of CARRIER has to be, and SIGPWR has to be ignored: a thread that is stopped by
+ * another one, which has ended since, would wait for ever. Where threads do not end, the process does, with exit code
+ * `failure`, and `complaint` is written to standard error.
  */
 export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Array): void {
   const call = (name: keyof typeof SYS) =>

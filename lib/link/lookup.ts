@@ -49,7 +49,10 @@ export const isWeak = ({ tables }: LinkObject, symbol: number): boolean => table
 
 /** Lookups of one link. A witness makes a lookup slower, and changes nothing of what comes of it. */
 export class Lookup {
-  /** Symbols that are one for the whole process (STB_GNU_UNIQUE): the first one of a name is for all, whatever the scope. */
+  /**
+   * Symbols that are one for the whole process (STB_GNU_UNIQUE): the first one of a name is for all, whatever the
+   * scope.
+   */
   readonly #unique = new Map<string, Definition>();
 
   /** `symbol` is an index of `requester`'s, not bound locally. Undefined where no object of the scope defines it. */

@@ -34,8 +34,8 @@ export function mapObject(space: AddressSpace, image: FileImage): Placed {
 }
 
 /**
- * The pages that are read-only once everything has been relocated; undefined where there are none. ld.so rounds both ends down: what shares a page
- * with data that is written later stays writable.
+ * The pages that are read-only once everything has been relocated; undefined where there are none. ld.so rounds both
+ * ends down: what shares a page with data that is written later stays writable.
  */
 export function relroPages({ image, loadBias }: { image: FileImage } & Placed): Pages | undefined {
   const { relro } = image;
@@ -55,7 +55,9 @@ export function protectRelro(space: AddressSpace, object: { image: FileImage } &
 export const entryOf = ({ image, loadBias }: { image: FileImage } & Placed): Address =>
   add(loadBias, image.ehdr.e_entry);
 
-/** What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is. */
+/**
+ * What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is.
+ */
 export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number, bigint> {
   const { ehdr, loads } = program.image;
   // Without PT_PHDR the kernel goes by the segment that has them (since 5.18), and says 0 where none has.
@@ -73,8 +75,8 @@ export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number,
 }
 
 /**
- * Where an object's own program headers are mapped (AT_PHDR): by PT_PHDR, whose vaddr is that much less the load bias, which is how a program
- * that somebody else has mapped finds out its own. Undefined where it has none.
+ * Where an object's own program headers are mapped (AT_PHDR): by PT_PHDR, whose vaddr is that much less the load bias,
+ * which is how a program that somebody else has mapped finds out its own. Undefined where it has none.
  */
 export function programHeadersAt({ image, loadBias }: { image: FileImage } & Placed): Address | undefined {
   const header = image.segment(PT_PHDR);

@@ -14,8 +14,9 @@ import type { OpenObject } from "./objects.ts";
 import { SymbolTables } from "./symbol-tables.ts";
 
 /**
- * `preload` has sonames or paths (LD_PRELOAD). Their files are open until whoever gets them disposes of the images. Throws LinkError for a
- * library that is missing, with who needs it and where we looked, and ElfError for a file that is unsound or cannot be linked.
+ * `preload` has sonames or paths (LD_PRELOAD). Their files are open until whoever gets them disposes of the images.
+ * Throws LinkError for a library that is missing, with who needs it and where we looked, and ElfError for a file that
+ * is unsound or cannot be linked.
  */
 export function openObjects(search: Search, program: string, preload: readonly string[] = []): OpenObject[] {
   // $ORIGIN is where the file itself is.

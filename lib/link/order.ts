@@ -23,7 +23,10 @@ export function dependenciesFirst<Member extends OpenObject>(objects: readonly M
   return program ? [...order, program] : [];
 }
 
-/** The order of constructors; that of destructors is its reverse. One object may go before all others, the last that says so. */
+/**
+ * The order of constructors; that of destructors is its reverse. One object may go before all others, the last that
+ * says so.
+ */
 export function initialization<Member extends OpenObject>(objects: readonly Member[]): Member[] {
   const first = objects.findLast(({ image }) => (image.flags1 & DF_1_INITFIRST) !== 0);
   const order = dependenciesFirst(objects);

@@ -52,7 +52,8 @@ export const isPending = (steps: readonly StartStep[], from: Address, length: nu
   steps.some((step) => step.kind === "call" && step.slot < from + length && step.slot + 8 > from);
 
 /**
- * Throws LinkError for a symbol that nobody defines, a relocation that is not within a writable segment of its object, one of an unknown type, and one whose value does not fit its slot.
+ * Throws LinkError for a symbol that nobody defines, a relocation that is not within a writable segment of its object,
+ * one of an unknown type, and one whose value does not fit its slot.
  */
 export function relocate(relocating: Relocating, object: LinkObject): void {
   const pass = new Pass(relocating, object);

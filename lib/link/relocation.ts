@@ -30,7 +30,10 @@ export interface Requester {
   readonly scope: Scope;
 }
 
-/** What is left until code of what is linked can run. In the order in which it came up: one may need what another has done. */
+/**
+ * What is left until code of what is linked can run. In the order in which it came up: one may need what another has
+ * done.
+ */
 export type StartStep = ResolverCall | LateCopy;
 
 /** A function that has to be called before the program begins, and what it returns goes into a slot (STT_GNU_IFUNC). */
@@ -55,7 +58,10 @@ export interface LateCopy {
 
 /** What came of it. */
 export interface Effect {
-  /** What is in the slot now: of a thread-local descriptor its argument; undefined where nothing was written, or not that. */
+  /**
+   * What is in the slot now: of a thread-local descriptor its argument; undefined where nothing was written, or not
+   * that.
+   */
   readonly value?: Value;
   readonly copied?: { readonly from: Address; readonly length: number };
   readonly call?: ResolverCall;
@@ -116,7 +122,10 @@ export class Relocation {
     return this.symbol !== 0 && !isBoundLocally(this.object, this.symbol);
   }
 
-  /** The objects that were asked for it, in order, each with its answer: the index of a symbol there, or why it gave none. */
+  /**
+   * The objects that were asked for it, in order, each with its answer: the index of a symbol there, or why it gave
+   * none.
+   */
   get searched(): { readonly object: LinkObject; readonly answer: Answer }[] {
     const asked: { object: LinkObject; answer: Answer }[] = [];
     if (!this.isSearched) return asked;

@@ -4,7 +4,10 @@
 import { LinkError } from "../loader/error.ts";
 import type { OpenObject } from "./objects.ts";
 
-/** Throws LinkError for the first one that is missing. A library without any versions has them all, as far as ld.so goes. */
+/**
+ * Throws LinkError for the first one that is missing. A library without any versions has them all, as far as ld.so
+ * goes.
+ */
 export function checkVersions(objects: readonly OpenObject[]): void {
   for (const { image, path, needs } of objects) {
     for (const { file, name, isWeak } of image.verneeds) {

@@ -37,13 +37,19 @@ export interface RunOptions extends LinkOptions {
   readonly write: WriteFile;
   /** The path by which it was found. */
   readonly executed: string;
-  /** Is called when all is linked, before any code of the program's runs: the last that may use descriptors, signals or threads. */
+  /**
+   * Is called when all is linked, before any code of the program's runs: the last that may use descriptors, signals or
+   * threads.
+   */
   readonly onLinked: () => void;
   /** Of this process where its threads do not end. */
   readonly failure: number;
 }
 
-/** Runs a program. `list` is its argv. Throws as link does, before any of its code has run; then what was mapped for it stays. */
+/**
+ * Runs a program. `list` is its argv. Throws as link does, before any of its code has run; then what was mapped for it
+ * stays.
+ */
 export function runHere(
   libc: Libc,
   search: Search,

@@ -18,8 +18,8 @@ export interface Window {
 /** Addresses and lengths of what is mapped or protected are whole pages. */
 export interface AddressSpace {
   /**
-   * Sets aside `length` bytes at a multiple of `alignment`, and at `at` where that is given; nothing can be read there yet. Throws
-   * LinkError where there is no room.
+   * Sets aside `length` bytes at a multiple of `alignment`, and at `at` where that is given; nothing can be read there
+   * yet. Throws LinkError where there is no room.
    */
   reserve(length: number, alignment: number, at?: Address): Address;
   /** Maps pages of a file privately, in place of what is there. Behind the end of the file the last page has zeroes. */
@@ -30,8 +30,8 @@ export interface AddressSpace {
   /** The bytes as they are now; not to be written to. Throws LinkError where nothing is mapped. */
   read(at: Address, length: number): DataView;
   /**
-   * Memory around an address that can be written to, as much of it as comes at no cost: a page or a whole segment. It stays the
-   * memory's own for as long as nothing is mapped over it. Throws LinkError where nothing is mapped.
+   * Memory around an address that can be written to, as much of it as comes at no cost: a page or a whole segment. It
+   * stays the memory's own for as long as nothing is mapped over it. Throws LinkError where nothing is mapped.
    */
   window(at: Address): Window;
 }

@@ -55,7 +55,10 @@ function systemCall(to: Assembler, name: keyof typeof SYS): void {
   to.op(`mov $0x${SYS[name].toString(16)},%eax`, 0xb8, ...immediate(SYS[name])).op(`syscall # ${name}`, 0x0f, 0x05);
 }
 
-/** `start`: entered as the kernel enters a program, with the context at the stack pointer. When the program returns, its process ends with exit code 0. */
+/**
+ * `start`: entered as the kernel enters a program, with the context at the stack pointer. When the program returns, its
+ * process ends with exit code 0.
+ */
 export function emitStart(to: Assembler, tables: StartTables): void {
   // r12: the context, r13: argv, r14: envp; ebp: how many are left of a table, which r15 goes through
   to.label("start")

@@ -20,13 +20,19 @@ import { type Area, SimulatedSpace } from "./simulated-space.ts";
 import { prepareStart, type Started, type WriteFile } from "./start.ts";
 import type { Range } from "./start-code.ts";
 
-/** Far from where the kernel puts stacks, libraries and heaps of its own; ours is from there upwards, libraries downwards. */
+/**
+ * Far from where the kernel puts stacks, libraries and heaps of its own; ours is from there upwards, libraries
+ * downwards.
+ */
 const LIBRARIES = toAddress(0x2aaa_aaaa_a000);
 const OURS = toAddress(0x3000_0000_0000);
 
 /** What lies nearer to each other, in bytes, is one segment. */
 const NEAR = 2 ** 30;
-/** So many zeroes, in bytes, are worth a mapping of their own: what is a hole in the file takes memory twice when it is written to. */
+/**
+ * So many zeroes, in bytes, are worth a mapping of their own: what is a hole in the file takes memory twice when it is
+ * written to.
+ */
 const MANY_ZEROES = 2 ** 16;
 
 /** A file, and what is at which offset in it; all else is zero. What it is made of is open until it is disposed of. */

@@ -39,7 +39,10 @@ export interface Starting {
   readonly write: WriteFile;
   /** The program's path, as whoever has started it has it. */
   readonly executed: string;
-  /** What is to be done to memory first of all, when everything but the code that does it is there; `own` is what is ours. */
+  /**
+   * What is to be done to memory first of all, when everything but the code that does it is there; `own` is what is
+   * ours.
+   */
   readonly memory?: (own: readonly Range[]) => Pick<StartTables, "zeroes" | "areas">;
   /** What the kernel has to be corrected in; `path` is where the program's path is. */
   readonly auxiliary?: (program: LinkObject, path: Address) => StartTables["auxiliary"];

@@ -8,9 +8,10 @@ import type { Assembler } from "../x86-64/assembler.ts";
 export const TLS_GET_ADDR = "__tls_get_addr";
 
 /**
- * `__tls_get_addr` (a module's number, and an offset into its block) for the general dynamic model; `static descriptor` and `undefined descriptor` for
- * TLSDESC, which have the descriptor in rax and change nothing else. The quads at `distances` are for each module, from 0 on, how far below the
- * thread pointer its block begins: `table` is where they will be.
+ * `__tls_get_addr` (a module's number, and an offset into its block) for the general dynamic model; `static descriptor`
+ * and `undefined descriptor` for TLSDESC, which have the descriptor in rax and change nothing else. The quads at
+ * `distances` are for each module, from 0 on, how far below the thread pointer its block begins: `table` is where they
+ * will be.
  */
 export function emitTlsFunctions(to: Assembler, table: number): void {
   to.label(TLS_GET_ADDR)

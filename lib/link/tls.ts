@@ -20,7 +20,10 @@ export interface TlsSegment {
 export interface TlsLayout {
   /** How far below the thread pointer each segment's block begins. */
   readonly offsets: readonly number[];
-  /** From the first byte of the lowest block to the thread pointer, and what the thread pointer has to be a multiple of, in bytes. */
+  /**
+   * From the first byte of the lowest block to the thread pointer, and what the thread pointer has to be a multiple of,
+   * in bytes.
+   */
   readonly size: number;
   readonly alignment: number;
 }
@@ -55,7 +58,10 @@ export function layOutTls(segments: readonly TlsSegment[]): TlsLayout {
   return { offsets, size, alignment: largest };
 }
 
-/** The blocks of objects that have any, by the object's index, and all together. Modules are numbered in the order of the link map. Throws ElfError. */
+/**
+ * The blocks of objects that have any, by the object's index, and all together. Modules are numbered in the order of
+ * the link map. Throws ElfError.
+ */
 export function blocksOf(objects: readonly (OpenObject & Placed)[]): {
   blocks: (TlsBlock | undefined)[];
   layout: TlsLayout;

@@ -27,7 +27,8 @@ export function* dlmopen(process: Process, namespace: number, path: string, mode
 }
 
 /**
- * Opens files of which each needs nothing but earlier ones. Throws LinkError for the first that cannot be opened; then none stays.
+ * Opens files of which each needs nothing but earlier ones. Throws LinkError for the first that cannot be opened; then
+ * none stays.
  */
 export function* dlmopenAll(
   process: Process,
@@ -72,8 +73,8 @@ export function* dlclose(process: Process, handle: Address): Linking<void> {
 }
 
 /**
- * The address of the link_map behind a handle. They are one in all versions of glibc so far, which is looked at once in each process:
- * where it is so, nobody is asked any more.
+ * The address of the link_map behind a handle. They are one in all versions of glibc so far, which is looked at once in
+ * each process: where it is so, nobody is asked any more.
  */
 export function* linkMapOf(process: Process, handle: Address): Linking<Address> {
   if (process.handlesAreLinkMaps) return handle;
@@ -87,7 +88,10 @@ export function* namespaceOf(process: Process, handle: Address): Linking<number>
   return readU64(yield* dlinfo(process, handle, RTLD_DI_LMID), 0);
 }
 
-/** The number of an object's thread-local block, 0 where it has none. `object` is its handle or its link_map, which are one. */
+/**
+ * The number of an object's thread-local block, 0 where it has none. `object` is its handle or its link_map, which are
+ * one.
+ */
 export function* tlsModuleOf(process: Process, object: Address): Linking<number> {
   return readU64(yield* dlinfo(process, object, RTLD_DI_TLS_MODID), 0);
 }

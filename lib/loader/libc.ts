@@ -29,8 +29,8 @@ export class Libc implements Process {
   readonly #malloc: CallableFunction;
 
   /**
-   * malloc is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that too. All
-   * that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
+   * malloc is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that
+   * too. All that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
    */
   constructor() {
     this.#malloc = CFunction({ ptr: pointer(this.mustFindSymbol("malloc")), args: [u64], returns: ptr });
@@ -114,8 +114,8 @@ export class Libc implements Process {
   }
 
   /**
-   * Pages, zeroed, that are never given back: this process's own, or such that children made by fork() have in common with it. Throws
-   * LinkError.
+   * Pages, zeroed, that are never given back: this process's own, or such that children made by fork() have in common
+   * with it. Throws LinkError.
    */
   allocatePages(length: number, isShared: boolean): Address {
     const [PROT_READ_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS] = [3, 1, 2, 0x20];
@@ -127,7 +127,8 @@ export class Libc implements Process {
   }
 
   /**
-   * Sets aside pages that nobody can use yet, anywhere or, where nothing is mapped there, at an address. Throws LinkError.
+   * Sets aside pages that nobody can use yet, anywhere or, where nothing is mapped there, at an address. Throws
+   * LinkError.
    */
   reservePages(length: number, at?: Address): Address {
     const [PROT_NONE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED_NOREPLACE] = [0, 2, 0x20, 0x4000, 0x100000];
@@ -154,7 +155,9 @@ export class Libc implements Process {
     if (Number(at) !== start) throw new LinkError(`Cannot map ${length} bytes of a file at ${hex(start)}`);
   }
 
-  /** Sleeps while the 32-bit word at an address has that value, at most so many milliseconds; wakes up for nothing, too. */
+  /**
+   * Sleeps while the 32-bit word at an address has that value, at most so many milliseconds; wakes up for nothing, too.
+   */
   sleepOn(word: Address, value: number, milliseconds?: number): void {
     let timeout: BigInt64Array | null = null;
     if (milliseconds !== undefined) {
@@ -212,8 +215,8 @@ export class Libc implements Process {
   }
 
   /**
-   * Gives the calling thread a table of descriptors of its own. The first two are /dev/null, the third is the process's standard error
-   * or /dev/null too; there is nothing else in it. Returns false where the kernel refuses.
+   * Gives the calling thread a table of descriptors of its own. The first two are /dev/null, the third is the process's
+   * standard error or /dev/null too; there is nothing else in it. Returns false where the kernel refuses.
    */
   ownDescriptors(keepsError: boolean): boolean {
     const CLONE_FILES = 0x400;
@@ -238,7 +241,9 @@ export class Libc implements Process {
     iconv_close(iconv_open(cString("UCS-4LE"), cString("UTF-8")));
   }
 
-  /** Lowers the soft limit of open files to the parent process's, where the hard ones are the same. Returns the new one. */
+  /**
+   * Lowers the soft limit of open files to the parent process's, where the hard ones are the same. Returns the new one.
+   */
   lowerOpenFiles(): number | undefined {
     const RLIMIT_NOFILE = 7;
     const [own, parents] = [new BigUint64Array(2), new BigUint64Array(2)]; // struct rlimit: soft, hard
@@ -281,7 +286,10 @@ export class Libc implements Process {
     }
   }
 
-  /** The C environment as it is now: where its strings are. glibc frees none of them. `environ` is that object of libc's. */
+  /**
+   * The C environment as it is now: where its strings are. glibc frees none of them. `environ` is that object of
+   * libc's.
+   */
   environment(environ = this.mustFindSymbol("environ")): Address[] {
     const strings: Address[] = [];
     let at = pointerAt(environ);
@@ -292,7 +300,10 @@ export class Libc implements Process {
     return strings;
   }
 
-  /** Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is handled or ignored. */
+  /**
+   * Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is
+   * handled or ignored.
+   */
   handleSignal(signal: number, handler: Address): boolean {
     const before = newAction();
     const { sigaction } = this.#bound.libc;
@@ -300,7 +311,9 @@ export class Libc implements Process {
     return sigaction(signal, newAction(handler), null) === 0;
   }
 
-  /** As handleSignal, also for the signals that glibc keeps to itself. Returns the kernel's record of what was before. */
+  /**
+   * As handleSignal, also for the signals that glibc keeps to itself. Returns the kernel's record of what was before.
+   */
   exchangeHandler(signal: number, handler: Address, restorer: Address): BigUint64Array {
     const [SA_SIGINFO, SA_RESTART, SA_RESTORER] = [4, 0x1000_0000, 0x0400_0000];
     // The kernel's struct sigaction: handler, flags, restorer, mask.
@@ -357,7 +370,10 @@ export class Libc implements Process {
     this.#bound.libc.setvbuf(pointer(stream), pointer(this.allocate(size)), mode, size);
   }
 
-  /** Where the program's headers are: as ld.so says it, since the kernel's word is about ld.so where that was started by name. */
+  /**
+   * Where the program's headers are: as ld.so says it, since the kernel's word is about ld.so where that was started by
+   * name.
+   */
   programHeaders(): Address {
     const AT_PHDR = 3;
     return toAddress(Number(this.#bound.libc.getauxval(AT_PHDR)));
@@ -385,7 +401,9 @@ export class Libc implements Process {
     return address(this.#bound.libc.sbrk(0));
   }
 
-  /** Tells the kernel where parts of the process are; `map` is a struct prctl_mm_map. Returns false where it refuses. */
+  /**
+   * Tells the kernel where parts of the process are; `map` is a struct prctl_mm_map. Returns false where it refuses.
+   */
   setMemoryMap(map: Uint8Array): boolean {
     const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
     const at = addressOf(map) as number;

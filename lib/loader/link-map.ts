@@ -50,8 +50,8 @@ export class LoadedObject {
   }
 
   /**
-   * Throws ElfError, and what open(2) throws: unless the process knows better, the headers come from the file, since memory does
-   * not say where they are.
+   * Throws ElfError, and what open(2) throws: unless the process knows better, the headers come from the file, since
+   * memory does not say where they are.
    */
   get image(): LoadedImage {
     this.#image ??= this.process.imageOf?.(this) ?? this.#fromFile();
@@ -67,8 +67,8 @@ export class LoadedObject {
 }
 
 /**
- * The objects of a namespace in load order, from any one of them. In a namespace of dlmopen's, ld.so has an entry that says where it is
- * only since glibc 2.35; without that it is passed over.
+ * The objects of a namespace in load order, from any one of them. In a namespace of dlmopen's, ld.so has an entry that
+ * says where it is only since glibc 2.35; without that it is passed over.
  */
 export function* linkMap(process: Process, member: Address): Generator<LoadedObject> {
   const at = (address: Address) => LinkMap.at(process.memory.view(address, LinkMap.size));

@@ -59,7 +59,10 @@ export class Namespaces {
     this.#size = sym?.st_size ?? 0;
   }
 
-  /** The base namespace's global scope, or undefined where ld.so's structures are not as expected. `main` is its first link_map. */
+  /**
+   * The base namespace's global scope, or undefined where ld.so's structures are not as expected. `main` is its first
+   * link_map.
+   */
   baseScope(main: Address): GlobalScope | undefined {
     const { process } = this;
     if (this.#size < NS_MAIN_SEARCHLIST + 8 || pointerIn(process, add(this.#global, NS_LOADED)) !== main)
@@ -70,10 +73,10 @@ export class Namespaces {
   }
 
   /**
-   * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences it
-   * and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global scope, `first`
-   * is the new namespace's first link_map, which has `objects`. Returns false where ld.so's structures are not as expected:
-   * nothing was done then.
+   * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences
+   * it and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global
+   * scope, `first` is the new namespace's first link_map, which has `objects`. Returns false where ld.so's structures
+   * are not as expected: nothing was done then.
    */
   allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
     const { process } = this;
@@ -88,7 +91,10 @@ export class Namespaces {
     return true;
   }
 
-  /** Where ld.so's record is of a namespace that begins with the link_map `first` and has so many objects; undefined where none looks like that. */
+  /**
+   * Where ld.so's record is of a namespace that begins with the link_map `first` and has so many objects; undefined
+   * where none looks like that.
+   */
   recordOf(first: Address, objects: number): Address | undefined {
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
       const record = add(this.#global, at);
@@ -99,9 +105,9 @@ export class Namespaces {
   }
 
   /**
-   * The first link_map of the namespace with that record; undefined once it is empty: then what allowGlobal has written is undone, as glibc will use
-   * the record again and does not look. Not to be asked by dlmopen: for an empty namespace that fails with the
-   * loader's lock held (glibc 2.36), and no thread can load anything any more.
+   * The first link_map of the namespace with that record; undefined once it is empty: then what allowGlobal has written
+   * is undone, as glibc will use the record again and does not look. Not to be asked by dlmopen: for an empty namespace
+   * that fails with the loader's lock held (glibc 2.36), and no thread can load anything any more.
    */
   findFirst(record: Address): Address | undefined {
     const first = pointerIn(this.process, add(record, NS_LOADED));

@@ -53,8 +53,9 @@ export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): L
 }
 
 /**
- * Lets an object without thread-local storage define the variables of another one: a relocation or dlsym that finds one of them
- * asks the object only for its module and offset. It must never be closed, as glibc would give the module up with it.
+ * Lets an object without thread-local storage define the variables of another one: a relocation or dlsym that finds one
+ * of them asks the object only for its module and offset. It must never be closed, as glibc would give the module up
+ * with it.
  */
 export function lendTls(process: Process, owner: Address, borrower: Address, at: RecordOffset): void {
   const viewOf = (linkMap: Address): DataView => process.memory.view(add(linkMap, at), TlsRecord.size);

@@ -31,7 +31,10 @@ export function bytesAt(address: Address, length: number): Uint8Array {
   return length > 0 ? new Uint8Array(toArrayBuffer(pointer(address), 0, length)) : new Uint8Array(0);
 }
 
-/** The pointer stored at an address. User addresses fit a number; a pattern that does not is no address and reads as NaN. */
+/**
+ * The pointer stored at an address. User addresses fit a number; a pattern that does not is no address and reads as
+ * NaN.
+ */
 export function pointerAt(address: Address): Address {
   const bits = read.u64(pointer(address), 0);
   return toAddress(bits <= Number.MAX_SAFE_INTEGER ? Number(bits) : Number.NaN);

@@ -13,7 +13,10 @@ export interface Mapping {
   readonly offset: Offset;
   /** Of the file; 0 for anonymous memory. */
   readonly inode: number;
-  /** A file, `[stack]` and the like, or "" for anonymous memory. As the kernel writes it (`\012` for a newline, ` (deleted)` behind). */
+  /**
+   * A file, `[stack]` and the like, or "" for anonymous memory. As the kernel writes it (`\012` for a newline, `
+   * (deleted)` behind).
+   */
   readonly path: string;
 }
 

@@ -31,8 +31,8 @@ export class Exec {
     const addresses = strings.map((bytes) => BigInt(addressOf(bytes)));
     const argv = BigUint64Array.of(...addresses.slice(0, list.length), 0n);
     const envp = BigUint64Array.of(...addresses.slice(list.length), 0n);
-    // While a process execs, no thread can be made that shares directory and umask with the one that does (EAGAIN): threads of
-    // Bun's that try have aborted the process. So this one shares them no more.
+    // While a process execs, no thread can be made that shares directory and umask with the one that does (EAGAIN):
+    // threads of Bun's that try have aborted the process. So this one shares them no more.
     const CLONE_FS = 0x200;
     this.functions.unshare(CLONE_FS);
     this.functions.execve(cString(path), argv, envp);

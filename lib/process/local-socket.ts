@@ -52,7 +52,10 @@ export class LocalSocket implements Disposable {
       throw this.#error("send");
   }
 
-  /** What comes first, up to so many bytes; empty where the other side has gone, undefined where nothing comes for so many milliseconds. Throws SystemError. */
+  /**
+   * What comes first, up to so many bytes; empty where the other side has gone, undefined where nothing comes for so
+   * many milliseconds. Throws SystemError.
+   */
   receive(size: number, milliseconds: number): Uint8Array | undefined {
     if (this.system.readable([this.#descriptor], milliseconds).length === 0) return undefined;
     const bytes = new Uint8Array(size);

@@ -32,8 +32,8 @@ export interface Call {
 }
 
 /**
- * A pass, or a step of one: yields calls that can be made one behind the other, is given what they return (a word each), and
- * returns what it is for.
+ * A pass, or a step of one: yields calls that can be made one behind the other, is given what they return (a word
+ * each), and returns what it is for.
  */
 export type Linking<Result> = Generator<readonly Call[], Result, readonly number[]>;
 

@@ -7,7 +7,10 @@ import type { Libc } from "../loader/libc.ts";
 import { pointer } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
 
-/** Makes a mutex at an address that other processes may map, too, and holds it for as long as this thread lives. Throws LinkError. */
+/**
+ * Makes a mutex at an address that other processes may map, too, and holds it for as long as this thread lives. Throws
+ * LinkError.
+ */
 export function holdRobustMutex(libc: Libc, at: Address): void {
   const { ptr, i32 } = FFIType;
   // pthread_mutexattr_t has 4 bytes.

@@ -54,7 +54,10 @@ export function recordsOf(steps: readonly Step[]): Uint8Array {
   return Buffer.concat([head, ...texts]);
 }
 
-/** `steps` (records): makes the calls. Returns 0, or the negative errno of the first that the kernel refuses, and in rdx how far behind the first record that one is. */
+/**
+ * `steps` (records): makes the calls. Returns 0, or the negative errno of the first that the kernel refuses, and in rdx
+ * how far behind the first record that one is.
+ */
 export function emitSteps(to: Assembler): void {
   to.label("steps")
     // rdi: the first record; added to what says that it is a place among them
@@ -168,7 +171,10 @@ export function emitTrial(to: Assembler): void {
     .op("hlt", 0xf4);
 }
 
-/** Makes the calls in a child that ends then, so that nothing is changed here. Returns the one that the kernel has refused, if any. */
+/**
+ * Makes the calls in a child that ends then, so that nothing is changed here. Returns the one that the kernel has
+ * refused, if any.
+ */
 export function tryOut(libc: Libc, steps: readonly Step[]): { step: Step | undefined; errno: number } | undefined {
   const records = recordsOf(steps);
   const to = new Assembler();

@@ -118,7 +118,10 @@ export class System {
     this.#mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
   }
 
-  /** A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws SystemError. */
+  /**
+   * A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws
+   * SystemError.
+   */
   openProcess(pid: number): number | undefined {
     const result = this.#call(SYS.pidfd_open, pid, 0);
     if (result === -ERRNO.ESRCH) return undefined;

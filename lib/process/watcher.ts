@@ -52,7 +52,10 @@ export class Watcher {
   readonly #epoll: number;
   readonly #count: Int32Array;
 
-  /** `bell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws LinkError, SystemError. */
+  /**
+   * `bell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws
+   * LinkError, SystemError.
+   */
   constructor(
     libc: Libc,
     readonly system: System,

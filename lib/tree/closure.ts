@@ -21,8 +21,8 @@ export interface Closure {
 }
 
 /**
- * `roots` are sonames or paths, as dependenciesOf takes them. Throws LinkError, with who needs it and where we looked, for a library that
- * is missing, and ElfError for one that is unsound.
+ * `roots` are sonames or paths, as dependenciesOf takes them. Throws LinkError, with who needs it and where we looked,
+ * for a library that is missing, and ElfError for one that is unsound.
  */
 export function closureOf(
   search: Search,

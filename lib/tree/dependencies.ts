@@ -37,8 +37,8 @@ export interface Dependencies {
 }
 
 /**
- * `roots` are sonames or paths that `requester` asks for. What `isElsewhere` says of a soname is not looked for, nor what a file needs
- * that turns out to have such a soname.
+ * `roots` are sonames or paths that `requester` asks for. What `isElsewhere` says of a soname is not looked for, nor
+ * what a file needs that turns out to have such a soname.
  */
 export function dependenciesOf(
   search: Search,

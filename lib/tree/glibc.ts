@@ -68,7 +68,10 @@ export class Glibc {
     return this.#family;
   }
 
-  /** Where it has its character sets (gconv(5)): the directory that is written into libc, in the tree. Undefined where there is none. */
+  /**
+   * Where it has its character sets (gconv(5)): the directory that is written into libc, in the tree. Undefined where
+   * there is none.
+   */
   get characterSets(): string | undefined {
     const path = this.libc.gconv;
     return path === undefined ? undefined : this.search.tree.resolve(path);

@@ -22,7 +22,10 @@ const HASWELL = ["avx2", "fma", "bmi1", "bmi2", "abm", "movbe", "popcnt"];
 /** Of Xeon Phi alone. */
 const PHI = ["avx512cd", "avx512er", "avx512pf"];
 
-/** What glibc's ld.so takes $PLATFORM for, of Intel's processors since 2.26; of others it is what the kernel says (AT_PLATFORM). */
+/**
+ * What glibc's ld.so takes $PLATFORM for, of Intel's processors since 2.26; of others it is what the kernel says
+ * (AT_PLATFORM).
+ */
 export function platformOf(vendor: string, flags: string): string {
   const has = new Set(flags.split(/\s+/));
   if (vendor !== "GenuineIntel") return "x86_64";

@@ -33,7 +33,10 @@ export class LibraryStore {
   /** Entries whose identity has been compared in this run. */
   readonly #fresh = new Map<string, StoreEntry>();
 
-  /** `file` is where it is kept; without one it lasts for this run. `reading` is told the path of each file before it is read. */
+  /**
+   * `file` is where it is kept; without one it lasts for this run. `reading` is told the path of each file before it is
+   * read.
+   */
   constructor(
     readonly file?: string,
     readonly reading: (path: string) => void = () => {},
@@ -82,7 +85,10 @@ export class LibraryStore {
     this.#learn(path, { identity, library: readLibrary(path), check });
   }
 
-  /** The result of a comparison of two files, which `compare` makes unless it is known. Throws what it throws, and as read() does. */
+  /**
+   * The result of a comparison of two files, which `compare` makes unless it is known. Throws what it throws, and as
+   * read() does.
+   */
   compare(path: string, other: string, compare: () => boolean): boolean {
     this.read(path);
     const before = this.known(path);
@@ -93,7 +99,10 @@ export class LibraryStore {
     return result;
   }
 
-  /** Writes what has been learned since the last time; where that is not possible it will be found out again. Returns the reason. */
+  /**
+   * Writes what has been learned since the last time; where that is not possible it will be found out again. Returns
+   * the reason.
+   */
   save(): string | undefined {
     if (this.file === undefined || this.#learned.size === 0) return undefined;
     try {

@@ -1,8 +1,8 @@
 // Finds libraries in a tree as its own ld.so would with the tree as / (ld.so(8)):
 // for a name without a slash DT_RPATH along the chain of who loaded whom (where
 // there is no DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
-// ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps first. A
-// file for another class or machine is passed over, any other bad file is an error.
+// ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps
+// first. A file for another class or machine is passed over, any other bad file is an error.
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
@@ -81,8 +81,8 @@ export class Search {
   readonly #hasHwcaps = new Map<string, boolean>();
 
   /**
-   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. $ORIGIN in there is the directory of `program`, a path of this
-   * machine without symbolic links, whoever asks. Throws what reading the cache throws.
+   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. $ORIGIN in there is the directory of
+   * `program`, a path of this machine without symbolic links, whoever asks. Throws what reading the cache throws.
    */
   constructor(
     readonly tree: Tree,
@@ -157,7 +157,10 @@ export class Search {
     return undefined;
   }
 
-  /** A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at the current directory. */
+  /**
+   * A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at
+   * the current directory.
+   */
   #isOutside(path: string, expanded: string, owner: Requester | undefined): boolean {
     if (!expanded.startsWith("/")) return true;
     return owner !== undefined && hasOrigin(path) && !this.tree.holds(originOf(owner));

@@ -31,7 +31,10 @@ export class Tree {
     this.#resolved.clear();
   }
 
-  /** A path in the tree as a path of this machine, links followed. Undefined where there is no such file. Throws LinkError for links that loop or climb out. */
+  /**
+   * A path in the tree as a path of this machine, links followed. Undefined where there is no such file. Throws
+   * LinkError for links that loop or climb out.
+   */
   resolve(path: string): string | undefined {
     const known = this.#resolved.get(path);
     if (known !== undefined || this.#resolved.has(path)) return known;

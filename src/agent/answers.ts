@@ -117,7 +117,9 @@ function* openInside(
   return { handle: toAddress(handle) };
 }
 
-/** What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them. */
+/**
+ * What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them.
+ */
 function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer> {
   return namespace === LM_ID_BASE ? { handle: toAddress(yield* call("dlopen", name, mode)) } : { open: name };
 }
@@ -228,8 +230,8 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
 }
 
 /**
- * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name that it is needed by. None where something is
- * missing or unsound: glibc will say so itself.
+ * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name
+ * that it is needed by. None where something is missing or unsound: glibc will say so itself.
  */
 function isolatedNeeds(
   { runtime }: Launch,
@@ -291,8 +293,8 @@ function* callerOf(
 }
 
 /**
- * $ORIGIN of a library of a capsule, which is open there by the path of its file: where what the capsule has needed since its start was
- * found. Undefined where nobody asks for it, and for what was opened later.
+ * $ORIGIN of a library of a capsule, which is open there by the path of its file: where what the capsule has needed
+ * since its start was found. Undefined where nobody asks for it, and for what was opened later.
  */
 export function originIn(
   { search, ownership, isolated }: Pick<Capsule, "search" | "ownership" | "isolated">,

@@ -135,7 +135,10 @@ export class Channel {
     return true;
   }
 
-  /** The main thread's own request: hands over a text. Waits, if told so, until it has been read; returns false where nobody does. */
+  /**
+   * The main thread's own request: hands over a text. Waits, if told so, until it has been read; returns false where
+   * nobody does.
+   */
   tell(text: string, milliseconds = 0): boolean {
     const bytes = encoder.encode(text);
     const at = this.libc.allocate(bytes.length);
@@ -176,7 +179,10 @@ export class Channel {
     this.libc.wake(this.at);
   }
 
-  /** A C string that stays, in every process that has the channel; there is one of each. Undefined when there is no room left. */
+  /**
+   * A C string that stays, in every process that has the channel; there is one of each. Undefined when there is no room
+   * left.
+   */
   intern(text: string): Address | undefined {
     let at = this.#interned.get(text);
     if (at === undefined) {

@@ -18,7 +18,10 @@ export class Children {
     readonly system: System,
   ) {}
 
-  /** Returns when what is started will be served: at once, but for the first time. Returns why it will not be, and says that once. */
+  /**
+   * Returns when what is started will be served: at once, but for the first time. Returns why it will not be, and says
+   * that once.
+   */
   serve(): string | undefined {
     if (this.#isServed) return undefined;
     this.#isServed = true;

@@ -20,7 +20,10 @@ const RIP = 168;
 /** How far up the stack a return address is looked for, in bytes. */
 const REACH = 4096;
 
-/** One line, or nothing where the program dies in its own code. `shared` are the files of the shared set, `context` is the handler's third argument. */
+/**
+ * One line, or nothing where the program dies in its own code. `shared` are the files of the shared set, `context` is
+ * the handler's third argument.
+ */
 export function deathNotice(
   process: Process,
   capsules: readonly Capsule[],

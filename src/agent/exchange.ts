@@ -101,8 +101,8 @@ export class Exchange {
   }
 
   /**
-   * Copies memory of the asker, by its function `copy` (to, from, length), while it waits for orders: where the kernel does not let us.
-   * `direction` is as the asker's memory has it.
+   * Copies memory of the asker, by its function `copy` (to, from, length), while it waits for orders: where the kernel
+   * does not let us. `direction` is as the asker's memory has it.
    */
   carry(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
     const offset = Slot.scratch + this.#used;

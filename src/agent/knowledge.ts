@@ -60,7 +60,10 @@ export interface ServerState {
   readonly program: { readonly path: string };
   /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
   readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & { readonly root: string | undefined };
-  /** How a server of what the program starts is started. Undefined where nobody is served but this process, which is nobody else's. */
+  /**
+   * How a server of what the program starts is started. Undefined where nobody is served but this process, which is
+   * nobody else's.
+   */
   readonly server: ServerCommand | undefined;
 }
 

@@ -40,7 +40,10 @@ export const Kind = {
   leave: 8,
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,
-  /** A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and functions of the agent's; see emitConnect. */
+  /**
+   * A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and functions of the agent's;
+   * see emitConnect.
+   */
   attach: 10,
 } as const;
 
@@ -67,7 +70,10 @@ export const Header = layout("channel", {
   pid: u32,
   tid: u32,
   unused: u64bits,
-  /** A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when that dies. 0 until then. */
+  /**
+   * A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when that dies. 0
+   * until then.
+   */
   alive: bytes(40),
 });
 

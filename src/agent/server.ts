@@ -137,7 +137,8 @@ function stateIn({ request: { a0, a1 } }: Exchange): ServerState | typeof OVER {
 // What takes the loader's lock, or looks up symbols, is done before the process is changed.
 addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
-  // On another glibc: where its character sets are, while the variable is there that says it. The main thread has more to do.
+  // On another glibc: where its character sets are, while the variable is there that says it. The main thread has more
+  // to do.
   if (hasCharacterSets()) libc.findCharacterSets();
   const children = new Channel(libc, data.children);
   serve(

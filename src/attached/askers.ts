@@ -14,20 +14,29 @@ import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type DeskAddresses, type Origin } from "./attachment.ts";
 import type { Site } from "./site.ts";
 
-/** How many of those that have ended are remembered, for children that they may have forked, before it is looked who has some. */
+/**
+ * How many of those that have ended are remembered, for children that they may have forked, before it is looked who has
+ * some.
+ */
 const MANY = 128;
 
 export class Askers {
   readonly #processes = new Map<number, AskingProcess>();
   /** By process. */
   readonly #attachments = new Map<number, Attachment>();
-  /** By the number that agents give, which forked children have in common: the process that was linked, or what is left of it. */
+  /**
+   * By the number that agents give, which forked children have in common: the process that was linked, or what is left
+   * of it.
+   */
   readonly #origins = new Map<number, Attachment | Origin>();
   readonly #agentFile: number;
   #last = 0;
   #ended = 0;
 
-  /** `watch` is told of each process that is linked, `replaced` of one that runs another program than before, which asks there. */
+  /**
+   * `watch` is told of each process that is linked, `replaced` of one that runs another program than before, which asks
+   * there.
+   */
   constructor(
     readonly site: Site,
     readonly watch: (pid: number) => void,
@@ -63,8 +72,8 @@ export class Askers {
   }
 
   /**
-   * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws UnreadableError for
-   * one that is not of this launch, and as Attachment does.
+   * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws
+   * UnreadableError for one that is not of this launch, and as Attachment does.
    */
   of(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): Attachment {
     const { asking, desk } = this.#identify(exchange, at, copy);
@@ -123,7 +132,10 @@ export class Askers {
       if (!(origin instanceof Attachment) && !mapped.has(`${origin.pid}`)) this.#origins.delete(id);
   }
 
-  /** Finds out whose memory has that desk, and writes into the request which process that is here. Throws UnreadableError. */
+  /**
+   * Finds out whose memory has that desk, and writes into the request which process that is here. Throws
+   * UnreadableError.
+   */
   #identify(exchange: Exchange, at: Address, copy: Address): { asking: AskingProcess; desk: Desk } {
     const { request } = exchange;
     const { pid: number, tid } = request;
@@ -155,7 +167,10 @@ export class Askers {
   }
 }
 
-/** A process, and one of its threads, by the numbers that they may have here: the same, or what another PID namespace's are called. */
+/**
+ * A process, and one of its threads, by the numbers that they may have here: the same, or what another PID namespace's
+ * are called.
+ */
 function* candidates(pid: number, tid: number): Generator<{ pid: number; tid: number }> {
   yield { pid, tid };
   for (const name of readdirSync("/proc")) {
@@ -189,7 +204,10 @@ function deskIn(process: OtherProcess, at: Address): Desk | undefined {
   }
 }
 
-/** A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses it. */
+/**
+ * A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses
+ * it.
+ */
 class AskingProcess implements Carrier {
   readonly process: OtherProcess;
   #exchange: Exchange | undefined;

@@ -55,7 +55,10 @@ export class Attachment implements Linker, Asker {
   readonly #kept = new Map<string, Address>();
   #arena: Address;
 
-  /** `origin` is the process that has forked this one, or one of its ancestors. Throws LinkError, UnreadableError, and what reading /proc throws. */
+  /**
+   * `origin` is the process that has forked this one, or one of its ancestors. Throws LinkError, UnreadableError, and
+   * what reading /proc throws.
+   */
   constructor(
     readonly site: Site,
     readonly process: OtherProcess,
@@ -265,7 +268,10 @@ export interface DeskAddresses {
   readonly copy: Address;
 }
 
-/** The file of its program: where that was started by an ld.so's name, the kernel says the ld.so, and its arguments say what it runs. */
+/**
+ * The file of its program: where that was started by an ld.so's name, the kernel says the ld.so, and its arguments say
+ * what it runs.
+ */
 function programOf(pid: number): string {
   const list = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   const preloaded = list.findIndex((text, i) => list[i - 1] === "--preload" && basename(text) === IDENTITY_OBJECT);

@@ -18,7 +18,10 @@ import type { ServingDirectory } from "./serving-directory.ts";
 export interface Entry {
   /** What the processes find, this way. */
   readonly footing: Footing;
-  /** Puts the program in the place of this one. Returns the errno where the kernel refuses; where that is too late, `refusals` says what is said. */
+  /**
+   * Puts the program in the place of this one. Returns the errno where the kernel refuses; where that is too late,
+   * `refusals` says what is said.
+   */
   execute(
     file: string,
     list: readonly Uint8Array[],

@@ -29,7 +29,10 @@ import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 
-/** Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2) is given it, `inherited` what it finds open. */
+/**
+ * Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2)
+ * is given it, `inherited` what it finds open.
+ */
 export function launch(
   libc: Libc,
   system: System,
@@ -109,7 +112,9 @@ function prepare(
   return { plan, entry, behind: runtimePath(trees, options, system, trace) };
 }
 
-/** Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say. */
+/**
+ * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say.
+ */
 export function copiesInFront(
   { runtime, capsules }: Pick<AttachedPlan, "runtime" | "capsules">,
   path: string,
@@ -134,7 +139,10 @@ export function copiesInFront(
   );
 }
 
-/** The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten there. */
+/**
+ * The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten
+ * there.
+ */
 function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
   for (const descriptor of inherited) libc.passOn(descriptor);
   trace.tell("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);

@@ -41,7 +41,10 @@ export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage
   return family;
 }
 
-/** Finds what the first process may want, as far as files tell, and assembles the code that each gets: nearly always it has this same glibc. */
+/**
+ * Finds what the first process may want, as far as files tell, and assembles the code that each gets: nearly always it
+ * has this same glibc.
+ */
 export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<undefined> {
   const lent = { connect: SOMEWHERE, disconnect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
   const assemble = <Result>({ key, emit, own }: ProcessCode<Result>, finds: boolean): void => {

@@ -76,7 +76,9 @@ export class ServingDirectory {
     }
   }
 
-  /** Writes a file that stays for as long as the directory does. Throws what writing throws, with the directory's name. */
+  /**
+   * Writes a file that stays for as long as the directory does. Throws what writing throws, with the directory's name.
+   */
   put(name: string, bytes: Uint8Array): void {
     try {
       writeFileSync(join(this.path, name), bytes, { mode: 0o600 });

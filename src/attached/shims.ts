@@ -35,8 +35,9 @@ interface Shown {
 }
 
 /**
- * Fills `directory`, which is there. `shelf` is where placeholders are kept; without it, or where that is not possible, they
- * are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as `hint` words it.
+ * Fills `directory`, which is there. `shelf` is where placeholders are kept; without it, or where that is not possible,
+ * they are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as
+ * `hint` words it.
  */
 export function placeShims(
   directory: string,

@@ -16,9 +16,9 @@ import type { Trace } from "../telling/trace.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**
- * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the command's own file
- * (main.ts, or main.js in the bundle), as passes/serve.ts finds its. `command` are this command's arguments as they were given. Only the
- * main thread knows: a Worker has another Bun.main and process.argv.
+ * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the
+ * command's own file (main.ts, or main.js in the bundle), as passes/serve.ts finds its. `command` are this command's
+ * arguments as they were given. Only the main thread knows: a Worker has another Bun.main and process.argv.
  */
 export function serverCommand(command: Command): ServerCommand {
   const [, , ...list] = process.argv;
@@ -35,9 +35,9 @@ export interface ServerCommand {
 }
 
 /**
- * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended and nobody else may
- * ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and writes events to its standard output. Throws
- * SystemError.
+ * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended
+ * and nobody else may ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and
+ * writes events to its standard output. Throws SystemError.
  */
 export function startServer(
   libc: Libc,
@@ -95,7 +95,10 @@ const LIMITS = [
   { resource: 9, enough: Number.POSITIVE_INFINITY }, // RLIMIT_AS
 ];
 
-/** Where it may be that this process's limits are too low for a server: returns when it has booted. Throws LinkError where it has ended. */
+/**
+ * Where it may be that this process's limits are too low for a server: returns when it has booted. Throws LinkError
+ * where it has ended.
+ */
 export function awaitIfLimited(system: System, { channel }: ServingDirectory, server: number): void {
   if (LIMITS.every(({ resource, enough }) => system.limit(resource) >= enough)) return;
   const descriptor = system.openProcess(server);

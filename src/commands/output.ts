@@ -34,8 +34,8 @@ const inJson = (character: string): string =>
   Array.from(character.split(""), (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 
 /**
- * Writes all of it. A reader that has gone ends this process as SIGPIPE would (Bun ignores that signal): 141. Throws what
- * write(2) throws otherwise.
+ * Writes all of it. A reader that has gone ends this process as SIGPIPE would (Bun ignores that signal): 141. Throws
+ * what write(2) throws otherwise.
  */
 export function print(text: string): void {
   const bytes = Buffer.from(text);

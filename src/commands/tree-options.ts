@@ -55,7 +55,10 @@ export function addTreeOptions(command: Command): Command {
     .option("--no-settings", "use no file of settings");
 }
 
-/** `program` is a path or a name that PATH has: a settings file may lie beside it. Throws UsageError, and ProgramError for one that is not there. */
+/**
+ * `program` is a path or a name that PATH has: a settings file may lie beside it. Throws UsageError, and ProgramError
+ * for one that is not there.
+ */
 export const treeOptionsOf = (flags: TreeFlags, program?: string): TreeOptions => settingsOf(flags, program).trees;
 
 /** The same, and all other settings. `tell` gets what the user should know of files. */

@@ -134,7 +134,9 @@ export class PrivateDirectory {
     this.ownedBy("self");
   }
 
-  /** Says which process it is for: it is stale when that has ended. One that has ended already leaves it to whose it is. */
+  /**
+   * Says which process it is for: it is stale when that has ended. One that has ended already leaves it to whose it is.
+   */
   ownedBy(pid: "self" | number): void {
     const owner = unlessGone(() => ownerOf(pid));
     if (owner !== undefined) this.#put(OWNER, new TextEncoder().encode(owner));
@@ -147,9 +149,10 @@ export class PrivateDirectory {
 }
 
 /**
- * Where directories are made: where nobody else can write. A directory's name outlives it, on the library paths of processes and in
- * what they have saved; who could make another of that name would have these processes run their code. Below /tmp that takes a
- * directory of this user's that stays. Throws what making it throws, and an error where somebody else has it.
+ * Where directories are made: where nobody else can write. A directory's name outlives it, on the library paths of
+ * processes and in what they have saved; who could make another of that name would have these processes run their code.
+ * Below /tmp that takes a directory of this user's that stays. Throws what making it throws, and an error where
+ * somebody else has it.
  */
 export function privateParent(directory: string): string {
   const uid = process.geteuid?.() ?? 0;
@@ -195,7 +198,10 @@ const NAME = /^capsule-[A-Za-z0-9]{6}$/;
 /** A file that every run has, and nobody else. */
 export const MARK = "libcapsule-agent.so";
 
-/** Writes what removeStale goes by, where it is missing: the directory is this process's from now on. Throws what writing throws. */
+/**
+ * Writes what removeStale goes by, where it is missing: the directory is this process's from now on. Throws what
+ * writing throws.
+ */
 export function claim(path: string): void {
   // The mark alone would have it removed.
   writeNew(join(path, OWNER), ownerOf("self"));
@@ -211,7 +217,10 @@ function writeNew(path: string, text: string): void {
   }
 }
 
-/** Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns why some could not be. */
+/**
+ * Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns
+ * why some could not be.
+ */
 export function removeStale(directory = privateParent(resolve(tmpdir()))): string[] {
   const faults: string[] = [];
   // Somebody else's business is not ours to list, or to remove.
@@ -229,7 +238,9 @@ function removeIfStale(path: string): void {
   if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
 }
 
-/** Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none. */
+/**
+ * Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none.
+ */
 function ownerOf(pid: "self" | number): string {
   const stat = readStat(pid);
   const [PID, STATE, STARTTIME] = [1, 3, 22];

@@ -14,8 +14,8 @@ const OTHERS_WRITE = 0o022;
 const OVERFLOW = 65534;
 
 /**
- * Can this user alone write to a directory, and can nobody but root and this user put another in the place of it, or of one above? `path`
- * is absolute. Links are none: where they lead has ways of its own.
+ * Can this user alone write to a directory, and can nobody but root and this user put another in the place of it, or of
+ * one above? `path` is absolute. Links are none: where they lead has ways of its own.
  */
 export function isTrusted(
   path: string,
@@ -33,8 +33,8 @@ export function isTrusted(
 }
 
 /**
- * Can what a file says about a program be believed: did root, this user, or who could as well have changed the program, write it, and
- * can nobody else? `about` is the program and its directory, for a file that lies beside it.
+ * Can what a file says about a program be believed: did root, this user, or who could as well have changed the program,
+ * write it, and can nobody else? `about` is the program and its directory, for a file that lies beside it.
  */
 export function isTrustedFile(
   file: Owner,

@@ -73,7 +73,10 @@ function nearest(path: string): string {
 const NEEDED = 4 * 2 ** 20;
 const ELSEWHERE = "TMPDIR says which directory to use: export TMPDIR=DIRECTORY";
 
-/** `owned` is the directory of this user's in it, where it is not this user's own: `isForeign` where somebody else has it. */
+/**
+ * `owned` is the directory of this user's in it, where it is not this user's own: `isForeign` where somebody else has
+ * it.
+ */
 export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string; isForeign: boolean }): Finding[] {
   const { path, fault, isNoexec, free } = facts;
   const bad = (text: string, advice = ELSEWHERE) => hindrance("temporary-files", `"${path}" ${text}`, advice);

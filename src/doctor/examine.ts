@@ -136,7 +136,10 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
   ];
 }
 
-/** A tree that cannot be used, or something in it that cannot be looked at, is a finding. Throws what is a fault of ours, or of the command line. */
+/**
+ * A tree that cannot be used, or something in it that cannot be looked at, is a finding. Throws what is a fault of
+ * ours, or of the command line.
+ */
 function unlessUnsound<Result, Instead>(look: () => Result, instead: (finding: Finding) => Instead): Result | Instead {
   try {
     return look();

@@ -28,7 +28,9 @@ export function mountsIn(text: string): Mount[] {
 /** Links on the way to a path: more are a loop. */
 const LINK_LIMIT = 40;
 
-/** The mount on the way to a path at which somebody has to be asked, if there is one. Nothing behind it is looked at. */
+/**
+ * The mount on the way to a path at which somebody has to be asked, if there is one. Nothing behind it is looked at.
+ */
 export function askingMount(path: string, mounts: readonly Mount[], files: MachineFiles): Mount | undefined {
   const byPoint = new Map(mounts.map((mount) => [mount.point, mount])); // the last one lies on top
   let rest = resolve(path).split("/").filter(Boolean);

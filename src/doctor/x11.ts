@@ -10,7 +10,9 @@ const LITTLE_ENDIAN = 0x6c;
 /** Of Xauthority's entries: of this host by name, and of any. */
 const [LOCAL, WILD] = [256, 65535];
 
-/** A display of this machine: ":0", "unix:0", ":0.1", "/path:0". Undefined for one that is reached through a network. */
+/**
+ * A display of this machine: ":0", "unix:0", ":0.1", "/path:0". Undefined for one that is reached through a network.
+ */
 export function localDisplay(display: string): { number: string; path: string | undefined } | undefined {
   const [, host = "", number = ""] = /^(.*):(\d+)(?:\.\d+)?$/.exec(display) ?? [];
   if (number === "") return undefined;

@@ -144,7 +144,10 @@ function loaderOf(glibc: Glibc): string {
 export const runsOn = ({ glibc }: Library, version: string): boolean =>
   glibc === undefined || compareVersions(numbers({ version: glibc }), numbers({ version })) <= 0;
 
-/** Throws LinkError for a library that needs a newer glibc than the one that was chosen, and for one that is, or is built for, another libc. */
+/**
+ * Throws LinkError for a library that needs a newer glibc than the one that was chosen, and for one that is, or is
+ * built for, another libc.
+ */
 export function checkNeeds(libraries: readonly Library[], { version, path }: ChosenGlibc): void {
   for (const library of libraries) {
     if (library.isLibc && library.soname !== LIBC) {

@@ -36,9 +36,9 @@ export interface Content {
 }
 
 /**
- * The path of a directory of that content, of which `key` says what it is besides its links. `store` is a file in the user's cache, beside
- * which it is made; without one, and where nothing can be loaded from there or others may write to it, among the temporary files. Throws
- * what writing throws.
+ * The path of a directory of that content, of which `key` says what it is besides its links. `store` is a file in the
+ * user's cache, beside which it is made; without one, and where nothing can be loaded from there or others may write to
+ * it, among the temporary files. Throws what writing throws.
  */
 export function keptDirectory(key: string, content: Content, store: string | undefined, system: System): string {
   const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
@@ -113,8 +113,8 @@ function rename(from: string, to: string): void {
 }
 
 /**
- * A directory in the user's cache, made where it is missing; undefined, with the reason told, where what is loaded from there might be
- * somebody else's, or nothing can be loaded from.
+ * A directory in the user's cache, made where it is missing; undefined, with the reason told, where what is loaded from
+ * there might be somebody else's, or nothing can be loaded from.
  */
 export function usableCache(
   directory: string,

@@ -25,8 +25,8 @@ export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
 }
 
 /**
- * Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries. Throws what
- * writing throws.
+ * Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries.
+ * Throws what writing throws.
  */
 export function ensureGlibc(
   libc: Libc,
@@ -37,7 +37,8 @@ export function ensureGlibc(
   trace: Trace,
 ): void {
   const before = throughOf();
-  // As it was started: with the same library path, if that libc is the one that was chosen, and no other runtime has a part in it.
+  // As it was started: with the same library path, if that libc is the one that was chosen, and no other runtime has a
+  // part in it.
   if (before && trees.glibc.isOwn && trees.runtime === trees.machine) return;
   const wanted = wantedThrough(command, options, trees, system, trace);
   if (before?.path === wanted?.path && trees.glibc.isOwn) return;

@@ -33,8 +33,8 @@ import type { Trace } from "../telling/trace.ts";
 import { baseObjects, beginRun, type Run } from "./run.ts";
 
 /**
- * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot
- * leave it in order any more.
+ * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as
+ * makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot leave it in order any more.
  */
 export function host(
   libc: Libc,
@@ -137,7 +137,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const displaced = displace(run);
   openScope(run, interposer.object, displaced);
 
-  // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old addresses.
+  // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old
+  // addresses.
   const program = loadProgram(run, imagePath, interposer, fail);
   trace.lap("program");
 

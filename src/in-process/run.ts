@@ -111,7 +111,10 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
   };
 }
 
-/** The base namespace's objects as they are now, in load order. What has been known keeps its image: reading it takes a file. */
+/**
+ * The base namespace's objects as they are now, in load order. What has been known keeps its image: reading it takes a
+ * file.
+ */
 export function baseObjects(run: Run): LoadedObject[] {
   const { known } = run.base;
   return [...linkMap(run.libc, run.base.bun.linkMap)].map((object) => {

@@ -35,18 +35,23 @@ import { type Redirection, redirectTo } from "./redirection.ts";
 /** What a capsule is opened with. */
 export interface CapsuleOptions {
   /**
-   * The host tree: a directory laid out as `/` is. Default: what `CAPSULE_PREFIX` says, else the first of `/run/host` and `/host`
-   * that has libraries, else `/`. Files of settings are not read.
+   * The host tree: a directory laid out as `/` is. Default: what `CAPSULE_PREFIX` says, else the first of `/run/host`
+   * and `/host` that has libraries, else `/`. Files of settings are not read.
    */
   readonly host?: string;
   /**
-   * Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were linked to all of them.
-   * Default: none; {@link Capsule.dlopen} opens more.
+   * Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were
+   * linked to all of them. Default: none; {@link Capsule.dlopen} opens more.
    */
   readonly libraries?: readonly string[];
-  /** Profiles (`gl`, `egl`, `vulkan`, `video`) whose variables the libraries find in their environment. Default: all. */
+  /**
+   * Profiles (`gl`, `egl`, `vulkan`, `video`) whose variables the libraries find in their environment. Default: all.
+   */
   readonly profiles?: readonly string[];
-  /** More variables that only the capsule's libraries see. What the process has set itself wins over a profile's, not over these. */
+  /**
+   * More variables that only the capsule's libraries see. What the process has set itself wins over a profile's, not
+   * over these.
+   */
   readonly environment?: Readonly<Record<string, string>>;
   /** What is told on standard error, as `--trace` does. Default: nothing. */
   readonly trace?: readonly Category[];
@@ -63,8 +68,8 @@ export interface Answer {
   /** The file of the library that needs it; undefined for what the script has opened. */
   readonly neededBy: string | undefined;
   /**
-   * `opened`: by the script. `dependency`: of one of those. `shared`: one of which the whole process has one copy (glibc's libraries, libgcc_s.so.1),
-   * mirrored into the capsule.
+   * `opened`: by the script. `dependency`: of one of those. `shared`: one of which the whole process has one copy
+   * (glibc's libraries, libgcc_s.so.1), mirrored into the capsule.
    */
   readonly role: "opened" | "dependency" | "shared";
 }
@@ -79,13 +84,19 @@ export interface MappedLibrary {
   readonly loadBias: number;
   /** Where its `struct link_map` is. */
   readonly linkMap: Pointer;
-  /** `library`: one of the host tree. `mirror`: no library, but the symbols of one that the whole process shares. `loader`: ld.so itself. `helper`: has others opened together. */
+  /**
+   * `library`: one of the host tree. `mirror`: no library, but the symbols of one that the whole process shares.
+   * `loader`: ld.so itself. `helper`: has others opened together.
+   */
   readonly kind: "library" | "mirror" | "loader" | "helper";
   /** DT_NEEDED, in order. */
   readonly needed: readonly string[];
 }
 
-/** Libraries of a host tree in this process, by {@link openCapsule}. `using` closes it. Once it is closed, what would need its libraries throws an Error. */
+/**
+ * Libraries of a host tree in this process, by {@link openCapsule}. `using` closes it. Once it is closed, what would
+ * need its libraries throws an Error.
+ */
 export class Capsule {
   readonly #libc: Libc;
   readonly #embedding: Embedding;
@@ -162,8 +173,9 @@ export class Capsule {
   }
 
   /**
-   * As bun:ffi's `dlopen`, for a library of the capsule: a soname is looked for in the host tree as that tree's own ld.so would; a path is
-   * one of this machine, and may lead out of the tree. What the library needs comes from the host tree.
+   * As bun:ffi's `dlopen`, for a library of the capsule: a soname is looked for in the host tree as that tree's own
+   * ld.so would; a path is one of this machine, and may lead out of the tree. What the library needs comes from the
+   * host tree.
    *
    * @param name a soname, or a path: with a slash
    * @param symbols by their names, arguments and results as `bun:ffi` describes them
@@ -177,8 +189,8 @@ export class Capsule {
    * import { openCapsule } from "capsule";
    *
    * using capsule = openCapsule({ host: "/run/host" });
-   * const { symbols } = capsule.dlopen("libEGL.so.1", { eglQueryString: { args: ["ptr", "i32"], returns: "cstring" } });
-   * console.log(`${symbols.eglQueryString(null, 0x3054)}`); // EGL_VERSION
+   * const { symbols } = capsule.dlopen("libEGL.so.1", { eglQueryString: { args: ["ptr", "i32"], returns: "cstring" }
+   * }); console.log(`${symbols.eglQueryString(null, 0x3054)}`); // EGL_VERSION
    * ```
    */
   dlopen<Fns extends Record<string, FFIFunction>>(name: string, symbols: Fns): FFILibrary<Fns> {
@@ -193,7 +205,8 @@ export class Capsule {
   }
 
   /**
-   * The address of what the libraries that were opened, in that order, and what they need have for a name; of an IFUNC, what it resolves to.
+   * The address of what the libraries that were opened, in that order, and what they need have for a name; of an IFUNC,
+   * what it resolves to.
    *
    * @param name the symbol's
    * @param version such as `GLIBC_2.2.5`. Default: the one that a reference without a version gets
@@ -255,9 +268,9 @@ export class Capsule {
   }
 
   /**
-   * Has libraries that this process had already loaded, outside of any capsule, use the capsule's copies of the libraries that were opened by their
-   * sonames in place of the process's own: what they were bound to is overwritten. Addresses that they have kept elsewhere (got
-   * by dlsym, in data) stay.
+   * Has libraries that this process had already loaded, outside of any capsule, use the capsule's copies of the
+   * libraries that were opened by their sonames in place of the process's own: what they were bound to is overwritten.
+   * Addresses that they have kept elsewhere (got by dlsym, in data) stay.
    *
    * @param objects says which, by their paths. Default: all that refer to such a copy
    * @returns what was done, to be looked at and undone
@@ -282,8 +295,9 @@ export class Capsule {
   }
 
   /**
-   * Has libraries that this process loads from now on (addons among them) find the capsule's copy where they need that soname, as a program in
-   * `capsule exec` does; also the copies of what it needs itself, if these belong to a profile. For those that are loaded already there is {@link redirect}.
+   * Has libraries that this process loads from now on (addons among them) find the capsule's copy where they need that
+   * soname, as a program in `capsule exec` does; also the copies of what it needs itself, if these belong to a profile.
+   * For those that are loaded already there is {@link redirect}.
    *
    * @param soname of the library
    * @throws {@link LinkError} where the host tree does not have it, or this process has a library of that soname already.
@@ -306,11 +320,12 @@ export class Capsule {
   }
 
   /**
-   * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any more, and no thread of the
-   * libraries may run. Closing twice does nothing.
+   * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any
+   * more, and no thread of the libraries may run. Closing twice does nothing.
    *
    * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by a library that has not closed them): they stay in
-   * their namespace, of which a process has 15. All of them, where a library outside has bound to what was exposed: that goes on.
+   * their namespace, of which a process has 15. All of them, where a library outside has bound to what was exposed:
+   * that goes on.
    * @throws {@link LinkError} where glibc or the kernel refuses.
    */
   close(): string[] {
@@ -439,8 +454,8 @@ export class Capsule {
 }
 
 /**
- * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its libraries ask. A process has
- * room for 15.
+ * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its
+ * libraries ask. A process has room for 15.
  *
  * @param options what it is opened with
  * @throws {@link LinkError} for a host tree, or a library, that is missing, or that needs a newer glibc than this process has; and for a sixteenth.

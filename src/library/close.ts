@@ -14,7 +14,10 @@ const LIBC = "libc.so.6";
 export interface Remaining {
   /** The paths of the host's libraries that stay. */
   readonly paths: readonly string[];
-  /** Somebody outside of the capsule has bound to a shim of it, and goes on to call what that shows: all has to stay as it is. */
+  /**
+   * Somebody outside of the capsule has bound to a shim of it, and goes on to call what that shows: all has to stay as
+   * it is.
+   */
   readonly isUsed: boolean;
 }
 

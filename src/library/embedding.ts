@@ -105,7 +105,9 @@ export function embed(
 
 const sonameOf = ({ path }: LoadedObject): string => path.slice(path.lastIndexOf("/") + 1);
 
-/** What the capsule sees in place of glibc's functions, besides what makes it a capsule: in pages of ours, that stay. */
+/**
+ * What the capsule sees in place of glibc's functions, besides what makes it a capsule: in pages of ours, that stay.
+ */
 function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interposer["both"] {
   const { functions, directory, programName } = linker;
   const side = codeOfProgramsSide(directory.path);

@@ -4,8 +4,9 @@ import type { CapsuleEvent } from "../telling/events.ts";
 import type { Category } from "../telling/trace.ts";
 
 /**
- * A function of a shared object, for the program to get in place of an isolated library's. It is called by the program's own calls, at no cost
- * but its own, and by what the program gets by dlsym. What the host's libraries call of each other stays as it is.
+ * A function of a shared object, for the program to get in place of an isolated library's. It is called by the
+ * program's own calls, at no cost but its own, and by what the program gets by dlsym. What the host's libraries call of
+ * each other stays as it is.
  *
  * @example
  * ```ts
@@ -25,10 +26,13 @@ export interface HookFunction {
   readonly function?: string;
 }
 
-/** What comes from where. What is not said comes from the environment and from settings files, as the command has it. */
+/**
+ * What comes from where. What is not said comes from the environment and from settings files, as the command has it.
+ */
 export interface TreeChoices {
   /**
-   * The host tree: a directory laid out as `/` is. Default: the first of `/run/host` and `/host` that has libraries, else `/`.
+   * The host tree: a directory laid out as `/` is. Default: the first of `/run/host` and `/host` that has libraries,
+   * else `/`.
    */
   readonly host?: string;
   /** The tree with the program's own libraries. Default: the machine's. */
@@ -37,7 +41,10 @@ export interface TreeChoices {
   readonly isolate?: readonly string[];
   /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`. Default: all, or none where there is an `isolate`. */
   readonly profiles?: readonly string[];
-  /** Whose glibc everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default: `auto`. */
+  /**
+   * Whose glibc everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default:
+   * `auto`.
+   */
   readonly glibc?: string;
   /** The file of settings to use, by its path; false for none. Default: those that the command finds. */
   readonly settings?: string | false;
@@ -48,7 +55,9 @@ export type Hooks = Readonly<Record<string, Readonly<Record<string, HookFunction
 
 /** How a program is run. */
 export interface RunChoices extends TreeChoices {
-  /** Whether another glibc than the machine's comes by a mount namespace. Default: `auto`, where the kernel permits one. */
+  /**
+   * Whether another glibc than the machine's comes by a mount namespace. Default: `auto`, where the kernel permits one.
+   */
   readonly mountNamespace?: "auto" | "always" | "never";
   /** Functions that the program gets in place of isolated libraries' own. Default: none. */
   readonly hooks?: Hooks;
@@ -80,7 +89,9 @@ export interface LaunchOptions extends RunChoices {
    * @param event what has happened
    */
   readonly onEvent?: (event: CapsuleEvent) => void;
-  /** Whether `linked` tells which symbols of isolated libraries are bound; that takes some milliseconds. Default: no. */
+  /**
+   * Whether `linked` tells which symbols of isolated libraries are bound; that takes some milliseconds. Default: no.
+   */
   readonly bindings?: boolean;
   /** What is told on standard error, as `--trace` does. Default: nothing. */
   readonly trace?: readonly Category[];

@@ -12,7 +12,8 @@ import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownBun, ownFile } from "./own-file.ts";
 
 /**
- * Standard input, output and error, as bun's own `spawn` takes them: `"inherit"`, `"ignore"`, `"pipe"`, a file, a descriptor, …
+ * Standard input, output and error, as bun's own `spawn` takes them: `"inherit"`, `"ignore"`, `"pipe"`, a file, a
+ * descriptor, …
  *
  * @typeParam In of `stdin`
  * @typeParam Out of `stdout`
@@ -37,7 +38,10 @@ export interface Ended {
   readonly exitCode: number | null;
   /** Such as `SIGSEGV`; null where it has exited. */
   readonly signal: NodeJS.Signals | null;
-  /** Whether it was told to end because it took longer than `timeout`, or because `signal` was aborted; null where it has ended by itself, or by others. */
+  /**
+   * Whether it was told to end because it took longer than `timeout`, or because `signal` was aborted; null where it
+   * has ended by itself, or by others.
+   */
   readonly stoppedBy: "timeout" | "abort" | null;
 }
 
@@ -70,8 +74,8 @@ export class Running<
   readonly #onEvent: ((event: CapsuleEvent) => void) | undefined;
 
   /**
-   * Settles when the program has ended; what it has started may go on. Where capsule could not run it, this rejects as {@link exec}
-   * throws; and with what `onEvent` has thrown, if that was first.
+   * Settles when the program has ended; what it has started may go on. Where capsule could not run it, this rejects as
+   * {@link exec} throws; and with what `onEvent` has thrown, if that was first.
    */
   readonly exited: Promise<Ended>;
 
@@ -119,7 +123,10 @@ export class Running<
     return this.#process.stderr;
   }
 
-  /** Settles when all is prepared and the process turns into the program; rejects as {@link exited} does where it never does. */
+  /**
+   * Settles when all is prepared and the process turns into the program; rejects as {@link exited} does where it never
+   * does.
+   */
   get started(): Promise<void> {
     // Who waits for this one hears of a failure here.
     this.exited.catch(() => undefined);
@@ -201,8 +208,8 @@ export class Running<
 }
 
 /**
- * Starts a program on its own libraries with those of a host tree, in a process of its own, as `capsule exec --mode attached` does. Returns at once;
- * what is wrong is told by {@link Running.exited}.
+ * Starts a program on its own libraries with those of a host tree, in a process of its own, as `capsule exec --mode
+ * attached` does. Returns at once; what is wrong is told by {@link Running.exited}.
  *
  * @param program a path, or a name that `PATH` has
  * @param list its arguments

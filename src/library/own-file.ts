@@ -18,7 +18,10 @@ export function ownFile(name: string): string {
   );
 }
 
-/** The Bun that runs the command: this one, unless it is a launcher that was compiled. Throws LinkError where there is none. */
+/**
+ * The Bun that runs the command: this one, unless it is a launcher that was compiled. Throws LinkError where there is
+ * none.
+ */
 export function ownBun(): string {
   if (!Bun.main.startsWith("/$bunfs/")) return process.execPath;
   const path = Bun.which("bun");

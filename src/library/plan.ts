@@ -9,7 +9,8 @@ import { Settings } from "../settings/settings.ts";
 import { hookTexts, type PlanOptions } from "./launch-options.ts";
 
 /**
- * Everything that {@link exec} would do, found out from files and settings alone: nothing is run, loaded or written. Some 20 ms for glxinfo.
+ * Everything that {@link exec} would do, found out from files and settings alone: nothing is run, loaded or written.
+ * Some 20 ms for glxinfo.
  *
  * @param program a path, or a name that `PATH` has
  * @param options as for {@link exec}; `mode` says what `capsule exec` would do in another
@@ -25,8 +26,8 @@ import { hookTexts, type PlanOptions } from "./launch-options.ts";
  *
  * const { glibc, capsules, warnings } = plan("glxgears", { host: "/run/host", profiles: ["gl"] });
  * console.log(`glibc ${glibc.version}, ${glibc.whose}`);
- * for (const { soname, path, why } of capsules.flatMap(({ isolated }) => isolated)) console.log(`${soname}: ${path} (${why})`);
- * for (const warning of warnings) console.error(warning);
+ * for (const { soname, path, why } of capsules.flatMap(({ isolated }) => isolated)) console.log(`${soname}: ${path}
+ * (${why})`); for (const warning of warnings) console.error(warning);
  * ```
  */
 export function plan(program: string, options: PlanOptions = {}): PlanReport {

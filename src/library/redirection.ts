@@ -65,7 +65,8 @@ export class Redirection {
   }
 
   /**
-   * Puts back what was there: in libraries that are still loaded, and where nobody else has written since. Undoing twice does nothing.
+   * Puts back what was there: in libraries that are still loaded, and where nobody else has written since. Undoing
+   * twice does nothing.
    *
    * @throws {@link LinkError} where the kernel refuses, with nothing changed.
    */
@@ -102,8 +103,8 @@ interface Found extends Omit<Slot, "to"> {
 }
 
 /**
- * `opened` are the capsule's libraries that take the place of others of their sonames. Throws LinkError, ElfError and what reading throws, with nothing
- * changed.
+ * `opened` are the capsule's libraries that take the place of others of their sonames. Throws LinkError, ElfError and
+ * what reading throws, with nothing changed.
  *
  * @internal
  */
@@ -141,7 +142,10 @@ export function redirectTo(
   return new Redirection(libc, base.bun.linkMap, written, kept, whenUndone);
 }
 
-/** The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks for what the object needs. */
+/**
+ * The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks for what the
+ * object needs.
+ */
 function* slotsOf(
   object: LoadedObject,
   copies: readonly LoadedObject[],

@@ -25,7 +25,10 @@ export interface Shown {
   undo(): void;
 }
 
-/** Shows the unwinder what the function shows whose address is at `cell`, unless that is NULL. Nothing is done where there is no need. */
+/**
+ * Shows the unwinder what the function shows whose address is at `cell`, unless that is NULL. Nothing is done where
+ * there is no need.
+ */
 export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cell: Address): Shown | undefined {
   if (linker.findSymbol(SUCCESSOR) !== undefined) return undefined;
   const unwinder = unwinderOf(linker, libc);

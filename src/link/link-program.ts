@@ -81,7 +81,10 @@ export interface Given {
   readonly inherited: ReadonlySet<number>;
 }
 
-/** Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or, when its entry returns, with 0. */
+/**
+ * Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or,
+ * when its entry returns, with 0.
+ */
 export function linkProgram(
   libc: Libc,
   system: System,

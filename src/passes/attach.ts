@@ -43,7 +43,10 @@ interface Placeholder {
   readonly isCopy: boolean;
 }
 
-/** `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and UnreadableError where the process dies meanwhile. */
+/**
+ * `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and
+ * UnreadableError where the process dies meanwhile.
+ */
 export function* attach(attachment: Attachment, shim: Address): Linking<Pick<LinkedEvent, "libraries" | "bindings">> {
   const { process, trace, functions } = attachment;
   const patch = new Patch();
@@ -170,8 +173,8 @@ function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace
 }
 
 /**
- * Functions that have an entry in a program at a fixed address: an undefined symbol with a value, which natively is found before
- * the function itself by whoever wants its address.
+ * Functions that have an entry in a program at a fixed address: an undefined symbol with a value, which natively is
+ * found before the function itself by whoever wants its address.
  */
 function entriesOf(program: LoadedObject, objects: readonly LoadedObject[], moved: Moved): Map<number, Address> {
   const { image } = program;

@@ -10,7 +10,9 @@ const OWN = Object.keys(ENGINE_SETTINGS);
 /** In front of the names of variables that are the program's, and would have this command's Bun do something. */
 const KEPT = "CAPSULE_KEPT_";
 
-/** An environment for this command in which Bun finds nothing that is meant for the program, or for whoever starts it. */
+/**
+ * An environment for this command in which Bun finds nothing that is meant for the program, or for whoever starts it.
+ */
 export const withKept = (
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> =>

@@ -18,7 +18,10 @@ import { checkClosure, openClosure } from "./open.ts";
 export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
   capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
 
-/** Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree lacks is left to the runtime. */
+/**
+ * Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree
+ * lacks is left to the runtime.
+ */
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (capsule.shims.has(soname)) return;
   if (capsule.search.find(soname, undefined)) {
@@ -38,8 +41,8 @@ export function* ensureOpened(launch: Launch, capsule: Capsule, soname: string):
 }
 
 /**
- * The library is open in the capsule. A shim needs the shims of what the library needs, as far as the program may see that: it
- * is found by dlsym then, and by programs that are linked to the one and use the other, too.
+ * The library is open in the capsule. A shim needs the shims of what the library needs, as far as the program may see
+ * that: it is found by dlsym then, and by programs that are linked to the one and use the other, too.
  */
 export function* expose(
   launch: Launch,

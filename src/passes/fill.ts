@@ -32,8 +32,9 @@ export function isFilled({ process, image }: LoadedObject, nothing: Address): bo
 }
 
 /**
- * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own addresses have
- * moved to. `nothing` is a function that does nothing, `hooks` what it shows in place of functions of the library. Throws LinkError where the placeholder was made from another file.
+ * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own
+ * addresses have moved to. `nothing` is a function that does nothing, `hooks` what it shows in place of functions of
+ * the library. Throws LinkError where the placeholder was made from another file.
  */
 export function* fill(
   { image: placeholder, linkMap }: LoadedObject,
@@ -81,7 +82,10 @@ export function isFilledCopy({ process, image }: LoadedObject): boolean {
   return process.memory.view(at, 2).getUint16(0, true) === SHN_ABS;
 }
 
-/** As `fill`, for a copy of the runtime's in a placeholder's place: what the host's library has, too, is the host's from now on. */
+/**
+ * As `fill`, for a copy of the runtime's in a placeholder's place: what the host's library has, too, is the host's from
+ * now on.
+ */
 export function fillCopy(
   { image: copy }: LoadedObject,
   { image: library }: LoadedObject,

@@ -10,7 +10,10 @@ import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
 import { checkClosure, closureOfOutsider, openClosure } from "./open.ts";
 
-/** What the program gets in place of functions of an isolated library, by their names. The library is open. Throws LinkError and ElfError. */
+/**
+ * What the program gets in place of functions of an isolated library, by their names. The library is open. Throws
+ * LinkError and ElfError.
+ */
 export function* openHooks(
   launch: Launch,
   capsule: Capsule,

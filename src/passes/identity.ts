@@ -79,8 +79,8 @@ const STAT = {
 } as const;
 
 /**
- * Tells the kernel where the arguments are, and where the environment ends if something at its end is not the program's, for
- * /proc/PID/cmdline and environ. Returns false where it refuses.
+ * Tells the kernel where the arguments are, and where the environment ends if something at its end is not the
+ * program's, for /proc/PID/cmdline and environ. Returns false where it refuses.
  */
 export function tellRecords(libc: Libc, start: Address, end: Address, environmentEnd: Address | undefined): boolean {
   const stat = readStat("self");
@@ -96,7 +96,10 @@ export function tellRecords(libc: Libc, start: Address, end: Address, environmen
   return libc.setMemoryMap(map);
 }
 
-/** Where the last of the variables that stay ends, if others are behind them. `argv` and `argc` as the process was started. */
+/**
+ * Where the last of the variables that stay ends, if others are behind them. `argv` and `argc` as the process was
+ * started.
+ */
 export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlySet<string>): Address | undefined {
   const variables: Address[] = [];
   for (let at = add(argv, 8 * (argc + 1)); pointerAt(at) !== 0; at = add(at, 8)) variables.push(pointerAt(at));
@@ -122,8 +125,9 @@ function showList(run: Run, image: LoadedImage): void {
 const ORIGIN_LIMIT = 1500;
 
 /**
- * Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. Where l_origin is, which is private,
- * is told by what it says; where it is not found, dlinfo(RTLD_DI_ORIGIN) gives the private directory (2.31-2.41 have it).
+ * Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. Where l_origin is,
+ * which is private, is told by what it says; where it is not found, dlinfo(RTLD_DI_ORIGIN) gives the private directory
+ * (2.31-2.41 have it).
  */
 export function renameImage(run: Run, program: LoadedObject): LoadedObject {
   const { libc, directory, trace } = run;

@@ -14,8 +14,8 @@ import { redirectKept } from "./kept-pointers.ts";
 import { type Moved, redirect } from "./redirect.ts";
 
 /**
- * Returns how many references were redirected. `functions` are those that have another address for everybody, since the program
- * calls them by an entry of its own (in a program at a fixed address that is the function's address).
+ * Returns how many references were redirected. `functions` are those that have another address for everybody, since the
+ * program calls them by an entry of its own (in a program at a fixed address that is the function's address).
  */
 export function* moveObjects(launch: Launch, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
   const { process, capsules, shared, trace } = launch;
@@ -48,8 +48,8 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
 }
 
 /**
- * What a capsule has loaded but for its mirrors, also what its constructors have opened. glibc gives each namespace an entry of
- * the one ld.so, without its address in 2.31.
+ * What a capsule has loaded but for its mirrors, also what its constructors have opened. glibc gives each namespace an
+ * entry of the one ld.so, without its address in 2.31.
  */
 function objectsIn({ process, shared }: Launch, { mirrors, opened }: Capsule): LoadedImage[] {
   const others = new Set([...mirrors.values()].map((object) => object.linkMap));

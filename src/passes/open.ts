@@ -21,13 +21,19 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
 import { share } from "./share.ts";
 
-/** Shows the capsule the shared libraries of a closure, and returns the paths of what it has yet to open, in glibc's order. */
+/**
+ * Shows the capsule the shared libraries of a closure, and returns the paths of what it has yet to open, in glibc's
+ * order.
+ */
 export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
   return closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
 }
 
-/** Looks whether a loader can believe what a closure has and the capsule has not opened. Throws ElfError and what open(2) throws. */
+/**
+ * Looks whether a loader can believe what a closure has and the capsule has not opened. Throws ElfError and what
+ * open(2) throws.
+ */
 export function checkClosure(
   { search, opened }: Capsule,
   { members }: Closure,
@@ -36,7 +42,10 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
-/** A library that the host tree does not have, with what it needs from there. `origin` is as a requester's. Throws as closureOf does. */
+/**
+ * A library that the host tree does not have, with what it needs from there. `origin` is as a requester's. Throws as
+ * closureOf does.
+ */
 export function closureOfOutsider(
   { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
   library: Library,
@@ -60,7 +69,10 @@ const TOGETHER = "-together-";
 /** Is it an object that only needs others, by its path? */
 export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
 
-/** An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what writing throws. */
+/**
+ * An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what
+ * writing throws.
+ */
 export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
   trace.tell("capsule", () => `opening ${paths.join(" ")}`);
   const name = `${capsule.token}${TOGETHER}${Bun.hash(paths.join("\0")).toString(36)}.so`;
@@ -68,7 +80,10 @@ export function together({ directory, trace }: Launch, capsule: Capsule, paths: 
   return existsSync(path) ? path : directory.write(name, symbolObject({ soname: name, needed: paths }).bytes);
 }
 
-/** As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its end. */
+/**
+ * As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its
+ * end.
+ */
 export function findTogether(launch: Launch, capsule: Capsule, paths: readonly string[]): string | undefined {
   return unlessRefused(
     () => together(launch, capsule, paths),
@@ -77,8 +92,9 @@ export function findTogether(launch: Launch, capsule: Capsule, paths: readonly s
 }
 
 /**
- * Opens what a closure has and the capsule has not; it stays. `lent` are libraries whose thread-local block has to be in static TLS, by
- * path, with a variable in it; `beside` the paths of libraries that are open, and whose symbols it shall find, too.
+ * Opens what a closure has and the capsule has not; it stays. `lent` are libraries whose thread-local block has to be
+ * in static TLS, by path, with a variable in it; `beside` the paths of libraries that are open, and whose symbols it
+ * shall find, too.
  */
 export function* openClosure(
   launch: Launch,
@@ -109,8 +125,8 @@ export const tellOpened = ({ process, trace }: Launch, { search }: Capsule, path
   trace.emit(() => ({ event: "opened", pid: process.pid, host: search.tree.name, paths }));
 
 /**
- * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before the
- * library's constructors: afterwards its block may have been allocated elsewhere.
+ * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before
+ * the library's constructors: afterwards its block may have been allocated elsewhere.
  */
 function staticReference({ directory, trace }: Launch, capsule: Capsule, path: string, variable: string): string {
   const soname = `static-tls-of-${basename(path)}`;

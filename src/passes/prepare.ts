@@ -56,13 +56,17 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   return auxiliary;
 }
 
-/** What the program starts will find shims there, and somebody to ask; see agent/children.ts. Until then there is no such directory. */
+/**
+ * What the program starts will find shims there, and somebody to ask; see agent/children.ts. Until then there is no
+ * such directory.
+ */
 function leadToShims({ libc, base, directory }: Run): void {
   if (!canBeOnPath(directory.path)) return;
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
   const behind = directoriesBehind();
-  // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a millisecond.
+  // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a
+  // millisecond.
   const value = before?.includes("\ufffd")
     ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries, behind)
     : [libraries, before, ...behind].filter(Boolean).join(":");
@@ -70,9 +74,10 @@ function leadToShims({ libc, base, directory }: Run): void {
 }
 
 /**
- * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too: there are always fewer
- * bytes of them, since they are the end of Bun's. They end where Bun's did, as the environment follows, which some programs count on
- * (setproctitle); where the kernel cannot be told that they begin later, they begin where Bun's did. `argv` is the address of Bun's.
+ * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too:
+ * there are always fewer bytes of them, since they are the end of Bun's. They end where Bun's did, as the environment
+ * follows, which some programs count on (setproctitle); where the kernel cannot be told that they begin later, they
+ * begin where Bun's did. `argv` is the address of Bun's.
  */
 function replaceArguments(
   argv: Address,
@@ -96,7 +101,8 @@ function replaceArguments(
     at = add(at, bytes.length);
   });
   writeU64(pointers, 8 * list.length, 0);
-  // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own arguments.
+  // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own
+  // arguments.
   const count = viewAt(toAddress(argv - 8), 8);
   if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
   return list.length;
@@ -123,8 +129,9 @@ function endOfString(start: Address): Address {
 }
 
 /**
- * glibc hands constructors of what dlopen loads its own __libc_argc and __libc_argv, which are private (2.31–2.41 at least). The
- * array is the one that was overwritten; the count is found beside the pointer to it, and left alone where it is not found.
+ * glibc hands constructors of what dlopen loads its own __libc_argc and __libc_argv, which are private (2.31–2.41 at
+ * least). The array is the one that was overwritten; the count is found beside the pointer to it, and left alone where
+ * it is not found.
  */
 function replaceArgumentCount(
   libc: LoadedImage,

@@ -16,7 +16,10 @@ export type Moved = ReadonlyMap<number, Address>;
 /** Which slots: those of objects, or also those that only calls go through. */
 export type Slots = "objects" | "all";
 
-/** Collects the writes into `patch`, and the old addresses that were met into `met`. Returns how many slots were looked at. */
+/**
+ * Collects the writes into `patch`, and the old addresses that were met into `met`. Returns how many slots were looked
+ * at.
+ */
 export function redirect(
   images: readonly LoadedImage[],
   moved: Moved,

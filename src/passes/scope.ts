@@ -5,13 +5,15 @@ import { baseObjects, type Run } from "../in-process/run.ts";
 import { isShared } from "../plan/shared-set.ts";
 import type { Displaced } from "./displace.ts";
 
-/** glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then. */
+/**
+ * glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then.
+ */
 const SPARE = 64;
 
 /**
- * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It has room for what
- * glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read the length
- * before.
+ * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It has room for
+ * what glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read
+ * the length before.
  */
 export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
   const { scope } = run.base;
@@ -22,7 +24,10 @@ export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void
   run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }
 
-/** While the program is loaded: what is preloaded, and the shims of what came with it, in front of the program's own scope. */
+/**
+ * While the program is loaded: what is preloaded, and the shims of what came with it, in front of the program's own
+ * scope.
+ */
 export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
   const { preloaded, dependencies } = run.base;
   if (displaced.length === 0) return;
@@ -46,7 +51,8 @@ export function settleScope(
   const added = scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
   const shims = displaced.map(({ shim }) => own(shim));
   const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
-  // The displaced copies come last: they look for their own symbols there, also those that an older host's does not have.
+  // The displaced copies come last: they look for their own symbols there, also those that an older host's does not
+  // have.
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
   setGlobalScope(run, [...others, ...copies]);
@@ -75,8 +81,9 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
 }
 
 /**
- * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed, as
- * emitCleanup wants it: the last of them in ld.so's list, the order, 0. None of them is ever closed; what has been opened may be.
+ * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed,
+ * as emitCleanup wants it: the last of them in ld.so's list, the order, 0. None of them is ever closed; what has been
+ * opened may be.
  */
 export function destructorOrder(objects: readonly LoadedObject[], program: LoadedObject): number[] {
   const own = objects.find(({ linkMap }) => linkMap === program.linkMap) ?? program;

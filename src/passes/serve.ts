@@ -20,8 +20,8 @@ import type { Trace } from "../telling/trace.ts";
 const PATIENCE = 10_000;
 
 /**
- * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was built at in place of
- * import.meta.url.
+ * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was
+ * built at in place of import.meta.url.
  */
 export const besideCommand = (): string => join(dirname(Bun.main), "agent", `server${extname(Bun.main)}`);
 
@@ -47,7 +47,10 @@ export class ServerHandle {
   readonly #children: Channel;
   readonly #worker: Worker;
 
-  /** Boots in a Worker, while other things are done. `command` starts a server for what the program runs, if anybody is to have one. */
+  /**
+   * Boots in a Worker, while other things are done. `command` starts a server for what the program runs, if anybody is
+   * to have one.
+   */
   constructor(
     libc: Libc,
     script: string,

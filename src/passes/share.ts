@@ -77,8 +77,8 @@ export function* makeNamespace(
 }
 
 /**
- * Has RTLD_GLOBAL work in a capsule. Without it a library that asks for that would crash, so nothing is run then. `main` and `scope` are the
- * base namespace's first link_map and its global scope. Throws LinkError.
+ * Has RTLD_GLOBAL work in a capsule. Without it a library that asks for that would crash, so nothing is run then.
+ * `main` and `scope` are the base namespace's first link_map and its global scope. Throws LinkError.
  */
 export function repairGlobal(
   { process, trace }: Launch,

@@ -10,8 +10,8 @@ import { isBuns } from "../agent/threads.ts";
 const SIGKILL = 9;
 const SIGSTOP = 19;
 /**
- * SIGSETXID, by which glibc has all threads change their user (2.31-2.41): nobody blocks it, debuggers pass it on without a word, and
- * sigaction(3) does not know it.
+ * SIGSETXID, by which glibc has all threads change their user (2.31-2.41): nobody blocks it, debuggers pass it on
+ * without a word, and sigaction(3) does not know it.
  */
 const CARRIER = 33;
 const SIGPWR = 30;
@@ -22,9 +22,9 @@ const IGNORED_BY_BUN = [13, 25];
 const PATIENCE = 100;
 
 /**
- * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays so. SIGPWR, by
- * which JavaScriptCore stops threads to collect garbage concurrently, goes as well where it has been told not to do that (see main.ts):
- * the program may have a collector that uses it, too.
+ * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays
+ * so. SIGPWR, by which JavaScriptCore stops threads to collect garbage concurrently, goes as well where it has been
+ * told not to do that (see main.ts): the program may have a collector that uses it, too.
  */
 export function resetSignals(libc: Libc): void {
   const status = readFileSync("/proc/self/status", "latin1");
@@ -40,8 +40,9 @@ export function catchFatalSignals(libc: Libc, handler: Address): void {
 }
 
 /**
- * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread that does not. `handler`
- * and `restorer` are emitQuieting's, `counter` is the word in which it counts. Returns what waits until it has been done.
+ * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread
+ * that does not. `handler` and `restorer` are emitQuieting's, `counter` is the word in which it counts. Returns what
+ * waits until it has been done.
  */
 export function quietOtherThreads(
   libc: Libc,

@@ -20,7 +20,10 @@ import type { Run } from "../in-process/run.ts";
 import { redirect } from "./redirect.ts";
 import { setGlobalScope } from "./scope.ts";
 
-/** `interposer` takes Bun's place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41). */
+/**
+ * `interposer` takes Bun's place: glibc reads the first entry of a scope without looking how many there are
+ * (2.31–2.41).
+ */
 export function vacate(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
   const bun = base.bunImage;
@@ -38,9 +41,9 @@ export function vacate(run: Run, interposer: LoadedObject): void {
 }
 
 /**
- * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in what
- * becomes the program's scope. So with the libraries that were loaded with it, which have no scope but that one (libdl.so.2 of
- * glibc 2.31 is bound lazily).
+ * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in
+ * what becomes the program's scope. So with the libraries that were loaded with it, which have no scope but that one
+ * (libdl.so.2 of glibc 2.31 is bound lazily).
  */
 function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
   const { symbols, versym, jmprel } = image;

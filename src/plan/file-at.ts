@@ -4,7 +4,10 @@ import { realpathSync } from "node:fs";
 import { LinkError } from "../../lib/loader/error.ts";
 import { reasonOf } from "../../lib/tree/search.ts";
 
-/** The path of a file without symbolic links. Throws LinkError, of which `action` is the beginning, where it is not there or cannot be reached. */
+/**
+ * The path of a file without symbolic links. Throws LinkError, of which `action` is the beginning, where it is not
+ * there or cannot be reached.
+ */
 export function fileAt(name: string, action = "Cannot find"): string {
   try {
     return realpathSync(name);

@@ -12,7 +12,10 @@ import { closureOfOutsider } from "../passes/open.ts";
 import { UsageError } from "../telling/errors.ts";
 import { fileAt } from "./file-at.ts";
 
-/** `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError for a file that is not there. */
+/**
+ * `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError
+ * for a file that is not there.
+ */
 export function hookOf(text: string): Hook {
   const [, soname, symbol, path, name] = /^([^:=/]+):([^:=]+)=(.+?)(?::([^:/]+))?$/s.exec(text) ?? [];
   if (soname === undefined || symbol === undefined || path === undefined)

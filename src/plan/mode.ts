@@ -38,8 +38,9 @@ function reasonInVariables({
 }
 
 /**
- * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a NotHostableError comes
- * out of the other and the mode is auto. Throws UsageError for what excludes each other, and ProgramError.
+ * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a
+ * NotHostableError comes out of the other and the mode is auto. Throws UsageError for what excludes each other, and
+ * ProgramError.
  */
 export function inMode<InProcess, Attached>(
   path: string,

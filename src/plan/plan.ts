@@ -52,7 +52,9 @@ export interface CapsulePlan extends CapsuleSource {
   readonly isolated: readonly string[];
   readonly atStart: readonly string[];
   readonly closure: Closure;
-  /** Libraries, by path, of which the program's side wants a thread-local variable in static TLS: they are opened so. */
+  /**
+   * Libraries, by path, of which the program's side wants a thread-local variable in static TLS: they are opened so.
+   */
   readonly lentStatically: ReadonlyMap<string, string>;
   /** What its libraries will probably open. */
   readonly ahead: readonly string[];
@@ -234,12 +236,17 @@ function refuseOtherMalloc(program: Program, libraries: readonly Library[]): voi
     );
 }
 
-/** What isolated libraries will probably open when they are used: sonames, and paths in the tree that LIBDIR may begin. */
+/**
+ * What isolated libraries will probably open when they are used: sonames, and paths in the tree that LIBDIR may begin.
+ */
 export const openedAhead = (sonames: readonly string[]): string[] => [
   ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
 ];
 
-/** The isolated libraries that the program or one of its libraries needs, and these libraries. Throws ProgramError for one that is missing. */
+/**
+ * The isolated libraries that the program or one of its libraries needs, and these libraries. Throws ProgramError for
+ * one that is missing.
+ */
 function runtimeNeeds(
   program: Program,
   runtime: Search,
@@ -261,7 +268,10 @@ function runtimeNeeds(
   }
 }
 
-/** A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws LinkError for a circle. */
+/**
+ * A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws
+ * LinkError for a circle.
+ */
 function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void {
   const visit = (soname: string, users: readonly string[]): void => {
     if (users.includes(soname))
@@ -278,7 +288,10 @@ function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void 
   for (const soname of [...needs]) visit(soname, []);
 }
 
-/** Finds the one copy of each member of the shared set: of the glibc that was chosen, of two unwinders the newer, else the runtime's. */
+/**
+ * Finds the one copy of each member of the shared set: of the glibc that was chosen, of two unwinders the newer, else
+ * the runtime's.
+ */
 function chooseShared(
   closure: Closure,
   { runtime, others }: Ownership,

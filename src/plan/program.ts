@@ -60,7 +60,10 @@ function faultOf(path: string): { text: string; exitCode: 126 | 127 } | undefine
   }
 }
 
-/** Looks whether this process can host a program. Throws NotHostableError, and ProgramError for what cannot be run with us at all. */
+/**
+ * Looks whether this process can host a program. Throws NotHostableError, and ProgramError for what cannot be run with
+ * us at all.
+ */
 export function readProgram(name: string, path: string, store: LibraryStore): Program {
   const cannot: Refusal = (why, cause) => refusal(path, "host", why, cause);
   const cannotHere = (why: string) => new NotHostableError(path, why);
@@ -86,8 +89,8 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
 }
 
 /**
- * Why a program has to be attached, as far as its headers tell; undefined for one that may be hosted, and for one that cannot be run at
- * all. It is cheap: what can be hosted should not wait.
+ * Why a program has to be attached, as far as its headers tell; undefined for one that may be hosted, and for one that
+ * cannot be run at all. It is cheap: what can be hosted should not wait.
  */
 export function reasonToAttach(path: string): string | undefined {
   try {
@@ -109,7 +112,10 @@ export function reasonToAttach(path: string): string | undefined {
   }
 }
 
-/** Looks whether a program can run attached: in a process of its own, whose ld.so does what LD_LIBRARY_PATH says. Throws ProgramError. */
+/**
+ * Looks whether a program can run attached: in a process of its own, whose ld.so does what LD_LIBRARY_PATH says. Throws
+ * ProgramError.
+ */
 export function checkAttachable(path: string, searchPath: string, system: System): void {
   refusePrivileged(path, "run");
   refuseCapabilities(path, system);
@@ -164,7 +170,10 @@ function checkInterpreter(script: string, searchPath: string, system: System): v
   throw refusal(script, "run", "its interpreter is a script, whose interpreter is one, and so on: too many");
 }
 
-/** What env(1) is to find when it is a script's interpreter. Undefined for other options than -S, and for what it has to expand. */
+/**
+ * What env(1) is to find when it is a script's interpreter. Undefined for other options than -S, and for what it has to
+ * expand.
+ */
 export function namedByEnv(argument: string): string | undefined {
   const words = argument.replace(/^(-S|--split-string[= ])\s*/, "").split(/\s+/);
   const name = words.find((word) => !/^\w+=/.test(word)) ?? "";
@@ -183,7 +192,10 @@ function checkNamed(script: string, argument: string, searchPath: string): void 
   }
 }
 
-/** The interpreter and its one argument, as the kernel reads them (binfmt_script.c). Undefined where there is no such line. */
+/**
+ * The interpreter and its one argument, as the kernel reads them (binfmt_script.c). Undefined where there is no such
+ * line.
+ */
 export function shebangOf(head: string): [interpreter: string, argument: string] | undefined {
   const [, interpreter = "", argument = ""] = /^#![ \t]*([^ \t\n\0]*)[ \t]*([^\n\0]*)/.exec(head) ?? [];
   return head.startsWith("#!") ? [interpreter, argument.trimEnd()] : undefined;
@@ -256,7 +268,10 @@ function firstLine(path: string, cannot: Refusal): string {
   }
 }
 
-/** What runs a program: of a script its interpreter, with an argument; else ld.so. Undefined where the file cannot be read. */
+/**
+ * What runs a program: of a script its interpreter, with an argument; else ld.so. Undefined where the file cannot be
+ * read.
+ */
 export function interpreterOf(path: string, store: LibraryStore): { isScript: boolean; words: string[] } | undefined {
   return unlessRefused(() => {
     const shebang = shebangOf(firstBytes(path));

@@ -4,7 +4,10 @@
 import type { Library } from "../../lib/elf/library.ts";
 import type { Tls } from "../../lib/elf/tls.ts";
 
-/** The isolated libraries with variables that the program's side wants in static TLS, by path, with one of these variables. */
+/**
+ * The isolated libraries with variables that the program's side wants in static TLS, by path, with one of these
+ * variables.
+ */
 export function lentStatically(program: readonly Library[], isolated: readonly Library[]): Map<string, string> {
   const wanted = wantedOf(program);
   return new Map(

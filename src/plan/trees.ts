@@ -56,8 +56,8 @@ export interface Trees {
 export const searchesOf = ({ runtime, hosts }: Trees): Search[] => [runtime, ...hosts.map(({ search }) => search)];
 
 /**
- * `own` is the glibc that a process has without our doing; `program` the file that is to run, without symbolic links, where there is one.
- * Throws UsageError and LinkError.
+ * `own` is the glibc that a process has without our doing; `program` the file that is to run, without symbolic links,
+ * where there is one. Throws UsageError and LinkError.
  */
 export function chooseTrees(
   options: TreeOptions,
@@ -187,7 +187,9 @@ function openTree({ value: directory, source }: Setting<string>, what: "host tre
   }
 }
 
-/** Undefined for what is isolated. Throws LinkError where the user has named the library and the tree does not have it. */
+/**
+ * Undefined for what is isolated. Throws LinkError where the user has named the library and the tree does not have it.
+ */
 function reasonToLeave({ search, choices, newest }: Host, soname: string, runtime: Search): string | undefined {
   if (choices.get(soname)) {
     mustFind(search, soname, undefined);

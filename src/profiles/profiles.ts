@@ -17,7 +17,10 @@ export interface FixedVariable {
 /** One that shall point into the host tree. */
 export interface PathVariable {
   readonly name: string;
-  /** `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it has. */
+  /**
+   * `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it
+   * has.
+   */
   readonly kind: "directories" | "manifests" | "first";
   /** Paths in the tree; LIBDIR may begin them. */
   readonly paths: readonly string[];

@@ -27,7 +27,10 @@ export type Asked =
   /** No program is called that. */
   | { readonly kind: "soname"; readonly soname: string };
 
-/** A name with a slash is a file, any other one that PATH has, or else a soname. Throws ProgramError, LinkError and ElfError. */
+/**
+ * A name with a slash is a file, any other one that PATH has, or else a soname. Throws ProgramError, LinkError and
+ * ElfError.
+ */
 export function findAsked(name: string, store: LibraryStore): Asked {
   if (name === "") throw new LinkError('Cannot find "": a program, a file or a soname is needed', { object: name });
   if (name.includes("/")) return look(name, store);

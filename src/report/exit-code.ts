@@ -4,7 +4,10 @@ import { EXIT } from "../telling/errors.ts";
 import { isMissing, type Report, type Side } from "./sides.ts";
 import { missedGlibc } from "./words.ts";
 
-/** 127 where the program lacks a library, 125 where a capsule does at the start, or something needs a newer glibc, else 0. */
+/**
+ * 127 where the program lacks a library, 125 where a capsule does at the start, or something needs a newer glibc, else
+ * 0.
+ */
 export function exitCodeOf(report: Report): number {
   const { program, capsules } = report;
   if (lacks(program)) return EXIT.notFound;

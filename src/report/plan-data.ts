@@ -162,7 +162,10 @@ export interface IsolatedLibrary extends Asked {
   readonly path: string;
   /** Which step of the search gave it: "ld.so.cache", "default directory", … */
   readonly why: string;
-  /** `start`: the program or one of its libraries needs it. `use`: somebody may open it. `unknown`: of a program that cannot be looked at. */
+  /**
+   * `start`: the program or one of its libraries needs it. `use`: somebody may open it. `unknown`: of a program that
+   * cannot be looked at.
+   */
   readonly when: "start" | "use" | "unknown";
   /** Files of the program's side that need it at the start. */
   readonly neededBy: readonly string[];

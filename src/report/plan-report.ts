@@ -28,7 +28,10 @@ import type { PlannedLibrary, PlanReport } from "./plan-data.ts";
 import { plannedGlibc } from "./plan-glibc.ts";
 import { plannedSettings } from "./plan-settings.ts";
 
-/** `program` is a path, or a name that PATH has; `reading` is told of each library before it is read. Throws what exec would say: ProgramError, UsageError, LinkError and ElfError. */
+/**
+ * `program` is a path, or a name that PATH has; `reading` is told of each library before it is read. Throws what exec
+ * would say: ProgramError, UsageError, LinkError and ElfError.
+ */
 export function planReport(
   program: string,
   list: readonly string[],

@@ -15,7 +15,10 @@ import { isMissing, type Report, sidesOf } from "./sides.ts";
 /** What to choose for the file that is asked about; undefined for a soname. */
 export type Choose = (file: string | undefined) => TreeOptions;
 
-/** `name` is a program, a library's file or a soname that there is. Throws UsageError, ProgramError, LinkError and ElfError. */
+/**
+ * `name` is a program, a library's file or a soname that there is. Throws UsageError, ProgramError, LinkError and
+ * ElfError.
+ */
 export function reportOn(name: string, choose: Choose): Report {
   const report = makeReport((store) => findAsked(name, store), choose);
   const { asked } = report;

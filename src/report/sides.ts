@@ -23,9 +23,9 @@ export const WHENS = ["start", "use", "later"] as const;
 export type When = (typeof WHENS)[number];
 
 /**
- * On the program's side `asked` (what the report is about), `runtime` (its own), `left` (the runtime's, since the host tree lacks it),
- * `both` (the runtime's, which serves the capsule, too, as it is newer than the host's) and `shared` (of the shared set); in a capsule
- * `isolated` and `private`.
+ * On the program's side `asked` (what the report is about), `runtime` (its own), `left` (the runtime's, since the host
+ * tree lacks it), `both` (the runtime's, which serves the capsule, too, as it is newer than the host's) and `shared`
+ * (of the shared set); in a capsule `isolated` and `private`.
  */
 export type Role = "asked" | "runtime" | "left" | "both" | "shared" | "isolated" | "private";
 

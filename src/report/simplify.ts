@@ -77,7 +77,10 @@ export function pruned({ figures, edges }: Graph): Picture {
   return { figures: kept, edges: edges.filter(({ from, to }) => isKept.has(from) && isKept.has(to)), leftOut };
 }
 
-/** What clashes, or is more than a library of its own side, with all that leads there. Where that is nothing, what the program itself needs. */
+/**
+ * What clashes, or is more than a library of its own side, with all that leads there. Where that is nothing, what the
+ * program itself needs.
+ */
 function interestingOf({ figures, edges }: Graph): Set<Figure> {
   const sides = new Set(figures.filter(isOfNote).map(({ side }) => side));
   const interesting = new Set(figures.filter((figure) => isOfNote(figure) || figure.kind !== "plain"));

@@ -24,7 +24,9 @@ export interface SettingsFiles {
   readonly warnings: readonly string[];
 }
 
-/** `program` is a file, without symbolic links. Throws UsageError for one that cannot be read or says what there is not. */
+/**
+ * `program` is a file, without symbolic links. Throws UsageError for one that cannot be read or says what there is not.
+ */
 export function readSettingsFiles(
   named: Flags["settings"],
   program: string | undefined,

@@ -34,7 +34,9 @@ export class Settings {
   readonly warnings: readonly string[];
   readonly #layers: readonly Layer[];
 
-  /** `program` is the file of what shall run, without symbolic links. Throws UsageError for an unsound file of settings. */
+  /**
+   * `program` is the file of what shall run, without symbolic links. Throws UsageError for an unsound file of settings.
+   */
   constructor(flags: Flags, program: string | undefined, environment: Environment = process.env) {
     const { layers, paths, warnings } = readSettingsFiles(flags.settings, program, environment);
     this.#layers = [flagLayer(flags), variableLayer(environment), ...layers];

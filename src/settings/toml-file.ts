@@ -89,7 +89,10 @@ export class TomlFile {
     return line === undefined ? "" : `line ${line}: `;
   }
 
-  /** The parser does not tell where a key is: the one line that begins with it, or names it as a table. Undefined if there are several. */
+  /**
+   * The parser does not tell where a key is: the one line that begins with it, or names it as a table. Undefined if
+   * there are several.
+   */
   #lineOf(at: readonly string[]): number | undefined {
     const name = at.at(-1);
     if (name === undefined) return undefined;

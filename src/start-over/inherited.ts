@@ -11,7 +11,9 @@ export interface ProcFiles {
   text(path: string): string;
 }
 
-/** The descriptors that were open when this command began, but for Bun's own. To be asked for before anything is opened. */
+/**
+ * The descriptors that were open when this command began, but for Bun's own. To be asked for before anything is opened.
+ */
 export function inheritedDescriptors(files: ProcFiles): ReadonlySet<number> {
   const links = new Map(openDescriptors(files).map((descriptor) => [descriptor, files.link(`${FD}/${descriptor}`)]));
   const own = new Set<number>();

@@ -27,7 +27,9 @@ export interface RecallFile {
   readonly entries: Record<string, Entry>;
 }
 
-/** Starts over as the same command did the last time, if it did. Returns where nothing is known, or it cannot be done. */
+/**
+ * Starts over as the same command did the last time, if it did. Returns where nothing is known, or it cannot be done.
+ */
 export function recall(): void {
   try {
     startOver();

@@ -11,8 +11,8 @@ import type { Through } from "./restart.ts";
 const LIMIT = 50;
 
 /**
- * `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again. `settings` are the
- * files of settings from which it follows, and those that would have been read if they were there.
+ * `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again.
+ * `settings` are the files of settings from which it follows, and those that would have been read if they were there.
  */
 export function remember(store: string | undefined, through: Through, settings: readonly string[]): void {
   const file = recallFileIn(store && dirname(store));

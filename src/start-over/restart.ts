@@ -45,7 +45,10 @@ export interface Command {
 /** The file of the program that this process runs, by the kernel, without anything in between. */
 export const ownFile = ({ through }: Pick<Command, "through">): string => through?.program ?? SELF;
 
-/** From what the kernel has told it: its arguments as /proc has them, and its environment. To be asked before anything of it is changed. */
+/**
+ * From what the kernel has told it: its arguments as /proc has them, and its environment. To be asked before anything
+ * of it is changed.
+ */
 export function commandOf(
   descriptors: ReadonlySet<number>,
   cmdline: Uint8Array,
@@ -134,8 +137,8 @@ export interface Changes {
 }
 
 /**
- * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams stay, and
- * the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
+ * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams
+ * stay, and the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
  */
 export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);

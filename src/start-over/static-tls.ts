@@ -23,7 +23,10 @@ const TUNABLES = "GLIBC_TUNABLES";
 export const TUNABLE = "glibc.rtld.optional_static_tls";
 /** glibc's own default, in bytes. */
 const DEFAULT = 512;
-/** For what is opened later: it comes out of every thread's stack, of which programs give some threads no more than 64 KB. */
+/**
+ * For what is opened later: it comes out of every thread's stack, of which programs give some threads no more than 64
+ * KB.
+ */
 const RESERVE = 8192;
 /** Of thread-local blocks, in bytes: glibc has no more for what comes by dlopen (TCB_ALIGNMENT). */
 export const MAXIMAL_ALIGNMENT = 64;
@@ -108,7 +111,10 @@ function withRoomFor(libraries: readonly Library[]): string {
   return `${before}${before === "" ? "" : ":"}${TUNABLE}=${size}`;
 }
 
-/** Of libraries that may be opened, by host tree: those whose blocks have to be in static TLS, and how many bytes these take. */
+/**
+ * Of libraries that may be opened, by host tree: those whose blocks have to be in static TLS, and how many bytes these
+ * take.
+ */
 export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
   const libraries = capsules.flatMap((members) => {
     const wanted = wantedOf(members);
@@ -118,8 +124,8 @@ export function staticNeed(capsules: readonly (readonly Library[])[]): { librari
 }
 
 /**
- * What to change for a process of its own, in which the program's own libraries have their room beforehand, and the host's take the surplus.
- * `capsules` are the libraries that may be opened, by host tree.
+ * What to change for a process of its own, in which the program's own libraries have their room beforehand, and the
+ * host's take the surplus. `capsules` are the libraries that may be opened, by host tree.
  */
 export function roomForAttached(capsules: readonly (readonly Library[])[], trace: Trace): Map<string, string> {
   const { size } = staticNeed(capsules);
@@ -134,7 +140,10 @@ function refusedLibrary(error: unknown): string | undefined {
   return /(?:^|: )([^:]*): cannot allocate memory in static TLS block$/.exec(error.message)?.[1];
 }
 
-/** What has become of an error on the way to the program: starts over where that may help, and else says what the library needs. */
+/**
+ * What has become of an error on the way to the program: starts over where that may help, and else says what the
+ * library needs.
+ */
 export function explainStaticTls(run: Run, command: Command, error: unknown): unknown {
   const path = refusedLibrary(error);
   if (path === undefined) return error;

@@ -24,7 +24,10 @@ export interface ErrorData {
   readonly cause?: ErrorData;
 }
 
-/** What the system has refused (a directory that is not there, a full disk), for those who expect errors of ours; undefined for any other. */
+/**
+ * What the system has refused (a directory that is not there, a full disk), for those who expect errors of ours;
+ * undefined for any other.
+ */
 export function asLinkError(error: unknown): LinkError | undefined {
   if (
     !(error instanceof Error) ||

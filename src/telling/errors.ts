@@ -24,7 +24,10 @@ export class ProgramError extends Error {
   constructor(
     /** One paragraph: what could not be done, with what, why, and what would help. */
     message: string,
-    /** With which the command ends: 127 where the program, or a library of its own side, is not found; 126 where it is, and cannot be run. */
+    /**
+     * With which the command ends: 127 where the program, or a library of its own side, is not found; 126 where it is,
+     * and cannot be run.
+     */
     readonly exitCode: typeof EXIT.notRunnable | typeof EXIT.notFound,
     /** The `cause`, if there is one. */
     options?: ErrorOptions,

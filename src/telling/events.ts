@@ -53,7 +53,10 @@ export interface LinkedEvent {
   readonly bindings?: readonly Binding[];
 }
 
-/** Host libraries are opened in a process, dependencies among them. What one of them opens by itself is told each time, with what was there before. */
+/**
+ * Host libraries are opened in a process, dependencies among them. What one of them opens by itself is told each time,
+ * with what was there before.
+ */
 export interface OpenedEvent {
   readonly event: "opened";
   /** The process that they are opened in. */
@@ -75,7 +78,10 @@ export interface RequestEvent {
   readonly host?: string | undefined;
   /** As it was asked for: a soname, or a path. */
   readonly name: string;
-  /** The path with which the caller goes on; undefined where it has been opened for it, or is left to glibc or the kernel. */
+  /**
+   * The path with which the caller goes on; undefined where it has been opened for it, or is left to glibc or the
+   * kernel.
+   */
   readonly path?: string | undefined;
 }
 
@@ -105,9 +111,9 @@ export interface LostEvent {
 }
 
 /**
- * What a run tells while it goes on: to {@link LaunchOptions.onEvent}, and by `capsule exec --events` as an object of JSON a line. `event` says which
- * it is, `pid` which process it is about, by the number that the server knows it by. There may be more of them one day: pass over those that
- * you do not know.
+ * What a run tells while it goes on: to {@link LaunchOptions.onEvent}, and by `capsule exec --events` as an object of
+ * JSON a line. `event` says which it is, `pid` which process it is about, by the number that the server knows it by.
+ * There may be more of them one day: pass over those that you do not know.
  *
  * @example
  * ```ts

@@ -3,7 +3,10 @@
 import { writeSync } from "node:fs";
 import type { CapsuleEvent, EventWriter } from "./events.ts";
 
-/** Of what is told on standard error, by `--trace` and by options of that name; `capsule exec --help` says what each tells. */
+/**
+ * Of what is told on standard error, by `--trace` and by options of that name; `capsule exec --help` says what each
+ * tells.
+ */
 export type Category = "plan" | "search" | "capsule" | "shim" | "redirect" | "program" | "request" | "time";
 
 export const CATEGORIES: Readonly<Record<Category, string>> = {

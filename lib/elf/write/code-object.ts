@@ -38,8 +38,8 @@ export interface CodeObjectOptions {
   /** Those functions of which a reference gets what they return (IFUNC). */
   readonly indirect?: ReadonlySet<string>;
   /**
-   * Symbol → label of the quad, among the writable data, that gets its address. They ask for no version: of several that a
-   * library has, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
+   * Symbol → label of the quad, among the writable data, that gets its address. They ask for no version: of several
+   * that a library has, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
    */
   readonly imports?: ReadonlyMap<string, string>;
   /** Those imports whose quads become 0 where nobody defines them; without the others the object does not load. */
@@ -47,7 +47,10 @@ export interface CodeObjectOptions {
   readonly zeroPages?: number;
   /** DF_1_NODELETE: once loaded it stays. */
   readonly nodelete?: boolean;
-  /** The label of a function that the loader calls when it relocates the object, before any constructor, and after it has filled the imports. */
+  /**
+   * The label of a function that the loader calls when it relocates the object, before any constructor, and after it
+   * has filled the imports.
+   */
   readonly resolver?: string;
   /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
   readonly init?: string;

@@ -17,8 +17,8 @@ export interface CopiedTables {
 }
 
 /**
- * `strings` begins with the source's, and has everything that will be added. `more` symbols can be put behind the source's; the hash
- * tables do not know of them. Throws ElfError where the source's tables cannot be read.
+ * `strings` begins with the source's, and has everything that will be added. `more` symbols can be put behind the
+ * source's; the hash tables do not know of them. Throws ElfError where the source's tables cannot be read.
  */
 export function copyTables(source: Image, strings: StringTableWriter, more = 0): CopiedTables {
   const { symbols, gnuHash, sysvHash, versym, verdefs } = source;

@@ -29,8 +29,8 @@ export interface MirrorOptions {
   /** Sonames. */
   readonly needed?: readonly string[];
   /**
-   * Show thread-local variables, too. Whoever loads the mirror then has to tell the loader whose they are, since their values
-   * are offsets into a block that the mirror does not have.
+   * Show thread-local variables, too. Whoever loads the mirror then has to tell the loader whose they are, since their
+   * values are offsets into a block that the mirror does not have.
    */
   readonly hasThreadLocals?: boolean;
   /** Addresses of symbols that are elsewhere by now: old → new. */
@@ -72,7 +72,10 @@ function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void
   }
 }
 
-/** The symbol table of a loaded image as its mirror has it; see MirrorOptions. `functions` are addresses of some that it has in place of its own. */
+/**
+ * The symbol table of a loaded image as its mirror has it; see MirrorOptions. `functions` are addresses of some that it
+ * has in place of its own.
+ */
 export function absoluteSymbols(
   image: LoadedImage,
   hasThreadLocals: boolean,
@@ -111,7 +114,8 @@ function relocate(
         words[at + 1] = (info & ~SECTION) | (ANY_SECTION << 16);
         continue;
       }
-      // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition, so the type goes too.
+      // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition,
+      // so the type goes too.
       words[at + 1] = (info & ~SECTION & ~15) | STT_NOTYPE;
       words[at + 2] = 0;
       words[at + 3] = 0;

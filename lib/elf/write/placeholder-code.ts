@@ -13,7 +13,10 @@ import { STT_GNU_IFUNC } from "../constants.ts";
 import { Sym } from "../sym.ts";
 
 export interface PlaceholderCodeOptions {
-  /** Distances from the beginning of the code, in bytes: the ELF header, DT_SYMTAB, DT_STRTAB, and the slot with the attaching function. */
+  /**
+   * Distances from the beginning of the code, in bytes: the ELF header, DT_SYMTAB, DT_STRTAB, and the slot with the
+   * attaching function.
+   */
   readonly header: number;
   readonly symbols: number;
   readonly strings: number;

@@ -204,7 +204,10 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
   return { symbols, versions, tables, verdefCount, names: { soname, needed }, attach: count };
 }
 
-/** Puts the last symbol behind the last chain, where nobody finds it: the end of that chain says how many symbols there are. */
+/**
+ * Puts the last symbol behind the last chain, where nobody finds it: the end of that chain says how many symbols there
+ * are.
+ */
 function countInGnuHash(words: Uint32Array, index: number, name: string): void {
   // nbuckets | symoffset | bloom_size | bloom_shift | bloom (two words each) | buckets | chain
   const [bucketCount = 0, , bloomSize = 0] = words;

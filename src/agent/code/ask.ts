@@ -6,7 +6,10 @@ import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
 import { Header, Kind, Order, PENDING, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 import { systemCall } from "./system-call.ts";
 
-/** How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver on a cold disk a second or two. */
+/**
+ * How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver
+ * on a cold disk a second or two.
+ */
 const PATIENCE = 30;
 /** How often a thread looks for a free slot, a hundredth of a second apart. */
 const ATTEMPTS = 100 * PATIENCE;
@@ -20,7 +23,10 @@ const encoder = new TextEncoder();
 export interface Connection {
   /** How many slots the channel has. */
   readonly slots: number;
-  /** Loads the channel's address into rbx, or goes to `fail`. (%rsp) is the kind of request. r12 to r14 and what is on the stack have to stay. */
+  /**
+   * Loads the channel's address into rbx, or goes to `fail`. (%rsp) is the kind of request. r12 to r14 and what is on
+   * the stack have to stay.
+   */
   find(to: Assembler): void;
   /** Afterwards `je` means that nobody answers. */
   look(to: Assembler): void;
@@ -54,7 +60,10 @@ export function askForTarget(to: Assembler, kind: number): void {
   to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...immediate(kind)).to("jmp", "request");
 }
 
-/** `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does, with dlerror() saying why. */
+/**
+ * `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does,
+ * with dlerror() saying why.
+ */
 export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }: AgentTargets): void {
   to.label("dlopen") // (file, mode)
     .op("test %rdi,%rdi", 0x48, 0x85, 0xff)

@@ -15,17 +15,18 @@ export interface ExitTargets {
   readonly directory: string;
   readonly files: Address;
   /**
-   * The program and its libraries in the order of their destructors: link_maps, NULL behind the last; before them the one that is
-   * the last in ld.so's list of what the program started with. NULL there as long as the program has not been loaded.
+   * The program and its libraries in the order of their destructors: link_maps, NULL behind the last; before them the
+   * one that is the last in ld.so's list of what the program started with. NULL there as long as the program has not
+   * been loaded.
    */
   readonly order: Address;
 }
 
 /**
- * `cleanup`, which exit calls behind everything that the program has registered. It runs the destructors of the base namespace:
- * those of objects that came later (the last first), then those of the program and its libraries. ld.so would run the capsules'
- * before them, since it goes through the namespaces from the last to the first (2.31–2.41). Then it unlinks the files and the
- * directory, but not in a forked child.
+ * `cleanup`, which exit calls behind everything that the program has registered. It runs the destructors of the base
+ * namespace: those of objects that came later (the last first), then those of the program and its libraries. ld.so
+ * would run the capsules' before them, since it goes through the namespaces from the last to the first (2.31–2.41).
+ * Then it unlinks the files and the directory, but not in a forked child.
  */
 export function emitCleanup(to: Assembler, { pid, directory, files, order }: ExitTargets): void {
   to.label("cleanup");
@@ -93,8 +94,9 @@ function forEachFile(to: Assembler, label: string, name: string, number: number)
 }
 
 /**
- * `finish`: runs the destructors of the object whose link_map is in rdi, DT_FINI_ARRAY backwards and then DT_FINI, and has its
- * dynamic section say before that there are none, as ld.so comes by again. Returns 1 if there were some, else 0.
+ * `finish`: runs the destructors of the object whose link_map is in rdi, DT_FINI_ARRAY backwards and then DT_FINI, and
+ * has its dynamic section say before that there are none, as ld.so comes by again. Returns 1 if there were some, else
+ * 0.
  */
 function emitFinish(to: Assembler): void {
   to.label("finish");

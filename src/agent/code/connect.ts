@@ -81,7 +81,10 @@ export interface ConnectTargets {
   readonly complaint: string;
 }
 
-/** The label of what shims call, of the quad that the loader fills with the address of _r_debug, and where writable data begins. */
+/**
+ * The label of what shims call, of the quad that the loader fills with the address of _r_debug, and where writable data
+ * begins.
+ */
 export interface AgentCode {
   readonly code: Code;
   readonly dataAt: number;
@@ -109,9 +112,9 @@ const NOWHERE = 0 as Address;
 
 /**
  * `attach` (a shim's ELF header), what its initializer calls; `connect` (kind of request), which maps the channel and
- * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL); `look`,
- * after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status),
- * which the server may have called. Needs emitAgent's `request`.
+ * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL);
+ * `look`, after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit
+ * status), which the server may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
   to.label("attach")

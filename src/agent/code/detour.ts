@@ -28,7 +28,8 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
   emitVectors(to);
   to.label("detour")
     .to("call", "vectors")
-    // The file of the program: what the kernel runs, or what an ld.so has been told to run, whose own arguments come first then.
+    // The file of the program: what the kernel runs, or what an ld.so has been told to run, whose own arguments come
+    // first then.
     .op("sub $0x1008,%rsp", 0x48, 0x81, 0xec, 0x08, 0x10, 0x00, 0x00)
     .op("mov %r15,%r11", 0x4d, 0x89, 0xfb)
     .op("test %rbp,%rbp", 0x48, 0x85, 0xed)
@@ -208,7 +209,10 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
   emitData(to, targets);
 }
 
-/** Builds a variable on the stack, where rsp points at it then: `name`, a label, and what rbp points at. Changes r9 and r10. */
+/**
+ * Builds a variable on the stack, where rsp points at it then: `name`, a label, and what rbp points at. Changes r9 and
+ * r10.
+ */
 function emitVariable(to: Assembler, name: string): void {
   to.rip("lea name(%rip),%rdi", name, 0x48, 0x8d, 0x3d)
     .to("call", "length")

@@ -3,7 +3,9 @@
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 
-/** `label`: what the real function finds, else what the table at `variables` (pairs of C strings, NULL at the end) says. */
+/**
+ * `label`: what the real function finds, else what the table at `variables` (pairs of C strings, NULL at the end) says.
+ */
 export function emitGetenv(to: Assembler, label: string, real: Address, variables: Address): void {
   const [next, compare, skip, done] = [`${label} next`, `${label} compare`, `${label} skip`, `${label} done`];
   to.label(label)

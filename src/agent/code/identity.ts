@@ -13,7 +13,10 @@ const encoder = new TextEncoder();
 /** As long as the kernel lets one be. */
 const PATH_SIZE = 4096;
 
-/** The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the function of libc's. */
+/**
+ * The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the function of
+ * libc's.
+ */
 export const IDENTITY = { resolver: "identity", stackEnd: "stack end", anchor: "anchor" } as const;
 
 export interface IdentityCode {

@@ -8,7 +8,10 @@ import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
 import { systemCall } from "./system-call.ts";
 
-/** Those that there are, each at a label of its name; returns the names. Needs emitAgent's `request`. `nothing` returns its argument. */
+/**
+ * Those that there are, each at a label of its name; returns the names. Needs emitAgent's `request`. `nothing` returns
+ * its argument.
+ */
 export function emitLeavingFunctions(
   to: Assembler,
   nothing: Address,

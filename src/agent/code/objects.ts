@@ -26,8 +26,9 @@ export interface ObjectTargets {
 }
 
 /**
- * `dladdr` and `dladdr1` call the program by argv[0], as glibc does. `dlinfo` tells of the program where Bun is asked for.
- * `dl_iterate_phdr` goes through the base namespace twice, for the program and for the others, then through the capsules.
+ * `dladdr` and `dladdr1` call the program by argv[0], as glibc does. `dlinfo` tells of the program where Bun is asked
+ * for. `dl_iterate_phdr` goes through the base namespace twice, for the program and for the others, then through the
+ * capsules.
  */
 export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void {
   to.label("dladdr")
@@ -164,7 +165,10 @@ export function emitIterateHere(to: Assembler, real: Address): void {
   to.align(8).label("real dl_iterate_phdr").quad(real);
 }
 
-/** `iterate also` (callback, data): what the function at `before` shows, then what that one does whose address is at `cell`, unless it is NULL. */
+/**
+ * `iterate also` (callback, data): what the function at `before` shows, then what that one does whose address is at
+ * `cell`, unless it is NULL.
+ */
 export function emitIterateAlso(to: Assembler, before: Address, cell: Address): void {
   to.label("iterate also")
     .op("push %rbx", 0x53)

@@ -66,7 +66,9 @@ export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> =
 const SHELL_FUNCTIONS = ["system", "popen"];
 
 export interface PathTargets {
-  /** The program's own file; undefined where the code around has it at `own path`, and how long that is at `own length`. */
+  /**
+   * The program's own file; undefined where the code around has it at `own path`, and how long that is at `own length`.
+   */
   readonly program: string | undefined;
   /** Has a host tree that is not the machine itself. */
   readonly hasTree: boolean;
@@ -84,7 +86,9 @@ export interface Anchored {
   distanceOf(name: string): number | undefined;
 }
 
-/** Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`. */
+/**
+ * Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`.
+ */
 export function emitPathFunctions(to: Assembler, targets: PathTargets): string[] {
   const names: string[] = [];
   const shapes = new Map<string, PathFunction>();
@@ -247,8 +251,8 @@ function loadPath(to: Assembler, path: 0 | 1 | 2): void {
 }
 
 /**
- * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or below /usr or /etc? The
- * answer is in ZF; only rax, r10 and r11 are changed.
+ * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or
+ * below /usr or /etc? The answer is in ZF; only rax, r10 and r11 are changed.
  */
 function emitTests(to: Assembler, program: string | undefined): void {
   to.label("is own file")

@@ -61,8 +61,9 @@ export function emitSignalHandler(to: Assembler, nothing: Address): void {
 }
 
 /**
- * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there but those that glibc needs itself, so that the
- * program's reach its own threads. Counts in the 32 bits at `counter`. `restorer` is what glibc adds to a handler; see sigreturn(2).
+ * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there but those that glibc needs
+ * itself, so that the program's reach its own threads. Counts in the 32 bits at `counter`. `restorer` is what glibc
+ * adds to a handler; see sigreturn(2).
  */
 export function emitQuieting(to: Assembler, counter: Address): void {
   to.label("quiet")

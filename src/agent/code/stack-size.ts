@@ -5,7 +5,9 @@
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 
-/** `pthread_attr_setstacksize` (attributes, size); returns the names, which are none where there is no such function. */
+/**
+ * `pthread_attr_setstacksize` (attributes, size); returns the names, which are none where there is no such function.
+ */
 export function emitStackSize(to: Assembler, find: (name: string) => Address | undefined): string[] {
   const name = "pthread_attr_setstacksize";
   const address = find(name);

@@ -4,11 +4,12 @@
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 
 /**
- * `vectors`: leaves in r12 how many arguments there are, in r13 and r14 where those and the environment begin, in r15 the path by which the
- * program was started (AT_EXECFN), in r10 where that is said, in rbp where its ld.so is (AT_BASE), 0 for an ld.so that was started by name. The quad at `stack end` is
- * the address of __libc_stack_end.
+ * `vectors`: leaves in r12 how many arguments there are, in r13 and r14 where those and the environment begin, in r15
+ * the path by which the program was started (AT_EXECFN), in r10 where that is said, in rbp where its ld.so is
+ * (AT_BASE), 0 for an ld.so that was started by name. The quad at `stack end` is the address of __libc_stack_end.
  *
- * `begins`: has the text at rdi that at rsi in front? The answer is in ZF; then rdi is behind it. Changes rsi and dl, too.
+ * `begins`: has the text at rdi that at rsi in front? The answer is in ZF; then rdi is behind it. Changes rsi and dl,
+ * too.
  */
 export function emitVectors(to: Assembler): void {
   to.label("vectors")
