@@ -35,7 +35,7 @@ const PHDR = {
   p_align: [48, 8],
 } as const satisfies Layout;
 
-export const PT = { LOAD: 1, DYNAMIC: 2, INTERP: 3, GNU_RELRO: 0x6474e552 } as const;
+export const PT = { NULL: 0, LOAD: 1, DYNAMIC: 2, INTERP: 3, GNU_STACK: 0x6474e551, GNU_RELRO: 0x6474e552 } as const;
 
 export const DT = {
   NULL: 0,
@@ -50,6 +50,7 @@ export const DT = {
   STRSZ: 10,
   SYMENT: 11,
   SONAME: 14,
+  SYMBOLIC: 16,
   REL: 17,
   RELSZ: 18,
   DEBUG: 21,
@@ -59,6 +60,8 @@ export const DT = {
   FINI_ARRAY: 26,
   INIT_ARRAYSZ: 27,
   FINI_ARRAYSZ: 28,
+  PREINIT_ARRAY: 32,
+  PREINIT_ARRAYSZ: 33,
   GNU_HASH: 0x6ffffef5,
   VERSYM: 0x6ffffff0,
   VERDEF: 0x6ffffffc,

@@ -5,10 +5,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
+import { type FileImage, openImage } from "../../../lib/elf/file.ts";
 import { finalizers, initializers } from "../../../lib/link/functions.ts";
 import type { LinkOptions } from "../../../lib/link/link.ts";
 import { type Simulation, simulate } from "../../../lib/link/simulate.ts";
 import { LinkError } from "../../../lib/loader/error.ts";
+import { alignUp, PAGE_SIZE, toVaddr } from "../../../lib/memory/numbers.ts";
 import { DT, ElfBytes, PT } from "../../support/elf-bytes.ts";
 import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
@@ -127,6 +129,31 @@ describe("what cannot be linked is told of", () => {
     expect(warnings).toEqual([
       `"variable" of "${copy}/fixed" has 4 bytes and is a copy of one of 8 in "${copy}/liblibrary.so"; link the program again`,
     ]);
+  });
+
+  /** Has the library say other things of `variable`, which programs copy: `fields` are those of Elf64_Sym. */
+  const copiedFrom = (image: FileImage, fields: { st_value: number; st_shndx?: number }) => (elf: ElfBytes) => {
+    const symbol = elf.table(DT.SYMTAB) + 24 * (image.find("variable") ?? 0);
+    elf.set(symbol + 8, 8, fields.st_value);
+    if (fields.st_shndx !== undefined) elf.set(symbol + 6, 2, fields.st_shndx);
+  };
+  const NOT_THERE =
+    /^Cannot relocate "\S+fixed": R_X86_64_COPY at vaddr 0x\w+ copies 4 bytes at 0x\w+, which "\S+liblibrary.so" does not have$/;
+
+  test("a copy of what is not the library's", () => {
+    using image = openImage(join(built, "liblibrary.so"));
+    const copy = spoilt(copiedFrom(image, { st_value: 0x10000000, st_shndx: 0xfff1 }));
+    expect(refused(join(copy, "fixed")).message).toMatch(NOT_THERE);
+  });
+
+  test("a copy of what goes over the library's end", () => {
+    using image = openImage(join(built, "liblibrary.so"));
+    const end = alignUp(toVaddr(image.end), PAGE_SIZE);
+    const copy = spoilt((elf) => {
+      elf.setLastSegment(PT.LOAD, "p_memsz", end - (image.loads.at(-1)?.p_vaddr ?? 0));
+      copiedFrom(image, { st_value: end - 2 })(elf);
+    });
+    expect(refused(join(copy, "fixed")).message).toMatch(NOT_THERE);
   });
 
   test("a text relocation", () => {

@@ -28,6 +28,7 @@ function changed(build: string, file: string, change: (elf: ElfBytes) => void): 
 
 // Offsets in Elf64_Sym.
 const [ST_INFO, ST_OTHER, ST_SHNDX, ST_VALUE] = [4, 5, 6, 8] as const;
+const SHN_ABS = 0xfff1;
 
 describe("a symbol that is not to be seen is passed over:", () => {
   const built = (style: string): Promise<string> => {
@@ -71,7 +72,32 @@ describe("a symbol that is not to be seen is passed over:", () => {
       const build = changed(await built(style), "libred.so", (elf) => elf.setSymbols(ST_SHNDX, 2, 0));
       expect(await definerIn(build)).toBe("libred.so");
     });
+
+    test(`nor one that has an address which is 0 (${style} hash tables)`, async () => {
+      const build = changed(await built(style), "libred.so", (elf) => {
+        elf.setSymbols(ST_SHNDX, 2, SHN_ABS);
+        elf.setSymbols(ST_VALUE, 8, 0);
+      });
+      expect(await definerIn(build)).toBe("libred.so");
+    });
   }
+
+  test("an entry for a function that is chosen at the start is the function, and is not called to choose it", async () => {
+    const build = changed(await built("gnu"), "libred.so", (elf) => {
+      elf.setSymbols(ST_SHNDX, 2, 0);
+      elf.setSymbols(ST_INFO, 1, 0x1a);
+    });
+    const relocations = await expectAsLdSo(join(build, "program"));
+    const found = relocations.find(({ name }) => name === "colour");
+    expect([found?.definition?.object.name, found?.effect.call]).toEqual(["libred.so", undefined]);
+  });
+
+  test("a program that says it looks in itself first does nothing else than any other", async () => {
+    const build = changed(await built("gnu"), "program", (elf) => elf.retagDynamic(DT.DEBUG, DT.SYMBOLIC));
+    const relocations = await expectAsLdSo(join(build, "program"));
+    const asked = relocations.find(({ name }) => name === "colour")?.searched.map(({ object }) => object.name);
+    expect(asked).toEqual([join(build, "program"), "liblonger.so", "libred.so"]);
+  });
 });
 
 describe("a symbol without a version", () => {
@@ -101,6 +127,45 @@ describe("a symbol without a version", () => {
       for (let at = versym + 2; at + 2 <= end; at += 2) elf.set(at, 2, elf.get(at, 2) === 1 ? 0x8001 : elf.get(at, 2));
     });
     expect(await definerIn(build)).toBe("liblibrary.so");
+  });
+});
+
+describe("who wants no version, of a symbol that the library's first did not have,", () => {
+  const definitionIn = async (build: string): Promise<(string | undefined)[]> => {
+    const relocations = await expectAsLdSo(join(build, "program"));
+    const { definition } = relocations.find(({ name }) => name === "tone") ?? {};
+    return [definition?.object.name, definition?.object.image.versionOf(definition.symbol)];
+  };
+  const built = (): Promise<string> =>
+    freestanding("the-right-version-is-bound", [
+      { path: "new/liblibrary.so", sources: ["new.c"], flags: ["-Wl,--version-script=new.map"] },
+      { path: "libwants.so", sources: ["wants.c"] },
+      { path: "libtone.so", sources: ["tone.c"] },
+      {
+        path: "program",
+        sources: ["program.c"],
+        needs: ["new/liblibrary.so", "libwants.so", "libtone.so"],
+        rpath: "$ORIGIN:$ORIGIN/new",
+      },
+    ]);
+
+  test("gets the default one", async () => {
+    expect(await definitionIn(await built())).toEqual(["liblibrary.so", "V3"]);
+  });
+
+  test("gets none of several", async () => {
+    using image = openImage(join(await built(), "new/liblibrary.so"));
+    const hidden = Array.from(image.symbols, (symbol, index) => ({ index, name: image.symbols.nameOf(symbol) }))
+      .filter(({ name }) => name === "tone")
+      .map(({ index }) => index);
+    expect(hidden).toHaveLength(2);
+    const build = changed(await built(), "new/liblibrary.so", (elf) => {
+      for (const index of hidden) {
+        const at = elf.table(DT.VERSYM) + 2 * index;
+        elf.set(at, 2, elf.get(at, 2) & 0x7fff);
+      }
+    });
+    expect(await definitionIn(build)).toEqual(["libtone.so", undefined]);
   });
 });
 

@@ -62,6 +62,16 @@ test("one object may go before all others", async () => {
   expect(simulation.initialization[0]?.name).toBe("liba.so");
 });
 
+test("of two that want to go before all others, the last does", async () => {
+  const first = ["-Wl,-z,initfirst"];
+  const program = await built({ program: ["a"], a: ["b"], b: ["c"], c: [] }, { a: first, b: first });
+  const printed = lines((await native(program)).stdout);
+  using simulation = simulate(ownSearch(), program);
+  const order = simulation.initialization.map(({ path }) => `+${basename(path, ".so").replace("lib", "")}`);
+  expect(printed.slice(0, 3)).toEqual(["+b", "+c", "+a"]);
+  expect(order.filter((line) => printed.includes(line))).toEqual(printed.slice(0, 3));
+});
+
 /** Returns the program. Who needs whom is linked to empty libraries of the same names. */
 async function built(graph: Graph, flags: Readonly<Record<string, string[]>> = {}): Promise<string> {
   const names = Object.keys(graph).filter((name) => name !== "program");

@@ -1,13 +1,24 @@
 // What a dynamic linker does with a program, told beforehand: it is what the program then shows, and nothing is done.
 
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { R_X86_64_64, R_X86_64_NONE } from "../../../lib/elf/constants.ts";
 import type { ExplainedRelocation, Explanation } from "../../../src/link/explanation.ts";
 import { DT, PT } from "../../support/elf-bytes.ts";
 import { FIXED, freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
+import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { command } from "../../support/run.ts";
 import { damageFile } from "../../support/workshop.ts";
 
@@ -181,6 +192,21 @@ describe("a program at a fixed address, and its library,", () => {
     expect(explanation.isOnlyShown).toBeUndefined();
     expect(explanation.warnings).toEqual([]);
   });
+});
+
+test("a relocation that is nothing to be done is not told of", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "capsule-test-explain-"));
+  cpSync(await greeting([]), directory, { recursive: true });
+  const typesOf = async () => {
+    const { objects, relocations } = await explained([join(directory, "program")]);
+    const library = objects.findIndex(({ path }) => basename(path) === "libgreet.so");
+    return relocations.filter(({ object }) => object === library).map(({ type }) => type);
+  };
+  const before = await typesOf();
+  damageFile(join(directory, "libgreet.so"), (elf) => spoilRelocation(elf, R_X86_64_64, { r_type: R_X86_64_NONE }));
+  expect(before).toContain("R_X86_64_64");
+  expect(await typesOf()).toEqual(before.filter((type) => type !== "R_X86_64_64"));
+  rmSync(directory, { recursive: true });
 });
 
 test("a form that there is not is a wrong command line", async () => {
