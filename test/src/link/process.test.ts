@@ -32,8 +32,11 @@ describe.each(WAYS)("a program, %s,", (_, flags) => {
     expect((await expectAsNative(await alone(), ["broken pipe"])).signal).toBe("SIGPIPE");
   });
 
-  test("dies where it jumps to what is no code, even if that is how many arguments it has", async () => {
-    expect((await expectAsNative(await alone(), ["jump"])).signal).toBe("SIGSEGV");
+  test.each([
+    ["where it jumps to what is no code, even if that is how many arguments it has", "jump"],
+    ["of a fault, even if its stack is as behind a return", "fault"],
+  ])("dies %s", async (_, word) => {
+    expect((await expectAsNative(await alone(), [word])).signal).toBe("SIGSEGV");
   });
 
   test("goes on where one of its threads ends", async () => {
