@@ -58,5 +58,10 @@ describe.each(WAYS)("of a program, %s,", (_, flags) => {
     test("once", async () => {
       expectLines(await returned("at once"), ENDED);
     });
+
+    test("or, where it has not, once by what it is given in rdx, if that is anything", async () => {
+      const outcome = await returned("by exit(2)");
+      expectLines(outcome, outcome.stdout === "" ? [] : ENDED);
+    });
   });
 });
