@@ -18,6 +18,8 @@ export const EntryState = layout("entry state", {
   flags: u64(),
   restorer: u64(),
   mask: u64(),
+  /** Not 0 once the finalizers have been called. */
+  finalized: u64(),
 });
 
 const at = (name: keyof typeof EntryState.offsetOf): number => EntryState.offsetOf[name];

@@ -83,10 +83,13 @@ export function programHeadersAt({ image, loadBias }: { image: FileImage } & Pla
   return header && add(loadBias, header.p_vaddr);
 }
 
-/** Does it run code on its stack? What does not say anything (PT_GNU_STACK) is older than the question, and might. */
-export function wantsExecutableStack({ image }: { image: FileImage }): boolean {
+/**
+ * Does it run code on its stack? A library that does not say anything (PT_GNU_STACK) is older than the question, and
+ * might; a program that does not is taken at its word, by kernels since 5.8.
+ */
+export function wantsExecutableStack({ image, index }: { image: FileImage; index: number }): boolean {
   const stack = image.segment(PT_GNU_STACK);
-  return !stack || (stack.p_flags & PF_X) !== 0;
+  return stack ? (stack.p_flags & PF_X) !== 0 : index > 0;
 }
 
 function mapSegment(space: AddressSpace, { file }: FileImage, loadBias: Address, load: Phdr): void {

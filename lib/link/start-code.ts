@@ -7,7 +7,7 @@
 import { cString } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
 import { type Assembler, immediate } from "../x86-64/assembler.ts";
-import { emitEnterProgram, emitReturnHandler } from "./enter-code.ts";
+import { EntryState, emitEnterProgram, emitReturnHandler } from "./enter-code.ts";
 import type { StartStep } from "./relocation.ts";
 
 /** Whole pages. */
@@ -46,6 +46,7 @@ export interface StartTables {
   readonly state: Address;
 }
 
+const FINALIZED = EntryState.offsetOf.finalized;
 const SYS = { mmap: 9, mprotect: 10, prctl: 157, arch_prctl: 158, exit_group: 231 } as const;
 const PR_SET_NAME = 15;
 const ARCH_SET_FS = 0x1002;
@@ -153,10 +154,10 @@ function doSteps(to: Assembler, count: number): void {
 function finalize(to: Assembler, count: number): void {
   to.label("run finalizers")
     .rip("mov state(%rip),%rax", "entry state", 0x48, 0x8b, 0x05)
-    .op("xor %ecx,%ecx", 0x31, 0xc9)
-    .op("xchg %rcx,(%rax)", 0x48, 0x87, 0x08)
+    .op("mov $0x1,%ecx", 0xb9, ...immediate(1))
+    .op(`xchg %rcx,0x${FINALIZED.toString(16)}(%rax)`, 0x48, 0x87, 0x48, FINALIZED)
     .op("test %rcx,%rcx", 0x48, 0x85, 0xc9)
-    .to("je", "finalized")
+    .to("jne", "finalized")
     .op("push %rbp", 0x55)
     .op("push %r15", 0x41, 0x57)
     .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08);

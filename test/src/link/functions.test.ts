@@ -47,6 +47,11 @@ describe.each(WAYS)("of a program, %s,", (_, flags) => {
       const { stdout } = await expectAsNative(join(copy, "program"));
       expect(lines(stdout)).toEqual(["before all", "the program"]);
     });
+
+    test("it dies of a constructor that is nowhere", async () => {
+      const { signal } = await expectAsNative(join(await ordered(["-DNULL_ENTRY"]), "program"));
+      expect(signal).toBe("SIGSEGV");
+    });
   });
 
   // Natively it would die: that there is somebody to return to is more than the ABI says.
@@ -62,6 +67,42 @@ describe.each(WAYS)("of a program, %s,", (_, flags) => {
     test("or, where it has not, once by what it is given in rdx, if that is anything", async () => {
       const outcome = await returned("by exit(2)");
       expectLines(outcome, outcome.stdout === "" ? [] : ENDED);
+    });
+
+    test("once, even if it has had them called itself", async () => {
+      expectLines(await returned("with its destructors called"), ENDED);
+    });
+
+    test("and nothing of this command is in need of a descriptor that it has closed", async () => {
+      expectLines(await returned("without descriptors"), ENDED);
+    });
+
+    test("with the thread pointer that it has given itself", async () => {
+      expectLines(await returned("with a thread pointer"), ENDED);
+    });
+
+    test("in a process that it has forked, too, which ends with that", async () => {
+      expectLines(await returned("in a child"), [...ENDED, "the child: 0", ...ENDED]);
+    });
+  });
+
+  describe("a function that is chosen at the start is there", () => {
+    const chosen = async (of: string): Promise<string> =>
+      join(await built("a-chosen-function-is-wherever-its-address-is", [`-D${of}`], [`-D${of}`]), "program");
+
+    test("in the copy of a variable", async () => {
+      const { stdout } = await expectAsNative(await chosen("IN_A_VARIABLE"));
+      expect(lines(stdout)).toEqual(["shown: 7", "own: 7", "the program"]);
+    });
+
+    test("in thread-local data, from its first value on", async () => {
+      const { stdout } = await expectAsNative(await chosen("PER_THREAD"));
+      expect(lines(stdout)).toEqual(["in a thread: 7", "in a thread: 7", "the program"]);
+    });
+
+    test("as a constructor", async () => {
+      const { stdout } = await expectAsNative(await chosen("AS_A_CONSTRUCTOR"));
+      expect(lines(stdout)).toEqual(["the chosen one begins", "the program"]);
     });
   });
 });

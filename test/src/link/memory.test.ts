@@ -12,7 +12,7 @@ import { damageFile } from "../../support/workshop.ts";
 
 setDefaultTimeout(60_000);
 
-const PF_R = 4;
+const [PF_X, PF_W, PF_R] = [1, 2, 4] as const;
 
 let directory = "";
 beforeAll(() => {
@@ -55,10 +55,31 @@ describe.each(WAYS)("of a program, %s,", (_, flags) => {
 
   describe("the stack", () => {
     const folder = "a-stack-runs-code-if-a-file-says-so";
+    const RUNS = "on the stack\nruns: 42\n";
+    const forgetful = async (...files: string[]): Promise<string> => {
+      const copy = copyOf(await built(folder, ["-Wl,-z,noexecstack"]));
+      for (const file of files) damageFile(join(copy, file), (elf) => elf.setSegment(PT.GNU_STACK, "p_type", PT.NULL));
+      return join(copy, "program");
+    };
 
     test("is no code, where no file says so", async () => {
       const program = join(await built(folder, ["-Wl,-z,noexecstack"]), "program");
       expect((await expectAsNative(program)).signal).toBe("SIGSEGV");
+    });
+
+    test("is code, where all say so", async () => {
+      const program = join(await built(folder, ["-Wl,-z,execstack"]), "program");
+      expect((await expectAsNative(program)).stdout).toBe(RUNS);
+    });
+
+    test.each(["program", "liblibrary.so"])("is code, where %s says so", async (file) => {
+      const copy = copyOf(await built(folder, ["-Wl,-z,noexecstack"]));
+      damageFile(join(copy, file), (elf) => elf.setSegment(PT.GNU_STACK, "p_flags", PF_R | PF_W | PF_X));
+      await expectAsNative(join(copy, "program"));
+    });
+
+    test.each(["program", "liblibrary.so"])("is what it is natively, where %s does not say anything", async (file) => {
+      await expectAsNative(await forgetful(file));
     });
   });
 
@@ -89,7 +110,7 @@ describe.each(WAYS)("of a program, %s,", (_, flags) => {
       expect(lines(stdout).map((line) => line.replace(/.*: /, ""))).toEqual(Array(8).fill("0"));
     });
 
-    test.each([64, 256, 4096])("data of a thread, %d bytes", async (alignment) => {
+    test.each([64, 256, 4096, 8192, 65536])("data of a thread, %d bytes", async (alignment) => {
       // or ld begins what is to be read-only before the first segment
       const more = [`-DALIGNMENT=${alignment}ul`, "-Wl,-z,norelro"];
       const out = await freestanding("everything-is-aligned-as-it-asks", [

@@ -4,10 +4,12 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
-import { expectAsNative, link, WAYS } from "../../support/linked.ts";
-import { native } from "../../support/run.ts";
+import { expectAsNative, link, shown, WAYS } from "../../support/linked.ts";
+import { COMMAND, native, run } from "../../support/run.ts";
 
 setDefaultTimeout(60_000);
+
+const BYTES = String.raw`exec @ARGV, "bytes", "caf\xe9 \xff\xfe\x80\xc3"`;
 
 describe.each(WAYS)("a program, %s,", (_, flags) => {
   const built = async (folder: string): Promise<string> => {
@@ -32,6 +34,43 @@ describe.each(WAYS)("a program, %s,", (_, flags) => {
     expect((await expectAsNative(await alone(), ["broken pipe"])).signal).toBe("SIGPIPE");
   });
 
+  // But for SIGSEGV, by which it is seen that a program returns from its entry.
+  test("begins with no signal handled by anybody else", async () => {
+    expect((await link([await alone(), "signals"])).stdout.replace("handled: 11\n", "")).not.toContain("handled");
+  });
+
+  test("finds a signal pending that it blocks", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["pending"]);
+    expect(stdout).toBe("pending: 100\ntaken: 100\n");
+  });
+
+  test("is not interrupted by a signal that it blocks", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["critical"]);
+    expect(stdout).toBe("handled\nhandled while blocked: 0\n");
+  });
+
+  test.each(["blocked", "defaults"])("ends as it says with all signals %s", async (word) => {
+    expect((await expectAsNative(await alone(), [word])).exitCode).toBe(3);
+  });
+
+  test("has a filter of its own for system calls", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["filter"], { timeout: 2_000 });
+    expect(stdout).toBe("filtered: 0\nerrno: 38\n");
+  });
+
+  test("gives up all system calls but four", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["strict"]);
+    expect(stdout).toBe("strict: 0\n");
+  });
+
+  test("finds the bytes that are no UTF-8 among its arguments", async () => {
+    const program = await alone();
+    const model = await run(["perl", "-e", BYTES, program]);
+    const linked = await run(["perl", "-e", BYTES, ...COMMAND, "link", program]);
+    expect(shown(linked)).toEqual(shown(model));
+    expect(model.stdout).toContain("byte: 255\n");
+  });
+
   test.each([
     ["where it jumps to what is no code, even if that is how many arguments it has", "jump"],
     ["of a fault, even if its stack is as behind a return", "fault"],
@@ -39,8 +78,23 @@ describe.each(WAYS)("a program, %s,", (_, flags) => {
     expect((await expectAsNative(await alone(), [word])).signal).toBe("SIGSEGV");
   });
 
+  test("that goes on as another program has no part in what that does", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["start", await threads(), "before"]);
+    expect(stdout).toBe("the other ends\nthe first ends\n");
+  });
+
   test("goes on where one of its threads ends", async () => {
     const { stdout, exitCode } = await expectAsNative(await threads(), ["before"]);
     expect([stdout, exitCode]).toEqual(["the other ends\nthe first ends\n", 7]);
+  });
+
+  test("goes on where one of its threads ends that has no stack any more", async () => {
+    const { stdout, exitCode } = await expectAsNative(await threads(), ["unmapped"]);
+    expect([stdout, exitCode]).toEqual(["the other ends\nthe first ends\n", 7]);
+  });
+
+  test("goes on where its first thread ends, until the other does", async () => {
+    const { stdout } = await expectAsNative(await threads(), ["after"]);
+    expect(stdout).toBe("the first has ended\nthe other ends\n");
   });
 });
