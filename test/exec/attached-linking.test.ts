@@ -1,5 +1,5 @@
-// Programs in processes of their own: what is bound there, and in what they start. Each promise is two tests, one of them
-// native; programs that only this mode can run come first.
+// Programs in processes of their own: what is bound there, and in what they start. Each promise is two tests, one of
+// them native; programs that only this mode can run come first.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
@@ -687,7 +687,8 @@ describe("whoever starts a program, it is linked:", () => {
     });
   }
 
-  // ld.so looks at these before it looks where the shims are, and natively takes that copy; we only hear of it if there is another shim.
+  // ld.so looks at these before it looks where the shims are, and natively takes that copy; we only hear of it if there
+  // is another shim.
   test.todo("with DT_RPATH at a copy of its own, attached", async () => {
     const { out } = await started();
     const model = await run(false, join(out, "with-rpath"), []);

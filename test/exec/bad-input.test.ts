@@ -1,4 +1,5 @@
-// What is missing, unreadable or hostile ends in one paragraph and an exit code: never in a crash, a hang or a full memory.
+// What is missing, unreadable or hostile ends in one paragraph and an exit code: never in a crash, a hang or a full
+// memory.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -43,7 +43,10 @@ describe("the program sees", () => {
     `${who}, ${what}: symbol of 1 bytes or more`,
   ];
 
-  /** glibc itself names the program "" in its link map, and puts argv[0] where it shows it. What it loads has its path there. */
+  /**
+   * glibc itself names the program "" in its link map, and puts argv[0] where it shows it. What it loads has its path
+   * there.
+   */
   async function expectBothButName(args: string[], expected: string[]): Promise<void> {
     const named = `link map "${program}"`;
     const natively = expected.map((line) => line.replace(named, 'link map ""'));
@@ -156,7 +159,10 @@ describe.skipIf(glibc < 35)("a debugger (takes glibc 2.35)", () => {
 
   const expected = ["wait_in_callback program.c", "host_call host.c", "library_call library.c", "main program.c"];
 
-  /** What gdb says of a program that waits in a callback, natively and in the capsule; and the program goes on afterwards. */
+  /**
+   * What gdb says of a program that waits in a callback, natively and in the capsule; and the program goes on
+   * afterwards.
+   */
   async function attached(...commands: string[]): Promise<[Outcome, Outcome]> {
     const paths = [`${join(debugged.out, HOST)}:${debugged.runtime}`, debugged.runtime];
     const said: Outcome[] = [];

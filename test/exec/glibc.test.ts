@@ -1,6 +1,6 @@
-// A program on another glibc than the one that the kernel would start it with, in each way to have it: what it finds, and
-// what is said where that glibc, or the way to it, is not to be had. The other glibc is a copy of the machine's own that says
-// it is newer; test/real has those of other releases.
+// A program on another glibc than the one that the kernel would start it with, in each way to have it: what it finds,
+// and what is said where that glibc, or the way to it, is not to be had. The other glibc is a copy of the machine's own
+// that says it is newer; test/real has those of other releases.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -247,8 +247,8 @@ describe("dlerror says what glibc says, with the path that was tried", () => {
           expect(line).toContain(`: ${mistakes.host}/`);
     });
 
-  // glibc names the file that it has opened, and a shim's is in the private directory. Its l_name cannot be changed as the
-  // program's is: the headers of a loaded object are read from the file that has this name.
+  // glibc names the file that it has opened, and a shim's is in the private directory. Its l_name cannot be changed as
+  // the program's is: the headers of a loaded object are read from the file that has this name.
   test.todo("with the path of the isolated library, not of its shim", async () => {
     const named = (text: string) => lines(text).filter((line) => /^the isolated/.test(line));
     expect(named((await mistakes.capsule(["program"])).stdout)).toEqual(

@@ -90,7 +90,8 @@ describe("a library bound to itself stays so", () => {
     ["as its symbols are protected", ['-DVISIBILITY="protected"']],
   ] as [string, string[]][]) {
     test(words, async () => {
-      // A program can copy a protected object by a relocation of its own only where the linker allows it: not GNU ld ≥ 2.40.
+      // A program can copy a protected object by a relocation of its own only where the linker allows it: not GNU ld ≥
+      // 2.40.
       const isProtected = words.includes("protected");
       const bound = await pair("symbols/a-library-bound-to-itself-stays-so", [
         { path: host, sources: ["host.c"], flags },

@@ -1,5 +1,6 @@
-// Programs that Bun cannot host, in processes of their own: Python and Node are at fixed addresses, Mono has thread-local
-// data; and small programs in C, at fixed addresses. Natively they use the Mesa of Debian 11 by the library path.
+// Programs that Bun cannot host, in processes of their own: Python and Node are at fixed addresses, Mono has
+// thread-local data; and small programs in C, at fixed addresses. Natively they use the Mesa of Debian 11 by the
+// library path.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
@@ -62,7 +63,9 @@ function expectMesa({ stdout, stderr, exitCode, signal }: Pick<Outcome, "stdout"
   expect({ exitCode, signal }).toEqual({ exitCode: 0, signal: null });
 }
 
-/** Two tests: natively it draws with the host's Mesa, and attached it prints the same, its picture's checksum included. */
+/**
+ * Two tests: natively it draws with the host's Mesa, and attached it prints the same, its picture's checksum included.
+ */
 function draws(words: string, argv: () => Promise<string[]>, cwd?: () => Promise<string>): void {
   describe(words, () => {
     const outcomeOf = async (way: Way) => runIn(way, await argv(), cwd === undefined ? {} : { cwd: await cwd() });

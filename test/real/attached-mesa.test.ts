@@ -1,5 +1,5 @@
-// What tells of OpenGL and Vulkan, and draws with them, in processes of their own. Bun could host these, so the two modes
-// can be compared.
+// What tells of OpenGL and Vulkan, and draws with them, in processes of their own. Bun could host these, so the two
+// modes can be compared.
 
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { ATTACHED } from "../support/attached.ts";

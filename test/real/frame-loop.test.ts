@@ -35,8 +35,8 @@ beforeAll(async () => {
 afterAll(() => display[Symbol.asyncDispose]());
 
 /**
- * The system calls of glxgears while it draws, of all threads, but for futex(2): how often its threads wait for each other
- * differs. A request to capsule would also be one for `--trace request`, which writes.
+ * The system calls of glxgears while it draws, of all threads, but for futex(2): how often its threads wait for each
+ * other differs. A request to capsule would also be one for `--trace request`, which writes.
  */
 async function callsWhileDrawing(argv: string[], env: Record<string, string>): Promise<Call[]> {
   await using program = start(argv, { env: { ...display.env, vblank_mode: "0", ...env } });

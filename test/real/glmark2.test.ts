@@ -1,4 +1,5 @@
-// glmark2 checks pixels of what it draws, and tells how fast it is: natively and in the capsule on the Mesa of Debian 11.
+// glmark2 checks pixels of what it draws, and tells how fast it is: natively and in the capsule on the Mesa of Debian
+// 11.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { Display } from "../support/display.ts";

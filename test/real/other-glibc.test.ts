@@ -1,5 +1,5 @@
-// The same promises on a newer glibc than the machine's: that of Debian 13, in each way to have it. What a program notices
-// all the same is left out here, by the words of its test; the README says it.
+// The same promises on a newer glibc than the machine's: that of Debian 13, in each way to have it. What a program
+// notices all the same is left out here, by the words of its test; the README says it.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";

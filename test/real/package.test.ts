@@ -47,7 +47,10 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** The environment of somebody who has just come: a home of his own, and nothing on PATH but Bun and the machine's programs. */
+/**
+ * The environment of somebody who has just come: a home of his own, and nothing on PATH but Bun and the machine's
+ * programs.
+ */
 function own(name: string): Record<string, string> {
   const home = join(directory, name);
   mkdirSync(home, { recursive: true });

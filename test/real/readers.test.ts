@@ -19,8 +19,8 @@ setDefaultTimeout(300_000);
 
 const LEAST = 300;
 /**
- * In bytes, for what takes long: elfinfo reads symbols one by one and looks for names among all strings (libLLVM: 22 s),
- * readelf's relocations would be 500 MB of text.
+ * In bytes, for what takes long: elfinfo reads symbols one by one and looks for names among all strings (libLLVM: 22
+ * s), readelf's relocations would be 500 MB of text.
  */
 const LARGEST = 256 << 10;
 

@@ -1,4 +1,5 @@
-// The same promise kept natively, which is the model, and attached: two tests, so that each can be seen to hold by itself.
+// The same promise kept natively, which is the model, and attached: two tests, so that each can be seen to hold by
+// itself.
 
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";

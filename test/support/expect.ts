@@ -17,7 +17,10 @@ export function expectSame(outcome: Outcome, model: Outcome): void {
   expect(observed(outcome)).toEqual(observed(model));
 }
 
-/** Without the directory, for what the program starts, that capsule has put in front on the library path which its environment shows. */
+/**
+ * Without the directory, for what the program starts, that capsule has put in front on the library path which its
+ * environment shows.
+ */
 export function withoutShims(outcome: Outcome): Outcome {
   const added = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
   // Where the user has set none, there is nothing else in it.

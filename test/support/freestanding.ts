@@ -1,5 +1,5 @@
-// Programs and libraries without a libc, and what ld.so makes of them: nothing but ld.so has written to their memory, so
-// that every byte of it must be what a link gives.
+// Programs and libraries without a libc, and what ld.so makes of them: nothing but ld.so has written to their memory,
+// so that every byte of it must be what a link gives.
 
 import { expect } from "bun:test";
 import { PF_W, PT_DYNAMIC, R_X86_64_TLSDESC, STV_PROTECTED } from "../../lib/elf/constants.ts";
@@ -93,7 +93,10 @@ function differentBytes(
   return differences;
 }
 
-/** Words that are not to be compared: what a resolver has chosen, what descriptors call, and the dynamic section, which ld.so makes its own. */
+/**
+ * Words that are not to be compared: what a resolver has chosen, what descriptors call, and the dynamic section, which
+ * ld.so makes its own.
+ */
 function excusedWords({ steps }: Linked, object: LinkObject, relocations: readonly Relocation[]): Address[] {
   const excused: Address[] = steps.flatMap((step) => (step.kind === "call" ? [step.slot] : []));
   for (const { object: of, type, vaddr } of relocations)

@@ -16,7 +16,10 @@ export interface Linked {
 export const LIBRARIES = "usr/lib";
 
 export class LinkedTrees extends Scratch {
-  /** A library at a path, "host/usr/lib/libred.so.1.2.0", with a link by its soname; `needs` are sonames of anything. Returns its path. */
+  /**
+   * A library at a path, "host/usr/lib/libred.so.1.2.0", with a link by its soname; `needs` are sonames of anything.
+   * Returns its path.
+   */
   library(path: string, linked: Linked = {}): string {
     const name = basename(path);
     const { soname = name.replace(/(\.so\.\d+)\..*/, "$1") } = linked;

@@ -82,7 +82,8 @@ function extensions(family: string, colour: Colour): string[] {
 
 function libraries(colour: Colour, { flags = [], isStripped = false }: HostVariant): Output[] {
   const side = colour === "reference" ? "container" : "host";
-  // The host trees have their helper nowhere but under the re-rooted DT_RUNPATH: only a search that goes by it finds one.
+  // The host trees have their helper nowhere but under the re-rooted DT_RUNPATH: only a search that goes by it finds
+  // one.
   const runpath = "{out}/reference";
   const helperAt = colour === "reference" ? "reference" : `${colour}{out}/reference`;
   const restAt = colour === "reference" ? "reference" : `${colour}/${LIBRARIES}`;

@@ -18,7 +18,9 @@ export class PausedProcess implements AsyncDisposable {
     this.mappings = readMaps(child.pid);
   }
 
-  /** Starts a program that writes a byte and then reads from its input, where nothing comes. It is given `input` before. */
+  /**
+   * Starts a program that writes a byte and then reads from its input, where nothing comes. It is given `input` before.
+   */
   static async start(argv: string[], env: Record<string, string> = {}, input = ""): Promise<PausedProcess> {
     const child = Bun.spawn(argv, { env: environment(env), stdin: "pipe", stdout: "pipe", stderr: "ignore" });
     child.stdin.write(input);

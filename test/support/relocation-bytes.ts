@@ -5,7 +5,10 @@ import { DT, type ElfBytes } from "./elf-bytes.ts";
 const RELA_SIZE = 24;
 const FIELDS = { r_offset: [0, 8], r_type: [8, 4], r_sym: [12, 4], r_addend: [16, 8] } as const;
 
-/** Changes the first relocation of a type, at `vaddr` where that is given, in DT_RELA or DT_JMPREL. Throws where there is none. */
+/**
+ * Changes the first relocation of a type, at `vaddr` where that is given, in DT_RELA or DT_JMPREL. Throws where there
+ * is none.
+ */
 export function spoilRelocation(
   elf: ElfBytes,
   type: number,

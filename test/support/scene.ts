@@ -25,8 +25,8 @@ export class Scene {
   }
 
   /**
-   * 1 for pictures that are, on average, the same where the scene stands still. 0, or less, for what is no more like it than a
-   * plain surface of its mean colour (the coefficient of determination).
+   * 1 for pictures that are, on average, the same where the scene stands still. 0, or less, for what is no more like it
+   * than a plain surface of its mean colour (the coefficient of determination).
    */
   likeness(pictures: readonly Picture[]): number {
     const others = meanOf(pictures.map(({ tiles }) => tiles));

@@ -1,6 +1,6 @@
 // A fixture that does the same on both sides of the border: side.c is compiled into the program and into an isolated
-// library. Each side opens libraries of its own tree, built from the same sources, whose names and symbols begin with the
-// side's, so that natively, where both trees are on one path and in one scope, nobody meets the other's.
+// library. Each side opens libraries of its own tree, built from the same sources, whose names and symbols begin with
+// the side's, so that natively, where both trees are on one path and in one scope, nobody meets the other's.
 
 import { expectLines } from "./expect.ts";
 import type { Output } from "./fixtures.ts";

@@ -10,7 +10,10 @@ export type Suite = "bullseye" | "bookworm" | "trixie";
 
 const MAKE_TREE = join(repository, "test", "support", "make-tree");
 
-/** The tree of that release with its GL, EGL and Vulkan libraries, and more packages. Takes a minute the first time, and the network. */
+/**
+ * The tree of that release with its GL, EGL and Vulkan libraries, and more packages. Takes a minute the first time, and
+ * the network.
+ */
 export async function tree(suite: Suite, more: readonly string[] = []): Promise<string> {
   const hash = createHash("sha256").update(readFileSync(MAKE_TREE)).update(more.join(" ")).digest("hex").slice(0, 16);
   const directory = join(cacheDirectory(), "trees", `${suite}-${hash}`);

@@ -20,7 +20,10 @@ export const viewOf = (...bytes: number[][]): DataView => new DataView(new Uint8
 /** A part of an image: what it is called, and its bytes once the others' offsets are known. */
 export type Part = readonly [name: string, bytes: (at: (name: string) => number) => number[][]];
 
-/** The parts one after the other, each aligned to 8 bytes, and where each begins. Their sizes must not depend on offsets. */
+/**
+ * The parts one after the other, each aligned to 8 bytes, and where each begins. Their sizes must not depend on
+ * offsets.
+ */
 export function assemble(parts: readonly Part[]): { bytes: Uint8Array<ArrayBuffer>; at: (name: string) => number } {
   const offsets = new Map<string, number>();
   let size = 0;

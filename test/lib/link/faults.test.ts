@@ -1,4 +1,5 @@
-// Whatever cannot be linked is told of, by an error that names who, what and where, and is told of before anything runs.
+// Whatever cannot be linked is told of, by an error that names who, what and where, and is told of before anything
+// runs.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

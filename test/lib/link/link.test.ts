@@ -48,7 +48,10 @@ describe("every relocation is done", () => {
       if (flags.includes("-no-pie")) expect(types).toContain("R_X86_64_COPY");
     });
 
-  /** A copy of the library in which relocations of `absolute`, 0x12345, are of other types: a compiler has no use for them in data. */
+  /**
+   * A copy of the library in which relocations of `absolute`, 0x12345, are of other types: a compiler has no use for
+   * them in data.
+   */
   async function retyped(types: readonly [addend: number, type: number][]): Promise<string> {
     const copy = join(mkdtempSync(join(tmpdir(), "capsule-link-")), "build");
     cpSync(await built([]), copy, { recursive: true });

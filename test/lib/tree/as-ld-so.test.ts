@@ -13,7 +13,10 @@ import { LinkedTrees } from "../../support/linked-trees.ts";
 const trees = new LinkedTrees();
 afterAll(() => trees[Symbol.dispose]());
 
-/** libtop.so, which needs libdep.so beside it, is in b/; a/ has a link to it, and linked/a leads to a/. Both have a libdep.so. */
+/**
+ * libtop.so, which needs libdep.so beside it, is in b/; a/ has a link to it, and linked/a leads to a/. Both have a
+ * libdep.so.
+ */
 const top = trees.library("b/libtop.so", { needs: ["libdep.so"], runpath: "$ORIGIN" });
 for (const directory of ["a", "b"]) trees.library(`${directory}/libdep.so`);
 symlinkSync("../b/libtop.so", trees.path("a/libtop.so"));

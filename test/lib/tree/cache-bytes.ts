@@ -85,7 +85,8 @@ export function newCache(entries: readonly Entry[], { hwcaps, before = 0 }: NewO
 
 /** Both, as ldconfig's `compat` has them. */
 export function bothCaches(entries: readonly Entry[], others: readonly Entry[], options: NewOptions = {}): Uint8Array {
-  // The old entries' offsets count from behind them, and so reach over the new format to strings that it shares; here each has its own.
+  // The old entries' offsets count from behind them, and so reach over the new format to strings that it shares; here
+  // each has its own.
   const records = entries.length * 12 + 16;
   const gap = padded(new Array<number>(records).fill(0), 8).length;
   const second = newCache(others, { ...options, before: options.before ?? gap });

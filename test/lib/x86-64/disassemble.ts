@@ -52,7 +52,10 @@ export function disassemble(code: Code, scratch: Scratch): Instruction[] {
   return instructions;
 }
 
-/** A listing's line and an instruction in one form: labels as offsets, the operand `name(%rip)` as the label that it means. */
+/**
+ * A listing's line and an instruction in one form: labels as offsets, the operand `name(%rip)` as the label that it
+ * means.
+ */
 export function agreement(code: Code, instructions: readonly Instruction[]): [listed: string[], found: string[]] {
   const lines = code.listing.filter((line) => !isData(line));
   const nameAt = (at: number): string[] => [...code.labels].filter(([, label]) => label === at).map(([label]) => label);
@@ -65,7 +68,8 @@ export function agreement(code: Code, instructions: readonly Instruction[]): [li
   });
   const found = instructions.map(({ at, text, target }, i) => {
     if (target === undefined) return `${at}: ${text}`;
-    // "dlopen" for the label "dlopen address", "real" for "getenv real": the words are for the reader, the place counts.
+    // "dlopen" for the label "dlopen address", "real" for "getenv real": the words are for the reader, the place
+    // counts.
     const word = /([a-z][a-z0-9_]*)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
     const means = nameAt(target).some((label) => label.split(" ").includes(word));
     // what is read or jumped through is data; lea may mean code, too

@@ -600,7 +600,10 @@ describe("an asker that has left", () => {
 });
 
 describe("a signal that comes in between changes nothing", () => {
-  /** Interrupts a process that sleeps, and waits until it has handled that and sleeps again. `number` counts its signals. */
+  /**
+   * Interrupts a process that sleeps, and waits until it has handled that and sleeps again. `number` counts its
+   * signals.
+   */
   async function interrupt(child: Running, number: number): Promise<void> {
     await asleep(child.pid);
     process.kill(child.pid, "SIGUSR1");

@@ -1,5 +1,5 @@
-// A pass as orders: what stands in the slot, and what becomes of what comes back. The asker is played here, from the raw
-// words of the slot.
+// A pass as orders: what stands in the slot, and what becomes of what comes back. The asker is played here, from the
+// raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
 import { Libc } from "../../../lib/loader/libc.ts";
@@ -24,7 +24,10 @@ type Ordered = readonly [name: Callable, ...words: bigint[]];
 /** What the asker does with a call: returns the result. */
 type Callee = (...ordered: Ordered) => bigint | number;
 
-/** Leads a conversation to its end, as the server and the asker would; returns the batches that were ordered, and its result. */
+/**
+ * Leads a conversation to its end, as the server and the asker would; returns the batches that were ordered, and its
+ * result.
+ */
 function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {
   const batches: Ordered[][] = [];
   const conversation = orders(exchange, functions, pass);

@@ -1,5 +1,5 @@
-// A server that does what a test says: each request is a conversation that the test leads. The pages are a file, which the
-// process of the tests has mapped at the same address as the caller.
+// A server that does what a test says: each request is a conversation that the test leads. The pages are a file, which
+// the process of the tests has mapped at the same address as the caller.
 
 import { truncateSync, writeFileSync } from "node:fs";
 import { Libc } from "../../../lib/loader/libc.ts";
@@ -93,7 +93,9 @@ export class ScriptedServer {
   /** Of all pages. It is unmapped when this is collected. */
   readonly view: DataView;
   #isOver = false;
-  /** The pages of all servers: views of them by address do not keep them, and a test may look when its server is gone. */
+  /**
+   * The pages of all servers: views of them by address do not keep them, and a test may look when its server is gone.
+   */
   static readonly #mapped: Uint8Array[] = [];
   /** How many requests there were. */
   requests = 0;
@@ -126,7 +128,10 @@ export class ScriptedServer {
     this.view.setUint32(Header.offsetOf.tid, tid, true);
   }
 
-  /** Leads conversations, numbered from 0, until `caller` has come to its end, which it returns. Throws what a script throws. */
+  /**
+   * Leads conversations, numbered from 0, until `caller` has come to its end, which it returns. Throws what a script
+   * throws.
+   */
   async serve<Result>(
     caller: Promise<Result>,
     script: (talk: Talk, number: number) => Promise<void> | void,

@@ -44,7 +44,10 @@ describe("a socket", () => {
     for (const tree of trees.splice(0)) tree[Symbol.dispose]();
   });
 
-  /** A server in a process of its own, since who knocks waits: it listens at a path and does what `body` says with each connection. */
+  /**
+   * A server in a process of its own, since who knocks waits: it listens at a path and does what `body` says with each
+   * connection.
+   */
   async function server(body: string): Promise<{ path: string; directory: string }> {
     const tree = new SmallTree();
     trees.push(tree);

@@ -1,4 +1,5 @@
-// For a process of its own: starts over as often as N says, with a Worker that is just starting, and shows what it was given.
+// For a process of its own: starts over as often as N says, with a Worker that is just starting, and shows what it was
+// given.
 //
 //   starts-over.ts ARGUMENT…
 

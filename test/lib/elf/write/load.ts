@@ -1,5 +1,5 @@
-// For a process of its own: has glibc load what lib/elf/write makes, in new namespaces, and looks up every name of every
-// version there and at the original. Prints what came of it, as JSON.
+// For a process of its own: has glibc load what lib/elf/write makes, in new namespaces, and looks up every name of
+// every version there and at the original. Prints what came of it, as JSON.
 //
 //   load.ts DIRECTORY LIBRARY…      sonames or paths, to be mirrored
 

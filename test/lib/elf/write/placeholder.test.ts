@@ -1,5 +1,5 @@
-// Placeholders: read back by our own reader and by others', and loaded by glibc beneath programs that were linked to the
-// real libraries.
+// Placeholders: read back by our own reader and by others', and loaded by glibc beneath programs that were linked to
+// the real libraries.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
