@@ -81,7 +81,9 @@ function contextFor(
 ): BigUint64Array {
   const keep = (bytes: Uint8Array): Address => {
     const at = libc.allocate(bytes.length + 1);
-    bytesAt(at, bytes.length + 1).set([...bytes, 0]);
+    const room = bytesAt(at, bytes.length + 1);
+    room.set(bytes);
+    room[bytes.length] = 0;
     return at;
   };
   const own = ownContext();

@@ -28,6 +28,7 @@ import type { Value } from "../../lib/link/values.ts";
 import { add, hex, toAddress } from "../../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/process/patch.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { withFiles } from "../directories/short-lived.ts";
 import type {
   ContextStep,
   ExplainedFunction,
@@ -35,7 +36,6 @@ import type {
   ExplainedRelocation,
   Explanation,
 } from "./explanation.ts";
-import { inDirectory } from "./link-program.ts";
 
 /** Where the functions of a linker seem to be. */
 const FUNCTIONS = toAddress(0x3000_0000_0000);
@@ -69,7 +69,7 @@ export function explain(
   };
   // As it is run, where it can be.
   const own = (write: WriteFile) => (fault === undefined ? linkerObject(search, path, FUNCTIONS, write) : {});
-  using simulation = inDirectory((write) =>
+  using simulation = withFiles((write) =>
     simulate(search, path, {
       ...own(write),
       onRelocation,

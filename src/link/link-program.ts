@@ -1,13 +1,10 @@
 // Runs a program that has no libc, with TypeScript for its dynamic linker.
 
-import { ftruncateSync, mkdtempSync, realpathSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { ftruncateSync, realpathSync, writeSync } from "node:fs";
 import { PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import { ownContext, reasonNotHere, runHere } from "../../lib/link/run-here.ts";
-import type { WriteFile } from "../../lib/link/start.ts";
 import { type SparseFile, startImage } from "../../lib/link/start-image.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { stringBytesAt } from "../../lib/memory/live.ts";
@@ -16,7 +13,7 @@ import type { System } from "../../lib/process/system.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { hint } from "../directories/private-directory.ts";
+import { withFiles } from "../directories/short-lived.ts";
 import { releaseDescriptors } from "../passes/descriptors.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
@@ -105,7 +102,7 @@ export function linkProgram(
       resetSignals(libc);
       releaseDescriptors(libc, inherited, trace);
     };
-    return inDirectory((write, remove) =>
+    return withFiles((write, remove) =>
       runHere(libc, search, path, list, {
         ...{ isKept, onWarning, write, executed, failure: EXIT.failure },
         onLinked: () => {
@@ -115,7 +112,7 @@ export function linkProgram(
       }),
     );
   }
-  const descriptor = inDirectory((write) => {
+  const descriptor = withFiles((write) => {
     using image = startImage(search, path, executed, write, { onWarning });
     return memoryFileOf(system, path, image);
   });
@@ -137,30 +134,4 @@ function memoryFileOf(system: System, path: string, { size, parts }: SparseFile)
     for (let done = 0; done < bytes.length; )
       done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
   return descriptor;
-}
-
-/** For files that are needed while this is done, or until they are removed. */
-export function inDirectory<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
-  let directory: string | undefined;
-  const remove = () => {
-    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    return action((name, bytes) => {
-      directory ??= directoryIn(tmpdir());
-      const path = join(directory, name);
-      writeFileSync(path, bytes, { mode: 0o600 });
-      return path;
-    }, remove);
-  } finally {
-    remove();
-  }
-}
-
-function directoryIn(parent: string): string {
-  try {
-    return mkdtempSync(join(parent, "capsule-link-"));
-  } catch (error) {
-    throw hint(error, parent);
-  }
 }
