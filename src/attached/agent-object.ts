@@ -39,7 +39,7 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
   });
   return codeObject({
     soname: MARK,
-    // Before glibc 2.34 dlsym is in libdl.so.2. libc first: it has to have seen its environment.
+    // Before glibc 2.34 dlopen is in libdl.so.2. libc first: it has to have seen its environment.
     needed: ["libc.so.6", "libdl.so.2"],
     code,
     dataAt,
@@ -48,10 +48,7 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
       [CHANNEL, "map channel"],
     ]),
     indirect: new Set([CHANNEL]),
-    imports: new Map([
-      ["_r_debug", "debug"],
-      ["dlsym", "dlsym address"],
-    ]),
+    imports: new Map([["_r_debug", "debug"]]),
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,
   }).bytes;

@@ -97,8 +97,9 @@ export class Attachment implements Linker, Asker {
     if (origin) this.#inherit(origin);
   }
 
-  /** Writes its number into the agent's desk. */
+  /** Writes its number, and what the agent is to call, into the agent's desk. */
   sign(): void {
+    setPointerIn(this.process, add(this.desk.at, Desk.offsetOf.dlsym), this.functions.dlsym);
     setPointerIn(this.process, add(this.desk.at, Desk.offsetOf.attachment), this.id);
   }
 

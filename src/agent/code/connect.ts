@@ -23,6 +23,11 @@ export const Desk = layout("desk", {
   debug: u64<Address>(),
   /** The number under which the server knows the process; 0 before it has been linked. */
   attachment: u64(),
+  /**
+   * glibc's own dlsym, written by the server: 0 before it has been linked. By its name the agent would find that of
+   * whoever is preloaded.
+   */
+  dlsym: u64<Address>(),
 });
 export type Desk = Struct<typeof Desk>;
 
@@ -129,9 +134,12 @@ export function emitConnect(to: Assembler): void {
     .op("push %rbx", 0x53)
     .op(`cmp $0x${Kind.dlmopen.toString(16)},%edi`, 0x83, 0xff, Kind.dlmopen)
     .to("ja", "without the lock")
+    .rip("mov dlsym(%rip),%rax", "dlsym address", 0x48, 0x8b, 0x05)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("je", "without the lock")
     .op("xor %edi,%edi", 0x31, 0xff) // RTLD_DEFAULT
     .rip("lea function(%rip),%rsi", "channel function", 0x48, 0x8d, 0x35)
-    .rip("call *dlsym(%rip)", "dlsym address", 0xff, 0x15)
+    .op("call *%rax", 0xff, 0xd0)
     .op("test %rax,%rax", 0x48, 0x85, 0xc0)
     .to("jne", "connected")
     .label("without the lock")
