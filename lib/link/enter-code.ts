@@ -216,6 +216,8 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   to.rip("lea stack(%rip),%rdi", "no signal stack", 0x48, 0x8d, 0x3d).op("xor %esi,%esi", 0x31, 0xf6);
   call("sigaltstack");
   to.op(`add $0x${BUFFER.toString(16)},%rsp`, 0x48, 0x81, 0xc4, ...immediate(BUFFER))
+    .rip("ldmxcsr mxcsr(%rip)", "mxcsr", 0x0f, 0xae, 0x15)
+    .op("fninit", 0xdb, 0xe3)
     .op("jmp *%r13", 0x41, 0xff, 0xe5)
     .label("not alone")
     .op("mov $0x2,%edi", 0xbf, ...immediate(2))
@@ -229,5 +231,7 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   to.align(8).label("pause").quad(0).quad(500_000);
   // struct kernel_sigaction: SIG_DFL; stack_t: SS_DISABLE
   to.label("default action").quad(0).quad(0).quad(0).quad(0).label("no signal stack").quad(0).quad(2).quad(0);
+  // as a process begins: all exceptions masked, none flagged
+  to.label("mxcsr").quad(0x1f80);
   to.label("complaint").data(complaint);
 }

@@ -3,7 +3,7 @@
 // on behind that, so the program has signals, threads and its end to itself.
 
 import { CFunction, FFIType } from "bun:ffi";
-import { constants, openSync, readFileSync } from "node:fs";
+import { constants, openSync, readFileSync, readlinkSync } from "node:fs";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
@@ -28,8 +28,12 @@ export function ownContext(): ProcessContext {
 }
 
 /** Why a program cannot be run in this process; undefined where it can. */
-export const reasonNotHere = (program: Library): string | undefined =>
-  program.isFixed ? "it is at a fixed address" : undefined;
+export function reasonNotHere(program: Library): string | undefined {
+  if (program.isFixed) return "it is at a fixed address";
+  // What /proc says of threads has the numbers of its own PID namespace.
+  if (readlinkSync("/proc/self") !== `${process.pid}`) return "/proc is that of another PID namespace";
+  return undefined;
+}
 
 export interface RunOptions extends LinkOptions {
   /** Which variables of this process's environment the program finds, each as NAME=VALUE. */

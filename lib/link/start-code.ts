@@ -30,8 +30,7 @@ export interface StartTables {
   readonly areas: readonly Range[];
   /** Other values in the auxiliary vector that the kernel has given, by type. */
   readonly auxiliary: ReadonlyMap<number, bigint>;
-  /** What the thread pointer is to be; undefined where nobody has thread-local data. */
-  readonly threadPointer: Address | undefined;
+  readonly threadPointer: Address;
   readonly steps: readonly StartStep[];
   /** Pages to be protected when all is relocated. */
   readonly relro: readonly Range[];
@@ -71,7 +70,7 @@ export function emitStart(to: Assembler, tables: StartTables): void {
   protect(to, "areas", tables.areas.length);
   tellAuxiliary(to, tables.auxiliary.size);
   nameProcess(to);
-  if (tables.threadPointer !== undefined) setThreadPointer(to);
+  setThreadPointer(to);
   doSteps(to, tables.steps.length);
   protect(to, "relro", tables.relro.length);
   eachOf(to, "initializers", 2, tables.initializers.length, () => {
@@ -223,7 +222,7 @@ function tellAuxiliary(to: Assembler, count: number): void {
 
 function emitTables(to: Assembler, tables: StartTables): void {
   to.align(8).label("entry state").quad(tables.state).label("program entry").quad(tables.entry);
-  to.label("thread pointer").quad(tables.threadPointer ?? 0);
+  to.label("thread pointer").quad(tables.threadPointer);
   to.label("auxiliary");
   for (const [type, value] of tables.auxiliary) to.quad(type).quad(value);
   to.label("steps");

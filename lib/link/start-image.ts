@@ -84,6 +84,8 @@ export function startImage(
 function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omit<SparseFile, keyof Disposable> {
   const clusters: Cluster[] = [];
   for (const area of space.areas) {
+    // What lies between distant segments is nobody's.
+    if (area.protection === 0 && area.end - area.start >= NEAR) continue;
     const isOurs = isOf(own, area);
     const last = clusters.at(-1);
     const protection = isOurs ? area.protection : PROT_READ;

@@ -25,8 +25,13 @@ import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
 /** The object by which a program finds what it calls of its linker, if it has thread-local data. */
 export const LINKER_OBJECT = "liblinker.so";
 
-/** As on x86-64 the thread pointer points at itself; what libcs have behind it is zero. */
+/**
+ * As on x86-64 the thread pointer points at itself. What libcs have behind it is zero but for two random words: the
+ * stack protector's, whose first byte is zero, and the one for pointers that are kept.
+ */
 const THREAD_BLOCK = 256;
+const STACK_GUARD = 0x28;
+const POINTER_GUARD = 0x30;
 
 /** Puts a file somewhere, for as long as a program is being linked, and returns its path. */
 export type WriteFile = (name: string, bytes: Uint8Array) => string;
@@ -150,7 +155,7 @@ export function linkerObject(
 interface Data {
   readonly range: Range;
   readonly state: Address;
-  readonly threadPointer: Address | undefined;
+  readonly threadPointer: Address;
   /** Copies of what has been waiting for calls. */
   readonly steps: readonly StartStep[];
 }
@@ -176,10 +181,10 @@ function placeData(space: AddressSpace, reserve: Starting["reserve"], { objects,
     if (isPending(steps, image, fileSize)) copies.push({ kind: "copy", from: image, to, length: fileSize });
   }
   writeTo(space, threadPointer, word(threadPointer));
-  return {
-    ...{ range, state: add(start, stateAt), steps: copies },
-    threadPointer: blocks.length > 0 ? threadPointer : undefined,
-  };
+  const guards = crypto.getRandomValues(new Uint8Array(POINTER_GUARD + 8 - STACK_GUARD));
+  guards[0] = 0;
+  writeTo(space, add(threadPointer, STACK_GUARD), guards);
+  return { range, state: add(start, stateAt), threadPointer, steps: copies };
 }
 
 function word(value: number): Uint8Array {

@@ -214,6 +214,11 @@ export class Libc implements Process {
     this.#exec.passOn(descriptor);
   }
 
+  /** Is it open, and would not be in such a program? */
+  isClosedAtExec(descriptor: number): boolean {
+    return this.#exec.isClosed(descriptor);
+  }
+
   /**
    * Gives the calling thread a table of descriptors of its own. The first two are /dev/null, the third is the process's
    * standard error or /dev/null too; there is nothing else in it. Returns false where the kernel refuses.

@@ -25,6 +25,12 @@ export class Exec {
     this.functions.fcntl(descriptor, F_SETFD, 0);
   }
 
+  /** Is it open, and not in the other program? */
+  isClosed(descriptor: number): boolean {
+    const [F_GETFD, FD_CLOEXEC] = [1, 1];
+    return this.functions.fcntl(descriptor, F_GETFD, 0) === FD_CLOEXEC;
+  }
+
   /** Runs it in this process. Returns, with errno, only where the kernel refuses. */
   execute(path: string, list: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
     const strings = [...list, ...environment].map((bytes) => Buffer.concat([bytes, Uint8Array.of(0)]));

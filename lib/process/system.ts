@@ -99,11 +99,20 @@ export class System {
     return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
   }
 
-  /** A file that is nowhere, and is gone when its last descriptor is. Throws SystemError. */
+  /**
+   * A file that is nowhere, can be run, and is gone when its last descriptor is. Of its name 249 bytes count. Throws
+   * SystemError: EACCES where the kernel does not have such files run (the sysctl vm.memfd_noexec is 2).
+   */
   memoryFile(name: string): number {
-    const MFD_CLOEXEC = 1;
-    const text = cString(name);
-    return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
+    const [MFD_CLOEXEC, MFD_EXEC, LONGEST, EINVAL] = [1, 0x10, 249, 22];
+    const text = Buffer.concat([Buffer.from(name).subarray(0, LONGEST), Uint8Array.of(0)]);
+    try {
+      return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC | MFD_EXEC);
+    } catch (error) {
+      // Before Linux 6.3 any can be run.
+      if (!(error instanceof SystemError) || error.errno !== EINVAL) throw error;
+      return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
+    }
   }
 
   /** Has whoever reads or writes by an open file not wait. Throws SystemError. */

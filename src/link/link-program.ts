@@ -1,6 +1,7 @@
 // Runs a program that has no libc, with TypeScript for its dynamic linker.
 
 import { ftruncateSync, realpathSync, writeSync } from "node:fs";
+import { basename } from "node:path";
 import { PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
@@ -9,7 +10,7 @@ import { type SparseFile, startImage } from "../../lib/link/start-image.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { stringBytesAt } from "../../lib/memory/live.ts";
 import { Exec } from "../../lib/process/exec.ts";
-import type { System } from "../../lib/process/system.ts";
+import { type System, SystemError } from "../../lib/process/system.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
@@ -21,6 +22,8 @@ import { locateProgram } from "../plan/program.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
 import type { Trace } from "../telling/trace.ts";
+
+const EACCES = 13;
 
 /** What a program is to a linker. */
 export interface Linkable {
@@ -101,6 +104,8 @@ export function linkProgram(
     const onLinked = () => {
       resetSignals(libc);
       releaseDescriptors(libc, inherited, trace);
+      // Bun has opened /dev/null for those that its parent had closed; what is inherited is open at an exec.
+      for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
     };
     return withFiles((write, remove) =>
       runHere(libc, search, path, list, {
@@ -127,9 +132,24 @@ export function linkProgram(
   throw new ProgramError(`Cannot run "${path}": the kernel refuses its image (errno ${errno})`, EXIT.notRunnable);
 }
 
+/** Throws ProgramError where the machine, or a limit, does not have it. */
 function memoryFileOf(system: System, path: string, { size, parts }: SparseFile): number {
-  const descriptor = system.memoryFile(path);
-  ftruncateSync(descriptor, size);
+  const cannot = (error: unknown, why: string) => {
+    return new ProgramError(`Cannot run "${path}" in a process of its own: ${why}`, EXIT.notRunnable, { cause: error });
+  };
+  let descriptor: number;
+  try {
+    descriptor = system.memoryFile(basename(path));
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== EACCES) throw error;
+    throw cannot(error, "its image would be a file in memory, and the kernel runs none (the sysctl vm.memfd_noexec)");
+  }
+  try {
+    ftruncateSync(descriptor, size);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EFBIG") throw error;
+    throw cannot(error, `its image has ${size} bytes, and no file may be that large (ulimit -f)`);
+  }
   for (const { offset, bytes } of parts)
     for (let done = 0; done < bytes.length; )
       done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
