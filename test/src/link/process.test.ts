@@ -1,7 +1,9 @@
 // What a program may do with its process: no thread, filter or signal handler of this command is in its way.
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { expectAsNative, link, shown, WAYS } from "../../support/linked.ts";
@@ -25,6 +27,34 @@ describe.each(WAYS)("a program, %s,", (_, flags) => {
   test("begins with the registers that the ABI names", async () => {
     const { stdout } = await expectAsNative(await alone(), ["registers"]);
     expect(stdout).toBe("frame: 0\nalignment: 0\n");
+  });
+
+  test("begins with no flags and masks but the processor's own", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["floating point"]);
+    expect(stdout).toBe("sse: 8064\nx87: 895\nx87 status: 0\n");
+  });
+
+  test("has what stack protectors go by", async () => {
+    const { stdout } = await expectAsNative(await alone(), ["thread pointer"]);
+    expect(stdout).toBe("points at itself: 1\nhas a guard: 1\n");
+  });
+
+  test.each([0, 1, 2])("has descriptor %d closed where its parent has closed it", async (closed) => {
+    const given = ["sh", "-c", `exec ${closed}>&-; exec "$@"`, "sh"];
+    const words = [await alone(), "next descriptor"];
+    const model = await run([...given, ...words]);
+    expect(shown(await run([...given, ...COMMAND, "link", ...words]))).toEqual(shown(model));
+    // It writes to descriptor 1, which is /dev/null by then.
+    expect(model.stdout).toBe(closed === 1 ? "" : `next: ${closed}\n`);
+  });
+
+  test("may have a long path", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
+    const deep = join(directory, "d".repeat(200), "e".repeat(200));
+    mkdirSync(deep, { recursive: true });
+    for (const name of ["program", "liblibrary.so"]) copyFileSync(join(dirname(await alone()), name), join(deep, name));
+    expect((await expectAsNative(join(deep, "program"), ["registers"])).exitCode).toBe(3);
+    rmSync(directory, { recursive: true });
   });
 
   test("begins with no signal ignored or blocked", async () => {
