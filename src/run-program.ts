@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/loader/libc.ts";
 import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
-import { host } from "./in-process/host.ts";
+import { host } from "./capsule.ts";
 import { procFiles } from "./passes/descriptors.ts";
 import { inMode, type Mode } from "./plan/mode.ts";
 import type { ExecOptions } from "./plan/plan.ts";
@@ -12,7 +12,7 @@ import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./start-over/inherited.ts";
 import type { Trace } from "./telling/trace.ts";
 
-/** As host.ts's host and launcher.ts's launch. */
+/** As capsule.ts's host and launcher.ts's launch. */
 export function runProgram(
   libc: Libc,
   options: ExecOptions,

@@ -14,7 +14,7 @@ import { emitStackSize } from "../agent/code/stack-size.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
-import { type OwnProcess, ownProcess } from "../in-process/run.ts";
+import { type OwnProcess, ownProcess } from "../run.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Linker } from "../launch.ts";
 import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";

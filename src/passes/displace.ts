@@ -9,7 +9,7 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 import { capsuleOf, ensureExposed } from "./expose.ts";
 
 /** A copy of the runtime's and the shim that takes its place. */

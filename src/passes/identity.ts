@@ -12,7 +12,7 @@ import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
 import { pointerAt, setPointerAt, stringAt, stringBytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { readStat } from "../../lib/process/stat.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 
 /** Of <elf.h>: AT_PHDR, AT_PHNUM, AT_ENTRY, AT_EXECFN. */
 const AT = { PHDR: 3, PHNUM: 5, ENTRY: 9, EXECFN: 31 } as const;

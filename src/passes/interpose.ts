@@ -21,7 +21,7 @@ import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { MARK } from "../directories/private-directory.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 
 export interface Interposer {
   readonly object: LoadedObject;

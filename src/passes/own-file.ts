@@ -9,7 +9,7 @@ import type { Phdr } from "../../lib/elf/phdr.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 import type { ProgramImage } from "./image.ts";
 
 export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["segments"]): void {

@@ -14,7 +14,7 @@ import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
 import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
 import { directoriesBehind } from "../glibc/start-over.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 import { withoutRestart } from "../start-over/restart.ts";
 import type { Trace } from "../telling/trace.ts";
 import { withoutRunner } from "./environment.ts";

@@ -1,8 +1,8 @@
 // Scopes: where glibc looks for symbols, and in which order.
 
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import { baseObjects, type Run } from "../in-process/run.ts";
 import { isShared } from "../plan/shared-set.ts";
+import { baseObjects, type Run } from "../run.ts";
 import type { Displaced } from "./displace.ts";
 
 /**

@@ -16,7 +16,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { pointerAt } from "../../lib/memory/live.ts";
 import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
 import { copy, Patch } from "../../lib/process/patch.ts";
-import type { Run } from "../in-process/run.ts";
+import type { Run } from "../run.ts";
 import { redirect } from "./redirect.ts";
 import { setGlobalScope } from "./scope.ts";
 

@@ -3,8 +3,8 @@
 import { ElfError } from "../../lib/elf/error.ts";
 import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { storeFile } from "../capsule.ts";
 import { machineGlibc } from "../glibc/choice.ts";
-import { storeFile } from "../in-process/host.ts";
 import { chooseHosts, chooseTrees, type TreeOptions } from "../plan/trees.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
 import { ownScreen, Progress } from "../telling/progress.ts";

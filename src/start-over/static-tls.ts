@@ -12,9 +12,9 @@ import type { Tls } from "../../lib/elf/tls.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import type { Run } from "../in-process/run.ts";
 import type { Plan } from "../plan/plan.ts";
 import { definesAny, wantedOf } from "../plan/tls-wants.ts";
+import type { Run } from "../run.ts";
 import type { Trace } from "../telling/trace.ts";
 import { type Command, formerVariables, restart } from "./restart.ts";
 

@@ -2,35 +2,35 @@
 // the last one the program owns the process.
 
 import { join } from "node:path";
-import type { Libc } from "../../lib/loader/libc.ts";
-import type { System } from "../../lib/process/system.ts";
-import { LibraryStore } from "../../lib/tree/library-store.ts";
-import { RunRecord } from "../agent/record.ts";
-import { serverCommand } from "../attached/start-server.ts";
-import { PrivateDirectory } from "../directories/private-directory.ts";
-import { ensureGlibc, ownGlibc } from "../glibc/start-over.ts";
-import { releaseDescriptors } from "../passes/descriptors.ts";
-import { displace } from "../passes/displace.ts";
-import { enter } from "../passes/enter.ts";
-import { expose, exposeAs } from "../passes/expose.ts";
-import { interpose } from "../passes/interpose.ts";
-import { loadProgram } from "../passes/load-program.ts";
-import { openClosure } from "../passes/open.ts";
-import { prepareProcess } from "../passes/prepare.ts";
-import { destructorOrder, openScope, settleScope } from "../passes/scope.ts";
-import { besideCommand, ServerHandle } from "../passes/serve.ts";
-import { makeNamespace, repairGlobal, share } from "../passes/share.ts";
-import { catchFatalSignals, quietOtherThreads } from "../passes/signals.ts";
-import { vacate } from "../passes/vacate.ts";
-import { type ExecOptions, makePlan } from "../plan/plan.ts";
-import { findProgram } from "../plan/program.ts";
-import { chooseTrees } from "../plan/trees.ts";
-import { ownCommand } from "../start-over/own-command.ts";
-import { cacheOf } from "../start-over/recall.ts";
-import { ensureStaticTls, explainStaticTls } from "../start-over/static-tls.ts";
-import { ownScreen, Progress } from "../telling/progress.ts";
-import type { Trace } from "../telling/trace.ts";
+import type { Libc } from "../lib/loader/libc.ts";
+import type { System } from "../lib/process/system.ts";
+import { LibraryStore } from "../lib/tree/library-store.ts";
+import { RunRecord } from "./agent/record.ts";
+import { serverCommand } from "./attached/start-server.ts";
+import { PrivateDirectory } from "./directories/private-directory.ts";
+import { ensureGlibc, ownGlibc } from "./glibc/start-over.ts";
+import { releaseDescriptors } from "./passes/descriptors.ts";
+import { displace } from "./passes/displace.ts";
+import { enter } from "./passes/enter.ts";
+import { expose, exposeAs } from "./passes/expose.ts";
+import { interpose } from "./passes/interpose.ts";
+import { loadProgram } from "./passes/load-program.ts";
+import { openClosure } from "./passes/open.ts";
+import { prepareProcess } from "./passes/prepare.ts";
+import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
+import { besideCommand, ServerHandle } from "./passes/serve.ts";
+import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
+import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
+import { vacate } from "./passes/vacate.ts";
+import { type ExecOptions, makePlan } from "./plan/plan.ts";
+import { findProgram } from "./plan/program.ts";
+import { chooseTrees } from "./plan/trees.ts";
 import { baseObjects, beginRun, type Run } from "./run.ts";
+import { ownCommand } from "./start-over/own-command.ts";
+import { cacheOf } from "./start-over/recall.ts";
+import { ensureStaticTls, explainStaticTls } from "./start-over/static-tls.ts";
+import { ownScreen, Progress } from "./telling/progress.ts";
+import type { Trace } from "./telling/trace.ts";
 
 /**
  * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as

@@ -1,24 +1,24 @@
 // A run in this process: what a Launch is here, and what only this process has.
 
 import { basename } from "node:path";
-import { findAddress, type LoadedImage, loadedImage } from "../../lib/elf/loaded.ts";
-import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
-import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
-import { type GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
-import { bytesAt, cString } from "../../lib/memory/live.ts";
-import { type Address, alignDown, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
-import { Assembler } from "../../lib/x86-64/assembler.ts";
-import type { Connection } from "../agent/code/ask.ts";
-import { type Channels, mappedConnection } from "../agent/code/channels.ts";
-import type { PrivateDirectory } from "../directories/private-directory.ts";
-import { findFunctions } from "../functions.ts";
-import type { Capsule, Linker } from "../launch.ts";
-import { mirrorShim } from "../passes/expose.ts";
-import type { Plan } from "../plan/plan.ts";
-import { isShared } from "../plan/shared-set.ts";
-import type { Trace } from "../telling/trace.ts";
+import { findAddress, type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
+import { LinkError } from "../lib/loader/error.ts";
+import type { Libc } from "../lib/loader/libc.ts";
+import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
+import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
+import { bytesAt, cString } from "../lib/memory/live.ts";
+import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
+import { Assembler } from "../lib/x86-64/assembler.ts";
+import type { Connection } from "./agent/code/ask.ts";
+import { type Channels, mappedConnection } from "./agent/code/channels.ts";
+import type { PrivateDirectory } from "./directories/private-directory.ts";
+import { findFunctions } from "./functions.ts";
+import type { Capsule, Linker } from "./launch.ts";
+import { mirrorShim } from "./passes/expose.ts";
+import type { Plan } from "./plan/plan.ts";
+import { isShared } from "./plan/shared-set.ts";
+import type { Trace } from "./telling/trace.ts";
 
 /** The namespace that the process was started with. */
 export interface Base {
