@@ -5,8 +5,8 @@
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
-import { type Address, add, alignUp, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
-import { install } from "../../lib/process/patch.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
+import { placeCode } from "../../lib/process/code-pages.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
@@ -14,7 +14,6 @@ import { emitStackSize } from "../agent/code/stack-size.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
-import { type OwnProcess, ownProcess } from "../run.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Linker } from "../launch.ts";
 import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
@@ -22,6 +21,7 @@ import type { Interposer } from "../passes/interpose.ts";
 import type { Served, ServerHandle } from "../passes/serve.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
 import { isShared } from "../plan/shared-set.ts";
+import { type OwnProcess, ownProcess } from "../run.ts";
 import type { Trace } from "../telling/trace.ts";
 import { showToUnwinder } from "./unwinding.ts";
 
@@ -122,7 +122,6 @@ function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interpose
     return emitStackSize(to, (name) => value(name) as Address | undefined);
   };
   const { code, result: stacks } = linker.assemble("", emit, (name) => own.get(name) ?? linker.findSymbol(name));
-  const at = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
-  libc.run(install(libc, code.bytes, at));
+  const at = placeCode(libc, code.bytes);
   return new Map(["dl_iterate_phdr", ...stacks].map((name) => [name, addressOfLabel(code, name, at)]));
 }

@@ -8,8 +8,9 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, alignUp, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
-import { install, Patch } from "../../lib/process/patch.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { placeCode } from "../../lib/process/code-pages.ts";
+import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitIterateAlso } from "../agent/code/objects.ts";
@@ -40,8 +41,7 @@ export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cel
   const to = new Assembler();
   emitIterateAlso(to, before, cell);
   const code = to.assemble();
-  const page = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
-  libc.run(install(libc, code.bytes, page));
+  const page = placeCode(libc, code.bytes);
   const after = addressOfLabel(code, "iterate also", page);
   const write = (value: Address) => {
     const patch = new Patch();

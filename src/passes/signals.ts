@@ -4,17 +4,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import { SIGPWR, SIGSETXID } from "../../lib/process/thread-signals.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { isBuns } from "../agent/threads.ts";
 
 const SIGKILL = 9;
 const SIGSTOP = 19;
-/**
- * SIGSETXID, by which glibc has all threads change their user (2.31-2.41): nobody blocks it, debuggers pass it on
- * without a word, and sigaction(3) does not know it.
- */
-const CARRIER = 33;
-const SIGPWR = 30;
 const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
 const IGNORED_BY_BUN = [13, 25];
@@ -49,14 +44,14 @@ export function quietOtherThreads(
   { handler, restorer }: { readonly handler: Address; readonly restorer: Address },
   counter: Address,
 ): () => void {
-  const before = libc.exchangeHandler(CARRIER, handler, restorer);
+  const before = libc.exchangeHandler(SIGSETXID, handler, restorer);
   const told = new Set<number>();
   let sent = 0;
   const tell = (isMeant: (id: number) => boolean) => {
     for (const id of readdirSync("/proc/self/task").map(Number)) {
       if (id === libc.pid || told.has(id) || !isMeant(id)) continue;
       told.add(id);
-      if (libc.signalThread(id, CARRIER)) sent++;
+      if (libc.signalThread(id, SIGSETXID)) sent++;
     }
   };
   tell(() => true);
@@ -66,7 +61,7 @@ export function quietOtherThreads(
     const end = performance.now() + PATIENCE;
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
     // Whoever has not come to it may yet do, and by default the signal kills.
-    if (u32At(counter) === sent) libc.restoreHandler(CARRIER, before);
+    if (u32At(counter) === sent) libc.restoreHandler(SIGSETXID, before);
   };
 }
 

@@ -1,0 +1,12 @@
+// Machine code of ours in this process, on pages of its own that stay.
+
+import type { Libc } from "../loader/libc.ts";
+import { type Address, alignUp, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import { install } from "./patch.ts";
+
+/** Returns where it begins. Throws LinkError. */
+export function placeCode(libc: Libc, bytes: Uint8Array): Address {
+  const at = libc.allocatePages(alignUp(toAddress(bytes.length), PAGE_SIZE), false);
+  libc.run(install(libc, bytes, at));
+  return at;
+}
