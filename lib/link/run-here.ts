@@ -8,17 +8,19 @@ import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, stringBytesAt } from "../memory/live.ts";
-import { type Address, alignDown, alignUp, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
-import { install, PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/patch.ts";
+import { type Address, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import { placeCode } from "../process/code-pages.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/patch.ts";
+import { SIGPWR, SIGSETXID } from "../process/thread-signals.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
 import { AT_EXECFN, contextWords, type ProcessContext, readContext } from "./context.ts";
-import { CARRIER, emitTakeOver, SIGPWR } from "./enter-code.ts";
 import type { LinkOptions } from "./link.ts";
 import { auxiliaryOf, wantsExecutableStack } from "./map.ts";
 import type { LinkObject } from "./objects.ts";
 import { OwnSpace } from "./own-space.ts";
 import { prepareStart, type WriteFile } from "./start.ts";
+import { emitTakeOver } from "./take-over-code.ts";
 
 /** As the kernel has put it on this process's stack. Throws what reading /proc throws. */
 export function ownContext(): ProcessContext {
@@ -112,14 +114,13 @@ function prepareTakeOver(libc: Libc, failure: number): (words: BigUint64Array, s
   const to = new Assembler();
   emitTakeOver(to, failure, cString(COMPLAINT).subarray(0, -1));
   const code = to.assemble();
-  const page = libc.allocatePages(alignUp(toAddress(code.bytes.length), PAGE_SIZE), false);
-  libc.run(install(libc, code.bytes, page));
+  const page = placeCode(libc, code.bytes);
   const at = (label: string) => addressOfLabel(code, label, page);
   const { ptr, u64, i32 } = FFIType;
   const enter = CFunction({ ptr: pointer(at("take over")), args: [ptr, u64, i32, ptr], returns: FFIType.void });
   return (words, start) => {
     const tasks = openSync("/proc/self/task", constants.O_RDONLY | constants.O_DIRECTORY);
-    libc.exchangeHandler(CARRIER, at("end thread"), at("end thread"));
+    libc.exchangeHandler(SIGSETXID, at("end thread"), at("end thread"));
     libc.exchangeHandler(SIGPWR, SIG_IGN, SIG_IGN);
     enter(pointer(addressOf(words)), words.length, tasks, pointer(start));
     throw new Error("A process that was taken over goes on");

@@ -17,7 +17,7 @@ import { AT_EXECFN } from "./context.ts";
 import type { LinkOptions } from "./link.ts";
 import { auxiliaryOf, wantsExecutableStack } from "./map.ts";
 import { type Area, SimulatedSpace } from "./simulated-space.ts";
-import { prepareStart, type Started, type WriteFile } from "./start.ts";
+import { prepareStart, type Started, type WriteFile, wholePages } from "./start.ts";
 import type { Range } from "./start-code.ts";
 
 /**
@@ -25,7 +25,7 @@ import type { Range } from "./start-code.ts";
  * downwards.
  */
 const LIBRARIES = toAddress(0x2aaa_aaaa_a000);
-const OURS = toAddress(0x3000_0000_0000);
+export const OURS = toAddress(0x3000_0000_0000);
 
 /** What lies nearer to each other, in bytes, is one segment. */
 const NEAR = 2 ** 30;
@@ -53,7 +53,7 @@ export function startImage(
   let next = OURS;
   const reserve = (length: number, alignment: number): Address => {
     const start = alignUp(next, alignment);
-    next = add(start, alignUp(toVaddr(length), PAGE_SIZE));
+    next = add(start, wholePages(length));
     space.setAside(start, next);
     return start;
   };
@@ -128,7 +128,7 @@ function emit(
   entry: Address,
   isStackExecutable: boolean,
 ): Omit<SparseFile, keyof Disposable> {
-  let size: number = alignUp(toVaddr(sizeOfHeaders(clusters.length + 1)), PAGE_SIZE);
+  let size = wholePages(sizeOfHeaders(clusters.length + 1));
   const parts: { offset: number; bytes: Uint8Array }[] = [];
   const segments = clusters.map(({ start, end, isOurs, protection }): Segment => {
     let filesz = end - start;
@@ -140,7 +140,7 @@ function emit(
       ...{ type: PT_LOAD, flags: flagsOf(protection), vaddr: start, offset: size },
       ...{ filesz, memsz: end - start, align: PAGE_SIZE },
     };
-    size += alignUp(toVaddr(filesz), PAGE_SIZE);
+    size += wholePages(filesz);
     return segment;
   });
   const stack = PF_R | PF_W | (isStackExecutable ? PF_X : 0);

@@ -18,7 +18,7 @@ import { entryOf, relroPages } from "./map.ts";
 import type { LinkObject } from "./objects.ts";
 import { isPending } from "./relocate.ts";
 import type { StartStep } from "./relocation.ts";
-import { type AddressSpace, type Protection, writeTo } from "./space.ts";
+import { type AddressSpace, writeTo } from "./space.ts";
 import { emitStart, type Range, type StartTables } from "./start-code.ts";
 import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
 
@@ -81,40 +81,41 @@ export function prepareStart(
     const [first] = objects;
     if (!first) throw new LinkError(`Cannot link "${program}"`, { object: program });
     const own: Range[] = [];
-    const place = (start: Address, length: number, protection: Protection, bytes?: Uint8Array) => {
-      space.mapZeroes(start, length, bytes ? PROT_READ | PROT_WRITE : protection);
-      if (bytes) writeTo(space, start, bytes);
-      if (bytes) space.protect(start, length, protection);
-      own.push({ start, length, protection });
+    const placeCode = (start: Address, bytes: Uint8Array) => {
+      const range = { start, length: wholePages(bytes.length), protection: PROT_READ | PROT_EXEC };
+      space.mapZeroes(start, range.length, PROT_READ | PROT_WRITE);
+      writeTo(space, start, bytes);
+      space.protect(start, range.length, range.protection);
+      own.push(range);
     };
     const data = placeData(space, reserve, linked);
     own.push(data.range);
-    place(functions, PAGE_SIZE, PROT_READ | PROT_EXEC, tlsFunctions(data.range.start).bytes);
+    placeCode(functions, tlsFunctions(data.range.start).bytes);
 
-    const { zeroes, areas } = memory?.(own) ?? { zeroes: [], areas: [] };
+    const tables: Omit<StartTables, "auxiliary"> = {
+      ...(memory?.(own) ?? { zeroes: [], areas: [] }),
+      threadPointer: data.threadPointer,
+      steps: [...steps, ...data.steps],
+      relro: objects
+        .flatMap((object) => relroPages(object) ?? [])
+        .map((range) => ({ ...range, protection: PROT_READ })),
+      initializers: [...allInitializers(space, first, initialization)],
+      entry: entryOf(first),
+      finalizers: [...allFinalizers(space, initialization)],
+      state: data.state,
+      name: basename(executed),
+    };
     const codeAt = (start: Address): Code => {
       const to = new Assembler();
       to.data(cString(executed)).align(16);
-      emitStart(to, {
-        ...{ zeroes, areas, auxiliary: auxiliary?.(first, start) ?? new Map() },
-        threadPointer: data.threadPointer,
-        steps: [...steps, ...data.steps],
-        relro: objects
-          .flatMap((object) => relroPages(object) ?? [])
-          .map((range) => ({ ...range, protection: PROT_READ })),
-        initializers: [...allInitializers(space, first, initialization)],
-        entry: entryOf(first),
-        finalizers: [...allFinalizers(space, initialization)],
-        state: data.state,
-        name: basename(executed),
-      });
+      emitStart(to, { ...tables, auxiliary: auxiliary?.(first, start) ?? new Map() });
       return to.assemble();
     };
     // How long it is says nothing of where.
     const { length } = codeAt(toAddress(0)).bytes;
-    const start = reserve(pages(length), PAGE_SIZE);
+    const start = reserve(length, PAGE_SIZE);
     const code = codeAt(start);
-    place(start, pages(length), PROT_READ | PROT_EXEC, code.bytes);
+    placeCode(start, code.bytes);
     return { ...linked, program: first, start: addressOfLabel(code, "start", start), own };
   } catch (error) {
     linked[Symbol.dispose]();
@@ -122,7 +123,8 @@ export function prepareStart(
   }
 }
 
-const pages = (length: number): number => alignUp(toVaddr(length), PAGE_SIZE);
+/** As many bytes as the pages have that so many bytes take. */
+export const wholePages = (length: number): number => alignUp(toVaddr(length), PAGE_SIZE);
 
 function tlsFunctions(table: number): Code {
   const to = new Assembler();
@@ -166,7 +168,7 @@ function placeData(space: AddressSpace, reserve: Starting["reserve"], { objects,
   const stateAt = 8 * (blocks.length + 1);
   const alignment = Math.max(tls.alignment, 64);
   const blocksEnd = alignUp(toVaddr(stateAt + EntryState.size + tls.size), alignment);
-  const length = pages(blocksEnd + THREAD_BLOCK);
+  const length = wholePages(blocksEnd + THREAD_BLOCK);
   const start = reserve(length, Math.max(alignment, PAGE_SIZE));
   const range = { start, length, protection: PROT_READ | PROT_WRITE };
   space.mapZeroes(start, length, range.protection);

@@ -64,13 +64,14 @@ export function linkCommand(): Command {
     )
     .passThroughOptions()
     .action((name: string, list: string[], options: Options) => {
-      const libc = new Libc();
+      const isRun = options.explain === undefined;
       // Before anything is opened that stays so.
-      const inherited = inheritedDescriptors(procFiles);
+      const inherited = isRun ? inheritedDescriptors(procFiles) : new Set<number>();
       const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
       const search = new Search(new Tree("/"), libraryPath, new LibraryStore(), findProgram(name));
       const program = linkable(search, name);
-      if (options.explain === undefined) {
+      if (isRun) {
+        const libc = new Libc();
         const words = ownCommand(libc, inherited)
           .arguments()
           .slice(-list.length - 1);

@@ -3,12 +3,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { WriteFile } from "../../lib/link/start.ts";
 import { hint } from "./private-directory.ts";
 
-/** Puts a file somewhere, and returns its path. Throws what writing throws, as `hint` words it. */
-export type WriteFile = (name: string, bytes: Uint8Array) => string;
-
-/** The files are there while `action` is done, or until it has them removed. */
+/**
+ * The files are there while `action` is done, or until it has them removed. Writing one throws what that throws, as
+ * `hint` words it.
+ */
 export function withFiles<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
   let directory: string | undefined;
   const remove = () => {

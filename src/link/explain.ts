@@ -24,8 +24,9 @@ import type { Relocation } from "../../lib/link/relocation.ts";
 import { ownContext } from "../../lib/link/run-here.ts";
 import { type Simulation, simulate } from "../../lib/link/simulate.ts";
 import { LINKER_OBJECT, linkerObject, type WriteFile } from "../../lib/link/start.ts";
+import { OURS } from "../../lib/link/start-image.ts";
 import type { Value } from "../../lib/link/values.ts";
-import { add, hex, toAddress } from "../../lib/memory/numbers.ts";
+import { add, hex } from "../../lib/memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../lib/process/patch.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { withFiles } from "../directories/short-lived.ts";
@@ -36,9 +37,6 @@ import type {
   ExplainedRelocation,
   Explanation,
 } from "./explanation.ts";
-
-/** Where the functions of a linker seem to be. */
-const FUNCTIONS = toAddress(0x3000_0000_0000);
 
 /** Constructors and destructors beyond them are counted; a file can claim millions. */
 const LISTED = 1000;
@@ -68,7 +66,7 @@ export function explain(
     else if (relocation.type !== R_X86_64_NONE) done.push(relocation);
   };
   // As it is run, where it can be.
-  const own = (write: WriteFile) => (fault === undefined ? linkerObject(search, path, FUNCTIONS, write) : {});
+  const own = (write: WriteFile) => (fault === undefined ? linkerObject(search, path, OURS, write) : {});
   using simulation = withFiles((write) =>
     simulate(search, path, {
       ...own(write),

@@ -101,18 +101,15 @@ export function linkProgram(
     !changes.has(Buffer.from(variable).toString("latin1").split("=", 1)[0] ?? "");
   const onWarning = (text: string) => trace.warn(text);
   if (why === undefined) {
-    const onLinked = () => {
-      resetSignals(libc);
-      releaseDescriptors(libc, inherited, trace);
-      // Bun has opened /dev/null for those that its parent had closed; what is inherited is open at an exec.
-      for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
-    };
     return withFiles((write, remove) =>
       runHere(libc, search, path, list, {
         ...{ isKept, onWarning, write, executed, failure: EXIT.failure },
         onLinked: () => {
           remove();
-          onLinked();
+          resetSignals(libc);
+          releaseDescriptors(libc, inherited, trace);
+          // Bun has opened /dev/null for those that its parent had closed; what is inherited is open at an exec.
+          for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
         },
       }),
     );

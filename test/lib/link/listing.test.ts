@@ -1,8 +1,8 @@
 // Every instruction of the code that enters programs is the one that its text says, by objdump's word.
 
 import { afterAll, expect, test } from "bun:test";
-import { emitTakeOver } from "../../../lib/link/enter-code.ts";
 import { emitStart } from "../../../lib/link/start-code.ts";
+import { emitTakeOver } from "../../../lib/link/take-over-code.ts";
 import { emitTlsFunctions } from "../../../lib/link/tls-code.ts";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
