@@ -9,6 +9,7 @@ import { RunRecord } from "./agent/record.ts";
 import { serverCommand } from "./attached/start-server.ts";
 import { PrivateDirectory } from "./directories/private-directory.ts";
 import { ensureGlibc, ownGlibc } from "./glibc/start-over.ts";
+import { allocatorOf } from "./passes/allocator.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
@@ -17,7 +18,7 @@ import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { destructorOrder, openScope, settleScope } from "./passes/scope.ts";
+import { destructorOrder, objectsOf, openScope, settleScope } from "./passes/scope.ts";
 import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
@@ -102,8 +103,9 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
+  const allocator = libc.run(allocatorOf(objectsOf(base.scope, baseObjects(run))));
   for (const [index, capsulePlan] of plan.capsules.entries()) {
-    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both));
+    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
     for (const soname of capsulePlan.closure.elsewhere.keys())
       if (!capsulePlan.ownership.others.has(soname)) libc.run(share(run, capsule, soname));
     repairGlobal(run, base.namespaces, base.bun.linkMap, base.scope, capsule);

@@ -138,10 +138,13 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   for (const object of others) {
     if (object.path.startsWith("linux-vdso")) continue;
     const soname = object.image.soname ?? "";
+    const isPreloaded = names.has(basename(object.path));
     if (isShared(soname)) {
       family.push(object.image);
       shared.set(soname, object.image);
-    } else (names.has(basename(object.path)) ? preloaded : dependencies).push(object);
+      // glibc's own, too (libc_malloc_debug.so.0), stands in front then.
+      if (isPreloaded) preloaded.push(object);
+    } else (isPreloaded ? preloaded : dependencies).push(object);
   }
   const loader = shared.get("ld-linux-x86-64.so.2");
   if (!loader) throw new LinkError("Cannot find ld.so in this process");

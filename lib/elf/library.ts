@@ -28,6 +28,10 @@ export interface Library {
   readonly tls: Tls | undefined;
   /** It defines malloc. */
   readonly hasMalloc: boolean;
+  /** It defines C++'s operator new or delete. */
+  readonly hasOperatorNew: boolean;
+  /** It defines malloc, and what all of gcc's and LLVM's sanitizers that do so have: it is the runtime of one. */
+  readonly isSanitizer: boolean;
   /** It defines malloc and what programs begin with, __libc_start_main: it is a libc, whosesoever. */
   readonly isLibc: boolean;
   /** The newest version of glibc's symbols that it cannot do without, such as "2.34". */
@@ -51,7 +55,8 @@ export function readLibrary(path: string): Library {
   const soname = image.soname ?? path.slice(path.lastIndexOf("/") + 1);
   const wanted = image.verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
   const text = SAY.has(soname) ? readFileSync(path, "latin1") : "";
-  const hasMalloc = image.find("malloc") !== undefined;
+  const has = (name: string) => image.find(name) !== undefined;
+  const hasMalloc = has("malloc");
   return {
     path,
     soname,
@@ -65,7 +70,9 @@ export function readLibrary(path: string): Library {
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
     hasMalloc,
-    isLibc: hasMalloc && image.find("__libc_start_main") !== undefined,
+    hasOperatorNew: has("_Znwm") || has("_ZdlPv"),
+    isSanitizer: hasMalloc && has("__sanitizer_install_malloc_and_free_hooks"),
+    isLibc: hasMalloc && has("__libc_start_main"),
     glibc: newestOf(wanted, "GLIBC").join(".") || undefined,
     isOfGlibc: wanted.includes("GLIBC_PRIVATE"),
     release: RELEASE.exec(text)?.[1],

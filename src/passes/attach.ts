@@ -19,6 +19,7 @@ import type { Capsule } from "../launch.ts";
 import { LOADER, UNWINDER } from "../plan/shared-set.ts";
 import type { LinkedEvent } from "../telling/events.ts";
 import type { Trace } from "../telling/trace.ts";
+import { allocatorOf } from "./allocator.ts";
 import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
@@ -29,7 +30,7 @@ import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
 import { type Moved, redirect } from "./redirect.ts";
-import { destructorOrder, scopeOf } from "./scope.ts";
+import { destructorOrder, objectsOf, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
 import { settledSignals } from "./signals.ts";
 import { findUnited } from "./unite-statics.ts";
@@ -132,8 +133,9 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
   const namespaces = new Namespaces(process, loader);
   const scope = namespaces.baseScope(main);
+  const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects())) : new Map();
   for (const [index, source] of site.sources.entries()) {
-    const capsule = yield* makeNamespace(attachment, source, token + index + 1, both);
+    const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);
     repairGlobal(attachment, namespaces, main, scope, capsule);
     setPointerIn(process, add(attachment.iterators, 8 * index), capsule.iterateHere);
     attachment.capsules.push(capsule);

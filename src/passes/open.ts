@@ -19,6 +19,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
+import { refuseSanitizers } from "../plan/allocators.ts";
 import { share } from "./share.ts";
 
 /**
@@ -39,6 +40,7 @@ export function checkClosure(
   { members }: Closure,
   extent: "tables" | "whole" = "tables",
 ): void {
+  refuseSanitizers(members.map(({ library }) => library));
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 

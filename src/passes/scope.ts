@@ -1,6 +1,7 @@
 // Scopes: where glibc looks for symbols, and in which order.
 
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { baseObjects, type Run } from "../run.ts";
 import type { Displaced } from "./displace.ts";
@@ -48,7 +49,7 @@ export function settleScope(
   const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
   const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
   const [first, ...libraries] = scopeOf(own(program), objects);
-  const added = scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
+  const added = objectsOf(scope, objects);
   const shims = displaced.map(({ shim }) => own(shim));
   const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
   // The displaced copies come last: they look for their own symbols there, also those that an older host's does not
@@ -56,6 +57,12 @@ export function settleScope(
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
   setGlobalScope(run, [...others, ...copies]);
+}
+
+/** What glibc searches there, in order, as far as it is among `objects`. */
+export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]): LoadedObject[] {
+  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
+  return scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
 }
 
 /** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */

@@ -25,6 +25,7 @@ import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import type { Assembled } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
@@ -33,27 +34,33 @@ import { emitIterateHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Launch, Linker, ProcessCode } from "../launch.ts";
 import { LOADER } from "../plan/shared-set.ts";
+import { type Allocator, beyondLibc } from "./allocator.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
 
-const LIBC = "libc.so.6";
 /** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
 
-/** Makes a namespace: its libc mirror and the agent in it. */
+/**
+ * Makes a namespace: its libc mirror and the agent in it. `both` are functions that the mirror shows in place of
+ * libc's, `allocator` is the program's.
+ */
 export function* makeNamespace(
   launch: Linker,
   plan: CapsuleSource,
   token: number,
   both: Interposer["both"],
+  allocator: Allocator,
 ): Linking<Capsule> {
   const { code, result: names } = capsuleCode(launch, plan, token);
   const libc = yield* sharedImage(launch, LIBC);
   const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
-  for (const [name, address] of both) overrides.set(name, { address });
+  for (const [name, address] of [...allocator, ...both]) overrides.set(name, { address });
   for (const name of names) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
   const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
-  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, moved: launch.moved });
+  const beyond = beyondLibc(launch, token, allocator, libc);
+  const needed = beyond === undefined ? [] : [beyond];
+  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, needed, moved: launch.moved });
   const path = launch.directory.write(`${token}-${LIBC}`, bytes);
   const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
   const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));

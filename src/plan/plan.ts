@@ -17,8 +17,9 @@ import { newestUnwinder, tellUnwinder } from "../glibc/unwinder.ts";
 import type { CapsuleSource, Hook } from "../launch.ts";
 import { LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
 import { asSays } from "../settings/source.ts";
-import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
+import { EXIT, ProgramError } from "../telling/errors.ts";
 import type { Trace } from "../telling/trace.ts";
+import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
@@ -89,7 +90,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   const { hosts, isIsolated } = chosen;
   const { needs, aliases, closure: own } = runtimeNeeds(program, runtime, isIsolated, trace);
   const runtimeLibraries = own.members.map(({ library }) => library);
-  refuseOtherMalloc(program, runtimeLibraries);
+  for (const host of hosts) refuseIsolatedAllocators(host);
+  refuseOtherAllocator(program.path, [program.library, ...runtimeLibraries], () => isolatedOf(hosts));
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
   checkNeeds([program.library, ...runtimeLibraries], glibc);
 
@@ -100,6 +102,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
+    refuseSanitizers(closure.members.map(({ library }) => library));
     for (const { library, why, requester } of closure.members) {
       store.check(library.path, "whole");
       trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
@@ -175,7 +178,9 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
     const isolated = [...choices.keys()].filter(isIsolated);
     trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
     const environment = environmentOf(options.variables, search);
-    const libraries = isolated.flatMap((soname) => neededBy(soname, ownership));
+    refuseIsolatedAllocators({ search, choices });
+    const libraries = [...new Set(isolated.flatMap((soname) => neededBy(soname, ownership)))];
+    refuseSanitizers(libraries);
     return {
       search,
       ownership,
@@ -184,7 +189,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
       environment,
       hooks: hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc),
       ahead: openedAhead(isolated),
-      libraries: [...new Set(libraries)],
+      libraries,
     };
   });
   refuseUseless(options, hosts, capsules);
@@ -226,14 +231,13 @@ function refuseUseless(
     );
 }
 
-/** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
-function refuseOtherMalloc(program: Program, libraries: readonly Library[]): void {
-  const other = [program.library, ...libraries].find(({ hasMalloc }) => hasMalloc);
-  if (other)
-    throw new NotHostableError(
-      program.path,
-      `"${other.path}" brings a malloc of its own, and libc in this process has bound to another`,
-    );
+/** The files of all that may be isolated. */
+function* isolatedOf(hosts: readonly Host[]): Generator<Library> {
+  for (const { search, choices } of hosts)
+    for (const soname of choices.keys()) {
+      const found = search.find(soname, undefined);
+      if (found) yield found.library;
+    }
 }
 
 /**

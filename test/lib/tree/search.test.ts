@@ -65,6 +65,8 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     versions: [],
     tls: undefined,
     hasMalloc: false,
+    hasOperatorNew: false,
+    isSanitizer: false,
     isLibc: false,
     glibc: undefined,
     isOfGlibc: false,

@@ -26,6 +26,8 @@ const library = (said: Partial<Library>): Library => ({
   versions: [],
   tls: undefined,
   hasMalloc: false,
+  hasOperatorNew: false,
+  isSanitizer: false,
   isLibc: false,
   glibc: undefined,
   isOfGlibc: false,

@@ -1,0 +1,106 @@
+// One allocator for the whole process. A program that brings a malloc of its own (in
+// its executable, in a library that it is linked to, or preloaded) has glibc and all of
+// its libraries use that; so do the host's libraries, or what crosses the border, and
+// what glibc allocates for its caller (strdup, getline), is freed by the wrong one. The
+// same holds for C++'s operator new, which a program may replace, too.
+//
+// What counts is what natively would: the first definition in the global scope. An
+// allocator that comes with a later dlopen is behind libc there.
+
+import { STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { typeOf } from "../../lib/elf/sym.ts";
+import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { findIn } from "../../lib/loader/calls.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
+import type { Launch } from "../launch.ts";
+import { isCxxRuntime } from "../plan/allocators.ts";
+
+/** Where the functions of an allocator are that is not libc's, by name. */
+export type Allocator = ReadonlyMap<string, Address>;
+
+/** malloc(3), aligned_alloc(3), malloc_usable_size(3), C23's free_sized, and what else allocators replace. */
+const MALLOC = [
+  "malloc",
+  "calloc",
+  "realloc",
+  "free",
+  "cfree",
+  "reallocarray",
+  "memalign",
+  "aligned_alloc",
+  "posix_memalign",
+  "valloc",
+  "pvalloc",
+  "free_sized",
+  "free_aligned_sized",
+  "malloc_usable_size",
+  "malloc_trim",
+  "malloc_stats",
+  "malloc_info",
+  "mallinfo",
+  "mallinfo2",
+  "mallopt",
+];
+
+/** new and delete, and those of arrays, as the Itanium C++ ABI mangles them: sized, aligned, nothrow. */
+const OPERATORS = [
+  ...["_Znwm", "_Znam"].flatMap((name) => [name, `${name}RKSt9nothrow_t`]),
+  ...["_Znwm", "_Znam"].flatMap((name) => [`${name}St11align_val_t`, `${name}St11align_val_tRKSt9nothrow_t`]),
+  ...["_ZdlPv", "_ZdaPv"].flatMap((name) => [name, `${name}m`, `${name}RKSt9nothrow_t`]),
+  ...["_ZdlPv", "_ZdaPv"].flatMap((name) => [
+    ...[`${name}St11align_val_t`, `${name}mSt11align_val_t`, `${name}St11align_val_tRKSt9nothrow_t`],
+  ]),
+];
+
+/** `scope` is the global scope of the program's side, or what of it is in front of libc. */
+export function* allocatorOf(scope: readonly LoadedObject[]): Linking<Allocator> {
+  const isLibc = ({ image }: LoadedObject) => image.soname === LIBC;
+  const libc = scope.findIndex(isLibc);
+  const before = libc < 0 ? scope : scope.slice(0, libc);
+  const found = new Map<string, Address>();
+  // Hardly a program has one: two names tell whether it is worth looking for the others.
+  const providers = before.filter(({ image }) => ["malloc", "free"].some((name) => image.find(name) !== undefined));
+  yield* collect(providers, MALLOC, found);
+  const [cxx] = scope.filter(({ image }) => ["_Znwm", "_ZdlPv"].some((name) => image.find(name) !== undefined));
+  if (cxx && !isCxxRuntime(cxx.image.soname ?? "")) yield* collect([cxx], OPERATORS, found);
+  return found;
+}
+
+function* collect(
+  objects: readonly LoadedObject[],
+  names: readonly string[],
+  found: Map<string, Address>,
+): Linking<void> {
+  for (const { image, linkMap } of objects)
+    for (const name of names) {
+      const index = found.has(name) ? undefined : image.find(name);
+      if (index === undefined) continue;
+      const isIndirect = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
+      const address = isIndirect ? yield* findIn(linkMap, name) : image.symbolAddress(index);
+      if (address !== undefined) found.set(name, address);
+    }
+}
+
+/**
+ * What an allocator has that glibc's libc does not, C++'s operators among it, as an object for the libc mirror to need:
+ * so it comes in front of the host's own libstdc++. A path; undefined where there is nothing of that kind. Throws what
+ * writing throws.
+ */
+export function beyondLibc(
+  { directory, trace }: Launch,
+  token: number,
+  allocator: Allocator,
+  libc: LoadedImage,
+): string | undefined {
+  if (allocator.size > 0) trace.tell("capsule", () => `allocator: ${[...allocator.keys()].join(" ")}`);
+  const others = [...allocator].filter(([name]) => libc.find(name) === undefined);
+  if (others.length === 0) return undefined;
+  const functions = new Map(others.map(([name, address]) => [name, { address }]));
+  return directory.write(`${token}-${ALLOCATOR}`, symbolObject({ soname: ALLOCATOR, functions }).bytes);
+}
+
+const ALLOCATOR = "capsule-allocator";
