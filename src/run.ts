@@ -1,5 +1,6 @@
 // A run in this process: what a Launch is here, and what only this process has.
 
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { findAddress, type LoadedImage, loadedImage } from "../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../lib/loader/calls.ts";
@@ -9,6 +10,7 @@ import { type LoadedObject, linkMap } from "../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../lib/memory/numbers.ts";
+import { unlessRefused } from "../lib/system-error.ts";
 import { Assembler } from "../lib/x86-64/assembler.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import { type Channels, mappedConnection } from "./agent/code/channels.ts";
@@ -134,7 +136,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   const family: LoadedImage[] = [];
   const preloaded: LoadedObject[] = [];
   const dependencies: LoadedObject[] = [];
-  const names = new Set((process.env.LD_PRELOAD ?? "").split(/[\s:]+/).map((name) => basename(name)));
+  const names = preloadedNames();
   for (const object of others) {
     if (object.path.startsWith("linux-vdso")) continue;
     const soname = object.image.soname ?? "";
@@ -156,6 +158,12 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   if (!scope)
     throw new LinkError("Cannot use this glibc: its global scope (in _rtld_global) does not look as expected");
   return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
+}
+
+/** The files' names: of LD_PRELOAD, and of what is preloaded into every process of the machine. */
+function preloadedNames(): ReadonlySet<string> {
+  const list = unlessRefused(() => readFileSync("/etc/ld.so.preload", "utf8").replace(/#.*/g, "")) ?? "";
+  return new Set(`${process.env.LD_PRELOAD ?? ""} ${list}`.split(/[\s:]+/).map((name) => basename(name)));
 }
 
 function allocateCopy(libc: Libc, bytes: Uint8Array): Address {

@@ -37,6 +37,22 @@ export class GlobalScope {
     return Array.from({ length: u32In(process, add(this.at, 8)) }, (_, i) => pointerIn(process, add(list, 8 * i)));
   }
 
+  /**
+   * The same objects, each in front of what it needs: glibc initializes from the last to the first, and keeps the list
+   * (l_initfini) in one piece with the scope, in front of it, NULL at its end (2.31–2.41). Undefined where it is not
+   * there, as when the scope has grown since the start.
+   */
+  get initializationOrder(): Address[] | undefined {
+    const { process, entries } = this;
+    const list = pointerIn(process, this.at);
+    const start = add(list, -8 * (entries.length + 1));
+    const mapping = findMapping(readMaps(process.task), start);
+    if (!mapping || list > mapping.end) return undefined;
+    const words = Array.from({ length: entries.length + 1 }, (_, i) => pointerIn(process, add(start, 8 * i)));
+    const order = words.slice(0, -1);
+    return words.at(-1) === 0 && new Set([...order, ...entries]).size === entries.length ? order : undefined;
+  }
+
   /** Shows the loader `count` entries of the array at `list`, which it may free() when it grows the list. */
   set(list: Address, count: number): void {
     setPointerIn(this.process, this.at, list);

@@ -11,6 +11,7 @@ import { CHANNEL_FILE } from "./channel-file.ts";
 /** What it exports. */
 export const FUNCTIONS = {
   attach: "capsule_attach",
+  late: "capsule_late",
   connect: "capsule_connect",
   disconnect: "capsule_disconnect",
   look: "capsule_look",

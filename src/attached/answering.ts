@@ -111,7 +111,7 @@ export class Answering extends Requests {
   }
 
   *#attach(exchange: Exchange): Conversation {
-    const { a0, a1, a2, a3, a4 } = exchange.request;
+    const { a0, a1, a2, a3, a4, returnAddress } = exchange.request;
     const [shim, desk, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
       Address,
       Address,
@@ -123,7 +123,8 @@ export class Answering extends Requests {
     const begun = performance.now();
     try {
       attachment = this.#askers.of(exchange, { at: desk, copy });
-      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim));
+      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim, returnAddress));
+      if (!linked) return { what: "return", arguments: [0] };
       const { pid } = exchange.request;
       const duration = performance.now() - begun;
       this.trace.emit(() => ({ event: "linked", pid, program: attachment?.program.path ?? "", ...linked, duration }));

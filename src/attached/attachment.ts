@@ -8,6 +8,7 @@ import { basename, dirname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { firstLinkMap, LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { Namespaces } from "../../lib/loader/namespace.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
@@ -19,8 +20,9 @@ import type { Asker } from "../agent/requests.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import type { Capsule, Directory, EmitAsking, Linker } from "../launch.ts";
+import type { Constructor } from "../passes/await-allocator.ts";
 import { isFilled, placeholderShim } from "../passes/fill.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { isShared, LOADER } from "../plan/shared-set.ts";
 import type { Trace } from "../telling/trace.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
 import { IDENTITY_OBJECT } from "./detours.ts";
@@ -49,6 +51,10 @@ export class Attachment implements Linker, Asker {
   isRunning = false;
   /** For each capsule the address of its dl_iterate_phdr, NULL behind the last. */
   iterators = toAddress(0);
+  /** Linking waits for it; see passes/await-allocator.ts. */
+  awaited: Constructor | undefined;
+  /** The agent's function that is called in its place. */
+  readonly late: Address;
   readonly #known = new Map<Address, LoadedObject>();
   readonly #agent: LoadedObject;
   readonly #found = new Map<string, Address | undefined>();
@@ -85,7 +91,8 @@ export class Attachment implements Linker, Asker {
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
       return agent.image.symbolAddress(index);
     };
-    const { connect, disconnect, look, complain } = FUNCTIONS;
+    const { late, connect, disconnect, look, complain } = FUNCTIONS;
+    this.late = address(late);
     this.#lent = {
       connect: address(connect),
       disconnect: address(disconnect),
@@ -131,13 +138,24 @@ export class Attachment implements Linker, Asker {
 
   /** The base namespace's objects as they are now, in load order, the program first. */
   objects(): LoadedObject[] {
-    return [...linkMap(this.process, firstLinkMap(this.process, this.desk.debug))].map((object) => {
+    return [...linkMap(this.process, this.main)].map((object) => {
       const before = this.#known.get(object.linkMap);
       // A library may have been closed, and glibc may use its place again.
       if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
       this.#known.set(object.linkMap, object);
       return object;
     });
+  }
+
+  /** The base namespace's first link_map. */
+  get main(): Address {
+    return firstLinkMap(this.process, this.desk.debug);
+  }
+
+  get namespaces(): Namespaces {
+    const loader = this.shared.get(LOADER);
+    if (!loader) throw new LinkError(`Cannot find ld.so in process ${this.process.pid}`);
+    return new Namespaces(this.process, loader);
   }
 
   /** Is it one of the launch's own objects? */

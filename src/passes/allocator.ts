@@ -22,12 +22,11 @@ import { isCxxRuntime } from "../plan/allocators.ts";
 /** Where the functions of an allocator are that is not libc's, by name. */
 export type Allocator = ReadonlyMap<string, Address>;
 
+const CORE = ["malloc", "free", "calloc", "realloc"];
+
 /** malloc(3), aligned_alloc(3), malloc_usable_size(3), C23's free_sized, and what else allocators replace. */
 const MALLOC = [
-  "malloc",
-  "calloc",
-  "realloc",
-  "free",
+  ...CORE,
   "cfree",
   "reallocarray",
   "memalign",
@@ -58,16 +57,18 @@ const OPERATORS = [
 
 /** `scope` is the global scope of the program's side, or what of it is in front of libc. */
 export function* allocatorOf(scope: readonly LoadedObject[]): Linking<Allocator> {
-  const isLibc = ({ image }: LoadedObject) => image.soname === LIBC;
-  const libc = scope.findIndex(isLibc);
-  const before = libc < 0 ? scope : scope.slice(0, libc);
   const found = new Map<string, Address>();
-  // Hardly a program has one: two names tell whether it is worth looking for the others.
-  const providers = before.filter(({ image }) => ["malloc", "free"].some((name) => image.find(name) !== undefined));
-  yield* collect(providers, MALLOC, found);
+  yield* collect(providersOf(scope), MALLOC, found);
   const [cxx] = scope.filter(({ image }) => ["_Znwm", "_ZdlPv"].some((name) => image.find(name) !== undefined));
   if (cxx && !isCxxRuntime(cxx.image.soname ?? "")) yield* collect([cxx], OPERATORS, found);
   return found;
+}
+
+/** Who has something in place of libc's malloc, by the four names that glibc itself calls. */
+export function providersOf(scope: readonly LoadedObject[]): LoadedObject[] {
+  const libc = scope.findIndex(({ image }) => image.soname === LIBC);
+  const before = libc < 0 ? scope : scope.slice(0, libc);
+  return before.filter(({ image }) => CORE.some((name) => image.find(name) !== undefined));
 }
 
 function* collect(

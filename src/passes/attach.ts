@@ -6,8 +6,7 @@ import { ET_EXEC, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { firstLinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
-import { Namespaces } from "../../lib/loader/namespace.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
@@ -16,10 +15,11 @@ import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import type { Capsule } from "../launch.ts";
-import { LOADER, UNWINDER } from "../plan/shared-set.ts";
+import { UNWINDER } from "../plan/shared-set.ts";
 import type { LinkedEvent } from "../telling/events.ts";
 import type { Trace } from "../telling/trace.ts";
 import { allocatorOf } from "./allocator.ts";
+import { awaitAllocator, restoreConstructor } from "./await-allocator.ts";
 import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
@@ -45,10 +45,15 @@ interface Placeholder {
 }
 
 /**
- * `shim` is the one whose initializer has asked. Throws LinkError, ElfError, what reading files throws, and
+ * `shim` is the one whose initializer has asked, `returnAddress` where that, or whoever has called a function of it, was
+ * called from. Returns undefined where linking has to wait: it is asked for once more. Throws LinkError, ElfError, what reading files throws, and
  * UnreadableError where the process dies meanwhile.
  */
-export function* attach(attachment: Attachment, shim: Address): Linking<Pick<LinkedEvent, "libraries" | "bindings">> {
+export function* attach(
+  attachment: Attachment,
+  shim: Address,
+  returnAddress: Address,
+): Linking<Pick<LinkedEvent, "libraries" | "bindings"> | undefined> {
   const { process, trace, functions } = attachment;
   const patch = new Patch();
   const moved = new Map<number, Address>();
@@ -59,8 +64,14 @@ export function* attach(attachment: Attachment, shim: Address): Linking<Pick<Lin
   attachment.isRunning = !scopeOf(program, before).some(({ loadBias }) => loadBias === shim);
   const copied = copiedBy(program, before, trace);
 
-  // For the first time: what we must hear of, and the namespaces.
+  // Not before the program's allocator is ready.
   const isFirst = attachment.capsules.length === 0;
+  const isCalled = before.some((object) => attachment.isOwn(object) && object.image.holds(returnAddress));
+  if (isFirst && !attachment.isRunning && !isCalled && (yield* awaitAllocator(attachment, before, shim)))
+    return undefined;
+  restoreConstructor(attachment, patch);
+
+  // For the first time: what we must hear of, and the namespaces.
   if (isFirst) {
     const family = [...attachment.shared.values()];
     for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
@@ -128,10 +139,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   if (unwinder) redirect([unwinder], moved, patch, { slots: "all" });
   yield* patch.apply(process);
   trace.lap("intercept");
-  const loader = shared.get(LOADER);
-  const main = firstLinkMap(process, attachment.desk.debug);
-  if (!loader) throw new LinkError(`Cannot find ld.so in process ${process.pid}`);
-  const namespaces = new Namespaces(process, loader);
+  const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
   const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects())) : new Map();
   for (const [index, source] of site.sources.entries()) {

@@ -28,6 +28,9 @@ export const Desk = layout("desk", {
    * whoever is preloaded.
    */
   dlsym: u64<Address>(),
+  /** What \`late\` calls first, and the shim that it asks for: written by the server. */
+  constructor: u64<Address>(),
+  shim: u64<Address>(),
 });
 export type Desk = Struct<typeof Desk>;
 
@@ -116,7 +119,8 @@ const PATIENCE = 200;
 const NOWHERE = 0 as Address;
 
 /**
- * `attach` (a shim's ELF header), what its initializer calls; `connect` (kind of request), which maps the channel and
+ * `attach` (a shim's ELF header), what its initializer calls; `late`, which stands in the place of a constructor that
+ * has to run before, see passes/await-allocator.ts; `connect` (kind of request), which maps the channel and
  * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL);
  * `look`, after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit
  * status), which the server may have called. Needs emitAgent's `request`.
@@ -130,6 +134,13 @@ export function emitConnect(to: Assembler): void {
     .rip("lea unanswered(%rip),%r11", "unanswered", 0x4c, 0x8d, 0x1d)
     .op(`mov $0x${Kind.attach.toString(16)},%eax`, 0xb8, ...immediate(Kind.attach))
     .to("jmp", "request");
+  to.label("late") // (argc, argv, envp)
+    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
+    .rip("call *constructor(%rip)", "late constructor", 0xff, 0x15)
+    .rip("mov shim(%rip),%rdi", "late shim", 0x48, 0x8b, 0x3d)
+    .to("call", "attach")
+    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
+    .op("ret", 0xc3);
   to.label("connect")
     .op("push %rbx", 0x53)
     .op(`cmp $0x${Kind.dlmopen.toString(16)},%edi`, 0x83, 0xff, Kind.dlmopen)
@@ -258,6 +269,10 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .label("attachment")
     .quad(0)
     .label("dlsym address")
+    .quad(0)
+    .label("late constructor")
+    .quad(0)
+    .label("late shim")
     .quad(0)
     .label("told")
     .quad(0)

@@ -1,0 +1,100 @@
+// A process is linked when its first shim is initialized, and ld.so allocates then. An
+// allocator of the program's may be initialized later, and need that: one that looks
+// for the next malloc in its constructor has nobody to call before. Then linking waits:
+// the agent takes the place of the allocator's last constructor, calls that, and asks
+// again. Whoever calls an isolated library in the meantime has the process linked by
+// that (see placeholder-code.ts), as natively that call would come before, too.
+
+import { DT_INIT, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { Dyn } from "../../lib/elf/dyn.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import { type Address, add, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { type Linking, type Process, pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { Desk } from "../agent/code/connect.ts";
+import type { Attachment } from "../attached/attachment.ts";
+import { providersOf } from "./allocator.ts";
+import { objectsOf } from "./scope.ts";
+
+/** A constructor in whose place something else can be called. */
+export interface Constructor {
+  readonly address: Address;
+  /** Where ld.so reads what it calls, and what it adds to that. */
+  readonly slot: Address;
+  readonly bias: number;
+}
+
+/**
+ * Has the agent ask again when the program's allocator has been initialized. Returns false where it has been, or there
+ * is none. `objects` are those of the base namespace.
+ */
+export function* awaitAllocator(
+  attachment: Attachment,
+  objects: readonly LoadedObject[],
+  shim: Address,
+): Linking<boolean> {
+  const { process, desk, namespaces, main, trace } = attachment;
+  if (attachment.awaited) return true;
+  const scope = namespaces.baseScope(main);
+  const pending = scope && findPendingConstructor(process, scope, objectsOf(scope, objects), shim);
+  if (!pending) return false;
+  attachment.awaited = pending;
+  setPointerIn(process, add(desk.at, Desk.offsetOf.constructor), pending.address);
+  setPointerIn(process, add(desk.at, Desk.offsetOf.shim), shim);
+  const patch = new Patch();
+  patch.setPointer(pending.slot, calling(pending, attachment.late));
+  yield* patch.apply(process);
+  trace.tell("program", () => `process ${process.pid}: linked when its allocator is initialized`);
+  return true;
+}
+
+/** As it was, so that who reads the program's tables finds them as they are natively. */
+export function restoreConstructor(attachment: Attachment, patch: Patch): void {
+  const { awaited } = attachment;
+  if (awaited) patch.setPointer(awaited.slot, calling(awaited, awaited.address));
+  attachment.awaited = undefined;
+}
+
+/**
+ * The last constructor of the allocator that the program brings along, if ld.so has yet to call it when it initializes
+ * `shim`. `objects` are those of the global scope, in its order.
+ */
+function findPendingConstructor(
+  process: Process,
+  scope: GlobalScope,
+  objects: readonly LoadedObject[],
+  shim: Address,
+): Constructor | undefined {
+  const providers = providersOf(objects);
+  const asking = objects.find(({ loadBias }) => loadBias === shim);
+  if (providers.length === 0 || !asking) return undefined;
+  // ld.so goes through it from its end.
+  const order = scope.initializationOrder ?? [];
+  for (const linkMap of order.slice(0, Math.max(0, order.indexOf(asking.linkMap)))) {
+    const provider = providers.find((object) => object.linkMap === linkMap);
+    const last = provider && lastConstructor(process, provider);
+    if (last) return last;
+  }
+  return undefined;
+}
+
+function lastConstructor(process: Process, { image }: LoadedObject): Constructor | undefined {
+  const { dynamic } = image;
+  const size = dynamic.get(DT_INIT_ARRAYSZ) ?? 0;
+  if (size >= 8) {
+    const slot = image.addressOf(toVaddr((dynamic.get(DT_INIT_ARRAY) ?? 0) + size - 8));
+    return { address: pointerIn(process, slot), slot, bias: 0 };
+  }
+  const section = image.segment(PT_DYNAMIC);
+  const entry = dynamic.entries.findLast(({ tag }) => tag === DT_INIT);
+  if (!section || !entry) return undefined;
+  return {
+    address: image.addressOf(toVaddr(entry.value)),
+    slot: image.addressOf(add(section.p_vaddr, entry.at + Dyn.offsetOf.d_val)),
+    bias: image.loadBias,
+  };
+}
+
+/** What to write into its slot to have something else called. */
+const calling = ({ bias }: Constructor, address: Address): Address => toAddress(address - bias);
