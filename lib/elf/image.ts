@@ -36,7 +36,7 @@ import type { Ehdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { GnuHash, gnuHash } from "./gnu-hash.ts";
 import { loadSegments, type Phdr } from "./phdr.ts";
-import { RelaTable } from "./rela.ts";
+import { Rela, RelaTable } from "./rela.ts";
 import { relrSlots } from "./relr.ts";
 import { StringTable } from "./strings.ts";
 import { isExported, Sym, SymbolTable } from "./sym.ts";
@@ -221,6 +221,12 @@ export class Image {
     return new RelaTable(this.#table(DT_RELA, DT_RELASZ, "DT_RELA"));
   }
 
+  /** DT_RELA behind those, which a large program has a million of, and which refer to no symbol. */
+  get symbolicRela(): RelaTable {
+    const size = this.dynamic.get(DT_RELASZ) ?? 0;
+    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, "DT_RELA", Math.min(size, this.relativeCount * Rela.size)));
+  }
+
   get relativeCount(): number {
     return this.dynamic.get(DT_RELACOUNT) ?? 0;
   }
@@ -304,10 +310,13 @@ export class Image {
     return value === undefined ? undefined : this.bytes.vaddrOf(value);
   }
 
-  #table(tag: number, sizeTag: number, structure: string): DataView {
+  /** Without its first bytes. */
+  #table(tag: number, sizeTag: number, structure: string, first = 0): DataView {
     const at = this.#pointer(tag);
-    const size = this.dynamic.get(sizeTag) ?? 0;
-    return at === undefined || size === 0 ? new DataView(new ArrayBuffer(0)) : this.bytes.view(at, size, structure);
+    const size = (this.dynamic.get(sizeTag) ?? 0) - first;
+    return at === undefined || size <= 0
+      ? new DataView(new ArrayBuffer(0))
+      : this.bytes.view(add(at, first), size, structure);
   }
 }
 

@@ -66,7 +66,7 @@ function unwinderOf({ shared, sharedFile }: Pick<Linker, "shared" | "sharedFile"
 }
 
 function slotOf(image: LoadedImage): Address | undefined {
-  for (const table of [image.rela, image.jmprel]) {
+  for (const table of [image.symbolicRela, image.jmprel]) {
     for (const { r_type, r_sym, r_offset } of table) {
       if (r_type !== R_X86_64_JUMP_SLOT && r_type !== R_X86_64_GLOB_DAT) continue;
       if (image.symbols.nameOf(image.symbols.at(r_sym)) === NAME) return image.addressOf(r_offset);

@@ -43,6 +43,9 @@ const MALLOC = [
   "mallinfo",
   "mallinfo2",
   "mallopt",
+  // glibc's own names for some of them, which allocators that are linked into programs (Chromium's) replace, too
+  ...["__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_free", "__libc_memalign", "__libc_valloc"],
+  ...["__libc_pvalloc", "__libc_cfree", "__posix_memalign"],
 ];
 
 /** new and delete, and those of arrays, as the Itanium C++ ABI mangles them: sized, aligned, nothrow. */

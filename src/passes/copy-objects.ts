@@ -23,7 +23,7 @@ export interface Copy {
 
 /** What a program that ld.so has relocated has copied. */
 export const copiedIn = (program: LoadedImage): CopiedObject[] =>
-  [...program.rela]
+  [...program.symbolicRela]
     .filter(({ r_type }) => r_type === R_X86_64_COPY)
     .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
 

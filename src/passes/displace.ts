@@ -41,7 +41,7 @@ export function displace(run: Run): Displaced[] {
 }
 
 function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patch: Patch): void {
-  for (const table of [image.rela, image.jmprel]) {
+  for (const table of [image.symbolicRela, image.jmprel]) {
     for (const { r_type, r_sym, r_offset, r_addend } of table) {
       if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
       const addend = r_type === R_X86_64_64 ? r_addend : 0;

@@ -30,9 +30,8 @@ export function redirect(
   if (moved.size === 0) return count;
   for (const image of images) {
     const slotAt = slotReader(image);
-    const from = image.relativeCount * Rela.size;
-    count += redirectTable(image, image.rela.view, from, { slotAt, moved, patch, met });
-    if (slots === "all") count += redirectTable(image, image.jmprel.view, 0, { slotAt, moved, patch, met });
+    count += redirectTable(image, image.symbolicRela.view, { slotAt, moved, patch, met });
+    if (slots === "all") count += redirectTable(image, image.jmprel.view, { slotAt, moved, patch, met });
   }
   return count;
 }
@@ -44,16 +43,11 @@ interface Redirecting {
   readonly met: Set<number> | undefined;
 }
 
-// Hot: libLLVM has 380,000 relocations, of which the relative ones, which come first, are passed over.
-function redirectTable(
-  image: LoadedImage,
-  view: DataView,
-  from: number,
-  { slotAt, moved, patch, met }: Redirecting,
-): number {
+// Hot: libLLVM has 380,000 relocations.
+function redirectTable(image: LoadedImage, view: DataView, { slotAt, moved, patch, met }: Redirecting): number {
   const { r_offset, r_type, r_addend } = Rela.offsetOf;
   let count = 0;
-  for (let at = from; at + Rela.size <= view.byteLength; at += Rela.size) {
+  for (let at = 0; at + Rela.size <= view.byteLength; at += Rela.size) {
     const type = view.getUint32(at + r_type, true);
     if (type !== R_X86_64_GLOB_DAT && type !== R_X86_64_64 && type !== R_X86_64_JUMP_SLOT) continue;
     count++;
@@ -68,14 +62,20 @@ function redirectTable(
   return count;
 }
 
-/** Reads slots; those of another process are copied a segment at a time. */
+/** What is copied at once of another process's data, in bytes: slots lie side by side, and there may be 10 MB. */
+const PIECE = 16384;
+
+/** Reads slots; those of another process are copied a piece at a time. */
 function slotReader(image: LoadedImage): (vaddr: Vaddr) => number {
-  const segments = image.loads
-    .filter(({ p_flags, p_filesz }) => p_flags & PF_W && p_filesz > 0)
-    .map(({ p_vaddr, p_filesz }) => ({ start: p_vaddr, view: image.bytes.view(p_vaddr, p_filesz, "data") }));
+  const segments = image.loads.filter(({ p_flags, p_filesz }) => p_flags & PF_W && p_filesz > 0);
+  let start = 0;
+  let piece: DataView = new DataView(new ArrayBuffer(0));
   return (vaddr) => {
-    for (const { start, view } of segments)
-      if (vaddr >= start && vaddr + 8 <= start + view.byteLength) return readU64(view, vaddr - start);
-    return readU64(image.bytes.view(vaddr, 8, "relocated slot"), 0);
+    if (vaddr >= start && vaddr + 8 <= start + piece.byteLength) return readU64(piece, vaddr - start);
+    const segment = segments.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr + 8 <= p_vaddr + p_filesz);
+    if (!segment) return readU64(image.bytes.view(vaddr, 8, "relocated slot"), 0);
+    start = vaddr;
+    piece = image.bytes.view(vaddr, Math.min(PIECE, segment.p_vaddr + segment.p_filesz - vaddr), "data");
+    return readU64(piece, 0);
   };
 }

@@ -65,7 +65,7 @@ function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
 /** Moves the objects that Bun has copied back to the library that defines them. */
 function giveBackCopies(libc: Libc, bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
   const moved = new Map<number, Address>();
-  for (const { r_offset, r_type, r_sym } of bun.rela) {
+  for (const { r_offset, r_type, r_sym } of bun.symbolicRela) {
     if (r_type !== R_X86_64_COPY) continue;
     const sym = bun.symbols.at(r_sym);
     const name = bun.symbols.nameOf(sym);
