@@ -74,6 +74,12 @@ export const NEEDS = {
     need("strace"),
     // what shows pages
     need("chromium"),
+    // what has an allocator of its own, and allocators to preload
+    need("firefox-esr"),
+    need("blender"),
+    need("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "libjemalloc2"),
+    need("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2", "libmimalloc2.0"),
+    need("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
   ],
   bench: [...COMPILER, ...TREES, ...DISPLAY, need("strace")],
 } as const;
