@@ -128,7 +128,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   for (const [index, capsule] of capsules.entries()) {
     const capsulePlan = plan.capsules[index];
     if (!capsulePlan) continue;
-    libc.run(openClosure(run, capsule, capsulePlan.closure, { lent: capsulePlan.lentStatically }));
+    const { closure, lentStatically: lent } = capsulePlan;
+    libc.run(openClosure(run, capsule, closure, { lent, intern: run.intern }));
     trace.lap("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
     for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));

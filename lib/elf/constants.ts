@@ -65,6 +65,8 @@ export const DT_RELRSZ = 35;
 export const DT_RELR = 36;
 export const DT_RELRENT = 37;
 export const DT_GNU_HASH = 0x6ffffef5;
+export const DT_DEPAUDIT = 0x6ffffefb;
+export const DT_AUDIT = 0x6ffffefc;
 export const DT_VERSYM = 0x6ffffff0;
 export const DT_RELACOUNT = 0x6ffffff9;
 export const DT_FLAGS_1 = 0x6ffffffb;
@@ -77,6 +79,7 @@ export const DF_TEXTREL = 0x4;
 export const DF_STATIC_TLS = 0x10;
 export const DF_1_NODELETE = 0x8;
 export const DF_1_INITFIRST = 0x20;
+export const DF_1_NOOPEN = 0x40;
 export const DF_1_NODEFLIB = 0x800;
 export const DF_1_PIE = 0x08000000;
 

@@ -2,7 +2,21 @@
 // kept after the file is closed.
 
 import { readFileSync } from "node:fs";
-import { DF_1_NODEFLIB, DF_1_PIE, EI_CLASS, ELFCLASS64, ELFMAG, EM_X86_64, ET_EXEC, PT_INTERP } from "./constants.ts";
+import {
+  DF_1_NODEFLIB,
+  DF_1_NOOPEN,
+  DF_1_PIE,
+  DT_AUDIT,
+  DT_DEPAUDIT,
+  EI_CLASS,
+  ELFCLASS64,
+  ELFMAG,
+  EM_X86_64,
+  ET_EXEC,
+  PF_X,
+  PT_GNU_STACK,
+  PT_INTERP,
+} from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
 import { readTls, type Tls } from "./tls.ts";
@@ -21,6 +35,12 @@ export interface Library {
   readonly isFixed: boolean;
   /** DF_1_PIE: it is a program, though it runs anywhere. */
   readonly isPie: boolean;
+  /** DF_1_NOOPEN: it may be needed at the start of a program; dlopen does not load it, for nobody. */
+  readonly isForStart: boolean;
+  /** PT_GNU_STACK says so, or is not there (System V's default): all stacks have to be executable. */
+  readonly wantsExecutableStack: boolean;
+  /** DT_AUDIT and DT_DEPAUDIT, which count in a program: what ld.so (since 2.32) loads to watch it. */
+  readonly auditors: readonly string[];
   /** PT_INTERP, which programs have, and libc: the path of an ld.so. */
   readonly interpreter: string | undefined;
   /** The names of the symbol versions that it defines. */
@@ -66,6 +86,9 @@ export function readLibrary(path: string): Library {
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
     isFixed: image.ehdr.e_type === ET_EXEC,
     isPie: (image.flags1 & DF_1_PIE) !== 0,
+    isForStart: (image.flags1 & DF_1_NOOPEN) !== 0,
+    wantsExecutableStack: ((image.segment(PT_GNU_STACK)?.p_flags ?? PF_X) & PF_X) !== 0,
+    auditors: [DT_AUDIT, DT_DEPAUDIT].flatMap((tag) => image.dynamic.all(tag)).map((at) => image.strings.at(at)),
     interpreter: interpreterOf(image),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),

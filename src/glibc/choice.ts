@@ -118,7 +118,7 @@ export function chooseGlibc(
 
 const isNewer = (one: OwnGlibc, other: OwnGlibc): boolean => compareVersions(numbers(one), numbers(other)) > 0;
 
-const numbers = ({ version }: Pick<OwnGlibc, "version">): number[] => version.split(".").map(Number);
+export const numbers = ({ version }: Pick<OwnGlibc, "version">): number[] => version.split(".").map(Number);
 
 /** Throws LinkError. */
 function check(glibc: Glibc, system: System): void {

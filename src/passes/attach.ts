@@ -87,7 +87,8 @@ export function* attach(
       const sonames = placeholders.filter((each) => each.capsule === capsule).map(({ soname }) => soname);
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure, "whole");
-      yield* openClosure(attachment, capsule, closure);
+      const intern = (text: string) => attachment.intern(text);
+      yield* openClosure(attachment, capsule, closure, attachment.isRunning ? {} : { intern });
       if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder(before, program));
     }
 

@@ -7,10 +7,11 @@ import { DT_DEBUG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { Dyn } from "../../lib/elf/dyn.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import { LinkMap, LoadedObject } from "../../lib/loader/link-map.ts";
-import { layout, readU64, u64, writeU64 } from "../../lib/memory/layout.ts";
-import { pointerAt, setPointerAt, stringAt, stringBytesAt, viewAt } from "../../lib/memory/live.ts";
-import { type Address, add, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import { rename } from "../../lib/loader/rename.ts";
+import { layout, u64, writeU64 } from "../../lib/memory/layout.ts";
+import { pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "../run.ts";
 
@@ -121,30 +122,14 @@ function showList(run: Run, image: LoadedImage): void {
   setPointerAt(image.addressOf(add(section.p_vaddr, entry.at + Dyn.offsetOf.d_val)), list);
 }
 
-/** How far into a link_map its l_origin may be; 0x358 in glibc 2.36. */
-const ORIGIN_LIMIT = 1500;
-
-/**
- * Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. Where l_origin is,
- * which is private, is told by what it says; where it is not found, dlinfo(RTLD_DI_ORIGIN) gives the private directory
- * (2.31-2.41 have it).
- */
+/** Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. */
 export function renameImage(run: Run, program: LoadedObject): LoadedObject {
-  const { libc, directory, trace } = run;
-  const { linkMap, image } = program;
-  setPointerAt(add(linkMap, LinkMap.offsetOf.l_name), run.programName);
-  const words = viewAt(linkMap, ORIGIN_LIMIT);
-  const expected = Buffer.from(`${directory.path}\0`);
-  let isFound = false;
-  for (let at = LinkMap.size; at + 8 <= words.byteLength && !isFound; at += 8) {
-    const pointer = readU64(words, at);
-    if (!(pointer >= PAGE_SIZE && pointer < 2 ** 47) || image.holds(pointer)) continue;
-    const text = new Uint8Array(expected.length);
-    if (libc.readMemory(libc.pid, toAddress(pointer), text) !== text.length || !expected.equals(text)) continue;
-    setPointerAt(add(linkMap, at), run.intern(dirname(run.program.path)));
-    isFound = true;
-  }
-  showList(run, image);
-  trace.tell("program", () => `called ${run.program.path}${isFound ? "" : ", but for $ORIGIN, which was not found"}`);
-  return new LoadedObject(program.process, linkMap, image);
+  const directory = run.intern(dirname(run.program.path));
+  const { object, hasOrigin } = rename(program, { path: run.programName, directory });
+  showList(run, program.image);
+  run.trace.tell(
+    "program",
+    () => `called ${run.program.path}${hasOrigin ? "" : ", but for $ORIGIN, which was not found"}`,
+  );
+  return object;
 }

@@ -1,7 +1,7 @@
 // The program's image as glibc can open it like a library: a copy of what its
 // PT_LOADs have, with
 //
-//   DF_1_PIE cleared         or dlopen refuses it
+//   DF_1_PIE cleared         or dlopen refuses it; DF_1_NOOPEN, too
 //   $ORIGIN spelled out      a copy is elsewhere; the longer string table is in one
 //                            more PT_LOAD, for which PT_INTERP makes room
 //   COPY relocations dropped glibc would bind them to the program itself
@@ -17,6 +17,7 @@
 
 import { dirname } from "node:path";
 import {
+  DF_1_NOOPEN,
   DF_1_PIE,
   DT_FLAGS_1,
   DT_INIT,
@@ -136,8 +137,12 @@ function stubs({ relocated, atExit, cxaAtexit }: Hooks, originalInit: number | u
     .op("pop %rdi", 0x5f);
   if (originalInit === undefined) to.op("ret", 0xc3);
   else {
-    const distance = new Uint8Array(Int32Array.of(originalInit - (to.length + 5)).buffer);
-    to.op("jmp original DT_INIT", 0xe9, ...distance);
+    // There may be more than 2 GiB of zeroes in between.
+    to.rip("lea here(%rip),%rax", "here", 0x48, 0x8d, 0x05).label("here");
+    const distance = new Uint8Array(BigInt64Array.of(BigInt(originalInit - to.length)).buffer);
+    to.op("movabs distance,%rcx", 0x48, 0xb9, ...distance)
+      .op("add %rcx,%rax", 0x48, 0x01, 0xc8)
+      .op("jmp *%rax # the original DT_INIT", 0xff, 0xe0);
   }
   return to.align(16).assemble();
 }
@@ -196,7 +201,7 @@ function patchDynamic(program: FileImage, view: DataView, strings: Strings, tabl
   const start = fileOffset(program, section?.p_vaddr ?? toVaddr(0));
   for (const { tag, value, at } of program.dynamic.entries) {
     const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
-    if (tag === DT_FLAGS_1) write(value >= DF_1_PIE && (value & DF_1_PIE) !== 0 ? value - DF_1_PIE : value);
+    if (tag === DT_FLAGS_1) write([DF_1_PIE, DF_1_NOOPEN].reduce(without, value));
     if (tag === DT_INIT) write(init);
     if (strings.table.length === 0) continue;
     if (tag === DT_STRTAB) write(tableAt);
@@ -205,6 +210,9 @@ function patchDynamic(program: FileImage, view: DataView, strings: Strings, tabl
     if (path !== undefined) write(path);
   }
 }
+
+/** The upper half stays as it is. */
+const without = (flags: number, flag: number): number => ((flags & flag) !== 0 ? flags - flag : flags);
 
 function patchRelocations(program: FileImage, view: DataView, resolver: Vaddr): CopiedObject[] {
   const copied: CopiedObject[] = [];

@@ -12,9 +12,12 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Library } from "../../lib/elf/library.ts";
+import { openableCopy } from "../../lib/elf/write/openable.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { rename } from "../../lib/loader/rename.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
@@ -93,33 +96,70 @@ export function findTogether(launch: Launch, capsule: Capsule, paths: readonly s
   );
 }
 
-/**
- * Opens what a closure has and the capsule has not; it stays. `lent` are libraries whose thread-local block has to be
- * in static TLS, by path, with a variable in it; `beside` the paths of libraries that are open, and whose symbols it
- * shall find, too.
- */
+/** How what a closure has is opened. */
+export interface Opening {
+  /** Libraries whose thread-local block has to be in static TLS, by path, with a variable in it. */
+  readonly lent?: ReadonlyMap<string, string>;
+  /** The paths of libraries that are open, and whose symbols it shall find, too. */
+  readonly beside?: readonly string[];
+  /**
+   * Given for what is needed at the start of a program, where ld.so loads what dlopen refuses: keeps a C string in the
+   * process.
+   */
+  readonly intern?: (text: string) => Address;
+}
+
+/** Opens what a closure has and the capsule has not; it stays. */
 export function* openClosure(
   launch: Launch,
   capsule: Capsule,
   closure: Closure,
-  { lent = new Map(), beside = [] }: { lent?: ReadonlyMap<string, string>; beside?: readonly string[] } = {},
+  { lent = new Map(), beside = [], intern }: Opening = {},
 ): Linking<void> {
   const { process } = launch;
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length === 0) return;
+  const copies = intern ? copiesOf(launch, capsule, closure, paths) : new Map<string, string>();
+  const fileOf = (path: string) => copies.get(path) ?? path;
+  const files = paths.map(fileOf);
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
-    .map(([path, variable]) => staticReference(launch, capsule, path, variable));
+    .map(([path, variable]) => staticReference(launch, capsule, fileOf(path), variable));
   yield* dlmopen(
     process,
     capsule.namespace,
-    together(launch, capsule, [...paths, ...references, ...beside]),
+    together(launch, capsule, [...files, ...references, ...beside]),
     RTLD_LAZY,
   );
-  const handles = yield* dlmopenAll(process, capsule.namespace, paths, RTLD_LAZY | RTLD_NOLOAD);
-  for (const [i, handle] of handles.entries())
-    capsule.opened.set(paths[i] ?? "", new LoadedObject(process, yield* linkMapOf(process, handle)));
+  const handles = yield* dlmopenAll(process, capsule.namespace, files, RTLD_LAZY | RTLD_NOLOAD);
+  for (const [i, handle] of handles.entries()) {
+    const path = paths[i] ?? "";
+    const object = new LoadedObject(process, yield* linkMapOf(process, handle));
+    const isCopy = intern !== undefined && copies.has(path);
+    const name = isCopy ? { path: intern(path), directory: intern(dirname(path)) } : undefined;
+    capsule.opened.set(path, name ? rename(object, name).object : object);
+  }
   tellOpened(launch, capsule, paths);
+}
+
+/**
+ * Files in place of libraries that dlopen refuses (DF_1_NOOPEN), by path: glibc looks at the flag of whatever it maps
+ * for a dlopen, of what is only needed, too (2.31-2.41).
+ */
+function copiesOf(
+  { directory, trace }: Launch,
+  capsule: Capsule,
+  { members }: Closure,
+  paths: readonly string[],
+): Map<string, string> {
+  const refused = members.map(({ library }) => library).filter((one) => one.isForStart && paths.includes(one.path));
+  return new Map(
+    refused.map(({ path }) => {
+      trace.tell("capsule", () => `${path}: a copy is opened, as dlopen refuses it itself (DF_1_NOOPEN)`);
+      const name = `${capsule.token}-${Bun.hash(path).toString(36)}-${basename(path)}`;
+      return [path, directory.write(name, openableCopy(path))];
+    }),
+  );
 }
 
 /** For who reads events. */

@@ -35,6 +35,7 @@ import {
   type TreeOptions,
   type Trees,
 } from "./trees.ts";
+import { refuseUnhostable } from "./unhostable.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
@@ -123,6 +124,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent, hooks };
     return { ...plan, environment, ahead };
   });
+  const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
+  refuseUnhostable(program, runtimeLibraries, opened, glibc);
   refuseUseless(options, hosts, capsules);
   refuseTwice(options.hooks);
   refuseOtherHooks(

@@ -1,0 +1,21 @@
+// A shared object that dlopen takes: the file's own bytes, but for DF_1_NOOPEN (ld -z
+// nodlopen), by which glibc refuses, whoever asks, what may be needed at the start of a
+// program alone. Sections and all stay as they are, for debuggers.
+
+import { readFileSync } from "node:fs";
+import { writeU64 } from "../../memory/layout.ts";
+import { DF_1_NOOPEN, DT_FLAGS_1, PT_DYNAMIC } from "../constants.ts";
+import { Dyn } from "../dyn.ts";
+import { openImage } from "../file.ts";
+
+/** Throws what reading the file throws, and ElfError. */
+export function openableCopy(path: string): Uint8Array {
+  using image = openImage(path);
+  const bytes = readFileSync(path);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const start = image.segment(PT_DYNAMIC)?.p_offset ?? 0;
+  for (const { tag, value, at } of image.dynamic.entries)
+    if (tag === DT_FLAGS_1 && (value & DF_1_NOOPEN) !== 0)
+      writeU64(view, start + at + Dyn.offsetOf.d_val, value - DF_1_NOOPEN);
+  return bytes;
+}

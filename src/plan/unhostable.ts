@@ -1,0 +1,31 @@
+// What the kernel and ld.so do for a program that they start, and nobody for one that
+// comes into a process that runs.
+
+import type { Library } from "../../lib/elf/library.ts";
+import type { ChosenGlibc } from "../glibc/choice.ts";
+import { NotHostableError } from "../telling/errors.ts";
+import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
+import type { Program } from "./program.ts";
+
+/** `own` are the libraries of the program's side, `hosts` those that are opened with it. Throws NotHostableError. */
+export function refuseUnhostable(
+  { path, library }: Program,
+  own: readonly Library[],
+  hosts: readonly Library[],
+  glibc: ChosenGlibc,
+): void {
+  const refuse = (why: string): never => {
+    throw new NotHostableError(path, why);
+  };
+  const [auditor] = library.auditors;
+  if (auditor !== undefined)
+    refuse(`it is watched by "${auditor}" (DT_AUDIT), which ld.so loads before a program alone`);
+  const forStart = own.find(({ isForStart }) => isForStart);
+  if (forStart)
+    refuse(
+      `"${forStart.path}" may be needed and not opened (DF_1_NOOPEN), and in this process all that it needs is opened`,
+    );
+  const [wanting] = wantingStacks([library, ...own, ...hosts], glibc);
+  if (wanting && !hasExecutableStack())
+    refuse(`"${wanting.path}" wants an executable stack, and since 2.41 glibc has it at the start of a process alone`);
+}
