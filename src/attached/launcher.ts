@@ -19,7 +19,6 @@ import { checkAttachable, isShells } from "../plan/program.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { withoutRestart } from "../start-over/restart.ts";
-import { roomForAttached } from "../start-over/static-tls.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
 import { ownScreen, Progress } from "../telling/progress.ts";
 import type { Trace } from "../telling/trace.ts";
@@ -28,6 +27,7 @@ import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
+import { tunablesFor } from "./tunables-for.ts";
 
 /**
  * Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2)
@@ -52,19 +52,12 @@ export function launch(
     // The server boots while the rest is done.
     server = startServer(libc, system, directory, serverCommand(command), process.pid, trace);
     trace.lap("start of the server");
-    const { plan, entry, behind } = prepare(libc, directory, options, executed, trace);
+    const { entry, behind, tunables } = prepare(libc, directory, options, executed, trace);
     trace.lap("shims");
     ring(libc, directory);
     process.umask(umask);
     passOn(libc, inherited, trace);
-    const changes = new Map([
-      ...withoutRunner(process.env),
-      ...withoutRestart(process.env),
-      ...roomForAttached(
-        plan.capsules.map(({ libraries }) => libraries),
-        trace,
-      ),
-    ]);
+    const changes = new Map([...withoutRunner(process.env), ...withoutRestart(process.env), ...tunables]);
     const variables = programEnvironment(command.environment(), changes, directory.libraries, behind);
     // The end of our own command line; as bytes, since they need not be UTF-8.
     const list = command.arguments().slice(-options.arguments.length - 1);
@@ -84,10 +77,11 @@ export function launch(
 }
 
 interface Prepared {
-  readonly plan: AttachedPlan;
   readonly entry: Entry;
   /** Directories behind all others on the library path. */
   readonly behind: readonly string[];
+  /** The variable with what its ld.so has to be told, if there is anything. */
+  readonly tunables: ReadonlyMap<string, string>;
 }
 
 /** What is to come from where, and all of it that the program will find. */
@@ -109,7 +103,8 @@ function prepare(
   const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
   trace.lap("entry");
   furnish(directory, { ...plan, footing: entry.footing }, process.pid, trace);
-  return { plan, entry, behind: runtimePath(trees, options, system, trace) };
+  const tunables = tunablesFor(plan, trees.glibc, trace);
+  return { entry, behind: runtimePath(trees, options, system, trace), tunables };
 }
 
 /**

@@ -17,8 +17,8 @@ import { definesAny, wantedOf } from "../plan/tls-wants.ts";
 import type { Run } from "../run.ts";
 import type { Trace } from "../telling/trace.ts";
 import { type Command, formerVariables, restart } from "./restart.ts";
+import { TUNABLES, tunableIn, withTunable } from "./tunables.ts";
 
-const TUNABLES = "GLIBC_TUNABLES";
 /** There since glibc 2.33, and in Debian's 2.31. */
 export const TUNABLE = "glibc.rtld.optional_static_tls";
 /** glibc's own default, in bytes. */
@@ -99,16 +99,13 @@ function startOver({ libc, directory, plan }: Run, command: Command): never {
     ...plan.runtimeLibraries,
     ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
   ];
-  restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries)]]) });
+  restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]) });
 }
 
 /** The tunables with more room than before. */
-function withRoomFor(libraries: readonly Library[]): string {
+function withRoomFor(libraries: readonly Library[], before: string): string {
   const all = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) + tls.alignment : 0), 0);
-  const before = process.env[TUNABLES] ?? "";
-  const own = before.split(":").findLast((setting) => setting.startsWith(`${TUNABLE}=`));
-  const size = (Number(own?.slice(TUNABLE.length + 1)) || DEFAULT) + all + RESERVE;
-  return `${before}${before === "" ? "" : ":"}${TUNABLE}=${size}`;
+  return withTunable(before, TUNABLE, (Number(tunableIn(before, TUNABLE)) || DEFAULT) + all + RESERVE);
 }
 
 /**
@@ -124,14 +121,14 @@ export function staticNeed(capsules: readonly (readonly Library[])[]): { librari
 }
 
 /**
- * What to change for a process of its own, in which the program's own libraries have their room beforehand, and the
- * host's take the surplus. `capsules` are the libraries that may be opened, by host tree.
+ * The tunables of a process of its own, in which the program's own libraries have their room beforehand, and the host's
+ * take the surplus. `capsules` are the libraries that may be opened, by host tree, `before` what is set already.
  */
-export function roomForAttached(capsules: readonly (readonly Library[])[], trace: Trace): Map<string, string> {
+export function withRoomForAttached(capsules: readonly (readonly Library[])[], before: string, trace: Trace): string {
   const { size } = staticNeed(capsules);
-  if (size <= SURELY_FREE) return new Map();
+  if (size <= SURELY_FREE) return before;
   trace.tell("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
-  return new Map([[TUNABLES, withRoomFor(capsules.flat())]]);
+  return withRoomFor(capsules.flat(), before);
 }
 
 /** The path of the library for which there was no room, if that is what an error says. */
