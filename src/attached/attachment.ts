@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { firstLinkMap, LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
@@ -19,6 +20,7 @@ import { Desk, type LentFunctions } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
 import { type Functions, findFunctions } from "../functions.ts";
+import { AUDITORS, faultOfAuditors } from "../glibc/auditing.ts";
 import type { Capsule, Directory, EmitAsking, Linker } from "../launch.ts";
 import type { Constructor } from "../passes/await-allocator.ts";
 import { isFilled, placeholderShim } from "../passes/fill.ts";
@@ -59,6 +61,8 @@ export class Attachment implements Linker, Asker {
   readonly #agent: LoadedObject;
   readonly #found = new Map<string, Address | undefined>();
   readonly #kept = new Map<string, Address>();
+  /** That it was started with, as /proc has it. */
+  readonly #environment: string;
   #arena: Address;
 
   /**
@@ -76,7 +80,9 @@ export class Attachment implements Linker, Asker {
     const { pid, task } = process;
     this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
     this.program = { path: programOf(task) };
-    this.runtime = site.runtimeOf(libraryPathOf(task), this.program.path);
+    this.#environment = readFileSync(`/proc/${task}/environ`, "utf8");
+    const [libraryPath = []] = libraryPathsIn(this.#environment);
+    this.runtime = site.runtimeOf(libraryPath, this.program.path);
     const objects = this.objects();
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
@@ -102,6 +108,14 @@ export class Attachment implements Linker, Asker {
     this.functions = origin?.functions ?? findFunctions(this.#family);
     this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
     if (origin) this.#inherit(origin);
+  }
+
+  /** Why its ld.so cannot make a namespace, if that is so. */
+  get faultOfAuditors(): string | undefined {
+    const auditors = variableIn(this.#environment, AUDITORS);
+    if (!auditors) return undefined;
+    const defined = this.shared.get("libc.so.6")?.verdefs.map(({ name }) => name) ?? [];
+    return faultOfAuditors({ [AUDITORS]: auditors }, newestOf(defined, "GLIBC"));
   }
 
   /** Writes its number, and what the agent is to call, into the agent's desk. */
@@ -297,11 +311,12 @@ function programOf(pid: number): string {
   return (preloaded > 0 && list[preloaded + 1]) || readlinkSync(`/proc/${pid}/exe`);
 }
 
-/** A process's LD_LIBRARY_PATH, as it was started with. */
-function libraryPathOf(pid: number): string[] {
-  const [first = []] = libraryPathsIn(readFileSync(`/proc/${pid}/environ`, "utf8"));
-  return first;
-}
+/** The last that says so, as ld.so has it. */
+const variableIn = (environment: string, name: string): string | undefined =>
+  environment
+    .split("\0")
+    .findLast((variable) => variable.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
 
 /** For one process's mirrors, made when the first is written. */
 class ProcessDirectory implements Directory {

@@ -10,7 +10,8 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { storeFile } from "../capsule.ts";
-import { machineGlibc } from "../glibc/choice.ts";
+import { faultOfAuditors } from "../glibc/auditing.ts";
+import { machineGlibc, versionOf } from "../glibc/choice.ts";
 import { runtimePath } from "../glibc/runtime-path.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
@@ -96,6 +97,12 @@ function prepare(
   using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
   const trees = chooseTrees(options, machineGlibc, store, system, trace, realpathSync(executed));
+  const fault = faultOfAuditors(process.env, versionOf(trees.glibc));
+  if (fault !== undefined)
+    throw new ProgramError(
+      `Cannot run "${executed}": ${fault}, and ${trees.glibc.version} was chosen (--glibc says whose is used)`,
+      EXIT.notRunnable,
+    );
   const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
   progress.erase();

@@ -2,6 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
+import { faultOfAuditors } from "../glibc/auditing.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
@@ -46,19 +47,10 @@ export function environmentFindings(facts: EnvironmentFacts): Finding[] {
   return found.length > 0 ? found : [fine("environment", "no variable is in the way")];
 }
 
-/** dlmopen dereferences NULL there. */
-const AUDIT_FAULT = [2, 31];
-
 function audit({ variables, glibc }: EnvironmentFacts): Finding[] {
   if (!variables.LD_AUDIT) return [];
-  if (glibc?.join() === AUDIT_FAULT.join())
-    return [
-      hindrance(
-        "LD_AUDIT",
-        `LD_AUDIT is set, and glibc ${glibc.join(".")} crashes when a namespace is made under it`,
-        "unset LD_AUDIT, or choose a newer glibc (--glibc)",
-      ),
-    ];
+  const fault = glibc && faultOfAuditors(variables, glibc);
+  if (fault !== undefined) return [hindrance("LD_AUDIT", fault, "unset LD_AUDIT, or choose a newer glibc (--glibc)")];
   return [
     warning(
       "LD_AUDIT",

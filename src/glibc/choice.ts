@@ -116,9 +116,10 @@ export function chooseGlibc(
   return { glibc, isOwn, isNatural, version, path, whose, others };
 }
 
-const isNewer = (one: OwnGlibc, other: OwnGlibc): boolean => compareVersions(numbers(one), numbers(other)) > 0;
+const isNewer = (one: OwnGlibc, other: OwnGlibc): boolean => compareVersions(versionOf(one), versionOf(other)) > 0;
 
-export const numbers = ({ version }: Pick<OwnGlibc, "version">): number[] => version.split(".").map(Number);
+/** "2.36" as numbers. */
+export const versionOf = ({ version }: Pick<OwnGlibc, "version">): number[] => version.split(".").map(Number);
 
 /** Throws LinkError. */
 function check(glibc: Glibc, system: System): void {
@@ -142,7 +143,7 @@ function loaderOf(glibc: Glibc): string {
 
 /** Can a library run on that version of glibc? */
 export const runsOn = ({ glibc }: Library, version: string): boolean =>
-  glibc === undefined || compareVersions(numbers({ version: glibc }), numbers({ version })) <= 0;
+  glibc === undefined || compareVersions(versionOf({ version: glibc }), versionOf({ version })) <= 0;
 
 /**
  * Throws LinkError for a library that needs a newer glibc than the one that was chosen, and for one that is, or is

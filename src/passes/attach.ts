@@ -133,6 +133,8 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   const { process, shared, site, token, trace } = attachment;
   trace.tell("program", () => `process ${process.pid}: ${attachment.program.path}`);
   trace.lap(`process ${process.pid} asks`);
+  const fault = attachment.faultOfAuditors;
+  if (fault !== undefined) throw new LinkError(`Cannot link process ${process.pid}: ${fault}`);
   const patch = new Patch();
   const { both, onSignal } = yield* intercept(attachment, patch, moved);
   // At once for the unwinder, which asks for objects (glibc before 2.35): a constructor of the host's may throw.

@@ -5,6 +5,7 @@
 import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { AUDITORS } from "../glibc/auditing.ts";
 import { NotHostableError, UsageError } from "../telling/errors.ts";
 import { reasonToAttach, refuseCapabilities } from "./program.ts";
 
@@ -29,10 +30,12 @@ export interface ModeOptions {
   readonly isTold?: boolean;
 }
 
-/** ld.so has expanded LD_LIBRARY_PATH when this process began, for the program that this one is. */
+/** What ld.so has done by them when this process began was for the program that this one is. */
 function reasonInVariables({
   LD_LIBRARY_PATH: path,
+  [AUDITORS]: auditors,
 }: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (auditors) return `${AUDITORS} is set, and auditors are told of a program when a process begins`;
   if (!libraryPathOf(path).some(hasOrigin)) return undefined;
   return "LD_LIBRARY_PATH has $ORIGIN, which is the directory of another program in this process";
 }
