@@ -12,6 +12,8 @@
 //
 //   RW   ELF header, program headers, tables, dynamic section, slot, storage
 //   RX   code
+//   RW   storage that begins as zeroes, where there is so much that code could not reach
+//        over it (32 bits)
 //
 // No two symbols that are apart in the source share an address, nor do their ends:
 // an address in a slot says which symbol it was bound to.
@@ -86,7 +88,9 @@ export interface PlaceholderOptions {
 }
 
 const encoder = new TextEncoder();
-const SEGMENTS = 4;
+const SEGMENTS = 5;
+/** As far as code surely reaches, with all else that may lie in between; in bytes. */
+const REACH = 2 ** 30;
 
 /** Throws ElfError where the source's tables cannot be read. */
 export function placeholderOf(source: FileImage, options: PlaceholderOptions): Uint8Array {
@@ -103,9 +107,13 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const slotAt = toVaddr(dynamicAt + (dynamic.length + 2) * Dyn.size);
 
   const { functions, objects } = sortSymbols(source, symbols, versions);
-  const storage = placeObjects(objects, slotAt + 8);
-  const codeAt = alignUp(toVaddr(storage.end), PAGE_SIZE);
-  const codeOffset = alignUp(storage.fileEnd, PAGE_SIZE);
+  const { withContent, zeroes } = rangesOf(objects);
+  const fileEnd = place(withContent, slotAt + 8);
+  const nearEnd = place(zeroes, fileEnd);
+  const isFar = nearEnd > REACH;
+  const dataEnd = isFar ? fileEnd : nearEnd;
+  const codeAt = alignUp(toVaddr(dataEnd), PAGE_SIZE);
+  const codeOffset = alignUp(fileEnd, PAGE_SIZE);
   const tableAt = (tag: number): number => (placed.find((table) => table.tag === tag)?.at ?? 0) - codeAt;
   const assembler = new Assembler();
   emitPlaceholderCode(assembler, {
@@ -118,6 +126,11 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const stubsAt = add(codeAt, code.bytes.length);
   dynamic.push([DT_INIT, codeAt + (code.labels.get("init") ?? 0)], [DT_NULL, 0]);
 
+  const stubBytes = stubs(functions.first, code.bytes.length - (code.labels.get("missing") ?? 0));
+  const codeSize = code.bytes.length + stubBytes.length;
+  const farAt = alignUp(add(codeAt, codeSize), PAGE_SIZE);
+  const farSize = isFar ? place(zeroes, farAt) - farAt : 0;
+
   const words = new Uint32Array(symbols.buffer);
   for (const { range, symbol, start } of objects) setValue(words, symbol, range.at + start - range.start);
   functions.symbols.forEach(({ symbol, stub }) => {
@@ -128,21 +141,20 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   relocation.r_type = R_X86_64_GLOB_DAT;
   relocation.r_sym = parts.attach;
 
-  const stubBytes = stubs(functions.first, code.bytes.length - (code.labels.get("missing") ?? 0));
-  const codeSize = code.bytes.length + stubBytes.length;
   const file = new Uint8Array(codeOffset + codeSize);
   const view = new DataView(file.buffer);
   const [flags, dynamicSize] = [PF_R | PF_W, dynamic.length * Dyn.size];
   const load = { type: PT_LOAD, align: PAGE_SIZE };
   emitHeaders(view, [
-    { ...load, flags, vaddr: 0, filesz: storage.fileEnd, memsz: storage.end },
+    { ...load, flags, vaddr: 0, filesz: fileEnd, memsz: dataEnd },
     { ...load, flags: PF_R | PF_X, vaddr: codeAt, offset: codeOffset, filesz: codeSize, memsz: codeSize },
+    ...(isFar ? [{ ...load, flags, vaddr: farAt, offset: 0, filesz: 0, memsz: farSize }] : []),
     { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
     { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
   ]);
   for (const { at, bytes } of placed) file.set(bytes, at);
   emitDynamic(view, dynamicAt, dynamic);
-  for (const range of storage.withContent) copyContent(source, range, file);
+  for (const range of withContent) copyContent(source, range, file);
   file.set(code.bytes, codeOffset);
   file.set(stubBytes, codeOffset + code.bytes.length);
   return withSections(file, stringsOf(placed), { at: dynamicAt, size: dynamicSize });
@@ -315,18 +327,11 @@ function segmentOf(loads: readonly Phdr[], vaddr: number): Phdr | undefined {
   );
 }
 
-interface Storage {
-  readonly withContent: readonly Range[];
-  /** Of the segment, in the file and in memory. */
-  readonly fileEnd: number;
-  readonly end: number;
-}
-
 /** Nothing that the ABI asks for is aligned to more. */
 const ALIGNMENT = 64;
 
-/** Finds out which objects belong together and gives them places from `start` on, those of zeroes last. */
-function placeObjects(objects: ObjectSymbol[], start: number): Storage {
+/** Finds out which objects belong together; `zeroes` are those of which the file has nothing. */
+function rangesOf(objects: ObjectSymbol[]): { withContent: Range[]; zeroes: Range[] } {
   const ranges: Range[] = [];
   let current: Range | undefined;
   for (const object of [...objects].sort((one, other) => one.start - other.start)) {
@@ -340,18 +345,20 @@ function placeObjects(objects: ObjectSymbol[], start: number): Storage {
       ranges.push(range);
     }
   }
+  const hasContent = (range: Range) => range.contentEnd > range.start;
+  return { withContent: ranges.filter(hasContent), zeroes: ranges.filter((range) => !hasContent(range)) };
+}
+
+/** Gives ranges their places, from `start` on. Returns where they end. */
+function place(ranges: readonly Range[], start: number): number {
   let end = start;
-  const place = (range: Range): void => {
+  for (const range of ranges) {
     // one byte more, so that a pointer to an object's end does not point to the next
     const distance = (((range.start - end) % ALIGNMENT) + ALIGNMENT) % ALIGNMENT;
     range.at = end + distance;
     end = range.at + range.end - range.start + 1;
-  };
-  const withContent = ranges.filter((range) => range.contentEnd > range.start);
-  withContent.forEach(place);
-  const fileEnd = end;
-  for (const range of ranges) if (range.contentEnd === range.start) place(range);
-  return { withContent, fileEnd, end };
+  }
+  return end;
 }
 
 function copyContent(source: FileImage, { start, contentEnd, at }: Range, file: Uint8Array): void {
