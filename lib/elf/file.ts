@@ -11,8 +11,8 @@ import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
 /** Neighbouring reads (headers, strings) are answered from pieces of this many bytes. */
 const PIECE = 8192;
-/** No table of a sound file comes near it; a sparse file can claim any. */
-const LARGEST_READ = 2 ** 30;
+/** In bytes. No table of a sound file comes near it; a sparse file can claim any. */
+export const LARGEST_READ = 2 ** 30;
 
 /** A file's bytes by offset. */
 export class FileBytes implements Disposable {

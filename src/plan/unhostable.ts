@@ -1,7 +1,10 @@
 // What the kernel and ld.so do for a program that they start, and nobody for one that
 // comes into a process that runs.
 
+import { statSync } from "node:fs";
+import { FileBytes, LARGEST_READ, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
+import { loadSegments } from "../../lib/elf/phdr.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { NotHostableError } from "../telling/errors.ts";
 import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
@@ -20,6 +23,8 @@ export function refuseUnhostable(
   const [auditor] = library.auditors;
   if (auditor !== undefined)
     refuse(`it is watched by "${auditor}" (DT_AUDIT), which ld.so loads before a program alone`);
+  const size = statSync(path).size > LARGEST_READ ? sizeOfImage(path) : 0;
+  if (size > LARGEST_READ) refuse(`its file has ${size} bytes to be loaded, too many for a copy of it`);
   const forStart = own.find(({ isForStart }) => isForStart);
   if (forStart)
     refuse(
@@ -28,4 +33,11 @@ export function refuseUnhostable(
   const [wanting] = wantingStacks([library, ...own, ...hosts], glibc);
   if (wanting && !hasExecutableStack())
     refuse(`"${wanting.path}" wants an executable stack, and since 2.41 glibc has it at the start of a process alone`);
+}
+
+/** Up to the end of the last segment: what is behind that (for debuggers) is not loaded. */
+function sizeOfImage(path: string): number {
+  using file = new FileBytes(path);
+  const { phdrs } = readHeaders(file);
+  return Math.max(...loadSegments(path, phdrs).map(({ p_offset, p_filesz }) => p_offset + p_filesz));
 }
