@@ -5,7 +5,7 @@
 // uses it. DF_STATIC_TLS says that a library has such relocations, not that they
 // are about its own block: Mesa's drivers want but libglapi's.
 
-import { DF_STATIC_TLS, DT_FLAGS, R_X86_64_TPOFF64, SHN_UNDEF, STT_TLS } from "./constants.ts";
+import { DF_STATIC_TLS, DT_FLAGS, PT_INTERP, R_X86_64_TPOFF64, SHN_UNDEF, STT_TLS } from "./constants.ts";
 import type { Image } from "./image.ts";
 import { Rela } from "./rela.ts";
 import { isExported, Sym } from "./sym.ts";
@@ -25,7 +25,9 @@ export interface Tls {
 /** undefined where an image has nothing to do with it. Throws ElfError. */
 export function readTls(image: Image): Tls | undefined {
   const { tls } = image;
-  const hasStatic = ((image.dynamic.get(DT_FLAGS) ?? 0) & DF_STATIC_TLS) !== 0;
+  // Nothing says so of a program, for which there is always room (GNU ld 2.40).
+  const isProgram = image.segment(PT_INTERP) !== undefined;
+  const hasStatic = isProgram || ((image.dynamic.get(DT_FLAGS) ?? 0) & DF_STATIC_TLS) !== 0;
   const { isOwn, wanted } = hasStatic ? staticReferences(image) : { isOwn: false, wanted: [] };
   if (!tls && wanted.length === 0) return undefined;
   return {

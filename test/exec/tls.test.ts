@@ -98,6 +98,16 @@ describe("a thread-local variable that an isolated library exports is one for bo
       expectLines(await exported.capsule(), expected);
     });
 
+    notYetAttached(`and nobody but the program uses it; the library reaches it by ${words}`, async () => {
+      const exported = await pair(FIXTURE, [
+        { path: host, sources: ["host.c"], flags },
+        { path: "program", sources: ["program.c"], needs: [host], flags: ["-DPROGRAM_USES", "-DALONE"] },
+      ]);
+      const expected = all(["program"]);
+      expectLines(await exported.native(), expected);
+      expectLines(await exported.capsule(), expected);
+    });
+
     notYetAttached(`and only runtime libraries use it, dynamically; the library reaches it by ${words}`, async () => {
       const exported = await pair(FIXTURE, [
         { path: host, sources: ["host.c"], flags },
