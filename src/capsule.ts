@@ -142,7 +142,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old
   // addresses.
-  const program = loadProgram(run, imagePath, interposer, fail);
+  const program = loadProgram(run, imagePath, interposer, displaced, fail);
   trace.lap("program");
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.

@@ -9,12 +9,13 @@ import { isShared } from "../plan/shared-set.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
 import { findCopies } from "./copy-objects.ts";
+import type { Displaced } from "./displace.ts";
 import { renameImage } from "./identity.ts";
 import { hostedImage, type ProgramImage } from "./image.ts";
 import type { Interposer } from "./interpose.ts";
 import { moveObjects } from "./move-objects.ts";
 import { mapOwnFile } from "./own-file.ts";
-import { scopeOf } from "./scope.ts";
+import { scopeOf, settleScope } from "./scope.ts";
 import { findUnited } from "./unite-statics.ts";
 
 export interface LoadedProgram {
@@ -29,7 +30,8 @@ export interface LoadedProgram {
 export function loadProgram(
   run: Run,
   imagePath: string,
-  { start, cleanup }: Interposer,
+  { object: interposer, start, cleanup }: Interposer,
+  displaced: readonly Displaced[],
   fail: (error: unknown) => never,
 ): LoadedProgram {
   const { libc, directory, plan, trace } = run;
@@ -37,7 +39,7 @@ export function loadProgram(
   const hook = new JSCallback(
     () => {
       try {
-        if (image) beforeConstructors(run, imagePath, image);
+        if (image) settleScope(run, beforeConstructors(run, imagePath, image), interposer, displaced);
         libc.clearErrno();
       } catch (error) {
         fail(error);
@@ -72,7 +74,7 @@ function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
   );
 }
 
-function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): void {
+function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): LoadedObject {
   const { libc, base, trace, counts } = run;
   const objects = baseObjects(run);
   const program = objects.find(({ path }) => path === imagePath);
@@ -82,7 +84,7 @@ function beforeConstructors(run: Run, imagePath: string, { segments, copied }: P
   mapOwnFile(run, program.image, segments);
   refuseOtherMalloc(run, scope);
   const united = libc.run(findUnited(run, scope));
-  if (copied.length === 0 && united.length === 0) return;
+  if (copied.length === 0 && united.length === 0) return program;
   const [, ...libraries] = scope;
   const preloaded = base.preloaded.map(({ image }) => image);
   const sources = [...preloaded, ...libraries.map(({ image }) => image)];
@@ -90,4 +92,5 @@ function beforeConstructors(run: Run, imagePath: string, { segments, copied }: P
   const family = [...run.shared.values()];
   for (const { from, to } of copies) if (family.some((image) => image.holds(from))) run.moved.set(from, to);
   counts.written += libc.run(moveObjects(run, copies));
+  return program;
 }

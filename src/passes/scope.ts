@@ -7,7 +7,8 @@ import { baseObjects, type Run } from "../run.ts";
 import type { Displaced } from "./displace.ts";
 
 /**
- * glibc takes eight more than it needs when it makes the list (2.31–2.41), and goes on to count with what it had then.
+ * glibc takes eight more than it needs when it makes the list, and twice as many when it makes it longer (2.31–2.41),
+ * and goes on to count with what it had then.
  */
 const SPARE = 64;
 
@@ -20,24 +21,38 @@ export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void
   const { scope } = run.base;
   const list = objects.map(({ linkMap }) => linkMap as number);
   const before = scope.entries.length;
-  const padding = Array.from({ length: Math.max(0, before - list.length) + SPARE }, () => list.at(-1) ?? 0);
+  const padding = Array.from({ length: Math.max(0, 2 * before - list.length) + SPARE }, () => list.at(-1) ?? 0);
   scope.set(run.internWords([...list, ...padding]), list.length);
   run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }
 
 /**
- * While the program is loaded: what is preloaded, and the shims of what came with it, in front of the program's own
- * scope.
+ * Until the program is loaded: what is preloaded, and glibc behind it, since constructors of the host's libraries look
+ * for its functions with dlopen(NULL), as libglvnd does (1.4 and newer) for pthread_create. `interposer` takes Bun's
+ * place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41).
+ */
+export function hostScope(run: Run, interposer: LoadedObject): void {
+  const { preloaded, dependencies, family, known } = run.base;
+  const paths = new Set(family.map(({ path }) => path));
+  const shared = [...known.values()].filter(({ path }) => paths.has(path));
+  setGlobalScope(run, [...new Set([...preloaded, interposer, ...dependencies, ...shared])]);
+}
+
+/**
+ * While the program is relocated: what is preloaded, and the shims of what came with it, in front of the program's own
+ * scope. Not glibc, in whose place the program's libraries may have functions of their own.
  */
 export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
   const { preloaded, dependencies } = run.base;
-  if (displaced.length === 0) return;
   const rest = dependencies.filter((object) => !displaced.some(({ copy }) => copy === object));
   const copies = displaced.map(({ copy }) => copy);
   setGlobalScope(run, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
 }
 
-/** The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. */
+/**
+ * The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. Before the
+ * program's constructors, and once more behind them, as glibc adds the program when they have run.
+ */
 export function settleScope(
   run: Run,
   program: LoadedObject,

@@ -2,8 +2,8 @@
 // first wherever glibc looks: its 690 exported symbols (napi_*, uv_*) would shadow
 // the program's libraries, and libc's stdout, stdin, stderr and environ live in
 // Bun's own data (COPY relocations). Afterwards it is as if there were no program
-// yet: the objects are libc's own again, and the global scope is empty but for
-// what the user preloads.
+// yet: the objects are libc's own again, and the global scope has nothing but what
+// the user preloads, and glibc.
 
 import { R_X86_64_COPY, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
@@ -18,12 +18,8 @@ import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
 import { copy, Patch } from "../../lib/process/patch.ts";
 import type { Run } from "../run.ts";
 import { redirect } from "./redirect.ts";
-import { setGlobalScope } from "./scope.ts";
+import { hostScope } from "./scope.ts";
 
-/**
- * `interposer` takes Bun's place: glibc reads the first entry of a scope without looking how many there are
- * (2.31–2.41).
- */
 export function vacate(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
   const bun = base.bunImage;
@@ -37,7 +33,7 @@ export function vacate(run: Run, interposer: LoadedObject): void {
     "redirect",
     () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
   );
-  setGlobalScope(run, [...base.preloaded, interposer, ...base.dependencies]);
+  hostScope(run, interposer);
 }
 
 /**

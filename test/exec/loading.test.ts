@@ -461,6 +461,22 @@ describe("an isolated library", () => {
   });
 });
 
+test("a constructor finds libc in the program, and the program's libraries come first there", async () => {
+  const host = `${HOST}/libhost.so.1`;
+  const library = `${RUNTIME}/liblibrary.so.1`;
+  const found = await pair("loading/a-constructor-finds-libc-in-the-program", [
+    { path: host, sources: ["host.c"] },
+    { path: library, sources: ["library.c", "caller.c"], flags: ["-fno-builtin"] },
+    { path: "program", sources: ["program.c"], needs: [host, library], flags: ["-fno-builtin"] },
+  ]);
+  const expected = [
+    ...["host: looked", "library: looked"],
+    ...["library: 1000 by itself, its own by dlopen(NULL): yes", "program: 1000"],
+  ];
+  expectLines(await found.native(), expected);
+  expectLines(await found.capsule(), expected);
+});
+
 describe("a plug-in that has just been made gets the isolated libraries that it needs:", () => {
   let made: Pair;
 
