@@ -9,6 +9,7 @@ import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { isPlugIn } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
@@ -402,16 +403,23 @@ export class Capsule {
   #closuresOf(names: readonly string[]): (Closure & { roots: string[] })[] {
     const { search, ownership } = this.#capsule;
     const isElsewhere = (soname: string) => ownership.isShared(soname);
-    for (const name of names)
-      if (isElsewhere(name))
-        throw new LinkError(
-          `Cannot open "${name}" in a capsule: the whole process has one copy of it, which bun:ffi's own dlopen gives`,
-          { object: name },
-        );
+    const refuse = (name: string, is = "") => {
+      throw new LinkError(
+        `Cannot open "${name}" in a capsule: ${is}the whole process has one copy of it, which bun:ffi's own dlopen gives`,
+        { object: name },
+      );
+    };
+    for (const name of names) if (isElsewhere(name)) refuse(name);
     const files = names.filter((name) => name.includes("/")).map((name) => fileAt(name));
     const outside = files.filter((path) => !search.tree.holds(path));
     const inside = [...names.filter((name) => !name.includes("/")), ...files.filter((path) => search.tree.holds(path))];
     const found = inside.map((name) => mustFind(search, name, undefined).path);
+    // By whatever name.
+    for (const path of [...found, ...outside]) {
+      const library = libraryAt(search, path);
+      if (isShared(library.soname)) refuse(path, `it is "${library.soname}", and `);
+      if (isPlugIn(library)) refuse(path, "it is a plug-in of glibc's, and ");
+    }
     const together = inside.length === 0 ? [] : [{ ...closureOf(search, inside, isElsewhere), roots: found }];
     const alone = outside.map((path) => ({
       ...closureOfOutsider(this.#capsule, libraryAt(search, path)),

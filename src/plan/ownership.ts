@@ -7,11 +7,12 @@
 
 import { openImage } from "../../lib/elf/file.ts";
 import { isExported } from "../../lib/elf/sym.ts";
+import { isPlugIn, NSS_MODULE } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { isShared } from "./shared-set.ts";
 
 export class Ownership {
-  readonly #sharedIfNewer = new Map<string, boolean>();
+  readonly #found = new Map<string, boolean>();
 
   constructor(
     readonly host: Search,
@@ -25,13 +26,20 @@ export class Ownership {
   /** Is it one that the capsule does not open, but is shown? Found out once. */
   isShared(soname: string): boolean {
     if (isShared(soname) || this.others.has(soname)) return true;
-    if (!this.newest.includes(soname)) return false;
-    let isNewer = this.#sharedIfNewer.get(soname);
-    if (isNewer === undefined) {
-      isNewer = this.#isRuntimesNewer(soname);
-      this.#sharedIfNewer.set(soname, isNewer);
+    const isModule = NSS_MODULE.test(soname);
+    if (!isModule && !this.newest.includes(soname)) return false;
+    let found = this.#found.get(soname);
+    if (found === undefined) {
+      found = isModule ? this.#isGlibcs(soname) : this.#isRuntimesNewer(soname);
+      this.#found.set(soname, found);
     }
-    return isNewer;
+    return found;
+  }
+
+  /** Of NIS's modules some releases of glibc have theirs. */
+  #isGlibcs(soname: string): boolean {
+    const found = this.host.find(soname, undefined);
+    return found !== undefined && isPlugIn(found.library);
   }
 
   /** The runtime's defines something that the host's does not. */

@@ -123,6 +123,31 @@ test("a Worker that has one may be told to end", async () => {
   expectLines(await script("worker", family.red), ["a Worker has namespace: 1", "the process ends: true"]);
 });
 
+test("plug-ins of glibc's own are left to glibc, and those of others are opened", async () => {
+  const directory = "usr/lib/x86_64-linux-gnu";
+  const module = (path: string, flags: string[] = []) => ({
+    path: `${directory}/${path}`,
+    sources: ["module.c"],
+    flags,
+  });
+  const out = await build("library/plug-ins-of-glibcs-are-left-to-glibc", [
+    module("libnss_files.so.2"),
+    module("libnss_nis.so.2", ["-DIS_GLIBCS"]),
+    module("libnss_mine.so.2"),
+    module("gconv/MINE.so", ["-DIS_GLIBCS"]),
+  ]);
+  const cannot = (name: string, is: string) =>
+    `Cannot open "${name}" in a capsule: ${is}the whole process has one copy of it, which bun:ffi's own dlopen gives`;
+  expectLines(await script("plug-ins", out, join(out, directory, "gconv/MINE.so")), [
+    cannot("libnss_files.so.2", ""),
+    cannot("…/libnss_files.so.2", 'it is "libnss_files.so.2", and '),
+    cannot("libnss_nis.so.2", ""),
+    cannot("…/libnss_nis.so.2", "it is a plug-in of glibc's, and "),
+    "opened: 1",
+    cannot("…/gconv/MINE.so", "it is a plug-in of glibc's, and "),
+  ]);
+});
+
 test("what cannot be is an error, and nothing is changed", async () => {
   const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
   const text = join(directory, "text");
