@@ -7,7 +7,7 @@ import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
 import { serverCommand } from "./attached/start-server.ts";
-import { PrivateDirectory } from "./directories/private-directory.ts";
+import { MARK, PrivateDirectory } from "./directories/private-directory.ts";
 import { ensureGlibc, ownGlibc } from "./glibc/start-over.ts";
 import { allocatorOf } from "./passes/allocator.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
@@ -92,6 +92,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
+
+  run.handles?.family.set(MARK, interposer.object.linkMap);
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();

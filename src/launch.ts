@@ -1,6 +1,7 @@
 // What one run knows, passed from pass to pass. There is no other state.
 
 import type { LoadedImage } from "../lib/elf/loaded.ts";
+import type { ScopeOffsets } from "../lib/loader/handle-scope.ts";
 import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Linking, Process } from "../lib/process/process.ts";
@@ -33,6 +34,19 @@ export interface Launch {
   readonly capsules: readonly Capsule[];
   /** Has the program's side load what stands for an object of a capsule, by that name; see Shim. */
   readonly shim: Shim;
+  /** Undefined where glibc does not look as expected, and where shims do not stay. */
+  readonly handles?: Handles | undefined;
+}
+
+/** What dlsym finds by a shim's handle; see passes/handle-scope.ts. Objects are given as their link_maps. */
+export interface Handles {
+  readonly offsets: ScopeOffsets;
+  /** The base namespace's members of the shared set, and what stands in front of them, by soname. */
+  readonly family: Map<string, Address>;
+  /** Shims, by soname, that are never unloaded. */
+  readonly staying: Map<string, Address>;
+  /** Memory for what their handles find, by soname. */
+  readonly rooms: Map<string, Address>;
 }
 
 /** For files that the process maps. */

@@ -18,6 +18,7 @@ import type { PrivateDirectory } from "./directories/private-directory.ts";
 import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
 import { mirrorShim } from "./passes/expose.ts";
+import { handlesOf } from "./passes/handle-scope.ts";
 import type { Plan } from "./plan/plan.ts";
 import { isShared } from "./plan/shared-set.ts";
 import type { Trace } from "./telling/trace.ts";
@@ -97,8 +98,9 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
 }
 
 export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, channels: Channels, trace: Trace): Run {
+  const own = ownProcess(libc, channels);
   return {
-    ...ownProcess(libc, channels),
+    ...own,
     plan,
     directory,
     token: 0,
@@ -108,6 +110,7 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
     program: { path: plan.program.path },
     programName: allocateCopy(libc, cString(plan.program.path)),
     capsules: [],
+    handles: handlesOf(libc, own.base.scope, own.base.bun.linkMap, own.base.known.values()),
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,
     counts: { written: 0 },
   };

@@ -14,6 +14,7 @@ export const address = (value: number | bigint | null): Address => toAddress(Num
 export function bind() {
   const libc = ffi("libc.so.6", {
     gnu_get_libc_version: { args: [], returns: ptr },
+    malloc: { args: [u64], returns: ptr },
     mprotect: { args: [ptr, u64, i32], returns: i32 },
     setenv: { args: [ptr, ptr, i32], returns: i32 },
     unsetenv: { args: [ptr], returns: i32 },

@@ -18,6 +18,7 @@ export const CALLABLE = [
   "dlvsym",
   "dlerror",
   "dladdr",
+  "malloc",
   "mprotect",
   "sigaction",
 ] as const;

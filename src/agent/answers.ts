@@ -28,6 +28,7 @@ import {
 } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
+import { showByHandle } from "../passes/handle-scope.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
 import { isShared } from "../plan/shared-set.ts";
@@ -215,6 +216,7 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
     shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
   );
   if (!shim) return { open: question.file };
+  yield* showByHandle(launch, capsule, soname);
   // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
 }

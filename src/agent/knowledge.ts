@@ -1,6 +1,7 @@
 // What the server knows of the run: the main thread has told it, as data, and it has
 // opened more since.
 
+import type { ScopeOffsets } from "../../lib/loader/handle-scope.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
@@ -54,6 +55,10 @@ export interface ServerState {
   /** The files of the shared set that are loaded. */
   readonly sharedFiles: readonly string[];
   readonly functions: Functions;
+  /** See Handles. Undefined where shims do not stay. */
+  readonly handles:
+    | { readonly offsets: ScopeOffsets; readonly family: readonly (readonly [soname: string, linkMap: Address])[] }
+    | undefined;
   readonly capsules: readonly CapsuleState[];
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
@@ -159,6 +164,10 @@ export class Knowledge {
     };
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
+    const { handles } = state;
+    const staying = state.capsules.flatMap(({ shims }) =>
+      shims.map(([soname, at]) => [soname, toAddress(at)] as const),
+    );
     const capsules = state.capsules.map((capsule) => ({
       ...this.#treeAt(capsule),
       isolated: new Set(capsule.isolated),
@@ -171,7 +180,19 @@ export class Knowledge {
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),
     }));
-    return { launch: { ...launch, capsules }, capsules };
+    return {
+      launch: {
+        ...launch,
+        capsules,
+        handles: handles && {
+          offsets: handles.offsets,
+          family: new Map(handles.family),
+          staying: new Map(staying),
+          rooms: new Map(),
+        },
+      },
+      capsules,
+    };
   }
 
   #treeAt({ root, newest, others }: CapsuleState): { search: Search; ownership: Ownership } {

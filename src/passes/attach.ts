@@ -25,6 +25,7 @@ import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
 import { capsuleOf, openedAs } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
+import { handlesOf, widen } from "./handle-scope.ts";
 import { openHooks } from "./hooks.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
@@ -113,8 +114,11 @@ export function* attach(
     const windows = yield* patch.apply(process);
     trace.lap("patch");
     trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
-    for (const { object, soname, capsule } of placeholders)
+    for (const { object, soname, capsule } of placeholders) {
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
+      if (attachment.isRunning) yield* widen(attachment, capsule, soname, object.linkMap);
+      else attachment.handles?.staying.set(soname, object.linkMap);
+    }
     copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
     const entries = entriesOf(program, objects, moved);
     if (copies.length + entries.size > 0) yield* moveObjects(attachment, copies, entries);
@@ -144,6 +148,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   trace.lap("intercept");
   const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
+  attachment.handles = scope && handlesOf(process, scope, main, attachment.objects());
   const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects())) : new Map();
   for (const [index, source] of site.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);

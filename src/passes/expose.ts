@@ -86,6 +86,7 @@ function* show(
 ): Linking<void> {
   const shim = yield* launch.shim(launch, name, object, needed, yield* openHooks(launch, capsule, soname, object));
   capsule.shims.set(name, shim);
+  if (name === soname) launch.handles?.staying.set(name, shim.linkMap);
   launch.trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
 }
 

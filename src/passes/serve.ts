@@ -13,7 +13,7 @@ import type { ServerCommand } from "../attached/start-server.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
-import type { Capsule, CapsuleSource } from "../launch.ts";
+import type { Capsule, CapsuleSource, Handles } from "../launch.ts";
 import type { Trace } from "../telling/trace.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
@@ -34,6 +34,7 @@ export interface Served {
   readonly moved: ReadonlyMap<number, Address>;
   readonly functions: Functions;
   readonly capsules: readonly Capsule[];
+  readonly handles?: Handles | undefined;
   readonly plan: {
     readonly program: { readonly path: string };
     readonly shared: ReadonlyMap<string, string>;
@@ -110,6 +111,7 @@ export class ServerHandle {
       // Links to them are in a directory that the program may have no right to later on.
       sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
       functions: served.functions,
+      handles: served.handles && { offsets: served.handles.offsets, family: [...served.handles.family] },
       ahead: plan.capsules.map(({ ahead }) => ahead),
       capsules: served.capsules.map((capsule, index) => ({
         root: capsule.search.tree.root,

@@ -125,7 +125,9 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   // By its soname glibc finds one that is open itself.
   const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
   const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
-  image = new LoadedObject(process, yield* linkMapOf(process, handle)).image;
+  const object = new LoadedObject(process, yield* linkMapOf(process, handle));
+  launch.handles?.family.set(soname, object.linkMap);
+  image = object.image;
   launch.shared.set(soname, image);
   return image;
 }

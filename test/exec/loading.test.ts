@@ -477,6 +477,54 @@ test("a constructor finds libc in the program, and the program's libraries come 
   expectLines(await found.capsule(), expected);
 });
 
+describe("a handle finds what an isolated library needs, in ld.so's order", () => {
+  const colour = (name: string, needs: string[] = []) => ({
+    path: `${HOST}/lib${name}.so.1`,
+    sources: ["colour.c"],
+    needs: needs.map((needed) => `${HOST}/lib${needed}.so.1`),
+    flags: [`-DNAME=${name}`, `-DCOLOUR="${name}"`],
+  });
+  const host = `${HOST}/libhost.so.1`;
+  const found = [
+    ...["its own: 42", "the first of those that need nothing in between: near", "a variable of the last: 5"],
+    ...["a thread-local variable: the same", "by version: libc's", "what nobody has: not found"],
+    "by its dlopen: one handle",
+  ];
+
+  for (const [words, needs, program] of [
+    ["that the program opens", [], "not found"],
+    // Here what is private is so for everybody.
+    ["that the program is linked to", [host], "found"],
+  ] as [string, string[], string][]) {
+    for (const [more, isolated] of [
+      ["private libraries", []],
+      ["isolated ones", ["libfirst.so.1", "libnear.so.1"]],
+    ] as [string, string[]][]) {
+      test(`${words}: ${more}`, async () => {
+        const handle = await pair(
+          "loading/a-handle-finds-what-an-isolated-library-needs",
+          [
+            colour("deep"),
+            { ...colour("first", ["deep"]), sources: ["host.c"] },
+            colour("near"),
+            { path: host, sources: ["host.c"], needs: [`${HOST}/libfirst.so.1`, `${HOST}/libnear.so.1`] },
+            { path: "program", sources: ["program.c"], needs },
+          ],
+          ["libhost.so.1", ...isolated],
+        );
+        const natively = [`by RTLD_DEFAULT: ${program}`, `in the program: ${program}`];
+        expectLines(await handle.native(), [...found, ...natively]);
+        const isVisible = isolated.length > 0 && needs.length > 0 ? "found" : "not found";
+        expectLines(await handle.capsule(), [
+          ...found,
+          `by RTLD_DEFAULT: ${isVisible}`,
+          `in the program: ${isVisible}`,
+        ]);
+      });
+    }
+  }
+});
+
 describe("a plug-in that has just been made gets the isolated libraries that it needs:", () => {
   let made: Pair;
 

@@ -1,0 +1,83 @@
+// What dlsym(3) searches by a handle, in glibc's link_map (2.31–2.41):
+//
+//   l_searchlist     r_list, r_nlist    the object and what it needs, breadth first; empty until it is opened
+//   l_local_scope    a pointer          at l_searchlist
+//                    NULL
+//
+// Nothing but dlsym and dlvsym goes by l_local_scope: neither relocations nor RTLD_GLOBAL
+// nor the default scope do. So another list in its place changes what a handle finds, and
+// nothing else, and its entries may be of any namespace. Both are private, and found by
+// what they must hold.
+
+import { readU64 } from "../memory/layout.ts";
+import { type Address, add, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import { type Process, setPointerIn } from "../process/process.ts";
+import type { GlobalScope } from "./namespace.ts";
+
+/** How far into a link_map they may be; 0x390 in glibc 2.36. */
+const LIMIT = 2048;
+/** Of l_searchlist, and of what stands in its place. */
+const ELEMENT_SIZE = 16;
+
+/** Where they are in a link_map, in bytes. */
+export interface ScopeOffsets {
+  readonly searchList: number;
+  readonly localScope: number;
+}
+
+/**
+ * `scope` is the base namespace's, `main` its first link_map, `library` that of a library which the process was started
+ * with: none of its scopes but this one is its own list. Undefined where glibc does not keep them as drawn.
+ */
+export function findScopeOffsets(
+  process: Process,
+  scope: GlobalScope,
+  main: Address,
+  library: Address,
+): ScopeOffsets | undefined {
+  const searchList = scope.at - main;
+  // A page at a time: what is behind a link_map may not be mapped.
+  for (let at = library; at < library + LIMIT; ) {
+    const end = Math.min(alignDown(at, PAGE_SIZE) + PAGE_SIZE, library + LIMIT);
+    const view = process.memory.view(at, end - at);
+    for (let i = 0; i + 8 <= view.byteLength; i += 8) {
+      if (readU64(view, i) !== library + searchList) continue;
+      const offsets = { searchList, localScope: at + i - library };
+      return [library, main].every((object) => isAsDrawn(process, object, offsets)) ? offsets : undefined;
+    }
+    at = toAddress(end);
+  }
+  return undefined;
+}
+
+/** Does an object's handle find what glibc has it find? */
+export function isAsDrawn({ memory }: Process, object: Address, { searchList, localScope }: ScopeOffsets): boolean {
+  const view = memory.view(add(object, localScope), 16);
+  return readU64(view, 0) === object + searchList && readU64(view, 8) === 0;
+}
+
+/** An object and what it needs, as link_maps; empty for one that nobody has opened by itself. */
+export function searchListOf({ memory }: Process, object: Address, { searchList }: ScopeOffsets): Address[] {
+  const element = memory.view(add(object, searchList), ELEMENT_SIZE);
+  const list = toAddress(readU64(element, 0));
+  const count = element.getUint32(8, true);
+  if (list === 0 || count === 0) return [];
+  const entries = memory.view(list, 8 * count);
+  return Array.from({ length: count }, (_, i) => toAddress(readU64(entries, 8 * i)));
+}
+
+/** In bytes, for a list of so many. */
+export const sizeOfHandleScope = (count: number): number => ELEMENT_SIZE + 8 * count;
+
+/** Has dlsym search these link_maps by an object's handle. `room` is memory that stays. */
+export function setHandleScope(
+  process: Process,
+  object: Address,
+  { localScope }: ScopeOffsets,
+  entries: readonly Address[],
+  room: Address,
+): void {
+  const words = BigUint64Array.from([add(room, ELEMENT_SIZE), entries.length, ...entries], BigInt);
+  process.write(room, new Uint8Array(words.buffer));
+  setPointerIn(process, add(object, localScope), room);
+}

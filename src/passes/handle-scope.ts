@@ -1,0 +1,93 @@
+// dlsym by the handle of an isolated library finds what that library needs, too, private
+// libraries among it, in ld.so's order: whoever loads a library by name and looks for
+// functions of its dependencies does so (Python's ctypes, LuaJIT's ffi.load). A shim
+// needs nothing private, or the program's own libraries would bind to that; but what
+// its handle finds is a list of its own in glibc's record.
+//
+// A handle comes from dlopen, of which we hear: nothing is done before.
+
+import {
+  findScopeOffsets,
+  isAsDrawn,
+  searchListOf,
+  setHandleScope,
+  sizeOfHandleScope,
+} from "../../lib/loader/handle-scope.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { call, type Linking, type Process } from "../../lib/process/process.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { MARK } from "../directories/private-directory.ts";
+import type { Capsule, Handles, Launch } from "../launch.ts";
+import { isShared } from "../plan/shared-set.ts";
+import { openedAs } from "./expose.ts";
+
+/** `objects` are the base namespace's, as far as they are known; `main` is the first of all. */
+export function handlesOf(
+  process: Process,
+  scope: GlobalScope,
+  main: Address,
+  objects: Iterable<LoadedObject>,
+): Handles | undefined {
+  const family = new Map<string, Address>();
+  for (const object of objects) {
+    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
+    const { soname = "" } = object.image;
+    if (isShared(soname)) family.set(soname, object.linkMap);
+  }
+  const libc = family.get(LIBC);
+  const offsets = libc && findScopeOffsets(process, scope, main, libc);
+  return offsets && { offsets, family, staying: new Map(), rooms: new Map() };
+}
+
+/** Somebody is about to get a handle of a shim that stays. */
+export function* showByHandle(launch: Launch, capsule: Capsule, name: string): Linking<void> {
+  const shim = launch.handles?.staying.get(name);
+  if (shim !== undefined) yield* widen(launch, capsule, name, shim);
+}
+
+/** `name` is the shim's soname, `shim` its link_map. */
+export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Address): Linking<void> {
+  const { process, handles, trace } = launch;
+  if (!handles || !isAsDrawn(process, shim, handles.offsets)) return;
+  const library = openedAs(capsule, name);
+  const entries = entriesOf(launch, handles, capsule, library, shim);
+  if (entries.length <= 1) return;
+  const room = handles.rooms.get(name) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
+  if (room === 0) return;
+  handles.rooms.set(name, room);
+  setHandleScope(process, shim, handles.offsets, entries, room);
+  trace.tell("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
+}
+
+/** What the library's own handle finds in the capsule, with what stands for it on the program's side. */
+function entriesOf(
+  { process, capsules }: Launch,
+  { offsets, family }: Handles,
+  capsule: Capsule,
+  library: LoadedObject,
+  shim: Address,
+): Address[] {
+  const there = new Map<Address, Address>([[library.linkMap, shim]]);
+  // Only those that the shim itself needs stay for as long as it does.
+  for (const soname of library.image.needed) {
+    const other = capsule.shims.get(soname);
+    if (other) there.set(openedAs(capsule, soname).linkMap, other.linkMap);
+  }
+  const interposer = family.get(MARK);
+  const list: Address[] = [];
+  const mirrored = new Map([...capsule.mirrors].map(([soname, { linkMap }]) => [linkMap, soname]));
+  for (const entry of searchListOf(process, library.linkMap, offsets)) {
+    const soname = mirrored.get(entry);
+    const shared = soname === undefined ? undefined : family.get(soname);
+    // As in the global scope, what we have to hear of is in front of glibc's own.
+    if (shared !== undefined && interposer !== undefined) list.push(interposer);
+    const owned = soname === undefined ? undefined : shownElsewhere(capsules, capsule, soname);
+    list.push(shared ?? owned ?? there.get(entry) ?? entry);
+  }
+  return [...new Set(list)];
+}
+
+const shownElsewhere = (capsules: readonly Capsule[], own: Capsule, soname: string): Address | undefined =>
+  capsules.find((capsule) => capsule !== own && capsule.shims.has(soname))?.shims.get(soname)?.linkMap;
