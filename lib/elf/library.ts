@@ -16,6 +16,7 @@ import {
   PF_X,
   PT_GNU_STACK,
   PT_INTERP,
+  SHN_UNDEF,
 } from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
@@ -43,6 +44,8 @@ export interface Library {
   readonly auditors: readonly string[];
   /** PT_INTERP, which programs have, and libc: the path of an ld.so. */
   readonly interpreter: string | undefined;
+  /** With an interpreter: it leaves its start to libc, as programs do that are linked as usual. */
+  readonly startsByLibc: boolean;
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
@@ -67,11 +70,14 @@ export interface Library {
 /** What says so in the files of glibc's. */
 const RELEASE = / release version (\d+\.\d+)/;
 const GCONV = /\0(\/[^\0]*\/gconv)\0/;
+/** What the usual beginning of a program calls. */
+const START = "__libc_start_main";
 const SAY = new Set(["libc.so.6", "ld-linux-x86-64.so.2"]);
 
 /** Throws what open(2) throws, and ElfError. */
 export function readLibrary(path: string): Library {
   using image = openImage(path);
+  const interpreter = interpreterOf(image);
   const soname = image.soname ?? path.slice(path.lastIndexOf("/") + 1);
   const wanted = image.verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
   const text = SAY.has(soname) ? readFileSync(path, "latin1") : "";
@@ -89,18 +95,25 @@ export function readLibrary(path: string): Library {
     isForStart: (image.flags1 & DF_1_NOOPEN) !== 0,
     wantsExecutableStack: ((image.segment(PT_GNU_STACK)?.p_flags ?? PF_X) & PF_X) !== 0,
     auditors: [DT_AUDIT, DT_DEPAUDIT].flatMap((tag) => image.dynamic.all(tag)).map((at) => image.strings.at(at)),
-    interpreter: interpreterOf(image),
+    interpreter,
+    startsByLibc: interpreter !== undefined && refersTo(image, START),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
     hasMalloc,
     hasOperatorNew: has("_Znwm") || has("_ZdlPv"),
     isSanitizer: hasMalloc && has("__sanitizer_install_malloc_and_free_hooks"),
-    isLibc: hasMalloc && has("__libc_start_main"),
+    isLibc: hasMalloc && has(START),
     glibc: newestOf(wanted, "GLIBC").join(".") || undefined,
     isOfGlibc: wanted.includes("GLIBC_PRIVATE"),
     release: RELEASE.exec(text)?.[1],
     gconv: GCONV.exec(text)?.[1],
   };
+}
+
+/** Has it an undefined symbol of that name? */
+function refersTo({ symbols }: FileImage, name: string): boolean {
+  for (const sym of symbols) if (sym.st_shndx === SHN_UNDEF && symbols.nameOf(sym) === name) return true;
+  return false;
 }
 
 function interpreterOf(image: FileImage): string | undefined {

@@ -20,6 +20,7 @@ export function refuseUnhostable(
   const refuse = (why: string): never => {
     throw new NotHostableError(path, why);
   };
+  if (!library.startsByLibc) refuse("it begins in a way of its own, and not by libc's (__libc_start_main)");
   const [auditor] = library.auditors;
   if (auditor !== undefined)
     refuse(`it is watched by "${auditor}" (DT_AUDIT), which ld.so loads before a program alone`);

@@ -65,6 +65,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     wantsExecutableStack: false,
     auditors: [],
     interpreter: undefined,
+    startsByLibc: false,
     versions: [],
     tls: undefined,
     hasMalloc: false,

@@ -26,6 +26,7 @@ const library = (said: Partial<Library>): Library => ({
   wantsExecutableStack: false,
   auditors: [],
   interpreter: undefined,
+  startsByLibc: false,
   versions: [],
   tls: undefined,
   hasMalloc: false,
