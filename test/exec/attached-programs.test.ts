@@ -59,6 +59,8 @@ describe("--mode", () => {
   const programOf = async (source: string, flags: string[]) =>
     join(await build(folder, [{ path: "program", sources: [source], flags }]), "program");
 
+  const OWN_START = ["-nostartfiles", "-Wl,-e,own_start"];
+
   test("auto runs in this process what can be there", async () => {
     const outcome = await start("/bin/true", [], ["--trace", "plan"]);
     expect([outcome.exitCode, modeIn(outcome)]).toEqual([0, "in-process, if nothing forbids it"]);
@@ -71,6 +73,16 @@ describe("--mode", () => {
       "it is linked to run at a fixed address (ET_EXEC)",
     ],
     ["has thread-local data", () => programOf("thread-local.c", []), "it has thread-local data of its own (PT_TLS)"],
+    [
+      "begins in a way of its own",
+      () => programOf("own-start.c", OWN_START),
+      "it begins in a way of its own, and not by libc's (__libc_start_main)",
+    ],
+    [
+      "is a library, too",
+      () => programOf("own-start.c", [...OWN_START, "-shared", "-fPIC", "-Wl,-soname,libboth.so.1"]),
+      "it begins in a way of its own, and not by libc's (__libc_start_main)",
+    ],
     ["is a script", async () => script("#!/bin/sh\nexit 0\n"), "it is a script"],
   ];
   for (const [words, make, why] of reasons)

@@ -88,6 +88,7 @@ describe("a program", () => {
     ["static", "plain.c", ["-fno-pie", "-no-pie", "-static"], /static/i],
     ["static and position-independent", "plain.c", ["-static-pie"], /static|interpreter/],
     ["one with thread-local data", "thread-local.c", [], /thread-local|TLS/],
+    ["one that begins by itself", "own-start.c", ["-nostartfiles", "-Wl,-e,own_start"], /begins|__libc_start_main/],
   ];
   for (const [words, source, flags, why] of kinds) {
     test(`that cannot be hosted, being ${words}, is refused for that reason where it has to be`, async () => {
