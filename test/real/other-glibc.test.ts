@@ -21,18 +21,30 @@ interface WayToRun {
 const WAYS: Record<string, WayToRun> = {
   "in-process": {
     env: {},
-    suites: ["data", "files", "identity", "inside", "loading", "one-libc", "signals", "stacks", "symbols", "tls"],
+    suites: [
+      "data",
+      "files",
+      "identity",
+      "inside",
+      "loading",
+      "one-libc",
+      "signals",
+      "stacks",
+      "start-alone",
+      "symbols",
+      "tls",
+    ],
     // dlinfo lists the directory with that glibc
     noticed: ["where it is searched"],
   },
   "attached, in a mount namespace": {
     env: { CAPSULE_TEST_MODE: "attached", CAPSULE_TEST_MOUNT_NAMESPACE: "always" },
-    suites: ["attached-process", "children", "data", "identity", "loading", "one-libc", "tls"],
+    suites: ["attached-process", "children", "data", "identity", "loading", "one-libc", "start-alone", "tls"],
     noticed: [],
   },
   "attached, by ld.so's name": {
     env: { CAPSULE_TEST_MODE: "attached", CAPSULE_TEST_MOUNT_NAMESPACE: "never" },
-    suites: ["attached-linking", "children", "data", "loading", "one-libc", "symbols", "tls"],
+    suites: ["attached-linking", "children", "data", "loading", "one-libc", "start-alone", "symbols", "tls"],
     // ld.so is audited and not the program, and GCONV_PATH is there
     noticed: ["LD_AUDIT", "nobody sees how"],
   },
