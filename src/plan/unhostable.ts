@@ -7,6 +7,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import { loadSegments } from "../../lib/elf/phdr.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { NotHostableError } from "../telling/errors.ts";
+import { missedAlignment } from "./alignment.ts";
 import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
 import type { Program } from "./program.ts";
 
@@ -26,6 +27,9 @@ export function refuseUnhostable(
     refuse(`it is watched by "${auditor}" (DT_AUDIT), which ld.so loads before a program alone`);
   const size = statSync(path).size > LARGEST_READ ? sizeOfImage(path) : 0;
   if (size > LARGEST_READ) refuse(`its file has ${size} bytes to be loaded, too many for a copy of it`);
+  const alignment = missedAlignment(path, glibc);
+  if (alignment !== undefined)
+    refuse(`it has to be aligned to ${alignment} bytes, which before 2.35 glibc does for nothing that is opened`);
   const forStart = own.find(({ isForStart }) => isForStart);
   if (forStart)
     refuse(

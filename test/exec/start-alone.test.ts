@@ -104,6 +104,19 @@ test("2 GiB of zeroes and more, of a program and of an isolated library, are the
   await expectBoth(fixture, [], ["main: 2 1 5", "host: 34", "destructor: 1"]);
 });
 
+test("data that begins at a multiple of 2 MiB does so (before glibc 2.35, in a program that is attached)", async () => {
+  const [library, program] = hostAndProgram();
+  if (!library || !program) throw new Error("There are two");
+  const flags = ["-DSIZE=0x200000", "-Wl,-z,max-page-size=0x200000"];
+  const fixture = await pair("data/what-has-to-be-aligned-is", [library, { ...program, flags }]);
+  const expected = ["host: 42, content: 1, beyond alignment: 0"];
+  expectLines(await fixture.native(), expected);
+  for (const mode of ["attached", "auto"]) expectLines(await inMode(mode, fixture), expected);
+  const inProcess = await inMode("in-process", fixture);
+  if (glibc < 35 && !process.env.CAPSULE_TEST_GLIBC) expectRefused(inProcess, "aligned to 2097152 bytes");
+  else expectLines(inProcess, expected);
+});
+
 describe("an auditor", () => {
   const audited = (flags: string[]) =>
     pair("attached/an-auditor-is-told-of-the-program", [
