@@ -93,7 +93,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
-  run.handles?.family.set(MARK, interposer.object.linkMap);
+  run.scopes?.family.set(MARK, interposer.object.linkMap);
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
@@ -131,9 +131,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     const capsulePlan = plan.capsules[index];
     if (!capsulePlan) continue;
     const { closure, lentStatically: lent } = capsulePlan;
-    libc.run(openClosure(run, capsule, closure, { lent, intern: run.intern }));
+    libc.run(openClosure(run, capsule, closure, { lent, intern: run.intern, isGlobal: true }));
     trace.lap("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
+    for (const { linkMap } of capsule.shims.values()) run.scopes?.lent.add(linkMap);
     for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));
     trace.lap("expose");
   }

@@ -35,12 +35,16 @@ export interface Launch {
   /** Has the program's side load what stands for an object of a capsule, by that name; see Shim. */
   readonly shim: Shim;
   /** Undefined where glibc does not look as expected, and where shims do not stay. */
-  readonly handles?: Handles | undefined;
+  readonly scopes?: Scopes | undefined;
 }
 
-/** What dlsym finds by a shim's handle; see passes/handle-scope.ts. Objects are given as their link_maps. */
-export interface Handles {
+/** Where glibc looks for symbols, in the process that is linked. Objects are given as their link_maps. */
+export interface Scopes {
   readonly offsets: ScopeOffsets;
+  /** The first of the base namespace, whose search list is the global scope. */
+  readonly main: Address;
+  /** Shims whose libraries are in their namespace's global scope. */
+  readonly lent: Set<Address>;
   /** The base namespace's members of the shared set, and what stands in front of them, by soname. */
   readonly family: Map<string, Address>;
   /** Shims, by soname, that are never unloaded. */
@@ -130,6 +134,8 @@ export interface Capsule {
   readonly overrides: ReadonlyMap<string, Address>;
   /** dl_iterate_phdr as this namespace sees it. */
   readonly iterateHere: Address;
+  /** dlopen as this namespace sees it. */
+  readonly openHere: Address;
   /** By soname. */
   readonly mirrors: Map<string, LoadedObject>;
   /** By path. */

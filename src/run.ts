@@ -18,7 +18,7 @@ import type { PrivateDirectory } from "./directories/private-directory.ts";
 import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
 import { mirrorShim } from "./passes/expose.ts";
-import { handlesOf } from "./passes/handle-scope.ts";
+import { scopesOf } from "./passes/handle-scope.ts";
 import type { Plan } from "./plan/plan.ts";
 import { isShared } from "./plan/shared-set.ts";
 import type { Trace } from "./telling/trace.ts";
@@ -110,7 +110,7 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
     program: { path: plan.program.path },
     programName: allocateCopy(libc, cString(plan.program.path)),
     capsules: [],
-    handles: handlesOf(libc, own.base.scope, own.base.bun.linkMap, own.base.known.values()),
+    scopes: scopesOf(libc, own.base.scope, own.base.bun.linkMap, own.base.known.values()),
     sharedFile: (soname) => plan.shared.get(soname) ?? soname,
     counts: { written: 0 },
   };

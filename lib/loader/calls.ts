@@ -21,7 +21,18 @@ const RTLD_DI_TLS_MODID = 9;
 
 /** Opens a file in a namespace and returns the handle. Throws LinkError with glibc's own text. */
 export function* dlmopen(process: Process, namespace: number, path: string, mode: number): Linking<Address> {
-  const handle = yield* call("dlmopen", namespace, path, mode);
+  return yield* opened(process, path, yield* call("dlmopen", namespace, path, mode));
+}
+
+/**
+ * As dlmopen, by `opener`, a function that calls dlopen from within a namespace: dlmopen does not take RTLD_GLOBAL.
+ */
+export function* dlopenBy(process: Process, opener: Address, path: string, mode: number): Linking<Address> {
+  const [handle = 0] = yield [{ name: "dlopen", at: opener, arguments: [path, mode] }];
+  return yield* opened(process, path, handle);
+}
+
+function* opened(process: Process, path: string, handle: number): Linking<Address> {
   if (handle !== 0) return toAddress(handle);
   throw new LinkError(`Cannot open "${path}": ${yield* reason(process)}`, { object: path });
 }

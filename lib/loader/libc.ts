@@ -6,7 +6,7 @@ import { openSync, readdirSync } from "node:fs";
 import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
 import { Exec } from "../process/exec.ts";
-import type { Argument, Callable, Linking, Process } from "../process/process.ts";
+import type { Call, Linking, Process } from "../process/process.ts";
 import { address, bind } from "./bindings.ts";
 import { LinkError } from "./error.ts";
 import { newAction } from "./sigaction.ts";
@@ -27,6 +27,8 @@ export class Libc implements Process {
   readonly #exec = new Exec(this.#bound.libc);
   #protections = 0;
   readonly #malloc: CallableFunction;
+  /** Functions that are called as dlopen is. */
+  readonly #openers = new Map<Address, CallableFunction>();
 
   /**
    * malloc is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that
@@ -53,21 +55,29 @@ export class Libc implements Process {
   run<Result>(linking: Linking<Result>): Result {
     let step = linking.next();
     while (!step.done) {
-      step = linking.next(step.value.map(({ name, arguments: list }) => this.#call(name, list)));
+      step = linking.next(step.value.map((each) => this.#call(each)));
     }
     return step.value;
   }
 
-  #call(name: Callable, list: readonly Argument[]): number {
+  #call({ name, at, arguments: list }: Call): number {
     const native = list.map((argument) => (typeof argument === "string" ? cString(argument) : argument));
     const { libc, loader } = this.#bound;
     if (name === "mprotect") this.#protections++;
-    const callee = (name in libc ? libc : loader)[name as never] as (
+    const callee = (at === undefined ? (name in libc ? libc : loader)[name as never] : this.#openerAt(at)) as (
       ...list: (number | Uint8Array)[]
     ) => number | bigint | null;
     // What it opens may have constructors, and errno is what Bun has left.
     if (name === "dlopen" || name === "dlmopen") this.clearErrno();
     return Number(callee(...native) ?? 0);
+  }
+
+  #openerAt(at: Address): CallableFunction {
+    const known = this.#openers.get(at);
+    if (known) return known;
+    const opener = CFunction({ ptr: pointer(at), args: [FFIType.ptr, FFIType.i32], returns: FFIType.ptr });
+    this.#openers.set(at, opener);
+    return opener;
   }
 
   /** What the process's global scope has for a name, an IFUNC resolved. */

@@ -29,6 +29,8 @@ export type Argument = number | string | Uint8Array;
 
 export interface Call {
   readonly name: Callable;
+  /** Of a function that is called in its place, with the same arguments. */
+  readonly at?: Address;
   readonly arguments: readonly Argument[];
 }
 

@@ -9,7 +9,7 @@ import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_GLOBAL, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
@@ -28,6 +28,7 @@ import {
 } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
+import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
@@ -98,6 +99,7 @@ function* openInside(
     return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
   }
   const paths = yield* missingOf(launch, capsule, closure);
+  if (paths.length > 0) yield* followGlobal(launch, capsule);
   if (paths.length <= 1) {
     if (paths.length > 0) tellOpened(launch, capsule, paths);
     return yield* openNamed(name, question);
@@ -188,14 +190,17 @@ export function* answerProgram(
   }
   tell(`left to glibc, as ${soname} is not isolated`);
   // What is not open yet is not to be opened for the question whether it is.
-  if (mode & RTLD_NOLOAD) return { open: name };
+  const isOpening = (mode & RTLD_NOLOAD) === 0;
+  const isGlobal = namespace === LM_ID_BASE && (mode & RTLD_GLOBAL) !== 0;
+  if (!isOpening && !(isGlobal && (yield* isOpen(name)))) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
   for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
     const capsule = capsuleOf(capsules, soname);
     if (!capsule) continue;
-    yield* ensureExposed(launch, capsule, soname);
-    if (needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
+    if (isOpening) yield* ensureExposed(launch, capsule, soname);
+    if (isOpening && needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
+    if (isGlobal) yield* lendGlobally(launch, capsule, [soname]);
     const shim = capsule.shims.get(needed);
     if (shim) shims.push(shim.path);
   }
@@ -217,8 +222,15 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   );
   if (!shim) return { open: question.file };
   yield* showByHandle(launch, capsule, soname);
+  if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(launch, capsule, [soname]);
   // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
+}
+
+function* isOpen(name: string): Linking<boolean> {
+  const handle = yield* findOpen(LM_ID_BASE, name);
+  if (handle !== undefined) yield* dlcloseAll([handle]);
+  return handle !== undefined;
 }
 
 /** A name that the runtime has not, for an isolated library of a host tree. */

@@ -28,7 +28,7 @@ export function* orders<Result>(exchange: Exchange, functions: Functions, linkin
 function* some(exchange: Exchange, functions: Functions, calls: readonly Call[]): Orders<number[]> {
   const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
   const instructions: Instruction[] = [];
-  for (const { name, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
+  for (const { name, at, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
     const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
@@ -38,7 +38,7 @@ function* some(exchange: Exchange, functions: Functions, calls: readonly Call[])
     });
     if (words.includes(undefined)) break;
     lent.push(...buffers);
-    instructions.push({ what: "call", target: functions[name], arguments: words as number[] });
+    instructions.push({ what: "call", target: at ?? functions[name], arguments: words as number[] });
   }
   if (instructions.length === 0) throw new Error(`Cannot order "${calls[0]?.name}": its arguments are too long`);
   const results = (yield instructions).map(Number);

@@ -36,6 +36,7 @@ export interface CapsuleState {
   readonly hooks: readonly Hook[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly iterateHere: Address;
+  readonly openHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
@@ -55,9 +56,14 @@ export interface ServerState {
   /** The files of the shared set that are loaded. */
   readonly sharedFiles: readonly string[];
   readonly functions: Functions;
-  /** See Handles. Undefined where shims do not stay. */
-  readonly handles:
-    | { readonly offsets: ScopeOffsets; readonly family: readonly (readonly [soname: string, linkMap: Address])[] }
+  /** See Scopes. Undefined where shims do not stay. */
+  readonly scopes:
+    | {
+        readonly offsets: ScopeOffsets;
+        readonly main: Address;
+        readonly family: readonly (readonly [soname: string, linkMap: Address])[];
+        readonly lent: readonly Address[];
+      }
     | undefined;
   readonly capsules: readonly CapsuleState[];
   /** For each capsule, what its libraries will probably open. */
@@ -164,7 +170,7 @@ export class Knowledge {
     };
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));
-    const { handles } = state;
+    const { scopes } = state;
     const staying = state.capsules.flatMap(({ shims }) =>
       shims.map(([soname, at]) => [soname, toAddress(at)] as const),
     );
@@ -176,6 +182,7 @@ export class Knowledge {
       namespace: capsule.namespace,
       overrides: new Map(capsule.overrides),
       iterateHere: capsule.iterateHere,
+      openHere: capsule.openHere,
       mirrors: objects(capsule.mirrors),
       opened: objects(capsule.opened),
       shims: objects(capsule.shims),
@@ -184,9 +191,11 @@ export class Knowledge {
       launch: {
         ...launch,
         capsules,
-        handles: handles && {
-          offsets: handles.offsets,
-          family: new Map(handles.family),
+        scopes: scopes && {
+          offsets: scopes.offsets,
+          main: scopes.main,
+          family: new Map(scopes.family),
+          lent: new Set(scopes.lent),
           staying: new Map(staying),
           rooms: new Map(),
         },

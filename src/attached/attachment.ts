@@ -21,7 +21,7 @@ import type { Asker } from "../agent/requests.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import { AUDITORS, faultOfAuditors } from "../glibc/auditing.ts";
-import type { Capsule, Directory, EmitAsking, Handles, Linker } from "../launch.ts";
+import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../launch.ts";
 import type { Constructor } from "../passes/await-allocator.ts";
 import { isFilled, placeholderShim } from "../passes/fill.ts";
 import { isShared, LOADER } from "../plan/shared-set.ts";
@@ -47,7 +47,7 @@ export class Attachment implements Linker, Asker {
   /** Functions of the agent's, by which code asks that is put into the process. */
   readonly #lent: LentFunctions;
   readonly functions: Functions;
-  handles: Handles | undefined;
+  scopes: Scopes | undefined;
   /** Placeholders that are being linked. */
   readonly inWork = new Set<Address>();
   /** What is linked just now is not needed to start the program. */
@@ -241,7 +241,7 @@ export class Attachment implements Linker, Asker {
   }
 
   /** What was open when the process was forked, and what it has opened since. */
-  #inherit({ capsules, iterators, moved, handles }: Origin): void {
+  #inherit({ capsules, iterators, moved, scopes }: Origin): void {
     const { process } = this;
     for (const { first, ...capsule } of capsules) {
       const mirrors = new Map<string, LoadedObject>();
@@ -260,19 +260,19 @@ export class Attachment implements Linker, Asker {
       this.capsules.push({ ...capsule, mirrors, opened, shims });
     }
     this.iterators = iterators;
-    this.handles = handles && { ...handles, rooms: new Map() };
+    this.scopes = scopes && { ...scopes, lent: new Set(), rooms: new Map() };
     for (const [from, to] of moved) this.moved.set(from, to);
   }
 
   /** What a child needs that was forked from here, and that has not asked yet: numbers alone. */
   get origin(): Origin {
-    const { desk, functions, iterators, handles } = this;
+    const { desk, functions, iterators, scopes } = this;
     const capsules = this.capsules.flatMap(({ mirrors, opened: _, shims: __, ...capsule }) => {
       const [first] = mirrors.values();
       return first ? [{ ...capsule, first: first.linkMap }] : [];
     });
     const moved = [...this.moved];
-    return { pid: this.process.pid, desk, functions, iterators, moved, handles, capsules, arena: this.#arena };
+    return { pid: this.process.pid, desk, functions, iterators, moved, scopes, capsules, arena: this.#arena };
   }
 
   /** The process is gone. */
@@ -288,7 +288,7 @@ export interface Origin {
   readonly functions: Functions;
   readonly iterators: Address;
   readonly moved: readonly (readonly [from: number, to: Address])[];
-  readonly handles: Omit<Handles, "rooms"> | undefined;
+  readonly scopes: Omit<Scopes, "lent" | "rooms"> | undefined;
   /** Each with the link_map of the first object in its namespace. */
   readonly capsules: readonly (Omit<Capsule, "mirrors" | "opened" | "shims"> & { readonly first: Address })[];
   /** Up to where there is something in the agent's pages. */

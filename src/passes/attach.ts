@@ -6,6 +6,7 @@ import { ET_EXEC, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
+import { searchListOf } from "../../lib/loader/handle-scope.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
@@ -22,10 +23,11 @@ import { allocatorOf } from "./allocator.ts";
 import { awaitAllocator, restoreConstructor } from "./await-allocator.ts";
 import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
-import { capsuleOf, openedAs } from "./expose.ts";
+import { capsuleOf, isOpenAs, openedAs } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
-import { handlesOf, widen } from "./handle-scope.ts";
+import { followGlobal } from "./global.ts";
+import { scopesOf, widen } from "./handle-scope.ts";
 import { openHooks } from "./hooks.ts";
 import { intercept } from "./intercept.ts";
 import { moveObjects } from "./move-objects.ts";
@@ -79,17 +81,25 @@ export function* attach(
     yield* begin(attachment, moved);
   }
 
+  const { scopes } = attachment;
+  const global = new Set(scopes ? searchListOf(process, scopes.main, scopes.offsets) : []);
+
   // The libraries that its shims stand for, with all that they need, each tree's together.
   const placeholders = findPlaceholders(attachment);
   const linkMaps = placeholders.map(({ object }) => object.linkMap);
   for (const linkMap of linkMaps) attachment.inWork.add(linkMap);
   try {
     for (const capsule of attachment.capsules) {
-      const sonames = placeholders.filter((each) => each.capsule === capsule).map(({ soname }) => soname);
+      const own = placeholders.filter((each) => each.capsule === capsule);
+      const sonames = own.map(({ soname }) => soname);
       const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
       checkClosure(capsule, closure, "whole");
+      // Of what is opened by a running program, ld.so says so when it has been.
+      const isGlobal = own.every(({ object }) => global.has(object.linkMap));
+      const opened = own.filter(({ soname }) => !isOpenAs(capsule, soname));
       const intern = (text: string) => attachment.intern(text);
-      yield* openClosure(attachment, capsule, closure, attachment.isRunning ? {} : { intern });
+      yield* openClosure(attachment, capsule, closure, { isGlobal, ...(attachment.isRunning ? {} : { intern }) });
+      if (isGlobal) for (const { object } of opened) attachment.scopes?.lent.add(object.linkMap);
       if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder(before, program));
     }
 
@@ -117,8 +127,9 @@ export function* attach(
     for (const { object, soname, capsule } of placeholders) {
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
       if (attachment.isRunning) yield* widen(attachment, capsule, soname, object.linkMap);
-      else attachment.handles?.staying.set(soname, object.linkMap);
+      else attachment.scopes?.staying.set(soname, object.linkMap);
     }
+    for (const capsule of attachment.capsules) yield* followGlobal(attachment, capsule);
     copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
     const entries = entriesOf(program, objects, moved);
     if (copies.length + entries.size > 0) yield* moveObjects(attachment, copies, entries);
@@ -148,7 +159,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   trace.lap("intercept");
   const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
-  attachment.handles = scope && handlesOf(process, scope, main, attachment.objects());
+  attachment.scopes = scope && scopesOf(process, scope, main, attachment.objects());
   const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects())) : new Map();
   for (const [index, source] of site.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);

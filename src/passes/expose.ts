@@ -70,6 +70,9 @@ export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, sonam
   yield* show(launch, capsule, { name: alias, soname }, openedAs(capsule, soname), [soname]);
 }
 
+export const isOpenAs = ({ search, opened }: Capsule, soname: string): boolean =>
+  opened.has(search.find(soname, undefined)?.path ?? "");
+
 export function openedAs(capsule: Capsule, soname: string): LoadedObject {
   const file = capsule.search.find(soname, undefined)?.path ?? "";
   const object = capsule.opened.get(file);
@@ -86,7 +89,7 @@ function* show(
 ): Linking<void> {
   const shim = yield* launch.shim(launch, name, object, needed, yield* openHooks(launch, capsule, soname, object));
   capsule.shims.set(name, shim);
-  if (name === soname) launch.handles?.staying.set(name, shim.linkMap);
+  if (name === soname) launch.scopes?.staying.set(name, shim.linkMap);
   launch.trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
 }
 

@@ -19,17 +19,17 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking, type Process } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { MARK } from "../directories/private-directory.ts";
-import type { Capsule, Handles, Launch } from "../launch.ts";
+import type { Capsule, Launch, Scopes } from "../launch.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { openedAs } from "./expose.ts";
 
 /** `objects` are the base namespace's, as far as they are known; `main` is the first of all. */
-export function handlesOf(
+export function scopesOf(
   process: Process,
   scope: GlobalScope,
   main: Address,
   objects: Iterable<LoadedObject>,
-): Handles | undefined {
+): Scopes | undefined {
   const family = new Map<string, Address>();
   for (const object of objects) {
     if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
@@ -38,33 +38,33 @@ export function handlesOf(
   }
   const libc = family.get(LIBC);
   const offsets = libc && findScopeOffsets(process, scope, main, libc);
-  return offsets && { offsets, family, staying: new Map(), rooms: new Map() };
+  return offsets && { offsets, main, family, lent: new Set(), staying: new Map(), rooms: new Map() };
 }
 
 /** Somebody is about to get a handle of a shim that stays. */
 export function* showByHandle(launch: Launch, capsule: Capsule, name: string): Linking<void> {
-  const shim = launch.handles?.staying.get(name);
+  const shim = launch.scopes?.staying.get(name);
   if (shim !== undefined) yield* widen(launch, capsule, name, shim);
 }
 
 /** `name` is the shim's soname, `shim` its link_map. */
 export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Address): Linking<void> {
-  const { process, handles, trace } = launch;
-  if (!handles || !isAsDrawn(process, shim, handles.offsets)) return;
+  const { process, scopes, trace } = launch;
+  if (!scopes || !isAsDrawn(process, shim, scopes.offsets)) return;
   const library = openedAs(capsule, name);
-  const entries = entriesOf(launch, handles, capsule, library, shim);
+  const entries = entriesOf(launch, scopes, capsule, library, shim);
   if (entries.length <= 1) return;
-  const room = handles.rooms.get(name) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
+  const room = scopes.rooms.get(name) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
   if (room === 0) return;
-  handles.rooms.set(name, room);
-  setHandleScope(process, shim, handles.offsets, entries, room);
+  scopes.rooms.set(name, room);
+  setHandleScope(process, shim, scopes.offsets, entries, room);
   trace.tell("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
 }
 
 /** What the library's own handle finds in the capsule, with what stands for it on the program's side. */
 function entriesOf(
   { process, capsules }: Launch,
-  { offsets, family }: Handles,
+  { offsets, family }: Scopes,
   capsule: Capsule,
   library: LoadedObject,
   shim: Address,

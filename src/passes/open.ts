@@ -14,7 +14,15 @@ import { basename, dirname, join } from "node:path";
 import type { Library } from "../../lib/elf/library.ts";
 import { openableCopy } from "../../lib/elf/write/openable.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { dlmopen, dlmopenAll, linkMapOf, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import {
+  dlmopen,
+  dlmopenAll,
+  dlopenBy,
+  linkMapOf,
+  RTLD_GLOBAL,
+  RTLD_LAZY,
+  RTLD_NOLOAD,
+} from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
@@ -23,6 +31,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
+import { followGlobal } from "./global.ts";
 import { share } from "./share.ts";
 
 /**
@@ -102,6 +111,8 @@ export interface Opening {
   readonly lent?: ReadonlyMap<string, string>;
   /** The paths of libraries that are open, and whose symbols it shall find, too. */
   readonly beside?: readonly string[];
+  /** What is opened later in the capsule shall find its symbols. */
+  readonly isGlobal?: boolean;
   /**
    * Given for what is needed at the start of a program, where ld.so loads what dlopen refuses: keeps a C string in the
    * process.
@@ -114,30 +125,28 @@ export function* openClosure(
   launch: Launch,
   capsule: Capsule,
   closure: Closure,
-  { lent = new Map(), beside = [], intern }: Opening = {},
+  { lent = new Map(), beside = [], isGlobal = false, intern }: Opening = {},
 ): Linking<void> {
   const { process } = launch;
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length === 0) return;
+  yield* followGlobal(launch, capsule);
   const copies = intern ? copiesOf(launch, capsule, closure, paths) : new Map<string, string>();
   const fileOf = (path: string) => copies.get(path) ?? path;
   const files = paths.map(fileOf);
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
     .map(([path, variable]) => staticReference(launch, capsule, fileOf(path), variable));
-  yield* dlmopen(
-    process,
-    capsule.namespace,
-    together(launch, capsule, [...files, ...references, ...beside]),
-    RTLD_LAZY,
-  );
+  const object = together(launch, capsule, [...files, ...references, ...beside]);
+  if (isGlobal) yield* dlopenBy(process, capsule.openHere, object, RTLD_LAZY | RTLD_GLOBAL);
+  else yield* dlmopen(process, capsule.namespace, object, RTLD_LAZY);
   const handles = yield* dlmopenAll(process, capsule.namespace, files, RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries()) {
     const path = paths[i] ?? "";
-    const object = new LoadedObject(process, yield* linkMapOf(process, handle));
+    const opened = new LoadedObject(process, yield* linkMapOf(process, handle));
     const isCopy = intern !== undefined && copies.has(path);
     const name = isCopy ? { path: intern(path), directory: intern(dirname(path)) } : undefined;
-    capsule.opened.set(path, name ? rename(object, name).object : object);
+    capsule.opened.set(path, name ? rename(opened, name).object : opened);
   }
   tellOpened(launch, capsule, paths);
 }

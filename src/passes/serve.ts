@@ -13,7 +13,7 @@ import type { ServerCommand } from "../attached/start-server.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
-import type { Capsule, CapsuleSource, Handles } from "../launch.ts";
+import type { Capsule, CapsuleSource, Scopes } from "../launch.ts";
 import type { Trace } from "../telling/trace.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
@@ -34,7 +34,7 @@ export interface Served {
   readonly moved: ReadonlyMap<number, Address>;
   readonly functions: Functions;
   readonly capsules: readonly Capsule[];
-  readonly handles?: Handles | undefined;
+  readonly scopes?: Scopes | undefined;
   readonly plan: {
     readonly program: { readonly path: string };
     readonly shared: ReadonlyMap<string, string>;
@@ -111,7 +111,12 @@ export class ServerHandle {
       // Links to them are in a directory that the program may have no right to later on.
       sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
       functions: served.functions,
-      handles: served.handles && { offsets: served.handles.offsets, family: [...served.handles.family] },
+      scopes: served.scopes && {
+        offsets: served.scopes.offsets,
+        main: served.scopes.main,
+        family: [...served.scopes.family],
+        lent: [...served.scopes.lent],
+      },
       ahead: plan.capsules.map(({ ahead }) => ahead),
       capsules: served.capsules.map((capsule, index) => ({
         root: capsule.search.tree.root,
@@ -124,6 +129,7 @@ export class ServerHandle {
         hooks: capsule.hooks,
         overrides: [...capsule.overrides],
         iterateHere: capsule.iterateHere,
+        openHere: capsule.openHere,
         mirrors: addresses(capsule.mirrors),
         opened: addresses(capsule.opened),
         shims: addresses(capsule.shims),

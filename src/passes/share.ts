@@ -30,7 +30,7 @@ import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import type { Assembled } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
-import { emitIterateHere } from "../agent/code/objects.ts";
+import { emitHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { Capsule, CapsuleSource, EmitAsking, Launch, Linker, ProcessCode } from "../launch.ts";
 import { LOADER } from "../plan/shared-set.ts";
@@ -77,6 +77,7 @@ export function* makeNamespace(
     namespace,
     overrides: new Map([...both, ...names.map((name) => [name, addressOfLabel(code, name, at)] as const)]),
     iterateHere: addressOfLabel(code, "iterate here", at),
+    openHere: addressOfLabel(code, "open here", at),
     mirrors: new Map([[LIBC, object]]),
     opened: new Map(),
     shims: new Map(),
@@ -126,7 +127,7 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
   const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
-  launch.handles?.family.set(soname, object.linkMap);
+  launch.scopes?.family.set(soname, object.linkMap);
   image = object.image;
   launch.shared.set(soname, image);
   return image;
@@ -154,7 +155,7 @@ export function codeOf(hasTree: boolean, isHosted: boolean, program: string): Pr
     emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
     for (const name of ["getenv", "secure_getenv"]) emitGetenv(to.align(16), name, must(name), must("variables"));
     const paths = emitPathFunctions(to, { program: isHosted ? program : "", hasTree, isHosted, find });
-    emitIterateHere(to.align(16), must("dl_iterate_phdr"));
+    emitHere(to, must("dl_iterate_phdr"));
     return ["dlopen", "dlmopen", "getenv", "secure_getenv", ...paths];
   };
   const own = ["token", "variables", ...OWN_FUNCTIONS];

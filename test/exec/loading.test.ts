@@ -385,7 +385,7 @@ describe("a plug-in brings the isolated libraries that it needs, which nobody ne
   });
 });
 
-describe("what an isolated library needs is found with it, as far as it is isolated, too:", () => {
+describe("what an isolated library needs is found with it:", () => {
   let needs: Pair;
 
   beforeAll(async () => {
@@ -412,17 +412,17 @@ describe("what an isolated library needs is found with it, as far as it is isola
     );
   });
 
-  const found = ["host_place: host", "other_place: host"];
+  const found = ["host_place: host", "other_place: host", "private_place: host"];
 
   test("behind its handle", async () => {
-    expectLines(await needs.native(), [...found, "private_place: host"]);
-    expectLines(await needs.capsule(), [...found, "private_place: not found"]);
+    expectLines(await needs.native(), found);
+    expectLines(await needs.capsule(), found);
   });
 
   test("by a program that is linked to the one and uses the other", async () => {
     const bound = ["bound: host", "other_place: host"];
-    expectLines(await needs.native([], {}, "linked"), [...bound, ...found, "private_place: host"]);
-    expectLines(await needs.capsule([], {}, "linked"), [...bound, ...found, "private_place: not found"]);
+    expectLines(await needs.native([], {}, "linked"), [...bound, ...found]);
+    expectLines(await needs.capsule([], {}, "linked"), [...bound, ...found]);
   });
 });
 
@@ -475,6 +475,67 @@ test("a constructor finds libc in the program, and the program's libraries come 
   ];
   expectLines(await found.native(), expected);
   expectLines(await found.capsule(), expected);
+});
+
+describe("an isolated library that is global serves those that are opened later:", () => {
+  let global: Pair;
+
+  beforeAll(async () => {
+    const lender = (name: string) => ({
+      path: `${HOST}/lib${name}.so.1`,
+      sources: ["lender.c"],
+      flags: [`-DCOLOUR="${name}"`],
+    });
+    const user = (name: string, flags: string[] = []) => ({
+      path: `${HOST}/lib${name}.so.1`,
+      sources: ["user.c"],
+      flags,
+    });
+    const red = `${HOST}/libred.so.1`;
+    global = await pair(
+      "loading/an-isolated-library-that-is-global-serves-later-ones",
+      [
+        ...[lender("red"), lender("green"), user("user"), user("reader", ["-DNUMBER"])],
+        user("weak", ["-DWEAK"]),
+        { path: `${HOST}/libabove.so.1`, sources: ["plugin.c"], needs: [`${HOST}/libgreen.so.1`] },
+        { path: `${RUNTIME}/libplugin.so.1`, sources: ["plugin.c"], needs: [red] },
+        { path: "program", sources: ["program.c"] },
+        { path: "linked", sources: ["program.c"], needs: [`${HOST}/libabove.so.1`] },
+        { path: "linked-twice", sources: ["program.c"], needs: [red, `${HOST}/libabove.so.1`] },
+      ],
+      ["libred.so.1", "libabove.so.1", "libuser.so.1", "libreader.so.1", "libweak.so.1"],
+    );
+  });
+
+  const [user, reader, weak] = ["n=libuser.so.1", "n=libreader.so.1", "n=libweak.so.1"];
+  for (const [words, steps, answers, program = "program"] of [
+    ["not without RTLD_GLOBAL", ["n=libred.so.1", weak], ["open", "nobody"]],
+    ["with it", ["ng=libred.so.1", user, reader], ["open", "red", "red, 4"]],
+    ["with it, and bound lazily", ["lg=libred.so.1", "l=libuser.so.1"], ["open", "red"]],
+    [
+      "made so later",
+      ["n=libred.so.1", "no=libuser.so.1", "log=libred.so.1", user],
+      ["open", "not open", "open", "red"],
+    ],
+    ["also by what needs it", ["ng=libplugin.so.1", user, reader], ["open", "red", "red, 4"]],
+    ["also when that is made so later", ["n=libplugin.so.1", "log=libplugin.so.1", user], ["open", "open", "red"]],
+    ["not by what is not open", ["n=libred.so.1", "log=libplugin.so.1", weak], ["open", "not open", "nobody"]],
+    ["with what it needs itself", ["ng=libabove.so.1", user, reader], ["open", "green", "green, 6"]],
+    ["the first that is", ["ng=libabove.so.1", "ng=libred.so.1", reader], ["open", "open", "green, 6"]],
+    ["whatever is opened first", ["n=libred.so.1", "ng=libabove.so.1", reader], ["open", "open", "green, 6"]],
+    ["where the program is linked to one", [user, reader], ["green", "green, 6"], "linked"],
+    ["where the program is linked to two", [user, reader], ["red", "red, 4"], "linked-twice"],
+    ["in a forked child", ["fork", "ng=libred.so.1", user], ["open", "red"]],
+    ["in a forked child of who has opened it", ["ng=libred.so.1", "fork", user], ["open", "red"]],
+    ["in a forked child of who is linked to it", ["fork", user, reader], ["red", "red, 4"], "linked-twice"],
+  ] as [string, string[], string[], string?][]) {
+    test(words, async () => {
+      const told = steps.filter((step) => step !== "fork");
+      const expected = told.map((step, i) => `${step}: ${answers[i]}`);
+      expectLines(await global.native(steps, {}, program), expected);
+      expectLines(await global.capsule(steps, {}, program), expected);
+    });
+  }
 });
 
 describe("a handle finds what an isolated library needs, in ld.so's order", () => {

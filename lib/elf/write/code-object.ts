@@ -6,7 +6,6 @@ import { add, type Vaddr } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
 import {
   DF_1_NODELETE,
-  DT_HASH,
   DT_RELA,
   DT_STRTAB,
   DT_SYMTAB,
@@ -90,7 +89,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: strings.bytes },
-    { tag: DT_HASH, bytes: hashOfFirst(functions.length, count) },
+    hashOfFirst(functions.length, count),
     ...(relocations.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
   ];
   const init = options.init === undefined ? {} : { init: place(options.init) };

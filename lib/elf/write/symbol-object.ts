@@ -1,6 +1,15 @@
 // A shared object with a few symbols of one's own, and with dependencies.
 
-import { DT_HASH, DT_RELA, DT_STRTAB, DT_SYMTAB, R_X86_64_TPOFF64, STB_GLOBAL, STT_TLS } from "../constants.ts";
+import {
+  DT_GNU_HASH,
+  DT_HASH,
+  DT_RELA,
+  DT_STRTAB,
+  DT_SYMTAB,
+  R_X86_64_TPOFF64,
+  STB_GLOBAL,
+  STT_TLS,
+} from "../constants.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import {
@@ -9,6 +18,7 @@ import {
   placeFunction,
   planSharedObject,
   type SharedObjectPlan,
+  type Table,
   type ThreadLocal,
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
@@ -39,7 +49,7 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: strings.bytes },
-    { tag: DT_HASH, bytes: hashOfFirst(functions.length, count) },
+    hashOfFirst(functions.length, count),
   ];
   const relocations = new Uint8Array(Rela.size);
   const slots = wanted !== undefined || options.staticTls ? 1 : 0;
@@ -67,10 +77,12 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   return { bytes: emitSharedObject(plan), plan };
 }
 
-/** DT_HASH for `count` symbols, of which those behind the zeroth, so many of them, can be found. */
-export function hashOfFirst(found: number, count: number): Uint8Array {
+/** A hash table for `count` symbols, of which those behind the zeroth, so many of them, can be found. */
+export function hashOfFirst(found: number, count: number): Table {
+  // A bloom filter in which nothing is. ld.so would hash names once more for DT_HASH, which hardly anybody else has.
+  if (count === 1) return { tag: DT_GNU_HASH, bytes: new Uint8Array(Uint32Array.of(1, count, 1, 0, 0, 0, 0).buffer) };
   const hash = new Uint32Array(2 + 1 + count); // one bucket: nobody looks here often
   hash.set([1, count, found]);
   for (let i = 1; i <= found; i++) hash[3 + i] = i - 1;
-  return new Uint8Array(hash.buffer);
+  return { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) };
 }

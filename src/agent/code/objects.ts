@@ -155,14 +155,22 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .data(encoder.encode(`${targets.directory}/\0`));
 }
 
-/** `iterate here`: dl_iterate_phdr as the namespace of this code sees it. */
-export function emitIterateHere(to: Assembler, real: Address): void {
-  to.label("iterate here")
-    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
-    .rip("call *real(%rip)", "real dl_iterate_phdr", 0xff, 0x15)
-    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
-    .op("ret", 0xc3);
-  to.align(8).label("real dl_iterate_phdr").quad(real);
+/**
+ * `iterate here` and `open here`: dl_iterate_phdr and dlopen as the namespace of this code sees them, to which the agent
+ * belongs. dlmopen does not take RTLD_GLOBAL.
+ */
+export function emitHere(to: Assembler, real: Address): void {
+  for (const [label, cell] of [
+    ["iterate here", "dl_iterate_phdr address"],
+    ["open here", "dlopen address"],
+  ] as const)
+    to.align(16)
+      .label(label)
+      .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
+      .rip("call *address(%rip)", cell, 0xff, 0x15)
+      .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
+      .op("ret", 0xc3);
+  to.align(8).label("dl_iterate_phdr address").quad(real);
 }
 
 /**

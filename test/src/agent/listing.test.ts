@@ -13,7 +13,7 @@ import { emitEnter } from "../../../src/agent/code/enter.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitIdentity } from "../../../src/agent/code/identity.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
-import { emitIterateAlso, emitIterateHere, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
+import { emitHere, emitIterateAlso, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
@@ -103,7 +103,8 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what tells a capsule of objects": (to) => {
     emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000));
-    emitIterateHere(to.align(16), find());
+    emitAgent(to.align(16), targets);
+    emitHere(to, find());
     emitIterateAlso(to.align(16), find(), find());
   },
   "what takes a path, in a program": (to) => {

@@ -1,0 +1,37 @@
+// RTLD_GLOBAL of the program's on an isolated library, or on one that needs some: what is
+// opened later in the capsule finds its symbols, too, as natively; and so it is with what
+// the program is linked to. The shim is in the global scope of the program's side by
+// then, or will be; the library, with all that it needs, comes into its namespace's.
+
+import { RTLD_GLOBAL, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { searchListOf } from "../../lib/loader/handle-scope.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Capsule, Launch } from "../launch.ts";
+
+/** The program makes these isolated libraries global. */
+export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonames: readonly string[]): Linking<void> {
+  const { opened, search, namespace, shims, openHere } = capsule;
+  const paths: string[] = [];
+  for (const soname of sonames) {
+    const shim = shims.get(soname);
+    const path = search.find(soname, undefined)?.path ?? "";
+    if (!shim || !scopes || scopes.lent.has(shim.linkMap) || !opened.has(path)) continue;
+    scopes.lent.add(shim.linkMap);
+    paths.push(path);
+  }
+  if (paths.length === 0) return;
+  const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL;
+  yield paths.map((path) => ({ name: "dlopen" as const, at: openHere, arguments: [path, mode] }));
+  trace.tell("capsule", () => `global in namespace ${namespace}: ${paths.join(" ")}`);
+}
+
+/** The isolated libraries whose shims are in the global scope, and which are not in their capsule's, in that order. */
+export function* followGlobal(launch: Launch, capsule: Capsule): Linking<void> {
+  const { process, scopes } = launch;
+  if (!scopes || [...capsule.shims.values()].every(({ linkMap }) => scopes.lent.has(linkMap))) return;
+  const names = new Map([...capsule.shims].map(([soname, { linkMap }]) => [linkMap, soname]));
+  const sonames = searchListOf(process, scopes.main, scopes.offsets).flatMap((linkMap) =>
+    scopes.lent.has(linkMap) ? [] : (names.get(linkMap) ?? []),
+  );
+  yield* lendGlobally(launch, capsule, sonames);
+}
