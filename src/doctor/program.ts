@@ -5,13 +5,14 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { inMode } from "../plan/mode.ts";
+import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan/plan.ts";
 import { checkAttachable, locateProgram } from "../plan/program.ts";
 import type { Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
 import { Trace } from "../telling/trace.ts";
-import { type Finding, fine, hindrance } from "./finding.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
 /** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */
 export function programFindings(program: string, settings: Settings, trees: Trees, system: System): Finding[] {
@@ -27,17 +28,19 @@ export function programFindings(program: string, settings: Settings, trees: Tree
     const path = realpathSync(executed);
     found.push(fine("program", `"${path}"`));
     const inProcess = (why: string): Finding[] => {
-      const { capsules, runtimeLibraries } = makePlan(run, trees, trace);
+      const plan = makePlan(run, trees, trace);
+      const { capsules, runtimeLibraries } = plan;
       const isolated = capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
       return [
         fine("mode", `in-process, ${why}`),
         fine("needs", `isolated: ${isolated}; of the runtime: ${runtimeLibraries.length} libraries`),
+        ...lackFindings(plan, path),
       ];
     };
     const attached = (why: string): Finding[] => {
       checkAttachable(path, process.env.PATH ?? "", system);
-      makeAttachedPlan(run, executed, trees, trace);
-      return [fine("mode", `attached, ${why}`)];
+      const plan = makeAttachedPlan(run, executed, trees, trace);
+      return [fine("mode", `attached, ${why}`), ...lackFindings(plan, path)];
     };
     const mode = settings.mode.value;
     return [...found, ...inMode(path, { mode, mountNamespace }, system, { inProcess, attached })];
@@ -46,6 +49,17 @@ export function programFindings(program: string, settings: Settings, trees: Tree
     return [...found, hindrance("program", error.message, adviceFor(error))];
   }
 }
+
+/** What is older than the program wants it. A version ends it at the start, a symbol perhaps never. */
+const lackFindings = (plan: Parameters<typeof lacksOf>[0], path: string): Finding[] =>
+  lacksOf(plan, path).map((lack) => {
+    const make = lack.what === "version" ? hindrance : warning;
+    return make(
+      "host-age",
+      tellLack(lack),
+      "--host names another host tree; without --isolate it is the runtime's own",
+    );
+  });
 
 function adviceFor(error: ProgramError | LinkError | ElfError): string {
   if (error instanceof NotHostableError) return "--mode auto, or attached";

@@ -17,6 +17,7 @@ import { ownGlibc } from "../glibc/start-over.ts";
 import type { CapsuleSource, Hook } from "../launch.ts";
 import { inMode } from "../plan/mode.ts";
 import { needsOf } from "../plan/needs.ts";
+import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan/plan.ts";
 import { checkAttachable, interpreterOf, locateProgram } from "../plan/program.ts";
 import { chooseTrees, type OwnedHost, type Trees } from "../plan/trees.ts";
@@ -87,6 +88,7 @@ export function planReport(
       ...settings.warnings,
       ...settings.idle.map(({ value, source }) => `${value}: nothing isolates it${asSays(source)}`),
       ...warnings,
+      ...lacksOf(plan, path).map(tellLack),
     ],
   };
 }
