@@ -12,12 +12,17 @@ export type Dyn = Struct<typeof Dyn>;
 
 export class Dynamic {
   readonly #values = new Map<number, number>();
+  /** DT_NULL is there: a loader reads up to it, whatever PT_DYNAMIC says of the size. */
+  readonly isEnded: boolean = false;
   readonly #entries: { readonly tag: number; readonly value: number; readonly at: number }[] = [];
 
   constructor(view: DataView) {
     for (let at = 0; at + Dyn.size <= view.byteLength; at += Dyn.size) {
       const { d_tag: tag, d_val: value } = Dyn.at(view, at);
-      if (tag === DT_NULL) break;
+      if (tag === DT_NULL) {
+        this.isEnded = true;
+        break;
+      }
       this.#entries.push({ tag, value, at });
       // A tag that may stand once only: ld.so lets the last one win.
       this.#values.set(tag, value);

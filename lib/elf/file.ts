@@ -3,11 +3,11 @@
 // pread: a mapping would turn a file that is truncated meanwhile into a SIGBUS.
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type Offset, toOffset, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { alignUp, type Offset, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
-import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
+import { loadSegments, type Phdr, pagesOf, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
 /** Neighbouring reads (headers, strings) are answered from pieces of this many bytes. */
 const PIECE = 8192;
@@ -46,7 +46,7 @@ export class FileBytes implements Disposable {
 
   /** Throws ElfError where the file does not have these bytes. */
   view(offset: Offset, length: number, structure: string): DataView {
-    if (!(offset + length <= this.size))
+    if (!(offset >= 0 && offset + length <= this.size))
       throw new ElfError(
         this.path,
         structure,
@@ -76,6 +76,7 @@ export class FileBytes implements Disposable {
   }
 }
 
+/** A file's bytes by vaddr, as a loader maps them: whole pages. */
 class FileImageBytes implements ImageBytes {
   constructor(
     readonly file: FileBytes,
@@ -83,31 +84,66 @@ class FileImageBytes implements ImageBytes {
   ) {}
 
   view(vaddr: Vaddr, length: number, structure: string): DataView {
-    const { p_vaddr, p_filesz, p_offset } = this.#segment(vaddr, structure);
-    if (!(vaddr + length <= p_vaddr + p_filesz))
+    const load = this.#segment(vaddr, structure);
+    const { p_vaddr, p_filesz, p_offset } = load;
+    if (vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_filesz && p_offset + p_filesz <= this.file.size)
+      return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
+    if (!(vaddr + length <= this.#endOf(load)))
       throw new ElfError(
         this.file.path,
         structure,
         `its ${length} bytes at vaddr 0x${vaddr.toString(16)} reach beyond its segment`,
       );
-    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
+    return this.#padded(load, vaddr, length, structure);
   }
 
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
-    const { p_vaddr, p_filesz, p_offset } = this.#segment(vaddr, structure);
-    const length = Math.min(end, p_vaddr + p_filesz) - vaddr;
-    return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
+    const load = this.#segment(vaddr, structure);
+    const { p_vaddr, p_filesz } = load;
+    const last = vaddr < p_vaddr + p_filesz ? Math.min(p_vaddr + p_filesz, this.#endOf(load)) : this.#endOf(load);
+    return this.view(vaddr, Math.max(0, Math.min(end, last) - vaddr), structure);
+  }
+
+  room(vaddr: Vaddr): number {
+    const load = this.#find(vaddr);
+    return load ? Math.max(0, this.#endOf(load) - vaddr) : 0;
   }
 
   vaddrOf(pointer: number): Vaddr {
     return toVaddr(pointer);
   }
 
+  /** Bytes of which some are in a segment's pages only: the file's, and zeroes behind its end and in place of .bss. */
+  #padded({ p_vaddr, p_filesz, p_memsz, p_offset }: Phdr, vaddr: Vaddr, length: number, structure: string): DataView {
+    const offset = toOffset(vaddr - p_vaddr + p_offset);
+    const shown = Math.min(p_memsz > p_filesz ? p_vaddr + p_filesz - vaddr : length, this.file.size - offset, length);
+    if (shown === length) return this.file.view(offset, length, structure);
+    const bytes = new Uint8Array(length);
+    if (shown > 0) {
+      const { buffer, byteOffset } = this.file.view(offset, shown, structure);
+      bytes.set(new Uint8Array(buffer, byteOffset, shown));
+    }
+    return new DataView(bytes.buffer);
+  }
+
   #segment(vaddr: Vaddr, structure: string): Phdr {
-    const load = this.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz);
+    const load = this.#find(vaddr);
     if (!load)
       throw new ElfError(this.file.path, structure, `vaddr 0x${vaddr.toString(16)} is in no segment of the file`);
     return load;
+  }
+
+  #find(vaddr: Vaddr): Phdr | undefined {
+    return (
+      this.loads.findLast(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz) ??
+      this.loads.findLast((load) => vaddr >= pagesOf(load).start && vaddr < this.#endOf(load))
+    );
+  }
+
+  /** The end of what is mapped of the file for a segment: with its page, which the file need not fill. */
+  #endOf({ p_vaddr, p_filesz, p_offset }: Phdr): number {
+    if (p_filesz === 0) return 0;
+    return Math.min(alignUp(p_vaddr + p_filesz, PAGE_SIZE), p_vaddr - p_offset + alignUp(this.file.size, PAGE_SIZE));
   }
 }
 

@@ -9,6 +9,7 @@
 // of their buckets. It does not say how many symbols there are: the end of the
 // last chain does.
 
+import { isPowerOfTwo } from "../memory/numbers.ts";
 import { ElfError } from "./error.ts";
 
 export function gnuHash(name: Uint8Array): number {
@@ -16,6 +17,9 @@ export function gnuHash(name: Uint8Array): number {
   for (const byte of name) hash = (Math.imul(hash, 33) + byte) >>> 0;
   return hash;
 }
+
+/** In bytes. */
+const HEADER = 16;
 
 export class GnuHash {
   readonly bucketCount: number;
@@ -33,21 +37,22 @@ export class GnuHash {
     readonly path: string,
     readonly view: DataView,
   ) {
-    if (view.byteLength < 16) throw new ElfError(path, "DT_GNU_HASH", "its segment ends within its header");
+    if (view.byteLength < HEADER) throw new ElfError(path, "DT_GNU_HASH", "its segment ends within its header");
     this.bucketCount = view.getUint32(0, true);
     this.symOffset = view.getUint32(4, true);
     this.#bloomSize = view.getUint32(8, true);
     this.#bloomShift = view.getUint32(12, true);
-    this.#buckets = 16 + 8 * this.#bloomSize;
+    this.#buckets = HEADER + 8 * this.#bloomSize;
     this.#chain = this.#buckets + 4 * this.bucketCount;
+    // Without buckets a loader passes over the object, and looks at nothing else (lld has written such tables).
+    if (this.bucketCount === 0) return;
     if (this.#chain > view.byteLength)
       throw new ElfError(
         path,
         "DT_GNU_HASH",
         `${this.#bloomSize} bloom words and ${this.bucketCount} buckets reach beyond its segment`,
       );
-    if (this.#bloomSize === 0 || this.bucketCount === 0)
-      throw new ElfError(path, "DT_GNU_HASH", "it has no bloom filter or no buckets");
+    if (this.#bloomSize === 0) throw new ElfError(path, "DT_GNU_HASH", "it has buckets, and no bloom filter");
   }
 
   /**
@@ -55,7 +60,8 @@ export class GnuHash {
    */
   *candidates(hash: number): Generator<number> {
     const { view } = this;
-    const word = view.getBigUint64(16 + 8 * ((hash >>> 6) % this.#bloomSize), true);
+    if (this.bucketCount === 0) return;
+    const word = view.getBigUint64(HEADER + 8 * ((hash >>> 6) % this.#bloomSize), true);
     const first = 1n << BigInt(hash & 63);
     const second = 1n << BigInt((hash >>> (this.#bloomShift & 31)) & 63);
     if ((word & first) === 0n || (word & second) === 0n) return;
@@ -72,8 +78,8 @@ export class GnuHash {
   /** Throws ElfError where a lookup could leave the table, in one of `symbols` symbols. */
   check(symbols: number): void {
     const { path, view, symOffset, bucketCount } = this;
-    // glibc masks with the size less one
-    if (!Number.isInteger(Math.log2(this.#bloomSize)))
+    // glibc masks with the size less one, and asserts that it can
+    if (this.#bloomSize > 0 && !isPowerOfTwo(this.#bloomSize))
       throw new ElfError(path, "DT_GNU_HASH", `the size of its bloom filter, ${this.#bloomSize}, is no power of two`);
     for (let i = 0; i < bucketCount; i++) {
       const first = view.getUint32(this.#buckets + 4 * i, true);
@@ -87,7 +93,7 @@ export class GnuHash {
   }
 
   /**
-   * There is no symbol in it. `symbolCount` is then no more than a lower bound: GNU ld (2.40 still) writes symoffset 1.
+   * There is no symbol in it. `symbolCount` is then no more than a hint: GNU ld (2.40 still) writes symoffset 1.
    */
   get isEmpty(): boolean {
     const last = this.#lastChain();
@@ -119,8 +125,9 @@ export class GnuHash {
     return last;
   }
 
-  /** Of the whole table, in bytes. */
+  /** Of the whole table, in bytes; its header where nothing else of it counts. */
   get size(): number {
+    if (this.bucketCount === 0) return HEADER;
     return this.#chain + 4 * Math.max(0, this.symbolCount - this.symOffset);
   }
 

@@ -2,8 +2,10 @@
 // is the business of `ImageBytes`; everything that is read through the dynamic
 // section is here, once, for both.
 
-import { add, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { add, alignUp, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import {
+  DT_AUXILIARY,
+  DT_FILTER,
   DT_FLAGS_1,
   DT_GNU_HASH,
   DT_HASH,
@@ -22,9 +24,7 @@ import {
   DT_STRTAB,
   DT_SYMTAB,
   DT_VERDEF,
-  DT_VERDEFNUM,
   DT_VERNEED,
-  DT_VERNEEDNUM,
   DT_VERSYM,
   PT_DYNAMIC,
   PT_GNU_RELRO,
@@ -41,7 +41,8 @@ import { relrSlots } from "./relr.ts";
 import { StringTable } from "./strings.ts";
 import { isExported, Sym, SymbolTable } from "./sym.ts";
 import { SysvHash, sysvHash } from "./sysv-hash.ts";
-import { type DefinedVersion, type NeededVersion, readVerdefs, readVerneeds, Versym } from "./versions.ts";
+import { type DefinedVersion, definitions, type NeededVersion, readVerdefs, readVerneeds, Versym } from "./versions.ts";
+import { wordsOf } from "./words.ts";
 
 /** Where an image's bytes come from. Both methods throw ElfError, naming `structure`, for bytes that are not there. */
 export interface ImageBytes {
@@ -52,8 +53,17 @@ export interface ImageBytes {
    * are.
    */
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView;
+  /** How many bytes there are from a vaddr to the end of what is mapped with it; none where nothing is. */
+  room(vaddr: Vaddr): number;
   /** A pointer-valued entry of the dynamic section as a vaddr. */
   vaddrOf(pointer: number): Vaddr;
+}
+
+/** A library whose symbols are found before those of the one that names it (ld -f, -F). */
+export interface Filtee {
+  readonly name: string;
+  /** DT_AUXILIARY: it may be missing. */
+  readonly isOptional: boolean;
 }
 
 const encoder = new TextEncoder();
@@ -76,10 +86,12 @@ export class Image {
   /** The PT_LOAD headers, in order, checked. */
   readonly loads: readonly Phdr[];
   readonly dynamic: Dynamic;
+  /** Where the dynamic section is. */
+  readonly dynamicAt: Vaddr;
   readonly strings: StringTable;
   #symbols?: SymbolTable;
   #gnuHash?: GnuHash;
-  #sysvHash?: SysvHash;
+  #sysvHash?: SysvHash | "none";
   #versym?: Versym;
   #verdefs?: readonly DefinedVersion[];
   #verneeds?: readonly NeededVersion[];
@@ -93,24 +105,37 @@ export class Image {
     readonly bytes: ImageBytes,
   ) {
     this.loads = loadSegments(path, phdrs);
-    const section = this.segment(PT_DYNAMIC);
-    if (!section) throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
-    this.dynamic = new Dynamic(bytes.view(section.p_vaddr, section.p_filesz, "dynamic section"));
+    // The last one counts; debugging information that was split off has an empty one.
+    const section = phdrs.findLast(({ p_type }) => p_type === PT_DYNAMIC);
+    if (!section || section.p_filesz === 0)
+      throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
+    this.dynamicAt = section.p_vaddr;
+    this.dynamic = this.#readDynamic(section.p_filesz);
     const strings = this.#pointer(DT_STRTAB);
     const size = strings === undefined ? 0 : (this.dynamic.get(DT_STRSZ) ?? 0);
-    this.strings = new StringTable(path, size, (offset, length) =>
-      bytes.view(add(toVaddr(strings ?? 0), offset), length, "string table"),
-    );
+    const at = strings ?? toVaddr(0);
+    this.strings = new StringTable(path, size, (from, length) => bytes.view(add(at, from), length, "string table"), {
+      room: () => (strings === undefined ? 0 : bytes.room(at)),
+      last: (room) => lastString(this, room),
+    });
   }
 
+  /** The last header of a type that has anything in memory, as a loader takes it, or else the last one. */
   segment(type: number): Phdr | undefined {
-    return this.phdrs.find((phdr) => phdr.p_type === type);
+    const isIt = (phdr: Phdr) => phdr.p_type === type;
+    return this.phdrs.findLast((phdr) => isIt(phdr) && phdr.p_memsz > 0) ?? this.phdrs.findLast(isIt);
   }
 
   /** The end of the last segment in memory. */
   get end(): Vaddr {
-    const last = this.loads.at(-1);
-    return toVaddr(last ? last.p_vaddr + last.p_memsz : 0);
+    return toVaddr(Math.max(0, ...this.loads.map(({ p_vaddr, p_memsz }) => p_vaddr + p_memsz)));
+  }
+
+  /** Where the program headers are in memory; undefined where no segment has them. */
+  get headersAt(): Vaddr | undefined {
+    const { e_phoff } = this.ehdr;
+    const load = this.loads.find(({ p_offset, p_filesz }) => e_phoff >= p_offset && e_phoff < p_offset + p_filesz);
+    return load && add(load.p_vaddr, e_phoff - load.p_offset);
   }
 
   get soname(): string | undefined {
@@ -125,6 +150,12 @@ export class Image {
   /** DT_NEEDED, in order. */
   get needed(): string[] {
     return this.dynamic.all(DT_NEEDED).map((offset) => this.strings.at(offset));
+  }
+
+  /** DT_AUXILIARY and DT_FILTER, in order, among DT_NEEDED. */
+  get filtees(): Filtee[] {
+    const entries = this.dynamic.entries.filter(({ tag }) => tag === DT_AUXILIARY || tag === DT_FILTER);
+    return entries.map(({ tag, value }) => ({ name: this.strings.at(value), isOptional: tag === DT_AUXILIARY }));
   }
 
   get rpath(): string | undefined {
@@ -154,11 +185,13 @@ export class Image {
     return this.#gnuHash;
   }
 
+  /** undefined also where it is unsound and of no account, as there is a DT_GNU_HASH. */
   get sysvHash(): SysvHash | undefined {
-    const at = this.#pointer(DT_HASH);
-    if (at === undefined) return undefined;
-    this.#sysvHash ??= new SysvHash(this.path, this.#rest(at, "DT_HASH"));
-    return this.#sysvHash;
+    if (this.#sysvHash === undefined) {
+      const table = this.#readSysvHash();
+      this.#sysvHash = table ?? "none";
+    }
+    return this.#sysvHash === "none" ? undefined : this.#sysvHash;
   }
 
   /** Where the strings of the dynamic section and of the symbols are. */
@@ -171,14 +204,17 @@ export class Image {
     return this.#pointer(DT_SYMTAB) ?? toVaddr(0);
   }
 
-  /** The dynamic symbols. Throws ElfError where no hash table says how many there are. */
+  /**
+   * The dynamic symbols: as many as the hash tables tell of, or else relocations. Throws ElfError where there is no
+   * table.
+   */
   get symbols(): SymbolTable {
     if (!this.#symbols) {
       const at = this.#pointer(DT_SYMTAB);
-      const count = this.#symbolCount();
-      if (at === undefined || count === undefined)
-        throw new ElfError(this.path, "dynamic section", "it names no symbol table, or no hash table for it");
-      this.#symbols = new SymbolTable(this.bytes.view(at, count * Sym.size, "symbol table"), this.strings);
+      if (at === undefined) throw new ElfError(this.path, "dynamic section", "it names no symbol table");
+      const view = (index: number, count: number) =>
+        this.bytes.view(add(at, index * Sym.size), count * Sym.size, "symbol table");
+      this.#symbols = new SymbolTable(view(0, this.#symbolCount(at)), this.strings, (index) => view(index, 1));
     }
     return this.#symbols;
   }
@@ -186,7 +222,9 @@ export class Image {
   get versym(): Versym | undefined {
     const at = this.#pointer(DT_VERSYM);
     if (at === undefined) return undefined;
-    this.#versym ??= new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"));
+    this.#versym ??= new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"), (symbol) =>
+      this.bytes.view(add(at, 2 * symbol), 2, "version table"),
+    );
     return this.#versym;
   }
 
@@ -199,7 +237,7 @@ export class Image {
   /** The versions that this object defines, its own name (isBase) among them. */
   get verdefs(): readonly DefinedVersion[] {
     const view = this.#verdefs ? undefined : this.verdefView;
-    if (view) this.#verdefs = readVerdefs(this.path, view, this.dynamic.get(DT_VERDEFNUM) ?? 0, this.strings);
+    if (view) this.#verdefs = readVerdefs(this.path, view, this.strings);
     return this.#verdefs ?? [];
   }
 
@@ -207,24 +245,20 @@ export class Image {
   get verneeds(): readonly NeededVersion[] {
     const at = this.#pointer(DT_VERNEED);
     if (at === undefined) return [];
-    this.#verneeds ??= readVerneeds(
-      this.path,
-      this.#rest(at, "DT_VERNEED"),
-      this.dynamic.get(DT_VERNEEDNUM) ?? 0,
-      this.strings,
-    );
+    this.#verneeds ??= readVerneeds(this.path, this.#rest(at, "DT_VERNEED"), this.strings);
     return this.#verneeds;
   }
 
   /** DT_RELA. Its first `relativeCount` entries are RELATIVE. */
   get rela(): RelaTable {
-    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, "DT_RELA"));
+    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, Rela.size, "DT_RELA"));
   }
 
   /** DT_RELA behind those, which a large program has a million of, and which refer to no symbol. */
   get symbolicRela(): RelaTable {
     const size = this.dynamic.get(DT_RELASZ) ?? 0;
-    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, "DT_RELA", Math.min(size, this.relativeCount * Rela.size)));
+    const from = Math.min(size, this.relativeCount * Rela.size);
+    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, Rela.size, "DT_RELA", from));
   }
 
   get relativeCount(): number {
@@ -233,12 +267,12 @@ export class Image {
 
   /** DT_JMPREL: the procedure linkage table's relocations. */
   get jmprel(): RelaTable {
-    return new RelaTable(this.#table(DT_JMPREL, DT_PLTRELSZ, "DT_JMPREL"));
+    return new RelaTable(this.#table(DT_JMPREL, DT_PLTRELSZ, Rela.size, "DT_JMPREL"));
   }
 
   /** DT_RELR: the slots of relative relocations in their packed form. */
   get relr(): Generator<Vaddr> {
-    return relrSlots(this.#table(DT_RELR, DT_RELRSZ, "DT_RELR"));
+    return relrSlots(this.#table(DT_RELR, DT_RELRSZ, 8, "DT_RELR"));
   }
 
   /**
@@ -278,13 +312,40 @@ export class Image {
     return versym.at(symbol) <= VER_NDX_GLOBAL ? !versym.isHidden(symbol) : this.versionOf(symbol) === version;
   }
 
-  #symbolCount(): number | undefined {
-    const { gnuHash } = this;
-    if (this.sysvHash || !gnuHash?.isEmpty) return this.sysvHash?.symbolCount ?? gnuHash?.symbolCount;
-    // Nothing is exported, so only relocations refer to symbols.
-    let count = gnuHash.symbolCount;
-    for (const table of [this.rela, this.jmprel]) for (const { r_sym } of table) count = Math.max(count, r_sym + 1);
+  #symbolCount(at: Vaddr): number {
+    const { gnuHash, sysvHash } = this;
+    if (gnuHash && !gnuHash.isEmpty) return Math.max(gnuHash.symbolCount, sysvHash?.declaredCount ?? 0);
+    // Nothing is found by name, so only relocations refer to symbols.
+    let count = Math.max(1, sysvHash?.symbolCount ?? 0);
+    const hint = gnuHash?.symbolCount ?? 0;
+    if (hint * Sym.size <= this.bytes.room(at)) count = Math.max(count, hint);
+    if (!sysvHash)
+      for (const table of [this.rela, this.jmprel]) for (const { r_sym } of table) count = Math.max(count, r_sym + 1);
     return count;
+  }
+
+  #readSysvHash(): SysvHash | undefined {
+    const at = this.#pointer(DT_HASH);
+    if (at === undefined) return undefined;
+    const isPassedOver = this.#pointer(DT_GNU_HASH) !== undefined;
+    try {
+      const table = new SysvHash(this.path, this.#rest(at, "DT_HASH"), isPassedOver);
+      return isPassedOver && table.declaredCount === 0 ? undefined : table;
+    } catch (error) {
+      if (isPassedOver && error instanceof ElfError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Up to DT_NULL, as a loader reads it, whatever the header says of the size. */
+  #readDynamic(size: number): Dynamic {
+    const { bytes, dynamicAt: at } = this;
+    const room = bytes.room(at);
+    const dynamic = new Dynamic(bytes.view(at, Math.min(size, Math.max(room, 1)), "dynamic section"));
+    if (dynamic.isEnded) return dynamic;
+    const whole = new Dynamic(bytes.view(at, room, "dynamic section"));
+    if (!whole.isEnded) throw new ElfError(this.path, "dynamic section", "it has no end (DT_NULL) in its segment");
+    return whole;
   }
 
   /**
@@ -311,13 +372,34 @@ export class Image {
   }
 
   /** Without its first bytes. */
-  #table(tag: number, sizeTag: number, structure: string, first = 0): DataView {
+  /** From so many bytes on. A loader goes on while the size is not reached, so an entry that is begun counts. */
+  #table(tag: number, sizeTag: number, entry: number, structure: string, from = 0): DataView {
     const at = this.#pointer(tag);
-    const size = (this.dynamic.get(sizeTag) ?? 0) - first;
-    return at === undefined || size <= 0
-      ? new DataView(new ArrayBuffer(0))
-      : this.bytes.view(add(at, first), size, structure);
+    const size = this.dynamic.get(sizeTag) ?? 0;
+    if (at === undefined || size <= from) return new DataView(new ArrayBuffer(0));
+    return this.bytes.view(add(at, from), alignUp(size, entry) - from, structure);
   }
+}
+
+/** Entries of the dynamic section that are strings. */
+const NAMES = new Set([DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, DT_AUXILIARY, DT_FILTER]);
+
+/** The offset of the last string that a symbol, a version or the dynamic section refers to, of those before `room`. */
+function lastString({ path, dynamic, symbols, verdefView, verneeds }: Image, room: number): number {
+  let last = 0;
+  const look = (offset: number): void => {
+    if (offset > last && offset < room) last = offset;
+  };
+  const words = wordsOf(symbols.view);
+  // Hot: libLLVM has 60,000 symbols.
+  for (let at = 0; at < words.length; at += Sym.size / 4) {
+    const name = words[at] as number;
+    if (name > last && name < room) last = name;
+  }
+  for (const { tag, value } of dynamic.entries) if (NAMES.has(tag)) look(value);
+  for (const { nameOffset } of verneeds) look(nameOffset);
+  if (verdefView) for (const { nameOffset } of definitions(path, verdefView)) look(nameOffset);
+  return last;
 }
 
 function equal(one: Uint8Array, other: Uint8Array): boolean {

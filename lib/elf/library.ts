@@ -116,9 +116,10 @@ function refersTo({ symbols }: FileImage, name: string): boolean {
   return false;
 }
 
+/** As the kernel takes it of a program. Of a library nobody looks at it, so it need not be there. */
 function interpreterOf(image: FileImage): string | undefined {
-  const header = image.segment(PT_INTERP);
-  if (!header) return undefined;
+  const header = image.phdrs.find(({ p_type }) => p_type === PT_INTERP);
+  if (!header || !(header.p_offset + header.p_filesz <= image.file.size)) return undefined;
   const { buffer, byteOffset, byteLength } = image.file.view(header.p_offset, header.p_filesz, "PT_INTERP");
   const text = Buffer.from(buffer, byteOffset, byteLength);
   const end = text.indexOf(0);

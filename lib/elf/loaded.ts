@@ -6,7 +6,7 @@ import { PF_W, SHN_ABS } from "./constants.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
-import { loadSegments, type Phdr, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
+import { loadSegments, type Phdr, pagesOf, readPhdrs, segmentAt, sizeOfPhdrs } from "./phdr.ts";
 
 /** What is copied at once of a segment that nobody writes to, in bytes: most tables are smaller. */
 const PIECE = 65536;
@@ -23,21 +23,27 @@ class LoadedBytes implements ImageBytes {
 
   view(vaddr: Vaddr, length: number, structure: string): DataView {
     const segment = this.#segment(vaddr, structure);
-    const { p_vaddr, p_memsz } = segment;
-    if (!(vaddr + length <= p_vaddr + p_memsz))
+    if (!(vaddr + length <= pagesOf(segment).end))
       throw new ElfError(this.path, structure, `its ${length} bytes at vaddr ${hex(vaddr)} reach beyond its segment`);
     return this.#kept(segment, vaddr, length) ?? this.memory.view(add(this.loadBias, vaddr), length);
   }
 
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
     const segment = this.#segment(vaddr, structure);
-    const length = Math.min(end, segment.p_vaddr + segment.p_memsz) - vaddr;
+    const inBytes = segment.p_vaddr + segment.p_memsz;
+    const length = Math.min(end, vaddr < inBytes ? inBytes : pagesOf(segment).end) - vaddr;
     return this.#kept(segment, vaddr, length) ?? this.memory.view(add(this.loadBias, vaddr), length);
+  }
+
+  room(vaddr: Vaddr): number {
+    const segment = segmentAt(this.loads, vaddr);
+    return segment ? pagesOf(segment).end - vaddr : 0;
   }
 
   /** Another process's memory is copied a piece at a time, as far as it stays as it is. */
   #kept({ p_vaddr, p_filesz, p_flags }: Phdr, vaddr: Vaddr, length: number): DataView | undefined {
-    if (!this.memory.isCopied || p_flags & PF_W || vaddr + length > p_vaddr + p_filesz) return undefined;
+    if (!this.memory.isCopied || p_flags & PF_W || vaddr < p_vaddr || vaddr + length > p_vaddr + p_filesz)
+      return undefined;
     const start = p_vaddr + alignDown(vaddr - p_vaddr, PIECE);
     const size = Math.min(PIECE, p_vaddr + p_filesz - start);
     if (vaddr + length > start + size) return undefined;
@@ -51,11 +57,12 @@ class LoadedBytes implements ImageBytes {
 
   vaddrOf(pointer: number): Vaddr {
     // Absolute for most objects, as it was linked for some: see dyn.ts.
-    return toVaddr(pointer >= this.loadBias ? pointer - this.loadBias : pointer);
+    const vaddr = toVaddr(pointer - this.loadBias);
+    return segmentAt(this.loads, vaddr) ? vaddr : toVaddr(pointer);
   }
 
   #segment(vaddr: Vaddr, structure: string): Phdr {
-    const load = this.loads.find(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
+    const load = segmentAt(this.loads, vaddr);
     if (!load) throw new ElfError(this.path, structure, `vaddr ${hex(vaddr)} is in no segment`);
     return load;
   }
@@ -102,12 +109,27 @@ export function findAddress(images: readonly LoadedImage[], name: string, versio
   return undefined;
 }
 
-/** The image whose first page is at `start`, where its ELF header is mapped too. Throws ElfError where it is not. */
-export function loadedImage(path: string, start: Address, loadBias: Address, memory: Memory = ownMemory): LoadedImage {
+/**
+ * The image that is mapped from `start` on, where its file begins, for at least `length` bytes. Undefined where its
+ * headers are not among them: some tools put the program headers at the file's end. Throws ElfError.
+ */
+export function findLoadedImage(
+  path: string,
+  start: Address,
+  length: number,
+  loadBias: Address,
+  memory: Memory,
+): LoadedImage | undefined {
   const ehdr = readEhdr(path, memory.view(start, Ehdr.size));
   const size = sizeOfPhdrs(path, ehdr);
-  if (ehdr.e_phoff + size > PAGE_SIZE)
-    throw new ElfError(path, "program headers", "they are not in the image's first page");
+  if (!(ehdr.e_phoff + size <= length)) return undefined;
   const phdrs = readPhdrs(memory.view(toAddress(start + ehdr.e_phoff), size));
   return new LoadedImage(path, loadBias, ehdr, phdrs, memory);
+}
+
+/** The image whose first page is at `start`, where its headers are mapped too. Throws ElfError where they are not. */
+export function loadedImage(path: string, start: Address, loadBias: Address, memory: Memory = ownMemory): LoadedImage {
+  const image = findLoadedImage(path, start, PAGE_SIZE, loadBias, memory);
+  if (!image) throw new ElfError(path, "program headers", "they are not in the image's first page");
+  return image;
 }

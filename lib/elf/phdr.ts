@@ -1,7 +1,7 @@
 // Program headers (gABI, "Program Header") and what a loader wants of them.
 
 import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
-import type { Offset, Vaddr } from "../memory/numbers.ts";
+import { add, alignDown, alignUp, type Offset, PAGE_SIZE, type Vaddr } from "../memory/numbers.ts";
 import { PN_XNUM, PT_LOAD } from "./constants.ts";
 import type { Ehdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
@@ -34,21 +34,50 @@ export function readPhdrs(table: DataView): Phdr[] {
   return phdrs;
 }
 
-/** The PT_LOAD headers. Throws ElfError where the gABI's order or sizes are broken: nothing later need doubt them. */
+/**
+ * The PT_LOAD headers, in the table's order. Throws ElfError where a loader would map one of them outside of what it
+ * has set aside: from the first one's first page to the last one's last. Within, they may overlap, and be in any order.
+ */
 export function loadSegments(path: string, phdrs: readonly Phdr[]): Phdr[] {
   const loads = phdrs.filter((phdr) => phdr.p_type === PT_LOAD);
-  let end = 0;
+  const [first, last] = [loads[0], loads.at(-1)];
+  const start = first ? alignDown(first.p_vaddr, PAGE_SIZE) : 0;
+  const end = last ? alignUp(last.p_vaddr + last.p_memsz, PAGE_SIZE) : 0;
   for (const { p_vaddr, p_memsz, p_filesz } of loads) {
-    const fault =
-      p_filesz > p_memsz
+    const fault = !(p_vaddr + p_memsz <= Number.MAX_SAFE_INTEGER)
+      ? "p_vaddr and p_memsz reach beyond the address space"
+      : !(p_vaddr + p_filesz <= alignUp(p_vaddr + p_memsz, PAGE_SIZE) || p_vaddr + p_filesz <= end)
         ? "p_filesz is larger than p_memsz"
-        : p_vaddr < end
-          ? "the segments overlap or are out of order"
-          : !(p_vaddr + p_memsz <= Number.MAX_SAFE_INTEGER)
-            ? "p_vaddr and p_memsz reach beyond the address space"
-            : undefined;
+        : p_vaddr < start || p_vaddr + p_memsz > end
+          ? "the last segment does not end behind the others, or the first is not before them"
+          : undefined;
     if (fault !== undefined) throw new ElfError(path, "PT_LOAD", fault);
-    end = p_vaddr + p_memsz;
   }
   return loads;
+}
+
+/** Pages of memory. */
+export interface PageRange {
+  readonly start: Vaddr;
+  readonly end: Vaddr;
+}
+
+/**
+ * What is mapped for a segment: whole pages, so that what lies around it in its first and last page of the file is
+ * there, too.
+ */
+export function pagesOf({ p_vaddr, p_filesz, p_memsz }: Phdr): PageRange {
+  const start = alignDown(p_vaddr, PAGE_SIZE);
+  return { start, end: alignUp(add(p_vaddr, Math.max(p_filesz, p_memsz)), PAGE_SIZE) };
+}
+
+/**
+ * The segment that has `length` bytes at a vaddr, or else whose pages have them. Of several it is the last: a loader
+ * maps one after the other.
+ */
+export function segmentAt(loads: readonly Phdr[], vaddr: number, length = 1): Phdr | undefined {
+  return (
+    loads.findLast(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_memsz) ??
+    loads.findLast((load) => vaddr >= pagesOf(load).start && vaddr + length <= pagesOf(load).end)
+  );
 }

@@ -9,26 +9,47 @@ const decoder = new TextDecoder();
 /** Longer than nearly every soname and search path. */
 const GLANCE = 256;
 
+/** How far a table reaches whose declared size nobody keeps to: ld.so does not look at DT_STRSZ. */
+export interface Reach {
+  /** From the table's beginning to the end of what is mapped there, in bytes: no string can be beyond. */
+  room(): number;
+  /** The offset of the last string that anything refers to, of those within `room` bytes. */
+  last(room: number): number;
+}
+
 export class StringTable {
   #whole?: Uint8Array;
+  #room?: number;
+  #size?: number;
 
   constructor(
     readonly path: string,
-    readonly size: number,
+    /** What the file says that it is, in bytes. */
+    readonly declared: number,
     /** `length` bytes at an offset into the table, which has them. */
     readonly read: (offset: number, length: number) => DataView,
+    readonly reach?: Reach,
   ) {}
+
+  /** No string can be beyond, whatever the file says. */
+  get room(): number {
+    this.#room ??= this.reach ? this.reach.room() : this.declared;
+    return this.#room;
+  }
+
+  /**
+   * In bytes: what the file says, or as much more (patchelf 0.14 leaves DT_STRSZ as it was when it adds names) or less
+   * as what is referred to. Throws ElfError where the last string has no end.
+   */
+  get size(): number {
+    this.#size ??= this.#measure();
+    return this.#size;
+  }
 
   /** The table's bytes; from now on strings come from them. */
   get bytes(): Uint8Array {
     this.#whole ??= toBytes(this.read(0, this.size));
     return this.#whole;
-  }
-
-  /** Throws ElfError where the table does not end its last string: then none of its offsets can run over. */
-  check(): void {
-    if (this.read(this.size - 1, 1).getUint8(0) !== 0)
-      throw new ElfError(this.path, "string table", `its ${this.size} bytes do not end with a NUL`);
   }
 
   /** The string at `offset` bytes. Throws ElfError where it lies outside the table or has no end in it. */
@@ -38,16 +59,26 @@ export class StringTable {
 
   /** The string's bytes, without the NUL; a view, nothing copied. */
   bytesAt(offset: number): Uint8Array {
-    if (!(offset < this.size))
-      throw new ElfError(this.path, "string table", `offset ${offset} is beyond its ${this.size} bytes`);
-    if (!this.#whole) {
-      const glance = toBytes(this.read(offset, Math.min(GLANCE, this.size - offset)));
-      const end = glance.indexOf(0);
-      if (end >= 0) return glance.subarray(0, end);
+    if (this.#whole) {
+      const end = offset < this.#whole.length ? this.#whole.indexOf(0, offset) : -1;
+      if (end >= 0) return this.#whole.subarray(offset, end);
     }
-    const end = this.bytes.indexOf(0, offset);
-    if (end < 0) throw new ElfError(this.path, "string table", `the string at offset ${offset} has no end`);
-    return this.bytes.subarray(offset, end);
+    if (!(offset < this.room))
+      throw new ElfError(this.path, "string table", `offset ${offset} is beyond its ${this.room} bytes`);
+    for (let length = GLANCE; ; length *= 8) {
+      const bytes = toBytes(this.read(offset, Math.min(length, this.room - offset)));
+      const end = bytes.indexOf(0);
+      if (end >= 0) return bytes.subarray(0, end);
+      if (offset + length >= this.room)
+        throw new ElfError(this.path, "string table", `the string at offset ${offset} has no end`);
+    }
+  }
+
+  #measure(): number {
+    if (!this.reach || this.room === 0) return this.declared;
+    const last = this.reach.last(this.room);
+    const used = last + this.bytesAt(last).length + 1;
+    return this.declared <= this.room ? Math.max(this.declared, used) : used;
   }
 }
 

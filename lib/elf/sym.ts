@@ -23,8 +23,11 @@ export const isExported = (sym: Sym): boolean => sym.st_shndx !== SHN_UNDEF && b
 
 export class SymbolTable implements Iterable<Sym> {
   constructor(
+    /** Of the symbols that the hash tables tell of. */
     readonly view: DataView,
     readonly strings: StringTable,
+    /** One that they do not tell of, and a relocation refers to. Throws ElfError where there is nothing. */
+    readonly beyond?: (index: number) => DataView,
   ) {}
 
   get length(): number {
@@ -33,9 +36,9 @@ export class SymbolTable implements Iterable<Sym> {
 
   /** Throws ElfError for an index beyond the table. */
   at(index: number): Sym {
-    if (!(index < this.length))
-      throw new ElfError(this.strings.path, "symbol table", `index ${index} is beyond its ${this.length} symbols`);
-    return Sym.at(this.view, index * Sym.size);
+    if (index < this.length) return Sym.at(this.view, index * Sym.size);
+    if (this.beyond) return Sym.at(this.beyond(index));
+    throw new ElfError(this.strings.path, "symbol table", `index ${index} is beyond its ${this.length} symbols`);
   }
 
   nameOf(sym: Sym): string {

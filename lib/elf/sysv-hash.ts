@@ -15,28 +15,42 @@ export function sysvHash(name: Uint8Array): number {
 
 export class SysvHash {
   readonly bucketCount: number;
-  /** How many symbols the symbol table has. */
-  readonly symbolCount: number;
+  /** Of the chains: what the table says, or up to the last one that a lookup comes to. */
+  #chainCount?: number;
 
-  /** `view` begins at the table and reaches as far as its segment does. */
+  /**
+   * `view` begins at the table and reaches as far as its segment does. Where there is a DT_GNU_HASH, too, no loader looks
+   * at this one.
+   */
   constructor(
     readonly path: string,
     readonly view: DataView,
+    readonly isPassedOver = false,
   ) {
-    if (view.byteLength < 8) throw new ElfError(path, "DT_HASH", "its segment ends within its header");
+    if (view.byteLength < HEADER) throw new ElfError(path, "DT_HASH", "its segment ends within its header");
     this.bucketCount = view.getUint32(0, true);
-    this.symbolCount = view.getUint32(4, true);
-    if (8 + 4 * (this.bucketCount + this.symbolCount) > view.byteLength)
-      throw new ElfError(
-        path,
-        "DT_HASH",
-        `${this.bucketCount} buckets and ${this.symbolCount} symbols reach beyond its segment`,
-      );
+    if (HEADER + 4 * this.bucketCount > view.byteLength)
+      throw new ElfError(path, "DT_HASH", `${this.bucketCount} buckets reach beyond its segment`);
+  }
+
+  /**
+   * How many symbols the symbol table has, as far as this one knows: nchain, at which no loader looks, or more where
+   * chains lead further. Throws ElfError for a chain that loops or leads out of the segment.
+   */
+  get symbolCount(): number {
+    this.#chainCount ??= Math.max(this.isPassedOver ? 0 : this.#walk(), this.declaredCount);
+    return this.#chainCount;
+  }
+
+  /** nchain; 0 where the segment does not have so many. */
+  get declaredCount(): number {
+    const count = this.view.getUint32(4, true);
+    return HEADER + 4 * (this.bucketCount + count) <= this.view.byteLength ? count : 0;
   }
 
   /** Of the whole table, in bytes. */
   get size(): number {
-    return 8 + 4 * (this.bucketCount + this.symbolCount);
+    return HEADER + 4 * (this.bucketCount + this.symbolCount);
   }
 
   /**
@@ -45,12 +59,45 @@ export class SysvHash {
    */
   *candidates(hash: number): Generator<number> {
     if (this.bucketCount === 0) return;
-    let index = this.view.getUint32(8 + 4 * (hash % this.bucketCount), true);
+    let index = this.view.getUint32(HEADER + 4 * (hash % this.bucketCount), true);
     for (let steps = 0; index !== 0; steps++) {
-      if (index >= this.symbolCount || steps >= this.symbolCount)
-        throw new ElfError(this.path, "DT_HASH", `a chain ${steps ? "loops or " : ""}leads to symbol ${index}`);
+      const next = this.#next(index);
+      if (steps > this.view.byteLength / 4)
+        throw new ElfError(this.path, "DT_HASH", `a chain loops, at symbol ${index}`);
       yield index;
-      index = this.view.getUint32(8 + 4 * (this.bucketCount + index), true);
+      index = next;
     }
   }
+
+  /** The symbol behind one in its chain. */
+  #next(index: number): number {
+    const at = HEADER + 4 * (this.bucketCount + index);
+    if (at + 4 > this.view.byteLength)
+      throw new ElfError(this.path, "DT_HASH", `a chain leads to symbol ${index}, beyond its segment`);
+    return this.view.getUint32(at, true);
+  }
+
+  /**
+   * One more than the last symbol in a chain. Each is met once: chains of two buckets may have one end, but none comes
+   * back.
+   */
+  #walk(): number {
+    const metBy = new Map<number, number>();
+    let count = 0;
+    for (let bucket = 0; bucket < this.bucketCount; bucket++) {
+      let index = this.view.getUint32(HEADER + 4 * bucket, true);
+      while (index !== 0) {
+        const before = metBy.get(index);
+        if (before === bucket) throw new ElfError(this.path, "DT_HASH", `a chain loops, at symbol ${index}`);
+        if (before !== undefined) break;
+        metBy.set(index, bucket);
+        count = Math.max(count, index + 1);
+        index = this.#next(index);
+      }
+    }
+    return count;
+  }
 }
+
+/** In bytes. */
+const HEADER = 8;

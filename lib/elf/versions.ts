@@ -50,32 +50,49 @@ export interface NeededVersion {
   readonly isWeak: boolean;
 }
 
-/** `view` begins at DT_VERDEF and reaches as far as its segment does; `count` is DT_VERDEFNUM. Throws ElfError. */
-export function readVerdefs(path: string, view: DataView, count: number, strings: StringTable): DefinedVersion[] {
-  const versions: DefinedVersion[] = [];
-  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
-    const verdef = Verdef.at(view, at);
-    const [aux] = linked(path, "DT_VERDEF", view, at + verdef.vd_aux, 1, Verdaux.size, Verdaux.offsetOf.vda_next);
-    if (aux === undefined) continue;
-    const name = strings.at(Verdaux.at(view, aux).vda_name);
-    const isBase = (verdef.vd_flags & VER_FLG_BASE) !== 0;
-    const isWeak = (verdef.vd_flags & VER_FLG_WEAK) !== 0;
-    versions.push({ index: verdef.vd_ndx & ~VERSYM_HIDDEN, name, isBase, isWeak });
-  }
-  return versions;
+// The lists are as long as their records say, each of which tells where the next one is. How many there are to be
+// (DT_VERDEFNUM, DT_VERNEEDNUM, vd_cnt, vn_cnt) no loader looks at.
+
+/** `view` begins at DT_VERDEF and reaches as far as its segment does. Throws ElfError. */
+export function readVerdefs(path: string, view: DataView, strings: StringTable): DefinedVersion[] {
+  return Array.from(definitions(path, view), ({ flags, index, nameOffset }) => {
+    const [isBase, isWeak] = [(flags & VER_FLG_BASE) !== 0, (flags & VER_FLG_WEAK) !== 0];
+    return { index, name: strings.at(nameOffset), isBase, isWeak };
+  });
 }
 
+interface Definition {
+  readonly flags: number;
+  readonly index: number;
+  /** Where its name is in the string table. */
+  readonly nameOffset: number;
+}
+
+/** As readVerdefs, without the strings. */
+export function* definitions(path: string, view: DataView): Generator<Definition> {
+  let count = 0;
+  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
+    if (++count > VERSYM_HIDDEN) throw new ElfError(path, "DT_VERDEF", "it has more versions than can be told apart");
+    const { vd_flags: flags, vd_ndx, vd_aux } = Verdef.at(view, at);
+    const [aux] = linked(path, "DT_VERDEF", view, at + vd_aux, Verdaux.size, Verdaux.offsetOf.vda_next);
+    const nameOffset = Verdaux.at(view, aux).vda_name;
+    yield { flags, index: vd_ndx & ~VERSYM_HIDDEN, nameOffset };
+  }
+}
+
+/** Of all versions: records may share their lists, so that a small file could describe billions. */
+const MOST_NAMES = 2 * VERSYM_HIDDEN;
+
 /** Of each version definition, in order, the versions that it inherits: nobody binds by them. Throws ElfError. */
-export function readVersionParents(path: string, view: DataView, count: number, strings: StringTable): string[][] {
+export function readVersionParents(path: string, view: DataView, strings: StringTable): string[][] {
   const parents: string[][] = [];
   let total = 0;
-  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
-    const { vd_aux, vd_cnt } = Verdef.at(view, at);
-    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, vd_cnt, Verdaux.size, Verdaux.offsetOf.vda_next);
+  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
+    const { vd_aux } = Verdef.at(view, at);
+    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, Verdaux.size, Verdaux.offsetOf.vda_next);
     const names: string[] = [];
     for (const aux of auxes) {
-      // Records may share their lists, so that a small file could describe billions.
-      if (++total > 2 * VERSYM_HIDDEN) throw new ElfError(path, "DT_VERDEF", "its versions have too many names");
+      if (++total > MOST_NAMES) throw new ElfError(path, "DT_VERDEF", "its versions have too many names");
       names.push(strings.at(Verdaux.at(view, aux).vda_name));
     }
     parents.push(names.slice(1));
@@ -83,33 +100,37 @@ export function readVersionParents(path: string, view: DataView, count: number, 
   return parents;
 }
 
-/** How many bytes the version definitions take, their auxiliary records included. Throws ElfError. */
-export function verdefsSize(path: string, view: DataView, count: number): number {
+/**
+ * How many bytes the version definitions take, with those of their auxiliary records that vd_cnt tells of. Throws
+ * ElfError.
+ */
+export function verdefsSize(path: string, view: DataView): number {
   let size = 0;
-  for (const at of linked(path, "DT_VERDEF", view, 0, count, Verdef.size, Verdef.offsetOf.vd_next)) {
+  let total = 0;
+  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
     const { vd_aux, vd_cnt } = Verdef.at(view, at);
-    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, vd_cnt, Verdaux.size, Verdaux.offsetOf.vda_next);
     size = Math.max(size, at + Verdef.size);
-    for (const aux of auxes) size = Math.max(size, aux + Verdaux.size);
+    let aux = at + vd_aux;
+    if (!(aux + Verdaux.size <= view.byteLength))
+      throw new ElfError(path, "DT_VERDEF", `the name of the record at ${at} is beyond its segment`);
+    for (let i = 0; i < Math.max(1, vd_cnt) && aux + Verdaux.size <= view.byteLength; i++) {
+      if (++total > MOST_NAMES) throw new ElfError(path, "DT_VERDEF", "its versions have too many names");
+      size = Math.max(size, aux + Verdaux.size);
+      const { vda_next } = Verdaux.at(view, aux);
+      if (vda_next === 0) break;
+      aux += vda_next;
+    }
   }
   return size;
 }
 
-/** `view` begins at DT_VERNEED and reaches as far as its segment does; `count` is DT_VERNEEDNUM. Throws ElfError. */
-export function readVerneeds(path: string, view: DataView, count: number, strings: StringTable): NeededVersion[] {
+/** `view` begins at DT_VERNEED and reaches as far as its segment does. Throws ElfError. */
+export function readVerneeds(path: string, view: DataView, strings: StringTable): NeededVersion[] {
   const versions: NeededVersion[] = [];
-  for (const at of linked(path, "DT_VERNEED", view, 0, count, Verneed.size, Verneed.offsetOf.vn_next)) {
+  for (const at of linked(path, "DT_VERNEED", view, 0, Verneed.size, Verneed.offsetOf.vn_next)) {
     const need = Verneed.at(view, at);
     const file = strings.at(need.vn_file);
-    const auxes = linked(
-      path,
-      "DT_VERNEED",
-      view,
-      at + need.vn_aux,
-      need.vn_cnt,
-      Vernaux.size,
-      Vernaux.offsetOf.vna_next,
-    );
+    const auxes = linked(path, "DT_VERNEED", view, at + need.vn_aux, Vernaux.size, Vernaux.offsetOf.vna_next);
     for (const auxAt of auxes) {
       // Records may share their lists, so that a small file could describe billions.
       if (versions.length >= VERSYM_HIDDEN)
@@ -129,33 +150,37 @@ function* linked(
   structure: string,
   view: DataView,
   start: number,
-  count: number,
   size: number,
   nextAt: number,
 ): Generator<number> {
   let at = start;
-  for (let i = 0; i < count; i++) {
-    if (!(at + size <= view.byteLength))
-      throw new ElfError(path, structure, `record ${i + 1} of ${count} reaches beyond its segment`);
+  for (let i = 1; ; i++) {
+    if (!(at + size <= view.byteLength)) throw new ElfError(path, structure, `record ${i} reaches beyond its segment`);
     yield at;
     const next = view.getUint32(at + nextAt, true);
     if (next === 0) return;
-    if (next < size) throw new ElfError(path, structure, `record ${i + 1} of ${count} overlaps the next one`);
+    if (next < size) throw new ElfError(path, structure, `record ${i} overlaps the next one`);
     at += next;
   }
 }
 
 /** Each symbol's version index, by the symbol's own index. */
 export class Versym {
-  constructor(readonly view: DataView) {}
+  constructor(
+    readonly view: DataView,
+    /** That of a symbol which the hash tables do not tell of. Throws ElfError. */
+    readonly beyond?: (symbol: number) => DataView,
+  ) {}
   /** Without the hidden bit; VER_NDX_GLOBAL where the table does not reach. */
   at(symbol: number): number {
-    return 2 * symbol + 2 <= this.view.byteLength
-      ? this.view.getUint16(2 * symbol, true) & ~VERSYM_HIDDEN
-      : VER_NDX_GLOBAL;
+    return this.#read(symbol) & ~VERSYM_HIDDEN;
   }
   /** `name@VERSION` rather than the default `name@@VERSION`. */
   isHidden(symbol: number): boolean {
-    return 2 * symbol + 2 <= this.view.byteLength && (this.view.getUint16(2 * symbol, true) & VERSYM_HIDDEN) !== 0;
+    return (this.#read(symbol) & VERSYM_HIDDEN) !== 0;
+  }
+  #read(symbol: number): number {
+    if (2 * symbol + 2 <= this.view.byteLength) return this.view.getUint16(2 * symbol, true);
+    return this.beyond ? this.beyond(symbol).getUint16(0, true) : VER_NDX_GLOBAL;
   }
 }

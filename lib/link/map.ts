@@ -8,7 +8,16 @@
 import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
 import type { FileImage } from "../elf/file.ts";
 import type { Phdr } from "../elf/phdr.ts";
-import { type Address, add, alignDown, alignUp, PAGE_SIZE, toAddress, toOffset } from "../memory/numbers.ts";
+import {
+  type Address,
+  add,
+  alignDown,
+  alignUp,
+  isPowerOfTwo,
+  PAGE_SIZE,
+  toAddress,
+  toOffset,
+} from "../memory/numbers.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
 import { AT_BASE, AT_ENTRY, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
 import type { Placed } from "./objects.ts";
@@ -25,7 +34,7 @@ export function mapObject(space: AddressSpace, image: FileImage): Placed {
   const { loads, ehdr } = image;
   const first = alignDown(loads[0]?.p_vaddr ?? 0, PAGE_SIZE);
   const length = alignUp(image.end, PAGE_SIZE) - first;
-  const alignment = Math.max(PAGE_SIZE, ...loads.map(({ p_align }) => p_align));
+  const alignment = Math.max(PAGE_SIZE, ...loads.map(({ p_align }) => p_align).filter(isPowerOfTwo));
   const isFixed = ehdr.e_type === ET_EXEC;
   const start = space.reserve(length, alignment, isFixed ? toAddress(first) : undefined);
   const loadBias = toAddress(start - first);
@@ -59,12 +68,9 @@ export const entryOf = ({ image, loadBias }: { image: FileImage } & Placed): Add
  * What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is.
  */
 export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number, bigint> {
-  const { ehdr, loads } = program.image;
+  const { ehdr, headersAt } = program.image;
   // Without PT_PHDR the kernel goes by the segment that has them (since 5.18), and says 0 where none has.
-  const holder = loads.find(({ p_offset, p_filesz }) => {
-    return ehdr.e_phoff >= p_offset && ehdr.e_phoff < p_offset + p_filesz;
-  });
-  const held = holder && add(program.loadBias, holder.p_vaddr + ehdr.e_phoff - holder.p_offset);
+  const held = headersAt === undefined ? undefined : add(program.loadBias, headersAt);
   return new Map([
     [AT_PHDR, BigInt(programHeadersAt(program) ?? held ?? 0)],
     [AT_PHENT, BigInt(ehdr.e_phentsize)],

@@ -54,9 +54,9 @@ export class SymbolTables {
     for (const { index, name } of image.verneeds) versions[index] = name;
     for (const { index, name, isBase } of image.verdefs) if (!isBase) versions[index] = name;
     this.versions = versions;
-    // ld.so prefers the first where there are both.
-    this.gnu = gnuHash && gnuTable(gnuHash);
-    this.sysv = gnuHash ? undefined : sysvHash && sysvTable(sysvHash);
+    // ld.so prefers the first where there are both, and finds nothing in one without buckets.
+    this.gnu = gnuHash && gnuHash.bucketCount > 0 ? gnuTable(gnuHash) : undefined;
+    this.sysv = !gnuHash && sysvHash && sysvHash.bucketCount > 0 ? sysvTable(sysvHash) : undefined;
   }
 
   nameAt(symbol: number): number {

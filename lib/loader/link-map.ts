@@ -3,12 +3,13 @@
 
 import { FileBytes, readHeaders } from "../elf/file.ts";
 import { LoadedImage } from "../elf/loaded.ts";
-import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
+import { i64, layout, type Struct, u32, u64 } from "../memory/layout.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 import type { Process } from "../process/process.ts";
 
 export const LinkMap = layout("link_map", {
-  l_addr: u64<Address>(),
+  // less than 0 for what is mapped below the addresses that it was linked for
+  l_addr: i64,
   l_name: u64<Address>(),
   l_ld: u64<Address>(),
   l_next: u64<Address>(),
@@ -44,7 +45,7 @@ export class LoadedObject {
   ) {
     if (image) this.#image = image;
     const fields = LinkMap.at(process.memory.view(linkMap, LinkMap.size));
-    this.loadBias = fields.l_addr;
+    this.loadBias = toAddress(fields.l_addr);
     this.dynamic = fields.l_ld;
     this.path = process.stringAt(fields.l_name);
   }

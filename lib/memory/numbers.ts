@@ -35,3 +35,7 @@ export const hex = (value: number | bigint): string => `0x${value.toString(16)}`
 
 /** x86-64 pages. A larger p_align only ever is a multiple of it. */
 export const PAGE_SIZE = 4096;
+
+/** One that a number can hold. */
+export const isPowerOfTwo = (value: number): boolean =>
+  Number.isSafeInteger(value) && Number.isInteger(Math.log2(value));

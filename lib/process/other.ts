@@ -2,7 +2,7 @@
 // of what is there. Where the kernel refuses them (a security module, a filter of
 // system calls), a thread of that process carries the bytes, if one has offered to.
 
-import { type LoadedImage, loadedImage } from "../elf/loaded.ts";
+import { findLoadedImage, type LoadedImage } from "../elf/loaded.ts";
 import type { Libc } from "../loader/libc.ts";
 import type { Memory } from "../memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
@@ -52,7 +52,7 @@ export class OtherProcess implements Process {
     const first = this.#mappings.findLast(
       ({ start, offset, path }) => start <= dynamic && offset === 0 && path === section.path,
     );
-    return first && loadedImage(path || section.path, first.start, loadBias, this.memory);
+    return first && findLoadedImage(path || section.path, first.start, first.end - first.start, loadBias, this.memory);
   }
 
   stringAt(address: Address): string {

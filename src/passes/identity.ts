@@ -3,7 +3,7 @@
 // which was opened by another path.
 
 import { dirname } from "node:path";
-import { DT_DEBUG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { DT_DEBUG } from "../../lib/elf/constants.ts";
 import { Dyn } from "../../lib/elf/dyn.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -116,10 +116,9 @@ export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlyS
 /** Has the program's DT_DEBUG lead to the list of objects, as ld.so has for the program that a process starts with. */
 function showList(run: Run, image: LoadedImage): void {
   const list = run.findSymbol("_r_debug");
-  const section = image.segment(PT_DYNAMIC);
   const entry = image.dynamic.entries.find(({ tag }) => tag === DT_DEBUG);
-  if (list === undefined || !section || !entry) return;
-  setPointerAt(image.addressOf(add(section.p_vaddr, entry.at + Dyn.offsetOf.d_val)), list);
+  if (list === undefined || !entry) return;
+  setPointerAt(image.addressOf(add(image.dynamicAt, entry.at + Dyn.offsetOf.d_val)), list);
 }
 
 /** Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. */

@@ -29,7 +29,6 @@ import {
   DT_STRTAB,
   PF_R,
   PF_X,
-  PT_DYNAMIC,
   PT_INTERP,
   PT_LOAD,
   R_X86_64_COPY,
@@ -39,7 +38,7 @@ import {
 import { Dyn } from "../../lib/elf/dyn.ts";
 import { Ehdr } from "../../lib/elf/ehdr.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
-import { Phdr } from "../../lib/elf/phdr.ts";
+import { Phdr, segmentAt } from "../../lib/elf/phdr.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
@@ -76,7 +75,7 @@ const START = "__libc_start_main";
 /** Throws ProgramError and ElfError. */
 export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   using program = openImage(path);
-  const size = Math.max(...program.loads.map(({ p_offset, p_filesz }) => p_offset + p_filesz));
+  const size = copiedSize(program);
   const strings = spelledOut(program, dirname(path));
   const at = alignUp(program.end, PAGE_SIZE);
   const init = program.dynamic.get(DT_INIT);
@@ -98,17 +97,23 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
   const copied = patchRelocations(program, view, at);
   const segments = program.loads.map((load) => {
-    const { p_offset, p_filesz } = load;
-    const before = new Uint8Array(original.buffer, original.byteOffset + p_offset, p_filesz);
-    return { load, isChanged: !Buffer.from(bytes.buffer, p_offset, p_filesz).equals(before) };
+    const [from, to] = [load.p_offset, Math.min(load.p_offset + load.p_filesz, size)];
+    const before = new Uint8Array(original.buffer, original.byteOffset + from, Math.max(0, to - from));
+    return { load, isChanged: !Buffer.from(bytes.buffer, from, before.length).equals(before) };
   });
   return { bytes, segments, entry: program.ehdr.e_entry, copied };
 }
 
+/** How much of the file: what is mapped of it, whole pages, and the program headers, which may be behind all that. */
+function copiedSize({ file, ehdr, loads }: FileImage): number {
+  const ends = loads.map(({ p_offset, p_filesz }) => (p_filesz === 0 ? 0 : alignUp(p_offset + p_filesz, PAGE_SIZE)));
+  return Math.min(file.size, Math.max(ehdr.e_phoff + ehdr.e_phnum * Phdr.size, ...ends));
+}
+
 /** Where a vaddr's byte is in the file. */
 function fileOffset(program: FileImage, vaddr: Vaddr): number {
-  const load = program.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz);
-  if (!load)
+  const load = segmentAt(program.loads, vaddr);
+  if (!load || load.p_filesz === 0)
     throw new ProgramError(
       `Cannot host "${program.path}": vaddr 0x${vaddr.toString(16)} is not in the file`,
       EXIT.notRunnable,
@@ -194,11 +199,11 @@ function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; of
     ...(i === lastLoad ? [load] : []),
   ]);
   new Uint8Array(view.buffer, e_phoff, table.length * Phdr.size).set(Buffer.concat(table));
+  Ehdr.at(view).e_phnum = table.length;
 }
 
 function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr, init: Vaddr): void {
-  const section = program.segment(PT_DYNAMIC);
-  const start = fileOffset(program, section?.p_vaddr ?? toVaddr(0));
+  const start = fileOffset(program, program.dynamicAt);
   for (const { tag, value, at } of program.dynamic.entries) {
     const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
     if (tag === DT_FLAGS_1) write([DF_1_PIE, DF_1_NOOPEN].reduce(without, value));

@@ -4,7 +4,7 @@
 import { JSCallback } from "bun:ffi";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, add, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
@@ -58,8 +58,8 @@ export function loadProgram(
   const opened = libc.run(linkMapOf(libc, handle));
   const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
   trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
-  const { ehdr, phdrs, loads } = object.image;
-  const headers = add(object.image.addressOf(loads[0]?.p_vaddr ?? toVaddr(0)), ehdr.e_phoff);
+  const { phdrs, headersAt } = object.image;
+  const headers = object.image.addressOf(headersAt ?? toVaddr(0));
   return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
 }
 

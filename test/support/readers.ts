@@ -2,7 +2,7 @@
 // test/lib/elf/readelf.ts), elfinfo's records.
 
 import { type ELF, type ELFRelocationSection, type ELFSymbolSection, getSectionByName, open } from "elfinfo";
-import { DT_FLAGS, DT_FLAGS_1, DT_PLTREL, DT_VERDEFNUM } from "../../lib/elf/constants.ts";
+import { DT_FLAGS, DT_FLAGS_1, DT_PLTREL } from "../../lib/elf/constants.ts";
 import { Ehdr } from "../../lib/elf/ehdr.ts";
 import type { FileImage } from "../../lib/elf/file.ts";
 import { FLAGS, FLAGS_1, flagsOf, nameOf, OBJECT_TYPES, SECTION_TYPES, TAGS } from "../../lib/elf/names.ts";
@@ -57,9 +57,7 @@ export function asReadelf(image: FileImage): ReturnType<typeof wholeOf> {
       : [],
     verdefs: [...image.verdefs],
     verneeds: image.verneeds.map(({ nameOffset: _, ...need }) => need),
-    parents: verdefView
-      ? readVersionParents(image.path, verdefView, image.dynamic.get(DT_VERDEFNUM) ?? 0, image.strings).flat()
-      : [],
+    parents: verdefView ? readVersionParents(image.path, verdefView, image.strings).flat() : [],
   };
 }
 

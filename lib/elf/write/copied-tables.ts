@@ -1,7 +1,7 @@
 // The tables by which an object is linked to: symbols, names, hashes and versions, byte
 // for byte, so that the hash tables stay valid and no string is read.
 
-import { DT_GNU_HASH, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERDEFNUM, DT_VERSYM } from "../constants.ts";
+import { DT_GNU_HASH, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERSYM } from "../constants.ts";
 import type { Image } from "../image.ts";
 import { Sym } from "../sym.ts";
 import { verdefsSize } from "../versions.ts";
@@ -31,10 +31,10 @@ export function copyTables(source: Image, strings: StringTableWriter, more = 0):
   if (gnuHash) tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
   if (sysvHash) tables.push({ tag: DT_HASH, bytes: copyOf(sysvHash.view, sysvHash.size) });
   if (versions) tables.push({ tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) });
-  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
+  const verdefCount = verdefs.length;
   const { verdefView } = source;
   if (verdefCount > 0 && verdefView)
-    tables.push({ tag: DT_VERDEF, bytes: copyOf(verdefView, verdefsSize(source.path, verdefView, verdefCount)) });
+    tables.push({ tag: DT_VERDEF, bytes: copyOf(verdefView, verdefsSize(source.path, verdefView)) });
   return { tables, symbols: symbolBytes, versions, verdefCount };
 }
 

@@ -100,7 +100,7 @@ function relocate(
   loadBias: Address,
   hasThreadLocals: boolean,
 ): void {
-  const biasLow = loadBias % 2 ** 32;
+  const biasLow = loadBias - Math.floor(loadBias / 2 ** 32) * 2 ** 32;
   const biasHigh = Math.floor(loadBias / 2 ** 32);
   const SECTION = 0xffff0000;
   for (let at = WORDS; at < words.length; at += WORDS) {

@@ -29,7 +29,6 @@ import {
   DT_STRTAB,
   DT_SYMTAB,
   DT_VERDEF,
-  DT_VERDEFNUM,
   DT_VERSYM,
   PF_R,
   PF_W,
@@ -188,7 +187,9 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
     { tag: DT_STRTAB, bytes: stringTable.bytes },
   ];
   // A chain ends with the last symbol, unless some linker has another order; then the symbol is only not counted.
-  if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
+  if (gnuHash && gnuHash.bucketCount === 0)
+    tables.push({ tag: DT_GNU_HASH, bytes: gnuHashOfOne(count, options.attach) });
+  else if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
     tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
   else if (gnuHash) {
     const bytes = copyOf(gnuHash.view, gnuHash.size, 4);
@@ -200,12 +201,12 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
     new Uint32Array(bytes.buffer)[1] = count + 1;
     tables.push({ tag: DT_HASH, bytes });
   }
-  const verdefCount = verdefs.length === 0 ? 0 : (source.dynamic.get(DT_VERDEFNUM) ?? 0);
+  const verdefCount = verdefs.length;
   // glibc believes a version table, and has no versions to look up where none are defined or needed.
   if (!versym || verdefCount === 0 || !source.verdefView)
     return { symbols, versions: undefined, tables, verdefCount: 0, names: { soname, needed }, attach: count };
   const versions = new Uint16Array(copyOf(versym.view, versym.view.byteLength, 2).buffer);
-  const size = verdefsSize(source.path, source.verdefView, verdefCount);
+  const size = verdefsSize(source.path, source.verdefView);
   tables.push(
     { tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) },
     { tag: DT_VERDEF, bytes: copyOf(source.verdefView, size) },
@@ -232,6 +233,12 @@ function countInGnuHash(words: Uint32Array, index: number, name: string): void {
     words[buckets + (hash % bucketCount)] = index;
   } else words[added - 1] = (words[added - 1] as number) & ~1;
   words[added] = hash | 1;
+}
+
+/** A table of one symbol, which its bloom filter rules out. */
+function gnuHashOfOne(index: number, name: string): Uint8Array {
+  // nbuckets | symoffset | bloom_size | bloom_shift | bloom (two words) | bucket | chain
+  return new Uint8Array(Uint32Array.of(1, index, 1, 0, 0, 0, index, gnuHash(encoder.encode(name)) | 1).buffer);
 }
 
 /** Storage of the source that must stay in one piece. */

@@ -84,10 +84,9 @@ export class Subject implements Disposable {
 }
 
 function entriesOf(image: FileImage): DynamicEntry[] {
-  const segment = image.segment(PT_DYNAMIC);
-  if (!segment) return [];
-  const view = image.bytes.view(segment.p_vaddr, segment.p_filesz, "dynamic section");
-  return image.dynamic.entries.map(({ at }) => ({
+  const { entries } = image.dynamic;
+  const view = image.bytes.view(image.dynamicAt, entries.length * Dyn.size, "dynamic section");
+  return entries.map(({ at }) => ({
     tag: quantityAt(view, at + Dyn.offsetOf.d_tag),
     value: quantityAt(view, at + Dyn.offsetOf.d_val),
   }));

@@ -1,6 +1,5 @@
 // Symbol versions: those that the file defines, and those that it needs of others.
 
-import { DT_VERDEFNUM } from "../../../lib/elf/constants.ts";
 import { readVersionParents } from "../../../lib/elf/versions.ts";
 import { printable } from "../output.ts";
 import { columns, type Part } from "./part.ts";
@@ -12,7 +11,7 @@ function dataOf(subject: Subject) {
   const defined = subject.attempt(() => {
     const view = image.verdefView;
     if (!view) return [];
-    const parents = readVersionParents(image.path, view, image.dynamic.get(DT_VERDEFNUM) ?? 0, image.strings);
+    const parents = readVersionParents(image.path, view, image.strings);
     return image.verdefs.map((version, i) => ({ ...version, parents: parents[i] ?? [] }));
   });
   const needed = subject.attempt(() => {

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { openImage } from "../../../lib/elf/file.ts";
 import { loadedImage } from "../../../lib/elf/loaded.ts";
-import { toAddress } from "../../../lib/memory/numbers.ts";
+import { alignDown, alignUp, PAGE_SIZE, toAddress } from "../../../lib/memory/numbers.ts";
 import { everything } from "./everything.ts";
 import { mutate, type Range, random, rangesOf } from "./mutate.ts";
 import { Scratch } from "./scratch.ts";
@@ -68,13 +68,13 @@ describe("a damaged image is read or refused, soon and in little memory", () => 
   );
 });
 
-test("a loaded image whose tables are damaged is never read beyond its segments", () => {
+test("a loaded image whose tables are damaged is never read beyond its segments' pages", () => {
   const { bytes, at } = smallImage();
   // the image as it lies in memory, at an address that nothing must use but through `memory`
   const start = toAddress(0x7f00_0000_0000);
   const segments: Range[] = [
-    [0, at("data")],
-    [at("data") + 0x1000, at("end") + 0x1000],
+    [0, alignUp(at("data"), PAGE_SIZE)],
+    [alignDown(at("data"), PAGE_SIZE) + 0x1000, alignUp(at("end"), PAGE_SIZE) + 0x1000],
   ];
   const tables: Range[] = [
     [at("note"), at("data")],
@@ -86,14 +86,14 @@ test("a loaded image whose tables are damaged is never read beyond its segments"
   for (let i = 0; i < 2000; i++) {
     const damaged = bytes.slice();
     mutate(damaged, tables, next);
-    const mapped = new Uint8Array(damaged.length + 0x1000);
+    const mapped = new Uint8Array(alignUp(at("end"), PAGE_SIZE) + 0x1000);
     mapped.set(damaged.subarray(0, at("data")));
     mapped.set(damaged.subarray(at("data")), at("data") + 0x1000);
     const view = (address: number, length: number): DataView => {
       const from = address - start;
       // What is empty is read nowhere.
       if (length !== 0 && !segments.some(([first, end]) => from >= first && from + length <= end))
-        throw new Error(`Mutation ${i} has ${length} bytes read at ${from}, outside the segments`);
+        throw new Error(`Mutation ${i} has ${length} bytes read at ${from}, outside the pages`);
       return new DataView(mapped.buffer, length === 0 ? 0 : from, length);
     };
     try {

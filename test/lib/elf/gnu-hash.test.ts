@@ -124,8 +124,16 @@ describe("GnuHash", () => {
     expect(faultOf(() => table(...HEADER(1, 1, 0xffffffff), xword(-1), word(0))).fault).toContain("4294967295 bloom");
   });
 
-  test("is not read without buckets or filter: both are divisors", () => {
-    expect(faultOf(() => table(...HEADER(0, 1), xword(-1), word(0))).structure).toBe("DT_GNU_HASH");
+  test("is not read with buckets and without a filter", () => {
     expect(faultOf(() => table(...HEADER(1, 1, 0), xword(-1), word(0))).structure).toBe("DT_GNU_HASH");
+  });
+
+  test("has nothing without buckets, whatever else it says, as a loader passes over it", () => {
+    for (const empty of [table(...HEADER(0, 1)), table(...HEADER(0, 7, 0)), table(...HEADER(0, 7, 0x4000_0000))]) {
+      expect(empty.isEmpty).toBe(true);
+      expect([...empty.candidates(7)]).toEqual([]);
+      expect(empty.size).toBe(16);
+      empty.check(1);
+    }
   });
 });

@@ -120,7 +120,7 @@ for (const [name, path] of Object.entries({ ...realImages, ...specimens })) {
         const sizes: Record<string, number | undefined> = {
           gnuHash: image.gnuHash?.size,
           sysvHash: image.sysvHash?.size,
-          verdefs: definitions && verdefsSize(path, definitions, image.verdefs.length),
+          verdefs: definitions && verdefsSize(path, definitions),
           strings: image.strings.size,
           symbols: image.symbols.view.byteLength,
         };

@@ -59,15 +59,28 @@ describe("SysvHash", () => {
       );
   });
 
-  test("is not read with absurd counts", () => {
-    expect(faultOf(() => table(1, 0xffffffff, 0)).fault).toContain("4294967295 symbols");
+  test("is not read with absurd counts of buckets", () => {
     expect(faultOf(() => table(0xffffffff, 1, 0)).fault).toContain("4294967295 buckets");
     expect(faultOf(() => table(0xffffffff, 0xffffffff, 0)).structure).toBe("DT_HASH");
   });
 
-  test("may end exactly with its segment, not later", () => {
+  test("counts its symbols by its chains where nchain is absurd, as no loader looks at it", () => {
+    // 1 → 2
+    for (const count of [0, 1, 2, 0xffffffff]) expect(table(1, count, 1, ...[0, 2, 0]).symbolCount).toBe(3);
+    // more than chains lead to is what it says
+    expect(table(1, 5, 1, ...[0, 2, 0, 0, 0]).symbolCount).toBe(5);
+    expect(table(1, 0xffffffff, 1, ...[0, 2, 0]).size).toBe(8 + 4 * 4);
+  });
+
+  test("may have chains that meet, but none that loops", () => {
+    // bucket 0: 1 → 3, bucket 1: 2 → 3
+    expect(table(2, 4, ...[1, 2], ...[0, 3, 3, 0]).symbolCount).toBe(4);
+    expect(faultOf(() => table(2, 4, ...[1, 2], ...[0, 3, 3, 3]).symbolCount).fault).toBe("a chain loops, at symbol 3");
+    expect(faultOf(() => table(1, 4, 1, ...[0, 2, 1, 0]).symbolCount).fault).toBe("a chain loops, at symbol 1");
+  });
+
+  test("may end exactly with its segment", () => {
     expect(table(1, 1, 0, 0).symbolCount).toBe(1);
     expect(table(0, 0).symbolCount).toBe(0);
-    expect(faultOf(() => table(1, 2, 0, 0)).structure).toBe("DT_HASH");
   });
 });

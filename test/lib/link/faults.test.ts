@@ -213,9 +213,9 @@ describe("what cannot be linked is told of", () => {
     expect((fault as ElfError).structure).toMatch(/HASH/);
   });
 
-  test("segments that overlap", () => {
+  test("a segment that ends behind the last one", () => {
     const copy = spoilt((elf) => elf.setSegment(PT.LOAD, "p_memsz", 0x10000));
-    expect(refused(join(copy, "program")).message).toContain("the segments overlap or are out of order");
+    expect(refused(join(copy, "program")).message).toContain("the last segment does not end behind the others");
   });
 
   test("more than there is room for", () => {
