@@ -20,6 +20,7 @@ import {
 } from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
+import type { Filtee } from "./image.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
@@ -28,6 +29,8 @@ export interface Library {
   /** DT_SONAME, or the name of the file. */
   readonly soname: string;
   readonly needed: readonly string[];
+  /** Whose symbols are found before its own (DT_FILTER, DT_AUXILIARY). */
+  readonly filtees: readonly Filtee[];
   readonly rpath: string | undefined;
   readonly runpath: string | undefined;
   /** DF_1_NODEFLIB: the default directories are not searched for what it needs. */
@@ -87,6 +90,7 @@ export function readLibrary(path: string): Library {
     path,
     soname,
     needed: image.needed,
+    filtees: image.filtees,
     rpath: image.rpath,
     runpath: image.runpath,
     avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,

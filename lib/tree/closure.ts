@@ -3,7 +3,7 @@
 // that is given them one by one never has to search.
 
 import type { Library } from "../elf/library.ts";
-import { dependenciesOf, type Need, type Node } from "./dependencies.ts";
+import { type Dependencies, dependenciesOf, type Need, type Node } from "./dependencies.ts";
 import type { Requester, Search } from "./search.ts";
 
 /** A library of a closure: where it stands in it and how it came there. */
@@ -18,6 +18,8 @@ export interface Closure {
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
   /** Other names under which some of those were asked for, each with the soname that the file has. */
   readonly aliases: ReadonlyMap<string, string>;
+  /** Names of what the tree lacks, and nobody needs: somebody would filter it (DT_AUXILIARY). */
+  readonly absent: readonly string[];
 }
 
 /**
@@ -30,7 +32,11 @@ export function closureOf(
   isElsewhere: (soname: string) => boolean,
   requester?: Requester,
 ): Closure {
-  const dependencies = dependenciesOf(search, roots, isElsewhere, requester);
+  return closureFrom(dependenciesOf(search, roots, isElsewhere, requester), requester?.library);
+}
+
+/** Throws as closureOf does. `requester` is who asks for the roots. */
+export function closureFrom(dependencies: Dependencies, requester?: Library): Closure {
   const elsewhere = new Map<string, Library[]>();
   const aliases = new Map<string, string>();
   const look = (need: Need, needer: Library | undefined): void => {
@@ -41,9 +47,16 @@ export function closureOf(
     else elsewhere.set(need.elsewhere, [needer]);
     if (need.name !== need.elsewhere) aliases.set(need.name, need.elsewhere);
   };
-  for (const need of dependencies.roots) look(need, requester?.library);
+  for (const need of dependencies.roots) look(need, requester);
   for (const { library, needs } of dependencies.nodes) for (const need of needs) look(need, library);
-  return { members: dependenciesFirst(dependencies.roots), inLoadOrder: dependencies.nodes, elsewhere, aliases };
+  const absent = [...new Set(dependencies.nodes.flatMap(({ lacks }) => lacks))];
+  return {
+    members: dependenciesFirst(dependencies.roots),
+    inLoadOrder: dependencies.nodes,
+    elsewhere,
+    aliases,
+    absent,
+  };
 }
 
 function dependenciesFirst(roots: readonly Need[]): Node[] {

@@ -1,8 +1,11 @@
 // What some libraries need, with all that is needed for it, each looked for as ld.so
 // looks for it when it is given them: breadth first, a name once, so that the search
-// path of who comes to it first decides for all.
+// path of who comes to it first decides for all. A library that is named by a filter
+// (DT_FILTER, DT_AUXILIARY) comes right before that one, wherever it would be otherwise
+// (glibc, elf/dl-deps.c).
 
 import { ElfError } from "../elf/error.ts";
+import type { Filtee } from "../elf/image.ts";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { mustFind, originOf, type Requester, type Search } from "./search.ts";
@@ -17,8 +20,10 @@ export interface Node {
   readonly requester: Requester | undefined;
   /** What $ORIGIN is for it: the directory in which it was found first. */
   readonly origin: string;
-  /** In the order of DT_NEEDED. */
+  /** In the order of DT_NEEDED, then what it filters. */
   readonly needs: readonly Need[];
+  /** What it would filter if it were there (DT_AUXILIARY). */
+  readonly lacks: readonly string[];
 }
 
 /** What becomes of a name that somebody needs. */
@@ -50,6 +55,17 @@ export function dependenciesOf(
   return { roots: loading.open(roots, requester), nodes: loading.nodes };
 }
 
+/** As dependenciesOf, of a file that no search has to find. `origin` is as a requester's. */
+export function dependenciesOfFile(
+  search: Search,
+  { library, origin }: Omit<Given, "why">,
+  isElsewhere: (soname: string) => boolean,
+): Dependencies {
+  const loading = new Loading(search, isElsewhere);
+  const node = loading.add(library, library.path, "its path", origin);
+  return { roots: [{ name: library.path, node }], nodes: loading.nodes };
+}
+
 /** A file that is known without a search, and why it is that one. */
 export interface Given {
   readonly library: Library;
@@ -58,13 +74,21 @@ export interface Given {
   readonly origin?: string | undefined;
 }
 
+/** A node whose needs are being found out. */
+interface Growing extends Node {
+  readonly needs: Need[];
+  readonly lacks: string[];
+}
+
 /** What comes into one namespace, one opening after another: what is there already serves who comes later. */
 export class Loading {
-  readonly #nodes: (Node & { readonly needs: Need[] })[] = [];
+  readonly #nodes: Growing[] = [];
   readonly #byName = new Map<string, Node>();
   readonly #byIdentity = new Map<string, Node>();
-  /** Of how many nodes the needs are known. */
+  /** The needs of the first so many nodes are known, and those of these. */
   #followed = 0;
+  readonly #known = new Set<Node>();
+  #program?: Node;
 
   /** As for dependenciesOf. What `given` has for a soname is not searched for. */
   constructor(
@@ -88,6 +112,7 @@ export class Loading {
   /** As ld.so begins with a program: `preload` (LD_PRELOAD) comes before what the program needs. */
   start(program: Library, name: string, why: string, preload: readonly string[]): { node: Node; preloaded: Need[] } {
     const node = this.#node({ library: program, why }, name, undefined);
+    this.#program = node;
     const preloaded = preload.map((one) => this.#look(one, { library: program }));
     this.#follow();
     return { node, preloaded };
@@ -101,11 +126,31 @@ export class Loading {
   }
 
   #follow(): void {
-    for (let node = this.#nodes[this.#followed]; node; node = this.#nodes[++this.#followed]) {
+    for (let node = this.#nodes[this.#followed]; node; node = this.#nodes[this.#followed]) {
+      if (this.#known.has(node)) {
+        this.#followed++;
+        continue;
+      }
+      this.#known.add(node);
       const { library, requester: loader, origin, needs } = node;
-      for (const name of library.needed)
-        needs.push(this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, { library, loader, origin }));
+      const from = { library, loader, origin };
+      for (const name of library.needed) needs.push(this.#need(name, from));
+      for (const filtee of library.filtees) this.#filter(node, filtee, from);
     }
+  }
+
+  #need(name: string, from: Requester): Need {
+    return this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, from);
+  }
+
+  /** Who has come before `node` stays there, and before a program nobody does. */
+  #filter(node: Growing, { name, isOptional }: Filtee, from: Requester): void {
+    const need = this.#need(name, from);
+    if ("fault" in need && isOptional) node.lacks.push(name);
+    else node.needs.push(need);
+    const other = "node" in need ? this.#nodes.findIndex((one) => one === need.node) : -1;
+    const own = this.#nodes.indexOf(node);
+    if (other > own && node !== this.#program) this.#nodes.splice(own, 0, ...this.#nodes.splice(other, 1));
   }
 
   #look(name: string, from: Requester | undefined): Need {
@@ -126,7 +171,7 @@ export class Loading {
     const identity = this.search.store.identity(library.path);
     let node = this.#byIdentity.get(identity);
     if (!node) {
-      const fresh = { library, name, why, requester, origin: originOf(given), needs: [] };
+      const fresh = { library, name, why, requester, origin: originOf(given), needs: [], lacks: [] };
       this.#nodes.push(fresh);
       this.#byIdentity.set(identity, fresh);
       node = fresh;

@@ -8,11 +8,12 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
+import { filtered } from "./filters.ts";
 import { checkClosure, closureOfOutsider, openClosure } from "./open.ts";
 
 /**
- * What the program gets in place of functions of an isolated library, by their names. The library is open. Throws
- * LinkError and ElfError.
+ * What the program gets in place of functions of an isolated library, by their names: hooks, and what it filters. The
+ * library is open. Throws LinkError and ElfError.
  */
 export function* openHooks(
   launch: Launch,
@@ -20,7 +21,7 @@ export function* openHooks(
   soname: string,
   library: LoadedObject,
 ): Linking<ReadonlyMap<string, Address>> {
-  const found = new Map<string, Address>();
+  const found = new Map(yield* filtered(launch, capsule, library));
   for (const hook of capsule.hooks) {
     if (hook.soname !== soname) continue;
     const closure = closureOfOutsider(capsule, capsule.search.libraryAt(hook.file));

@@ -28,7 +28,8 @@ import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
+import { dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import { followGlobal } from "./global.ts";
@@ -40,7 +41,19 @@ import { share } from "./share.ts";
  */
 export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
-  return closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
+  const paths = closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
+  return paths.length === 0 ? [] : [...absentees(launch, capsule, closure), ...paths];
+}
+
+/** What the tree lacks, and glibc would look for on the machine (DT_AUXILIARY): there is something of that name. */
+function absentees({ directory, trace }: Launch, capsule: Capsule, { absent }: Closure): string[] {
+  const names = absent.filter((name) => !name.includes("/"));
+  return names.map((soname) => {
+    trace.tell("search", () => `${soname}: the tree does not have it, and it is optional (DT_AUXILIARY)`);
+    const name = `${capsule.token}${TOGETHER}without-${soname}`;
+    const path = join(directory.path, name);
+    return existsSync(path) ? path : directory.write(name, symbolObject({ soname }).bytes);
+  });
 }
 
 /**
@@ -60,27 +73,15 @@ export function checkClosure(
  * A library that the host tree does not have, with what it needs from there. `origin` is as a requester's. Throws as
  * closureOf does.
  */
-export function closureOfOutsider(
+export const closureOfOutsider = (
   { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
   library: Library,
   origin = dirname(library.path),
-): Closure {
-  const isElsewhere = (soname: string) => ownership.isShared(soname);
-  const needed = library.needed.filter((soname) => !isElsewhere(soname));
-  const { members, inLoadOrder, elsewhere, aliases } = closureOf(search, needed, isElsewhere, { library, origin });
-  const self = { library, name: library.path, why: "its path", requester: undefined, origin };
-  const shared = new Map(library.needed.filter(isElsewhere).map((soname) => [soname, [library]]));
-  return {
-    members: [...members, self],
-    inLoadOrder: [self, ...inLoadOrder],
-    elsewhere: new Map([...shared, ...elsewhere]),
-    aliases,
-  };
-}
+): Closure => closureFrom(dependenciesOfFile(search, { library, origin }, (soname) => ownership.isShared(soname)));
 
 const TOGETHER = "-together-";
 
-/** Is it an object that only needs others, by its path? */
+/** Is it an object of ours that is only there for others, by its path? */
 export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
 
 /**
@@ -172,8 +173,10 @@ function copiesOf(
 }
 
 /** For who reads events. */
-export const tellOpened = ({ process, trace }: Launch, { search }: Capsule, paths: readonly string[]): void =>
+export function tellOpened({ process, trace }: Launch, { search }: Capsule, opened: readonly string[]): void {
+  const paths = opened.filter((path) => !isHelper(path));
   trace.emit(() => ({ event: "opened", pid: process.pid, host: search.tree.name, paths }));
+}
 
 /**
  * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before

@@ -91,13 +91,24 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
   }
   const scope = [program];
   const known = new Set(scope);
-  for (const object of scope) {
-    for (const needed of object.image.needed) {
-      const found = bySoname.get(needed);
-      if (!found || known.has(found)) continue;
-      known.add(found);
-      scope.push(found);
+  const add = (name: string, put: (object: LoadedObject) => void): void => {
+    const found = bySoname.get(name);
+    if (!found || known.has(found)) return;
+    known.add(found);
+    put(found);
+  };
+  const followed = new Set<LoadedObject>();
+  for (let i = 0; i < scope.length; ) {
+    const object = scope[i] as LoadedObject;
+    if (followed.has(object)) {
+      i++;
+      continue;
     }
+    followed.add(object);
+    for (const needed of object.image.needed) add(needed, (found) => scope.push(found));
+    // What it filters comes before it, and then what that needs.
+    let at = i;
+    for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
   }
   return scope;
 }
@@ -119,7 +130,7 @@ export function destructorOrder(objects: readonly LoadedObject[], program: Loade
   const visit = (object: LoadedObject): void => {
     if (known.has(object)) return;
     known.add(object);
-    for (const needed of object.image.needed) {
+    for (const needed of [...object.image.needed, ...object.image.filtees.map(({ name }) => name)]) {
       const other = bySoname.get(needed);
       if (other) visit(other);
     }

@@ -56,6 +56,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     path: tree.tree.root + (said.path ?? "/opt/game/bin/game"),
     soname: "game",
     needed: [],
+    filtees: [],
     rpath: said.rpath,
     runpath: said.runpath,
     avoidsDefaults: said.avoidsDefaults ?? false,

@@ -17,6 +17,7 @@ const library = (said: Partial<Library>): Library => ({
   path: "/tree/libx.so.1",
   soname: "libx.so.1",
   needed: [],
+  filtees: [],
   rpath: undefined,
   runpath: undefined,
   avoidsDefaults: false,

@@ -1,0 +1,56 @@
+// Filters (DT_FILTER, DT_AUXILIARY): ld.so puts the libraries that they name before them,
+// so that what these define is found there. The program finds an isolated library by its
+// shim alone, so a filter's shim shows what is found in its place.
+
+import { STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
+import { isExported, typeOf } from "../../lib/elf/sym.ts";
+import { dlclose, findIn, findOpen, linkMapOf } from "../../lib/loader/calls.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Capsule, Launch } from "../launch.ts";
+
+/** Where what an open library exports is found instead, by name. */
+export function* filtered(
+  launch: Launch,
+  { namespace }: Capsule,
+  library: LoadedObject,
+): Linking<ReadonlyMap<string, Address>> {
+  const found = new Map<string, Address>();
+  for (const filtee of yield* filteesOf(launch, namespace, library, new Set())) {
+    for (const [i, sym] of [...library.image.symbols].entries()) {
+      const name = isExported(sym) && typeOf(sym) !== STT_TLS ? library.image.symbols.nameOf(sym) : "";
+      if (name === "" || found.has(name)) continue;
+      const version = library.image.versionOf(i);
+      const index = filtee.image.find(name, version);
+      if (index === undefined) continue;
+      const isChosen = typeOf(filtee.image.symbols.at(index)) === STT_GNU_IFUNC;
+      const address = isChosen
+        ? yield* findIn(filtee.linkMap, name, filtee.image.versionOf(index))
+        : filtee.image.symbolAddress(index);
+      if (address !== undefined) found.set(name, address);
+    }
+    launch.trace.tell("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
+  }
+  return found;
+}
+
+/** The libraries before one, those first that are before these. */
+function* filteesOf(
+  launch: Launch,
+  namespace: number,
+  { image }: LoadedObject,
+  known: Set<Address>,
+): Linking<LoadedObject[]> {
+  const filtees: LoadedObject[] = [];
+  for (const { name } of image.filtees) {
+    const handle = yield* findOpen(namespace, name);
+    if (handle === undefined) continue;
+    const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
+    yield* dlclose(launch.process, handle);
+    if (known.has(object.linkMap)) continue;
+    known.add(object.linkMap);
+    filtees.push(...(yield* filteesOf(launch, namespace, object, known)), object);
+  }
+  return filtees;
+}
