@@ -88,6 +88,9 @@ class FileImageBytes implements ImageBytes {
     const { p_vaddr, p_filesz, p_offset } = load;
     if (vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_filesz && p_offset + p_filesz <= this.file.size)
       return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
+    const isCutOff = vaddr + length > this.#endOf(load) && vaddr + length <= pagesOf(load).end;
+    // which the file itself says
+    if (isCutOff) return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
     if (!(vaddr + length <= this.#endOf(load)))
       throw new ElfError(
         this.file.path,

@@ -214,7 +214,9 @@ export class Image {
       if (at === undefined) throw new ElfError(this.path, "dynamic section", "it names no symbol table");
       const view = (index: number, count: number) =>
         this.bytes.view(add(at, index * Sym.size), count * Sym.size, "symbol table");
-      this.#symbols = new SymbolTable(view(0, this.#symbolCount(at)), this.strings, (index) => view(index, 1));
+      this.#symbols = new SymbolTable(view(0, this.#symbolCount(at)), this.strings, (index) =>
+        (index + 1) * Sym.size <= this.bytes.room(at) ? view(index, 1) : undefined,
+      );
     }
     return this.#symbols;
   }
@@ -341,7 +343,7 @@ export class Image {
   #readDynamic(size: number): Dynamic {
     const { bytes, dynamicAt: at } = this;
     const room = bytes.room(at);
-    const dynamic = new Dynamic(bytes.view(at, Math.min(size, Math.max(room, 1)), "dynamic section"));
+    const dynamic = new Dynamic(bytes.view(at, room > 0 ? Math.min(size, room) : size, "dynamic section"));
     if (dynamic.isEnded) return dynamic;
     const whole = new Dynamic(bytes.view(at, room, "dynamic section"));
     if (!whole.isEnded) throw new ElfError(this.path, "dynamic section", "it has no end (DT_NULL) in its segment");

@@ -26,8 +26,8 @@ export class SymbolTable implements Iterable<Sym> {
     /** Of the symbols that the hash tables tell of. */
     readonly view: DataView,
     readonly strings: StringTable,
-    /** One that they do not tell of, and a relocation refers to. Throws ElfError where there is nothing. */
-    readonly beyond?: (index: number) => DataView,
+    /** One that they do not tell of, and a relocation refers to; undefined where there is nothing. */
+    readonly beyond: (index: number) => DataView | undefined = () => undefined,
   ) {}
 
   get length(): number {
@@ -37,7 +37,8 @@ export class SymbolTable implements Iterable<Sym> {
   /** Throws ElfError for an index beyond the table. */
   at(index: number): Sym {
     if (index < this.length) return Sym.at(this.view, index * Sym.size);
-    if (this.beyond) return Sym.at(this.beyond(index));
+    const view = this.beyond(index);
+    if (view) return Sym.at(view);
     throw new ElfError(this.strings.path, "symbol table", `index ${index} is beyond its ${this.length} symbols`);
   }
 

@@ -345,7 +345,7 @@ describe("of a damaged file all is shown that can be read:", () => {
     const path = written(withDynamic(14, 0x5000));
     expect(dumped(path, "dynamic")).toContain("  DT_SONAME      at 0x5000 of the string table: ?");
     expect(dataIn(path, "dynamic").faults).toEqual([
-      { structure: "string table", fault: "offset 20480 is beyond its 72 bytes" },
+      { structure: "string table", fault: expect.stringMatching(/^offset 20480 is beyond its \d+ bytes$/) },
     ]);
     // e_shoff; e_shentsize, e_shnum, e_shstrndx
     const sections = changed(40, xword(0x10000));
@@ -354,7 +354,7 @@ describe("of a damaged file all is shown that can be read:", () => {
     expect(dataIn(written(sections), "sections").faults).toMatchObject([{ structure: "section headers" }]);
   });
 
-  test("one whose segments are out of order, or whose tables are nowhere", async () => {
+  test("one of whose segments the last one is not behind, or whose tables are nowhere", async () => {
     // the first segment's p_memsz
     const { stdout, stderr, exitCode } = await capsule("dump", written(changed(64 + 40, xword(0x10000))));
     for (const part of [
@@ -365,7 +365,7 @@ describe("of a damaged file all is shown that can be read:", () => {
     ])
       expect(stdout).toContain(`\n${part}: cannot be read\n`);
     expect(stdout).toContain("NT_GNU_BUILD_ID");
-    expect(stderr).toEndWith(": PT_LOAD: the segments overlap or are out of order\n");
+    expect(stderr).toEndWith(": PT_LOAD: the last segment does not end behind the others, or the first is not before them\n");
     expect(exitCode).toBe(125);
     const nowhere = written(withDynamic(7, 0x70000));
     expect(dumped(nowhere, "relocations").slice(0, 3)).toEqual([
