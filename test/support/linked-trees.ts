@@ -6,6 +6,8 @@ import { run, Scratch } from "../lib/elf/scratch.ts";
 
 export interface Linked {
   readonly needs?: readonly string[];
+  /** DT_AUXILIARY, sonames. */
+  readonly filters?: readonly string[];
   readonly rpath?: string;
   readonly runpath?: string;
   /** Where it is not the name of the file. */
@@ -32,15 +34,29 @@ export class LinkedTrees extends Scratch {
     return this.#link(path, ["-Wl,-e,0", "-Wl,--dynamic-linker=/lib64/ld-linux-x86-64.so.2"], linked);
   }
 
-  #link(path: string, flags: readonly string[], { needs = [], rpath, runpath }: Linked): string {
+  #link(path: string, flags: readonly string[], { needs = [], filters = [], rpath, runpath }: Linked): string {
     const made = this.path(path);
     mkdirSync(dirname(made), { recursive: true });
     const paths = [
       ...(rpath === undefined ? [] : ["-Wl,--disable-new-dtags", `-Wl,-rpath,${rpath}`]),
       ...(runpath === undefined ? [] : ["-Wl,--enable-new-dtags", `-Wl,-rpath,${runpath}`]),
     ];
+    const filtees = filters.map((soname) => `-Wl,--auxiliary=${soname}`);
     const stubs = needs.map((soname) => this.#stub(soname));
-    run(["cc", "-nostdlib", "-o", made, ...flags, ...paths, "-Wl,--no-as-needed", ...stubs, "-x", "c", "/dev/null"]);
+    run([
+      "cc",
+      "-nostdlib",
+      "-o",
+      made,
+      ...flags,
+      ...paths,
+      ...filtees,
+      "-Wl,--no-as-needed",
+      ...stubs,
+      "-x",
+      "c",
+      "/dev/null",
+    ]);
     return made;
   }
 

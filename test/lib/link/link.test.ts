@@ -261,3 +261,21 @@ test("the first object that has it wins, and what is preloaded is the first behi
     [join(directory, "libgreen.so"), "number"],
   ]);
 });
+
+test("what a filter names (ld -f) has its symbols before the filter does", async () => {
+  const library = (name: string, colour: number, ...flags: string[]) => ({
+    path: `lib${name}.so`,
+    sources: ["colour.c"],
+    flags: [`-DCOLOUR=${colour}`, `-DOWN=${name}`, "-DNAME=colour", ...flags],
+    rpath: "$ORIGIN",
+  });
+  const directory = await freestanding("the-first-object-that-has-it-wins", [
+    library("green", 3),
+    library("red", 1, "-Wl,--auxiliary=libmissing.so", "-Wl,--auxiliary=libgreen.so"),
+    library("blue", 2),
+    { path: "program", sources: ["program.c"], needs: ["libred.so", "libblue.so"], runpath: "$ORIGIN" },
+  ]);
+  const relocations = await expectAsLdSo(join(directory, "program"));
+  const colour = relocations.find(({ name }) => name === "colour");
+  expect(colour?.definition?.object.path).toBe(join(directory, "libgreen.so"));
+});

@@ -142,3 +142,31 @@ describe("a program is no library:", () => {
     );
   });
 });
+
+describe("what a filter names (ld -f, -F) comes right before the filter:", () => {
+  const filter = (path: string, of: readonly string[], needs: string[] = []) =>
+    trees.library(path, { needs, filters: of, runpath: "$ORIGIN" });
+  const all = () => found("program").map((path) => path.replace("e/lib", "").replace(".so", ""));
+  const start = (...needs: string[]) => trees.program("program", { needs, runpath: "$ORIGIN/e" });
+
+  test("with what it needs behind all that was needed before", () => {
+    for (const name of ["real", "leaf", "own", "other"]) trees.library(`e/lib${name}.so`);
+    trees.library("e/libreal.so", { needs: ["libleaf.so"], runpath: "$ORIGIN" });
+    filter("e/libfront.so", ["libreal.so"], ["libown.so"]);
+    start("libother.so", "libfront.so");
+    expect(all()).toEqual(["other", "real", "front", "own", "leaf"]);
+  });
+
+  test("from where it was before, unless that is before the filter", () => {
+    start("libfront.so", "libother.so", "libreal.so");
+    expect(all()).toEqual(["real", "front", "other", "own", "leaf"]);
+    start("libreal.so", "libfront.so");
+    expect(all()).toEqual(["real", "front", "leaf", "own"]);
+  });
+
+  test("several in their order, and filters of filters", () => {
+    filter("e/libdeep.so", ["libfront.so", "libleaf.so", "libmissing.so"]);
+    start("libother.so", "libdeep.so");
+    expect(all()).toEqual(["other", "real", "front", "leaf", "deep", "own"]);
+  });
+});

@@ -365,7 +365,9 @@ describe("of a damaged file all is shown that can be read:", () => {
     ])
       expect(stdout).toContain(`\n${part}: cannot be read\n`);
     expect(stdout).toContain("NT_GNU_BUILD_ID");
-    expect(stderr).toEndWith(": PT_LOAD: the last segment does not end behind the others, or the first is not before them\n");
+    expect(stderr).toEndWith(
+      ": PT_LOAD: the last segment does not end behind the others, or the first is not before them\n",
+    );
     expect(exitCode).toBe(125);
     const nowhere = written(withDynamic(7, 0x70000));
     expect(dumped(nowhere, "relocations").slice(0, 3)).toEqual([
