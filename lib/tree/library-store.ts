@@ -25,11 +25,15 @@ export interface StoreEntry {
 interface StoreFile {
   readonly version: number;
   readonly entries: Readonly<Record<string, StoreEntry>>;
+  /** Answers to questions about several files together. */
+  readonly together: Readonly<Record<string, readonly string[]>>;
 }
 
 export class LibraryStore {
-  #kept?: Readonly<Record<string, StoreEntry>>;
+  #kept?: Omit<StoreFile, "version">;
   readonly #learned = new Map<string, StoreEntry>();
+  readonly #together = new Map<string, readonly string[]>();
+  #hasNewAnswers = false;
   /** Entries whose identity has been compared in this run. */
   readonly #fresh = new Map<string, StoreEntry>();
 
@@ -57,7 +61,8 @@ export class LibraryStore {
     const fresh = this.#fresh.get(path);
     if (fresh) return fresh;
     this.#kept ??= this.#load();
-    const kept = Object.hasOwn(this.#kept, path) ? this.#kept[path] : undefined;
+    const { entries } = this.#kept;
+    const kept = Object.hasOwn(entries, path) ? entries[path] : undefined;
     if (!kept || kept.identity !== identityOf(path)) return undefined;
     this.#fresh.set(path, kept);
     return kept;
@@ -100,14 +105,32 @@ export class LibraryStore {
   }
 
   /**
+   * The answer to a question about several files, in their order, which `find` gives unless it is known. Throws what it
+   * throws, and what stat(2) throws.
+   */
+  ofAll(paths: readonly string[], question: string, find: () => readonly string[]): readonly string[] {
+    const identities = paths.map((path) => this.identity(path));
+    const key = new Bun.CryptoHasher("sha256").update([question, ...identities].join("\0")).digest("base64url");
+    this.#kept ??= this.#load();
+    const { together } = this.#kept;
+    const known = this.#together.get(key) ?? (Object.hasOwn(together, key) ? together[key] : undefined);
+    if (Array.isArray(known)) return known;
+    const found = find();
+    this.#together.set(key, found);
+    this.#hasNewAnswers = true;
+    return found;
+  }
+
+  /**
    * Writes what has been learned since the last time; where that is not possible it will be found out again. Returns
    * the reason.
    */
   save(): string | undefined {
-    if (this.file === undefined || this.#learned.size === 0) return undefined;
+    if (this.file === undefined || (this.#learned.size === 0 && !this.#hasNewAnswers)) return undefined;
     try {
       this.#write(this.file);
       this.#learned.clear();
+      this.#hasNewAnswers = false;
       return undefined;
     } catch (error) {
       // A full disk, a read-only home.
@@ -118,9 +141,10 @@ export class LibraryStore {
 
   #write(file: string): void {
     const kept = this.#load();
-    const entries = { ...(Object.keys(kept).length > LIMIT ? {} : kept), ...Object.fromEntries(this.#learned) };
+    const entries = { ...atMost(kept.entries), ...Object.fromEntries(this.#learned) };
+    const together = { ...atMost(kept.together), ...Object.fromEntries(this.#together) };
     mkdirSync(dirname(file), { recursive: true });
-    writeWhole(file, JSON.stringify({ version: VERSION, entries } satisfies StoreFile));
+    writeWhole(file, JSON.stringify({ version: VERSION, entries, together } satisfies StoreFile));
   }
 
   #learn(path: string, entry: StoreEntry): void {
@@ -128,20 +152,26 @@ export class LibraryStore {
     this.#learned.set(path, entry);
   }
 
-  #load(): Readonly<Record<string, StoreEntry>> {
-    if (this.file === undefined) return {};
+  #load(): Omit<StoreFile, "version"> {
+    if (this.file === undefined) return NOTHING;
     try {
       // Somebody else's file tells nothing about ours.
-      if (statSync(this.file).uid !== process.getuid?.()) return {};
+      if (statSync(this.file).uid !== process.getuid?.()) return NOTHING;
       const kept = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile> | null;
-      return kept?.version === VERSION && kept.entries ? kept.entries : {};
+      if (kept?.version !== VERSION) return NOTHING;
+      return { entries: kept.entries ?? {}, together: kept.together ?? {} };
     } catch (error) {
       // Not there yet, not readable, or cut off: then nothing is known.
-      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return {};
+      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return NOTHING;
       throw error;
     }
   }
 }
+
+const NOTHING = { entries: {}, together: {} };
+
+const atMost = <Value>(kept: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> =>
+  Object.keys(kept).length > LIMIT ? {} : kept;
 
 function identityOf(path: string): string {
   const { dev, ino, size, mtimeMs, ctimeMs } = statSync(path);

@@ -30,8 +30,10 @@ import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
+import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
+import { lackedBy } from "../plan/lacked.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
@@ -100,12 +102,13 @@ function* openInside(
   }
   const paths = yield* missingOf(launch, capsule, closure);
   if (paths.length > 0) yield* followGlobal(launch, capsule);
-  if (paths.length <= 1) {
+  const others = paths.length > 0 ? yield* needsOfProgram(launch, capsule, closure) : [];
+  if (paths.length <= 1 && others.length === 0) {
     if (paths.length > 0) tellOpened(launch, capsule, paths);
     return yield* openNamed(name, question);
   }
   // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
-  const object = findTogether(launch, capsule, paths);
+  const object = findTogether(launch, capsule, [...paths, ...others]);
   const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
   const opened = object
     ? [yield* openTogether(capsule.namespace, object, question.mode)]
@@ -115,7 +118,8 @@ function* openInside(
   const handle = yield* call("dlopen", name, question.mode);
   if (handle !== 0) {
     tellOpened(launch, capsule, paths);
-    yield* dlcloseAll(opened);
+    // What it has of the program's side is found by that object alone, also when it is called for the first time.
+    if (others.length === 0) yield* dlcloseAll(opened);
   }
   return { handle: toAddress(handle) };
 }
@@ -331,10 +335,9 @@ export function readAhead(capsule: Capsule, name: string): void {
   const found = paths.find((path) => search.find(path, undefined));
   if (!found) return;
   try {
-    checkClosure(
-      capsule,
-      closureOf(search, [found], (soname) => ownership.isShared(soname)),
-    );
+    const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
+    checkClosure(capsule, closure);
+    lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
   } catch (error) {
     if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
   }

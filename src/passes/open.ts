@@ -33,6 +33,7 @@ import { dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import { followGlobal } from "./global.ts";
+import { needsOfProgram } from "./of-program.ts";
 import { share } from "./share.ts";
 
 /**
@@ -138,9 +139,13 @@ export function* openClosure(
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
     .map(([path, variable]) => staticReference(launch, capsule, fileOf(path), variable));
-  const object = together(launch, capsule, [...files, ...references, ...beside]);
-  if (isGlobal) yield* dlopenBy(process, capsule.openHere, object, RTLD_LAZY | RTLD_GLOBAL);
+  const others = yield* needsOfProgram(launch, capsule, closure);
+  const object = together(launch, capsule, [...files, ...references, ...beside, ...others]);
+  if (isGlobal && others.length === 0) yield* dlopenBy(process, capsule.openHere, object, RTLD_LAZY | RTLD_GLOBAL);
   else yield* dlmopen(process, capsule.namespace, object, RTLD_LAZY);
+  // One by one, as what the program has given is for these alone.
+  if (isGlobal && others.length > 0)
+    for (const file of files) yield* dlopenBy(process, capsule.openHere, file, RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
   const handles = yield* dlmopenAll(process, capsule.namespace, files, RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries()) {
     const path = paths[i] ?? "";

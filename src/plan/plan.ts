@@ -21,6 +21,7 @@ import { EXIT, ProgramError } from "../telling/errors.ts";
 import type { Trace } from "../telling/trace.ts";
 import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
+import { refuseLacked } from "./lacked.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { locateProgram, type Program, readProgram } from "./program.ts";
@@ -126,6 +127,15 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   });
   const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
   refuseUnhostable(program, runtimeLibraries, opened, glibc);
+  for (const { closure, isolated } of capsules)
+    refuseLacked(
+      program.path,
+      [program.library, ...runtimeLibraries],
+      closure,
+      (soname) => isolated.includes(soname),
+      shared.values(),
+      store,
+    );
   refuseUseless(options, hosts, capsules);
   refuseTwice(options.hooks);
   refuseOtherHooks(

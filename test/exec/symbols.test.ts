@@ -4,7 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { HOST, pair, RUNTIME } from "../support/pair.ts";
-import { native } from "../support/run.ts";
+import { COMMAND, native, run } from "../support/run.ts";
 
 setDefaultTimeout(60_000);
 
@@ -81,6 +81,75 @@ test("a weak reference finds what the host has, and nothing where it has nothing
   ];
   expectLines(await weak.native(), expected);
   expectLines(await weak.capsule(), expected);
+});
+
+describe("an isolated library finds what only the program has", () => {
+  const hidden = `${HOST}/libprivate.so.1`;
+  const user = (name: string, flags: string[] = []) => ({
+    path: `${HOST}/lib${name}.so.1`,
+    sources: ["host.c"],
+    needs: [hidden],
+    flags: [`-DWHO="${name}"`, `-DHOST_TELL=${name}_tell`, ...flags],
+  });
+  const shown = (name: string, value: number, colour: string) => [
+    `${name}: the program's function 42, by a pointer 43, in the constructor 41`,
+    `${name}: its variable ${value}, and now ${value + 1}`,
+    `${name}: its library's function 7, one that is chosen 70`,
+    `${name}: weakly 9, nobody's`,
+    `${name}: its own dependency's: ${colour}`,
+  ];
+  const all = (names: string[], colour: string) => [
+    ...names.flatMap((name, i) => shown(name, 5 + i, colour)),
+    `the program's variable: ${5 + names.length}`,
+  ];
+  const FOLDER = "symbols/an-isolated-library-finds-what-only-the-program-has";
+  const isolated = ["libhost.so.1", "libopened.so.1", "libopener.so.1"];
+  const made = (flags: string[]) =>
+    pair(
+      FOLDER,
+      [
+        { path: hidden, sources: ["private.c"] },
+        ...[user("host", ["-DLINKED", ...flags]), user("opened", flags), user("inner", flags)],
+        { path: `${HOST}/libopener.so.1`, sources: ["opener.c"] },
+        { path: runtime, sources: ["library.c"] },
+        { path: "program", sources: ["program.c"], needs: [runtime], flags: ["-rdynamic"] },
+        { path: "linked", sources: ["program.c"], needs: [runtime, host], flags: ["-rdynamic", "-DLINKED"] },
+      ],
+      isolated,
+    );
+
+  for (const [words, flags] of [
+    ["bound at start", ["-Wl,-z,now"]],
+    ["bound lazily", ["-Wl,-z,lazy"]],
+  ] as [string, string[]][]) {
+    // Weak references of what is private are nobody else's affair.
+    const inside = (line: string) => line.replace("inner: weakly 9", "inner: weakly -1");
+
+    test(`when it is opened, ${words}`, async () => {
+      const given = await made(flags);
+      const names = ["opened", "inner"];
+      expectLines(await given.native(), all(names, "program"));
+      expectLines(await given.capsule(), all(names, "host").map(inside));
+    });
+
+    test(`when the program is linked to it, ${words}`, async () => {
+      const given = await made(flags);
+      const names = ["host", "opened", "inner"];
+      expectLines(await given.native([], {}, "linked"), all(names, "program"));
+      expectLines(await given.capsule([], {}, "linked"), all(names, "host").map(inside));
+    });
+  }
+
+  test("and in-process a program that is linked to it is refused", async () => {
+    const given = await made([]);
+    const { exitCode, stdout, stderr } = await run(
+      [...[...COMMAND, "exec", "--mode", "in-process", ...given.flags(), given.program("linked")]],
+      { env: { LD_LIBRARY_PATH: given.runtime } },
+    );
+    expect([exitCode, stdout]).toEqual([126, ""]);
+    expect(stderr).toContain(`"${join(given.out, host)}" refers to "`);
+    expect(stderr).toContain('", which nothing that it needs defines but the program');
+  });
 });
 
 describe("a library bound to itself stays so", () => {

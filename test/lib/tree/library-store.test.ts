@@ -161,3 +161,29 @@ describe("a comparison of two files", () => {
     expect(compare(other, true)).toEqual([true, true]);
   });
 });
+
+describe("an answer about several files", () => {
+  const ask = (store: LibraryStore, answer: string, paths = [file, tree.path("/libgreen.so.1")]) =>
+    store.ofAll(paths, "colour", () => [answer]);
+  beforeEach(() => tree.add("/libgreen.so.1", library({ soname: "libgreen.so.1" })));
+
+  test("is found once, and kept", () => {
+    const store = new LibraryStore(kept);
+    expect(ask(store, "brown")).toEqual(["brown"]);
+    expect(store.save()).toBeUndefined();
+    expect(ask(store, "another")).toEqual(["brown"]);
+    expect(ask(new LibraryStore(kept), "another")).toEqual(["brown"]);
+  });
+
+  test("is another for other files, in another order, to another question, and when one has changed", () => {
+    const store = new LibraryStore(kept);
+    ask(store, "brown");
+    store.save();
+    const next = new LibraryStore(kept);
+    expect(ask(next, "red", [file])).toEqual(["red"]);
+    expect(ask(next, "reversed", [tree.path("/libgreen.so.1"), file])).toEqual(["reversed"]);
+    expect(next.ofAll([file, tree.path("/libgreen.so.1")], "size", () => ["2"])).toEqual(["2"]);
+    writeFileSync(file, library({ soname: "libred.so.1", comment: "longer" }));
+    expect(ask(new LibraryStore(kept), "changed")).toEqual(["changed"]);
+  });
+});

@@ -1,0 +1,47 @@
+// What isolated libraries refer to and nothing in their capsule defines is the program's,
+// or of a library of its side: callbacks by name. An object of ours has it, as absolute
+// addresses, and comes last of all that is opened with it, so that what the capsule does
+// define stays its own. It is looked for as natively, in the global scope.
+
+import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { findIn } from "../../lib/loader/calls.ts";
+import { linkMap } from "../../lib/loader/link-map.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
+import type { Capsule, Launch } from "../launch.ts";
+import { lackedBy } from "../plan/lacked.ts";
+import { capsuleOf } from "./expose.ts";
+
+/**
+ * What an object that needs a closure's libraries has to need besides, in this order: paths and sonames. Nothing where
+ * the program has nothing to give. The capsule has the closure's mirrors. Throws what reading and writing throw.
+ */
+export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
+  const { scopes, directory, trace } = launch;
+  const lacked = lackedBy(capsule.search.store, closure, (soname) => capsule.isolated.has(soname));
+  if (!scopes || lacked.length === 0) return [];
+  const mirrors = [...capsule.mirrors.values()].map(({ image }) => image);
+  const functions = new Map<string, { address: Address }>();
+  for (const name of lacked) {
+    if (mirrors.some((image) => image.find(name) !== undefined)) continue;
+    const address = yield* findIn(scopes.main, name);
+    if (address !== undefined && !isPlaceholders(launch, address)) functions.set(name, { address });
+  }
+  if (functions.size === 0) return [];
+  const text = JSON.stringify([...functions]);
+  const soname = `${capsule.token}-of-the-program-${Bun.hash(text).toString(36)}.so`;
+  const path = directory.write(soname, symbolObject({ soname, functions }).bytes);
+  trace.tell("capsule", () => `of the program's side: ${[...functions.keys()].join(" ")}`);
+  const open = closure.inLoadOrder.map(({ library }) => library.path).filter((file) => capsule.opened.has(file));
+  return [...open, ...closure.elsewhere.keys(), path];
+}
+
+/** Is it in a shim that shows nothing yet? Then nobody knows where it will be. */
+function isPlaceholders({ process, scopes, capsules }: Launch, address: Address): boolean {
+  for (const object of scopes ? linkMap(process, scopes.main) : []) {
+    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
+    if (object.image.holds(address)) return capsuleOf(capsules, object.image.soname ?? "") !== undefined;
+  }
+  return false;
+}
