@@ -17,10 +17,12 @@ import {
   PT_GNU_STACK,
   PT_INTERP,
   SHN_UNDEF,
+  STB_GNU_UNIQUE,
 } from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
 import type { Filtee } from "./image.ts";
+import { Sym } from "./sym.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
@@ -52,6 +54,8 @@ export interface Library {
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
+  /** It defines objects of which a process has one, whoever else defines them (STB_GNU_UNIQUE). */
+  readonly hasUnique: boolean;
   /** It defines malloc. */
   readonly hasMalloc: boolean;
   /** It defines C++'s operator new or delete. */
@@ -103,6 +107,7 @@ export function readLibrary(path: string): Library {
     startsByLibc: interpreter !== undefined && refersTo(image, START),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
+    hasUnique: hasUnique(image),
     hasMalloc,
     hasOperatorNew: has("_Znwm") || has("_ZdlPv"),
     isSanitizer: hasMalloc && has("__sanitizer_install_malloc_and_free_hooks"),
@@ -121,6 +126,15 @@ function refersTo({ symbols }: FileImage, name: string): boolean {
 }
 
 /** As the kernel takes it of a program. Of a library nobody looks at it, so it need not be there. */
+// Hot: libLLVM has 60,000 symbols.
+function hasUnique(image: FileImage): boolean {
+  if (!image.gnuHash && !image.sysvHash) return false;
+  const { view } = image.symbols;
+  for (let at = Sym.size; at + Sym.size <= view.byteLength; at += Sym.size)
+    if (view.getUint8(at + Sym.offsetOf.st_info) >> 4 === STB_GNU_UNIQUE) return true;
+  return false;
+}
+
 function interpreterOf(image: FileImage): string | undefined {
   const header = image.phdrs.find(({ p_type }) => p_type === PT_INTERP);
   if (!header || !(header.p_offset + header.p_filesz <= image.file.size)) return undefined;

@@ -30,6 +30,7 @@ import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
+import { showStatics } from "../passes/lend-statics.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
@@ -202,7 +203,7 @@ export function* answerProgram(
   for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
     const capsule = capsuleOf(capsules, soname);
     if (!capsule) continue;
-    if (isOpening) yield* ensureExposed(launch, capsule, soname);
+    if (isOpening) yield* show(launch, capsule, soname);
     if (isOpening && needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
     if (isGlobal) yield* lendGlobally(launch, capsule, [soname]);
     const shim = capsule.shims.get(needed);
@@ -218,7 +219,7 @@ export function* answerProgram(
 /** An isolated library for the program: the shim answers. */
 function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode, namespace = LM_ID_BASE } = question;
-  if ((mode & RTLD_NOLOAD) === 0) yield* ensureExposed(launch, capsule, soname);
+  if ((mode & RTLD_NOLOAD) === 0) yield* show(launch, capsule, soname);
   const shim = capsule.shims.get(soname);
   const path = capsule.search.find(soname, undefined)?.path;
   launch.trace.tell("request", () =>
@@ -229,6 +230,12 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(launch, capsule, [soname]);
   // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
+}
+
+function* show(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+  const before = new Set(capsule.shims.keys());
+  yield* ensureExposed(launch, capsule, soname);
+  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showStatics(launch, capsule, name);
 }
 
 function* isOpen(name: string): Linking<boolean> {

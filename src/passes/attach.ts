@@ -30,13 +30,13 @@ import { followGlobal } from "./global.ts";
 import { scopesOf, widen } from "./handle-scope.ts";
 import { openHooks } from "./hooks.ts";
 import { intercept } from "./intercept.ts";
+import { lendStatics, showStatics } from "./lend-statics.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
 import { type Moved, redirect } from "./redirect.ts";
 import { destructorOrder, objectsOf, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
 import { settledSignals } from "./signals.ts";
-import { findUnited } from "./unite-statics.ts";
 
 /** A shim that nobody has linked yet. */
 interface Placeholder {
@@ -98,6 +98,7 @@ export function* attach(
       const isGlobal = own.every(({ object }) => global.has(object.linkMap));
       const opened = own.filter(({ soname }) => !isOpenAs(capsule, soname));
       const intern = (text: string) => attachment.intern(text);
+      yield* lendStatics(attachment, capsule, closure);
       yield* openClosure(attachment, capsule, closure, { isGlobal, ...(attachment.isRunning ? {} : { intern }) });
       if (isGlobal) for (const { object } of opened) attachment.scopes?.lent.add(object.linkMap);
       if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder(before, program));
@@ -126,11 +127,12 @@ export function* attach(
     trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
     for (const { object, soname, capsule } of placeholders) {
       capsule.shims.set(soname, new LoadedObject(process, object.linkMap));
-      if (attachment.isRunning) yield* widen(attachment, capsule, soname, object.linkMap);
-      else attachment.scopes?.staying.set(soname, object.linkMap);
+      if (attachment.isRunning) {
+        yield* widen(attachment, capsule, soname, object.linkMap);
+        yield* showStatics(attachment, capsule, soname);
+      } else attachment.scopes?.staying.set(soname, object.linkMap);
     }
     for (const capsule of attachment.capsules) yield* followGlobal(attachment, capsule);
-    copies.push(...(yield* findUnited(attachment, scopeOf(program, objects))));
     const entries = entriesOf(program, objects, moved);
     if (copies.length + entries.size > 0) yield* moveObjects(attachment, copies, entries);
     const libraries = placeholders.map(({ soname, capsule }) => {

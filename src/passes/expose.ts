@@ -12,6 +12,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { openHooks } from "./hooks.ts";
+import { lendStatics } from "./lend-statics.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
 /** The capsule whose copy of a library the program sees. */
@@ -36,6 +37,7 @@ export function* ensureOpened(launch: Launch, capsule: Capsule, soname: string):
   const { search, ownership } = capsule;
   const closure = closureOf(search, [soname], (name) => ownership.isShared(name));
   checkClosure(capsule, closure);
+  yield* lendStatics(launch, capsule, closure);
   yield* openClosure(launch, capsule, closure);
   return openedAs(capsule, soname);
 }

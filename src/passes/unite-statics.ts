@@ -2,20 +2,22 @@
 // (STB_GNU_UNIQUE) that an isolated C++ library and the program's side have compiled
 // in from one header. Natively there is one of each in a process, the first that is
 // found, which is the program's: its code refers to its own directly. glibc keeps
-// that up within a namespace only, so what a capsule has of them moves to where the
-// program's side has it, like an object that the program copies.
+// that up within a namespace only. In-process the program comes last, so what a capsule
+// has of them moves to where the program's side has it, like an object that the program
+// copies; where the program is there already, see lend-statics.ts.
 //
 // Two trees may have two versions of a header, and of the C++ library: what std
 // defines stays apart, and where one size differs all of a library's do.
 
 import { STB_GNU_UNIQUE, STT_TLS } from "../../lib/elf/constants.ts";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import type { Image } from "../../lib/elf/image.ts";
 import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
 import { findIn } from "../../lib/loader/calls.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Launch } from "../launch.ts";
+import type { Trace } from "../telling/trace.ts";
 import type { Copy } from "./copy-objects.ts";
 
 /** `scope` is the program's, itself first. Nothing is written. */
@@ -23,8 +25,9 @@ export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Lin
   const { capsules, process, trace } = launch;
   const shown = capsules.flatMap(({ shims, search, opened }) =>
     [...shims].flatMap(([soname, shim]) => {
-      const object = opened.get(search.find(soname, undefined)?.path ?? "");
-      return object?.image.needed.some((needed) => needed.startsWith("libstdc++.so")) ? [{ shim, object }] : [];
+      const path = search.find(soname, undefined)?.path ?? "";
+      const object = opened.get(path);
+      return object && search.libraryAt(path).hasUnique ? [{ shim, object }] : [];
     }),
   );
   const [program] = scope;
@@ -34,16 +37,7 @@ export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Lin
   const mappings = readMaps(process.task);
   const united = new Map<number, Copy>();
   for (const { shim, object } of shown) {
-    const both = uniqueSymbols(object.image).flatMap(({ name, size }) => {
-      const sizes = sizesIn(others, name);
-      return sizes.length > 0 ? [{ name, size, isEqual: sizes.every((other) => other === size) }] : [];
-    });
-    const unequal = both.find(({ isEqual }) => !isEqual);
-    if (unequal) {
-      trace.tell("shim", () => `${shim.path}: each side keeps its own statics, as "${unequal.name}" has two sizes`);
-      continue;
-    }
-    for (const { name, size } of both) {
+    for (const { name, size } of sharedStatics(object.image, others, trace)) {
       const to = yield* findIn(program.linkMap, name);
       const from = yield* findIn(object.linkMap, name);
       if (to === undefined || from === undefined || to === from) continue;
@@ -56,7 +50,25 @@ export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Lin
   return [...united.values()];
 }
 
-function uniqueSymbols({ symbols }: LoadedImage): { name: string; size: number }[] {
+interface Static {
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** Those of a library that others have, too; none where one of them is of another size there. */
+export function sharedStatics(library: Image, others: readonly Image[], trace: Trace): Static[] {
+  const both = uniqueSymbols(library).flatMap(({ name, size }) => {
+    const sizes = sizesIn(others, name);
+    return sizes.length > 0 ? [{ name, size, isEqual: sizes.every((other) => other === size) }] : [];
+  });
+  const unequal = both.find(({ isEqual }) => !isEqual);
+  if (!unequal) return both;
+  trace.tell("shim", () => `${library.path}: each side keeps its own statics, as "${unequal.name}" has two sizes`);
+  return [];
+}
+
+export function uniqueSymbols({ symbols }: Image): Static[] {
   return [...symbols]
     .filter((sym) => bindingOf(sym) === STB_GNU_UNIQUE && typeOf(sym) !== STT_TLS && isExported(sym))
     .map((sym) => ({ name: symbols.nameOf(sym), size: sym.st_size }))
@@ -66,7 +78,7 @@ function uniqueSymbols({ symbols }: LoadedImage): { name: string; size: number }
 /** Mangled: an object, a guard (GV), or what is within a function (Z), in namespace std or __gnu_cxx. */
 const OF_STD = /^_Z(?:GV)?Z?(?:N[rVK]*)?(?:S[tabsiod]|9__gnu_cxx)/;
 
-function sizesIn(images: readonly LoadedImage[], name: string): number[] {
+function sizesIn(images: readonly Image[], name: string): number[] {
   return images.flatMap((image) => {
     const index = image.find(name);
     return index === undefined ? [] : [image.symbols.at(index).st_size];

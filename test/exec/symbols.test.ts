@@ -3,6 +3,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
+import { lines } from "../support/lines.ts";
 import { HOST, pair, RUNTIME } from "../support/pair.ts";
 import { COMMAND, native, run } from "../support/run.ts";
 
@@ -65,6 +66,51 @@ for (const [words, flags] of [
     expectLines(await unique.capsule(), expected);
   });
 }
+
+describe("an inline variable is one, whoever comes first, and whatever is linked", () => {
+  const library = (directory: string, name: string, needs: string[] = []) => ({
+    path: `${directory}/lib${name}.so.1`,
+    sources: ["library.cc"],
+    needs,
+    flags: [`-DNAME=${name}`, "-nostdlib", "-lc"],
+  });
+  const linked = library(HOST, "linked");
+  const opened = library(HOST, "opened");
+  const needed = library(HOST, "needed");
+
+  for (const [words, flags] of [
+    ["the program has it", ["-DHAS", "-DLINKED"]],
+    ["the program is linked to who has it", ["-DLINKED"]],
+    ["the program opens who has it", []],
+  ] as [string, string[]][]) {
+    for (const order of [
+      ["opened", "plugin", "other"],
+      ["plugin", "opened", "other"],
+      ["other", "needing", "opened"],
+      ["needing", "plugin", "opened"],
+    ]) {
+      test(`${words}, then ${order.join(", ")}`, async () => {
+        const unique = await pair(
+          "symbols/an-inline-variable-is-one-whoever-comes-first",
+          [
+            ...[linked, opened, needed, library(HOST, "other")],
+            ...[library(RUNTIME, "plugin"), library(RUNTIME, "needing", [needed.path])],
+            {
+              path: "program",
+              sources: ["program.cc"],
+              needs: flags.includes("-DLINKED") ? [linked.path] : [],
+              flags,
+            },
+          ],
+          ["linked", "opened", "needed", "other"].map((name) => `lib${name}.so.1`),
+        );
+        const model = await unique.native(order);
+        expect(model.stdout).not.toContain("another");
+        expectLines(await unique.capsule(order), lines(model.stdout));
+      });
+    }
+  }
+});
 
 test("a weak reference finds what the host has, and nothing where it has nothing", async () => {
   const weak = await pair("symbols/a-weak-reference-finds-what-the-host-has", [

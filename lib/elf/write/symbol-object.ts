@@ -1,13 +1,18 @@
 // A shared object with a few symbols of one's own, and with dependencies.
 
+import { type Address, toVaddr } from "../../memory/numbers.ts";
 import {
   DT_GNU_HASH,
   DT_HASH,
   DT_RELA,
   DT_STRTAB,
   DT_SYMTAB,
+  ELFOSABI_GNU,
   R_X86_64_TPOFF64,
+  SHN_ABS,
   STB_GLOBAL,
+  STB_GNU_UNIQUE,
+  STT_OBJECT,
   STT_TLS,
 } from "../constants.ts";
 import { Rela } from "../rela.ts";
@@ -29,6 +34,8 @@ export interface SymbolObjectOptions {
   readonly needed?: readonly string[];
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
+  /** Objects of others, of which there is one in a namespace (STB_GNU_UNIQUE). */
+  readonly unique?: ReadonlyMap<string, Address>;
   readonly zeroPages?: number;
   /** A thread-local block of its own, which has to be in static TLS. */
   readonly staticTls?: ThreadLocal;
@@ -38,25 +45,27 @@ export interface SymbolObjectOptions {
 
 export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array; plan: SharedObjectPlan } {
   const functions = [...(options.functions ?? [])];
+  const unique = [...(options.unique ?? [])];
   const strings = new StringTableWriter();
   const soname = strings.add(options.soname);
   const needed = (options.needed ?? []).map((name) => strings.add(name));
-  const names = functions.map(([name]) => strings.add(name));
+  const names = [...functions, ...unique].map(([name]) => strings.add(name));
   const wanted = options.wantedTls === undefined ? undefined : strings.add(options.wantedTls);
 
-  const count = functions.length + (wanted === undefined ? 1 : 2);
+  const count = names.length + (wanted === undefined ? 1 : 2);
   const symbols = new Uint8Array(count * Sym.size);
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: strings.bytes },
-    hashOfFirst(functions.length, count),
+    hashOfFirst(names.length, count),
   ];
   const relocations = new Uint8Array(Rela.size);
   const slots = wanted !== undefined || options.staticTls ? 1 : 0;
   if (slots > 0) tables.push({ tag: DT_RELA, bytes: relocations });
   const zeroPages = options.zeroPages ?? 0;
   const tls = options.staticTls ? { tls: options.staticTls } : {};
-  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls });
+  const osAbi = unique.length > 0 ? { osAbi: ELFOSABI_GNU } : {};
+  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls, ...osAbi });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;
   relocation.r_type = R_X86_64_TPOFF64;
@@ -73,6 +82,14 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     sym.st_name = names[i] ?? 0;
     sym.st_info = STB_GLOBAL << 4;
     placeFunction(sym, place, plan);
+  });
+  unique.forEach(([, address], i) => {
+    const index = functions.length + i;
+    const sym = Sym.at(new DataView(symbols.buffer), (index + 1) * Sym.size);
+    sym.st_name = names[index] ?? 0;
+    sym.st_info = (STB_GNU_UNIQUE << 4) | STT_OBJECT;
+    sym.st_shndx = SHN_ABS;
+    sym.st_value = toVaddr(address);
   });
   return { bytes: emitSharedObject(plan), plan };
 }

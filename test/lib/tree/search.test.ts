@@ -69,6 +69,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     startsByLibc: false,
     versions: [],
     tls: undefined,
+    hasUnique: false,
     hasMalloc: false,
     hasOperatorNew: false,
     isSanitizer: false,

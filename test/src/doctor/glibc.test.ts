@@ -30,6 +30,7 @@ const library = (said: Partial<Library>): Library => ({
   startsByLibc: false,
   versions: [],
   tls: undefined,
+  hasUnique: false,
   hasMalloc: false,
   hasOperatorNew: false,
   isSanitizer: false,
