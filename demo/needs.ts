@@ -48,6 +48,7 @@ export const NEEDS = {
     need("/usr/lib/openarena", "openarena"),
     need("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "mesa-vulkan-drivers"),
     need("vulkaninfo", "vulkan-tools"),
+    need("mangohud"),
     need("es2_info", "mesa-utils"),
     need("/usr/games/supertux2", "supertux"),
     need("/usr/games/armagetronad.real", "armagetronad"),

@@ -14,11 +14,13 @@ import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
 import { enter } from "./passes/enter.ts";
 import { expose, exposeAs } from "./passes/expose.ts";
+import { findEnding } from "./passes/finish.ts";
+import { interceptHandles } from "./passes/intercept.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { destructorOrder, objectsOf, openScope, settleScope } from "./passes/scope.ts";
+import { objectsOf, openScope, settleScope } from "./passes/scope.ts";
 import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
@@ -98,6 +100,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
   vacate(run, interposer.object);
+  // Who asks libc itself, by its handle or its tables, gets to them, too.
+  libc.run(interceptHandles(run, interposer.loading));
   trace.lap("vacate");
 
   // Arguments, names, signals: constructors look at them.
@@ -122,7 +126,9 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
   catchFatalSignals(libc, interposer.onSignal);
-  libc.atExit(interposer.cleanup); // should a constructor exit
+  const front = [interposer.object];
+  record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
+  libc.atExit(interposer.end);
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
   trace.lap("server");
 
@@ -150,7 +156,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object, displaced);
-  record.setOrder(destructorOrder(baseObjects(run), program.object));
+  front.push(program.object, ...base.preloaded);
+  record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   record.fields.environ = libc.mustFindSymbol("environ");
   record.fields.program = program.object.linkMap;
   auxiliary.setProgram(program);

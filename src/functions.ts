@@ -17,6 +17,11 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly exit: Address;
   /** __cxa_atexit. */
   readonly atExit: Address;
+  /** fcloseall */
+  readonly closeAll: Address;
+  /** pthread_mutex_lock and pthread_mutex_unlock; before 2.34 libc's own, which are libpthread's once that is there. */
+  readonly lock: Address;
+  readonly unlock: Address;
   /** A function that does nothing to nobody: what a mirror has for __libc_early_init. */
   readonly nothing: Address;
 }
@@ -41,6 +46,9 @@ export function findFunctions(family: readonly LoadedImage[]): Functions {
     errnoLocation: own("__errno_location"),
     exit: own("exit"),
     atExit: own("__cxa_atexit"),
+    closeAll: own("fcloseall"),
+    lock: own("pthread_mutex_lock"),
+    unlock: own("pthread_mutex_unlock"),
     nothing: own("abs"),
   };
 }

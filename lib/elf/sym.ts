@@ -1,6 +1,6 @@
 // Symbols (gABI, "Symbol Table"), as a table that knows its strings.
 
-import { layout, type Struct, u8, u16, u32, u64 } from "../memory/layout.ts";
+import { layout, type Struct, u8, u16, u32, u64, wrapping } from "../memory/layout.ts";
 import type { Vaddr } from "../memory/numbers.ts";
 import { SHN_UNDEF, STB_LOCAL } from "./constants.ts";
 import { ElfError } from "./error.ts";
@@ -11,7 +11,8 @@ export const Sym = layout("Elf64_Sym", {
   st_info: u8,
   st_other: u8,
   st_shndx: u16,
-  st_value: u64<Vaddr>(),
+  /** Added to the load bias it is where the symbol is, modulo 2^64: it may lead out of the image, and back. */
+  st_value: wrapping<Vaddr>(),
   st_size: u64(),
 });
 export type Sym = Struct<typeof Sym>;

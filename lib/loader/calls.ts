@@ -10,6 +10,7 @@ export const RTLD_NOW = 2;
 export const RTLD_NOLOAD = 4;
 export const RTLD_DEEPBIND = 8;
 export const RTLD_GLOBAL = 0x100;
+export const RTLD_NODELETE = 0x1000;
 
 /** Namespaces, as dlmopen takes them. */
 export const LM_ID_BASE = 0;

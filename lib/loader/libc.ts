@@ -11,7 +11,7 @@ import { address, bind } from "./bindings.ts";
 import { LinkError } from "./error.ts";
 import { newAction } from "./sigaction.ts";
 
-const { ptr, u64 } = FFIType;
+const { ptr, i32, u64 } = FFIType;
 
 const SYS_FUTEX = 202;
 const SYS_FUTEX_WAITV = 449;
@@ -109,6 +109,14 @@ export class Libc implements Process {
     const found = this.findSymbol(name);
     if (found === undefined) throw new LinkError(`Cannot find "${name}" in this process`, { symbol: name });
     return found;
+  }
+
+  /** A key for a value of each thread, with a destructor. It is none where there are no more. */
+  makeKey(destructor: Address): number {
+    const key = new Uint32Array([0xffffffff]);
+    const create = pointer(this.mustFindSymbol("pthread_key_create"));
+    CFunction({ ptr: create, args: [ptr, ptr], returns: i32 })(key, pointer(destructor));
+    return key[0] ?? 0;
   }
 
   /** How often the protection of pages was changed. */

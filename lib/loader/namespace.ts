@@ -4,6 +4,8 @@
 //               _ns_nloaded          how many there are (and padding)
 //               _ns_main_searchlist  what RTLD_GLOBAL adds to
 //               … private
+//   _dl_nns               one more than the last namespace in use; behind the 16 records
+//   _dl_load_lock         a recursive mutex: what is loaded may be changed by who has it
 //
 // and, inside the first link_map, l_searchlist { r_list, r_nlist }: the global
 // scope, which every object of the namespace searches first. Namespace 0's record
@@ -20,6 +22,11 @@ import { type Process, pointerIn, setPointerIn, u32In } from "../process/process
 const NS_LOADED = 0;
 const NS_NLOADED = 8;
 const NS_MAIN_SEARCHLIST = 16;
+/** How many records there are (DL_NNS). */
+const RECORDS = 16;
+/** Where a pthread_mutex_t says its kind, and that of a recursive one (PTHREAD_MUTEX_RECURSIVE_NP). */
+const MUTEX_KIND = 16;
+const RECURSIVE = 1;
 /** How far into a link_map its search list may be; 0x2d8 in glibc 2.36. */
 const LINK_MAP_LIMIT = 4096;
 
@@ -58,6 +65,16 @@ export class GlobalScope {
     setPointerIn(this.process, this.at, list);
     this.process.write(add(this.at, 8), new Uint8Array(Uint32Array.of(count).buffer));
   }
+}
+
+/** Where ld.so keeps what its function for the end of the process goes by. */
+export interface Counting {
+  /** The first link_map of the base namespace. */
+  readonly first: Address;
+  /** How many namespaces there are (64 bits). */
+  readonly count: Address;
+  /** A pthread_mutex_t; who has it may change these. */
+  readonly lock: Address;
 }
 
 export class Namespaces {
@@ -118,6 +135,33 @@ export class Namespaces {
       if (u32In(this.process, add(record, NS_NLOADED)) === objects) return record;
     }
     return undefined;
+  }
+
+  /**
+   * Where the namespaces are counted. `first` is the first link_map of one of them, and `namespace` its number, which is
+   * not 0. Undefined where ld.so's structures are not as expected.
+   */
+  findCounting(first: Address, namespace: number): Counting | undefined {
+    for (let size = NS_MAIN_SEARCHLIST + 8; RECORDS * size + 8 <= this.#size; size += 8) {
+      if (pointerIn(this.process, add(this.#global, namespace * size + NS_LOADED)) !== first) continue;
+      const counting = this.#countingBehind(size, namespace);
+      if (counting) return counting;
+    }
+    return undefined;
+  }
+
+  /** `size` is that of a record. */
+  #countingBehind(size: number, namespace: number): Counting | undefined {
+    const { process } = this;
+    const count = add(this.#global, RECORDS * size);
+    const lock = add(count, 8);
+    if (!(lock + MUTEX_KIND + 4 <= this.#global + this.#size)) return undefined;
+    const used = pointerIn(process, count);
+    if (!(used > namespace && used <= RECORDS)) return undefined;
+    const isUsed = (index: number) => pointerIn(process, add(this.#global, index * size + NS_LOADED)) !== 0;
+    if (!isUsed(used - 1) || (used < RECORDS && isUsed(used))) return undefined;
+    if (u32In(process, add(lock, MUTEX_KIND)) !== RECURSIVE) return undefined;
+    return { first: add(this.#global, NS_LOADED), count, lock };
   }
 
   /**

@@ -56,6 +56,16 @@ export function readU64(view: DataView, at: number): number {
   return high < 0x200000 ? high * HIGH_WORD + view.getUint32(at, true) : Number.POSITIVE_INFINITY;
 }
 
+/**
+ * Reads 64 bits as a number that is added to an address modulo 2^64: negative where it leads back. One that a number
+ * cannot hold reads as Infinity.
+ */
+export function readWrapping(view: DataView, at: number): number {
+  const high = view.getInt32(at + 4, true);
+  return high >= -0x200000 && high < 0x200000 ? high * HIGH_WORD + view.getUint32(at, true) : Number.POSITIVE_INFINITY;
+}
+
+/** Also of a number that readWrapping gives. */
 export function writeU64(view: DataView, at: number, value: number): void {
   view.setUint32(at, value % HIGH_WORD, true);
   view.setUint32(at + 4, Math.floor(value / HIGH_WORD), true);
@@ -64,6 +74,11 @@ export function writeU64(view: DataView, at: number, value: number): void {
 /** A 64-bit field as a number, branded with the kind that the declaration names. */
 export function u64<Kind extends number = number>(): Field<Kind> {
   return { size: 8, read: (view, at) => readU64(view, at) as Kind, write: writeU64 };
+}
+
+/** As readWrapping has it. */
+export function wrapping<Kind extends number = number>(): Field<Kind> {
+  return { size: 8, read: (view, at) => readWrapping(view, at) as Kind, write: writeU64 };
 }
 
 /** A signed 64-bit field as a number (d_tag, r_addend); rounded where it is beyond 53 bits. */

@@ -35,8 +35,9 @@ export class Patch {
     this.#installed.push({ start, length: alignUp(code.length, PAGE_SIZE), protection: PROT_READ | PROT_EXEC });
   }
 
-  setPointer(at: Address, value: Address): void {
-    this.set(at, new Uint8Array(new BigUint64Array([BigInt(value)]).buffer));
+  /** 64 bits: an address, or a vaddr, which may be negative. */
+  setPointer(at: Address, value: number): void {
+    this.set(at, new Uint8Array(new BigInt64Array([BigInt(value)]).buffer));
   }
 
   /**

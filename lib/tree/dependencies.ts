@@ -148,7 +148,7 @@ export class Loading {
     const need = this.#need(name, from);
     if ("fault" in need && isOptional) node.lacks.push(name);
     else node.needs.push(need);
-    const other = "node" in need ? this.#nodes.findIndex((one) => one === need.node) : -1;
+    const other = "node" in need ? this.#nodes.indexOf(need.node) : -1;
     const own = this.#nodes.indexOf(node);
     if (other > own && node !== this.#program) this.#nodes.splice(own, 0, ...this.#nodes.splice(other, 1));
   }

@@ -49,7 +49,6 @@ export class OwnRequests extends Requests {
       case Kind.shell:
         return yield* this.#run(exchange, this.askerOf(exchange).launch.process);
       case Kind.leave:
-        // In a forked child there is nobody but the program's own threads, and glibc counts them.
         return { what: "return", arguments: [this.#isOwn(exchange) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
       default:
         throw new Error(`Cannot answer a request of kind ${kind}`);

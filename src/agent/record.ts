@@ -5,6 +5,7 @@ import { layout, type Struct, u64 } from "../../lib/memory/layout.ts";
 import { viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Linker } from "../launch.ts";
+import { ENDING_WORDS } from "./code/destructors.ts";
 
 export const Record = layout("record", {
   argc: u64(),
@@ -15,10 +16,9 @@ export const Record = layout("record", {
   program: u64<Address>(),
   /** How many of Bun's threads block signals. */
   quieted: u64(),
+  /** See emitLeavingFunctions. */
+  key: u64(),
 });
-
-/** How many words the order of destructors may have. */
-const ORDER_LIMIT = 4096;
 
 export class RunRecord {
   readonly fields: Struct<typeof Record>;
@@ -26,12 +26,12 @@ export class RunRecord {
   /** For each capsule the address of its `iterate here`, NULL behind the last. */
   readonly iterators: Address;
   /** See emitCleanup. */
-  readonly order: Address;
+  readonly ending: Address;
 
   constructor(launch: Linker, capsules: number) {
     this.at = launch.internWords(new Array<number>(Record.size / 8).fill(0));
     this.iterators = launch.internWords(new Array<number>(capsules + 1).fill(0));
-    this.order = launch.internWords(new Array<number>(ORDER_LIMIT).fill(0));
+    this.ending = launch.internWords(new Array<number>(ENDING_WORDS).fill(0));
     this.fields = Record.at(viewAt(this.at, Record.size));
   }
 
@@ -39,16 +39,18 @@ export class RunRecord {
     return add(this.at, Record.offsetOf.quieted);
   }
 
+  get key(): Address {
+    return add(this.at, Record.offsetOf.key);
+  }
+
   setIterator(index: number, address: Address): void {
     viewAt(this.iterators, 8 * (index + 1)).setBigUint64(8 * index, BigInt(address), true);
   }
 
-  /** More than there is room for is left to ld.so, which runs the capsules' destructors first. */
-  setOrder(linkMaps: readonly number[]): void {
-    if (linkMaps.length > ORDER_LIMIT) return;
-    const view = viewAt(this.order, 8 * ORDER_LIMIT);
-    linkMaps.forEach((linkMap, i) => {
-      view.setBigUint64(8 * i, BigInt(linkMap), true);
+  setEnding(words: readonly number[]): void {
+    const view = viewAt(this.ending, 8 * ENDING_WORDS);
+    words.forEach((word, i) => {
+      view.setBigUint64(8 * i, BigInt(word), true);
     });
   }
 }

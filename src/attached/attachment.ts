@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { firstLinkMap, LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { firstLinkMap, LinkMap, LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { Namespaces } from "../../lib/loader/namespace.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
@@ -59,7 +59,7 @@ export class Attachment implements Linker, Asker {
   /** The agent's function that is called in its place. */
   readonly late: Address;
   readonly #known = new Map<Address, LoadedObject>();
-  readonly #agent: LoadedObject;
+  readonly agent: LoadedObject;
   readonly #found = new Map<string, Address | undefined>();
   readonly #kept = new Map<string, Address>();
   /** That it was started with, as /proc has it. */
@@ -92,7 +92,7 @@ export class Attachment implements Linker, Asker {
       throw new LinkError(
         `Cannot link what process ${pid} ("${this.program.path}") has opened in a namespace of its own, by dlmopen`,
       );
-    this.#agent = agent;
+    this.agent = agent;
     const address = (name: string): Address => {
       const index = agent.image.find(name);
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
@@ -140,7 +140,7 @@ export class Attachment implements Linker, Asker {
 
   /** The agent's empty pages: first for code, then what else has to be kept. */
   get pages(): Address {
-    const { image } = this.#agent;
+    const { image } = this.agent;
     const [pages] = image.loads.filter(({ p_filesz }) => p_filesz === 0);
     if (!pages) throw new LinkError(`Cannot link process ${this.process.pid}: its agent has no pages left`);
     return image.addressOf(pages.p_vaddr);
@@ -149,6 +149,16 @@ export class Attachment implements Linker, Asker {
   get programName(): Address {
     const [program] = this.objects();
     return program ? pointerIn(this.process, add(program.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
+  }
+
+  /** That of what tells a process that was started by an ld.so's name who it is; 0 where there is none. */
+  get identityName(): Address {
+    const identity = this.#identity;
+    return identity ? pointerIn(this.process, add(identity.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
+  }
+
+  get #identity(): LoadedObject | undefined {
+    return this.objects().find(({ path }) => basename(path) === IDENTITY_OBJECT);
   }
 
   /** The base namespace's objects as they are now, in load order, the program first. */
@@ -173,6 +183,11 @@ export class Attachment implements Linker, Asker {
     return new Namespaces(this.process, loader);
   }
 
+  /** Has it its image still, under another name. */
+  know({ linkMap, image }: LoadedObject): void {
+    this.#known.set(linkMap, new LoadedObject(this.process, linkMap, image));
+  }
+
   /** Is it one of the launch's own objects? */
   isOwn({ path }: LoadedObject): boolean {
     return dirname(path) === this.site.libraries;
@@ -195,7 +210,7 @@ export class Attachment implements Linker, Asker {
   findSymbol(name: string): Address | undefined {
     if (!this.#found.has(name)) {
       // What stands in front of libc's functions there knows which file is the program's own.
-      const identity = this.objects().find(({ path }) => basename(path) === IDENTITY_OBJECT);
+      const identity = this.#identity;
       const family = [...(identity ? [identity.image] : []), ...this.#family];
       const home = family.find((image) => image.find(name) !== undefined);
       const index = home?.find(name);

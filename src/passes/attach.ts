@@ -34,7 +34,8 @@ import { lendStatics, showStatics } from "./lend-statics.ts";
 import { moveObjects } from "./move-objects.ts";
 import { checkClosure, openClosure } from "./open.ts";
 import { type Moved, redirect } from "./redirect.ts";
-import { destructorOrder, objectsOf, scopeOf } from "./scope.ts";
+import { renameLinked } from "./rename.ts";
+import { objectsOf, scopeOf } from "./scope.ts";
 import { makeNamespace, repairGlobal } from "./share.ts";
 import { settledSignals } from "./signals.ts";
 
@@ -78,6 +79,7 @@ export function* attach(
   if (isFirst) {
     const family = [...attachment.shared.values()];
     for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
+    renameLinked(attachment, program, before);
     yield* begin(attachment, moved);
   }
 
@@ -101,7 +103,6 @@ export function* attach(
       yield* lendStatics(attachment, capsule, closure);
       yield* openClosure(attachment, capsule, closure, { isGlobal, ...(attachment.isRunning ? {} : { intern }) });
       if (isGlobal) for (const { object } of opened) attachment.scopes?.lent.add(object.linkMap);
-      if (isFirst) yield* finishProgramFirst(attachment, capsule, destructorOrder(before, program));
     }
 
     trace.lap("open");
@@ -169,6 +170,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
     setPointerIn(process, add(attachment.iterators, 8 * index), capsule.iterateHere);
     attachment.capsules.push(capsule);
   }
+  yield* finishProgramFirst(attachment, namespaces, attachment.capsules);
   yield* catchFatal(process, onSignal);
   trace.lap("namespaces");
 }

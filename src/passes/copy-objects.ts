@@ -7,7 +7,7 @@ import { R_X86_64_COPY, SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
+import { readWrapping } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
@@ -74,10 +74,9 @@ export function updateSymbols(image: LoadedImage, moved: Moved, patch: Patch): v
   const table = image.addressOf(image.symbolTableAt);
   for (let at = 0; at + Sym.size <= view.byteLength; at += Sym.size) {
     const section = view.getUint16(at + st_shndx, true);
-    const value = readU64(view, at + st_value);
-    const target = moved.get(section === SHN_ABS ? value : value + image.loadBias);
+    const bias = section === SHN_ABS ? 0 : image.loadBias;
+    const target = moved.get(readWrapping(view, at + st_value) + bias);
     if (target === undefined || section === SHN_UNDEF) continue;
-    patch.setPointer(add(table, at + st_value), target);
-    if (section !== SHN_ABS) patch.set(add(table, at + st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
+    patch.setPointer(add(table, at + st_value), target - bias);
   }
 }

@@ -2,16 +2,18 @@
 // and binds to, at the addresses in the capsule. No trampoline, nothing to call.
 
 import { exportsTls } from "../../lib/elf/tls.ts";
-import { mirrorOf } from "../../lib/elf/write/mirror.ts";
+import { mirrorOf, symbolsAt } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { openHooks } from "./hooks.ts";
+import { tableMapping } from "./intercept.ts";
 import { lendStatics } from "./lend-statics.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
@@ -111,5 +113,10 @@ export function* mirrorShim(
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
   if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);
+  // Where it is was not known before: from now on its table is what the gABI says, for who reads it by himself.
+  const { image } = shim;
+  const patch = new Patch();
+  patch.set(image.addressOf(image.symbolTableAt), symbolsAt(object.image, image.loadBias, record !== undefined, hooks));
+  yield* patch.apply(process, tableMapping(image));
   return shim;
 }

@@ -8,13 +8,13 @@ import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/consta
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { isExported, Sym, typeOf } from "../../lib/elf/sym.ts";
 import { exportsTls } from "../../lib/elf/tls.ts";
-import { absoluteSymbols } from "../../lib/elf/write/mirror.ts";
+import { symbolsAt } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, findIn, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
-import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { readWrapping } from "../../lib/memory/layout.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import { type Linking, pointerIn } from "../../lib/process/process.ts";
 import type { Launch } from "../launch.ts";
@@ -46,7 +46,8 @@ export function* fill(
   const { process, image } = object;
   const { tls } = image;
   const record = tls && exportsTls(image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
-  const table = absoluteSymbols(image, record !== undefined, hooks);
+  const { loadBias } = placeholder;
+  const table = symbolsAt(image, loadBias, record !== undefined, hooks);
   const before = placeholder.symbols.view;
   const slot = slotOf(placeholder);
   // It has one symbol more, behind the others: the function that its initializer calls.
@@ -59,8 +60,8 @@ export function* fill(
   for (let at = Sym.size; at < table.length; at += Sym.size) {
     const section = before.getUint16(at + st_shndx, true);
     if (section === SHN_UNDEF || section === SHN_ABS) continue;
-    const from = readU64(before, at + st_value) + placeholder.loadBias;
-    let to: Address | undefined = toAddress(readU64(after, at + st_value));
+    const from = readWrapping(before, at + st_value) + loadBias;
+    let to: Address | undefined = add(loadBias, readWrapping(after, at + st_value));
     if (typeOf({ st_info: after.getUint8(at + st_info) } as Sym) === STT_GNU_IFUNC) {
       const index = at / Sym.size;
       const { symbols } = image;
@@ -73,13 +74,13 @@ export function* fill(
   patch.setPointer(slot, nothing);
 }
 
-/** Has fillCopy been at it? Its own table has no symbol like that but those that the linker makes of versions. */
+/** Has fillCopy been at it? Its own table leads nowhere else. */
 export function isFilledCopy({ process, image }: LoadedObject): boolean {
-  const table = image.addressOf(image.symbolTableAt);
-  const index = [...image.symbols].findIndex((sym) => isExported(sym) && sym.st_shndx !== SHN_ABS);
-  if (index < 0) return true;
-  const at = add(table, index * Sym.size + Sym.offsetOf.st_shndx);
-  return process.memory.view(at, 2).getUint16(0, true) === SHN_ABS;
+  const { length } = image.symbols;
+  const view = process.memory.view(image.addressOf(image.symbolTableAt), length * Sym.size);
+  const table = Array.from({ length }, (_, i) => Sym.at(view, i * Sym.size));
+  const own = table.filter((sym) => isExported(sym) && sym.st_shndx !== SHN_ABS && typeOf(sym) !== STT_TLS);
+  return own.some(({ st_value }) => !image.holds(image.addressOf(st_value)));
 }
 
 /**
@@ -104,8 +105,7 @@ export function fillCopy(
     const to = hook ?? library.symbolAddress(index);
     const at = add(table, i * Sym.size);
     moved.set(copy.symbolAddress(i), to);
-    patch.setPointer(add(at, Sym.offsetOf.st_value), to);
-    patch.set(add(at, Sym.offsetOf.st_shndx), new Uint8Array(Uint16Array.of(SHN_ABS).buffer));
+    patch.setPointer(add(at, Sym.offsetOf.st_value), copy.vaddrAt(to));
     patch.set(
       add(at, Sym.offsetOf.st_info),
       Uint8Array.of(hook === undefined ? library.symbols.at(index).st_info : sym.st_info),

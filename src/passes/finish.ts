@@ -1,33 +1,78 @@
-// The order of destructors at the end of a process that is linked from outside. ld.so
-// goes through the namespaces from the last to the first, so the host's libraries
-// would be finished before the program that uses them. An object of ours, which needs
-// all of a capsule's libraries, is the first that ld.so finishes there: it runs the
-// destructors of the program's side (2.31-2.41).
+// The order of destructors at the end of the process: the program's side first, then
+// the host's libraries, which it uses. In a process that is linked from outside ld.so
+// begins with the last namespace (2.31-2.41), so an object of ours is the first that it
+// comes to there: it has the program's side finished. It comes before a capsule's
+// libraries since it was opened before, and nobody needs it. What a hosted program does
+// is in emitCleanup.
 
-import { codeObject } from "../../lib/elf/write/code-object.ts";
-import { dlmopen, RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { alignUp, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { type CodeObject, codeObject } from "../../lib/elf/write/code-object.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { findFinalizer } from "../../lib/loader/finalizer.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { Namespaces } from "../../lib/loader/namespace.ts";
+import { alignUp, PAGE_SIZE, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
-import { emitCleanup } from "../agent/code/cleanup.ts";
-import type { Capsule, Linker } from "../launch.ts";
+import { ENDING_WORDS, type Ending, emitDestructors, endingWords } from "../agent/code/destructors.ts";
+import type { Capsule, Launch, Linker } from "../launch.ts";
+import { LOADER } from "../plan/shared-set.ts";
 
-/** `order` is emitCleanup's. */
-export function* finishProgramFirst(linker: Linker, capsule: Capsule, order: readonly number[]): Linking<void> {
-  const { process, directory } = linker;
-  const files = linker.internWords([0]);
-  const assembler = new Assembler();
-  // Of no process, so that nothing is removed: that is the server's affair.
-  emitCleanup(assembler, { pid: 0, directory: "", files, order: linker.internWords(order) });
+/**
+ * What emitDestructors goes by; `front` are objects of the base namespace, of which the first is ours. Where ld.so does
+ * not look as expected the order stays its own.
+ */
+export function findEnding(
+  { shared, trace }: Launch,
+  namespaces: Namespaces,
+  capsule: Capsule | undefined,
+  { front, hidden }: { readonly front: readonly LoadedObject[]; readonly hidden?: LoadedObject },
+): number[] {
+  const loader = shared.get(LOADER);
+  const finalizer = loader && findFinalizer(loader);
+  const fields: Partial<Ending> = { ...(finalizer && { finalizer }), ...(hidden && { hidden: hidden.linkMap }) };
+  const [first] = capsule?.mirrors.values() ?? [];
+  const counting = first && capsule && namespaces.findCounting(first.linkMap, capsule.namespace);
+  const words = endingWords(
+    { ...fields, ...counting },
+    front.map((object) => object.linkMap),
+  );
+  if (!finalizer || !counting || !words)
+    trace.tell("capsule", () => "this ld.so does not look as expected: its own order of destructors stays");
+  return words ?? endingWords(fields, []) ?? [];
+}
+
+/** Nothing but their mirrors of libc is open in the capsules. */
+export function* finishProgramFirst(
+  linker: Linker,
+  namespaces: Namespaces,
+  capsules: readonly Capsule[],
+): Linking<void> {
+  const { process, directory, functions } = linker;
+  const ending = linker.internWords(new Array<number>(ENDING_WORDS).fill(0));
+  const base = new Assembler();
+  emitDestructors(base, { ending, lock: functions.lock, unlock: functions.unlock });
+  const { bytes, labels } = codeOnly(END, base, "show all");
+  const path = directory.write(END, bytes);
+  const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
+  const end = new LoadedObject(process, yield* linkMapOf(process, handle));
+  const words = findEnding(linker, namespaces, capsules[0], { front: [end] });
+  process.write(ending, new Uint8Array(BigUint64Array.from(words, BigInt).buffer));
+
+  const finish = end.image.addressOf(labels.get("finish base") ?? toVaddr(0));
+  for (const { token, namespace } of capsules) {
+    const first = new Assembler();
+    first.label("finish").rip("jmp *base(%rip)", "base", 0xff, 0x25).align(8).label("base").quad(finish);
+    const file = directory.write(`${token}-${FIRST}`, codeOnly(FIRST, first, "finish").bytes);
+    yield* dlmopen(process, namespace, file, RTLD_LAZY);
+  }
+}
+
+const END = "capsule-end";
+const FIRST = "capsule-finish";
+
+/** In the file, so that it is whole however far linking gets. */
+function codeOnly(soname: string, assembler: Assembler, fini: string): CodeObject {
   const code = assembler.assemble();
-  const soname = "capsule-finish";
-  // In the file, so that it is whole however far linking gets.
-  const { bytes } = codeObject({
-    soname,
-    needed: [...capsule.opened.keys()],
-    code,
-    dataAt: alignUp(toAddress(code.bytes.length), PAGE_SIZE),
-    fini: "cleanup",
-  });
-  yield* dlmopen(process, capsule.namespace, directory.write(`${capsule.token}-${soname}`, bytes), RTLD_LAZY);
+  const dataAt = alignUp(toAddress(code.bytes.length), PAGE_SIZE);
+  return codeObject({ soname, code, dataAt, fini, nodelete: true });
 }

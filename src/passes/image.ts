@@ -13,12 +13,14 @@
 //                            the place of __libc_start_main
 //   DT_INIT hooked           the program's constructors come last, and behind those
 //                            of its libraries is where glibc itself would register
-//                            its destructors
+//                            its destructors; in the place of DT_DEBUG, which glibc
+//                            has no use for here, where the program has none
 
 import { dirname } from "node:path";
 import {
   DF_1_NOOPEN,
   DF_1_PIE,
+  DT_DEBUG,
   DT_FLAGS_1,
   DT_INIT,
   DT_JMPREL,
@@ -59,6 +61,8 @@ export interface ProgramImage {
   readonly segments: readonly { readonly load: Phdr; readonly isChanged: boolean }[];
   readonly entry: Vaddr;
   readonly copied: readonly CopiedObject[];
+  /** Whether it registers `atExit` behind the constructors of its libraries. */
+  readonly isHookedBehindLibraries: boolean;
 }
 
 export interface Hooks {
@@ -101,7 +105,8 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
     const before = new Uint8Array(original.buffer, original.byteOffset + from, Math.max(0, to - from));
     return { load, isChanged: !Buffer.from(bytes.buffer, from, before.length).equals(before) };
   });
-  return { bytes, segments, entry: program.ehdr.e_entry, copied };
+  const isHookedBehindLibraries = init !== undefined || program.dynamic.get(DT_DEBUG) !== undefined;
+  return { bytes, segments, entry: program.ehdr.e_entry, copied, isHookedBehindLibraries };
 }
 
 /** How much of the file: what is mapped of it, whole pages, and the program headers, which may be behind all that. */
@@ -204,10 +209,14 @@ function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; of
 
 function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr, init: Vaddr): void {
   const start = fileOffset(program, program.dynamicAt);
+  const hooked = program.dynamic.get(DT_INIT) === undefined ? DT_DEBUG : DT_INIT;
   for (const { tag, value, at } of program.dynamic.entries) {
     const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
     if (tag === DT_FLAGS_1) write([DF_1_PIE, DF_1_NOOPEN].reduce(without, value));
-    if (tag === DT_INIT) write(init);
+    if (tag === hooked) {
+      writeU64(view, start + at + Dyn.offsetOf.d_tag, DT_INIT);
+      write(init);
+    }
     if (strings.table.length === 0) continue;
     if (tag === DT_STRTAB) write(tableAt);
     if (tag === DT_STRSZ) write(strings.table.length);

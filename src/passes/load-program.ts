@@ -2,9 +2,18 @@
 // between: when everything is relocated and no constructor has run.
 
 import { JSCallback } from "bun:ffi";
-import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_GLOBAL, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import {
+  dlmopen,
+  LM_ID_BASE,
+  linkMapOf,
+  RTLD_GLOBAL,
+  RTLD_LAZY,
+  RTLD_NODELETE,
+  RTLD_NOLOAD,
+} from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { baseObjects, type Run } from "../run.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
@@ -51,13 +60,15 @@ export function loadProgram(
   const { atExit } = run.functions;
   const relocated = toAddress(Number(hook.ptr));
   image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
-  // DT_INIT, where there is one, does it once more, behind all that the libraries' constructors register.
-  libc.atExit(cleanup);
+  if (!image.isHookedBehindLibraries) libc.atExit(cleanup);
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
-  const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL));
+  const mode = RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE;
+  const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));
   const opened = libc.run(linkMapOf(libc, handle));
   const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
   trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
+  const scope = scopeOf(object, baseObjects(run)).filter(({ image }) => !isShared(image.soname ?? ""));
+  libc.run(keepLoaded(scope));
   const { phdrs, headersAt } = object.image;
   const headers = object.image.addressOf(headersAt ?? toVaddr(0));
   return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
@@ -72,6 +83,15 @@ function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
     `Cannot host "${run.plan.program.path}": "${path}" brings a malloc of its own, and libc in this process has bound to another`,
     EXIT.notRunnable,
   );
+}
+
+/**
+ * As what the kernel has started, nothing of it can go. So ld.so does not record who binds to it either, and need not
+ * finish that before.
+ */
+function* keepLoaded(objects: readonly LoadedObject[]): Linking<void> {
+  const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE;
+  yield objects.map(({ path }) => ({ name: "dlmopen" as const, arguments: [LM_ID_BASE, path, mode] }));
 }
 
 function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): LoadedObject {

@@ -2,7 +2,6 @@
 
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
-import { isShared } from "../plan/shared-set.ts";
 import { baseObjects, type Run } from "../run.ts";
 import type { Displaced } from "./displace.ts";
 
@@ -111,31 +110,4 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
     for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
   }
   return scope;
-}
-
-/**
- * The order in which ld.so would run the destructors of the program and its libraries, who needs before who is needed,
- * as emitCleanup wants it: the last of them in ld.so's list, the order, 0. None of them is ever closed; what has been
- * opened may be.
- */
-export function destructorOrder(objects: readonly LoadedObject[], program: LoadedObject): number[] {
-  const own = objects.find(({ linkMap }) => linkMap === program.linkMap) ?? program;
-  const all = scopeOf(own, objects);
-  const last = objects.findLast((object) => all.includes(object));
-  const scope = all.filter(({ image }) => !isShared(image.soname ?? ""));
-  const bySoname = new Map(scope.map((object) => [object.image.soname ?? object.path, object]));
-  const order: LoadedObject[] = [];
-  const known = new Set<LoadedObject>();
-  // As ld.so sorts (glibc ≥ 2.35): from the last of the scope to the first, each in front of what it needs.
-  const visit = (object: LoadedObject): void => {
-    if (known.has(object)) return;
-    known.add(object);
-    for (const needed of [...object.image.needed, ...object.image.filtees.map(({ name }) => name)]) {
-      const other = bySoname.get(needed);
-      if (other) visit(other);
-    }
-    order.unshift(object);
-  };
-  for (const object of scope.toReversed()) visit(object);
-  return [last?.linkMap ?? 0, ...order.map(({ linkMap }) => linkMap), 0];
 }

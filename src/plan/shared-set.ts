@@ -8,6 +8,7 @@ import { GLIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 export { LOADER };
 export const UNWINDER = "libgcc_s.so.1";
 
-const SHARED: ReadonlySet<string> = new Set([...GLIBC, LOADER, UNWINDER]);
+export const SHARED: readonly string[] = [...GLIBC, LOADER, UNWINDER];
 
-export const isShared = (soname: string): boolean => SHARED.has(soname);
+const sonames: ReadonlySet<string> = new Set(SHARED);
+export const isShared = (soname: string): boolean => sonames.has(soname);

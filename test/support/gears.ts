@@ -11,25 +11,42 @@ export const COLOURS = ["red", "green", "blue"] as const;
 
 /** Some pictures of the gears, all different. */
 export async function gears(display: Display, argv: string[], env: Record<string, string> = {}): Promise<Picture[]> {
-  await using program = start([...argv, "-geometry", "400x400"], { env: { ...display.env, ...env } });
-  const pictures = [await display.until((picture) => picture.patch("blue").count > 1000, program)];
-  while (pictures.length < PICTURES) {
-    const last = `${pictures.at(-1)}`;
-    pictures.push(await display.until((picture) => `${picture}` !== last, program));
-  }
-  program.kill();
-  const { stderr, signal } = await program.end();
+  const { pictures, stderr } = await gearsWhere(() => true, display, argv, env);
   expect(stderr).toBe("");
-  expect(signal).toBe("SIGKILL");
   return pictures;
 }
 
-export function expectSameGears(drawn: readonly Picture[], model: readonly Picture[]): void {
+/** Some that are as wanted, all different, and what was said meanwhile. */
+export async function gearsWhere(
+  isWanted: (picture: Picture) => boolean,
+  display: Display,
+  argv: string[],
+  env: Record<string, string> = {},
+): Promise<{ pictures: Picture[]; stderr: string }> {
+  await using program = start([...argv, "-geometry", "400x400"], { env: { ...display.env, ...env } });
+  const areThere = (picture: Picture) => picture.patch("blue").count > 1000 && isWanted(picture);
+  const pictures = [await display.until(areThere, program)];
+  while (pictures.length < PICTURES) {
+    const last = `${pictures.at(-1)}`;
+    pictures.push(await display.until((picture) => `${picture}` !== last && areThere(picture), program));
+  }
+  program.kill();
+  const { stderr, signal } = await program.end();
+  expect(signal).toBe("SIGKILL");
+  return { pictures, stderr };
+}
+
+/** `share` is how much more or less of a colour there may be, `distance` how far its middle may be away, in pixels. */
+export function expectSameGears(
+  drawn: readonly Picture[],
+  model: readonly Picture[],
+  { share = 0.05, distance = 4 }: { readonly share?: number; readonly distance?: number } = {},
+): void {
   for (const colour of COLOURS) {
     const [expected, actual] = [model, drawn].map((pictures) => mean(pictures.map((picture) => picture.patch(colour))));
     if (expected === undefined || actual === undefined) throw new Error("there are two lists of pictures");
-    expect(actual.count / expected.count).toBeWithin(0.95, 1.05);
-    expect(Math.hypot(actual.x - expected.x, actual.y - expected.y)).toBeLessThan(4);
+    expect(actual.count / expected.count).toBeWithin(1 - share, 1 + share);
+    expect(Math.hypot(actual.x - expected.x, actual.y - expected.y)).toBeLessThan(distance);
   }
 }
 

@@ -55,6 +55,14 @@ export class Picture {
     return lit;
   }
 
+  /** How many pixels are white, or nearly so. */
+  get white(): number {
+    let white = 0;
+    for (let at = 0; at < this.bytes.length; at += 3)
+      if (Math.min(this.byte(at), this.byte(at + 1), this.byte(at + 2)) > 200) white++;
+    return white;
+  }
+
   /** How many different colours there are. */
   get colours(): number {
     const seen = new Set<number>();

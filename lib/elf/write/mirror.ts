@@ -54,7 +54,8 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const zeroPages = options.zeroPages ?? 0;
   const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
   const hasThreadLocals = options.hasThreadLocals ?? false;
-  relocate(new Uint32Array(symbols.buffer), versions, source.loadBias, hasThreadLocals);
+  const bias = source.loadBias;
+  relocate(new Uint32Array(symbols.buffer), { versions, distance: bias, section: SHN_ABS, hasThreadLocals });
   const view = new DataView(symbols.buffer);
   if (options.moved && options.moved.size > 0) showMoved(view, options.moved);
   for (const [name, place] of options.overrides ?? []) {
@@ -73,42 +74,49 @@ function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void
 }
 
 /**
- * The symbol table of a loaded image as its mirror has it; see MirrorOptions. `functions` are addresses of some that it
- * has in place of its own.
+ * The symbol table of a loaded image for an object at `loadBias` that shows it; see MirrorOptions. Its values are what
+ * the gABI says, relative to that, so that whoever reads the table of a loaded object by himself finds what ld.so
+ * finds. `functions` are addresses of some that it has in place of its own.
  */
-export function absoluteSymbols(
+export function symbolsAt(
   image: LoadedImage,
+  loadBias: Address,
   hasThreadLocals: boolean,
   functions: ReadonlyMap<string, Address> = new Map(),
 ): Uint8Array {
   const bytes = copyOf(image.symbols.view);
-  relocate(new Uint32Array(bytes.buffer), undefined, image.loadBias, hasThreadLocals);
+  const distance = image.loadBias - loadBias;
+  relocate(new Uint32Array(bytes.buffer), { versions: undefined, distance, section: ANY_SECTION, hasThreadLocals });
   const view = new DataView(bytes.buffer);
   for (const [name, address] of functions)
-    for (const index of image.findAll(name)) placeFunctionAt(Sym.at(view, index * Sym.size), address);
+    for (const index of image.findAll(name)) placeFunctionAt(Sym.at(view, index * Sym.size), address, loadBias);
   return bytes;
 }
 
+interface Relocating {
+  readonly versions: Uint16Array | undefined;
+  /** What is added to each value, modulo 2^64. */
+  readonly distance: number;
+  /** Where each symbol is said to be. */
+  readonly section: number;
+  readonly hasThreadLocals: boolean;
+}
+
 /**
- * Makes every defined symbol absolute. Hot (libc has 3,000), so it goes by 32-bit words:
+ * Moves every defined symbol. Hot (libc has 3,000), so it goes by 32-bit words:
  *
  *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
  */
-function relocate(
-  words: Uint32Array,
-  versions: Uint16Array | undefined,
-  loadBias: Address,
-  hasThreadLocals: boolean,
-): void {
-  const biasLow = loadBias - Math.floor(loadBias / 2 ** 32) * 2 ** 32;
-  const biasHigh = Math.floor(loadBias / 2 ** 32);
+function relocate(words: Uint32Array, { versions, distance, section, hasThreadLocals }: Relocating): void {
+  const high = Math.floor(distance / 2 ** 32);
+  const low = distance - high * 2 ** 32;
   const SECTION = 0xffff0000;
   for (let at = WORDS; at < words.length; at += WORDS) {
     const info = words[at + 1] as number;
-    const section = info >>> 16;
+    const before = info >>> 16;
     // A mirror needs no versions of others: an index into them would lead nowhere.
-    if (section === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
-    if (section === SHN_UNDEF || section === SHN_ABS) continue;
+    if (before === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
+    if (before === SHN_UNDEF || before === SHN_ABS) continue;
     if ((info & 15) === STT_TLS) {
       if (hasThreadLocals) {
         words[at + 1] = (info & ~SECTION) | (ANY_SECTION << 16);
@@ -121,10 +129,10 @@ function relocate(
       words[at + 3] = 0;
       continue;
     }
-    const low = (words[at + 2] as number) + biasLow;
-    words[at + 2] = low;
-    words[at + 3] = (words[at + 3] as number) + biasHigh + (low >= 2 ** 32 ? 1 : 0);
-    words[at + 1] = (info & ~SECTION) | (SHN_ABS << 16);
+    const sum = (words[at + 2] as number) + low;
+    words[at + 2] = sum;
+    words[at + 3] = (words[at + 3] as number) + high + (sum >= 2 ** 32 ? 1 : 0);
+    words[at + 1] = (info & ~SECTION) | (section << 16);
   }
 }
 

@@ -73,6 +73,8 @@ export interface SharedObjectParts {
   /** Words that relocations may fill, behind the dynamic section. */
   readonly slots?: number;
   readonly code?: CodeParts;
+  /** Where DT_FINI is, in bytes into the zero pages. */
+  readonly zeroPagesFini?: number;
   /** DT_FLAGS_1 */
   readonly flags1?: number;
   /** ELFOSABI_NONE where nothing is said. */
@@ -129,10 +131,10 @@ export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): v
   }
 }
 
-/** The same, whichever object it is of. */
-export function placeFunctionAt(sym: Sym, address: Address): void {
-  sym.st_value = toVaddr(address);
-  sym.st_shndx = SHN_ABS;
+/** The same, whichever object it is of: absolutely, or relative to where that is loaded. */
+export function placeFunctionAt(sym: Sym, address: Address, loadBias?: Address): void {
+  sym.st_value = toVaddr(address - (loadBias ?? 0));
+  sym.st_shndx = loadBias === undefined ? SHN_ABS : ANY_SECTION;
   sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
 }
 
@@ -195,7 +197,7 @@ export function dynamicEntries(
 
 /** Throws where the data of `code` does not begin with a page. */
 export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
-  const { code, flags1 } = parts;
+  const { code, flags1, zeroPagesFini } = parts;
   const tables = placeTables(parts.tables, headersEnd(parts));
   const dynamic = dynamicEntries(parts, tables);
   const codeAt = alignUp(toVaddr(endOf(tables, headersEnd(parts))), PAGE_SIZE);
@@ -204,13 +206,14 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   if (code?.init !== undefined) dynamic.push([DT_INIT, codeAt + code.init]);
   if (code?.fini !== undefined) dynamic.push([DT_FINI, codeAt + code.fini]);
   if (flags1 !== undefined) dynamic.push([DT_FLAGS_1, flags1]);
-  dynamic.push([DT_NULL, 0]);
-  const dynamicSize = dynamic.length * Dyn.size;
+  const dynamicSize = (dynamic.length + (zeroPagesFini === undefined ? 1 : 2)) * Dyn.size;
   const dynamicAt = code ? alignUp(toVaddr(codeAt + Math.max(code.bytes.length, code.dataAt)), 16) : codeAt;
   const slotsAt = toVaddr(dynamicAt + dynamicSize);
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   const zeroSize = parts.zeroPages * PAGE_SIZE;
+  if (zeroPagesFini !== undefined) dynamic.push([DT_FINI, zeroAt + zeroPagesFini]);
+  dynamic.push([DT_NULL, 0]);
   const { tls, osAbi } = parts;
   return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls, osAbi, zeroAt, zeroSize, size };
 }

@@ -2,6 +2,7 @@
 
 import { type Address, toVaddr } from "../../memory/numbers.ts";
 import {
+  DF_1_NODELETE,
   DT_GNU_HASH,
   DT_HASH,
   DT_RELA,
@@ -37,6 +38,10 @@ export interface SymbolObjectOptions {
   /** Objects of others, of which there is one in a namespace (STB_GNU_UNIQUE). */
   readonly unique?: ReadonlyMap<string, Address>;
   readonly zeroPages?: number;
+  /** DT_FINI, in bytes into the zero pages. */
+  readonly fini?: number;
+  /** DF_1_NODELETE */
+  readonly nodelete?: boolean;
   /** A thread-local block of its own, which has to be in static TLS. */
   readonly staticTls?: ThreadLocal;
   /** A thread-local variable of another object, whose block has to be in static TLS. */
@@ -64,8 +69,12 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   if (slots > 0) tables.push({ tag: DT_RELA, bytes: relocations });
   const zeroPages = options.zeroPages ?? 0;
   const tls = options.staticTls ? { tls: options.staticTls } : {};
-  const osAbi = unique.length > 0 ? { osAbi: ELFOSABI_GNU } : {};
-  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls, ...osAbi });
+  const more = {
+    ...(options.fini === undefined ? {} : { zeroPagesFini: options.fini }),
+    ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
+    ...(unique.length > 0 ? { osAbi: ELFOSABI_GNU } : {}),
+  };
+  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls, ...more });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;
   relocation.r_type = R_X86_64_TPOFF64;

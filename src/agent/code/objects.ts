@@ -15,6 +15,10 @@ export interface ObjectTargets {
   readonly dl_iterate_phdr: Address;
   /** The private directory. */
   readonly directory: string;
+  /** The l_name of another object of ours, which is elsewhere. */
+  readonly ownName: Address;
+  /** Links in there, as paths from there: what they lead to is shown. */
+  readonly links?: readonly string[];
   /** The program's l_name from before its constructors on. */
   readonly programName: Address;
   /** Where the Record is. */
@@ -100,9 +104,27 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .to("je", "passed over")
     .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
     .to("je", "passed over")
+    .rip("cmp own(%rip),%rax", "own name", 0x48, 0x3b, 0x05)
+    .to("je", "passed over")
     .rip("lea private(%rip),%r10", "private", 0x4c, 0x8d, 0x15)
     .to("call", "match")
+    .to("jne", "shown")
+    .op("mov %rax,%r8", 0x49, 0x89, 0xc0)
+    .rip("lea links(%rip),%r10", "links", 0x4c, 0x8d, 0x15)
+    .label("next link")
+    .op("cmpb $0x0,(%r10)", 0x41, 0x80, 0x3a, 0x00)
     .to("je", "passed over")
+    .op("mov %r8,%rax", 0x4c, 0x89, 0xc0)
+    .to("call", "match")
+    .to("jne", "other link")
+    .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
+    .to("je", "shown")
+    .label("other link")
+    .op("cmpb $0x0,(%r10)", 0x41, 0x80, 0x3a, 0x00)
+    .op("lea 0x1(%r10),%r10", 0x4d, 0x8d, 0x52, 0x01)
+    .to("jne", "other link")
+    .to("jmp", "next link")
+    .label("shown")
     .op("mov 0x8(%rdx),%rcx", 0x48, 0x8b, 0x4a, 0x08)
     .op("mov (%rdx),%r11", 0x4c, 0x8b, 0x1a)
     .op("mov %rcx,%rdx", 0x48, 0x89, 0xca)
@@ -143,6 +165,8 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     to.label(`real ${name}`).quad(targets[name]);
   to.label("program name")
     .quad(targets.programName)
+    .label("own name")
+    .quad(targets.ownName)
     .label("object record")
     .quad(targets.record)
     .label("first")
@@ -152,7 +176,9 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
     .label("empty")
     .data(Uint8Array.of(0))
     .label("private")
-    .data(encoder.encode(`${targets.directory}/\0`));
+    .data(encoder.encode(`${targets.directory}/\0`))
+    .label("links")
+    .data(encoder.encode(`${(targets.links ?? []).map((name) => `${name}\0`).join("")}\0`));
 }
 
 /**

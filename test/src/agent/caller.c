@@ -187,18 +187,7 @@ void given_exit(int code)
 static char *later[] = {"LATER=1", NULL};
 char **given_environment;
 
-char given_memory[128 << 10] __attribute__((aligned(4096)));
-
-#define DESTRUCTOR(name)                                    \
-    void given_##name(void)                                 \
-    {                                                       \
-        CHECK_STACK();                                      \
-        printf(#name "\n");                                 \
-    }
-DESTRUCTOR(red)
-DESTRUCTOR(green)
-DESTRUCTOR(blue)
-DESTRUCTOR(white)
+char given_memory[8192] __attribute__((aligned(4096)));
 
 /** What is public of glibc's. */
 struct link_map {
@@ -208,29 +197,59 @@ struct link_map {
     struct link_map *l_next, *l_prev;
 };
 
-/** Closes a library, as a destructor may: the one whose link_map is the third in given_memory. */
-void given_closing(void)
+/** As in ld.so: the first object, and how many there are; how many namespaces there are, and who may change that. */
+struct {
+    struct link_map *loaded;
+    unsigned count;
+} given_first = {(struct link_map *)given_memory, 0};
+long given_count = 3;
+long given_mutex;
+/** DT_FINI of the first object that ld.so comes to, if it has one. */
+long given_fini;
+
+static void tell_objects(const char *when)
 {
-    struct link_map *closed = (struct link_map *)given_memory + 2;
-    CHECK_STACK();
-    printf("closing\n");
-    if (closed->l_prev) closed->l_prev->l_next = closed->l_next;
-    if (closed->l_next) closed->l_next->l_prev = closed->l_prev;
-    memset(closed, 0xff, sizeof *closed);
+    printf("%s: %ld namespaces, ", when, given_count);
+    struct link_map *last = NULL;
+    unsigned count = 0;
+    for (struct link_map *object = given_first.loaded; object; last = object, object = object->l_next, count++) {
+        printf(" %s", object->l_name);
+        if (object->l_prev != last) lost("a link to the object before");
+    }
+    printf("\n");
+    if (count != given_first.count) lost("how many objects there are");
 }
 
-/** Runs an object's destructors, as ld.so would. */
-static void finish_as_loader(const struct link_map *object)
+/** Not locked twice: ld.so's own is recursive. */
+void given_locking(long *mutex)
 {
-    long *array = NULL, size = 0;
-    void (*function)(void) = NULL;
-    for (long(*entry)[2] = object->l_ld; (*entry)[0]; entry++) {
-        if ((*entry)[0] == 26) array = (long *)(object->l_addr + (*entry)[1]);
-        if ((*entry)[0] == 28) size = (*entry)[1] / 8;
-        if ((*entry)[0] == 13) function = (void (*)(void))(object->l_addr + (*entry)[1]);
+    CHECK_STACK();
+    if (mutex != &given_mutex || (*mutex)++) lost("the lock");
+}
+
+void given_unlocking(long *mutex)
+{
+    CHECK_STACK();
+    if (mutex != &given_mutex || --*mutex) lost("the lock");
+}
+
+/** ld.so's: makes its list, and then runs the destructors of each. */
+void given_finalizer(void)
+{
+    CHECK_STACK();
+    tell_objects(given_mutex ? "listed, locked" : "listed");
+    if (given_fini) {
+        long outer = guarded_stack;
+        guarded((Function *)given_fini, (long[ARGUMENTS]){0});
+        guarded_stack = outer;
+        tell_objects(given_mutex ? "finished, locked" : "finished");
     }
-    while (size-- > 0) ((void (*)(void))array[size])();
-    if (function) function();
+}
+
+void given_close_all(void)
+{
+    CHECK_STACK();
+    printf("all closed\n");
 }
 
 // ----
@@ -316,11 +335,12 @@ int main(int argc, char **argv)
     int count = argc - 5;
 
     // "exit" and "forked exit" have this process's own ID put in, at an offset, and so many bytes of the code are data
-    // for given_memory, which is read-only behind its first page
+    // for given_memory; then, DT_FINI of the first object
     if (strstr(command, "exit")) {
         *(long *)(BASE + number(rest[0])) = getpid();
         memcpy(given_memory, BASE, number(rest[1]));
-        mprotect(given_memory + 4096, 64 << 10, PROT_READ);
+        for (struct link_map *object = given_first.loaded; object; object = object->l_next) given_first.count++;
+        if (number(rest[2])) given_fini = (long)BASE + number(rest[2]);
     }
     mprotect(code, 1 << 20, PROT_READ | PROT_EXEC);
 
@@ -352,9 +372,9 @@ int main(int argc, char **argv)
         __builtin_ia32_ldmxcsr(0x7fbf); // as another mode and every flag
         call(entry, arguments);
     } else if (!strcmp(command, "exit")) {
-        call(entry, (long[ARGUMENTS]){0});
-        printf("ld.so\n");
-        for (int i = 2; i < count; i++) finish_as_loader((struct link_map *)number(rest[i]));
+        int times = number(rest[3]);
+        for (int i = 0; i < times; i++) call(entry, (long[ARGUMENTS]){0});
+        tell_objects("ld.so");
     } else if (!strcmp(command, "forked exit")) {
         if (fork() == 0) {
             call(entry, (long[ARGUMENTS]){0});

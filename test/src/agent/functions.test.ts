@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
+import { ENDING_WORDS, emitDestructors, endingWords } from "../../../src/agent/code/destructors.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
@@ -112,80 +113,72 @@ describe("start", () => {
   });
 });
 
-/** What a test says of an object: its destructors, by their names in caller.c. */
-interface FinishedObject {
-  readonly array?: readonly string[];
-  readonly fini?: string;
-}
-
-/** Objects as ld.so has them, in load order: link_maps in the first page of given_memory, all else behind it. */
+/** Objects as ld.so has them, in load order, in front of the code and at given_memory; behind them what `ending` says. */
 class Objects {
-  static readonly #LOAD_BIAS = 0x20_0000;
-  static readonly #PAGE = 4096;
-  /** How many bytes `data` has. */
+  static readonly #SIZE = 40;
+  readonly #memory = caller.addressOf("given_memory");
+  readonly ending: Address;
+  /** In bytes. */
   readonly size: number;
-  readonly #maps: Address[];
-  readonly data = new Assembler();
 
-  constructor(objects: readonly FinishedObject[], order: readonly number[] | undefined) {
-    const memory = caller.addressOf("given_memory");
-    const [DT_NULL, DT_FINI, DT_FINI_ARRAY, DT_FINI_ARRAYSZ] = [0, 13, 26, 28];
-    this.#maps = objects.map((_, i) => toAddress(memory + 40 * i));
-    const behind: number[] = [];
-    const place = (words: readonly number[]): number => {
-      behind.push(...words);
-      return memory + Objects.#PAGE + 8 * (behind.length - words.length);
+  constructor(
+    readonly block: Block,
+    readonly names: readonly string[],
+    { front = [], hidden, isKnown = true }: { front?: readonly string[]; hidden?: string; isKnown?: boolean },
+  ) {
+    const texts = new Assembler();
+    const fields = {
+      ...(isKnown ? { finalizer: caller.addressOf("given_finalizer") } : {}),
+      ...{ first: caller.addressOf("given_first"), count: caller.addressOf("given_count") },
+      ...{ lock: caller.addressOf("given_mutex"), ...(hidden === undefined ? {} : { hidden: this.#mapOf(hidden) }) },
     };
-    const dynamics = objects.map(({ array, fini }) => {
-      const functions = array?.map((name) => caller.addressOf(`given_${name}`));
-      const entries = functions
-        ? [DT_FINI_ARRAY, place(functions) - Objects.#LOAD_BIAS, DT_FINI_ARRAYSZ, 8 * functions.length]
-        : [];
-      if (fini) entries.push(DT_FINI, caller.addressOf(`given_${fini}`) - Objects.#LOAD_BIAS);
-      return place([1, 1, ...entries, DT_NULL, 0]);
+    const words =
+      endingWords(
+        fields,
+        front.map((name) => this.#mapOf(name)),
+      ) ?? [];
+    const textsAt = this.#memory + names.length * Objects.#SIZE + 8 * words.length;
+    names.forEach((name, i) => {
+      const [next, previous] = [names[i + 1], names[i - 1]].map((near) => (near ? this.#mapOf(near) : 0));
+      block.words(0, textsAt + texts.length, 0, next ?? 0, previous ?? 0);
+      texts.data(encoder.encode(`${name}\0`));
     });
-    dynamics.forEach((dynamic, i) => {
-      for (const word of [Objects.#LOAD_BIAS, 0, dynamic, this.#maps[i + 1] ?? 0, this.#maps[i - 1] ?? 0])
-        this.data.quad(word);
-    });
-    this.order = toAddress(place([...(order ?? []).map((index) => this.mapOf(index)), 0]));
-    this.data.align(Objects.#PAGE);
-    for (const word of behind) this.data.quad(word);
-    this.size = this.data.length;
-    // Its pages become writable, and so cannot be executed any more: the code has others.
-    this.data.align(Objects.#PAGE);
+    this.ending = toAddress(this.#memory + names.length * Objects.#SIZE);
+    block.words(...words);
+    block.assembler.data(texts.assemble().bytes);
+    this.size = block.assembler.length;
   }
 
-  readonly order: Address;
-
-  mapOf(index: number): Address {
-    const map = this.#maps[index];
-    if (map === undefined) throw new Error(`There is no object ${index}`);
-    return map;
+  #mapOf(name: string): Address {
+    return toAddress(this.#memory + this.names.indexOf(name) * Objects.#SIZE);
   }
 }
 
-describe("cleanup", () => {
+const exitTargets = (ending: Address) => ({
+  ...{ ending, lock: caller.addressOf("given_locking"), unlock: caller.addressOf("given_unlocking") },
+});
+
+describe("the private directory at the end", () => {
   let count = 0;
 
-  function prepare(files: readonly string[], objects = new Objects([], undefined)) {
+  function prepare(files: readonly string[], isKnown = false) {
     const directory = scratch.path(`private-${count++}`);
     mkdirSync(directory);
-    const block = new Block(objects.data);
+    const block = new Block();
+    const { ending, size } = new Objects(block, ["program"], { isKnown });
     const list = block.words(...files.map((name) => block.text(join(directory, name))), 0);
-    emitCleanup(block.assembler.align(16), { pid: 0, directory, files: list, order: objects.order });
+    const targets = { pid: 0, directory, files: list, closeAll: caller.addressOf("given_close_all") };
+    emitCleanup(block.assembler.align(16), { ...targets, ...exitTargets(ending) });
     const code = block.assembler.assemble();
-    const args = [`${code.labels.get("pid")}`, `${objects.size}`];
     return {
       directory,
-      /** Which of the objects ld.so comes to afterwards. */
-      run: (command: "exit" | "forked exit", ...again: number[]) =>
-        caller.run(code, command, "cleanup", [...args, ...again.map((index) => `${objects.mapOf(index)}`)]),
+      run: (command: "exit" | "forked exit") =>
+        caller.run(code, command, "end", [`${code.labels.get("pid")}`, `${size}`, "0", "1"]),
       touch: (name: string) => writeFileSync(join(directory, name), ""),
     };
   }
 
-  test("removes the files and then the directory", async () => {
+  test("goes, after the files in it", async () => {
     const { directory, touch, run } = prepare(["a", "never written", "b", "link"]);
     touch("a");
     touch("b");
@@ -194,7 +187,7 @@ describe("cleanup", () => {
     expect(existsSync(directory)).toBe(false);
   });
 
-  test("leaves a directory alone in which there is something else", async () => {
+  test("stays where there is something else in it", async () => {
     const { directory, touch, run } = prepare(["a"]);
     touch("a");
     touch("the user's");
@@ -202,59 +195,85 @@ describe("cleanup", () => {
     expect(readdirSync(directory)).toEqual(["the user's"]);
   });
 
-  test("removes an empty directory", async () => {
+  test("goes where it is empty", async () => {
     const { directory, run } = prepare([]);
     await run("exit");
     expect(existsSync(directory)).toBe(false);
   });
 
-  test("does not remove anything in a forked child, which has another process's files", async () => {
+  test("stays where a forked child exits, since it is another process's", async () => {
     const { directory, touch, run } = prepare(["a"]);
     touch("a");
     await run("forked exit");
     expect(readdirSync(directory)).toEqual(["a"]);
   });
 
-  test("runs an object's destructors backwards, then its DT_FINI, and leaves none of them to ld.so", async () => {
-    const objects = new Objects([{}, { array: ["red", "green", "blue"], fini: "white" }], [0, 1]);
-    expect(await prepare([], objects).run("exit", 0, 1)).toEqual(["blue", "green", "red", "white", "ld.so"]);
+  test("is the last thing: stdio is closed, and the process ends, before Bun's own handlers", async () => {
+    expect(await prepare([], true).run("exit")).toEqual(["all closed"]);
+    // Nobody has run destructors then.
+    expect(await prepare([], false).run("exit")).toEqual(["ld.so: 3 namespaces,  program"]);
+  });
+});
+
+describe("destructors", () => {
+  /** ld.so's list when it is made, when the first destructor has run, and afterwards. */
+  async function finished(
+    names: readonly string[],
+    options: ConstructorParameters<typeof Objects>[2] & { isOursThere?: boolean; times?: number },
+  ): Promise<string[]> {
+    const block = new Block();
+    const { ending, size } = new Objects(block, names, options);
+    emitDestructors(block.assembler.align(16), exitTargets(ending));
+    const pid = block.words(0) - BASE;
+    const code = block.assembler.assemble();
+    const ours = options.isOursThere === false ? 0 : (code.labels.get("show all") ?? 0);
+    return caller.run(code, "exit", "finish base", [pid, size, ours, options.times ?? 1].map(String));
+  }
+
+  test("are ld.so's to run, which sees one namespace, with ours in front, until it has made its list", async () => {
+    expect(await finished(["program", "library", "ours", "plugin"], { front: ["ours"] })).toEqual([
+      "listed, locked: 1 namespaces,  ours program library plugin",
+      "finished: 3 namespaces,  program library ours plugin",
+      "ld.so: 3 namespaces,  program library ours plugin",
+    ]);
   });
 
-  test("runs what has only an array, only a function, or neither", async () => {
-    const objects = new Objects([{}, { array: ["red"] }, { fini: "white" }, { array: [] }, {}], [4, 1, 2, 3, 0]);
-    expect(await prepare([], objects).run("exit", 0, 1, 2, 3, 4)).toEqual(["red", "white", "ld.so"]);
+  test("come in the order of objects as the kernel would have started the program, which is not Bun", async () => {
+    const names = ["Bun", "preloaded", "libc", "other", "ours", "program", "library", "plugin"];
+    expect(await finished(names, { front: ["ours", "program", "preloaded", "other"], hidden: "Bun" })).toEqual([
+      "listed, locked: 1 namespaces,  ours program preloaded other libc library plugin",
+      `finished: 3 namespaces,  ${names.join(" ")}`,
+      `ld.so: 3 namespaces,  ${names.join(" ")}`,
+    ]);
   });
 
-  test("runs those of the list in its order, and not those that are on neither side of it", async () => {
-    const objects = new Objects([{ fini: "red" }, { fini: "green" }, { fini: "blue" }, {}], [3, 2, 0]);
-    expect(await prepare([], objects).run("exit", 0, 1, 2)).toEqual(["blue", "red", "ld.so", "green"]);
+  test("also where ours is the first or the last object", async () => {
+    for (const names of [
+      ["ours", "program", "library"],
+      ["program", "library", "ours"],
+    ]) {
+      const [listed, ...after] = await finished(names, { front: ["ours"] });
+      expect(listed).toBe("listed, locked: 1 namespaces,  ours program library");
+      expect(after).toEqual(["finished", "ld.so"].map((when) => `${when}: 3 namespaces,  ${names.join(" ")}`));
+    }
   });
 
-  test("runs those of objects that came later first, the last one before all others", async () => {
-    const objects = new Objects([{ fini: "red" }, {}, { array: ["green"] }, { fini: "blue" }], [1, 0]);
-    expect(await prepare([], objects).run("exit", 3, 2, 1, 0)).toEqual(["blue", "green", "red", "ld.so"]);
+  test("are run once, and all is as it was where ld.so does not come to ours", async () => {
+    const options = { front: ["ours"], isOursThere: false, times: 2 };
+    expect(await finished(["program", "ours"], options)).toEqual([
+      "listed, locked: 1 namespaces,  ours program",
+      "ld.so: 3 namespaces,  program ours",
+    ]);
   });
 
-  test("goes on where a destructor has closed the library that would have been next", async () => {
-    const objects = new Objects(
-      [{ fini: "red" }, {}, { fini: "green" }, { fini: "closing" }, { fini: "blue" }],
-      [1, 0],
-    );
-    expect(await prepare([], objects).run("exit", 3, 4)).toEqual(["blue", "closing", "red", "ld.so"]);
+  test("are left to ld.so where that was not understood", async () => {
+    expect(await finished(["program", "ours"], { front: ["ours"], isKnown: false })).toEqual([
+      "ld.so: 3 namespaces,  program ours",
+    ]);
   });
 
-  test("goes on where a destructor has closed a library that came after it", async () => {
-    const objects = new Objects([{ fini: "closing" }, {}, { fini: "green" }], [1, 0]);
-    expect(await prepare([], objects).run("exit", 0)).toEqual(["green", "closing", "ld.so"]);
-  });
-
-  test("leaves all destructors to ld.so where the program was never loaded", async () => {
-    const objects = new Objects([{ fini: "red" }, { array: ["green"] }], undefined);
-    expect(await prepare([], objects).run("exit", 1, 0)).toEqual(["ld.so", "green", "red"]);
-  });
-
-  test("runs destructors in a forked child too, which exits as well", async () => {
-    const objects = new Objects([{}, { fini: "red" }], [0, 1]);
-    expect(await prepare([], objects).run("forked exit")).toEqual(["red"]);
+  test("of too many objects at the front are left to ld.so", () => {
+    expect(endingWords({}, new Array<number>(64).fill(1))?.length).toBe(ENDING_WORDS);
+    expect(endingWords({}, new Array<number>(65).fill(1))).toBeUndefined();
   });
 });

@@ -8,6 +8,7 @@ import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, lentConnection } from "../../../src/agent/code/connect.ts";
+import { emitDestructors } from "../../../src/agent/code/destructors.ts";
 import { emitDetour } from "../../../src/agent/code/detour.ts";
 import { emitEnter } from "../../../src/agent/code/enter.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
@@ -38,16 +39,19 @@ const targets = {
   dlopen: toAddress(0x1000),
   dlmopen: toAddress(0x2000),
 };
-const exit = { pid: 4711, directory: "/run/directory", files: toAddress(0x1000), order: toAddress(0x2000) };
 const find = () => toAddress(0x4000);
+const exit = {
+  ...{ pid: 4711, directory: "/run/directory", files: toAddress(0x1000), closeAll: find() },
+  ...{ ending: toAddress(0x2000), lock: find(), unlock: find() },
+};
 const objects = {
   ...{ dladdr: find(), dladdr1: find(), dlinfo: find(), dl_iterate_phdr: find() },
-  ...{ programName: find(), record: find(), first: find(), iterators: find() },
-  directory: "/run/directory",
+  ...{ programName: find(), ownName: find(), record: find(), first: find(), iterators: find() },
+  ...{ directory: "/run/directory", links: ["lib/libc.so.6", "lib/libm.so.6"] },
 };
 /** Of the agent of another process, which has it on pages of its own. */
 const DATA = [
-  ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
+  ...["desk", "dlsym address", "late constructor", "late shim", "told", "pause", "channel size", "complaint size"],
   ...["channel path", "channel function", "complaint"],
 ];
 const emitters: Record<string, (to: Assembler) => void> = {
@@ -96,6 +100,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   getenv: (to) => emitGetenv(to, "getenv", toAddress(0x1000), toAddress(0x2000)),
   start: (to) => emitStart(to, toAddress(0x1000), toAddress(0x2000), toAddress(0x3000)),
   cleanup: (to) => emitCleanup(to, exit),
+  "what has destructors run": (to) => emitDestructors(to, exit),
   "what tells of objects": (to) => {
     emitAgent(to, targets);
     emitPathFunctions(to, { program: "/usr/bin/game", hasTree: false, isHosted: true, find: () => undefined });
@@ -121,7 +126,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitSignalFunctions(to, find);
     emitQuieting(to.align(16), find());
     emitStackSize(to, find);
-    emitLeavingFunctions(to, find(), find);
+    emitLeavingFunctions(to, { pid: 4711, key: find(), nothing: find() }, find);
   },
   "all together": (to) => {
     emitAgent(to, targets);

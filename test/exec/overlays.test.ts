@@ -1,0 +1,45 @@
+// Overlays, captures and tracers find glibc among the objects that are loaded, and read its tables by themselves.
+
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { expectSame } from "../support/expect.ts";
+import { lines } from "../support/lines.ts";
+import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
+
+setDefaultTimeout(60_000);
+
+describe("an overlay finds functions in the tables of loaded objects", () => {
+  let seen: Pair;
+
+  beforeAll(async () => {
+    const library = (path: string, colour: number) => ({ path, sources: ["host.c"], flags: [`-DCOLOUR=${colour}`] });
+    const host = `${HOST}/libhost.so.1`;
+    seen = await pair("debugging/an-overlay-finds-functions-in-the-tables-of-loaded-objects", [
+      library(host, 2),
+      // the runtime's copy, which nobody is to get
+      library(`${RUNTIME}/libhost.so.1`, 1),
+      { path: "overlay.so", sources: ["overlay.c"] },
+      { path: "linked", sources: ["program.c"], flags: ["-DLINKED"], needs: [host] },
+      { path: "opening", sources: ["program.c"] },
+    ]);
+  });
+
+  for (const program of ["linked", "opening"])
+    test(`and they are what dlsym finds: ${program}`, async () => {
+      const model = await seen.native([], {}, program);
+      for (const line of lines(model.stdout).slice(0, 17)) expect(line).toEndWith(": what dlsym finds");
+      expect(model.stdout).toEndWith("opened: 2\nin a signal handler: in the host's library\n");
+      expectSame(await seen.capsule([], {}, program), model);
+    });
+
+  // As MangoHud, obs-vkcapture and libstrangle do.
+  for (const program of ["linked", "opening"])
+    test(`and stands in front of the host's: ${program}`, async () => {
+      const options = { env: { LD_PRELOAD: join(seen.out, "overlay.so") } };
+      const model = await seen.native(["overlaid"], options, program);
+      expect(model.stdout).toContain("opened: 102\n");
+      expect(model.stdout).toEndWith("overlay: the host's by the tables: 2\n");
+      const outcome = await seen.capsule(["overlaid"], options, program);
+      expectSame(outcome, model);
+    });
+});
