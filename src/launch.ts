@@ -10,6 +10,7 @@ import type { Assembler } from "../lib/x86-64/assembler.ts";
 import type { Assembled, Values } from "../lib/x86-64/template.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import type { Functions } from "./functions.ts";
+import type { Names } from "./passes/names.ts";
 import type { Ownership } from "./plan/ownership.ts";
 import type { Trace } from "./telling/trace.ts";
 
@@ -58,6 +59,8 @@ export interface Directory {
   readonly path: string;
   /** Writes a file and returns its path. Throws what writing throws (a full disk). */
   write(name: string, bytes: Uint8Array): string;
+  /** Makes a directory of links, where the last file was written: by name, and what each leads to. Throws the same. */
+  link(name: string, links: ReadonlyMap<string, string>): void;
 }
 
 /**
@@ -140,6 +143,8 @@ export interface Capsule {
   readonly mirrors: Map<string, LoadedObject>;
   /** By path. */
   readonly opened: Map<string, LoadedObject>;
+  /** By which names files were opened, in this process or in another that its server knows. */
+  readonly names: Names;
   /** The isolated libraries that the program can see, by soname. */
   readonly shims: Map<string, LoadedObject>;
 }

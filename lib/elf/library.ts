@@ -30,6 +30,8 @@ export interface Library {
   readonly path: string;
   /** DT_SONAME, or the name of the file. */
   readonly soname: string;
+  /** It has a DT_SONAME, by which ld.so knows it from then on, however it was found. */
+  readonly hasSoname: boolean;
   readonly needed: readonly string[];
   /** Whose symbols are found before its own (DT_FILTER, DT_AUXILIARY). */
   readonly filtees: readonly Filtee[];
@@ -93,6 +95,7 @@ export function readLibrary(path: string): Library {
   return {
     path,
     soname,
+    hasSoname: image.soname !== undefined,
     needed: image.needed,
     filtees: image.filtees,
     rpath: image.rpath,

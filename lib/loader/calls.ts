@@ -35,7 +35,7 @@ export function* dlopenBy(process: Process, opener: Address, path: string, mode:
 
 function* opened(process: Process, path: string, handle: number): Linking<Address> {
   if (handle !== 0) return toAddress(handle);
-  throw new LinkError(`Cannot open "${path}": ${yield* reason(process)}`, { object: path });
+  throw new LinkError(`Cannot open "${path}": ${yield* dlerror(process)}`, { object: path });
 }
 
 /**
@@ -81,7 +81,7 @@ export function* findIn(object: Address, name: string, version?: string): Linkin
 
 export function* dlclose(process: Process, handle: Address): Linking<void> {
   const failed = yield* call("dlclose", handle);
-  if (failed) throw new LinkError(`Cannot close a library: ${yield* reason(process)}`);
+  if (failed) throw new LinkError(`Cannot close a library: ${yield* dlerror(process)}`);
 }
 
 /**
@@ -111,11 +111,12 @@ export function* tlsModuleOf(process: Process, object: Address): Linking<number>
 function* dlinfo(process: Process, handle: Address, request: number): Linking<DataView> {
   const result = new Uint8Array(8);
   const failed = yield* call("dlinfo", handle, request, result);
-  if (failed) throw new LinkError(`Cannot ask about a library: ${yield* reason(process)}`);
+  if (failed) throw new LinkError(`Cannot ask about a library: ${yield* dlerror(process)}`);
   return new DataView(result.buffer);
 }
 
-function* reason(process: Process): Linking<string> {
+/** What the last of the calls that failed on that thread has said; it is said once. */
+export function* dlerror(process: Process): Linking<string> {
   const text = yield* call("dlerror");
   return text === 0 ? "glibc gives no reason" : process.stringAt(toAddress(text));
 }

@@ -20,6 +20,8 @@ export interface Closure {
   readonly aliases: ReadonlyMap<string, string>;
   /** Names of what the tree lacks, and nobody needs: somebody would filter it (DT_AUXILIARY). */
   readonly absent: readonly string[];
+  /** What was open before, by the names by which it is needed: its file. */
+  readonly open: ReadonlyMap<string, string>;
 }
 
 /**
@@ -39,8 +41,10 @@ export function closureOf(
 export function closureFrom(dependencies: Dependencies, requester?: Library): Closure {
   const elsewhere = new Map<string, Library[]>();
   const aliases = new Map<string, string>();
+  const open = new Map<string, string>();
   const look = (need: Need, needer: Library | undefined): void => {
     if ("fault" in need) throw need.fault;
+    if ("open" in need) open.set(need.name, need.open);
     if (!("elsewhere" in need) || !needer) return;
     const needers = elsewhere.get(need.elsewhere);
     if (needers) needers.push(needer);
@@ -56,6 +60,7 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
     elsewhere,
     aliases,
     absent,
+    open,
   };
 }
 

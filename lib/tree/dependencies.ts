@@ -20,6 +20,11 @@ export interface Node {
   readonly requester: Requester | undefined;
   /** What $ORIGIN is for it: the directory in which it was found first. */
   readonly origin: string;
+  /**
+   * Names of DT_NEEDED that led to it and that it does not have itself (DT_SONAME): ld.so knows it by these, too, from
+   * then on.
+   */
+  readonly names: readonly string[];
   /** In the order of DT_NEEDED, then what it filters. */
   readonly needs: readonly Need[];
   /** What it would filter if it were there (DT_AUXILIARY). */
@@ -31,6 +36,8 @@ export type Need = { readonly name: string } & (
   | { readonly node: Node }
   /** The soname of what comes from elsewhere: the name, or what the file says that was found by it. */
   | { readonly elsewhere: string }
+  /** The file of what was open before by that name: ld.so looks there first. */
+  | { readonly open: string }
   /** It is missing, with where it was looked for, or unsound. */
   | { readonly fault: LinkError | ElfError }
 );
@@ -43,15 +50,16 @@ export interface Dependencies {
 
 /**
  * `roots` are sonames or paths that `requester` asks for. What `isElsewhere` says of a soname is not looked for, nor
- * what a file needs that turns out to have such a soname.
+ * what a file needs that turns out to have such a soname; nor is what is `open` already, by name.
  */
 export function dependenciesOf(
   search: Search,
   roots: readonly string[],
   isElsewhere: (soname: string) => boolean,
   requester?: Requester,
+  open?: ReadonlyMap<string, string>,
 ): Dependencies {
-  const loading = new Loading(search, isElsewhere);
+  const loading = new Loading(search, isElsewhere, undefined, open);
   return { roots: loading.open(roots, requester), nodes: loading.nodes };
 }
 
@@ -60,8 +68,9 @@ export function dependenciesOfFile(
   search: Search,
   { library, origin }: Omit<Given, "why">,
   isElsewhere: (soname: string) => boolean,
+  open?: ReadonlyMap<string, string>,
 ): Dependencies {
-  const loading = new Loading(search, isElsewhere);
+  const loading = new Loading(search, isElsewhere, undefined, open);
   const node = loading.add(library, library.path, "its path", origin);
   return { roots: [{ name: library.path, node }], nodes: loading.nodes };
 }
@@ -77,14 +86,15 @@ export interface Given {
 /** A node whose needs are being found out. */
 interface Growing extends Node {
   readonly needs: Need[];
+  readonly names: string[];
   readonly lacks: string[];
 }
 
 /** What comes into one namespace, one opening after another: what is there already serves who comes later. */
 export class Loading {
   readonly #nodes: Growing[] = [];
-  readonly #byName = new Map<string, Node>();
-  readonly #byIdentity = new Map<string, Node>();
+  readonly #byName = new Map<string, Growing>();
+  readonly #byIdentity = new Map<string, Growing>();
   /** The needs of the first so many nodes are known, and those of these. */
   #followed = 0;
   readonly #known = new Set<Node>();
@@ -95,6 +105,8 @@ export class Loading {
     readonly search: Search,
     readonly isElsewhere: (soname: string) => boolean,
     readonly given: (soname: string) => Given | undefined = () => undefined,
+    /** What is open already, by name: its file. */
+    readonly openBefore: ReadonlyMap<string, string> = new Map(),
   ) {}
 
   /** In the order in which ld.so comes to them. */
@@ -140,7 +152,10 @@ export class Loading {
   }
 
   #need(name: string, from: Requester): Need {
-    return this.isElsewhere(name) ? { name, elsewhere: name } : this.#look(name, from);
+    if (this.isElsewhere(name)) return { name, elsewhere: name };
+    const need = this.#look(name, from);
+    if ("node" in need) this.#remember(name);
+    return need;
   }
 
   /** Who has come before `node` stays there, and before a program nobody does. */
@@ -148,14 +163,24 @@ export class Loading {
     const need = this.#need(name, from);
     if ("fault" in need && isOptional) node.lacks.push(name);
     else node.needs.push(need);
-    const other = "node" in need ? this.#nodes.indexOf(need.node) : -1;
-    const own = this.#nodes.indexOf(node);
+    const nodes: readonly Node[] = this.#nodes;
+    const other = "node" in need ? nodes.indexOf(need.node) : -1;
+    const own = nodes.indexOf(node);
     if (other > own && node !== this.#program) this.#nodes.splice(own, 0, ...this.#nodes.splice(other, 1));
+  }
+
+  #remember(name: string): void {
+    const node = this.#byName.get(name);
+    if (!node || name.includes("/")) return;
+    const { library, names } = node;
+    if ((!library.hasSoname || library.soname !== name) && !names.includes(name)) names.push(name);
   }
 
   #look(name: string, from: Requester | undefined): Need {
     const known = this.#byName.get(name);
     if (known) return { name, node: known };
+    const open = this.openBefore.get(name);
+    if (open !== undefined) return { name, open };
     const found = this.given(name) ?? find(this.search, name, from);
     if (found instanceof Error) return { name, fault: found };
     const { library } = found;
@@ -165,20 +190,20 @@ export class Loading {
     return { name, node: this.#node(found, name, from) };
   }
 
-  #node(given: Given, name: string, requester: Requester | undefined): Node {
+  #node(given: Given, name: string, requester: Requester | undefined): Growing {
     const { library, why } = given;
     // Two links to one file, or two paths by directories that are links, are one library, that of the first.
     const identity = this.search.store.identity(library.path);
     let node = this.#byIdentity.get(identity);
     if (!node) {
-      const fresh = { library, name, why, requester, origin: originOf(given), needs: [], lacks: [] };
+      const fresh = { library, name, why, requester, origin: originOf(given), names: [], needs: [], lacks: [] };
       this.#nodes.push(fresh);
       this.#byIdentity.set(identity, fresh);
       node = fresh;
     }
     this.#byName.set(name, node);
-    // The first that says so, for all who come later.
-    if (!this.#byName.has(library.soname)) this.#byName.set(library.soname, node);
+    // The first that says so, for all who come later. The name of its file is none of its names.
+    if (library.hasSoname && !this.#byName.has(library.soname)) this.#byName.set(library.soname, node);
     return node;
   }
 }

@@ -4,7 +4,7 @@
 // ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps
 // first. A file for another class or machine is passed over, any other bad file is an error.
 
-import { closeSync, openSync, readdirSync, readFileSync, readSync, realpathSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
@@ -14,7 +14,7 @@ import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
 import { configuredDirectories } from "./ld-so-conf.ts";
 import { LibraryStore } from "./library-store.ts";
 import { systemDirectories } from "./system-dirs.ts";
-import type { Tree } from "./tree.ts";
+import { Tree } from "./tree.ts";
 
 /** A library and the one that asked for it. */
 export interface Requester {
@@ -78,6 +78,9 @@ export class Search {
   #hwcaps?: readonly string[];
   #platform?: string;
   readonly #foreign = new Set<string>();
+  #machine?: Tree;
+  /** The directory in which relative paths begin: that of whoever asks, who may have gone elsewhere meanwhile. */
+  cwd: () => string = () => process.cwd();
   readonly #hasHwcaps = new Map<string, boolean>();
 
   /**
@@ -125,6 +128,7 @@ export class Search {
   /** Looks anew at files, not at the loader cache and its like. */
   refresh(): void {
     this.tree.refresh();
+    this.#machine?.refresh();
     this.store.refresh();
   }
 
@@ -237,12 +241,11 @@ export class Search {
 
   #at(path: string, why: string, tried: Tried, isOutside = false): Found | undefined {
     const inTree = isOutside ? undefined : this.#inTree(path);
-    let real = inTree === undefined ? path : this.#real(inTree, why, tried);
+    const real = inTree === undefined ? this.#outside(path, why, tried) : this.#real(inTree, why, tried);
     if (real === undefined) return undefined;
     // Links on the way to a path of the tree's are the tree's: whoever goes on from there asks the tree again.
-    const foundAs = inTree === undefined ? absolute(path) : `${this.tree.root}${absolute(inTree)}`;
+    const foundAs = inTree === undefined ? this.#absolute(path) : `${this.tree.root}${this.#absolute(inTree)}`;
     try {
-      if (!real.startsWith("/")) real = realpathSync(real);
       if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
         this.#foreign.add(real);
         tried.push({ by: why, path: real, fault: "for another class or machine" });
@@ -258,20 +261,32 @@ export class Search {
     }
   }
 
+  #outside(path: string, why: string, tried: Tried): string | undefined {
+    if (path.startsWith("/")) return path;
+    // Not by realpath(3): Bun's asks /proc/self/fd, which a thread with descriptors of its own has not.
+    this.#machine ??= this.tree.root === "" ? this.tree : new Tree("/", true);
+    return this.#real(this.#absolute(path), why, tried, this.#machine);
+  }
+
+  /** "x/.." is left in it, as x may be a link. */
+  #absolute(path: string): string {
+    return path.startsWith("/") ? path : `${this.cwd()}/${path}`;
+  }
+
   /** $ORIGIN and drivers' own variables give paths that have the tree's root in them already. */
   #inTree(path: string): string {
     return this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
   }
 
-  #real(inTree: string, why: string, tried: Tried): string | undefined {
+  #real(inTree: string, why: string, tried: Tried, tree = this.tree): string | undefined {
     try {
-      const real = this.tree.resolve(inTree);
-      if (real === undefined) tried.push({ by: why, path: `${this.tree.root}${inTree}`, fault: "no such file" });
+      const real = tree.resolve(inTree);
+      if (real === undefined) tried.push({ by: why, path: `${tree.root}${inTree}`, fault: "no such file" });
       return real;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === undefined) throw error;
-      tried.push({ by: why, path: `${this.tree.root}${inTree}`, fault: reasonOf(code) });
+      tried.push({ by: why, path: `${tree.root}${inTree}`, fault: reasonOf(code) });
       return undefined;
     }
   }
@@ -300,9 +315,6 @@ function headOf(path: string): DataView {
 }
 
 const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
-
-/** What is relative begins at the current directory; "x/.." is left in it, as x may be a link. */
-const absolute = (path: string): string => (path.startsWith("/") ? path : `${process.cwd()}/${path}`);
 
 export const hasOrigin = (path: string): boolean => /\$(\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/.test(path);
 

@@ -5,7 +5,6 @@
 // for, are the shims; those that nobody has needed so far are opened now, also for
 // a plugin that needs them.
 
-import { readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -14,8 +13,8 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
-import { type Closure, closureOf } from "../../lib/tree/closure.ts";
-import { dependenciesOf } from "../../lib/tree/dependencies.ts";
+import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
+import { type Dependencies, dependenciesOf } from "../../lib/tree/dependencies.ts";
 import {
   expand,
   type Found,
@@ -27,17 +26,21 @@ import {
   textOf,
 } from "../../lib/tree/search.ts";
 import type { Capsule, Launch } from "../launch.ts";
-import { capsuleOf, ensureExposed, exposeAs } from "../passes/expose.ts";
+import { capsuleOf, ensureExposed, exposeAs, standsFor } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
 import { showStatics } from "../passes/lend-statics.ts";
+import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
-import { checkClosure, closureOfOutsider, findTogether, missingOf, tellOpened, together } from "../passes/open.ts";
+import { checkClosure, filesOf, missingOf, tellOpened } from "../passes/open.ts";
 import { share } from "../passes/share.ts";
+import { findTogether, together, unnamed } from "../passes/together.ts";
 import { lackedBy } from "../plan/lacked.ts";
+import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { isShared } from "../plan/shared-set.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
+import { missing } from "./refusals.ts";
 
 /** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */
 export type Answer = { readonly open: string } | { readonly handle: Address };
@@ -66,6 +69,11 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   const requester = caller && { ...caller, origin: originIn(capsule, caller.library, file) };
   const tried: Tried = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
+  const open = namespace === LM_ID_NEWLM ? undefined : yield* openAs(launch, capsule, file, found);
+  if (open !== undefined) {
+    tell(`${open}, which is open by that name`);
+    return yield* openNamed(open, question);
+  }
   if (!found) {
     tell(`not in ${search.tree.name}: ${tried.map(textOf).join("; ")}`);
     // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
@@ -82,8 +90,33 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   tell(`${library.path}, by ${found.why}${isOpen ? ", open already" : ""}`);
   if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
   if (namespace !== LM_ID_NEWLM && (isOpen || mode & RTLD_NOLOAD)) return yield* openNamed(library.path, question);
-  const closure = closureOf(search, [file], (soname) => ownership.isShared(soname), requester);
+  const find = (open: ReadonlyMap<string, string>) => needsIn(capsule, [file], requester, open);
+  const closure = yield* closureFor(launch, capsule, question, find, requester?.library);
   return yield* openInside(launch, capsule, closure, library.path, question);
+}
+
+/** What is open already by a name without a slash, if that is not what the tree gives for it. */
+function* openAs(
+  launch: Launch,
+  capsule: Capsule,
+  file: string,
+  found: Found | undefined,
+): Linking<string | undefined> {
+  if (file.includes("/")) return undefined;
+  if (found) return capsule.names.hasOther(file, found.path) ? yield* fileOpenAs(launch, capsule, file) : undefined;
+  return (yield* fileOpenAs(launch, capsule, file)) ?? (yield* pathOf(launch, capsule.namespace, file));
+}
+
+/** What has to be opened where a question wants it; in a new namespace nothing is open. */
+function* closureFor(
+  launch: Launch,
+  capsule: Capsule,
+  { namespace }: Question,
+  find: (open: ReadonlyMap<string, string>) => Dependencies,
+  requester?: Library,
+): Linking<Closure> {
+  if (namespace === LM_ID_NEWLM) return closureFrom(find(new Map()), requester);
+  return yield* closureIn(launch, capsule, find, requester);
 }
 
 /** Opens a library with what it needs, by the caller's own call if nothing has to come before it. */
@@ -97,19 +130,21 @@ function* openInside(
   checkClosure(capsule, closure);
   if (question.namespace === LM_ID_NEWLM) {
     // glibc puts another libc there, as it always does.
-    const paths = closure.inLoadOrder.map(({ library }) => library.path);
-    const object = together(launch, capsule, paths);
+    const object = together(launch, capsule, filesOf(closure));
     return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
   }
-  const paths = yield* missingOf(launch, capsule, closure);
+  const { paths, files } = yield* missingOf(launch, capsule, closure);
+  capsule.names.addAll(closure);
   if (paths.length > 0) yield* followGlobal(launch, capsule);
   const others = paths.length > 0 ? yield* needsOfProgram(launch, capsule, closure) : [];
-  if (paths.length <= 1 && others.length === 0) {
+  const isNamed = files.some(({ names }) => names.length > 0);
+  if (files.length <= 1 && others.length === 0 && !isNamed) {
     if (paths.length > 0) tellOpened(launch, capsule, paths);
     return yield* openNamed(name, question);
   }
   // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
-  const object = findTogether(launch, capsule, [...paths, ...others]);
+  const wanted = [...files, ...unnamed(others)];
+  const object = isNamed ? together(launch, capsule, wanted) : findTogether(launch, capsule, wanted);
   const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
   const opened = object
     ? [yield* openTogether(capsule.namespace, object, question.mode)]
@@ -141,13 +176,8 @@ function* openOutside(
 ): Linking<Answer> {
   const { file } = question;
   if (question.mode & RTLD_NOLOAD) return { open: file };
-  try {
-    return yield* openInside(launch, capsule, closureOfOutsider(capsule, library, origin), file, question);
-  } catch (error) {
-    // It may bring its own; glibc knows where.
-    if (error instanceof LinkError || error instanceof ElfError) return { open: file };
-    throw error;
-  }
+  const find = (open: ReadonlyMap<string, string>) => needsOfOutsider(capsule, library, origin, open);
+  return yield* openInside(launch, capsule, yield* closureFor(launch, capsule, question, find), file, question);
 }
 
 /** One of the shared set, or of another capsule: the capsule is shown it. */
@@ -188,10 +218,10 @@ export function* answerProgram(
   // Under whatever name: its file tells what it is.
   const { soname } = library;
   if (isShared(soname)) return { open: soname };
-  const alias = capsuleOf(capsules, soname);
-  if (alias) {
-    tell(`it is ${soname}, which is isolated`);
-    return yield* openIsolated(launch, alias, soname, question);
+  const isolated = standsFor(capsules, { soname, path: found?.foundAs ?? library.path });
+  if (isolated) {
+    tell(`it is ${isolated.soname}, which is isolated`);
+    return yield* openIsolated(launch, isolated.capsule, isolated.soname, question);
   }
   tell(`left to glibc, as ${soname} is not isolated`);
   // What is not open yet is not to be opened for the question whether it is.
@@ -203,7 +233,7 @@ export function* answerProgram(
   for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
     const capsule = capsuleOf(capsules, soname);
     if (!capsule) continue;
-    if (isOpening) yield* show(launch, capsule, soname);
+    if (isOpening) yield* show(launch, capsule, soname, mode);
     if (isOpening && needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
     if (isGlobal) yield* lendGlobally(launch, capsule, [soname]);
     const shim = capsule.shims.get(needed);
@@ -212,16 +242,22 @@ export function* answerProgram(
   if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
   const [first] = capsules;
   if (!first) return { open: name };
-  const object = together(launch, first, [...shims, library.path]);
+  const object = together(launch, first, unnamed([...shims, library.path]));
   return { handle: yield* openIn(launch.process, namespace, object, library.path, mode) };
 }
 
 /** An isolated library for the program: the shim answers. */
 function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode, namespace = LM_ID_BASE } = question;
-  if ((mode & RTLD_NOLOAD) === 0) yield* show(launch, capsule, soname);
-  const shim = capsule.shims.get(soname);
   const path = capsule.search.find(soname, undefined)?.path;
+  if ((mode & RTLD_NOLOAD) === 0) {
+    if (path !== undefined && !capsule.shims.has(soname) && capsule.search.libraryAt(path).isForStart) {
+      launch.trace.tell("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
+      return { open: path };
+    }
+    yield* show(launch, capsule, soname, mode);
+  }
+  const shim = capsule.shims.get(soname);
   launch.trace.tell("request", () =>
     shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
   );
@@ -232,9 +268,9 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
 }
 
-function* show(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+function* show(launch: Launch, capsule: Capsule, soname: string, mode: number): Linking<void> {
   const before = new Set(capsule.shims.keys());
-  yield* ensureExposed(launch, capsule, soname);
+  yield* ensureExposed(launch, capsule, soname, mode);
   for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showStatics(launch, capsule, name);
 }
 
@@ -256,7 +292,7 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
 
 /**
  * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name
- * that it is needed by. None where something is missing or unsound: glibc will say so itself.
+ * that it is needed by. What is missing, or unsound, glibc may have open by that name; or it will say so itself.
  */
 function isolatedNeeds(
   { runtime }: Launch,
@@ -264,14 +300,11 @@ function isolatedNeeds(
   isIsolated: (soname: string) => boolean,
   caller: Requester | undefined,
 ): (readonly [name: string, soname: string])[] {
-  try {
-    const closure = closureOf(runtime, [asked], (soname) => isShared(soname) || isIsolated(soname), caller);
-    const names = [...closure.elsewhere.keys()].map((soname) => [soname, soname] as const);
-    return [...names, ...closure.aliases].filter(([, soname]) => isIsolated(soname));
-  } catch (error) {
-    if (error instanceof LinkError || error instanceof ElfError) return [];
-    throw error;
-  }
+  const { nodes } = dependenciesOf(runtime, [asked], (soname) => isShared(soname) || isIsolated(soname), caller);
+  const needs = nodes.flatMap(({ needs }) => needs).filter((need) => "elsewhere" in need);
+  const names = needs.map(({ elsewhere }) => [elsewhere, elsewhere] as const);
+  const aliases = needs.map(({ name, elsewhere }) => [name, elsewhere] as const);
+  return [...new Map([...names, ...aliases])].filter(([, soname]) => isIsolated(soname));
 }
 
 /** Undefined for one that glibc will refuse itself. */
@@ -287,9 +320,8 @@ function soundLibrary(found: Found): Library | undefined {
 const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
 
 /** A path from where the asking thread is; a name without a slash as it is. */
-function absolute({ process }: Launch, { file, thread }: Question): string {
-  return isRelative(file) ? join(readlinkSync(`/proc/${process.pid}/task/${thread}/cwd`), file) : file;
-}
+const absolute = ({ runtime }: Launch, { file }: Question): string =>
+  isRelative(file) ? join(runtime.cwd(), file) : file;
 
 /** The path of the object that holds an address. */
 export function* objectAt({ process }: Launch, address: Address): Linking<string | undefined> {
@@ -330,10 +362,6 @@ export function originIn(
   const { nodes } = dependenciesOf(search, [...isolated], (soname) => ownership.isShared(soname));
   return nodes.find(({ library }) => library.path === path)?.origin;
 }
-
-/** A path that is not there, for glibc to say so. */
-export const missing = (search: Search, file: string): string =>
-  `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;
 
 /** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
 export function readAhead(capsule: Capsule, name: string): void {

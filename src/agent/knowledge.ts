@@ -17,6 +17,7 @@ import type { ChosenGlibc } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
 import { mirrorShim } from "../passes/expose.ts";
+import { Names } from "../passes/names.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { type Category, Trace } from "../telling/trace.ts";
 import { readAhead } from "./answers.ts";
@@ -39,6 +40,8 @@ export interface CapsuleState {
   readonly openHere: Address;
   readonly mirrors: readonly (readonly [soname: string, linkMap: number])[];
   readonly opened: readonly (readonly [path: string, linkMap: number])[];
+  /** See Names. */
+  readonly names: readonly (readonly [name: string, path: string])[];
   readonly shims: readonly (readonly [soname: string, linkMap: number])[];
 }
 
@@ -78,6 +81,8 @@ export interface ServerState {
   readonly server: ServerCommand | undefined;
 }
 
+type KnownTree = Pick<Capsule, "search" | "ownership" | "names">;
+
 /** In place of a state: nobody will ask any more. */
 export const OVER = null;
 
@@ -86,7 +91,7 @@ export class Knowledge {
   /** What is removed at exit. */
   readonly files: FileList;
   readonly #libc: Libc;
-  readonly #trees = new Map<string, { search: Search; ownership: Ownership }>();
+  readonly #trees = new Map<string, KnownTree>();
   readonly #store: LibraryStore;
   readonly #runtime: Search;
   readonly #directory: PrivateDirectory;
@@ -204,14 +209,16 @@ export class Knowledge {
     };
   }
 
-  #treeAt({ root, newest, others }: CapsuleState): { search: Search; ownership: Ownership } {
+  #treeAt({ root, newest, others, names }: CapsuleState): KnownTree {
     let known = this.#trees.get(root);
     if (!known) {
       // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
       const search = new Search(new Tree(root, true), [], this.#store);
-      known = { search, ownership: new Ownership(search, this.#runtime, newest, new Set(others)) };
+      const ownership = new Ownership(search, this.#runtime, newest, new Set(others));
+      known = { search, ownership, names: new Names() };
       this.#trees.set(root, known);
     }
+    for (const [name, path] of names) known.names.add(name, path);
     return known;
   }
 }

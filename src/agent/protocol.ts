@@ -45,6 +45,11 @@ export const Kind = {
    * see emitConnect.
    */
   attach: 10,
+  /**
+   * Shims are about to be loaded into a process that runs: can they be linked? The agent's Desk, its function `copy`,
+   * and whether functions are to be bound at once. See emitGate.
+   */
+  check: 11,
 } as const;
 
 /** What the asking thread shall do next. */

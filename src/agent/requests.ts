@@ -1,20 +1,24 @@
 // What is asked by whoever is linked, kind by kind, and what the asking thread is told
 // to do.
 
+import { readlinkSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
+import { LM_ID_BASE } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import type { Functions } from "../functions.ts";
 import type { Launch } from "../launch.ts";
 import type { Trace } from "../telling/trace.ts";
-import { type Answer, answerCapsule, answerProgram, missing, objectAt, type Question } from "./answers.ts";
+import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
 import { type Orders, orders } from "./conversation.ts";
 import { deathNotice } from "./death.ts";
 import type { Exchange, Instruction } from "./exchange.ts";
 import { Kind, SCRATCH_SIZE } from "./protocol.ts";
+import { missing, refused } from "./refusals.ts";
 
 /** The last orders of a conversation end it. */
 export type Conversation = Orders<Instruction>;
@@ -151,6 +155,9 @@ export abstract class Requests {
       const asker = yield* objectAt(launch, question.returnAddress);
       launch.trace.tell("request", () => `asked by ${asker ?? "code of no object"}`);
     }
+    const cwd = () =>
+      unlessRefused(() => readlinkSync(`/proc/${launch.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
+    for (const search of capsule ? [launch.runtime, capsule.search] : [launch.runtime]) search.cwd = cwd;
     try {
       if (capsule) return yield* answerCapsule(launch, capsule, question);
       const { path } = launch.program;
@@ -161,8 +168,7 @@ export abstract class Requests {
       const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
       if (error instanceof LinkError || error instanceof ElfError) {
         this.trace.tell("request", () => error.message);
-        const object = error instanceof LinkError ? error.details.object : error.path;
-        return { open: missing(search, object ?? question.file) };
+        return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
       }
       // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.
       const { code, message } = error as NodeJS.ErrnoException;

@@ -49,7 +49,11 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
       [CHANNEL, "map channel"],
     ]),
     indirect: new Set([CHANNEL]),
-    imports: new Map([["_r_debug", "debug"]]),
+    imports: new Map([
+      ["_r_debug", "debug"],
+      ["program_invocation_name", "program name"],
+    ]),
+    gate: { resolver: "gate", isLazy: "lazy", pltGot: "plt got" },
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,
   }).bytes;

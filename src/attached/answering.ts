@@ -9,7 +9,7 @@ import { readAhead } from "../agent/answers.ts";
 import type { Channel } from "../agent/channel.ts";
 import { orders } from "../agent/conversation.ts";
 import { Conversations } from "../agent/conversations.ts";
-import type { Exchange } from "../agent/exchange.ts";
+import type { Exchange, Instruction } from "../agent/exchange.ts";
 import { Kind, State } from "../agent/protocol.ts";
 import { type Asker, type Conversation, lentLine, Requests } from "../agent/requests.ts";
 import type { Functions } from "../functions.ts";
@@ -20,6 +20,7 @@ import type { Trace } from "../telling/trace.ts";
 import { Askers } from "./askers.ts";
 import { Attachment } from "./attachment.ts";
 import type { LaunchFile } from "./launch-file.ts";
+import { findObjection } from "./objections.ts";
 import { Site } from "./site.ts";
 
 export class Answering extends Requests {
@@ -106,8 +107,33 @@ export class Answering extends Requests {
 
   protected *other(exchange: Exchange): Conversation {
     const { kind } = exchange.request;
+    if (kind === Kind.check) return this.#check(exchange);
     if (kind !== Kind.attach) throw new Error(`Cannot answer a request of kind ${kind}`);
     return yield* this.#attach(exchange);
+  }
+
+  /** A dlopen brings the first shims: it fails where what they stand for cannot be had. */
+  #check(exchange: Exchange): Instruction {
+    const { a1, a2, a3, pid } = exchange.request;
+    const passed: Instruction = { what: "return", arguments: [0] };
+    const begun = performance.now();
+    try {
+      const [at, copy] = [a1, a2].map((word) => toAddress(Number(word))) as [Address, Address];
+      const attachment = this.#askers.of(exchange, { at, copy });
+      const objection = findObjection(attachment, a3 !== 0n);
+      this.trace.tell("request", () => `process ${pid}: shims, checked in ${Math.round(performance.now() - begun)} ms`);
+      if (!objection) return passed;
+      const { object, text, errno } = objection;
+      this.trace.tell("request", () => `process ${pid}: glibc is to refuse them: ${object}: ${text}`);
+      const raise = attachment.findSymbol("_dl_signal_error");
+      const [subject, reason] = [object, text].map((one) => attachment.keep(one));
+      if (raise === undefined || subject === undefined || reason === undefined) return passed;
+      return { what: "jump", target: raise, arguments: [errno, subject, 0, reason] };
+    } catch (error) {
+      // Linking will come to it, too, and says it.
+      this.trace.tell("request", () => `process ${pid}: not checked: ${reasonOf(error)}`);
+      return passed;
+    }
   }
 
   *#attach(exchange: Exchange): Conversation {

@@ -18,6 +18,7 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { Desk, type LentFunctions } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
+import { makeLinks } from "../directories/links.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
 import { type Functions, findFunctions } from "../functions.ts";
 import { AUDITORS, faultOfAuditors } from "../glibc/auditing.ts";
@@ -368,6 +369,14 @@ class ProcessDirectory implements Directory {
     if (this.#path === this.#own) mkdirSync(this.#path, { mode: 0o700, recursive: true });
     writeFileSync(path, bytes);
     return path;
+  }
+
+  link(name: string, links: ReadonlyMap<string, string>): void {
+    try {
+      makeLinks(join(this.#path, name), links);
+    } catch (error) {
+      throw hint(error, this.#path);
+    }
   }
 
   remove(): void {

@@ -26,6 +26,7 @@ import { bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { makeLinks } from "./links.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */
@@ -114,6 +115,21 @@ export class PrivateDirectory {
       throw hint(error, this.path);
     }
     return path;
+  }
+
+  /**
+   * Makes a directory of links in it, by name and what each leads to, that is removed at exit. Throws what writing
+   * throws.
+   */
+  link(name: string, links: ReadonlyMap<string, string>): void {
+    const path = join(this.path, name);
+    this.files.add(path);
+    for (const link of links.keys()) this.files.add(join(path, link));
+    try {
+      makeLinks(path, links);
+    } catch (error) {
+      throw hint(error, this.path);
+    }
   }
 
   /** Goes on in another directory. The first one's files are mapped already. */

@@ -8,7 +8,9 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
-import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
+import type { Dependencies } from "../../lib/tree/dependencies.ts";
 import { isPlugIn } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
@@ -17,9 +19,11 @@ import { storeFile } from "../capsule.ts";
 import { checkNeeds, runsOn } from "../glibc/choice.ts";
 import { newestUnwinder } from "../glibc/unwinder.ts";
 import { expose } from "../passes/expose.ts";
-import { checkClosure, closureOfOutsider, openClosure } from "../passes/open.ts";
+import { closureIn } from "../passes/names.ts";
+import { checkClosure, openClosure } from "../passes/open.ts";
 import { ServerHandle } from "../passes/serve.ts";
 import { fileAt } from "../plan/file-at.ts";
+import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { environmentOf, openedAhead } from "../plan/plan.ts";
 import { isShared, UNWINDER } from "../plan/shared-set.ts";
@@ -363,7 +367,7 @@ export class Capsule {
     this.#mustBeOpen();
     if (names.length === 0) return [];
     const capsule = this.#capsule;
-    const closures = this.#closuresOf(names);
+    const closures = this.#libc.run(this.#closuresOf(names));
     for (const closure of closures) {
       checkClosure(capsule, closure, "whole");
       this.#mustRun(closure);
@@ -400,8 +404,9 @@ export class Capsule {
   }
 
   /** One for all that are searched for, and one for each file outside of the tree. */
-  #closuresOf(names: readonly string[]): (Closure & { roots: string[] })[] {
-    const { search, ownership } = this.#capsule;
+  *#closuresOf(names: readonly string[]): Linking<(Closure & { roots: string[] })[]> {
+    const capsule = this.#capsule;
+    const { search, ownership } = capsule;
     const isElsewhere = (soname: string) => ownership.isShared(soname);
     const refuse = (name: string, is = "") => {
       throw new LinkError(
@@ -420,12 +425,16 @@ export class Capsule {
       if (isShared(library.soname)) refuse(path, `it is "${library.soname}", and `);
       if (isPlugIn(library)) refuse(path, "it is a plug-in of glibc's, and ");
     }
-    const together = inside.length === 0 ? [] : [{ ...closureOf(search, inside, isElsewhere), roots: found }];
-    const alone = outside.map((path) => ({
-      ...closureOfOutsider(this.#capsule, libraryAt(search, path)),
-      roots: [path],
-    }));
-    return [...together, ...alone];
+    const find = (find: (open: ReadonlyMap<string, string>) => Dependencies) =>
+      closureIn(this.#embedding, capsule, find);
+    const closures: (Closure & { roots: string[] })[] = [];
+    if (inside.length > 0)
+      closures.push({ ...(yield* find((open) => needsIn(capsule, inside, undefined, open))), roots: found });
+    for (const path of outside) {
+      const library = libraryAt(search, path);
+      closures.push({ ...(yield* find((open) => needsOfOutsider(capsule, library, undefined, open))), roots: [path] });
+    }
+    return closures;
   }
 
   #mustFind(objects: readonly LoadedObject[], name: string, version?: string, of?: string): Pointer {

@@ -12,10 +12,10 @@ import { newAction } from "../../lib/loader/sigaction.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
-import { closureOf } from "../../lib/tree/closure.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import type { Capsule } from "../launch.ts";
+import { needsIn } from "../plan/needs.ts";
 import { UNWINDER } from "../plan/shared-set.ts";
 import type { LinkedEvent } from "../telling/events.ts";
 import type { Trace } from "../telling/trace.ts";
@@ -23,7 +23,7 @@ import { allocatorOf } from "./allocator.ts";
 import { awaitAllocator, restoreConstructor } from "./await-allocator.ts";
 import { bindingsOf } from "./bindings.ts";
 import { type Copy, copiedIn, findCopies } from "./copy-objects.ts";
-import { capsuleOf, isOpenAs, openedAs } from "./expose.ts";
+import { isOpenAs, openedAs, standsFor } from "./expose.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
 import { finishProgramFirst } from "./finish.ts";
 import { followGlobal } from "./global.ts";
@@ -32,6 +32,7 @@ import { openHooks } from "./hooks.ts";
 import { intercept } from "./intercept.ts";
 import { lendStatics, showStatics } from "./lend-statics.ts";
 import { moveObjects } from "./move-objects.ts";
+import { closureIn } from "./names.ts";
 import { checkClosure, openClosure } from "./open.ts";
 import { type Moved, redirect } from "./redirect.ts";
 import { renameLinked } from "./rename.ts";
@@ -94,7 +95,7 @@ export function* attach(
     for (const capsule of attachment.capsules) {
       const own = placeholders.filter((each) => each.capsule === capsule);
       const sonames = own.map(({ soname }) => soname);
-      const closure = closureOf(capsule.search, sonames, (soname) => capsule.ownership.isShared(soname));
+      const closure = yield* closureIn(attachment, capsule, (open) => needsIn(capsule, sonames, undefined, open));
       checkClosure(capsule, closure, "whole");
       // Of what is opened by a running program, ld.so says so when it has been.
       const isGlobal = own.every(({ object }) => global.has(object.linkMap));
@@ -179,9 +180,9 @@ function findPlaceholders(attachment: Attachment): Placeholder[] {
   const { capsules, inWork, functions } = attachment;
   return attachment.objects().flatMap((object) => {
     if (inWork.has(object.linkMap)) return [];
-    const soname = object.image.soname ?? "";
-    const capsule = capsuleOf(capsules, soname);
-    if (!capsule) return [];
+    const there = standsFor(capsules, { soname: object.image.soname, path: object.path });
+    if (!there) return [];
+    const { capsule, soname } = there;
     const isCopy = !attachment.isOwn(object);
     if (isCopy ? isFilledCopy(object) : slotOf(object.image) === undefined || isFilled(object, functions.nothing))
       return [];

@@ -10,7 +10,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Run } from "../run.ts";
-import { capsuleOf, ensureExposed } from "./expose.ts";
+import { ensureExposed, standsFor } from "./expose.ts";
 
 /** A copy of the runtime's and the shim that takes its place. */
 export interface Displaced {
@@ -21,10 +21,11 @@ export interface Displaced {
 export function displace(run: Run): Displaced[] {
   const { base, trace } = run;
   const displaced = [...base.preloaded, ...base.dependencies].flatMap((copy): Displaced[] => {
-    const soname = copy.image.soname ?? "";
-    const capsule = capsuleOf(run.capsules, soname);
-    if (capsule) run.libc.run(ensureExposed(run, capsule, soname));
-    const shim = capsule?.shims.get(soname);
+    const there = standsFor(run.capsules, { soname: copy.image.soname, path: copy.path });
+    if (!there) return [];
+    const { capsule, soname } = there;
+    run.libc.run(ensureExposed(run, capsule, soname));
+    const shim = capsule.shims.get(soname);
     return shim ? [{ copy, shim }] : [];
   });
   if (displaced.length === 0) return [];

@@ -8,8 +8,10 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
+import { needsOfOutsider } from "../plan/needs.ts";
 import { filtered } from "./filters.ts";
-import { checkClosure, closureOfOutsider, openClosure } from "./open.ts";
+import { closureIn } from "./names.ts";
+import { checkClosure, openClosure } from "./open.ts";
 
 /**
  * What the program gets in place of functions of an isolated library, by their names: hooks, and what it filters. The
@@ -24,7 +26,8 @@ export function* openHooks(
   const found = new Map(yield* filtered(launch, capsule, library));
   for (const hook of capsule.hooks) {
     if (hook.soname !== soname) continue;
-    const closure = closureOfOutsider(capsule, capsule.search.libraryAt(hook.file));
+    const file = capsule.search.libraryAt(hook.file);
+    const closure = yield* closureIn(launch, capsule, (open) => needsOfOutsider(capsule, file, undefined, open));
     checkClosure(capsule, closure, "whole");
     // Who asks for RTLD_NEXT is answered by what was opened together.
     yield* openClosure(launch, capsule, closure, { beside: [library.path] });

@@ -9,13 +9,11 @@
 // RTLD_DEEPBIND hold for all that is opened together, and libraries that need each
 // other in a circle cannot be opened in any other way.
 
-import { existsSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
-import type { Library } from "../../lib/elf/library.ts";
+import { basename, dirname } from "node:path";
 import { openableCopy } from "../../lib/elf/write/openable.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import {
-  dlmopen,
+  dlerror,
   dlmopenAll,
   dlopenBy,
   linkMapOf,
@@ -23,38 +21,43 @@ import {
   RTLD_LAZY,
   RTLD_NOLOAD,
 } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
-import type { Linking } from "../../lib/process/process.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
-import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
-import { dependenciesOfFile } from "../../lib/tree/dependencies.ts";
-import type { Capsule, CapsuleSource, Launch } from "../launch.ts";
+import type { Call, Linking } from "../../lib/process/process.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
+import type { Capsule, Launch } from "../launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import { followGlobal } from "./global.ts";
 import { needsOfProgram } from "./of-program.ts";
 import { share } from "./share.ts";
+import { absentees, isHelper, type Named, together, unnamed } from "./together.ts";
 
-/**
- * Shows the capsule the shared libraries of a closure, and returns the paths of what it has yet to open, in glibc's
- * order.
- */
-export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
-  for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
-  const paths = closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !capsule.opened.has(path));
-  return paths.length === 0 ? [] : [...absentees(launch, capsule, closure), ...paths];
+/** What a capsule has yet to open of a closure. */
+export interface Missing {
+  readonly paths: readonly string[];
+  /** These, and what is open besides of which glibc has to know by which name it is needed; in glibc's order. */
+  readonly files: readonly Named[];
 }
 
-/** What the tree lacks, and glibc would look for on the machine (DT_AUXILIARY): there is something of that name. */
-function absentees({ directory, trace }: Launch, capsule: Capsule, { absent }: Closure): string[] {
-  const names = absent.filter((name) => !name.includes("/"));
-  return names.map((soname) => {
-    trace.tell("search", () => `${soname}: the tree does not have it, and it is optional (DT_AUXILIARY)`);
-    const name = `${capsule.token}${TOGETHER}without-${soname}`;
-    const path = join(directory.path, name);
-    return existsSync(path) ? path : directory.write(name, symbolObject({ soname }).bytes);
-  });
+/** Shows the capsule the shared libraries of a closure, and tells what it has yet to open. */
+export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<Missing> {
+  for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
+  const { opened } = capsule;
+  const all = closure.inLoadOrder.map(({ library, names }) => ({ path: library.path, names }));
+  const paths = all.map(({ path }) => path).filter((path) => !opened.has(path));
+  if (paths.length === 0) return { paths, files: [] };
+  const files = filesOf(closure).filter((file) => isWanted(capsule, file));
+  return { paths, files: [...absentees(launch, capsule, closure), ...files] };
+}
+
+const isWanted = ({ opened }: Capsule, { path, names }: Named): boolean => !opened.has(path) || names.length > 0;
+
+/** What has to be there for a closure, in glibc's order. */
+export function filesOf({ inLoadOrder, open }: Closure): Named[] {
+  const files = inLoadOrder.map(({ library, names }) => ({ path: library.path, names }));
+  return [...files, ...[...open].map(([name, path]) => ({ path, names: [name] }))];
 }
 
 /**
@@ -70,41 +73,16 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
-/**
- * A library that the host tree does not have, with what it needs from there. `origin` is as a requester's. Throws as
- * closureOf does.
- */
-export const closureOfOutsider = (
-  { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
-  library: Library,
-  origin = dirname(library.path),
-): Closure => closureFrom(dependenciesOfFile(search, { library, origin }, (soname) => ownership.isShared(soname)));
-
-const TOGETHER = "-together-";
-
-/** Is it an object of ours that is only there for others, by its path? */
-export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
-
-/**
- * An object that needs these libraries; a path. There is one for each list, however often it is asked for. Throws what
- * writing throws.
- */
-export function together({ directory, trace }: Launch, capsule: Capsule, paths: readonly string[]): string {
-  trace.tell("capsule", () => `opening ${paths.join(" ")}`);
-  const name = `${capsule.token}${TOGETHER}${Bun.hash(paths.join("\0")).toString(36)}.so`;
-  const path = join(directory.path, name);
-  return existsSync(path) ? path : directory.write(name, symbolObject({ soname: name, needed: paths }).bytes);
-}
-
-/**
- * As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its
- * end.
- */
-export function findTogether(launch: Launch, capsule: Capsule, paths: readonly string[]): string | undefined {
-  return unlessRefused(
-    () => together(launch, capsule, paths),
-    ({ message }) => launch.trace.tell("capsule", () => `one behind the other: ${message}`),
-  );
+/** glibc has refused to open something, and will again: so it says the reason to who has asked for it. */
+export class Refusal extends LinkError {
+  constructor(
+    message: string,
+    object: string,
+    /** What glibc was called for. */
+    readonly attempt: Call,
+  ) {
+    super(message, { object });
+  }
 }
 
 /** How what a closure has is opened. */
@@ -120,33 +98,46 @@ export interface Opening {
    * process.
    */
   readonly intern?: (text: string) => Address;
+  /** RTLD_LAZY or RTLD_NOW. */
+  readonly mode?: number;
 }
 
-/** Opens what a closure has and the capsule has not; it stays. */
+/** Opens what a closure has and the capsule has not; it stays. Throws Refusal, and what writing throws. */
 export function* openClosure(
   launch: Launch,
   capsule: Capsule,
   closure: Closure,
-  { lent = new Map(), beside = [], isGlobal = false, intern }: Opening = {},
+  { lent = new Map(), beside = [], isGlobal = false, intern, mode = RTLD_LAZY }: Opening = {},
 ): Linking<void> {
   const { process } = launch;
-  const paths = yield* missingOf(launch, capsule, closure);
+  const { namespace } = capsule;
+  const { paths, files } = yield* missingOf(launch, capsule, closure);
   if (paths.length === 0) return;
   yield* followGlobal(launch, capsule);
   const copies = intern ? copiesOf(launch, capsule, closure, paths) : new Map<string, string>();
   const fileOf = (path: string) => copies.get(path) ?? path;
-  const files = paths.map(fileOf);
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
     .map(([path, variable]) => staticReference(launch, capsule, fileOf(path), variable));
   const others = yield* needsOfProgram(launch, capsule, closure);
-  const object = together(launch, capsule, [...files, ...references, ...beside, ...others]);
-  if (isGlobal && others.length === 0) yield* dlopenBy(process, capsule.openHere, object, RTLD_LAZY | RTLD_GLOBAL);
-  else yield* dlmopen(process, capsule.namespace, object, RTLD_LAZY);
+  const wanted = [
+    ...files.map(({ path, names }) => ({ path: fileOf(path), names })),
+    ...unnamed([...references, ...beside, ...others]),
+  ];
+  const object = together(launch, capsule, wanted);
+  // dlmopen does not take RTLD_GLOBAL.
+  const attempt: Call =
+    isGlobal && others.length === 0
+      ? { name: "dlopen", at: capsule.openHere, arguments: [object, mode | RTLD_GLOBAL] }
+      : { name: "dlmopen", arguments: [namespace, object, mode] };
+  const [opened = 0] = yield [attempt];
+  if (opened === 0) throw refusal(paths, yield* dlerror(process), attempt);
   // One by one, as what the program has given is for these alone.
   if (isGlobal && others.length > 0)
-    for (const file of files) yield* dlopenBy(process, capsule.openHere, file, RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
-  const handles = yield* dlmopenAll(process, capsule.namespace, files, RTLD_LAZY | RTLD_NOLOAD);
+    for (const path of paths)
+      yield* dlopenBy(process, capsule.openHere, fileOf(path), RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+  capsule.names.addAll(closure);
+  const handles = yield* dlmopenAll(process, namespace, paths.map(fileOf), RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries()) {
     const path = paths[i] ?? "";
     const opened = new LoadedObject(process, yield* linkMapOf(process, handle));
@@ -155,6 +146,14 @@ export function* openClosure(
     capsule.opened.set(path, name ? rename(opened, name).object : opened);
   }
   tellOpened(launch, capsule, paths);
+}
+
+/** `reason` is glibc's, which begins with a file's name, or with what it has not found. */
+function refusal(paths: readonly string[], reason: string, attempt: Call): Refusal {
+  const named = paths.find((path) => reason.startsWith(`${path}: `));
+  const [first = ""] = paths;
+  const text = named === undefined ? reason : reason.slice(named.length + 2);
+  return new Refusal(`Cannot open "${named ?? first}": ${text}`, named ?? first, attempt);
 }
 
 /**

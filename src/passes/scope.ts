@@ -1,5 +1,6 @@
 // Scopes: where glibc looks for symbols, and in which order.
 
+import { basename } from "node:path";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { baseObjects, type Run } from "../run.ts";
@@ -81,17 +82,11 @@ export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]):
 
 /** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
 export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
-  const bySoname = new Map<string, LoadedObject>();
-  for (const object of objects) {
-    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
-    const { soname } = object.image;
-    const file = object.path.slice(object.path.lastIndexOf("/") + 1);
-    for (const name of [soname ?? file, object.path]) if (!bySoname.has(name)) bySoname.set(name, object);
-  }
+  const named = byName(objects);
   const scope = [program];
   const known = new Set(scope);
   const add = (name: string, put: (object: LoadedObject) => void): void => {
-    const found = bySoname.get(name);
+    const found = named.get(name);
     if (!found || known.has(found)) return;
     known.add(found);
     put(found);
@@ -110,4 +105,16 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
     for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
   }
   return scope;
+}
+
+/** What DT_NEEDED leads to. Where a library has another soname it is the name of its file, by which it was found. */
+function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
+  const named = new Map<string, LoadedObject>();
+  const there = objects.filter(({ path }) => path !== "" && !path.startsWith("linux-vdso"));
+  const add = (name: string | undefined, object: LoadedObject) => {
+    if (name !== undefined && !named.has(name)) named.set(name, object);
+  };
+  for (const object of there) for (const name of [object.image.soname, object.path]) add(name, object);
+  for (const object of there) add(basename(object.path), object);
+  return named;
 }

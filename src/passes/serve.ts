@@ -132,6 +132,7 @@ export class ServerHandle {
         openHere: capsule.openHere,
         mirrors: addresses(capsule.mirrors),
         opened: addresses(capsule.opened),
+        names: capsule.names.entries,
         shims: addresses(capsule.shims),
       })),
       glibc: { root: glibc?.search.tree.root, version, isNatural },

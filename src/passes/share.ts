@@ -37,6 +37,7 @@ import { LOADER } from "../plan/shared-set.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
+import { Names } from "./names.ts";
 
 /** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
@@ -80,6 +81,7 @@ export function* makeNamespace(
     openHere: addressOfLabel(code, "open here", at),
     mirrors: new Map([[LIBC, object]]),
     opened: new Map(),
+    names: new Names(),
     shims: new Map(),
   };
 }

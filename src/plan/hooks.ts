@@ -8,9 +8,9 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
 import type { CapsuleSource, Hook } from "../launch.ts";
 import { lacks } from "../passes/hooks.ts";
-import { closureOfOutsider } from "../passes/open.ts";
 import { UsageError } from "../telling/errors.ts";
 import { fileAt } from "./file-at.ts";
+import { closureOfOutsider } from "./needs.ts";
 
 /**
  * `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError

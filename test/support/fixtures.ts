@@ -18,8 +18,8 @@ export interface Binary {
   path: string;
   /** In the fixture's folder, from where flags name files, too. C++ if the first one ends in ".cc". */
   sources: string[];
-  /** When it is not the file's name, a link of that name is added beside it, as ldconfig would. */
-  soname?: string;
+  /** When it is not the file's name, a link of that name is added beside it, as ldconfig would. null: it has none. */
+  soname?: string | null;
   /** Outputs listed before this one, to be linked to. */
   needs?: string[];
   /** DT_RUNPATH */
@@ -69,14 +69,14 @@ interface Place {
 
 async function compile(binary: Binary, path: string, { sources, directory, out }: Place): Promise<void> {
   const isLibrary = basename(path).includes(".so");
-  const soname = binary.soname ?? basename(path);
+  const soname = binary.soname === undefined ? basename(path) : binary.soname;
   const needed = (binary.needs ?? []).map((name) => join(directory, filledIn(name, out)));
   await succeed(
     [
       // g++ before 11 takes an older standard
       ...(binary.sources[0]?.endsWith(".cc") ? ["c++", "-std=gnu++17"] : ["cc"]),
       ...["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"],
-      ...(isLibrary ? ["-fPIC", "-shared", `-Wl,-soname,${soname}`] : ["-fPIE", "-pie"]),
+      ...(isLibrary ? ["-fPIC", "-shared", ...(soname === null ? [] : [`-Wl,-soname,${soname}`])] : ["-fPIE", "-pie"]),
       // DT_NEEDED has exactly what a fixture asks for, in that order, whether or not the linker sees a use for it
       ...["-Wl,--no-as-needed", "-Wl,--allow-shlib-undefined"],
       ...(binary.flags ?? []).map((flag) => filledIn(flag, out)),
@@ -91,7 +91,7 @@ async function compile(binary: Binary, path: string, { sources, directory, out }
     sources,
   );
   if (binary.isStripped) await succeed(["strip", "-s", path]);
-  if (soname !== basename(path)) symlinkSync(basename(path), join(dirname(path), soname));
+  if (soname !== null && soname !== basename(path)) symlinkSync(basename(path), join(dirname(path), soname));
 }
 
 function searchPath(kind: string, path: string | undefined, out: string): string[] {

@@ -6,12 +6,14 @@ import { add, type Vaddr } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
 import {
   DF_1_NODELETE,
+  DT_JMPREL,
   DT_RELA,
   DT_STRTAB,
   DT_SYMTAB,
   ELFOSABI_GNU,
   R_X86_64_GLOB_DAT,
   R_X86_64_IRELATIVE,
+  R_X86_64_JUMP_SLOT,
   STB_GLOBAL,
   STB_WEAK,
   STT_FUNC,
@@ -51,10 +53,19 @@ export interface CodeObjectOptions {
    * has filled the imports.
    */
   readonly resolver?: string;
+  /** As `resolver`, which can tell whether functions are bound lazily. */
+  readonly gate?: Gate;
   /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
   readonly init?: string;
   /** The label of a function that the loader calls at the end. */
   readonly fini?: string;
+}
+
+/** Labels: of the function; of a quad that is 0 then where functions are bound at once; of three for the loader. */
+export interface Gate {
+  readonly resolver: string;
+  readonly isLazy: string;
+  readonly pltGot: string;
 }
 
 export interface CodeObject {
@@ -64,6 +75,9 @@ export interface CodeObject {
   readonly zeroAt: Vaddr;
   readonly labels: ReadonlyMap<string, Vaddr>;
 }
+
+/** A function that nobody has: its slot is 0 once it has been looked for, and something else as long as it waits. */
+const NOBODYS = "capsule_nobodys";
 
 /** Throws for a label that is not there, and for an import whose quad could not be written to. */
 export function codeObject(options: CodeObjectOptions): CodeObject {
@@ -81,22 +95,26 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
   const strings = new StringTableWriter();
   const soname = strings.add(options.soname);
   const needed = (options.needed ?? []).map((name) => strings.add(name));
-  const names = [...functions, ...imports].map(({ name }) => strings.add(name));
+  const { gate } = options;
+  const probe = gate ? [{ name: NOBODYS }] : [];
+  const names = [...functions, ...imports, ...probe].map(({ name }) => strings.add(name));
   const count = 1 + names.length;
   const symbols = new Uint8Array(count * Sym.size);
   const resolver = options.resolver === undefined ? [] : [place(options.resolver)];
   const relocations = new Uint8Array((imports.length + resolver.length) * Rela.size);
+  const jumps = new Uint8Array(2 * Rela.size);
   const tables = [
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: strings.bytes },
     hashOfFirst(functions.length, count),
     ...(relocations.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
+    ...(gate ? [{ tag: DT_JMPREL, bytes: jumps }] : []),
   ];
   const init = options.init === undefined ? {} : { init: place(options.init) };
   const fini = options.fini === undefined ? {} : { fini: place(options.fini) };
   const plan = planSharedObject({
-    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: resolver.length },
-    code: { bytes: code.bytes, dataAt, ...init, ...fini },
+    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: gate ? 1 : resolver.length },
+    code: { bytes: code.bytes, dataAt, ...init, ...fini, ...(gate ? { pltGot: place(gate.pltGot) } : {}) },
     ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
     ...(indirect.size > 0 ? { osAbi: ELFOSABI_GNU } : {}),
   });
@@ -113,7 +131,10 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     }
     const index = i - functions.length;
     const wanted = imports[index];
-    if (!wanted) return;
+    if (!wanted) {
+      sym.st_info = (STB_WEAK << 4) | STT_NOTYPE;
+      return;
+    }
     sym.st_info = ((weak.has(wanted.name) ? STB_WEAK : STB_GLOBAL) << 4) | STT_NOTYPE;
     const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
     relocation.r_offset = add(plan.codeAt, wanted.at);
@@ -121,6 +142,13 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     relocation.r_sym = 1 + i;
   });
   for (const at of resolver) placeResolver(relocations, imports.length, plan, at);
+  if (gate) {
+    const relocation = Rela.at(new DataView(jumps.buffer));
+    relocation.r_offset = add(plan.codeAt, place(gate.isLazy));
+    relocation.r_type = R_X86_64_JUMP_SLOT;
+    relocation.r_sym = names.length;
+    placeResolver(jumps, 1, plan, place(gate.resolver));
+  }
   const labels = new Map(Array.from(code.labels, ([label, at]) => [label, add(plan.codeAt, at)]));
   return { bytes: emitSharedObject(plan), plan, zeroAt: plan.zeroAt, labels };
 }

@@ -21,6 +21,8 @@
 import { add, alignUp, PAGE_SIZE, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import { Assembler } from "../../x86-64/assembler.ts";
 import {
+  DF_1_NOOPEN,
+  DT_FLAGS_1,
   DT_GNU_HASH,
   DT_HASH,
   DT_INIT,
@@ -98,6 +100,8 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const relocations = new Uint8Array(Rela.size);
   const placed = placeTables([...tables, { tag: DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
   const dynamic = dynamicEntries({ ...names, verdefCount: parts.verdefCount }, placed);
+  // dlopen refuses it as it refuses the source; ld.so loads it at the start of a program.
+  if ((source.flags1 & DF_1_NOOPEN) !== 0) dynamic.push([DT_FLAGS_1, DF_1_NOOPEN]);
   const dynamicAt = alignUp(
     placed.reduce((_, { at, bytes }) => toVaddr(at + bytes.length), toVaddr(0)),
     16,

@@ -17,11 +17,16 @@ import {
   DT_FINI,
   DT_FLAGS_1,
   DT_INIT,
+  DT_JMPREL,
   DT_NEEDED,
   DT_NULL,
+  DT_PLTGOT,
+  DT_PLTREL,
+  DT_PLTRELSZ,
   DT_RELA,
   DT_RELAENT,
   DT_RELASZ,
+  DT_RPATH,
   DT_SONAME,
   DT_STRSZ,
   DT_STRTAB,
@@ -67,6 +72,7 @@ export interface SharedObjectParts {
   /** Offsets into DT_STRTAB. */
   readonly soname: number;
   readonly needed: readonly number[];
+  readonly rpath?: number;
   readonly zeroPages: number;
   /** A block of thread-local zeroes. */
   readonly tls?: ThreadLocal;
@@ -90,6 +96,8 @@ export interface CodeParts {
   readonly init?: number;
   /** DT_FINI, the same. */
   readonly fini?: number;
+  /** DT_PLTGOT, three words of the data, the same: a loader wants it where functions are bound lazily (DT_JMPREL). */
+  readonly pltGot?: number;
 }
 
 /** p_memsz and p_align. */
@@ -180,16 +188,18 @@ export function stringsOf(tables: readonly (Table & { readonly at: Vaddr })[]): 
 
 /** What the dynamic section says of names and tables; DT_NULL is the caller's to add. */
 export function dynamicEntries(
-  { soname, needed, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "verdefCount">,
+  { soname, needed, rpath, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "rpath" | "verdefCount">,
   tables: readonly (Table & { readonly at: Vaddr })[],
 ): DynamicEntry[] {
   const dynamic: DynamicEntry[] = [[DT_SONAME, soname]];
   for (const offset of needed) dynamic.push([DT_NEEDED, offset]);
+  if (rpath !== undefined) dynamic.push([DT_RPATH, rpath]);
   for (const { tag, at, bytes } of tables) {
     dynamic.push([tag, at]);
     if (tag === DT_STRTAB) dynamic.push([DT_STRSZ, bytes.length]);
     if (tag === DT_SYMTAB) dynamic.push([DT_SYMENT, Sym.size]);
     if (tag === DT_RELA) dynamic.push([DT_RELASZ, bytes.length], [DT_RELAENT, Rela.size]);
+    if (tag === DT_JMPREL) dynamic.push([DT_PLTRELSZ, bytes.length], [DT_PLTREL, DT_RELA]);
     if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, verdefCount]);
   }
   return dynamic;
@@ -205,6 +215,7 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
     throw new Error(`Cannot plan a shared object: the data at ${code.dataAt} does not begin with a page`);
   if (code?.init !== undefined) dynamic.push([DT_INIT, codeAt + code.init]);
   if (code?.fini !== undefined) dynamic.push([DT_FINI, codeAt + code.fini]);
+  if (code?.pltGot !== undefined) dynamic.push([DT_PLTGOT, codeAt + code.pltGot]);
   if (flags1 !== undefined) dynamic.push([DT_FLAGS_1, flags1]);
   const dynamicSize = (dynamic.length + (zeroPagesFini === undefined ? 1 : 2)) * Dyn.size;
   const dynamicAt = code ? alignUp(toVaddr(codeAt + Math.max(code.bytes.length, code.dataAt)), 16) : codeAt;

@@ -33,6 +33,8 @@ export interface SymbolObjectOptions {
   readonly soname: string;
   /** Sonames or paths. */
   readonly needed?: readonly string[];
+  /** DT_RPATH: where ld.so looks first for what it needs, LD_LIBRARY_PATH or not. */
+  readonly rpath?: string;
   /** Functions, without versions: they answer a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
   /** Objects of others, of which there is one in a namespace (STB_GNU_UNIQUE). */
@@ -54,6 +56,7 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const strings = new StringTableWriter();
   const soname = strings.add(options.soname);
   const needed = (options.needed ?? []).map((name) => strings.add(name));
+  const rpath = options.rpath === undefined ? {} : { rpath: strings.add(options.rpath) };
   const names = [...functions, ...unique].map(([name]) => strings.add(name));
   const wanted = options.wantedTls === undefined ? undefined : strings.add(options.wantedTls);
 
@@ -74,7 +77,17 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
     ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
     ...(unique.length > 0 ? { osAbi: ELFOSABI_GNU } : {}),
   };
-  const plan = planSharedObject({ tables, verdefCount: 0, soname, needed, zeroPages, slots, ...tls, ...more });
+  const plan = planSharedObject({
+    tables,
+    verdefCount: 0,
+    soname,
+    needed,
+    zeroPages,
+    slots,
+    ...tls,
+    ...rpath,
+    ...more,
+  });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;
   relocation.r_type = R_X86_64_TPOFF64;

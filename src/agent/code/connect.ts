@@ -102,6 +102,7 @@ export function agentCode(targets: ConnectTargets): AgentCode {
   const to = new Assembler();
   emitAgent(to, { connection: ownConnection, token: 0, dlopen: NOWHERE, dlmopen: NOWHERE });
   emitConnect(to);
+  emitGate(to);
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   emitData(to, targets);
@@ -260,6 +261,34 @@ export function emitConnect(to: Assembler): void {
   to.label("told already").op("xor %eax,%eax", 0x31, 0xc0).op("ret", 0xc3);
 }
 
+/**
+ * `gate`, which ld.so calls when it relocates the agent (IRELATIVE): the first shim comes into the process. Where a
+ * dlopen brings it, that can still fail, as it cannot any more once constructors run: the server looks whether the
+ * isolated libraries can be had, and has glibc raise an error if not. At the start of a program, before libc has been
+ * initialized, nothing is asked: ld.so has no business with what is missing then, and linking ends the process.
+ */
+export function emitGate(to: Assembler): void {
+  to.label("gate")
+    .rip("mov name(%rip),%rax", "program name", 0x48, 0x8b, 0x05)
+    .op("mov (%rax),%rax", 0x48, 0x8b, 0x00)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("je", "passed")
+    .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0)
+    .to("je", "passed")
+    .op("xor %ecx,%ecx", 0x31, 0xc9)
+    .rip("mov lazy(%rip),%rax", "lazy", 0x48, 0x8b, 0x05)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .op("sete %cl", 0x0f, 0x94, 0xc1)
+    .rip("lea desk(%rip),%rsi", "desk", 0x48, 0x8d, 0x35)
+    .rip("lea copy(%rip),%rdx", "copy", 0x48, 0x8d, 0x15)
+    .rip("lea passed(%rip),%r11", "passed", 0x4c, 0x8d, 0x1d)
+    .op(`mov $0x${Kind.check.toString(16)},%eax`, 0xb8, ...immediate(Kind.check))
+    .to("jmp", "request")
+    .label("passed")
+    .op("xor %eax,%eax", 0x31, 0xc0)
+    .op("ret", 0xc3);
+}
+
 function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTargets): void {
   to.label("desk")
     .quad(nonce[0])
@@ -275,6 +304,14 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .label("late shim")
     .quad(0)
     .label("told")
+    .quad(0)
+    .label("program name")
+    .quad(0)
+    .label("lazy")
+    .quad(0)
+    .label("plt got")
+    .quad(0)
+    .quad(0)
     .quad(0)
     .label("pause") // a struct timespec
     .quad(0)

@@ -167,6 +167,20 @@ describe("names", () => {
   });
 });
 
+test("the order holds for libraries that have no name of their own, or another one", () => {
+  const search = searchIn(
+    { a: ["libbare.so", "libother.so.1"] },
+    {
+      "/lib/libbare.so": { needed: ["libother.so.1"] },
+      "/lib/libother-ng.so.2": { soname: "libother-ng.so.2" },
+      "/lib/libother.so.1": "-> libother-ng.so.2",
+    },
+  );
+  const closure = closureOf(search, ["a"], nowhere);
+  expect(sonames(closure)).toEqual(["libother-ng.so.2", "libbare.so", "a"]);
+  expectOrder(closure);
+});
+
 describe("what is elsewhere", () => {
   test("is not looked for, and kept with all who need it", () => {
     const search = searchIn({ a: ["libc.so.6", "b"], b: ["libc.so.6", "libm.so.6"] });

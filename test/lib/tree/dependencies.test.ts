@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { readLibrary } from "../../../lib/elf/library.ts";
-import { Loading, type Need } from "../../../lib/tree/dependencies.ts";
+import { dependenciesOf, Loading, type Need } from "../../../lib/tree/dependencies.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { SmallTree } from "./small-tree.ts";
 
@@ -54,5 +54,47 @@ describe("a namespace", () => {
     expect(needs[0]).toEqual({ name: "libblue.so.1", elsewhere: "libblue.so.1" });
     expect(needs[1]).toMatchObject({ node: { why: "the newest", library: { path: libc.library.path } } });
     expect(needs[2]).toMatchObject({ name: "libgone.so.1", fault: expect.any(Error) });
+  });
+});
+
+describe("a library that has another name than the one that is needed", () => {
+  const other = new SmallTree({
+    "/usr/lib/libuser.so.1": { soname: "libuser.so.1", needed: ["libbare.so", "libother.so.1", "libplain.so.1"] },
+    "/usr/lib/libbare.so": {},
+    "/usr/lib/libother-ng.so.2": { soname: "libother-ng.so.2" },
+    "/usr/lib/libother.so.1": "-> libother-ng.so.2",
+    "/usr/lib/libplain.so.1": { soname: "libplain.so.1" },
+    "/opt/libbare.so": { comment: "another" },
+    "/opt/libwants.so.1": { soname: "libwants.so.1", needed: ["libbare.so"], runpath: "/opt" },
+  });
+  afterAll(() => other[Symbol.dispose]());
+  const search = new Search(other.tree);
+
+  test("is told with the names that led to it, but for its soname", () => {
+    const loading = new Loading(search, () => false);
+    loading.open(["libuser.so.1"]);
+    expect(loading.nodes.map(({ library, names }) => [library.soname, library.hasSoname, names])).toEqual([
+      ["libuser.so.1", true, []],
+      ["libbare.so", false, ["libbare.so"]],
+      ["libother-ng.so.2", true, ["libother.so.1"]],
+      ["libplain.so.1", true, []],
+    ]);
+  });
+
+  test("serves who asks for it by a name that led to it, and not by that of its file alone", () => {
+    const bare = (loading: Loading) =>
+      loading.nodes.filter(({ library: { soname } }) => soname === "libbare.so").length;
+    const byName = new Loading(search, () => false);
+    byName.open(["libuser.so.1", "/opt/libwants.so.1"]);
+    expect(bare(byName)).toBe(1);
+    const byPath = new Loading(search, () => false);
+    byPath.open(["/usr/lib/libbare.so", "/opt/libwants.so.1"]);
+    expect(bare(byPath)).toBe(2);
+  });
+
+  test("is not looked for where it is open already", () => {
+    const open = new Map([["libbare.so", "/elsewhere/libbare.so"]]);
+    const { nodes } = dependenciesOf(search, ["/opt/libwants.so.1"], () => false, undefined, open);
+    expect(nodes.map(({ needs }) => needs)).toEqual([[{ name: "libbare.so", open: "/elsewhere/libbare.so" }]]);
   });
 });

@@ -55,6 +55,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
   library: {
     path: tree.tree.root + (said.path ?? "/opt/game/bin/game"),
     soname: "game",
+    hasSoname: true,
     needed: [],
     filtees: [],
     rpath: said.rpath,

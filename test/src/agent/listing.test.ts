@@ -7,7 +7,7 @@ import { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
-import { emitConnect, lentConnection } from "../../../src/agent/code/connect.ts";
+import { emitConnect, emitGate, lentConnection } from "../../../src/agent/code/connect.ts";
 import { emitDestructors } from "../../../src/agent/code/destructors.ts";
 import { emitDetour } from "../../../src/agent/code/detour.ts";
 import { emitEnter } from "../../../src/agent/code/enter.ts";
@@ -51,8 +51,8 @@ const objects = {
 };
 /** Of the agent of another process, which has it on pages of its own. */
 const DATA = [
-  ...["desk", "dlsym address", "late constructor", "late shim", "told", "pause", "channel size", "complaint size"],
-  ...["channel path", "channel function", "complaint"],
+  ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
+  ...["channel path", "channel function", "complaint", "late constructor", "late shim", "program name", "lazy"],
 ];
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
@@ -69,6 +69,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   "what a shim calls": (to) => {
     emitAgent(to, targets);
     emitConnect(to);
+    emitGate(to);
     for (const name of DATA) to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {

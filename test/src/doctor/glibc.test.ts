@@ -16,6 +16,7 @@ import { complaints, textOf } from "./levels.ts";
 const library = (said: Partial<Library>): Library => ({
   path: "/tree/libx.so.1",
   soname: "libx.so.1",
+  hasSoname: true,
   needed: [],
   filtees: [],
   rpath: undefined,

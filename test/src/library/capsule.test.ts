@@ -1,13 +1,15 @@
 // A capsule in a process of one's own: each script here is one, as what it does may kill it.
 
-import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectLines } from "../../support/expect.ts";
 import { build } from "../../support/fixtures.ts";
 import { lines } from "../../support/lines.ts";
+import { NEEDED, needed, ownCopies } from "../../support/needed.ts";
 import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
+import { RUNTIME } from "../../support/pair.ts";
 import { run } from "../../support/run.ts";
 
 setDefaultTimeout(60_000);
@@ -15,8 +17,9 @@ setDefaultTimeout(60_000);
 let family: Notgl;
 let caller: string;
 
-const script = (name: string, ...list: string[]) =>
-  run([process.execPath, join(import.meta.dir, "scripts", `${name}.ts`), ...list]);
+const scriptWith = (env: Record<string, string>, name: string, ...list: string[]) =>
+  run([process.execPath, join(import.meta.dir, "scripts", `${name}.ts`), ...list], { env });
+const script = (name: string, ...list: string[]) => scriptWith({}, name, ...list);
 
 beforeAll(async () => {
   family = await notgl();
@@ -146,6 +149,29 @@ test("plug-ins of glibc's own are left to glibc, and those of others are opened"
     "opened: 1",
     cannot("…/gconv/MINE.so", "it is a plug-in of glibc's, and "),
   ]);
+});
+
+describe("what a library needs is the host's, though it does not call itself so", () => {
+  test("and the process has another one of that name", async () => {
+    const out = await build(NEEDED, [...needed, ...ownCopies]);
+    const LD_LIBRARY_PATH = join(out, RUNTIME);
+    expectLines(await scriptWith({ LD_LIBRARY_PATH }, "names", join(out, "host"), "libhost.so.1"), [
+      "bare: host, /host/usr/lib/x86_64-linux-gnu/libbare.so",
+      "other: host, /host/usr/lib/x86_64-linux-gnu/libother.so.1",
+      "2 loaded",
+      "by name: open",
+    ]);
+  });
+
+  test("or it is missing, and so the error says", async () => {
+    const out = await build(NEEDED, [...needed, ...ownCopies]);
+    const host = mkdtempSync(join(tmpdir(), "capsule-test-"));
+    cpSync(join(out, "host"), host, { recursive: true, verbatimSymlinks: true });
+    rmSync(join(host, "usr/lib/x86_64-linux-gnu/libbare.so"));
+    const { stdout } = await scriptWith({ LD_LIBRARY_PATH: join(out, RUNTIME) }, "names", host, "libhost.so.1");
+    expect(stdout).toStartWith(`Cannot find "libbare.so", which "…/usr/lib/x86_64-linux-gnu/libhost.so.1" needs, in`);
+    rmSync(host, { recursive: true });
+  });
 });
 
 test("what cannot be is an error, and nothing is changed", async () => {

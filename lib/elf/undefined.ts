@@ -1,0 +1,66 @@
+// What a library refers to and nobody defines, told from files before a loader tries:
+// it refuses such a library for a variable always, for a function where functions are
+// bound at once (RTLD_NOW, LD_BIND_NOW, `-z now`). Versions are looked at as a whole,
+// before any symbol (glibc, elf/dl-version.c).
+
+import { DF_1_NOW, DF_BIND_NOW, DT_BIND_NOW, DT_FLAGS, SHN_UNDEF, STB_GLOBAL } from "./constants.ts";
+import type { Image } from "./image.ts";
+import { Rela, type RelaTable } from "./rela.ts";
+import { bindingOf } from "./sym.ts";
+
+export interface Undefined {
+  readonly name: string;
+  readonly version: string | undefined;
+}
+
+/** The symbols of `image` that none of `scope` has in any version, and that a loader would not do without. */
+export function* undefinedIn(image: Image, scope: readonly Image[], bindsNow: boolean): Generator<Undefined> {
+  const asked = new Set<number>();
+  const { symbols } = image;
+  for (const table of bindsNow || wantsAllNow(image) ? [image.rela, image.jmprel] : [image.rela]) {
+    for (const index of referredTo(table)) {
+      if (asked.has(index)) continue;
+      asked.add(index);
+      const sym = symbols.at(index);
+      if (sym.st_shndx !== SHN_UNDEF || bindingOf(sym) !== STB_GLOBAL) continue;
+      const name = image.strings.bytesAt(sym.st_name);
+      if (!scope.some((definer) => isThere(definer, name)))
+        yield { name: symbols.nameOf(sym), version: image.versionOf(index) };
+    }
+  }
+}
+
+const isThere = (definer: Image, name: Uint8Array): boolean => !definer.findAll(name).next().done;
+
+function wantsAllNow({ dynamic, flags1 }: Image): boolean {
+  const flags = dynamic.get(DT_FLAGS) ?? 0;
+  return dynamic.get(DT_BIND_NOW) !== undefined || (flags & DF_BIND_NOW) !== 0 || (flags1 & DF_1_NOW) !== 0;
+}
+
+/** Hot: of a large library's relocations nearly all refer to no symbol. */
+function* referredTo({ view, length }: RelaTable): Generator<number> {
+  for (let i = 0, at = Rela.offsetOf.r_sym; i < length; i++, at += Rela.size) {
+    const index = view.getUint32(at, true);
+    if (index !== 0) yield index;
+  }
+}
+
+export interface MissingVersion {
+  /** Who should define it. */
+  readonly definer: Image;
+  readonly version: string;
+}
+
+/** The first version that `image` needs and the library of that name does not define; one without versions has all. */
+export function findMissingVersion(
+  image: Image,
+  named: (name: string) => Image | undefined,
+): MissingVersion | undefined {
+  for (const { file, name, isWeak } of image.verneeds) {
+    const definer = isWeak ? undefined : named(file);
+    if (!definer) continue;
+    const { verdefs } = definer;
+    if (verdefs.length > 0 && !verdefs.some((version) => version.name === name)) return { definer, version: name };
+  }
+  return undefined;
+}

@@ -1,0 +1,155 @@
+// Whether the isolated libraries can be had that a dlopen is about to bring into a
+// process, told from files alone: glibc can still refuse then (see emitGate). It is
+// asked nothing itself, as it is in the midst of loading. What is overlooked here is
+// found out when the process is linked, and told to the user.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { type FileImage, openImage } from "../../lib/elf/file.ts";
+import type { Image } from "../../lib/elf/image.ts";
+import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
+import type { CapsuleSource } from "../launch.ts";
+import { isFilled, slotOf } from "../passes/fill.ts";
+import { refuseSanitizers } from "../plan/allocators.ts";
+import { needsIn } from "../plan/needs.ts";
+import type { Attachment } from "./attachment.ts";
+
+/** As glibc words it: the file at fault, or what is missing, what is wrong, and errno, or 0. */
+export interface Objection {
+  readonly object: string;
+  readonly text: string;
+  readonly errno: number;
+}
+
+const ENOENT = 2;
+
+/** `bindsNow` is whether functions are bound at once. */
+export function findObjection(attachment: Attachment, bindsNow: boolean): Objection | undefined {
+  const sonames = placeholdersOf(attachment);
+  for (const source of attachment.site.sources) {
+    const isolated = new Set(source.isolated);
+    const wanted = sonames.filter((soname) => isolated.has(soname) && !source.ownership.isShared(soname));
+    const objection = wanted.length === 0 ? undefined : objectionTo(attachment, source, wanted, bindsNow);
+    if (objection) return objection;
+  }
+  return undefined;
+}
+
+function placeholdersOf(attachment: Attachment): string[] {
+  const { nothing } = attachment.functions;
+  return attachment
+    .objects()
+    .filter((object) => attachment.isOwn(object) && slotOf(object.image) !== undefined && !isFilled(object, nothing))
+    .flatMap(({ image }) => image.soname ?? []);
+}
+
+function objectionTo(
+  attachment: Attachment,
+  source: CapsuleSource,
+  sonames: readonly string[],
+  bindsNow: boolean,
+): Objection | undefined {
+  try {
+    const closure = closureFrom(needsIn(source, sonames));
+    const { members } = closure;
+    refuseSanitizers(members.map(({ library }) => library));
+    for (const { library } of members) source.search.store.check(library.path, "whole");
+    const refused = members.find(({ library }) => library.isForStart);
+    if (refused) return { object: refused.name, text: "shared object cannot be dlopen()ed", errno: 0 };
+    return objectionToSymbols(attachment, source, closure, bindsNow);
+  } catch (error) {
+    return asObjection(error, sonames[0] ?? "");
+  }
+}
+
+/** Throws what it cannot put into words. */
+function asObjection(error: unknown, soname: string): Objection {
+  if (error instanceof ElfError) return { object: error.path, text: faultOf(error), errno: 0 };
+  if (error instanceof LinkError) {
+    const { object, tried } = error.details;
+    if (object !== undefined && tried !== undefined)
+      return { object, text: "cannot open shared object file", errno: ENOENT };
+    return { object: soname, text: error.message, errno: 0 };
+  }
+  const { code, path = soname } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  return { object: path, text: `cannot open shared object file: ${code}`, errno: 0 };
+}
+
+/** In glibc's words, where it has some. */
+function faultOf({ structure, fault }: ElfError): string {
+  if (structure !== "ELF header") return `${structure}: ${fault}`;
+  return fault.startsWith("the file ends") ? "file too short" : "invalid ELF header";
+}
+
+function objectionToSymbols(
+  attachment: Attachment,
+  { search }: CapsuleSource,
+  closure: Closure,
+  bindsNow: boolean,
+): Objection | undefined {
+  const shared = new Map<string, string>();
+  for (const soname of closure.elsewhere.keys()) {
+    const path = sharedFile(attachment, soname);
+    // Who knows what it defines?
+    if (path === undefined) return undefined;
+    shared.set(soname, path);
+  }
+  const paths = [...closure.inLoadOrder.map(({ library }) => library.path), ...shared.values()];
+  const find = () => [...faultsOf(closure, shared, bindsNow)].map((fault) => JSON.stringify(fault));
+  const faults = search.store.ofAll(paths, `refused ${bindsNow ? "now" : "lazily"}`, find);
+  for (const text of faults) {
+    const { symbol, ...objection } = JSON.parse(text) as Fault;
+    // What nobody has in the capsule may be the program's.
+    const isPrograms = (name: string) => attachment.objects().some(({ image }) => image.find(name) !== undefined);
+    if (symbol === undefined || !isPrograms(symbol)) return objection;
+  }
+  return undefined;
+}
+
+interface Fault extends Objection {
+  /** That nobody defines. */
+  readonly symbol?: string;
+}
+
+/** What glibc would object to in the libraries alone, in its order. */
+function* faultsOf(
+  { members, inLoadOrder }: Closure,
+  shared: ReadonlyMap<string, string>,
+  bindsNow: boolean,
+): Generator<Fault> {
+  const images = new Map<string, FileImage>();
+  try {
+    // First what defines most of what is wanted: nobody asks who does.
+    for (const [soname, path] of shared) images.set(soname, openImage(path));
+    for (const { library, name, names } of inLoadOrder) {
+      const image = openImage(library.path);
+      for (const one of [library.path, library.soname, name, ...names]) if (!images.has(one)) images.set(one, image);
+    }
+    const scope = [...new Set<Image>(images.values())];
+    for (const { library } of members) {
+      const { path } = library;
+      const image = images.get(path);
+      const missing = image && findMissingVersion(image, (name) => images.get(name));
+      if (missing) {
+        const text = `version \`${missing.version}' not found (required by ${path})`;
+        yield { object: missing.definer.path, text, errno: 0 };
+      }
+      for (const { name, version } of image ? undefinedIn(image, scope, bindsNow) : []) {
+        const text = `undefined symbol: ${name}${version === undefined ? "" : `, version ${version}`}`;
+        yield { object: path, text, errno: 0, symbol: name };
+      }
+    }
+  } finally {
+    for (const image of new Set(images.values())) image[Symbol.dispose]();
+  }
+}
+
+/** Of the shared set, or of another capsule. */
+function sharedFile({ site, shared, runtime }: Attachment, soname: string): string | undefined {
+  const loaded = shared.get(soname);
+  if (loaded) return site.machine.resolve(loaded.path) ?? loaded.path;
+  const owner = site.sources.find(({ isolated }) => new Set(isolated).has(soname));
+  return (owner?.search ?? runtime).find(soname, undefined)?.path;
+}

@@ -1,0 +1,109 @@
+// What is open in a capsule counts for what comes later: ld.so looks for a name among
+// what it has before it searches for a file, so a plug-in gets what was opened by its
+// path, wherever that is. By which names files were opened is kept here; whether they
+// still are glibc is asked, by the thread that asks us, and only where the tree would
+// give another file, or none.
+
+import type { Library } from "../../lib/elf/library.ts";
+import { dlclose, findOpen, linkMapOf } from "../../lib/loader/calls.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
+import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
+import type { Capsule, Launch } from "../launch.ts";
+
+/** The files that were opened in a namespace, by name. Some may have been closed since. */
+export class Names {
+  readonly #files = new Map<string, Set<string>>();
+
+  add(name: string, path: string): void {
+    const files = this.#files.get(name);
+    if (files) files.add(path);
+    else this.#files.set(name, new Set([path]));
+  }
+
+  /** What is opened with a closure. */
+  addAll({ members }: Closure): void {
+    for (const { library, name, names } of members) {
+      if (library.hasSoname) this.add(library.soname, library.path);
+      for (const one of [name, ...names]) if (!one.includes("/")) this.add(one, library.path);
+    }
+  }
+
+  /** In the order in which they were opened first. */
+  of(name: string): readonly string[] {
+    return [...(this.#files.get(name) ?? [])];
+  }
+
+  /** Each name, and each file that it has led to. */
+  get entries(): [name: string, path: string][] {
+    return [...this.#files].flatMap(([name, files]) => [...files].map((path): [string, string] => [name, path]));
+  }
+
+  /** Has it led to another file? */
+  hasOther(name: string, path: string): boolean {
+    const files = this.#files.get(name);
+    return files !== undefined && [...files].some((file) => file !== path);
+  }
+}
+
+/** Where something is open, and by which names. */
+export type Place = Pick<Capsule, "namespace" | "names" | "opened">;
+
+/** The file that is open by a name without a slash, if one is. */
+export function* fileOpenAs(
+  launch: Launch,
+  { namespace, names, opened }: Place,
+  name: string,
+): Linking<string | undefined> {
+  for (const path of names.of(name))
+    if (opened.has(path) || (yield* pathOf(launch, namespace, path)) !== undefined) return path;
+  return undefined;
+}
+
+/** The path by which an object is open that glibc knows by a name or a path; it may search for a name. */
+export function* pathOf({ process }: Launch, namespace: number, name: string): Linking<string | undefined> {
+  const handle = yield* findOpen(namespace, name);
+  if (handle === undefined) return undefined;
+  const { path } = new LoadedObject(process, yield* linkMapOf(process, handle));
+  yield* dlclose(process, handle);
+  return path;
+}
+
+/**
+ * What `find` finds, as it is where something is open already that its libraries need: it is called anew with that, by
+ * name. `requester` is who asks for the roots. Throws as closureOf does.
+ */
+export function* closureIn(
+  launch: Launch,
+  place: Place,
+  find: (open: ReadonlyMap<string, string>) => Dependencies,
+  requester?: Library,
+): Linking<Closure> {
+  const open = new Map<string, string>();
+  const asked = new Set<string>();
+  for (;;) {
+    const dependencies = find(open);
+    const before = open.size;
+    for (const need of doubtful(place, dependencies)) {
+      if (asked.has(need.name)) continue;
+      asked.add(need.name);
+      const path =
+        (yield* fileOpenAs(launch, place, need.name)) ??
+        ("fault" in need ? yield* pathOf(launch, place.namespace, need.name) : undefined);
+      if (path !== undefined) open.set(need.name, path);
+    }
+    if (open.size === before) return closureFrom(dependencies, requester);
+    for (const [name, path] of open) launch.trace.tell("capsule", () => `${name}: ${path}, which is open by that name`);
+  }
+}
+
+/** What is needed and the search has not, or as another file than what was once opened by that name. */
+function doubtful({ names }: Place, { nodes }: Dependencies): Need[] {
+  return nodes
+    .flatMap(({ needs }) => needs)
+    .filter((need) => {
+      if (need.name.includes("/")) return false;
+      return "fault" in need || ("node" in need && names.hasOther(need.name, need.node.library.path));
+    });
+}
