@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 
 const V2 = ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"];
-const V3 = [...V2, "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"];
+// And LZCNT ("abm"), which not every kernel lists (6.18 on AMD EPYC does not), and all processors with BMI2 have.
+const V3 = [...V2, "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"];
 const V4 = [...V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
 
 /** `flags` is the flags line of /proc/cpuinfo. */
@@ -18,7 +19,7 @@ export function hwcapsOf(flags: string): string[] {
 /** This machine's. */
 export const ownHwcaps = (): string[] => hwcapsOf(said("flags", cpuinfo()));
 
-const HASWELL = ["avx2", "fma", "bmi1", "bmi2", "abm", "movbe", "popcnt"];
+const HASWELL = ["avx2", "fma", "bmi1", "bmi2", "movbe", "popcnt"];
 /** Of Xeon Phi alone. */
 const PHI = ["avx512cd", "avx512er", "avx512pf"];
 
