@@ -71,7 +71,15 @@ describe("allowGlobal()", () => {
   });
 });
 
+test("findCounting() says how many namespaces there are", () => {
+  expect(scopes.counting).toEqual({ namespaces: 2, hasFirst: true });
+});
+
+test("findFinalizer() finds ld.so's own function for the end of the process", () => {
+  expect(scopes.finalizer).toMatch(/\/ld-[^/]+$/);
+});
+
 test("what does not look as expected is left alone", () => {
   expect(Object.entries(scopes.misled).filter(([, isMisled]) => isMisled)).toEqual([]);
-  expect(Object.keys(scopes.misled)).toHaveLength(6);
+  expect(Object.keys(scopes.misled)).toHaveLength(10);
 });

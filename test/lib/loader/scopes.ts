@@ -9,15 +9,18 @@ import {
   LM_ID_BASE,
   LM_ID_NEWLM,
   linkMapOf,
+  namespaceOf,
   RTLD_GLOBAL,
   RTLD_LAZY,
   RTLD_NOW,
 } from "../../../lib/loader/calls.ts";
+import { findFinalizer } from "../../../lib/loader/finalizer.ts";
 import { Libc } from "../../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../../lib/loader/link-map.ts";
 import { Namespaces } from "../../../lib/loader/namespace.ts";
 import { bytesAt, cString, pointer } from "../../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../../lib/memory/numbers.ts";
+import { pointerIn } from "../../../lib/process/process.ts";
 
 export interface Scopes {
   /** The paths of the objects in the base namespace, and of those in its global scope. */
@@ -34,6 +37,10 @@ export interface Scopes {
   opened: string;
   after: string;
   inBase: boolean;
+  /** Of three numbers that ld.so counts by: how many namespaces there are, and whether it has the first object. */
+  counting: { readonly namespaces: number; readonly hasFirst: boolean } | undefined;
+  /** The object whose code the function for the end of the process is. */
+  finalizer: string;
 }
 
 const [caller = "", provider = "", user = ""] = process.argv.slice(2);
@@ -76,7 +83,7 @@ function attempt(path: string, mode: number): string {
 }
 
 const other = new Namespaces(libc, own.image);
-const misled = {
+const misled: Scopes["misled"] = {
   "another first object": namespaces.baseScope(second.linkMap) !== undefined,
   "an image that is not ld.so's": other.baseScope(main.linkMap) !== undefined,
   "an image that is not ld.so's, for a namespace": Boolean(other.allowGlobal(main.linkMap, base, first, count)),
@@ -90,6 +97,18 @@ const again = Boolean(namespaces.allowGlobal(main.linkMap, base, first, [...link
 const opened = attempt(provider, RTLD_NOW | RTLD_GLOBAL);
 const after = attempt(user, RTLD_NOW | RTLD_GLOBAL);
 
+const number = libc.run(namespaceOf(libc, handle));
+const found = namespaces.findCounting(first, number);
+const counting = found && {
+  namespaces: pointerIn(libc, found.count),
+  hasFirst: pointerIn(libc, found.first) === main.linkMap,
+};
+misled["another first object, for counting"] = Boolean(namespaces.findCounting(second.linkMap, number));
+misled["another number of a namespace"] = Boolean(namespaces.findCounting(first, number + 1));
+misled["an image that is not ld.so's, for counting"] = Boolean(other.findCounting(first, number));
+misled["an image that is not ld.so's, for the end"] = Boolean(findFinalizer(own.image));
+const finalizer = findFinalizer(loader.image);
+
 const scopes: Scopes = {
   loaded: paths(objects),
   global,
@@ -101,6 +120,8 @@ const scopes: Scopes = {
   before,
   opened,
   after,
+  counting,
+  finalizer: finalizer && loader.image.holds(finalizer) ? loader.path : "",
   inBase: libc.findSymbol("capsule_test_red") !== undefined,
 };
 console.log(JSON.stringify(scopes));

@@ -1,5 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import { bytes, i64, layout, readU64, u8, u16, u32, u64, u64bits, writeU64 } from "../../../lib/memory/layout.ts";
+import {
+  bytes,
+  i64,
+  layout,
+  readU64,
+  readWrapping,
+  u8,
+  u16,
+  u32,
+  u64,
+  u64bits,
+  writeU64,
+} from "../../../lib/memory/layout.ts";
 
 const viewOf = (...content: number[]) => new DataView(new Uint8Array(content).buffer);
 
@@ -89,6 +101,17 @@ describe("64 bits as a number", () => {
     expect(beyond).toBe(Number.POSITIVE_INFINITY);
     expect(readU64(viewOf(0, 0, 0x60, 0xff, 0xff, 0xff, 0xff, 0xff), 0)).toBe(Number.POSITIVE_INFINITY);
     expect(beyond + 1 <= Number.MAX_SAFE_INTEGER).toBe(false);
+  });
+
+  test("lead back where they are added modulo 2^64, and are written so, too", () => {
+    const view = viewOf(0xf0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
+    expect(readWrapping(view, 0)).toBe(-16);
+    for (const value of [-16, -(2 ** 32) - 5, -(2 ** 47), 2 ** 47, 0]) {
+      writeU64(view, 0, value);
+      expect(readWrapping(view, 0)).toBe(value);
+      expect(view.getBigUint64(0, true)).toBe(BigInt.asUintN(64, BigInt(value)));
+    }
+    expect(readWrapping(viewOf(0, 0, 0, 0, 0, 0, 0, 0x80), 0)).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("are written as they are read", () => {

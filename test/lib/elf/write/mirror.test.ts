@@ -7,7 +7,7 @@ import { openImage } from "../../../../lib/elf/file.ts";
 import { type LoadedImage, loadedImage } from "../../../../lib/elf/loaded.ts";
 import { bindingOf, isExported, Sym, typeOf } from "../../../../lib/elf/sym.ts";
 import { sysvHash } from "../../../../lib/elf/sysv-hash.ts";
-import { type MirrorOptions, mirrorOf } from "../../../../lib/elf/write/mirror.ts";
+import { type MirrorOptions, mirrorOf, symbolsAt } from "../../../../lib/elf/write/mirror.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../../../lib/loader/calls.ts";
 import { Libc } from "../../../../lib/loader/libc.ts";
 import { LoadedObject } from "../../../../lib/loader/link-map.ts";
@@ -86,6 +86,21 @@ for (const [name, path] of Object.entries(sources)) {
           ? { ...original, st_shndx: SHN_ABS, st_value: toVaddr(source.addressOf(st_value)) }
           : original;
         expect(plain(Sym, copy)).toEqual(isDefined && typeOf(original) === STT_TLS ? withoutPlace(original) : expected);
+      }
+    });
+
+    test("shows the same where it is loaded, relative to that", () => {
+      const source = real();
+      for (const bias of [0x1000, source.loadBias - 0x1_2345_6000, source.loadBias + 0x1_ffff_f000]) {
+        const { buffer, length } = symbolsAt(source, toAddress(bias), false);
+        for (let index = 0; index * Sym.size < length; index++) {
+          const { st_value, st_shndx } = Sym.at(new DataView(buffer), index * Sym.size);
+          const original = source.symbols.at(index);
+          if (original.st_shndx === SHN_UNDEF || original.st_shndx === SHN_ABS || typeOf(original) === STT_TLS)
+            continue;
+          expect(bias + st_value).toBe(source.symbolAddress(index));
+          expect(st_shndx).not.toBe(SHN_ABS);
+        }
       }
     });
 
