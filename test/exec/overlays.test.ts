@@ -1,17 +1,25 @@
 // Overlays, captures and tracers find glibc among the objects that are loaded, and read its tables by themselves.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { expectSame } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
+import { isAttached } from "../support/mode.ts";
+import { copyOwnGlibc } from "../support/own-glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { capsule } from "../support/run.ts";
 
 setDefaultTimeout(60_000);
 
 describe("an overlay finds functions in the tables of loaded objects", () => {
   let seen: Pair;
+  let anotherGlibc: string;
+  afterAll(() => rmSync(dirname(anotherGlibc), { recursive: true }));
 
   beforeAll(async () => {
+    anotherGlibc = copyOwnGlibc(join(mkdtempSync(join(tmpdir(), "capsule-test-")), "tree"));
     const library = (path: string, colour: number) => ({ path, sources: ["host.c"], flags: [`-DCOLOUR=${colour}`] });
     const host = `${HOST}/libhost.so.1`;
     seen = await pair("debugging/an-overlay-finds-functions-in-the-tables-of-loaded-objects", [
@@ -30,6 +38,18 @@ describe("an overlay finds functions in the tables of loaded objects", () => {
       for (const line of lines(model.stdout).slice(0, 17)) expect(line).toEndWith(": what dlsym finds");
       expect(model.stdout).toEndWith("opened: 2\nin a signal handler: in the host's library\n");
       expectSame(await seen.capsule([], {}, program), model);
+    });
+
+  // Where libc is found by a link of ours.
+  for (const [words, flags] of [
+    ["in a mount namespace, if there can be one", []],
+    ["by its ld.so's name", ["--mount-namespace", "never"]],
+  ] as const)
+    test(`also on another glibc, ${words}`, async () => {
+      const other = ["--glibc", anotherGlibc, ...(isAttached ? flags : [])];
+      const env = { LD_LIBRARY_PATH: seen.runtime };
+      const outcome = await capsule([...seen.flags(), ...other], seen.program("linked"), [], { env });
+      expectSame(outcome, await seen.native([], {}, "linked"));
     });
 
   // As MangoHud, obs-vkcapture and libstrangle do.
