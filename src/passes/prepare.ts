@@ -16,7 +16,6 @@ import { addressIn } from "../functions.ts";
 import { directoriesBehind } from "../glibc/start-over.ts";
 import type { Run } from "../run.ts";
 import { withoutRestart } from "../start-over/restart.ts";
-import type { Trace } from "../telling/trace.ts";
 import { withoutRunner } from "./environment.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
 import { resetSignals } from "./signals.ts";
@@ -33,17 +32,26 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
   auxiliary.set("EXECFN", run.intern(plan.executed));
-  const argc = replaceArguments(argv, bunArgc, [plan.program.name, ...plan.arguments], (start, end) =>
+  const image = run.shared.get("libc.so.6");
+  // Before glibc 2.34 dlopen is in libdl.so.2, which has its own.
+  const holders = [image, run.shared.get("libdl.so.2")].filter((holder) => holder !== undefined);
+  const kept = holders.flatMap((holder) => keptArguments(holder, argv, bunArgc));
+  const canMove = kept.length > 0 && kept.every(({ count }) => count !== undefined);
+  const list = [plan.program.name, ...plan.arguments];
+  const own = canMove ? add(argv, 8 * (bunArgc - list.length)) : argv;
+  const argc = replaceArguments(argv, own, bunArgc, list, (start, end) =>
     tellRecords(libc, start, end, environmentEnd),
   );
-  const image = run.shared.get("libc.so.6");
   const patch = new Patch();
-  if (image) renameInvocation(image, argv, patch);
-  // Before glibc 2.34 dlopen is in libdl.so.2, which has its own.
-  for (const name of ["libc.so.6", "libdl.so.2"]) {
-    const holder = run.shared.get(name);
-    if (holder) replaceArgumentCount(holder, argv, bunArgc, argc, patch, trace);
+  if (image) renameInvocation(image, own, patch);
+  patch.setPointer(addressIn(run.base.family, "_dl_argv"), own);
+  for (const { pointer, count } of canMove ? kept : []) {
+    patch.setPointer(pointer, own);
+    if (count !== undefined) patch.set(count, new Uint8Array(Uint32Array.of(argc).buffer));
   }
+  trace.tell("program", () =>
+    canMove ? `arguments for constructors: ${argc}` : "arguments for constructors: libc does not have them as expected",
+  );
   libc.run(patch.apply(libc));
   libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
@@ -52,7 +60,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   rebuffer(run);
   resetSignals(libc);
   record.fields.argc = argc;
-  record.fields.argv = argv;
+  record.fields.argv = own;
   return auxiliary;
 }
 
@@ -77,15 +85,18 @@ function leadToShims({ libc, base, directory }: Run): void {
  * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too:
  * there are always fewer bytes of them, since they are the end of Bun's. They end where Bun's did, as the environment
  * follows, which some programs count on (setproctitle); where the kernel cannot be told that they begin later, they
- * begin where Bun's did. `argv` is the address of Bun's.
+ * begin where Bun's did. `argv` is the address of Bun's, `own` where the program's shall be: what ends where Bun's does
+ * has the environment behind it, and the auxiliary vector, or nothing where variables were removed. Constructors of the
+ * Go runtime (c-shared) look there, and take what remains of other arguments for the environment.
  */
 function replaceArguments(
   argv: Address,
+  own: Address,
   argc: number,
   list: readonly string[],
   tell: (start: Address, end: Address) => boolean,
 ): number {
-  const pointers = viewAt(argv, 8 * (argc + 1));
+  const pointers = viewAt(own, 8 * (list.length + 1));
   const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
   const size = strings.reduce((sum, { length }) => sum + length, 0);
   const start = pointerAt(argv);
@@ -103,8 +114,8 @@ function replaceArguments(
   writeU64(pointers, 8 * list.length, 0);
   // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own
   // arguments.
-  const count = viewAt(toAddress(argv - 8), 8);
-  if (count.getBigUint64(0, true) === BigInt(argc)) writeU64(count, 0, list.length);
+  const isCounted = viewAt(toAddress(argv - 8), 8).getBigUint64(0, true) === BigInt(argc);
+  if (isCounted) writeU64(viewAt(toAddress(own - 8), 8), 0, list.length);
   return list.length;
 }
 
@@ -129,35 +140,28 @@ function endOfString(start: Address): Address {
 }
 
 /**
- * glibc hands constructors of what dlopen loads its own __libc_argc and __libc_argv, which are private (2.31–2.41 at
- * least). The array is the one that was overwritten; the count is found beside the pointer to it, and left alone where
- * it is not found.
+ * Where a library keeps argv, and argc beside it: glibc hands constructors of what dlopen loads its own __libc_argc and
+ * __libc_argv, which are private (2.31–2.41 at least). The count is undefined where it does not look like that.
  */
-function replaceArgumentCount(
-  libc: LoadedImage,
+function keptArguments(
+  library: LoadedImage,
   argv: Address,
-  from: number,
-  to: number,
-  patch: Patch,
-  trace: Trace,
-): void {
-  for (const { p_vaddr, p_memsz, p_flags } of libc.loads) {
+  argc: number,
+): { readonly pointer: Address; readonly count: Address | undefined }[] {
+  const low = argv % 2 ** 32;
+  const high = Math.floor(argv / 2 ** 32);
+  for (const { p_vaddr, p_memsz, p_flags } of library.loads) {
     if ((p_flags & PF_W) === 0) continue;
-    const view = libc.bytes.view(p_vaddr, p_memsz, "data");
-    const low = argv % 2 ** 32;
-    const high = Math.floor(argv / 2 ** 32);
+    const view = library.bytes.view(p_vaddr, p_memsz, "data");
     const words = new Uint32Array(view.buffer, view.byteOffset, Math.floor(view.byteLength / 4));
-    for (let i = 0; i + 1 < words.length; i += 2) {
-      if (words[i] !== low || words[i + 1] !== high) continue;
-      for (const near of [-2, -1, 2, 3]) {
-        if (words[i + near] !== from) continue;
-        patch.set(libc.addressOf(add(p_vaddr, 4 * (i + near))), new Uint8Array(Uint32Array.of(to).buffer));
-        trace.tell("program", () => `argc for constructors: ${to}`);
-        return;
-      }
-    }
+    const places: number[] = [];
+    for (let i = 0; i + 1 < words.length; i += 2) if (words[i] === low && words[i + 1] === high) places.push(i);
+    const at = (word: number) => library.addressOf(add(p_vaddr, 4 * word));
+    for (const i of places)
+      for (const near of [-2, -1, 2, 3]) if (words[i + near] === argc) return [{ pointer: at(i), count: at(i + near) }];
+    if (places[0] !== undefined) return [{ pointer: at(places[0]), count: undefined }];
   }
-  trace.tell("program", () => `argc for constructors: not in ${libc.path}`);
+  return [];
 }
 
 /** Bun has taken the buffer from stdout. The program finds one such as glibc would have made at the first write. */

@@ -391,3 +391,14 @@ describe("a slot holds the capsule's address", () => {
     });
   }
 });
+
+test("a constructor is not misled by what is behind its arguments", async () => {
+  const folder = "hosting/a-constructor-is-not-misled-by-what-is-behind-its-arguments";
+  const built = await pair(folder, hostAndProgram());
+  for (const args of [["one"], ["one", "two", "three"]]) {
+    const said = `${args.length + 1} arguments, the last is ${args.at(-1)}`;
+    const expected = [said, "environment: there", "page size: right", said.replace(/(\d) arguments,/, "main has $1,")];
+    expectLines(await built.native(args, { env: { COLOUR: "red" } }), expected);
+    expectLines(await built.capsule(args, { env: { COLOUR: "red" } }), expected);
+  }
+});
