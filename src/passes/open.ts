@@ -14,6 +14,7 @@ import { openableCopy } from "../../lib/elf/write/openable.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import {
   dlerror,
+  dlmopen,
   dlmopenAll,
   dlopenBy,
   linkMapOf,
@@ -26,9 +27,10 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
-import type { Closure } from "../../lib/tree/closure.ts";
+import type { Closure, Member } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "../launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
+import { LOADER } from "../plan/shared-set.ts";
 import { followGlobal } from "./global.ts";
 import { needsOfProgram } from "./of-program.ts";
 import { share } from "./share.ts";
@@ -44,12 +46,23 @@ export interface Missing {
 /** Shows the capsule the shared libraries of a closure, and tells what it has yet to open. */
 export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<Missing> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
+  if (closure.elsewhere.has(LOADER)) yield* showLoader(launch, capsule, closure);
   const { opened } = capsule;
   const all = closure.inLoadOrder.map(({ library, names }) => ({ path: library.path, names }));
   const paths = all.map(({ path }) => path).filter((path) => !opened.has(path));
   if (paths.length === 0) return { paths, files: [] };
   const files = filesOf(closure).filter((file) => isWanted(capsule, file));
   return { paths, files: [...absentees(launch, capsule, closure), ...files] };
+}
+
+/**
+ * ld.so is in every namespace as soon as somebody looks for it. Who is not to look in the default directories
+ * (DF_1_NODEFLIB) does not find it, unless somebody else has.
+ */
+function* showLoader({ process }: Launch, { namespace, opened }: Capsule, { members }: Closure): Linking<void> {
+  const isNew = ({ library: { avoidsDefaults, needed, path } }: Member) =>
+    avoidsDefaults && needed.includes(LOADER) && !opened.has(path);
+  if (members.some(isNew)) yield* dlmopen(process, namespace, LOADER, RTLD_LAZY);
 }
 
 const isWanted = ({ opened }: Capsule, { path, names }: Named): boolean => !opened.has(path) || names.length > 0;
