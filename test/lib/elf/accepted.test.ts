@@ -2,16 +2,11 @@
 // it that is wanted. That ld.so does is asked of the machine's own.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { checkFile } from "../../../lib/elf/check.ts";
 import * as elf from "../../../lib/elf/constants.ts";
-import { openImage } from "../../../lib/elf/file.ts";
-import { readLibrary } from "../../../lib/elf/library.ts";
-import { placeholderOf } from "../../../lib/elf/write/placeholder.ts";
-import { standInOf } from "../../../lib/elf/write/stand-in.ts";
-import { SymbolTables } from "../../../lib/link/symbol-tables.ts";
 import { alignDown, alignUp, PAGE_SIZE, toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
 import { Liar, specimen } from "./liar.ts";
-import { run, Scratch } from "./scratch.ts";
+import { expectReadable, openedByLdSo } from "./opener.ts";
+import { Scratch } from "./scratch.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
@@ -20,35 +15,6 @@ const both = specimen(scratch, "libboth.so");
 const sysv = specimen(scratch, "libsysv.so", "-Wl,--hash-style=sysv");
 /** Nothing is found by its name in it. */
 const silent = scratch.compile("libsilent.so", "static int x;", "-shared", "-nostdlib", "-Wl,--hash-style=gnu");
-
-/** Opens each file in a process of its own, and says what `blue` returns, or "opened" where there is none. */
-const opener = scratch.compile(
-  "opener",
-  `
-#include <dlfcn.h>
-#include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
-int main(int argc, char **argv) {
-  for (int i = 1; i < argc; i++) {
-    pid_t child = fork();
-    if (child == 0) {
-      freopen("/dev/null", "w", stdout);
-      void *opened = dlopen(argv[i], RTLD_NOW);
-      int (*blue)(void) = opened ? (int (*)(void))dlsym(opened, "blue") : 0;
-      const char *fault = opened ? "opened" : dlerror();
-      if (blue) dprintf(2, "%d\\n", blue());
-      else dprintf(2, "%s\\n", fault);
-      _exit(0);
-    }
-    int status;
-    waitpid(child, &status, 0);
-    if (status != 0) dprintf(2, "ended with %x\\n", status);
-  }
-  return 0;
-}
-`,
-);
 
 const FAR = 0x7fff_ffff_f000;
 type Oddity = readonly [words: string, change: (file: Liar) => void, source?: string];
@@ -225,25 +191,18 @@ describe("ld.so accepts, and so do we:", () => {
     change(file);
     return scratch.write(`odd-${i}.so`, file.bytes);
   });
-  const { stderr } = Bun.spawnSync([opener, ...files]);
-  const native = stderr.toString().trimEnd().split("\n");
+  const native = openedByLdSo(scratch, files);
 
   test.each(oddities.map(([words, , source], i) => [words, source === silent ? "opened" : "1", i] as const))(
     "%s",
     (_, expected, i) => {
       expect(native[i]).toBe(expected);
       const path = files[i] ?? "";
-      checkFile(path, "whole");
-      readLibrary(path);
-      using image = openImage(path);
-      const names = { soname: "libodd.so", needed: [], agent: "libagent.so", attach: "attach" };
-      const made = [placeholderOf(image, { ...names, owner: "odd", status: 1 }), standInOf(image, [])];
-      for (const bytes of made) checkFile(scratch.write("made.so", bytes), "whole");
-      void new SymbolTables(image);
+      expectReadable(scratch, path);
     },
   );
 });
 
 test("a sound library is opened, for comparison", () => {
-  expect(run(["sh", "-c", `${opener} ${both} ${sysv} ${silent} 2>&1`])).toBe("1\n1\nopened\n");
+  expect(openedByLdSo(scratch, [both, sysv, silent])).toEqual(["1", "1", "opened"]);
 });

@@ -1,6 +1,6 @@
 // A library to lie in: one field of it is changed, and the rest is sound.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import * as elf from "../../../lib/elf/constants.ts";
 import { Dyn } from "../../../lib/elf/dyn.ts";
 import { Ehdr } from "../../../lib/elf/ehdr.ts";
@@ -10,7 +10,7 @@ import { Rela } from "../../../lib/elf/rela.ts";
 import { Sym } from "../../../lib/elf/sym.ts";
 import { alignUp, toOffset } from "../../../lib/memory/numbers.ts";
 import { plain } from "./everything.ts";
-import type { Scratch } from "./scratch.ts";
+import { run, type Scratch } from "./scratch.ts";
 
 /** `blue` is what its thread-local variables add up to, 1. */
 const SOURCE = `
@@ -27,8 +27,11 @@ static void __attribute__((destructor)) finish(void) { puts("finish"); }
 /** The library, linked as `options` say. */
 export function specimen(scratch: Scratch, name: string, ...options: string[]): string {
   const map = scratch.write("lie.map", "LIE_1 { global: *; };\n");
-  const flags = ["-shared", "-fPIC", "-O1", "-Wl,--hash-style=both", `-Wl,--version-script=${map}`];
-  return scratch.compile(name, SOURCE, ...flags, ...options);
+  const object = scratch.path("lie.o");
+  if (!existsSync(object)) scratch.compile("lie.o", SOURCE, "-c", "-fPIC", "-O1");
+  const flags = ["-shared", "-Wl,--hash-style=both", `-Wl,--version-script=${map}`];
+  run(["cc", "-o", scratch.path(name), object, ...flags, ...options]);
+  return scratch.path(name);
 }
 
 /** A copy of an image to lie in. Structures read and write its bytes. */
