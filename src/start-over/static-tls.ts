@@ -134,7 +134,9 @@ export function withRoomForAttached(capsules: readonly (readonly Library[])[], b
 /** The path of the library for which there was no room, if that is what an error says. */
 function refusedLibrary(error: unknown): string | undefined {
   if (!(error instanceof LinkError)) return undefined;
-  return /(?:^|: )([^:]*): cannot allocate memory in static TLS block$/.exec(error.message)?.[1];
+  const [, named] = /(?:^|: )([^:]*): cannot allocate memory in static TLS block$/.exec(error.message) ?? [];
+  // As glibc names it, or as an error of ours.
+  return named?.replace(/^Cannot open "(.*)"$/, "$1");
 }
 
 /**

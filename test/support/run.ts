@@ -38,7 +38,7 @@ export interface Outcome {
 
 /** Runs a command to its end. Throws if that takes longer than `timeout`. */
 export async function run(argv: string[], options: RunOptions = {}): Promise<Outcome> {
-  const { timeout = 10_000 } = options;
+  const { timeout = 30_000 } = options;
   const started = performance.now();
   await using child = start(argv, options);
   let isLate = false;
