@@ -568,7 +568,13 @@ describe("a handle finds what an isolated library needs, in ld.so's order", () =
             colour("deep"),
             { ...colour("first", ["deep"]), sources: ["host.c"] },
             colour("near"),
-            { path: host, sources: ["host.c"], needs: [`${HOST}/libfirst.so.1`, `${HOST}/libnear.so.1`] },
+            // Before glibc 2.34 dlopen is in a library of its own.
+            {
+              path: host,
+              sources: ["host.c"],
+              needs: [`${HOST}/libfirst.so.1`, `${HOST}/libnear.so.1`],
+              flags: ["-ldl"],
+            },
             { path: "program", sources: ["program.c"], needs },
           ],
           ["libhost.so.1", ...isolated],
