@@ -119,6 +119,8 @@ export interface CapsuleSource {
   readonly ownership: Ownership;
   /** All that the program may see of it. */
   readonly isolated: Iterable<string>;
+  /** Those of them that the tree is known to have, or had: nobody gets the runtime's in their place. */
+  readonly promised: Iterable<string>;
   /** Variables that the host's libraries find in their environment, unless the user has set them. */
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly hooks: readonly Hook[];
@@ -129,6 +131,7 @@ export interface Capsule {
   readonly search: Search;
   readonly ownership: Ownership;
   readonly isolated: ReadonlySet<string>;
+  readonly promised: ReadonlySet<string>;
   readonly hooks: readonly Hook[];
   /** What its agent calls itself; 0 is the program's. */
   readonly token: number;

@@ -29,6 +29,7 @@ export interface CapsuleState {
   readonly token: number;
   readonly namespace: number;
   readonly isolated: readonly string[];
+  readonly promised: readonly string[];
   /** See Ownership. */
   readonly newest: readonly string[];
   readonly others: readonly string[];
@@ -182,6 +183,7 @@ export class Knowledge {
     const capsules = state.capsules.map((capsule) => ({
       ...this.#treeAt(capsule),
       isolated: new Set(capsule.isolated),
+      promised: new Set(capsule.promised),
       hooks: capsule.hooks,
       token: capsule.token,
       namespace: capsule.namespace,

@@ -171,8 +171,10 @@ export abstract class Requests {
         return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
       }
       // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.
-      const { code, message } = error as NodeJS.ErrnoException;
+      const { code, message, path } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
+      // A file has gone meanwhile.
+      if (path !== undefined && code === "ENOENT") return { open: missing(search, path) };
       return { open: missing(search, question.file), complaint: `Cannot open "${question.file}": ${message}` };
     }
   }

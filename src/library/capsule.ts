@@ -137,6 +137,7 @@ export class Capsule {
       search,
       ownership: new Ownership(search, runtime, trees.newest),
       isolated: visible,
+      promised: [],
       environment: [...environmentOf(trees.variables, search), ...Object.entries(options.environment ?? {})],
       hooks: [],
       ahead: openedAhead(names),

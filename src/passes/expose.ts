@@ -1,6 +1,7 @@
 // Shows the program an isolated library: a shim, which glibc finds by the soname
 // and binds to, at the addresses in the capsule. No trampoline, nothing to call.
 
+import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { mirrorOf, symbolsAt } from "../../lib/elf/write/mirror.ts";
@@ -40,11 +41,12 @@ export function standsFor(
 
 /**
  * Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree
- * lacks is left to the runtime.
+ * lacks is left to the runtime, but where it was there before, or the whole tree has gone. Throws as ensureOpened does.
  */
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string, mode?: number): Linking<void> {
   if (capsule.shims.has(soname)) return;
-  if (capsule.search.find(soname, undefined)) {
+  const { search, promised } = capsule;
+  if (search.find(soname, undefined) || promised.has(soname) || !existsSync(search.tree.name)) {
     yield* ensureOpened(launch, capsule, soname, mode);
     yield* expose(launch, capsule, soname);
   } else

@@ -123,6 +123,7 @@ export class ServerHandle {
         token: capsule.token,
         namespace: capsule.namespace,
         isolated: [...capsule.isolated],
+        promised: [...capsule.promised],
         newest: capsule.ownership.newest,
         others: [...capsule.ownership.others],
         environment: plan.capsules[index]?.environment ?? [],

@@ -73,6 +73,7 @@ export function* makeNamespace(
     search: plan.search,
     ownership: plan.ownership,
     isolated: new Set(plan.isolated),
+    promised: new Set(plan.promised),
     hooks: plan.hooks,
     token,
     namespace,

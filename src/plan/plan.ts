@@ -122,7 +122,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
     const hooks = hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc);
-    const plan = { search, ownership, isolated, atStart, closure, lentStatically: lent, hooks };
+    const promised = isolated.filter((soname) => choices.get(soname) || needs.has(soname));
+    const plan = { search, ownership, isolated, promised, atStart, closure, lentStatically: lent, hooks };
     return { ...plan, environment, ahead };
   });
   const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
