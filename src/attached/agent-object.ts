@@ -52,7 +52,10 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
     imports: new Map([
       ["_r_debug", "debug"],
       ["program_invocation_name", "program name"],
+      ["_dl_signal_error", "raise"],
     ]),
+    // glibc's own affair (GLIBC_PRIVATE).
+    weak: new Set(["_dl_signal_error"]),
     gate: { resolver: "gate", isLazy: "lazy", pltGot: "plt got" },
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,

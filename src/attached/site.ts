@@ -36,14 +36,17 @@ export class Site {
   ) {
     this.store = new LibraryStore(file.store);
     this.machine = new Tree("/");
-    this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime);
+    // As the launch has found them: they may have gone meanwhile.
+    this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime, true);
     const runtime = this.runtimeOf(file.libraryPath);
     this.sources = file.capsules.map(({ root, isolated, newest, others, environment, hooks }) => {
-      const search = new Search(new Tree(root || "/"), [], this.store);
+      const search = new Search(new Tree(root, true), [], this.store);
       return {
         search,
         ownership: new Ownership(search, runtime, newest, new Set(others)),
         isolated,
+        // A launch has looked.
+        promised: isolated,
         environment,
         hooks,
       };

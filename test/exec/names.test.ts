@@ -100,16 +100,17 @@ describe("a plug-in in parts gets the isolated library", () => {
 
 describe("an isolated library that cannot be loaded is refused, with the reason", () => {
   let refused: Pair;
+  const LIBRARIES: Record<string, string[]> = {
+    good: [],
+    missing: ["-DWANTS_LIBRARY"],
+    damaged: ["-DWANTS_LIBRARY"],
+    function: ["-DWANTS_FUNCTION"],
+    variable: ["-DWANTS_VARIABLE"],
+    nodlopen: ["-Wl,-z,nodlopen"],
+  };
+  const ISOLATED = Object.keys(LIBRARIES).map((name) => `lib${name}.so`);
 
   beforeAll(async () => {
-    const LIBRARIES: Record<string, string[]> = {
-      good: [],
-      missing: ["-DWANTS_LIBRARY"],
-      damaged: ["-DWANTS_LIBRARY"],
-      function: ["-DWANTS_FUNCTION"],
-      variable: ["-DWANTS_VARIABLE"],
-      nodlopen: ["-Wl,-z,nodlopen"],
-    };
     const helpers = ["absent", "broken"].map((name): Output => {
       return { path: `${HOST}/lib${name}.so`, sources: ["library.c"], flags: ["-DIS_HELPER"] };
     });
@@ -120,7 +121,6 @@ describe("an isolated library that cannot be loaded is refused, with the reason"
     const runtime = Object.keys(LIBRARIES).map((name): Output => {
       return { path: `${RUNTIME}/lib${name}.so`, sources: ["library.c"], flags: ["-DIS_RUNTIMES"] };
     });
-    const isolated = Object.keys(LIBRARIES).map((name) => `lib${name}.so`);
     const { out } = await pair("loading/what-cannot-be-loaded-is-refused-with-the-reason", [
       ...helpers,
       ...host,
@@ -138,7 +138,7 @@ describe("an isolated library that cannot be loaded is refused, with the reason"
     cpSync(out, copy, { recursive: true, verbatimSymlinks: true });
     rmSync(join(copy, HOST, "libabsent.so"));
     writeFileSync(join(copy, HOST, "libbroken.so"), "no library\n".repeat(20));
-    refused = new Pair(copy, isolated);
+    refused = new Pair(copy, ISOLATED);
     return () => rmSync(copy, { recursive: true });
   });
 
@@ -168,6 +168,23 @@ describe("an isolated library that cannot be loaded is refused, with the reason"
 
   test("when the program has others", async () => {
     await expectAlike("linked", Object.keys(REASONS), ["linked: 1", ...refusals]);
+  });
+
+  test("where its file has gone meanwhile: it is not the runtime's then", async () => {
+    for (const [program, args] of [
+      ["program", ["libgood.so"]],
+      ["program", ["libfunction.so", "libgood.so"]],
+      ["linked", ["libvariable.so"]],
+    ] as const) {
+      const out = mkdtempSync(join(tmpdir(), "capsule-test-"));
+      cpSync(refused.out, out, { recursive: true, verbatimSymlinks: true });
+      const gone = new Pair(out, [...ISOLATED]);
+      const last = args.at(-1) ?? "";
+      const { stdout, stderr } = await gone.capsule([`remove:${join(out, HOST, last)}`, ...args], {}, program);
+      const missing = `${last}: refused, ${last}: cannot open shared object file: No such file or directory`;
+      expect([withoutDirectories(stdout).slice(-2), stderr]).toEqual([[missing, "goes on"], ""]);
+      rmSync(out, { recursive: true });
+    }
   });
 
   test("but for a function that nobody has only where functions are bound at once", async () => {

@@ -264,7 +264,7 @@ export function emitConnect(to: Assembler): void {
 /**
  * `gate`, which ld.so calls when it relocates the agent (IRELATIVE): the first shim comes into the process. Where a
  * dlopen brings it, that can still fail, as it cannot any more once constructors run: the server looks whether the
- * isolated libraries can be had, and has glibc raise an error if not. At the start of a program, before libc has been
+ * isolated libraries can be had, and has glibc raise an error if not; where there is no server the gate does. At the start of a program, before libc has been
  * initialized, nothing is asked: ld.so has no business with what is missing then, and linking ends the process.
  */
 export function emitGate(to: Assembler): void {
@@ -281,9 +281,21 @@ export function emitGate(to: Assembler): void {
     .op("sete %cl", 0x0f, 0x94, 0xc1)
     .rip("lea desk(%rip),%rsi", "desk", 0x48, 0x8d, 0x35)
     .rip("lea copy(%rip),%rdx", "copy", 0x48, 0x8d, 0x15)
-    .rip("lea passed(%rip),%r11", "passed", 0x4c, 0x8d, 0x1d)
+    .rip("lea refused(%rip),%r11", "refused", 0x4c, 0x8d, 0x1d)
     .op(`mov $0x${Kind.check.toString(16)},%eax`, 0xb8, ...immediate(Kind.check))
     .to("jmp", "request")
+    .label("refused") // nobody answers
+    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
+    .to("call", "unanswered")
+    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
+    .rip("mov raise(%rip),%rax", "raise", 0x48, 0x8b, 0x05)
+    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
+    .to("je", "passed")
+    .op("xor %edi,%edi", 0x31, 0xff)
+    .rip("lea subject(%rip),%rsi", "subject", 0x48, 0x8d, 0x35)
+    .op("xor %edx,%edx", 0x31, 0xd2)
+    .rip("lea reason(%rip),%rcx", "reason", 0x48, 0x8d, 0x0d)
+    .op("jmp *%rax", 0xff, 0xe0)
     .label("passed")
     .op("xor %eax,%eax", 0x31, 0xc0)
     .op("ret", 0xc3);
@@ -309,6 +321,8 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(0)
     .label("lazy")
     .quad(0)
+    .label("raise")
+    .quad(0)
     .label("plt got")
     .quad(0)
     .quad(0)
@@ -322,6 +336,10 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(encoder.encode(complaint).length)
     .label("channel path")
     .data(encoder.encode(`${channel}\0`))
+    .label("subject")
+    .data(encoder.encode("capsule\0"))
+    .label("reason")
+    .data(encoder.encode("isolated libraries cannot be linked: nobody answers\0"))
     .label("channel function")
     .data(encoder.encode(`${CHANNEL}\0`))
     .label("complaint")

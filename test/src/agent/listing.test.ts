@@ -52,7 +52,18 @@ const objects = {
 /** Of the agent of another process, which has it on pages of its own. */
 const DATA = [
   ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
-  ...["channel path", "channel function", "complaint", "late constructor", "late shim", "program name", "lazy"],
+  ...[
+    "channel path",
+    "channel function",
+    "complaint",
+    "late constructor",
+    "late shim",
+    "program name",
+    "lazy",
+    "raise",
+    "subject",
+    "reason",
+  ],
 ];
 const emitters: Record<string, (to: Assembler) => void> = {
   "the agent": (to) => emitAgent(to, targets),
