@@ -12,7 +12,7 @@ import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch, Shim } from "../launch.ts";
 import { needsIn } from "../plan/needs.ts";
 import { openHooks } from "./hooks.ts";
 import { tableMapping } from "./intercept.ts";
@@ -124,12 +124,23 @@ function* show(
 }
 
 /** A shim that is made when the library is open: a mirror of it. */
-export function* mirrorShim(
+export const mirrorShim: Shim = (launch, name, object, needed, hooks) =>
+  makeShim(launch, name, object, needed, hooks, false);
+
+/**
+ * The same before the program runs. Where a shim is was not known when it was written: from then on its table is what
+ * the gABI says, for who reads it by himself. Later other threads may be binding to it.
+ */
+export const mirrorShimAtStart: Shim = (launch, name, object, needed, hooks) =>
+  makeShim(launch, name, object, needed, hooks, true);
+
+function* makeShim(
   { process, directory }: Launch,
   name: string,
   object: LoadedObject,
   needed: readonly string[],
   hooks: ReadonlyMap<string, Address>,
+  isStart: boolean,
 ): Linking<LoadedObject> {
   const { tls } = object.image;
   const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
@@ -139,7 +150,7 @@ export function* mirrorShim(
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
   if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);
-  // Where it is was not known before: from now on its table is what the gABI says, for who reads it by himself.
+  if (!isStart) return shim;
   const { image } = shim;
   const patch = new Patch();
   patch.set(image.addressOf(image.symbolTableAt), symbolsAt(object.image, image.loadBias, record !== undefined, hooks));
