@@ -352,7 +352,7 @@ describe("more static TLS than glibc sets aside", () => {
     const aligned = await sized(5000, 100, ["-DALIGNED=1024"]);
     const outcome = await aligned.capsule();
     if (isAttached)
-      expect(outcome.stderr).toContain(`${join(aligned.out, host)}: cannot allocate memory in static TLS`);
+      expect(outcome.stderr).toContain(`"${join(aligned.out, host)}": cannot allocate memory in static TLS`);
     else
       expect(outcome.stderr).toContain("its thread-local data, 5000 bytes, has to be in static TLS, aligned to 1024,");
     expect(outcome.stdout).toBe("");
