@@ -1,13 +1,11 @@
 // What stands between the words of the guides is true: files that are shown are the files,
 // and TypeScript is TypeScript that compiles.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { repository, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 interface Block {
   readonly page: string;

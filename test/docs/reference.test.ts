@@ -1,10 +1,8 @@
 // The page about the library says all that there is to it.
 
-import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { makeReference, PAGE, type Reference } from "../../docs/reference/make.ts";
-
-setDefaultTimeout(60_000);
 
 /** Whoever adds a function has to say what it throws, or that it throws nothing of ours. */
 const THROWS_NOTHING = ["Capsule.linkMap", "Capsule.[iterator]", "Running.kill", "Running.[asyncDispose]"];

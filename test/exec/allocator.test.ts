@@ -1,12 +1,10 @@
 // A process has one allocator, whoever brings it along: what one side allocates the other frees.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native, type Outcome } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const host = `${HOST}/libhost.so.1`;
 const allocator = `${RUNTIME}/liballocator.so.1`;

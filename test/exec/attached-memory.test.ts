@@ -1,6 +1,6 @@
 // Where the kernel does not let the server see the memory of who asks, the asking thread carries it.
 
-import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { ATTACHED, FIXED } from "../support/attached.ts";
 import { expectLines } from "../support/expect.ts";
@@ -8,8 +8,6 @@ import { build } from "../support/fixtures.ts";
 import { notgl, shown } from "../support/notgl.ts";
 import { HOST, type Pair, pair } from "../support/pair.ts";
 import { capsuleCommand, native, type Outcome, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const FOLDER = "attached/memory-that-the-kernel-does-not-let-us-see-is-carried";
 

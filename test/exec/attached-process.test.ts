@@ -1,7 +1,7 @@
 // An attached program is a process like any other: what it has from its parent, how it ends, its terminal. And what
 // stays behind of us goes when nobody needs it any more.
 
-import { afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectLines, expectSame } from "../support/expect.ts";
@@ -9,8 +9,6 @@ import { build } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { capsuleCommand, type Outcome, type RunOptions, run, start } from "../support/run.ts";
 import { isRunning, ServingPlace } from "../support/serving.ts";
-
-setDefaultTimeout(60_000);
 
 const LIBRARIES = "host/usr/lib/x86_64-linux-gnu";
 let left: string;

@@ -1,6 +1,6 @@
 // Which programs are attached, which scripts run, and what is refused in every mode.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -23,8 +23,6 @@ import { LIBRARIES } from "../support/notgl.ts";
 import { capsule, capsuleCommand, native, type Outcome, repository, run } from "../support/run.ts";
 import { ServingPlace } from "../support/serving.ts";
 import { FAILED, NOT_FOUND, NOT_RUNNABLE, SONAME, USAGE, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 let workshop: Workshop;
 let place: ServingPlace;

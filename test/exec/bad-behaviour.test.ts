@@ -1,6 +1,6 @@
 // What goes wrong beside the program: it goes on where it can, and somebody says why where it cannot.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import { inProcessOnly, isAttached, leftIn } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, type Outcome, type Running, run, start } from "../support/run.ts";
 import { FAILED } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 const isRoot = process.getuid?.() === 0;
 

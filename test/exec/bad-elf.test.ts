@@ -1,6 +1,6 @@
 // Host libraries and programs that are damaged, or lie: each is refused in one paragraph, before anything of it runs.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DT, type ElfBytes, PT } from "../support/elf-bytes.ts";
@@ -9,8 +9,6 @@ import { isAttached } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
 import { capsuleCommand, native, type Outcome, run, start } from "../support/run.ts";
 import { damageFile, FAILED, FILE, NOT_RUNNABLE, SONAME, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 /**
  * Whether glibc's ld.so comes to see a lie. Where it does not, the file runs natively, and capsule may refuse it or run

@@ -1,7 +1,7 @@
 // What is missing, unreadable or hostile ends in one paragraph and an exit code: never in a crash, a hang or a full
 // memory.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { ElfBytes } from "../support/elf-bytes.ts";
@@ -11,8 +11,6 @@ import { isAttached, leftIn } from "../support/mode.ts";
 import { LIBRARIES, shown } from "../support/notgl.ts";
 import { capsule, command, native, run } from "../support/run.ts";
 import { FAILED, FILE, NOT_FOUND, NOT_RUNNABLE, SONAME, USAGE, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 let workshop: Workshop;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 // What a program starts: copies of itself, and other programs, which are served by a process of their own.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { MARK } from "../../src/directories/private-directory.ts";
@@ -13,8 +13,6 @@ import { inProcessOnly, isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, run, start } from "../support/run.ts";
 import { appears, isRunning, ServingPlace } from "../support/serving.ts";
-
-setDefaultTimeout(60_000);
 
 let children: Pair;
 const env = { GREETING: "hello" };

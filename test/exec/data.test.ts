@@ -1,12 +1,10 @@
 // What an isolated library exports, data and functions and classes, is one thing for everybody.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { HOST, hostAndProgram, pair, RUNTIME } from "../support/pair.ts";
 import { native } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const host = `${HOST}/libhost.so.1`;
 const runtime = `${RUNTIME}/libruntime.so.1`;

@@ -1,7 +1,7 @@
 // Whoever looks at the process, from within or by a debugger, sees the program and both sides' libraries by the names
 // of their own files.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
@@ -10,8 +10,6 @@ import { lines } from "../support/lines.ts";
 import { isAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, type Outcome, run, start } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("the program sees", () => {
   let seen: Pair;

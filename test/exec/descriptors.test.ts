@@ -1,7 +1,7 @@
 // A descriptor is a number that programs and those who start them agree on: none of ours may be among them, and a
 // program may close all of them.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, type Outcome, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("descriptors are numbered as natively", () => {
   let numbered: Pair;

@@ -1,13 +1,11 @@
 // How a process ends: who is told of it, and in which order.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Output } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import type { RunOptions } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("destructors run in the order of the loader", () => {
   let ending: Pair;

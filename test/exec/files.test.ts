@@ -1,14 +1,12 @@
 // What a host library has under /usr and /etc is its tree's, where it is there; the program's is the machine's.
 
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { lines } from "../support/lines.ts";
 import { hostAndProgram, type Pair, pair } from "../support/pair.ts";
 import { capsule, native, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const DATA = "/usr/share/capsule-fixture";
 let files: Pair;

@@ -1,13 +1,11 @@
 // Libraries that are filters (ld -F, -f): who they name gives their symbols, on either side and across the border.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import type { Binary } from "../support/fixtures.ts";
 import { HOST, pair, RUNTIME } from "../support/pair.ts";
 import { command } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const FOLDER = "loading/a-filter-gives-the-symbols-of-the-library-that-it-names";
 const host = `${HOST}/libhost.so.1`;

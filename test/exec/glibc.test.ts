@@ -2,7 +2,7 @@
 // and what is said where that glibc, or the way to it, is not to be had. The other glibc is a copy of the machine's own
 // that says it is newer; test/real has those of other releases.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
@@ -13,8 +13,6 @@ import { HOST, hostAndProgram, type Pair, pair } from "../support/pair.ts";
 import { capsuleCommand, native, type Outcome, run } from "../support/run.ts";
 import { ServingPlace } from "../support/serving.ts";
 import { FAILED, NOT_RUNNABLE, USAGE, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 const WAYS: Record<string, string[]> = {
   "in-process": ["--mode", "in-process"],

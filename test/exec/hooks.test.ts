@@ -1,14 +1,12 @@
 // A launcher's own functions in place of an isolated library's.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
 import { lines } from "../support/lines.ts";
 import { helper, type Notgl, notgl, shown, shownByHandle } from "../support/notgl.ts";
 import { capsule } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 let family: Notgl;
 let hook: string;

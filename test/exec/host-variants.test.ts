@@ -1,13 +1,11 @@
 // Host libraries come as somebody else's distribution has built them.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { type HostVariant, helper, LIBRARIES, notgl, shown, shownByHandle } from "../support/notgl.ts";
 import { HOST, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 interface Variant extends HostVariant {
   words: string;

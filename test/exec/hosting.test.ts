@@ -1,6 +1,6 @@
 // A program that runs inside the Bun process must not be able to tell, and neither must who started it.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,8 +10,6 @@ import { leftIn } from "../support/mode.ts";
 import { type Notgl, notgl } from "../support/notgl.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native, type RunOptions } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 /** A host tree for programs that need nothing of it. */
 let family: Notgl;

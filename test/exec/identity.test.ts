@@ -1,7 +1,7 @@
 // Who a program is and what it was told: by /proc, by the kernel, by its parent. A hosted program was started as
 // another one, so all of this is Bun's until it is put right.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import { lines } from "../support/lines.ts";
 import { notYetInProcess } from "../support/mode.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, type Outcome, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("a program finds its own file behind /proc/self/exe", () => {
   let self: Pair;

@@ -1,6 +1,6 @@
 // A host library opens more libraries at run time: drivers, plug-ins. They come from the host tree, with all they need.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
@@ -9,8 +9,6 @@ import { lines } from "../support/lines.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, native } from "../support/run.ts";
 import { expectOfSide, SIDES, type SideLibrary, sides } from "../support/sides.ts";
-
-setDefaultTimeout(60_000);
 
 let inside: Pair;
 

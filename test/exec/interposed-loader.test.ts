@@ -1,11 +1,9 @@
 // Somebody preloaded stands in front of the loader's functions, as overlays and tools do: nothing of ours calls theirs.
 
-import { setDefaultTimeout, test } from "bun:test";
+import { test } from "bun:test";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { HOST, hostAndProgram, pair, RUNTIME } from "../support/pair.ts";
-
-setDefaultTimeout(60_000);
 
 test("a library in front of the loader may have a lock", async () => {
   const fixture = await pair("loading/a-library-in-front-of-the-loader-may-have-a-lock", [

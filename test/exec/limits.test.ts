@@ -1,6 +1,6 @@
 // A program may give up privileges, go elsewhere and lower its limits: what capsule needs afterwards must be enough.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,8 +9,6 @@ import { expectLines } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { leftIn, notYetAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, Pair, pair, RUNTIME } from "../support/pair.ts";
-
-setDefaultTimeout(60_000);
 
 const plugin = (path: string, number: number): Output => ({
   path,

@@ -1,6 +1,6 @@
 // Everything that a program and a host library may do with dlopen and its family, they may do in a capsule.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +10,6 @@ import { lines } from "../support/lines.ts";
 import { isAttached, notYetAttached } from "../support/mode.ts";
 import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
 import { expectOfSide, SIDES, type Side, type SideLibrary, sides } from "../support/sides.ts";
-
-setDefaultTimeout(60_000);
 
 /** What both sides do alike, and print. */
 interface Alike {

@@ -1,6 +1,6 @@
 // Which file a name leads to, on either side, and what is said when it cannot be had: as in ld.so.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +10,6 @@ import { lines } from "../support/lines.ts";
 import { NEEDED, needed, ownCopies } from "../support/needed.ts";
 import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
 import { expectOfSide, SIDES, sides } from "../support/sides.ts";
-
-setDefaultTimeout(60_000);
 
 describe("who is needed is the file that was found, whatever it says of itself", () => {
   const expected = [

@@ -1,11 +1,9 @@
 // libcapsule's own main test, re-created: which copy of a library does each caller get?
 
-import { beforeAll, describe, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, test } from "bun:test";
 import { expectLines } from "../support/expect.ts";
 import { helper, type Notgl, notgl, shown, shownByHandle } from "../support/notgl.ts";
 import { capsule, native } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 let family: Notgl;
 let env: Record<string, string>;

@@ -1,12 +1,10 @@
 // A host library that is older than what the program was linked to: `plan` and `doctor` tell of it beforehand.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { PlanReport } from "../../src/report/plan-data.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { command } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const NEW = ["-DNEW", "-Wl,--version-script=new.map"];
 const OLD = ["-Wl,--version-script=old.map"];

@@ -1,13 +1,11 @@
 // A capsule has no libc of its own: whatever libc keeps for a process, both sides share.
 
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { HOST, hostAndProgram, pair } from "../support/pair.ts";
 import { native } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 test("memory from either side is freed by the other, on several threads", async () => {
   const memory = await pair("one-libc/memory-from-either-side-is-freed-by-the-other", hostAndProgram());

@@ -1,6 +1,6 @@
 // Overlays, captures and tracers find glibc among the objects that are loaded, and read its tables by themselves.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,8 +10,6 @@ import { isAttached } from "../support/mode.ts";
 import { copyOwnGlibc } from "../support/own-glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("an overlay finds functions in the tables of loaded objects", () => {
   let seen: Pair;

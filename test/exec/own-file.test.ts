@@ -1,11 +1,9 @@
 // Where the program's pages are from, as /proc/self/maps tells.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { expectLines } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, type Pair, pair } from "../support/pair.ts";
-
-setDefaultTimeout(60_000);
 
 /** Linked in different ways: each has other pages that differ from the file's, or are read-only. */
 const layouts: { words: string; flags: string[]; constants?: string; relocated?: string }[] = [

@@ -1,6 +1,6 @@
 // `capsule plan`: what it says has the published shape, agrees with what exec then does, and is all that happens.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Ajv2020 from "ajv/dist/2020";
@@ -9,8 +9,6 @@ import type { PlanReport } from "../../src/report/plan-data.ts";
 import { CLAIMED, copyOwnGlibc } from "../support/own-glibc.ts";
 import { capsuleCommand, type Outcome, run } from "../support/run.ts";
 import { SONAME, USAGE, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 const SIBLING = "libnotgles.so.1";
 const HELPER = "libhelper.so.0";

@@ -1,6 +1,6 @@
 // Where the parts of a program, or who runs it, may do different things.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
@@ -24,8 +24,6 @@ import { leftIn } from "../support/mode.ts";
 import { HOST, hostAndProgram, Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, repository, run, start } from "../support/run.ts";
 import { appears } from "../support/serving.ts";
-
-setDefaultTimeout(60_000);
 
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;

@@ -1,6 +1,6 @@
 // Settings that a program finds by lying beside them.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
@@ -8,8 +8,6 @@ import { shown } from "../support/notgl.ts";
 import { CLAIMED, copyOwnGlibc } from "../support/own-glibc.ts";
 import { capsule, type Outcome } from "../support/run.ts";
 import { SONAME, USAGE, Workshop } from "../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 let workshop: Workshop;
 beforeAll(async () => {

@@ -1,15 +1,13 @@
 // Signals are the program's: whoever runs it sees the one that it died of, its own handlers get the others, and
 // threads that are not its own take none of them.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, run, start } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 let signals: Pair;
 

@@ -1,13 +1,11 @@
 // Frames of both sides lie on one stack, and whoever leaves them, or brings a stack of another kind, need not know.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { expectBoth } from "../support/both.ts";
 import type { Output } from "../support/fixtures.ts";
 import { notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsuleCommand, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 describe("frames of both sides are left", () => {
   let ending: Pair;

@@ -1,7 +1,7 @@
 // What ld.so does at the start of a process, and dlopen for nobody: programs that want it are attached by auto, and
 // refused in-process, with the reason and before anything of them runs.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectBoth } from "../support/both.ts";
 import { expectLines, expectSame } from "../support/expect.ts";
@@ -9,8 +9,6 @@ import { glibc } from "../support/glibc.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, type Outcome, type RunOptions } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const host = `${HOST}/libhost.so.1`;
 const privateOne = `${HOST}/libprivate.so.1`;

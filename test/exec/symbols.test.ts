@@ -1,13 +1,11 @@
 // Symbols of every kind are bound in the capsule as they would be natively.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { lines } from "../support/lines.ts";
 import { HOST, pair, RUNTIME } from "../support/pair.ts";
 import { COMMAND, native, run } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const host = `${HOST}/libhost.so.1`;
 const other = `${HOST}/libother.so.1`;

@@ -1,6 +1,6 @@
 // Thread-local data of host libraries: in all models, for all threads, and as much as they need.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import { inProcessOnly, isAttached, leftIn, notYetAttached } from "../support/mo
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, native } from "../support/run.ts";
 import { ServingPlace } from "../support/serving.ts";
-
-setDefaultTimeout(60_000);
 
 describe("a host library has its own data in every thread", () => {
   for (const [words, flags, others] of [

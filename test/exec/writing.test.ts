@@ -1,6 +1,6 @@
 // Nothing is found elsewhere by who writes to it, or looks at a link itself, or says no path at all.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,8 +8,6 @@ import { expectBoth } from "../support/both.ts";
 import { expectLines } from "../support/expect.ts";
 import { hostAndProgram, type Pair, pair } from "../support/pair.ts";
 import { capsule } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 test("a host library writes where everybody does, and not to its tree", async () => {
   const writing = await pair("files/a-host-library-writes-where-everybody-does", hostAndProgram());

@@ -1,14 +1,12 @@
 // Whose constructors run in which order, in programs that end at once, as ld.so says it when it calls them; and what
 // ld.so binds where it does not only trace: its own symbols, too.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
 import { simulate } from "../../lib/link/simulate.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { native } from "../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const MESA = ["libGLX_mesa.so.0", "/usr/lib/x86_64-linux-gnu/dri/swrast_dri.so"];
 

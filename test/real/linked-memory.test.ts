@@ -1,7 +1,7 @@
 // What a link writes: the slots of a real process, as ld.so has relocated them, and those of the simulation with its
 // objects at the same addresses. What constructors cannot have changed is compared: RELRO, and slots of calls.
 
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
 import { link } from "../../lib/link/link.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
@@ -11,8 +11,6 @@ import { add, alignDown, hex, PAGE_SIZE, type Vaddr } from "../../lib/memory/num
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { PausedProcess, SpaceOf } from "../support/paused-process.ts";
-
-setDefaultTimeout(60_000);
 
 const CAT = "/usr/bin/cat";
 

@@ -1,7 +1,7 @@
 // The page of `capsule link --explain=html`, as a browser shows it and lets it be stepped through.
 // With CAPSULE_TEST_PICTURES=DIR a picture of each step is left there.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,8 +9,6 @@ import type { ExplainedObject, Explanation } from "../../src/link/explanation.ts
 import { pageOf } from "../../src/link/page.ts";
 import { Browser, type Page, type Window } from "../support/browser.ts";
 import { largeExplanation, smallExplanation } from "../support/explanation.ts";
-
-setDefaultTimeout(60_000);
 
 const STEPS = ["context", "objects", "relocations", "constructors", "entry", "destructors"];
 const COPY = 9;

@@ -1,7 +1,7 @@
 // Whatever cannot be linked is told of, by an error that names who, what and where, and is told of before anything
 // runs.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -17,8 +17,6 @@ import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/free
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { damageFile } from "../../support/workshop.ts";
 import { mutate, random, rangesOf } from "../elf/mutate.ts";
-
-setDefaultTimeout(60_000);
 
 const [R_64, R_RELATIVE, R_TPOFF64] = [1, 8, 18] as const;
 

@@ -1,6 +1,6 @@
 // Fixtures that nobody but ld.so has written to: their memory, as it is in a process, is the model.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,8 +18,6 @@ import { add, toAddress } from "../../../lib/memory/numbers.ts";
 import { expectAsLdSo, expectBindingsAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { damageFile } from "../../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 /** The four ways in which a program is linked, and the tables that say what it has. */
 const PROGRAMS: readonly [words: string, flags: string[]][] = [

@@ -1,6 +1,6 @@
 // What of a lookup no file shows that GNU ld has written.
 
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { Lookup } from "../../../lib/link/lookup.ts";
 import type { LinkObject } from "../../../lib/link/objects.ts";
@@ -8,8 +8,6 @@ import { checkVersions } from "../../../lib/link/required-versions.ts";
 import { scopeOf } from "../../../lib/link/scope.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
 import { FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
-
-setDefaultTimeout(60_000);
 
 function named(objects: readonly LinkObject[], name: string): LinkObject {
   const found = objects.find((object) => object.name === name);

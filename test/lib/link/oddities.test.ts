@@ -1,6 +1,6 @@
 // What GNU ld does not write, but a file may say: it is linked as ld.so links it. Files are made so by changing theirs.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -9,8 +9,6 @@ import { DT, type ElfBytes, PT } from "../../support/elf-bytes.ts";
 import type { Binary } from "../../support/fixtures.ts";
 import { expectAsLdSo, expectBindingsAsLdSo, FIXED, freestanding } from "../../support/freestanding.ts";
 import { damageFile } from "../../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 let directory = "";
 beforeAll(() => {

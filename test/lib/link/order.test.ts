@@ -1,6 +1,6 @@
 // The order of constructors and destructors, as a process shows it.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { basename, join } from "node:path";
 import { finalizers, initializers, preinitializers } from "../../../lib/link/functions.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
@@ -9,8 +9,6 @@ import { build } from "../../support/fixtures.ts";
 import { FREESTANDING, ownSearch } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { native } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 /** Who needs whom. */
 type Graph = Readonly<Record<string, readonly string[]>>;

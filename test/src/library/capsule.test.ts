@@ -1,6 +1,6 @@
 // A capsule in a process of one's own: each script here is one, as what it does may kill it.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import { NEEDED, needed, ownCopies } from "../../support/needed.ts";
 import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
 import { RUNTIME } from "../../support/pair.ts";
 import { run } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 let family: Notgl;
 let caller: string;

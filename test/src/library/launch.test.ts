@@ -1,6 +1,6 @@
 // Programs that a script starts: they run in processes of their own, so that this one can be a test's.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,8 +16,6 @@ import {
 } from "../../../src/index.ts";
 import { build } from "../../support/fixtures.ts";
 import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
-
-setDefaultTimeout(60_000);
 
 let family: Notgl;
 let hook: string;

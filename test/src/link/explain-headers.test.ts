@@ -1,6 +1,6 @@
 // Whatever number is in a header, of the program or of what it needs: it is explained, or one line says what is wrong.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,8 +12,6 @@ import { ProgramError } from "../../../src/telling/errors.ts";
 import { ElfBytes } from "../../support/elf-bytes.ts";
 import { FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { command } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const EXTREMES = [0n, 2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 62n, 2n ** 63n, 2n ** 64n - 1n];
 const PT_PHDR = 6;

@@ -1,6 +1,6 @@
 // What a dynamic linker does with a program, told beforehand: it is what the program then shows, and nothing is done.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import {
   chmodSync,
   copyFileSync,
@@ -21,8 +21,6 @@ import { lines } from "../../support/lines.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { command } from "../../support/run.ts";
 import { damageFile } from "../../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 const explain = (form: string, words: string[], env: Record<string, string> = {}) =>
   command(["link", form, ...words], { env });

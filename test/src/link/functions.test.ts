@@ -1,6 +1,6 @@
 // What is called before a program is entered, and when it has returned.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,8 +10,6 @@ import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { expectAsNative, link, WAYS } from "../../support/linked.ts";
 import { damageFile } from "../../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 let directory = "";
 beforeAll(() => {

@@ -1,6 +1,6 @@
 // Much of something, for which a link takes about the time and the memory that it takes natively.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
@@ -8,8 +8,6 @@ import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { expectAsNative, link, shown, WAYS } from "../../support/linked.ts";
 import { native } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 /** Milliseconds, of a machine that is busy; bytes more than natively: Bun alone has 50 MiB. */
 const [TIME, MEMORY] = [3_000, 256 << 20];

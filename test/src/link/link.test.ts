@@ -1,6 +1,6 @@
 // Programs without a libc, with TypeScript for their dynamic linker.
 
-import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,8 +8,6 @@ import { expectLines } from "../../support/expect.ts";
 import { FIXED, freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { command, run } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const link = (words: string[], env: Record<string, string> = {}) => command(["link", ...words], { env });
 

@@ -1,6 +1,6 @@
 // What a program finds where it is mapped: protections, alignments, and zeroes.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,8 +9,6 @@ import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { expectAsNative, WAYS } from "../../support/linked.ts";
 import { damageFile } from "../../support/workshop.ts";
-
-setDefaultTimeout(60_000);
 
 const [PF_X, PF_W, PF_R] = [1, 2, 4] as const;
 

@@ -1,6 +1,6 @@
 // What a program may do with its process: no thread, filter or signal handler of this command is in its way.
 
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,8 +8,6 @@ import { freestanding } from "../../support/freestanding.ts";
 import { lines } from "../../support/lines.ts";
 import { expectAsNative, link, shown, WAYS } from "../../support/linked.ts";
 import { COMMAND, native, run } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const BYTES = String.raw`exec @ARGV, "bytes", "caf\xe9 \xff\xfe\x80\xc3"`;
 

@@ -1,14 +1,12 @@
 // What a run tells by --events, and what becomes of it where nobody reads.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CapsuleEvent, descriptorOf, EventWriter } from "../../../src/telling/events.ts";
 import { type Notgl, notgl } from "../../support/notgl.ts";
 import { COMMAND, run } from "../../support/run.ts";
-
-setDefaultTimeout(60_000);
 
 const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -1,7 +1,7 @@
 // Placeholders: read back by our own reader and by others', and loaded by glibc beneath programs that were linked to
 // the real libraries.
 
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { checkFile } from "../../../../lib/elf/check.ts";
@@ -38,8 +38,6 @@ import { agreement, disassemble } from "../../x86-64/disassemble.ts";
 import { installed, Scratch } from "../scratch.ts";
 import { buildSpecimens, loadedFile } from "../specimens.ts";
 import { expectSameByElfinfo, readelf, symbolsByReadelf } from "./parse.ts";
-
-setDefaultTimeout(60_000);
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
