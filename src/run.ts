@@ -17,7 +17,7 @@ import { type Channels, mappedConnection } from "./agent/code/channels.ts";
 import type { PrivateDirectory } from "./directories/private-directory.ts";
 import { findFunctions } from "./functions.ts";
 import type { Capsule, Linker } from "./launch.ts";
-import { mirrorShimAtStart } from "./passes/expose.ts";
+import { mirrorShimAlone } from "./passes/expose.ts";
 import { scopesOf } from "./passes/handle-scope.ts";
 import type { Plan } from "./plan/plan.ts";
 import { isShared } from "./plan/shared-set.ts";
@@ -90,7 +90,7 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
       return found.get(name);
     },
     moved: new Map(),
-    shim: mirrorShimAtStart,
+    shim: mirrorShimAlone,
     shared,
     intern: (text) => allocateCopy(libc, cString(text)),
     internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),

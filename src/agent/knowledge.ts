@@ -16,12 +16,13 @@ import type { Functions } from "../functions.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
 import type { Capsule, Hook, Launch } from "../launch.ts";
-import { mirrorShim } from "../passes/expose.ts";
+import { mirrorShim, mirrorShimAlone } from "../passes/expose.ts";
 import { Names } from "../passes/names.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { type Category, Trace } from "../telling/trace.ts";
 import { readAhead } from "./answers.ts";
 import type { Channels } from "./channel.ts";
+import { BunThreads } from "./threads.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
@@ -92,6 +93,7 @@ export class Knowledge {
   /** What is removed at exit. */
   readonly files: FileList;
   readonly #libc: Libc;
+  readonly #threads = new BunThreads();
   readonly #trees = new Map<string, KnownTree>();
   readonly #store: LibraryStore;
   readonly #runtime: Search;
@@ -169,7 +171,8 @@ export class Knowledge {
       runtime: this.#runtime,
       functions: state.functions,
       program: state.program,
-      shim: mirrorShim,
+      shim: (...shown) =>
+        (process === this.#libc && !this.#threads.hasOthers(process.pid) ? mirrorShimAlone : mirrorShim)(...shown),
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
       moved: new Map(state.moved),

@@ -128,10 +128,10 @@ export const mirrorShim: Shim = (launch, name, object, needed, hooks) =>
   makeShim(launch, name, object, needed, hooks, false);
 
 /**
- * The same before the program runs. Where a shim is was not known when it was written: from then on its table is what
- * the gABI says, for who reads it by himself. Later other threads may be binding to it.
+ * The same where no other thread of the program may be binding to it already. Where a shim is was not known when it was
+ * written: from then on its table is what the gABI says, for who reads it by himself.
  */
-export const mirrorShimAtStart: Shim = (launch, name, object, needed, hooks) =>
+export const mirrorShimAlone: Shim = (launch, name, object, needed, hooks) =>
   makeShim(launch, name, object, needed, hooks, true);
 
 function* makeShim(
@@ -140,7 +140,7 @@ function* makeShim(
   object: LoadedObject,
   needed: readonly string[],
   hooks: ReadonlyMap<string, Address>,
-  isStart: boolean,
+  isAlone: boolean,
 ): Linking<LoadedObject> {
   const { tls } = object.image;
   const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
@@ -150,7 +150,7 @@ function* makeShim(
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
   if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);
-  if (!isStart) return shim;
+  if (!isAlone) return shim;
   const { image } = shim;
   const patch = new Patch();
   patch.set(image.addressOf(image.symbolTableAt), symbolsAt(object.image, image.loadBias, record !== undefined, hooks));
