@@ -11,6 +11,7 @@ import {
   RTLD_NODELETE,
   RTLD_NOLOAD,
 } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
@@ -63,7 +64,7 @@ export function loadProgram(
   if (!image.isHookedBehindLibraries) libc.atExit(cleanup);
   directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
   const mode = RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE;
-  const handle = libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));
+  const handle = openImageOf(run, imagePath, mode);
   const opened = libc.run(linkMapOf(libc, handle));
   const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
   trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
@@ -92,6 +93,17 @@ function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
 function* keepLoaded(objects: readonly LoadedObject[]): Linking<void> {
   const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE;
   yield objects.map(({ path }) => ({ name: "dlmopen" as const, arguments: [LM_ID_BASE, path, mode] }));
+}
+
+/** Errors name the program's own file: what glibc opens is a copy of ours. */
+function openImageOf({ libc, plan }: Run, imagePath: string, mode: number): Address {
+  try {
+    return libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    const { path } = plan.program;
+    throw new LinkError(error.message.replaceAll(imagePath, path), { ...error.details, object: path, cause: error });
+  }
 }
 
 function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): LoadedObject {
