@@ -13,7 +13,7 @@ import { usableCache } from "../glibc/kept-directories.ts";
 import type { Trace } from "../telling/trace.ts";
 
 /** Another number whenever the bytes of a placeholder change. */
-const FORMAT = 5;
+const FORMAT = 6;
 const DAY = 24 * 60 * 60 * 1000;
 /** Unused for so long, a kept shim is removed; in milliseconds. */
 const KEPT_FOR = 30 * DAY;

@@ -21,6 +21,8 @@ export interface PlaceholderCodeOptions {
   readonly symbols: number;
   readonly strings: number;
   readonly slot: number;
+  /** How many stubs follow the code. */
+  readonly stubs: number;
   /** What is written before and behind the name. */
   readonly before: Uint8Array;
   readonly after: Uint8Array;
@@ -30,6 +32,7 @@ export interface PlaceholderCodeOptions {
 /** `init` and `missing`. */
 export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptions): void {
   const { before, after, status } = options;
+  const size = options.stubs * STUB_SIZE;
   to.outside("header", options.header)
     .outside("symbols", options.symbols)
     .outside("strings", options.strings)
@@ -64,9 +67,15 @@ export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptio
     .op("lea (%rax,%rax,2),%rax", 0x48, 0x8d, 0x04, 0x40)
     .rip("lea symbols(%rip),%rcx", "symbols", 0x48, 0x8d, 0x0d)
     .op("lea (%rcx,%rax,8),%rcx", 0x48, 0x8d, 0x0c, 0xc1)
-    .op("cmpw $0xfff1,0x6(%rcx)", 0x66, 0x83, 0x79, Sym.offsetOf.st_shndx, 0xf1) // SHN_ABS
-    .to("jne", "tell")
     .op("mov 0x8(%rcx),%rax", 0x48, 0x8b, 0x41, Sym.offsetOf.st_value)
+    .rip("lea header(%rip),%rdx", "header", 0x48, 0x8d, 0x15)
+    .op("add %rdx,%rax", 0x48, 0x01, 0xd0)
+    // still a stub?
+    .rip("lea stubs(%rip),%rdx", "stubs", 0x48, 0x8d, 0x15)
+    .op("mov %rax,%rsi", 0x48, 0x89, 0xc6)
+    .op("sub %rdx,%rsi", 0x48, 0x29, 0xd6)
+    .op(`cmp $0x${size.toString(16)},%rsi`, 0x48, 0x81, 0xfe, ...immediate(size))
+    .to("jb", "tell")
     .op("mov 0x4(%rcx),%cl", 0x8a, 0x49, Sym.offsetOf.st_info)
     .op("and $0xf,%cl", 0x80, 0xe1, 0x0f)
     .op("cmp $0xa,%cl", 0x80, 0xf9, STT_GNU_IFUNC)
@@ -125,7 +134,8 @@ export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptio
     .data(before)
     .label("after")
     .data(after)
-    .align(STUB_SIZE);
+    .align(STUB_SIZE)
+    .label("stubs");
 }
 
 export const STUB_SIZE = 16;

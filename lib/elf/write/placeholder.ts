@@ -121,6 +121,7 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const assembler = new Assembler();
   emitPlaceholderCode(assembler, {
     ...{ header: -codeAt, symbols: tableAt(DT_SYMTAB), strings: tableAt(DT_STRTAB), slot: slotAt - codeAt },
+    stubs: functions.first.length,
     before: encoder.encode(`${options.owner}: "`),
     after: encoder.encode(`" of "${options.soname}" is called, and was never linked\n`),
     status: options.status,

@@ -127,7 +127,7 @@ describe("the code", () => {
     const assembler = new Assembler();
     const text = new TextEncoder().encode("some text");
     const places = { header: -0x5000, symbols: -0x4ee0, strings: -0x3000, slot: -0x1008 };
-    emitPlaceholderCode(assembler, { ...places, before: text, after: text, status: 125 });
+    emitPlaceholderCode(assembler, { ...places, stubs: 3, before: text, after: text, status: 125 });
     const code = assembler.assemble();
     const [listed, found] = agreement(code, disassemble(code, scratch));
     expect(found.length).toBeGreaterThan(20);
