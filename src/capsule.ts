@@ -109,7 +109,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
-  const allocator = libc.run(allocatorOf(objectsOf(base.scope, baseObjects(run))));
+  const allocator = libc.run(allocatorOf(objectsOf(base.scope, baseObjects(run)), base.bun.linkMap));
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
     for (const soname of capsulePlan.closure.elsewhere.keys())

@@ -76,6 +76,9 @@ export interface Library {
   readonly gconv: string | undefined;
 }
 
+/** new and delete: of one object, of arrays, aligned ones (Itanium C++ ABI). */
+const OPERATORS = ["_Znwm", "_ZdlPv"].flatMap((name) => [name, name.replace(/w|l/, "a"), `${name}St11align_val_t`]);
+
 /** What says so in the files of glibc's. */
 const RELEASE = / release version (\d+\.\d+)/;
 const GCONV = /\0(\/[^\0]*\/gconv)\0/;
@@ -112,7 +115,7 @@ export function readLibrary(path: string): Library {
     tls: readTls(image),
     hasUnique: hasUnique(image),
     hasMalloc,
-    hasOperatorNew: has("_Znwm") || has("_ZdlPv"),
+    hasOperatorNew: OPERATORS.some(has),
     isSanitizer: hasMalloc && has("__sanitizer_install_malloc_and_free_hooks"),
     isLibc: hasMalloc && has(START),
     glibc: newestOf(wanted, "GLIBC").join(".") || undefined,

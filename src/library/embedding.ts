@@ -79,7 +79,7 @@ export function embed(
     const unwinding = showToUnwinder(linker, libc, iterators);
     const both = ownFunctions({ ...linker, capsules }, libc, iterators);
     server.awaitBoot();
-    const allocator = libc.run(allocatorOf(objectsOf(scope, [...linkMap(libc, bun.linkMap)])));
+    const allocator = libc.run(allocatorOf(objectsOf(scope, [...linkMap(libc, bun.linkMap)]), bun.linkMap));
     const capsule = libc.run(makeNamespace({ ...linker, capsules }, plan, TOKEN, both, allocator));
     capsules.push(capsule);
     repairGlobal({ ...linker, capsules }, namespaces, bun.linkMap, scope, capsule);

@@ -18,6 +18,9 @@ import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Launch } from "../launch.ts";
 import { isCxxRuntime } from "../plan/allocators.ts";
+import { isShared } from "../plan/shared-set.ts";
+
+const MALLOC_DEBUG = "libc_malloc_debug.so.0";
 
 /** Where the functions of an allocator are that is not libc's, by name. */
 export type Allocator = ReadonlyMap<string, Address>;
@@ -58,35 +61,49 @@ const OPERATORS = [
   ]),
 ];
 
-/** `scope` is the global scope of the program's side, or what of it is in front of libc. */
-export function* allocatorOf(scope: readonly LoadedObject[]): Linking<Allocator> {
+/**
+ * `scope` is the global scope of the program's side, or what of it is in front of libc; `main` its first link_map, which
+ * has that scope for its own. The first definition of each name counts.
+ */
+export function* allocatorOf(scope: readonly LoadedObject[], main: Address): Linking<Allocator> {
   const found = new Map<string, Address>();
-  yield* collect(providersOf(scope), MALLOC, found);
-  const [cxx] = scope.filter(({ image }) => ["_Znwm", "_ZdlPv"].some((name) => image.find(name) !== undefined));
-  if (cxx && !isCxxRuntime(cxx.image.soname ?? "")) yield* collect([cxx], OPERATORS, found);
+  const own = scope.filter(({ image }) => !isShared(image.soname ?? "") || image.soname === MALLOC_DEBUG);
+  const before = own.filter((object) => isInFront(object, scope));
+  for (const name of MALLOC) yield* find(before, name, main, found);
+  // Who has a library's operator new in front of his own has replaced nothing.
+  for (const name of OPERATORS) yield* find(own, name, main, found, ({ image }) => isCxxRuntime(image.soname ?? ""));
   return found;
 }
 
 /** Who has something in place of libc's malloc, by the four names that glibc itself calls. */
 export function providersOf(scope: readonly LoadedObject[]): LoadedObject[] {
-  const libc = scope.findIndex(({ image }) => image.soname === LIBC);
-  const before = libc < 0 ? scope : scope.slice(0, libc);
+  const before = scope.filter((object) => isInFront(object, scope));
   return before.filter(({ image }) => CORE.some((name) => image.find(name) !== undefined));
 }
 
-function* collect(
+function isInFront(object: LoadedObject, scope: readonly LoadedObject[]): boolean {
+  const libc = scope.findIndex(({ image }) => image.soname === LIBC);
+  return libc < 0 || scope.indexOf(object) < libc;
+}
+
+function* find(
   objects: readonly LoadedObject[],
-  names: readonly string[],
+  name: string,
+  main: Address,
   found: Map<string, Address>,
+  isUsual: (object: LoadedObject) => boolean = () => false,
 ): Linking<void> {
-  for (const { image, linkMap } of objects)
-    for (const name of names) {
-      const index = found.has(name) ? undefined : image.find(name);
-      if (index === undefined) continue;
-      const isIndirect = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
-      const address = isIndirect ? yield* findIn(linkMap, name) : image.symbolAddress(index);
-      if (address !== undefined) found.set(name, address);
-    }
+  for (const object of objects) {
+    const { image } = object;
+    const index = image.find(name);
+    if (index === undefined) continue;
+    if (isUsual(object)) return;
+    // dlsym takes the handle of what was opened, or of the program: a library that it was started with has no scope.
+    const isIndirect = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
+    const address = isIndirect ? yield* findIn(main, name) : image.symbolAddress(index);
+    if (address !== undefined) found.set(name, address);
+    return;
+  }
 }
 
 /**

@@ -164,7 +164,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
   attachment.scopes = scope && scopesOf(process, scope, main, attachment.objects());
-  const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects())) : new Map();
+  const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects()), main) : new Map();
   for (const [index, source] of site.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);
     repairGlobal(attachment, namespaces, main, scope, capsule);
