@@ -51,8 +51,8 @@ interface Placeholder {
 
 /**
  * `shim` is the one whose initializer has asked, `returnAddress` where that, or whoever has called a function of it, was
- * called from. Returns undefined where linking has to wait: it is asked for once more. Throws LinkError, ElfError, what reading files throws, and
- * UnreadableError where the process dies meanwhile.
+ * called from. Returns undefined where linking has to wait: it is asked for once more. Throws LinkError, ElfError, what
+ * reading files throws, and UnreadableError where the process dies meanwhile.
  */
 export function* attach(
   attachment: Attachment,

@@ -54,9 +54,11 @@ export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Add
   const library = openedAs(capsule, name);
   const entries = entriesOf(launch, scopes, capsule, library, shim);
   if (entries.length <= 1) return;
-  const room = scopes.rooms.get(name) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
+  // A longer list needs more room than the one before had.
+  const kept = `${name} ${entries.length}`;
+  const room = scopes.rooms.get(kept) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
   if (room === 0) return;
-  scopes.rooms.set(name, room);
+  scopes.rooms.set(kept, room);
   setHandleScope(process, shim, scopes.offsets, entries, room);
   trace.tell("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
 }
