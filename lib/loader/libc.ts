@@ -115,7 +115,8 @@ export class Libc implements Process {
   makeKey(destructor: Address): number {
     const key = new Uint32Array([0xffffffff]);
     const create = pointer(this.mustFindSymbol("pthread_key_create"));
-    CFunction({ ptr: create, args: [ptr, ptr], returns: i32 })(key, pointer(destructor));
+    const errno = CFunction({ ptr: create, args: [ptr, ptr], returns: i32 })(key, pointer(destructor));
+    if (errno !== 0) throw new LinkError(`Cannot make a thread-specific value: errno ${errno}, all of them are taken`);
     return key[0] ?? 0;
   }
 
