@@ -260,8 +260,14 @@ describe("colours", () => {
     expect(await hasColours({ FORCE_COLOR: "1" })).toBe(true);
     expect(await hasColours({ FORCE_COLOR: "0" })).toBe(false);
     const onTerminal = async (env: string) =>
-      (await run(["script", "-qec", `${env} ${COMMAND.join(" ")} tree ${[...SIDES, game].join(" ")}`, "/dev/null"]))
-        .stdout;
+      (
+        await run([
+          "script",
+          "-qec",
+          `CI=1 ${env} ${COMMAND.join(" ")} tree ${[...SIDES, game].join(" ")}`,
+          "/dev/null",
+        ])
+      ).stdout;
     expect(await onTerminal("TERM=xterm")).toContain("\x1b[35mlibdoor.so.1");
     expect(await onTerminal("TERM=xterm NO_COLOR=1")).not.toContain("\x1b[");
     expect(await onTerminal("TERM=dumb")).not.toContain("\x1b[");

@@ -71,7 +71,7 @@ describe("restart()", () => {
   test("does not fail while threads are being made", async () => {
     const { count } = await show(400, [], {});
     expect(count).toBe(400);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("formerVariables()", () => {
