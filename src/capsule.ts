@@ -20,7 +20,7 @@ import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
 import { prepareProcess } from "./passes/prepare.ts";
-import { objectsOf, openScope, settleScope } from "./passes/scope.ts";
+import { openScope, settleScope } from "./passes/scope.ts";
 import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
@@ -28,7 +28,7 @@ import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan/plan.ts";
 import { findProgram } from "./plan/program.ts";
 import { chooseTrees } from "./plan/trees.ts";
-import { baseObjects, beginRun, type Run } from "./run.ts";
+import { beginRun, type Run } from "./run.ts";
 import { ownCommand } from "./start-over/own-command.ts";
 import { cacheOf } from "./start-over/recall.ts";
 import { ensureStaticTls, explainStaticTls } from "./start-over/static-tls.ts";
@@ -109,7 +109,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   trace.lap("prepare");
 
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
-  const allocator = libc.run(allocatorOf(objectsOf(base.scope, baseObjects(run)), base.bun.linkMap));
+  const inFront = [...base.preloaded, ...base.dependencies];
+  const allocator = libc.run(allocatorOf(inFront, base.bun.linkMap));
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
     for (const soname of capsulePlan.closure.elsewhere.keys())
