@@ -5,12 +5,12 @@ import type { ScopeOffsets } from "../lib/loader/handle-scope.ts";
 import type { LoadedObject } from "../lib/loader/link-map.ts";
 import type { Address } from "../lib/memory/numbers.ts";
 import type { Linking, Process } from "../lib/process/process.ts";
+import type { Names } from "../lib/tree/open-names.ts";
 import type { Search } from "../lib/tree/search.ts";
 import type { Assembler } from "../lib/x86-64/assembler.ts";
 import type { Assembled, Values } from "../lib/x86-64/template.ts";
 import type { Connection } from "./agent/code/ask.ts";
 import type { Functions } from "./functions.ts";
-import type { Names } from "./passes/names.ts";
 import type { Ownership } from "./plan/ownership.ts";
 import type { Trace } from "./telling/trace.ts";
 

@@ -1,6 +1,6 @@
 // What is open in a capsule counts for what comes later: ld.so looks for a name among
 // what it has before it searches for a file, so a plug-in gets what was opened by its
-// path, wherever that is. By which names files were opened is kept here; whether they
+// path, wherever that is. By which names files were opened is kept; whether they
 // still are glibc is asked, by the thread that asks us, and only where the tree would
 // give another file, or none.
 
@@ -11,41 +11,6 @@ import type { Linking } from "../../lib/process/process.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
 import type { Capsule, Launch } from "../launch.ts";
-
-/** The files that were opened in a namespace, by name. Some may have been closed since. */
-export class Names {
-  readonly #files = new Map<string, Set<string>>();
-
-  add(name: string, path: string): void {
-    const files = this.#files.get(name);
-    if (files) files.add(path);
-    else this.#files.set(name, new Set([path]));
-  }
-
-  /** What is opened with a closure. */
-  addAll({ members }: Closure): void {
-    for (const { library, name, names } of members) {
-      if (library.hasSoname) this.add(library.soname, library.path);
-      for (const one of [name, ...names]) if (!one.includes("/")) this.add(one, library.path);
-    }
-  }
-
-  /** In the order in which they were opened first. */
-  of(name: string): readonly string[] {
-    return [...(this.#files.get(name) ?? [])];
-  }
-
-  /** Each name, and each file that it has led to. */
-  get entries(): [name: string, path: string][] {
-    return [...this.#files].flatMap(([name, files]) => [...files].map((path): [string, string] => [name, path]));
-  }
-
-  /** Has it led to another file? */
-  hasOther(name: string, path: string): boolean {
-    const files = this.#files.get(name);
-    return files !== undefined && [...files].some((file) => file !== path);
-  }
-}
 
 /** Where something is open, and by which names. */
 export type Place = Pick<Capsule, "namespace" | "names" | "opened">;

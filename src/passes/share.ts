@@ -26,6 +26,7 @@ import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts"
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { Names } from "../../lib/tree/open-names.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import type { Assembled } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
@@ -37,7 +38,6 @@ import { LOADER } from "../plan/shared-set.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Interposer } from "./interpose.ts";
-import { Names } from "./names.ts";
 
 /** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
