@@ -95,6 +95,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
+  // By the handle of an isolated library, too, it is found in front of libc.
   run.scopes?.family.set(MARK, interposer.object.linkMap);
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
@@ -108,9 +109,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const auxiliary = prepareProcess(run, record);
   trace.lap("prepare");
 
+  // The allocator that all sides use: a preloaded one, or libc's.
+  const allocator = libc.run(allocatorOf([...base.preloaded, ...base.dependencies], base.bun.linkMap));
+
   // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
-  const inFront = [...base.preloaded, ...base.dependencies];
-  const allocator = libc.run(allocatorOf(inFront, base.bun.linkMap));
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
     for (const soname of capsulePlan.closure.elsewhere.keys())

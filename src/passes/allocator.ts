@@ -20,8 +20,6 @@ import type { Launch } from "../launch.ts";
 import { isCxxRuntime } from "../plan/allocators.ts";
 import { isShared } from "../plan/shared-set.ts";
 
-const MALLOC_DEBUG = "libc_malloc_debug.so.0";
-
 /** Where the functions of an allocator are that is not libc's, by name. */
 export type Allocator = ReadonlyMap<string, Address>;
 
@@ -67,23 +65,22 @@ const OPERATORS = [
  */
 export function* allocatorOf(scope: readonly LoadedObject[], main: Address): Linking<Allocator> {
   const found = new Map<string, Address>();
-  const own = scope.filter(({ image }) => !isShared(image.soname ?? "") || image.soname === MALLOC_DEBUG);
-  const before = own.filter((object) => isInFront(object, scope));
+  const before = inFrontOfLibc(scope);
   for (const name of MALLOC) yield* find(before, name, main, found);
-  // Who has a library's operator new in front of his own has replaced nothing.
-  for (const name of OPERATORS) yield* find(own, name, main, found, ({ image }) => isCxxRuntime(image.soname ?? ""));
+  // Who has the C++ library's operator new in front of his own has replaced nothing.
+  const others = scope.filter(({ image }) => !isShared(image.soname ?? ""));
+  for (const name of OPERATORS) yield* find(others, name, main, found, ({ image }) => isCxxRuntime(image.soname ?? ""));
   return found;
 }
 
 /** Who has something in place of libc's malloc, by the four names that glibc itself calls. */
-export function providersOf(scope: readonly LoadedObject[]): LoadedObject[] {
-  const before = scope.filter((object) => isInFront(object, scope));
-  return before.filter(({ image }) => CORE.some((name) => image.find(name) !== undefined));
-}
+export const providersOf = (scope: readonly LoadedObject[]): LoadedObject[] =>
+  inFrontOfLibc(scope).filter(({ image }) => CORE.some((name) => image.find(name) !== undefined));
 
-function isInFront(object: LoadedObject, scope: readonly LoadedObject[]): boolean {
+/** Of glibc's other libraries only what replaces malloc (libc_malloc_debug) has such names. */
+function inFrontOfLibc(scope: readonly LoadedObject[]): readonly LoadedObject[] {
   const libc = scope.findIndex(({ image }) => image.soname === LIBC);
-  return libc < 0 || scope.indexOf(object) < libc;
+  return libc < 0 ? scope : scope.slice(0, libc);
 }
 
 function* find(

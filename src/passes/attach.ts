@@ -163,8 +163,9 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   trace.lap("intercept");
   const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
-  attachment.scopes = scope && scopesOf(process, scope, main, attachment.objects());
-  const allocator = scope ? yield* allocatorOf(objectsOf(scope, attachment.objects()), main) : new Map();
+  const objects = attachment.objects();
+  attachment.scopes = scope && scopesOf(process, scope, main, objects);
+  const allocator = scope ? yield* allocatorOf(objectsOf(scope, objects), main) : new Map();
   for (const [index, source] of site.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);
     repairGlobal(attachment, namespaces, main, scope, capsule);

@@ -5,25 +5,16 @@
 // again. Whoever calls an isolated library in the meantime has the process linked by
 // that (see placeholder-code.ts), as natively that call would come before, too.
 
-import { DT_INIT, DT_INIT_ARRAY, DT_INIT_ARRAYSZ, PT_DYNAMIC } from "../../lib/elf/constants.ts";
-import { Dyn } from "../../lib/elf/dyn.ts";
+import { type Constructor, calling, lastConstructor } from "../../lib/loader/last-constructor.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
-import { type Address, add, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { type Linking, type Process, pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
 import { Desk } from "../agent/code/connect.ts";
 import type { Attachment } from "../attached/attachment.ts";
 import { providersOf } from "./allocator.ts";
 import { objectsOf } from "./scope.ts";
-
-/** A constructor in whose place something else can be called. */
-export interface Constructor {
-  readonly address: Address;
-  /** Where ld.so reads what it calls, and what it adds to that. */
-  readonly slot: Address;
-  readonly bias: number;
-}
 
 /**
  * Has the agent ask again when the program's allocator has been initialized. Returns false where it has been, or there
@@ -73,28 +64,8 @@ function findPendingConstructor(
   const order = scope.initializationOrder ?? [];
   for (const linkMap of order.slice(0, Math.max(0, order.indexOf(asking.linkMap)))) {
     const provider = providers.find((object) => object.linkMap === linkMap);
-    const last = provider && lastConstructor(process, provider);
+    const last = provider && lastConstructor(process, provider.image);
     if (last) return last;
   }
   return undefined;
 }
-
-function lastConstructor(process: Process, { image }: LoadedObject): Constructor | undefined {
-  const { dynamic } = image;
-  const size = dynamic.get(DT_INIT_ARRAYSZ) ?? 0;
-  if (size >= 8) {
-    const slot = image.addressOf(toVaddr((dynamic.get(DT_INIT_ARRAY) ?? 0) + size - 8));
-    return { address: pointerIn(process, slot), slot, bias: 0 };
-  }
-  const section = image.segment(PT_DYNAMIC);
-  const entry = dynamic.entries.findLast(({ tag }) => tag === DT_INIT);
-  if (!section || !entry) return undefined;
-  return {
-    address: image.addressOf(toVaddr(entry.value)),
-    slot: image.addressOf(add(section.p_vaddr, entry.at + Dyn.offsetOf.d_val)),
-    bias: image.loadBias,
-  };
-}
-
-/** What to write into its slot to have something else called. */
-const calling = ({ bias }: Constructor, address: Address): Address => toAddress(address - bias);

@@ -48,8 +48,7 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
   if (closure.elsewhere.has(LOADER)) yield* showLoader(launch, capsule, closure);
   const { opened } = capsule;
-  const all = closure.inLoadOrder.map(({ library, names }) => ({ path: library.path, names }));
-  const paths = all.map(({ path }) => path).filter((path) => !opened.has(path));
+  const paths = closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !opened.has(path));
   if (paths.length === 0) return { paths, files: [] };
   const files = filesOf(closure).filter((file) => isWanted(capsule, file));
   return { paths, files: [...absentees(launch, capsule, closure), ...files] };
