@@ -141,7 +141,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   const dependencies: LoadedObject[] = [];
   const names = preloadedNames();
   for (const object of others) {
-    if (object.path.startsWith("linux-vdso")) continue;
+    if (object.isVdso) continue;
     const soname = object.image.soname ?? "";
     const isPreloaded = names.has(basename(object.path));
     if (isShared(soname)) {

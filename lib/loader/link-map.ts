@@ -50,6 +50,11 @@ export class LoadedObject {
     this.path = process.stringAt(fields.l_name);
   }
 
+  /** The kernel's own object, which has no file. */
+  get isVdso(): boolean {
+    return this.path.startsWith("linux-vdso");
+  }
+
   /**
    * Throws ElfError, and what open(2) throws: unless the process knows better, the headers come from the file, since
    * memory does not say where they are.

@@ -115,7 +115,7 @@ export function redirectTo(
   whenUndone: () => void,
 ): Redirection {
   const objects = [...linkMap(libc, base.bun.linkMap)].filter(
-    ({ path }) => !path.startsWith("linux-vdso") && !path.startsWith(`${directory.path}/`),
+    ({ path, isVdso }) => !isVdso && !path.startsWith(`${directory.path}/`),
   );
   const replacements = new Map(opened.map((object) => [object.image.soname ?? "", object]));
   const copies = objects.filter(({ path, image }) => path !== "" && replacements.has(image.soname ?? ""));

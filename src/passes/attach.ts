@@ -193,7 +193,7 @@ function findPlaceholders(attachment: Attachment): Placeholder[] {
 
 /** Neither shims nor glibc itself, but for the unwinder, which asks for the objects that are loaded. */
 function isRedirected(attachment: Attachment, object: LoadedObject): boolean {
-  if (attachment.isOwn(object) || object.path.startsWith("linux-vdso")) return false;
+  if (attachment.isOwn(object) || object.isVdso) return false;
   const { shared } = attachment;
   return object.image.soname === UNWINDER || ![...shared.values()].some((image) => image.loadBias === object.loadBias);
 }

@@ -32,7 +32,7 @@ export function scopesOf(
 ): Scopes | undefined {
   const family = new Map<string, Address>();
   for (const object of objects) {
-    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
+    if (object.path === "" || object.isVdso) continue;
     const { soname = "" } = object.image;
     if (isShared(soname)) family.set(soname, object.linkMap);
   }

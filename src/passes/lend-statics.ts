@@ -74,7 +74,7 @@ function programsSide({ process, capsules, scopes }: Launch): Side {
   const scope = searchListOf(process, scopes.main, scopes.offsets);
   const rank = new Map(scope.map((object, i) => [object, i]));
   const objects = [...linkMap(process, scopes.main)].filter(
-    ({ path, linkMap }) => (path !== "" || rank.has(linkMap)) && !path.startsWith("linux-vdso"),
+    ({ path, linkMap, isVdso }) => (path !== "" || rank.has(linkMap)) && !isVdso,
   );
   const stands = ({ image }: LoadedObject) => capsuleOf(capsules, image.soname ?? "") !== undefined;
   const images = objects.filter((object) => !stands(object));

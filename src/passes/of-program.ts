@@ -40,7 +40,7 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
 /** Is it in a shim that shows nothing yet? Then nobody knows where it will be. */
 function isPlaceholders({ process, scopes, capsules }: Launch, address: Address): boolean {
   for (const object of scopes ? linkMap(process, scopes.main) : []) {
-    if (object.path === "" || object.path.startsWith("linux-vdso")) continue;
+    if (object.path === "" || object.isVdso) continue;
     if (object.image.holds(address)) return capsuleOf(capsules, object.image.soname ?? "") !== undefined;
   }
   return false;

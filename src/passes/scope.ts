@@ -110,7 +110,7 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
 /** What DT_NEEDED leads to. Where a library has another soname it is the name of its file, by which it was found. */
 function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
   const named = new Map<string, LoadedObject>();
-  const there = objects.filter(({ path }) => path !== "" && !path.startsWith("linux-vdso"));
+  const there = objects.filter(({ path, isVdso }) => path !== "" && !isVdso);
   const add = (name: string | undefined, object: LoadedObject) => {
     if (name !== undefined && !named.has(name)) named.set(name, object);
   };
