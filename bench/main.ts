@@ -12,6 +12,7 @@ import { border } from "./border.ts";
 import { COMMAND } from "./command.ts";
 import { commands } from "./commands.ts";
 import { counts } from "./counts.ts";
+import { frames } from "./frames.ts";
 import { otherGlibc } from "./glibc.ts";
 import { memory } from "./memory.ts";
 import { passes } from "./passes.ts";
@@ -57,6 +58,7 @@ report(counts(subjects));
 report(memory(subjects, runs));
 report(await server(subjects));
 report(await border(temporary, runs));
+report(await frames(host, display, temporary));
 rmSync(temporary, { recursive: true });
 console.log(`\nload ${load()}`);
 if (json !== undefined) {

@@ -86,7 +86,7 @@ export const NEEDS = {
     need("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2", "libmimalloc2.0"),
     need("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
   ],
-  bench: [...COMPILER, ...TREES, ...DISPLAY, need("strace")],
+  bench: [...COMPILER, ...TREES, ...DISPLAY, need("glmark2", "glmark2-x11"), need("strace")],
 } as const;
 
 /** Returns when all is there. Ends the process where it cannot be had. */

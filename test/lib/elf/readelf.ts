@@ -34,7 +34,7 @@ export const headersOf = (path: string) => headersIn(readelf(path, "-h", "-l"));
 function headersIn(lines: readonly string[]) {
   const [type] = matches(lines, /^ +Type: +(\S+)/);
   const [entry] = matches(lines, /^ +Entry point address: +0x([0-9a-f]+)/);
-  const row = /^ {2}([A-Z_]+) +0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) ([R ])([W ])([E ]) 0x(\w+)/;
+  const row = /^ {2}([A-Z_]+) +0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) 0x(\w+) ([R ])([W ])([E ]) (?:0x)?(\w+)/;
   const phdrs = Array.from(
     matches(lines, row),
     ([name = "", offset = "", vaddr = "", paddr = "", filesz = "", ...more]) => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { cacheDirectory } from "../support/cache.ts";
 import { repository, run } from "../support/run.ts";
 
-setDefaultTimeout(600_000);
+setDefaultTimeout(1_800_000);
 
 const isRoot = process.getuid?.() === 0;
 
@@ -16,10 +16,10 @@ for (const [suite, glibc] of [
 ] as const)
   test.skipIf(!isRoot)(`what holds on this machine's glibc holds on ${glibc}, too (takes root)`, async () => {
     const onBase = [join(repository, "test", "support", "on-base"), suite];
-    const options = { timeout: 500_000, env: { CAPSULE_TEST_CACHE: cacheDirectory() } };
+    const options = { timeout: 1_700_000, env: { CAPSULE_TEST_CACHE: cacheDirectory() } };
     const version = await run([...onBase, "getconf", "GNU_LIBC_VERSION"], options);
     expect(version.stdout).toBe(`glibc ${glibc}\n`);
-    const { stdout, stderr, exitCode } = await run([...onBase, "bun", "test", "./test/exec"], options);
+    const { stdout, stderr, exitCode } = await run([...onBase, "bun", "test", "--parallel", "./test/exec"], options);
     expect(failures(`${stdout}${stderr}`)).toEqual([]);
     expect(exitCode).toBe(0);
   });
