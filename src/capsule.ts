@@ -6,9 +6,10 @@ import type { Libc } from "../lib/loader/libc.ts";
 import type { System } from "../lib/process/system.ts";
 import { LibraryStore } from "../lib/tree/library-store.ts";
 import { RunRecord } from "./agent/record.ts";
+import { placeIdleAuditor } from "./attached/auditor.ts";
 import { serverCommand } from "./attached/start-server.ts";
 import { MARK, PrivateDirectory } from "./directories/private-directory.ts";
-import { ensureGlibc, ownGlibc } from "./glibc/start-over.ts";
+import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "./glibc/start-over.ts";
 import { allocatorOf } from "./passes/allocator.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
 import { displace } from "./passes/displace.ts";
@@ -19,7 +20,7 @@ import { interceptHandles } from "./passes/intercept.ts";
 import { interpose } from "./passes/interpose.ts";
 import { loadProgram } from "./passes/load-program.ts";
 import { openClosure } from "./passes/open.ts";
-import { prepareProcess } from "./passes/prepare.ts";
+import { hasShimsForOthers, prepareProcess } from "./passes/prepare.ts";
 import { openScope, settleScope } from "./passes/scope.ts";
 import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
@@ -52,6 +53,8 @@ export function host(
   // The command as it was given, in case that it has to be started over.
   const command = ownCommand(libc, inherited);
 
+  leaveOuterAuditor(libc, command, trace);
+
   // Which trees, and which glibc. Started over where this process has another one.
   using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
@@ -82,6 +85,7 @@ export function host(
   try {
     // Started over where glibc has set aside too little for the libraries' thread-local data.
     ensureStaticTls(run, command);
+    if (hasShimsForOthers(run)) placeIdleAuditor(run.directory, store.file, system);
     return link(run, server, inherited, giveUp);
   } catch (error) {
     return giveUp(error);

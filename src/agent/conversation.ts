@@ -11,28 +11,37 @@ import { ORDER_LIMIT } from "./protocol.ts";
 /** Yields orders that are given at once, is given their results. */
 export type Orders<Result> = Generator<readonly Instruction[], Result, readonly bigint[]>;
 
-/** Runs a pass by orders. */
-export function* orders<Result>(exchange: Exchange, functions: Functions, linking: Linking<Result>): Orders<Result> {
+/** Runs a pass by orders. `pathPrefix` is put in front of the paths that are to be opened. */
+export function* orders<Result>(
+  exchange: Exchange,
+  functions: Functions,
+  linking: Linking<Result>,
+  pathPrefix = "",
+): Orders<Result> {
   let step = linking.next();
   while (!step.done) {
     const calls = step.value;
     const results: number[] = [];
     while (results.length < calls.length)
-      results.push(...(yield* some(exchange, functions, calls.slice(results.length))));
+      results.push(...(yield* some(exchange, functions, calls.slice(results.length), pathPrefix)));
     step = linking.next(results);
   }
   return step.value;
 }
 
+const OPENING: ReadonlySet<string> = new Set(["dlopen", "dlmopen"]);
+
 /** As many of the calls, from the first on, as the slot has room for; at least one. */
-function* some(exchange: Exchange, functions: Functions, calls: readonly Call[]): Orders<number[]> {
+function* some(exchange: Exchange, functions: Functions, calls: readonly Call[], pathPrefix: string): Orders<number[]> {
   const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
   const instructions: Instruction[] = [];
   for (const { name, at, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
     const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
-      const piece = exchange.lend(typeof argument === "string" ? cString(argument) : argument);
+      const isPath = typeof argument === "string" && argument.startsWith("/") && OPENING.has(name);
+      const text = isPath ? `${pathPrefix}${argument}` : argument;
+      const piece = exchange.lend(typeof text === "string" ? cString(text) : text);
       if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });
       return piece?.at;
     });

@@ -28,6 +28,8 @@ export interface Asker {
   readonly launch: Launch;
   /** Files of the shared set, as /proc/PID/maps has them. */
   readonly sharedFiles: ReadonlySet<string>;
+  /** What stands in front of a path that glibc is to open as it is; see AS_IT_IS. */
+  readonly pathPrefix: string;
   /** A C string that stays there. Undefined when there is no room left. */
   keep(text: string): Address | undefined;
 }
@@ -79,7 +81,7 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question));
+    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question), asker.pathPrefix);
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
       ...{ host: hostOf(asker.launch, token), path: "open" in answer ? answer.open : undefined },

@@ -31,14 +31,18 @@ export function makeNonce(): Nonce {
   return [first, second];
 }
 
-export function agentObject(directory: string, nonce: Nonce): Uint8Array {
+/** `auditedAt`: where the launch's auditor writes that it is there, in bytes behind the load bias. */
+export function agentObject(
+  directory: string,
+  nonce: Nonce,
+): { readonly bytes: Uint8Array; readonly auditedAt: number } {
   const { code, dataAt } = agentCode({
     channel: join(directory, CHANNEL_FILE),
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,
     complaint: `capsule: isolated libraries cannot be linked: the server at "${directory}" is gone, or out of this process's reach (start the program again by capsule; --trace request says more)\n`,
   });
-  return codeObject({
+  const { bytes, labels } = codeObject({
     soname: MARK,
     // Before glibc 2.34 dlopen is in libdl.so.2. libc first: it has to have seen its environment.
     needed: ["libc.so.6", "libdl.so.2"],
@@ -59,5 +63,6 @@ export function agentObject(directory: string, nonce: Nonce): Uint8Array {
     gate: { resolver: "gate", isLazy: "lazy", pltGot: "plt got" },
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,
-  }).bytes;
+  });
+  return { bytes, auditedAt: labels.get("audited") ?? 0 };
 }

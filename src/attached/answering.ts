@@ -149,7 +149,12 @@ export class Answering extends Requests {
     const begun = performance.now();
     try {
       attachment = this.#askers.of(exchange, { at: desk, copy });
-      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim, returnAddress));
+      const linked = yield* orders(
+        exchange,
+        attachment.functions,
+        attach(attachment, shim, returnAddress),
+        attachment.pathPrefix,
+      );
       if (!linked) return { what: "return", arguments: [0] };
       const { pid } = exchange.request;
       const duration = performance.now() - begun;

@@ -17,6 +17,7 @@ import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
+import { AS_IT_IS } from "../agent/code/auditor.ts";
 import { Desk, type LentFunctions } from "../agent/code/connect.ts";
 import type { Asker } from "../agent/requests.ts";
 import { makeLinks } from "../directories/links.ts";
@@ -110,6 +111,10 @@ export class Attachment implements Linker, Asker {
     this.functions = origin?.functions ?? findFunctions(this.#family);
     this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
     if (origin) this.#inherit(origin);
+  }
+
+  get pathPrefix(): string {
+    return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? "" : AS_IT_IS;
   }
 
   /** Why its ld.so cannot make a namespace, if that is so. */

@@ -7,6 +7,7 @@ import type { Footing } from "../glibc/footing.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import type { Trace } from "../telling/trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
+import { placeAuditor } from "./auditor.ts";
 import { placeDetours } from "./detours.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
@@ -30,9 +31,12 @@ export function furnish(
     store.file === undefined ? undefined : Shelf.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, shelf, runtime, trace);
   const nonce = makeNonce();
-  directory.putLibrary(AGENT, agentObject(directory.path, nonce));
-  if (footing.starter) placeDetours(directory, footing.shared, footing.starter, store.file);
+  const agent = agentObject(directory.path, nonce);
+  directory.putLibrary(AGENT, agent.bytes);
+  let detours: string[] = [];
+  if (footing.starter) detours = placeDetours(directory, footing.shared, footing.starter, store.file);
   else directory.linkLibraries(footing.shared);
+  placeAuditor(directory, new Set(detours), footing, agent.auditedAt);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { libraryPathsIn } from "./program-environment.ts";
+import { isOfLaunch } from "./program-environment.ts";
 
 const LOADER = /\/ld[-.][^/]*$/;
 
@@ -99,7 +99,7 @@ export class Lifetime {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
       // It has none that can be seen in the middle of an exec; kernel threads, which have no file, never have one.
       if (environment === "") return fileOf(pid) === undefined ? false : undefined;
-      return libraryPathsIn(environment).some((directories) => directories.includes(this.libraries));
+      return isOfLaunch(environment, this.libraries);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;

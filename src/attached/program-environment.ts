@@ -1,6 +1,9 @@
 // The environment of an attached program: the one that this command was given,
 // without what a package runner and Bun have put there, with the shims first on the
-// library path, and the directories of a runtime of its own last. Bytes, since variables need not be UTF-8.
+// library path, the directories of a runtime of its own last, and the launch's auditor behind others. Bytes, since
+// variables need not be UTF-8.
+
+import { AUDITORS, hasAuditor, withAuditor } from "../glibc/auditing.ts";
 
 /** NAME=VALUE, as they were given and in that order. `changes` has undefined for a variable that goes. */
 export function programEnvironment(
@@ -19,16 +22,15 @@ export function programEnvironment(
     return value === undefined ? [] : [Buffer.from(`${name}=${value}`)];
   });
   for (const [name, value] of left) if (value !== undefined) list.push(Buffer.from(`${name}=${value}`));
-  return withPath(list, libraries, behind);
+  const auditors = withAuditor(valueIn(list, AUDITORS).toString("latin1"), libraries);
+  return put(put(list, LIBRARY_PATH, extendedPath(list, libraries, behind)), AUDITORS, Buffer.from(auditors, "latin1"));
 }
 
 export const LIBRARY_PATH = "LD_LIBRARY_PATH";
 
 /** The value of LD_LIBRARY_PATH in a list of NAME=VALUE, with one more directory in front and others behind. */
 export function extendedPath(list: readonly Uint8Array[], libraries: string, behind: readonly string[] = []): Buffer {
-  // ld.so goes by the last.
-  const last = list.findLast((variable) => nameOf(variable) === LIBRARY_PATH) ?? new Uint8Array(0);
-  const before = last.subarray(LIBRARY_PATH.length + 1);
+  const before = valueIn(list, LIBRARY_PATH);
   // ld.so takes an empty value for none, but an empty element for the current directory.
   const rest = Buffer.from(behind.map((directory) => `:${directory}`).join(""));
   return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before, rest]);
@@ -36,22 +38,32 @@ export function extendedPath(list: readonly Uint8Array[], libraries: string, beh
 
 /** The directories of each LD_LIBRARY_PATH in an environment as /proc shows it. */
 export const libraryPathsIn = (environment: string): string[][] =>
+  valuesIn(environment, LIBRARY_PATH).map((value) => value.split(/[:;]/).filter(Boolean));
+
+/** Is it that of a launch with these libraries, by either variable? */
+export const isOfLaunch = (environment: string, libraries: string): boolean =>
+  libraryPathsIn(environment).some((directories) => directories.includes(libraries)) ||
+  valuesIn(environment, AUDITORS).some((value) => hasAuditor(value, libraries));
+
+const valuesIn = (environment: string, name: string): string[] =>
   environment
     .split("\0")
-    .filter((variable) => variable.startsWith(`${LIBRARY_PATH}=`))
-    .map((variable) =>
-      variable
-        .slice(LIBRARY_PATH.length + 1)
-        .split(/[:;]/)
-        .filter(Boolean),
-    );
+    .filter((variable) => variable.startsWith(`${name}=`))
+    .map((variable) => variable.slice(name.length + 1));
 
-function withPath(list: readonly Uint8Array[], libraries: string, behind: readonly string[]): Uint8Array[] {
-  const own = list.map((variable) => nameOf(variable) === LIBRARY_PATH);
-  const value = Buffer.concat([Buffer.from(`${LIBRARY_PATH}=`), extendedPath(list, libraries, behind)]);
+/** Empty where there is none. ld.so goes by the last. */
+function valueIn(list: readonly Uint8Array[], name: string): Buffer {
+  const last = list.findLast((variable) => nameOf(variable) === name) ?? new Uint8Array(0);
+  return Buffer.from(last.subarray(name.length + 1));
+}
+
+/** The list with one variable of that name: where the first was, else at the end. */
+function put(list: readonly Uint8Array[], name: string, value: Uint8Array): Uint8Array[] {
+  const own = list.map((variable) => nameOf(variable) === name);
   const first = own.indexOf(true);
-  if (first < 0) return [...list, value];
-  return list.flatMap((variable, i) => (i === first ? [value] : own[i] ? [] : [variable]));
+  const variable = Buffer.concat([Buffer.from(`${name}=`), value]);
+  if (first < 0) return [...list, variable];
+  return list.flatMap((before, i) => (i === first ? [variable] : own[i] ? [] : [before]));
 }
 
 function nameOf(variable: Uint8Array): string {

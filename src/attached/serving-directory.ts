@@ -7,7 +7,7 @@
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync, readdirSync, rmdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
@@ -68,7 +68,7 @@ export class ServingDirectory {
         { object: path },
       );
     try {
-      mkdirSync(librariesIn(path), 0o700);
+      mkdirSync(librariesIn(path), { mode: 0o700, recursive: true });
       return new ServingDirectory(directory, system, makeChannelFile(system, path));
     } catch (error) {
       clear(path);
@@ -113,8 +113,6 @@ export class ServingDirectory {
 
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
-  const libraries = librariesIn(path);
-  const files = (unlessRefused(() => readdirSync(libraries)) ?? []).map((name) => join(LIBRARIES, name));
-  for (const name of [...files, CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
-  unlessRefused(() => rmdirSync(libraries));
+  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
+  unlessRefused(() => rmSync(librariesIn(path), { recursive: true, force: true }));
 }

@@ -22,8 +22,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
-import { bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
+import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { makeLinks } from "./links.ts";
@@ -56,6 +56,15 @@ export class FileList {
       bytesAt(copy, text.length).set(text);
       writeU64(list, at, copy);
       return;
+    }
+  }
+
+  /** It stays: somebody else has it now. */
+  forget(path: string): void {
+    for (let at = this.at; pointerAt(at) !== 0; at = add(at, 8)) {
+      const text = pointerAt(at);
+      // A path that no file has, in a list that somebody may be going through.
+      if (stringAt(text) === path) bytesAt(text, 1)[0] = 0;
     }
   }
 }

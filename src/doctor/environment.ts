@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { faultOfAuditors } from "../glibc/auditing.ts";
+import { faultOfAuditors, othersAuditors } from "../glibc/auditing.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
@@ -48,7 +48,7 @@ export function environmentFindings(facts: EnvironmentFacts): Finding[] {
 }
 
 function audit({ variables, glibc }: EnvironmentFacts): Finding[] {
-  if (!variables.LD_AUDIT) return [];
+  if (othersAuditors(variables.LD_AUDIT).length === 0) return [];
   const fault = glibc && faultOfAuditors(variables, glibc);
   if (fault !== undefined) return [hindrance("LD_AUDIT", fault, "unset LD_AUDIT, or choose a newer glibc (--glibc)")];
   return [

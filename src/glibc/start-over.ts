@@ -12,6 +12,7 @@ import { searchesOf, type Trees } from "../plan/trees.ts";
 import { remember } from "../start-over/remember.ts";
 import { type Command, restart, type Through, throughOf } from "../start-over/restart.ts";
 import type { Trace } from "../telling/trace.ts";
+import { AUDITORS, othersAuditors } from "./auditing.ts";
 import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "./choice.ts";
 import { footingOf } from "./footing.ts";
 import { keptDirectory } from "./kept-directories.ts";
@@ -22,6 +23,15 @@ export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
   const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
   if (throughOf() === undefined) return { path, version: libc.version };
   return { ...machineGlibc(machine), current: path };
+}
+
+/** Starts over without the auditor of a launch that this command was started in: this process's ld.so goes by that. */
+export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): void {
+  const value = process.env[AUDITORS];
+  const others = othersAuditors(value).join(":");
+  if (!value || value === others) return;
+  trace.tell("plan", () => "starting over without the auditor of the capsule outside");
+  restart(libc, command, { environment: new Map([[AUDITORS, others || undefined]]) });
 }
 
 /**

@@ -13,6 +13,7 @@ import type { RunRecord } from "../agent/record.ts";
 import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
 import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
+import { AUDITORS, withAuditor } from "../glibc/auditing.ts";
 import { directoriesBehind } from "../glibc/start-over.ts";
 import type { Run } from "../run.ts";
 import { withoutRestart } from "../start-over/restart.ts";
@@ -55,7 +56,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   libc.run(patch.apply(libc));
   libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
-  if (plan.capsules.some(({ isolated }) => isolated.length > 0)) leadToShims(run);
+  if (hasShimsForOthers(run)) leadToShims(run);
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc);
@@ -64,12 +65,12 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   return auxiliary;
 }
 
-/**
- * What the program starts will find shims there, and somebody to ask; see agent/children.ts. Until then there is no
- * such directory.
- */
+/** Can what the program starts be led to shims? */
+export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "directory">): boolean =>
+  plan.capsules.some(({ isolated }) => isolated.length > 0) && canBeOnPath(directory.path);
+
+/** What the program starts will find shims there, and somebody to ask; see agent/children.ts. */
 function leadToShims({ libc, base, directory }: Run): void {
-  if (!canBeOnPath(directory.path)) return;
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
   const behind = directoriesBehind();
@@ -79,6 +80,7 @@ function leadToShims({ libc, base, directory }: Run): void {
     ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries, behind)
     : [libraries, before, ...behind].filter(Boolean).join(":");
   libc.setEnvironment(LIBRARY_PATH, value);
+  libc.setEnvironment(AUDITORS, withAuditor(process.env[AUDITORS], libraries));
 }
 
 /**

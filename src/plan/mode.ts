@@ -5,7 +5,7 @@
 import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import { AUDITORS } from "../glibc/auditing.ts";
+import { AUDITORS, othersAuditors } from "../glibc/auditing.ts";
 import { NotHostableError, UsageError } from "../telling/errors.ts";
 import { reasonToAttach, refuseCapabilities } from "./program.ts";
 
@@ -35,7 +35,8 @@ function reasonInVariables({
   LD_LIBRARY_PATH: path,
   [AUDITORS]: auditors,
 }: Readonly<Record<string, string | undefined>>): string | undefined {
-  if (auditors) return `${AUDITORS} is set, and auditors are told of a program when a process begins`;
+  if (othersAuditors(auditors).length > 0)
+    return `${AUDITORS} is set, and auditors are told of a program when a process begins`;
   if (!libraryPathOf(path).some(hasOrigin)) return undefined;
   return "LD_LIBRARY_PATH has $ORIGIN, which is the directory of another program in this process";
 }

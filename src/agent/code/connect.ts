@@ -31,6 +31,8 @@ export const Desk = layout("desk", {
   /** What \`late\` calls first, and the shim that it asks for: written by the server. */
   constructor: u64<Address>(),
   shim: u64<Address>(),
+  /** Not 0 where the launch's auditor is in the process. */
+  audited: u64(),
 });
 export type Desk = Struct<typeof Desk>;
 
@@ -314,6 +316,8 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .label("late constructor")
     .quad(0)
     .label("late shim")
+    .quad(0)
+    .label("audited")
     .quad(0)
     .label("told")
     .quad(0)

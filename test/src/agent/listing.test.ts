@@ -5,6 +5,7 @@ import { toAddress } from "../../../lib/memory/numbers.ts";
 import { emitSteps, emitTrial } from "../../../lib/process/steps.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
+import { emitAuditor } from "../../../src/agent/code/auditor.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, emitGate, lentConnection } from "../../../src/agent/code/connect.ts";
@@ -82,6 +83,10 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitConnect(to);
     emitGate(to);
     for (const name of DATA) to.label(name).quad(0);
+  },
+  "what ld.so asks for libraries": (to) => {
+    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040 });
+    for (const name of ["table", "agent", "is started"]) to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
     const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };

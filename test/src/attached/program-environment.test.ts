@@ -1,9 +1,17 @@
 // The variables of an attached program.
 
 import { describe, expect, test } from "bun:test";
-import { extendedPath, programEnvironment } from "../../../src/attached/program-environment.ts";
+import { extendedPath, isOfLaunch, programEnvironment } from "../../../src/attached/program-environment.ts";
 
-const made = (given: string[], changes: Record<string, string | undefined> = {}): string[] =>
+const AUDITOR = "/d/lib/audit/$PLATFORM/libcapsule-audit.so";
+
+const made = (given: string[], changes: Record<string, string | undefined> = {}): string[] => {
+  const list = all(given, changes);
+  expect(list.at(-1)).toBe(`LD_AUDIT=${AUDITOR}`);
+  return list.slice(0, -1);
+};
+
+const all = (given: string[], changes: Record<string, string | undefined> = {}): string[] =>
   programEnvironment(
     given.map((text) => Buffer.from(text, "latin1")),
     new Map(Object.entries(changes)),
@@ -42,6 +50,22 @@ describe("programEnvironment()", () => {
       "LD_LIBRARY_PATH=/d/lib",
     ]);
   });
+});
+
+test("programEnvironment() puts our auditor behind others, and in the place of another launch's", () => {
+  const audited = (value: string) => all([`LD_AUDIT=${value}`, "A=1"]);
+  const rest = ["A=1", "LD_LIBRARY_PATH=/d/lib"];
+  expect(audited("")).toEqual([`LD_AUDIT=${AUDITOR}`, ...rest]);
+  expect(audited("/a.so:/\xe9.so")).toEqual([`LD_AUDIT=/a.so:/\xe9.so:${AUDITOR}`, ...rest]);
+  expect(audited(`/a.so:${AUDITOR.replace("/d/", "/e/")}:/b.so`)).toEqual([`LD_AUDIT=/a.so:/b.so:${AUDITOR}`, ...rest]);
+});
+
+test("isOfLaunch() goes by the library path and by the auditor", () => {
+  const of = (...list: string[]) => isOfLaunch(list.join("\0"), "/d/lib");
+  expect(of("A=1", "LD_LIBRARY_PATH=/a:/d/lib")).toBe(true);
+  expect(of("LD_LIBRARY_PATH=/a", `LD_AUDIT=/a.so:${AUDITOR}`)).toBe(true);
+  expect(of(...all([]))).toBe(true);
+  expect(of("LD_LIBRARY_PATH=/d/lib2", `LD_AUDIT=${AUDITOR}x`, `ALD_AUDIT=${AUDITOR}`)).toBe(false);
 });
 
 test("extendedPath() has the bytes of the last path behind the new directory", () => {

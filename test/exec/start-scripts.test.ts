@@ -1,0 +1,103 @@
+// Start scripts and wrappers set the library path for themselves, and forget ours. What they start has the isolated
+// libraries all the same: by the launch's auditor, whatever else ld.so is told.
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expectLines } from "../support/expect.ts";
+import { glibc } from "../support/glibc.ts";
+import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { capsule, native, type Outcome, run } from "../support/run.ts";
+
+const SONAME = "libhost.so.1";
+const LOADER = "/lib64/ld-linux-x86-64.so.2";
+
+let fixture: Pair;
+
+beforeAll(async () => {
+  const library = (path: string, answer: number) => ({ path, sources: ["host.c"], flags: [`-DANSWER=${answer}`] });
+  const runtime = `${RUNTIME}/${SONAME}`;
+  const linked = { sources: ["program.c"], flags: ["-DLINKED"], needs: [runtime] };
+  fixture = await pair("process/isolated-libraries-are-found-however-a-program-is-started", [
+    library(`${HOST}/${SONAME}`, 42),
+    library(runtime, 1),
+    library(`own/${SONAME}`, 2),
+    { path: "program", ...linked, runpath: "{out}/runtime" },
+    { path: "own/program", ...linked, rpath: "{out}/own" },
+    { path: "opening", sources: ["program.c"], runpath: "{out}/runtime" },
+    { path: "wrapper", sources: ["wrapper.c"] },
+  ]);
+});
+
+/** A line of shell, in the fixture's directory. */
+const natively = (script: string): Promise<Outcome> => native("/bin/sh", ["-c", script], { cwd: fixture.out });
+
+const inCapsule = (script: string, flags: string[] = []): Promise<Outcome> =>
+  capsule([...fixture.flags(), ...flags], "/bin/sh", ["-c", script], { cwd: fixture.out });
+
+describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.35)", () => {
+  const starts: [words: string, script: string, natively: number][] = [
+    ["where the library path is set anew", "LD_LIBRARY_PATH=./own ./program", 2],
+    ["where that is done for all that follows", 'export LD_LIBRARY_PATH="$PWD/own"; ./program; exit $?', 2],
+    ["where there is no library path any more", "unset LD_LIBRARY_PATH; exec ./program", 1],
+    ["where a directory is put in front of it", "LD_LIBRARY_PATH=./own:$LD_LIBRARY_PATH exec ./program", 2],
+    ["that has DT_RPATH to a copy of its own", "own/program", 2],
+    ["that is started by an ld.so's name", `${LOADER} --library-path ./own ./program`, 2],
+    ["that a wrapper starts", "./wrapper ./program", 1],
+    ["that a wrapper starts of which the path is set anew", "LD_LIBRARY_PATH=./own ./wrapper ./wrapper ./program", 1],
+  ];
+  for (const [words, script, answer] of starts)
+    test(words, async () => {
+      expectLines(await natively(script), [`linked: ${answer}`]);
+      expectLines(await inCapsule(script), ["linked: 42"]);
+    });
+
+  const openings: [words: string, script: string, natively: number][] = [
+    ["by its soname", `LD_LIBRARY_PATH=./own ./opening ${SONAME}`, 2],
+    ["by the path of the runtime's copy", `./opening "$PWD/runtime/${SONAME}"`, 1],
+    ["by a path that begins in its directory", `./opening ./own/${SONAME}`, 2],
+    ["by a path with two slashes", `./opening "/$PWD/runtime/${SONAME}"`, 1],
+  ];
+  for (const [words, script, answer] of openings)
+    test(`when it opens it ${words}`, async () => {
+      expectLines(await natively(script), [`opened: ${answer}`]);
+      expectLines(await inCapsule(script), ["opened: 42"]);
+    });
+
+  test("by a path, when it has another one by its name already", async () => {
+    const script = `LD_LIBRARY_PATH=./own ./opening ${SONAME} "$PWD/runtime/${SONAME}" ${SONAME}`;
+    expectLines(await natively(script), ["opened: 2", "opened: 1", "opened: 2"]);
+    expectLines(await inCapsule(script), ["opened: 42", "opened: 42", "opened: 42"]);
+  });
+
+  test("beside an auditor of the user's", async () => {
+    const script = "LD_AUDIT=./nothing.so:$LD_AUDIT LD_LIBRARY_PATH=./own ./program";
+    const outcome = await inCapsule(script);
+    expect(outcome).toMatchObject({ stdout: "linked: 42\n", exitCode: 0 });
+    expect(outcome.stderr).toContain("./nothing.so");
+  });
+});
+
+test("a script that puts its own behind what it finds has it on every glibc", async () => {
+  const script = 'LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$PWD/own" ./program';
+  expectLines(await natively(script), ["linked: 2"]);
+  expectLines(await inCapsule(script), ["linked: 42"]);
+});
+
+test.skipIf(!existsSync("/lib/ld-linux.so.2"))(
+  "32-bit programs run, and their ld.so complains of nothing",
+  async () => {
+    const out = join(fixture.out, "small");
+    const source = join("fixtures", "process", "isolated-libraries-are-found-however-a-program-is-started", "small.c");
+    const flags = ["-m32", "-nostdlib", "-pie", "-Wl,-dynamic-linker,/lib/ld-linux.so.2"];
+    expectLines(await run(["cc", ...flags, source, "-o", out]), []);
+    expectLines(await natively("./small && ./small"), []);
+    expectLines(await inCapsule("./small && ./small"), []);
+  },
+);
+
+test("a capsule in a capsule has its own libraries, and those of the one outside", async () => {
+  const command = [process.execPath, "src/main.ts", "exec", ...fixture.flags()].join(" ");
+  const inner = `cd '${process.cwd()}' && for mode in in-process attached; do ${command} --mode $mode ${fixture.program()}; done`;
+  expectLines(await inCapsule(inner), ["linked: 42", "linked: 42"]);
+});
