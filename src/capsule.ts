@@ -28,6 +28,7 @@ import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
 import { type ExecOptions, makePlan } from "./plan/plan.ts";
 import { findProgram } from "./plan/program.ts";
+import { emptiedEnvironments } from "./plan/scripts.ts";
 import { chooseTrees } from "./plan/trees.ts";
 import { beginRun, type Run } from "./run.ts";
 import { ownCommand } from "./start-over/own-command.ts";
@@ -74,6 +75,8 @@ export function host(
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
   trace.lap("plan");
 
+  for (const line of emptiedEnvironments(plan.executed, plan.arguments)) trace.warn(line);
+
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
   const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);
   trace.lap("begin");
@@ -85,7 +88,7 @@ export function host(
   try {
     // Started over where glibc has set aside too little for the libraries' thread-local data.
     ensureStaticTls(run, command);
-    if (hasShimsForOthers(run)) placeIdleAuditor(run.directory, store.file, system);
+    if (hasShimsForOthers(run)) placeIdleAuditor(run.directory);
     return link(run, server, inherited, giveUp);
   } catch (error) {
     return giveUp(error);

@@ -255,6 +255,11 @@ export class Libc implements Process {
     return true;
   }
 
+  /** Puts a copy of one descriptor in the place of another. */
+  replaceDescriptor(descriptor: number, by: number): void {
+    this.#bound.libc.dup2(by, descriptor);
+  }
+
   /** Has libc find out where its character sets are, which it does once: GCONV_PATH may be gone or other afterwards. */
   findCharacterSets(): void {
     const { iconv_open, iconv_close } = ffi("libc.so.6", {

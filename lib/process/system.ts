@@ -23,6 +23,7 @@ const SYS = {
   prlimit64: 302,
   memfd_create: 319,
   pidfd_open: 434,
+  pidfd_getfd: 438,
 } as const;
 
 /** Of <errno.h>, those that are told apart here or by who calls. */
@@ -125,6 +126,15 @@ export class System {
   closeAtExec(descriptor: number): void {
     const [F_SETFD, FD_CLOEXEC] = [2, 1];
     this.#mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
+  }
+
+  /**
+   * What a process has open by that number, `process` being a descriptor of it. Undefined where it has nothing there,
+   * and where the kernel does not give it (before Linux 5.6, or by a filter of system calls).
+   */
+  descriptorOf(process: number, number: number): number | undefined {
+    const result = this.#call(SYS.pidfd_getfd, process, number, 0);
+    return result < 0 ? undefined : result;
   }
 
   /**

@@ -2,11 +2,13 @@
 // leads to, and a server in a process of its own, as for an attached program. They are
 // made when the program starts something for the first time; before, there is nothing.
 
+import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { furnish } from "../attached/furnish.ts";
+import { complaintOf, furnish } from "../attached/furnish.ts";
 import { ServingDirectory } from "../attached/serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
+import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Knowledge } from "./knowledge.ts";
 
@@ -57,9 +59,14 @@ export class Children {
         ahead: state.ahead[index] ?? [],
       }));
       const { footing } = this.knowledge;
-      furnish(directory, { runtime: own.launch.runtime, capsules, footing }, libc.pid, trace);
+      const { runtime } = own.launch;
+      const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
+      const complaint = isLinked ? undefined : complaintOf(state.program.path, state.program.arguments);
+      furnish(directory, { runtime, capsules, footing }, { pid: libc.pid, complaint }, trace);
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
+      // They stay for what is started, also when this process has ended.
+      files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
       trace.tell("request", () => `what is started is served by process ${server}`);
     } catch (error) {
       if (server !== undefined) this.system.kill(server);

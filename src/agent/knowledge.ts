@@ -73,7 +73,7 @@ export interface ServerState {
   readonly capsules: readonly CapsuleState[];
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
-  readonly program: { readonly path: string };
+  readonly program: { readonly path: string; readonly arguments: readonly string[] };
   /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
   readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & { readonly root: string | undefined };
   /**

@@ -5,13 +5,25 @@ import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Footing } from "../glibc/footing.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
+import { startsOthers } from "../plan/starter.ts";
 import type { Trace } from "../telling/trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor } from "./auditor.ts";
 import { placeDetours } from "./detours.ts";
+import type { LaunchFile } from "./launch-file.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
+
+/**
+ * What is said of a program that exists to start others, if none of them has been linked; undefined where that is
+ * clear, or has been said.
+ */
+export const complaintOf = (program: string, list: readonly string[]): string | undefined =>
+  startsOthers(program, list) && emptiedEnvironments(program, list).length === 0
+    ? `capsule: nothing that "${program}" has started has loaded an isolated library (an environment without LD_AUDIT and LD_LIBRARY_PATH, as env -i makes one, leaves capsule out)\n`
+    : undefined;
 
 export interface Offer {
   readonly runtime: Search;
@@ -19,11 +31,11 @@ export interface Offer {
   readonly footing: Footing;
 }
 
-/** `pid` is the process that is served first. Throws what writing throws. */
+/** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
   { runtime, capsules, footing }: Offer,
-  pid: number,
+  { pid, complaint }: Pick<LaunchFile, "pid" | "complaint">,
   trace: Trace,
 ): void {
   const { store } = runtime;
@@ -57,6 +69,7 @@ export function furnish(
     trace: trace.categories,
     events: trace.events ? (trace.events.hasBindings ? "with bindings" : "all") : "none",
     pid,
+    complaint,
     nonce: [`${first}`, `${second}`],
   });
 }

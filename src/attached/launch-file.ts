@@ -21,6 +21,8 @@ export interface LaunchFile {
   readonly nonce: readonly [string, string];
   /** The process that turns into the program. */
   readonly pid: number;
+  /** What is said where that has ended, and nothing of the launch has been linked. */
+  readonly complaint?: string | undefined;
 }
 
 /** A host tree, and what is taken from it. */

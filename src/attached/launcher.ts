@@ -17,6 +17,7 @@ import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
 import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { withoutRestart } from "../start-over/restart.ts";
@@ -24,7 +25,7 @@ import { EXIT, ProgramError } from "../telling/errors.ts";
 import { ownScreen, Progress } from "../telling/progress.ts";
 import type { Trace } from "../telling/trace.ts";
 import { type Entry, entryOf } from "./entry.ts";
-import { furnish } from "./furnish.ts";
+import { complaintOf, furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
@@ -106,21 +107,25 @@ function prepare(
   const plan = makeAttachedPlan(options, executed, trees, trace);
   trace.lap("plan");
   progress.erase();
-  for (const line of copiesInFront(plan, realpathSync(executed))) trace.warn(line);
+  const emptied = emptiedEnvironments(executed, options.arguments);
+  for (const line of [...copiesInFront(plan, realpathSync(executed)), ...emptied]) trace.warn(line);
   const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
   trace.lap("entry");
-  furnish(directory, { ...plan, footing: entry.footing }, process.pid, trace);
+  const complaint = complaintOf(executed, options.arguments);
+  furnish(directory, { ...plan, footing: entry.footing }, { pid: process.pid, complaint }, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   return { entry, behind: runtimePath(trees, options, system, trace), tunables };
 }
 
 /**
- * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say.
+ * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say
+ * where no auditor is asked first.
  */
 export function copiesInFront(
-  { runtime, capsules }: Pick<AttachedPlan, "runtime" | "capsules">,
+  { runtime, capsules, isAudited }: Pick<AttachedPlan, "runtime" | "capsules" | "isAudited">,
   path: string,
 ): string[] {
+  if (isAudited) return [];
   let library: Library;
   try {
     library = runtime.libraryAt(path);

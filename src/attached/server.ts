@@ -27,7 +27,8 @@ import { Lifetime } from "./lifetime.ts";
 import { prepare, rehearse } from "./rehearsal.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 
-const PROGRAM = 3;
+/** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
+const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
 /** How long to look for another request before going to sleep, in milliseconds. */
 const BRIEFLY = 0.05;
 /** The same, while somebody does what it was told. */
@@ -46,6 +47,9 @@ class Server {
   #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
+  #hasProgramEnded = false;
+  /** There is somebody who reads complaints, and events do not go there. */
+  #canComplain = false;
   /** How often somebody was answered, and how long that took, in milliseconds. */
   #answers = 0;
   #busy = 0;
@@ -79,13 +83,20 @@ class Server {
         // It may have taken the file along.
         if (bell > 0) unlessRefused(() => this.#said);
         this.#trace.emit(() => ({ event: "ended", pid }));
-        if (pid === this.program) this.#takeOver();
+        if (pid === this.program) {
+          this.#takeOver();
+          this.#hasProgramEnded = true;
+        }
         this.#answering?.ended(pid);
       }
       if (this.lifetime.isOver) this.lifetime.findOthers();
-      else if (this.#advanceAll()) this.#lookBriefly(bell);
+      if (this.lifetime.isOver) continue;
+      if (this.#hasProgramEnded) this.#leave();
+      if (this.#advanceAll()) this.#lookBriefly(bell);
       else if (!this.#goOn()) this.#sleep(bell);
     }
+    const complaint = this.#launchFile?.complaint;
+    if (complaint !== undefined && this.#answers === 0 && this.#canComplain) writeSync(COMPLAINTS, complaint);
     this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
@@ -107,7 +118,10 @@ class Server {
     // Nobody asks before the program runs, and then the launcher has said all that it knows.
     const before = performance.now();
     for (const exchange of asked) this.#begun().advance(exchange);
-    if (asked.length > 0 && this.#answers === 0) this.#idle = this.#afterwards();
+    if (asked.length > 0 && this.#answers === 0) {
+      this.#leave();
+      this.#idle = this.#afterwards();
+    }
     this.#answers += asked.length;
     this.#busy += performance.now() - before;
     if (asked.length > 0) this.#hasLitter = true;
@@ -121,6 +135,8 @@ class Server {
       const { trace, events } = this.#launchFile;
       const writer = events === "none" ? undefined : new EventWriter(1, events === "with bindings");
       this.#trace = new Trace(trace, writer);
+      this.#canComplain = events === "none";
+      if (this.#launchFile.complaint === undefined) this.#leave();
     }
     return this.#launchFile;
   }
@@ -156,6 +172,13 @@ class Server {
     }
     this.#idle = undefined;
     return false;
+  }
+
+  /** Whoever reads it to its end shall not wait for us. */
+  #leave(): void {
+    if (!this.#canComplain) return;
+    this.#canComplain = false;
+    this.libc.replaceDescriptor(COMPLAINTS, NOTHING);
   }
 
   /** Removes what killed runs have left behind, once. */

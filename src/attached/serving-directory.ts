@@ -7,14 +7,15 @@
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { hint, MARK, PrivateDirectory } from "../directories/private-directory.ts";
+import { AUDITOR_DIRECTORY, IDLE_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
+import { hint, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
@@ -114,5 +115,12 @@ export class ServingDirectory {
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
   for (const name of [CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
-  unlessRefused(() => rmSync(librariesIn(path), { recursive: true, force: true }));
+  const libraries = librariesIn(path);
+  // These are the process's own.
+  const kept: readonly string[] = isThere(join(libraries, IDLE_AUDITORS)) ? [AUDITOR_DIRECTORY, IDLE_AUDITORS] : [];
+  if (kept.length > 0) unlessRefused(() => leadToAuditors(libraries, IDLE_AUDITORS));
+  const names = unlessRefused(() => readdirSync(libraries)) ?? [];
+  for (const name of names.filter((name) => !kept.includes(name)))
+    unlessRefused(() => rmSync(join(libraries, name), { recursive: true, force: true }));
+  if (kept.length === 0) unlessRefused(() => rmdirSync(libraries));
 }

@@ -37,7 +37,7 @@ export interface ServerCommand {
 /**
  * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended
  * and nobody else may ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and
- * writes events to its standard output. Throws SystemError.
+ * writes events to its standard output, or else what it has to say to whoever reads the program's standard error. Throws SystemError.
  */
 export function startServer(
   libc: Libc,
@@ -58,6 +58,8 @@ export function startServer(
     const program = system.openProcess(pid);
     if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
     keep(program);
+    // A thread of a program in-process has others. Not as its standard error: Bun's last words are not for them.
+    const complaints = keep(system.descriptorOf(program, 2) ?? system.duplicate(nothing));
     const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
     const server = startDetached(libc, {
       path: command.path,
@@ -70,7 +72,7 @@ export function startServer(
         .map(([name, value]) => Buffer.from(`${name}=${value}`)),
       descriptors: {
         nothing,
-        output: events?.descriptor ?? nothing,
+        output: events?.descriptor ?? complaints,
         error: categories.length > 0 ? 2 : nothing,
         third: program === 3 ? keep(system.duplicate(program)) : program,
       },

@@ -8,6 +8,7 @@ import { inMode } from "../plan/mode.ts";
 import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan/plan.ts";
 import { checkAttachable, locateProgram } from "../plan/program.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
 import type { Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
@@ -26,7 +27,7 @@ export function programFindings(program: string, settings: Settings, trees: Tree
   try {
     const executed = locateProgram(program);
     const path = realpathSync(executed);
-    found.push(fine("program", `"${path}"`));
+    found.push(fine("program", `"${path}"`), ...scriptFindings(path));
     const inProcess = (why: string): Finding[] => {
       const plan = makePlan(run, trees, trace);
       const { capsules, runtimeLibraries } = plan;
@@ -49,6 +50,11 @@ export function programFindings(program: string, settings: Settings, trees: Tree
     return [...found, hindrance("program", error.message, adviceFor(error))];
   }
 }
+
+const scriptFindings = (path: string): Finding[] =>
+  emptiedEnvironments(path, []).map((text) =>
+    warning("environment-emptied", text, "have the script keep LD_AUDIT and LD_LIBRARY_PATH"),
+  );
 
 /** What is older than the program wants it. A version ends it at the start, a symbol perhaps never. */
 const lackFindings = (plan: Parameters<typeof lacksOf>[0], path: string): Finding[] =>

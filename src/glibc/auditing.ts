@@ -8,10 +8,10 @@
 import { join } from "node:path";
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import type { Version } from "../../lib/tree/glibc.ts";
+import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
+import { versionOf } from "./choice.ts";
 
 export const AUDITORS = "LD_AUDIT";
-/** Among a launch's libraries: a link to a directory with an object for each platform. */
-export const AUDITOR_DIRECTORY = "audit";
 /** ld.so puts "x86_64", "i686", … there. */
 const PLATFORM = "$PLATFORM";
 
@@ -36,6 +36,10 @@ export const withAuditor = (value: string | undefined, libraries: string): strin
 /** Has a value that launch's? */
 export const hasAuditor = (value: string, libraries: string): boolean =>
   value.split(":").includes(auditorIn(libraries));
+
+/** Does a launch's auditor stay in processes with that glibc? */
+export const canBeAudited = ({ version }: { readonly version: string }): boolean =>
+  compareVersions(versionOf({ version }), INTERFACE.since) >= 0;
 
 /** Why a process with these variables cannot have isolated libraries on that glibc; undefined where it can. */
 export function faultOfAuditors(

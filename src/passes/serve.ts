@@ -37,6 +37,7 @@ export interface Served {
   readonly scopes?: Scopes | undefined;
   readonly plan: {
     readonly program: { readonly path: string };
+    readonly arguments?: readonly string[];
     readonly shared: ReadonlyMap<string, string>;
     readonly glibc: ChosenGlibc;
     readonly capsules: readonly (Pick<CapsuleSource, "environment"> & { readonly ahead: readonly string[] })[];
@@ -137,7 +138,7 @@ export class ServerHandle {
         shims: addresses(capsule.shims),
       })),
       glibc: { root: glibc?.search.tree.root, version, isNatural },
-      program: { path: plan.program.path },
+      program: { path: plan.program.path, arguments: plan.arguments ?? [] },
       server: this.command,
     };
   }

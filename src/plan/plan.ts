@@ -11,6 +11,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { canBeAudited } from "../glibc/auditing.ts";
 import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
 import { newestUnwinder, tellUnwinder } from "../glibc/unwinder.ts";
@@ -166,6 +167,8 @@ export interface AttachedPlan {
   readonly capsules: readonly AttachedCapsule[];
   readonly chosen: Chosen;
   readonly footing: Footing;
+  /** ld.so asks an auditor for isolated libraries before it looks for them. */
+  readonly isAudited: boolean;
 }
 
 export interface AttachedCapsule {
@@ -216,8 +219,13 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const footing = footingOf(searchesOf(trees), glibc);
   tellUnwinder(footing.shared.get(UNWINDER), trace);
-  return { executed, runtime, capsules, chosen, footing };
+  const isAudited = canBeAudited(glibc);
+  trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
+  return { executed, runtime, capsules, chosen, footing, isAudited };
 }
+
+const BY_AUDITOR = "by an auditor (LD_AUDIT), whatever LD_LIBRARY_PATH and DT_RPATH say";
+const BY_PATH = "by LD_LIBRARY_PATH alone, as glibc before 2.35 calls through ld.so where it is audited";
 
 function neededBy(soname: string, ownership: Ownership): Library[] {
   try {

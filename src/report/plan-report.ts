@@ -20,6 +20,7 @@ import { needsOf } from "../plan/needs.ts";
 import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan/plan.ts";
 import { checkAttachable, interpreterOf, locateProgram } from "../plan/program.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees, type OwnedHost, type Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { asSays } from "../settings/source.ts";
@@ -88,6 +89,7 @@ export function planReport(
       ...settings.warnings,
       ...settings.idle.map(({ value, source }) => `${value}: nothing isolates it${asSays(source)}`),
       ...warnings,
+      ...emptiedEnvironments(path, options.arguments),
       ...lacksOf(plan, path).map(tellLack),
     ],
   };

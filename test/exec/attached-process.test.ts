@@ -47,7 +47,8 @@ async function both(program: string, args: string[], around: string[] = [], opti
 
 describe("an attached program finds what its parent has left:", () => {
   const ours = /^variable: LD_LIBRARY_PATH=/;
-  const facts = ({ stdout }: Outcome) => lines(stdout).filter((line) => !ours.test(line));
+  const auditor = /^variable: LD_AUDIT=.*\/capsule-\w{6}\/lib\/audit\/libcapsule-audit-\$PLATFORM\.so$/;
+  const facts = ({ stdout }: Outcome) => lines(stdout).filter((line) => !ours.test(line) && !auditor.test(line));
   const program = () => join(left, "program");
 
   async function expectSameFacts(around: string[], args: string[] = [], env: Record<string, string> = {}) {
@@ -63,6 +64,7 @@ describe("an attached program finds what its parent has left:", () => {
     const shown = await expectSameFacts([], ["one", "", "two words", "--", "--help"]);
     expect(shown).toContain("argument: --help");
     expect(shown.find((line) => ours.test(line))).toMatch(/=\/.*\/capsule-\w{6}\/lib$/);
+    expect(shown.filter((line) => auditor.test(line))).toHaveLength(1);
   });
 
   test("arguments and variables that are no UTF-8", async () => {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { glibc } from "../support/glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
-import { capsule, native, type Outcome, run } from "../support/run.ts";
+import { COMMAND, capsule, native, type Outcome, run } from "../support/run.ts";
+import { script } from "../support/script.ts";
 
 const SONAME = "libhost.so.1";
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
@@ -76,6 +77,38 @@ describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.3
     expect(outcome).toMatchObject({ stdout: "linked: 42\n", exitCode: 0 });
     expect(outcome.stderr).toContain("./nothing.so");
   });
+});
+
+// Nothing of ours is in what has no environment; without a glibc of its own the launch has no mount namespace.
+describe("where the environment is emptied a program runs natively, and one line says so", () => {
+  test("beforehand, where a script's text shows it", async () => {
+    using file = script(`#!/bin/sh\n# env -i is for later\ncd '${fixture.out}'\nexec env -i ./program\n`);
+    const outcome = await capsule(fixture.flags(), file.path);
+    expect(outcome).toMatchObject({ stdout: "linked: 1\n", exitCode: 0 });
+    expect(outcome.stderr).toBe(
+      `capsule: "${file.path}" empties the environment in line 4 (exec env -i ./program): what is started so has no isolated libraries\n`,
+    );
+    const plan = await run([...COMMAND, "plan", ...fixture.flags(), file.path]);
+    expect(plan.stdout).toContain("empties the environment in line 4");
+    const doctor = await run([...COMMAND, "doctor", ...fixture.flags(), file.path]);
+    expect(doctor.stdout).toContain("empties the environment in line 4");
+  });
+
+  test("at the end, where nobody could have known", async () => {
+    using file = script(`#!/bin/sh\nsleep 0.3\ncd '${fixture.out}'\ne=env\n$e -i ./program\n`);
+    const outcome = await capsule(fixture.flags(), file.path);
+    expect(outcome).toMatchObject({ stdout: "linked: 1\n", exitCode: 0 });
+    const complaint = /^capsule: nothing that "(.*)" has started has loaded an isolated library \(.*\)\n$/;
+    expect(complaint.exec(outcome.stderr)?.[1]).toBe(file.path);
+  });
+
+  test("and not where something was linked", async () => {
+    using file = script(`#!/bin/sh\ncd '${fixture.out}'\n./program\ne=env\n$e -i ./program\n`);
+    expectLines(await capsule(fixture.flags(), file.path), ["linked: 42", "linked: 1"]);
+  });
+
+  test("or where a program has started nothing", async () =>
+    expectLines(await capsule(fixture.flags(), "/bin/true"), []));
 });
 
 test("a script that puts its own behind what it finds has it on every glibc", async () => {

@@ -18,13 +18,14 @@ export function expectSame(outcome: Outcome, model: Outcome): void {
 }
 
 /**
- * Without the directory, for what the program starts, that capsule has put in front on the library path which its
- * environment shows.
+ * Without what capsule has put into the environment that it shows, for what the program starts: a directory in front on
+ * the library path, and an auditor.
  */
 export function withoutShims(outcome: Outcome): Outcome {
   const added = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
+  const auditor = "[a-z': ]*LD_AUDIT=/[^:]*/capsule-\\w{6}/lib/audit/libcapsule-audit-\\$PLATFORM\\.so\n";
   // Where the user has set none, there is nothing else in it.
-  const stdout = outcome.stdout.replace(new RegExp(`^${added}\n`, "m"), "");
+  const stdout = outcome.stdout.replace(new RegExp(`^(${added}\n|${auditor})`, "gm"), "");
   return { ...outcome, stdout: stdout.replace(new RegExp(`${added}:?`, "g"), "LD_LIBRARY_PATH=") };
 }
 

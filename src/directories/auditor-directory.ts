@@ -1,0 +1,20 @@
+// Where LD_AUDIT leads to, among the libraries of a launch:
+//
+//   audit              a link to one of these
+//   auditors/          the launch's
+//   idle-auditors/     of a program in-process, as long as nobody serves what it starts: they do nothing
+//
+// Each has an object for each platform that ld.so may put into that path (attached/auditor.ts).
+
+import { renameSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+
+export const AUDITOR_DIRECTORY = "audit";
+export const [LAUNCH_AUDITORS, IDLE_AUDITORS] = ["auditors", "idle-auditors"] as const;
+
+/** A program may be started just now: the link is never missing. Throws what making it throws. */
+export function leadToAuditors(libraries: string, directory: string): void {
+  const fresh = join(libraries, `${AUDITOR_DIRECTORY}.new`);
+  symlinkSync(directory, fresh);
+  renameSync(fresh, join(libraries, AUDITOR_DIRECTORY));
+}
