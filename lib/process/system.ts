@@ -13,12 +13,17 @@ const SYS = {
   poll: 7,
   mmap: 9,
   ioctl: 16,
+  socket: 41,
+  sendmsg: 46,
+  bind: 49,
+  listen: 50,
   kill: 62,
   fcntl: 72,
   statfs: 137,
   prctl: 157,
   getxattr: 191,
   epoll_ctl: 233,
+  accept4: 288,
   epoll_create1: 291,
   prlimit64: 302,
   memfd_create: 319,
@@ -176,12 +181,60 @@ export class System {
     return this.#mustCall("epoll_create1", EPOLL_CLOEXEC);
   }
 
-  /** Has an epoll tell once that a descriptor is readable. Throws SystemError. */
-  addToEpoll(epoll: number, descriptor: number): void {
-    const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT] = [1, 1, 2 ** 30];
+  /**
+   * Has an epoll tell that a descriptor is readable: once, or each time that something more has come. Throws
+   * SystemError.
+   */
+  addToEpoll(epoll: number, descriptor: number, when: "once" | "each time"): void {
+    const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT, EPOLLET] = [1, 1, 2 ** 30, 2 ** 31];
     // struct epoll_event, packed: events, data
-    const event = Uint32Array.of(EPOLLIN | EPOLLONESHOT, descriptor, 0);
+    const event = Uint32Array.of(EPOLLIN + (when === "once" ? EPOLLONESHOT : EPOLLET), descriptor, 0);
     this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
+  }
+
+  /**
+   * A socket at which connections to a path can be accepted, and nobody waits for them. Throws SystemError; paths of
+   * more than 107 bytes have no place in an address.
+   */
+  listenAt(path: string): number {
+    const [AF_UNIX, STREAM, BACKLOG] = [1, 1 | 0x80000 | 0x800, 64]; // SOCK_CLOEXEC, SOCK_NONBLOCK
+    const address = Buffer.alloc(110); // struct sockaddr_un
+    address.writeUInt16LE(AF_UNIX);
+    address.write(path, 2, 107);
+    const socket = this.#mustCall("socket", AF_UNIX, STREAM, 0);
+    this.#mustCall("bind", socket, addressOf(address), address.length);
+    this.#mustCall("listen", socket, BACKLOG);
+    return socket;
+  }
+
+  /** The next connection; undefined where nobody waits for one. */
+  accept(socket: number): number | undefined {
+    const SOCK_CLOEXEC = 0x80000;
+    const result = this.#call(SYS.accept4, socket, 0, 0, SOCK_CLOEXEC);
+    return result < 0 ? undefined : result;
+  }
+
+  /** Hands an open file to whoever is at the other end of a connection, with one byte. Returns false where nobody is. */
+  passDescriptor(connection: number, descriptor: number): boolean {
+    const [SOL_SOCKET, SCM_RIGHTS, MSG_NOSIGNAL] = [1, 1, 0x4000];
+    // struct msghdr, struct iovec, the byte, and struct cmsghdr with the descriptor
+    const [VECTOR, BYTE, CONTROL, SIZE] = [56, 72, 80, 104];
+    const view = new DataView(new ArrayBuffer(SIZE));
+    const at = addressOf(view);
+    const words = new Map([
+      [16, at + VECTOR],
+      [24, 1], // vectors
+      [32, at + CONTROL],
+      [40, SIZE - CONTROL],
+      [VECTOR, at + BYTE],
+      [VECTOR + 8, 1], // bytes
+      [CONTROL, 20],
+    ]);
+    for (const [offset, word] of words) view.setBigUint64(offset, BigInt(word), true);
+    [SOL_SOCKET, SCM_RIGHTS, descriptor].forEach((word, i) => {
+      view.setInt32(CONTROL + 8 + 4 * i, word, true);
+    });
+    return this.#call(SYS.sendmsg, connection, at, MSG_NOSIGNAL) > 0 && view.byteLength > 0;
   }
 
   /** How many characters a line of the terminal has, 80 where it does not know; undefined where that is none. */

@@ -82,12 +82,12 @@ export class Watcher {
     if (errno !== 0) throw new LinkError(`Cannot make a thread: errno ${errno}`);
   }
 
-  /** Rings once when the descriptor is readable. */
-  add(descriptor: number): void {
-    this.system.addToEpoll(this.#epoll, descriptor);
+  /** Rings when the descriptor is readable: once, or each time that something more has come. */
+  add(descriptor: number, when: "once" | "each time" = "once"): void {
+    this.system.addToEpoll(this.#epoll, descriptor, when);
   }
 
-  /** How many of them have become readable so far. */
+  /** How often one of them has become readable so far. */
   get count(): number {
     return Atomics.load(this.#count, 0);
   }

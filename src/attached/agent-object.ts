@@ -7,6 +7,7 @@ import { agentCode, CHANNEL } from "../agent/code/connect.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
+import { doorOf } from "./door.ts";
 
 /** What it exports. */
 export const FUNCTIONS = {
@@ -38,6 +39,7 @@ export function agentObject(
 ): { readonly bytes: Uint8Array; readonly auditedAt: number } {
   const { code, dataAt } = agentCode({
     channel: join(directory, CHANNEL_FILE),
+    door: doorOf(directory) ?? "",
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,
     complaint: `capsule: isolated libraries cannot be linked: the server at "${directory}" is gone, or out of this process's reach (start the program again by capsule; --trace request says more)\n`,

@@ -125,7 +125,7 @@ export class Askers {
     const mapped = new Set<string>();
     for (const name of readdirSync("/proc")) {
       if (!(Number(name) > 0)) continue;
-      for (const [, pid = ""] of mapsOf(name).matchAll(new RegExp(` ${this.site.directory}/(\\d+)/`, "g")))
+      for (const [, pid = ""] of mapsOf(name).matchAll(new RegExp(` ${this.site.libraries}/(\\d+)/`, "g")))
         mapped.add(pid);
     }
     for (const [id, origin] of this.#origins)

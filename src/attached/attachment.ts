@@ -81,7 +81,7 @@ export class Attachment implements Linker, Asker {
   ) {
     this.trace = site.trace;
     const { pid, task } = process;
-    this.directory = new ProcessDirectory(join(site.directory, `${pid}`));
+    this.directory = new ProcessDirectory(join(site.libraries, `${pid}`));
     this.program = { path: programOf(task) };
     this.#environment = readFileSync(`/proc/${task}/environ`, "utf8");
     const [libraryPath = []] = libraryPathsIn(this.#environment);
@@ -268,7 +268,7 @@ export class Attachment implements Linker, Asker {
       const mirrors = new Map<string, LoadedObject>();
       const opened = new Map<string, LoadedObject>();
       for (const object of linkMap(process, first)) {
-        const isMirror = dirname(dirname(object.path)) === this.site.directory;
+        const isMirror = dirname(dirname(object.path)) === this.site.libraries;
         if (isMirror && object.image.soname !== undefined) mirrors.set(object.image.soname, object);
         else opened.set(object.path, object);
       }

@@ -8,7 +8,7 @@
 // leads to two that do nothing.
 
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
 import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
@@ -16,10 +16,17 @@ import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } fro
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, canBeAudited, INTERFACE } from "../glibc/auditing.ts";
 import type { Footing } from "../glibc/footing.ts";
+import { CHANNEL_FILE } from "./channel-file.ts";
 import { IDENTITY_OBJECT } from "./detours.ts";
+import { DOOR } from "./door.ts";
 import { LIBRARIES, librariesIn, type ServingDirectory } from "./serving-directory.ts";
 import { AGENT } from "./shims.ts";
 
+/** Among a launch's libraries, and none. */
+const OTHERS: ReadonlySet<string> = new Set([
+  ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS],
+  ...[CHANNEL_FILE, DOOR].map((path) => basename(path)),
+]);
 /** Platform → those that are the same to us. */
 const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
 
@@ -34,7 +41,7 @@ export function placeAuditor(
   auditedAt: number,
 ): void {
   const { libraries } = directory;
-  const names = readdirSync(libraries).filter((name) => name !== AUDITOR_DIRECTORY && name !== IDLE_AUDITORS);
+  const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
   const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
   // The ld.so that starts a program over may be an older one than that which then runs it.
   const isNew = starter && canBeAudited(starter);

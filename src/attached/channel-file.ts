@@ -8,7 +8,8 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
 
-export const CHANNEL_FILE = "channel";
+/** Among the libraries: see door.ts. */
+export const CHANNEL_FILE = "lib/channel";
 
 /** Makes the file, and maps it. Throws SystemError and what open(2) throws. */
 export function makeChannelFile(system: System, directory: string): Address {

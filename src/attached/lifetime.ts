@@ -49,7 +49,7 @@ export class Lifetime {
     return true;
   }
 
-  /** Has one of them ended that is not forgotten yet? */
+  /** Has one of them ended that is not forgotten yet? Also where somebody has come to the door. */
   get hasEnded(): boolean {
     return this.watcher.count !== this.#count;
   }

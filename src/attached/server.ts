@@ -22,6 +22,7 @@ import { EventWriter } from "../telling/events.ts";
 import { Trace } from "../telling/trace.ts";
 import { Answering } from "./answering.ts";
 import { mapChannelFile } from "./channel-file.ts";
+import { Door } from "./door.ts";
 import { type LaunchFile, readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
 import { prepare, rehearse } from "./rehearsal.ts";
@@ -43,6 +44,7 @@ class Server {
   readonly system = new System();
   readonly lifetime: Lifetime;
   readonly channel: Channel;
+  readonly #door: Door | undefined;
   #launchFile?: LaunchFile;
   #answering?: Answering;
   #trace = new Trace([]);
@@ -67,6 +69,7 @@ class Server {
     this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
     const watcher = new Watcher(this.libc, this.system, add(at, Header.offsetOf.bell));
     this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
+    this.#door = Door.open(this.system, watcher, directory);
     this.lifetime.watchBy(program, PROGRAM);
     // Whoever asks sees by this that we live, in whichever PID namespace.
     holdRobustMutex(this.libc, add(at, Header.offsetOf.alive));
@@ -77,6 +80,8 @@ class Server {
   serve(): void {
     while (!this.lifetime.isOver) {
       const { bell } = this.channel;
+      // Behind that: who comes later rings again.
+      this.#door?.admit();
       // The launcher rings when all is said.
       if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
       for (const pid of this.lifetime.forgetEnded()) {

@@ -2,8 +2,9 @@
 // common. It is there for as long as one of them may ask. What a program in-process
 // starts finds it in that program's private directory.
 //
-//   lib/         what comes first on their LD_LIBRARY_PATH
-//   channel      the pages that they share
+//   lib/         what comes first on their LD_LIBRARY_PATH: shims, the agent, the auditor; and what is needed to ask,
+//                since a sandbox may show nothing else of it: lib/channel, the pages that they share, lib/door (door.ts),
+//                and by process the mirrors that have been made for it
 //   launch.json  what the server has to know
 //   owner        whose it is; see PrivateDirectory
 
@@ -16,7 +17,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
 import { hint, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
-import { CHANNEL_FILE, makeChannelFile } from "./channel-file.ts";
+import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
 export const LIBRARIES = "lib";
@@ -114,7 +115,7 @@ export class ServingDirectory {
 
 /** As far as that is possible: the program may have dropped its rights. */
 function clear(path: string): void {
-  for (const name of [CHANNEL_FILE, LAUNCH_FILE]) unlessRefused(() => unlinkSync(join(path, name)));
+  unlessRefused(() => unlinkSync(join(path, LAUNCH_FILE)));
   const libraries = librariesIn(path);
   // These are the process's own.
   const kept: readonly string[] = isThere(join(libraries, IDLE_AUDITORS)) ? [AUDITOR_DIRECTORY, IDLE_AUDITORS] : [];

@@ -2,7 +2,7 @@
 // by their sonames and by the names that developers have for them, in a directory that
 // comes first on its library path.
 
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, linkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
@@ -61,17 +61,29 @@ export function placeShims(
     if (file !== undefined) files.set(one.soname, file);
   }
   shelf?.tidy();
-  const names = new Map(files);
-  for (const [soname, file] of files) {
+  const others = new Map<string, string>();
+  for (const soname of files.keys()) {
     const name = developmentName(shown.get(soname) as Shown, runtime);
-    if (name !== undefined && !names.has(name)) names.set(name, file);
+    if (name !== undefined && !files.has(name)) others.set(name, soname);
   }
   try {
-    for (const [name, file] of names) if (file !== join(directory, name)) symlinkSync(file, join(directory, name));
+    for (const [soname, file] of files) if (file !== join(directory, soname)) show(file, join(directory, soname));
+    for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
   } catch (error) {
     throw hint(error, directory);
   }
   return files;
+}
+
+/** Not by a symbolic link: a sandbox may show this directory, and not the shelf. */
+function show(file: string, path: string): void {
+  try {
+    linkSync(file, path);
+  } catch (error) {
+    // Another file system, or one without links.
+    if (!["EXDEV", "EPERM", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    copyFileSync(file, path);
+  }
 }
 
 /** Undefined for a library that is unsound, which the user is told. Throws ElfError for one that the user has named. */

@@ -129,6 +129,27 @@ test.skipIf(!existsSync("/lib/ld-linux.so.2"))(
   },
 );
 
+// As WebKitGTK and others make them for parts of themselves.
+describe.skipIf(Bun.which("bwrap") === null)("in a sandbox that shows the library path's directories read-only", () => {
+  const inside = (command: string) => `#!/bin/sh
+    IFS=:
+    for directory in $LD_LIBRARY_PATH; do set -- "$@" --ro-bind "$directory" "$directory"; done
+    exec bwrap --unshare-pid --unshare-ipc --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --tmpfs "$XDG_CACHE_HOME" "$@" \\
+      --ro-bind '${fixture.out}' '${fixture.out}' --chdir '${fixture.out}' ${command}\n`;
+
+  for (const [words, command, shown] of [
+    ["a program that is linked to it", "./program", "linked: 42"],
+    ["one that opens it, and opens more", `./opening ${SONAME} ./runtime/${SONAME}`, "opened: 42"],
+    ["a script", "sh -c './program; ./program'", "linked: 42"],
+  ] as const)
+    test(`${words} has the isolated library`, async () => {
+      using file = script(inside(command));
+      const outcome = await capsule(fixture.flags(), file.path);
+      expect(outcome.stderr).toBe("");
+      expect(new Set(outcome.stdout.split("\n").slice(0, -1))).toEqual(new Set([shown]));
+    });
+});
+
 test("a capsule in a capsule has its own libraries, and those of the one outside", async () => {
   const command = [process.execPath, "src/main.ts", "exec", ...fixture.flags()].join(" ");
   const inner = `cd '${process.cwd()}' && for mode in in-process attached; do ${command} --mode $mode ${fixture.program()}; done`;

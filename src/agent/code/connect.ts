@@ -85,6 +85,8 @@ function ring(to: Assembler): void {
 export interface ConnectTargets {
   /** The file with the channel, and how many bytes it has. */
   readonly channel: string;
+  /** The server's socket; empty where it has none. */
+  readonly door: string;
   readonly size: number;
   readonly nonce: readonly [bigint, bigint];
   /** Written to standard error, once a process, where nobody answers. */
@@ -111,7 +113,11 @@ export function agentCode(targets: ConnectTargets): AgentCode {
   return { code: to.assemble(), dataAt };
 }
 
-const EMFILE = 24;
+const [EPERM, ENOENT, EINTR, EMFILE, EROFS, ENOSYS] = [1, 2, 4, 24, 30, 38] as const;
+/** Of a struct sockaddr_un, in bytes. */
+const [ADDRESS_SIZE, FAMILY_SIZE, AF_UNIX] = [110, 2, 1] as const;
+/** How long the path of a socket can be. */
+export const LONGEST_ADDRESS = ADDRESS_SIZE - FAMILY_SIZE - 1;
 /** A function of the agent's that glibc calls with the loader's lock held, once it is looked for by dlsym: an IFUNC. */
 export const CHANNEL = "capsule_channel";
 
@@ -169,6 +175,7 @@ export function emitConnect(to: Assembler): void {
     .op("mov $0x80002,%esi", 0xbe, 0x02, 0x00, 0x08, 0x00) // O_RDWR | O_CLOEXEC
     .op("xor %edx,%edx", 0x31, 0xd2);
   systemCall(to, "open", 2);
+  to.op("cmp $0xffffffe2,%eax", 0x83, 0xf8, -EROFS & 0xff).to("je", "by the door");
   // Other threads, such as those that are asking, have all descriptors just now.
   to.op("cmp $0xffffffe8,%eax", 0x83, 0xf8, -EMFILE & 0xff)
     .to("jne", "channel is open")
@@ -177,8 +184,9 @@ export function emitConnect(to: Assembler): void {
     .rip("lea pause(%rip),%rdi", "pause", 0x48, 0x8d, 0x3d)
     .op("xor %esi,%esi", 0x31, 0xf6);
   systemCall(to, "nanosleep", 35);
-  to.to("jmp", "open channel")
-    .label("channel is open")
+  to.to("jmp", "open channel");
+  emitDoor(to);
+  to.label("channel is open")
     .op("test %eax,%eax", 0x85, 0xc0)
     .to("js", "no channel")
     .op("mov %eax,%ebx", 0x89, 0xc3)
@@ -203,11 +211,9 @@ export function emitConnect(to: Assembler): void {
     .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
     .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0);
   systemCall(to, "prctl", 157);
-  to.op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
-    .op("pop %rbx", 0x5b)
-    .op("ret", 0xc3)
-    .label("no channel")
-    .op("pop %rbx", 0x5b)
+  to.op("mov %rbx,%rax", 0x48, 0x89, 0xd8).op("pop %rbx", 0x5b).op("ret", 0xc3).label("no channel");
+  emitHush(to);
+  to.op("pop %rbx", 0x5b)
     .op("xor %eax,%eax", 0x31, 0xc0)
     .op("ret", 0xc3)
     .label("disconnect")
@@ -263,6 +269,105 @@ export function emitConnect(to: Assembler): void {
   to.label("told already").op("xor %eax,%eax", 0x31, 0xc0).op("ret", 0xc3);
 }
 
+/** On the stack: a struct msghdr, a struct iovec, its byte, room for a descriptor; how often to try, and what it gives. */
+const MESSAGE = {
+  size: 0x70,
+  vector: 0x38,
+  byte: 0x48,
+  control: 0x50,
+  descriptor: 0x60,
+  attempts: 0x68,
+  result: 0x6c,
+} as const;
+/** How often a thread tries, a millisecond apart: the server may be booting. */
+const KNOCKS = 1000;
+const CONNECTION_REFUSED = 111;
+
+/**
+ * `by the door`, where the directory is mounted read-only, as sandboxes do: nobody can open the channel for writing
+ * there, but connect to the server's socket, which hands it out. Goes on at `channel is open` with eax as open(2) gives
+ * it; ebx is free.
+ */
+function emitDoor(to: Assembler): void {
+  to.label("by the door")
+    .op("sub $0x70,%rsp", 0x48, 0x83, 0xec, MESSAGE.size)
+    .op("movl $0xffffff91,0x6c(%rsp)", 0xc7, 0x44, 0x24, MESSAGE.result, ...immediate(-CONNECTION_REFUSED))
+    .op("movl $0x3e8,0x68(%rsp)", 0xc7, 0x44, 0x24, MESSAGE.attempts, ...immediate(KNOCKS))
+    .label("knock")
+    .op("mov $0x1,%edi", 0xbf, ...immediate(1)) // AF_UNIX
+    .op("mov $0x80001,%esi", 0xbe, ...immediate(0x80001)) // SOCK_STREAM | SOCK_CLOEXEC
+    .op("xor %edx,%edx", 0x31, 0xd2);
+  systemCall(to, "socket", 41);
+  to.op("test %eax,%eax", 0x85, 0xc0)
+    .to("js", "no door")
+    .op("mov %eax,%ebx", 0x89, 0xc3)
+    .op("mov %ebx,%edi", 0x89, 0xdf)
+    .rip("lea address(%rip),%rsi", "door address", 0x48, 0x8d, 0x35)
+    .op(`mov $0x${ADDRESS_SIZE.toString(16)},%edx`, 0xba, ...immediate(ADDRESS_SIZE));
+  systemCall(to, "connect", 42);
+  to.op("test %eax,%eax", 0x85, 0xc0).to("je", "at the door").op("mov %ebx,%edi", 0x89, 0xdf);
+  systemCall(to, "close", 3);
+  to.op("decl 0x68(%rsp)", 0xff, 0x4c, 0x24, MESSAGE.attempts)
+    .to("je", "no door")
+    .rip("lea pause(%rip),%rdi", "pause", 0x48, 0x8d, 0x3d)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  systemCall(to, "nanosleep", 35);
+  to.to("jmp", "knock")
+    .label("at the door")
+    .op("movq $0x0,(%rsp)", 0x48, 0xc7, 0x04, 0x24, ...immediate(0))
+    .op("movq $0x0,0x8(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x08, ...immediate(0))
+    .op("lea 0x38(%rsp),%rax", 0x48, 0x8d, 0x44, 0x24, MESSAGE.vector)
+    .op("mov %rax,0x10(%rsp)", 0x48, 0x89, 0x44, 0x24, 0x10)
+    .op("movq $0x1,0x18(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x18, ...immediate(1))
+    .op("lea 0x50(%rsp),%rax", 0x48, 0x8d, 0x44, 0x24, MESSAGE.control)
+    .op("mov %rax,0x20(%rsp)", 0x48, 0x89, 0x44, 0x24, 0x20)
+    .op("movq $0x18,0x28(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x28, ...immediate(0x18))
+    .op("lea 0x48(%rsp),%rax", 0x48, 0x8d, 0x44, 0x24, MESSAGE.byte)
+    .op("mov %rax,0x38(%rsp)", 0x48, 0x89, 0x44, 0x24, MESSAGE.vector)
+    .op("movq $0x1,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, MESSAGE.vector + 8, ...immediate(1))
+    .label("receive")
+    .op("mov %ebx,%edi", 0x89, 0xdf)
+    .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
+    .op("mov $0x40000000,%edx", 0xba, ...immediate(0x4000_0000)); // MSG_CMSG_CLOEXEC
+  systemCall(to, "recvmsg", 47);
+  to.op("cmp $0xfffffffc,%eax", 0x83, 0xf8, -EINTR & 0xff)
+    .to("je", "receive")
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("jle", "close door")
+    .op("cmpq $0x14,0x28(%rsp)", 0x48, 0x83, 0x7c, 0x24, 0x28, 0x14)
+    .to("jb", "close door")
+    .op("mov 0x60(%rsp),%eax", 0x8b, 0x44, 0x24, MESSAGE.descriptor)
+    .op("mov %eax,0x6c(%rsp)", 0x89, 0x44, 0x24, MESSAGE.result)
+    .label("close door")
+    .op("mov %ebx,%edi", 0x89, 0xdf);
+  systemCall(to, "close", 3);
+  to.label("no door")
+    .op("mov 0x6c(%rsp),%eax", 0x8b, 0x44, 0x24, MESSAGE.result)
+    .op("add $0x70,%rsp", 0x48, 0x83, 0xc4, MESSAGE.size);
+}
+
+/**
+ * Where a filter of system calls denies the channel (eax: negative errno), or it is out of sight together with /proc, the
+ * process has shut itself in: it does without, and nothing is said.
+ */
+function emitHush(to: Assembler): void {
+  to.op("cmp $0xffffffff,%eax", 0x83, 0xf8, -EPERM & 0xff)
+    .to("je", "hush")
+    .op("cmp $0xffffffda,%eax", 0x83, 0xf8, -ENOSYS & 0xff)
+    .to("je", "hush")
+    .op("cmp $0xfffffffe,%eax", 0x83, 0xf8, -ENOENT & 0xff)
+    .to("jne", "not shut in")
+    .rip("lea self(%rip),%rdi", "proc self", 0x48, 0x8d, 0x3d)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  systemCall(to, "access", 21);
+  to.op("test %eax,%eax", 0x85, 0xc0)
+    .to("je", "not shut in")
+    .label("hush")
+    .rip("lea told(%rip),%rdi", "told", 0x48, 0x8d, 0x3d)
+    .op("movb $0x1,(%rdi)", 0xc6, 0x07, 0x01)
+    .label("not shut in");
+}
+
 /**
  * `gate`, which ld.so calls when it relocates the agent (IRELATIVE): the first shim comes into the process. Where a
  * dlopen brings it, that can still fail, as it cannot any more once constructors run: the server looks whether the
@@ -303,7 +408,7 @@ export function emitGate(to: Assembler): void {
     .op("ret", 0xc3);
 }
 
-function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTargets): void {
+function emitData(to: Assembler, { channel, door, size, nonce, complaint }: ConnectTargets): void {
   to.label("desk")
     .quad(nonce[0])
     .quad(nonce[1])
@@ -340,6 +445,11 @@ function emitData(to: Assembler, { channel, size, nonce, complaint }: ConnectTar
     .quad(encoder.encode(complaint).length)
     .label("channel path")
     .data(encoder.encode(`${channel}\0`))
+    .label("door address")
+    .data(Uint8Array.of(AF_UNIX, 0))
+    .data(encoder.encode(door), ADDRESS_SIZE - FAMILY_SIZE)
+    .label("proc self")
+    .data(encoder.encode("/proc/self\0"))
     .label("subject")
     .data(encoder.encode("capsule\0"))
     .label("reason")

@@ -56,6 +56,8 @@ const DATA = [
   ...[
     "channel path",
     "channel function",
+    "door address",
+    "proc self",
     "complaint",
     "late constructor",
     "late shim",

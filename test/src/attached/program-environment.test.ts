@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { extendedPath, isOfLaunch, programEnvironment } from "../../../src/attached/program-environment.ts";
 
-const AUDITOR = "/d/lib/audit/$PLATFORM/libcapsule-audit.so";
+const AUDITOR = "/d/lib/audit/libcapsule-audit-$PLATFORM.so";
 
 const made = (given: string[], changes: Record<string, string | undefined> = {}): string[] => {
   const list = all(given, changes);

@@ -1,0 +1,52 @@
+// Where the launch's libraries are mounted read-only, as in a sandbox, the channel cannot be opened for writing. There an
+// agent connects to a socket beside it, which a read-only mount permits, and is handed the channel's descriptor.
+
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { type System, SystemError } from "../../lib/process/system.ts";
+import type { Watcher } from "../../lib/process/watcher.ts";
+import { LONGEST_ADDRESS } from "../agent/code/connect.ts";
+import { CHANNEL_FILE } from "./channel-file.ts";
+import { LIBRARIES } from "./serving-directory.ts";
+
+/** Among the libraries, as sandboxes show the directories of LD_LIBRARY_PATH. */
+export const DOOR = join(LIBRARIES, "door");
+
+/** Of a serving directory; undefined where its path has no place in an address. */
+export function doorOf(directory: string): string | undefined {
+  const path = join(directory, DOOR);
+  return Buffer.byteLength(path) <= LONGEST_ADDRESS ? path : undefined;
+}
+
+export class Door {
+  private constructor(
+    readonly system: System,
+    readonly socket: number,
+    readonly channel: number,
+  ) {}
+
+  /** `watcher` tells of whoever comes. Undefined where there can be none. Throws what opening the channel throws. */
+  static open(system: System, watcher: Watcher, directory: string): Door | undefined {
+    const path = doorOf(directory);
+    if (path === undefined) return undefined;
+    try {
+      const socket = system.listenAt(path);
+      watcher.add(socket, "each time");
+      return new Door(system, socket, openSync(join(directory, CHANNEL_FILE), "r+"));
+    } catch (error) {
+      // Who needs it is not answered, and says so.
+      if (error instanceof SystemError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Lets in who waits: the directory is this user's alone. */
+  admit(): void {
+    for (;;) {
+      const connection = this.system.accept(this.socket);
+      if (connection === undefined) return;
+      this.system.passDescriptor(connection, this.channel);
+      closeSync(connection);
+    }
+  }
+}
