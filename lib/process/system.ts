@@ -10,6 +10,7 @@ const { i64, i64_fast, i32, ptr } = FFIType;
 
 /** Of <asm/unistd_64.h>. */
 const SYS = {
+  read: 0,
   poll: 7,
   mmap: 9,
   ioctl: 16,
@@ -23,8 +24,10 @@ const SYS = {
   prctl: 157,
   getxattr: 191,
   epoll_ctl: 233,
+  inotify_add_watch: 254,
   accept4: 288,
   epoll_create1: 291,
+  inotify_init1: 294,
   prlimit64: 302,
   memfd_create: 319,
   pidfd_open: 434,
@@ -235,6 +238,37 @@ export class System {
       view.setInt32(CONTROL + 8 + 4 * i, word, true);
     });
     return this.#call(SYS.sendmsg, connection, at, MSG_NOSIGNAL) > 0 && view.byteLength > 0;
+  }
+
+  /** For watchOpening. Throws SystemError. */
+  makeInotify(): number {
+    const [IN_CLOEXEC, IN_NONBLOCK] = [0x80000, 0x800];
+    return this.#mustCall("inotify_init1", IN_CLOEXEC | IN_NONBLOCK);
+  }
+
+  /** Notes that a file is opened, or one in a directory. Returns a number for it, or undefined where the kernel refuses. */
+  watchOpening(inotify: number, path: string): number | undefined {
+    const IN_OPEN = 0x20;
+    const file = cString(path);
+    const result = this.#call(SYS.inotify_add_watch, inotify, addressOf(file), IN_OPEN);
+    return result < 0 ? undefined : result;
+  }
+
+  /** What has been opened since that was asked: the number that it was given, and in a directory the file's name. */
+  *openedIn(inotify: number): Generator<{ readonly number: number; readonly name: string }> {
+    // struct inotify_event: wd, mask, cookie, len, name
+    const [SIZE, LENGTH, NAME] = [1 << 16, 12, 16];
+    const events = Buffer.alloc(SIZE);
+    for (;;) {
+      const count = this.#call(SYS.read, inotify, addressOf(events), SIZE);
+      if (count <= 0) return;
+      for (let at = 0; at < count; ) {
+        const length = events.readUInt32LE(at + LENGTH);
+        const [name = ""] = events.toString("utf8", at + NAME, at + NAME + length).split("\0", 1);
+        yield { number: events.readInt32LE(at), name };
+        at += NAME + length;
+      }
+    }
   }
 
   /** How many characters a line of the terminal has, 80 where it does not know; undefined where that is none. */

@@ -5,11 +5,12 @@
 import { join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { complaintOf, furnish } from "../attached/furnish.ts";
+import { furnish } from "../attached/furnish.ts";
 import { ServingDirectory } from "../attached/serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
 import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
 import type { Knowledge } from "./knowledge.ts";
 
 export class Children {
@@ -60,9 +61,10 @@ export class Children {
       }));
       const { footing } = this.knowledge;
       const { runtime } = own.launch;
+      const { path: program, arguments: list } = state.program;
       const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
-      const complaint = isLinked ? undefined : complaintOf(state.program.path, state.program.arguments);
-      furnish(directory, { runtime, capsules, footing }, { pid: libc.pid, complaint }, trace);
+      const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
+      furnish(directory, { runtime, capsules, footing }, { pid: libc.pid, program, isAwaited }, trace);
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
       // They stay for what is started, also when this process has ended.

@@ -5,8 +5,6 @@ import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Footing } from "../glibc/footing.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
-import { emptiedEnvironments } from "../plan/scripts.ts";
-import { startsOthers } from "../plan/starter.ts";
 import type { Trace } from "../telling/trace.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor } from "./auditor.ts";
@@ -15,15 +13,6 @@ import type { LaunchFile } from "./launch-file.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
-
-/**
- * What is said of a program that exists to start others, if none of them has been linked; undefined where that is
- * clear, or has been said.
- */
-export const complaintOf = (program: string, list: readonly string[]): string | undefined =>
-  startsOthers(program, list) && emptiedEnvironments(program, list).length === 0
-    ? `capsule: nothing that "${program}" has started has loaded an isolated library (an environment without LD_AUDIT and LD_LIBRARY_PATH, as env -i makes one, leaves capsule out)\n`
-    : undefined;
 
 export interface Offer {
   readonly runtime: Search;
@@ -35,7 +24,7 @@ export interface Offer {
 export function furnish(
   directory: ServingDirectory,
   { runtime, capsules, footing }: Offer,
-  { pid, complaint }: Pick<LaunchFile, "pid" | "complaint">,
+  { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
   const { store } = runtime;
@@ -69,7 +58,8 @@ export function furnish(
     trace: trace.categories,
     events: trace.events ? (trace.events.hasBindings ? "with bindings" : "all") : "none",
     pid,
-    complaint,
+    program,
+    isAwaited,
     nonce: [`${first}`, `${second}`],
   });
 }

@@ -21,8 +21,9 @@ export interface LaunchFile {
   readonly nonce: readonly [string, string];
   /** The process that turns into the program. */
   readonly pid: number;
-  /** What is said where that has ended, and nothing of the launch has been linked. */
-  readonly complaint?: string | undefined;
+  readonly program: string;
+  /** Nothing has been linked yet, and if nothing will be that is to be said: see NativeWatch. */
+  readonly isAwaited: boolean;
 }
 
 /** A host tree, and what is taken from it. */

@@ -25,7 +25,7 @@ import { EXIT, ProgramError } from "../telling/errors.ts";
 import { ownScreen, Progress } from "../telling/progress.ts";
 import type { Trace } from "../telling/trace.ts";
 import { type Entry, entryOf } from "./entry.ts";
-import { complaintOf, furnish } from "./furnish.ts";
+import { furnish } from "./furnish.ts";
 import { programEnvironment } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
@@ -111,8 +111,8 @@ function prepare(
   for (const line of [...copiesInFront(plan, realpathSync(executed)), ...emptied]) trace.warn(line);
   const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
   trace.lap("entry");
-  const complaint = complaintOf(executed, options.arguments);
-  furnish(directory, { ...plan, footing: entry.footing }, { pid: process.pid, complaint }, trace);
+  const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
+  furnish(directory, { ...plan, footing: entry.footing }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   return { entry, behind: runtimePath(trees, options, system, trace), tunables };
 }

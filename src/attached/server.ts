@@ -25,11 +25,13 @@ import { mapChannelFile } from "./channel-file.ts";
 import { Door } from "./door.ts";
 import { type LaunchFile, readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
+import { NativeWatch } from "./native-watch.ts";
 import { prepare, rehearse } from "./rehearsal.ts";
 import { LIBRARIES } from "./serving-directory.ts";
 
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
+const LEFT_OUT = "an environment without LD_AUDIT and LD_LIBRARY_PATH, as env -i makes one, leaves capsule out";
 /** How long to look for another request before going to sleep, in milliseconds. */
 const BRIEFLY = 0.05;
 /** The same, while somebody does what it was told. */
@@ -45,6 +47,7 @@ class Server {
   readonly lifetime: Lifetime;
   readonly channel: Channel;
   readonly #door: Door | undefined;
+  #watch?: NativeWatch;
   #launchFile?: LaunchFile;
   #answering?: Answering;
   #trace = new Trace([]);
@@ -100,8 +103,9 @@ class Server {
       if (this.#advanceAll()) this.#lookBriefly(bell);
       else if (!this.#goOn()) this.#sleep(bell);
     }
-    const complaint = this.#launchFile?.complaint;
-    if (complaint !== undefined && this.#answers === 0 && this.#canComplain) writeSync(COMPLAINTS, complaint);
+    const found = this.#answers === 0 && this.#canComplain ? this.#watch?.found : undefined;
+    if (found !== undefined)
+      writeSync(COMPLAINTS, `capsule: nothing has been linked, and "${found}" was opened: ${LEFT_OUT}\n`);
     this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
@@ -141,7 +145,7 @@ class Server {
       const writer = events === "none" ? undefined : new EventWriter(1, events === "with bindings");
       this.#trace = new Trace(trace, writer);
       this.#canComplain = events === "none";
-      if (this.#launchFile.complaint === undefined) this.#leave();
+      if (!this.#launchFile.isAwaited) this.#leave();
     }
     return this.#launchFile;
   }
@@ -199,6 +203,10 @@ class Server {
 
   /** While nobody has asked; behind what is being done. */
   *#prepare(before: Generator<undefined> | undefined, { site }: Answering): Generator<undefined> {
+    if (this.#canComplain) {
+      this.#watch = new NativeWatch(this.system, site);
+      yield* this.#watch.begin();
+    }
     if (before) yield* before;
     yield* prepare(site, this.#glibc);
   }

@@ -4,10 +4,11 @@ import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { isShells } from "./program.ts";
-import { SHELLS } from "./starter.ts";
 
 /** In bytes; scripts are not that long. */
 const LONGEST = 1 << 20;
+
+const SHELLS: ReadonlySet<string> = new Set(["ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"]);
 
 /** env(1) with -i, and a shell's exec with -c. */
 const EMPTYING = [
