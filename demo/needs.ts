@@ -36,6 +36,8 @@ export const NEEDS = {
     need("gdb"),
     need("/usr/bin/python3", "python3"),
     need("bwrap", "bubblewrap"),
+    need("musl-gcc", "musl-tools"),
+    need("/lib/ld-linux.so.2", "libc6-i386"),
     need("zsh"),
     need("fish"),
     need("/usr/share/bash-completion/bash_completion", "bash-completion"),

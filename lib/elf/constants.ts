@@ -15,6 +15,7 @@ export const ELFOSABI_GNU = 3;
 
 export const ET_EXEC = 2;
 export const ET_DYN = 3;
+export const EM_386 = 3;
 export const EM_X86_64 = 62;
 
 export const PT_LOAD = 1;

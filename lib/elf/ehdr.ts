@@ -46,6 +46,9 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: "LoongArch",
 };
 
+/** As it is called, or its number. */
+export const machineName = (machine: number): string => MACHINES[machine] ?? `${machine}`;
+
 /** Why these bytes do not begin an ELF64 x86-64 program or shared object, or undefined where they do. */
 export function faultOfHeader(head: DataView): string | undefined {
   if (head.byteLength < ELFMAG.length || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return "not an ELF file";
@@ -56,7 +59,7 @@ export function faultOfHeader(head: DataView): string | undefined {
   if (head.getUint8(EI_CLASS) !== ELFCLASS64) return `unknown class ${head.getUint8(EI_CLASS)}`;
   if (head.getUint8(EI_DATA) !== ELFDATA2LSB) return "not little-endian";
   const machine = head.getUint16(e_machine, true);
-  if (machine !== EM_X86_64) return `for machine ${MACHINES[machine] ?? machine}, and only x86-64 is supported`;
+  if (machine !== EM_X86_64) return `for machine ${machineName(machine)}, and only x86-64 is supported`;
   if (head.byteLength < Ehdr.size) return `the file ends within it, after ${head.byteLength} bytes`;
   const type = head.getUint16(e_type, true);
   if (type !== ET_DYN && type !== ET_EXEC) return `e_type ${type} is neither a program nor a shared object`;

@@ -63,6 +63,14 @@ export class FileBytes implements Disposable {
     return new DataView(piece.buffer, offset - first * PIECE, length);
   }
 
+  /** A string of at most so many bytes, which a NUL may end before. Throws as view() does. */
+  stringAt(offset: Offset, length: number, structure: string): string {
+    const { buffer, byteOffset, byteLength } = this.view(offset, length, structure);
+    const text = Buffer.from(buffer, byteOffset, byteLength);
+    const end = text.indexOf(0);
+    return text.toString("utf8", 0, end < 0 ? text.length : end);
+  }
+
   #read(offset: Offset, length: number, structure: string): DataView {
     if (length > LARGEST_READ) throw new ElfError(this.path, structure, `its ${length} bytes are too many to read`);
     const buffer = new Uint8Array(length);

@@ -144,10 +144,7 @@ function hasUnique(image: FileImage): boolean {
 function interpreterOf(image: FileImage): string | undefined {
   const header = image.phdrs.find(({ p_type }) => p_type === PT_INTERP);
   if (!header || !(header.p_offset + header.p_filesz <= image.file.size)) return undefined;
-  const { buffer, byteOffset, byteLength } = image.file.view(header.p_offset, header.p_filesz, "PT_INTERP");
-  const text = Buffer.from(buffer, byteOffset, byteLength);
-  const end = text.indexOf(0);
-  return text.toString("utf8", 0, end < 0 ? text.length : end);
+  return image.file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
 }
 
 /**

@@ -19,6 +19,7 @@ import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan/p
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
+import { findUnlinked } from "../plan/unlinked.ts";
 import { ownCommand } from "../start-over/own-command.ts";
 import { withoutRestart } from "../start-over/restart.ts";
 import { EXIT, ProgramError } from "../telling/errors.ts";
@@ -119,12 +120,17 @@ function prepare(
 
 /**
  * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say
- * where no auditor is asked first.
+ * where no auditor is asked first, or it is another ld.so's business.
  */
 export function copiesInFront(
   { runtime, capsules, isAudited }: Pick<AttachedPlan, "runtime" | "capsules" | "isAudited">,
   path: string,
 ): string[] {
+  const unlinked = findUnlinked(path);
+  if (unlinked) {
+    const own = capsules.flatMap(({ isolated }) => isolated.filter((soname) => unlinked.needed.includes(soname)));
+    return own.length === 0 ? [] : [`"${path}" gets its own ${own.join(", ")}, as it ${unlinked.why}`];
+  }
   if (isAudited) return [];
   let library: Library;
   try {

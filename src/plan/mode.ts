@@ -7,7 +7,8 @@ import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { AUDITORS, othersAuditors } from "../glibc/auditing.ts";
 import { NotHostableError, UsageError } from "../telling/errors.ts";
-import { reasonToAttach, refuseCapabilities } from "./program.ts";
+import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
+import { findUnlinked, tellUnlinked } from "./unlinked.ts";
 
 export const MODES = {
   auto: "in-process where that is possible, else attached",
@@ -50,8 +51,9 @@ export function inMode<InProcess, Attached>(
   path: string,
   { mode, mountNamespace, isTold = false }: ModeOptions,
   system: System,
-  { inProcess, attached }: ByMode<InProcess, Attached>,
+  { inProcess, attached: run }: ByMode<InProcess, Attached>,
 ): InProcess | Attached {
+  const attached = (why: string) => run(withUnlinked(why, path));
   if (mode === "attached") return attached("as was asked for");
   if (mountNamespace === "always") {
     if (mode === "in-process")
@@ -76,4 +78,13 @@ export function inMode<InProcess, Attached>(
     if (mode !== "auto" || !(error instanceof NotHostableError)) throw error;
     return attached(`as ${error.reason}`);
   }
+}
+
+/** Why it is attached, and that it is not linked itself, where that is so and is not said yet. */
+function withUnlinked(why: string, path: string): string {
+  const runner = runnerOf(path);
+  const unlinked = runner === undefined ? undefined : findUnlinked(runner);
+  if (!unlinked) return why;
+  const text = tellUnlinked(unlinked);
+  return why.endsWith(text) ? why : `${why}; ${runner === path ? "it" : "its interpreter"} ${text}`;
 }

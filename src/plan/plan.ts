@@ -9,6 +9,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { canBeAudited } from "../glibc/auditing.ts";
@@ -25,7 +26,7 @@ import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
 import { refuseLacked } from "./lacked.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
-import { locateProgram, type Program, readProgram } from "./program.ts";
+import { locateProgram, type Program, readProgram, runnerOf } from "./program.ts";
 import { UNWINDER } from "./shared-set.ts";
 import { lentStatically } from "./tls-wants.ts";
 import {
@@ -38,6 +39,7 @@ import {
   type Trees,
 } from "./trees.ts";
 import { refuseUnhostable } from "./unhostable.ts";
+import { findUnlinked, refuseMisled } from "./unlinked.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mountNamespace: NamespaceChoice;
@@ -219,6 +221,10 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const footing = footingOf(searchesOf(trees), glibc);
   tellUnwinder(footing.shared.get(UNWINDER), trace);
+  const runner = runnerOf(realpathSync(executed));
+  const unlinked = runner === undefined ? undefined : findUnlinked(runner);
+  const shown = [...capsules.flatMap(({ isolated }) => isolated), ...footing.shared.keys()];
+  if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
   const isAudited = canBeAudited(glibc);
   trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
   return { executed, runtime, capsules, chosen, footing, isAudited };

@@ -3,7 +3,7 @@
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, delimiter, resolve } from "node:path";
-import { EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../../lib/elf/constants.ts";
+import { ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -11,6 +11,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
+import { findUnlinked, readUnlinked, tellUnlinked } from "./unlinked.ts";
 
 export interface Program {
   /** argv[0]: as the user has written it. */
@@ -44,7 +45,12 @@ export function locateProgram(name: string, searchPath = process.env.PATH ?? "")
   throw new ProgramError(`Cannot run "${name}": no directory in PATH has it`, EXIT.notFound);
 }
 
-function faultOf(path: string): { text: string; exitCode: 126 | 127 } | undefined {
+interface Fault {
+  readonly text: string;
+  readonly exitCode: 126 | 127;
+}
+
+function faultOf(path: string): Fault | undefined {
   try {
     const stat = statSync(path);
     if (stat.isDirectory()) return { text: "it is a directory", exitCode: EXIT.notRunnable };
@@ -71,6 +77,8 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
   try {
     // A file that is no dynamic program has no place in the store, and is looked at by hand for the reason.
     if (!store.known(path)) refuseOthers(path, cannot);
+    const unlinked = readUnlinked(path);
+    if (unlinked) throw cannotHere(`it ${unlinked.why}, and only what this process's own ld.so links can be hosted`);
     store.check(path, "whole");
     const library = store.read(path);
     if (library.isFixed)
@@ -98,6 +106,8 @@ export function reasonToAttach(path: string): string | undefined {
     if (head.startsWith("#!")) return "it is a script";
     if (isText(head)) return "it is a script without an interpreter of its own";
     if (!isElf(head)) return undefined;
+    const unlinked = findUnlinked(path);
+    if (unlinked) return `it ${tellUnlinked(unlinked)}`;
     using file = new FileBytes(path);
     const { ehdr, phdrs } = readHeaders(file);
     if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC)) return undefined;
@@ -128,16 +138,34 @@ export function checkAttachable(path: string, searchPath: string, system: System
     }
     if (isText(head)) return;
     refuseOthers(path, cannot);
-    using file = new FileBytes(path);
-    const { phdrs } = readHeaders(file);
-    if (!phdrs.some(({ p_type }) => p_type === PT_INTERP))
+    const unlinked = readUnlinked(path);
+    const interpreter = unlinked ? unlinked.interpreter : linkedBy(path);
+    if (!unlinked && interpreter === undefined)
       throw cannot("it has no program interpreter: it is a library, or links itself");
+    refuseInterpreter(path, interpreter);
   } catch (error) {
     // The kernel can, and it may be run.
     if ((error as NodeJS.ErrnoException).code === "EACCES") return;
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
     throw error;
   }
+}
+
+/** PT_INTERP. */
+function linkedBy(path: string): string | undefined {
+  using file = new FileBytes(path);
+  const header = readHeaders(file).phdrs.find(({ p_type }) => p_type === PT_INTERP);
+  return header && file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
+}
+
+/** Throws ProgramError for one that is not there, or may not be run. */
+function refuseInterpreter(path: string, interpreter: string | undefined): void {
+  const fault = interpreter === undefined ? undefined : faultOf(interpreter);
+  if (fault)
+    throw new ProgramError(
+      `Cannot run "${path}": its interpreter is "${interpreter}", and ${fault.text}`,
+      fault.exitCode,
+    );
 }
 
 /** So many scripts may be each other's interpreters (BINPRM_MAX_RECURSION, 4, and the first). */
@@ -149,12 +177,7 @@ function checkInterpreter(script: string, searchPath: string, system: System): v
   for (let depth = 0; depth < SCRIPT_LIMIT; depth++) {
     const [interpreter = "", argument = ""] = shebangOf(firstBytes(path)) ?? [];
     if (interpreter === "") throw refusal(path, "run", "its first line names no interpreter");
-    const fault = faultOf(interpreter);
-    if (fault)
-      throw new ProgramError(
-        `Cannot run "${path}": its interpreter is "${interpreter}", and ${fault.text}`,
-        fault.exitCode,
-      );
+    refuseInterpreter(path, interpreter);
     const real = realpathSync(interpreter);
     refusePrivileged(real, "run");
     refuseCapabilities(real, system);
@@ -223,7 +246,7 @@ export function refuseCapabilities(path: string, system: System): void {
     throw refusal(path, "run", `its file gives it capabilities, and ${LOADER_REFUSES}`);
 }
 
-/** Throws for what is no dynamically linked x86-64 file. */
+/** Throws for what is no ELF file. */
 function refuseOthers(path: string, cannot: Refusal): void {
   const head = firstLine(path, cannot);
   if (head.startsWith("#!"))
@@ -233,19 +256,6 @@ function refuseOthers(path: string, cannot: Refusal): void {
     );
   if (isText(head)) throw new NotHostableError(path, "it is a script without an interpreter of its own, for /bin/sh");
   if (!isElf(head)) throw cannot("it is neither an ELF program nor a script");
-  if (head.charCodeAt(EI_CLASS) === ELFCLASS32)
-    throw cannot("it is a 32-bit program, and only 64-bit ones get isolated libraries");
-  using file = new FileBytes(path);
-  const { phdrs } = readHeaders(file);
-  const interpreter = phdrs.find(({ p_type }) => p_type === PT_INTERP);
-  if (interpreter) {
-    const { buffer, byteOffset, byteLength } = file.view(interpreter.p_offset, interpreter.p_filesz, "PT_INTERP");
-    const name = Buffer.from(buffer, byteOffset, byteLength).toString().replace(/\0.*/s, "");
-    if (basename(name).startsWith("ld-musl-"))
-      throw cannot(`its interpreter is "${name}", and only programs for glibc get isolated libraries`);
-  }
-  if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
-    throw cannot("it is statically linked, and loads no libraries that could be isolated");
 }
 
 /** Is it a script that the kernel does not know how to run, so that a shell does? */
@@ -277,10 +287,23 @@ export function interpreterOf(path: string, store: LibraryStore): { isScript: bo
     const shebang = shebangOf(firstBytes(path));
     if (shebang) return { isScript: true, words: shebang.filter(Boolean) };
     if (isShells(path)) return { isScript: true, words: [SHELL] };
-    const { interpreter } = store.read(path);
+    const unlinked = findUnlinked(path);
+    const { interpreter } = unlinked ?? store.read(path);
     return { isScript: false, words: interpreter === undefined ? [] : [interpreter] };
   });
 }
+
+/** The file that the kernel runs in the end: of a script its interpreter's. Undefined where it cannot be read. */
+export const runnerOf = (path: string): string | undefined =>
+  unlessRefused(() => {
+    let runner = path;
+    for (let depth = 0; depth < SCRIPT_LIMIT; depth++) {
+      const [interpreter] = shebangOf(firstBytes(runner)) ?? (isShells(runner) ? [SHELL] : []);
+      if (interpreter === undefined) return runner;
+      runner = realpathSync(interpreter);
+    }
+    return undefined;
+  });
 
 /** Of a script that names no interpreter, as execvp(3) has it. */
 const SHELL = "/bin/sh";

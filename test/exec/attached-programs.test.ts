@@ -257,14 +257,6 @@ describe("refused in every mode, with nothing run and nothing left:", () => {
     await expectRefused(program, NOT_RUNNABLE, program, "capabilities", "ld.so passes over LD_LIBRARY_PATH");
   });
 
-  test("a static one", async () => {
-    const folder = "bad-input/programs-that-cannot-be-hosted";
-    for (const flags of [["-fno-pie", "-no-pie", "-static"], ["-static-pie"]]) {
-      const program = join(await build(folder, [{ path: "program", sources: ["plain.c"], flags }]), "program");
-      await expectRefused(program, NOT_RUNNABLE, program);
-    }
-  });
-
   const foreign: [string, (elf: ElfBytes) => void, string][] = [
     ["a 32-bit one", (elf) => elf.setHeader("ei_class", 1), "32-bit"],
     ["one of another machine", (elf) => elf.setHeader("e_machine", 183), "machine"],

@@ -104,9 +104,9 @@ describe("readProgram()", () => {
     ["neither ELF nor script", () => file("data", 0o755, "\0echo\n"), /: it is neither an ELF program nor a script$/],
     ["an empty file", () => file("empty", 0o755, ""), /: it is neither an ELF program nor a script$/],
     [
-      "a 32-bit program",
+      "a damaged 32-bit program",
       () => file("small", 0o755, library({ elfClass: 1, machine: 3 })),
-      /: it is a 32-bit program, and/,
+      /: ELF header: a 32-bit file with 0 program headers of 0 bytes$/,
     ],
     [
       "for another machine",
