@@ -2,6 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/loader/libc.ts";
+import { needProc } from "../lib/process/pid-namespace.ts";
 import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
 import { host } from "./capsule.ts";
@@ -20,6 +21,7 @@ export function runProgram(
   trace: Trace,
   fail: (error: unknown) => never,
 ): never {
+  needProc();
   // Before anything is opened that stays so.
   const inherited = new Set(inheritedDescriptors(procFiles));
   if (trace.events) inherited.delete(trace.events.descriptor);

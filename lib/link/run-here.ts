@@ -3,7 +3,7 @@
 // on behind that, so the program has signals, threads and its end to itself.
 
 import { CFunction, FFIType } from "bun:ffi";
-import { constants, openSync, readFileSync, readlinkSync } from "node:fs";
+import { constants, openSync, readFileSync } from "node:fs";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import type { Libc } from "../loader/libc.ts";
@@ -11,6 +11,7 @@ import { addressOf, bytesAt, cString, ownMemory, pointer, stringBytesAt } from "
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import { placeCode } from "../process/code-pages.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/patch.ts";
+import { faultOfProc } from "../process/pid-namespace.ts";
 import { SIGPWR, SIGSETXID } from "../process/thread-signals.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
@@ -33,8 +34,7 @@ export function ownContext(): ProcessContext {
 export function reasonNotHere(program: Library): string | undefined {
   if (program.isFixed) return "it is at a fixed address";
   // What /proc says of threads has the numbers of its own PID namespace.
-  if (readlinkSync("/proc/self") !== `${process.pid}`) return "/proc is that of another PID namespace";
-  return undefined;
+  return faultOfProc();
 }
 
 export interface RunOptions extends LinkOptions {

@@ -48,6 +48,7 @@ export const ERRNO = {
   ETXTBSY: 26,
   EFBIG: 27,
   ENOSPC: 28,
+  ENOSYS: 38,
   ELOOP: 40,
   ELIBBAD: 80,
   ENOTSOCK: 88,

@@ -8,7 +8,7 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { u32At, viewAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { startDetached } from "../../lib/process/detached.ts";
-import type { System } from "../../lib/process/system.ts";
+import { type System, SystemError } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../engine-settings.ts";
 import { type Command, ownFile } from "../start-over/restart.ts";
@@ -55,7 +55,7 @@ export function startServer(
   const adopts = system.adoptsOrphans(false);
   try {
     const nothing = keep(openSync("/dev/null", "r+"));
-    const program = system.openProcess(pid);
+    const program = openProgram(system, pid);
     if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
     keep(program);
     // A thread of a program in-process has others. Not as its standard error: Bun's last words are not for them.
@@ -88,6 +88,22 @@ export function startServer(
     for (const descriptor of opened) closeSync(descriptor);
   }
 }
+
+/** Throws LinkError where the kernel refuses: a server must see when nobody can ask any more. */
+function openProgram(system: System, pid: number): number | undefined {
+  try {
+    return system.openProcess(pid);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new LinkError(`Cannot see when a program ends: pidfd_open(2) is refused (${error.code}): ${PIDFD_ADVICE}`, {
+      cause: error,
+    });
+  }
+}
+
+/** What helps where pidfd_open(2) is refused. */
+export const PIDFD_ADVICE =
+  "a filter of system calls forbids it: a newer container engine, or its option --security-opt seccomp=unconfined";
 
 /** Of <bits/resource.h>, with what a server surely gets along with: bytes, and how many. */
 const LIMITS = [

@@ -8,6 +8,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
+import { faultOfProc } from "../../lib/process/pid-namespace.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
@@ -60,6 +61,8 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   const cache = cacheOf(process.env);
   const temporary = resolve(tmpdir());
   const machine = { title: "Machine", findings: machineFindings(files, processFacts(system)) };
+  // The rest reads of processes, and of this one, by its number.
+  if (faultOfProc() !== undefined) return [machine];
   const silent = silentPaths([...patient.paths, temporary, ...(cache === undefined ? [] : [cache])], files);
   // Whoever looks at one of them waits for ever.
   if (silent.length > 0) return [machine, { title: "Files", findings: silent }];
@@ -156,6 +159,7 @@ const processFacts = (system: System): ProcessFacts => ({
   bun: Bun.version,
   neededBun: metadata.engines.bun.replace(/^\D+/, ""),
   pidfdFault: pidfdFault(system),
+  procFault: faultOfProc(),
 });
 
 /** Why processes cannot be waited for. */

@@ -1,7 +1,9 @@
 // The machine and this process: the kernel, Bun, and the limits that it has been given.
 
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
+import { PROC_ADVICE } from "../../lib/process/pid-namespace.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
+import { PIDFD_ADVICE } from "../attached/start-server.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { inUnits } from "./units.ts";
@@ -17,10 +19,12 @@ export interface ProcessFacts {
   readonly neededBun: string;
   /** Why a process cannot be opened by its number; undefined where it can. */
   readonly pidfdFault: string | undefined;
+  /** Why processes are not found in /proc by their numbers; undefined where they are. */
+  readonly procFault: string | undefined;
 }
 
 export function machineFindings(files: MachineFiles, facts: ProcessFacts): Finding[] {
-  return [kernel(files), architecture(facts), bun(facts), processes(facts), memory(files), ...limits(files)];
+  return [kernel(files), architecture(facts), bun(facts), ...processes(facts), memory(files), ...limits(files)];
 }
 
 function kernel(files: MachineFiles): Finding {
@@ -55,13 +59,20 @@ function bun({ bun, neededBun }: ProcessFacts): Finding {
   );
 }
 
-function processes({ pidfdFault }: ProcessFacts): Finding {
-  if (pidfdFault === undefined) return fine("pidfd", "processes can be waited for by pidfd_open(2)");
-  return hindrance(
-    "pidfd",
-    `pidfd_open(2) is refused (${pidfdFault}): no server can see when attached programs end`,
-    "a filter of system calls forbids it: a newer container engine, or its option --security-opt seccomp=unconfined",
-  );
+function processes({ pidfdFault, procFault }: ProcessFacts): Finding[] {
+  const waiting =
+    pidfdFault === undefined
+      ? fine("pidfd", "processes can be waited for by pidfd_open(2)")
+      : hindrance(
+          "pidfd",
+          `pidfd_open(2) is refused (${pidfdFault}): no server can see when attached programs end`,
+          PIDFD_ADVICE,
+        );
+  const numbers =
+    procFault === undefined
+      ? fine("proc", "/proc has processes by the numbers that they have here")
+      : hindrance("proc", `${procFault}: no process is found by its number, and nothing is run`, PROC_ADVICE);
+  return [waiting, numbers];
 }
 
 /** Where nobody may, a thread of the program does it, so that this hinders nothing. */

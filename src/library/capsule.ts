@@ -8,6 +8,7 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
+import { needProc } from "../../lib/process/pid-namespace.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import type { Dependencies } from "../../lib/tree/dependencies.ts";
@@ -119,6 +120,7 @@ export class Capsule {
 
   /** @internal */
   constructor(options: CapsuleOptions) {
+    needProc();
     const trace = new Trace(options.trace ?? []);
     const libc = new Libc();
     const { host, profiles: profile } = options;

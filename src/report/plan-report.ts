@@ -7,6 +7,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { Libc } from "../../lib/loader/libc.ts";
+import { needProc } from "../../lib/process/pid-namespace.ts";
 import { System } from "../../lib/process/system.ts";
 import { dependenciesOf, type Node } from "../../lib/tree/dependencies.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -41,6 +42,7 @@ export function planReport(
   hooks: readonly Hook[] = [],
   reading?: (path: string) => void,
 ): PlanReport {
+  needProc();
   const executed = locateProgram(program);
   const path = realpathSync(executed);
   const [system, trace] = [new System(), new Trace([])];

@@ -6,7 +6,10 @@ import { MachineFiles } from "../../../src/doctor/machine-files.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { complaints, textOf } from "./levels.ts";
 
-const GOOD: ProcessFacts = { architecture: "x64", bun: "1.4.5", neededBun: "1.4.5", pidfdFault: undefined };
+const GOOD: ProcessFacts = {
+  ...{ architecture: "x64", bun: "1.4.5", neededBun: "1.4.5" },
+  ...{ pidfdFault: undefined, procFault: undefined },
+};
 
 function findings(files: Record<string, string>, facts: Partial<ProcessFacts> = {}) {
   const kernel = { "/proc/sys/kernel/osrelease": "6.1.0-18-amd64\n" };
@@ -32,6 +35,7 @@ test("without /proc nothing can be found out", () => {
 test("another architecture hinders, and so does a kernel that hides processes; an older Bun may", () => {
   expect(complaints(findings({}, { architecture: "arm64" }))).toEqual(["hindrance architecture"]);
   expect(complaints(findings({}, { pidfdFault: "EPERM" }))).toEqual(["hindrance pidfd"]);
+  expect(complaints(findings({}, { procFault: "/proc is elsewhere" }))).toEqual(["hindrance proc"]);
   expect(complaints(findings({}, { bun: "1.4.4" }))).toEqual(["warning bun"]);
   expect(complaints(findings({}, { bun: "1.10.0" }))).toEqual([]);
 });
