@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
-import { hostAndProgram, type Pair, pair } from "../support/pair.ts";
+import { HOST, type Pair, pair } from "../support/pair.ts";
 import { COMMAND, capsuleCommand, type Outcome, run } from "../support/run.ts";
 import { flatpakFilter } from "../support/seccomp.ts";
 import { FAILED, Workshop } from "../support/workshop.ts";
@@ -16,7 +16,10 @@ let workshop: Workshop;
 let fixture: Pair;
 beforeAll(async () => {
   workshop = await Workshop.open({});
-  fixture = await pair("bad-behaviour/what-goes-wrong-is-survived", hostAndProgram());
+  fixture = await pair("attached-linking/who-loads-nothing-starts-what-is-linked", [
+    { path: `${HOST}/libhost.so.1`, sources: ["host.c"], flags: ['-DPLACE="host"'] },
+    { path: "program", sources: ["program.c"], needs: [`${HOST}/libhost.so.1`] },
+  ]);
 });
 afterAll(() => workshop[Symbol.dispose]());
 
@@ -51,6 +54,15 @@ describe.skipIf(!canWrap)("in a PID namespace with the /proc of the one outside 
       const command = capsuleCommand(word(mode), "/bin/echo", ["it", "runs"]);
       expectLines(await inside(command, ["--proc", "/proc"]), ["it runs"]);
     });
+});
+
+// It asks sooner than the server has booted, of which it knows a number that is another process's there, or nobody's.
+test.skipIf(!canWrap)("a first program that makes a PID namespace has linked what it starts there", async () => {
+  for (let time = 0; time < 5; time++) {
+    const words = [...BWRAP.slice(1), "--unshare-pid", "--proc", "/proc", fixture.program()];
+    const outcome = await run(capsuleCommand(word("attached"), "bwrap", words));
+    expect(outcome).toMatchObject({ stdout: "the library of the host, told nothing\n", stderr: "", exitCode: 3 });
+  }
 });
 
 describe.skipIf(!canWrap)("where pidfd_open(2) is refused (takes bubblewrap)", () => {

@@ -15,6 +15,9 @@ import { systemCall } from "./system-call.ts";
 
 const encoder = new TextEncoder();
 
+/** How often, and how many milliseconds apart, it is looked whether a server boots whose number says nothing. */
+const [LOOKS, LOOK_MS] = [500, 10];
+
 /** The data that the server reads first: it shows that this is a process which has loaded this launch's agent. */
 export const Desk = layout("desk", {
   nonce0: u64bits,
@@ -232,12 +235,27 @@ export function emitConnect(to: Assembler): void {
     .op("not %eax", 0xf7, 0xd0)
     .op("test $0x40000000,%eax", 0xa9, 0x00, 0x00, 0x00, 0x40) // FUTEX_OWNER_DIED
     .op("ret", 0xc3)
+    // It boots, or has ended before; in another PID namespace its number does not tell which.
     .label("not yet")
+    .op(`push $0x${LOOKS.toString(16)}`, 0x68, ...immediate(LOOKS))
+    .label("still not")
     .op("mov 0x8(%rbx),%edi", 0x8b, 0x7b, Header.offsetOf.pid)
     .op("mov %edi,%esi", 0x89, 0xfe)
     .op("xor %edx,%edx", 0x31, 0xd2);
   systemCall(to, "tgkill", 234);
   to.op("cmp $0xfffffffd,%eax", 0x83, 0xf8, 0xfd) // -ESRCH
+    .to("jne", "looked")
+    .op("xor %edi,%edi", 0x31, 0xff)
+    .op("xor %esi,%esi", 0x31, 0xf6)
+    .op(`mov $0x${LOOK_MS.toString(16)},%edx`, 0xba, ...immediate(LOOK_MS));
+  systemCall(to, "poll", 7);
+  to.op("mov 0x18(%rbx),%eax", 0x8b, 0x43, Header.offsetOf.alive)
+    .op("test %eax,%eax", 0x85, 0xc0)
+    .to("jne", "looked")
+    .op("decl (%rsp)", 0xff, 0x0c, 0x24)
+    .to("jne", "still not")
+    .label("looked")
+    .op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08) // leaves ZF
     .op("ret", 0xc3)
     .label("copy")
     .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1)
