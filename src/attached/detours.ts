@@ -11,11 +11,11 @@ import { join } from "node:path";
 import { openImage } from "../../lib/elf/file.ts";
 import type { Image } from "../../lib/elf/image.ts";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
-import { standInOf } from "../../lib/elf/write/stand-in.ts";
+import { NOWHERE, standInOf } from "../../lib/elf/write/stand-in.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
-import { emitDetour } from "../agent/code/detour.ts";
+import { emitCheck, emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
 import type { Starter } from "../glibc/footing.ts";
 import { keptDirectory } from "../glibc/kept-directories.ts";
@@ -23,8 +23,11 @@ import { UNWINDER } from "../plan/shared-set.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 export const IDENTITY_OBJECT = "libcapsule-identity.so";
-/** A function that every glibc has, and nobody puts another in front of. */
-const ANCHOR = "gnu_get_libc_version";
+/**
+ * A function that every glibc has, and nobody puts another in front of, or takes the address of: in a program at a fixed
+ * address that would be its own (a canonical PLT entry).
+ */
+const ANCHOR = "gnu_get_libc_release";
 /** ld.so's own: where the kernel has put the arguments. */
 const STACK_END = "__libc_stack_end";
 
@@ -51,7 +54,7 @@ export function placeDetours(
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 4;
+const FORMAT = 5;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
@@ -68,12 +71,37 @@ function standIns(
 ): Map<string, Uint8Array> {
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
   const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint };
+  const isMerged = hasAllInLibc(shared);
   return new Map(
     namesOf(shared).map((soname) => {
       using image = openImage(shared.get(soname) ?? "");
-      return [soname, soname === LIBC ? detourObject(image, targets) : standInOf(image, [])] as const;
+      if (soname === LIBC) return [soname, detourObject(image, targets)];
+      return [soname, isMerged && MERGED.includes(soname) ? standInOf(image, []) : checkedObject(image)];
     }),
   );
+}
+
+/** Since 2.34 nobody finds anything in these. */
+const MERGED = ["libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libanl.so.1"];
+
+function hasAllInLibc(shared: ReadonlyMap<string, string>): boolean {
+  using libc = openImage(shared.get(LIBC) ?? "");
+  return libc.verdefs.some(({ name }) => name === "GLIBC_2.34");
+}
+
+/** Tells where it would be used. */
+function checkedObject(image: Image): Uint8Array {
+  const complaint =
+    "capsule: this program has a libc of its own in front (DT_RPATH, LD_LIBRARY_PATH), and cannot be started on the glibc that was chosen, nor on both (--mount-namespace auto, where the kernel permits it)\n";
+  const to = new Assembler();
+  emitCheck(to, NOWHERE, complaint);
+  to.align(PAGE_SIZE);
+  const dataAt = to.length;
+  to.label("anchor").quad(0);
+  return standInOf(image, [], {
+    ...{ code: to.assemble(), dataAt },
+    ...{ resolver: "check", imports: [ANCHOR, "anchor"] },
+  });
 }
 
 function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {

@@ -65,7 +65,7 @@ export function standInOf(source: Image, needed: readonly string[], own?: StandI
 }
 
 /** An address at which there is never anything; glibc takes 0 for no definition. */
-const NOWHERE = 1;
+export const NOWHERE = 1;
 
 function leadNowhere(symbols: DataView, versions: Uint16Array | undefined): void {
   for (let at = Sym.size; at + Sym.size <= symbols.byteLength; at += Sym.size) {

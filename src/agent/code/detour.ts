@@ -210,6 +210,32 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
 }
 
 /**
+ * `check`, for a stand-in of another library of glibc's: libc's comes with it, and starts the program over. Where the
+ * program has a libc of its own, nothing would, and each call would lead nowhere. The quad at `anchor` is the address
+ * of one of libc's functions, `nowhere` what a stand-in's are.
+ */
+export function emitCheck(to: Assembler, nowhere: number, complaint: string): void {
+  const text = encoder.encode(complaint);
+  to.label("check")
+    .rip("mov anchor(%rip),%rax", "anchor", 0x48, 0x8b, 0x05)
+    .op(`cmp $0x${nowhere.toString(16)},%rax`, 0x48, 0x83, 0xf8, nowhere)
+    .to("jne", "two halves")
+    .op("xor %eax,%eax", 0x31, 0xc0)
+    .op("ret", 0xc3)
+    .label("two halves")
+    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00)
+    .rip("lea complaint(%rip),%rsi", "complaint", 0x48, 0x8d, 0x35)
+    .rip("mov size(%rip),%rdx", "complaint size", 0x48, 0x8b, 0x15)
+    .op("mov $0x1,%eax", 0xb8, 0x01, 0x00, 0x00, 0x00)
+    .op("syscall # write", 0x0f, 0x05)
+    .op("mov $0x7d,%edi", 0xbf, 0x7d, 0x00, 0x00, 0x00)
+    .op("mov $0xe7,%eax", 0xb8, 0xe7, 0x00, 0x00, 0x00)
+    .op("syscall # exit_group", 0x0f, 0x05)
+    .op("hlt", 0xf4);
+  to.label("complaint").data(text).align(8).label("complaint size").quad(text.length);
+}
+
+/**
  * Builds a variable on the stack, where rsp points at it then: `name`, a label, and what rbp points at. Changes r9 and
  * r10.
  */

@@ -10,7 +10,7 @@ import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, emitGate, lentConnection } from "../../../src/agent/code/connect.ts";
 import { emitDestructors } from "../../../src/agent/code/destructors.ts";
-import { emitDetour } from "../../../src/agent/code/detour.ts";
+import { emitCheck, emitDetour } from "../../../src/agent/code/detour.ts";
 import { emitEnter } from "../../../src/agent/code/enter.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitIdentity } from "../../../src/agent/code/identity.ts";
@@ -99,6 +99,10 @@ const emitters: Record<string, (to: Assembler) => void> = {
     const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };
     emitDetour(to, { ...paths, takesArgv0: false, characterSets: undefined });
     to.label("stack end").quad(0);
+  },
+  "what stands in the place of another library of glibc's": (to) => {
+    emitCheck(to, 1, "no");
+    to.label("anchor").quad(0);
   },
   "what tells a process who it is": (to) => {
     emitVectors(to);
