@@ -31,7 +31,7 @@ export class Glibc {
   /** Undefined where the tree has no libc. Throws ElfError for one that is unsound. */
   static of(search: Search): Glibc | undefined {
     const found = search.find(LIBC, undefined);
-    return found && new Glibc(search, found.library, versionOf(found.library));
+    return found && new Glibc(search, found.library, versionOfLibc(found.library));
   }
 
   /** "2.36" */
@@ -111,7 +111,8 @@ const released = (library: Library): string => releaseOf(library) ?? "another ve
 const releaseOf = ({ release, path }: Library): string | undefined =>
   release ?? /^ld-(\d+\.\d+)\.so$/.exec(basename(path))?.[1];
 
-function versionOf(libc: Library): Version {
+/** The newest that it defines or says it is. */
+export function versionOfLibc(libc: Library): Version {
   const defined = newestOf(libc.versions, "GLIBC");
   const said = (releaseOf(libc) ?? "").split(".").filter(Boolean).map(Number);
   // A release may define nothing new.

@@ -4,12 +4,15 @@
 
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
+import type { Library } from "../../lib/elf/library.ts";
 import { staticProgram } from "../../lib/elf/write/static-program.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
-import type { Search } from "../../lib/tree/search.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Footing } from "../glibc/footing.ts";
+import { refuseUncovered } from "../glibc/own-interpreter.ts";
+import type { AttachedPlan } from "../plan/plan.ts";
+import type { Trees } from "../plan/trees.ts";
 import type { Trace } from "../telling/trace.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
 import { LIBRARY_PATH } from "./program-environment.ts";
@@ -18,6 +21,8 @@ import type { ServingDirectory } from "./serving-directory.ts";
 export interface Entry {
   /** What the processes find, this way. */
   readonly footing: Footing;
+  /** What is in another file's place for them, and not for their server. */
+  readonly mounts: Mounts;
   /**
    * Puts the program in the place of this one. Returns the errno where the kernel refuses; where that is too late,
    * `refusals` says what is said.
@@ -30,30 +35,46 @@ export interface Entry {
   ): number;
 }
 
-/** Throws LinkError where there has to be a mount namespace and none can be had, and what writing throws. */
+/** What a plan says of it. */
+export interface Wanted extends Pick<AttachedPlan, "footing" | "own"> {
+  readonly isolated: readonly Library[];
+  /** Of the glibc that was chosen. */
+  readonly version: string;
+}
+
+/**
+ * Throws LinkError where there has to be a mount namespace and none can be had, ProgramError for a program that cannot
+ * do without, and what writing throws.
+ */
 export function entryOf(
   libc: Libc,
   directory: ServingDirectory,
-  footing: Footing,
-  machine: Search,
+  { footing, own, isolated, version }: Wanted,
+  { machine, runtime }: Pick<Trees, "machine" | "runtime">,
   choice: NamespaceChoice,
   trace: Trace,
 ): Entry {
   const tell = (text: string) => trace.tell("plan", () => text);
-  const plainly: Entry = { footing, execute: (file, list, variables) => libc.execute(file, list, variables) };
-  if (!footing.starter) {
+  const execute: Entry["execute"] = (file, list, variables) => libc.execute(file, list, variables);
+  const plainly: Entry = { footing, mounts: new Map(), execute };
+  const cover = own?.cover ?? new Map();
+  if (!footing.starter && cover.size === 0) {
     if (choice === "always") tell("mount namespace: none, as the machine's own glibc is used");
     return plainly;
   }
   if (choice === "never") {
-    tell(`mount namespace: none, as was asked for: ${BY_NAME}`);
+    tell(`mount namespace: none, as was asked for${footing.starter ? `: ${BY_NAME}` : ""}`);
     return plainly;
   }
-  const mounts = mountsOf(footing, machine);
+  const mounts = new Map([...mountsOf(footing, machine), ...cover]);
   // The character sets are told where the machine has no directory for them.
-  const { characterSets } = footing.starter;
+  const characterSets = footing.starter?.characterSets;
   const sets = characterSets !== undefined && ![...mounts.values()].includes(characterSets) ? characterSets : undefined;
-  const inside = { shared: footing.shared, starter: undefined };
+  // What has the place of the machine's is found there, and by a program with a glibc of its own it is not. Another
+  // runtime's directories would come before it.
+  const isThere = (file: string) => runtime === machine && [...mounts.values()].includes(file);
+  const left = [...footing.shared].filter(([, file]) => !isThere(file));
+  const inside = { mounts, footing: { shared: new Map(left), starter: undefined } };
   const withSets = (variables: readonly Uint8Array[]): readonly Uint8Array[] =>
     sets === undefined || variables.some((one) => Buffer.from(one).toString("latin1").startsWith("GCONV_PATH="))
       ? variables
@@ -64,7 +85,7 @@ export function entryOf(
       `mount namespace: ${way.isUsers ? `in a user namespace (${OF_USERS})` : "made"}, with ${[...mounts.keys()].join(" ")}`,
     );
     return {
-      footing: inside,
+      ...inside,
       execute(file, list, variables, refusals) {
         directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file, refusals }), "enter"));
         const path = join(directory.path, ENTER);
@@ -78,7 +99,7 @@ export function entryOf(
   if (bubblewrap !== undefined) {
     tell(`mount namespace: by ${bubblewrap}, which stays as the program's parent (${way})`);
     return {
-      footing: inside,
+      ...inside,
       execute(file, [, ...list], variables) {
         // For bubblewrap itself the machine's glibc is the right one.
         const name = Buffer.from(`${LIBRARY_PATH}=`);
@@ -96,7 +117,8 @@ export function entryOf(
     throw new LinkError(
       `Cannot make a mount namespace: ${way}; bubblewrap is not there, or cannot either (--mount-namespace auto does without)`,
     );
-  tell(`mount namespace: none (${way}): ${BY_NAME}`);
+  if (own) refuseUncovered(own, footing, isolated, version, `no mount namespace can be made (${way})`);
+  tell(`mount namespace: none (${way})${footing.starter ? `: ${BY_NAME}` : ""}`);
   return plainly;
 }
 

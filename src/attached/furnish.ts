@@ -10,6 +10,7 @@ import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor } from "./auditor.ts";
 import { placeDetours } from "./detours.ts";
 import type { LaunchFile } from "./launch-file.ts";
+import type { Mounts } from "./mount-namespace.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
@@ -18,12 +19,14 @@ export interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   readonly footing: Footing;
+  /** What is in another file's place for those that are served. */
+  readonly mounts?: Mounts;
 }
 
 /** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, footing }: Offer,
+  { runtime, capsules, footing, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -54,6 +57,7 @@ export function furnish(
     })),
     libraryPath: runtime.libraryDirectories,
     runtime: runtime.tree.root,
+    mounts: [...(mounts ?? [])],
     store: store.file,
     trace: trace.categories,
     events: trace.events ? (trace.events.hasBindings ? "with bindings" : "all") : "none",

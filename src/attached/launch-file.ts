@@ -12,6 +12,8 @@ export interface LaunchFile {
   readonly libraryPath: readonly string[];
   /** The root of the tree with the program's libraries. */
   readonly runtime: string;
+  /** Files that are in the places of others for the programs, and not for the server: over which, and which. */
+  readonly mounts: readonly (readonly [over: string, file: string])[];
   /** Where what is known of libraries is kept. */
   readonly store?: string | undefined;
   readonly trace: readonly Category[];

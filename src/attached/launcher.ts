@@ -110,10 +110,12 @@ function prepare(
   progress.erase();
   const emptied = emptiedEnvironments(executed, options.arguments);
   for (const line of [...copiesInFront(plan, realpathSync(executed)), ...emptied]) trace.warn(line);
-  const entry = entryOf(libc, directory, plan.footing, trees.machine, options.mountNamespace, trace);
+  const isolated = plan.capsules.flatMap(({ libraries }) => libraries);
+  const wanted = { ...plan, isolated, version: trees.glibc.version };
+  const entry = entryOf(libc, directory, wanted, trees, options.mountNamespace, trace);
   trace.lap("entry");
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
-  furnish(directory, { ...plan, footing: entry.footing }, first, trace);
+  furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   return { entry, behind: runtimePath(trees, options, system, trace), tunables };
 }

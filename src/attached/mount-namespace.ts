@@ -31,14 +31,14 @@ export type Mounts = ReadonlyMap<string, string>;
 export function mountsOf({ shared, starter }: Footing, machine: Search): Mounts {
   const mounts = new Map<string, string>();
   const own = Glibc.of(machine);
-  if (!own) return mounts;
+  if (!own || !starter) return mounts;
   const put = (over: string | undefined, file: string): void => {
     if (over !== undefined && over !== file) mounts.set(over, file);
   };
   for (const [soname, file] of shared)
     if (soname !== UNWINDER) put(soname === LOADER ? own.loader : machine.find(soname, undefined)?.path, file);
   const sets = own.characterSets;
-  if (starter?.characterSets !== undefined) put(sets, realpathSync(starter.characterSets));
+  if (starter.characterSets !== undefined) put(sets, realpathSync(starter.characterSets));
   return mounts;
 }
 

@@ -149,7 +149,7 @@ function* faultsOf(
 /** Of the shared set, or of another capsule. */
 function sharedFile({ site, shared, runtime }: Attachment, soname: string): string | undefined {
   const loaded = shared.get(soname);
-  if (loaded) return site.machine.resolve(loaded.path) ?? loaded.path;
+  if (loaded) return site.fileAt(loaded.path);
   const owner = site.sources.find(({ isolated }) => new Set(isolated).has(soname));
   return (owner?.search ?? runtime).find(soname, undefined)?.path;
 }

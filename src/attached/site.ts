@@ -26,6 +26,7 @@ export class Site {
   readonly #runtime: Tree;
   readonly sources: readonly CapsuleSource[];
   readonly #templates = new Templates();
+  readonly #mounts: ReadonlyMap<string, string>;
 
   constructor(
     readonly libc: Libc,
@@ -36,6 +37,7 @@ export class Site {
   ) {
     this.store = new LibraryStore(file.store);
     this.machine = new Tree("/");
+    this.#mounts = new Map(file.mounts);
     // As the launch has found them: they may have gone meanwhile.
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime, true);
     const runtime = this.runtimeOf(file.libraryPath);
@@ -65,6 +67,12 @@ export class Site {
       },
       (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof LentFunctions] : values(name)),
     );
+  }
+
+  /** The file that a program of this launch has by a path. */
+  fileAt(path: string): string {
+    const real = this.machine.resolve(path) ?? path;
+    return this.#mounts.get(real) ?? real;
   }
 
   /** Where shims are, and what only processes of this launch have on their library path. */

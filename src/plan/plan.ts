@@ -11,15 +11,16 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import type { Mounts, NamespaceChoice } from "../attached/mount-namespace.ts";
 import { canBeAudited } from "../glibc/auditing.ts";
-import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
+import { type ChosenGlibc, checkNeeds, runsOn } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
+import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "../glibc/own-interpreter.ts";
 import { newestUnwinder, tellUnwinder } from "../glibc/unwinder.ts";
 import type { CapsuleSource, Hook } from "../launch.ts";
 import { LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
 import { asSays } from "../settings/source.ts";
-import { EXIT, ProgramError } from "../telling/errors.ts";
+import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
 import type { Trace } from "../telling/trace.ts";
 import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
@@ -98,6 +99,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   for (const host of hosts) refuseIsolatedAllocators(host);
   refuseOtherAllocator(program.path, [program.library, ...runtimeLibraries], () => isolatedOf(hosts));
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
+  refuseOwnNewer(program, runtimeLibraries, trees);
   checkNeeds([program.library, ...runtimeLibraries], glibc);
 
   const unwinder = newestUnwinder(searchesOf(trees), glibc);
@@ -171,6 +173,8 @@ export interface AttachedPlan {
   readonly footing: Footing;
   /** ld.so asks an auditor for isolated libraries before it looks for them. */
   readonly isAudited: boolean;
+  /** A program with an ld.so of its own, and what is to take its files' places. */
+  readonly own: (OwnInterpreter & { readonly cover: Mounts }) | undefined;
 }
 
 export interface AttachedCapsule {
@@ -221,13 +225,31 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const footing = footingOf(searchesOf(trees), glibc);
   tellUnwinder(footing.shared.get(UNWINDER), trace);
-  const runner = runnerOf(realpathSync(executed));
+  const path = realpathSync(executed);
+  const own = ownInterpreterOf(path, trees.machine);
+  const cover: Mounts = own ? coverOf(own, glibc, footing, trees.machine) : new Map();
+  if (own) trace.tell("plan", () => tellOwn(own, cover, glibc));
+  const isolated = capsules.flatMap(({ libraries }) => libraries);
+  if (own && (cover.size > 0 || footing.starter) && options.mountNamespace === "never")
+    refuseUncovered(own, footing, isolated, glibc.version, "--mount-namespace never lets no other take its place");
+  const runner = runnerOf(path);
   const unlinked = runner === undefined ? undefined : findUnlinked(runner);
   const shown = [...capsules.flatMap(({ isolated }) => isolated), ...footing.shared.keys()];
   if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
   const isAudited = canBeAudited(glibc);
   trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
-  return { executed, runtime, capsules, chosen, footing, isAudited };
+  return { executed, runtime, capsules, chosen, footing, isAudited, own: own && { ...own, cover } };
+}
+
+/** Throws NotHostableError for a program that needs a newer glibc than this process's, and brings one. */
+function refuseOwnNewer({ path, library }: Program, libraries: readonly Library[], { glibc, machine }: Trees): void {
+  const needing = [library, ...libraries].find((one) => !runsOn(one, glibc.version));
+  const own = needing && ownInterpreterOf(path, machine);
+  if (own)
+    throw new NotHostableError(
+      path,
+      `"${needing.path}" needs glibc ${needing.glibc}, which is newer than the one that was chosen, and the program has an ld.so of its own`,
+    );
 }
 
 const BY_AUDITOR = "by an auditor (LD_AUDIT), whatever LD_LIBRARY_PATH and DT_RPATH say";

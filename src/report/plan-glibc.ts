@@ -8,14 +8,17 @@ import { footingOf } from "../glibc/footing.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
 
+/** `isCovered` is whether a program has a glibc of its own that the chosen one is to take the place of. */
 export function plannedGlibc(
   mode: "in-process" | "attached",
   trees: Trees,
   choice: GlibcChoice,
   mountNamespace: NamespaceChoice,
+  isCovered: boolean,
 ): PlannedGlibc {
   const { version, path, whose, others } = trees.glibc;
-  const [way, otherwise] = mode === "in-process" ? [wayInProcess(trees)] : wayAttached(trees, mountNamespace);
+  const [way, otherwise] =
+    mode === "in-process" ? [wayInProcess(trees)] : wayAttached(trees, mountNamespace, isCovered);
   return {
     ...{ version, path, whose, isAskedFor: choice !== "auto" },
     others: others.map((one) => ({ version: one.version, path: one.path, whose: one.whose })),
@@ -29,8 +32,11 @@ function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
 }
 
 /** As attached/entry.ts decides. */
-function wayAttached(trees: Trees, choice: NamespaceChoice): [way: GlibcWay, otherwise?: GlibcWay] {
-  if (!footingOf(searchesOf(trees), trees.glibc).starter) return ["as it is"];
+function wayAttached(trees: Trees, choice: NamespaceChoice, isCovered: boolean): [way: GlibcWay, otherwise?: GlibcWay] {
+  if (!footingOf(searchesOf(trees), trees.glibc).starter) {
+    if (!isCovered || choice === "never") return ["as it is"];
+    return ["mount namespace", choice === "always" ? "bubblewrap or refused" : "as it is"];
+  }
   if (choice === "never") return ["ld.so by name"];
   return ["mount namespace", choice === "always" ? "bubblewrap or refused" : "ld.so by name"];
 }

@@ -57,13 +57,14 @@ export function planReport(
     inProcess(why): InMode {
       const trees = chooseTrees(options, (machine) => ownGlibc(new Libc(), machine), store, system, trace, path);
       const plan = makePlan(options, trees, trace);
-      return { name: "in-process", why, trees, plan, ...ofHosted(plan) };
+      return { name: "in-process", why, trees, plan, isCovered: false, ...ofHosted(plan) };
     },
     attached(why): InMode {
       checkAttachable(path, process.env.PATH ?? "", system);
       const trees = chooseTrees(options, machineGlibc, store, system, trace, path);
       const plan = makeAttachedPlan(options, executed, trees, trace);
-      return { name: "attached", why, trees, plan, ...ofAttached(plan, path) };
+      const isCovered = (plan.own?.cover.size ?? 0) > 0;
+      return { name: "attached", why, trees, plan, isCovered, ...ofAttached(plan, path) };
     },
   });
 
@@ -81,7 +82,7 @@ export function planReport(
     },
     mode: { name, why: name === "in-process" && mode === "auto" ? "as nothing forbids it" : why },
     runtime: { tree: trees.runtime.tree.name, libraryPath: trees.runtime.libraryPath },
-    glibc: plannedGlibc(name, trees, settings.glibc.value, mountNamespace),
+    glibc: plannedGlibc(name, trees, settings.glibc.value, mountNamespace, found.isCovered),
     capsules,
     shared: sharedOf(found),
     libraries: found.libraries,
@@ -101,6 +102,7 @@ export function planReport(
 interface InMode extends Sides {
   readonly name: PlanReport["mode"]["name"];
   readonly why: string;
+  readonly isCovered: boolean;
   readonly trees: Trees;
   readonly plan: Pick<Plan | AttachedPlan, "chosen" | "runtime"> & {
     readonly capsules: readonly Pick<CapsuleSource, "environment" | "hooks">[];

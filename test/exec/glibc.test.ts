@@ -41,12 +41,23 @@ function hostWith(directory: string): string {
 }
 
 /** By the machine's command line, whatever the tests run in. */
-function start(flags: string[], host: string, args: string[] = [], env: Record<string, string> = {}): Promise<Outcome> {
+function start(
+  flags: string[],
+  host: string,
+  args: string[] = [],
+  more: Record<string, string> = {},
+): Promise<Outcome> {
+  const env = { ...places(host, flags), ...more };
   return run(capsuleCommand([...flags, "--host", host, "--isolate", "libhost.so.1"], fixture.program(), args, env), {
     env,
     timeout: 30_000,
   });
 }
+
+/** In a mount namespace their files are in the place of the machine's. */
+const places = (host: string, flags: string[] = []) => ({
+  PLACES: [host, ...flags.filter((flag) => flag.startsWith("/"))].map((tree) => join(tree, LIBRARIES)).join(":"),
+});
 
 const told = (directory: string, name: string, args: string[], calledFirst = fixture.program()) => [
   `libc: ${directory}/libc.so.6`,
@@ -288,7 +299,7 @@ describe.skipIf(!canWrap)("where unshare(2) is refused, and bubblewrap is there 
     const folder = "glibc/a-program-tells-which-glibc-it-runs-on";
     const filter = join(await build(folder, [{ path: "refuse", sources: ["refuse.c"] }]), "refuse");
     const command = capsuleCommand([...flags, "--host", tree, "--isolate", "libhost.so.1"], fixture.program(), args);
-    return run([filter, ...command], { timeout: 30_000 });
+    return run([filter, ...command], { timeout: 30_000, env: places(tree) });
   };
 
   test("that makes the mount namespace", async () => {

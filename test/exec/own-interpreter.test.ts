@@ -1,0 +1,237 @@
+// A program that names an ld.so of its own, and brings its libc: it runs on the glibc that was chosen, or on its own, and
+// never on two halves. Its own is a copy of the machine's, the chosen one says that it is newer.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, copyFileSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
+import { build } from "../support/fixtures.ts";
+import { lines } from "../support/lines.ts";
+import { claim, copyOwnGlibc, LIBRARIES, ownLoader, ownVersion, replaced } from "../support/own-glibc.ts";
+import { HOST } from "../support/pair.ts";
+import { capsuleCommand, command, native, type Outcome, run } from "../support/run.ts";
+import { FAILED, NOT_RUNNABLE, Workshop } from "../support/workshop.ts";
+
+const FOLDER = "glibc/a-program-tells-which-glibc-it-runs-on";
+const IN_NAMESPACE = ["--mode", "attached", "--mount-namespace", "always"];
+const BY_NAME = ["--mode", "attached", "--mount-namespace", "never"];
+const MACHINE = realpathSync("/lib/x86_64-linux-gnu");
+const FIXED = ["-fno-pie", "-no-pie"];
+
+let workshop: Workshop;
+/** A host tree without a glibc, and another with one that says it is newer. */
+let host: string;
+let tree: string;
+beforeAll(async () => {
+  workshop = await Workshop.open({});
+  const libraries = await build(FOLDER, [{ path: `${HOST}/libhost.so.1`, sources: ["host.c"] }]);
+  const hostWith = (directory: string): string => {
+    mkdirSync(join(directory, LIBRARIES), { recursive: true });
+    copyFileSync(join(libraries, HOST, "libhost.so.1"), join(directory, LIBRARIES, "libhost.so.1"));
+    return directory;
+  };
+  host = hostWith(workshop.fresh("host"));
+  tree = hostWith(copyOwnGlibc(workshop.fresh("host")));
+});
+afterAll(() => workshop[Symbol.dispose]());
+
+const same = (_: string, bytes: Buffer): Buffer => bytes;
+/** Of the release before. */
+const older = (soname: string, bytes: Buffer): Buffer => {
+  const words = ` release version ${ownVersion()}`;
+  const claimed = claim("2.31")(soname, bytes);
+  return soname === LIBC ? replaced(claimed, words, words.replace(/\d\d$/, "31")) : claimed;
+};
+
+interface Own {
+  readonly program: string;
+  /** Where its glibc is. */
+  readonly place: string;
+}
+
+/** A program with a glibc of its own beside it. `only` are the files of that, if not all. */
+async function own({
+  change = same,
+  only,
+  flags = [],
+  tag = "--enable-new-dtags",
+  interpreter,
+}: {
+  change?: (soname: string, bytes: Buffer) => Buffer;
+  only?: readonly string[];
+  flags?: string[];
+  tag?: string;
+  interpreter?: string;
+} = {}): Promise<Own> {
+  const all = join(copyOwnGlibc(workshop.fresh("own"), change), LIBRARIES);
+  const place = only ? workshop.fresh("own") : all;
+  if (only) {
+    mkdirSync(place);
+    for (const name of only) copyFileSync(join(all, name), join(place, name));
+  }
+  const program = join(place, "program");
+  const sources = join(import.meta.dir, "../../fixtures", FOLDER);
+  const linker = [`--dynamic-linker,${interpreter ?? join(place, ownLoader())}`, `${tag},-rpath,${place}`];
+  const words = [join(sources, "program.c"), join(host, LIBRARIES, "libhost.so.1"), "-lm", "-fno-builtin"];
+  const made = await native("cc", ["-o", program, ...words, ...flags, ...linker.map((text) => `-Wl,${text}`)]);
+  expect(made.stderr).toBe("");
+  return { program, place };
+}
+
+const places = (...directories: string[]) => ({ PLACES: directories.join(":") });
+
+/** On the tree that has a glibc, or the other. */
+function start(flags: string[], hosts: string, { program, place }: Own, words = [program]): Promise<Outcome> {
+  const [first = "", ...rest] = words;
+  const from = ["--host", hosts, "--isolate", "libhost.so.1"];
+  // What is mounted over its own is there by two names: the first counts.
+  const env = places(join(tree, LIBRARIES), MACHINE, place);
+  return run(capsuleCommand([...flags, ...from], first, rest, env), { env });
+}
+
+/** The glibc's files are those of one directory, and the library is the host's. */
+function expectOn(outcome: Outcome, place: string, program: string): void {
+  const [libc, libm, loader, library, file] = lines(outcome.stdout);
+  expect(outcome).toMatchObject({ stderr: "", exitCode: 0 });
+  expect([libc, libm, loader, library]).toEqual([
+    `libc: ${place}/${LIBC}`,
+    `libm: ${place}/libm.so.6, 1`,
+    `ld.so: ${place}/${ownLoader()}`,
+    "host: of the host tree",
+  ]);
+  expect(file).toStartWith(`own file: ${basename(program)}, called ${program}`);
+}
+
+test("natively it runs on its own", async () => {
+  const { program, place } = await own();
+  const env = { LD_LIBRARY_PATH: join(host, LIBRARIES), ...places(place) };
+  expectOn(await native(program, [], { env }), place, program);
+});
+
+const ofTree = () => join(tree, LIBRARIES);
+
+describe("on the newer glibc of a tree", () => {
+  const kinds: [string, Parameters<typeof own>[0]][] = [
+    ["anywhere", {}],
+    ["at a fixed address", { flags: FIXED }],
+    ["by DT_RPATH", { tag: "--disable-new-dtags" }],
+    ["that has an ld.so and a libc alone", { only: [ownLoader(), LIBC] }],
+  ];
+  for (const [words, kind] of kinds)
+    test(`it runs in a mount namespace, ${words}`, async () => {
+      const program = await own(kind);
+      expectOn(await start(IN_NAMESPACE, tree, program), ofTree(), program.program);
+    });
+
+  for (const [words, kind] of kinds.filter(([, { tag } = {}]) => tag === undefined))
+    test(`it runs by the ld.so's name, ${words}`, async () => {
+      const program = await own(kind);
+      expectOn(await start(BY_NAME, tree, program), ofTree(), program.program);
+    });
+
+  test("by DT_RPATH and the ld.so's name it is refused, with the reason, by plan, too", async () => {
+    const program = await own({ tag: "--disable-new-dtags" });
+    const said = ["its DT_RPATH leads to a glibc of its own", program.place, "--mount-namespace never"];
+    workshop.expectRefusal(await start(BY_NAME, tree, program), NOT_RUNNABLE, ...said);
+    const words = ["plan", ...BY_NAME, "--host", tree, "--isolate", "libhost.so.1", program.program];
+    workshop.expectRefusal(await command(words), NOT_RUNNABLE, ...said);
+  });
+
+  test("so does what a script names as its interpreter", async () => {
+    const { program, place } = await own();
+    const script = workshop.fresh("script");
+    writeFileSync(script, `#!${program}\n`);
+    chmodSync(script, 0o755);
+    for (const flags of [IN_NAMESPACE, BY_NAME]) {
+      const { stdout, stderr } = await start(flags, tree, { program, place }, [script]);
+      expect(stderr).toBe("");
+      expect(stdout).toStartWith(`libc: ${ofTree()}/${LIBC}\nlibm: ${ofTree()}/libm.so.6, 1\n`);
+    }
+  });
+
+  test("a relative path of an ld.so is the kernel's to find", async () => {
+    const { program, place } = await own();
+    const relative = join(place, "..", ownLoader());
+    expect((await native("patchelf", ["--set-interpreter", `../${ownLoader()}`, program])).exitCode).toBe(0);
+    copyFileSync(join(place, ownLoader()), relative);
+    chmodSync(relative, 0o755);
+    const env = places(ofTree());
+    const from = ["--host", tree, "--isolate", "libhost.so.1"];
+    const outcome = await run(capsuleCommand([...IN_NAMESPACE, ...from], program, [], env), { env, cwd: place });
+    expectOn(outcome, ofTree(), program);
+  });
+
+  test("a link to the machine's ld.so is the machine's", async () => {
+    const link = workshop.fresh("link");
+    symlinkSync(realpathSync(`/lib64/${LOADER}`), link);
+    const program = await own({ only: [], interpreter: link });
+    for (const flags of [IN_NAMESPACE, BY_NAME]) expectOn(await start(flags, tree, program), ofTree(), program.program);
+  });
+});
+
+describe("started by a shell, on the newer glibc of a tree", () => {
+  const shell = ({ program }: Own) => ["/bin/sh", "-c", `'${program}'; exit $?`];
+
+  for (const tag of ["--enable-new-dtags", "--disable-new-dtags"])
+    test(`it runs on its own in a mount namespace (${tag})`, async () => {
+      const program = await own({ tag });
+      expectOn(await start(IN_NAMESPACE, tree, program, shell(program)), program.place, program.program);
+    });
+
+  test("it runs on the tree's by the ld.so's name", async () => {
+    const program = await own();
+    expectOn(await start(BY_NAME, tree, program, shell(program)), ofTree(), program.program);
+  });
+
+  test("with a libc alone, by DT_RPATH and the ld.so's name, a line says that it cannot", async () => {
+    const program = await own({ only: [ownLoader(), LIBC], tag: "--disable-new-dtags" });
+    const outcome = await start(BY_NAME, tree, program, shell(program));
+    workshop.expectRefusal(outcome, FAILED, "a libc of its own in front", "--mount-namespace auto");
+  });
+});
+
+describe("on the machine's glibc", () => {
+  test("one that is as good stays on its own", async () => {
+    const program = await own();
+    expectOn(await start(["--mode", "attached"], host, program), program.place, program.program);
+  });
+
+  test("one that is newer stays on its own", async () => {
+    const program = await own({ change: claim("2.99") });
+    for (const flags of [["--mode", "attached"], BY_NAME])
+      expectOn(await start(flags, host, program), program.place, program.program);
+  });
+
+  test("one that is older gives way to it, and plan says how", async () => {
+    const program = await own({ change: older });
+    expectOn(await start(IN_NAMESPACE, host, program), MACHINE, program.program);
+    const words = ["plan", "--mode", "attached", "--host", host, "--isolate", "libhost.so.1", program.program];
+    expect((await command(words)).stdout).toContain("in a mount namespace, if the kernel permits it");
+  });
+
+  test("one that is older stays on its own without a mount namespace, unless an isolated library wants more", async () => {
+    const program = await own({ change: older });
+    expectOn(await start(BY_NAME, host, program), program.place, program.program);
+    const wanting = workshop.fresh("host");
+    mkdirSync(join(wanting, LIBRARIES), { recursive: true });
+    const sources = join(import.meta.dir, "../../fixtures", FOLDER);
+    const library = join(wanting, LIBRARIES, "libhost.so.1");
+    const flags = ["-shared", "-fPIC", "-Wl,-soname,libhost.so.1", "-o", library, join(sources, "host.c")];
+    const version = `GLIBC_${ownVersion()}`;
+    const assembly = `${workshop.fresh("wanting")}.s`;
+    writeFileSync(assembly, NEWEST);
+    expect((await native("cc", [...flags, assembly])).stderr).toBe("");
+    const text = Buffer.from(await Bun.file(library).arrayBuffer()).toString("latin1");
+    // Nothing newer was made in some release.
+    if (!text.includes(version)) return;
+    const outcome = await start(BY_NAME, wanting, program);
+    workshop.expectRefusal(outcome, NOT_RUNNABLE, library, program.place, "--mount-namespace never");
+    rmSync(wanting, { recursive: true });
+  });
+});
+
+/** arc4random is of 2.36. */
+const NEWEST = `.section .note.GNU-stack,"",@progbits
+.data
+.quad arc4random
+`;
