@@ -54,7 +54,7 @@ export function placeDetours(
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 5;
+const FORMAT = 6;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
@@ -70,7 +70,9 @@ function standIns(
   { loader, takesArgv0, characterSets }: Starter,
 ): Map<string, Uint8Array> {
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
-  const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint };
+  const ofStatic =
+    "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
+  const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
   const isMerged = hasAllInLibc(shared);
   return new Map(
     namesOf(shared).map((soname) => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "../support/fixtures.ts";
+import { copyOwnGlibc } from "../support/own-glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, command, native, type Outcome } from "../support/run.ts";
 import { FAILED, NOT_FOUND, NOT_RUNNABLE, Workshop } from "../support/workshop.ts";
@@ -100,6 +101,17 @@ for (const [name, { why }] of Object.entries(LAUNCHERS))
 test("a script that starts a static launcher in its midst", async () => {
   const program = script(`#!/bin/sh\n${await launcher("static")} "$@"\n`);
   for (const mode of ["auto", "attached"]) await expectStarted(await start(["--mode", mode], program), program);
+});
+
+test("a static program that opens libraries is told that they are another glibc's, by the ld.so's name", async () => {
+  const source = workshop.fresh("opens");
+  writeFileSync(`${source}.c`, '#include <dlfcn.h>\nint main(void) { return !dlopen("libc.so.6", RTLD_NOW); }\n');
+  // (The linker warns that such a program needs that glibc.)
+  expect((await native("cc", ["-static", "-o", source, `${source}.c`])).exitCode).toBe(0);
+  const glibc = copyOwnGlibc(workshop.fresh("glibc"));
+  const flags = ["--glibc", glibc, "--mount-namespace", "never"];
+  workshop.expectRefusal(await start(flags, source, []), FAILED, "statically linked and opens libraries", "--glibc");
+  expect((await start([], source, [])).exitCode).toBe(0);
 });
 
 describe("refused is", () => {

@@ -21,12 +21,18 @@ export interface DetourTargets {
   readonly characterSets: string | undefined;
   /** Written to standard error where the kernel refuses. */
   readonly complaint: string;
+  /** The same for a static program that opens libraries. */
+  readonly ofStatic: string;
 }
 
 /** `detour`, a function that does not return. */
 export function emitDetour(to: Assembler, targets: DetourTargets): void {
   emitVectors(to);
   to.label("detour")
+    // A static program's dlopen has loaded an ld.so that has started nothing, and cannot be asked for the arguments.
+    .rip("mov end(%rip),%rax", "stack end", 0x48, 0x8b, 0x05)
+    .op("cmpq $0x0,(%rax)", 0x48, 0x83, 0x38, 0x00)
+    .to("je", "static")
     .to("call", "vectors")
     // The file of the program: what the kernel runs, or what an ld.so has been told to run, whose own arguments come
     // first then.
@@ -196,6 +202,16 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .op("mov $0xe7,%eax", 0xb8, 0xe7, 0x00, 0x00, 0x00)
     .op("syscall # exit_group", 0x0f, 0x05)
     .op("hlt", 0xf4)
+    .label("static")
+    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00)
+    .rip("lea complaint(%rip),%rsi", "static complaint", 0x48, 0x8d, 0x35)
+    .rip("mov size(%rip),%rdx", "static size", 0x48, 0x8b, 0x15)
+    .op("mov $0x1,%eax", 0xb8, 0x01, 0x00, 0x00, 0x00)
+    .op("syscall # write", 0x0f, 0x05)
+    .op("mov $0x7d,%edi", 0xbf, 0x7d, 0x00, 0x00, 0x00)
+    .op("mov $0xe7,%eax", 0xb8, 0xe7, 0x00, 0x00, 0x00)
+    .op("syscall # exit_group", 0x0f, 0x05)
+    .op("hlt", 0xf4)
     // How long is the text at rdi?
     .label("length")
     .op("xor %eax,%eax", 0x31, 0xc0)
@@ -259,8 +275,8 @@ function emitVariable(to: Assembler, name: string): void {
 }
 
 function emitData(to: Assembler, targets: DetourTargets): void {
-  const { loader, libraries, identity, characterSets, complaint } = targets;
-  const text = encoder.encode(complaint);
+  const { loader, libraries, identity, characterSets } = targets;
+  const [text, ofStatic] = [encoder.encode(targets.complaint), encoder.encode(targets.ofStatic)];
   for (const [label, value] of [
     ["proc", "/proc/self/exe"],
     ["path name", "LD_LIBRARY_PATH="],
@@ -277,4 +293,5 @@ function emitData(to: Assembler, targets: DetourTargets): void {
   ] as const)
     to.label(label).data(encoder.encode(`${value}\0`));
   to.label("complaint").data(text).align(8).label("complaint size").quad(text.length);
+  to.label("static complaint").data(ofStatic).align(8).label("static size").quad(ofStatic.length);
 }

@@ -91,12 +91,24 @@ const emitters: Record<string, (to: Assembler) => void> = {
     for (const name of ["table", "agent", "is started"]) to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
-    const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };
+    const paths = {
+      loader: "/t/ld.so",
+      libraries: "/kept",
+      identity: "/kept/identity.so",
+      complaint: "no",
+      ofStatic: "no",
+    };
     emitDetour(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
     to.label("stack end").quad(0);
   },
   "the same, for an ld.so that cannot be told argv[0]": (to) => {
-    const paths = { loader: "/t/ld.so", libraries: "/kept", identity: "/kept/identity.so", complaint: "no" };
+    const paths = {
+      loader: "/t/ld.so",
+      libraries: "/kept",
+      identity: "/kept/identity.so",
+      complaint: "no",
+      ofStatic: "no",
+    };
     emitDetour(to, { ...paths, takesArgv0: false, characterSets: undefined });
     to.label("stack end").quad(0);
   },
