@@ -25,7 +25,7 @@ export function addTreeOptions(command: Command): Command {
     .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option(
       "--isolate <soname>",
-      "take this library from the host tree; SONAME=DIR from another (repeatable, commas too)",
+      "take this library and its family from the host tree; SONAME=DIR from another (repeatable, commas too)",
       collect,
     )
     .addOption(

@@ -37,7 +37,7 @@ export interface TreeChoices {
   readonly host?: string;
   /** The tree with the program's own libraries. Default: the machine's. */
   readonly runtime?: string;
-  /** Libraries to isolate: sonames, or `SONAME=DIR` for one from another host tree. */
+  /** Libraries to isolate, with their families: sonames, or `SONAME=DIR` for one from another host tree. */
   readonly isolate?: readonly string[];
   /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`. Default: all, or none where there is an `isolate`. */
   readonly profiles?: readonly string[];

@@ -9,7 +9,7 @@ import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search
 import { Tree } from "../../lib/tree/tree.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
 import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "../glibc/choice.ts";
-import type { Variable } from "../profiles/profiles.ts";
+import { FAMILIES, type Variable } from "../profiles/profiles.ts";
 import { variableOf } from "../settings/keys.ts";
 import { asSays, type Setting, type Source } from "../settings/source.ts";
 import type { Trace } from "../telling/trace.ts";
@@ -40,6 +40,15 @@ export interface LibraryChoice {
   /** The names of the profiles that have it; none where it was named itself. */
   readonly profiles: readonly string[];
   readonly source: Source;
+  /** The user has said nothing of its tree: it comes from that of another of its family. */
+  readonly follows?: Follows | undefined;
+}
+
+export interface Follows {
+  /** The one of the family whose tree the user has named. */
+  readonly soname: string;
+  /** From where it comes if that tree does not have it; undefined for what is there by the other one alone. */
+  readonly otherwise: Setting<string> | undefined;
 }
 
 export interface Trees {
@@ -49,6 +58,8 @@ export interface Trees {
   /** The program's. */
   readonly runtime: Search;
   readonly hosts: readonly Host[];
+  /** What is to be isolated, from those. */
+  readonly libraries: readonly LibraryChoice[];
   readonly glibc: GlibcDecision;
 }
 
@@ -72,7 +83,7 @@ export function chooseTrees(
   const given = options.runtime.value;
   const tree = given === undefined ? machine.tree : openTree({ ...options.runtime, value: given }, "runtime");
   const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store, program);
-  const hosts = chooseLibraries(options, store, trace);
+  const { hosts, libraries } = chooseLibraries(options, store, trace);
   for (const { tree } of [runtime, ...hosts.map(({ search }) => search)])
     if (tree.root !== "" && system.isNoexec(tree.root))
       throw new LinkError(
@@ -96,7 +107,7 @@ export function chooseTrees(
     named:
       typeof choice === "string" ? undefined : new Search(openTree({ value: choice.tree, source }, "glibc"), [], store),
   };
-  return { store, machine, runtime, hosts, glibc: chooseGlibc(choice, sources, system, trace) };
+  return { store, machine, runtime, hosts, libraries, glibc: chooseGlibc(choice, sources, system, trace) };
 }
 
 export interface Chosen {
@@ -147,19 +158,59 @@ export interface OwnedHost extends Host {
   readonly ownership: Ownership;
 }
 
-function chooseLibraries({ libraries, newest }: TreeOptions, store: LibraryStore, trace: Trace): Host[] {
-  const hosts = new Map<string, Host>();
-  for (const { soname, host: directory, isExplicit } of libraries) {
-    const { value, source } = directory;
-    if (source.kind === "variable" && source.name === variableOf(soname))
-      trace.tell("plan", () => `${soname}: from ${value}${asSays(source)}`);
+function chooseLibraries(
+  { libraries: asked, newest }: TreeOptions,
+  store: LibraryStore,
+  trace: Trace,
+): { readonly hosts: Host[]; readonly libraries: LibraryChoice[] } {
+  const searches = new Map<string, Search>();
+  const searchOf = (directory: Setting<string>): Search => {
     const tree = openTree(directory, "host tree");
-    const host = hosts.get(tree.root) ?? { search: new Search(tree, [], store), choices: new Map(), newest };
+    const search = searches.get(tree.root) ?? new Search(tree, [], store);
+    searches.set(tree.root, search);
+    return search;
+  };
+  const hosts = new Map<Search, Host>();
+  const libraries = asked.map((choice) => whereItStays(choice, asked, searchOf));
+  for (const { soname, host: directory, isExplicit, follows } of libraries) {
+    const { value, source } = directory;
+    if (follows) trace.tell("plan", () => `${soname}: from ${value}, as ${follows.soname} is, with which it belongs`);
+    else if (source.kind === "variable" && source.name === variableOf(soname))
+      trace.tell("plan", () => `${soname}: from ${value}${asSays(source)}`);
+    const search = searchOf(directory);
+    const host = hosts.get(search) ?? { search, choices: new Map(), newest };
     host.choices.set(soname, isExplicit);
-    hosts.set(tree.root, host);
+    hosts.set(search, host);
   }
-  return [...hosts.values()];
+  return { hosts: [...hosts.values()], libraries };
 }
+
+/**
+ * What follows another one of its family, and is not in that one's tree, stays where it would be without that, unless
+ * the two need each other's private functions: then it is left to the runtime.
+ */
+function whereItStays(
+  choice: LibraryChoice,
+  all: readonly LibraryChoice[],
+  searchOf: (directory: Setting<string>) => Search,
+): LibraryChoice {
+  const { soname, host, isExplicit, follows } = choice;
+  if (!follows?.otherwise || isExplicit) return choice;
+  const search = searchOf(host);
+  const other = searchOf(follows.otherwise);
+  if (search === other || search.find(soname, undefined)) return choice;
+  const found = other.find(soname, undefined);
+  if (!found) return choice;
+  const family = Object.values(FAMILIES).find(({ libraries }) => libraries.includes(soname));
+  const siblings = all.filter((one) => family?.libraries.includes(one.soname) && searchOf(one.host) === search);
+  const isNeeded = () => siblings.some((one) => needed(search, one.soname).includes(soname));
+  const isNeeding = () => found.library.needed.some((name) => siblings.some((one) => one.soname === name));
+  if (family?.isPrivate && (isNeeded() || isNeeding())) return choice;
+  return { ...choice, host: follows.otherwise, follows: undefined };
+}
+
+const needed = (search: Search, soname: string): readonly string[] =>
+  search.find(soname, undefined)?.library.needed ?? [];
 
 /** Throws LinkError. */
 export const openHost = (directory: Setting<string>): Tree => openTree(directory, "host tree");

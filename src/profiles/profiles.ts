@@ -37,11 +37,43 @@ export interface Profile {
   readonly ahead: Readonly<Record<string, readonly string[]>>;
 }
 
+/**
+ * Libraries that know each other's insides, or hand each other objects that only they understand: in one process they
+ * come from one tree.
+ */
+export interface Family {
+  /** Sonames; no library is in two families. */
+  readonly libraries: readonly string[];
+  /** They call private functions of each other, so that another tree's copy does not do where a tree lacks one. */
+  readonly isPrivate: boolean;
+  /** Families whose objects cross the border with it: where it is isolated so are they, from whatever tree. */
+  readonly brings: readonly string[];
+}
+
 /** Stands for each of a tree's default library directories in turn. */
 export const LIBDIR = "$LIBDIR";
 
 const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];
 const WAYLAND = ["libwayland-client.so.0", "libwayland-server.so.0", "libwayland-egl.so.1"];
+// glvnd's libraries share the tables of libGLdispatch, whose private functions come and go with releases; libEGL's drivers read
+// what is in libgbm's devices.
+const GLVND = [
+  ...["libGL.so.1", "libGLX.so.0", "libEGL.so.1", "libOpenGL.so.0", "libGLESv1_CM.so.1", "libGLESv2.so.2"],
+  ...["libGLdispatch.so.0", "libgbm.so.1"],
+];
+const VA = ["libva.so.2", "libva-drm.so.2", "libva-x11.so.2", "libva-wayland.so.2"];
+
+export const FAMILIES: Readonly<Record<string, Family>> = {
+  glvnd: { libraries: GLVND, isPrivate: true, brings: ["x11", "wayland"] },
+  vulkan: { libraries: ["libvulkan.so.1"], isPrivate: false, brings: ["x11", "wayland"] },
+  va: { libraries: VA, isPrivate: true, brings: ["x11", "wayland"] },
+  vdpau: { libraries: ["libvdpau.so.1"], isPrivate: false, brings: ["x11"] },
+  x11: { libraries: X11, isPrivate: false, brings: [] },
+  wayland: { libraries: WAYLAND, isPrivate: false, brings: [] },
+};
+/** Of the families, those libraries of which the newer copy of the two sides serves both. */
+export const NEWEST: readonly string[] = WAYLAND;
+
 const DRIVERS: Variable = { name: "LIBGL_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] };
 const BACKENDS: Variable = { name: "GBM_BACKENDS_PATH", kind: "directories", paths: ["$LIBDIR/gbm"] };
 // Mesa's configuration for single programs
@@ -91,7 +123,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
   },
   video: {
     summary: "video decoding by VA-API and VDPAU",
-    isolate: ["libva.so.2", "libva-drm.so.2", "libva-x11.so.2", "libva-wayland.so.2", "libvdpau.so.1", ...X11],
+    isolate: [...VA, "libvdpau.so.1", ...X11],
     newest: WAYLAND,
     environment: [
       { name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] },

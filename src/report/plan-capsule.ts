@@ -3,7 +3,7 @@
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
 import type { CapsuleSource } from "../launch.ts";
-import type { Chosen, LibraryChoice, OwnedHost, TreeOptions } from "../plan/trees.ts";
+import type { Chosen, LibraryChoice, OwnedHost, Trees } from "../plan/trees.ts";
 import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
 import { sourceOf } from "./plan-settings.ts";
 
@@ -21,7 +21,7 @@ export interface Found {
 export function capsuleOf(
   { search, choices }: OwnedHost,
   { isIsolated, left }: Chosen,
-  { libraries }: TreeOptions,
+  { libraries }: Pick<Trees, "libraries">,
   { environment, hooks }: Pick<CapsuleSource, "environment" | "hooks">,
   { atStart, members, needers }: Found,
 ): PlannedCapsule {
@@ -53,8 +53,9 @@ export function capsuleOf(
   };
 }
 
-const askedOf = ({ profiles, source, host }: LibraryChoice): Asked => ({
+const askedOf = ({ profiles, source, host, follows }: LibraryChoice): Asked => ({
   profiles,
   source: sourceOf(source),
   treeSource: sourceOf(host.source),
+  follows: follows?.soname ?? null,
 });

@@ -144,6 +144,8 @@ export interface Asked {
   readonly source: PlannedSource;
   /** Who has named its host tree. */
   readonly treeSource: PlannedSource;
+  /** Whose tree that is, where nobody has named one for this library: another's, with which it belongs; else null. */
+  readonly follows: string | null;
 }
 
 /** A library that was to be isolated, and comes from the runtime all the same. */

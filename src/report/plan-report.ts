@@ -71,7 +71,7 @@ export function planReport(
   const { name, why, trees, plan, sides, warnings } = found;
   const interpreter = interpreterOf(path, store);
   const capsules = plan.chosen.hosts.map((host, i) => {
-    return capsuleOf(host, plan.chosen, options, plan.capsules[i] ?? EMPTY, sides[i] ?? NOTHING);
+    return capsuleOf(host, plan.chosen, trees, plan.capsules[i] ?? EMPTY, sides[i] ?? NOTHING);
   });
   return {
     format: 1,

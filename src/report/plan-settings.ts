@@ -9,9 +9,9 @@ export function plannedSettings(settings: Settings, { libraries, host }: TreeOpt
   const all = [...settings.all].map(([name, { value, source }]) => {
     return { name: name as string, value: value ?? null, source: sourceOf(source) };
   });
-  // Those that have a host tree of their own.
+  // Those that have been given a host tree of their own.
   const single = libraries
-    .filter((library) => library.host !== host)
+    .filter((library) => library.host !== host && !library.follows)
     .map(({ soname, host: { value, source } }) => ({ name: `libraries.${soname}`, value, source: sourceOf(source) }));
   return [...all, ...single];
 }

@@ -91,6 +91,12 @@ function capsulePart(
         group.map((one) => [one.soname, inTree(one.path), askedText(one)]),
       );
   }
+  for (const leader of new Set(isolated.flatMap(({ follows }) => follows ?? [])))
+    page.list(
+      "together",
+      isolated.filter(({ follows }) => follows === leader).map(({ soname }) => soname),
+      `from the tree of ${leader}, with which they belong`,
+    );
   for (const why of new Set(left.map((one) => one.why)))
     page.list(
       "not isolated",
@@ -120,9 +126,10 @@ function ownPart(page: Page, { libraries }: PlanReport): void {
   page.rows(libraries.map((one) => [one.soname, one.path, reasonText(one)]));
 }
 
-const askedText = ({ profiles, source, treeSource }: IsolatedLibrary): string =>
+const askedText = ({ profiles, source, treeSource, follows }: IsolatedLibrary): string =>
   [
-    profiles.length > 0 ? profiles.join(" ") : sourceText(source),
+    ...(follows === null ? [] : [`with ${follows}`]),
+    ...(profiles.length > 0 ? [profiles.join(" ")] : follows === null ? [sourceText(source)] : []),
     ...(treeSource.kind === "default" || treeSource.name === "--host" ? [] : [`tree by ${sourceText(treeSource)}`]),
   ].join(", ");
 

@@ -2,14 +2,14 @@
 
 import { GLIBC_CHOICES } from "../glibc/choice.ts";
 import { isShared, UNWINDER } from "../plan/shared-set.ts";
-import type { TreeOptions } from "../plan/trees.ts";
+import type { Trees } from "../plan/trees.ts";
 import { asSays, nameOf } from "../settings/source.ts";
 import { isMissing, type Link, type Report, type Side } from "./sides.ts";
 
 /** As a sentence goes on behind "it is". `link` is what the name is on that side, if it is anything. */
 export function ruleOf(soname: string, side: Side, link: Link | undefined, report: Report): string {
   if (isShared(soname)) return sharedRule(soname, side, report);
-  const { chosen, options } = report;
+  const { chosen, trees } = report;
   const host = chosen.hosts.find(({ choices }) => choices.has(soname));
   if (!host) {
     const why = "no profile that is chosen and no --isolate names it";
@@ -17,7 +17,7 @@ export function ruleOf(soname: string, side: Side, link: Link | undefined, repor
     return link && !isMissing(link) ? `the runtime's own: ${why}` : `nothing that the program's side has; ${why}`;
   }
   const { name } = host.search.tree;
-  const [setting, more] = settingOf(soname, options);
+  const [setting, more] = settingOf(soname, trees);
   if (chosen.isIsolated(soname)) {
     const how = `isolated, as ${setting} says`;
     if (!side.host) return `${how}: the program sees the one of ${name} by a shim${more}`;
@@ -43,10 +43,11 @@ function sharedRule(soname: string, side: Side, { trees, options }: Report): str
 }
 
 /** What names a soname, and what there is to add: who says so, and where its tree is said. */
-function settingOf(soname: string, { libraries }: TreeOptions): [setting: string, more: string] {
+function settingOf(soname: string, { libraries }: Pick<Trees, "libraries">): [setting: string, more: string] {
   const choice = libraries.find((one) => one.soname === soname);
   if (!choice) return ["nothing", ""];
-  const { isExplicit, profiles, source, host } = choice;
+  const { isExplicit, profiles, source, host, follows } = choice;
+  if (follows) return [`the family of ${follows.soname}`, ` (they come from one tree together${asSays(host.source)})`];
   const tree = asSays(host.source).replace(/^, /, "its tree, ");
   const chosen = source.kind === "default" ? "without --profile all are chosen" : asSays(source).replace(/^, /, "");
   const more = [isExplicit ? "" : chosen, tree].filter(Boolean).join("; ");

@@ -8,9 +8,10 @@ import type { GlibcChoice } from "../glibc/choice.ts";
 import type { Mode } from "../plan/mode.ts";
 import { isShared } from "../plan/shared-set.ts";
 import type { LibraryChoice, TreeOptions } from "../plan/trees.ts";
-import { PROFILES, type Profile } from "../profiles/profiles.ts";
+import { NEWEST, PROFILES, type Profile } from "../profiles/profiles.ts";
 import { UsageError } from "../telling/errors.ts";
 import type { Category } from "../telling/trace.ts";
+import { joinFamilies } from "./families.ts";
 import { readSettingsFiles } from "./file.ts";
 import type { Name } from "./keys.ts";
 import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";
@@ -109,13 +110,23 @@ export class Settings {
         add(soname, { isExplicit: false, profiles: [...before, name], source: profile.source });
       }
     for (const { soname } of isolate.value) add(soname, { isExplicit: true, profiles: [], source: isolate.source });
+    const isOwn = (name: string) => profiles[name] !== PROFILES[name];
+    joinFamilies(libraries, {
+      host,
+      hostOf: (soname) => this.#hostOf(soname, isolate, host),
+      isNamed: (soname) => libraries.get(soname)?.isExplicit === true || !!libraries.get(soname)?.profiles.some(isOwn),
+    });
+    const newest = (soname: string) => {
+      const { isExplicit, profiles } = libraries.get(soname) ?? {};
+      return isExplicit === false && (profiles?.length === 0 || named.some(({ newest }) => newest.includes(soname)));
+    };
     if (libraries.size === 0) throw new UsageError(`There is nothing to isolate${asSays(profile.source)}`);
     // Without a word about profiles, drivers are told all the same where they find things.
     const speaking = profile.source === DEFAULT ? Object.values(PROFILES) : named;
     return {
       ...{ host, runtime, glibc },
       libraries: [...libraries.values()],
-      newest: named.flatMap(({ newest }) => newest).filter((soname) => !libraries.get(soname)?.isExplicit),
+      newest: [...new Set([...named.flatMap(({ newest }) => newest), ...NEWEST])].filter(newest),
       variables: speaking.flatMap(({ environment }) => environment),
     };
   }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { isShared } from "../../../src/plan/shared-set.ts";
-import { LIBDIR, PROFILES } from "../../../src/profiles/profiles.ts";
+import { FAMILIES, LIBDIR, NEWEST, PROFILES } from "../../../src/profiles/profiles.ts";
 
 const SONAME = /^lib[A-Za-z0-9_+-]+\.so\.\d+$/;
 const expectOnce = (list: readonly string[]) => expect(list.toSorted()).toEqual([...new Set(list)].toSorted());
@@ -68,4 +68,28 @@ test("a variable that several profiles set is the same in all of them", () => {
 test("a library is either always the host's or the newer one's, in all profiles alike", () => {
   const isolated = new Set(Object.values(PROFILES).flatMap(({ isolate }) => isolate));
   expect(Object.values(PROFILES).flatMap(({ newest }) => newest.filter((soname) => isolated.has(soname)))).toEqual([]);
+});
+
+describe("families", () => {
+  const all = Object.values(FAMILIES);
+  const named = new Set(Object.values(PROFILES).flatMap(({ isolate, newest }) => [...isolate, ...newest]));
+
+  test("are of the profiles' libraries, each of which is in one", () => {
+    expectOnce(all.flatMap(({ libraries }) => libraries));
+    expect(all.flatMap(({ libraries }) => libraries).toSorted()).toEqual([...named].toSorted());
+  });
+
+  test("bring along families that come behind them, and bring none themselves", () => {
+    const names = Object.keys(FAMILIES);
+    for (const [name, { brings }] of Object.entries(FAMILIES))
+      for (const brought of brings) {
+        expect(names.indexOf(brought)).toBeGreaterThan(names.indexOf(name));
+        expect(FAMILIES[brought]?.brings).toEqual([]);
+      }
+  });
+
+  test("say the same as the profiles of what is the newer one's", () => {
+    const newest = new Set(Object.values(PROFILES).flatMap((profile) => profile.newest));
+    expect(NEWEST.toSorted()).toEqual([...newest].toSorted());
+  });
 });

@@ -145,7 +145,12 @@ describe("the host tree of a library is", () => {
     const settings = settingsOf({ host: "/flag" }, {}, beside, own);
     expect(hostOf(settings, GL)).toEqual(["/beside-gl", "game/capsule.toml, line 3"]);
     expect(hostOf(settings, "libX11.so.6")).toEqual(["/own-x11", "capsule/capsule.toml, line 4"]);
-    expect(hostOf(settings, "libEGL.so.1")).toEqual(["/flag", "--host"]);
+    expect(hostOf(settings, "libvulkan.so.1")).toEqual(["/flag", "--host"]);
+  });
+
+  test("that of another of its family, where nobody has said its own", () => {
+    const settings = settingsOf({ host: "/flag" }, {}, beside, own);
+    expect(hostOf(settings, "libEGL.so.1")).toEqual(["/beside-gl", "game/capsule.toml, line 3"]);
   });
 
   test("not asked of a library that is not isolated", () => {
@@ -209,6 +214,43 @@ describe("what is isolated", () => {
     expect(libraries.find(({ soname }) => soname === "libwayland-client.so.0")?.isExplicit).toBeTrue();
     expect(newest).toEqual(["libwayland-server.so.0", "libwayland-egl.so.1"]);
   });
+});
+
+describe("a library that is named brings along", () => {
+  const treesOf = (isolate: string[], environment: Environment = {}) => {
+    const { libraries, newest } = settingsOf({ host: "/host", isolate }, environment).trees;
+    const hosts = Object.fromEntries(
+      libraries.map(({ soname, host, follows }) => [soname, [host.value, follows?.soname]]),
+    );
+    return { hosts, newest };
+  };
+
+  test("its family, and those whose objects cross the border with it", () => {
+    const { hosts, newest } = treesOf(["libEGL.so.1=/red"]);
+    expect(hosts["libEGL.so.1"]).toEqual(["/red", undefined]);
+    for (const soname of ["libGL.so.1", "libGLdispatch.so.0", "libX11.so.6", "libwayland-client.so.0"])
+      expect(hosts[soname]).toEqual(["/red", "libEGL.so.1"]);
+    expect(Object.keys(hosts)).not.toContain("libvulkan.so.1");
+    expect(newest).toContain("libwayland-client.so.0");
+  });
+
+  test("those of another tree, where they have one", () => {
+    const { hosts } = treesOf(["libGL.so.1=/red"], { CAPSULE_LIBX11_SO_6_PREFIX: "/green" });
+    expect([hosts["libGL.so.1"], hosts["libX11.so.6"], hosts["libxcb.so.1"]]).toEqual([
+      ["/red", undefined],
+      ["/green", undefined],
+      ["/green", "libX11.so.6"],
+    ]);
+  });
+
+  test("nobody where it is in no family", () => {
+    expect(Object.keys(treesOf(["libfoo.so.1=/red"]).hosts)).toEqual(["libfoo.so.1"]);
+  });
+});
+
+test("the libraries of our profiles stay where the user has said nothing of one", () => {
+  const { libraries } = settingsOf({ profile: ["gl"] }).trees;
+  expect(libraries.map(({ soname }) => soname)).toEqual([...(PROFILES.gl?.isolate ?? [])]);
 });
 
 describe("CAPSULE_DEBUG", () => {
