@@ -26,7 +26,7 @@ import { besideCommand, ServerHandle } from "./passes/serve.ts";
 import { makeNamespace, repairGlobal, share } from "./passes/share.ts";
 import { catchFatalSignals, quietOtherThreads } from "./passes/signals.ts";
 import { vacate } from "./passes/vacate.ts";
-import { type ExecOptions, makePlan } from "./plan/plan.ts";
+import { type ExecOptions, keepCaches, makePlan } from "./plan/plan.ts";
 import { findProgram } from "./plan/program.ts";
 import { emptiedEnvironments } from "./plan/scripts.ts";
 import { chooseTrees } from "./plan/trees.ts";
@@ -76,6 +76,7 @@ export function host(
   trace.lap("plan");
 
   for (const line of emptiedEnvironments(plan.executed, plan.arguments)) trace.warn(line);
+  keepCaches(plan.capsules);
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
   const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);

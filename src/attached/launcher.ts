@@ -15,7 +15,7 @@ import { machineGlibc, versionOf } from "../glibc/choice.ts";
 import { runtimePath } from "../glibc/runtime-path.ts";
 import { withoutRunner } from "../passes/environment.ts";
 import { resetSignals } from "../passes/signals.ts";
-import { type AttachedPlan, type ExecOptions, makeAttachedPlan } from "../plan/plan.ts";
+import { type AttachedPlan, type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
@@ -114,6 +114,7 @@ function prepare(
   const wanted = { ...plan, isolated, version: trees.glibc.version };
   const entry = entryOf(libc, directory, wanted, trees, options.mountNamespace, trace);
   trace.lap("entry");
+  keepCaches(plan.capsules);
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
   furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);

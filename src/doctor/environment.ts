@@ -16,7 +16,11 @@ export interface EnvironmentFacts {
 
 /** Variables that tell drivers where they are: the host tree's are used where nobody has set them. */
 const TOLD = [
-  ...new Set(Object.values(PROFILES).flatMap(({ environment }) => environment.map(({ name }) => name))),
+  ...new Set(
+    Object.values(PROFILES).flatMap(({ environment }) =>
+      environment.filter(({ kind }) => kind !== "cache").map(({ name }) => name),
+    ),
+  ),
   "__EGL_VENDOR_LIBRARY_FILENAMES",
   "VK_ADD_DRIVER_FILES",
 ];

@@ -26,7 +26,7 @@ import { ServerHandle } from "../passes/serve.ts";
 import { fileAt } from "../plan/file-at.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { Ownership } from "../plan/ownership.ts";
-import { environmentOf, openedAhead } from "../plan/plan.ts";
+import { environmentOf, keepCaches, openedAhead } from "../plan/plan.ts";
 import { isShared, UNWINDER } from "../plan/shared-set.ts";
 import { openHost } from "../plan/trees.ts";
 import { Settings } from "../settings/settings.ts";
@@ -144,6 +144,7 @@ export class Capsule {
       hooks: [],
       ahead: openedAhead(names),
     };
+    keepCaches([plan]);
     this.#libc = libc;
     const shared = new Map(unwinder === undefined ? [] : [[UNWINDER, unwinder]]);
     this.#server = new ServerHandle(libc, ownFile("agent/server"));

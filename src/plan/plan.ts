@@ -12,13 +12,14 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Mounts, NamespaceChoice } from "../attached/mount-namespace.ts";
+import { keepShaderCache, shaderCacheOf } from "../directories/shader-caches.ts";
 import { canBeAudited } from "../glibc/auditing.ts";
 import { type ChosenGlibc, checkNeeds, runsOn } from "../glibc/choice.ts";
 import { type Footing, footingOf } from "../glibc/footing.ts";
 import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "../glibc/own-interpreter.ts";
 import { newestUnwinder, tellUnwinder } from "../glibc/unwinder.ts";
 import type { CapsuleSource, Hook } from "../launch.ts";
-import { LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
+import { type CacheVariable, LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
 import { asSays } from "../settings/source.ts";
 import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
 import type { Trace } from "../telling/trace.ts";
@@ -377,16 +378,39 @@ export function environmentOf(variables: readonly Variable[], search: Search): [
   return [...environment];
 }
 
-function settingOf(variable: Variable, { tree, defaults }: Search): string | undefined {
+function settingOf(variable: Variable, search: Search): string | undefined {
   if (variable.kind === "value") return variable.value;
+  if (variable.kind === "cache") return cacheFor(variable, search);
   const { kind, paths } = variable;
-  const expanded = paths.flatMap((path) =>
-    path.startsWith(LIBDIR) ? defaults.map((dir) => path.replace(LIBDIR, dir)) : [path],
-  );
-  const real = [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
+  const real = pathsIn(search, paths);
   if (kind === "first") return real[0];
   const list = kind === "directories" ? real : real.flatMap(manifestsIn);
   return list.length > 0 ? list.join(delimiter) : undefined;
+}
+
+/** Those that the tree has, links followed, each once. */
+const pathsIn = ({ tree, defaults }: Search, paths: readonly string[]): string[] => {
+  const expanded = paths.flatMap((path) =>
+    path.startsWith(LIBDIR) ? defaults.map((dir) => path.replace(LIBDIR, dir)) : [path],
+  );
+  return [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
+};
+
+function cacheFor({ users, unless }: CacheVariable, search: Search): string | undefined {
+  const cache = shaderCacheOf(search.tree.root);
+  if (cache === undefined || unless.some((name) => process.env[name])) return undefined;
+  const isThere = (user: string) =>
+    user.includes("/") ? pathsIn(search, [user]).length > 0 : search.find(user, undefined) !== undefined;
+  return users.some(isThere) ? cache : undefined;
+}
+
+/** Makes the directories for caches that host libraries are told of. */
+export function keepCaches(capsules: readonly Pick<CapsuleSource, "search" | "environment">[]): void {
+  for (const { search, environment } of capsules) {
+    const { root } = search.tree;
+    const cache = shaderCacheOf(root);
+    if (cache !== undefined && environment.some(([, value]) => value === cache)) keepShaderCache(cache, root);
+  }
 }
 
 const manifestsIn = (directory: string): string[] =>

@@ -6,12 +6,22 @@
 // client side) must be one copy for the program and the driver.
 
 /** A variable that the host's libraries look at. */
-export type Variable = PathVariable | FixedVariable;
+export type Variable = PathVariable | FixedVariable | CacheVariable;
 
 export interface FixedVariable {
   readonly name: string;
   readonly kind: "value";
   readonly value: string;
+}
+
+/** One that says where something is kept from run to run: in a directory of the host tree's own. */
+export interface CacheVariable {
+  readonly name: string;
+  readonly kind: "cache";
+  /** Who would look at it: it is for trees that have one of these paths or sonames. */
+  readonly users: readonly string[];
+  /** Older names of the same: what the user has set by one of them counts. */
+  readonly unless: readonly string[];
 }
 
 /** One that shall point into the host tree. */
@@ -79,13 +89,25 @@ const BACKENDS: Variable = { name: "GBM_BACKENDS_PATH", kind: "directories", pat
 // Mesa's configuration for single programs
 const DRIRC: Variable = { name: "DRIRC_CONFIGDIR", kind: "first", paths: ["/usr/share/drirc.d"] };
 const VULKAN_DRIVERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
+const MESA = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1", "$LIBDIR/dri", ...VULKAN_DRIVERS];
+const CACHES: readonly Variable[] = [
+  { name: "MESA_SHADER_CACHE_DIR", kind: "cache", users: MESA, unless: ["MESA_GLSL_CACHE_DIR"] },
+  // what Mesa before 22 reads, and later releases where there is no other
+  { name: "MESA_GLSL_CACHE_DIR", kind: "cache", users: MESA, unless: [] },
+  {
+    name: "__GL_SHADER_DISK_CACHE_PATH",
+    kind: "cache",
+    users: ["libGLX_nvidia.so.0", "libEGL_nvidia.so.0"],
+    unless: [],
+  },
+];
 
 export const PROFILES: Readonly<Record<string, Profile>> = {
   gl: {
     summary: "OpenGL and GLX",
     isolate: ["libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libGLdispatch.so.0", ...X11],
     newest: [],
-    environment: [DRIVERS, DRIRC],
+    environment: [DRIVERS, DRIRC, ...CACHES],
     ahead: { "libGL.so.1": ["libGLX_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"], "libGLX.so.0": ["libGLX_mesa.so.0"] },
   },
   egl: {
@@ -96,6 +118,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       DRIVERS,
       BACKENDS,
       DRIRC,
+      ...CACHES,
       {
         name: "__EGL_VENDOR_LIBRARY_DIRS",
         kind: "directories",
@@ -118,6 +141,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       // what loaders before 1.3.207 read
       { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
       DRIRC,
+      ...CACHES,
     ],
     ahead: {},
   },
@@ -129,6 +153,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
       { name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] },
       { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] },
       DRIRC,
+      ...CACHES,
     ],
     ahead: {},
   },

@@ -1,0 +1,85 @@
+// Shader caches of host trees. Mesa maps the index of its cache and cuts it to the size
+// that its release has (util/disk_cache.c): of two releases with one cache, one dies of
+// SIGBUS. So each host tree has a directory of its own, in the user's cache, while the
+// machine's own Mesa stays where it always was.
+
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  type Stats,
+  statSync,
+  symlinkSync,
+  utimesSync,
+} from "node:fs";
+import { userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { cacheOf } from "../start-over/recall.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The directory for a tree with this root; undefined for the machine's own, and where it would lie in somebody else's
+ * home. Nothing is made.
+ */
+export function shaderCacheOf(root: string, environment: Environment = process.env): string | undefined {
+  if (root === "") return undefined;
+  // Without HOME Mesa asks for the user's, too.
+  const cache = cacheOf(environment) ?? cacheOf({ HOME: unlessRefused(() => userInfo().homedir) });
+  if (cache === undefined || !isOwn(cache)) return undefined;
+  return join(cache, SHADERS, Bun.hash(root).toString(36));
+}
+
+const SHADERS = "shaders";
+/** In the directory: a link to the tree. */
+const TREE = "tree";
+
+/** What root makes in the home of somebody else could not be used or removed there. */
+function isOwn(path: string): boolean {
+  const stat = unlessRefused<Stats>(() => statSync(path));
+  if (!stat) return path !== dirname(path) && isOwn(dirname(path));
+  return [0, process.getuid?.()].includes(stat.uid);
+}
+
+/**
+ * Makes what shaderCacheOf has said, and removes those of other trees that nobody will use. Where that is not possible,
+ * drivers go without a cache.
+ */
+export function keepShaderCache(path: string, root: string): void {
+  unlessRefused(() => {
+    const now = Date.now();
+    const used = unlessRefused(() => lstatSync(path).mtimeMs);
+    if (used !== undefined && now - used < DAY) return;
+    // Mesa before 23 makes only the last directory of a path.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    unlessRefused(() => symlinkSync(root, join(path, TREE)));
+    utimesSync(path, now / 1000, now / 1000);
+    tidy(dirname(path), now);
+  });
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+/** Unused for so long, one is removed; in milliseconds. */
+const KEPT_FOR = 90 * DAY;
+/** As KEPT_FOR, where the tree is not there: in another container, or on another disk, it may be. */
+const KEPT_WITHOUT_TREE_FOR = 7 * DAY;
+/** Each may have a GiB (MESA_SHADER_CACHE_MAX_SIZE). */
+const MOST = 8;
+
+/** What is mapped of one that is removed stays with who has mapped it. */
+function tidy(directory: string, now: number): void {
+  const all = readdirSync(directory).flatMap((name) => {
+    const path = join(directory, name);
+    const used = /^[0-9a-z]+$/.test(name) ? unlessRefused(() => lstatSync(path).mtimeMs) : undefined;
+    return used === undefined ? [] : [{ path, used }];
+  });
+  all.sort((one, other) => other.used - one.used);
+  for (const [i, { path, used }] of all.entries()) {
+    const isThere = unlessRefused(() => statSync(readlinkSync(join(path, TREE)))) !== undefined;
+    if (i >= MOST || now - used > (isThere ? KEPT_FOR : KEPT_WITHOUT_TREE_FOR))
+      unlessRefused(() => rmSync(path, { recursive: true, force: true }));
+  }
+}
