@@ -80,11 +80,18 @@ export class Glibc {
   #loaderPath(): string {
     const { tree } = this.search;
     const said = this.libc.interpreter ?? USUAL_LOADER;
-    const path = tree.resolve(said);
+    const path = tree.resolve(said) ?? this.#besideLibc(basename(said));
     if (path !== undefined) return path;
     const link = tree.resolveLink(said);
     const reason = link === undefined ? "there is none" : "it is a symbolic link that leads to nothing";
     throw this.#cannot(`"${this.libc.path}" needs the ld.so "${tree.root}${said}": ${reason}`, said);
+  }
+
+  /** In a tree without the directories of a system. */
+  #besideLibc(name: string): string | undefined {
+    const { tree, layout } = this.search;
+    const directory = dirname(tree.inside(this.libc.path));
+    return [...layout.first, ...layout.last].includes(directory) ? tree.resolve(`${directory}/${name}`) : undefined;
   }
 
   #cannot(fault: string, object: string): LinkError {

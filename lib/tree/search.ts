@@ -2,7 +2,7 @@
 // for a name without a slash DT_RPATH along the chain of who loaded whom (where
 // there is no DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
 // ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps
-// first. A file for another class or machine is passed over, any other bad file is an error.
+// first. A tree may have more directories than its ld.so knows of (see layout.ts). A file for another class or machine is passed over, any other bad file is an error.
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
@@ -10,6 +10,7 @@ import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../loader/error.ts";
 import { unlessRefused } from "../system-error.ts";
 import { ownHwcaps, ownPlatform } from "./hwcaps.ts";
+import { type Layout, PLAIN } from "./layout.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";
 import { configuredDirectories } from "./ld-so-conf.ts";
 import { LibraryStore } from "./library-store.ts";
@@ -85,13 +86,15 @@ export class Search {
 
   /**
    * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. $ORIGIN in there is the directory of
-   * `program`, a path of this machine without symbolic links, whoever asks. Throws what reading the cache throws.
+   * `program`, a path of this machine without symbolic links, whoever asks. `layout` is of the tree. Throws what reading
+   * the cache throws.
    */
   constructor(
     readonly tree: Tree,
     readonly libraryPath: readonly string[] = [],
     readonly store = new LibraryStore(),
     program?: string,
+    readonly layout: Layout = PLAIN,
   ) {
     const origin = program === undefined ? undefined : dirname(program);
     this.libraryDirectories = libraryPath.flatMap((directory) => expand(directory, origin, this) ?? []);
@@ -122,7 +125,12 @@ export class Search {
       const found = this.#along(runpath, requester, name, `runpath of ${requester.library.path}`, tried);
       if (found) return found;
     }
-    return this.#inCache(name, tried) ?? this.#inDefaults(name, requester, tried);
+    return (
+      this.#inAll(this.layout.first, name, "named directory", tried) ??
+      this.#inCache(name, tried) ??
+      this.#inDefaults(name, requester, tried) ??
+      this.#inAll(this.layout.last, name, "drivers' directory", tried)
+    );
   }
 
   /** Looks anew at files, not at the loader cache and its like. */
@@ -138,9 +146,14 @@ export class Search {
     return this.#defaults;
   }
 
-  /** Where ld.so.cache leads to and the default directories, as paths of this machine: those that are there. */
+  /** The same, and those that the layout has besides. */
+  get places(): readonly string[] {
+    return [...this.layout.first, ...this.defaults, ...this.layout.last];
+  }
+
+  /** Where ld.so.cache leads to, and all places, as paths of this machine: those that are there. */
   get directories(): string[] {
-    const all = [...configuredDirectories(this.tree), ...this.defaults];
+    const all = [...configuredDirectories(this.tree), ...this.places];
     return [...new Set(all.map((directory) => this.tree.resolve(directory)).filter((path) => path !== undefined))];
   }
 
@@ -190,11 +203,7 @@ export class Search {
   /** In a tree in which nobody has run ldconfig. */
   #inConfigured(name: string, tried: Tried): Found | undefined {
     this.#configured ??= configuredDirectories(this.tree);
-    for (const directory of this.#configured) {
-      const found = this.#inDirectory(directory, name, "ld.so.conf", tried, false);
-      if (found) return found;
-    }
-    return undefined;
+    return this.#inAll(this.#configured, name, "ld.so.conf", tried);
   }
 
   #inDefaults(name: string, requester: Requester | undefined, tried: Tried): Found | undefined {
@@ -202,8 +211,13 @@ export class Search {
       tried.push({ by: "default directories", fault: `not for ${requester.library.path} (DF_1_NODEFLIB)` });
       return undefined;
     }
-    for (const directory of this.defaults) {
-      const found = this.#inDirectory(directory, name, "default directory", tried, false);
+    return this.#inAll(this.defaults, name, "default directory", tried);
+  }
+
+  /** In directories of the tree. */
+  #inAll(directories: readonly string[], name: string, why: string, tried: Tried): Found | undefined {
+    for (const directory of directories) {
+      const found = this.#inDirectory(directory, name, why, tried, false);
       if (found) return found;
     }
     return undefined;

@@ -366,7 +366,7 @@ export function originIn(
 /** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
 export function readAhead(capsule: Capsule, name: string): void {
   const { search, ownership } = capsule;
-  const paths = name.startsWith(LIBDIR) ? search.defaults.map((directory) => name.replace(LIBDIR, directory)) : [name];
+  const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];
   const found = paths.find((path) => search.find(path, undefined));
   if (!found) return;
   try {

@@ -7,6 +7,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Process } from "../../lib/process/process.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
+import type { Layout } from "../../lib/tree/layout.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Names } from "../../lib/tree/open-names.ts";
 import { Search } from "../../lib/tree/search.ts";
@@ -27,6 +28,7 @@ import { BunThreads } from "./threads.ts";
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
 export interface CapsuleState {
   readonly root: string;
+  readonly layout: Layout;
   readonly token: number;
   readonly namespace: number;
   readonly isolated: readonly string[];
@@ -75,7 +77,10 @@ export interface ServerState {
   readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string; readonly arguments: readonly string[] };
   /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
-  readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & { readonly root: string | undefined };
+  readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & {
+    readonly root: string | undefined;
+    readonly layout: Layout;
+  };
   /**
    * How a server of what the program starts is started. Undefined where nobody is served but this process, which is
    * nobody else's.
@@ -120,8 +125,9 @@ export class Knowledge {
 
   /** Of what the program starts. Throws LinkError. */
   get footing(): Footing {
-    const { root, ...chosen } = this.state.glibc;
-    const glibc = root === undefined ? undefined : Glibc.of(new Search(new Tree(root, true), [], this.#store));
+    const { root, layout, ...chosen } = this.state.glibc;
+    const search = (root: string) => new Search(new Tree(root, true), [], this.#store, undefined, layout);
+    const glibc = root === undefined ? undefined : Glibc.of(search(root));
     const searches = [this.#runtime, ...this.#own.capsules.map(({ search }) => search)];
     return footingOf(searches, { glibc, ...chosen });
   }
@@ -214,11 +220,11 @@ export class Knowledge {
     };
   }
 
-  #treeAt({ root, newest, others, names }: CapsuleState): KnownTree {
+  #treeAt({ root, layout, newest, others, names }: CapsuleState): KnownTree {
     let known = this.#trees.get(root);
     if (!known) {
       // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
-      const search = new Search(new Tree(root, true), [], this.#store);
+      const search = new Search(new Tree(root, true), [], this.#store, undefined, layout);
       const ownership = new Ownership(search, this.#runtime, newest, new Set(others));
       known = { search, ownership, names: new Names() };
       this.#trees.set(root, known);

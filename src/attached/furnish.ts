@@ -48,6 +48,7 @@ export function furnish(
   directory.tell({
     capsules: capsules.map(({ search, ownership, isolated, environment, hooks, ahead }) => ({
       root: search.tree.root,
+      layout: search.layout,
       isolated,
       newest: ownership.newest,
       others: [...ownership.others],

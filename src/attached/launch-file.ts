@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Layout } from "../../lib/tree/layout.ts";
 import type { Hook } from "../launch.ts";
 import type { Category } from "../telling/trace.ts";
 
@@ -31,6 +32,7 @@ export interface LaunchFile {
 /** A host tree, and what is taken from it. */
 export interface LaunchCapsule {
   readonly root: string;
+  readonly layout: Layout;
   /** Sonames that the program may see; the tree has them all. */
   readonly isolated: readonly string[];
   /** Those that are shared where the runtime's copy is newer. */

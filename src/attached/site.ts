@@ -41,8 +41,8 @@ export class Site {
     // As the launch has found them: they may have gone meanwhile.
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime, true);
     const runtime = this.runtimeOf(file.libraryPath);
-    this.sources = file.capsules.map(({ root, isolated, newest, others, environment, hooks }) => {
-      const search = new Search(new Tree(root, true), [], this.store);
+    this.sources = file.capsules.map(({ root, layout, isolated, newest, others, environment, hooks }) => {
+      const search = new Search(new Tree(root, true), [], this.store, undefined, layout);
       return {
         search,
         ownership: new Ownership(search, runtime, newest, new Set(others)),

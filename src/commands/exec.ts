@@ -146,6 +146,8 @@ const HELP = [
   "Environment:",
   "  CAPSULE_PREFIX            the host tree",
   "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
+  "  CAPSULE_HOST_LIBRARIES    as --host-libraries, with colons",
+  "  CAPSULE_HOST_SHARES       as --host-shares, with colons",
   "  CAPSULE_RUNTIME           the runtime",
   "  CAPSULE_GLIBC             whose glibc",
   "  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace",

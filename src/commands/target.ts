@@ -2,10 +2,10 @@
 // in a host tree.
 
 import { LinkError } from "../../lib/loader/error.ts";
-import { mustFind, Search } from "../../lib/tree/search.ts";
+import { mustFind } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { fileAt } from "../plan/file-at.ts";
-import { openHost } from "../plan/trees.ts";
+import { hostSearch, openHost } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
 export interface Target {
@@ -19,6 +19,7 @@ export interface Target {
 export function findTarget(name: string, host: string | undefined): Target {
   if (name === "") throw new LinkError('Cannot find "": a file or a soname is needed', { object: name });
   if (name.includes("/")) return { path: fileAt(name), tree: undefined };
-  const tree = openHost(settingsOf({ host }).host);
-  return { path: mustFind(new Search(tree), name, undefined).path, tree };
+  const settings = settingsOf({ host });
+  const tree = openHost(settings.host);
+  return { path: mustFind(hostSearch(tree, settings.further.value), name, undefined).path, tree };
 }

@@ -12,7 +12,10 @@ import { Settings } from "../settings/settings.ts";
 import { warn } from "./output.ts";
 
 /** As commander gives them. */
-export type TreeFlags = Pick<Flags, "host" | "isolate" | "profile" | "runtime" | "glibc" | "settings">;
+export type TreeFlags = Pick<
+  Flags,
+  "host" | "hostLibraries" | "hostShares" | "isolate" | "profile" | "runtime" | "glibc" | "settings"
+>;
 
 /** For an option that is repeatable, and takes a list with commas. */
 export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
@@ -23,6 +26,16 @@ const summariesOf = (entries: Readonly<Record<string, { readonly summary: string
 export function addTreeOptions(command: Command): Command {
   return command
     .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
+    .option(
+      "--host-libraries <path>",
+      "search this directory of the host tree for libraries and drivers first (repeatable, commas too; default: CAPSULE_HOST_LIBRARIES)",
+      collect,
+    )
+    .option(
+      "--host-shares <path>",
+      "look in this directory of the host tree, too, for what /usr/share has, as drivers' manifests (repeatable, commas too; default: CAPSULE_HOST_SHARES)",
+      collect,
+    )
     .option(
       "--isolate <soname>",
       "take this library and its family from the host tree; SONAME=DIR from another (repeatable, commas too)",

@@ -7,6 +7,7 @@ import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LinkError } from "../../lib/loader/error.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { inShares } from "../../lib/tree/layout.ts";
 import type { Search, Tried } from "../../lib/tree/search.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
@@ -109,7 +110,8 @@ function readManifests(check: string, what: string, search: Search, directories:
   const findings: Finding[] = [];
   const names: string[] = [];
   const libraries: string[] = [];
-  const real = directories.flatMap((directory) => resolved(search, directory) ?? []);
+  const all = directories.flatMap((directory) => inShares(directory, search.layout));
+  const real = [...new Set(all.flatMap((directory) => resolved(search, directory) ?? []))];
   for (const name of namesIn(real, /\.json$/, true)) {
     const path = resolved(search, search.tree.inside(name));
     const manifest = libraryOf(path, search);
@@ -199,7 +201,7 @@ function differentFiles(search: Search, paths: readonly string[]): string[] {
 /** The directories that a variable of a profile is set to, as paths of this machine. */
 export function directoriesOf(search: Search, profile: string, variable: string): string[] {
   const paths = pathsOf(profile, variable).flatMap((path) =>
-    search.defaults.map((directory) => path.replace("$LIBDIR", directory)),
+    search.places.map((directory) => path.replace("$LIBDIR", directory)),
   );
   return [...new Set(paths.flatMap((path) => resolved(search, path) ?? []))];
 }

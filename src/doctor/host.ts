@@ -1,12 +1,13 @@
 // One host tree: has it what is to be taken from there, drivers for it, and all that
 // these need?
 
+import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { OwnedHost, Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { DEFAULT } from "../settings/source.ts";
-import { driverFindings } from "./drivers.ts";
-import { type Finding, fine, hindrance } from "./finding.ts";
+import { driverFindings, namesIn } from "./drivers.ts";
+import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { tooNew } from "./glibc.ts";
 import { type Checked, dependencyFindings, profileFindings } from "./libraries.ts";
 
@@ -18,7 +19,8 @@ export function hostFindings(
   { runtime, glibc }: Pick<Trees, "runtime" | "glibc">,
 ): Checked {
   const sonames = [...choices.keys()].filter(isIsolated);
-  if (sonames.length === 0) return { findings: [empty(search)], libraries: [] };
+  const layout = layoutFindings(search);
+  if (sonames.length === 0) return { findings: [empty(search), ...layout], libraries: [] };
   // What a profile that was named lacks, somebody misses.
   const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
   const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
@@ -52,6 +54,7 @@ export function hostFindings(
   );
   return {
     findings: [
+      ...layout,
       ...profileFindings(search, runtime, names, profiles, asked),
       ...drivers.findings,
       ...(needs.length > 0 ? needs : [whole]),
@@ -59,6 +62,40 @@ export function hostFindings(
     libraries,
   };
 }
+
+/** Where it has libraries and data beside the usual places, and where else it could have OpenGL. */
+function layoutFindings(search: Search): Finding[] {
+  const { tree, layout } = search;
+  const [libraries, shares] = [[...layout.first, ...layout.last].join(", "), layout.shares.join(", ")];
+  const told = [libraries && `for libraries ${libraries}`, shares && `for data ${shares}`].filter(Boolean).join("; ");
+  const used = told === "" ? [] : [fine("host-directories", `beside the usual directories, ${tree.name} has ${told}`)];
+  if (search.find("libGL.so.1", undefined)) return used;
+  const [store, ...others] = inStores(search);
+  if (store === undefined) return used;
+  const more = others.length === 0 ? "" : ` (and ${others.length} more like it)`;
+  return [
+    ...used,
+    warning(
+      "host-directories",
+      `${tree.name} has OpenGL in "${store}"${more}, where nothing is searched`,
+      `name that directory: --host-libraries ${store}`,
+    ),
+  ];
+}
+
+/** Directories of packages with libGL, in NixOS's and Guix's stores, newest versions first. */
+function inStores({ tree }: Search): string[] {
+  return STORES.flatMap((store) => {
+    const real = unlessRefused(() => tree.resolve(store));
+    const names = namesIn(real === undefined ? [] : [real], /^\w+-(libglvnd|mesa)-[\d.]+$/);
+    const version = (name: string) => name.slice(name.indexOf("-"));
+    names.sort((one, other) => version(other).localeCompare(version(one), "en", { numeric: true }));
+    const paths = names.map((name) => `${store}/${name}/lib`);
+    return paths.filter((path) => unlessRefused(() => tree.resolve(`${path}/libGL.so.1`)) !== undefined);
+  });
+}
+
+const STORES = ["/nix/store", "/gnu/store"];
 
 const empty = (search: Search): Finding =>
   hindrance(

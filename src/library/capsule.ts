@@ -28,7 +28,7 @@ import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { environmentOf, keepCaches, openedAhead } from "../plan/plan.ts";
 import { isShared, UNWINDER } from "../plan/shared-set.ts";
-import { openHost } from "../plan/trees.ts";
+import { hostSearch, openHost, refuseMissing } from "../plan/trees.ts";
 import { Settings } from "../settings/settings.ts";
 import { withAdvice } from "../start-over/static-tls.ts";
 import { asLinkError } from "../telling/error-data.ts";
@@ -45,6 +45,10 @@ export interface CapsuleOptions {
    * and `/host` that has libraries, else `/`. Files of settings are not read.
    */
   readonly host?: string;
+  /** More directories of the host tree with libraries and drivers: paths in it. They are searched first. */
+  readonly hostLibraries?: readonly string[];
+  /** More directories of the host tree with what `/usr/share` has elsewhere: paths in it. */
+  readonly hostShares?: readonly string[];
   /**
    * Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were
    * linked to all of them. Default: none; {@link Capsule.dlopen} opens more.
@@ -123,15 +127,16 @@ export class Capsule {
     needProc();
     const trace = new Trace(options.trace ?? []);
     const libc = new Libc();
-    const { host, profiles: profile } = options;
+    const { host, hostLibraries, hostShares, profiles: profile } = options;
     const { trees } = new Settings(
-      { ...(host === undefined ? {} : { host }), ...(profile ? { profile: [...profile] } : {}), settings: false },
+      { host, hostLibraries, hostShares, ...(profile ? { profile: [...profile] } : {}), settings: false },
       undefined,
     );
     const store = new LibraryStore(storeFile());
     const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
     const runtime = new Search(new Tree("/"), libraryPath, store);
-    const search = new Search(openHost(trees.host), [], store);
+    const search = hostSearch(openHost(trees.host), trees.further.value, store);
+    refuseMissing(trees.further, [search]);
     const unwinder = newestUnwinder([runtime, search], glibcOf(libc))?.path;
     const names = options.libraries ?? [];
     const visible = [...trees.libraries.map(({ soname }) => soname), ...names];

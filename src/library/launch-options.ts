@@ -35,6 +35,10 @@ export interface TreeChoices {
    * else `/`.
    */
   readonly host?: string;
+  /** More directories of the host tree with libraries and drivers: paths in it. They are searched first. */
+  readonly hostLibraries?: readonly string[];
+  /** More directories of the host tree with what `/usr/share` has elsewhere: paths in it. */
+  readonly hostShares?: readonly string[];
   /** The tree with the program's own libraries. Default: the machine's. */
   readonly runtime?: string;
   /** Libraries to isolate, with their families: sonames, or `SONAME=DIR` for one from another host tree. */
@@ -108,12 +112,25 @@ export function commandLine(
   options: LaunchOptions,
   events: number,
 ): string[] {
-  const { host, runtime, isolate = [], profiles = [], glibc, settings, mountNamespace, trace = [] } = options;
+  const {
+    host,
+    hostLibraries = [],
+    hostShares = [],
+    runtime,
+    isolate = [],
+    profiles = [],
+    glibc,
+    settings,
+    mountNamespace,
+    trace = [],
+  } = options;
   const one = (name: string, value: string | undefined) => (value === undefined ? [] : [`--${name}=${value}`]);
   return [
     ...["exec", "--mode=attached", `--events=${events}`],
     ...(options.bindings ? ["--bindings"] : []),
     ...one("host", host),
+    ...hostLibraries.flatMap((path) => one("host-libraries", path)),
+    ...hostShares.flatMap((path) => one("host-shares", path)),
     ...one("runtime", runtime),
     ...isolate.flatMap((text) => one("isolate", text)),
     ...profiles.flatMap((name) => one("profile", name)),

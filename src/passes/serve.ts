@@ -5,6 +5,7 @@ import { dirname, extname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import { PLAIN } from "../../lib/tree/layout.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
@@ -121,6 +122,7 @@ export class ServerHandle {
       ahead: plan.capsules.map(({ ahead }) => ahead),
       capsules: served.capsules.map((capsule, index) => ({
         root: capsule.search.tree.root,
+        layout: capsule.search.layout,
         token: capsule.token,
         namespace: capsule.namespace,
         isolated: [...capsule.isolated],
@@ -137,7 +139,7 @@ export class ServerHandle {
         names: capsule.names.entries,
         shims: addresses(capsule.shims),
       })),
-      glibc: { root: glibc?.search.tree.root, version, isNatural },
+      glibc: { root: glibc?.search.tree.root, layout: glibc?.search.layout ?? PLAIN, version, isNatural },
       program: { path: plan.program.path, arguments: plan.arguments ?? [] },
       server: this.command,
     };

@@ -10,6 +10,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
+import { inShares } from "../../lib/tree/layout.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Mounts, NamespaceChoice } from "../attached/mount-namespace.ts";
 import { keepShaderCache, shaderCacheOf } from "../directories/shader-caches.ts";
@@ -389,9 +390,9 @@ function settingOf(variable: Variable, search: Search): string | undefined {
 }
 
 /** Those that the tree has, links followed, each once. */
-const pathsIn = ({ tree, defaults }: Search, paths: readonly string[]): string[] => {
+export const pathsIn = ({ tree, places, layout }: Search, paths: readonly string[]): string[] => {
   const expanded = paths.flatMap((path) =>
-    path.startsWith(LIBDIR) ? defaults.map((dir) => path.replace(LIBDIR, dir)) : [path],
+    path.startsWith(LIBDIR) ? places.map((dir) => path.replace(LIBDIR, dir)) : inShares(path, layout),
   );
   return [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
 };

@@ -4,7 +4,7 @@
 import { statSync } from "node:fs";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
-import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { canBeOnPath } from "../attached/serving-directory.ts";
@@ -13,6 +13,7 @@ import { FAMILIES, type Variable } from "../profiles/profiles.ts";
 import { variableOf } from "../settings/keys.ts";
 import { asSays, type Setting, type Source } from "../settings/source.ts";
 import type { Trace } from "../telling/trace.ts";
+import { type FurtherDirectories, layoutOf, NOTHING_FURTHER } from "./layout.ts";
 import { Ownership } from "./ownership.ts";
 
 /** What is said about trees; see settings/settings.ts. */
@@ -26,6 +27,8 @@ export interface TreeOptions {
   readonly libraries: readonly LibraryChoice[];
   /** Sonames of those that are shared where the runtime's copy is newer. */
   readonly newest: readonly string[];
+  /** Of host trees, beside those that their ld.so knows. */
+  readonly further: Setting<FurtherDirectories>;
   /** For the host's libraries. */
   readonly variables: readonly Variable[];
 }
@@ -105,7 +108,9 @@ export function chooseTrees(
   const sources = {
     ...{ own: own(machine), machine, runtime, hosts: hosts.map(({ search }) => search) },
     named:
-      typeof choice === "string" ? undefined : new Search(openTree({ value: choice.tree, source }, "glibc"), [], store),
+      typeof choice === "string"
+        ? undefined
+        : hostSearch(openTree({ value: choice.tree, source }, "glibc"), NOTHING_FURTHER, store),
   };
   return { store, machine, runtime, hosts, libraries, glibc: chooseGlibc(choice, sources, system, trace) };
 }
@@ -159,14 +164,14 @@ export interface OwnedHost extends Host {
 }
 
 function chooseLibraries(
-  { libraries: asked, newest }: TreeOptions,
+  { libraries: asked, newest, further }: TreeOptions,
   store: LibraryStore,
   trace: Trace,
 ): { readonly hosts: Host[]; readonly libraries: LibraryChoice[] } {
   const searches = new Map<string, Search>();
   const searchOf = (directory: Setting<string>): Search => {
     const tree = openTree(directory, "host tree");
-    const search = searches.get(tree.root) ?? new Search(tree, [], store);
+    const search = searches.get(tree.root) ?? hostSearch(tree, further.value, store);
     searches.set(tree.root, search);
     return search;
   };
@@ -182,7 +187,23 @@ function chooseLibraries(
     host.choices.set(soname, isExplicit);
     hosts.set(search, host);
   }
+  refuseMissing(further, [...searches.values()]);
   return { hosts: [...hosts.values()], libraries };
+}
+
+/** Where libraries of a host tree are searched. Throws what reading its cache throws. */
+export const hostSearch = (tree: Tree, further: FurtherDirectories, store = new LibraryStore()): Search =>
+  new Search(tree, [], store, undefined, layoutOf(tree, further, store));
+
+/** Throws LinkError for a directory that the user has named, and no host tree has. */
+export function refuseMissing({ value, source }: Setting<FurtherDirectories>, searches: readonly Search[]): void {
+  for (const [what, directories] of Object.entries(value))
+    for (const directory of directories)
+      if (!searches.some(({ tree }) => tree.resolve(tree.holds(directory) ? tree.inside(directory) : directory)))
+        throw new LinkError(
+          `Cannot use the directory "${directory}" for ${what}${asSays(source)}: ${searches.map(({ tree }) => `"${tree.name}"`).join(", ")} ${searches.length === 1 ? "does" : "do"} not have it`,
+          { object: directory },
+        );
 }
 
 /**

@@ -60,7 +60,13 @@ export interface Family {
   readonly brings: readonly string[];
 }
 
-/** Stands for each of a tree's default library directories in turn. */
+/**
+ * Where distributions without /usr/lib have drivers, each with a lib and a share: NixOS, and Guix, whose systems have them
+ * where they have everything.
+ */
+export const DRIVER_PLACES = ["/run/opengl-driver", "/run/current-system/profile", "/run/current-system/sw"];
+
+/** Stands for each of a tree's library directories in turn: those that its ld.so knows, and others. */
 export const LIBDIR = "$LIBDIR";
 
 const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];

@@ -51,7 +51,7 @@ export function openedBy({ openers, host, loading: { nodes, search } }: Namespac
   for (const { library } of nodes) {
     if (!host?.choices.has(library.soname)) continue;
     for (const name of openedAhead([library.soname])) {
-      const paths = name.startsWith(LIBDIR) ? search.defaults.map((dir) => name.replace(LIBDIR, dir)) : [name];
+      const paths = name.startsWith(LIBDIR) ? search.places.map((dir) => name.replace(LIBDIR, dir)) : [name];
       const path = paths.find((one) => isThere(search, one));
       if (path !== undefined) openers.set(path, (openers.get(path) ?? new Set()).add(library));
     }

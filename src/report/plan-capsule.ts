@@ -37,6 +37,8 @@ export function capsuleOf(
   const shown = new Set(isolated.map(({ path }) => path));
   return {
     tree: search.tree.name,
+    libraryDirectories: [...search.layout.first, ...search.layout.last],
+    shareDirectories: search.layout.shares,
     isolated,
     dependencies: members
       .filter(({ library }) => !shown.has(library.path))

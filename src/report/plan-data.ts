@@ -93,6 +93,10 @@ export interface PlannedGlibc {
 export interface PlannedCapsule {
   /** The host tree. */
   readonly tree: string;
+  /** Where it has libraries beside the directories that its ld.so knows: paths in it, in the order of the search. */
+  readonly libraryDirectories: readonly string[];
+  /** Where it has what `/usr/share` has elsewhere: paths in it. */
+  readonly shareDirectories: readonly string[];
   /** What the program sees of it. */
   readonly isolated: readonly IsolatedLibrary[];
   /** What these need, and only they see. */

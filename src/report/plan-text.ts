@@ -72,7 +72,7 @@ const LABELS: Readonly<Record<IsolatedLibrary["when"], string>> = {
 
 function capsulePart(
   page: Page,
-  { tree, isolated, left, hooks, environment, dependencies }: PlannedCapsule,
+  { tree, libraryDirectories, shareDirectories, isolated, left, hooks, environment, dependencies }: PlannedCapsule,
   { isVerbose }: View,
 ): void {
   const inTree = (path: string) => (tree !== "/" && path.startsWith(`${tree}/`) ? path.slice(tree.length) : path);
@@ -107,6 +107,8 @@ function capsulePart(
     "hooks",
     hooks.map((hook) => [`${hook.soname}: ${hook.symbol}`, `${hook.file}: ${hook.function}`, "--hook"]),
   );
+  if (libraryDirectories.length > 0) page.list("libraries in", libraryDirectories, "beside the default directories");
+  if (shareDirectories.length > 0) page.list("data in", shareDirectories, "beside /usr/share");
   const variables = environment.map(({ name, value, isOverridden }) => {
     return [isVerbose ? `${name}=${value}` : name, isOverridden ? "you have set it, which wins" : ""];
   });

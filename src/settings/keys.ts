@@ -34,6 +34,20 @@ export const KEYS = {
     summary: "libraries to take from the host tree, or from another: SONAME=DIR",
   },
   profile: { value: "NAME", isList: true, isPath: false, summary: "libraries that belong together" },
+  "host-libraries": {
+    value: "PATH",
+    variable: "CAPSULE_HOST_LIBRARIES",
+    isList: true,
+    isPath: false,
+    summary: "more directories of the host tree with libraries",
+  },
+  "host-shares": {
+    value: "PATH",
+    variable: "CAPSULE_HOST_SHARES",
+    isList: true,
+    isPath: false,
+    summary: "more directories of the host tree with what /usr/share has",
+  },
   glibc: {
     value: "CHOICE",
     variable: "CAPSULE_GLIBC",

@@ -24,6 +24,8 @@ export interface Layer {
 /** As a command line has been taken apart, or as a caller gives it. */
 export interface Flags {
   readonly host?: string | undefined;
+  readonly hostLibraries?: readonly string[] | undefined;
+  readonly hostShares?: readonly string[] | undefined;
   readonly runtime?: string | undefined;
   readonly isolate?: readonly string[] | undefined;
   readonly profile?: readonly string[] | undefined;
@@ -39,6 +41,8 @@ export function flagLayer(flags: Flags): Layer {
   const values: Readonly<Record<Name, string | readonly string[] | undefined>> = {
     ...flags,
     "mount-namespace": flags.mountNamespace,
+    "host-libraries": flags.hostLibraries,
+    "host-shares": flags.hostShares,
   } as Record<Name, string | readonly string[] | undefined>;
   return {
     said(name) {

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import type { GlibcChoice } from "../glibc/choice.ts";
+import type { FurtherDirectories } from "../plan/layout.ts";
 import type { Mode } from "../plan/mode.ts";
 import { isShared } from "../plan/shared-set.ts";
 import type { LibraryChoice, TreeOptions } from "../plan/trees.ts";
@@ -25,6 +26,7 @@ import {
   modeOf,
   namespaceChoiceOf,
   only,
+  placesOf,
   profileNamesOf,
 } from "./values.ts";
 
@@ -58,6 +60,21 @@ export class Settings {
 
   get runtime(): Setting<string | undefined> {
     return this.#value<string | undefined>("runtime", undefined, directoryOf("runtime"));
+  }
+
+  /** Of the two the one that says something is the source. */
+  get further(): Setting<FurtherDirectories> {
+    const { hostLibraries, hostShares } = this;
+    const { source } = hostLibraries.value.length > 0 ? hostLibraries : hostShares;
+    return { value: { libraries: hostLibraries.value, shares: hostShares.value }, source };
+  }
+
+  get hostLibraries(): Setting<readonly string[]> {
+    return this.#value("host-libraries", [], placesOf);
+  }
+
+  get hostShares(): Setting<readonly string[]> {
+    return this.#value("host-shares", [], placesOf);
   }
 
   get glibc(): Setting<GlibcChoice> {
@@ -94,7 +111,7 @@ export class Settings {
 
   /** What concerns trees. */
   get trees(): TreeOptions {
-    const { host, runtime, glibc, profiles, profile, isolate } = this;
+    const { host, further, runtime, glibc, profiles, profile, isolate } = this;
     const named = profile.value.map((name) => ({ name, ...(profiles[name] as Profile) }));
     const libraries = new Map<string, LibraryChoice>();
     const add = (soname: string, more: Pick<LibraryChoice, "isExplicit" | "profiles" | "source">): void => {
@@ -124,7 +141,7 @@ export class Settings {
     // Without a word about profiles, drivers are told all the same where they find things.
     const speaking = profile.source === DEFAULT ? Object.values(PROFILES) : named;
     return {
-      ...{ host, runtime, glibc },
+      ...{ host, further, runtime, glibc },
       libraries: [...libraries.values()],
       newest: [...new Set([...named.flatMap(({ newest }) => newest), ...NEWEST])].filter(newest),
       variables: speaking.flatMap(({ environment }) => environment),
@@ -133,7 +150,7 @@ export class Settings {
 
   /** All that are not of single libraries, by their names in files. */
   get all(): ReadonlyMap<Name, Setting<string | readonly string[] | undefined>> {
-    const { host, runtime, isolate, profile, glibc, mode, mountNamespace, trace } = this;
+    const { host, hostLibraries, hostShares, runtime, isolate, profile, glibc, mode, mountNamespace, trace } = this;
     const as = <Value, Shown>({ value, source }: Setting<Value>, shown: (value: Value) => Shown): Setting<Shown> => {
       return { value: shown(value), source };
     };
@@ -143,6 +160,8 @@ export class Settings {
       ["runtime", runtime],
       ["isolate", as(isolate, (list) => list.map(isolated))],
       ["profile", profile],
+      ["host-libraries", hostLibraries],
+      ["host-shares", hostShares],
       ["glibc", as(glibc, (choice) => (typeof choice === "string" ? choice : choice.tree))],
       ["mode", mode],
       ["mount-namespace", mountNamespace],
@@ -190,7 +209,7 @@ export class Settings {
 /** Where containers show their host, or the machine itself. */
 function defaultHost(): string {
   const hosts = ["/run/host", "/host"].filter((host) =>
-    ["/usr/lib", "/usr/lib64", "/lib"].some((lib) => existsSync(host + lib)),
+    ["/usr/lib", "/usr/lib64", "/lib", "/nix/store", "/gnu/store"].some((lib) => existsSync(host + lib)),
   );
   return hosts[0] ?? "/";
 }

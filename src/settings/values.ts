@@ -22,6 +22,18 @@ export const directoryOf =
     throw new UsageError(`Cannot use the ${what} ""${asSays(said.source)}: a directory is needed`);
   };
 
+/** Paths in host trees; of a variable split as other lists of directories are. */
+export const placesOf = (said: Said): string[] => {
+  const all =
+    said.source.kind === "variable" ? said.texts.flatMap((text) => text.split(":").filter(Boolean)) : said.texts;
+  for (const path of all)
+    if (!path.startsWith("/"))
+      throw new UsageError(
+        `Cannot use the directory ${quoted(path)}${asSays(said.source)}: a path in the host tree is needed, which begins with a slash`,
+      );
+  return [...all];
+};
+
 export const modeOf = (said: Said): Mode => chosen("mode", only(said), said, MODES);
 
 export const namespaceChoiceOf = (said: Said): NamespaceChoice =>
@@ -78,6 +90,8 @@ export function checkValue(name: Name, said: Said): void {
 const CHECKS: Readonly<Partial<Record<Name, (said: Said) => unknown>>> = {
   host: directoryOf("host tree"),
   runtime: directoryOf("runtime"),
+  "host-libraries": placesOf,
+  "host-shares": placesOf,
   isolate: isolatedOf,
   glibc: glibcOf,
   mode: modeOf,

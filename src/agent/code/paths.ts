@@ -1,6 +1,6 @@
 // Functions that take a path, in front of glibc's. The program's own file is behind
-// /proc/self/exe, where the kernel has Bun's; what a host library has under /usr or
-// /etc is looked for in its host tree first.
+// /proc/self/exe, where the kernel has Bun's; what a host library has where systems have
+// their files (/usr, /etc, the stores of NixOS and Guix) is looked for in its host tree first.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
@@ -61,6 +61,9 @@ export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> =
   ["readlinkat", { path: 1 }],
   ["__readlinkat_chk", { path: 1 }],
 ]);
+
+/** Where systems have files of their own, and no user has. */
+const SYSTEM = ["/usr/", "/etc/", "/nix/store/", "/gnu/store/", "/run/opengl-driver/", "/run/current-system/"];
 
 /** Functions that run a command given to the shell. */
 const SHELL_FUNCTIONS = ["system", "popen"];
@@ -252,7 +255,7 @@ function loadPath(to: Assembler, path: 0 | 1 | 2): void {
 
 /**
  * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or
- * below /usr or /etc? The answer is in ZF; only rax, r10 and r11 are changed.
+ * below one of SYSTEM? The answer is in ZF; only rax, r10 and r11 are changed.
  */
 function emitTests(to: Assembler, program: string | undefined): void {
   to.label("is own file")
@@ -298,17 +301,13 @@ function emitTests(to: Assembler, program: string | undefined): void {
     .label("other file")
     .op("test %rsp,%rsp", 0x48, 0x85, 0xe4)
     .op("ret", 0xc3);
-  to.label("is system file")
-    .op("push %rax", 0x50)
-    .rip("lea usr(%rip),%r10", "system usr", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .to("je", "system out")
-    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-    .rip("lea etc(%rip),%r10", "system etc", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .label("system out")
-    .op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08)
-    .op("ret", 0xc3);
+  to.label("is system file").op("push %rax", 0x50);
+  for (const directory of SYSTEM)
+    to.op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
+      .rip("lea directory(%rip),%r10", `system ${directory}`, 0x4c, 0x8d, 0x15)
+      .to("call", "match")
+      .to("je", "system out");
+  to.label("system out").op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08).op("ret", 0xc3);
   // Has the text at rax what r10 points at in front? Then rax is behind it.
   to.label("match")
     .op("mov (%r10),%r11b", 0x45, 0x8a, 0x1a)
@@ -342,8 +341,7 @@ function emitTests(to: Assembler, program: string | undefined): void {
     ["own self", "self"],
     ["own thread", "thread-self"],
     ["own exe", "/exe"],
-    ["system usr", "/usr/"],
-    ["system etc", "/etc/"],
+    ...SYSTEM.map((directory) => [`system ${directory}`, directory] as const),
   ] as const)
     to.label(label).data(encoder.encode(`${text}\0`));
   if (program === undefined) return;

@@ -1,7 +1,8 @@
 // A host tree as a whole: how much it matters what is wrong there.
 
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { Search } from "../../../lib/tree/search.ts";
+import type { Finding } from "../../../src/doctor/finding.ts";
 import { hostFindings } from "../../../src/doctor/host.ts";
 import { Ownership } from "../../../src/plan/ownership.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
@@ -15,7 +16,12 @@ afterEach(() => {
 });
 
 /** What is said of a tree as the host of the profiles gl and vulkan. */
-function look(content: Record<string, Content>, version = "2.36"): string[] {
+const look = (content: Record<string, Content>, version?: string): string[] => complaints(findingsOf(content, version));
+
+const advice = (content: Record<string, Content>): string | undefined =>
+  findingsOf(content).find(({ check }) => check === "host-directories")?.advice;
+
+function findingsOf(content: Record<string, Content>, version = "2.36"): readonly Finding[] {
   const [host, runtime] = [new SmallTree(content), new SmallTree()];
   trees.push(host, runtime);
   const [search, other] = [new Search(host.tree), new Search(runtime.tree)];
@@ -38,7 +44,7 @@ function look(content: Record<string, Content>, version = "2.36"): string[] {
     { profile: { value: names, source: DEFAULT }, profiles: PROFILES },
     { runtime: other, glibc },
   );
-  return complaints(findings);
+  return findings;
 }
 
 const library = (soname: string, ...needed: string[]) => ({ [`/lib64/${soname}`]: { soname, needed } });
@@ -73,4 +79,22 @@ test("a driver of Vulkan's that lacks something may", () => {
 test("what several lack is said once", () => {
   const isolated = { ...GL, ...library("libGL.so.1", "libgone.so.1"), ...library("libGLX.so.0", "libgone.so.1") };
   expect(look({ ...isolated, ...library("libGLX_a.so.0") })).toEqual(["hindrance libraries"]);
+});
+
+describe("a tree like NixOS's", () => {
+  const store = { "/nix/store/a-libglvnd-1.7.0/lib/libGL.so.1": { soname: "libGL.so.1" } };
+  const older = { "/nix/store/b-libglvnd-1.6.0/lib/libGL.so.1": { soname: "libGL.so.1" } };
+
+  test("has OpenGL somewhere in its store: one is told where", () => {
+    expect(look({ ...store, ...older })).toEqual(["hindrance libraries", "warning host-directories"]);
+    expect(advice({ ...store, ...older })).toBe(
+      "name that directory: --host-libraries /nix/store/a-libglvnd-1.7.0/lib",
+    );
+  });
+
+  test("that is ordinary besides gives no complaint of that", () => {
+    expect(
+      look({ ...store, ...GL, ...library("libGLX_nvidia.so.0"), ...VULKAN, ...library("libvulkan_x.so") }),
+    ).toEqual([]);
+  });
 });
