@@ -35,11 +35,12 @@ export function driverFindings(search: Search, profiles: readonly string[], aske
   const egl = has("egl") ? eglVendors(search, asked.has("egl")) : nothing;
   const platforms = has("egl") ? eglPlatforms(search) : nothing;
   const vulkan = has("vulkan") ? vulkanDrivers(search, asked.has("vulkan")) : nothing;
+  const cl = has("cl") ? clDrivers(search, asked.has("cl")) : nothing;
   const mesa = has("gl") || has("egl") ? mesaDrivers(search) : nothing;
   return {
-    findings: [gl, egl, platforms, vulkan, mesa].flatMap(({ findings }) => findings),
+    findings: [gl, egl, platforms, vulkan, cl, mesa].flatMap(({ findings }) => findings),
     alternatives: [gl, egl, mesa].map(({ libraries }) => libraries).filter((list) => list.length > 0),
-    others: [...platforms.libraries, ...vulkan.libraries],
+    others: [...platforms.libraries, ...vulkan.libraries, ...cl.libraries],
   };
 }
 
@@ -105,16 +106,54 @@ function vulkanDrivers(search: Search, isAsked: boolean): Found {
   return { findings: [...findings, none], libraries };
 }
 
+function clDrivers(search: Search, isAsked: boolean): Found {
+  if (!search.find("libOpenCL.so.1", undefined)) return { findings: [], libraries: [] };
+  // The loader reads one directory.
+  const [directory] = pathsOf("cl", "OCL_ICD_VENDORS").filter((path) => resolved(search, path) !== undefined);
+  const { findings, libraries } = readManifests(
+    "cl-driver",
+    "OpenCL",
+    search,
+    directory === undefined ? [] : [directory],
+    ICD,
+  );
+  if (libraries.length > 0) return { findings, libraries };
+  const none = make(isAsked)(
+    "cl-driver",
+    `${search.tree.name} has libOpenCL.so.1, and names no driver for it that can be used`,
+    "install mesa-opencl-icd, pocl-opencl-icd or NVIDIA's driver in the host tree: it brings /etc/OpenCL/vendors/*.icd",
+  );
+  return { findings: [...findings, none], libraries };
+}
+
+/** Files that name a library. */
+interface ManifestFormat {
+  readonly ending: string;
+  libraryIn(text: string): string | { readonly fault: string };
+}
+
+const JSON_MANIFEST: ManifestFormat = { ending: ".json", libraryIn: (text) => libraryPathIn(text) };
+const ICD: ManifestFormat = {
+  ending: ".icd",
+  libraryIn: (text) => text.split("\n", 1)[0]?.trim() || { fault: "names no library in its first line" },
+};
+
 /** All manifests in some directories of the tree, and the libraries that they name. */
-function readManifests(check: string, what: string, search: Search, directories: readonly string[]): Found {
+function readManifests(
+  check: string,
+  what: string,
+  search: Search,
+  directories: readonly string[],
+  format = JSON_MANIFEST,
+): Found {
   const findings: Finding[] = [];
   const names: string[] = [];
   const libraries: string[] = [];
   const all = directories.flatMap((directory) => inShares(directory, search.layout));
   const real = [...new Set(all.flatMap((directory) => resolved(search, directory) ?? []))];
-  for (const name of namesIn(real, /\.json$/, true)) {
+  for (const name of namesIn(real, new RegExp(`\\${format.ending}$`), true)) {
     const path = resolved(search, search.tree.inside(name));
-    const manifest = libraryOf(path, search);
+    const manifest = libraryOf(path, search, format);
     if ("fault" in manifest)
       findings.push(
         warning(
@@ -125,7 +164,7 @@ function readManifests(check: string, what: string, search: Search, directories:
       );
     else if (manifest.path !== undefined) {
       libraries.push(manifest.path);
-      names.push(name.slice(name.lastIndexOf("/") + 1, -".json".length));
+      names.push(name.slice(name.lastIndexOf("/") + 1, -format.ending.length));
     }
   }
   if (names.length > 0) findings.unshift(fine(check, `${what}'s drivers: ${names.join(", ")}`));
@@ -133,10 +172,14 @@ function readManifests(check: string, what: string, search: Search, directories:
 }
 
 /** Of a manifest: the library, undefined where that is not for this machine (32 bits), or what is wrong. */
-function libraryOf(path: string | undefined, search: Search): { path: string | undefined } | { fault: string } {
+function libraryOf(
+  path: string | undefined,
+  search: Search,
+  format: ManifestFormat,
+): { path: string | undefined } | { fault: string } {
   const text = path === undefined ? undefined : new MachineFiles().text(path);
   if (path === undefined || text === undefined) return { fault: "cannot be read, or is a link that leads to nothing" };
-  const name = libraryPathIn(text);
+  const name = format.libraryIn(text);
   if (typeof name !== "string") return name;
   const isRelative = name.includes("/") && !name.startsWith("/");
   const tried: Tried = [];

@@ -55,7 +55,7 @@ export interface CapsuleOptions {
    */
   readonly libraries?: readonly string[];
   /**
-   * Profiles (`gl`, `egl`, `vulkan`, `video`) whose variables the libraries find in their environment. Default: all.
+   * Profiles (`gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`) whose variables the libraries find in their environment. Default: all.
    */
   readonly profiles?: readonly string[];
   /**

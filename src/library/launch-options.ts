@@ -43,7 +43,7 @@ export interface TreeChoices {
   readonly runtime?: string;
   /** Libraries to isolate, with their families: sonames, or `SONAME=DIR` for one from another host tree. */
   readonly isolate?: readonly string[];
-  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`. Default: all, or none where there is an `isolate`. */
+  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`. Default: all, or none where there is an `isolate`. */
   readonly profiles?: readonly string[];
   /**
    * Whose glibc everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default:

@@ -381,6 +381,7 @@ export function environmentOf(variables: readonly Variable[], search: Search): [
 
 function settingOf(variable: Variable, search: Search): string | undefined {
   if (variable.kind === "value") return variable.value;
+  if (variable.unless?.some((name) => process.env[name])) return undefined;
   if (variable.kind === "cache") return cacheFor(variable, search);
   const { kind, paths } = variable;
   const real = pathsIn(search, paths);
@@ -397,9 +398,9 @@ export const pathsIn = ({ tree, places, layout }: Search, paths: readonly string
   return [...new Set(expanded.map((path) => tree.resolve(path)).filter((path) => path !== undefined))];
 };
 
-function cacheFor({ users, unless }: CacheVariable, search: Search): string | undefined {
+function cacheFor({ users }: CacheVariable, search: Search): string | undefined {
   const cache = shaderCacheOf(search.tree.root);
-  if (cache === undefined || unless.some((name) => process.env[name])) return undefined;
+  if (cache === undefined) return undefined;
   const isThere = (user: string) =>
     user.includes("/") ? pathsIn(search, [user]).length > 0 : search.find(user, undefined) !== undefined;
   return users.some(isThere) ? cache : undefined;

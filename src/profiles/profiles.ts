@@ -20,8 +20,8 @@ export interface CacheVariable {
   readonly kind: "cache";
   /** Who would look at it: it is for trees that have one of these paths or sonames. */
   readonly users: readonly string[];
-  /** Older names of the same: what the user has set by one of them counts. */
-  readonly unless: readonly string[];
+  /** As a path's. */
+  readonly unless?: readonly string[];
 }
 
 /** One that shall point into the host tree. */
@@ -34,6 +34,8 @@ export interface PathVariable {
   readonly kind: "directories" | "manifests" | "first";
   /** Paths in the tree; LIBDIR may begin them. */
   readonly paths: readonly string[];
+  /** Other names of the same: where the user has set one of them this one is not. */
+  readonly unless?: readonly string[];
 }
 
 export interface Profile {
@@ -77,12 +79,22 @@ const GLVND = [
   ...["libGL.so.1", "libGLX.so.0", "libEGL.so.1", "libOpenGL.so.0", "libGLESv1_CM.so.1", "libGLESv2.so.2"],
   ...["libGLdispatch.so.0", "libgbm.so.1"],
 ];
+// What programs open of NVIDIA's driver, by its README's list of installed components. Each works with those of the same
+// release only, and so does what these open themselves: libnvidia-glcore, -eglcore, -gpucomp, -ptxjitcompiler, -opencl, …
+const NVIDIA = [
+  ...["libcuda.so.1", "libnvidia-ml.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-opticalflow.so.1"],
+  ...["libnvidia-fbc.so.1", "libnvidia-ifr.so.1", "libnvoptix.so.1", "libnvidia-ngx.so.1", "libnvidia-api.so.1"],
+  ...["libnvidia-cfg.so.1", "libnvidia-allocator.so.1", "libGLX_nvidia.so.0", "libEGL_nvidia.so.0"],
+];
 const VA = ["libva.so.2", "libva-drm.so.2", "libva-x11.so.2", "libva-wayland.so.2"];
 
 export const FAMILIES: Readonly<Record<string, Family>> = {
   glvnd: { libraries: GLVND, isPrivate: true, brings: ["x11", "wayland"] },
   vulkan: { libraries: ["libvulkan.so.1"], isPrivate: false, brings: ["x11", "wayland"] },
   va: { libraries: VA, isPrivate: true, brings: ["x11", "wayland"] },
+  nvidia: { libraries: NVIDIA, isPrivate: true, brings: ["x11"] },
+  // its drivers share images with OpenGL's
+  cl: { libraries: ["libOpenCL.so.1"], isPrivate: false, brings: ["x11"] },
   vdpau: { libraries: ["libvdpau.so.1"], isPrivate: false, brings: ["x11"] },
   x11: { libraries: X11, isPrivate: false, brings: [] },
   wayland: { libraries: WAYLAND, isPrivate: false, brings: [] },
@@ -99,13 +111,38 @@ const MESA = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1", "$LIBDIR/dr
 const CACHES: readonly Variable[] = [
   { name: "MESA_SHADER_CACHE_DIR", kind: "cache", users: MESA, unless: ["MESA_GLSL_CACHE_DIR"] },
   // what Mesa before 22 reads, and later releases where there is no other
-  { name: "MESA_GLSL_CACHE_DIR", kind: "cache", users: MESA, unless: [] },
+  { name: "MESA_GLSL_CACHE_DIR", kind: "cache", users: MESA },
   {
     name: "__GL_SHADER_DISK_CACHE_PATH",
     kind: "cache",
     users: ["libGLX_nvidia.so.0", "libEGL_nvidia.so.0"],
-    unless: [],
   },
+];
+
+const EGL_MANIFESTS: readonly Variable[] = [
+  {
+    name: "__EGL_VENDOR_LIBRARY_DIRS",
+    kind: "directories",
+    paths: ["/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d"],
+  },
+  {
+    name: "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS",
+    kind: "directories",
+    paths: ["/etc/egl/egl_external_platform.d", "/usr/share/egl/egl_external_platform.d"],
+  },
+];
+const VULKAN_MANIFESTS: readonly Variable[] = [
+  { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },
+  // what loaders before 1.3.207 read
+  { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
+];
+const VDPAU: Variable = { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] };
+// Files with a line each: the name, or the path, of a driver.
+const CL_VENDORS = ["/etc/OpenCL/vendors", "/run/opengl-driver/etc/OpenCL/vendors"];
+const CL_MANIFESTS: readonly Variable[] = [
+  // of one directory; ocl-icd reads the second where there is no first, other loaders one of the two
+  { name: "OCL_ICD_VENDORS", kind: "first", paths: CL_VENDORS, unless: ["OPENCL_VENDOR_PATH"] },
+  { name: "OPENCL_VENDOR_PATH", kind: "first", paths: CL_VENDORS },
 ];
 
 export const PROFILES: Readonly<Record<string, Profile>> = {
@@ -120,47 +157,35 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     summary: "EGL, OpenGL ES and GBM",
     isolate: ["libEGL.so.1", "libGLESv1_CM.so.1", "libGLESv2.so.2", "libGLdispatch.so.0", "libgbm.so.1", ...X11],
     newest: WAYLAND,
-    environment: [
-      DRIVERS,
-      BACKENDS,
-      DRIRC,
-      ...CACHES,
-      {
-        name: "__EGL_VENDOR_LIBRARY_DIRS",
-        kind: "directories",
-        paths: ["/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d"],
-      },
-      {
-        name: "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS",
-        kind: "directories",
-        paths: ["/etc/egl/egl_external_platform.d", "/usr/share/egl/egl_external_platform.d"],
-      },
-    ],
+    environment: [DRIVERS, BACKENDS, DRIRC, ...CACHES, ...EGL_MANIFESTS],
     ahead: { "libEGL.so.1": ["libEGL_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"] },
   },
   vulkan: {
     summary: "Vulkan",
     isolate: ["libvulkan.so.1", ...X11],
     newest: WAYLAND,
-    environment: [
-      { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },
-      // what loaders before 1.3.207 read
-      { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
-      DRIRC,
-      ...CACHES,
-    ],
+    environment: [...VULKAN_MANIFESTS, DRIRC, ...CACHES],
     ahead: {},
   },
   video: {
     summary: "video decoding by VA-API and VDPAU",
     isolate: [...VA, "libvdpau.so.1", ...X11],
     newest: WAYLAND,
-    environment: [
-      { name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] },
-      { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] },
-      DRIRC,
-      ...CACHES,
-    ],
+    environment: [{ name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] }, VDPAU, DRIRC, ...CACHES],
+    ahead: {},
+  },
+  cl: {
+    summary: "OpenCL",
+    isolate: ["libOpenCL.so.1", ...X11],
+    newest: [],
+    environment: [...CL_MANIFESTS, ...CACHES],
+    ahead: {},
+  },
+  nvidia: {
+    summary: "what programs open of NVIDIA's driver, such as CUDA",
+    isolate: [...NVIDIA, ...X11],
+    newest: [],
+    environment: [...EGL_MANIFESTS, ...VULKAN_MANIFESTS, BACKENDS, VDPAU, ...CL_MANIFESTS, ...CACHES],
     ahead: {},
   },
 };

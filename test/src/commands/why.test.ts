@@ -80,7 +80,7 @@ describe("of an isolated library", () => {
     trees.library("screen/usr/lib/libXext.so.6");
     const args = ["--host", trees.path("screen"), "--runtime", runtime, "libXext.so.6"];
     const rule = async (more: string[]) => (await said([...args, ...more]))[0]?.["it is"];
-    expect(await rule([])).toStartWith("isolated, as each of the profiles gl, egl, vulkan, video says: ");
+    expect(await rule([])).toStartWith("isolated, as each of the profiles gl, egl, vulkan, video, cl, nvidia says: ");
     expect(await rule([])).toEndWith("(without --profile all are chosen)");
     expect(await rule(["--profile", "gl"])).toEndWith(
       `isolated, as the profile gl says: the program sees the one of ${trees.path("screen")} by a shim`,

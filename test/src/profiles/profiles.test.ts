@@ -8,7 +8,7 @@ const SONAME = /^lib[A-Za-z0-9_+-]+\.so\.\d+$/;
 const expectOnce = (list: readonly string[]) => expect(list.toSorted()).toEqual([...new Set(list)].toSorted());
 
 test("the profiles are those of the documentation", () => {
-  expect(Object.keys(PROFILES)).toEqual(["gl", "egl", "vulkan", "video"]);
+  expect(Object.keys(PROFILES)).toEqual(["gl", "egl", "vulkan", "video", "cl", "nvidia"]);
 });
 
 describe.each(Object.entries(PROFILES))("profile %s", (name, profile) => {
