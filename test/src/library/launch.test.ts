@@ -257,6 +257,13 @@ describe("what cannot be run is an error that says what is at fault:", () => {
     expect(await failure(started)).toBeInstanceOf(UsageError);
   });
 
+  test("two trees for libraries that belong together", async () => {
+    const isolate = [`libGL.so.1=${family.red}`, `libEGL.so.1=${family.green}`];
+    const error = await failure(exec("true", [], { ...choices(), isolate }));
+    expect(error).toBeInstanceOf(UsageError);
+    expect((error as Error).message).toContain("libGLdispatch.so.0");
+  });
+
   test("a library that is unsound, when the program needs it", async () => {
     const tree = mkdtempSync(join(tmpdir(), "capsule-test-"));
     await Bun.write(
