@@ -304,7 +304,7 @@ function emitTests(to: Assembler, program: string | undefined): void {
   to.label("is system file").op("push %rax", 0x50);
   for (const directory of SYSTEM)
     to.op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-      .rip("lea directory(%rip),%r10", `system ${directory}`, 0x4c, 0x8d, 0x15)
+      .rip("lea directory(%rip),%r10", `system ${directory} directory`, 0x4c, 0x8d, 0x15)
       .to("call", "match")
       .to("je", "system out");
   to.label("system out").op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08).op("ret", 0xc3);
@@ -341,7 +341,7 @@ function emitTests(to: Assembler, program: string | undefined): void {
     ["own self", "self"],
     ["own thread", "thread-self"],
     ["own exe", "/exe"],
-    ...SYSTEM.map((directory) => [`system ${directory}`, directory] as const),
+    ...SYSTEM.map((directory) => [`system ${directory} directory`, directory] as const),
   ] as const)
     to.label(label).data(encoder.encode(`${text}\0`));
   if (program === undefined) return;
