@@ -39,6 +39,7 @@ export function agentObject(
 ): { readonly bytes: Uint8Array; readonly auditedAt: number } {
   const { code, dataAt } = agentCode({
     channel: join(directory, CHANNEL_FILE),
+    owner: process.geteuid?.() ?? 0,
     door: doorOf(directory) ?? "",
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,

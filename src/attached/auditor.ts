@@ -32,11 +32,11 @@ const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i38
 
 /**
  * Has ld.so find what is among the launch's libraries by now. `detours` are those names of them by which a program is
- * started over, `auditedAt` is where the agent wants to be told. Throws what writing throws.
+ * started over, each with what it has then; `auditedAt` is where the agent wants to be told. Throws what writing throws.
  */
 export function placeAuditor(
   directory: ServingDirectory,
-  detours: ReadonlySet<string>,
+  detours: ReadonlyMap<string, string>,
   { starter }: Footing,
   auditedAt: number,
 ): void {
@@ -46,7 +46,7 @@ export function placeAuditor(
   // The ld.so that starts a program over may be an older one than that which then runs it.
   const isNew = starter && canBeAudited(starter);
   const object = auditor({
-    files: paths(names.filter((name) => !detours.has(name))),
+    files: new Map([...paths(names), ...detours]),
     detours: paths(names.filter((name) => detours.has(name))),
     started: starter && IDENTITY_OBJECT,
     agent: join(libraries, AGENT),

@@ -32,15 +32,15 @@ const ANCHOR = "gnu_get_libc_release";
 const STACK_END = "__libc_stack_end";
 
 /**
- * `shared` is what belongs to the ld.so, `store` where more is kept. Returns the names of the stand-ins. Throws what
- * reading and writing throw.
+ * `shared` is what belongs to the ld.so, `store` where more is kept. Returns the names of the stand-ins,
+ * each with the file that it has the program find. Throws what reading and writing throw.
  */
 export function placeDetours(
   directory: ServingDirectory,
   shared: ReadonlyMap<string, string>,
   starter: Starter,
   store: string | undefined,
-): string[] {
+): Map<string, string> {
   const { system } = directory;
   const files = [...shared.values()].map((file) => statSync(file));
   const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
@@ -50,7 +50,7 @@ export function placeDetours(
   const make = () => standIns(libraries, shared, starter);
   const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, system);
   directory.linkLibraries(new Map(names.map((name) => [name, join(detours, name)])));
-  return names;
+  return new Map(names.map((name) => [name, join(libraries, name)]));
 }
 
 /** Another number whenever the machine code changes. */

@@ -37,10 +37,10 @@ export function furnish(
   const nonce = makeNonce();
   const agent = agentObject(directory.path, nonce);
   directory.putLibrary(AGENT, agent.bytes);
-  let detours: string[] = [];
+  let detours: ReadonlyMap<string, string> = new Map();
   if (footing.starter) detours = placeDetours(directory, footing.shared, footing.starter, store.file);
   else directory.linkLibraries(footing.shared);
-  placeAuditor(directory, new Set(detours), footing, agent.auditedAt);
+  placeAuditor(directory, detours, footing, agent.auditedAt);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);

@@ -240,7 +240,7 @@ describe("the server", () => {
     const { directory, server } = place.serving;
     await run(command("/bin/true", [], env()), { env: env() });
     expect(isRunning(server)).toBe(true);
-    expect(existsSync(join(directory, "channel"))).toBe(true);
+    expect(existsSync(join(directory, "lib", "channel"))).toBe(true);
     writeFileSync(fifo(), "go\n");
     await place.emptied();
     await gone(server);

@@ -6,6 +6,7 @@
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code, immediate } from "../../../lib/x86-64/assembler.ts";
+import { systemCall } from "./system-call.ts";
 
 const encoder = new TextEncoder();
 
@@ -20,7 +21,7 @@ export const AS_IT_IS = "/./.";
 export interface AuditorTargets {
   /** File name → path. A request for a path counts by its last part. */
   readonly files: ReadonlyMap<string, string>;
-  /** As `files`, until `started` has been asked for: what starts a program over on another glibc. */
+  /** In front of `files`, until `started` has been asked for: what starts a program over on another glibc. */
   readonly detours: ReadonlyMap<string, string>;
   readonly started: string | undefined;
   /**
@@ -156,6 +157,13 @@ function emitSearch(to: Assembler): void {
     .to("jmp", "as asked")
     .label("detour")
     .op("cmpb $0x0,(%rsi)", 0x80, 0x3e, 0x00)
+    .to("jne", "next entry")
+    // A sandbox may hide where it is kept.
+    .op("mov 0xc(%r9),%edi", 0x41, 0x8b, 0x79, 0x0c)
+    .op("add %r9,%rdi", 0x4c, 0x01, 0xcf)
+    .op("xor %esi,%esi", 0x31, 0xf6);
+  systemCall(to, "access", 21);
+  to.op("test %eax,%eax", 0x85, 0xc0)
     .to("jne", "as asked")
     .label("found")
     .op("mov 0xc(%r9),%eax", 0x41, 0x8b, 0x41, 0x0c)
@@ -188,8 +196,8 @@ const ENTRY_SIZE = 16;
 /** Each entry is hash, kind, and how far behind the entry name and path are, of 32 bits each; one of zeroes ends it. */
 function emitTable(to: Assembler, { files, detours, started, agent }: AuditorTargets): void {
   const entries = [
-    ...Array.from(files, ([name, path]) => ({ name, path, kind: ENTRY.file })),
     ...Array.from(detours, ([name, path]) => ({ name, path, kind: ENTRY.detour })),
+    ...Array.from(files, ([name, path]) => ({ name, path, kind: ENTRY.file })),
     ...(started === undefined ? [] : [{ name: started, path: "", kind: ENTRY.started }]),
   ].map(({ name, path, kind }) => ({ name: encoder.encode(name), path: encoder.encode(path), kind }));
   to.align(8).label("table");

@@ -88,6 +88,8 @@ function ring(to: Assembler): void {
 export interface ConnectTargets {
   /** The file with the channel, and how many bytes it has. */
   readonly channel: string;
+  /** Whose it is: an effective user's number. */
+  readonly owner: number;
   /** The server's socket; empty where it has none. */
   readonly door: string;
   readonly size: number;
@@ -116,7 +118,7 @@ export function agentCode(targets: ConnectTargets): AgentCode {
   return { code: to.assemble(), dataAt };
 }
 
-const [EPERM, ENOENT, EINTR, EMFILE, EROFS, ENOSYS] = [1, 2, 4, 24, 30, 38] as const;
+const [EPERM, ENOENT, EINTR, EACCES, EMFILE, EROFS, ENOSYS] = [1, 2, 4, 13, 24, 30, 38] as const;
 /** Of a struct sockaddr_un, in bytes. */
 const [ADDRESS_SIZE, FAMILY_SIZE, AF_UNIX] = [110, 2, 1] as const;
 /** How long the path of a socket can be. */
@@ -365,14 +367,21 @@ function emitDoor(to: Assembler): void {
 }
 
 /**
- * Where a filter of system calls denies the channel (eax: negative errno), or it is out of sight together with /proc, the
- * process has shut itself in: it does without, and nothing is said.
+ * Where a filter of system calls denies the channel (eax: negative errno), also to its owner, or it is out of sight
+ * together with /proc, the process has shut itself in: it does without, and nothing is said.
  */
 function emitHush(to: Assembler): void {
   to.op("cmp $0xffffffff,%eax", 0x83, 0xf8, -EPERM & 0xff)
     .to("je", "hush")
     .op("cmp $0xffffffda,%eax", 0x83, 0xf8, -ENOSYS & 0xff)
     .to("je", "hush")
+    .op("cmp $0xfffffff3,%eax", 0x83, 0xf8, -EACCES & 0xff)
+    .to("jne", "not denied");
+  systemCall(to, "geteuid", 107);
+  to.rip("cmp owner(%rip),%eax", "owner", 0x3b, 0x05)
+    .to("je", "hush")
+    .to("jmp", "not shut in")
+    .label("not denied")
     .op("cmp $0xfffffffe,%eax", 0x83, 0xf8, -ENOENT & 0xff)
     .to("jne", "not shut in")
     .rip("lea self(%rip),%rdi", "proc self", 0x48, 0x8d, 0x3d)
@@ -426,7 +435,7 @@ export function emitGate(to: Assembler): void {
     .op("ret", 0xc3);
 }
 
-function emitData(to: Assembler, { channel, door, size, nonce, complaint }: ConnectTargets): void {
+function emitData(to: Assembler, { channel, owner, door, size, nonce, complaint }: ConnectTargets): void {
   to.label("desk")
     .quad(nonce[0])
     .quad(nonce[1])
@@ -457,6 +466,8 @@ function emitData(to: Assembler, { channel, door, size, nonce, complaint }: Conn
     .label("pause") // a struct timespec
     .quad(0)
     .quad(1_000_000)
+    .label("owner")
+    .quad(owner)
     .label("channel size")
     .quad(size)
     .label("complaint size")

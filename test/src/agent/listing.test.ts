@@ -57,6 +57,7 @@ const DATA = [
     "channel path",
     "channel function",
     "door address",
+    "owner",
     "proc self",
     "complaint",
     "late constructor",
