@@ -11,19 +11,19 @@ import { ORDER_LIMIT } from "./protocol.ts";
 /** Yields orders that are given at once, is given their results. */
 export type Orders<Result> = Generator<readonly Instruction[], Result, readonly bigint[]>;
 
-/** Runs a pass by orders. `pathPrefix` is put in front of the paths that are to be opened. */
+/** Runs a pass by orders. `asItIs` gives what is passed for a path that is to be opened. */
 export function* orders<Result>(
   exchange: Exchange,
   functions: Functions,
   linking: Linking<Result>,
-  pathPrefix = "",
+  asItIs = (path: string) => path,
 ): Orders<Result> {
   let step = linking.next();
   while (!step.done) {
     const calls = step.value;
     const results: number[] = [];
     while (results.length < calls.length)
-      results.push(...(yield* some(exchange, functions, calls.slice(results.length), pathPrefix)));
+      results.push(...(yield* some(exchange, functions, calls.slice(results.length), asItIs)));
     step = linking.next(results);
   }
   return step.value;
@@ -32,7 +32,12 @@ export function* orders<Result>(
 const OPENING: ReadonlySet<string> = new Set(["dlopen", "dlmopen"]);
 
 /** As many of the calls, from the first on, as the slot has room for; at least one. */
-function* some(exchange: Exchange, functions: Functions, calls: readonly Call[], pathPrefix: string): Orders<number[]> {
+function* some(
+  exchange: Exchange,
+  functions: Functions,
+  calls: readonly Call[],
+  asItIs: (path: string) => string,
+): Orders<number[]> {
   const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
   const instructions: Instruction[] = [];
   for (const { name, at, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
@@ -40,7 +45,7 @@ function* some(exchange: Exchange, functions: Functions, calls: readonly Call[],
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
       const isPath = typeof argument === "string" && argument.startsWith("/") && OPENING.has(name);
-      const text = isPath ? `${pathPrefix}${argument}` : argument;
+      const text = isPath ? asItIs(argument) : argument;
       const piece = exchange.lend(typeof text === "string" ? cString(text) : text);
       if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });
       return piece?.at;

@@ -38,7 +38,7 @@ export class OwnRequests extends Requests {
     return {
       launch: this.knowledge.of(process).launch,
       sharedFiles: this.knowledge.shared,
-      pathPrefix: "",
+      asItIs: (path) => path,
       keep: (text) => exchange.channel.intern(text),
     };
   }

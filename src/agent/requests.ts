@@ -28,8 +28,8 @@ export interface Asker {
   readonly launch: Launch;
   /** Files of the shared set, as /proc/PID/maps has them. */
   readonly sharedFiles: ReadonlySet<string>;
-  /** What stands in front of a path that glibc is to open as it is; see AS_IT_IS. */
-  readonly pathPrefix: string;
+  /** A path that glibc is to open as it is: see AS_IT_IS. */
+  asItIs(path: string): string;
   /** A C string that stays there. Undefined when there is no room left. */
   keep(text: string): Address | undefined;
 }
@@ -81,7 +81,9 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question), asker.pathPrefix);
+    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question), (path) =>
+      asker.asItIs(path),
+    );
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
       ...{ host: hostOf(asker.launch, token), path: "open" in answer ? answer.open : undefined },
@@ -93,14 +95,15 @@ export abstract class Requests {
     }
     if (answer.open !== question.file)
       this.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
-    const name = answer.open === question.file ? file : asker.keep(answer.open);
+    const open = asker.asItIs(answer.open);
+    const name = answer.open === question.file ? file : asker.keep(open);
     const going = (path: bigint | Address) =>
       isDlmopen
         ? { target: functions.dlmopen, arguments: [a0, path, mode] }
         : { target: functions.dlopen, arguments: [path, mode] };
     if (name !== undefined) return { what: "jump", ...going(name) };
     // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
-    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(answer.open))?.at ?? toAddress(0)) }];
+    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(open))?.at ?? toAddress(0)) }];
     return { what: "return", arguments: [handle] };
   }
 

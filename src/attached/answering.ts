@@ -149,11 +149,8 @@ export class Answering extends Requests {
     const begun = performance.now();
     try {
       attachment = this.#askers.of(exchange, { at: desk, copy });
-      const linked = yield* orders(
-        exchange,
-        attachment.functions,
-        attach(attachment, shim, returnAddress),
-        attachment.pathPrefix,
+      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim, returnAddress), (path) =>
+        attachment ? attachment.asItIs(path) : path,
       );
       if (!linked) return { what: "return", arguments: [0] };
       const { pid } = exchange.request;

@@ -113,8 +113,10 @@ export class Attachment implements Linker, Asker {
     if (origin) this.#inherit(origin);
   }
 
-  get pathPrefix(): string {
-    return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? "" : AS_IT_IS;
+  /** Others the auditor does not know, and messages have the path. */
+  asItIs(path: string): string {
+    if (!this.site.names.has(basename(path))) return path;
+    return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? path : `${AS_IT_IS}${path}`;
   }
 
   /** Why its ld.so cannot make a namespace, if that is so. */

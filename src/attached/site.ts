@@ -1,6 +1,7 @@
 // What the server knows of a launch: the host trees, and where things are. It is the
 // same for all processes that are linked.
 
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
@@ -26,6 +27,7 @@ export class Site {
   readonly #runtime: Tree;
   readonly sources: readonly CapsuleSource[];
   readonly #templates = new Templates();
+  #names?: ReadonlySet<string>;
   readonly #mounts: ReadonlyMap<string, string>;
 
   constructor(
@@ -78,6 +80,12 @@ export class Site {
   /** Where shims are, and what only processes of this launch have on their library path. */
   get libraries(): string {
     return join(this.directory, LIBRARIES);
+  }
+
+  /** Of what is among the launch's libraries. */
+  get names(): ReadonlySet<string> {
+    this.#names ??= new Set(readdirSync(this.libraries));
+    return this.#names;
   }
 
   /** How a process of that program, with that library path, finds its own libraries. */
