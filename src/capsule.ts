@@ -9,6 +9,7 @@ import { RunRecord } from "./agent/record.ts";
 import { placeIdleAuditor } from "./attached/auditor.ts";
 import { serverCommand } from "./attached/start-server.ts";
 import { MARK, PrivateDirectory } from "./directories/private-directory.ts";
+import { canBeAudited } from "./glibc/auditing.ts";
 import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "./glibc/start-over.ts";
 import { allocatorOf } from "./passes/allocator.ts";
 import { releaseDescriptors } from "./passes/descriptors.ts";
@@ -89,7 +90,7 @@ export function host(
   try {
     // Started over where glibc has set aside too little for the libraries' thread-local data.
     ensureStaticTls(run, command);
-    if (hasShimsForOthers(run)) placeIdleAuditor(run.directory);
+    if (hasShimsForOthers(run) && canBeAudited(plan.glibc)) placeIdleAuditor(run.directory);
     return link(run, server, inherited, giveUp);
   } catch (error) {
     return giveUp(error);

@@ -55,13 +55,16 @@ export function launch(
     // The server boots while the rest is done.
     server = startServer(libc, system, directory, serverCommand(command), process.pid, trace);
     trace.lap("start of the server");
-    const { entry, behind, tunables } = prepare(libc, directory, options, executed, trace);
+    const { entry, behind, tunables, isAudited } = prepare(libc, directory, options, executed, trace);
     trace.lap("shims");
     ring(libc, directory);
     process.umask(umask);
     passOn(libc, inherited, trace);
     const changes = new Map([...withoutRunner(process.env), ...withoutRestart(process.env), ...tunables]);
-    const variables = programEnvironment(command.environment(), changes, directory.libraries, behind);
+    const variables = programEnvironment(command.environment(), changes, {
+      libraries: directory.libraries,
+      ...{ behind, isAudited },
+    });
     // The end of our own command line; as bytes, since they need not be UTF-8.
     const list = command.arguments().slice(-options.arguments.length - 1);
     trace.lap("environment");
@@ -85,6 +88,7 @@ interface Prepared {
   readonly behind: readonly string[];
   /** The variable with what its ld.so has to be told, if there is anything. */
   readonly tunables: ReadonlyMap<string, string>;
+  readonly isAudited: boolean;
 }
 
 /** What is to come from where, and all of it that the program will find. */
@@ -118,7 +122,7 @@ function prepare(
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
   furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
-  return { entry, behind: runtimePath(trees, options, system, trace), tunables };
+  return { entry, behind: runtimePath(trees, options, system, trace), tunables, isAudited: plan.isAudited };
 }
 
 /**

@@ -5,12 +5,20 @@
 
 import { AUDITORS, hasAuditor, withAuditor } from "../glibc/auditing.ts";
 
+/** What is added to an environment. */
+export interface Added {
+  /** Of the launch. */
+  readonly libraries: string;
+  /** Directories behind all others. */
+  readonly behind?: readonly string[];
+  readonly isAudited: boolean;
+}
+
 /** NAME=VALUE, as they were given and in that order. `changes` has undefined for a variable that goes. */
 export function programEnvironment(
   given: readonly Uint8Array[],
   changes: ReadonlyMap<string, string | undefined>,
-  libraries: string,
-  behind: readonly string[] = [],
+  { libraries, behind = [], isAudited }: Added,
 ): Uint8Array[] {
   const left = new Map(changes);
   const list = given.flatMap((variable) => {
@@ -22,8 +30,10 @@ export function programEnvironment(
     return value === undefined ? [] : [Buffer.from(`${name}=${value}`)];
   });
   for (const [name, value] of left) if (value !== undefined) list.push(Buffer.from(`${name}=${value}`));
+  const withPath = put(list, LIBRARY_PATH, extendedPath(list, libraries, behind));
+  if (!isAudited) return withPath;
   const auditors = withAuditor(valueIn(list, AUDITORS).toString("latin1"), libraries);
-  return put(put(list, LIBRARY_PATH, extendedPath(list, libraries, behind)), AUDITORS, Buffer.from(auditors, "latin1"));
+  return put(withPath, AUDITORS, Buffer.from(auditors, "latin1"));
 }
 
 export const LIBRARY_PATH = "LD_LIBRARY_PATH";

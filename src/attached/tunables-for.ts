@@ -1,22 +1,27 @@
 // What the ld.so of an attached program has to be told beforehand, as the host's
 // libraries come when it runs already: what they want that is to be had at the start alone.
 
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import type { Search } from "../../lib/tree/search.ts";
 import type { ChosenGlibc } from "../glibc/choice.ts";
 import { EXECUTABLE_STACK, wantingStacks } from "../plan/executable-stack.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
-import { withRoomForAttached } from "../start-over/static-tls.ts";
+import { isShared } from "../plan/shared-set.ts";
+import { withRoomForAttached, withRoomForAudited } from "../start-over/static-tls.ts";
 import { TUNABLES, tunableIn, withTunable } from "../start-over/tunables.ts";
 import type { Trace } from "../telling/trace.ts";
 
 /** The variable, where there is something to tell. Settings of the user's own stay. */
 export function tunablesFor(
-  { capsules }: Pick<AttachedPlan, "capsules">,
+  { capsules, runtime, executed, isAudited }: Pick<AttachedPlan, "capsules" | "runtime" | "executed" | "isAudited">,
   glibc: ChosenGlibc,
   trace: Trace,
 ): ReadonlyMap<string, string> {
   const libraries = capsules.map((capsule) => capsule.libraries);
   const before = process.env[TUNABLES] ?? "";
-  const withRoom = withRoomForAttached(libraries, before, trace);
+  const forHosts = withRoomForAttached(libraries, before, trace);
+  const withRoom = isAudited ? withRoomForAudited(needsOf(runtime, executed), forHosts) : forHosts;
   const [wanting] = wantingStacks(libraries.flat(), glibc);
   const { name, always } = EXECUTABLE_STACK;
   const isSet = tunableIn(before, name) !== undefined;
@@ -27,4 +32,16 @@ export function tunablesFor(
     );
   const after = wanting && !isSet ? withTunable(withRoom, name, always) : withRoom;
   return new Map(after === before ? [] : [[TUNABLES, after]]);
+}
+
+/** Those that the program names, but glibc's own, which ld.so counts. None of what is no program of this class. */
+function needsOf(runtime: Search, executed: string): Library[] {
+  try {
+    const library = runtime.libraryAt(executed);
+    const found = library.needed.map((soname) => (isShared(soname) ? undefined : runtime.find(soname, { library })));
+    return found.flatMap((one) => (one ? [one.library] : []));
+  } catch (error) {
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
+    throw error;
+  }
 }

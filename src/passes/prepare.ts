@@ -13,10 +13,12 @@ import type { RunRecord } from "../agent/record.ts";
 import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
 import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
-import { AUDITORS, withAuditor } from "../glibc/auditing.ts";
+import { AUDITORS, canBeAudited, withAuditor } from "../glibc/auditing.ts";
 import { directoriesBehind } from "../glibc/start-over.ts";
 import type { Run } from "../run.ts";
 import { withoutRestart } from "../start-over/restart.ts";
+import { withRoomForAudited } from "../start-over/static-tls.ts";
+import { TUNABLES } from "../start-over/tunables.ts";
 import { withoutRunner } from "./environment.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
 import { resetSignals } from "./signals.ts";
@@ -56,7 +58,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   libc.run(patch.apply(libc));
   libc.setThreadName(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
-  if (hasShimsForOthers(run)) leadToShims(run);
+  if (hasShimsForOthers(run)) leadToShims(run, (name) => (changed.has(name) ? changed.get(name) : process.env[name]));
   libc.dropSignalStack();
   rebuffer(run);
   resetSignals(libc);
@@ -70,7 +72,7 @@ export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "direc
   plan.capsules.some(({ isolated }) => isolated.length > 0) && canBeOnPath(directory.path);
 
 /** What the program starts will find shims there, and somebody to ask; see agent/children.ts. */
-function leadToShims({ libc, base, directory }: Run): void {
+function leadToShims({ libc, base, directory, plan }: Run, given: (name: string) => string | undefined): void {
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
   const behind = directoriesBehind();
@@ -80,7 +82,9 @@ function leadToShims({ libc, base, directory }: Run): void {
     ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries, behind)
     : [libraries, before, ...behind].filter(Boolean).join(":");
   libc.setEnvironment(LIBRARY_PATH, value);
+  if (!canBeAudited(plan.glibc)) return;
   libc.setEnvironment(AUDITORS, withAuditor(process.env[AUDITORS], libraries));
+  libc.setEnvironment(TUNABLES, withRoomForAudited([], given(TUNABLES) ?? ""));
 }
 
 /**

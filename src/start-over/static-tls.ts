@@ -131,6 +131,18 @@ export function withRoomForAttached(capsules: readonly (readonly Library[])[], b
   return withRoomFor(capsules.flat(), before);
 }
 
+/** For blocks that have to be in static TLS, in bytes: jemalloc has 2632, what is no sanitizer's some 150 at most. */
+const AUDITED = 4096;
+
+/**
+ * The tunables of processes with an auditor: static TLS is set aside before their libraries are known, so that these
+ * have to do with the surplus, too (2.36, 2.41). `needed` are some that one has.
+ */
+export function withRoomForAudited(needed: readonly Library[], before: string): string {
+  const size = needed.reduce((sum, { tls }) => sum + (tls?.isStatic ? roundedSize(tls) : 0), AUDITED + DEFAULT);
+  return (Number(tunableIn(before, TUNABLE)) || DEFAULT) >= size ? before : withTunable(before, TUNABLE, size);
+}
+
 /** The path of the library for which there was no room, if that is what an error says. */
 function refusedLibrary(error: unknown): string | undefined {
   if (!(error instanceof LinkError)) return undefined;

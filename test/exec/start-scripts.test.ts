@@ -27,6 +27,8 @@ beforeAll(async () => {
     { path: "own/program", ...linked, rpath: "{out}/own" },
     { path: "opening", sources: ["program.c"], runpath: "{out}/runtime" },
     { path: "wrapper", sources: ["wrapper.c"] },
+    { path: `${RUNTIME}/libstatic.so.1`, sources: ["thread-local.c"] },
+    { path: "wants", sources: ["wants.c"], needs: [runtime, `${RUNTIME}/libstatic.so.1`], runpath: "{out}/runtime" },
   ]);
 });
 
@@ -113,6 +115,16 @@ describe("where the environment is emptied a program runs natively, and one line
     using file = script("#!/bin/sh\nsleep 0.5\nls >/dev/null\n./wrapper /bin/true\n");
     expectLines(await capsule(fixture.flags(), file.path, [], { cwd: fixture.out }), []);
   });
+});
+
+// Where a process is audited, ld.so sets it aside before it knows of them.
+test("a program's libraries have their static thread-local data", async () => {
+  const script = "LD_LIBRARY_PATH=./runtime ./wants";
+  expectLines(await natively(script), ["1, and thread-local: 2632"]);
+  expectLines(await inCapsule(`${script}; LD_LIBRARY_PATH=$LD_LIBRARY_PATH ./wants`), [
+    `${glibc < 35 ? 1 : 42}, and thread-local: 2632`,
+    "42, and thread-local: 2632",
+  ]);
 });
 
 test("a script that puts its own behind what it finds has it on every glibc", async () => {

@@ -19,14 +19,20 @@ export function expectSame(outcome: Outcome, model: Outcome): void {
 
 /**
  * Without what capsule has put into the environment that it shows, for what the program starts: a directory in front on
- * the library path, and an auditor.
+ * the library path, an auditor, and room for thread-local data.
  */
 export function withoutShims(outcome: Outcome): Outcome {
-  const added = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
-  const auditor = "[a-z': ]*LD_AUDIT=/[^:]*/capsule-\\w{6}/lib/audit/libcapsule-audit-\\$PLATFORM\\.so\n";
-  // Where the user has set none, there is nothing else in it.
-  const stdout = outcome.stdout.replace(new RegExp(`^(${added}\n|${auditor})`, "gm"), "");
-  return { ...outcome, stdout: stdout.replace(new RegExp(`${added}:?`, "g"), "LD_LIBRARY_PATH=") };
+  const path = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
+  const auditor = "LD_AUDIT=/[^:]*/capsule-\\w{6}/lib/audit/libcapsule-audit-\\$PLATFORM\\.so";
+  const room = "glibc\\.rtld\\.optional_static_tls=\\d+";
+  const stdout = outcome.stdout
+    // Where the user has set none, there is nothing else in it.
+    .replace(new RegExp(`^([a-z': ]*${auditor}|${path}|[a-z': ]*GLIBC_TUNABLES=${room})\n`, "gm"), "")
+    // As the kernel has it.
+    .replace(new RegExp(` "(${auditor}|GLIBC_TUNABLES=${room})"`, "g"), "")
+    .replace(new RegExp(`${path}:?`, "g"), "LD_LIBRARY_PATH=")
+    .replace(new RegExp(`:${room}`, "g"), "");
+  return { ...outcome, stdout };
 }
 
 function observed({ stdout, stderr, exitCode, signal }: Outcome) {

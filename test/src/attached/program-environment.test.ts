@@ -11,11 +11,11 @@ const made = (given: string[], changes: Record<string, string | undefined> = {})
   return list.slice(0, -1);
 };
 
-const all = (given: string[], changes: Record<string, string | undefined> = {}): string[] =>
+const all = (given: string[], changes: Record<string, string | undefined> = {}, isAudited = true): string[] =>
   programEnvironment(
     given.map((text) => Buffer.from(text, "latin1")),
     new Map(Object.entries(changes)),
-    "/d/lib",
+    { libraries: "/d/lib", isAudited },
   ).map((bytes) => Buffer.from(bytes).toString("latin1"));
 
 describe("programEnvironment()", () => {
@@ -58,6 +58,10 @@ test("programEnvironment() puts our auditor behind others, and in the place of a
   expect(audited("")).toEqual([`LD_AUDIT=${AUDITOR}`, ...rest]);
   expect(audited("/a.so:/\xe9.so")).toEqual([`LD_AUDIT=/a.so:/\xe9.so:${AUDITOR}`, ...rest]);
   expect(audited(`/a.so:${AUDITOR.replace("/d/", "/e/")}:/b.so`)).toEqual([`LD_AUDIT=/a.so:/b.so:${AUDITOR}`, ...rest]);
+});
+
+test("programEnvironment() leaves auditors as they are where ours cannot be", () => {
+  expect(all(["LD_AUDIT=/a.so"], {}, false)).toEqual(["LD_AUDIT=/a.so", "LD_LIBRARY_PATH=/d/lib"]);
 });
 
 test("isOfLaunch() goes by the library path and by the auditor", () => {

@@ -20,7 +20,7 @@ const marked = { path: "/host/libmarked.so.1", wantsExecutableStack: true } as L
 function told(version: string, before: string | undefined, ...libraries: Library[]): string | undefined {
   if (before === undefined) delete process.env[TUNABLES];
   else process.env[TUNABLES] = before;
-  const plan = { capsules: [{ libraries }] } as unknown as Pick<AttachedPlan, "capsules">;
+  const plan = { capsules: [{ libraries }], isAudited: false } as unknown as AttachedPlan;
   const glibc = { glibc: undefined, isOwn: true, isNatural: true, version, path: "/libc.so.6" };
   return tunablesFor(plan, glibc, new Trace([])).get(TUNABLES);
 }
