@@ -44,7 +44,7 @@ function* some(
     const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
-      const isPath = typeof argument === "string" && argument.startsWith("/") && OPENING.has(name);
+      const isPath = typeof argument === "string" && OPENING.has(name);
       const text = isPath ? asItIs(argument) : argument;
       const piece = exchange.lend(typeof text === "string" ? cString(text) : text);
       if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });

@@ -115,7 +115,7 @@ export class Attachment implements Linker, Asker {
 
   /** Others the auditor does not know, and messages have the path. */
   asItIs(path: string): string {
-    if (!this.site.names.has(basename(path))) return path;
+    if (!path.startsWith("/") || !this.site.names.has(basename(path))) return path;
     return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? path : `${AS_IT_IS}${path}`;
   }
 

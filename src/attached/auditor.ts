@@ -20,11 +20,11 @@ import { CHANNEL_FILE } from "./channel-file.ts";
 import { IDENTITY_OBJECT } from "./detours.ts";
 import { DOOR } from "./door.ts";
 import { LIBRARIES, librariesIn, type ServingDirectory } from "./serving-directory.ts";
-import { AGENT } from "./shims.ts";
+import { AGENT, KEPT } from "./shims.ts";
 
 /** Among a launch's libraries, and none. */
 const OTHERS: ReadonlySet<string> = new Set([
-  ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS],
+  ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, KEPT],
   ...[CHANNEL_FILE, DOOR].map((path) => basename(path)),
 ]);
 /** Platform → those that are the same to us. */

@@ -2,8 +2,8 @@
 // by their sonames and by the names that developers have for them, in a directory that
 // comes first on its library path.
 
-import { copyFileSync, linkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
@@ -16,6 +16,9 @@ import type { Shelf } from "./shelf.ts";
 /** The object that every shim needs, and its function that a shim's initialiser calls. */
 export const AGENT = "libcapsule-agent.so";
 export const ATTACH = "capsule_attach";
+
+/** Among the libraries: the files of those that are kept. */
+export const KEPT = "shims";
 
 /** One host tree, as a plan knows it. */
 export interface ShimHost {
@@ -67,7 +70,9 @@ export function placeShims(
     if (name !== undefined && !files.has(name)) others.set(name, soname);
   }
   try {
-    for (const [soname, file] of files) if (file !== join(directory, soname)) show(file, join(directory, soname));
+    const kept = [...files].filter(([soname, file]) => file !== join(directory, soname));
+    if (kept.length > 0) mkdirSync(join(directory, KEPT), { mode: 0o700 });
+    for (const [soname, file] of kept) show(file, directory, soname);
     for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
   } catch (error) {
     throw hint(error, directory);
@@ -75,15 +80,20 @@ export function placeShims(
   return files;
 }
 
-/** Not by a symbolic link: a sandbox may show this directory, and not the shelf. */
-function show(file: string, path: string): void {
+/**
+ * A file of the shelf's, below the directory: a sandbox may show that, and not the shelf. /proc/PID/maps does not show the
+ * library's name then, which the host's own file has there.
+ */
+function show(file: string, directory: string, soname: string): void {
+  const own = join(KEPT, basename(file));
   try {
-    linkSync(file, path);
+    linkSync(file, join(directory, own));
   } catch (error) {
     // Another file system, or one without links.
     if (!["EXDEV", "EPERM", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    copyFileSync(file, path);
+    copyFileSync(file, join(directory, own));
   }
+  symlinkSync(own, join(directory, soname));
 }
 
 /** Undefined for a library that is unsound, which the user is told. Throws ElfError for one that the user has named. */

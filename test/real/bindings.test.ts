@@ -10,7 +10,7 @@ import { askedByLdSo, type Bound, bindingLine, boundByLdSo, missingLine } from "
 import { DIRECTORIES, linkedFiles } from "../support/ld-so.ts";
 import { tree } from "../support/trees.ts";
 
-setDefaultTimeout(300_000);
+setDefaultTimeout(900_000);
 
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 const isRoot = process.getuid?.() === 0;
