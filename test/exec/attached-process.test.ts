@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync,
 import { join } from "node:path";
 import { expectLines, expectSame } from "../support/expect.ts";
 import { build } from "../support/fixtures.ts";
+import { glibc } from "../support/glibc.ts";
 import { lines } from "../support/lines.ts";
 import { capsuleCommand, type Outcome, type RunOptions, run, start } from "../support/run.ts";
 import { isRunning, ServingPlace } from "../support/serving.ts";
@@ -69,7 +70,7 @@ describe("an attached program finds what its parent has left:", () => {
     const shown = await expectSameFacts([], ["one", "", "two words", "--", "--help"]);
     expect(shown).toContain("argument: --help");
     expect(shown.find((line) => ours.test(line))).toMatch(/=\/.*\/capsule-\w{6}\/lib$/);
-    expect(shown.filter((line) => auditor.test(line))).toHaveLength(1);
+    expect(shown.filter((line) => auditor.test(line))).toHaveLength(glibc < 35 ? 0 : 1);
   });
 
   test("arguments and variables that are no UTF-8", async () => {
@@ -227,7 +228,9 @@ describe("the server", () => {
     const session = (pid: number) => readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ")[3];
     expect(session(server)).not.toBe(session(child.pid));
     expect(readlinkSync(`/proc/${server}/cwd`)).toBe("/");
-    expect([0, 1, 2].map((fd) => readlinkSync(`/proc/${server}/fd/${fd}`))).toEqual(Array(3).fill("/dev/null"));
+    // Its output is the program's standard error, until something is linked.
+    const opened = [0, 2].map((fd) => readlinkSync(`/proc/${server}/fd/${fd}`));
+    expect(opened).toEqual(["/dev/null", "/dev/null"]);
     expect(readFileSync(`/proc/${server}/maps`, "latin1")).not.toContain("libhost.so.1");
     expect(readFileSync(`/proc/${child.pid}/maps`, "latin1")).toContain("libhost.so.1");
     writeFileSync(fifo(), "go\n");

@@ -72,7 +72,7 @@ async function own({
   const program = join(place, "program");
   const sources = join(import.meta.dir, "../../fixtures", FOLDER);
   const linker = [`--dynamic-linker,${interpreter ?? join(place, ownLoader())}`, `${tag},-rpath,${place}`];
-  const words = [join(sources, "program.c"), join(host, LIBRARIES, "libhost.so.1"), "-lm", "-fno-builtin"];
+  const words = [join(sources, "program.c"), join(host, LIBRARIES, "libhost.so.1"), "-lm", "-ldl", "-fno-builtin"];
   const made = await native("cc", ["-o", program, ...words, ...flags, ...linker.map((text) => `-Wl,${text}`)]);
   expect(made.stderr).toBe("");
   return { program, place };

@@ -10,16 +10,35 @@ setDefaultTimeout(1_800_000);
 
 const isRoot = process.getuid?.() === 0;
 
-for (const [suite, glibc] of [
-  ["bullseye", "2.31"],
-  ["trixie", "2.41"],
+/** What is not so on 2.31, or cannot be looked at there, by the words of its test. */
+const APART_ON_2_31 = [
+  // That ld.so fails an assertion (dl-deps.c) where a library names another one by ld --filter or --auxiliary.
+  ...["ld --(filter|auxiliary)", "an optional one that the tree lacks"],
+  // A copy of 2.31 that says it is newer is taken for one with which a process can be audited.
+  ...[
+    "a program runs on the host tree's glibc, as that is newer",
+    "DIR takes that tree.s",
+    "host takes the host.s also",
+  ],
+  // The base has no compiler for 32 bits, and no static libraries; its ld.so and libc are named otherwise.
+  ...["of 32 bits", "a static program that opens libraries", "natively it runs on its own"],
+  ...["on the machine's glibc", "on the newer glibc of a tree"],
+  // The kernel's and ld.so's word for it is another there.
+  "a segment's alignment: a program",
+];
+
+for (const [suite, glibc, apart] of [
+  ["bullseye", "2.31", APART_ON_2_31],
+  ["trixie", "2.41", []],
 ] as const)
   test.skipIf(!isRoot)(`what holds on this machine's glibc holds on ${glibc}, too (takes root)`, async () => {
     const onBase = [join(repository, "test", "support", "on-base"), suite];
     const options = { timeout: 1_700_000, env: { CAPSULE_TEST_CACHE: cacheDirectory() } };
     const version = await run([...onBase, "getconf", "GNU_LIBC_VERSION"], options);
     expect(version.stdout).toBe(`glibc ${glibc}\n`);
-    const { stdout, stderr, exitCode } = await run([...onBase, "bun", "test", "--parallel", "./test/exec"], options);
+    const names = apart.length > 0 ? ["-t", `^(?!.*(?:${apart.join("|")}))`] : [];
+    const command = ["bun", "test", "--parallel", ...names, "./test/exec"];
+    const { stdout, stderr, exitCode } = await run([...onBase, ...command], options);
     expect(failures(`${stdout}${stderr}`)).toEqual([]);
     expect(exitCode).toBe(0);
   });
