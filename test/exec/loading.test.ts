@@ -168,11 +168,11 @@ describe("a library is opened and closed ten thousand times without growth", () 
 
   for (const side of SIDES)
     test(`by the ${side}'s side`, async () => {
-      const options = { env: { TMPDIR }, timeout: 150_000 };
+      const options = { env: { TMPDIR }, timeout: 400_000 };
       const expected = ["a plug-in: opened and closed", "the isolated library: opened and closed"];
       expectLines(await growth.native([side], options), expected);
       expectLines(await growth.capsule([side], options), expected);
-    }, 180_000);
+    }, 450_000);
 });
 
 describe("dlerror says what glibc says, with the path that was tried", () => {
