@@ -158,14 +158,14 @@ function emitSearch(to: Assembler): void {
     .label("detour")
     .op("cmpb $0x0,(%rsi)", 0x80, 0x3e, 0x00)
     .to("jne", "next entry")
-    // A sandbox may hide where it is kept.
+    .label("found")
+    // It may be a link to what a sandbox hides.
     .op("mov 0xc(%r9),%edi", 0x41, 0x8b, 0x79, 0x0c)
     .op("add %r9,%rdi", 0x4c, 0x01, 0xcf)
     .op("xor %esi,%esi", 0x31, 0xf6);
   systemCall(to, "access", 21);
   to.op("test %eax,%eax", 0x85, 0xc0)
     .to("jne", "as asked")
-    .label("found")
     .op("mov 0xc(%r9),%eax", 0x41, 0x8b, 0x41, 0x0c)
     .op("add %r9,%rax", 0x4c, 0x01, 0xc8)
     .op("ret", 0xc3)
