@@ -238,7 +238,7 @@ export class System {
     [SOL_SOCKET, SCM_RIGHTS, descriptor].forEach((word, i) => {
       view.setInt32(CONTROL + 8 + 4 * i, word, true);
     });
-    return this.#call(SYS.sendmsg, connection, at, MSG_NOSIGNAL) > 0 && view.byteLength > 0;
+    return this.#call(SYS.sendmsg, connection, at, MSG_NOSIGNAL) > 0;
   }
 
   /** For watchOpening. Throws SystemError. */

@@ -10,6 +10,7 @@ import { ServingDirectory } from "../attached/serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "../attached/start-server.ts";
 import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
+import { canBeAudited } from "../glibc/auditing.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import type { Knowledge } from "./knowledge.ts";
 
@@ -64,7 +65,8 @@ export class Children {
       const { path: program, arguments: list } = state.program;
       const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
-      furnish(directory, { runtime, capsules, footing }, { pid: libc.pid, program, isAwaited }, trace);
+      const isAudited = canBeAudited(state.glibc);
+      furnish(directory, { runtime, capsules, footing, isAudited }, { pid: libc.pid, program, isAwaited }, trace);
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
       // They stay for what is started, also when this process has ended.

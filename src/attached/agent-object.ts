@@ -67,5 +67,7 @@ export function agentObject(
     zeroPages: AGENT_PAGES / PAGE_SIZE,
     nodelete: true,
   });
-  return { bytes, auditedAt: labels.get("audited") ?? 0 };
+  const auditedAt = labels.get("audited");
+  if (auditedAt === undefined) throw new Error(`Cannot write "${MARK}": there is no label "audited"`);
+  return { bytes, auditedAt };
 }

@@ -148,9 +148,10 @@ export class Answering extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
-      attachment = this.#askers.of(exchange, { at: desk, copy });
-      const linked = yield* orders(exchange, attachment.functions, attach(attachment, shim, returnAddress), (path) =>
-        attachment ? attachment.asItIs(path) : path,
+      const asking = this.#askers.of(exchange, { at: desk, copy });
+      attachment = asking;
+      const linked = yield* orders(exchange, asking.functions, attach(asking, shim, returnAddress), (path) =>
+        asking.asItIs(path),
       );
       if (!linked) return { what: "return", arguments: [0] };
       const { pid } = exchange.request;

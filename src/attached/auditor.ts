@@ -14,8 +14,7 @@ import { i386Object } from "../../lib/elf/write/i386-object.ts";
 import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
-import { auditorObject, canBeAudited, INTERFACE } from "../glibc/auditing.ts";
-import type { Footing } from "../glibc/footing.ts";
+import { auditorObject, INTERFACE } from "../glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 import { IDENTITY_OBJECT } from "./detours.ts";
 import { DOOR } from "./door.ts";
@@ -37,21 +36,20 @@ const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i38
 export function placeAuditor(
   directory: ServingDirectory,
   detours: ReadonlyMap<string, string>,
-  { starter }: Footing,
   auditedAt: number,
 ): void {
   const { libraries } = directory;
   const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
   const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
-  // The ld.so that starts a program over may be an older one than that which then runs it.
-  const isNew = starter && canBeAudited(starter);
+  const isStartedOver = detours.size > 0;
   const object = auditor({
     files: new Map([...paths(names), ...detours]),
     detours: paths(names.filter((name) => detours.has(name))),
-    started: starter && IDENTITY_OBJECT,
+    started: isStartedOver ? IDENTITY_OBJECT : undefined,
     agent: join(libraries, AGENT),
     auditedAt,
-    leastVersion: isNew ? 1 : INTERFACE.version,
+    // The ld.so that starts a program over may be an older one than that which then runs it.
+    leastVersion: isStartedOver ? 1 : INTERFACE.version,
   });
   const place = join(libraries, LAUNCH_AUDITORS);
   try {

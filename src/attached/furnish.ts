@@ -19,6 +19,8 @@ export interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   readonly footing: Footing;
+  /** LD_AUDIT leads to an auditor: see canBeAudited(). */
+  readonly isAudited: boolean;
   /** What is in another file's place for those that are served. */
   readonly mounts?: Mounts;
 }
@@ -26,7 +28,7 @@ export interface Offer {
 /** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, footing, mounts }: Offer,
+  { runtime, capsules, footing, isAudited, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -40,7 +42,7 @@ export function furnish(
   let detours: ReadonlyMap<string, string> = new Map();
   if (footing.starter) detours = placeDetours(directory, footing.shared, footing.starter, store.file);
   else directory.linkLibraries(footing.shared);
-  placeAuditor(directory, detours, footing, agent.auditedAt);
+  if (isAudited) placeAuditor(directory, detours, agent.auditedAt);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);

@@ -15,8 +15,6 @@ export interface Footing {
 
 /** An ld.so that has to be started in place of a program's own. */
 export interface Starter {
-  /** "2.41" */
-  readonly version: string;
   readonly loader: string;
   readonly takesArgv0: boolean;
   /** The directory with its character sets. */
@@ -33,6 +31,6 @@ export function footingOf(
   const shared = new Map(glibc?.family);
   if (unwinder) shared.set(UNWINDER, unwinder.path);
   if (!glibc || isNatural) return { shared, starter: undefined };
-  const { name, loader, takesArgv0, characterSets } = glibc;
-  return { shared, starter: { version: name, loader, takesArgv0, characterSets } };
+  const { loader, takesArgv0, characterSets } = glibc;
+  return { shared, starter: { loader, takesArgv0, characterSets } };
 }
