@@ -27,7 +27,7 @@ import { ownScreen, Progress } from "../telling/progress.ts";
 import type { Trace } from "../telling/trace.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import { furnish } from "./furnish.ts";
-import { programEnvironment } from "./program-environment.ts";
+import { programEnvironment, treesForSandboxes } from "./program-environment.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { ring, serverCommand, startServer } from "./start-server.ts";
 import { tunablesFor } from "./tunables-for.ts";
@@ -122,7 +122,11 @@ function prepare(
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
   furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
-  return { entry, behind: runtimePath(trees, options, system, trace), tunables, isAudited: plan.isAudited };
+  const behind = [
+    ...runtimePath(trees, options, system, trace),
+    ...treesForSandboxes(plan.capsules.map(({ search }) => search.tree.root)),
+  ];
+  return { entry, behind, tunables, isAudited: plan.isAudited };
 }
 
 /**

@@ -3,7 +3,9 @@
 // library path, the directories of a runtime of its own last, and the launch's auditor behind others. Bytes, since
 // variables need not be UTF-8.
 
+import { readdirSync } from "node:fs";
 import { AUDITORS, hasAuditor, withAuditor } from "../glibc/auditing.ts";
+import { canBeOnPath } from "./serving-directory.ts";
 
 /** What is added to an environment. */
 export interface Added {
@@ -44,6 +46,24 @@ export function extendedPath(list: readonly Uint8Array[], libraries: string, beh
   // ld.so takes an empty value for none, but an empty element for the current directory.
   const rest = Buffer.from(behind.map((directory) => `:${directory}`).join(""));
   return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before, rest]);
+}
+
+/**
+ * Host trees' roots for the end of the library path. A sandbox may show those directories that LD_LIBRARY_PATH has, and
+ * hide the rest of /tmp or /run (WebKitGTK's does): what is linked inside is to find the trees. Left out is a root with
+ * libraries of its own, as ld.so would take them, and one that cannot be named there.
+ */
+export const treesForSandboxes = (roots: Iterable<string>): string[] =>
+  [...new Set(roots)].filter((root) => root !== "/" && canBeOnPath(root) && !hasLibraries(root));
+
+function hasLibraries(directory: string): boolean {
+  try {
+    return readdirSync(directory).some((name) => name.includes(".so") || name === "glibc-hwcaps");
+  } catch (error) {
+    // A directory that may be entered and not read.
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    return true;
+  }
 }
 
 /** The directories of each LD_LIBRARY_PATH in an environment as /proc shows it. */

@@ -10,7 +10,7 @@ import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memo
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { RunRecord } from "../agent/record.ts";
-import { extendedPath, LIBRARY_PATH } from "../attached/program-environment.ts";
+import { extendedPath, LIBRARY_PATH, treesForSandboxes } from "../attached/program-environment.ts";
 import { canBeOnPath, librariesIn } from "../attached/serving-directory.ts";
 import { addressIn } from "../functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../glibc/auditing.ts";
@@ -75,7 +75,8 @@ export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "direc
 function leadToShims({ libc, base, directory, plan }: Run, given: (name: string) => string | undefined): void {
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
-  const behind = directoriesBehind();
+  const roots = plan.capsules.map(({ search }) => search.tree.root);
+  const behind = [...directoriesBehind(), ...treesForSandboxes(roots)];
   // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a
   // millisecond.
   const value = before?.includes("\ufffd")

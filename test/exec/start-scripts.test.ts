@@ -150,8 +150,8 @@ describe.skipIf(Bun.which("bwrap") === null)("in a sandbox that shows the librar
   const inside = (command: string) => `#!/bin/sh
     IFS=:
     for directory in $LD_LIBRARY_PATH; do set -- "$@" --ro-bind "$directory" "$directory"; done
-    exec bwrap --unshare-pid --unshare-ipc --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --tmpfs "$XDG_CACHE_HOME" "$@" \\
-      --ro-bind '${fixture.out}' '${fixture.out}' --chdir '${fixture.out}' ${command}\n`;
+    exec bwrap --unshare-pid --unshare-ipc --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --tmpfs "$XDG_CACHE_HOME" \\
+      --ro-bind '${fixture.out}' '${fixture.out}' --tmpfs '${fixture.host}' "$@" --chdir '${fixture.out}' ${command}\n`;
 
   for (const [words, command, shown] of [
     ["a program that is linked to it", "./program", "linked: 42"],

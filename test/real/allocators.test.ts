@@ -51,7 +51,10 @@ function home(name: string): { HOME: string; TMPDIR: string } {
 /** Not as root, who has no sandbox in Chromium: in a user namespace, as somebody else. */
 const AS_USER = ["bwrap", "--unshare-user", "--uid", "1000", "--gid", "1000", "--dev-bind", "/", "/"];
 
-// Both have sandboxes for what draws and what shows pages.
+/** What a session starts ends with it. */
+const AND_ALL_IT_STARTS = ["--unshare-pid", "--proc", "/proc", "--die-with-parent"];
+
+// All have sandboxes for what draws and what shows pages; Epiphany's hides the host tree but for what the library path has.
 describe("a page is drawn by WebGL", () => {
   for (const way of WAYS) {
     test(`in Chromium, ${way}`, async () => {
@@ -63,6 +66,19 @@ describe("a page is drawn by WebGL", () => {
       ];
       const command = await commandOf(way, argv);
       await using browser = start([...AS_USER, ...command], { env: { ...display.env, ...env } });
+      await display.until(hasTriangle, browser, PATIENCE);
+      browser.kill();
+      expect((await browser.end()).stderr).not.toContain("capsule: ");
+    });
+
+    test(`in Epiphany, ${way}`, async () => {
+      const env = home("epiphany");
+      const argv = ["epiphany-browser", "--profile", join(env.HOME, "profile"), PAGE];
+      const session = ["dbus-run-session", "--", ...(await commandOf(way, argv))];
+      const more = { XDG_RUNTIME_DIR: env.HOME };
+      await using browser = start([...AS_USER, ...AND_ALL_IT_STARTS, ...session], {
+        env: { ...display.env, ...env, ...more },
+      });
       await display.until(hasTriangle, browser, PATIENCE);
       browser.kill();
       expect((await browser.end()).stderr).not.toContain("capsule: ");
