@@ -5,7 +5,7 @@
 
 import { readdirSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
-import { isShared } from "../src/plan/shared-set.ts";
+import { isShared } from "../src/profiles/shared-set.ts";
 import { cacheDirectory, madeOnce } from "../test/support/cache.ts";
 import type { Display } from "../test/support/display.ts";
 import { build } from "../test/support/fixtures.ts";

@@ -18,7 +18,7 @@ const told = ({ success, logs }: Bun.BuildOutput): void => {
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const result = await Bun.build({
-  entrypoints: ["src/main.ts", "src/command.ts", "src/agent/server.ts", "src/attached/server.ts"].map((file) =>
+  entrypoints: ["src/main.ts", "src/command.ts", "src/hosted/server.ts", "src/attached/server.ts"].map((file) =>
     join(root, file),
   ),
   outdir: join(root, "dist"),

@@ -5,10 +5,10 @@ import { CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/loader/error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
-import { printable } from "./commands/output.ts";
 import { rootCommand } from "./commands/root.ts";
-import { exitCodeOf } from "./telling/error-data.ts";
-import { EXIT, ProgramError, UsageError } from "./telling/errors.ts";
+import { exitCodeOf } from "./diagnostics/error-data.ts";
+import { EXIT, ProgramError, UsageError } from "./diagnostics/errors.ts";
+import { printable } from "./diagnostics/output.ts";
 
 /** Node's own say what was called, and not what was to be done. */
 function messageOf(error: unknown): string {

@@ -2,6 +2,21 @@
 
 export { ElfError } from "../lib/elf/error.ts";
 export { type LinkDetails, LinkError } from "../lib/loader/error.ts";
+export type { ErrorData } from "./diagnostics/error-data.ts";
+export { ProgramError, UsageError } from "./diagnostics/errors.ts";
+export type {
+  Binding,
+  CapsuleEvent,
+  EndedEvent,
+  FailedEvent,
+  LinkedEvent,
+  LinkedLibrary,
+  LostEvent,
+  OpenedEvent,
+  RequestEvent,
+  StartEvent,
+} from "./diagnostics/events.ts";
+export type { Category } from "./diagnostics/trace.ts";
 export { type Answer, Capsule, type CapsuleOptions, type MappedLibrary, openCapsule } from "./library/capsule.ts";
 export { type Ended, exec, Running, type StdioOptions, spawn } from "./library/launch.ts";
 export type {
@@ -29,18 +44,3 @@ export type {
   PlanReport,
   SharedLibrary,
 } from "./report/plan-data.ts";
-export type { ErrorData } from "./telling/error-data.ts";
-export { ProgramError, UsageError } from "./telling/errors.ts";
-export type {
-  Binding,
-  CapsuleEvent,
-  EndedEvent,
-  FailedEvent,
-  LinkedEvent,
-  LinkedLibrary,
-  LostEvent,
-  OpenedEvent,
-  RequestEvent,
-  StartEvent,
-} from "./telling/events.ts";
-export type { Category } from "./telling/trace.ts";

@@ -8,7 +8,7 @@
 // is worth; and what is reserved by default, 6 GB, is in the way of a program that
 // limits its memory, or locks it. (The kernel reads 254 bytes of that line.)
 
-import { recall } from "./start-over/recall.ts";
+import { recall } from "./reexec/recall.ts";
 
 recall();
 // By its path, as the bundle has it beside this file, too: it is not to be loaded where the command is started over.

@@ -5,13 +5,13 @@ import type { Libc } from "../lib/loader/libc.ts";
 import { needProc } from "../lib/process/pid-namespace.ts";
 import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";
-import { host } from "./capsule.ts";
-import { procFiles } from "./passes/descriptors.ts";
+import type { Trace } from "./diagnostics/trace.ts";
+import { procFiles } from "./handover/descriptors.ts";
+import { host } from "./hosted/capsule.ts";
 import { inMode, type Mode } from "./plan/mode.ts";
 import type { ExecOptions } from "./plan/plan.ts";
 import { locateProgram } from "./plan/program.ts";
-import { inheritedDescriptors } from "./start-over/inherited.ts";
-import type { Trace } from "./telling/trace.ts";
+import { inheritedDescriptors } from "./reexec/inherited.ts";
 
 /** As capsule.ts's host and launcher.ts's launch. */
 export function runProgram(

@@ -4,7 +4,7 @@
 import { layout, type Struct, u64 } from "../../lib/memory/layout.ts";
 import { viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import type { Linker } from "../launch.ts";
+import type { Linker } from "../passes/launch.ts";
 import { ENDING_WORDS } from "./code/destructors.ts";
 
 export const Record = layout("record", {

@@ -19,18 +19,18 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
 import { Desk, type LentFunctions } from "../agent/code/connect.ts";
-import type { Asker } from "../agent/requests.ts";
+import type { Trace } from "../diagnostics/trace.ts";
 import { makeLinks } from "../directories/links.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
-import { type Functions, findFunctions } from "../functions.ts";
-import { AUDITORS, faultOfAuditors } from "../glibc/auditing.ts";
-import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../launch.ts";
-import { isFilled, placeholderShim } from "../passes/fill.ts";
-import { isShared, LOADER } from "../plan/shared-set.ts";
-import type { Trace } from "../telling/trace.ts";
-import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "./agent-object.ts";
-import { IDENTITY_OBJECT } from "./detours.ts";
-import { libraryPathsIn } from "./program-environment.ts";
+import { libraryPathsIn } from "../handover/program-environment.ts";
+import { type Functions, findFunctions } from "../passes/functions.ts";
+import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/launch.ts";
+import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
+import { isShared, LOADER } from "../profiles/shared-set.ts";
+import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
+import { IDENTITY_OBJECT } from "../server/detours.ts";
+import type { Asker } from "../server/requests.ts";
+import { isFilled, placeholderShim } from "./fill.ts";
 import type { Site } from "./site.ts";
 
 /** As many capsules have their numbers between those of two processes. */
@@ -56,7 +56,7 @@ export class Attachment implements Linker, Asker {
   isRunning = false;
   /** For each capsule the address of its dl_iterate_phdr, NULL behind the last. */
   iterators = toAddress(0);
-  /** Linking waits for it; see passes/await-allocator.ts. */
+  /** Linking waits for it; see attached/await-allocator.ts. */
   awaited: Constructor | undefined;
   /** The agent's function that is called in its place. */
   readonly late: Address;

@@ -9,14 +9,14 @@ import { staticProgram } from "../../lib/elf/write/static-program.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
-import type { Footing } from "../glibc/footing.ts";
-import { refuseUncovered } from "../glibc/own-interpreter.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { LIBRARY_PATH } from "../handover/program-environment.ts";
+import type { Footing } from "../plan/glibc/footing.ts";
+import { refuseUncovered } from "../plan/glibc/own-interpreter.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
 import type { Trees } from "../plan/trees.ts";
-import type { Trace } from "../telling/trace.ts";
+import type { ServingDirectory } from "../server/serving-directory.ts";
 import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
-import { LIBRARY_PATH } from "./program-environment.ts";
-import type { ServingDirectory } from "./serving-directory.ts";
 
 export interface Entry {
   /** What the processes find, this way. */

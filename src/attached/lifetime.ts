@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { isOfLaunch } from "./program-environment.ts";
+import { isOfLaunch } from "../handover/program-environment.ts";
 
 const LOADER = /\/ld[-.][^/]*$/;
 

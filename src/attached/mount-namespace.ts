@@ -13,8 +13,8 @@ import { ERRNO } from "../../lib/process/system.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LOADER } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import type { Footing } from "../glibc/footing.ts";
-import { UNWINDER } from "../plan/shared-set.ts";
+import type { Footing } from "../plan/glibc/footing.ts";
+import { UNWINDER } from "../profiles/shared-set.ts";
 
 export const NAMESPACE_CHOICES = {
   auto: "where the kernel permits it, else by the ld.so's name",

@@ -9,11 +9,11 @@ import type { Image } from "../../lib/elf/image.ts";
 import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
-import type { CapsuleSource } from "../launch.ts";
-import { isFilled, slotOf } from "../passes/fill.ts";
+import type { CapsuleSource } from "../passes/launch.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import { needsIn } from "../plan/needs.ts";
 import type { Attachment } from "./attachment.ts";
+import { isFilled, slotOf } from "./fill.ts";
 
 /** As glibc words it: the file at fault, or what is missing, what is wrong, and errno, or 0. */
 export interface Objection {

@@ -12,12 +12,12 @@ import { toAddress } from "../../lib/memory/numbers.ts";
 import { type Carrier, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
-import { findFunctions } from "../functions.ts";
-import type { ProcessCode } from "../launch.ts";
+import { findFunctions } from "../passes/functions.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
+import type { ProcessCode } from "../passes/launch.ts";
 import { redirect } from "../passes/redirect.ts";
 import { codeOf } from "../passes/share.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import type { Site } from "./site.ts";
 
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */

@@ -17,17 +17,17 @@ import { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Channel } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
+import { EventWriter } from "../diagnostics/events.ts";
+import { Trace } from "../diagnostics/trace.ts";
 import { claim, removeStale } from "../directories/private-directory.ts";
-import { EventWriter } from "../telling/events.ts";
-import { Trace } from "../telling/trace.ts";
+import { mapChannelFile } from "../server/channel-file.ts";
+import { Door } from "../server/door.ts";
+import { type LaunchFile, readLaunchFile } from "../server/launch-file.ts";
+import { LIBRARIES } from "../server/serving-directory.ts";
 import { Answering } from "./answering.ts";
-import { mapChannelFile } from "./channel-file.ts";
-import { Door } from "./door.ts";
-import { type LaunchFile, readLaunchFile } from "./launch-file.ts";
 import { Lifetime } from "./lifetime.ts";
 import { NativeWatch } from "./native-watch.ts";
 import { prepare, rehearse } from "./rehearsal.ts";
-import { LIBRARIES } from "./serving-directory.ts";
 
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;

@@ -6,7 +6,7 @@ import { bashCompletions } from "../command-line/bash.ts";
 import { fishCompletions } from "../command-line/fish.ts";
 import { type Model, modelOf } from "../command-line/model.ts";
 import { zshCompletions } from "../command-line/zsh.ts";
-import { print } from "./output.ts";
+import { print } from "../diagnostics/output.ts";
 
 const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const satisfies Record<
   string,

@@ -4,15 +4,15 @@
 import { Command } from "commander";
 import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
+import { ProgramError } from "../diagnostics/errors.ts";
+import { print, printJson } from "../diagnostics/output.ts";
+import { ownScreen, Progress } from "../diagnostics/progress.ts";
+import { painter, widthOf } from "../diagnostics/terminal.ts";
 import { examine, type Patient } from "../doctor/examine.ts";
 import { type Group, hinders } from "../doctor/finding.ts";
 import { MachineFiles } from "../doctor/machine-files.ts";
 import { dataOf, reportOf } from "../doctor/report.ts";
 import type { Settings } from "../settings/settings.ts";
-import { ProgramError } from "../telling/errors.ts";
-import { ownScreen, Progress } from "../telling/progress.ts";
-import { print, printJson } from "./output.ts";
-import { painter, widthOf } from "./terminal.ts";
 import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {

@@ -3,6 +3,7 @@
 
 import { Command } from "commander";
 import { ElfError } from "../../lib/elf/error.ts";
+import { print, printable, printJson } from "../diagnostics/output.ts";
 import { dynamic } from "./dump/dynamic.ts";
 import { header } from "./dump/header.ts";
 import { init } from "./dump/init.ts";
@@ -14,7 +15,6 @@ import { segments } from "./dump/segments.ts";
 import { Subject } from "./dump/subject.ts";
 import { tls } from "./dump/tls.ts";
 import { versions } from "./dump/versions.ts";
-import { print, printable, printJson } from "./output.ts";
 import { findTarget } from "./target.ts";
 
 /** In the order in which they are shown; the names are those of the options, and of JSON's keys. */

@@ -5,19 +5,19 @@ import { Libc } from "../../lib/loader/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { NAMESPACE_CHOICES } from "../attached/mount-namespace.ts";
 import { ChoiceOption } from "../command-line/choice-option.ts";
-import { GLIBC_CHOICES } from "../glibc/choice.ts";
-import { procFiles } from "../passes/descriptors.ts";
+import { dataOf, exitCodeOf } from "../diagnostics/error-data.ts";
+import { UsageError } from "../diagnostics/errors.ts";
+import { descriptorOf, EventWriter } from "../diagnostics/events.ts";
+import { CATEGORIES, DEBUG_WORDS, Trace } from "../diagnostics/trace.ts";
+import { procFiles } from "../handover/descriptors.ts";
+import { GLIBC_CHOICES } from "../plan/glibc/choice.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { MODES } from "../plan/mode.ts";
 import { PROFILES } from "../profiles/profiles.ts";
+import { inheritedDescriptors } from "../reexec/inherited.ts";
 import { runProgram } from "../run-program.ts";
 import { KEYS } from "../settings/keys.ts";
 import type { Flags } from "../settings/layer.ts";
-import { inheritedDescriptors } from "../start-over/inherited.ts";
-import { dataOf, exitCodeOf } from "../telling/error-data.ts";
-import { UsageError } from "../telling/errors.ts";
-import { descriptorOf, EventWriter } from "../telling/events.ts";
-import { CATEGORIES, DEBUG_WORDS, Trace } from "../telling/trace.ts";
 import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
 
 /** What concerns one run, and is nobody's setting. */

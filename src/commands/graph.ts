@@ -2,12 +2,12 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
+import { print } from "../diagnostics/output.ts";
 import { dotOf } from "../report/dot.ts";
 import { exitCodeOf } from "../report/exit-code.ts";
 import { pictureOf } from "../report/picture.ts";
 import { reportOn } from "../report/report.ts";
 import { startGraphviz } from "../report/svg.ts";
-import { print } from "./output.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {

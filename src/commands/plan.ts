@@ -2,14 +2,14 @@
 
 import { Command } from "commander";
 import { System } from "../../lib/process/system.ts";
+import { print, printJson } from "../diagnostics/output.ts";
+import { ownScreen, Progress } from "../diagnostics/progress.ts";
+import { painter, widthOf } from "../diagnostics/terminal.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
 import type { Flags } from "../settings/layer.ts";
-import { ownScreen, Progress } from "../telling/progress.ts";
 import { addRunOptions } from "./exec.ts";
-import { print, printJson } from "./output.ts";
-import { painter, widthOf } from "./terminal.ts";
 import { settingsOf } from "./tree-options.ts";
 
 interface Options extends Flags {

@@ -17,7 +17,7 @@ import {
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import { bindingOf, isExported, type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { VersionLabels } from "../../lib/elf/version-labels.ts";
-import { print, printable, printJson } from "./output.ts";
+import { print, printable, printJson } from "../diagnostics/output.ts";
 import { findTarget } from "./target.ts";
 
 const TYPES: Readonly<Record<number, string>> = {

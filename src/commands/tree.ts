@@ -2,12 +2,12 @@
 // Nothing is run or loaded.
 
 import { Command } from "commander";
+import { print, printJson } from "../diagnostics/output.ts";
+import { painter } from "../diagnostics/terminal.ts";
 import { exitCodeOf } from "../report/exit-code.ts";
 import { jsonOf } from "../report/json.ts";
 import { reportOn } from "../report/report.ts";
 import { treeText } from "../report/tree-text.ts";
-import { print, printJson } from "./output.ts";
-import { painter } from "./terminal.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {

@@ -3,8 +3,8 @@
 
 import { basename } from "node:path";
 import { Command } from "commander";
+import { print, printable, printJson } from "../diagnostics/output.ts";
 import { versionIn } from "../report/version-in.ts";
-import { print, printable, printJson } from "./output.ts";
 import { findTarget } from "./target.ts";
 
 interface Options {

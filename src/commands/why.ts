@@ -2,14 +2,14 @@
 // run or loaded.
 
 import { Command } from "commander";
+import { EXIT, UsageError } from "../diagnostics/errors.ts";
+import { print, printJson } from "../diagnostics/output.ts";
+import { painter } from "../diagnostics/terminal.ts";
 import { answersOf } from "../report/answers.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
 import { isMissing } from "../report/sides.ts";
 import { whyText } from "../report/why-text.ts";
-import { EXIT, UsageError } from "../telling/errors.ts";
-import { print, printJson } from "./output.ts";
-import { painter } from "./terminal.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {

@@ -4,7 +4,7 @@
 //   auditors/          the launch's
 //   idle-auditors/     of a program in-process, as long as nobody serves what it starts: they do nothing
 //
-// Each has an object for each platform that ld.so may put into that path (attached/auditor.ts).
+// Each has an object for each platform that ld.so may put into that path (server/auditor.ts).
 
 import { renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

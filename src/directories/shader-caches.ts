@@ -17,7 +17,7 @@ import {
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { cacheOf } from "../start-over/recall.ts";
+import { cacheOf } from "../reexec/recall.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
-import { faultOfAuditors, othersAuditors } from "../glibc/auditing.ts";
+import { faultOfAuditors, othersAuditors } from "../plan/glibc/auditing.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 

@@ -3,8 +3,8 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import { type ChosenGlibc, runsOn } from "../glibc/choice.ts";
-import { MAXIMAL_ALIGNMENT, staticNeed } from "../start-over/static-tls.ts";
+import { type ChosenGlibc, runsOn } from "../plan/glibc/choice.ts";
+import { MAXIMAL_ALIGNMENT, staticNeed } from "../reexec/static-tls.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { inUnits } from "./units.ts";

@@ -4,6 +4,8 @@ import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
+import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
+import { Trace } from "../diagnostics/trace.ts";
 import { inMode } from "../plan/mode.ts";
 import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type ExecOptions, makeAttachedPlan, makePlan } from "../plan/plan.ts";
@@ -11,8 +13,6 @@ import { checkAttachable, locateProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import type { Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
-import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
-import { Trace } from "../telling/trace.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
 /** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */

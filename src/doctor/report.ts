@@ -1,6 +1,6 @@
 // What a doctor has found, for people and as data.
 
-import type { Paint, Style } from "../commands/terminal.ts";
+import type { Paint, Style } from "../diagnostics/terminal.ts";
 import { type Finding, type Group, hinders, type Level } from "./finding.ts";
 
 const MARKS: Readonly<Record<Level, readonly [mark: string, style: Style]>> = {

@@ -4,9 +4,9 @@
 import { dlclose } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule } from "../launch.ts";
+import type { Capsule } from "../passes/launch.ts";
 import { isHelper } from "../passes/together.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 
 const LIBC = "libc.so.6";

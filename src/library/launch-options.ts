@@ -1,7 +1,7 @@
 // What a script may say of a run, as the command line that says it.
 
-import type { CapsuleEvent } from "../telling/events.ts";
-import type { Category } from "../telling/trace.ts";
+import type { CapsuleEvent } from "../diagnostics/events.ts";
+import type { Category } from "../diagnostics/trace.ts";
 
 /**
  * A function of a shared object, for the program to get in place of an isolated library's. It is called by the

@@ -3,11 +3,11 @@
 
 import { closeSync, statSync } from "node:fs";
 import type { Subprocess } from "bun";
-import { ENGINE_SETTINGS } from "../engine-settings.ts";
-import { withKept } from "../passes/environment.ts";
-import { errorOf } from "../telling/error-data.ts";
-import { EXIT, ProgramError } from "../telling/errors.ts";
-import type { CapsuleEvent } from "../telling/events.ts";
+import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import { errorOf } from "../diagnostics/error-data.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
+import type { CapsuleEvent } from "../diagnostics/events.ts";
+import { withKept } from "../handover/environment.ts";
 import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownBun, ownFile } from "./own-file.ts";
 

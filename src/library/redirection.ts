@@ -11,8 +11,8 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
-import { scopeOf } from "../passes/scope.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { scopeOf } from "../hosted/scope.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 
 /** A slot of a library, such as an entry of its global offset table: 8 bytes that hold an address. */

@@ -14,8 +14,8 @@ import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitIterateAlso } from "../agent/code/objects.ts";
-import type { Linker } from "../launch.ts";
-import { UNWINDER } from "../plan/shared-set.ts";
+import type { Linker } from "../passes/launch.ts";
+import { UNWINDER } from "../profiles/shared-set.ts";
 
 const NAME = "dl_iterate_phdr";
 /** By which newer ones find objects, of whichever namespace. */

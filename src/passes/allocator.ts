@@ -16,9 +16,9 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
-import type { Launch } from "../launch.ts";
 import { isCxxRuntime } from "../plan/allocators.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
+import type { Launch } from "./launch.ts";
 
 /** Where the functions of an allocator are that is not libc's, by name. */
 export type Allocator = ReadonlyMap<string, Address>;

@@ -6,8 +6,8 @@ import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/el
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
-import type { Capsule, Launch } from "../launch.ts";
-import type { Binding } from "../telling/events.ts";
+import type { Binding } from "../diagnostics/events.ts";
+import type { Capsule, Launch } from "./launch.ts";
 import type { Moved } from "./redirect.ts";
 
 /** A shim, and the file of the library that it shows. */

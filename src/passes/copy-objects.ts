@@ -11,8 +11,8 @@ import { readWrapping } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
-import type { Trace } from "../telling/trace.ts";
-import type { CopiedObject } from "./image.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { CopiedObject } from "../hosted/image.ts";
 import type { Moved } from "./redirect.ts";
 
 export interface Copy {

@@ -8,7 +8,7 @@ import { dlclose, findIn, findOpen, linkMapOf } from "../../lib/loader/calls.ts"
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 
 /** Where what an open library exports is found instead, by name. */
 export function* filtered(

@@ -14,8 +14,8 @@ import { alignUp, PAGE_SIZE, toAddress, toVaddr } from "../../lib/memory/numbers
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { ENDING_WORDS, type Ending, emitDestructors, endingWords } from "../agent/code/destructors.ts";
-import type { Capsule, Launch, Linker } from "../launch.ts";
-import { LOADER } from "../plan/shared-set.ts";
+import { LOADER } from "../profiles/shared-set.ts";
+import type { Capsule, Launch, Linker } from "./launch.ts";
 
 /**
  * What emitDestructors goes by; `front` are objects of the base namespace, of which the first is ours. Where ld.so does

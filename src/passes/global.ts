@@ -6,7 +6,7 @@
 import { RTLD_GLOBAL, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 
 /** The program makes these isolated libraries global. */
 export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonames: readonly string[]): Linking<void> {

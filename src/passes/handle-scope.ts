@@ -19,9 +19,9 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking, type Process } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { MARK } from "../directories/private-directory.ts";
-import type { Capsule, Launch, Scopes } from "../launch.ts";
-import { isShared } from "../plan/shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import { openedAs } from "./expose.ts";
+import type { Capsule, Launch, Scopes } from "./launch.ts";
 
 /** `objects` are the base namespace's, as far as they are known; `main` is the first of all. */
 export function scopesOf(

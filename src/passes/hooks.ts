@@ -7,9 +7,9 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule, Hook, Launch } from "../launch.ts";
 import { needsOfOutsider } from "../plan/needs.ts";
 import { filtered } from "./filters.ts";
+import type { Capsule, Hook, Launch } from "./launch.ts";
 import { closureIn } from "./names.ts";
 import { checkClosure, openClosure } from "./open.ts";
 

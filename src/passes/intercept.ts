@@ -19,11 +19,11 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
-import { CODE_SIZE } from "../attached/agent-object.ts";
 import type { Attachment } from "../attached/attachment.ts";
-import { LIBRARIES } from "../attached/serving-directory.ts";
-import type { EmitAsking, Launch, ProcessCode } from "../launch.ts";
-import { SHARED } from "../plan/shared-set.ts";
+import { SHARED } from "../profiles/shared-set.ts";
+import { CODE_SIZE } from "../server/agent-object.ts";
+import { LIBRARIES } from "../server/serving-directory.ts";
+import type { EmitAsking, Launch, ProcessCode } from "./launch.ts";
 
 export interface Interception {
   /** The functions that a capsule's libc mirror shows, too, by name. */

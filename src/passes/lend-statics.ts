@@ -13,8 +13,8 @@ import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
-import type { Capsule, Launch } from "../launch.ts";
 import { capsuleOf } from "./expose.ts";
+import type { Capsule, Launch } from "./launch.ts";
 import { sharedStatics, uniqueSymbols } from "./unite-statics.ts";
 
 /** Before the closure is opened. Throws what reading and writing throw, and LinkError. */

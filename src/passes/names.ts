@@ -10,7 +10,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 
 /** Where something is open, and by which names. */
 export type Place = Pick<Capsule, "namespace" | "names" | "opened">;

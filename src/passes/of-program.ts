@@ -9,9 +9,9 @@ import { linkMap } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
-import type { Capsule, Launch } from "../launch.ts";
 import { lackedBy } from "../plan/lacked.ts";
 import { capsuleOf } from "./expose.ts";
+import type { Capsule, Launch } from "./launch.ts";
 
 /**
  * What an object that needs a closure's libraries has to need besides, in this order: paths and sonames. Nothing where

@@ -13,7 +13,7 @@ import { basename, join } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
-import type { Capsule, Launch } from "../launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 
 /** A file, and names by which glibc shall know it besides what the file says. */
 export interface Named {

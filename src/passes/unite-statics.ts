@@ -16,9 +16,9 @@ import { findIn } from "../../lib/loader/calls.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Launch } from "../launch.ts";
-import type { Trace } from "../telling/trace.ts";
+import type { Trace } from "../diagnostics/trace.ts";
 import type { Copy } from "./copy-objects.ts";
+import type { Launch } from "./launch.ts";
 
 /** `scope` is the program's, itself first. Nothing is written. */
 export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {

@@ -9,7 +9,7 @@ import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import { readSections } from "../../lib/elf/sections.ts";
 import { Shdr } from "../../lib/elf/shdr.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { type ChosenGlibc, versionOf } from "../glibc/choice.ts";
+import { type ChosenGlibc, versionOf } from "./glibc/choice.ts";
 
 const FIRST_TO_ALIGN = [2, 35];
 const SHF_ALLOC = 2;

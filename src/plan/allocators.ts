@@ -3,7 +3,7 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { NotHostableError } from "../telling/errors.ts";
+import { NotHostableError } from "../diagnostics/errors.ts";
 import type { Host } from "./trees.ts";
 
 /** Libraries whose operator new is nobody's replacement. */

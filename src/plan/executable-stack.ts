@@ -7,8 +7,8 @@
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { readMaps } from "../../lib/memory/maps.ts";
-import type { ChosenGlibc } from "../glibc/choice.ts";
-import { versionOf } from "../glibc/choice.ts";
+import type { ChosenGlibc } from "./glibc/choice.ts";
+import { versionOf } from "./glibc/choice.ts";
 
 const FIRST_TO_REFUSE = [2, 41];
 export const EXECUTABLE_STACK = { name: "glibc.rtld.execstack", always: "2" } as const;

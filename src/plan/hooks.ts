@@ -5,11 +5,11 @@ import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../../lib/elf/constants.ts"
 import { openImage } from "../../lib/elf/file.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
-import { type ChosenGlibc, checkNeeds } from "../glibc/choice.ts";
-import type { CapsuleSource, Hook } from "../launch.ts";
+import { UsageError } from "../diagnostics/errors.ts";
 import { lacks } from "../passes/hooks.ts";
-import { UsageError } from "../telling/errors.ts";
+import type { CapsuleSource, Hook } from "../passes/launch.ts";
 import { fileAt } from "./file-at.ts";
+import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import { closureOfOutsider } from "./needs.ts";
 
 /**

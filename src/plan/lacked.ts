@@ -7,7 +7,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { lackedOf } from "../../lib/tree/lacked.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
-import { NotHostableError } from "../telling/errors.ts";
+import { NotHostableError } from "../diagnostics/errors.ts";
 
 /**
  * Their names; none for nearly all. A weak reference counts where it is an isolated library's own: what is private has

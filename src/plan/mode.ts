@@ -5,8 +5,8 @@
 import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import { AUDITORS, othersAuditors } from "../glibc/auditing.ts";
-import { NotHostableError, UsageError } from "../telling/errors.ts";
+import { NotHostableError, UsageError } from "../diagnostics/errors.ts";
+import { AUDITORS, othersAuditors } from "./glibc/auditing.ts";
 import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
 import { findUnlinked, tellUnlinked } from "./unlinked.ts";
 

@@ -9,7 +9,7 @@ import { openImage } from "../../lib/elf/file.ts";
 import { isExported } from "../../lib/elf/sym.ts";
 import { isPlugIn, NSS_MODULE } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import { isShared } from "./shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
 
 export class Ownership {
   readonly #found = new Map<string, boolean>();

@@ -10,7 +10,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
-import { EXIT, NotHostableError, ProgramError } from "../telling/errors.ts";
+import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import { findUnlinked, readUnlinked, tellUnlinked } from "./unlinked.ts";
 
 export interface Program {

@@ -7,12 +7,12 @@ import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { canBeOnPath } from "../attached/serving-directory.ts";
-import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "../glibc/choice.ts";
+import type { Trace } from "../diagnostics/trace.ts";
 import { FAMILIES, type Variable } from "../profiles/profiles.ts";
+import { canBeOnPath } from "../server/serving-directory.ts";
 import { variableOf } from "../settings/keys.ts";
 import { asSays, type Setting, type Source } from "../settings/source.ts";
-import type { Trace } from "../telling/trace.ts";
+import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
 import { type FurtherDirectories, layoutOf, NOTHING_FURTHER } from "./layout.ts";
 import { Ownership } from "./ownership.ts";
 

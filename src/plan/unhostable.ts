@@ -5,10 +5,10 @@ import { statSync } from "node:fs";
 import { FileBytes, LARGEST_READ, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { loadSegments } from "../../lib/elf/phdr.ts";
-import type { ChosenGlibc } from "../glibc/choice.ts";
-import { NotHostableError } from "../telling/errors.ts";
+import { NotHostableError } from "../diagnostics/errors.ts";
 import { missedAlignment } from "./alignment.ts";
 import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
+import type { ChosenGlibc } from "./glibc/choice.ts";
 import type { Program } from "./program.ts";
 
 /** `own` are the libraries of the program's side, `hosts` those that are opened with it. Throws NotHostableError. */

@@ -10,7 +10,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, type FileImage, openImage, readHeaders } from "../../lib/elf/file.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { EXIT, ProgramError } from "../telling/errors.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 
 export interface UnlinkedProgram {
   readonly path: string;

@@ -10,9 +10,9 @@ import { LinkError } from "../../lib/loader/error.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { fileAt } from "../plan/file-at.ts";
 import { locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../plan/program.ts";
-import { EXIT, ProgramError } from "../telling/errors.ts";
 
 export type Asked =
   | {

@@ -1,7 +1,7 @@
 // The clashes of a report as a table: a line a soname, a column a namespace.
 
-import { printable } from "../commands/output.ts";
-import type { Paint, Style } from "../commands/terminal.ts";
+import { printable } from "../diagnostics/output.ts";
+import type { Paint, Style } from "../diagnostics/terminal.ts";
 import type { Clash } from "./clashes.ts";
 import type { Report } from "./sides.ts";
 import type { View } from "./tree-text.ts";

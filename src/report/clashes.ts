@@ -1,7 +1,7 @@
 // Sonames of which the two sides have different files. Natively there is room for one in
 // a process, and whoever was built with the other gets the wrong one.
 
-import { isShared } from "../plan/shared-set.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import { type Item, type Report, type Side, WHENS, type When } from "./sides.ts";
 import { versionIn } from "./version-in.ts";
 

@@ -2,7 +2,7 @@
 // between them the doors.
 
 import { basename } from "node:path";
-import { printable } from "../commands/output.ts";
+import { printable } from "../diagnostics/output.ts";
 import type { Clash } from "./clashes.ts";
 import type { Edge, Figure, Kind, Picture } from "./picture.ts";
 import type { Item, Report, Side } from "./sides.ts";

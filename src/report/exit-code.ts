@@ -1,6 +1,6 @@
 // What the exit status of a report says.
 
-import { EXIT } from "../telling/errors.ts";
+import { EXIT } from "../diagnostics/errors.ts";
 import { isMissing, type Report, type Side } from "./sides.ts";
 import { missedGlibc } from "./words.ts";
 

@@ -3,8 +3,8 @@
 // told.
 
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import type { GlibcChoice } from "../glibc/choice.ts";
-import { footingOf } from "../glibc/footing.ts";
+import type { GlibcChoice } from "../plan/glibc/choice.ts";
+import { footingOf } from "../plan/glibc/footing.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
 
@@ -26,7 +26,7 @@ export function plannedGlibc(
   };
 }
 
-/** As glibc/start-over.ts decides. */
+/** As reexec/start-over.ts decides. */
 function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
   return glibc.glibc && !(glibc.isNatural && runtime === machine) ? "started over" : "as it is";
 }

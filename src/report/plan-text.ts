@@ -2,7 +2,7 @@
 // them. Paths in a tree are shown without the tree.
 
 import { basename } from "node:path";
-import type { Paint, Style } from "../commands/terminal.ts";
+import type { Paint, Style } from "../diagnostics/terminal.ts";
 import type {
   GlibcWay,
   IsolatedLibrary,

@@ -3,12 +3,12 @@
 import { ElfError } from "../../lib/elf/error.ts";
 import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
-import { storeFile } from "../capsule.ts";
-import { machineGlibc } from "../glibc/choice.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
+import { ownScreen, Progress } from "../diagnostics/progress.ts";
+import { Trace } from "../diagnostics/trace.ts";
+import { storeFile } from "../hosted/capsule.ts";
+import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees, type TreeOptions } from "../plan/trees.ts";
-import { EXIT, ProgramError } from "../telling/errors.ts";
-import { ownScreen, Progress } from "../telling/progress.ts";
-import { Trace } from "../telling/trace.ts";
 import { type Asked, findAsked } from "./asked.ts";
 import { isMissing, type Report, sidesOf } from "./sides.ts";
 

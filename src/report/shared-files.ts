@@ -2,10 +2,10 @@
 
 import type { Given } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
-import type { ChosenGlibc } from "../glibc/choice.ts";
-import { newestUnwinder } from "../glibc/unwinder.ts";
-import { isShared, LOADER, UNWINDER } from "../plan/shared-set.ts";
+import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import { newestUnwinder } from "../plan/glibc/unwinder.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
+import { isShared, LOADER, UNWINDER } from "../profiles/shared-set.ts";
 
 /** Which files of the shared set are not those that a search of the runtime would give. */
 export function sharedFiles(trees: Trees): (soname: string) => Given | undefined {

@@ -2,7 +2,7 @@
 // clashes between them.
 
 import { basename } from "node:path";
-import type { Paint } from "../commands/terminal.ts";
+import type { Paint } from "../diagnostics/terminal.ts";
 import { type Branch, linesOf } from "./branches.ts";
 import { clashTable } from "./clash-table.ts";
 import { type Clash, type Copy, clashesOf } from "./clashes.ts";

@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import type { Step } from "../../lib/tree/search.ts";
-import type { Paint } from "../commands/terminal.ts";
+import type { Paint } from "../diagnostics/terminal.ts";
 import type { Answer } from "./answers.ts";
 import { clashesOf } from "./clashes.ts";
 import { type Item, isMissing, type Link, type Report } from "./sides.ts";

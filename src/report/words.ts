@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
-import { runsOn } from "../glibc/choice.ts";
+import { runsOn } from "../plan/glibc/choice.ts";
 import type { Item, Missing, Present, Report } from "./sides.ts";
 
 /** What is in brackets behind a name. */

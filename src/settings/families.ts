@@ -5,9 +5,9 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { UsageError } from "../diagnostics/errors.ts";
 import type { LibraryChoice } from "../plan/trees.ts";
 import { FAMILIES, type Family } from "../profiles/profiles.ts";
-import { UsageError } from "../telling/errors.ts";
 import { asSays, type Setting } from "./source.ts";
 
 /** What somebody has said of single libraries. */

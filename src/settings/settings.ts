@@ -4,14 +4,14 @@
 
 import { existsSync } from "node:fs";
 import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import type { GlibcChoice } from "../glibc/choice.ts";
+import { UsageError } from "../diagnostics/errors.ts";
+import type { Category } from "../diagnostics/trace.ts";
+import type { GlibcChoice } from "../plan/glibc/choice.ts";
 import type { FurtherDirectories } from "../plan/layout.ts";
 import type { Mode } from "../plan/mode.ts";
-import { isShared } from "../plan/shared-set.ts";
 import type { LibraryChoice, TreeOptions } from "../plan/trees.ts";
 import { NEWEST, PROFILES, type Profile } from "../profiles/profiles.ts";
-import { UsageError } from "../telling/errors.ts";
-import type { Category } from "../telling/trace.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import { joinFamilies } from "./families.ts";
 import { readSettingsFiles } from "./file.ts";
 import type { Name } from "./keys.ts";

@@ -1,6 +1,6 @@
 // Where a setting comes from, so that messages can name what has to be changed.
 
-import { UsageError } from "../telling/errors.ts";
+import { UsageError } from "../diagnostics/errors.ts";
 
 export type Source =
   | { readonly kind: "flag"; readonly name: string }

@@ -5,7 +5,7 @@
 // not bundled, as hardly any run needs it: see scripts/build.ts.
 
 import { dirname, resolve } from "node:path";
-import type { UsageError } from "../telling/errors.ts";
+import type { UsageError } from "../diagnostics/errors.ts";
 import type { Said } from "./layer.ts";
 import { suggestion } from "./nearest.ts";
 import { cannot, quoted, type Source } from "./source.ts";

@@ -1,12 +1,12 @@
 // What the texts of settings mean. All throw UsageError for what there is not.
 
 import { NAMESPACE_CHOICES, type NamespaceChoice } from "../attached/mount-namespace.ts";
-import { GLIBC_CHOICES, type GlibcChoice } from "../glibc/choice.ts";
+import { UsageError } from "../diagnostics/errors.ts";
+import { CATEGORIES, type Category, DEBUG_WORDS } from "../diagnostics/trace.ts";
+import { GLIBC_CHOICES, type GlibcChoice } from "../plan/glibc/choice.ts";
 import { MODES, type Mode } from "../plan/mode.ts";
-import { isShared } from "../plan/shared-set.ts";
 import type { Profile } from "../profiles/profiles.ts";
-import { UsageError } from "../telling/errors.ts";
-import { CATEGORIES, type Category, DEBUG_WORDS } from "../telling/trace.ts";
+import { isShared } from "../profiles/shared-set.ts";
 import type { Name } from "./keys.ts";
 import type { Said } from "./layer.ts";
 import { suggestion } from "./nearest.ts";

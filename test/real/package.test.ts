@@ -80,7 +80,7 @@ describe("the tarball", () => {
     for (const name of [
       "dist/main.js",
       "dist/attached/server.js",
-      "dist/agent/server.js",
+      "dist/hosted/server.js",
       "dist/capsule.1",
       "README.md",
       "docs/launchers.md",

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ExplainedObject, Explanation } from "../../src/link/explanation.ts";
-import { pageOf } from "../../src/link/page.ts";
+import type { ExplainedObject, Explanation } from "../../src/explain/explanation.ts";
+import { pageOf } from "../../src/explain/page.ts";
 import { Browser, type Page, type Window } from "../support/browser.ts";
 import { largeExplanation, smallExplanation } from "../support/explanation.ts";
 

@@ -5,7 +5,7 @@ import type {
   ExplainedObject,
   ExplainedRelocation,
   Explanation,
-} from "../../src/link/explanation.ts";
+} from "../../src/explain/explanation.ts";
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 

@@ -134,7 +134,7 @@ const NOWHERE = 0 as Address;
 
 /**
  * `attach` (a shim's ELF header), what its initializer calls; `late`, which stands in the place of a constructor that
- * has to run before, see passes/await-allocator.ts; `connect` (kind of request), which maps the channel and
+ * has to run before, see attached/await-allocator.ts; `connect` (kind of request), which maps the channel and
  * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL);
  * `look`, after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit
  * status), which the server may have called. Needs emitAgent's `request`.

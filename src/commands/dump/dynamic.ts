@@ -3,7 +3,7 @@
 import { DT_NULL } from "../../../lib/elf/constants.ts";
 import { FLAGS, FLAGS_1, flagsOf, type Names, nameOf, TAGS } from "../../../lib/elf/names.ts";
 import type { Quantity } from "../../../lib/elf/record.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 

@@ -16,7 +16,7 @@ import type { FileImage } from "../../../lib/elf/file.ts";
 import { type Quantity, quantityAt, signedAt } from "../../../lib/elf/record.ts";
 import { Rela } from "../../../lib/elf/rela.ts";
 import { toVaddr } from "../../../lib/memory/numbers.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";

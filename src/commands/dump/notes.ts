@@ -5,7 +5,7 @@ import { ElfError } from "../../../lib/elf/error.ts";
 import { meaningOf, typeNameOf } from "../../../lib/elf/gnu-notes.ts";
 import { type Note, readNotes } from "../../../lib/elf/notes.ts";
 import type { Phdr } from "../../../lib/elf/phdr.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 

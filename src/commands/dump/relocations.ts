@@ -9,7 +9,7 @@ import { nameOf, RELOCATION_TYPES } from "../../../lib/elf/names.ts";
 import { type Quantity, quantityAt, signedAt } from "../../../lib/elf/record.ts";
 import { Rela, type RelaTable } from "../../../lib/elf/rela.ts";
 import { hex } from "../../../lib/memory/numbers.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";

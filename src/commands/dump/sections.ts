@@ -4,7 +4,7 @@ import { flagsOf, nameOf, SECTION_FLAGS, SECTION_TYPES } from "../../../lib/elf/
 import { recordAt } from "../../../lib/elf/record.ts";
 import { readSections } from "../../../lib/elf/sections.ts";
 import { Shdr } from "../../../lib/elf/shdr.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 

@@ -4,7 +4,7 @@ import { PT_INTERP } from "../../../lib/elf/constants.ts";
 import { flagsOf, nameOf, SEGMENT_FLAGS, SEGMENT_TYPES } from "../../../lib/elf/names.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
 import { recordAt } from "../../../lib/elf/record.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 

@@ -5,7 +5,7 @@ import { DF_1_PIE, ET_EXEC, PT_TLS } from "../../../lib/elf/constants.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
 import { recordAt } from "../../../lib/elf/record.ts";
 import { readTls } from "../../../lib/elf/tls.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 

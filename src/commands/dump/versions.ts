@@ -1,7 +1,7 @@
 // Symbol versions: those that the file defines, and those that it needs of others.
 
 import { readVersionParents } from "../../../lib/elf/versions.ts";
-import { printable } from "../output.ts";
+import { printable } from "../../diagnostics/output.ts";
 import { columns, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 

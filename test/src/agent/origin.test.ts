@@ -2,8 +2,8 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { Search } from "../../../lib/tree/search.ts";
-import { originIn } from "../../../src/agent/answers.ts";
 import { Ownership } from "../../../src/plan/ownership.ts";
+import { originIn } from "../../../src/server/answers.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 
 const tree = new SmallTree({

@@ -4,8 +4,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, realpathSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
+import { EXIT, ProgramError } from "../../../src/diagnostics/errors.ts";
 import { findProgram, readProgram } from "../../../src/plan/program.ts";
-import { EXIT, ProgramError } from "../../../src/telling/errors.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { library } from "../../lib/tree/small-tree.ts";
 

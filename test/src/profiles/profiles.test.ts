@@ -1,8 +1,8 @@
 // The data of the profiles: what nobody notices until a machine has the one library that is misspelt.
 
 import { describe, expect, test } from "bun:test";
-import { isShared } from "../../../src/plan/shared-set.ts";
 import { FAMILIES, LIBDIR, NEWEST, PROFILES } from "../../../src/profiles/profiles.ts";
+import { isShared } from "../../../src/profiles/shared-set.ts";
 
 const SONAME = /^lib[A-Za-z0-9_+-]+\.so\.\d+$/;
 const expectOnce = (list: readonly string[]) => expect(list.toSorted()).toEqual([...new Set(list)].toSorted());

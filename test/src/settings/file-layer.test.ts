@@ -1,8 +1,8 @@
 // What a file of settings may say, and what is said of one that says something else.
 
 import { describe, expect, test } from "bun:test";
+import { UsageError } from "../../../src/diagnostics/errors.ts";
 import { fileLayer } from "../../../src/settings/file-layer.ts";
-import { UsageError } from "../../../src/telling/errors.ts";
 
 const PATH = "/game/capsule.toml";
 

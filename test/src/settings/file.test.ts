@@ -3,8 +3,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { UsageError } from "../../../src/diagnostics/errors.ts";
 import { readSettingsFiles } from "../../../src/settings/file.ts";
-import { UsageError } from "../../../src/telling/errors.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 
 const scratch = new Scratch();

@@ -3,11 +3,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { UsageError } from "../../../src/diagnostics/errors.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import type { Environment, Flags } from "../../../src/settings/layer.ts";
 import { Settings } from "../../../src/settings/settings.ts";
 import { nameOf } from "../../../src/settings/source.ts";
-import { UsageError } from "../../../src/telling/errors.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 
 const scratch = new Scratch();

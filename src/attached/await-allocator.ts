@@ -1,0 +1,71 @@
+// A process is linked when its first shim is initialized, and ld.so allocates then. An
+// allocator of the program's may be initialized later, and need that: one that looks
+// for the next malloc in its constructor has nobody to call before. Then linking waits:
+// the agent takes the place of the allocator's last constructor, calls that, and asks
+// again. Whoever calls an isolated library in the meantime has the process linked by
+// that (see placeholder-code.ts), as natively that call would come before, too.
+
+import { type Constructor, calling, lastConstructor } from "../../lib/loader/last-constructor.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
+import { Desk } from "../agent/code/connect.ts";
+import { objectsOf } from "../hosted/scope.ts";
+import { providersOf } from "../passes/allocator.ts";
+import type { Attachment } from "./attachment.ts";
+
+/**
+ * Has the agent ask again when the program's allocator has been initialized. Returns false where it has been, or there
+ * is none. `objects` are those of the base namespace.
+ */
+export function* awaitAllocator(
+  attachment: Attachment,
+  objects: readonly LoadedObject[],
+  shim: Address,
+): Linking<boolean> {
+  const { process, desk, namespaces, main, trace } = attachment;
+  if (attachment.awaited) return true;
+  const scope = namespaces.baseScope(main);
+  const pending = scope && findPendingConstructor(process, scope, objectsOf(scope, objects), shim);
+  if (!pending) return false;
+  attachment.awaited = pending;
+  setPointerIn(process, add(desk.at, Desk.offsetOf.constructor), pending.address);
+  setPointerIn(process, add(desk.at, Desk.offsetOf.shim), shim);
+  const patch = new Patch();
+  patch.setPointer(pending.slot, calling(pending, attachment.late));
+  yield* patch.apply(process);
+  trace.tell("program", () => `process ${process.pid}: linked when its allocator is initialized`);
+  return true;
+}
+
+/** As it was, so that who reads the program's tables finds them as they are natively. */
+export function restoreConstructor(attachment: Attachment, patch: Patch): void {
+  const { awaited } = attachment;
+  if (awaited) patch.setPointer(awaited.slot, calling(awaited, awaited.address));
+  attachment.awaited = undefined;
+}
+
+/**
+ * The last constructor of the allocator that the program brings along, if ld.so has yet to call it when it initializes
+ * `shim`. `objects` are those of the global scope, in its order.
+ */
+function findPendingConstructor(
+  process: Process,
+  scope: GlobalScope,
+  objects: readonly LoadedObject[],
+  shim: Address,
+): Constructor | undefined {
+  const providers = providersOf(objects);
+  const asking = objects.find(({ loadBias }) => loadBias === shim);
+  if (providers.length === 0 || !asking) return undefined;
+  // ld.so goes through it from its end.
+  const order = scope.initializationOrder ?? [];
+  for (const linkMap of order.slice(0, Math.max(0, order.indexOf(asking.linkMap)))) {
+    const provider = providers.find((object) => object.linkMap === linkMap);
+    const last = provider && lastConstructor(process, provider.image);
+    if (last) return last;
+  }
+  return undefined;
+}

@@ -1,0 +1,180 @@
+// An Explanation, for a terminal: the six steps, one below the other.
+
+import type { Paint } from "../diagnostics/terminal.ts";
+import {
+  ADDRESSES,
+  type ExplainedFunction,
+  type ExplainedObject,
+  type ExplainedRelocation,
+  type Explanation,
+} from "./explanation.ts";
+
+/** How many characters the memory map is wide, at most. */
+const MAP_WIDTH = 48;
+/** Objects that are further apart than this many bytes are drawn with a gap between them. */
+const FAR = 1 << 24;
+
+export function explanationText(explanation: Explanation, paint: Paint): string {
+  const { objects, relocations, warnings } = explanation;
+  const nameOf = (index: number): string => shortName(objects[index]);
+  return [
+    ...heading("1", "The process context", paint),
+    ...context(explanation, paint),
+    ...heading("2", "Mapping the program and what it needs", paint),
+    ...linkMap(objects, paint),
+    ...memoryMap(objects, paint),
+    ...heading("3", "Relocations", paint),
+    ...objectsInOrder(explanation).flatMap((object) =>
+      relocationsOf(
+        object,
+        relocations.filter((one) => one.object === object.index),
+        nameOf,
+        paint,
+      ),
+    ),
+    ...warnings.map((text) => paint("yellow", `  ! ${text}`)),
+    ...relroOf(explanation, paint),
+    ...heading("4", "Constructors", paint),
+    ...functions(explanation.initializers, explanation.initializerCount, nameOf, paint),
+    ...heading("5", "The program", paint),
+    ...functions([explanation.entry], 1, nameOf, paint),
+    ...heading("6", "Destructors, when it returns", paint),
+    ...functions(explanation.finalizers, explanation.finalizerCount, nameOf, paint),
+    "",
+    ...(explanation.isOnlyShown === undefined ? [] : [paint("plain", `Only shown: ${explanation.isOnlyShown}`)]),
+    paint("dim", `A simulation over the files: nothing has been run. ${ADDRESSES}`),
+    "",
+  ].join("\n");
+}
+
+const heading = (number: string, text: string, paint: Paint): string[] => [
+  "",
+  paint("bold", `(${number}) ${text}`),
+  "",
+];
+
+function context({ context }: Explanation, paint: Paint): string[] {
+  const { arguments: list, environment, auxiliary, loadBias } = context;
+  const width = Math.max(...auxiliary.map(({ name }) => name.length));
+  return [
+    ...["   rsp →  argc", `          ${paint("cyan", `${list.length}`)}`],
+    ...list.map((text, i) => `          argv[${i}]  ${paint("plain", text)}`),
+    `          NULL`,
+    ...(environment > 0 ? [`          envp[0] … envp[${environment - 1}]`] : []),
+    `          NULL`,
+    ...auxiliary.map(({ name, value, meaning }) => {
+      const told = value === undefined ? paint("dim", "(given by the kernel at start)") : paint("plain", value);
+      return `          ${name.padEnd(width)}  ${told}${meaning ? paint("dim", `  ${meaning}`) : ""}`;
+    }),
+    `          AT_NULL`,
+    ...(loadBias
+      ? [
+          "",
+          `  load bias = AT_PHDR − PT_PHDR's vaddr = ${loadBias.headersAt} − ${loadBias.vaddr} = ${paint("cyan", loadBias.bias)}`,
+        ]
+      : []),
+  ];
+}
+
+function linkMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
+  return [
+    "  The link map, in which symbols are looked up:",
+    ...objects.flatMap(({ index, path, why, needs, loadBias, relative, tls }) => [
+      `  ${`${index}`.padStart(3)}  ${paint("plain", path)}${why === undefined ? "" : paint("dim", `  [${why}]`)}`,
+      paint(
+        "dim",
+        `       load bias ${loadBias}${needs.length > 0 ? `, needs ${needs.join(" ")}` : ""}, ${relative} relative relocations${tls ? `, ${tls.size} bytes thread-local, ${tls.offset} below the thread pointer` : ""}`,
+      ),
+    ]),
+  ];
+}
+
+/** Each object's pages to scale, from low addresses to high ones. */
+function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
+  const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));
+  const longest = Math.max(...sorted.map(({ start, end }) => Number(end) - Number(start)));
+  const lines = ["", "  The memory map, to scale, as it is before anything is relocated:"];
+  let before = 0;
+  for (const object of sorted) {
+    const [start, end] = [Number(object.start), Number(object.end)];
+    if (before > 0 && start - before > FAR) lines.push("          ⋮");
+    const bar = object.segments.map(({ start: from, end: to, protection }) => {
+      const length = Math.max(1, Math.round(((Number(to) - Number(from)) / longest) * MAP_WIDTH));
+      return paint(STYLES[protection] ?? "plain", (FILLS[protection] ?? "░").repeat(length));
+    });
+    lines.push(
+      `  ${object.start.padStart(14)}  ${bar.join("")}  ${paint("plain", shortName(object))}  ${(end - start) / 1024} KiB`,
+    );
+    before = end;
+  }
+  return [...lines, paint("dim", "                  █ code   ▓ data that is written   ▒ read-only")];
+}
+
+const FILLS: Readonly<Record<string, string>> = { "r-x": "█", "rw-": "▓", "r--": "▒" };
+const STYLES: Readonly<Record<string, "red" | "green" | "blue">> = { "r-x": "red", "rw-": "green", "r--": "blue" };
+
+/** Objects in the order in which they are relocated, those without a symbol's relocation at the end. */
+function objectsInOrder({ objects, relocations }: Explanation): ExplainedObject[] {
+  const indexes = [...new Set([...relocations.map(({ object }) => object), ...objects.map(({ index }) => index)])];
+  return indexes.flatMap((index) => objects[index] ?? []);
+}
+
+function relocationsOf(
+  object: ExplainedObject,
+  relocations: readonly ExplainedRelocation[],
+  nameOf: (index: number) => string,
+  paint: Paint,
+): string[] {
+  const { relative, loadBias } = object;
+  if (relative + relocations.length === 0) return [];
+  const lines = [`  ${paint("bold", shortName(object))}`];
+  if (relative > 0)
+    lines.push(paint("dim", `    ${relative} × R_X86_64_RELATIVE: the load bias, ${loadBias}, and what the file says`));
+  for (const one of relocations) {
+    const { at, type, symbol, version, definer, value, copied, resolver, searched } = one;
+    const name = symbol === undefined ? "" : ` ${symbol}${version === undefined ? "" : `@${version}`}`;
+    lines.push(`    ${at}  ${type.padEnd(18)}${paint("cyan", name)}${paint("plain", whatOf(value, copied, resolver))}`);
+    if (searched.length > 0)
+      lines.push(
+        paint("dim", `      ${searched.map(({ object: index, answer }) => `${nameOf(index)} ${answer}`).join(" → ")}`),
+      );
+    else if (symbol !== undefined && definer !== undefined)
+      lines.push(paint("dim", `      ${nameOf(definer)} has it for itself: nobody is asked`));
+  }
+  return lines;
+}
+
+/** In the order in which they were relocated. */
+function relroOf(explanation: Explanation, paint: Paint): string[] {
+  const lines = objectsInOrder(explanation).flatMap((object) => {
+    const { relro } = object;
+    return relro ? [`    pages ${relro.start} to ${relro.end} of ${paint("plain", shortName(object))}`] : [];
+  });
+  return lines.length === 0 ? [] : ["  RELRO: these become read-only now", ...lines];
+}
+
+function whatOf(
+  value: string | undefined,
+  copied: ExplainedRelocation["copied"],
+  resolver: string | undefined,
+): string {
+  if (copied) return `  ← ${copied.length} bytes at ${copied.from}`;
+  if (resolver !== undefined) return `  ← what ${resolver} returns`;
+  return value === undefined ? "" : `  = ${value}`;
+}
+
+function functions(
+  list: readonly ExplainedFunction[],
+  count: number,
+  nameOf: (index: number) => string,
+  paint: Paint,
+): string[] {
+  if (count === 0) return [paint("dim", "  none")];
+  const lines = list.map(
+    ({ object, from, address, symbol }, i) =>
+      `  ${`${i + 1}`.padStart(3)}  ${paint("plain", nameOf(object))}  ${from}  ${address}${symbol === undefined ? "" : paint("cyan", `  ${symbol}`)}`,
+  );
+  return count > list.length ? [...lines, paint("dim", `       and ${count - list.length} more`)] : lines;
+}
+
+const shortName = (object: ExplainedObject | undefined): string => object?.path.replace(/^.*\//, "") ?? "";

@@ -1,0 +1,154 @@
+// Runs a program that has no libc, with TypeScript for its dynamic linker.
+
+import { ftruncateSync, realpathSync, writeSync } from "node:fs";
+import { basename } from "node:path";
+import { PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
+import { ElfError } from "../../lib/elf/error.ts";
+import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
+import { ownContext, reasonNotHere, runHere } from "../../lib/link/run-here.ts";
+import { type SparseFile, startImage } from "../../lib/link/start-image.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { stringBytesAt } from "../../lib/memory/live.ts";
+import { Exec } from "../../lib/process/exec.ts";
+import { type System, SystemError } from "../../lib/process/system.ts";
+import { dependenciesOf } from "../../lib/tree/dependencies.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { withFiles } from "../directories/short-lived.ts";
+import { releaseDescriptors } from "../handover/descriptors.ts";
+import { withoutRunner } from "../handover/environment.ts";
+import { resetSignals } from "../handover/signals.ts";
+import { locateProgram } from "../plan/program.ts";
+import { isShared } from "../profiles/shared-set.ts";
+
+const EACCES = 13;
+
+/** What a program is to a linker. */
+export interface Linkable {
+  /** As it was found, which may be a symbolic link, and its file. */
+  readonly executed: string;
+  readonly path: string;
+  /** Why it cannot be run by us, only explained; undefined where it can. */
+  readonly fault: string | undefined;
+  /** Why it needs a process of its own; undefined where this one will do. */
+  readonly why: string | undefined;
+}
+
+/** Throws ProgramError for what is no dynamically linked program; missing libraries are said when it is linked. */
+export function linkable(search: Search, name: string): Linkable {
+  const executed = locateProgram(name);
+  const path = realpathSync(executed);
+  const cannot = (why: string, cause?: unknown) =>
+    new ProgramError(`Cannot link "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
+  try {
+    using file = new FileBytes(path);
+    const { ehdr, phdrs } = readHeaders(file);
+    if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
+      throw cannot("it is statically linked, and has been by another linker");
+    const library = search.libraryAt(path);
+    // What relocates itself has a dynamic section, too: a static PIE, and ld.so. A library is entered by nobody.
+    const asksForLinker = phdrs.some(({ p_type }) => p_type === PT_INTERP) || library.needed.length > 0;
+    if (!asksForLinker && ehdr.e_entry !== 0)
+      throw cannot("it is statically linked: it names no dynamic linker (PT_INTERP) and needs no library (DT_NEEDED)");
+    const { nodes, roots } = dependenciesOf(search, library.needed, isShared, { library });
+    const needs = [...roots, ...nodes.flatMap((node) => node.needs)].flatMap((need) => {
+      return "elsewhere" in need || isShared(need.name) ? need.name : [];
+    });
+    // Of glibc's it is libc that people know.
+    const libc = needs.includes(LIBC) ? LIBC : needs[0];
+    const libraries = [library, ...nodes.map((node) => node.library)];
+    const other = libraries.find(({ isLibc }) => isLibc);
+    const fault = faultOf(ehdr.e_entry, libc ?? other?.soname);
+    return { executed, path, fault, why: fault === undefined ? reasonNotHere(library) : undefined };
+  } catch (error) {
+    if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
+    throw error;
+  }
+}
+
+function faultOf(entry: number, libc: string | undefined): string | undefined {
+  if (libc !== undefined)
+    return `it needs ${libc}, and this linker is for programs without a libc: ld.so does for glibc what it alone can do`;
+  return entry === 0 ? "it has no entry point, as a library has none" : undefined;
+}
+
+/** What a program is started with; none of it was for this command. */
+export interface Given {
+  readonly list: readonly Uint8Array[];
+  /** Descriptors that it inherits. */
+  readonly inherited: ReadonlySet<number>;
+}
+
+/**
+ * Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or,
+ * when its entry returns, with 0.
+ */
+export function linkProgram(
+  libc: Libc,
+  system: System,
+  search: Search,
+  { executed, path, fault, why }: Linkable,
+  { list, inherited }: Given,
+  trace: Trace,
+): never {
+  if (fault !== undefined)
+    throw new ProgramError(`Cannot run "${path}": ${fault} (--explain shows what it would do)`, EXIT.notRunnable);
+  // What this command has been started with, and not the program.
+  const changes = withoutRunner(process.env);
+  const isKept = (variable: Uint8Array) =>
+    !changes.has(Buffer.from(variable).toString("latin1").split("=", 1)[0] ?? "");
+  const onWarning = (text: string) => trace.warn(text);
+  if (why === undefined) {
+    return withFiles((write, remove) =>
+      runHere(libc, search, path, list, {
+        ...{ isKept, onWarning, write, executed, failure: EXIT.failure },
+        onLinked: () => {
+          remove();
+          resetSignals(libc);
+          releaseDescriptors(libc, inherited, trace);
+          // Bun has opened /dev/null for those that its parent had closed; what is inherited is open at an exec.
+          for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
+        },
+      }),
+    );
+  }
+  const descriptor = withFiles((write) => {
+    using image = startImage(search, path, executed, write, { onWarning });
+    return memoryFileOf(system, path, image);
+  });
+  const environment = ownContext()
+    .environment.map((at) => stringBytesAt(at))
+    .filter(isKept);
+  resetSignals(libc);
+  libc.lowerOpenFiles();
+  const exec = new Exec();
+  for (const each of inherited) exec.passOn(each);
+  const errno = exec.execute(`/proc/self/fd/${descriptor}`, list, environment);
+  throw new ProgramError(`Cannot run "${path}": the kernel refuses its image (errno ${errno})`, EXIT.notRunnable);
+}
+
+/** Throws ProgramError where the machine, or a limit, does not have it. */
+function memoryFileOf(system: System, path: string, { size, parts }: SparseFile): number {
+  const cannot = (error: unknown, why: string) => {
+    return new ProgramError(`Cannot run "${path}" in a process of its own: ${why}`, EXIT.notRunnable, { cause: error });
+  };
+  let descriptor: number;
+  try {
+    descriptor = system.memoryFile(basename(path));
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== EACCES) throw error;
+    throw cannot(error, "its image would be a file in memory, and the kernel runs none (the sysctl vm.memfd_noexec)");
+  }
+  try {
+    ftruncateSync(descriptor, size);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EFBIG") throw error;
+    throw cannot(error, `its image has ${size} bytes, and no file may be that large (ulimit -f)`);
+  }
+  for (const { offset, bytes } of parts)
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
+  return descriptor;
+}

@@ -1,0 +1,38 @@
+// HTML that is escaped by construction: what is put into a template is text, unless it is markup already. Names come
+// from files of strangers, and may be called what they like.
+
+import { printable } from "../../diagnostics/output.ts";
+
+export class Markup {
+  constructor(readonly text: string) {}
+}
+
+type Value = Markup | readonly Markup[] | string | number | undefined;
+
+/** Also for SVG. Undefined is nothing. */
+export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Markup {
+  return new Markup(parts.reduce((text, part, at) => text + markupOf(values[at - 1]) + part));
+}
+
+export const join = (parts: readonly Markup[], between: string): Markup =>
+  new Markup(parts.map(({ text }) => text).join(escaped(between)));
+
+function markupOf(value: Value): string {
+  if (value === undefined) return "";
+  if (value instanceof Markup) return value.text;
+  if (typeof value === "object") return value.map(({ text }) => text).join("");
+  return escaped(String(value));
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+const escaped = (text: string): string => printable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+
+/** For a script element that is data: nothing in it can end it. */
+export const jsonMarkup = (data: unknown): Markup => new Markup(JSON.stringify(data).replaceAll("<", "\\u003c"));

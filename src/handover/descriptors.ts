@@ -1,0 +1,35 @@
+// Descriptors and limits as the program's parent has left them. Bun has an event
+// loop, which nobody needs once the server answers, marks what it inherits as
+// close-on-exec, and raises the limit of open files.
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { openDescriptors, type ProcFiles } from "../reexec/inherited.ts";
+
+export const procFiles: ProcFiles = {
+  names: (directory) => readdirSync(directory),
+  link: linkOf,
+  text: (path) => readFileSync(path, "latin1"),
+};
+
+/** Closes what is not inherited, and passes on what is. Nothing may wait for an event from here on. */
+export function releaseDescriptors(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
+  const all = openDescriptors(procFiles);
+  for (const descriptor of all) {
+    if (inherited.has(descriptor)) libc.passOn(descriptor);
+    else libc.close(descriptor);
+  }
+  trace.tell("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
+  const limit = libc.lowerOpenFiles();
+  if (limit !== undefined) trace.tell("program", () => `limit of open files: ${limit}, as its parent's`);
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,42 @@
+// What a package runner (bunx, npx) puts into the environment is not the
+// program's: its own variables, and directories in front of PATH. What the user has
+// set stays.
+
+import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+
+/** Set by main.ts's own first line. */
+const OWN = Object.keys(ENGINE_SETTINGS);
+
+/** In front of the names of variables that are the program's, and would have this command's Bun do something. */
+const KEPT = "CAPSULE_KEPT_";
+
+/**
+ * An environment for this command in which Bun finds nothing that is meant for the program, or for whoever starts it.
+ */
+export const withKept = (
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(environment).map(([name, value]) =>
+      /^BUN_(OPTIONS|INSPECT)/.test(name) ? [`${KEPT}${name}`, value] : [name, value],
+    ),
+  );
+
+/** Changes that undo a runner's: undefined for a variable that goes. None where no runner has started us. */
+export function withoutRunner(
+  environment: Readonly<Record<string, string | undefined>>,
+): Map<string, string | undefined> {
+  const changes = new Map<string, string | undefined>();
+  for (const name of OWN) if (environment[name] !== undefined) changes.set(name, undefined);
+  for (const [name, value] of Object.entries(environment))
+    if (name.startsWith(KEPT)) changes.set(name, undefined).set(name.slice(KEPT.length), value);
+  if (environment.npm_execpath === undefined) return changes;
+  for (const [name, value] of Object.entries(environment)) {
+    const isOwn = name.startsWith("npm_") || name === "INIT_CWD";
+    if (isOwn || (name === "NODE" && value === environment.npm_node_execpath)) changes.set(name, undefined);
+  }
+  const directories = (environment.PATH ?? "").split(":");
+  const first = directories.findIndex((directory) => !/\/node_modules\/\.bin$|\/node-gyp-bin$/.test(directory));
+  if (first > 0) changes.set("PATH", directories.slice(first).join(":"));
+  return changes;
+}

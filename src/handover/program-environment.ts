@@ -1,0 +1,103 @@
+// The environment of an attached program: the one that this command was given,
+// without what a package runner and Bun have put there, with the shims first on the
+// library path, the directories of a runtime of its own last, and the launch's auditor behind others. Bytes, since
+// variables need not be UTF-8.
+
+import { readdirSync } from "node:fs";
+import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
+import { canBeOnPath } from "../server/serving-directory.ts";
+
+/** What is added to an environment. */
+export interface Added {
+  /** Of the launch. */
+  readonly libraries: string;
+  /** Directories behind all others. */
+  readonly behind?: readonly string[];
+  readonly isAudited: boolean;
+}
+
+/** NAME=VALUE, as they were given and in that order. `changes` has undefined for a variable that goes. */
+export function programEnvironment(
+  given: readonly Uint8Array[],
+  changes: ReadonlyMap<string, string | undefined>,
+  { libraries, behind = [], isAudited }: Added,
+): Uint8Array[] {
+  const left = new Map(changes);
+  const list = given.flatMap((variable) => {
+    const name = nameOf(variable);
+    if (!changes.has(name)) return [variable];
+    const value = left.get(name);
+    // Of a name that stands there twice, one stays.
+    left.delete(name);
+    return value === undefined ? [] : [Buffer.from(`${name}=${value}`)];
+  });
+  for (const [name, value] of left) if (value !== undefined) list.push(Buffer.from(`${name}=${value}`));
+  const withPath = put(list, LIBRARY_PATH, extendedPath(list, libraries, behind));
+  if (!isAudited) return withPath;
+  const auditors = withAuditor(valueIn(list, AUDITORS).toString("latin1"), libraries);
+  return put(withPath, AUDITORS, Buffer.from(auditors, "latin1"));
+}
+
+export const LIBRARY_PATH = "LD_LIBRARY_PATH";
+
+/** The value of LD_LIBRARY_PATH in a list of NAME=VALUE, with one more directory in front and others behind. */
+export function extendedPath(list: readonly Uint8Array[], libraries: string, behind: readonly string[] = []): Buffer {
+  const before = valueIn(list, LIBRARY_PATH);
+  // ld.so takes an empty value for none, but an empty element for the current directory.
+  const rest = Buffer.from(behind.map((directory) => `:${directory}`).join(""));
+  return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before, rest]);
+}
+
+/**
+ * The host trees' roots, for the end of the library path. A sandbox may show its inside the directories that
+ * LD_LIBRARY_PATH has and hide the rest of /tmp or /run, as WebKitGTK's does, and what is linked inside opens files of
+ * these trees. The machine's root is left out, and so is a root with libraries at its top, as ld.so would take them, and
+ * one whose name has no place there.
+ */
+export const treesForSandboxes = (roots: Iterable<string>): string[] =>
+  [...new Set(roots)].filter((root) => root !== "" && canBeOnPath(root) && !hasLibraries(root));
+
+function hasLibraries(directory: string): boolean {
+  try {
+    return readdirSync(directory).some((name) => name.includes(".so") || name === "glibc-hwcaps");
+  } catch (error) {
+    // A directory that may be entered and not read.
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    return true;
+  }
+}
+
+/** The directories of each LD_LIBRARY_PATH in an environment as /proc shows it. */
+export const libraryPathsIn = (environment: string): string[][] =>
+  valuesIn(environment, LIBRARY_PATH).map((value) => value.split(/[:;]/).filter(Boolean));
+
+/** Is it that of a launch with these libraries, by either variable? */
+export const isOfLaunch = (environment: string, libraries: string): boolean =>
+  libraryPathsIn(environment).some((directories) => directories.includes(libraries)) ||
+  valuesIn(environment, AUDITORS).some((value) => hasAuditor(value, libraries));
+
+const valuesIn = (environment: string, name: string): string[] =>
+  environment
+    .split("\0")
+    .filter((variable) => variable.startsWith(`${name}=`))
+    .map((variable) => variable.slice(name.length + 1));
+
+/** Empty where there is none. ld.so goes by the last. */
+function valueIn(list: readonly Uint8Array[], name: string): Buffer {
+  const last = list.findLast((variable) => nameOf(variable) === name) ?? new Uint8Array(0);
+  return Buffer.from(last.subarray(name.length + 1));
+}
+
+/** The list with one variable of that name: where the first was, else at the end. */
+function put(list: readonly Uint8Array[], name: string, value: Uint8Array): Uint8Array[] {
+  const own = list.map((variable) => nameOf(variable) === name);
+  const first = own.indexOf(true);
+  const variable = Buffer.concat([Buffer.from(`${name}=`), value]);
+  if (first < 0) return [...list, variable];
+  return list.flatMap((before, i) => (i === first ? [variable] : own[i] ? [] : [before]));
+}
+
+function nameOf(variable: Uint8Array): string {
+  const end = variable.indexOf("=".charCodeAt(0));
+  return Buffer.from(end < 0 ? variable : variable.subarray(0, end)).toString("latin1");
+}

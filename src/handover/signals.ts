@@ -1,0 +1,80 @@
+// Signals as the program's parent has left them, and on the program's threads only.
+
+import { readdirSync, readFileSync } from "node:fs";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { u32At } from "../../lib/memory/live.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { SIGPWR, SIGSETXID } from "../../lib/process/thread-signals.ts";
+import { FATAL_SIGNALS } from "../agent/code/signals.ts";
+import { isBuns } from "./threads.ts";
+
+const SIGKILL = 9;
+const SIGSTOP = 19;
+const LAST_STANDARD_SIGNAL = 31;
+/** SIGPIPE and SIGXFSZ. */
+const IGNORED_BY_BUN = [13, 25];
+/** How long Bun's threads may take to be interrupted, in milliseconds. */
+const PATIENCE = 100;
+
+/**
+ * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays
+ * so. SIGPWR, by which JavaScriptCore stops threads to collect garbage concurrently, goes as well where it has been
+ * told not to do that (see main.ts): the program may have a collector that uses it, too.
+ */
+export function resetSignals(libc: Libc): void {
+  const status = readFileSync("/proc/self/status", "latin1");
+  const handled = signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0");
+  const kept = [SIGKILL, SIGSTOP, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
+  for (const signal of [...handled, ...IGNORED_BY_BUN])
+    if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.resetSignal(signal);
+}
+
+/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+export function catchFatalSignals(libc: Libc, handler: Address): void {
+  for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
+}
+
+/**
+ * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread
+ * that does not. `handler` and `restorer` are emitQuieting's, `counter` is the word in which it counts. Returns what
+ * waits until it has been done.
+ */
+export function quietOtherThreads(
+  libc: Libc,
+  { handler, restorer }: { readonly handler: Address; readonly restorer: Address },
+  counter: Address,
+): () => void {
+  const before = libc.exchangeHandler(SIGSETXID, handler, restorer);
+  const told = new Set<number>();
+  let sent = 0;
+  const tell = (isMeant: (id: number) => boolean) => {
+    for (const id of readdirSync("/proc/self/task").map(Number)) {
+      if (id === libc.pid || told.has(id) || !isMeant(id)) continue;
+      told.add(id);
+      if (libc.signalThread(id, SIGSETXID)) sent++;
+    }
+  };
+  tell(() => true);
+  return () => {
+    // Those that the main thread has had made since (a compiler's) have its mask; a constructor may have made others.
+    tell(isBuns);
+    const end = performance.now() + PATIENCE;
+    while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
+    // Whoever has not come to it may yet do, and by default the signal kills.
+    if (u32At(counter) === sent) libc.restoreHandler(SIGSETXID, before);
+  };
+}
+
+/** Those that a process handles or ignores. */
+export function settledSignals(task: number): number[] {
+  const status = readFileSync(`/proc/${task}/status`, "latin1");
+  return ["SigCgt", "SigIgn"].flatMap((name) =>
+    signalsIn(new RegExp(`^${name}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"),
+  );
+}
+
+/** The signals in a mask as /proc/PID/status shows it. */
+export function signalsIn(mask: string): number[] {
+  const bits = BigInt(`0x${mask}`);
+  return Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}

@@ -1,0 +1,189 @@
+// The whole run, pass by pass. Up to the first fence only files are read; behind
+// the last one the program owns the process.
+
+import { join } from "node:path";
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { System } from "../../lib/process/system.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { RunRecord } from "../agent/record.ts";
+import { ownScreen, Progress } from "../diagnostics/progress.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
+import { releaseDescriptors } from "../handover/descriptors.ts";
+import { catchFatalSignals, quietOtherThreads } from "../handover/signals.ts";
+import { allocatorOf } from "../passes/allocator.ts";
+import { expose, exposeAs } from "../passes/expose.ts";
+import { findEnding } from "../passes/finish.ts";
+import { interceptHandles } from "../passes/intercept.ts";
+import { openClosure } from "../passes/open.ts";
+import { makeNamespace, repairGlobal, share } from "../passes/share.ts";
+import { canBeAudited } from "../plan/glibc/auditing.ts";
+import { type ExecOptions, keepCaches, makePlan } from "../plan/plan.ts";
+import { findProgram } from "../plan/program.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
+import { chooseTrees } from "../plan/trees.ts";
+import { ownCommand } from "../reexec/own-command.ts";
+import { cacheOf } from "../reexec/recall.ts";
+import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "../reexec/start-over.ts";
+import { ensureStaticTls, explainStaticTls } from "../reexec/static-tls.ts";
+import { placeIdleAuditor } from "../server/auditor.ts";
+import { serverCommand } from "../server/start-server.ts";
+import { displace } from "./displace.ts";
+import { enter } from "./enter.ts";
+import { interpose } from "./interpose.ts";
+import { loadProgram } from "./load-program.ts";
+import { hasShimsForOthers, prepareProcess } from "./prepare.ts";
+import { beginRun, type Run } from "./run.ts";
+import { openScope, settleScope } from "./scope.ts";
+import { besideCommand, ServerHandle } from "./serve.ts";
+import { vacate } from "./vacate.ts";
+
+/**
+ * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as
+ * makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot leave it in order any more.
+ */
+export function host(
+  libc: Libc,
+  system: System,
+  options: ExecOptions,
+  inherited: ReadonlySet<number>,
+  trace: Trace,
+  fail: (error: unknown) => never,
+): never {
+  trace.lap("start of Bun and of this command");
+
+  // The command as it was given, in case that it has to be started over.
+  const command = ownCommand(libc, inherited);
+
+  leaveOuterAuditor(libc, command, trace);
+
+  // Which trees, and which glibc. Started over where this process has another one.
+  using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
+  const store = new LibraryStore(storeFile(), progress.reading);
+  const program = findProgram(options.program);
+  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace, program);
+  progress.erase();
+  ensureGlibc(libc, command, options, trees, system, trace);
+
+  // The server that agents will ask boots in a Worker meanwhile.
+  const server = new ServerHandle(libc, besideCommand(), serverCommand(command));
+
+  // What shall come from where; everything that is missing or unsound is said now.
+  const plan = makePlan(options, trees, trace);
+  progress.erase();
+  // Found out once, kept for the next run.
+  const unsaved = store.save();
+  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
+  trace.lap("plan");
+
+  for (const line of emptiedEnvironments(plan.executed, plan.arguments)) trace.warn(line);
+  keepCaches(plan.capsules);
+
+  // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
+  const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);
+  trace.lap("begin");
+  const giveUp = (error: unknown): never => {
+    const reason = explainStaticTls(run, command, error);
+    run.directory.remove();
+    return fail(reason);
+  };
+  try {
+    // Started over where glibc has set aside too little for the libraries' thread-local data.
+    ensureStaticTls(run, command);
+    if (hasShimsForOthers(run) && canBeAudited(plan.glibc)) placeIdleAuditor(run.directory);
+    return link(run, server, inherited, giveUp);
+  } catch (error) {
+    return giveUp(error);
+  }
+}
+
+function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fail: (error: unknown) => never): never {
+  const { libc, plan, trace, base, capsules, directory } = run;
+
+  // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
+  const record = new RunRecord(run, plan.capsules.length);
+  const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
+
+  // By the handle of an isolated library, too, it is found in front of libc.
+  run.scopes?.family.set(MARK, interposer.object.linkMap);
+
+  // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
+  server.awaitBoot();
+  vacate(run, interposer.object);
+  // Who asks libc itself, by its handle or its tables, gets to them, too.
+  libc.run(interceptHandles(run, interposer.loading));
+  trace.lap("vacate");
+
+  // Arguments, names, signals: constructors look at them.
+  const auxiliary = prepareProcess(run, record);
+  trace.lap("prepare");
+
+  // The allocator that all sides use: a preloaded one, or libc's.
+  const allocator = libc.run(allocatorOf([...base.preloaded, ...base.dependencies], base.bun.linkMap));
+
+  // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
+  for (const [index, capsulePlan] of plan.capsules.entries()) {
+    const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
+    for (const soname of capsulePlan.closure.elsewhere.keys())
+      if (!capsulePlan.ownership.others.has(soname)) libc.run(share(run, capsule, soname));
+    repairGlobal(run, base.namespaces, base.bun.linkMap, base.scope, capsule);
+    record.setIterator(index, capsule.iterateHere);
+    capsules.push(capsule);
+  }
+  trace.lap("namespaces");
+
+  // ---- Constructors run from here on, and may ask: the server answers before the first one.
+  const imagePath = join(directory.path, "program");
+  // It may have to share our descriptors (where unshare(2) is denied): what it opens is not to be taken for Bun's.
+  releaseDescriptors(libc, inherited, trace);
+  server.start(run);
+  catchFatalSignals(libc, interposer.onSignal);
+  const front = [interposer.object];
+  record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
+  libc.atExit(interposer.end);
+  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
+  trace.lap("server");
+
+  // The host's libraries, all that are needed together, so that glibc searches nothing by itself; then their shims.
+  for (const [index, capsule] of capsules.entries()) {
+    const capsulePlan = plan.capsules[index];
+    if (!capsulePlan) continue;
+    const { closure, lentStatically: lent } = capsulePlan;
+    libc.run(openClosure(run, capsule, closure, { lent, intern: run.intern, isGlobal: true }));
+    trace.lap("open");
+    for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
+    for (const { linkMap } of capsule.shims.values()) run.scopes?.lent.add(linkMap);
+    for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));
+    trace.lap("expose");
+  }
+
+  // What is preloaded may have brought in the runtime's copies of isolated libraries: they give way.
+  const displaced = displace(run);
+  openScope(run, interposer.object, displaced);
+
+  // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old
+  // addresses.
+  const program = loadProgram(run, imagePath, interposer, displaced, fail);
+  trace.lap("program");
+
+  // ---- The search order is fixed: the program first, as if the kernel had started it.
+  settleScope(run, program.object, interposer.object, displaced);
+  front.push(program.object, ...base.preloaded);
+  record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
+  record.fields.environ = libc.mustFindSymbol("environ");
+  record.fields.program = program.object.linkMap;
+  auxiliary.setProgram(program);
+  server.update(run);
+  awaitQuiet();
+  trace.lap("settle");
+  trace.tell("time", () => `mprotect ${libc.protections} times, ${run.counts.written} slots written`);
+
+  // main, and exit.
+  return enter(program.entry);
+}
+
+/** Where what is known of libraries is kept; nowhere for somebody without a home. */
+export function storeFile(): string | undefined {
+  const cache = cacheOf(process.env);
+  return cache && join(cache, "libraries.json");
+}

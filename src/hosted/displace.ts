@@ -1,0 +1,60 @@
+// What the user preloads (an overlay) may have brought in the runtime's own copy of
+// an isolated library, before there were shims. Then whoever has bound to it is
+// redirected to the host's, by value: a slot that holds an address in the copy gets
+// the shim's address of the same symbol. The copy stays, behind everything else.
+
+import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { add } from "../../lib/memory/numbers.ts";
+import { Patch } from "../../lib/process/patch.ts";
+import { ensureExposed, standsFor } from "../passes/expose.ts";
+import type { Run } from "./run.ts";
+
+/** A copy of the runtime's and the shim that takes its place. */
+export interface Displaced {
+  readonly copy: LoadedObject;
+  readonly shim: LoadedObject;
+}
+
+export function displace(run: Run): Displaced[] {
+  const { base, trace } = run;
+  const displaced = [...base.preloaded, ...base.dependencies].flatMap((copy): Displaced[] => {
+    const there = standsFor(run.capsules, { soname: copy.image.soname, path: copy.path });
+    if (!there) return [];
+    const { capsule, soname } = there;
+    run.libc.run(ensureExposed(run, capsule, soname));
+    const shim = capsule.shims.get(soname);
+    return shim ? [{ copy, shim }] : [];
+  });
+  if (displaced.length === 0) return [];
+  const copies = new Set(displaced.map(({ copy }) => copy));
+  const patch = new Patch();
+  for (const object of [...base.preloaded, ...base.dependencies])
+    if (!copies.has(object)) redirectSlots(object.image, displaced, patch);
+  run.libc.run(patch.apply(run.libc));
+  run.counts.written += patch.length;
+  for (const { copy, shim } of displaced)
+    trace.tell("redirect", () => `${copy.path}: preloaded, and displaced by ${shim.path}`);
+  trace.tell("redirect", () => `${patch.length} slots of what is preloaded redirected`);
+  return displaced;
+}
+
+function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patch: Patch): void {
+  for (const table of [image.symbolicRela, image.jmprel]) {
+    for (const { r_type, r_sym, r_offset, r_addend } of table) {
+      if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
+      const addend = r_type === R_X86_64_64 ? r_addend : 0;
+      const value = readU64(image.bytes.view(r_offset, 8, "relocated slot"), 0) - addend;
+      const found = displaced.find(({ copy }) => copy.image.holds(value));
+      if (!found) continue;
+      const name = image.symbols.nameOf(image.symbols.at(r_sym));
+      const index = found.shim.image.find(name);
+      // An older host's may lack it: then the copy's own stays, as nobody else has one.
+      if (index === undefined) continue;
+      const target = found.shim.image.symbolAddress(index);
+      patch.setPointer(image.addressOf(r_offset), add(target, addend));
+    }
+  }
+}

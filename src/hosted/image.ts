@@ -1,0 +1,260 @@
+// The program's image as glibc can open it like a library: a copy of what its
+// PT_LOADs have, with
+//
+//   DF_1_PIE cleared         or dlopen refuses it; DF_1_NOOPEN, too
+//   $ORIGIN spelled out      a copy is elsewhere; the longer string table is in one
+//                            more PT_LOAD, for which PT_INTERP makes room
+//   COPY relocations dropped glibc would bind them to the program itself
+//   __libc_start_main        its slot gets an IRELATIVE whose resolver is in that
+//                            PT_LOAD and jumps to us. glibc resolves it last of
+//                            all (IRELATIVE after the others, the program after its
+//                            libraries; 2.31–2.41), before any constructor runs:
+//                            the moment to copy objects. What it returns takes
+//                            the place of __libc_start_main
+//   DT_INIT hooked           the program's constructors come last, and behind those
+//                            of its libraries is where glibc itself would register
+//                            its destructors; in the place of DT_DEBUG, which glibc
+//                            has no use for here, where the program has none
+
+import { dirname } from "node:path";
+import {
+  DF_1_NOOPEN,
+  DF_1_PIE,
+  DT_DEBUG,
+  DT_FLAGS_1,
+  DT_INIT,
+  DT_JMPREL,
+  DT_RELA,
+  DT_RPATH,
+  DT_RUNPATH,
+  DT_STRSZ,
+  DT_STRTAB,
+  PF_R,
+  PF_X,
+  PT_INTERP,
+  PT_LOAD,
+  R_X86_64_COPY,
+  R_X86_64_IRELATIVE,
+  R_X86_64_NONE,
+} from "../../lib/elf/constants.ts";
+import { Dyn } from "../../lib/elf/dyn.ts";
+import { Ehdr } from "../../lib/elf/ehdr.ts";
+import { type FileImage, openImage } from "../../lib/elf/file.ts";
+import { Phdr, segmentAt } from "../../lib/elf/phdr.ts";
+import { Rela } from "../../lib/elf/rela.ts";
+import { writeU64 } from "../../lib/memory/layout.ts";
+import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
+import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
+
+/** An object that the program has room for, and that a library defines. */
+export interface CopiedObject {
+  /** Where the room is. */
+  readonly at: Vaddr;
+  /** Index into the program's symbols. */
+  readonly symbol: number;
+}
+
+export interface ProgramImage {
+  readonly bytes: Uint8Array;
+  /** The PT_LOADs that it has in common with the program's file, and whether it has other bytes there. */
+  readonly segments: readonly { readonly load: Phdr; readonly isChanged: boolean }[];
+  readonly entry: Vaddr;
+  readonly copied: readonly CopiedObject[];
+  /** Whether it registers `atExit` behind the constructors of its libraries. */
+  readonly isHookedBehindLibraries: boolean;
+}
+
+export interface Hooks {
+  /** Called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. */
+  readonly relocated: Address;
+  /** A function to be called at exit, and __cxa_atexit. */
+  readonly atExit: Address;
+  readonly cxaAtexit: Address;
+}
+
+const encoder = new TextEncoder();
+const START = "__libc_start_main";
+
+/** Throws ProgramError and ElfError. */
+export function hostedImage(path: string, hooks: Hooks): ProgramImage {
+  using program = openImage(path);
+  const size = copiedSize(program);
+  const strings = spelledOut(program, dirname(path));
+  const at = alignUp(program.end, PAGE_SIZE);
+  const init = program.dynamic.get(DT_INIT);
+  const { bytes: stub, labels } = stubs(hooks, init === undefined ? undefined : init - at);
+  const offset = alignUp(toOffset(size), PAGE_SIZE);
+  const extra = Buffer.concat([stub, strings.table]);
+
+  const bytes = new Uint8Array(offset + extra.length);
+  const original = program.file.view(toOffset(0), size, "PT_LOAD");
+  bytes.set(new Uint8Array(original.buffer, original.byteOffset, size));
+  bytes.set(extra, offset);
+  const view = new DataView(bytes.buffer);
+
+  const ehdr = Ehdr.at(view);
+  ehdr.e_shoff = toOffset(0);
+  ehdr.e_shnum = 0;
+  ehdr.e_shstrndx = 0;
+  replacePhdrs(program, view, { at, offset, size: extra.length });
+  patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
+  const copied = patchRelocations(program, view, at);
+  const segments = program.loads.map((load) => {
+    const [from, to] = [load.p_offset, Math.min(load.p_offset + load.p_filesz, size)];
+    const before = new Uint8Array(original.buffer, original.byteOffset + from, Math.max(0, to - from));
+    return { load, isChanged: !Buffer.from(bytes.buffer, from, before.length).equals(before) };
+  });
+  const isHookedBehindLibraries = init !== undefined || program.dynamic.get(DT_DEBUG) !== undefined;
+  return { bytes, segments, entry: program.ehdr.e_entry, copied, isHookedBehindLibraries };
+}
+
+/** How much of the file: what is mapped of it, whole pages, and the program headers, which may be behind all that. */
+function copiedSize({ file, ehdr, loads }: FileImage): number {
+  const ends = loads.map(({ p_offset, p_filesz }) => (p_filesz === 0 ? 0 : alignUp(p_offset + p_filesz, PAGE_SIZE)));
+  return Math.min(file.size, Math.max(ehdr.e_phoff + ehdr.e_phnum * Phdr.size, ...ends));
+}
+
+/** Where a vaddr's byte is in the file. */
+function fileOffset(program: FileImage, vaddr: Vaddr): number {
+  const load = segmentAt(program.loads, vaddr);
+  if (!load || load.p_filesz === 0)
+    throw new ProgramError(
+      `Cannot host "${program.path}": vaddr 0x${vaddr.toString(16)} is not in the file`,
+      EXIT.notRunnable,
+    );
+  return vaddr - load.p_vaddr + load.p_offset;
+}
+
+/** `resolved`, at the beginning, and `init`. `originalInit` is where DT_INIT is, counted from the first stub. */
+function stubs({ relocated, atExit, cxaAtexit }: Hooks, originalInit: number | undefined): Code {
+  const to = new Assembler();
+  const word = (value: number) => new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);
+  to.op(`movabs $0x${relocated.toString(16)},%rax`, 0x48, 0xb8, ...word(relocated))
+    .op("jmp *%rax", 0xff, 0xe0)
+    .align(16)
+    .label("init") // (argc, argv, envp)
+    .op("push %rdi", 0x57)
+    .op("push %rsi", 0x56)
+    .op("push %rdx", 0x52)
+    .op(`movabs $0x${atExit.toString(16)},%rdi`, 0x48, 0xbf, ...word(atExit))
+    .op("xor %esi,%esi", 0x31, 0xf6)
+    .op("xor %edx,%edx", 0x31, 0xd2)
+    .op(`movabs $0x${cxaAtexit.toString(16)},%rax`, 0x48, 0xb8, ...word(cxaAtexit))
+    .op("call *%rax", 0xff, 0xd0)
+    .op("pop %rdx", 0x5a)
+    .op("pop %rsi", 0x5e)
+    .op("pop %rdi", 0x5f);
+  if (originalInit === undefined) to.op("ret", 0xc3);
+  else {
+    // There may be more than 2 GiB of zeroes in between.
+    to.rip("lea here(%rip),%rax", "here", 0x48, 0x8d, 0x05).label("here");
+    const distance = new Uint8Array(BigInt64Array.of(BigInt(originalInit - to.length)).buffer);
+    to.op("movabs distance,%rcx", 0x48, 0xb9, ...distance)
+      .op("add %rcx,%rax", 0x48, 0x01, 0xc8)
+      .op("jmp *%rax # the original DT_INIT", 0xff, 0xe0);
+  }
+  return to.align(16).assemble();
+}
+
+interface Strings {
+  /** Empty where the program's own will do. */
+  readonly table: Uint8Array;
+  /** Dynamic tag → offset into the table. */
+  readonly paths: ReadonlyMap<number, number>;
+}
+
+function spelledOut(program: FileImage, origin: string): Strings {
+  const paths = new Map<number, number>();
+  const pieces: Uint8Array[] = [];
+  let size = program.strings.size;
+  for (const [tag, path] of [
+    [DT_RPATH, program.rpath],
+    [DT_RUNPATH, program.runpath],
+  ] as const) {
+    const expanded = path?.replace(/\$(?:\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/g, () => origin);
+    if (expanded === undefined || expanded === path) continue;
+    const piece = encoder.encode(`${expanded}\0`);
+    paths.set(tag, size);
+    pieces.push(piece);
+    size += piece.length;
+  }
+  const table =
+    pieces.length === 0 ? new Uint8Array(0) : new Uint8Array(Buffer.concat([program.strings.bytes, ...pieces]));
+  return { table, paths };
+}
+
+function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; offset: number; size: number }): void {
+  const { e_phoff } = program.ehdr;
+  const rawOf = (index: number) => new Uint8Array(view.buffer, e_phoff + index * Phdr.size, Phdr.size).slice();
+  const load = new Uint8Array(Phdr.size);
+  const phdr = Phdr.at(new DataView(load.buffer));
+  phdr.p_type = PT_LOAD;
+  phdr.p_flags = PF_R | PF_X;
+  phdr.p_offset = toOffset(extra.offset);
+  phdr.p_vaddr = extra.at;
+  phdr.p_paddr = extra.at;
+  phdr.p_filesz = extra.size;
+  phdr.p_memsz = extra.size;
+  phdr.p_align = PAGE_SIZE;
+  const kinds = program.phdrs.map(({ p_type }) => p_type);
+  const lastLoad = kinds.lastIndexOf(PT_LOAD);
+  const table = kinds.flatMap((kind, i) => [
+    ...(kind === PT_INTERP ? [] : [rawOf(i)]),
+    ...(i === lastLoad ? [load] : []),
+  ]);
+  new Uint8Array(view.buffer, e_phoff, table.length * Phdr.size).set(Buffer.concat(table));
+  Ehdr.at(view).e_phnum = table.length;
+}
+
+function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr, init: Vaddr): void {
+  const start = fileOffset(program, program.dynamicAt);
+  const hooked = program.dynamic.get(DT_INIT) === undefined ? DT_DEBUG : DT_INIT;
+  for (const { tag, value, at } of program.dynamic.entries) {
+    const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
+    if (tag === DT_FLAGS_1) write([DF_1_PIE, DF_1_NOOPEN].reduce(without, value));
+    if (tag === hooked) {
+      writeU64(view, start + at + Dyn.offsetOf.d_tag, DT_INIT);
+      write(init);
+    }
+    if (strings.table.length === 0) continue;
+    if (tag === DT_STRTAB) write(tableAt);
+    if (tag === DT_STRSZ) write(strings.table.length);
+    const path = strings.paths.get(tag);
+    if (path !== undefined) write(path);
+  }
+}
+
+/** The upper half stays as it is. */
+const without = (flags: number, flag: number): number => ((flags & flag) !== 0 ? flags - flag : flags);
+
+function patchRelocations(program: FileImage, view: DataView, resolver: Vaddr): CopiedObject[] {
+  const copied: CopiedObject[] = [];
+  let isHooked = false;
+  const { symbols, rela, jmprel } = program;
+  for (const { table, tag } of [
+    { table: rela, tag: DT_RELA },
+    { table: jmprel, tag: DT_JMPREL },
+  ]) {
+    const start = program.dynamic.get(tag);
+    if (start === undefined) continue;
+    for (let i = tag === DT_RELA ? program.relativeCount : 0; i < table.length; i++) {
+      const { r_type, r_sym, r_offset } = table.at(i);
+      const isStart = r_sym !== 0 && !isHooked && symbols.nameOf(symbols.at(r_sym)) === START;
+      if (r_type !== R_X86_64_COPY && !isStart) continue;
+      const patched = Rela.at(view, fileOffset(program, toVaddr(start + i * Rela.size)));
+      patched.r_sym = 0;
+      if (isStart) {
+        isHooked = true;
+        patched.r_type = R_X86_64_IRELATIVE;
+        patched.r_addend = resolver;
+      } else {
+        copied.push({ at: r_offset, symbol: r_sym });
+        patched.r_type = R_X86_64_NONE;
+      }
+    }
+  }
+  if (!isHooked)
+    throw new ProgramError(`Cannot host "${program.path}": it does not start by ${START}`, EXIT.notRunnable);
+  return copied;
+}

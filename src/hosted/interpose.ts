@@ -1,0 +1,98 @@
+// What the program's side calls and we must hear of, or know better: dlopen, what
+// takes a path or tells of objects and signals. A small object of ours stands in
+// the global scope where a preloaded library would, so glibc binds every reference
+// to them (also of libraries that come later) to the code in its zero pages. No
+// slot is overwritten for it.
+
+import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { install } from "../../lib/process/patch.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { emitAgent } from "../agent/code/ask.ts";
+import { emitCleanup } from "../agent/code/cleanup.ts";
+import { emitLeavingFunctions } from "../agent/code/leave.ts";
+import { emitObjectFunctions } from "../agent/code/objects.ts";
+import { emitPathFunctions } from "../agent/code/paths.ts";
+import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
+import { emitStackSize } from "../agent/code/stack-size.ts";
+import { emitStart } from "../agent/code/start.ts";
+import type { RunRecord } from "../agent/record.ts";
+import { MARK } from "../directories/private-directory.ts";
+import type { Run } from "./run.ts";
+
+export interface Interposer {
+  readonly object: LoadedObject;
+  /** The functions that a capsule's libc mirror shows, too, by name. */
+  readonly both: ReadonlyMap<string, Address>;
+  /** Those that tell of libraries, and open them. */
+  readonly loading: ReadonlyMap<string, Address>;
+  /** The handler of fatal signals. */
+  readonly onSignal: Address;
+  /** Called in place of __libc_start_main. */
+  readonly start: Address;
+  /** See emitQuieting. */
+  readonly quiet: { readonly handler: Address; readonly restorer: Address };
+  /** To be called at exit; see emitCleanup. */
+  readonly cleanup: Address;
+  readonly end: Address;
+}
+
+/** `first` is Bun's link_map. */
+export function* interpose(launch: Run, record: RunRecord, first: Address): Linking<Interposer> {
+  const { process, directory, functions } = launch;
+  const assembler = new Assembler();
+  emitAgent(assembler, {
+    connection: launch.connection,
+    token: 0,
+    dlopen: functions.dlopen,
+    dlmopen: functions.dlmopen,
+  });
+  const find = (name: string) => launch.findSymbol(name);
+  const { program } = launch;
+  const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, isHosted: true, find });
+  const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
+  emitObjectFunctions(assembler.align(16), {
+    ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
+    ...{ directory: directory.path, programName: launch.programName, ownName: toAddress(0) },
+  });
+  emitSignalHandler(assembler.align(16), functions.nothing);
+  emitQuieting(assembler.align(16), record.quieted);
+  const signals = emitSignalFunctions(assembler, find);
+  const stacks = emitStackSize(assembler, find);
+  const { nothing } = functions;
+  const leaving = emitLeavingFunctions(assembler, { pid: process.pid, key: record.key, nothing }, find);
+  emitStart(assembler.align(16), record.at, functions.exit, functions.errnoLocation);
+  emitCleanup(assembler.align(16), {
+    ...{ pid: process.pid, directory: directory.path, files: directory.files.at, closeAll: functions.closeAll },
+    ...{ ending: record.ending, lock: functions.lock, unlock: functions.unlock },
+  });
+  const code = assembler.assemble();
+  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving, ...stacks];
+  const names = ["dlopen", "dlmopen", ...both, ...paths];
+  const { bytes, plan } = symbolObject({
+    soname: MARK,
+    functions: new Map(names.map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
+    zeroPages: Math.ceil(code.bytes.length / PAGE_SIZE),
+    // So that it is the first that is finished: nobody who binds to it is sorted in front of it.
+    ...{ fini: code.labels.get("show all") ?? 0, nodelete: true },
+  });
+  const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);
+  const object = new LoadedObject(process, yield* linkMapOf(process, handle));
+  const at = object.image.addressOf(plan.zeroAt);
+  yield* install(process, code.bytes, at);
+  const addressOf = (label: string) => addressOfLabel(code, label, at);
+  record.fields.key = launch.libc.makeKey(addressOf("main left"));
+  return {
+    object,
+    both: new Map(both.map((name) => [name, addressOf(name)])),
+    loading: new Map(["dlopen", "dlmopen", "dl_iterate_phdr"].map((name) => [name, addressOf(name)])),
+    onSignal: addressOf("on signal"),
+    quiet: { handler: addressOf("quiet"), restorer: addressOf("restorer") },
+    start: addressOf("start"),
+    cleanup: addressOf("cleanup"),
+    end: addressOf("end"),
+  };
+}

@@ -1,0 +1,75 @@
+// Pointers that a host library has kept: its constructors ran before the program
+// was there, and may have stored the address of an object that the program copies,
+// in data or on the heap, or registered a destructor for it. No relocation tells
+// where, so every word of writable data and of glibc's main heap is looked at, and
+// one that is an address in such an object is one in the program's copy from now on.
+// Natively the object is copied before any constructor runs. What only a thread's
+// stack or thread-local data has is not found.
+
+import { PF_W } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
+import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
+import type { Patch } from "../../lib/process/patch.ts";
+import type { Process } from "../../lib/process/process.ts";
+import type { Copy } from "../passes/copy-objects.ts";
+
+/** Collects the writes into `patch`. Returns how many pointers there are. */
+export function redirectKept(
+  process: Process,
+  images: readonly LoadedImage[],
+  copies: readonly Copy[],
+  patch: Patch,
+): number {
+  if (copies.length === 0) return 0;
+  const before = patch.length;
+  const mappings = readMaps(process.task);
+  for (const image of images)
+    for (const { p_vaddr, p_memsz, p_flags } of image.loads)
+      if (p_flags & PF_W)
+        scan(process, image.addressOf(p_vaddr), toAddress(image.addressOf(p_vaddr) + p_memsz), mappings, copies, patch);
+  for (const { start, end, path } of mappings)
+    if (path === "[heap]") scan(process, start, end, mappings, copies, patch);
+  return patch.length - before;
+}
+
+/** From `start` to `end`, as far as it is writable: what constructors could write. */
+function scan(
+  process: Process,
+  start: Address,
+  end: Address,
+  mappings: readonly Mapping[],
+  copies: readonly Copy[],
+  patch: Patch,
+): void {
+  for (let at = alignUp(start, 8); at < end; ) {
+    const mapping = findMapping(mappings, at);
+    if (!mapping) return;
+    const stop = toAddress(Math.min(end, mapping.end));
+    if (mapping.writable) scanWords(process, at, stop - at, copies, patch);
+    at = stop;
+  }
+}
+
+// Hot: a heap has some 100,000 words. By halves of 32 bits, as no 64-bit value is a number.
+function scanWords(process: Process, at: Address, length: number, copies: readonly Copy[], patch: Patch): void {
+  const { buffer, byteOffset } = process.memory.view(at, length);
+  const words = new Uint32Array(buffer, byteOffset, Math.floor(length / 8) * 2);
+  const low = Math.min(...copies.map(({ from }) => from));
+  const high = Math.max(...copies.map(({ from, size }) => from + size));
+  const firstHalf = Math.floor(low / HALF);
+  const lastHalf = Math.floor(high / HALF);
+  for (let i = 1; i < words.length; i += 2) {
+    const half = words[i] as number;
+    if (half < firstHalf || half > lastHalf) continue;
+    const value = half * HALF + (words[i - 1] as number);
+    if (value < low || value > high) continue;
+    // The end of an array is kept as often as its beginning; it may be another object's, which then comes first.
+    const object =
+      copies.find(({ from, size }) => value >= from && value < from + size) ??
+      copies.find(({ from, size }) => value === from + size);
+    if (object) patch.setPointer(add(at, 4 * (i - 1)), add(object.to, value - object.from));
+  }
+}
+
+const HALF = 2 ** 32;

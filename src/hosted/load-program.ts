@@ -1,0 +1,128 @@
+// Has glibc load the program, with its libraries, and does its COPY relocations in
+// between: when everything is relocated and no constructor has run.
+
+import { JSCallback } from "bun:ffi";
+import {
+  dlmopen,
+  LM_ID_BASE,
+  linkMapOf,
+  RTLD_GLOBAL,
+  RTLD_LAZY,
+  RTLD_NODELETE,
+  RTLD_NOLOAD,
+} from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { EXIT, ProgramError } from "../diagnostics/errors.ts";
+import { findCopies } from "../passes/copy-objects.ts";
+import { moveObjects } from "../passes/move-objects.ts";
+import { findUnited } from "../passes/unite-statics.ts";
+import { isShared } from "../profiles/shared-set.ts";
+import type { Displaced } from "./displace.ts";
+import { renameImage } from "./identity.ts";
+import { hostedImage, type ProgramImage } from "./image.ts";
+import type { Interposer } from "./interpose.ts";
+import { mapOwnFile } from "./own-file.ts";
+import { baseObjects, type Run } from "./run.ts";
+import { scopeOf, settleScope } from "./scope.ts";
+
+export interface LoadedProgram {
+  readonly object: LoadedObject;
+  readonly entry: Address;
+  /** Its program headers, and how many. */
+  readonly headers: Address;
+  readonly headerCount: number;
+}
+
+/** `fail` ends the process: within glibc nothing can be thrown. */
+export function loadProgram(
+  run: Run,
+  imagePath: string,
+  { object: interposer, start, cleanup }: Interposer,
+  displaced: readonly Displaced[],
+  fail: (error: unknown) => never,
+): LoadedProgram {
+  const { libc, directory, plan, trace } = run;
+  let image: ProgramImage | undefined;
+  const hook = new JSCallback(
+    () => {
+      try {
+        if (image) settleScope(run, beforeConstructors(run, imagePath, image), interposer, displaced);
+        libc.clearErrno();
+      } catch (error) {
+        fail(error);
+      }
+      return BigInt(start);
+    },
+    { args: [], returns: "u64" },
+  );
+  const { atExit } = run.functions;
+  const relocated = toAddress(Number(hook.ptr));
+  image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
+  if (!image.isHookedBehindLibraries) libc.atExit(cleanup);
+  directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
+  const mode = RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE;
+  const handle = openImageOf(run, imagePath, mode);
+  const opened = libc.run(linkMapOf(libc, handle));
+  const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
+  trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
+  const scope = scopeOf(object, baseObjects(run)).filter(({ image }) => !isShared(image.soname ?? ""));
+  libc.run(keepLoaded(scope));
+  const { phdrs, headersAt } = object.image;
+  const headers = object.image.addressOf(headersAt ?? toVaddr(0));
+  return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
+}
+
+/** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
+function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
+  const other = scope.find(({ image }) => !isShared(image.soname ?? "") && image.find("malloc") !== undefined);
+  if (!other) return;
+  const path = other === scope[0] ? run.plan.program.path : other.path;
+  throw new ProgramError(
+    `Cannot host "${run.plan.program.path}": "${path}" brings a malloc of its own, and libc in this process has bound to another`,
+    EXIT.notRunnable,
+  );
+}
+
+/**
+ * As what the kernel has started, nothing of it can go. So ld.so does not record who binds to it either, and need not
+ * finish that before.
+ */
+function* keepLoaded(objects: readonly LoadedObject[]): Linking<void> {
+  const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE;
+  yield objects.map(({ path }) => ({ name: "dlmopen" as const, arguments: [LM_ID_BASE, path, mode] }));
+}
+
+/** Errors name the program's own file: what glibc opens is a copy of ours. */
+function openImageOf({ libc, plan }: Run, imagePath: string, mode: number): Address {
+  try {
+    return libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    const { path } = plan.program;
+    throw new LinkError(error.message.replaceAll(imagePath, path), { ...error.details, object: path, cause: error });
+  }
+}
+
+function beforeConstructors(run: Run, imagePath: string, { segments, copied }: ProgramImage): LoadedObject {
+  const { libc, base, trace, counts } = run;
+  const objects = baseObjects(run);
+  const program = objects.find(({ path }) => path === imagePath);
+  if (!program) throw new Error(`Cannot find "${imagePath}" in the link map`);
+  const scope = scopeOf(program, objects);
+  base.known.set(program.linkMap, renameImage(run, program));
+  mapOwnFile(run, program.image, segments);
+  refuseOtherMalloc(run, scope);
+  const united = libc.run(findUnited(run, scope));
+  if (copied.length === 0 && united.length === 0) return program;
+  const [, ...libraries] = scope;
+  const preloaded = base.preloaded.map(({ image }) => image);
+  const sources = [...preloaded, ...libraries.map(({ image }) => image)];
+  const copies = [...findCopies(program.image, copied, sources, trace), ...united];
+  const family = [...run.shared.values()];
+  for (const { from, to } of copies) if (family.some((image) => image.holds(from))) run.moved.set(from, to);
+  counts.written += libc.run(moveObjects(run, copies));
+  return program;
+}

@@ -1,0 +1,55 @@
+// Maps the program's own file in the place of its copy, once glibc has relocated
+// that. The bytes stay as they are, but what looks at /proc/self/maps for the
+// program (binreloc, which finds a program's data; profilers) finds it, as natively.
+
+import { closeSync, openSync } from "node:fs";
+import { DT_TEXTREL, PF_R, PF_W, PF_X } from "../../lib/elf/constants.ts";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import type { Phdr } from "../../lib/elf/phdr.ts";
+import { bytesAt } from "../../lib/memory/live.ts";
+import { type Address, add, alignDown, alignUp, PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
+import type { ProgramImage } from "./image.ts";
+import type { Run } from "./run.ts";
+
+export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["segments"]): void {
+  const { libc, program, trace } = run;
+  if (copy.dynamic.get(DT_TEXTREL) !== undefined) {
+    trace.tell("program", () => "its copy stays mapped: glibc is still writing to its code (DT_TEXTREL)");
+    return;
+  }
+  const file = openSync(program.path, "r");
+  try {
+    for (const { load, isChanged } of segments) {
+      const { p_vaddr, p_offset, p_filesz } = load;
+      if (p_filesz === 0) continue;
+      const start = alignDown(copy.addressOf(p_vaddr), PAGE_SIZE);
+      const length = alignUp(add(copy.addressOf(p_vaddr), p_filesz), PAGE_SIZE) - start;
+      const protection = protectionOf(load);
+      const isWritable = (protection & PROT_WRITE) !== 0;
+      const map = (how: number) => libc.mapFile(start, length, how, file, alignDown(p_offset, PAGE_SIZE));
+      if (!isWritable && !isChanged) {
+        map(protection);
+        continue;
+      }
+      const bytes = bytesAt(start, length).slice();
+      map(PROT_READ | PROT_WRITE);
+      restore(start, bytes);
+      if (!isWritable) libc.run(protect([{ start, length, protection }]));
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Pages that are the file's stay so: natively they would take no memory of this process either. */
+function restore(start: Address, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += PAGE_SIZE) {
+    const page = bytes.subarray(at, at + PAGE_SIZE);
+    const own = bytesAt(add(start, at), page.length);
+    if (!Buffer.from(own.buffer, own.byteOffset, own.length).equals(page)) own.set(page);
+  }
+}
+
+const protectionOf = ({ p_flags }: Phdr): number =>
+  (p_flags & PF_R ? PROT_READ : 0) | (p_flags & PF_W ? PROT_WRITE : 0) | (p_flags & PF_X ? PROT_EXEC : 0);

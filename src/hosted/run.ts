@@ -1,0 +1,176 @@
+// A run in this process: what a Launch is here, and what only this process has.
+
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { findAddress, type LoadedImage, loadedImage } from "../../lib/elf/loaded.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { type GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
+import { bytesAt, cString } from "../../lib/memory/live.ts";
+import { type Address, alignDown, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { Assembler } from "../../lib/x86-64/assembler.ts";
+import type { Connection } from "../agent/code/ask.ts";
+import { type Channels, mappedConnection } from "../agent/code/channels.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { PrivateDirectory } from "../directories/private-directory.ts";
+import { mirrorShimAlone } from "../passes/expose.ts";
+import { findFunctions } from "../passes/functions.ts";
+import { scopesOf } from "../passes/handle-scope.ts";
+import type { Capsule, Linker } from "../passes/launch.ts";
+import type { Plan } from "../plan/plan.ts";
+import { isShared } from "../profiles/shared-set.ts";
+
+/** The namespace that the process was started with. */
+export interface Base {
+  readonly bun: LoadedObject;
+  readonly bunImage: LoadedImage;
+  /** Members of the shared set that were loaded with Bun. */
+  readonly family: readonly LoadedImage[];
+  /** What the user preloads, in its order. */
+  readonly preloaded: readonly LoadedObject[];
+  /** What only that needs. */
+  readonly dependencies: readonly LoadedObject[];
+  readonly namespaces: Namespaces;
+  /** All objects that have been seen, by link_map. */
+  readonly known: Map<Address, LoadedObject>;
+  readonly scope: GlobalScope;
+}
+
+export interface Run extends Linker {
+  readonly libc: Libc;
+  readonly plan: Plan;
+  readonly base: Base;
+  readonly capsules: Capsule[];
+  readonly directory: PrivateDirectory;
+  /** How agents ask. */
+  readonly connection: Connection;
+  readonly counts: { written: number };
+}
+
+/** What a Linker is in this process, whoever it is for. */
+export interface OwnProcess
+  extends Pick<
+    Linker,
+    "process" | "functions" | "shared" | "moved" | "shim" | "assemble" | "findSymbol" | "intern" | "internWords"
+  > {
+  readonly libc: Libc;
+  readonly base: Base;
+  readonly connection: Connection;
+}
+
+export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
+  const connection = mappedConnection(channels);
+  const shared = new Map<string, LoadedImage>();
+  const base = readBase(libc, shared);
+  const found = new Map<string, Address | undefined>();
+  // libc has nearly all of what is asked for.
+  const libcImage = shared.get("libc.so.6");
+  const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
+  // glibc's own lookup takes a fraction of ours, and libc has nearly all of what is asked for.
+  const home = [...base.known.values()].find(({ path }) => path !== "" && path === libcImage?.path);
+  const ownSymbol = (name: string) => (home && libc.findSymbolIn(home.linkMap, name)) ?? findAddress(family, name);
+  return {
+    process: libc,
+    libc,
+    base,
+    connection,
+    // Once a run, so a template would be of no use.
+    assemble: (_, emit, values) => {
+      const to = new Assembler();
+      const result = emit(to, values, connection);
+      return { code: to.assemble(), result };
+    },
+    functions: findFunctions(base.family),
+    findSymbol: (name) => {
+      // Asked for by the program's side and by each capsule.
+      if (!found.has(name)) found.set(name, ownSymbol(name));
+      return found.get(name);
+    },
+    moved: new Map(),
+    shim: mirrorShimAlone,
+    shared,
+    intern: (text) => allocateCopy(libc, cString(text)),
+    internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),
+  };
+}
+
+export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, channels: Channels, trace: Trace): Run {
+  const own = ownProcess(libc, channels);
+  return {
+    ...own,
+    plan,
+    directory,
+    token: 0,
+    isHosted: true,
+    trace,
+    runtime: plan.runtime,
+    program: { path: plan.program.path },
+    programName: allocateCopy(libc, cString(plan.program.path)),
+    capsules: [],
+    scopes: scopesOf(libc, own.base.scope, own.base.bun.linkMap, own.base.known.values()),
+    sharedFile: (soname) => plan.shared.get(soname) ?? soname,
+    counts: { written: 0 },
+  };
+}
+
+/**
+ * The base namespace's objects as they are now, in load order. What has been known keeps its image: reading it takes a
+ * file.
+ */
+export function baseObjects(run: Run): LoadedObject[] {
+  const { known } = run.base;
+  return [...linkMap(run.libc, run.base.bun.linkMap)].map((object) => {
+    const before = known.get(object.linkMap);
+    // A constructor may have closed a library, and glibc may use its place again.
+    if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
+    known.set(object.linkMap, object);
+    return object;
+  });
+}
+
+function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
+  const anyObject = libc.run(dlmopen(libc, LM_ID_BASE, "libc.so.6", RTLD_LAZY));
+  const [bun, ...others] = linkMap(libc, libc.run(linkMapOf(libc, anyObject)));
+  if (!bun) throw new LinkError("Cannot find this process's own program");
+  const known = new Map([bun, ...others].map((object) => [object.linkMap, object]));
+  const family: LoadedImage[] = [];
+  const preloaded: LoadedObject[] = [];
+  const dependencies: LoadedObject[] = [];
+  const names = preloadedNames();
+  for (const object of others) {
+    if (object.isVdso) continue;
+    const soname = object.image.soname ?? "";
+    const isPreloaded = names.has(basename(object.path));
+    if (isShared(soname)) {
+      family.push(object.image);
+      shared.set(soname, object.image);
+      // glibc's own, too (libc_malloc_debug.so.0), stands in front then.
+      if (isPreloaded) preloaded.push(object);
+    } else (isPreloaded ? preloaded : dependencies).push(object);
+  }
+  const loader = shared.get("ld-linux-x86-64.so.2");
+  if (!loader) throw new LinkError("Cannot find ld.so in this process");
+  const namespaces = new Namespaces(libc, loader);
+  // Not by its file: /proc/self/exe is an ld.so where that was started by name.
+  const start = alignDown(libc.programHeaders(), PAGE_SIZE);
+  const bunImage = loadedImage("Bun", start, bun.loadBias);
+  const scope = namespaces.baseScope(bun.linkMap);
+  if (!scope)
+    throw new LinkError("Cannot use this glibc: its global scope (in _rtld_global) does not look as expected");
+  return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
+}
+
+/** The files' names: of LD_PRELOAD, and of what is preloaded into every process of the machine. */
+function preloadedNames(): ReadonlySet<string> {
+  const list = unlessRefused(() => readFileSync("/etc/ld.so.preload", "utf8").replace(/#.*/g, "")) ?? "";
+  return new Set(`${process.env.LD_PRELOAD ?? ""} ${list}`.split(/[\s:]+/).map((name) => basename(name)));
+}
+
+function allocateCopy(libc: Libc, bytes: Uint8Array): Address {
+  const at = libc.allocate(bytes.length);
+  bytesAt(at, bytes.length).set(bytes);
+  return toAddress(at);
+}

@@ -1,0 +1,120 @@
+// Scopes: where glibc looks for symbols, and in which order.
+
+import { basename } from "node:path";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import type { Displaced } from "./displace.ts";
+import { baseObjects, type Run } from "./run.ts";
+
+/**
+ * glibc takes eight more than it needs when it makes the list, and twice as many when it makes it longer (2.31–2.41),
+ * and goes on to count with what it had then.
+ */
+const SPARE = 64;
+
+/**
+ * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It has room for
+ * what glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read
+ * the length before.
+ */
+export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
+  const { scope } = run.base;
+  const list = objects.map(({ linkMap }) => linkMap as number);
+  const before = scope.entries.length;
+  const padding = Array.from({ length: Math.max(0, 2 * before - list.length) + SPARE }, () => list.at(-1) ?? 0);
+  scope.set(run.internWords([...list, ...padding]), list.length);
+  run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
+}
+
+/**
+ * Until the program is loaded: what is preloaded, and glibc behind it, since constructors of the host's libraries look
+ * for its functions with dlopen(NULL), as libglvnd does (1.4 and newer) for pthread_create. `interposer` takes Bun's
+ * place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41).
+ */
+export function hostScope(run: Run, interposer: LoadedObject): void {
+  const { preloaded, dependencies, family, known } = run.base;
+  const paths = new Set(family.map(({ path }) => path));
+  const shared = [...known.values()].filter(({ path }) => paths.has(path));
+  setGlobalScope(run, [...new Set([...preloaded, interposer, ...dependencies, ...shared])]);
+}
+
+/**
+ * While the program is relocated: what is preloaded, and the shims of what came with it, in front of the program's own
+ * scope. Not glibc, in whose place the program's libraries may have functions of their own.
+ */
+export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
+  const { preloaded, dependencies } = run.base;
+  const rest = dependencies.filter((object) => !displaced.some(({ copy }) => copy === object));
+  const copies = displaced.map(({ copy }) => copy);
+  setGlobalScope(run, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
+}
+
+/**
+ * The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. Before the
+ * program's constructors, and once more behind them, as glibc adds the program when they have run.
+ */
+export function settleScope(
+  run: Run,
+  program: LoadedObject,
+  interposer: LoadedObject,
+  displaced: readonly Displaced[],
+): void {
+  const { scope, preloaded } = run.base;
+  const objects = baseObjects(run);
+  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
+  const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
+  const [first, ...libraries] = scopeOf(own(program), objects);
+  const added = objectsOf(scope, objects);
+  const shims = displaced.map(({ shim }) => own(shim));
+  const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
+  // The displaced copies come last: they look for their own symbols there, also those that an older host's does not
+  // have.
+  const copies = displaced.map(({ copy }) => own(copy));
+  const others = [...new Set(order)].filter((object) => !copies.includes(object));
+  setGlobalScope(run, [...others, ...copies]);
+}
+
+/** What glibc searches there, in order, as far as it is among `objects`. */
+export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]): LoadedObject[] {
+  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
+  return scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
+}
+
+/** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
+export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
+  const named = byName(objects);
+  const scope = [program];
+  const known = new Set(scope);
+  const add = (name: string, put: (object: LoadedObject) => void): void => {
+    const found = named.get(name);
+    if (!found || known.has(found)) return;
+    known.add(found);
+    put(found);
+  };
+  const followed = new Set<LoadedObject>();
+  for (let i = 0; i < scope.length; ) {
+    const object = scope[i] as LoadedObject;
+    if (followed.has(object)) {
+      i++;
+      continue;
+    }
+    followed.add(object);
+    for (const needed of object.image.needed) add(needed, (found) => scope.push(found));
+    // What it filters comes before it, and then what that needs.
+    let at = i;
+    for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
+  }
+  return scope;
+}
+
+/** What DT_NEEDED leads to. Where a library has another soname it is the name of its file, by which it was found. */
+function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
+  const named = new Map<string, LoadedObject>();
+  const there = objects.filter(({ path, isVdso }) => path !== "" && !isVdso);
+  const add = (name: string | undefined, object: LoadedObject) => {
+    if (name !== undefined && !named.has(name)) named.set(name, object);
+  };
+  for (const object of there) for (const name of [object.image.soname, object.path]) add(name, object);
+  for (const object of there) add(basename(object.path), object);
+  return named;
+}

@@ -1,0 +1,149 @@
+// Starts the server in a Worker and tells it what has been opened.
+
+import { realpathSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
+import { PLAIN } from "../../lib/tree/layout.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import { Channel } from "../agent/channel.ts";
+import type { Channels } from "../agent/code/channels.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { PrivateDirectory } from "../directories/private-directory.ts";
+import type { Functions } from "../passes/functions.ts";
+import type { Capsule, CapsuleSource, Scopes } from "../passes/launch.ts";
+import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import { OVER, type ServerState } from "../server/knowledge.ts";
+import type { ServerCommand } from "../server/start-server.ts";
+
+/** How long a Worker may take to start, in milliseconds; it takes three. */
+const PATIENCE = 10_000;
+
+/**
+ * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was
+ * built at in place of import.meta.url.
+ */
+export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `server${extname(Bun.main)}`);
+
+/** What it has to know of. */
+export interface Served {
+  readonly directory: PrivateDirectory;
+  readonly trace: Trace;
+  readonly runtime: Search;
+  readonly shared: ReadonlyMap<string, LoadedImage>;
+  readonly moved: ReadonlyMap<number, Address>;
+  readonly functions: Functions;
+  readonly capsules: readonly Capsule[];
+  readonly scopes?: Scopes | undefined;
+  readonly plan: {
+    readonly program: { readonly path: string };
+    readonly arguments?: readonly string[];
+    readonly shared: ReadonlyMap<string, string>;
+    readonly glibc: ChosenGlibc;
+    readonly capsules: readonly (Pick<CapsuleSource, "environment"> & { readonly ahead: readonly string[] })[];
+  };
+}
+
+export class ServerHandle {
+  readonly #own: Channel;
+  readonly #children: Channel;
+  readonly #worker: Worker;
+
+  /**
+   * Boots in a Worker, while other things are done. `command` starts a server for what the program runs, if anybody is
+   * to have one.
+   */
+  constructor(
+    libc: Libc,
+    script: string,
+    readonly command?: ServerCommand,
+  ) {
+    this.#children = Channel.make(libc);
+    this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
+    this.#worker = new Worker(script, { smol: true });
+    this.#worker.postMessage(this.addresses);
+  }
+
+  get addresses(): Channels {
+    const { at, withBell } = this.#own;
+    return { own: at, children: this.#children.at, bell: (withBell ?? this.#own).at, pid: process.pid };
+  }
+
+  /** Returns when it has found what it needs of the process. */
+  awaitBoot(): void {
+    if (!this.#own.awaitServer(PATIENCE)) throw silence();
+  }
+
+  /** Returns when it answers. */
+  start(served: Served): void {
+    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), PATIENCE)) throw silence();
+  }
+
+  /** Tells it what has been opened meanwhile. Where that may be closed again it has to be read first. */
+  update(served: Served, isAwaited = false): void {
+    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? PATIENCE : 0);
+  }
+
+  /** The process may end while it waits. */
+  unref(): void {
+    this.#worker.unref();
+  }
+
+  /** Nobody is answered any more: who asks fails. Returns when that is so. */
+  end(): void {
+    this.#own.tell(JSON.stringify(OVER), PATIENCE);
+    this.#worker.terminate();
+  }
+
+  #stateOf(served: Served): ServerState {
+    const addresses = (objects: Capsule["opened"]) =>
+      [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
+    const { plan } = served;
+    const { glibc, version, isNatural } = plan.glibc;
+    return {
+      directory: served.directory.path,
+      files: served.directory.files.at,
+      trace: served.trace.categories,
+      store: served.runtime.store.file,
+      libraryPath: served.runtime.libraryDirectories,
+      runtime: served.runtime.tree.root,
+      shared: [...plan.shared],
+      moved: [...served.moved],
+      // Links to them are in a directory that the program may have no right to later on.
+      sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
+      functions: served.functions,
+      scopes: served.scopes && {
+        offsets: served.scopes.offsets,
+        main: served.scopes.main,
+        family: [...served.scopes.family],
+        lent: [...served.scopes.lent],
+      },
+      ahead: plan.capsules.map(({ ahead }) => ahead),
+      capsules: served.capsules.map((capsule, index) => ({
+        root: capsule.search.tree.root,
+        layout: capsule.search.layout,
+        token: capsule.token,
+        namespace: capsule.namespace,
+        isolated: [...capsule.isolated],
+        promised: [...capsule.promised],
+        newest: capsule.ownership.newest,
+        others: [...capsule.ownership.others],
+        environment: plan.capsules[index]?.environment ?? [],
+        hooks: capsule.hooks,
+        overrides: [...capsule.overrides],
+        iterateHere: capsule.iterateHere,
+        openHere: capsule.openHere,
+        mirrors: addresses(capsule.mirrors),
+        opened: addresses(capsule.opened),
+        names: capsule.names.entries,
+        shims: addresses(capsule.shims),
+      })),
+      glibc: { root: glibc?.search.tree.root, layout: glibc?.search.layout ?? PLAIN, version, isNatural },
+      program: { path: plan.program.path, arguments: plan.arguments ?? [] },
+      server: this.command,
+    };
+  }
+}
+
+const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);

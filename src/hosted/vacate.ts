@@ -1,0 +1,75 @@
+// Bun steps aside. The process was started with Bun as its program, so Bun comes
+// first wherever glibc looks: its 690 exported symbols (napi_*, uv_*) would shadow
+// the program's libraries, and libc's stdout, stdin, stderr and environ live in
+// Bun's own data (COPY relocations). Afterwards it is as if there were no program
+// yet: the objects are libc's own again, and the global scope has nothing but what
+// the user preloads, and glibc.
+
+import { R_X86_64_COPY, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
+import { Rela } from "../../lib/elf/rela.ts";
+import { Sym } from "../../lib/elf/sym.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { pointerAt } from "../../lib/memory/live.ts";
+import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
+import { copy, Patch } from "../../lib/process/patch.ts";
+import { redirect } from "../passes/redirect.ts";
+import type { Run } from "./run.ts";
+import { hostScope } from "./scope.ts";
+
+export function vacate(run: Run, interposer: LoadedObject): void {
+  const { base, libc, trace } = run;
+  const bun = base.bunImage;
+  const patch = new Patch();
+  for (const image of [bun, ...base.family]) bindNow(libc, image, patch);
+  const bound = patch.length;
+  giveBackCopies(libc, bun, base.family, patch);
+  run.counts.written += patch.length;
+  libc.run(patch.apply(libc));
+  trace.tell(
+    "redirect",
+    () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
+  );
+  hostScope(run, interposer);
+}
+
+/**
+ * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in
+ * what becomes the program's scope. So with the libraries that were loaded with it, which have no scope but that one
+ * (libdl.so.2 of glibc 2.31 is bound lazily).
+ */
+function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
+  const { symbols, versym, jmprel } = image;
+  const strings = image.addressOf(image.stringTableAt);
+  const versions = new Map(image.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
+  // Hot (280 of them): the names stay where they are, no string is made.
+  const { r_offset, r_sym, r_type } = Rela.offsetOf;
+  for (let at = 0; at + Rela.size <= jmprel.view.byteLength; at += Rela.size) {
+    if (jmprel.view.getUint32(at + r_type, true) !== R_X86_64_JUMP_SLOT) continue;
+    const slot = image.addressOf(toVaddr(readU64(jmprel.view, at + r_offset)));
+    if (!image.holds(pointerAt(slot))) continue;
+    const symbol = jmprel.view.getUint32(at + r_sym, true);
+    const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));
+    const found = libc.findSymbolAt(name, versions.get(versym?.at(symbol) ?? 0));
+    if (found !== 0) patch.setPointer(slot, found);
+  }
+}
+
+/** Moves the objects that Bun has copied back to the library that defines them. */
+function giveBackCopies(libc: Libc, bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
+  const moved = new Map<number, Address>();
+  for (const { r_offset, r_type, r_sym } of bun.symbolicRela) {
+    if (r_type !== R_X86_64_COPY) continue;
+    const sym = bun.symbols.at(r_sym);
+    const name = bun.symbols.nameOf(sym);
+    const home = findAddress(family, name, bun.versionOf(r_sym));
+    if (home === undefined)
+      throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
+    copy(libc, bun.addressOf(r_offset), home, sym.st_size);
+    moved.set(bun.addressOf(r_offset), home);
+  }
+  redirect(family, moved, patch);
+}

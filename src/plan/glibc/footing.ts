@@ -1,0 +1,36 @@
+// What processes run on: a tree's glibc, where the one that the kernel and ld.so find by
+// themselves is another, and the newest of all unwinders.
+
+import type { Search } from "../../../lib/tree/search.ts";
+import { UNWINDER } from "../../profiles/shared-set.ts";
+import type { ChosenGlibc } from "./choice.ts";
+import { newestUnwinder } from "./unwinder.ts";
+
+export interface Footing {
+  /** Soname → file of what they have one copy of, and would not find. */
+  readonly shared: ReadonlyMap<string, string>;
+  /** Undefined where it belongs to the ld.so that the kernel starts. */
+  readonly starter: Starter | undefined;
+}
+
+/** An ld.so that has to be started in place of a program's own. */
+export interface Starter {
+  readonly loader: string;
+  readonly takesArgv0: boolean;
+  /** The directory with its character sets. */
+  readonly characterSets: string | undefined;
+}
+
+/** `trees` are the runtime's and the hosts'. Throws LinkError for a glibc that cannot be used. */
+export function footingOf(
+  trees: readonly Search[],
+  chosen: Pick<ChosenGlibc, "glibc" | "version" | "isNatural">,
+): Footing {
+  const { glibc, isNatural } = chosen;
+  const unwinder = newestUnwinder(trees, chosen);
+  const shared = new Map(glibc?.family);
+  if (unwinder) shared.set(UNWINDER, unwinder.path);
+  if (!glibc || isNatural) return { shared, starter: undefined };
+  const { loader, takesArgv0, characterSets } = glibc;
+  return { shared, starter: { loader, takesArgv0, characterSets } };
+}

@@ -1,0 +1,91 @@
+// A run in-process on another glibc than the one that the kernel finds for Bun: this
+// command is started over by the name of that glibc's ld.so, with a directory of links
+// to all that belongs to it in front of its library path. So is one whose program has
+// its libraries in a tree of its own.
+
+import type { Libc } from "../../lib/loader/libc.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import type { System } from "../../lib/process/system.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { AUDITORS, othersAuditors } from "../plan/glibc/auditing.ts";
+import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "../plan/glibc/choice.ts";
+import { footingOf } from "../plan/glibc/footing.ts";
+import type { ExecOptions } from "../plan/plan.ts";
+import { searchesOf, type Trees } from "../plan/trees.ts";
+import { keptDirectory } from "./kept-directories.ts";
+import { remember } from "./remember.ts";
+import { type Command, restart, type Through, throughOf } from "./restart.ts";
+import { runtimePath } from "./runtime-path.ts";
+
+/** The glibc on which this process runs, and the one that the kernel would start it with. */
+export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
+  const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
+  if (throughOf() === undefined) return { path, version: libc.version };
+  return { ...machineGlibc(machine), current: path };
+}
+
+/** Starts over without the auditor of a launch that this command was started in: this process's ld.so goes by that. */
+export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): void {
+  const value = process.env[AUDITORS];
+  const others = othersAuditors(value).join(":");
+  if (!value || value === others) return;
+  trace.tell("plan", () => "starting over without the auditor of the capsule outside");
+  restart(libc, command, { environment: new Map([[AUDITORS, others || undefined]]) });
+}
+
+/**
+ * Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries.
+ * Throws what writing throws.
+ */
+export function ensureGlibc(
+  libc: Libc,
+  command: Command,
+  options: ExecOptions,
+  trees: Trees,
+  system: System,
+  trace: Trace,
+): void {
+  const before = throughOf();
+  // As it was started: with the same library path, if that libc is the one that was chosen, and no other runtime has a
+  // part in it.
+  if (before && trees.glibc.isOwn && trees.runtime === trees.machine) return;
+  const wanted = wantedThrough(command, options, trees, system, trace);
+  if (before?.path === wanted?.path && trees.glibc.isOwn) return;
+  // What was remembered may not hold any more; what has just been found out does.
+  const attempt = (before?.attempt ?? 0) + 1;
+  if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
+  trace.tell("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
+  const through = wanted && { ...wanted, attempt };
+  if (through && attempt === 1) remember(trees.store.file, through, options.settingsFiles);
+  restart(libc, command, { environment: new Map(), through: through ?? "none" });
+}
+
+/** The first by what was remembered, the second by what is so. */
+const ATTEMPTS = 2;
+
+function wantedThrough(
+  { through }: Command,
+  options: ExecOptions,
+  trees: Trees,
+  system: System,
+  trace: Trace,
+): Omit<Through, "attempt"> | undefined {
+  const { glibc, store } = trees;
+  const own = runtimePath(trees, options, system, trace);
+  if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
+  const links = keptDirectory("glibc", { links: footingOf(searchesOf(trees), glibc).shared }, store.file, system);
+  const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
+  const { loader, takesArgv0, characterSets } = glibc.glibc;
+  return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };
+}
+
+/** Of a process that has been started over: the runtime's directories on its library path, behind the user's. */
+export function directoriesBehind(): string[] {
+  const [, ...list] = throughOf()?.path.split(":") ?? [];
+  const given = process.env.LD_LIBRARY_PATH || undefined;
+  return list.slice(given?.split(":").length ?? 0);
+}
+
+const stuck = ({ version, path }: ChosenGlibc, { version: own }: Libc): Error =>
+  new Error(`Cannot start over on glibc ${version} ("${path}"): this process runs on ${own} all the same`);

@@ -1,0 +1,202 @@
+// Room in static TLS. A library with the initial-exec model has its thread-local
+// block at a fixed distance from the thread pointer, in a piece that glibc sets aside
+// for each thread when the process starts: natively as large as the program and its
+// libraries need, with some surplus for what dlopen brings. Here all of them come by
+// dlopen, and share the surplus (some 1.6 KB). Where it is too small, the command
+// starts over with a tunable that makes it larger; that is found out before anything
+// is changed, as far as files tell, or else by glibc's refusal.
+
+import { basename, dirname } from "node:path";
+import { type Library, readLibrary } from "../../lib/elf/library.ts";
+import type { Tls } from "../../lib/elf/tls.ts";
+import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { Run } from "../hosted/run.ts";
+import type { Plan } from "../plan/plan.ts";
+import { definesAny, wantedOf } from "../plan/tls-wants.ts";
+import { type Command, formerVariables, restart } from "./restart.ts";
+import { TUNABLES, tunableIn, withTunable } from "./tunables.ts";
+
+/** There since glibc 2.33, and in Debian's 2.31. */
+export const TUNABLE = "glibc.rtld.optional_static_tls";
+/** glibc's own default, in bytes. */
+const DEFAULT = 512;
+/**
+ * For what is opened later: it comes out of every thread's stack, of which programs give some threads no more than 64
+ * KB.
+ */
+const RESERVE = 8192;
+/** Of thread-local blocks, in bytes: glibc has no more for what comes by dlopen (TCB_ALIGNMENT). */
+export const MAXIMAL_ALIGNMENT = 64;
+
+/** The libraries that are loaded before the program starts and whose blocks have to be in static TLS. */
+export function staticLibraries(plan: Plan): Library[] {
+  const sides = [
+    [plan.program.library, ...plan.runtimeLibraries],
+    ...plan.capsules.map(({ closure }) => closure.members.map(({ library }) => library)),
+  ];
+  const shown = plan.capsules.flatMap(({ closure, atStart }) =>
+    closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname)),
+  );
+  const found = sides.flatMap((libraries, i) => {
+    const wanted = wantedOf(libraries);
+    const own = libraries.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
+    return i === 0 ? [...own, ...shown.filter(({ tls }) => definesAny(tls, wanted))] : own;
+  });
+  return [...new Set(found)];
+}
+
+/** Starts over where the surplus will be too small, unless that has been done. */
+export function ensureStaticTls(run: Run, command: Command): void {
+  const libraries = staticLibraries(run.plan);
+  const size = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
+  // Almost always: no need to ask glibc.
+  if (size <= SURELY_FREE || libraries.some(isMisaligned) || isSettled(run)) return;
+  if (hasRoom(run, size + LATER)) return;
+  run.trace.tell("plan", () => `static TLS: ${size} bytes are needed, and are not free: starting over`);
+  startOver(run, command);
+}
+
+const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
+
+/** No setting helps it. */
+const isMisaligned = ({ tls }: Library): boolean => tls !== undefined && tls.alignment > MAXIMAL_ALIGNMENT;
+
+/** In bytes, with the default settings of any version; Mesa needs some 60. */
+const SURELY_FREE = 512;
+/** Of the surplus, for what is opened later: natively that has all of it. */
+const LATER = 1024;
+
+/** Whether nothing more can be done: it has been, or this glibc has no setting for it. */
+function isSettled({ shared }: Run): boolean {
+  if (formerVariables().has(TUNABLES)) return true;
+  const loader = shared.get("ld-linux-x86-64.so.2");
+  const name = Buffer.from(TUNABLE);
+  return !loader?.loads.some(({ p_vaddr, p_memsz }) => {
+    const { buffer, byteOffset, byteLength } = loader.bytes.view(p_vaddr, p_memsz, "segment");
+    return Buffer.from(buffer, byteOffset, byteLength).includes(name);
+  });
+}
+
+/** Asks glibc, by a library that needs so much and does nothing. */
+function hasRoom({ libc, directory }: Run, size: number): boolean {
+  const { bytes } = symbolObject({ soname: "libroom.so", staticTls: { size, alignment: 16 } });
+  try {
+    libc.run(dlclose(libc, libc.run(dlmopen(libc, LM_ID_BASE, directory.write("room", bytes), RTLD_NOW))));
+    return true;
+  } catch (error) {
+    if (refusedLibrary(error) === undefined) throw error;
+    return false;
+  }
+}
+
+function startOver({ libc, directory, plan }: Run, command: Command): never {
+  directory.remove();
+  // Descriptors (TLSDESC) take what is free, too, so that all blocks count.
+  const libraries = [
+    ...plan.runtimeLibraries,
+    ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
+  ];
+  restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]) });
+}
+
+/** The tunables with more room than before. */
+function withRoomFor(libraries: readonly Library[], before: string): string {
+  const all = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) + tls.alignment : 0), 0);
+  return withTunable(before, TUNABLE, (Number(tunableIn(before, TUNABLE)) || DEFAULT) + all + RESERVE);
+}
+
+/**
+ * Of libraries that may be opened, by host tree: those whose blocks have to be in static TLS, and how many bytes these
+ * take.
+ */
+export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
+  const libraries = capsules.flatMap((members) => {
+    const wanted = wantedOf(members);
+    return members.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
+  });
+  return { libraries, size: libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0) };
+}
+
+/**
+ * The tunables of a process of its own, in which the program's own libraries have their room beforehand, and the host's
+ * take the surplus. `capsules` are the libraries that may be opened, by host tree, `before` what is set already.
+ */
+export function withRoomForAttached(capsules: readonly (readonly Library[])[], before: string, trace: Trace): string {
+  const { size } = staticNeed(capsules);
+  if (size <= SURELY_FREE) return before;
+  trace.tell("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
+  return withRoomFor(capsules.flat(), before);
+}
+
+/** For blocks that have to be in static TLS, in bytes: jemalloc has 2632, what is no sanitizer's some 150 at most. */
+const AUDITED = 4096;
+
+/**
+ * The tunables of processes with an auditor: static TLS is set aside before their libraries are known, so that these
+ * have to do with the surplus, too (2.36, 2.41). `needed` are some that one has.
+ */
+export function withRoomForAudited(needed: readonly Library[], before: string): string {
+  const size = needed.reduce((sum, { tls }) => sum + (tls?.isStatic ? roundedSize(tls) : 0), AUDITED + DEFAULT);
+  return (Number(tunableIn(before, TUNABLE)) || DEFAULT) >= size ? before : withTunable(before, TUNABLE, size);
+}
+
+/** The path of the library for which there was no room, if that is what an error says. */
+function refusedLibrary(error: unknown): string | undefined {
+  if (!(error instanceof LinkError)) return undefined;
+  const [, named] = /(?:^|: )([^:]*): cannot allocate memory in static TLS block$/.exec(error.message) ?? [];
+  // As glibc names it, or as an error of ours.
+  return named?.replace(/^Cannot open "(.*)"$/, "$1");
+}
+
+/**
+ * What has become of an error on the way to the program: starts over where that may help, and else says what the
+ * library needs.
+ */
+export function explainStaticTls(run: Run, command: Command, error: unknown): unknown {
+  const path = refusedLibrary(error);
+  if (path === undefined) return error;
+  const library = libraryAt(run, path);
+  if (!isMisaligned(library) && !isSettled(run)) {
+    run.trace.tell("plan", () => `static TLS: ${path} finds no room: starting over`);
+    startOver(run, command);
+  }
+  const { size, alignment } = library.tls ?? { size: 0, alignment: 0 };
+  const needs = `its thread-local data, ${size} bytes, has to be in static TLS`;
+  const object = library.path;
+  return new LinkError(`Cannot open "${object}": ${needs}, ${refusal(run, alignment)}`, { object, cause: error });
+}
+
+/** What to do about an error in a process that cannot be started over. */
+export function withAdvice(error: unknown): unknown {
+  const path = refusedLibrary(error);
+  if (path === undefined) return error;
+  const { size, alignment } = readLibrary(path).tls ?? { size: 0, alignment: 0 };
+  const advice =
+    alignment > MAXIMAL_ALIGNMENT
+      ? `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`
+      : `of which there is not enough free: start Bun with ${TUNABLES}=${TUNABLE}=${size + DEFAULT + RESERVE}`;
+  return new LinkError(
+    `Cannot open "${path}": its thread-local data, ${size} bytes, has to be in static TLS, ${advice}`,
+    {
+      object: path,
+      cause: error,
+    },
+  );
+}
+
+/** The library of a file that glibc names: of a shim, the one that it shows. */
+function libraryAt({ plan, directory, runtime }: Run, path: string): Library {
+  const members = plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
+  const shown = dirname(path) === directory.path && members.find(({ soname }) => soname === basename(path));
+  return shown || runtime.store.read(path);
+}
+
+function refusal({ libc }: Run, alignment: number): string {
+  if (alignment > MAXIMAL_ALIGNMENT)
+    return `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`;
+  if (formerVariables().has(TUNABLES)) return `of which ${process.env[TUNABLES]} has not made enough free`;
+  return `of which this glibc (${libc.version}) cannot be told to set more aside`;
+}

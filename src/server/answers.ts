@@ -1,0 +1,379 @@
+// What is answered to a dlopen or dlmopen. In a capsule: the file is looked for in
+// its host tree, what it needs is opened before it, and the caller's own call goes
+// on with the full path, so that glibc keeps the books (namespace, flags, counts,
+// errors). In the program: isolated libraries, under whatever name they are asked
+// for, are the shims; those that nobody has needed so far are opened now, also for
+// a plugin that needs them.
+
+import { join } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_GLOBAL, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { readU64 } from "../../lib/memory/layout.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { call, type Linking } from "../../lib/process/process.ts";
+import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
+import { type Dependencies, dependenciesOf } from "../../lib/tree/dependencies.ts";
+import {
+  expand,
+  type Found,
+  hasOrigin,
+  originOf,
+  type Requester,
+  type Search,
+  type Tried,
+  textOf,
+} from "../../lib/tree/search.ts";
+import { capsuleOf, ensureExposed, exposeAs, standsFor } from "../passes/expose.ts";
+import { followGlobal, lendGlobally } from "../passes/global.ts";
+import { showByHandle } from "../passes/handle-scope.ts";
+import type { Capsule, Launch } from "../passes/launch.ts";
+import { showStatics } from "../passes/lend-statics.ts";
+import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
+import { needsOfProgram } from "../passes/of-program.ts";
+import { checkClosure, filesOf, missingOf, tellOpened } from "../passes/open.ts";
+import { share } from "../passes/share.ts";
+import { findTogether, together, unnamed } from "../passes/together.ts";
+import { lackedBy } from "../plan/lacked.ts";
+import { needsIn, needsOfOutsider } from "../plan/needs.ts";
+import { LIBDIR } from "../profiles/profiles.ts";
+import { isShared } from "../profiles/shared-set.ts";
+import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
+import { missing } from "./refusals.ts";
+
+/** `open`: let the caller's own call go on with this name. `handle`: it has been opened, return this. */
+export type Answer = { readonly open: string } | { readonly handle: Address };
+
+export interface Question {
+  readonly file: string;
+  readonly mode: number;
+  /** What dlmopen was given; undefined for dlopen, which goes by the caller. */
+  readonly namespace?: number | undefined;
+  /** Which thread asks. */
+  readonly thread: number;
+  readonly returnAddress: Address;
+}
+
+export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
+  const { file, mode, namespace } = question;
+  const { search, ownership } = capsule;
+  // The program, as for NULL: glibc knows it by its empty name in the base namespace only.
+  if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
+  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  if (ownership.isShared(file)) {
+    tell("both sides have one copy of it");
+    return yield* openShared(launch, capsule, file, question);
+  }
+  const caller = yield* callerOf(launch, search, question.returnAddress);
+  const requester = caller && { ...caller, origin: originIn(capsule, caller.library, file) };
+  const tried: Tried = [];
+  const found = isRelative(file) ? undefined : search.find(file, requester, tried);
+  const open = namespace === LM_ID_NEWLM ? undefined : yield* openAs(launch, capsule, file, found);
+  if (open !== undefined) {
+    tell(`${open}, which is open by that name`);
+    return yield* openNamed(open, question);
+  }
+  if (!found) {
+    tell(`not in ${search.tree.name}: ${tried.map(textOf).join("; ")}`);
+    // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
+    const isOutside =
+      isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
+    if (!isOutside) return { open: missing(search, file) };
+    const outside = launch.runtime.find(absolute(launch, question), undefined);
+    const library = outside && soundLibrary(outside);
+    if (!outside || !library) return { open: file };
+    return yield* openOutside(launch, capsule, { library, origin: outside.origin }, question);
+  }
+  const { library } = found;
+  const isOpen = capsule.opened.has(library.path);
+  tell(`${library.path}, by ${found.why}${isOpen ? ", open already" : ""}`);
+  if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
+  if (namespace !== LM_ID_NEWLM && (isOpen || mode & RTLD_NOLOAD)) return yield* openNamed(library.path, question);
+  const find = (open: ReadonlyMap<string, string>) => needsIn(capsule, [file], requester, open);
+  const closure = yield* closureFor(launch, capsule, question, find, requester?.library);
+  return yield* openInside(launch, capsule, closure, library.path, question);
+}
+
+/** What is open already by a name without a slash, if that is not what the tree gives for it. */
+function* openAs(
+  launch: Launch,
+  capsule: Capsule,
+  file: string,
+  found: Found | undefined,
+): Linking<string | undefined> {
+  if (file.includes("/")) return undefined;
+  if (found) return capsule.names.hasOther(file, found.path) ? yield* fileOpenAs(launch, capsule, file) : undefined;
+  return (yield* fileOpenAs(launch, capsule, file)) ?? (yield* pathOf(launch, capsule.namespace, file));
+}
+
+/** What has to be opened where a question wants it; in a new namespace nothing is open. */
+function* closureFor(
+  launch: Launch,
+  capsule: Capsule,
+  { namespace }: Question,
+  find: (open: ReadonlyMap<string, string>) => Dependencies,
+  requester?: Library,
+): Linking<Closure> {
+  if (namespace === LM_ID_NEWLM) return closureFrom(find(new Map()), requester);
+  return yield* closureIn(launch, capsule, find, requester);
+}
+
+/** Opens a library with what it needs, by the caller's own call if nothing has to come before it. */
+function* openInside(
+  launch: Launch,
+  capsule: Capsule,
+  closure: Closure,
+  name: string,
+  question: Question,
+): Linking<Answer> {
+  checkClosure(capsule, closure);
+  if (question.namespace === LM_ID_NEWLM) {
+    // glibc puts another libc there, as it always does.
+    const object = together(launch, capsule, filesOf(closure));
+    return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
+  }
+  const { paths, files } = yield* missingOf(launch, capsule, closure);
+  capsule.names.addAll(closure);
+  if (paths.length > 0) yield* followGlobal(launch, capsule);
+  const others = paths.length > 0 ? yield* needsOfProgram(launch, capsule, closure) : [];
+  const isNamed = files.some(({ names }) => names.length > 0);
+  if (files.length <= 1 && others.length === 0 && !isNamed) {
+    if (paths.length > 0) tellOpened(launch, capsule, paths);
+    return yield* openNamed(name, question);
+  }
+  // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
+  const wanted = [...files, ...unnamed(others)];
+  const object = isNamed ? together(launch, capsule, wanted) : findTogether(launch, capsule, wanted);
+  const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
+  const opened = object
+    ? [yield* openTogether(capsule.namespace, object, question.mode)]
+    : yield* openInTurn(capsule.namespace, before.slice(0, -1), question.mode);
+  // dlerror() on that thread has the reason, until something is closed.
+  if (opened.includes(NONE)) return { handle: NONE };
+  const handle = yield* call("dlopen", name, question.mode);
+  if (handle !== 0) {
+    tellOpened(launch, capsule, paths);
+    // What it has of the program's side is found by that object alone, also when it is called for the first time.
+    if (others.length === 0) yield* dlcloseAll(opened);
+  }
+  return { handle: toAddress(handle) };
+}
+
+/**
+ * What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them.
+ */
+function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer> {
+  return namespace === LM_ID_BASE ? { handle: toAddress(yield* call("dlopen", name, mode)) } : { open: name };
+}
+
+/** A library that the host tree does not have, with what it needs from there. */
+function* openOutside(
+  launch: Launch,
+  capsule: Capsule,
+  { library, origin }: Requester,
+  question: Question,
+): Linking<Answer> {
+  const { file } = question;
+  if (question.mode & RTLD_NOLOAD) return { open: file };
+  const find = (open: ReadonlyMap<string, string>) => needsOfOutsider(capsule, library, origin, open);
+  return yield* openInside(launch, capsule, yield* closureFor(launch, capsule, question, find), file, question);
+}
+
+/** One of the shared set, or of another capsule: the capsule is shown it. */
+function* openShared(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+  const { mode } = question;
+  const isOpen = (mode & RTLD_NOLOAD) === 0 || (yield* findOpen(LM_ID_BASE, soname)) !== undefined;
+  if (isOpen) yield* share(launch, capsule, soname);
+  return yield* openNamed(soname, question);
+}
+
+export function* answerProgram(
+  launch: Launch,
+  capsules: readonly Capsule[],
+  program: Requester & { readonly image: string },
+  question: Question,
+): Linking<Answer> {
+  const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
+  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  if (isShared(file) || file === "") {
+    tell("left to glibc, as the whole process has one copy of it");
+    return { open: file };
+  }
+  const own = capsuleOf(capsules, file);
+  if (own) return yield* openIsolated(launch, own, file, question);
+  // The program may have made the file itself, a moment ago.
+  launch.runtime.refresh();
+  const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
+  const asked = absolute(launch, question);
+  const found = launch.runtime.find(asked, caller);
+  const library = found ? soundLibrary(found) : namesake(capsules, file);
+  // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
+  const isProgram = caller !== undefined && caller.library === program.library;
+  const name = (isProgram && file.includes("$") && expand(file, originOf(program), launch.runtime)) || file;
+  if (!library) {
+    tell("left to glibc, as neither side has it");
+    return { open: name };
+  }
+  // Under whatever name: its file tells what it is.
+  const { soname } = library;
+  if (isShared(soname)) return { open: soname };
+  const isolated = standsFor(capsules, { soname, path: found?.foundAs ?? library.path });
+  if (isolated) {
+    tell(`it is ${isolated.soname}, which is isolated`);
+    return yield* openIsolated(launch, isolated.capsule, isolated.soname, question);
+  }
+  tell(`left to glibc, as ${soname} is not isolated`);
+  // What is not open yet is not to be opened for the question whether it is.
+  const isOpening = (mode & RTLD_NOLOAD) === 0;
+  const isGlobal = namespace === LM_ID_BASE && (mode & RTLD_GLOBAL) !== 0;
+  if (!isOpening && !(isGlobal && (yield* isOpen(name)))) return { open: name };
+  const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
+  const shims: string[] = [];
+  for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
+    const capsule = capsuleOf(capsules, soname);
+    if (!capsule) continue;
+    if (isOpening) yield* show(launch, capsule, soname, mode);
+    if (isOpening && needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
+    if (isGlobal) yield* lendGlobally(launch, capsule, [soname]);
+    const shim = capsule.shims.get(needed);
+    if (shim) shims.push(shim.path);
+  }
+  if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
+  const [first] = capsules;
+  if (!first) return { open: name };
+  const object = together(launch, first, unnamed([...shims, library.path]));
+  return { handle: yield* openIn(launch.process, namespace, object, library.path, mode) };
+}
+
+/** An isolated library for the program: the shim answers. */
+function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+  const { mode, namespace = LM_ID_BASE } = question;
+  const path = capsule.search.find(soname, undefined)?.path;
+  if ((mode & RTLD_NOLOAD) === 0) {
+    if (path !== undefined && !capsule.shims.has(soname) && capsule.search.libraryAt(path).isForStart) {
+      launch.trace.tell("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
+      return { open: path };
+    }
+    yield* show(launch, capsule, soname, mode);
+  }
+  const shim = capsule.shims.get(soname);
+  launch.trace.tell("request", () =>
+    shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
+  );
+  if (!shim) return { open: question.file };
+  yield* showByHandle(launch, capsule, soname);
+  if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(launch, capsule, [soname]);
+  // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
+  return { open: namespace === LM_ID_BASE ? soname : shim.path };
+}
+
+function* show(launch: Launch, capsule: Capsule, soname: string, mode: number): Linking<void> {
+  const before = new Set(capsule.shims.keys());
+  yield* ensureExposed(launch, capsule, soname, mode);
+  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showStatics(launch, capsule, name);
+}
+
+function* isOpen(name: string): Linking<boolean> {
+  const handle = yield* findOpen(LM_ID_BASE, name);
+  if (handle !== undefined) yield* dlcloseAll([handle]);
+  return handle !== undefined;
+}
+
+/** A name that the runtime has not, for an isolated library of a host tree. */
+function namesake(capsules: readonly Capsule[], file: string): Library | undefined {
+  for (const { search, isolated } of capsules) {
+    const found = isRelative(file) ? undefined : search.find(file, undefined);
+    const library = found && soundLibrary(found);
+    if (library && isolated.has(library.soname)) return library;
+  }
+  return undefined;
+}
+
+/**
+ * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name
+ * that it is needed by. What is missing, or unsound, glibc may have open by that name; or it will say so itself.
+ */
+function isolatedNeeds(
+  { runtime }: Launch,
+  asked: string,
+  isIsolated: (soname: string) => boolean,
+  caller: Requester | undefined,
+): (readonly [name: string, soname: string])[] {
+  const { nodes } = dependenciesOf(runtime, [asked], (soname) => isShared(soname) || isIsolated(soname), caller);
+  const needs = nodes.flatMap(({ needs }) => needs).filter((need) => "elsewhere" in need);
+  const names = needs.map(({ elsewhere }) => [elsewhere, elsewhere] as const);
+  const aliases = needs.map(({ name, elsewhere }) => [name, elsewhere] as const);
+  return [...new Map([...names, ...aliases])].filter(([, soname]) => isIsolated(soname));
+}
+
+/** Undefined for one that glibc will refuse itself. */
+function soundLibrary(found: Found): Library | undefined {
+  try {
+    return found.library;
+  } catch (error) {
+    if (error instanceof ElfError) return undefined;
+    throw error;
+  }
+}
+
+const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
+
+/** A path from where the asking thread is; a name without a slash as it is. */
+const absolute = ({ runtime }: Launch, { file }: Question): string =>
+  isRelative(file) ? join(runtime.cwd(), file) : file;
+
+/** The path of the object that holds an address. */
+export function* objectAt({ process }: Launch, address: Address): Linking<string | undefined> {
+  const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
+  const found = yield* call("dladdr", address, info);
+  return found === 0 ? undefined : process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
+}
+
+/** The library whose code has called, for its own search path. */
+function* callerOf(
+  launch: Launch,
+  search: Search,
+  returnAddress: Address,
+  program?: Requester & { readonly image: string },
+): Linking<Requester | undefined> {
+  const path = yield* objectAt(launch, returnAddress);
+  if (path === undefined) return undefined;
+  if (program && path === program.image) return program;
+  try {
+    return { library: search.libraryAt(path), loader: program };
+  } catch (error) {
+    // A caller whose file is gone or is no file has no search path.
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * $ORIGIN of a library of a capsule, which is open there by the path of its file: where what the capsule has needed
+ * since its start was found. Undefined where nobody asks for it, and for what was opened later.
+ */
+export function originIn(
+  { search, ownership, isolated }: Pick<Capsule, "search" | "ownership" | "isolated">,
+  { path, rpath = "", runpath = "" }: Library,
+  file: string,
+): string | undefined {
+  if (![file, rpath, runpath].some(hasOrigin)) return undefined;
+  const { nodes } = dependenciesOf(search, [...isolated], (soname) => ownership.isShared(soname));
+  return nodes.find(({ library }) => library.path === path)?.origin;
+}
+
+/** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
+export function readAhead(capsule: Capsule, name: string): void {
+  const { search, ownership } = capsule;
+  const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];
+  const found = paths.find((path) => search.find(path, undefined));
+  if (!found) return;
+  try {
+    const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
+    checkClosure(capsule, closure);
+    lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
+  } catch (error) {
+    if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
+  }
+}

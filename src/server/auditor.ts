@@ -1,0 +1,108 @@
+// The auditor of a launch, where LD_AUDIT leads to: an object for each platform that ld.so may put there. That for 32-bit
+// programs does nothing; an ld.so that found none would complain.
+//
+//   libcapsule-audit-x86_64.so     also as haswell and xeon_phi
+//   libcapsule-audit-i686.so       also as i586, i486 and i386
+//
+// A program in-process has been given that variable before it is known whether it will start anything. Until then it
+// leads to two that do nothing.
+
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { codeObject } from "../../lib/elf/write/code-object.ts";
+import { i386Object } from "../../lib/elf/write/i386-object.ts";
+import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
+import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
+import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
+import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
+import { CHANNEL_FILE } from "./channel-file.ts";
+import { IDENTITY_OBJECT } from "./detours.ts";
+import { DOOR } from "./door.ts";
+import { LIBRARIES, librariesIn, type ServingDirectory } from "./serving-directory.ts";
+import { AGENT, KEPT } from "./shims.ts";
+
+/** Among a launch's libraries, and none. */
+const OTHERS: ReadonlySet<string> = new Set([
+  ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, KEPT],
+  ...[CHANNEL_FILE, DOOR].map((path) => basename(path)),
+]);
+/** Platform → those that are the same to us. */
+const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
+
+/**
+ * Has ld.so find what is among the launch's libraries by now. `detours` are those names of them by which a program is
+ * started over, each with what it has then; `auditedAt` is where the agent wants to be told. Throws what writing throws.
+ */
+export function placeAuditor(
+  directory: ServingDirectory,
+  detours: ReadonlyMap<string, string>,
+  auditedAt: number,
+): void {
+  const { libraries } = directory;
+  const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
+  const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
+  const isStartedOver = detours.size > 0;
+  const object = auditor({
+    files: new Map([...paths(names), ...detours]),
+    detours: paths(names.filter((name) => detours.has(name))),
+    started: isStartedOver ? IDENTITY_OBJECT : undefined,
+    agent: join(libraries, AGENT),
+    auditedAt,
+    // The ld.so that starts a program over may be an older one than that which then runs it.
+    leastVersion: isStartedOver ? 1 : INTERFACE.version,
+  });
+  const place = join(libraries, LAUNCH_AUDITORS);
+  try {
+    mkdirSync(place, { mode: 0o700 });
+    for (const [name, bytes] of objects(object)) directory.put(join(LIBRARIES, LAUNCH_AUDITORS, name), bytes);
+    for (const [name, target] of links()) symlinkSync(target, join(place, name));
+    leadToAuditors(libraries, LAUNCH_AUDITORS);
+  } catch (error) {
+    throw hint(error, directory.path);
+  }
+}
+
+/**
+ * For a program in-process: what it starts finds auditors that do nothing, until somebody serves it. Throws what
+ * writing throws.
+ */
+export function placeIdleAuditor(directory: PrivateDirectory): void {
+  // An interface that nobody has.
+  const none = new Map<string, string>();
+  const idle = { files: none, detours: none, started: undefined, agent: "", auditedAt: 0, leastVersion: 127 };
+  const libraries = librariesIn(directory.path);
+  const place = join(libraries, IDLE_AUDITORS);
+  const bytes = objects(auditor(idle));
+  for (const name of [...bytes.keys(), ...links().keys()]) directory.files.add(join(place, name));
+  for (const path of [place, libraries, join(libraries, AUDITOR_DIRECTORY)]) directory.files.add(path);
+  try {
+    mkdirSync(place, { mode: 0o700, recursive: true });
+    for (const [name, object] of bytes) writeFileSync(join(place, name), object, { mode: 0o600 });
+    for (const [name, target] of links()) symlinkSync(target, join(place, name));
+    leadToAuditors(libraries, IDLE_AUDITORS);
+  } catch (error) {
+    throw hint(error, directory.path);
+  }
+}
+
+const objects = (own: Uint8Array): Map<string, Uint8Array> =>
+  new Map([
+    [auditorObject("x86_64"), own],
+    [auditorObject("i686"), i386Object("libcapsule-audit.so", "la_version")],
+  ]);
+
+const links = (): Map<string, string> =>
+  new Map(
+    Object.entries(PLATFORMS).flatMap(([platform, others]) =>
+      others.map((other) => [auditorObject(other), auditorObject(platform)]),
+    ),
+  );
+
+function auditor(targets: AuditorTargets): Uint8Array {
+  const { code, dataAt } = auditorCode(targets);
+  const functions = ["la_version", "la_objopen", "la_objsearch"];
+  return codeObject({
+    ...{ soname: "libcapsule-audit.so", code, dataAt },
+    functions: new Map(functions.map((name) => [name, name])),
+  }).bytes;
+}

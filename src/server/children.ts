@@ -1,0 +1,81 @@
+// What the program starts gets isolated libraries, too: shims, which its library path
+// leads to, and a server in a process of its own, as for an attached program. They are
+// made when the program starts something for the first time; before, there is nothing.
+
+import { join } from "node:path";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { System } from "../../lib/process/system.ts";
+import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
+import { PrivateDirectory } from "../directories/private-directory.ts";
+import { canBeAudited } from "../plan/glibc/auditing.ts";
+import { emptiedEnvironments } from "../plan/scripts.ts";
+import { furnish } from "./furnish.ts";
+import type { Knowledge } from "./knowledge.ts";
+import { ServingDirectory } from "./serving-directory.ts";
+import { awaitIfLimited, ring, startServer } from "./start-server.ts";
+
+export class Children {
+  #isServed = false;
+
+  constructor(
+    readonly knowledge: Knowledge,
+    readonly system: System,
+  ) {}
+
+  /**
+   * Returns when what is started will be served: at once, but for the first time. Returns why it will not be, and says
+   * that once.
+   */
+  serve(): string | undefined {
+    if (this.#isServed) return undefined;
+    this.#isServed = true;
+    try {
+      this.#begin();
+      return undefined;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined && !(error instanceof LinkError)) throw error;
+      this.knowledge.trace.tell("request", () => `what is started is not served: ${message}`);
+      return message;
+    }
+  }
+
+  #begin(): void {
+    const { trace, state, own, channels, files } = this.knowledge;
+    const { libc } = channels.own;
+    if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
+    // Where the environment says: the run may have gone on in another.
+    const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
+    let server: number | undefined;
+    try {
+      // It boots while the rest is done.
+      server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
+      const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
+        search,
+        ownership,
+        // In-process it is found out only when somebody asks whether the tree has it.
+        isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
+        named: new Set<string>(),
+        environment: state.capsules[index]?.environment ?? [],
+        hooks: state.capsules[index]?.hooks ?? [],
+        ahead: state.ahead[index] ?? [],
+      }));
+      const { footing } = this.knowledge;
+      const { runtime } = own.launch;
+      const { path: program, arguments: list } = state.program;
+      const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
+      const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
+      const isAudited = canBeAudited(state.glibc);
+      furnish(directory, { runtime, capsules, footing, isAudited }, { pid: libc.pid, program, isAwaited }, trace);
+      ring(libc, directory);
+      awaitIfLimited(this.system, directory, server);
+      // They stay for what is started, also when this process has ended.
+      files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
+      trace.tell("request", () => `what is started is served by process ${server}`);
+    } catch (error) {
+      if (server !== undefined) this.system.kill(server);
+      directory.clear();
+      throw error;
+    }
+  }
+}

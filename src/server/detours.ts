@@ -1,0 +1,141 @@
+// Where attached processes are to run on another glibc than the one whose ld.so the
+// kernel starts, and its files cannot be put in the place of the machine's: each
+// process that begins finds a stand-in for libc, by which it starts over under the
+// other ld.so. So whoever starts it, and by whatever call, need not be asked.
+//
+// Both are the same for all runs, and kept: links to what is chosen, with the object that
+// tells a process who it is, and the stand-ins.
+
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { openImage } from "../../lib/elf/file.ts";
+import type { Image } from "../../lib/elf/image.ts";
+import { codeObject } from "../../lib/elf/write/code-object.ts";
+import { NOWHERE, standInOf } from "../../lib/elf/write/stand-in.ts";
+import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
+import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { emitCheck, emitDetour } from "../agent/code/detour.ts";
+import { IDENTITY, identityCode } from "../agent/code/identity.ts";
+import type { Starter } from "../plan/glibc/footing.ts";
+import { UNWINDER } from "../profiles/shared-set.ts";
+import { keptDirectory } from "../reexec/kept-directories.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
+
+export const IDENTITY_OBJECT = "libcapsule-identity.so";
+/**
+ * A function that every glibc has, and nobody puts another in front of, or takes the address of: in a program at a fixed
+ * address that would be its own (a canonical PLT entry).
+ */
+const ANCHOR = "gnu_get_libc_release";
+/** ld.so's own: where the kernel has put the arguments. */
+const STACK_END = "__libc_stack_end";
+
+/**
+ * `shared` is what belongs to the ld.so, `store` where more is kept. Returns the names of the stand-ins,
+ * each with the file that it has the program find. Throws what reading and writing throw.
+ */
+export function placeDetours(
+  directory: ServingDirectory,
+  shared: ReadonlyMap<string, string>,
+  starter: Starter,
+  store: string | undefined,
+): Map<string, string> {
+  const { system } = directory;
+  const files = [...shared.values()].map((file) => statSync(file));
+  const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
+  const identity = { names: [IDENTITY_OBJECT], make: () => identityFile(shared) };
+  const libraries = keptDirectory(key, { links: shared, files: identity }, store, system);
+  const names = namesOf(shared);
+  const make = () => standIns(libraries, shared, starter);
+  const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, system);
+  directory.linkLibraries(new Map(names.map((name) => [name, join(detours, name)])));
+  return new Map(names.map((name) => [name, join(libraries, name)]));
+}
+
+/** Another number whenever the machine code changes. */
+const FORMAT = 7;
+
+const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
+  [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
+
+function identityFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Array> {
+  using libc = openImage(shared.get(LIBC) ?? "");
+  return new Map([[IDENTITY_OBJECT, identityObject(libc)]]);
+}
+
+function standIns(
+  libraries: string,
+  shared: ReadonlyMap<string, string>,
+  { loader, takesArgv0, characterSets }: Starter,
+): Map<string, Uint8Array> {
+  const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
+  const ofStatic =
+    "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
+  const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
+  const isMerged = hasAllInLibc(shared);
+  return new Map(
+    namesOf(shared).map((soname) => {
+      using image = openImage(shared.get(soname) ?? "");
+      if (soname === LIBC) return [soname, detourObject(image, targets)];
+      return [soname, isMerged && MERGED.includes(soname) ? standInOf(image, []) : checkedObject(image)];
+    }),
+  );
+}
+
+/** Since 2.34 nobody finds anything in these. */
+const MERGED = ["libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libanl.so.1"];
+
+function hasAllInLibc(shared: ReadonlyMap<string, string>): boolean {
+  using libc = openImage(shared.get(LIBC) ?? "");
+  return libc.verdefs.some(({ name }) => name === "GLIBC_2.34");
+}
+
+/** Tells where it would be used. */
+function checkedObject(image: Image): Uint8Array {
+  const complaint =
+    "capsule: this program has a libc of its own in front (DT_RPATH, LD_LIBRARY_PATH), and cannot be started on the glibc that was chosen, nor on both (--mount-namespace auto, where the kernel permits it)\n";
+  const to = new Assembler();
+  emitCheck(to, NOWHERE, complaint);
+  to.align(PAGE_SIZE);
+  const dataAt = to.length;
+  to.label("anchor").quad(0);
+  return standInOf(image, [], {
+    ...{ code: to.assemble(), dataAt },
+    ...{ resolver: "check", imports: [ANCHOR, "anchor"] },
+  });
+}
+
+function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {
+  const to = new Assembler();
+  emitDetour(to, targets);
+  to.align(PAGE_SIZE);
+  const dataAt = to.length;
+  to.label("stack end").quad(0);
+  return standInOf(libc, [LOADER], {
+    ...{ code: to.assemble(), dataAt },
+    ...{ resolver: "detour", imports: [STACK_END, "stack end"] },
+  });
+}
+
+function identityObject(libc: Image): Uint8Array {
+  const vaddrOf = (name: string): number | undefined => {
+    // Of what is there for old programs only, dlsym knows nothing.
+    const index = libc.find(name) ?? [...libc.findAll(name)].at(-1);
+    return index === undefined ? undefined : libc.symbols.at(index).st_value;
+  };
+  const anchor = vaddrOf(ANCHOR) ?? 0;
+  const { code, dataAt, names } = identityCode((name) => {
+    const value = vaddrOf(name);
+    return value === undefined ? undefined : value - anchor;
+  });
+  return codeObject({
+    ...{ soname: IDENTITY_OBJECT, needed: [LIBC], code, dataAt, nodelete: true },
+    functions: new Map(names.map((name) => [name, name])),
+    imports: new Map([
+      [STACK_END, IDENTITY.stackEnd],
+      [ANCHOR, IDENTITY.anchor],
+    ]),
+    resolver: IDENTITY.resolver,
+  }).bytes;
+}

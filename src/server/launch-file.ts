@@ -1,0 +1,51 @@
+// What the launcher knows and the server of an attached program has to know: a file
+// in the serving directory, written once.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Layout } from "../../lib/tree/layout.ts";
+import type { Category } from "../diagnostics/trace.ts";
+import type { Hook } from "../passes/launch.ts";
+
+export interface LaunchFile {
+  readonly capsules: readonly LaunchCapsule[];
+  /** The user's LD_LIBRARY_PATH, expanded for the program that was asked for. */
+  readonly libraryPath: readonly string[];
+  /** The root of the tree with the program's libraries. */
+  readonly runtime: string;
+  /** Files that are in the places of others for the programs, and not for the server: over which, and which. */
+  readonly mounts: readonly (readonly [over: string, file: string])[];
+  /** Where what is known of libraries is kept. */
+  readonly store?: string | undefined;
+  readonly trace: readonly Category[];
+  /** Whether somebody reads events, and which: the server writes them to its standard output. */
+  readonly events: "none" | "all" | "with bindings";
+  /** In decimal: what only this launch's agents have. */
+  readonly nonce: readonly [string, string];
+  /** The process that turns into the program. */
+  readonly pid: number;
+  readonly program: string;
+  /** Nothing has been linked yet, and if nothing will be that is to be said: see NativeWatch. */
+  readonly isAwaited: boolean;
+}
+
+/** A host tree, and what is taken from it. */
+export interface LaunchCapsule {
+  readonly root: string;
+  readonly layout: Layout;
+  /** Sonames that the program may see; the tree has them all. */
+  readonly isolated: readonly string[];
+  /** Those that are shared where the runtime's copy is newer. */
+  readonly newest: readonly string[];
+  /** Those that come from another host tree. */
+  readonly others: readonly string[];
+  readonly environment: readonly (readonly [name: string, value: string])[];
+  readonly hooks: readonly Hook[];
+  /** What its libraries will probably open, once it is used at all. */
+  readonly ahead: readonly string[];
+}
+
+export const LAUNCH_FILE = "launch.json";
+
+export const readLaunchFile = (directory: string): LaunchFile =>
+  JSON.parse(readFileSync(join(directory, LAUNCH_FILE), "utf8")) as LaunchFile;

@@ -1,0 +1,70 @@
+// What the hosted program asks, and its forked children.
+
+import { toAddress } from "../../lib/memory/numbers.ts";
+import { OtherProcess } from "../../lib/process/other.ts";
+import type { Process } from "../../lib/process/process.ts";
+import type { System } from "../../lib/process/system.ts";
+import type { Exchange } from "../agent/exchange.ts";
+import { Kind } from "../agent/protocol.ts";
+import { BunThreads } from "../handover/threads.ts";
+import type { Functions } from "../passes/functions.ts";
+import { Children } from "./children.ts";
+import type { Knowledge } from "./knowledge.ts";
+import { type Asker, argumentsOf, type Conversation, Requests, whose } from "./requests.ts";
+
+export class OwnRequests extends Requests {
+  readonly #bunThreads = new BunThreads();
+  readonly #children: Children;
+
+  constructor(
+    readonly knowledge: Knowledge,
+    system: System,
+  ) {
+    super(knowledge.trace);
+    this.#children = new Children(knowledge, system);
+  }
+
+  functionsOf(): Functions {
+    return this.knowledge.state.functions;
+  }
+
+  #isOwn(exchange: Exchange): boolean {
+    return exchange.channel === this.knowledge.channels.own;
+  }
+
+  protected askerOf(exchange: Exchange): Asker {
+    const { libc } = this.knowledge.channels.own;
+    const process: Process = this.#isOwn(exchange) ? libc : new OtherProcess(libc, exchange.request.pid);
+    return {
+      launch: this.knowledge.of(process).launch,
+      sharedFiles: this.knowledge.shared,
+      asItIs: (path) => path,
+      keep: (text) => exchange.channel.intern(text),
+    };
+  }
+
+  protected *other(exchange: Exchange): Conversation {
+    const { kind, tid } = exchange.request;
+    switch (kind & 0xff) {
+      case Kind.run:
+      case Kind.shell:
+        return yield* this.#run(exchange, this.askerOf(exchange).launch.process);
+      case Kind.leave:
+        return { what: "return", arguments: [this.#isOwn(exchange) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
+      default:
+        throw new Error(`Cannot answer a request of kind ${kind}`);
+    }
+  }
+
+  /** It is run as it is, and finds whom to ask. */
+  *#run(exchange: Exchange, asking: Process): Conversation {
+    const { kind, target, token } = exchange.request;
+    const list = argumentsOf(exchange);
+    const text = () => asking.stringAt(toAddress(Number(list[(kind & 0xff) === Kind.shell ? 0 : kind >> 8])));
+    this.trace.tell("request", () => `${whose(token)}: runs "${text()}"`);
+    const fault = this.#children.serve();
+    if (fault !== undefined)
+      yield* this.sayOnce(exchange, this.functionsOf(), `"${text()}" runs without the host's libraries: ${fault}`);
+    return { what: "jump", target, arguments: list };
+  }
+}

@@ -1,0 +1,62 @@
+// What a dlopen that we cannot answer comes to: it fails, and dlerror() says why. The
+// reason is glibc's own wherever glibc can be brought to say it: what has failed once is
+// tried once more, by the thread that asks, what is missing is asked for where the tree
+// would have it, and a file that is no sound ELF file is shown to it. Else it is the name
+// of a file that is not there, and says what is wrong.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { dlclose, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import type { LinkError } from "../../lib/loader/error.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import { type Call, call, type Linking } from "../../lib/process/process.ts";
+import type { Search } from "../../lib/tree/search.ts";
+import type { Launch } from "../passes/launch.ts";
+import { Refusal } from "../passes/open.ts";
+import { NONE } from "./opening.ts";
+
+/** As an Answer. `search` is where was looked for what `file` wants. */
+export function* refused(
+  launch: Launch,
+  search: Search,
+  namespace: number,
+  file: string,
+  error: LinkError | ElfError,
+): Linking<{ open: string } | { handle: Address }> {
+  if (error instanceof Refusal) {
+    if (yield* fails(launch, error.attempt)) return { handle: NONE };
+  }
+  if (error instanceof ElfError) {
+    const { path, structure, fault } = error;
+    // Nothing of it is mapped by that.
+    const attempt: Call = { name: "dlmopen", arguments: [namespace, path, RTLD_LAZY | RTLD_NOLOAD] };
+    if ((yield* fails(launch, attempt)) && (yield* call("dlerror")) !== 0 && (yield* fails(launch, attempt)))
+      return { handle: NONE };
+    return { open: `${path}: ${structure}: ${fault}` };
+  }
+  const { object } = error.details;
+  // Programs are refused by glibc, too.
+  if (object === undefined || !object.includes("/") || isProgram(search, object))
+    return { open: missing(search, object ?? file) };
+  return { open: `${file}: ${error.message}` };
+}
+
+/** Does glibc refuse? Then dlerror() on that thread has the reason, if there is one, until something is closed. */
+function* fails({ process }: Launch, attempt: Call): Linking<boolean> {
+  const [handle = 0] = yield [attempt];
+  if (handle !== 0) yield* dlclose(process, toAddress(handle));
+  return handle === 0;
+}
+
+function isProgram(search: Search, path: string): boolean {
+  try {
+    const { isFixed, isPie } = search.libraryAt(path);
+    return isFixed || isPie;
+  } catch (error) {
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return false;
+    throw error;
+  }
+}
+
+/** A path that is not there, for glibc to say so. */
+export const missing = (search: Search, file: string): string =>
+  `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;

@@ -1,0 +1,218 @@
+// What is asked by whoever is linked, kind by kind, and what the asking thread is told
+// to do.
+
+import { readlinkSync } from "node:fs";
+import { ElfError } from "../../lib/elf/error.ts";
+import { LM_ID_BASE } from "../../lib/loader/calls.ts";
+import { LinkError } from "../../lib/loader/error.ts";
+import { cString } from "../../lib/memory/live.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import type { Tree } from "../../lib/tree/tree.ts";
+import type { Exchange, Instruction } from "../agent/exchange.ts";
+import { Kind, SCRATCH_SIZE } from "../agent/protocol.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { Functions } from "../passes/functions.ts";
+import type { Launch } from "../passes/launch.ts";
+import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
+import { type Orders, orders } from "./conversation.ts";
+import { deathNotice } from "./death.ts";
+import { missing, refused } from "./refusals.ts";
+
+/** The last orders of a conversation end it. */
+export type Conversation = Orders<Instruction>;
+
+/** Who asks: the process, and what has been opened there. */
+export interface Asker {
+  readonly launch: Launch;
+  /** Files of the shared set, as /proc/PID/maps has them. */
+  readonly sharedFiles: ReadonlySet<string>;
+  /** A path that glibc is to open as it is: see AS_IT_IS. */
+  asItIs(path: string): string;
+  /** A C string that stays there. Undefined when there is no room left. */
+  keep(text: string): Address | undefined;
+}
+
+export abstract class Requests {
+  /** Complaints, each made once. */
+  readonly #complaints = new Set<string>();
+
+  constructor(readonly trace: Trace) {}
+
+  /** Throws UnreadableError where it cannot be told, or looked at. */
+  protected abstract askerOf(exchange: Exchange): Asker;
+
+  /** Requests of other kinds. */
+  protected abstract other(exchange: Exchange): Conversation;
+
+  /** The functions of the process that asks, as far as it is known. */
+  abstract functionsOf(exchange: Exchange): Functions | undefined;
+
+  /** One request, from its first word to the last order. */
+  *answer(exchange: Exchange): Conversation {
+    switch (exchange.request.kind & 0xff) {
+      case Kind.dlopen:
+      case Kind.dlmopen:
+        return yield* this.#open(exchange, this.askerOf(exchange));
+      case Kind.file:
+      case Kind.link:
+        return yield* this.#file(exchange, this.askerOf(exchange));
+      case Kind.death:
+        return yield* this.#death(exchange, this.askerOf(exchange));
+      default:
+        return yield* this.other(exchange);
+    }
+  }
+
+  *#open(exchange: Exchange, asker: Asker): Conversation {
+    const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
+    const { process, functions } = asker.launch;
+    const isDlmopen = kind === Kind.dlmopen;
+    const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
+    const question: Question = {
+      file: process.stringAt(toAddress(Number(file))),
+      mode: Number(BigInt.asIntN(32, mode)),
+      namespace: isDlmopen ? Number(BigInt.asIntN(64, a0)) : undefined,
+      thread: tid,
+      returnAddress,
+    };
+    this.trace.tell(
+      "request",
+      () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
+    );
+    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question), (path) =>
+      asker.asItIs(path),
+    );
+    this.trace.emit(() => ({
+      ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
+      ...{ host: hostOf(asker.launch, token), path: "open" in answer ? answer.open : undefined },
+    }));
+    if (answer.complaint !== undefined) yield* this.sayOnce(exchange, functions, answer.complaint);
+    if ("handle" in answer) {
+      this.trace.tell("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
+      return { what: "return", arguments: [answer.handle] };
+    }
+    if (answer.open !== question.file)
+      this.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
+    const open = asker.asItIs(answer.open);
+    const name = answer.open === question.file ? file : asker.keep(open);
+    const going = (path: bigint | Address) =>
+      isDlmopen
+        ? { target: functions.dlmopen, arguments: [a0, path, mode] }
+        : { target: functions.dlopen, arguments: [path, mode] };
+    if (name !== undefined) return { what: "jump", ...going(name) };
+    // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
+    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(open))?.at ?? toAddress(0)) }];
+    return { what: "return", arguments: [handle] };
+  }
+
+  /** What is there in the host tree is taken from there. */
+  *#file(exchange: Exchange, asker: Asker): Conversation {
+    const { launch } = asker;
+    const { kind, target, token } = exchange.request;
+    const list = argumentsOf(exchange);
+    const index = kind >> 8;
+    const path = launch.process.stringAt(toAddress(Number(list[index])));
+    const capsule = launch.capsules.find((each) => each.token === token);
+    const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
+    this.trace.tell(
+      "request",
+      () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
+    );
+    const { pid } = exchange.request;
+    this.trace.emit(() => ({
+      ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
+    }));
+    if (found === undefined) return { what: "jump", target, arguments: list };
+    const at = asker.keep(found);
+    list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
+    if (at !== undefined) return { what: "jump", target, arguments: list };
+    // No room for another name that stays.
+    const [result = 0n] = yield [{ what: "call", target, arguments: list }];
+    return { what: "return", arguments: [result] };
+  }
+
+  *#death(exchange: Exchange, { launch, sharedFiles }: Asker): Conversation {
+    const { a0: signal, a2: context } = exchange.request;
+    const notice = deathNotice(
+      launch.process,
+      launch.capsules,
+      sharedFiles,
+      Number(signal),
+      toAddress(Number(context)),
+    );
+    if (notice !== undefined) yield [line(exchange, launch.functions, notice)];
+    return { what: "return", arguments: [0] };
+  }
+
+  /** What the user should hear of once. */
+  protected *sayOnce(exchange: Exchange, functions: Functions, text: string): Orders<void> {
+    if (this.#complaints.has(text)) return;
+    this.#complaints.add(text);
+    yield [line(exchange, functions, text)];
+  }
+
+  *#opened(launch: Launch, token: number, question: Question): Linking<Answer & { complaint?: string }> {
+    const { capsules } = launch;
+    const capsule = capsules.find((each) => each.token === token);
+    if (launch.trace.has("request")) {
+      const asker = yield* objectAt(launch, question.returnAddress);
+      launch.trace.tell("request", () => `asked by ${asker ?? "code of no object"}`);
+    }
+    const cwd = () =>
+      unlessRefused(() => readlinkSync(`/proc/${launch.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
+    for (const search of capsule ? [launch.runtime, capsule.search] : [launch.runtime]) search.cwd = cwd;
+    try {
+      if (capsule) return yield* answerCapsule(launch, capsule, question);
+      const { path } = launch.program;
+      const program = { library: launch.runtime.libraryAt(path), image: path };
+      return yield* answerProgram(launch, capsules, program, question);
+    } catch (error) {
+      // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
+      const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
+      if (error instanceof LinkError || error instanceof ElfError) {
+        this.trace.tell("request", () => error.message);
+        return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
+      }
+      // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.
+      const { code, message, path } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      // A file has gone meanwhile.
+      if (path !== undefined && code === "ENOENT") return { open: missing(search, path) };
+      return { open: missing(search, question.file), complaint: `Cannot open "${question.file}": ${message}` };
+    }
+  }
+}
+
+/** Has the asker write a line to standard error: the server has no descriptors. */
+export function line(exchange: Exchange, functions: Functions, text: string): Instruction {
+  return { what: "call", target: functions.write, arguments: [2, ...lentLine(exchange, text)] };
+}
+
+/** A line for standard error, where the asker has it, and its length. */
+export function lentLine(exchange: Exchange, text: string): [at: Address, length: number] {
+  const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
+  return [exchange.lend(bytes)?.at ?? toAddress(0), bytes.length];
+}
+
+/** The host tree whose library asks; undefined for the program. */
+const hostOf = ({ capsules }: Launch, token: number): string | undefined =>
+  capsules.find((capsule) => capsule.token === token)?.search.tree.name;
+
+/** As messages name who asks. */
+export const whose = (token: number): string => (token === 0 ? "program" : `capsule ${token}`);
+
+export function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Exchange): bigint[] {
+  return [a0, a1, a2, a3, a4, a5];
+}
+
+/** Undefined for what the tree does not have, has a link for that leads nowhere, or does not let us see. */
+function resolved(tree: Tree, path: string, follows: boolean): string | undefined {
+  try {
+    return follows ? tree.resolve(path) : tree.resolveLink(path);
+  } catch (error) {
+    if (error instanceof LinkError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,168 @@
+// What a process of its own finds in place of isolated libraries: placeholders,
+// by their sonames and by the names that developers have for them, in a directory that
+// comes first on its library path.
+
+import { copyFileSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import { openImage } from "../../lib/elf/file.ts";
+import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
+import type { Found, Search } from "../../lib/tree/search.ts";
+import { EXIT } from "../diagnostics/errors.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { hint } from "../directories/private-directory.ts";
+import type { Shelf } from "./shelf.ts";
+
+/** The object that every shim needs, and its function that a shim's initialiser calls. */
+export const AGENT = "libcapsule-agent.so";
+export const ATTACH = "capsule_attach";
+
+/** Among the libraries: the files of those that are kept. */
+export const KEPT = "shims";
+
+/** One host tree, as a plan knows it. */
+export interface ShimHost {
+  readonly search: Search;
+  /** Sonames; those that the tree lacks have no shim. */
+  readonly isolated: readonly string[];
+  /** Nor have those of which the program's copy serves both sides. */
+  readonly ownership: { isShared(soname: string): boolean };
+  /** Those that the user has named: they must be sound. */
+  readonly named?: ReadonlySet<string>;
+}
+
+interface Shown {
+  readonly soname: string;
+  readonly host: ShimHost;
+  readonly found: Found;
+}
+
+/**
+ * Fills `directory`, which is there. `shelf` is where placeholders are kept; without it, or where that is not possible,
+ * they are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as
+ * `hint` words it.
+ */
+export function placeShims(
+  directory: string,
+  hosts: readonly ShimHost[],
+  shelf: Shelf | undefined,
+  runtime: Search,
+  trace: Trace,
+): Map<string, string> {
+  const shown = new Map<string, Shown>();
+  for (const host of hosts) {
+    for (const soname of host.isolated) {
+      if (shown.has(soname)) continue;
+      const found = host.search.find(soname, undefined);
+      if (!found) trace.tell("shim", () => `${soname}: left to the runtime, ${host.search.tree.name} does not have it`);
+      else if (!host.ownership.isShared(soname)) shown.set(soname, { soname, host, found });
+    }
+  }
+  const files = new Map<string, string>();
+  for (const one of shown.values()) {
+    const file = shimOf(one, shown, shelf, directory, trace);
+    if (file !== undefined) files.set(one.soname, file);
+  }
+  shelf?.tidy();
+  const others = new Map<string, string>();
+  for (const soname of files.keys()) {
+    const name = developmentName(shown.get(soname) as Shown, runtime);
+    if (name !== undefined && !files.has(name)) others.set(name, soname);
+  }
+  try {
+    const kept = [...files].filter(([soname, file]) => file !== join(directory, soname));
+    if (kept.length > 0) mkdirSync(join(directory, KEPT), { mode: 0o700 });
+    for (const [soname, file] of kept) show(file, directory, soname);
+    for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
+  } catch (error) {
+    throw hint(error, directory);
+  }
+  return files;
+}
+
+/**
+ * A file of the shelf's, below the directory: a sandbox may show that, and not the shelf. /proc/PID/maps does not show the
+ * library's name then, which the host's own file has there.
+ */
+function show(file: string, directory: string, soname: string): void {
+  const own = join(KEPT, basename(file));
+  try {
+    linkSync(file, join(directory, own));
+  } catch (error) {
+    // Another file system, or one without links.
+    if (!["EXDEV", "EPERM", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    copyFileSync(file, join(directory, own));
+  }
+  symlinkSync(own, join(directory, soname));
+}
+
+/** Undefined for a library that is unsound, which the user is told. Throws ElfError for one that the user has named. */
+function shimOf(
+  { soname, host, found }: Shown,
+  shown: ReadonlyMap<string, Shown>,
+  shelf: Shelf | undefined,
+  directory: string,
+  trace: Trace,
+): string | undefined {
+  const { store } = host.search;
+  try {
+    const { library } = found;
+    const needed = library.needed.filter((name) => shown.has(name));
+    // Before it is read, so that a file that is replaced meanwhile is not known by its new identity.
+    const identity = store.known(found.path)?.identity;
+    const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
+    const kept = key === undefined ? undefined : shelf?.find(key);
+    if (kept !== undefined) {
+      trace.tell("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
+      return kept;
+    }
+    store.check(found.path, "tables");
+    using source = openImage(found.path);
+    const names = { soname, needed, agent: AGENT, attach: ATTACH };
+    const bytes = placeholderOf(source, { ...names, owner: "capsule", status: EXIT.failure });
+    const made = (key === undefined ? undefined : shelf?.add(key, bytes)) ?? write(directory, soname, bytes);
+    trace.tell("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
+    return made;
+  } catch (error) {
+    if (!(error instanceof ElfError) || host.named?.has(soname)) throw error;
+    trace.warn(`${error.message}: programs get the runtime's own ${soname}`);
+    return undefined;
+  }
+}
+
+function keyOf(parts: readonly string[]): string {
+  const digest = new Bun.CryptoHasher("sha256").update([AGENT, ATTACH, ...parts].join("\0")).digest();
+  // Short, since most file systems have links of less than 60 bytes in the inode itself.
+  return digest.readBigUInt64LE().toString(36).padStart(13, "0");
+}
+
+function write(directory: string, soname: string, bytes: Uint8Array): string {
+  const path = join(directory, soname);
+  try {
+    writeFileSync(path, bytes, { mode: 0o600 });
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw hint(error, directory);
+  }
+  return path;
+}
+
+/** `libGL.so`, which some programs open, where it leads to the same library on either side. */
+function developmentName({ soname, host, found }: Shown, runtime: Search): string | undefined {
+  const end = soname.indexOf(".so");
+  const name = end < 0 ? soname : soname.slice(0, end + ".so".length);
+  if (name === soname) return undefined;
+  const other = runtime.find(name, undefined) ?? host.search.find(name, undefined);
+  // By what it says of itself: some have a copy of that name where others have a link.
+  return other && (other.path === found.path || isNamed(other, soname)) ? name : undefined;
+}
+
+/** Has it that soname? Not if it cannot be told. */
+function isNamed(found: Found, soname: string): boolean {
+  try {
+    return found.library.soname === soname;
+  } catch (error) {
+    if (error instanceof ElfError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,141 @@
+// Starts the server: this very Bun with another script, detached, so that it is no
+// child of whoever is served.
+
+import { closeSync, openSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import { LinkError } from "../../lib/loader/error.ts";
+import type { Libc } from "../../lib/loader/libc.ts";
+import { u32At, viewAt } from "../../lib/memory/live.ts";
+import { add } from "../../lib/memory/numbers.ts";
+import { startDetached } from "../../lib/process/detached.ts";
+import { type System, SystemError } from "../../lib/process/system.ts";
+import { Header } from "../agent/protocol.ts";
+import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { type Command, ownFile } from "../reexec/restart.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
+
+/**
+ * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the
+ * command's own file (main.ts, or main.js in the bundle), as hosted/serve.ts finds its. `command` are this command's
+ * arguments as they were given. Only the main thread knows: a Worker has another Bun.main and process.argv.
+ */
+export function serverCommand(command: Command): ServerCommand {
+  const [, , ...list] = process.argv;
+  const script = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
+  const own = command.arguments();
+  const words = [...own.slice(0, own.length - list.length - 1), Buffer.from(script)];
+  return { path: ownFile(command), arguments: words.map((bytes) => Buffer.from(bytes).toString("latin1")) };
+}
+
+export interface ServerCommand {
+  readonly path: string;
+  /** One character a byte. */
+  readonly arguments: readonly string[];
+}
+
+/**
+ * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended
+ * and nobody else may ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and
+ * writes events to its standard output, or else what it has to say to whoever reads the program's standard error. Throws SystemError.
+ */
+export function startServer(
+  libc: Libc,
+  system: System,
+  directory: ServingDirectory,
+  command: ServerCommand,
+  pid: number,
+  { categories, events }: Trace,
+): number {
+  const opened: number[] = [];
+  const keep = (descriptor: number): number => {
+    opened.push(descriptor);
+    return descriptor;
+  };
+  const adopts = system.adoptsOrphans(false);
+  try {
+    const nothing = keep(openSync("/dev/null", "r+"));
+    const program = openProgram(system, pid);
+    if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
+    keep(program);
+    // A thread of a program in-process has others. Not as its standard error: Bun's last words are not for them.
+    const complaints = keep(system.descriptorOf(program, 2) ?? system.duplicate(nothing));
+    const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
+    const server = startDetached(libc, {
+      path: command.path,
+      arguments: [
+        ...command.arguments.map((text) => Buffer.from(text, "latin1")),
+        ...[directory.path, `${pid}`].map((text) => Buffer.from(text)),
+      ],
+      environment: Object.entries(settings)
+        .filter(([, value]) => value !== undefined)
+        .map(([name, value]) => Buffer.from(`${name}=${value}`)),
+      descriptors: {
+        nothing,
+        output: events?.descriptor ?? complaints,
+        error: categories.length > 0 ? 2 : nothing,
+        third: program === 3 ? keep(system.duplicate(program)) : program,
+      },
+    });
+    // Nobody who asks from here on shall think that there is nobody: it will come to it.
+    const header = viewAt(directory.channel, Header.size);
+    for (const name of ["pid", "tid"] as const) header.setUint32(Header.offsetOf[name], server, true);
+    header.setUint32(Header.offsetOf.isServed, 1, true);
+    directory.directory.ownedBy(server);
+    return server;
+  } finally {
+    if (adopts) system.adoptsOrphans(true);
+    for (const descriptor of opened) closeSync(descriptor);
+  }
+}
+
+/** Throws LinkError where the kernel refuses: a server must see when nobody can ask any more. */
+function openProgram(system: System, pid: number): number | undefined {
+  try {
+    return system.openProcess(pid);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new LinkError(`Cannot see when a program ends: pidfd_open(2) is refused (${error.code}): ${PIDFD_ADVICE}`, {
+      cause: error,
+    });
+  }
+}
+
+/** What helps where pidfd_open(2) is refused. */
+export const PIDFD_ADVICE =
+  "a filter of system calls forbids it: a newer container engine, or its option --security-opt seccomp=unconfined";
+
+/** Of <bits/resource.h>, with what a server surely gets along with: bytes, and how many. */
+const LIMITS = [
+  { resource: 2, enough: Number.POSITIVE_INFINITY }, // RLIMIT_DATA
+  { resource: 3, enough: 2 ** 20 }, // RLIMIT_STACK
+  { resource: 7, enough: 64 }, // RLIMIT_NOFILE
+  { resource: 9, enough: Number.POSITIVE_INFINITY }, // RLIMIT_AS
+];
+
+/**
+ * Where it may be that this process's limits are too low for a server: returns when it has booted. Throws LinkError
+ * where it has ended.
+ */
+export function awaitIfLimited(system: System, { channel }: ServingDirectory, server: number): void {
+  if (LIMITS.every(({ resource, enough }) => system.limit(resource) >= enough)) return;
+  const descriptor = system.openProcess(server);
+  try {
+    while (u32At(add(channel, Header.offsetOf.alive)) === 0) {
+      if (descriptor === undefined || system.readable([descriptor], LOOK_AGAIN).length > 0)
+        throw new LinkError("Cannot start a server with so low limits of memory, stack and descriptors (setrlimit(2))");
+    }
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+/** In milliseconds. */
+const LOOK_AGAIN = 2;
+
+/** Wakes the server, or has it look when it has booted. */
+export function ring(libc: Libc, { channel }: ServingDirectory): void {
+  const view = viewAt(channel, Header.size);
+  Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.bell / 4, 1);
+  libc.wake(channel);
+}

@@ -1,0 +1,24 @@
+// What may be written to a terminal, and when in colours.
+
+import { expect, test } from "bun:test";
+import { hasColours, painter } from "../../../src/diagnostics/terminal.ts";
+
+test("a style is added to what may be shown", () => {
+  expect(painter(true)("red", "a\x1bb")).toBe("\x1b[31ma\\x1bb\x1b[39m");
+  expect(painter(true)("plain", "a\x1bb")).toBe("a\\x1bb");
+  expect(painter(false)("red", "a\x1bb")).toBe("a\\x1bb");
+});
+
+test("FORCE_COLOR decides, then NO_COLOR, then whether there is a terminal that can", () => {
+  const cases: [env: Record<string, string>, isTerminal: boolean, has: boolean][] = [
+    [{}, true, true],
+    [{}, false, false],
+    [{ NO_COLOR: "1" }, true, false],
+    [{ NO_COLOR: "" }, true, true],
+    [{ TERM: "dumb" }, true, false],
+    [{ FORCE_COLOR: "" }, false, true],
+    [{ FORCE_COLOR: "0" }, true, false],
+    [{ FORCE_COLOR: "1", NO_COLOR: "1", TERM: "dumb" }, false, true],
+  ];
+  for (const [env, isTerminal, has] of cases) expect([env, hasColours(env, () => isTerminal)]).toEqual([env, has]);
+});

@@ -1,0 +1,32 @@
+import { describe, expect, test } from "bun:test";
+import { withoutRunner } from "../../../src/handover/environment.ts";
+
+const BIN = "/home/me/game/node_modules/.bin";
+
+describe("withoutRunner()", () => {
+  test("changes nothing where no runner has started us", () => {
+    const environment = { PATH: `${BIN}:/usr/bin`, NODE: "/usr/bin/node", npm_config_cache: "/tmp", INIT_CWD: "/" };
+    expect([...withoutRunner(environment)]).toEqual([]);
+  });
+
+  test("takes a runner's own variables away, and its directories from the front of PATH", () => {
+    const runner = {
+      ...{
+        npm_execpath: "/bin/bun",
+        npm_config_user_agent: "bun/1",
+        npm_node_execpath: "/bin/node",
+        NODE: "/bin/node",
+      },
+      ...{ INIT_CWD: "/home/me", PATH: `${BIN}:/x/node-gyp-bin:/usr/bin:${BIN}:/bin`, HOME: "/home/me", LANG: "C" },
+    };
+    expect(Object.fromEntries(withoutRunner(runner))).toEqual({
+      ...{ npm_execpath: undefined, npm_config_user_agent: undefined, npm_node_execpath: undefined, NODE: undefined },
+      ...{ INIT_CWD: undefined, PATH: `/usr/bin:${BIN}:/bin` },
+    });
+  });
+
+  test("leaves a NODE that is the user's, and a PATH without a runner's directories", () => {
+    const runner = { npm_execpath: "/bin/bun", npm_node_execpath: "/bin/node", NODE: "production", PATH: "/usr/bin" };
+    expect([...withoutRunner(runner).keys()].toSorted()).toEqual(["npm_execpath", "npm_node_execpath"]);
+  });
+});

@@ -1,0 +1,40 @@
+// For how long it holds what was remembered of a start over.
+
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, rmSync } from "node:fs";
+import { identityOf } from "../../../src/reexec/recall.ts";
+import { Scratch } from "../../lib/elf/scratch.ts";
+
+const scratch = new Scratch();
+afterAll(() => scratch[Symbol.dispose]());
+
+describe("identityOf()", () => {
+  const loader = scratch.write("ld.so", "ld.so");
+  const links = scratch.path("links");
+  mkdirSync(links);
+  scratch.write("links/libc.so.6", "libc");
+  const settings = scratch.path("capsule.toml");
+  const through = {
+    ...{ loader, path: `${links}:/usr/lib`, takesArgv0: true, characterSets: undefined, program: "bun", attempt: 1 },
+  };
+  const identity = () => identityOf(through, [settings]);
+
+  test("stays while nothing changes, be there settings or not", () => {
+    expect(identity()).toBe(identity());
+    scratch.write("capsule.toml", 'mode = "auto"');
+    expect(identity()).toBe(identity());
+  });
+
+  test("changes with any of the files, also one that comes or goes", () => {
+    const seen = [identity()];
+    scratch.write("capsule.toml", 'mode = "attached"');
+    seen.push(identity());
+    rmSync(settings);
+    seen.push(identity());
+    scratch.write("links/libc.so.6", "another libc");
+    seen.push(identity());
+    scratch.write("ld.so", "another ld.so");
+    seen.push(identity());
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+});

@@ -1,0 +1,171 @@
+// A pass as orders: what stands in the slot, and what becomes of what comes back. The asker is played here, from the
+// raw words of the slot.
+
+import { describe, expect, test } from "bun:test";
+import { Libc } from "../../../lib/loader/libc.ts";
+import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
+import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
+import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
+import { Channel } from "../../../src/agent/channel.ts";
+import type { Exchange } from "../../../src/agent/exchange.ts";
+import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
+import type { Functions } from "../../../src/passes/functions.ts";
+import { orders } from "../../../src/server/conversation.ts";
+
+const libc = new Libc();
+
+const functionAt = (name: string): Address => toAddress(0x1000 + 16 * (CALLABLE as readonly string[]).indexOf(name));
+const functions = Object.fromEntries(CALLABLE.map((name) => [name, functionAt(name)])) as unknown as Functions;
+const nameOf = (target: number): Callable => CALLABLE[(target - 0x1000) / 16] as Callable;
+
+/** What an order calls, with its six words. */
+type Ordered = readonly [name: Callable, ...words: bigint[]];
+
+/** What the asker does with a call: returns the result. */
+type Callee = (...ordered: Ordered) => bigint | number;
+
+/**
+ * Leads a conversation to its end, as the server and the asker would; returns the batches that were ordered, and its
+ * result.
+ */
+function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {
+  const batches: Ordered[][] = [];
+  const conversation = orders(exchange, functions, pass);
+  const words = viewAt(exchange.at, 2 * Slot.scratch);
+  exchange.change(State.free, State.asked);
+  exchange.request.channel = exchange.channel.at;
+  let step = conversation.next([]);
+  while (!step.done) {
+    expect(exchange.order(step.value)).toBe(true);
+    const batch: Ordered[] = [];
+    for (let i = 0; i < words.getUint32(Slot.count, true); i++) {
+      const at = Slot.orders + i * Order.size;
+      const word = (index: number) => words.getBigUint64(at + 8 * index, true);
+      expect(word(0)).toBe(BigInt(What.call));
+      const ordered = [nameOf(Number(word(1))), ...[2, 3, 4, 5, 6, 7].map(word)] as unknown as Ordered;
+      batch.push(ordered);
+      words.setBigUint64(at + 16, BigInt(callee(...ordered)), true);
+    }
+    batches.push(batch);
+    expect(exchange.change(State.ordered, State.obeyed)).toBe(true);
+    step = conversation.next(exchange.results(batch.length));
+  }
+  exchange.free();
+  return { batches, result: step.value };
+}
+
+const freshExchange = (): Exchange => Channel.make(libc).exchanges[3] as Exchange;
+const textAt = (word: bigint | undefined): string => stringAt(toAddress(Number(word)));
+const sizes = (batches: readonly Ordered[][]): number[] => batches.map((batch) => batch.length);
+
+/** Several calls, one behind the other. */
+function* all(list: readonly Call[]): Linking<readonly number[]> {
+  return yield list;
+}
+
+describe("orders()", () => {
+  test("has six words for a call, those that are not given 0, negative ones with 64 bits", () => {
+    const { batches, result } = converse(freshExchange(), call("dlmopen", -1, 2 ** 47, 1), () => 0x7000);
+    expect(batches).toEqual([[["dlmopen", 0xffff_ffff_ffff_ffffn, 1n << 47n, 1n, 0n, 0n, 0n]]]);
+    expect(result).toBe(0x7000);
+  });
+
+  test("lends strings, which lie in the slot", () => {
+    const exchange = freshExchange();
+    const texts: string[] = [];
+    function* pass(): Linking<number[]> {
+      return [yield* call("dlopen", "libżółć.so", 2), yield* call("dlopen", "", 1)];
+    }
+    const { result } = converse(exchange, pass(), (_, text = 0n) => {
+      expect(Number(text)).toBeGreaterThanOrEqual(exchange.at + Slot.scratch);
+      expect(Number(text)).toBeLessThan(exchange.at + Slot.scratch + SCRATCH_SIZE);
+      texts.push(textAt(text));
+      return texts.length;
+    });
+    expect(texts).toEqual(["libżółć.so", ""]);
+    expect(result).toEqual([1, 2]);
+  });
+
+  test("lends buffers with what is in them, and the pass finds what was written", () => {
+    const buffers = [Uint8Array.of(1, 2, 3), new Uint8Array(8)];
+    const seen: number[][] = [];
+    const pass = all(buffers.map((buffer) => ({ name: "dlinfo", arguments: [5, 2, buffer] })));
+    converse(freshExchange(), pass, (_name, _handle, _request, at = 0n) => {
+      const bytes = bytesAt(toAddress(Number(at)), seen.length === 0 ? 3 : 8);
+      seen.push([...bytes]);
+      bytes.fill(0x10 + seen.length);
+      return 0;
+    });
+    expect(seen).toEqual([
+      [1, 2, 3],
+      [0, 0, 0, 0, 0, 0, 0, 0],
+    ]);
+    expect(buffers.map((buffer) => [...buffer])).toEqual([Array(3).fill(0x11), Array(8).fill(0x12)]);
+  });
+
+  test("aligns what is lent to words", () => {
+    const pass = all([1, 2, 7, 8, 9].map((length) => ({ name: "dlinfo", arguments: [new Uint8Array(length)] })));
+    const { batches } = converse(freshExchange(), pass, () => 0);
+    for (const [, at = 1n] of batches.flat()) expect(at % 8n).toBe(0n);
+    expect(new Set(batches.flat().map(([, at]) => at)).size).toBe(5);
+  });
+
+  test("gives calls that can be made one behind the other at once, as many as there is room for", () => {
+    const list: Call[] = Array.from({ length: 2 * ORDER_LIMIT + 1 }, (_, i) => ({ name: "dlclose", arguments: [i] }));
+    const { batches, result } = converse(freshExchange(), all(list), (_, handle) => Number(handle) * 3);
+    expect(sizes(batches)).toEqual([ORDER_LIMIT, ORDER_LIMIT, 1]);
+    expect(result).toEqual(list.map((_, i) => i * 3));
+  });
+
+  test("splits what it lends, too, where that is more than there is room for", () => {
+    const path = (i: number): string => `/${i}/`.padEnd(SCRATCH_SIZE / 2 - 1, "x");
+    const list: Call[] = [0, 1, 2, 3, 4].map((i) => ({ name: "dlopen", arguments: [path(i), 1] }));
+    const texts: string[] = [];
+    const { batches, result } = converse(freshExchange(), all(list), (_, text) => texts.push(textAt(text)));
+    expect(sizes(batches)).toEqual([2, 2, 1]);
+    expect(texts).toEqual([0, 1, 2, 3, 4].map(path));
+    expect(result).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("leaves alone a buffer whose call has not been made yet, but what an earlier one did", () => {
+    const buffer = new Uint8Array(8);
+    const large = "x".repeat(SCRATCH_SIZE - 16);
+    const list: Call[] = [
+      { name: "dlinfo", arguments: [1, 0, buffer] },
+      { name: "dladdr", arguments: [buffer, large] },
+    ];
+    const seen: number[] = [];
+    const { batches } = converse(freshExchange(), all(list), (name, first = 0n, _, third = 0n) => {
+      const bytes = bytesAt(toAddress(Number(name === "dlinfo" ? third : first)), 8);
+      seen.push(bytes[0] ?? 0);
+      bytes.fill(seen.length);
+      return 0;
+    });
+    expect(sizes(batches)).toEqual([1, 1]);
+    expect(seen).toEqual([0, 1]);
+    expect([...buffer]).toEqual(Array(8).fill(2));
+  });
+
+  test("has room for the longest path that there is, and an error for what is longer", () => {
+    const longest = "p".repeat(4095);
+    expect(converse(freshExchange(), call("dlopen", longest, 1), (_, text) => textAt(text).length).result).toBe(4095);
+    expect(() => converse(freshExchange(), call("dlopen", `${longest}p`, 1), () => 0)).toThrow(
+      'Cannot order "dlopen": its arguments are too long',
+    );
+  });
+
+  test("makes no order where there is nothing to call", () => {
+    const never: Callee = () => {
+      throw new Error("It is called");
+    };
+    expect(converse(freshExchange(), all([]), never)).toEqual({ batches: [], result: [] });
+  });
+
+  test("lets an error of the pass out", () => {
+    function* pass(): Linking<void> {
+      yield* call("dlerror");
+      throw new Error("Cannot go on");
+    }
+    expect(() => converse(freshExchange(), pass(), () => 0)).toThrow("Cannot go on");
+  });
+});
