@@ -8,10 +8,11 @@ import { launch } from "./attached/launcher.ts";
 import type { Trace } from "./diagnostics/trace.ts";
 import { procFiles } from "./handover/descriptors.ts";
 import { host } from "./hosted/capsule.ts";
-import { inMode, type Mode } from "./plan/mode.ts";
+import { inMode } from "./plan/mode.ts";
 import type { ExecOptions } from "./plan/plan.ts";
 import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./reexec/inherited.ts";
+import type { Mode } from "./settings/choices.ts";
 
 /** As capsule.ts's host and launcher.ts's launch. */
 export function runProgram(

@@ -4,7 +4,6 @@
 import { layout, type Struct, u64 } from "../../lib/memory/layout.ts";
 import { viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import type { Linker } from "../passes/launch.ts";
 import { ENDING_WORDS } from "./code/destructors.ts";
 
 export const Record = layout("record", {
@@ -28,10 +27,10 @@ export class RunRecord {
   /** See emitCleanup. */
   readonly ending: Address;
 
-  constructor(launch: Linker, capsules: number) {
-    this.at = launch.internWords(new Array<number>(Record.size / 8).fill(0));
-    this.iterators = launch.internWords(new Array<number>(capsules + 1).fill(0));
-    this.ending = launch.internWords(new Array<number>(ENDING_WORDS).fill(0));
+  constructor(process: { internWords(words: readonly number[]): Address }, capsules: number) {
+    this.at = process.internWords(new Array<number>(Record.size / 8).fill(0));
+    this.iterators = process.internWords(new Array<number>(capsules + 1).fill(0));
+    this.ending = process.internWords(new Array<number>(ENDING_WORDS).fill(0));
     this.fields = Record.at(viewAt(this.at, Record.size));
   }
 

@@ -25,7 +25,6 @@ import { finishProgramFirst } from "../passes/finish.ts";
 import { followGlobal } from "../passes/global.ts";
 import { scopesOf, widen } from "../passes/handle-scope.ts";
 import { openHooks } from "../passes/hooks.ts";
-import { intercept } from "../passes/intercept.ts";
 import type { Capsule } from "../passes/launch.ts";
 import { lendStatics, showStatics } from "../passes/lend-statics.ts";
 import { moveObjects } from "../passes/move-objects.ts";
@@ -38,6 +37,7 @@ import { UNWINDER } from "../profiles/shared-set.ts";
 import type { Attachment } from "./attachment.ts";
 import { awaitAllocator, restoreConstructor } from "./await-allocator.ts";
 import { fill, fillCopy, isFilled, isFilledCopy, slotOf } from "./fill.ts";
+import { intercept } from "./intercept.ts";
 import { renameLinked } from "./rename.ts";
 
 /** A shim that nobody has linked yet. */

@@ -11,12 +11,13 @@ import type { Libc } from "../../lib/loader/libc.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARY_PATH } from "../handover/program-environment.ts";
-import type { Footing } from "../plan/glibc/footing.ts";
+import { type Footing, type Mounts, mountsOf } from "../plan/glibc/footing.ts";
 import { refuseUncovered } from "../plan/glibc/own-interpreter.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
 import type { Trees } from "../plan/trees.ts";
 import type { ServingDirectory } from "../server/serving-directory.ts";
-import { bubblewrapArguments, type Mounts, mountsOf, type NamespaceChoice, wayTo } from "./mount-namespace.ts";
+import type { NamespaceChoice } from "../settings/choices.ts";
+import { bubblewrapArguments, wayTo } from "./mount-namespace.ts";
 
 export interface Entry {
   /** What the processes find, this way. */

@@ -6,41 +6,10 @@
 // his own, in which he stays who he is and can gain no rights: programs that are setuid
 // do not work there, and files of others seem to be nobody's.
 
-import { realpathSync } from "node:fs";
 import type { Libc } from "../../lib/loader/libc.ts";
 import { RESULT, type Step, tryOut } from "../../lib/process/steps.ts";
 import { ERRNO } from "../../lib/process/system.ts";
-import { Glibc } from "../../lib/tree/glibc.ts";
-import { LOADER } from "../../lib/tree/glibc-names.ts";
-import type { Search } from "../../lib/tree/search.ts";
-import type { Footing } from "../plan/glibc/footing.ts";
-import { UNWINDER } from "../profiles/shared-set.ts";
-
-export const NAMESPACE_CHOICES = {
-  auto: "where the kernel permits it, else by the ld.so's name",
-  always: "or nothing is run",
-  never: "each process is started by the ld.so's name",
-} as const;
-
-export type NamespaceChoice = keyof typeof NAMESPACE_CHOICES;
-
-/** What is mounted on what: files, and the directory with the character sets. */
-export type Mounts = ReadonlyMap<string, string>;
-
-/** What takes the place of the machine's own glibc. Empty where all of it is there already. */
-export function mountsOf({ shared, starter }: Footing, machine: Search): Mounts {
-  const mounts = new Map<string, string>();
-  const own = Glibc.of(machine);
-  if (!own || !starter) return mounts;
-  const put = (over: string | undefined, file: string): void => {
-    if (over !== undefined && over !== file) mounts.set(over, file);
-  };
-  for (const [soname, file] of shared)
-    if (soname !== UNWINDER) put(soname === LOADER ? own.loader : machine.find(soname, undefined)?.path, file);
-  const sets = own.characterSets;
-  if (starter.characterSets !== undefined) put(sets, realpathSync(starter.characterSets));
-  return mounts;
-}
+import type { Mounts } from "../plan/glibc/footing.ts";
 
 /** How to make it, and why not otherwise. */
 export interface Way {

@@ -11,10 +11,11 @@ import { Tree } from "../../lib/tree/tree.ts";
 import { type Assembled, Templates, type Values } from "../../lib/x86-64/template.ts";
 import { type LentFunctions, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { CapsuleSource, EmitAsking } from "../passes/launch.ts";
+import { LIBRARIES } from "../directories/library-path.ts";
+import type { EmitAsking } from "../passes/launch.ts";
+import type { CapsuleSource } from "../plan/capsule-source.ts";
 import { Ownership } from "../plan/ownership.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
-import { LIBRARIES } from "../server/serving-directory.ts";
 
 /** In front of the names of functions that are lent. */
 const LENT = "lent ";

@@ -4,12 +4,12 @@ import { realpathSync } from "node:fs";
 import type { Command } from "commander";
 import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
 import { warn } from "../diagnostics/output.ts";
-import { GLIBC_CHOICES } from "../plan/glibc/choice.ts";
 import { locateProgram } from "../plan/program.ts";
-import type { TreeOptions } from "../plan/trees.ts";
 import { PROFILES } from "../profiles/profiles.ts";
+import { GLIBC_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
+import type { TreeOptions } from "../settings/tree-options.ts";
 
 /** As commander gives them. */
 export type TreeFlags = Pick<

@@ -17,7 +17,7 @@ import {
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { cacheOf } from "../reexec/recall.ts";
+import { cacheOf } from "./user-cache.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -5,8 +5,8 @@ import { accessSync, constants, lstatSync, realpathSync, statfsSync, statSync } 
 import { dirname, join, relative } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { canBeOnPath } from "../directories/library-path.ts";
 import { isTrusted } from "../directories/trusted.ts";
-import { canBeOnPath } from "../server/serving-directory.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { inUnits } from "./units.ts";
 

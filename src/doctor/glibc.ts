@@ -2,9 +2,9 @@
 // whether it has room for the host's thread-local data.
 
 import type { Library } from "../../lib/elf/library.ts";
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
+import { MAXIMAL_ALIGNMENT, staticNeed } from "../hosted/static-tls.ts";
 import { type ChosenGlibc, runsOn } from "../plan/glibc/choice.ts";
-import { MAXIMAL_ALIGNMENT, staticNeed } from "../reexec/static-tls.ts";
+import type { NamespaceChoice } from "../settings/choices.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { inUnits } from "./units.ts";

@@ -4,8 +4,8 @@
 // variables need not be UTF-8.
 
 import { readdirSync } from "node:fs";
+import { canBeOnPath } from "../directories/library-path.ts";
 import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
-import { canBeOnPath } from "../server/serving-directory.ts";
 
 /** What is added to an environment. */
 export interface Added {

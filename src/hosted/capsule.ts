@@ -9,6 +9,7 @@ import { RunRecord } from "../agent/record.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
+import { cacheOf } from "../directories/user-cache.ts";
 import { releaseDescriptors } from "../handover/descriptors.ts";
 import { catchFatalSignals, quietOtherThreads } from "../handover/signals.ts";
 import { allocatorOf } from "../passes/allocator.ts";
@@ -23,9 +24,7 @@ import { findProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { ownCommand } from "../reexec/own-command.ts";
-import { cacheOf } from "../reexec/recall.ts";
 import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "../reexec/start-over.ts";
-import { ensureStaticTls, explainStaticTls } from "../reexec/static-tls.ts";
 import { placeIdleAuditor } from "../server/auditor.ts";
 import { serverCommand } from "../server/start-server.ts";
 import { displace } from "./displace.ts";
@@ -36,6 +35,7 @@ import { hasShimsForOthers, prepareProcess } from "./prepare.ts";
 import { beginRun, type Run } from "./run.ts";
 import { openScope, settleScope } from "./scope.ts";
 import { besideCommand, ServerHandle } from "./serve.ts";
+import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 import { vacate } from "./vacate.ts";
 
 /**

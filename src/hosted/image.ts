@@ -46,14 +46,7 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
-
-/** An object that the program has room for, and that a library defines. */
-export interface CopiedObject {
-  /** Where the room is. */
-  readonly at: Vaddr;
-  /** Index into the program's symbols. */
-  readonly symbol: number;
-}
+import type { CopiedObject } from "../passes/copy-objects.ts";
 
 export interface ProgramImage {
   readonly bytes: Uint8Array;

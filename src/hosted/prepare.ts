@@ -10,6 +10,7 @@ import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memo
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { RunRecord } from "../agent/record.ts";
+import { canBeOnPath, librariesIn } from "../directories/library-path.ts";
 import { withoutRunner } from "../handover/environment.ts";
 import { extendedPath, LIBRARY_PATH, treesForSandboxes } from "../handover/program-environment.ts";
 import { resetSignals } from "../handover/signals.ts";
@@ -17,11 +18,10 @@ import { addressIn } from "../passes/functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../plan/glibc/auditing.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { directoriesBehind } from "../reexec/start-over.ts";
-import { withRoomForAudited } from "../reexec/static-tls.ts";
 import { TUNABLES } from "../reexec/tunables.ts";
-import { canBeOnPath, librariesIn } from "../server/serving-directory.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
 import type { Run } from "./run.ts";
+import { withRoomForAudited } from "./static-tls.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

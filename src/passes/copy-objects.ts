@@ -8,12 +8,19 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { readWrapping } from "../../lib/memory/layout.ts";
-import { type Address, add } from "../../lib/memory/numbers.ts";
+import { type Address, add, type Vaddr } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { CopiedObject } from "../hosted/image.ts";
 import type { Moved } from "./redirect.ts";
+
+/** An object that the program has room for, and that a library defines. */
+export interface CopiedObject {
+  /** Where the room is. */
+  readonly at: Vaddr;
+  /** Index into the program's symbols. */
+  readonly symbol: number;
+}
 
 export interface Copy {
   readonly from: Address;

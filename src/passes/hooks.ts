@@ -3,13 +3,13 @@
 // so that it can call what it stands in front of, by its name or by dlsym(RTLD_NEXT).
 
 import { findIn } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { lacks } from "../plan/hooks.ts";
 import { needsOfOutsider } from "../plan/needs.ts";
 import { filtered } from "./filters.ts";
-import type { Capsule, Hook, Launch } from "./launch.ts";
+import type { Capsule, Launch } from "./launch.ts";
 import { closureIn } from "./names.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
@@ -39,10 +39,3 @@ export function* openHooks(
   }
   return found;
 }
-
-/** For a function that one of both does not have. */
-export const lacks = ({ soname, symbol }: Hook, file: string, missing: string): LinkError =>
-  new LinkError(`Cannot hook "${symbol}" of "${soname}": "${file}" does not export "${missing}"`, {
-    object: file,
-    symbol: missing,
-  });

@@ -1,9 +1,6 @@
-// What the program's side of a process that is linked from outside calls, and we must
-// hear of or know better: dlopen, and what tells of objects and signals. Its global
-// scope was made before we came, so there is no place in front of libc; libc's own
-// symbol table says from now on that they are in the agent's pages, and who has
-// bound to libc's is redirected. It says so as the gABI has it, relative to where libc
-// is, modulo 2^64: overlays read the table by themselves, and know nothing of SHN_ABS.
+// Shows functions of libc elsewhere in its own symbol table: who asks libc for them by its handle, or reads the table,
+// gets the agent's. The table says so as the gABI has it, relative to where libc is, modulo 2^64: overlays read it by
+// themselves, and know nothing of SHN_ABS.
 
 import { join } from "node:path";
 import { PF_R, PF_W, PF_X, SHN_UNDEF } from "../../lib/elf/constants.ts";
@@ -14,50 +11,13 @@ import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
-import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
-import type { Attachment } from "../attached/attachment.ts";
+import { LIBRARIES } from "../directories/library-path.ts";
 import { SHARED } from "../profiles/shared-set.ts";
-import { CODE_SIZE } from "../server/agent-object.ts";
-import { LIBRARIES } from "../server/serving-directory.ts";
 import type { EmitAsking, Launch, ProcessCode } from "./launch.ts";
-
-export interface Interception {
-  /** The functions that a capsule's libc mirror shows, too, by name. */
-  readonly both: ReadonlyMap<string, Address>;
-  /** The handler of fatal signals. */
-  readonly onSignal: Address;
-}
-
-/** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
-export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
-  const { functions, token, pages, site } = attachment;
-  attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
-  const own = new Map<string, number>([
-    ["token", token],
-    ["program", attachment.programName],
-    ["identity", attachment.identityName],
-    ["iterators", attachment.iterators],
-    ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
-  ]);
-  const { key, emit } = codeOfProgramsSide(site.directory);
-  const { code, result: signals } = attachment.assemble(
-    key,
-    emit,
-    (name) => own.get(name) ?? attachment.findSymbol(name),
-  );
-  if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
-  patch.install(code.bytes, pages);
-
-  const addressOf = (label: string) => addressOfLabel(code, label, pages);
-  const both = new Map(["dl_iterate_phdr", ...signals].map((name) => [name, addressOf(name)]));
-  const names = new Map([...both, ...["dlopen", "dlmopen"].map((name) => [name, addressOf(name)] as const)]);
-  for (const image of attachment.shared.values()) showElsewhere(image, names, patch, moved);
-  return { both, onSignal: addressOf("on signal") };
-}
 
 /** The code for the program's side, whichever process it is for. */
 export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
@@ -83,10 +43,18 @@ export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
 }
 
 /** What it calls of Functions. */
-const OWN_FUNCTIONS = ["dlopen", "dlmopen", "dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", "nothing"] as const;
+export const OWN_FUNCTIONS = [
+  "dlopen",
+  "dlmopen",
+  "dladdr",
+  "dladdr1",
+  "dlinfo",
+  "dl_iterate_phdr",
+  "nothing",
+] as const;
 
 /** Collects into `patch` that functions of an image are elsewhere, and into `moved` where they have been. */
-function showElsewhere(
+export function showElsewhere(
   image: LoadedImage,
   names: ReadonlyMap<string, Address>,
   patch: Patch,

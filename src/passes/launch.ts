@@ -11,6 +11,7 @@ import type { Assembler } from "../../lib/x86-64/assembler.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import type { Connection } from "../agent/code/ask.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import type { Hook } from "../plan/capsule-source.ts";
 import type { Ownership } from "../plan/ownership.ts";
 import type { Functions } from "./functions.ts";
 
@@ -75,15 +76,6 @@ export type Shim = (
   hooks: ReadonlyMap<string, Address>,
 ) => Linking<LoadedObject>;
 
-/** A function that the program gets in place of one of an isolated library. */
-export interface Hook {
-  readonly soname: string;
-  readonly symbol: string;
-  /** The shared object that has it: a path, without symbolic links. */
-  readonly file: string;
-  readonly function: string;
-}
-
 /** Emits code that asks by a connection. */
 export type EmitAsking<Result> = (to: Assembler, value: Values, connection: Connection) => Result;
 
@@ -111,19 +103,6 @@ export interface Linker extends Launch {
   intern(text: string): Address;
   /** Words that stay, one behind the other. */
   internWords(words: readonly number[]): Address;
-}
-
-/** A host tree and what is taken from it. */
-export interface CapsuleSource {
-  readonly search: Search;
-  readonly ownership: Ownership;
-  /** All that the program may see of it. */
-  readonly isolated: Iterable<string>;
-  /** Those of them that the tree is known to have, or had: nobody gets the runtime's in their place. */
-  readonly promised: Iterable<string>;
-  /** Variables that the host's libraries find in their environment, unless the user has set them. */
-  readonly environment: readonly (readonly [name: string, value: string])[];
-  readonly hooks: readonly Hook[];
 }
 
 /** A host tree's libraries in their namespace. */

@@ -7,9 +7,9 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { linkMap } from "../../lib/loader/link-map.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { redirectKept } from "../hosted/kept-pointers.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
+import { redirectKept } from "./kept-pointers.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import { type Moved, redirect } from "./redirect.ts";
 

@@ -33,11 +33,11 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import type { Interposer } from "../hosted/interpose.ts";
+import type { CapsuleSource } from "../plan/capsule-source.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import { capsuleOf, ensureOpened } from "./expose.ts";
-import type { Capsule, CapsuleSource, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
+import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
 
 /** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
@@ -50,7 +50,7 @@ export function* makeNamespace(
   launch: Linker,
   plan: CapsuleSource,
   token: number,
-  both: Interposer["both"],
+  both: ReadonlyMap<string, Address>,
   allocator: Allocator,
 ): Linking<Capsule> {
   const { code, result: names } = capsuleCode(launch, plan, token);

@@ -6,8 +6,8 @@ import { openImage } from "../../lib/elf/file.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import { UsageError } from "../diagnostics/errors.ts";
-import { lacks } from "../passes/hooks.ts";
-import type { CapsuleSource, Hook } from "../passes/launch.ts";
+import type { CapsuleSource, Hook } from "./capsule-source.ts";
+
 import { fileAt } from "./file-at.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import { closureOfOutsider } from "./needs.ts";
@@ -73,3 +73,10 @@ export function refuseOtherHooks(hooks: readonly Hook[], chosen: readonly Hook[]
         symbol: hook.symbol,
       });
 }
+
+/** For a function that one of both does not have. */
+export const lacks = ({ soname, symbol }: Hook, file: string, missing: string): LinkError =>
+  new LinkError(`Cannot hook "${symbol}" of "${soname}": "${file}" does not export "${missing}"`, {
+    object: file,
+    symbol: missing,
+  });

@@ -10,14 +10,7 @@ import type { Layout } from "../../lib/tree/layout.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { DRIVER_PLACES } from "../profiles/profiles.ts";
-
-/** Directories of host trees, as paths in the tree or of this machine. */
-export interface FurtherDirectories {
-  readonly libraries: readonly string[];
-  readonly shares: readonly string[];
-}
-
-export const NOTHING_FURTHER: FurtherDirectories = { libraries: [], shares: [] };
+import type { FurtherDirectories } from "../settings/tree-options.ts";
 
 /** Of what is named only what the tree has. Nothing is read in a tree without drivers' directories. */
 export function layoutOf(tree: Tree, { libraries, shares }: FurtherDirectories, store: LibraryStore): Layout {

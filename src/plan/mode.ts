@@ -4,19 +4,11 @@
 
 import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { NotHostableError, UsageError } from "../diagnostics/errors.ts";
+import type { Mode, NamespaceChoice } from "../settings/choices.ts";
 import { AUDITORS, othersAuditors } from "./glibc/auditing.ts";
 import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
 import { findUnlinked, tellUnlinked } from "./unlinked.ts";
-
-export const MODES = {
-  auto: "in-process where that is possible, else attached",
-  "in-process": "in this process; programs that cannot be there are refused",
-  attached: "in a process of its own",
-} as const;
-
-export type Mode = keyof typeof MODES;
 
 /** What is done in either mode, and told why it is that one. */
 export interface ByMode<InProcess, Attached> {

@@ -5,8 +5,8 @@ import type { Library } from "../../lib/elf/library.ts";
 import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
 import { type Dependencies, dependenciesOf, dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import type { Requester, Search } from "../../lib/tree/search.ts";
-import type { CapsuleSource } from "../passes/launch.ts";
 import { isShared } from "../profiles/shared-set.ts";
+import type { CapsuleSource } from "./capsule-source.ts";
 
 export interface ProgramNeeds {
   /** The runtime's libraries. */

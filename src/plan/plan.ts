@@ -12,18 +12,19 @@ import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search } from "../../lib/tree/search.ts";
-import type { Mounts, NamespaceChoice } from "../attached/mount-namespace.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { keepShaderCache, shaderCacheOf } from "../directories/shader-caches.ts";
-import type { CapsuleSource, Hook } from "../passes/launch.ts";
 import { type CacheVariable, LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
+import type { NamespaceChoice } from "../settings/choices.ts";
 import { asSays } from "../settings/source.ts";
+import type { TreeOptions } from "../settings/tree-options.ts";
 import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
+import type { CapsuleSource, Hook } from "./capsule-source.ts";
 import { canBeAudited } from "./glibc/auditing.ts";
 import { type ChosenGlibc, checkNeeds, runsOn } from "./glibc/choice.ts";
-import { type Footing, footingOf } from "./glibc/footing.ts";
+import { type Footing, footingOf, type Mounts } from "./glibc/footing.ts";
 import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "./glibc/own-interpreter.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
@@ -32,15 +33,7 @@ import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { locateProgram, type Program, readProgram, runnerOf } from "./program.ts";
 import { lentStatically } from "./tls-wants.ts";
-import {
-  type Chosen,
-  chooseHosts,
-  type Host,
-  type OwnedHost,
-  searchesOf,
-  type TreeOptions,
-  type Trees,
-} from "./trees.ts";
+import { type Chosen, chooseHosts, type Host, type OwnedHost, searchesOf, type Trees } from "./trees.ts";
 import { refuseUnhostable } from "./unhostable.ts";
 import { findUnlinked, refuseMisled } from "./unlinked.ts";
 

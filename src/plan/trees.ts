@@ -8,51 +8,19 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { FAMILIES, type Variable } from "../profiles/profiles.ts";
-import { canBeOnPath } from "../server/serving-directory.ts";
+import { canBeOnPath } from "../directories/library-path.ts";
+import { FAMILIES } from "../profiles/profiles.ts";
 import { variableOf } from "../settings/keys.ts";
-import { asSays, type Setting, type Source } from "../settings/source.ts";
-import { chooseGlibc, type GlibcChoice, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
-import { type FurtherDirectories, layoutOf, NOTHING_FURTHER } from "./layout.ts";
+import { asSays, type Setting } from "../settings/source.ts";
+import {
+  type FurtherDirectories,
+  type LibraryChoice,
+  NOTHING_FURTHER,
+  type TreeOptions,
+} from "../settings/tree-options.ts";
+import { chooseGlibc, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
+import { layoutOf } from "./layout.ts";
 import { Ownership } from "./ownership.ts";
-
-/** What is said about trees; see settings/settings.ts. */
-export interface TreeOptions {
-  /** Of those libraries that have none of their own. */
-  readonly host: Setting<string>;
-  /** Where the program's own libraries are, if not where the machine has them. */
-  readonly runtime: Setting<string | undefined>;
-  readonly glibc: Setting<GlibcChoice>;
-  /** What to isolate, each library once. */
-  readonly libraries: readonly LibraryChoice[];
-  /** Sonames of those that are shared where the runtime's copy is newer. */
-  readonly newest: readonly string[];
-  /** Of host trees, beside those that their ld.so knows. */
-  readonly further: Setting<FurtherDirectories>;
-  /** For the host's libraries. */
-  readonly variables: readonly Variable[];
-}
-
-/** A library to be isolated. */
-export interface LibraryChoice {
-  readonly soname: string;
-  /** Its host tree. */
-  readonly host: Setting<string>;
-  /** The user has named it, and not only a profile: then it must be there. */
-  readonly isExplicit: boolean;
-  /** The names of the profiles that have it; none where it was named itself. */
-  readonly profiles: readonly string[];
-  readonly source: Source;
-  /** The user has said nothing of its tree: it comes from that of another of its family. */
-  readonly follows?: Follows | undefined;
-}
-
-export interface Follows {
-  /** The one of the family whose tree the user has named. */
-  readonly soname: string;
-  /** From where it comes if that tree does not have it; undefined for what is there by the other one alone. */
-  readonly otherwise: Setting<string> | undefined;
-}
 
 export interface Trees {
   readonly store: LibraryStore;

@@ -21,9 +21,9 @@ import { LinkError } from "../../lib/loader/error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import { canBeOnPath } from "../directories/library-path.ts";
 import { hint, isThere, privateParent } from "../directories/private-directory.ts";
 import { isTrusted } from "../directories/trusted.ts";
-import { canBeOnPath } from "../server/serving-directory.ts";
 
 /** What is in one: links, name → where it leads, and files. */
 export interface Content {

@@ -8,6 +8,7 @@
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
 import { isTrusted } from "../directories/trusted.ts";
+import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 
@@ -81,15 +82,6 @@ export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
 
 /** `cache` is a directory. */
 export const recallFileIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;
-
-/** Where this user's runs keep what they know; nowhere for somebody without a home. */
-export function cacheOf({
-  XDG_CACHE_HOME: cache,
-  HOME: home,
-}: Readonly<Record<string, string | undefined>>): string | undefined {
-  if (cache?.startsWith("/")) return `${cache}/capsule`;
-  return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
-}
 
 /** Of everything from which the choice of trees is made, but for what is in them. */
 export function ownKey(): string {

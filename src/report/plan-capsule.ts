@@ -2,8 +2,9 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
-import type { CapsuleSource } from "../passes/launch.ts";
-import type { Chosen, LibraryChoice, OwnedHost, Trees } from "../plan/trees.ts";
+import type { CapsuleSource } from "../plan/capsule-source.ts";
+import type { Chosen, OwnedHost, Trees } from "../plan/trees.ts";
+import type { LibraryChoice } from "../settings/tree-options.ts";
 import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
 import { sourceOf } from "./plan-settings.ts";
 

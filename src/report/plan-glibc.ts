@@ -2,10 +2,9 @@
 // namespace is known only when one is tried, which takes a process; so both ways are
 // told.
 
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
-import type { GlibcChoice } from "../plan/glibc/choice.ts";
 import { footingOf } from "../plan/glibc/footing.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
+import type { GlibcChoice, NamespaceChoice } from "../settings/choices.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
 
 /** `isCovered` is whether a program has a glibc of its own that the chosen one is to take the place of. */

@@ -14,7 +14,7 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { copiesInFront } from "../attached/launcher.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { storeFile } from "../hosted/capsule.ts";
-import type { CapsuleSource, Hook } from "../passes/launch.ts";
+import type { CapsuleSource, Hook } from "../plan/capsule-source.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { inMode } from "../plan/mode.ts";
 import { needsOf } from "../plan/needs.ts";

@@ -1,8 +1,8 @@
 // The settings of a plan, each with where it comes from.
 
-import type { TreeOptions } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Source } from "../settings/source.ts";
+import type { TreeOptions } from "../settings/tree-options.ts";
 import type { PlannedSetting, PlannedSource } from "./plan-data.ts";
 
 export function plannedSettings(settings: Settings, { libraries, host }: TreeOptions): PlannedSetting[] {

@@ -8,7 +8,8 @@ import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { storeFile } from "../hosted/capsule.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
-import { chooseHosts, chooseTrees, type TreeOptions } from "../plan/trees.ts";
+import { chooseHosts, chooseTrees } from "../plan/trees.ts";
+import type { TreeOptions } from "../settings/tree-options.ts";
 import { type Asked, findAsked } from "./asked.ts";
 import { isMissing, type Report, sidesOf } from "./sides.ts";
 

@@ -1,8 +1,8 @@
 // Which rule, or which setting, says whose copy of a library each side gets.
 
-import { GLIBC_CHOICES } from "../plan/glibc/choice.ts";
 import type { Trees } from "../plan/trees.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
+import { GLIBC_CHOICES } from "../settings/choices.ts";
 import { asSays, nameOf } from "../settings/source.ts";
 import { isMissing, type Link, type Report, type Side } from "./sides.ts";
 

@@ -13,12 +13,13 @@ import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
 import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
+import { LIBRARIES, librariesIn } from "../directories/library-path.ts";
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 import { IDENTITY_OBJECT } from "./detours.ts";
 import { DOOR } from "./door.ts";
-import { LIBRARIES, librariesIn, type ServingDirectory } from "./serving-directory.ts";
+import type { ServingDirectory } from "./serving-directory.ts";
 import { AGENT, KEPT } from "./shims.ts";
 
 /** Among a launch's libraries, and none. */

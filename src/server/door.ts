@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { type System, SystemError } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { LONGEST_ADDRESS } from "../agent/code/connect.ts";
+import { LIBRARIES } from "../directories/library-path.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
-import { LIBRARIES } from "./serving-directory.ts";
 
 /** Among the libraries, as sandboxes show the directories of LD_LIBRARY_PATH. */
 export const DOOR = join(LIBRARIES, "door");

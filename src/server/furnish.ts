@@ -3,9 +3,8 @@
 
 import { dirname, join } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
-import type { Mounts } from "../attached/mount-namespace.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { Footing } from "../plan/glibc/footing.ts";
+import type { Footing, Mounts } from "../plan/glibc/footing.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor } from "./auditor.ts";

@@ -18,7 +18,8 @@ import { FileList, PrivateDirectory, removeStale } from "../directories/private-
 import { BunThreads } from "../handover/threads.ts";
 import { mirrorShim, mirrorShimAlone } from "../passes/expose.ts";
 import type { Functions } from "../passes/functions.ts";
-import type { Capsule, Hook, Launch } from "../passes/launch.ts";
+import type { Capsule, Launch } from "../passes/launch.ts";
+import type { Hook } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
 import { type Footing, footingOf } from "../plan/glibc/footing.ts";
 import { Ownership } from "../plan/ownership.ts";

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Layout } from "../../lib/tree/layout.ts";
 import type { Category } from "../diagnostics/trace.ts";
-import type { Hook } from "../passes/launch.ts";
+import type { Hook } from "../plan/capsule-source.ts";
 
 export interface LaunchFile {
   readonly capsules: readonly LaunchCapsule[];

@@ -16,17 +16,10 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
+import { canBeOnPath, LIBRARIES, librariesIn } from "../directories/library-path.ts";
 import { hint, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
-
-export const LIBRARIES = "lib";
-
-/** What comes first on LD_LIBRARY_PATH, in a serving directory. */
-export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
-
-/** Can a directory be named in LD_LIBRARY_PATH? Nothing can be quoted there, and ld.so puts something else for $LIB. */
-export const canBeOnPath = (directory: string): boolean => !/[:;$]/.test(directory);
 
 export class ServingDirectory {
   private constructor(

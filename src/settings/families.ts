@@ -6,9 +6,9 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { UsageError } from "../diagnostics/errors.ts";
-import type { LibraryChoice } from "../plan/trees.ts";
 import { FAMILIES, type Family } from "../profiles/profiles.ts";
 import { asSays, type Setting } from "./source.ts";
+import type { LibraryChoice } from "./tree-options.ts";
 
 /** What somebody has said of single libraries. */
 export interface Wishes {

@@ -3,20 +3,17 @@
 // out when they are asked for, as a command minds only what it needs.
 
 import { existsSync } from "node:fs";
-import type { NamespaceChoice } from "../attached/mount-namespace.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import type { Category } from "../diagnostics/trace.ts";
-import type { GlibcChoice } from "../plan/glibc/choice.ts";
-import type { FurtherDirectories } from "../plan/layout.ts";
-import type { Mode } from "../plan/mode.ts";
-import type { LibraryChoice, TreeOptions } from "../plan/trees.ts";
 import { NEWEST, PROFILES, type Profile } from "../profiles/profiles.ts";
 import { isShared } from "../profiles/shared-set.ts";
+import type { GlibcChoice, Mode, NamespaceChoice } from "./choices.ts";
 import { joinFamilies } from "./families.ts";
 import { readSettingsFiles } from "./file.ts";
 import type { Name } from "./keys.ts";
 import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";
 import { asSays, DEFAULT, type Setting } from "./source.ts";
+import type { FurtherDirectories, LibraryChoice, TreeOptions } from "./tree-options.ts";
 import {
   categoriesOf,
   directoryOf,

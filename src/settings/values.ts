@@ -1,12 +1,17 @@
 // What the texts of settings mean. All throw UsageError for what there is not.
 
-import { NAMESPACE_CHOICES, type NamespaceChoice } from "../attached/mount-namespace.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS } from "../diagnostics/trace.ts";
-import { GLIBC_CHOICES, type GlibcChoice } from "../plan/glibc/choice.ts";
-import { MODES, type Mode } from "../plan/mode.ts";
 import type { Profile } from "../profiles/profiles.ts";
 import { isShared } from "../profiles/shared-set.ts";
+import {
+  GLIBC_CHOICES,
+  type GlibcChoice,
+  MODES,
+  type Mode,
+  NAMESPACE_CHOICES,
+  type NamespaceChoice,
+} from "./choices.ts";
 import type { Name } from "./keys.ts";
 import type { Said } from "./layer.ts";
 import { suggestion } from "./nearest.ts";

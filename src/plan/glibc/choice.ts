@@ -11,15 +11,7 @@ import { LIBC } from "../../../lib/tree/glibc-names.ts";
 import type { Search } from "../../../lib/tree/search.ts";
 import { UsageError } from "../../diagnostics/errors.ts";
 import type { Trace } from "../../diagnostics/trace.ts";
-
-export const GLIBC_CHOICES = {
-  auto: "the newest that the runtime, a host tree or the machine has",
-  runtime: "the runtime's",
-  host: "the newest of the host trees'",
-} as const;
-
-/** One of these, or a tree of which it is. */
-export type GlibcChoice = keyof typeof GLIBC_CHOICES | { readonly tree: string };
+import type { GlibcChoice } from "../../settings/choices.ts";
 
 /** The glibc that a process has. */
 export interface OwnGlibc {

@@ -1,6 +1,9 @@
 // What processes run on: a tree's glibc, where the one that the kernel and ld.so find by
 // themselves is another, and the newest of all unwinders.
 
+import { realpathSync } from "node:fs";
+import { Glibc } from "../../../lib/tree/glibc.ts";
+import { LOADER } from "../../../lib/tree/glibc-names.ts";
 import type { Search } from "../../../lib/tree/search.ts";
 import { UNWINDER } from "../../profiles/shared-set.ts";
 import type { ChosenGlibc } from "./choice.ts";
@@ -33,4 +36,22 @@ export function footingOf(
   if (!glibc || isNatural) return { shared, starter: undefined };
   const { loader, takesArgv0, characterSets } = glibc;
   return { shared, starter: { loader, takesArgv0, characterSets } };
+}
+
+/** What is mounted on what: files, and the directory with the character sets. */
+export type Mounts = ReadonlyMap<string, string>;
+
+/** What takes the place of the machine's own glibc. Empty where all of it is there already. */
+export function mountsOf({ shared, starter }: Footing, machine: Search): Mounts {
+  const mounts = new Map<string, string>();
+  const own = Glibc.of(machine);
+  if (!own || !starter) return mounts;
+  const put = (over: string | undefined, file: string): void => {
+    if (over !== undefined && over !== file) mounts.set(over, file);
+  };
+  for (const [soname, file] of shared)
+    if (soname !== UNWINDER) put(soname === LOADER ? own.loader : machine.find(soname, undefined)?.path, file);
+  const sets = own.characterSets;
+  if (starter.characterSets !== undefined) put(sets, realpathSync(starter.characterSets));
+  return mounts;
 }

@@ -13,12 +13,11 @@ import { Glibc, type Version, versionOfLibc } from "../../../lib/tree/glibc.ts";
 import { GLIBC, LIBC, LOADER } from "../../../lib/tree/glibc-names.ts";
 import type { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { expand, type Search } from "../../../lib/tree/search.ts";
-import type { Mounts } from "../../attached/mount-namespace.ts";
 import { EXIT, ProgramError } from "../../diagnostics/errors.ts";
 import { runnerOf } from "../program.ts";
 import { findUnlinked } from "../unlinked.ts";
 import { type ChosenGlibc, runsOn, versionOf } from "./choice.ts";
-import type { Footing } from "./footing.ts";
+import type { Footing, Mounts } from "./footing.ts";
 
 export interface OwnInterpreter {
   /** The program, or what runs the script. */

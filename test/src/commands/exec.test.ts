@@ -3,8 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import metadata from "../../../package.json" with { type: "json" };
 import { CATEGORIES, DEBUG_WORDS } from "../../../src/diagnostics/trace.ts";
-import { MODES } from "../../../src/plan/mode.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
+import { MODES } from "../../../src/settings/choices.ts";
 import { command, type Outcome } from "../../support/run.ts";
 
 async function expectUsage(args: string[], message: string, env: Record<string, string> = {}): Promise<void> {

@@ -2,7 +2,8 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
-import { layoutOf, NOTHING_FURTHER } from "../../../src/plan/layout.ts";
+import { layoutOf } from "../../../src/plan/layout.ts";
+import { NOTHING_FURTHER } from "../../../src/settings/tree-options.ts";
 import { type Content, SmallTree } from "../../lib/tree/small-tree.ts";
 
 const trees: SmallTree[] = [];

@@ -3,10 +3,10 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { System } from "../../../lib/process/system.ts";
-import type { NamespaceChoice } from "../../../src/attached/mount-namespace.ts";
 import { NotHostableError, UsageError } from "../../../src/diagnostics/errors.ts";
-import { inMode, type Mode } from "../../../src/plan/mode.ts";
+import { inMode } from "../../../src/plan/mode.ts";
 import { reasonToAttach, shebangOf } from "../../../src/plan/program.ts";
+import type { Mode, NamespaceChoice } from "../../../src/settings/choices.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { library } from "../../lib/tree/small-tree.ts";
 

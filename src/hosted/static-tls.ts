@@ -13,11 +13,11 @@ import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlclose, dlmopen, LM_ID_BASE, RTLD_NOW } from "../../lib/loader/calls.ts";
 import { LinkError } from "../../lib/loader/error.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { Run } from "../hosted/run.ts";
 import type { Plan } from "../plan/plan.ts";
 import { definesAny, wantedOf } from "../plan/tls-wants.ts";
-import { type Command, formerVariables, restart } from "./restart.ts";
-import { TUNABLES, tunableIn, withTunable } from "./tunables.ts";
+import { type Command, formerVariables, restart } from "../reexec/restart.ts";
+import { TUNABLES, tunableIn, withTunable } from "../reexec/tunables.ts";
+import type { Run } from "./run.ts";
 
 /** There since glibc 2.33, and in Debian's 2.31. */
 export const TUNABLE = "glibc.rtld.optional_static_tls";

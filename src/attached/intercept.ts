@@ -1,0 +1,45 @@
+// What the program's side of an attached process calls, and we must hear of or know better: dlopen, and what tells of
+// objects and signals. Its global scope was made before we came, so nothing can stand in front of libc there; libc's own
+// symbol table says from now on that these functions are in the agent's pages, and who has bound to libc's is redirected.
+
+import type { Address } from "../../lib/memory/numbers.ts";
+import type { Patch } from "../../lib/process/patch.ts";
+import type { Linking } from "../../lib/process/process.ts";
+import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
+import { codeOfProgramsSide, OWN_FUNCTIONS, showElsewhere } from "../passes/intercept.ts";
+import { CODE_SIZE } from "../server/agent-object.ts";
+import type { Attachment } from "./attachment.ts";
+
+export interface Interception {
+  /** The functions that a capsule's libc mirror shows, too, by name. */
+  readonly both: ReadonlyMap<string, Address>;
+  /** The handler of fatal signals. */
+  readonly onSignal: Address;
+}
+
+/** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
+export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
+  const { functions, token, pages, site } = attachment;
+  attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
+  const own = new Map<string, number>([
+    ["token", token],
+    ["program", attachment.programName],
+    ["identity", attachment.identityName],
+    ["iterators", attachment.iterators],
+    ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
+  ]);
+  const { key, emit } = codeOfProgramsSide(site.directory);
+  const { code, result: signals } = attachment.assemble(
+    key,
+    emit,
+    (name) => own.get(name) ?? attachment.findSymbol(name),
+  );
+  if (code.bytes.length > CODE_SIZE) throw new Error(`The agent's code takes ${code.bytes.length} bytes`);
+  patch.install(code.bytes, pages);
+
+  const addressOf = (label: string) => addressOfLabel(code, label, pages);
+  const both = new Map(["dl_iterate_phdr", ...signals].map((name) => [name, addressOf(name)]));
+  const names = new Map([...both, ...["dlopen", "dlmopen"].map((name) => [name, addressOf(name)] as const)]);
+  for (const image of attachment.shared.values()) showElsewhere(image, names, patch, moved);
+  return { both, onSignal: addressOf("on signal") };
+}

@@ -1,0 +1,10 @@
+// The user's cache of ours. Nothing is imported here that takes time: see reexec/recall.ts.
+
+/** Where this user's runs keep what they know; nowhere for somebody without a home. */
+export function cacheOf({
+  XDG_CACHE_HOME: cache,
+  HOME: home,
+}: Readonly<Record<string, string | undefined>>): string | undefined {
+  if (cache?.startsWith("/")) return `${cache}/capsule`;
+  return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
+}
