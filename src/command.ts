@@ -3,7 +3,7 @@
 import { writeSync } from "node:fs";
 import { CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
-import { LinkError } from "../lib/loader/error.ts";
+import { LinkError } from "../lib/link-error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
 import { rootCommand } from "./commands/root.ts";
 import { exitCodeOf } from "./diagnostics/error-data.ts";

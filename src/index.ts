@@ -1,7 +1,7 @@
 // The library: what `import … from "capsule"` gives.
 
 export { ElfError } from "../lib/elf/error.ts";
-export { type LinkDetails, LinkError } from "../lib/loader/error.ts";
+export { type LinkDetails, LinkError } from "../lib/link-error.ts";
 export type { ErrorData } from "./diagnostics/error-data.ts";
 export { ProgramError, UsageError } from "./diagnostics/errors.ts";
 export type {

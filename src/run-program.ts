@@ -1,7 +1,7 @@
 // Runs a program, in the mode that is asked for or possible.
 
 import { realpathSync } from "node:fs";
-import type { Libc } from "../lib/loader/libc.ts";
+import type { Libc } from "../lib/process/libc.ts";
 import { needProc } from "../lib/process/pid-namespace.ts";
 import { System } from "../lib/process/system.ts";
 import { launch } from "./attached/launcher.ts";

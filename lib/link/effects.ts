@@ -30,7 +30,7 @@ import {
   STT_TLS,
 } from "../elf/constants.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { type Address, add, hex, toAddress, type Vaddr } from "../memory/numbers.ts";
 import type { Definition } from "./lookup.ts";
 import type { LinkObject, TlsBlock } from "./objects.ts";

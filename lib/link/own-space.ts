@@ -1,10 +1,10 @@
 // This process's own memory as an address space to link in.
 
 import type { FileBytes } from "../elf/file.ts";
-import { LinkError } from "../loader/error.ts";
-import type { Libc } from "../loader/libc.ts";
+import { LinkError } from "../link-error.ts";
 import { viewAt } from "../memory/live.ts";
 import { type Address, add, alignUp, hex, type Offset, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import type { Libc } from "../process/libc.ts";
 import { protect } from "../process/patch.ts";
 import type { AddressSpace, Protection, Window } from "./space.ts";
 

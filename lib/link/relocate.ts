@@ -8,7 +8,7 @@
 import { DT_JMPREL, DT_RELA, R_X86_64_NONE, R_X86_64_RELATIVE } from "../elf/constants.ts";
 import { Rela } from "../elf/rela.ts";
 import { wordsOf } from "../elf/words.ts";
-import type { LinkError } from "../loader/error.ts";
+import type { LinkError } from "../link-error.ts";
 import { type Address, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import { Effects, faultOf, type TlsDescriptors } from "./effects.ts";
 import { type Definition, isBoundLocally, isWeak, type Lookup, purposeOf } from "./lookup.ts";

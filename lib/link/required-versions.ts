@@ -1,7 +1,7 @@
 // Whether every version that somebody needs is there (glibc 2.36, elf/dl-version.c), before
 // any symbol is looked up: a library that is too old is told of as such.
 
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import type { OpenObject } from "./objects.ts";
 
 /**

@@ -5,11 +5,11 @@
 import { CFunction, FFIType } from "bun:ffi";
 import { constants, openSync, readFileSync } from "node:fs";
 import type { Library } from "../elf/library.ts";
-import { LinkError } from "../loader/error.ts";
-import type { Libc } from "../loader/libc.ts";
+import { LinkError } from "../link-error.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, stringBytesAt } from "../memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import { placeCode } from "../process/code-pages.ts";
+import type { Libc } from "../process/libc.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/patch.ts";
 import { faultOfProc } from "../process/pid-namespace.ts";
 import { SIGPWR, SIGSETXID } from "../process/thread-signals.ts";

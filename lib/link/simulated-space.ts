@@ -6,7 +6,7 @@
 // libraries from another downwards, each right below the one before.
 
 import type { FileBytes } from "../elf/file.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import {
   type Address,
   add,

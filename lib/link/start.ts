@@ -3,7 +3,7 @@
 
 import { basename } from "node:path";
 import { symbolObject } from "../elf/write/symbol-object.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { writeU64 } from "../memory/layout.ts";
 import { cString } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../memory/numbers.ts";

@@ -3,7 +3,7 @@
 
 import type { Image } from "../elf/image.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { hex } from "../memory/numbers.ts";
 import type { Answer } from "./candidates.ts";
 import { purposeOf } from "./lookup.ts";

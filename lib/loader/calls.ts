@@ -1,9 +1,9 @@
 // The loader's calls as steps of a pass: dlopen(3), dlmopen(3), dlinfo(3).
 
+import { LinkError } from "../link-error.ts";
 import { readU64 } from "../memory/layout.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 import { call, type Linking, type Process } from "../process/process.ts";
-import { LinkError } from "./error.ts";
 
 export const RTLD_LAZY = 1;
 export const RTLD_NOW = 2;

@@ -1,7 +1,7 @@
 // Machine code of ours in this process, on pages of its own that stay.
 
-import type { Libc } from "../loader/libc.ts";
 import { type Address, alignUp, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
+import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 
 /** Returns where it begins. Throws LinkError. */

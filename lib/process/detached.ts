@@ -7,11 +7,11 @@
 // may use libc, whose thread it is not, hence the machine code.
 
 import { CFunction, FFIType } from "bun:ffi";
-import type { Libc } from "../loader/libc.ts";
 import { layout, u64, u64bits } from "../memory/layout.ts";
 import { addressOf, pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler, type Code, immediate } from "../x86-64/assembler.ts";
+import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
 

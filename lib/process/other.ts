@@ -3,10 +3,10 @@
 // system calls), a thread of that process carries the bytes, if one has offered to.
 
 import { findLoadedImage, type LoadedImage } from "../elf/loaded.ts";
-import type { Libc } from "../loader/libc.ts";
 import type { Memory } from "../memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
+import type { Libc } from "./libc.ts";
 import type { MappedObject, Process } from "./process.ts";
 
 /** Memory of another process that the kernel does not let us read or write, or that is not there. */

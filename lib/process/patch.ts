@@ -3,7 +3,7 @@
 // are writable for the time of the write alone and get back exactly the
 // protection that they had.
 
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, alignDown, alignUp, hex, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import type { Linking, Process } from "./process.ts";

@@ -4,7 +4,7 @@
 // that binds /proc).
 
 import { readFileSync, readlinkSync } from "node:fs";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { unlessRefused } from "../system-error.ts";
 
 /** Why the numbers of /proc are not this process's; undefined where they are. */

@@ -2,10 +2,10 @@
 // has: the kernel sets a bit in its first word (robust_futexes, pthread_mutexattr_setrobust(3)).
 
 import { CFunction, FFIType } from "bun:ffi";
-import { LinkError } from "../loader/error.ts";
-import type { Libc } from "../loader/libc.ts";
+import { LinkError } from "../link-error.ts";
 import { pointer } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
+import type { Libc } from "./libc.ts";
 
 /**
  * Makes a mutex at an address that other processes may map, too, and holds it for as long as this thread lives. Throws

@@ -6,11 +6,11 @@
 //   behind the records: texts
 
 import { CFunction, FFIType } from "bun:ffi";
-import type { Libc } from "../loader/libc.ts";
 import { layout, u32, u64, u64bits } from "../memory/layout.ts";
 import { pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler } from "../x86-64/assembler.ts";
+import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 
 const Record = layout("step", { number: u32, flags: u32, a: u64bits, b: u64bits, c: u64bits, d: u64bits, e: u64bits });

@@ -4,12 +4,12 @@
 // JavaScript. It rings the same bell as everybody else.
 
 import { CFunction, FFIType } from "bun:ffi";
-import { LinkError } from "../loader/error.ts";
-import type { Libc } from "../loader/libc.ts";
+import { LinkError } from "../link-error.ts";
 import { layout, u64 } from "../memory/layout.ts";
 import { pointer, viewAt } from "../memory/live.ts";
 import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler, immediate } from "../x86-64/assembler.ts";
+import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import type { System } from "./system.ts";
 

@@ -7,7 +7,7 @@
 import { ElfError } from "../elf/error.ts";
 import type { Filtee } from "../elf/image.ts";
 import type { Library } from "../elf/library.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { mustFind, originOf, type Requester, type Search } from "./search.ts";
 
 /** A library that was found. */

@@ -7,7 +7,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 import { unlessRefused } from "../system-error.ts";
 import { ownHwcaps, ownPlatform } from "./hwcaps.ts";
 import { type Layout, PLAIN } from "./layout.ts";

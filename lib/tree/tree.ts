@@ -3,7 +3,7 @@
 // it are taken from its root, and nothing leads out of it.
 
 import { lstatSync, readlinkSync, realpathSync } from "node:fs";
-import { LinkError } from "../loader/error.ts";
+import { LinkError } from "../link-error.ts";
 
 /** As the kernel's: more links than this in one path are a loop. */
 const LINK_LIMIT = 40;

@@ -1,9 +1,9 @@
 // The server's side of the shared pages, and the main thread's for the little that
 // it has to say; see protocol.ts.
 
-import type { Libc } from "../../lib/loader/libc.ts";
 import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { Exchange } from "./exchange.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
 

@@ -1,11 +1,10 @@
 // A slot of a channel, as the server uses it; see protocol.ts.
 
-import type { Libc } from "../../lib/loader/libc.ts";
 import type { Struct } from "../../lib/memory/layout.ts";
 import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, hex } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import type { Channel } from "./channel.ts";
 import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, Slot, State, What } from "./protocol.ts";
 
 /** One order, as what it says. */
@@ -19,6 +18,14 @@ export interface Instruction {
 export interface Lent {
   readonly at: Address;
   readonly bytes: Uint8Array;
+}
+
+/** What a slot needs of the channel that it is in. */
+interface Place {
+  readonly at: Address;
+  readonly bell: number;
+  awaitBell(before: number, milliseconds: number): void;
+  intern(text: string): Address | undefined;
 }
 
 /** How long an asker is looked for, which copies a piece in less, in milliseconds. */
@@ -37,7 +44,7 @@ export class Exchange {
 
   constructor(
     readonly libc: Libc,
-    readonly channel: Channel,
+    readonly channel: Place,
     readonly index: number,
   ) {
     this.at = add(channel.at, SLOTS + index * SLOT_SIZE);

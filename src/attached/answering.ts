@@ -1,9 +1,9 @@
 // Answers the processes of a launch.
 
 import { ElfError } from "../../lib/elf/error.ts";
-import { LinkError } from "../../lib/loader/error.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import type { Exchange, Instruction } from "../agent/exchange.ts";

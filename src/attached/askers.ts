@@ -3,9 +3,9 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Desk } from "../agent/code/connect.ts";

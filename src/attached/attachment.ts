@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { Constructor } from "../../lib/loader/last-constructor.ts";
 import { firstLinkMap, LinkMap, LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { Namespaces } from "../../lib/loader/namespace.ts";

@@ -12,8 +12,8 @@ import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
 import { Desk } from "../agent/code/connect.ts";
-import { objectsOf } from "../hosted/scope.ts";
 import { providersOf } from "../passes/allocator.ts";
+import { objectsOf } from "../passes/scope-of.ts";
 import type { Attachment } from "./attachment.ts";
 
 /**

@@ -4,25 +4,23 @@
 // has been started beforehand; the program finds it by its library path.
 
 import { realpathSync } from "node:fs";
-import { ElfError } from "../../lib/elf/error.ts";
-import type { Library } from "../../lib/elf/library.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { ERRNO, type System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { storeFile } from "../directories/user-cache.ts";
 import { withoutRunner } from "../handover/environment.ts";
 import { programEnvironment, treesForSandboxes } from "../handover/program-environment.ts";
 import { resetSignals } from "../handover/signals.ts";
-import { storeFile } from "../hosted/capsule.ts";
+import { copiesInFront } from "../plan/copies-in-front.ts";
 import { faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { machineGlibc, versionOf } from "../plan/glibc/choice.ts";
-import { type AttachedPlan, type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
+import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
-import { findUnlinked } from "../plan/unlinked.ts";
 import { ownCommand } from "../reexec/own-command.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
@@ -127,40 +125,6 @@ function prepare(
     ...treesForSandboxes(plan.capsules.map(({ search }) => search.tree.root)),
   ];
   return { entry, behind, tunables, isAudited: plan.isAudited };
-}
-
-/**
- * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say
- * where no auditor is asked first, or it is another ld.so's business.
- */
-export function copiesInFront(
-  { runtime, capsules, isAudited }: Pick<AttachedPlan, "runtime" | "capsules" | "isAudited">,
-  path: string,
-): string[] {
-  const unlinked = findUnlinked(path);
-  if (unlinked) {
-    const own = capsules.flatMap(({ isolated }) => isolated.filter((soname) => unlinked.needed.includes(soname)));
-    return own.length === 0 ? [] : [`"${path}" gets its own ${own.join(", ")}, as it ${unlinked.why}`];
-  }
-  if (isAudited) return [];
-  let library: Library;
-  try {
-    library = runtime.libraryAt(path);
-  } catch (error) {
-    // A script, or what may be run and not read.
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
-    throw error;
-  }
-  if (library.rpath === undefined || library.runpath !== undefined) return [];
-  return capsules.flatMap(({ isolated }) =>
-    isolated.flatMap((soname) => {
-      const found = runtime.find(soname, { library });
-      if (!found?.why.startsWith("rpath of ")) return [];
-      return [
-        `"${path}" may get its own ${soname}, "${found.path}", as its DT_RPATH comes first (--mode in-process, if it can be hosted, does not mind)`,
-      ];
-    }),
-  );
 }
 
 /**

@@ -6,7 +6,7 @@
 // his own, in which he stays who he is and can gain no rights: programs that are setuid
 // do not work there, and files of others seem to be nobody's.
 
-import type { Libc } from "../../lib/loader/libc.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { RESULT, type Step, tryOut } from "../../lib/process/steps.ts";
 import { ERRNO } from "../../lib/process/system.ts";
 import type { Mounts } from "../plan/glibc/footing.ts";

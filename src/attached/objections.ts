@@ -7,7 +7,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import type { Image } from "../../lib/elf/image.ts";
 import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";

@@ -5,10 +5,10 @@
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { firstLinkMap, linkMap } from "../../lib/loader/link-map.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { type Carrier, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { closureOf } from "../../lib/tree/closure.ts";

@@ -8,7 +8,7 @@ import { LinkMap, type LoadedObject } from "../../lib/loader/link-map.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { setPointerIn } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { scopeOf } from "../hosted/scope.ts";
+import { scopeOf } from "../passes/scope-of.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { IDENTITY_OBJECT } from "../server/detours.ts";
 import type { Attachment } from "./attachment.ts";

@@ -3,8 +3,8 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";

@@ -5,12 +5,12 @@ import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { withRoomForAttached, withRoomForAudited } from "../hosted/static-tls.ts";
 import { EXECUTABLE_STACK, wantingStacks } from "../plan/executable-stack.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import { TUNABLES, tunableIn, withTunable } from "../plan/glibc/tunables.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
+import { withRoomForAttached, withRoomForAudited } from "../plan/static-tls.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import { TUNABLES, tunableIn, withTunable } from "../reexec/tunables.ts";
 
 /** The variable, where there is something to tell. Settings of the user's own stay. */
 export function tunablesFor(

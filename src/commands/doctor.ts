@@ -2,7 +2,7 @@
 // about it.
 
 import { Command } from "commander";
-import { Libc } from "../../lib/loader/libc.ts";
+import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { ProgramError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";

@@ -1,7 +1,7 @@
 // `capsule exec`: its options, and what it does.
 
 import { Command } from "commander";
-import { Libc } from "../../lib/loader/libc.ts";
+import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { ChoiceOption } from "../command-line/choice-option.ts";
 import { dataOf, exitCodeOf } from "../diagnostics/error-data.ts";

@@ -2,7 +2,7 @@
 // same steps explained, for any program.
 
 import { Command } from "commander";
-import { Libc } from "../../lib/loader/libc.ts";
+import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, Search } from "../../lib/tree/search.ts";

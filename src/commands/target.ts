@@ -1,7 +1,7 @@
 // What a command that looks at one library is given: a file, or a soname to search for
 // in a host tree.
 
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { mustFind } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { fileAt } from "../plan/file-at.ts";

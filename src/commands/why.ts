@@ -6,9 +6,9 @@ import { EXIT, UsageError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
 import { answersOf } from "../report/answers.ts";
+import { isMissing } from "../report/item.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
-import { isMissing } from "../report/sides.ts";
 import { whyText } from "../report/why-text.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 

@@ -1,7 +1,7 @@
 // Errors as data, for whoever reads them in another process, and back.
 
 import { ElfError } from "../../lib/elf/error.ts";
-import { type LinkDetails, LinkError } from "../../lib/loader/error.ts";
+import { type LinkDetails, LinkError } from "../../lib/link-error.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
 /** An error as data, such as events have: what JSON keeps of it. */

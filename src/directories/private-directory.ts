@@ -20,10 +20,10 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { makeLinks } from "./links.ts";

@@ -8,3 +8,9 @@ export function cacheOf({
   if (cache?.startsWith("/")) return `${cache}/capsule`;
   return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
 }
+
+/** Where what is known of libraries is kept; nowhere for somebody without a home. */
+export function storeFile(): string | undefined {
+  const cache = cacheOf(process.env);
+  return cache && `${cache}/libraries.json`;
+}

@@ -5,10 +5,10 @@ import { accessSync, constants, lstatSync, realpathSync, statfsSync, statSync } 
 import { dirname, join, relative } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { inUnits } from "../diagnostics/units.ts";
 import { canBeOnPath } from "../directories/library-path.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
-import { inUnits } from "./units.ts";
 
 /** What is known of a directory, or of the one in which it would be made. */
 export interface DirectoryFacts {

@@ -2,12 +2,12 @@
 // whether it has room for the host's thread-local data.
 
 import type { Library } from "../../lib/elf/library.ts";
-import { MAXIMAL_ALIGNMENT, staticNeed } from "../hosted/static-tls.ts";
+import { inUnits } from "../diagnostics/units.ts";
 import { type ChosenGlibc, runsOn } from "../plan/glibc/choice.ts";
+import { MAXIMAL_ALIGNMENT, staticNeed } from "../plan/static-tls.ts";
 import type { NamespaceChoice } from "../settings/choices.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
-import { inUnits } from "./units.ts";
 
 /** `others` are the versions of the trees that were not chosen, by whose they are. */
 export function glibcFindings(

@@ -3,10 +3,10 @@
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import { PROC_ADVICE } from "../../lib/process/pid-namespace.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
+import { inUnits } from "../diagnostics/units.ts";
 import { PIDFD_ADVICE } from "../server/start-server.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
-import { inUnits } from "./units.ts";
 
 /** pidfd_open(2) is there since. */
 const KERNEL = [5, 3];

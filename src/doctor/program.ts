@@ -2,7 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import { Trace } from "../diagnostics/trace.ts";

@@ -3,7 +3,7 @@
 // close-on-exec, and raises the limit of open files.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import type { Libc } from "../../lib/loader/libc.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { openDescriptors, type ProcFiles } from "../reexec/inherited.ts";
 

@@ -1,9 +1,9 @@
 // Signals as the program's parent has left them, and on the program's threads only.
 
 import { readdirSync, readFileSync } from "node:fs";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { SIGPWR, SIGSETXID } from "../../lib/process/thread-signals.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { isBuns } from "./threads.ts";

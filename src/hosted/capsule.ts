@@ -2,22 +2,22 @@
 // the last one the program owns the process.
 
 import { join } from "node:path";
-import type { Libc } from "../../lib/loader/libc.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { RunRecord } from "../agent/record.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
-import { cacheOf } from "../directories/user-cache.ts";
+import { storeFile } from "../directories/user-cache.ts";
 import { releaseDescriptors } from "../handover/descriptors.ts";
 import { catchFatalSignals, quietOtherThreads } from "../handover/signals.ts";
 import { allocatorOf } from "../passes/allocator.ts";
 import { expose, exposeAs } from "../passes/expose.ts";
 import { findEnding } from "../passes/finish.ts";
 import { interceptHandles } from "../passes/intercept.ts";
-import { openClosure } from "../passes/open.ts";
-import { makeNamespace, repairGlobal, share } from "../passes/share.ts";
+import { openClosure, share } from "../passes/open.ts";
+import { makeNamespace, repairGlobal } from "../passes/share.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { type ExecOptions, keepCaches, makePlan } from "../plan/plan.ts";
 import { findProgram } from "../plan/program.ts";
@@ -180,10 +180,4 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // main, and exit.
   return enter(program.entry);
-}
-
-/** Where what is known of libraries is kept; nowhere for somebody without a home. */
-export function storeFile(): string | undefined {
-  const cache = cacheOf(process.env);
-  return cache && join(cache, "libraries.json");
 }

@@ -9,7 +9,8 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { ensureExposed, standsFor } from "../passes/expose.ts";
+import { standsFor } from "../passes/capsule-of.ts";
+import { ensureExposed } from "../passes/expose.ts";
 import type { Run } from "./run.ts";
 
 /** A copy of the runtime's and the shim that takes its place. */

@@ -6,12 +6,12 @@ import { dirname } from "node:path";
 import { DT_DEBUG } from "../../lib/elf/constants.ts";
 import { Dyn } from "../../lib/elf/dyn.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import { layout, u64, writeU64 } from "../../lib/memory/layout.ts";
 import { pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "./run.ts";
 

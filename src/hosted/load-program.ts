@@ -2,6 +2,7 @@
 // between: when everything is relocated and no constructor has run.
 
 import { JSCallback } from "bun:ffi";
+import { LinkError } from "../../lib/link-error.ts";
 import {
   dlmopen,
   LM_ID_BASE,
@@ -11,13 +12,13 @@ import {
   RTLD_NODELETE,
   RTLD_NOLOAD,
 } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { findCopies } from "../passes/copy-objects.ts";
 import { moveObjects } from "../passes/move-objects.ts";
+import { scopeOf } from "../passes/scope-of.ts";
 import { findUnited } from "../passes/unite-statics.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Displaced } from "./displace.ts";
@@ -26,7 +27,7 @@ import { hostedImage, type ProgramImage } from "./image.ts";
 import type { Interposer } from "./interpose.ts";
 import { mapOwnFile } from "./own-file.ts";
 import { baseObjects, type Run } from "./run.ts";
-import { scopeOf, settleScope } from "./scope.ts";
+import { settleScope } from "./scope.ts";
 
 export interface LoadedProgram {
   readonly object: LoadedObject;

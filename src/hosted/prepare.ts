@@ -16,12 +16,12 @@ import { extendedPath, LIBRARY_PATH, treesForSandboxes } from "../handover/progr
 import { resetSignals } from "../handover/signals.ts";
 import { addressIn } from "../passes/functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../plan/glibc/auditing.ts";
+import { TUNABLES } from "../plan/glibc/tunables.ts";
+import { withRoomForAudited } from "../plan/static-tls.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { directoriesBehind } from "../reexec/start-over.ts";
-import { TUNABLES } from "../reexec/tunables.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
 import type { Run } from "./run.ts";
-import { withRoomForAudited } from "./static-tls.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -3,13 +3,13 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { findAddress, type LoadedImage, loadedImage } from "../../lib/elf/loaded.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { type GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import type { Connection } from "../agent/code/ask.ts";

@@ -1,8 +1,7 @@
 // Scopes: where glibc looks for symbols, and in which order.
 
-import { basename } from "node:path";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import { objectsOf, scopeOf } from "../passes/scope-of.ts";
 import type { Displaced } from "./displace.ts";
 import { baseObjects, type Run } from "./run.ts";
 
@@ -72,49 +71,4 @@ export function settleScope(
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
   setGlobalScope(run, [...others, ...copies]);
-}
-
-/** What glibc searches there, in order, as far as it is among `objects`. */
-export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]): LoadedObject[] {
-  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
-  return scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
-}
-
-/** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
-export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
-  const named = byName(objects);
-  const scope = [program];
-  const known = new Set(scope);
-  const add = (name: string, put: (object: LoadedObject) => void): void => {
-    const found = named.get(name);
-    if (!found || known.has(found)) return;
-    known.add(found);
-    put(found);
-  };
-  const followed = new Set<LoadedObject>();
-  for (let i = 0; i < scope.length; ) {
-    const object = scope[i] as LoadedObject;
-    if (followed.has(object)) {
-      i++;
-      continue;
-    }
-    followed.add(object);
-    for (const needed of object.image.needed) add(needed, (found) => scope.push(found));
-    // What it filters comes before it, and then what that needs.
-    let at = i;
-    for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
-  }
-  return scope;
-}
-
-/** What DT_NEEDED leads to. Where a library has another soname it is the name of its file, by which it was found. */
-function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
-  const named = new Map<string, LoadedObject>();
-  const there = objects.filter(({ path, isVdso }) => path !== "" && !isVdso);
-  const add = (name: string | undefined, object: LoadedObject) => {
-    if (name !== undefined && !named.has(name)) named.set(name, object);
-  };
-  for (const object of there) for (const name of [object.image.soname, object.path]) add(name, object);
-  for (const object of there) add(basename(object.path), object);
-  return named;
 }

@@ -3,8 +3,8 @@
 import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { PLAIN } from "../../lib/tree/layout.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { Channel } from "../agent/channel.ts";

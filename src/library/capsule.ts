@@ -3,11 +3,11 @@
 
 import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
 import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { dlclose, findIn, findOpen, LM_ID_BASE, linkMapOf } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
-import { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { pointer } from "../../lib/memory/live.ts";
+import { Libc } from "../../lib/process/libc.ts";
 import { needProc } from "../../lib/process/pid-namespace.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
@@ -18,7 +18,7 @@ import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search
 import { Tree } from "../../lib/tree/tree.ts";
 import { asLinkError } from "../diagnostics/error-data.ts";
 import { type Category, Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../hosted/capsule.ts";
+import { storeFile } from "../directories/user-cache.ts";
 import { ServerHandle } from "../hosted/serve.ts";
 import { withAdvice } from "../hosted/static-tls.ts";
 import { expose } from "../passes/expose.ts";

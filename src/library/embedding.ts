@@ -2,11 +2,11 @@
 // and what has been put there can be taken away again. Each has a server, a directory and
 // code of its own, so that one knows nothing of another.
 
-import type { Libc } from "../../lib/loader/libc.ts";
 import { LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { placeCode } from "../../lib/process/code-pages.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
@@ -15,13 +15,13 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import type { Interposer } from "../hosted/interpose.ts";
 import { type OwnProcess, ownProcess } from "../hosted/run.ts";
-import { objectsOf } from "../hosted/scope.ts";
 import type { Served, ServerHandle } from "../hosted/serve.ts";
 import { allocatorOf } from "../passes/allocator.ts";
 import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
 import type { Functions } from "../passes/functions.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
 import type { Capsule, EmitAsking, Linker } from "../passes/launch.ts";
+import { objectsOf } from "../passes/scope-of.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";

@@ -5,13 +5,13 @@
 
 import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
 import { findIn } from "../../lib/loader/calls.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
-import { scopeOf } from "../hosted/scope.ts";
+import { scopeOf } from "../passes/scope-of.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 

@@ -6,7 +6,7 @@
 import { R_X86_64_COPY, SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { readWrapping } from "../../lib/memory/layout.ts";
 import { type Address, add, type Vaddr } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";

@@ -2,42 +2,19 @@
 // and binds to, at the addresses in the capsule. No trampoline, nothing to call.
 
 import { existsSync } from "node:fs";
-import { basename } from "node:path";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { mirrorOf, symbolsAt } from "../../lib/elf/write/mirror.ts";
-import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY, RTLD_NOW } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { needsIn } from "../plan/needs.ts";
+import { capsuleOf } from "./capsule-of.ts";
 import { openHooks } from "./hooks.ts";
 import { tableMapping } from "./intercept.ts";
 import type { Capsule, Launch, Shim } from "./launch.ts";
-import { lendStatics } from "./lend-statics.ts";
-import { closureIn } from "./names.ts";
-import { checkClosure, openClosure } from "./open.ts";
-
-/** The capsule whose copy of a library the program sees. */
-export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
-  capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
-
-/**
- * The isolated library, by its soname, that an object of the program's side is a copy of: the file says so itself, or
- * has the name under which programs look for it.
- */
-export function standsFor(
-  capsules: readonly Capsule[],
-  { soname, path }: { readonly soname: string | undefined; readonly path: string },
-): { capsule: Capsule; soname: string } | undefined {
-  for (const name of [soname, basename(path)]) {
-    const capsule = name === undefined ? undefined : capsuleOf(capsules, name);
-    if (name !== undefined && capsule) return { capsule, soname: name };
-  }
-  return undefined;
-}
+import { ensureOpened, openedAs } from "./open.ts";
 
 /**
  * Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree
@@ -51,23 +28,6 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string,
     yield* expose(launch, capsule, soname);
   } else
     launch.trace.tell("shim", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
-}
-
-/**
- * Opens an isolated library with all it needs. `mode` is what a dlopen has asked for. Throws LinkError where the tree
- * does not have it, or glibc refuses.
- */
-export function* ensureOpened(
-  launch: Launch,
-  capsule: Capsule,
-  soname: string,
-  mode = RTLD_LAZY,
-): Linking<LoadedObject> {
-  const closure = yield* closureIn(launch, capsule, (open) => needsIn(capsule, [soname], undefined, open));
-  checkClosure(capsule, closure);
-  yield* lendStatics(launch, capsule, closure);
-  yield* openClosure(launch, capsule, closure, { mode: mode & RTLD_NOW ? RTLD_NOW : RTLD_LAZY });
-  return openedAs(capsule, soname);
 }
 
 /**
@@ -98,16 +58,6 @@ export function* expose(
 export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
   if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
   yield* show(launch, capsule, { name: alias, soname }, openedAs(capsule, soname), [soname]);
-}
-
-export const isOpenAs = ({ search, opened }: Capsule, soname: string): boolean =>
-  opened.has(search.find(soname, undefined)?.path ?? "");
-
-export function openedAs(capsule: Capsule, soname: string): LoadedObject {
-  const file = capsule.search.find(soname, undefined)?.path ?? "";
-  const object = capsule.opened.get(file);
-  if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
-  return object;
 }
 
 function* show(

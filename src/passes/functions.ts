@@ -1,7 +1,7 @@
 // The functions of a process's glibc that are called, or stood in front of.
 
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { CALLABLE, type Callable } from "../../lib/process/process.ts";
 

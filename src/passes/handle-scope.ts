@@ -20,8 +20,8 @@ import { call, type Linking, type Process } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import { openedAs } from "./expose.ts";
 import type { Capsule, Launch, Scopes } from "./launch.ts";
+import { openedAs } from "./open.ts";
 
 /** `objects` are the base namespace's, as far as they are known; `main` is the first of all. */
 export function scopesOf(

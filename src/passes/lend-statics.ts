@@ -13,7 +13,7 @@ import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
-import { capsuleOf } from "./expose.ts";
+import { capsuleOf } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import { sharedStatics, uniqueSymbols } from "./unite-statics.ts";
 

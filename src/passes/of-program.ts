@@ -10,7 +10,7 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { lackedBy } from "../plan/lacked.ts";
-import { capsuleOf } from "./expose.ts";
+import { capsuleOf } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
 /**

@@ -12,6 +12,7 @@
 import { basename, dirname } from "node:path";
 import { openableCopy } from "../../lib/elf/write/openable.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import {
   dlerror,
   dlmopen,
@@ -21,19 +22,23 @@ import {
   RTLD_GLOBAL,
   RTLD_LAZY,
   RTLD_NOLOAD,
+  RTLD_NOW,
 } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import type { Closure, Member } from "../../lib/tree/closure.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
+import { needsIn } from "../plan/needs.ts";
 import { LOADER } from "../profiles/shared-set.ts";
+import { capsuleOf } from "./capsule-of.ts";
 import { followGlobal } from "./global.ts";
 import type { Capsule, Launch } from "./launch.ts";
+import { lendStatics } from "./lend-statics.ts";
+import { closureIn } from "./names.ts";
 import { needsOfProgram } from "./of-program.ts";
-import { share } from "./share.ts";
+import { addMirror } from "./share.ts";
 import { absentees, isHelper, type Named, together, unnamed } from "./together.ts";
 
 /** What a capsule has yet to open of a closure. */
@@ -52,6 +57,41 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
   if (paths.length === 0) return { paths, files: [] };
   const files = filesOf(closure).filter((file) => isWanted(capsule, file));
   return { paths, files: [...absentees(launch, capsule, closure), ...files] };
+}
+
+/** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has it. */
+export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+  if (soname === LOADER || capsule.mirrors.has(soname)) return;
+  const owner = capsuleOf(launch.capsules, soname);
+  const image = owner && (yield* ensureOpened(launch, owner, soname)).image;
+  yield* addMirror(launch, capsule, soname, image);
+}
+
+/**
+ * Opens an isolated library with all it needs. `mode` is what a dlopen has asked for. Throws LinkError where the tree
+ * does not have it, or glibc refuses.
+ */
+export function* ensureOpened(
+  launch: Launch,
+  capsule: Capsule,
+  soname: string,
+  mode = RTLD_LAZY,
+): Linking<LoadedObject> {
+  const closure = yield* closureIn(launch, capsule, (open) => needsIn(capsule, [soname], undefined, open));
+  checkClosure(capsule, closure);
+  yield* lendStatics(launch, capsule, closure);
+  yield* openClosure(launch, capsule, closure, { mode: mode & RTLD_NOW ? RTLD_NOW : RTLD_LAZY });
+  return openedAs(capsule, soname);
+}
+
+export const isOpenAs = ({ search, opened }: Capsule, soname: string): boolean =>
+  opened.has(search.find(soname, undefined)?.path ?? "");
+
+export function openedAs(capsule: Capsule, soname: string): LoadedObject {
+  const file = capsule.search.find(soname, undefined)?.path ?? "";
+  const object = capsule.opened.get(file);
+  if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
+  return object;
 }
 
 /**

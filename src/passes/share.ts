@@ -10,6 +10,7 @@
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
 import type { Place } from "../../lib/elf/write/shared-object.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import {
   dlmopen,
   findOpen,
@@ -19,7 +20,6 @@ import {
   namespaceOf,
   RTLD_LAZY,
 } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
@@ -34,9 +34,7 @@ import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";
-import { LOADER } from "../profiles/shared-set.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
-import { capsuleOf, ensureOpened } from "./expose.ts";
 import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
 
 /** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
@@ -105,11 +103,12 @@ export function repairGlobal(
   trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
 }
 
-/** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has it. */
-export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
-  if (soname === LOADER || capsule.mirrors.has(soname)) return;
-  const owner = capsuleOf(launch.capsules, soname);
-  const image = owner ? (yield* ensureOpened(launch, owner, soname)).image : yield* sharedImage(launch, soname);
+/**
+ * Adds a mirror of a library, unless the capsule has it: of a member of the shared set, or of another capsule's library,
+ * which is `image` then.
+ */
+export function* addMirror(launch: Launch, capsule: Capsule, soname: string, given?: LoadedImage): Linking<void> {
+  const image = given ?? (yield* sharedImage(launch, soname));
   const overrides = new Map<string, Place>();
   if (OTHERS_OF_LIBC.includes(soname))
     for (const [name, address] of capsule.overrides) overrides.set(name, { address });

@@ -2,7 +2,7 @@
 // that rules out is found out from files.
 
 import type { Library } from "../../lib/elf/library.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
 import type { Host } from "./trees.ts";
 

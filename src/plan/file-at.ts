@@ -1,7 +1,7 @@
 // Files that somebody names.
 
 import { realpathSync } from "node:fs";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { reasonOf } from "../../lib/tree/search.ts";
 
 /**

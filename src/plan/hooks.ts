@@ -4,7 +4,7 @@
 import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../../lib/elf/constants.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import type { CapsuleSource, Hook } from "./capsule-source.ts";
 

@@ -4,7 +4,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Layout } from "../../lib/tree/layout.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";

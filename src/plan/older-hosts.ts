@@ -9,7 +9,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { bindingOf } from "../../lib/elf/sym.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { needsOf } from "./needs.ts";
 import type { Chosen } from "./trees.ts";

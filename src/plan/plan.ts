@@ -7,7 +7,7 @@ import { readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import { inShares } from "../../lib/tree/layout.ts";

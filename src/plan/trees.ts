@@ -2,7 +2,7 @@
 // library is to come from which host tree, and whose glibc everybody runs on.
 
 import { statSync } from "node:fs";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";

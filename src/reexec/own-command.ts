@@ -1,8 +1,8 @@
 // The command that this process was started as.
 
 import { readFileSync } from "node:fs";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { stringBytesAt } from "../../lib/memory/live.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { type Command, commandOf } from "./restart.ts";
 
 /** To be asked before anything of it is changed. */

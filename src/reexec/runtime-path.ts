@@ -6,7 +6,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { needsOf } from "../plan/needs.ts";

@@ -3,8 +3,8 @@
 // to all that belongs to it in front of its library path. So is one whose program has
 // its libraries in a tree of its own.
 
-import type { Libc } from "../../lib/loader/libc.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";

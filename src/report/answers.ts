@@ -1,8 +1,8 @@
 // Which file answers a soname on each side: found how, for whom, and by which rule.
 
 import type { Requester, Search, Step } from "../../lib/tree/search.ts";
+import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
 import { ruleOf } from "./rules.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
 
 export interface Answer {
   readonly side: Side;

@@ -6,7 +6,7 @@ import { basename, dirname } from "node:path";
 import { ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";

@@ -3,8 +3,13 @@
 import { printable } from "../diagnostics/output.ts";
 import type { Paint, Style } from "../diagnostics/terminal.ts";
 import type { Clash } from "./clashes.ts";
-import type { Report } from "./sides.ts";
-import type { View } from "./tree-text.ts";
+import type { Report } from "./item.ts";
+
+export interface View {
+  /** 1 shows the shared set and what is opened later, 2 what these need, 3 also what was shown before. */
+  readonly verbosity: number;
+  readonly showsPaths: boolean;
+}
 
 /** More than these take -v. */
 const SHORT = 15;

@@ -2,7 +2,7 @@
 // a process, and whoever was built with the other gets the wrong one.
 
 import { isShared } from "../profiles/shared-set.ts";
-import { type Item, type Report, type Side, WHENS, type When } from "./sides.ts";
+import { type Item, type Report, type Side, WHENS, type When } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 
 export interface Copy {

@@ -4,8 +4,8 @@
 import { basename } from "node:path";
 import { printable } from "../diagnostics/output.ts";
 import type { Clash } from "./clashes.ts";
-import type { Edge, Figure, Kind, Picture } from "./picture.ts";
-import type { Item, Report, Side } from "./sides.ts";
+import type { Edge, Figure, Kind, Picture } from "./figure.ts";
+import type { Item, Report, Side } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;

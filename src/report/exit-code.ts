@@ -1,7 +1,7 @@
 // What the exit status of a report says.
 
 import { EXIT } from "../diagnostics/errors.ts";
-import { isMissing, type Report, type Side } from "./sides.ts";
+import { isMissing, type Report, type Side } from "./item.ts";
 import { missedGlibc } from "./words.ts";
 
 /**

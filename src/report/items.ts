@@ -4,8 +4,8 @@ import { realpathSync } from "node:fs";
 import type { Need, Node } from "../../lib/tree/dependencies.ts";
 import type { Chosen } from "../plan/trees.ts";
 import { isShared } from "../profiles/shared-set.ts";
+import { type Item, isMissing, type Link, type Role, type Root, type Side, WHENS } from "./item.ts";
 import { ASKED, type Namespace } from "./namespace.ts";
-import { type Item, isMissing, type Link, type Role, type Root, type Side, WHENS } from "./sides.ts";
 
 function roleInBase(soname: string, { hosts, isIsolated }: Chosen): Role {
   if (isShared(soname)) return "shared";

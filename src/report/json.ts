@@ -3,7 +3,7 @@
 import type { Step } from "../../lib/tree/search.ts";
 import type { Answer } from "./answers.ts";
 import { type Clash, clashesOf } from "./clashes.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
+import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 import { faultOf, missedGlibc } from "./words.ts";
 

@@ -1,13 +1,13 @@
 // A namespace while it is filled, and what was opened in it when.
 
 import type { Library } from "../../lib/elf/library.ts";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { Loading, Need, Node } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { openedAhead } from "../plan/plan.ts";
 import type { OwnedHost } from "../plan/trees.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
-import type { When } from "./sides.ts";
+import type { When } from "./item.ts";
 
 /** Why a file is there that no search has given. */
 export const ASKED = "as asked";

@@ -6,12 +6,13 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import { Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../hosted/capsule.ts";
+import { storeFile } from "../directories/user-cache.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees } from "../plan/trees.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import { type Asked, findAsked } from "./asked.ts";
-import { isMissing, type Report, sidesOf } from "./sides.ts";
+import { isMissing, type Report } from "./item.ts";
+import { sidesOf } from "./sides.ts";
 
 /** What to choose for the file that is asked about; undefined for a soname. */
 export type Choose = (file: string | undefined) => TreeOptions;

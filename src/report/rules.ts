@@ -4,7 +4,7 @@ import type { Trees } from "../plan/trees.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
 import { GLIBC_CHOICES } from "../settings/choices.ts";
 import { asSays, nameOf } from "../settings/source.ts";
-import { isMissing, type Link, type Report, type Side } from "./sides.ts";
+import { isMissing, type Link, type Report, type Side } from "./item.ts";
 
 /** As a sentence goes on behind "it is". `link` is what the name is on that side, if it is anything. */
 export function ruleOf(soname: string, side: Side, link: Link | undefined, report: Report): string {

@@ -1,7 +1,7 @@
 // Makes a picture simpler, and does not change what it tells.
 
-import type { Edge, Figure, Graph, Picture } from "./picture.ts";
-import type { Side } from "./sides.ts";
+import type { Edge, Figure, Graph, Picture } from "./figure.ts";
+import type { Side } from "./item.ts";
 
 /** On a side with more figures than these, those of no interest are left out. */
 const MANY = 40;

@@ -1,8 +1,8 @@
 // A report as figures and edges between them, all there are.
 
 import { type Clash, clashesOf } from "./clashes.ts";
-import type { Edge, Figure, Graph } from "./picture.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./sides.ts";
+import type { Edge, Figure, Graph } from "./figure.ts";
+import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
 import { unique } from "./simplify.ts";
 import { missedGlibc } from "./words.ts";
 

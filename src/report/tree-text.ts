@@ -4,16 +4,10 @@
 import { basename } from "node:path";
 import type { Paint } from "../diagnostics/terminal.ts";
 import { type Branch, linesOf } from "./branches.ts";
-import { clashTable } from "./clash-table.ts";
+import { clashTable, type View } from "./clash-table.ts";
 import { type Clash, type Copy, clashesOf } from "./clashes.ts";
-import { type Item, isMissing, type Link, type Missing, type Present, type Report, type Side } from "./sides.ts";
+import { type Item, isMissing, type Link, type Missing, type Present, type Report, type Side } from "./item.ts";
 import { faultOf, missedGlibc, whyOf } from "./words.ts";
-
-export interface View {
-  /** 1 shows the shared set and what is opened later, 2 what these need, 3 also what was shown before. */
-  readonly verbosity: number;
-  readonly showsPaths: boolean;
-}
 
 export function treeText(report: Report, view: View, paint: Paint): string {
   const clashes = clashesOf(report);

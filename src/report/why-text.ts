@@ -5,7 +5,7 @@ import type { Step } from "../../lib/tree/search.ts";
 import type { Paint } from "../diagnostics/terminal.ts";
 import type { Answer } from "./answers.ts";
 import { clashesOf } from "./clashes.ts";
-import { type Item, isMissing, type Link, type Report } from "./sides.ts";
+import { type Item, isMissing, type Link, type Report } from "./item.ts";
 import { faultOf, missedGlibc } from "./words.ts";
 
 /** How wide what is said is, in columns, beside its labels: together 80. */

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { runsOn } from "../plan/glibc/choice.ts";
-import type { Item, Missing, Present, Report } from "./sides.ts";
+import type { Item, Missing, Present, Report } from "./item.ts";
 
 /** What is in brackets behind a name. */
 export function whyOf({ item, door }: Present): string {

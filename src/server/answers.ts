@@ -8,8 +8,8 @@
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_GLOBAL, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
@@ -25,15 +25,15 @@ import {
   type Tried,
   textOf,
 } from "../../lib/tree/search.ts";
-import { capsuleOf, ensureExposed, exposeAs, standsFor } from "../passes/expose.ts";
+import { capsuleOf, standsFor } from "../passes/capsule-of.ts";
+import { ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
 import type { Capsule, Launch } from "../passes/launch.ts";
 import { showStatics } from "../passes/lend-statics.ts";
 import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
-import { checkClosure, filesOf, missingOf, tellOpened } from "../passes/open.ts";
-import { share } from "../passes/share.ts";
+import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
 import { findTogether, together, unnamed } from "../passes/together.ts";
 import { lackedBy } from "../plan/lacked.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";

@@ -3,7 +3,7 @@
 // made when the program starts something for the first time; before, there is nothing.
 
 import { join } from "node:path";
-import { LinkError } from "../../lib/loader/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
 import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";

@@ -2,9 +2,9 @@
 // opened more since.
 
 import type { ScopeOffsets } from "../../lib/loader/handle-scope.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import type { Process } from "../../lib/process/process.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import type { Layout } from "../../lib/tree/layout.ts";

@@ -5,8 +5,8 @@
 // of a file that is not there, and says what is wrong.
 
 import { ElfError } from "../../lib/elf/error.ts";
+import type { LinkError } from "../../lib/link-error.ts";
 import { dlclose, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
-import type { LinkError } from "../../lib/loader/error.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { type Call, call, type Linking } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";

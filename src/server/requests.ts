@@ -3,8 +3,8 @@
 
 import { readlinkSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { LM_ID_BASE } from "../../lib/loader/calls.ts";
-import { LinkError } from "../../lib/loader/error.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";

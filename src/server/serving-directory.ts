@@ -10,9 +10,9 @@
 
 import { mkdirSync, readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LinkError } from "../../lib/loader/error.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";

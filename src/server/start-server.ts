@@ -3,11 +3,11 @@
 
 import { closeSync, openSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
-import { LinkError } from "../../lib/loader/error.ts";
-import type { Libc } from "../../lib/loader/libc.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { u32At, viewAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { startDetached } from "../../lib/process/detached.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { type System, SystemError } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";

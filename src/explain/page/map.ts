@@ -1,6 +1,6 @@
 // Step 2's picture. The script copies its rows for step 3: `data-` says where what is.
 
-import { inUnits } from "../../doctor/units.ts";
+import { inUnits } from "../../diagnostics/units.ts";
 import type { ExplainedObject, ExplainedSegment } from "../explanation.ts";
 import { type MapGap, type MapRow, mapLayout, ROW } from "./layout.ts";
 import { html, type Markup } from "./markup.ts";

@@ -1,6 +1,6 @@
 // Step 2: what is mapped, as a picture and as a list.
 
-import { inUnits } from "../../doctor/units.ts";
+import { inUnits } from "../../diagnostics/units.ts";
 import type { ExplainedObject } from "../explanation.ts";
 import { memoryMap } from "./map.ts";
 import { html, join, type Markup } from "./markup.ts";

@@ -4,7 +4,7 @@
 
 import { compareVersions } from "../../../lib/elf/glibc-version.ts";
 import type { Library } from "../../../lib/elf/library.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import type { System } from "../../../lib/process/system.ts";
 import { Glibc } from "../../../lib/tree/glibc.ts";
 import { LIBC } from "../../../lib/tree/glibc-names.ts";

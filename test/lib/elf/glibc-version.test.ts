@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { compareVersions, newestOf } from "../../../lib/elf/glibc-version.ts";
 import { readLibrary } from "../../../lib/elf/library.ts";
-import { Libc } from "../../../lib/loader/libc.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { loadedFile } from "./specimens.ts";
 
 test("compareVersions() goes by numbers, and what is missing is 0", () => {

@@ -10,7 +10,7 @@ import { type FileImage, openImage } from "../../../lib/elf/file.ts";
 import { finalizers, initializers } from "../../../lib/link/functions.ts";
 import type { LinkOptions } from "../../../lib/link/link.ts";
 import { type Simulation, simulate } from "../../../lib/link/simulate.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { alignUp, PAGE_SIZE, toVaddr } from "../../../lib/memory/numbers.ts";
 import { DT, ElfBytes, PT } from "../../support/elf-bytes.ts";
 import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";

@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { OwnSpace } from "../../../lib/link/own-space.ts";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { mappingsOf } from "../../support/maps.ts";
 
 test.each([1, PAGE_SIZE, 0x10000, 0x200000])(

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { FileBytes } from "../../../lib/elf/file.ts";
 import { SimulatedSpace } from "../../../lib/link/simulated-space.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { add, PAGE_SIZE, toAddress, toOffset } from "../../../lib/memory/numbers.ts";
 import { Scratch } from "../elf/scratch.ts";
 

@@ -15,11 +15,11 @@ import {
   RTLD_NOW,
 } from "../../../lib/loader/calls.ts";
 import { findFinalizer } from "../../../lib/loader/finalizer.ts";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { LoadedObject, linkMap } from "../../../lib/loader/link-map.ts";
 import { Namespaces } from "../../../lib/loader/namespace.ts";
 import { bytesAt, cString, pointer } from "../../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { pointerIn } from "../../../lib/process/process.ts";
 
 export interface Scopes {

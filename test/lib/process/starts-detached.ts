@@ -2,8 +2,8 @@
 // tests' own, which has children.
 
 import { openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { startDetached } from "../../../lib/process/detached.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { System, SystemError } from "../../../lib/process/system.ts";
 
 let signals = 0;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Libc } from "../../../lib/loader/libc.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { RESULT, type Step, tryOut } from "../../../lib/process/steps.ts";
 
 const SYS = { write: 1, open: 2, chdir: 80, mkdir: 83, getppid: 110 } as const;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { readLibrary } from "../../../lib/elf/library.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { type Closure, closureOf } from "../../../lib/tree/closure.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Tree } from "../../../lib/tree/tree.ts";

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, realpathSync } from "node:fs";
 import { relative } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { ownHwcaps, ownPlatform } from "../../../lib/tree/hwcaps.ts";
 import {
   type Found,

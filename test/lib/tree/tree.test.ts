@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { realpathSync } from "node:fs";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
 import { SmallTree } from "./small-tree.ts";
 

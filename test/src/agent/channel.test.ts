@@ -1,9 +1,9 @@
 // The server's side of the shared pages, as far as it needs nobody on the other one.
 
 import { describe, expect, test } from "bun:test";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { add, PAGE_SIZE, toAddress } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { Channel } from "../../../src/agent/channel.ts";
 import type { Exchange } from "../../../src/agent/exchange.ts";
 import {
@@ -212,7 +212,7 @@ describe("tell()", () => {
   test("waits until it has been read by another thread", async () => {
     const channel = Channel.make(libc);
     const script = `
-      const { Libc } = await import(${JSON.stringify(Bun.resolveSync("../../../lib/loader/libc.ts", import.meta.dir))});
+      const { Libc } = await import(${JSON.stringify(Bun.resolveSync("../../../lib/process/libc.ts", import.meta.dir))});
       const { Channel } = await import(${JSON.stringify(Bun.resolveSync("../../../src/agent/channel.ts", import.meta.dir))});
       const channel = new Channel(new Libc(), ${channel.at});
       channel.open();

@@ -2,10 +2,10 @@
 // the process of the tests has mapped at the same address as the caller.
 
 import { truncateSync, writeFileSync } from "node:fs";
-import { Libc } from "../../../lib/loader/libc.ts";
 import type { Struct } from "../../../lib/memory/layout.ts";
 import { addressOf, bytesAt, cString } from "../../../lib/memory/live.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { Channel } from "../../../src/agent/channel.ts";
 import type { Exchange, Instruction } from "../../../src/agent/exchange.ts";
 import { CHANNEL_SIZE, Header, type Request, SLOT_SIZE, SLOTS, Slot, State } from "../../../src/agent/protocol.ts";

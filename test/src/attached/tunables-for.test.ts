@@ -4,8 +4,8 @@ import { afterEach, expect, test } from "bun:test";
 import type { Library } from "../../../lib/elf/library.ts";
 import { tunablesFor } from "../../../src/attached/tunables-for.ts";
 import { Trace } from "../../../src/diagnostics/trace.ts";
+import { tunableIn, withTunable } from "../../../src/plan/glibc/tunables.ts";
 import type { AttachedPlan } from "../../../src/plan/plan.ts";
-import { tunableIn, withTunable } from "../../../src/reexec/tunables.ts";
 
 const TUNABLES = "GLIBC_TUNABLES";
 const given = process.env[TUNABLES];

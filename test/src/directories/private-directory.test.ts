@@ -18,9 +18,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { pointerAt, stringAt } from "../../../lib/memory/live.ts";
 import { add } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import {
   claim,
   MARK,

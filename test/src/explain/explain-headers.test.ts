@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
-import { LinkError } from "../../../lib/loader/error.ts";
+import { LinkError } from "../../../lib/link-error.ts";
 import { ProgramError } from "../../../src/diagnostics/errors.ts";
 import { explain } from "../../../src/explain/explain.ts";
 import { linkable } from "../../../src/explain/link-program.ts";

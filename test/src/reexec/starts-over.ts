@@ -3,7 +3,7 @@
 //
 //   starts-over.ts ARGUMENT…
 
-import { Libc } from "../../../lib/loader/libc.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { ownCommand } from "../../../src/reexec/own-command.ts";
 import { formerVariables, restart, withoutRestart } from "../../../src/reexec/restart.ts";
 

@@ -2,9 +2,9 @@
 // raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
-import { Libc } from "../../../lib/loader/libc.ts";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
+import { Libc } from "../../../lib/process/libc.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
 import { Channel } from "../../../src/agent/channel.ts";
 import type { Exchange } from "../../../src/agent/exchange.ts";

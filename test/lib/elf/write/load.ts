@@ -12,10 +12,10 @@ import { mirrorOf } from "../../../../lib/elf/write/mirror.ts";
 import type { Place } from "../../../../lib/elf/write/shared-object.ts";
 import { symbolObject } from "../../../../lib/elf/write/symbol-object.ts";
 import { dlmopen, LM_ID_BASE, LM_ID_NEWLM, linkMapOf, namespaceOf, RTLD_LAZY } from "../../../../lib/loader/calls.ts";
-import { Libc } from "../../../../lib/loader/libc.ts";
 import { LoadedObject } from "../../../../lib/loader/link-map.ts";
 import { cString, pointer } from "../../../../lib/memory/live.ts";
 import { type Address, add, PAGE_SIZE, toAddress } from "../../../../lib/memory/numbers.ts";
+import { Libc } from "../../../../lib/process/libc.ts";
 import { call } from "../../../../lib/process/process.ts";
 
 /** What has been found of one library. */

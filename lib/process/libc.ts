@@ -3,12 +3,12 @@
 
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
+import { LinkError } from "../link-error.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
-import { Exec } from "../process/exec.ts";
-import type { Call, Linking, Process } from "../process/process.ts";
 import { address, bind } from "./bindings.ts";
-import { LinkError } from "./error.ts";
+import { Exec } from "./exec.ts";
+import type { Call, Linking, Process } from "./process.ts";
 import { newAction } from "./sigaction.ts";
 
 const { ptr, i32, u64 } = FFIType;

@@ -4,7 +4,7 @@
 import { FFIType, dlopen as ffi } from "bun:ffi";
 import { stringAt } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
-import { EXEC_FUNCTIONS } from "../process/exec.ts";
+import { EXEC_FUNCTIONS } from "./exec.ts";
 
 const { ptr, i32, u64, i64 } = FFIType;
 

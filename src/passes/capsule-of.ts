@@ -1,0 +1,23 @@
+// Which capsule a library of the program's side is isolated in.
+
+import { basename } from "node:path";
+import type { Capsule } from "./launch.ts";
+
+/** The capsule whose copy of a library the program sees. */
+export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
+  capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
+
+/**
+ * The isolated library, by its soname, that an object of the program's side is a copy of: the file says so itself, or
+ * has the name under which programs look for it.
+ */
+export function standsFor(
+  capsules: readonly Capsule[],
+  { soname, path }: { readonly soname: string | undefined; readonly path: string },
+): { capsule: Capsule; soname: string } | undefined {
+  for (const name of [soname, basename(path)]) {
+    const capsule = name === undefined ? undefined : capsuleOf(capsules, name);
+    if (name !== undefined && capsule) return { capsule, soname: name };
+  }
+  return undefined;
+}

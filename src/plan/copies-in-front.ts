@@ -1,0 +1,40 @@
+// Copies of isolated libraries that ld.so takes before ours, whatever it is told.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import type { Library } from "../../lib/elf/library.ts";
+import type { AttachedPlan } from "./plan.ts";
+import { findUnlinked } from "./unlinked.ts";
+
+/**
+ * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say
+ * where no auditor is asked first, or it is another ld.so's business.
+ */
+export function copiesInFront(
+  { runtime, capsules, isAudited }: Pick<AttachedPlan, "runtime" | "capsules" | "isAudited">,
+  path: string,
+): string[] {
+  const unlinked = findUnlinked(path);
+  if (unlinked) {
+    const own = capsules.flatMap(({ isolated }) => isolated.filter((soname) => unlinked.needed.includes(soname)));
+    return own.length === 0 ? [] : [`"${path}" gets its own ${own.join(", ")}, as it ${unlinked.why}`];
+  }
+  if (isAudited) return [];
+  let library: Library;
+  try {
+    library = runtime.libraryAt(path);
+  } catch (error) {
+    // A script, or what may be run and not read.
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
+    throw error;
+  }
+  if (library.rpath === undefined || library.runpath !== undefined) return [];
+  return capsules.flatMap(({ isolated }) =>
+    isolated.flatMap((soname) => {
+      const found = runtime.find(soname, { library });
+      if (!found?.why.startsWith("rpath of ")) return [];
+      return [
+        `"${path}" may get its own ${soname}, "${found.path}", as its DT_RPATH comes first (--mode in-process, if it can be hosted, does not mind)`,
+      ];
+    }),
+  );
+}
