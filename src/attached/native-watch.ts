@@ -1,28 +1,46 @@
 // Where a launch ends of which nothing was linked: has a program run natively that should have had isolated libraries, or
-// was none needed? No process opens the runtime's copies of these that is led to shims; and a program that needs one and is
-// led there asks. So it is noted which of those copies are opened, and what is opened in the directories in which a start
-// script and its game lie. By whom is not known, as inotify(7) does not say; so it is a hint.
+// was none needed? No process that is led to shims opens the runtime's copies of isolated libraries, and a program that
+// needs one and is led there asks. So it is noted which of those copies are opened, and which programs beside the first
+// one and in its directory. inotify(7) does not say by whom: in directories that the whole machine uses an opening counts
+// only if a process of the launch is found that has the file mapped; who ends within a few milliseconds is missed there.
 
-import { readlinkSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
+import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
+import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Site } from "./site.ts";
 
-export class NativeWatch {
-  readonly #inotify: number;
-  /** Sonames, and directories, each by its number. */
-  readonly #copies = new Map<number, string>();
-  readonly #directories = new Map<number, string>();
-  readonly #isolated: ReadonlySet<string>;
+/** Directories in which others than the launch's processes open programs and libraries, too. */
+const OF_THE_MACHINE = /^\/(?:$|(?:usr|bin|sbin|lib\w*|opt|nix|gnu)(?:\/|$))/;
 
-  /** Throws SystemError where this user has too many already. */
+/** What is watched by one inotify instance: sonames of copies, and directories, each by its number. */
+interface Watched {
+  readonly inotify: number;
+  readonly copies: Map<number, string>;
+  readonly directories: Map<number, string>;
+}
+
+export class NativeWatch {
+  /** Read when the launch ends. */
+  readonly #own: Watched;
+  /** Read at once, while whoever has opened something is there. */
+  readonly #common: Watched;
+  readonly #isolated: ReadonlySet<string>;
+  #found: string | undefined;
+
+  /** `watcher` rings when something common is opened. Throws SystemError where this user has too many already. */
   constructor(
     readonly system: System,
     readonly site: Site,
+    watcher: Watcher,
   ) {
-    this.#inotify = system.makeInotify();
+    const watched = () => ({ inotify: system.makeInotify(), copies: new Map(), directories: new Map() });
+    this.#own = watched();
+    this.#common = watched();
+    watcher.add(this.#common.inotify, "each time");
     this.#isolated = new Set(site.file.capsules.flatMap(({ isolated }) => isolated));
   }
 
@@ -30,32 +48,79 @@ export class NativeWatch {
   *begin(): Generator<undefined> {
     const { pid, program, libraryPath } = this.site.file;
     const directories = [dirname(program), unlessRefused(() => readlinkSync(`/proc/${pid}/cwd`))];
-    for (const path of new Set(directories)) {
-      const number = path === undefined ? undefined : this.system.watchOpening(this.#inotify, path);
-      if (path !== undefined && number !== undefined) this.#directories.set(number, path);
-    }
+    for (const path of new Set(directories)) if (path !== undefined) this.#watch(path, "directories", path);
     const runtime = this.site.runtimeOf(libraryPath);
     for (const soname of this.#isolated) {
       yield;
       const path = runtime.find(soname, undefined)?.path;
-      const number = path === undefined ? undefined : this.system.watchOpening(this.#inotify, path);
-      if (number !== undefined) this.#copies.set(number, soname);
+      if (path !== undefined && !this.#isHosts(soname, path)) this.#watch(path, "copies", soname);
     }
+  }
+
+  #watch(path: string, kind: "copies" | "directories", value: string): void {
+    const watched = OF_THE_MACHINE.test(path) ? this.#common : this.#own;
+    const number = this.system.watchOpening(watched.inotify, path);
+    if (number !== undefined) watched[kind].set(number, value);
+  }
+
+  /** Is the runtime's the host tree's own file? Then capsules open it, too. */
+  #isHosts(soname: string, path: string): boolean {
+    const idOf = (file: string | undefined) => {
+      const status = file === undefined ? undefined : unlessRefused(() => statSync(file, { bigint: true }));
+      return status && `${status.dev}:${status.ino}`;
+    };
+    return this.site.sources.some(({ search }) => idOf(search.find(soname, undefined)?.path) === idOf(path));
+  }
+
+  /** Has something common been opened by a process of the launch? To be asked whenever the watcher has rung. */
+  look(): void {
+    if (this.#found !== undefined) return;
+    for (const opened of this.#openedIn(this.#common)) if (this.#isMapped(opened.path)) this.#found ??= opened.shown;
+  }
+
+  end(): void {
+    for (const { inotify } of [this.#own, this.#common]) closeSync(inotify);
   }
 
   /** The path of a program, or the soname of a library, that was opened; undefined where there was none. */
   get found(): string | undefined {
+    this.look();
+    for (const { shown } of this.#openedIn(this.#own)) this.#found ??= shown;
+    return this.#found;
+  }
+
+  /** Copies, and programs that need an isolated library: by their paths, and as a user knows them. Each once. */
+  #openedIn({ inotify, copies, directories }: Watched): { readonly path: string; readonly shown: string }[] {
+    const runtime = this.site.runtimeOf(this.site.file.libraryPath);
+    const found = new Map<string, string>();
     const seen = new Set<string>();
-    for (const { number, name } of this.system.openedIn(this.#inotify)) {
-      const soname = this.#copies.get(number);
-      if (soname !== undefined) return soname;
-      const directory = this.#directories.get(number);
+    for (const { number, name } of this.system.openedIn(inotify)) {
+      const soname = copies.get(number);
+      if (soname !== undefined) found.set(runtime.find(soname, undefined)?.path ?? "", soname);
+      const directory = directories.get(number);
       if (directory === undefined || name === "" || seen.has(name)) continue;
       seen.add(name);
       const path = join(directory, name);
-      if (this.#needsIsolated(path)) return path;
+      if (this.#needsIsolated(path)) found.set(path, path);
     }
-    return undefined;
+    return [...found].map(([path, shown]) => ({ path, shown }));
+  }
+
+  /** Does a process that descends from the launch's first have it mapped? */
+  #isMapped(path: string): boolean {
+    const parents = new Map<number, number>();
+    for (const name of readdirSync("/proc"))
+      if (Number(name) > 0)
+        parents.set(Number(name), Number(unlessRefused(() => readStat(Number(name)).field(4)) ?? Number.NaN));
+    const descends = (pid: number): boolean => {
+      for (let at = pid, steps = 0; at > 1 && steps < parents.size; at = parents.get(at) ?? 0, steps++)
+        if (at === this.site.file.pid) return true;
+      return false;
+    };
+    const real = unlessRefused(() => realpathSync(path)) ?? path;
+    return [...parents.keys()]
+      .filter(descends)
+      .some((pid) => unlessRefused(() => readFileSync(`/proc/${pid}/maps`, "utf8"))?.includes(` ${real}\n`));
   }
 
   #needsIsolated(path: string): boolean {

@@ -9,8 +9,8 @@
 import { rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { Libc } from "../../lib/loader/libc.ts";
 import { add } from "../../lib/memory/numbers.ts";
+import { Libc } from "../../lib/process/libc.ts";
 import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
 import { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
@@ -47,7 +47,7 @@ class Server {
   readonly lifetime: Lifetime;
   readonly channel: Channel;
   readonly #door: Door | undefined;
-  #watch?: NativeWatch;
+  #watch: NativeWatch | undefined;
   #launchFile?: LaunchFile;
   #answering?: Answering;
   #trace = new Trace([]);
@@ -97,6 +97,7 @@ class Server {
         }
         this.#answering?.ended(pid);
       }
+      this.#watch?.look();
       if (this.lifetime.isOver) this.lifetime.findOthers();
       if (this.lifetime.isOver) continue;
       if (this.#hasProgramEnded) this.#leave();
@@ -129,6 +130,8 @@ class Server {
     for (const exchange of asked) this.#begun().advance(exchange);
     if (asked.length > 0 && this.#answers === 0) {
       this.#leave();
+      this.#watch?.end();
+      this.#watch = undefined;
       this.#idle = this.#afterwards();
     }
     this.#answers += asked.length;
@@ -204,7 +207,7 @@ class Server {
   /** While nobody has asked; behind what is being done. */
   *#prepare(before: Generator<undefined> | undefined, { site }: Answering): Generator<undefined> {
     if (this.#canComplain) {
-      this.#watch = new NativeWatch(this.system, site);
+      this.#watch = new NativeWatch(this.system, site, this.lifetime.watcher);
       yield* this.#watch.begin();
     }
     if (before) yield* before;

@@ -2,7 +2,8 @@
 // libraries all the same: by the launch's auditor, whatever else ld.so is told.
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { glibc } from "../support/glibc.ts";
@@ -109,6 +110,34 @@ describe("where the environment is emptied a program runs natively, and one line
     using file = script("#!/bin/sh\nsleep 0.5\n./program\ne=env\n$e -i ./program\n");
     const outcome = await capsule(fixture.flags(), file.path, [], { cwd: fixture.out });
     expectLines(outcome, ["linked: 42", "linked: 1"]);
+  });
+
+  describe.skipIf(!existsSync("/usr/bin/python3"))("what is the machine's", () => {
+    /** A program of the machine's that opens one of its libraries, and stays for a while. */
+    const opens = `/usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL("libz.so.1"); time.sleep(0.5)'`;
+    const host = (): string => {
+      const tree = mkdtempSync(join(tmpdir(), "capsule-test-libz-"));
+      mkdirSync(join(tree, HOST.slice("host/".length)), { recursive: true });
+      copyFileSync("/lib/x86_64-linux-gnu/libz.so.1", join(tree, HOST.slice("host/".length), "libz.so.1"));
+      return tree;
+    };
+
+    test("counts if the launch opens it", async () => {
+      const tree = host();
+      using file = script(`#!/bin/sh\nsleep 0.5\ne=env\n$e -i ${opens}\n`);
+      const outcome = await capsule(["--isolate", `libz.so.1=${tree}`], file.path);
+      rmSync(tree, { recursive: true });
+      expect(outcome.stderr).toStartWith('capsule: nothing has been linked, and "libz.so.1" was opened: ');
+    });
+
+    test("and not if others do", async () => {
+      const tree = host();
+      const outcome = capsule(["--isolate", `libz.so.1=${tree}`], "/bin/sleep", ["1.5"]);
+      await Bun.sleep(1000);
+      expectLines(await native("/bin/sh", ["-c", opens]), []);
+      expectLines(await outcome, []);
+      rmSync(tree, { recursive: true });
+    });
   });
 
   test("or where none was needed", async () => {
