@@ -1,8 +1,9 @@
 // Where a launch ends of which nothing was linked: has a program run natively that should have had isolated libraries, or
 // was none needed? No process that is led to shims opens the runtime's copies of isolated libraries, and a program that
 // needs one and is led there asks. So it is noted which of those copies are opened, and which programs beside the first
-// one and in its directory. inotify(7) does not say by whom: in directories that the whole machine uses an opening counts
-// only if a process of the launch is found that has the file mapped; who ends within a few milliseconds is missed there.
+// one and in its directory. inotify(7) does not say by whom, nor whether it is run or only read: in directories that the
+// whole machine uses, and where the first program is the machine's (sha256sum, file), an opening counts only if a process of
+// the launch is found that has the file mapped. Who ends within a few milliseconds is missed there.
 
 import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -58,7 +59,8 @@ export class NativeWatch {
   }
 
   #watch(path: string, kind: "copies" | "directories", value: string): void {
-    const watched = OF_THE_MACHINE.test(path) ? this.#common : this.#own;
+    const isCommon = [path, this.site.file.program].some((one) => OF_THE_MACHINE.test(one));
+    const watched = isCommon ? this.#common : this.#own;
     const number = this.system.watchOpening(watched.inotify, path);
     if (number !== undefined) watched[kind].set(number, value);
   }

@@ -31,7 +31,8 @@ import { prepare, rehearse } from "./rehearsal.ts";
 
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
-const LEFT_OUT = "an environment without LD_AUDIT and LD_LIBRARY_PATH, as env -i makes one, leaves capsule out";
+const RAN_NATIVELY = (opened: string) =>
+  `capsule: nothing has been linked, and "${opened}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
 /** How long to look for another request before going to sleep, in milliseconds. */
 const BRIEFLY = 0.05;
 /** The same, while somebody does what it was told. */
@@ -105,8 +106,7 @@ class Server {
       else if (!this.#goOn()) this.#sleep(bell);
     }
     const found = this.#answers === 0 && this.#canComplain ? this.#watch?.found : undefined;
-    if (found !== undefined)
-      writeSync(COMPLAINTS, `capsule: nothing has been linked, and "${found}" was opened: ${LEFT_OUT}\n`);
+    if (found !== undefined) writeSync(COMPLAINTS, RAN_NATIVELY(found));
     this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();

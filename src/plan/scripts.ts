@@ -10,12 +10,6 @@ const LONGEST = 1 << 20;
 
 const SHELLS: ReadonlySet<string> = new Set(["ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"]);
 
-/** env(1) with -i, and a shell's exec with -c. */
-const EMPTYING = [
-  /(?:^|[\s;&|(`/])env\s+(?:-\S+\s+)*(?:-|-[A-Za-z0]*i[A-Za-z]*|--ignore-environment)(?:\s|$)/,
-  /(?:^|[\s;&|(`])exec\s+(?:-[al]\s+)*-[al]*c[al]*\s/,
-];
-
 /** A sentence for each script among a command line that starts something with an empty environment: the first place. */
 export function emptiedEnvironments(program: string, list: readonly string[]): string[] {
   const isShell = SHELLS.has(basename(program));
@@ -24,18 +18,87 @@ export function emptiedEnvironments(program: string, list: readonly string[]): s
     const text = textOf(word);
     return text === undefined ? [] : sentence(`"${word}"`, text);
   });
-  return inWords.length > 0 ? inWords : sentence("the command", [program, ...list].join(" "));
+  if (inWords.length > 0 || !empties([program, ...list])) return inWords;
+  return [emptiedBy("the command", [program, ...list].join(" "))];
 }
+
+const emptiedBy = (whose: string, command: string): string =>
+  `${whose} empties the environment (${command}): what is started so has no isolated libraries`;
 
 function sentence(whose: string, text: string): string[] {
   const lines = text.split("\n");
-  const index = lines.findIndex((line) => !/^\s*#/.test(line) && EMPTYING.some((pattern) => pattern.test(line)));
-  if (index < 0) return [];
-  const where = lines.length > 1 ? ` in line ${index + 1}` : "";
-  return [
-    `${whose} empties the environment${where} (${lines[index]?.trim()}): what is started so has no isolated libraries`,
-  ];
+  const found = commandsIn(text).find(({ words }) => empties(words));
+  if (!found) return [];
+  const where = lines.length > 1 ? `line ${found.line}, ` : "";
+  return [emptiedBy(whose, `${where}${lines[found.line - 1]?.trim()}`)];
 }
+
+interface Command {
+  readonly words: readonly string[];
+  /** Where it begins; the first line is 1. */
+  readonly line: number;
+}
+
+/** What a shell would take for simple commands, roughly: quotes, comments and continued lines, and nothing expanded. */
+function commandsIn(text: string): Command[] {
+  const commands: { words: string[]; line: number }[] = [];
+  let line = 1;
+  let isNew = true;
+  const tokens = /\\\n|[^\S\n]+|#[^\n]*|\n|[;&|()`{}]+|((?:\\.|'[^']*'|"(?:\\[^]|[^"\\])*"|[^\s;&|()`{}'"\\])+)|[^]/g;
+  for (const [token, word] of text.matchAll(tokens)) {
+    if (word !== undefined) {
+      const plain = word.replace(/\\(.)|'([^']*)'|"((?:\\[^]|[^"\\])*)"/g, "$1$2$3");
+      if (isNew) commands.push({ words: [], line });
+      commands.at(-1)?.words.push(plain);
+      isNew = false;
+    } else if (/^[\n;&|()`{}]/.test(token)) isNew = true;
+    line += token.split("\n").length - 1;
+  }
+  return commands;
+}
+
+const BOTH_VARIABLES = ["LD_AUDIT", "LD_LIBRARY_PATH"];
+/** Commands whose words are text. */
+const WRITERS: ReadonlySet<string> = new Set(["echo", "printf", ":"]);
+/** Options of env(1), and of a shell's exec, whose value is the next word. */
+const WITH_VALUE = /^-(?:[A-Za-z0]*[uCa]|-unset|-chdir|-argv0)$/;
+
+/** env(1) with -i, a shell's exec with -c, both variables unset; also where a shell is given that by -c. */
+function empties(words: readonly string[]): boolean {
+  const [first = ""] = words;
+  if (WRITERS.has(first)) return false;
+  if (first === "unset") return BOTH_VARIABLES.every((name) => words.includes(name));
+  for (const [i, word] of words.entries()) {
+    const rest = words.slice(i + 1);
+    if (word === "exec" && optionsIn(rest).some((option) => /^-[al]*c[al]*$/.test(option))) return true;
+    if (basename(word) === "env" && optionsIn(rest).some(isIgnoring)) return true;
+    const isGiven = /^-\w*c$/.test(words[i - 1] ?? "") && words.slice(0, i).some((one) => SHELLS.has(basename(one)));
+    if (isGiven && commandsIn(word).some((command) => empties(command.words))) return true;
+  }
+  return false;
+}
+
+/** Those before the first word that is none. */
+function optionsIn(words: readonly string[]): string[] {
+  const options: string[] = [];
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? "";
+    if (!word.startsWith("-") || word === "--") break;
+    options.push(word);
+    if (WITH_VALUE.test(word)) i++;
+    // The words of -S are words of the command line.
+    const [, joined] = /^(?:-[A-Za-z0]*S|--split-string=)(.*)$/s.exec(word) ?? [];
+    if (joined === "" || word === "--split-string")
+      return [...options, ...optionsIn((words[i + 1] ?? "").split(/\s+/))];
+    if (joined) return [...options, ...optionsIn(joined.trim().split(/\s+/))];
+  }
+  return options;
+}
+
+const isIgnoring = (option: string): boolean =>
+  option === "-" ||
+  /^-[A-Za-z0]*i[A-Za-z0]*$/.test(option.replace(/[uCaS].*$/, "")) ||
+  (/^--i/.test(option) && "--ignore-environment".startsWith(option));
 
 /** Of a script; undefined for anything else. */
 function textOf(path: string): string | undefined {

@@ -89,12 +89,12 @@ describe("where the environment is emptied a program runs natively, and one line
     const outcome = await capsule(fixture.flags(), file.path);
     expect(outcome).toMatchObject({ stdout: "linked: 1\n", exitCode: 0 });
     expect(outcome.stderr).toBe(
-      `capsule: "${file.path}" empties the environment in line 4 (exec env -i ./program): what is started so has no isolated libraries\n`,
+      `capsule: "${file.path}" empties the environment (line 4, exec env -i ./program): what is started so has no isolated libraries\n`,
     );
     const plan = await run([...COMMAND, "plan", ...fixture.flags(), file.path]);
-    expect(plan.stdout).toContain("empties the environment in line 4");
+    expect(plan.stdout).toContain("empties the environment (line 4");
     const doctor = await run([...COMMAND, "doctor", ...fixture.flags(), file.path]);
-    expect(doctor.stdout).toContain("empties the environment in line 4");
+    expect(doctor.stdout).toContain("empties the environment (line 4");
   });
 
   test("at the end, where nobody could have known", async () => {
@@ -102,7 +102,7 @@ describe("where the environment is emptied a program runs natively, and one line
     const outcome = await capsule(fixture.flags(), file.path, [], { cwd: fixture.out });
     expect(outcome).toMatchObject({ stdout: "linked: 1\n", exitCode: 0 });
     expect(outcome.stderr).toBe(
-      `capsule: nothing has been linked, and "${fixture.program()}" was opened: an environment without LD_AUDIT and LD_LIBRARY_PATH, as env -i makes one, leaves capsule out\n`,
+      `capsule: nothing has been linked, and "${fixture.program()}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`,
     );
   });
 
@@ -138,6 +138,12 @@ describe("where the environment is emptied a program runs natively, and one line
       expectLines(await outcome, []);
       rmSync(tree, { recursive: true });
     });
+  });
+
+  test("or where a program is only read", async () => {
+    const args = ["-c", "sleep 0.5; sha256sum ./program; sleep 0.1"];
+    const outcome = await capsule(fixture.flags(), "/bin/sh", args, { cwd: fixture.out });
+    expect(outcome.stderr).toBe("");
   });
 
   test("or where none was needed", async () => {
