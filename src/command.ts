@@ -5,6 +5,7 @@ import { CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/link-error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
+import { answerShell, COMPLETE } from "./commands/complete.ts";
 import { rootCommand } from "./commands/root.ts";
 import { exitCodeOf } from "./diagnostics/error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./diagnostics/errors.ts";
@@ -38,7 +39,10 @@ const output = {
 };
 
 try {
-  rootCommand(report, (command) => command.exitOverride().configureOutput(output)).parse();
+  const root = rootCommand(report, (command) => command.exitOverride().configureOutput(output));
+  const [, , command, ...words] = process.argv;
+  if (command === COMPLETE) process.exit(answerShell(root, words));
+  root.parse();
 } catch (error) {
   process.exit(report(error));
 }

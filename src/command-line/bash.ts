@@ -1,165 +1,107 @@
-// Completions for bash (3.2 and newer), with or without the package bash-completion. Of
+// Completions for bash (4.0 and newer), with or without the package bash-completion. Of
 // that comes what a program itself completes, behind `capsule exec PROGRAM`.
+//
+// What bash has as words is split at "=" and ":", too, so the line is read here; and it
+// takes only what fits the word so far, quoted as that is.
 
-import type { Model, ModelCommand, ModelOption, Value } from "./model.ts";
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { complete, type Shell } from "./complete.ts";
+import type { Model } from "./model.ts";
+import { typedWords } from "./typed-line.ts";
 
-export function bashCompletions({ name, options, commands }: Model): string {
-  const values = commands.flatMap((command) =>
-    command.options.flatMap((option) =>
-      option.value ? [`${patternOf(command, option)}) ${fill(option.value)} ;;`] : [],
-    ),
-  );
-  const positions = commands.flatMap((command) =>
-    command.arguments.flatMap(({ value, isRepeatable }, i) =>
-      value.kind === "programs-own" ? [] : [`${command.name}:${isRepeatable ? "*" : i}) ${fill(value)} ;;`],
-    ),
-  );
-  const withValue = (isOptional: boolean) =>
-    commands.flatMap((command) =>
-      command.options
-        .filter((option) => option.value && option.isOptional === isOptional)
-        .map((option) => patternOf(command, option)),
-    );
-  return `# bash completion of ${name}: source <(${name} completions bash)
-# Made from the definitions of its command line.
-
-_${name}_words() {
-  local word
-  for word in "$@"; do [[ $word == "$current"* ]] && COMPREPLY+=("$word"); done
-}
-
-# Words with commas between them: what is before the last comma stays.
-_${name}_list() {
-  local before= word
-  [[ $current == *,* ]] && before=\${current%,*},
-  for word in "$@"; do
-    [[ ,$before == *,$word,* ]] || { [[ $before$word == "$current"* ]] && COMPREPLY+=("$before$word"); }
-  done
-}
-
-_${name}_paths() {
-  local path
-  compopt -o filenames 2>/dev/null
-  while IFS= read -r path; do COMPREPLY+=("$path"); done < <(compgen "$1" -- "$current")
-}
-
-# What PATH has, or else a path.
-_${name}_program() {
-  if [[ $current == */* ]]; then
-    _${name}_paths -f
-    return
-  fi
-  local directory file IFS=:
-  for directory in $PATH; do
-    for file in "$directory/$current"*; do
-      [[ -f $file && -x $file ]] && COMPREPLY+=("\${file##*/}")
-    done
-  done
-  _${name}_paths -d
-}
-
-_${name}_value() {
-  case $1 in
-${indented(values, 4)}
-  esac
-}
-
-_${name}_argument() {
-  case $1 in
-${indented(positions, 4)}
-  esac
-}
-
-_${name}_options() {
-  case $1 in
-${indented(
-  commands.map((command) => `${command.name}) _${name}_words ${namesOf(command.options)} ;;`),
-  4,
-)}
-    *) _${name}_words ${namesOf(options)} ;;
-  esac
-}
-
-_${name}() {
-  local current=\${COMP_WORDS[COMP_CWORD]} command= option= word i
-  local -i count=0 ended=0
+const STUB = `# bash completion of capsule: source <(capsule completions bash)
+_capsule() {
+  local capsule=capsule rest word
+  [[ $1 == */* ]] && capsule=\${1/#\\~\\//"$HOME"/}
   COMPREPLY=()
-  # bash takes --mode=auto for three words.
-  [[ $current == = ]] && current=
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=\${COMP_WORDS[i]}
-    [[ $word == = ]] && continue
-    if [[ -n $option ]]; then
-      option=
-      continue
-    fi
-    if [[ $word == -- && -n $command && $ended -eq 0 ]]; then
-      ended=1
-    elif [[ $word == -?* && $ended -eq 0 ]]; then
-      case $command:$word in
-        ${withValue(false).join(" | ")}) option=$word ;;
-        ${withValue(true).join(" | ")}) [[ \${COMP_WORDS[i + 1]} == = ]] && option=$word ;;
-      esac
-    elif [[ -z $command ]]; then
-      command=$word
-    else
-      case $command in
-        ${commands
-          .filter(({ endsAtProgram }) => endsAtProgram)
-          .map((command) => command.name)
-          .join(" | ")})
-          # From here on it is the program's own command line.
-          if declare -F _comp_command_offset >/dev/null; then
-            _comp_command_offset $i
-          elif declare -F _command_offset >/dev/null; then
-            _command_offset $i
-          else
-            _${name}_paths -f
-          fi
-          return
-          ;;
-      esac
-      count+=1
-    fi
-  done
-  if [[ -n $option ]]; then
-    _${name}_value "$command:$option"
-  elif [[ $current == -* && $ended -eq 0 ]]; then
-    _${name}_options "$command"
-  elif [[ -z $command ]]; then
-    _${name}_words ${[...commands.map((command) => command.name), "help"].join(" ")}
-  elif [[ $command == help ]]; then
-    _${name}_words ${commands.map((command) => command.name).join(" ")}
-  else
-    _${name}_argument "$command:$count"
-  fi
+  {
+    IFS= read -r -d '' rest
+    while IFS= read -r -d '' word; do COMPREPLY+=("$word"); done
+  } < <("$capsule" __complete bash "\${COMP_LINE:0:COMP_POINT}" "$2" "\${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
+  case $rest in
+    files) compopt -o default ;;
+    directories) compopt -o filenames -o plusdirs ;;
+    programs) [[ \${COMPREPLY[0]} == */ ]] && compopt -o nospace ;;
+    [0-9]*)
+      # From that word on it is the program's own command line.
+      if declare -F _comp_command_offset >/dev/null; then
+        _comp_command_offset "$rest"
+      elif declare -F _command_offset >/dev/null; then
+        _command_offset "$rest"
+      else
+        compopt -o default
+      fi
+      ;;
+  esac
 }
 
-complete -F _${name} ${name}
+complete -F _capsule capsule
 `;
+
+/** Asked are the line to the cursor, what of it bash replaces, and the words as bash has them. */
+function answer([line = "", replaced = "", ...split]: readonly string[], model: Model): string[] {
+  const typed = typedWords(line, "bash");
+  const current = typed.at(-1);
+  if (!current) return [""];
+  const words = typed.map(({ text }) => text);
+  const { program, stays, paths, words: offered } = complete(model, words);
+  if (program !== undefined) return [`${indexOf(typed[program]?.start ?? 0, line, split)}`];
+  const rest = current.text.slice(stays.text.length);
+  if (paths === "programs" && rest.includes("/")) return ["files"];
+  const all = paths === "programs" ? programsFrom(rest) : offered.map(({ word }) => word);
+  const fitting = new Set(all.filter((word) => word.startsWith(rest)));
+  // Behind "=" bash replaces nothing, and yet says "=" where others call it in its place.
+  const length = /^[=:]/.test(replaced) ? 0 : replaced.length;
+  const kept = current.lengthTo(line.length - length);
+  return [paths ?? "", ...Array.from(fitting, (word) => quoted((stays.text + word).slice(kept), current.quote))];
 }
 
-const patternOf = (command: ModelCommand, { names }: ModelOption): string =>
-  names.map((option) => `${command.name}:${option}`).join(" | ");
+/** Which of bash's words begins at a place in the line. */
+function indexOf(place: number, line: string, split: readonly string[]): number {
+  let end = 0;
+  return split.findIndex((word) => {
+    const start = line.indexOf(word, end);
+    end = start + word.length;
+    return start >= place;
+  });
+}
 
-const namesOf = (options: readonly ModelOption[]): string => options.flatMap(({ names }) => names).join(" ");
+/** Names that PATH has, and of directories in which there may be one. */
+function programsFrom(beginning: string): string[] {
+  const path = (process.env.PATH ?? "").split(":");
+  const programs = path.flatMap((directory) => entriesOf(directory || ".", beginning).filter(isProgram));
+  const directories = entriesOf(".", beginning).filter(isDirectory);
+  return [...programs.map((program) => basename(program)), ...directories.map((directory) => `${directory}/`)];
+}
 
-function fill(value: Value): string {
-  switch (value.kind) {
-    case "words": {
-      const words = `_capsule_${value.isList ? "list" : "words"} ${Object.keys(value.words).join(" ")}`;
-      return value.orDirectory ? `${words}; _capsule_paths -d` : words;
-    }
-    case "directory":
-      return "_capsule_paths -d";
-    case "program":
-      return "_capsule_program";
-    case "file":
-      return "_capsule_paths -f";
-    default:
-      return ":";
+/** Nothing of one that is not there, or not for us. */
+function entriesOf(directory: string, beginning: string): string[] {
+  try {
+    const names = readdirSync(directory).filter((name) => name.startsWith(beginning));
+    return names.map((name) => join(directory, name));
+  } catch {
+    return [];
   }
 }
 
-const indented = (lines: readonly string[], by: number): string =>
-  lines.map((line) => `${" ".repeat(by)}${line}`).join("\n");
+const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function quoted(word: string, quote: string): string {
+  if (quote === '"') return word.replace(/["\\$`]/g, "\\$&");
+  if (quote === "'") return word.replaceAll("'", "'\\''");
+  const escaped = word.replace(/['\\]/g, "\\$&").replaceAll("\n", "\\n");
+  if (quote === "$'") return escaped;
+  return word.includes("\n") ? `$'${escaped}'` : word.replace(/[^\w@%+=:,./-]/g, "\\$&");
+}
+
+export const BASH: Shell = { stub: STUB, answer };

@@ -11,7 +11,8 @@ export class ChoiceOption extends Option {
   constructor(
     flags: string,
     description: string,
-    readonly words: Words,
+    /** A function where finding them out takes time. */
+    readonly words: Words | (() => Words),
     /** What may be there instead of a word, or besides. */
     readonly takes: { readonly directory?: true; readonly list?: true } = {},
   ) {

@@ -6,8 +6,10 @@ import { ChoiceOption, type Words } from "./choice-option.ts";
 
 /** What is written behind an option, or as an argument. */
 export type Value =
-  | { readonly kind: "words"; readonly words: Words; readonly isList: boolean; readonly orDirectory: boolean }
-  | { readonly kind: "directory" | "file" | "program" | "programs-own" | "text" };
+  | { readonly kind: "words"; readonly words: () => Words; readonly isList: boolean; readonly orDirectory: boolean }
+  /** NAME=PATH, or NAME alone. */
+  | { readonly kind: "assignment"; readonly to: "directories" | "files"; readonly isList: boolean }
+  | { readonly kind: "directories" | "files" | "programs" | "text" };
 
 export interface ModelOption {
   /** "-v", "--verbose" */
@@ -93,9 +95,17 @@ function optionOf(option: Option): ModelOption {
 function takenBy(option: Option, placeholder: string): Value {
   if (option instanceof ChoiceOption) {
     const { words, takes } = option;
-    return { kind: "words", words, isList: takes.list ?? false, orDirectory: takes.directory ?? false };
+    return {
+      kind: "words",
+      words: typeof words === "function" ? words : () => words,
+      isList: takes.list ?? false,
+      orDirectory: takes.directory ?? false,
+    };
   }
   if (option.argChoices) return wordsOf(option.argChoices);
+  if (placeholder === "<soname>")
+    return { kind: "assignment", to: "directories", isList: option.description.includes("commas too") };
+  if (placeholder.endsWith("=file>")) return { kind: "assignment", to: "files", isList: false };
   return kindOf(placeholder.replace(/\W/g, ""));
 }
 
@@ -111,15 +121,14 @@ function argumentOf(argument: Argument): ModelArgument {
 
 const wordsOf = (words: readonly string[]): Value => ({
   kind: "words",
-  words: Object.fromEntries(words.map((word) => [word, ""])),
+  words: () => Object.fromEntries(words.map((word) => [word, ""])),
   isList: false,
   orDirectory: false,
 });
 
 /** By the name that says to people, too, what it is. */
 function kindOf(name: string): Value {
-  if (name === "dir") return { kind: "directory" };
-  if (name === "program") return { kind: "program" };
-  if (name === "arguments") return { kind: "programs-own" };
-  return { kind: /file|path|library|soname|asked|target/.test(name) ? "file" : "text" };
+  if (name === "dir") return { kind: "directories" };
+  if (name === "program") return { kind: "programs" };
+  return { kind: /file|path|library|soname/.test(name) ? "files" : "text" };
 }

@@ -1,101 +1,67 @@
-// Completions for zsh, by its own _arguments.
+// Completions for zsh, by its own functions.
 
-import type { Model, ModelArgument, ModelCommand, ModelOption, Value } from "./model.ts";
+import { complete, type Shell } from "./complete.ts";
+import type { Model } from "./model.ts";
 
-export function zshCompletions({ name, options, commands }: Model): string {
-  const described = [...commands, { name: "help", summary: "say how a command is used" }];
-  return `#compdef ${name}
-# zsh completion of ${name}: source <(${name} completions zsh)
-# or, as _${name}, in a directory of fpath. Made from the definitions of its command line.
-
-_${name}_commands() {
-  local -a commands=(
-${described.map((command) => `    ${quoted(`${command.name}:${command.summary}`)}`).join("\n")}
-  )
-  _describe -t commands 'command' commands
-}
-
-# Words with their descriptions: word:description.
-_${name}_words() {
-  local -a words=("$@")
-  _describe -t values value words
-}
-
-_${name}_words_or_directories() {
-  _${name}_words "$@"
-  _directories
-}
-
-_${name}() {
-  local curcontext=$curcontext state line
-  local -A opt_args
-  _arguments -C \\
-${options.map((option) => `    ${specOf(option)} \\`).join("\n")}
-    '1:command:_${name}_commands' \\
-    '*::argument:->argument'
-  [[ $state == argument ]] || return
-  curcontext="\${curcontext%:*:*}:${name}-$words[1]:"
-  case $words[1] in
-    help) _arguments '1:command:_${name}_commands' ;;
-${commands.map(caseOf).join("\n")}
+const STUB = `#compdef capsule
+# zsh completion of capsule: source <(capsule completions zsh)
+# or, as _capsule, in a directory of fpath.
+_capsule() {
+  local capsule=capsule cut
+  [[ $words[1] == */* ]] && capsule=\${(Q)~words[1]}
+  local -a answer=(\${(0)"$("$capsule" __complete zsh "\${(@Q)words[1,CURRENT-1]}" "\${(Q)PREFIX}" 2>/dev/null)"})
+  local -a how=(\${=answer[1]}) assigned
+  answer=("\${(@)answer[2,-1]}")
+  for cut in $how[2,-1]; do
+    case $cut in
+      '=') compset -P 1 '*=' ;;
+      ,) compset -P '*,' ;;
+    esac
+  done
+  case $how[1] in
+    commands) _describe -t commands command answer ;;
+    options)
+      assigned=(\${\${(M)answer:#*=:*}/=:/:}) answer=(\${answer:#*=:*})
+      _describe -o option answer -- assigned -qS =
+      ;;
+    values) _describe -t values value answer ;;
+    list) _describe -t values value answer -qS , ;;
+    words-or-directories)
+      _describe -t values value answer
+      _directories
+      ;;
+    files) _files ;;
+    directories) _directories ;;
+    programs) _command_names -e ;;
+    program)
+      # From that word on it is the program's own command line.
+      shift $how[2] words
+      (( CURRENT -= how[2] ))
+      _normal
+      ;;
+    message) _message $answer[1] ;;
   esac
 }
 
-if [[ $funcstack[1] == _${name} ]]; then
-  _${name} "$@"
+if [[ $funcstack[1] == _capsule ]]; then
+  _capsule "$@"
 else
-  compdef _${name} ${name}
+  compdef _capsule capsule
 fi
 `;
+
+/** Asked are the words, without quotes. */
+function answer(asked: readonly string[], model: Model): string[] {
+  const { kind, words, paths, stays, isList, program, message } = complete(model, asked);
+  if (program !== undefined) return [`program ${program}`];
+  const how = words.length === 0 ? paths : paths ? "words-or-directories" : isList ? "list" : kind;
+  const head = [message === undefined ? how : "message", ...stays.cuts].join(" ");
+  if (message !== undefined) return [head, message.replace(/\W/g, "")];
+  // A colon ends the word.
+  const entries = words.map(
+    ({ word, text, isAssigned }) => `${word.replace(/[\\:]/g, "\\$&")}${isAssigned ? "=" : ""}:${text}`,
+  );
+  return [head, ...entries];
 }
 
-function caseOf(command: ModelCommand): string {
-  const specs = [...command.options.map(specOf), ...command.arguments.map(positional)];
-  // Options end at the program.
-  const head = command.endsAtProgram ? `_arguments -S -A '-*'` : "_arguments -S";
-  return `    ${command.name})\n      ${head} \\\n${specs.map((spec) => `        ${spec}`).join(" \\\n")}\n      ;;`;
-}
-
-function specOf({ names, description, placeholder, value, isOptional, isRepeatable }: ModelOption): string {
-  const text = `[${escaped(description)}]`;
-  const message = placeholder?.replace(/\W/g, "") ?? "";
-  const long = names.filter((name) => name.startsWith("--")).length > 0;
-  const action = value ? `${isOptional ? "::" : ":"}${message}:${actionOf(value)}` : "";
-  const sign = isOptional ? "=-" : "=";
-  const exclusive = isRepeatable ? "*" : names.includes("--help") ? "(- *)" : `(${names.join(" ")})`;
-  const spec = (name: string) => `${name}${value && long && name.startsWith("--") ? sign : ""}${text}${action}`;
-  return names.map((name) => quoted(`${exclusive}${spec(name)}`)).join(" ");
-}
-
-function positional({ name, value, isRequired, isRepeatable }: ModelArgument): string {
-  if (value.kind === "programs-own") return quoted("*::argument:_normal");
-  return quoted(`${isRepeatable ? "*" : isRequired ? "" : ":"}:${name}:${actionOf(value)}`);
-}
-
-function actionOf(value: Value): string {
-  switch (value.kind) {
-    case "words": {
-      const list = Object.entries(value.words);
-      if (value.isList)
-        return `_values -s , value ${list.map(([word, text]) => `"${word}[${plain(text)}]"`).join(" ")}`;
-      const words = list.map(([word, text]) => `"${word}\\:${plain(text)}"`).join(" ");
-      return `_capsule_words${value.orDirectory ? "_or_directories" : ""} ${words}`;
-    }
-    case "directory":
-      return "_directories";
-    case "program":
-      return "_command_names -e";
-    case "file":
-      return "_files";
-    default:
-      return " ";
-  }
-}
-
-/** Without what would mean something inside of double quotes, or of a specification. */
-const plain = (text: string): string => text.replace(/["\\$`[\]:]/g, "");
-
-/** In a description of _arguments'. */
-const escaped = (text: string): string => text.replace(/[[\]:\\]/g, "\\$&");
-
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+export const ZSH: Shell = { stub: STUB, answer };

@@ -2,16 +2,8 @@
 // commands and arguments.
 
 import { Argument, Command } from "commander";
-import { bashCompletions } from "../command-line/bash.ts";
-import { fishCompletions } from "../command-line/fish.ts";
-import { type Model, modelOf } from "../command-line/model.ts";
-import { zshCompletions } from "../command-line/zsh.ts";
 import { print } from "../diagnostics/output.ts";
-
-const SHELLS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const satisfies Record<
-  string,
-  (model: Model) => string
->;
+import { SHELLS } from "./complete.ts";
 
 export function completionsCommand(): Command {
   return new Command("completions")
@@ -28,7 +20,5 @@ export function completionsCommand(): Command {
         "  fish   capsule completions fish | source       in ~/.config/fish/config.fish",
       ].join("\n"),
     )
-    .action((shell: keyof typeof SHELLS, _: unknown, { parent }: Command) => {
-      if (parent) print(SHELLS[shell](modelOf(parent)));
-    });
+    .action((shell: keyof typeof SHELLS) => print(SHELLS[shell].stub));
 }

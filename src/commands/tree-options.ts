@@ -5,11 +5,12 @@ import type { Command } from "commander";
 import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
 import { warn } from "../diagnostics/output.ts";
 import { locateProgram } from "../plan/program.ts";
-import { PROFILES } from "../profiles/profiles.ts";
 import { GLIBC_CHOICES } from "../settings/choices.ts";
+import { PROFILES, type Profile } from "../profiles/profiles.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
+import { UsageError } from "../diagnostics/errors.ts";
 
 /** As commander gives them. */
 export type TreeFlags = Pick<
@@ -22,6 +23,16 @@ export const collect = (text: string, before: string[] = []): string[] => [...be
 
 const summariesOf = (entries: Readonly<Record<string, { readonly summary: string }>>): Words =>
   Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
+
+/** With those of the user's own file, unless that is unsound, which a run says. */
+function profilesThere(): Readonly<Record<string, Profile>> {
+  try {
+    return new Settings({}, undefined).profiles;
+  } catch (error) {
+    if (error instanceof UsageError) return PROFILES;
+    throw error;
+  }
+}
 
 export function addTreeOptions(command: Command): Command {
   return command
@@ -45,7 +56,7 @@ export function addTreeOptions(command: Command): Command {
       new ChoiceOption(
         "--profile <name>",
         "isolate what belongs together (repeatable, commas too; default: all of them)",
-        summariesOf(PROFILES),
+        () => summariesOf(profilesThere()),
         { list: true },
       ).argParser(collect),
     )

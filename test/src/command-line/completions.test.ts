@@ -1,11 +1,15 @@
 // Completions, as bash, zsh and fish make them of the scripts that they are given.
 
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
+import { join } from "node:path";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { command } from "../../support/run.ts";
-import { completed, type Shell, scriptFor } from "./shells.ts";
+import { afterTab, completed, installCommand, type Shell, scriptFor } from "./shells.ts";
+
+/** The first two letters are nobody else's. */
+const ODD = ["z1 with  spaces:=colons", "z2'quote\"s$HOME`id`$(id)", "z3\nnewline\\back;&|<>*?[~#!{a,b}"];
 
 const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
@@ -13,6 +17,14 @@ const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
 const tree = new SmallTree({ "/trees/bookworm/x": Buffer.from(""), "/trees/book.txt": Buffer.from("") });
 tree.add("/bin/capsule-test-game", Buffer.from("#!/bin/sh\n"));
 chmodSync(tree.path("/bin/capsule-test-game"), 0o755);
+for (const name of ODD) {
+  tree.add(`/odd/${name.slice(0, 2)}/${name}/x`, Buffer.from(""));
+  tree.add(`/programs/${name}`, Buffer.from("#!/bin/sh\n"));
+  chmodSync(tree.path(`/programs/${name}`), 0o755);
+}
+const profiles = [...ODD, "mine"].map((name) => `[profiles.${JSON.stringify(name)}]\nsummary = "its: \\"own\\""\n`);
+tree.add("/config/capsule/capsule.toml", Buffer.from(profiles.join("")));
+beforeAll(() => installCommand(tree.path("/bin")));
 afterAll(() => tree[Symbol.dispose]());
 const env = { PATH: `${tree.path("/bin")}:/usr/bin:/bin` };
 
@@ -75,6 +87,43 @@ describe.each(SHELLS.map((shell) => [shell] as const))("%s", (shell) => {
     expect(last(await complete(`capsule exec ${tree.path("/bin/capsule-test-g")}`))).toEqual(["capsule-test-game"]);
   });
 
+  test("completes own profiles, from the user's file of settings", async () => {
+    const XDG_CONFIG_HOME = tree.path("/config");
+    expect(last(await complete("capsule exec --profile gl,mine", { XDG_CONFIG_HOME }))).toEqual(["mine"]);
+  });
+
+  test("completes the directory of a library's own host tree", async () => {
+    const line = `capsule exec --isolate libfoo.so.1=/x,libbar.so.1=${tree.path("/trees/book")}`;
+    expect(last(await complete(line))).toEqual(["bookworm"]);
+    expect(last(await complete(line.replace("--isolate ", "--isolate=")))).toEqual(["bookworm"]);
+  });
+
+  test("offers an option once, unless it may be there twice", async () => {
+    expect(await complete("capsule exec --mode auto --mod")).toEqual([]);
+    expect(await complete("capsule exec --trace plan --trac")).toEqual(["--trace"]);
+    expect(await complete("capsule exec --help --mod")).toEqual([]);
+  });
+
+  test.each(ODD)("puts %j into the line as that", async (name) => {
+    const directory = tree.path(`/odd/${name.slice(0, 2)}`);
+    const more = { ...env, PATH: `${env.PATH}:${tree.path("/programs")}`, XDG_CONFIG_HOME: tree.path("/config") };
+    const after = async (line: string) => (await afterTab(shell, await script, line, more)).slice(1);
+    // zsh and fish go on with what is in it.
+    const path = join(directory, name);
+    const within = expect.stringMatching(new RegExp(`^${RegExp.escape(path)}/?$`));
+    expect(await after(`capsule exec --host ${directory}/`)).toEqual(["exec", "--host", within]);
+    expect(await after(`capsule graph -o ${directory}/`)).toEqual(["graph", "-o", within]);
+    expect(await after(`capsule exec --profile ${name.slice(0, 2)}`)).toEqual([
+      "exec",
+      "--profile",
+      // zsh expects another one.
+      shell === "zsh" ? `${name},` : name,
+    ]);
+    // What fish completes for another command is a line each.
+    if (shell === "fish" && name.includes("\n")) return;
+    expect(await after(`capsule exec ${name.slice(0, 2)}`)).toEqual(["exec", name]);
+  });
+
   test("leaves what is behind the program to the program", async () => {
     const installed = shell === "bash" ? { WITH_BASH_COMPLETION: BASH_COMPLETION } : {};
     expect(await complete("capsule exec capsule-test-game --mo", installed)).toEqual([]);
@@ -94,6 +143,25 @@ test("bash takes no file for a program that may not be run", async () => {
   const script = await scriptFor("bash", tree.directory);
   const PATH = `${env.PATH}:${tree.path("/data")}`;
   expect(await completed("bash", script, "capsule exec capsule-test-", { PATH })).toEqual(["capsule-test-game"]);
+});
+
+test("bash goes on to a program by a directory that is there", async () => {
+  const script = await scriptFor("bash", tree.directory);
+  expect(await completed("bash", script, "capsule exec fixtur", env)).toEqual(["fixtures/"]);
+});
+
+test("nothing is offered, and nothing said, where the command is missing, or does not know the shell", async () => {
+  for (const shell of SHELLS) {
+    const script = await scriptFor(shell, tree.directory);
+    expect(await completed(shell, script, "capsule exe", { PATH: "/usr/bin:/bin" })).toEqual([]);
+  }
+  expect(await command(["__complete", "csh", "capsule", ""])).toMatchObject({ stdout: "", stderr: "", exitCode: 2 });
+});
+
+test("what shells ask is in no list of commands", async () => {
+  const { stdout } = await command(["--help"]);
+  expect(stdout).toContain("completions");
+  expect(stdout).not.toContain("__complete");
 });
 
 test("another shell is refused, with those that there are", async () => {

@@ -1,0 +1,28 @@
+// `capsule __complete SHELL ...`: what a shell asks at every TAB. It is no command of
+// users', so it is in no list of commands; and it says nothing of what goes wrong, as
+// that would be put into the line that somebody types.
+
+import type { Command } from "commander";
+import { BASH } from "../command-line/bash.ts";
+import type { Shell } from "../command-line/complete.ts";
+import { FISH } from "../command-line/fish.ts";
+import { modelOf } from "../command-line/model.ts";
+import { ZSH } from "../command-line/zsh.ts";
+import { EXIT } from "../diagnostics/errors.ts";
+import { print } from "../diagnostics/output.ts";
+
+export const SHELLS = { bash: BASH, zsh: ZSH, fish: FISH } as const satisfies Record<string, Shell>;
+
+export const COMPLETE = "__complete";
+
+/** Returns the exit code. */
+export function answerShell(root: Command, [shell = "", ...asked]: readonly string[]): number {
+  if (!Object.hasOwn(SHELLS, shell)) return EXIT.usage;
+  try {
+    const pieces = SHELLS[shell as keyof typeof SHELLS].answer(asked, modelOf(root));
+    print(pieces.map((piece) => `${piece}\0`).join(""));
+    return 0;
+  } catch {
+    return EXIT.failure;
+  }
+}
