@@ -26,7 +26,7 @@ const result = await Bun.build({
   format: "cjs",
   bytecode: true,
   // What only a few runs need: in the bundle all would load it.
-  external: ["smol-toml", "fastest-levenshtein", "@viz-js/viz"],
+  external: ["smol-toml", "@viz-js/viz"],
   minify: { whitespace: true, syntax: true },
   plugins: [
     {
