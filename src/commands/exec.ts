@@ -68,7 +68,9 @@ function execute(
   const libc = new Libc();
   const fail = (error: unknown): never => libc.exitNow(report(error));
   const run = {
-    ...{ program, arguments: list, settingsFiles: settings.files },
+    program,
+    arguments: list,
+    settingsFiles: settings.files,
     ...settings.trees,
     mountNamespace: settings.mountNamespace.value,
     hooks: (flags.hook ?? []).map(hookOf),

@@ -29,7 +29,10 @@ export function answersOf(soname: string, report: Report): Answer[] {
       (item ? { name: item.name, item, door: undefined } : doorTo(soname, side, report));
     const first = item?.requester ?? needers[0];
     return {
-      ...{ side, link, chain: chainTo(first), others: needers.filter((one) => one !== first) },
+      side,
+      link,
+      chain: chainTo(first),
+      others: needers.filter((one) => one !== first),
       rule: ruleOf(soname, side, link, report),
       search: searchFor(soname, side, link, report),
     };

@@ -40,7 +40,15 @@ export function itemsOf(
       const path = realpathSync(library.path);
       const role = host ? (host.choices.has(soname) ? "isolated" : "private") : roleInBase(soname, chosen);
       const item: Item & { needs: Link[]; requester: Item | undefined } = {
-        ...{ side, name, soname, path, why, library, origin, needs: [], requester: undefined },
+        side,
+        name,
+        soname,
+        path,
+        why,
+        library,
+        origin,
+        needs: [],
+        requester: undefined,
         role: why === ASKED && !host ? "asked" : role,
         when: whens.get(node) ?? "later",
       };

@@ -28,7 +28,13 @@ const sideOf = ({ tree, roots, items }: Side, report: Report): object => ({
 });
 
 const itemOf = ({ name, soname, path, role, when, why, requester, needs }: Item): object => ({
-  ...{ name, soname, path, version: versionIn(path) || null, role, when, why },
+  name,
+  soname,
+  path,
+  version: versionIn(path) || null,
+  role,
+  when,
+  why,
   neededBy: requester?.path ?? null,
   needs: needs.map(linkOf),
 });
@@ -41,15 +47,23 @@ function linkOf(link: Link): object {
 }
 
 const clashOf = ({ soname, copies, isApart, when }: Clash): object => ({
-  ...{ soname, keptApart: isApart, when },
+  soname,
+  keptApart: isApart,
+  when,
   files: copies.map(({ side, path, version, isLoaded }) => ({
-    ...{ tree: side.tree, isCapsules: side.host !== undefined, path, version: version || null, isLoaded },
+    tree: side.tree,
+    isCapsules: side.host !== undefined,
+    path,
+    version: version || null,
+    isLoaded,
   })),
 });
 
 /** Of `capsule why`. */
 export const answerJson = ({ side, link, chain, others, rule, search }: Answer): object => ({
-  ...{ tree: side.tree, isCapsules: side.host !== undefined, rule },
+  tree: side.tree,
+  isCapsules: side.host !== undefined,
+  rule,
   is: link ? linkOf(link) : null,
   neededBy: chain.map(({ path }) => path),
   alsoNeededBy: others.map(({ path }) => path),

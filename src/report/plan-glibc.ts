@@ -19,9 +19,13 @@ export function plannedGlibc(
   const [way, otherwise] =
     mode === "in-process" ? [wayInProcess(trees)] : wayAttached(trees, mountNamespace, isCovered);
   return {
-    ...{ version, path, whose, isAskedFor: choice !== "auto" },
+    version,
+    path,
+    whose,
+    isAskedFor: choice !== "auto",
     others: others.map((one) => ({ version: one.version, path: one.path, whose: one.whose })),
-    ...{ way, otherwise: otherwise ?? null },
+    way,
+    otherwise: otherwise ?? null,
   };
 }
 

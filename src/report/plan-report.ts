@@ -49,7 +49,11 @@ export function planReport(
   const store = new LibraryStore(storeFile(), reading);
   const [mode, mountNamespace] = [settings.mode.value, settings.mountNamespace.value];
   const options = {
-    ...{ program, arguments: list, settingsFiles: settings.files, mountNamespace, hooks },
+    program,
+    arguments: list,
+    settingsFiles: settings.files,
+    mountNamespace,
+    hooks,
     ...settings.trees,
   };
 
@@ -76,7 +80,10 @@ export function planReport(
   return {
     format: 1,
     program: {
-      ...{ name: program, path, executed, arguments: list },
+      name: program,
+      path,
+      executed,
+      arguments: list,
       kind: interpreter === undefined ? "unreadable" : interpreter.isScript ? "script" : "elf",
       interpreter: interpreter?.words ?? [],
     },

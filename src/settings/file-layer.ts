@@ -61,7 +61,10 @@ const VARIABLE_KINDS = ["directories", "manifests", "first"] as const;
 
 function profileOf(file: TomlFile, value: unknown, at: readonly string[]): Profile {
   const known: { summary: string; isolate: string[]; newest: string[]; environment: Variable[] } = {
-    ...{ summary: "", isolate: [], newest: [], environment: [] },
+    summary: "",
+    isolate: [],
+    newest: [],
+    environment: [],
   };
   for (const [key, part] of file.tableOf(value, ...at)) {
     const here = [...at, key];

@@ -138,7 +138,10 @@ export class Settings {
     // Without a word about profiles, drivers are told all the same where they find things.
     const speaking = profile.source === DEFAULT ? Object.values(PROFILES) : named;
     return {
-      ...{ host, further, runtime, glibc },
+      host,
+      further,
+      runtime,
+      glibc,
       libraries: [...libraries.values()],
       newest: [...new Set([...named.flatMap(({ newest }) => newest), ...NEWEST])].filter(newest),
       variables: speaking.flatMap(({ environment }) => environment),
