@@ -80,7 +80,6 @@ export const DT_VERNEEDNUM = 0x6fffffff;
 export const DT_AUXILIARY = 0x7ffffffd;
 export const DT_FILTER = 0x7fffffff;
 export const DF_SYMBOLIC = 0x2;
-export const DF_TEXTREL = 0x4;
 export const DF_BIND_NOW = 0x8;
 export const DF_STATIC_TLS = 0x10;
 export const DF_1_NOW = 0x1;

@@ -51,7 +51,7 @@ type Phdr32 = Struct<typeof Phdr32>;
 
 export const Dyn32 = layout("Elf32_Dyn", { d_tag: u32, d_val: u32 });
 
-export interface Elf32 {
+interface Elf32 {
   /** PT_INTERP; undefined for what is statically linked, and for libraries. */
   readonly interpreter: string | undefined;
   /** DT_NEEDED, in order. */

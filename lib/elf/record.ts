@@ -11,7 +11,7 @@ export type Quantity = number | string;
 /** The names of a layout's fields. */
 type FieldOf<L> = L extends Layout<infer F> ? keyof F & string : never;
 
-export type Plain<L> = { readonly [name in FieldOf<L>]: Quantity };
+type Plain<L> = { readonly [name in FieldOf<L>]: Quantity };
 
 /** The structure at `offset` bytes into `view`. Fields that are no numbers (e_ident) are left out. */
 export function recordAt<L extends { readonly size: number; readonly offsetOf: Readonly<Record<string, number>> }>(

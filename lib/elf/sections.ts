@@ -9,7 +9,7 @@ import type { FileBytes } from "./file.ts";
 import { Shdr } from "./shdr.ts";
 import { StringTable } from "./strings.ts";
 
-export interface SectionTable {
+interface SectionTable {
   readonly view: DataView;
   readonly length: number;
   /** Undefined where the file gives its sections no names. */

@@ -10,7 +10,7 @@ const decoder = new TextDecoder();
 const GLANCE = 256;
 
 /** How far a table reaches whose declared size nobody keeps to: ld.so does not look at DT_STRSZ. */
-export interface Reach {
+interface Reach {
   /** From the table's beginning to the end of what is mapped there, in bytes: no string can be beyond. */
   room(): number;
   /** The offset of the last string that anything refers to, of those within `room` bytes. */

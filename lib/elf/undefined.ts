@@ -8,7 +8,7 @@ import type { Image } from "./image.ts";
 import { Rela, type RelaTable } from "./rela.ts";
 import { bindingOf } from "./sym.ts";
 
-export interface Undefined {
+interface Undefined {
   readonly name: string;
   readonly version: string | undefined;
 }
@@ -45,7 +45,7 @@ function* referredTo({ view, length }: RelaTable): Generator<number> {
   }
 }
 
-export interface MissingVersion {
+interface MissingVersion {
   /** Who should define it. */
   readonly definer: Image;
   readonly version: string;

@@ -41,7 +41,7 @@ export interface Wanted {
 
 /** What an object has to say to a reference: the index of a symbol, or why it has none. */
 export type Answer = number | Refusal;
-export type Refusal = "no such name" | "undefined" | "no code or data" | "another version" | "hidden" | "local";
+type Refusal = "no such name" | "undefined" | "no code or data" | "another version" | "hidden" | "local";
 
 const KINDS =
   (1 << STT_NOTYPE) | (1 << STT_OBJECT) | (1 << STT_FUNC) | (1 << STT_COMMON) | (1 << STT_TLS) | (1 << STT_GNU_IFUNC);

@@ -12,7 +12,7 @@ import { readU64 } from "../memory/layout.ts";
 import type { Memory } from "../memory/live.ts";
 import { type Address, add, toAddress } from "../memory/numbers.ts";
 
-export const AT_NULL = 0;
+const AT_NULL = 0;
 export const AT_PHDR = 3;
 export const AT_PHENT = 4;
 export const AT_PHNUM = 5;
@@ -66,7 +66,7 @@ export interface ProcessContext {
   readonly auxiliary: readonly AuxiliaryValue[];
 }
 
-export interface AuxiliaryValue {
+interface AuxiliaryValue {
   readonly type: number;
   /** 64 bits; AT_RANDOM's and its like are addresses. */
   readonly value: bigint;

@@ -37,7 +37,7 @@ export interface Listener {
 }
 
 /** What relocating has to go by. */
-export interface Relocating {
+interface Relocating {
   readonly space: AddressSpace;
   readonly objects: readonly LinkObject[];
   readonly lookup: Lookup;

@@ -37,7 +37,7 @@ export interface Requester {
 export type StartStep = ResolverCall | LateCopy;
 
 /** A function that has to be called before the program begins, and what it returns goes into a slot (STT_GNU_IFUNC). */
-export interface ResolverCall {
+interface ResolverCall {
   readonly kind: "call";
   readonly object: LinkObject;
   /** Of the slot, in `object`. */
@@ -49,7 +49,7 @@ export interface ResolverCall {
 }
 
 /** Bytes that are copied once more, as slots among them have been waiting for a call. */
-export interface LateCopy {
+interface LateCopy {
   readonly kind: "copy";
   readonly from: Address;
   readonly to: Address;

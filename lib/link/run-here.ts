@@ -37,7 +37,7 @@ export function reasonNotHere(program: Library): string | undefined {
   return faultOfProc();
 }
 
-export interface RunOptions extends LinkOptions {
+interface RunOptions extends LinkOptions {
   /** Which variables of this process's environment the program finds, each as NAME=VALUE. */
   readonly isKept: (variable: Uint8Array) => boolean;
   readonly write: WriteFile;

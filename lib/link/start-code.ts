@@ -18,7 +18,7 @@ export interface Range {
 }
 
 /** A function: its address, or, where that is known, the word that has it when it is called. */
-export interface Called {
+interface Called {
   readonly address: Address;
   readonly at: Address | undefined;
 }

@@ -37,7 +37,7 @@ const POINTER_GUARD = 0x30;
 export type WriteFile = (name: string, bytes: Uint8Array) => string;
 
 /** What differs between those who start programs. */
-export interface Starting {
+interface Starting {
   readonly space: AddressSpace;
   /** Sets pages aside for what is ours, as AddressSpace.reserve() does. */
   readonly reserve: (length: number, alignment: number) => Address;

@@ -27,7 +27,7 @@ export interface GnuTable {
 }
 
 /** DT_HASH; see lib/elf/sysv-hash.ts. */
-export interface SysvTable {
+interface SysvTable {
   readonly buckets: Uint32Array;
   readonly chain: Uint32Array;
 }

@@ -11,7 +11,7 @@ import type { OpenObject, Placed, TlsBlock } from "./objects.ts";
 const LARGEST_BLOCK = 2 ** 40;
 
 /** PT_TLS, as far as it matters here. */
-export interface TlsSegment {
+interface TlsSegment {
   readonly p_vaddr: number;
   readonly p_memsz: number;
   readonly p_align: number;

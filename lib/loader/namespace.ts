@@ -68,7 +68,7 @@ export class GlobalScope {
 }
 
 /** Where ld.so keeps what its function for the end of the process goes by. */
-export interface Counting {
+interface Counting {
   /** The first link_map of the base namespace. */
   readonly first: Address;
   /** How many namespaces there are (64 bits). */

@@ -12,7 +12,7 @@ import { LinkMap, LoadedObject } from "./link-map.ts";
 const ORIGIN_LIMIT = 1500;
 
 /** C strings that stay. */
-export interface NewName {
+interface NewName {
   readonly path: Address;
   readonly directory: Address;
 }

@@ -33,7 +33,7 @@ const FORCED_DYNAMIC = -1;
 const LIMIT = 2048;
 
 /** Where in a link_map the record is, in bytes. */
-export type RecordOffset = number;
+type RecordOffset = number;
 
 /** Finds it by an object that has a PT_TLS; undefined where glibc does not keep it as drawn. */
 export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): Linking<RecordOffset | undefined> {

@@ -16,7 +16,7 @@ import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
 
 /** What the code is given, and what it gives back. */
-export const Start = layout("start", {
+const Start = layout("start", {
   path: u64<Address>(),
   argv: u64<Address>(),
   envp: u64<Address>(),
@@ -124,7 +124,7 @@ export function emitDetach(to: Assembler): void {
   to.label("root").data(Uint8Array.of("/".charCodeAt(0), 0));
 }
 
-export interface Detached {
+interface Detached {
   readonly path: string;
   readonly arguments: readonly Uint8Array[];
   /** NAME=VALUE */

@@ -25,7 +25,7 @@ export const CALLABLE = [
 export type Callable = (typeof CALLABLE)[number];
 
 /** A word, a string that the callee only reads, or memory that it writes to and that is read back. */
-export type Argument = number | string | Uint8Array;
+type Argument = number | string | Uint8Array;
 
 export interface Call {
   readonly name: Callable;

@@ -14,7 +14,7 @@ const VERSION = 18;
 /** Beyond this many the store begins anew: trees come and go. */
 const LIMIT = 1000;
 
-export interface StoreEntry {
+interface StoreEntry {
   readonly identity: string;
   readonly library: Library;
   readonly check?: Check | undefined;

@@ -46,7 +46,7 @@ export class Channels {
   }
 }
 
-export type Bells = readonly [own: number, children: number];
+type Bells = readonly [own: number, children: number];
 
 export class Channel {
   readonly #exchanges: Exchange[] = [];

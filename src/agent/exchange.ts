@@ -15,7 +15,7 @@ export interface Instruction {
 }
 
 /** Bytes in a slot: where the asker has them, and as they are here. */
-export interface Lent {
+interface Lent {
   readonly at: Address;
   readonly bytes: Uint8Array;
 }

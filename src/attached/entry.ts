@@ -37,7 +37,7 @@ export interface Entry {
 }
 
 /** What a plan says of it. */
-export interface Wanted extends Pick<AttachedPlan, "footing" | "own"> {
+interface Wanted extends Pick<AttachedPlan, "footing" | "own"> {
   readonly isolated: readonly Library[];
   /** Of the glibc that was chosen. */
   readonly version: string;

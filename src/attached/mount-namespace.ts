@@ -12,7 +12,7 @@ import { ERRNO } from "../../lib/process/system.ts";
 import type { Mounts } from "../plan/glibc/footing.ts";
 
 /** How to make it, and why not otherwise. */
-export interface Way {
+interface Way {
   readonly steps: readonly Step[];
   /** In a user namespace, too. */
   readonly isUsers: boolean;

@@ -16,7 +16,7 @@ import type { Attachment } from "./attachment.ts";
 import { isFilled, slotOf } from "./fill.ts";
 
 /** As glibc words it: the file at fault, or what is missing, what is wrong, and errno, or 0. */
-export interface Objection {
+interface Objection {
   readonly object: string;
   readonly text: string;
   readonly errno: number;

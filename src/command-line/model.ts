@@ -23,7 +23,7 @@ export interface ModelOption {
   readonly isRepeatable: boolean;
 }
 
-export interface ModelArgument {
+interface ModelArgument {
   readonly name: string;
   readonly description: string;
   readonly isRequired: boolean;

@@ -3,7 +3,7 @@
 
 export type Syntax = "bash" | "fish";
 
-export class TypedWord {
+class TypedWord {
   /** Without quotes and backslashes. */
   text = "";
   /** The quote that is open at the end: ", ', or bash's $'. */

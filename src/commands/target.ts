@@ -8,7 +8,7 @@ import { fileAt } from "../plan/file-at.ts";
 import { hostSearch, openHost } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
-export interface Target {
+interface Target {
   /** Of this machine, without symbolic links. */
   readonly path: string;
   /** Where it was searched for; undefined for a file. */

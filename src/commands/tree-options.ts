@@ -3,14 +3,13 @@
 import { realpathSync } from "node:fs";
 import type { Command } from "commander";
 import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
+import { UsageError } from "../diagnostics/errors.ts";
 import { warn } from "../diagnostics/output.ts";
 import { locateProgram } from "../plan/program.ts";
-import { GLIBC_CHOICES } from "../settings/choices.ts";
 import { PROFILES, type Profile } from "../profiles/profiles.ts";
+import { GLIBC_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
-import type { TreeOptions } from "../settings/tree-options.ts";
-import { UsageError } from "../diagnostics/errors.ts";
 
 /** As commander gives them. */
 export type TreeFlags = Pick<
@@ -80,12 +79,9 @@ export function addTreeOptions(command: Command): Command {
 }
 
 /**
- * `program` is a path or a name that PATH has: a settings file may lie beside it. Throws UsageError, and ProgramError
- * for one that is not there.
+ * `program` is a path or a name that PATH has: a settings file may lie beside it. `tell` gets what the user should know
+ * of files. Throws UsageError, and ProgramError for a program that is not there.
  */
-export const treeOptionsOf = (flags: TreeFlags, program?: string): TreeOptions => settingsOf(flags, program).trees;
-
-/** The same, and all other settings. `tell` gets what the user should know of files. */
 export const settingsOf = (flags: Flags, program?: string, tell?: (text: string) => void): Settings =>
   settingsFor(flags, program === undefined ? undefined : realpathSync(locateProgram(program)), tell);
 

@@ -29,7 +29,7 @@ const CONTAINERS: readonly Container[] = [
   { name: "a Docker container", mark: "/.dockerenv", advice: `start it with ${SHOW}` },
 ];
 
-export interface HostFacts {
+interface HostFacts {
   /** The names of the host trees. */
   readonly hosts: readonly string[];
   readonly variables: Readonly<Record<string, string | undefined>>;

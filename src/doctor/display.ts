@@ -12,12 +12,12 @@ import { answerOf, keyFor, localDisplay, setupRequest } from "./x11.ts";
 export type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Why there is no way to a display; undefined where there is one. */
-export type Knock = (variables: Variables) => string | undefined;
+type Knock = (variables: Variables) => string | undefined;
 
 /** How long a server may take to answer, in milliseconds. One that lives takes less than one. */
 const PATIENCE = 500;
 
-export interface DisplayFacts {
+interface DisplayFacts {
   readonly variables: Variables;
   readonly knockX11: Knock;
   readonly knockWayland: Knock;

@@ -19,7 +19,7 @@ interface Found {
   readonly libraries: readonly string[];
 }
 
-export interface Drivers {
+interface Drivers {
   readonly findings: readonly Finding[];
   /** Of each of these one has to be in order, or nothing draws. */
   readonly alternatives: readonly (readonly string[])[];

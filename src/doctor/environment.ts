@@ -6,7 +6,7 @@ import { faultOfAuditors, othersAuditors } from "../plan/glibc/auditing.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
-export interface EnvironmentFacts {
+interface EnvironmentFacts {
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** Of the glibc on which everything will run, as numbers; undefined where that is not known. */
   readonly glibc: readonly number[] | undefined;

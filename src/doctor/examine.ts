@@ -50,7 +50,7 @@ export interface Patient {
 }
 
 /** By what it is looked at. */
-export interface Instruments {
+interface Instruments {
   readonly libc: Libc;
   readonly system: System;
   readonly files: MachineFiles;

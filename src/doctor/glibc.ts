@@ -68,7 +68,7 @@ function forbidder(files: MachineFiles): string | undefined {
   return undefined;
 }
 
-export interface TlsFacts {
+interface TlsFacts {
   /** Of each host tree, those that may be opened. */
   readonly capsules: readonly (readonly Library[])[];
   /** Can the chosen glibc be told how much is to be set aside (2.33, or Debian's 2.31)? */

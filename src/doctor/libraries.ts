@@ -7,7 +7,7 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Profile } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, type Level, warning } from "./finding.ts";
 
-export type Profiles = Readonly<Record<string, Profile>>;
+type Profiles = Readonly<Record<string, Profile>>;
 
 /** What several profiles have is nobody's own. */
 const isSeverals = (soname: string, profiles: Profiles): boolean =>

@@ -8,7 +8,7 @@ import type { MachineFiles } from "./machine-files.ts";
 /** Types of file systems (mountinfo) that ask somebody else, be it a process of this machine. */
 const ASKING = /^(nfs4?|cifs|smb3|smbfs|9p|ceph|afs|lustre|autofs|fuse\..*|fuse|glusterfs|virtiofs)$/;
 
-export interface Mount {
+interface Mount {
   readonly point: string;
   readonly type: string;
 }

@@ -9,7 +9,7 @@ const MARKS: Readonly<Record<Level, readonly [mark: string, style: Style]>> = {
   hindrance: ["✘", "red"],
 };
 
-export interface View {
+interface View {
   /** Also what is fine. */
   readonly isVerbose: boolean;
   /** In columns. */

@@ -2,7 +2,7 @@
 // keys to displays are (Xau(3)): enough to be let in by an X server, or to hear why not.
 
 /** Of an X server, and what it answers to a request to be let in. */
-export type Answer = { readonly isOpen: true } | { readonly isOpen: false; readonly reason: string };
+type Answer = { readonly isOpen: true } | { readonly isOpen: false; readonly reason: string };
 
 const KEY = "MIT-MAGIC-COOKIE-1";
 const PROTOCOL = 11;

@@ -42,7 +42,7 @@ import type {
 const LISTED = 1000;
 
 /** The program, as linkable() tells of it. */
-export interface Explainable {
+interface Explainable {
   readonly path: string;
   /** The path by which it was found. */
   readonly executed: string;

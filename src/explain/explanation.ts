@@ -64,7 +64,7 @@ export interface ExplainedObject {
 }
 
 /** An object's thread-local block: so many bytes below the thread pointer. */
-export interface ExplainedTls {
+interface ExplainedTls {
   readonly module: number;
   readonly offset: number;
   readonly size: number;

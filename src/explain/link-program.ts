@@ -26,7 +26,7 @@ import { isShared } from "../profiles/shared-set.ts";
 const EACCES = 13;
 
 /** What a program is to a linker. */
-export interface Linkable {
+interface Linkable {
   /** As it was found, which may be a symbolic link, and its file. */
   readonly executed: string;
   readonly path: string;
@@ -75,7 +75,7 @@ function faultOf(entry: number, libc: string | undefined): string | undefined {
 }
 
 /** What a program is started with; none of it was for this command. */
-export interface Given {
+interface Given {
   readonly list: readonly Uint8Array[];
   /** Descriptors that it inherits. */
   readonly inherited: ReadonlySet<number>;

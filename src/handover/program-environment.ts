@@ -8,7 +8,7 @@ import { canBeOnPath } from "../directories/library-path.ts";
 import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
 
 /** What is added to an environment. */
-export interface Added {
+interface Added {
   /** Of the launch. */
   readonly libraries: string;
   /** Directories behind all others. */

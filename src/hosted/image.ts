@@ -58,7 +58,7 @@ export interface ProgramImage {
   readonly isHookedBehindLibraries: boolean;
 }
 
-export interface Hooks {
+interface Hooks {
   /** Called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. */
   readonly relocated: Address;
   /** A function to be called at exit, and __cxa_atexit. */

@@ -29,7 +29,7 @@ import { mapOwnFile } from "./own-file.ts";
 import { baseObjects, type Run } from "./run.ts";
 import { settleScope } from "./scope.ts";
 
-export interface LoadedProgram {
+interface LoadedProgram {
   readonly object: LoadedObject;
   readonly entry: Address;
   /** Its program headers, and how many. */

@@ -24,7 +24,7 @@ import type { Plan } from "../plan/plan.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
 /** The namespace that the process was started with. */
-export interface Base {
+interface Base {
   readonly bun: LoadedObject;
   readonly bunImage: LoadedImage;
   /** Members of the shared set that were loaded with Bun. */

@@ -16,7 +16,7 @@ const SPARE = 64;
  * what glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read
  * the length before.
  */
-export function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
+function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
   const { scope } = run.base;
   const list = objects.map(({ linkMap }) => linkMap as number);
   const before = scope.entries.length;

@@ -11,7 +11,7 @@ import type { Embedding } from "./embedding.ts";
 
 const LIBC = "libc.so.6";
 
-export interface Remaining {
+interface Remaining {
   /** The paths of the host's libraries that stay. */
   readonly paths: readonly string[];
   /**

@@ -31,7 +31,7 @@ import { showToUnwinder } from "./unwinding.ts";
 /** What its agent calls itself; each capsule has a server of its own. */
 const TOKEN = 1;
 
-export interface EmbeddingPlan extends CapsuleSource {
+interface EmbeddingPlan extends CapsuleSource {
   /** What its libraries will probably open. */
   readonly ahead: readonly string[];
 }

@@ -22,7 +22,7 @@ const NAME = "dl_iterate_phdr";
 const SUCCESSOR = "_dl_find_object";
 
 /** What can be undone. */
-export interface Shown {
+interface Shown {
   undo(): void;
 }
 

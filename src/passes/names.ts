@@ -13,7 +13,7 @@ import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
 /** Where something is open, and by which names. */
-export type Place = Pick<Capsule, "namespace" | "names" | "opened">;
+type Place = Pick<Capsule, "namespace" | "names" | "opened">;
 
 /** The file that is open by a name without a slash, if one is. */
 export function* fileOpenAs(

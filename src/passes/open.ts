@@ -42,7 +42,7 @@ import { addMirror } from "./share.ts";
 import { absentees, isHelper, type Named, together, unnamed } from "./together.ts";
 
 /** What a capsule has yet to open of a closure. */
-export interface Missing {
+interface Missing {
   readonly paths: readonly string[];
   /** These, and what is open besides of which glibc has to know by which name it is needed; in glibc's order. */
   readonly files: readonly Named[];
@@ -138,7 +138,7 @@ export class Refusal extends LinkError {
 }
 
 /** How what a closure has is opened. */
-export interface Opening {
+interface Opening {
   /** Libraries whose thread-local block has to be in static TLS, by path, with a variable in it. */
   readonly lent?: ReadonlyMap<string, string>;
   /** The paths of libraries that are open, and whose symbols it shall find, too. */

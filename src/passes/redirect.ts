@@ -14,7 +14,7 @@ import type { Patch } from "../../lib/process/patch.ts";
 export type Moved = ReadonlyMap<number, Address>;
 
 /** Which slots: those of objects, or also those that only calls go through. */
-export type Slots = "objects" | "all";
+type Slots = "objects" | "all";
 
 /**
  * Collects the writes into `patch`, and the old addresses that were met into `met`. Returns how many slots were looked

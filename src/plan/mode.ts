@@ -11,12 +11,12 @@ import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
 import { findUnlinked, tellUnlinked } from "./unlinked.ts";
 
 /** What is done in either mode, and told why it is that one. */
-export interface ByMode<InProcess, Attached> {
+interface ByMode<InProcess, Attached> {
   inProcess(why: string): InProcess;
   attached(why: string): Attached;
 }
 
-export interface ModeOptions {
+interface ModeOptions {
   readonly mode: Mode;
   readonly mountNamespace: NamespaceChoice;
   /** Somebody reads events. */

@@ -8,7 +8,7 @@ import type { Requester, Search } from "../../lib/tree/search.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { CapsuleSource } from "./capsule-source.ts";
 
-export interface ProgramNeeds {
+interface ProgramNeeds {
   /** The runtime's libraries. */
   readonly closure: Closure;
   /** Isolated ones that the program or one of these needs by their sonames. */

@@ -14,7 +14,7 @@ import type { Search } from "../../lib/tree/search.ts";
 import { needsOf } from "./needs.ts";
 import type { Chosen } from "./trees.ts";
 
-export interface Lack {
+interface Lack {
   /** What the host's library does not define, of one kind. */
   readonly what: "version" | "symbol";
   readonly names: readonly string[];

@@ -49,7 +49,7 @@ export interface ExecOptions extends TreeOptions {
 }
 
 /** One host tree and what is taken from it. */
-export interface CapsulePlan extends CapsuleSource {
+interface CapsulePlan extends CapsuleSource {
   /** All that the program may see of it; of those that it does not need at the start the tree may lack some. */
   readonly isolated: readonly string[];
   readonly atStart: readonly string[];
@@ -384,7 +384,7 @@ function settingOf(variable: Variable, search: Search): string | undefined {
 }
 
 /** Those that the tree has, links followed, each once. */
-export const pathsIn = ({ tree, places, layout }: Search, paths: readonly string[]): string[] => {
+const pathsIn = ({ tree, places, layout }: Search, paths: readonly string[]): string[] => {
   const expanded = paths.flatMap((path) =>
     path.startsWith(LIBDIR) ? places.map((dir) => path.replace(LIBDIR, dir)) : inShares(path, layout),
   );

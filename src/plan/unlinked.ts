@@ -12,7 +12,7 @@ import { toOffset } from "../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 
-export interface UnlinkedProgram {
+interface UnlinkedProgram {
   readonly path: string;
   /** Such as "is statically linked". */
   readonly why: string;

@@ -8,7 +8,7 @@
 /** A variable that the host's libraries look at. */
 export type Variable = PathVariable | FixedVariable | CacheVariable;
 
-export interface FixedVariable {
+interface FixedVariable {
   readonly name: string;
   readonly kind: "value";
   readonly value: string;
@@ -25,7 +25,7 @@ export interface CacheVariable {
 }
 
 /** One that shall point into the host tree. */
-export interface PathVariable {
+interface PathVariable {
   readonly name: string;
   /**
    * `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it

@@ -26,7 +26,7 @@ import { hint, isThere, privateParent } from "../directories/private-directory.t
 import { isTrusted } from "../directories/trusted.ts";
 
 /** What is in one: links, name → where it leads, and files. */
-export interface Content {
+interface Content {
   readonly links?: ReadonlyMap<string, string>;
   readonly files?: {
     readonly names: readonly string[];

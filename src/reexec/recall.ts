@@ -15,7 +15,7 @@ import { commandOf, restart, stringsIn, type Through, throughOf } from "./restar
 /** Another number whenever the shape of the file changes. */
 export const VERSION = 4;
 
-export interface Entry {
+interface Entry {
   readonly through: Through;
   /** Paths of settings, whether they are there or not. */
   readonly settings: readonly string[];

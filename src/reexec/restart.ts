@@ -129,7 +129,7 @@ export function withoutRestart(
   return changes;
 }
 
-export interface Changes {
+interface Changes {
   /** Undefined for a variable that goes. */
   readonly environment: ReadonlyMap<string, string | undefined>;
   /** Else as it was started before. */

@@ -12,7 +12,7 @@ import type {
   PlanReport,
 } from "./plan-data.ts";
 
-export interface View {
+interface View {
   readonly isVerbose: boolean;
   /** In columns; what is listed in a row is broken there. */
   readonly width: number;

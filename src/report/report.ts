@@ -15,7 +15,7 @@ import { isMissing, type Report } from "./item.ts";
 import { sidesOf } from "./sides.ts";
 
 /** What to choose for the file that is asked about; undefined for a soname. */
-export type Choose = (file: string | undefined) => TreeOptions;
+type Choose = (file: string | undefined) => TreeOptions;
 
 /**
  * `name` is a program, a library's file or a soname that there is. Throws UsageError, ProgramError, LinkError and

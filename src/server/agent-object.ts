@@ -24,7 +24,7 @@ export const AGENT_PAGES = 64 * PAGE_SIZE;
 export const CODE_SIZE = 16 * PAGE_SIZE;
 
 /** A number that only this launch's agents have. */
-export type Nonce = readonly [bigint, bigint];
+type Nonce = readonly [bigint, bigint];
 
 export function makeNonce(): Nonce {
   // Not by node:crypto, which takes 5 ms to load (Bun 1.4.5).

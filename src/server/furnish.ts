@@ -14,7 +14,7 @@ import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 
-export interface Offer {
+interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   readonly footing: Footing;

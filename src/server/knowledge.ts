@@ -27,7 +27,7 @@ import { readAhead } from "./answers.ts";
 import type { ServerCommand } from "./start-server.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
-export interface CapsuleState {
+interface CapsuleState {
   readonly root: string;
   readonly layout: Layout;
   readonly token: number;

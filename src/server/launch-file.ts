@@ -30,7 +30,7 @@ export interface LaunchFile {
 }
 
 /** A host tree, and what is taken from it. */
-export interface LaunchCapsule {
+interface LaunchCapsule {
   readonly root: string;
   readonly layout: Layout;
   /** Sonames that the program may see; the tree has them all. */

@@ -11,7 +11,7 @@ import { asSays, type Setting } from "./source.ts";
 import type { LibraryChoice } from "./tree-options.ts";
 
 /** What somebody has said of single libraries. */
-export interface Wishes {
+interface Wishes {
   /** The tree of all libraries that have none of their own. */
   readonly host: Setting<string>;
   /** That of one library; `host` itself where nobody has said another. */

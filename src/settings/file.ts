@@ -13,9 +13,9 @@ import { fileLayer } from "./file-layer.ts";
 import type { Environment, Flags, Layer } from "./layer.ts";
 import { cannot, quoted } from "./source.ts";
 
-export const FILE = "capsule.toml";
+const FILE = "capsule.toml";
 
-export interface SettingsFiles {
+interface SettingsFiles {
   /** The first wins. */
   readonly layers: readonly Layer[];
   /** Where one was looked for, whether it is there or not. */

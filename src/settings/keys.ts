@@ -1,7 +1,7 @@
 // The settings there are: one name each, for the flag and for files, and the variable
 // that says the same.
 
-export interface Key {
+interface Key {
   /** As help shows it. */
   readonly value: string;
   readonly variable?: string;

@@ -62,7 +62,7 @@ export interface CodeObjectOptions {
 }
 
 /** Labels: of the function; of a quad that is 0 then where functions are bound at once; of three for the loader. */
-export interface Gate {
+interface Gate {
   readonly resolver: string;
   readonly isLazy: string;
   readonly pltGot: string;

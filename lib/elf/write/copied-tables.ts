@@ -8,7 +8,7 @@ import { verdefsSize } from "../versions.ts";
 import type { Table } from "./shared-object.ts";
 import type { StringTableWriter } from "./string-table.ts";
 
-export interface CopiedTables {
+interface CopiedTables {
   readonly tables: Table[];
   /** The bytes of two of them, to be changed. */
   readonly symbols: Uint8Array;

@@ -37,7 +37,7 @@ export interface MirrorOptions {
   readonly moved?: ReadonlyMap<number, Address>;
 }
 
-export interface Mirror {
+interface Mirror {
   readonly bytes: Uint8Array;
   readonly plan: SharedObjectPlan;
 }

@@ -12,7 +12,7 @@ import { type Assembler, immediate } from "../../x86-64/assembler.ts";
 import { STT_GNU_IFUNC } from "../constants.ts";
 import { Sym } from "../sym.ts";
 
-export interface PlaceholderCodeOptions {
+interface PlaceholderCodeOptions {
   /**
    * Distances from the beginning of the code, in bytes: the ELF header, DT_SYMTAB, DT_STRTAB, and the slot with the
    * attaching function.

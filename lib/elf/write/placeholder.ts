@@ -74,7 +74,7 @@ import {
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
-export interface PlaceholderOptions {
+interface PlaceholderOptions {
   readonly soname: string;
   /** Sonames; `agent` comes behind them. */
   readonly needed: readonly string[];

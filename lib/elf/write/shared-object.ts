@@ -64,7 +64,7 @@ export interface Table {
   readonly bytes: Uint8Array;
 }
 
-export interface SharedObjectParts {
+interface SharedObjectParts {
   /** DT_SYMTAB, DT_STRTAB, a hash table, and with versions DT_VERSYM and DT_VERDEF. */
   readonly tables: readonly Table[];
   /** How many records DT_VERDEF has. */
@@ -88,7 +88,7 @@ export interface SharedObjectParts {
 }
 
 /** Machine code, and behind it what it writes to, so many bytes apart as they will be in memory. */
-export interface CodeParts {
+interface CodeParts {
   readonly bytes: Uint8Array;
   /** Where the writable part begins: a multiple of the page size. */
   readonly dataAt: number;
@@ -146,7 +146,7 @@ export function placeFunctionAt(sym: Sym, address: Address, loadBias?: Address):
   sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
 }
 
-export type DynamicEntry = readonly [tag: number, value: number];
+type DynamicEntry = readonly [tag: number, value: number];
 
 /** A program header. */
 export interface Segment {

@@ -25,7 +25,7 @@ import { copyTables } from "./copied-tables.ts";
 import { emitSharedObject, planSharedObject } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
-export interface StandInCode {
+interface StandInCode {
   /** Instructions first, then, from `dataAt` on, what is writable. */
   readonly code: Code;
   readonly dataAt: number;

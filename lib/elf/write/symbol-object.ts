@@ -29,7 +29,7 @@ import {
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
-export interface SymbolObjectOptions {
+interface SymbolObjectOptions {
   readonly soname: string;
   /** Sonames or paths. */
   readonly needed?: readonly string[];

@@ -16,7 +16,7 @@ const MOST_FAULTS = 8;
 /** In the place of what is there, but damaged: the fault itself is told at the end. */
 export const UNREADABLE = "cannot be read";
 
-export interface DynamicEntry {
+interface DynamicEntry {
   readonly tag: Quantity;
   readonly value: Quantity;
 }

@@ -14,7 +14,7 @@ export interface PageData {
   readonly relocations: readonly (readonly number[])[];
 }
 
-export interface PageObject {
+interface PageObject {
   readonly name: string;
   readonly start: string;
   readonly end: string;

@@ -4,7 +4,7 @@
 
 import type { ExplainedObject } from "../explanation.ts";
 
-export interface MapLayout {
+interface MapLayout {
   readonly height: number;
   readonly rows: readonly MapRow[];
   readonly gaps: readonly MapGap[];

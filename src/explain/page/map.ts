@@ -26,7 +26,7 @@ export function memoryMap(objects: readonly ExplainedObject[]): Markup {
 }
 
 /** For the eye, of a name that may be of any length. */
-export function shortened(name: string): string {
+function shortened(name: string): string {
   const characters = [...name];
   return characters.length <= LONGEST_NAME ? name : `${characters.slice(0, LONGEST_NAME - 1).join("")}…`;
 }

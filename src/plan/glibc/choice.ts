@@ -57,7 +57,7 @@ interface Candidate extends OwnGlibc {
 }
 
 /** Where one may come from. */
-export interface GlibcSources {
+interface GlibcSources {
   /** What a process has without our doing. */
   readonly own: OwnGlibc;
   readonly machine: Search;
