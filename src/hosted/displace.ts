@@ -3,8 +3,9 @@
 // redirected to the host's, by value: a slot that holds an address in the copy gets
 // the shim's address of the same symbol. The copy stays, behind everything else.
 
-import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { typeOf } from "../../lib/elf/sym.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
@@ -32,8 +33,10 @@ export function displace(run: Run): Displaced[] {
   if (displaced.length === 0) return [];
   const copies = new Set(displaced.map(({ copy }) => copy));
   const patch = new Patch();
-  for (const object of [...base.preloaded, ...base.dependencies])
-    if (!copies.has(object)) redirectSlots(object.image, displaced, patch);
+  const inOrder = [...base.preloaded, ...base.dependencies];
+  for (const object of inOrder)
+    if (copies.has(object)) bindAmongCopies(object.image, inOrder, copies, patch);
+    else redirectSlots(object.image, displaced, patch);
   run.libc.run(patch.apply(run.libc));
   run.counts.written += patch.length;
   for (const { copy, shim } of displaced)
@@ -59,3 +62,27 @@ function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patc
     }
   }
 }
+
+/**
+ * A copy calls the others as before: what it has not called yet, glibc would bind to the shims in front of them, and a
+ * copy of libGL would end in the host's libGLdispatch what it has begun in its own.
+ */
+function bindAmongCopies(
+  image: LoadedImage,
+  inOrder: readonly LoadedObject[],
+  copies: ReadonlySet<LoadedObject>,
+  patch: Patch,
+): void {
+  for (const { r_type, r_sym, r_offset } of image.jmprel) {
+    if (r_sym === 0 || r_type !== R_X86_64_JUMP_SLOT) continue;
+    const name = image.symbols.nameOf(image.symbols.at(r_sym));
+    const version = image.versionOf(r_sym);
+    const owner = inOrder.find((object) => object.image.find(name, version) !== undefined);
+    const index = owner && copies.has(owner) ? owner.image.find(name, version) : undefined;
+    if (!owner || index === undefined || isChosen(owner.image, index)) continue;
+    patch.setPointer(image.addressOf(r_offset), owner.image.symbolAddress(index));
+  }
+}
+
+/** An IFUNC, whose address only its resolver tells; glibc has called it where that was asked for already. */
+const isChosen = ({ symbols }: LoadedImage, index: number): boolean => typeOf(symbols.at(index)) === STT_GNU_IFUNC;

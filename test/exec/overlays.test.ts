@@ -61,3 +61,34 @@ describe("an overlay finds functions in the tables of loaded objects", () => {
       expectSame(outcome, model);
     });
 });
+
+// libGL is preloaded by who wants another one than the program names. Its copy has begun before anything is isolated.
+describe("a preloaded copy of an isolated library ends what it has begun", () => {
+  let copied: Pair;
+
+  beforeAll(async () => {
+    const libraries = (directory: string, colour: number) => [
+      { path: `${directory}/libback.so.1`, sources: ["back.c"] },
+      {
+        path: `${directory}/libhost.so.1`,
+        sources: ["host.c"],
+        flags: [`-DCOLOUR=${colour}`, "-Wl,-z,lazy"],
+        needs: [`${directory}/libback.so.1`],
+      },
+    ];
+    const folder = "ending/a-preloaded-copy-ends-what-it-has-begun";
+    const program = { path: "program", sources: ["program.c"], needs: [`${RUNTIME}/libhost.so.1`] };
+    copied = await pair(
+      folder,
+      [...libraries(HOST, 2), ...libraries(RUNTIME, 1), program],
+      ["libhost.so.1", "libback.so.1"],
+    );
+  });
+
+  for (const LD_PRELOAD of ["libhost.so.1", "libback.so.1", "libhost.so.1 libback.so.1"])
+    test(`preloaded: ${LD_PRELOAD}`, async () => {
+      const model = await copied.native([], { env: { LD_PRELOAD } });
+      expect(model).toMatchObject({ stdout: "linked: 2\n", stderr: "", exitCode: 0 });
+      expectSame(await copied.capsule([], { env: { LD_PRELOAD } }), model);
+    });
+});
