@@ -12,7 +12,7 @@ import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { storeFile } from "../directories/user-cache.ts";
 import { withoutRunner } from "../handover/environment.ts";
-import { programEnvironment, treesForSandboxes } from "../handover/program-environment.ts";
+import { programEnvironment, shownInSandboxes } from "../handover/program-environment.ts";
 import { resetSignals } from "../handover/signals.ts";
 import { copiesInFront } from "../plan/copies-in-front.ts";
 import { faultOfAuditors } from "../plan/glibc/auditing.ts";
@@ -21,6 +21,7 @@ import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts"
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
+import { placeOfKept } from "../reexec/kept-directories.ts";
 import { ownCommand } from "../reexec/own-command.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
@@ -120,10 +121,9 @@ function prepare(
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
   furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
-  const behind = [
-    ...runtimePath(trees, options, system, trace),
-    ...treesForSandboxes(plan.capsules.map(({ search }) => search.tree.root)),
-  ];
+  const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
+  const kept = entry.footing.starter ? [placeOfKept(store.file, system)] : [];
+  const behind = [...runtimePath(trees, options, system, trace), ...shownInSandboxes([...roots, ...kept])];
   return { entry, behind, tunables, isAudited: plan.isAudited };
 }
 

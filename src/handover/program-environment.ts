@@ -49,13 +49,13 @@ export function extendedPath(list: readonly Uint8Array[], libraries: string, beh
 }
 
 /**
- * The host trees' roots, for the end of the library path. A sandbox may show its inside the directories that
- * LD_LIBRARY_PATH has and hide the rest of /tmp or /run, as WebKitGTK's does, and what is linked inside opens files of
- * these trees. The machine's root is left out, and so is a root with libraries at its top, as ld.so would take them, and
- * one whose name has no place there.
+ * Directories for the end of the library path, the host trees' roots among them. A sandbox may show its inside the
+ * directories that LD_LIBRARY_PATH has and hide the rest of /tmp, /run or the user's cache, as WebKitGTK's does, and what
+ * is linked inside opens files in these. The machine's root is left out, and so is a directory with libraries at its
+ * top, as ld.so would take them, and one whose name has no place there.
  */
-export const treesForSandboxes = (roots: Iterable<string>): string[] =>
-  [...new Set(roots)].filter((root) => root !== "" && canBeOnPath(root) && !hasLibraries(root));
+export const shownInSandboxes = (directories: Iterable<string>): string[] =>
+  [...new Set(directories)].filter((path) => path !== "" && canBeOnPath(path) && !hasLibraries(path));
 
 function hasLibraries(directory: string): boolean {
   try {

@@ -9,15 +9,17 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
+import { System } from "../../lib/process/system.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { canBeOnPath, librariesIn } from "../directories/library-path.ts";
 import { withoutRunner } from "../handover/environment.ts";
-import { extendedPath, LIBRARY_PATH, treesForSandboxes } from "../handover/program-environment.ts";
+import { extendedPath, LIBRARY_PATH, shownInSandboxes } from "../handover/program-environment.ts";
 import { resetSignals } from "../handover/signals.ts";
 import { addressIn } from "../passes/functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../plan/glibc/auditing.ts";
 import { TUNABLES } from "../plan/glibc/tunables.ts";
 import { withRoomForAudited } from "../plan/static-tls.ts";
+import { placeOfKept } from "../reexec/kept-directories.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { directoriesBehind } from "../reexec/start-over.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
@@ -72,11 +74,13 @@ export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "direc
   plan.capsules.some(({ isolated }) => isolated.length > 0) && canBeOnPath(directory.path);
 
 /** What the program starts will find shims there, and somebody to ask; see server/children.ts. */
-function leadToShims({ libc, base, directory, plan }: Run, given: (name: string) => string | undefined): void {
+function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name: string) => string | undefined): void {
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
-  const roots = plan.capsules.map(({ search }) => search.tree.root);
-  const behind = [...directoriesBehind(), ...treesForSandboxes(roots)];
+  const roots = [...plan.capsules, plan.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
+  // Each process that it starts is started over by the ld.so's name then.
+  const kept = plan.glibc.isNatural ? [] : [placeOfKept(runtime.store.file, new System())];
+  const behind = [...directoriesBehind(), ...shownInSandboxes([...roots, ...kept])];
   // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a
   // millisecond.
   const value = before?.includes("\ufffd")

@@ -42,8 +42,7 @@ interface Content {
  */
 export function keptDirectory(key: string, content: Content, store: string | undefined, system: System): string {
   const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
-  const cache = store && join(dirname(store), "glibc");
-  const place = (cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined) ?? fallback();
+  const place = placeOfKept(store, system);
   const path = join(place, name);
   if (isWhole(path, content)) {
     const now = Date.now();
@@ -60,6 +59,12 @@ export function keptDirectory(key: string, content: Content, store: string | und
   } catch (error) {
     throw hint(error, place);
   }
+}
+
+/** In which directory they are; it has nothing else. Throws what making it throws. */
+export function placeOfKept(store: string | undefined, system: System): string {
+  const cache = store && join(dirname(store), "glibc");
+  return (cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined) ?? fallback();
 }
 
 /** Somebody may have tidied up in it. */

@@ -1,12 +1,13 @@
 // Start scripts and wrappers set the library path for themselves, and forget ours. What they start has the isolated
 // libraries all the same: by the launch's auditor, whatever else ld.so is told.
 
-import { beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { glibc } from "../support/glibc.ts";
+import { copyOwnGlibc } from "../support/own-glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
 import { COMMAND, capsule, native, type Outcome, run } from "../support/run.ts";
 import { script } from "../support/script.ts";
@@ -188,17 +189,29 @@ describe.skipIf(Bun.which("bwrap") === null)("in a sandbox that shows the librar
     exec bwrap --unshare-pid --unshare-ipc --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp --tmpfs "$XDG_CACHE_HOME" \\
       --ro-bind '${fixture.out}' '${fixture.out}' --tmpfs '${fixture.host}' "$@" --chdir '${fixture.out}' ${command}\n`;
 
-  for (const [words, command, shown] of [
+  const started: [words: string, command: string, shown: string][] = [
     ["a program that is linked to it", "./program", "linked: 42"],
     ["one that opens it, and opens more", `./opening ${SONAME} ./runtime/${SONAME}`, "opened: 42"],
     ["a script", "sh -c './program; ./program'", "linked: 42"],
-  ] as const)
-    test(`${words} has the isolated library`, async () => {
-      using file = script(inside(command));
-      const outcome = await capsule(fixture.flags(), file.path);
-      expect(outcome.stderr).toBe("");
-      expect(new Set(outcome.stdout.split("\n").slice(0, -1))).toEqual(new Set([shown]));
-    });
+  ];
+  let another: string;
+  beforeAll(() => {
+    another = copyOwnGlibc(join(mkdtempSync(join(tmpdir(), "capsule-test-")), "tree"));
+  });
+  afterAll(() => rmSync(dirname(another), { recursive: true }));
+
+  const ways: [way: string, flags: () => string[]][] = [
+    ["on the machine's glibc", () => []],
+    ["on another one, by its ld.so's name", () => ["--glibc", another, "--mount-namespace", "never"]],
+  ];
+  for (const [way, flags] of ways)
+    for (const [words, command, shown] of started)
+      test(`${words} has the isolated library ${way}`, async () => {
+        using file = script(inside(command));
+        const outcome = await capsule([...fixture.flags(), ...flags()], file.path);
+        expect(outcome.stderr).toBe("");
+        expect(new Set(outcome.stdout.split("\n").slice(0, -1))).toEqual(new Set([shown]));
+      });
 });
 
 test("a capsule in a capsule has its own libraries, and those of the one outside", async () => {
