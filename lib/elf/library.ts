@@ -53,6 +53,8 @@ export interface Library {
   readonly interpreter: string | undefined;
   /** With an interpreter: it leaves its start to libc, as programs do that are linked as usual. */
   readonly startsByLibc: boolean;
+  /** With an interpreter: it calls unshare or setns, so that what it starts may be in other namespaces than itself. */
+  readonly entersNamespaces: boolean;
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
@@ -111,6 +113,7 @@ export function readLibrary(path: string): Library {
     auditors: [DT_AUDIT, DT_DEPAUDIT].flatMap((tag) => image.dynamic.all(tag)).map((at) => image.strings.at(at)),
     interpreter,
     startsByLibc: interpreter !== undefined && refersTo(image, START),
+    entersNamespaces: interpreter !== undefined && ["unshare", "setns"].some((name) => refersTo(image, name)),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
     tls: readTls(image),
     hasUnique: hasUnique(image),

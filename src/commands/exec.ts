@@ -70,6 +70,7 @@ function execute(
   const run = {
     program,
     arguments: list,
+    mode,
     settingsFiles: settings.files,
     ...settings.trees,
     mountNamespace: settings.mountNamespace.value,

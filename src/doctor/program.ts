@@ -22,7 +22,7 @@ export function programFindings(program: string, settings: Settings, trees: Tree
   const mountNamespace = settings.mountNamespace.value;
   const run: ExecOptions = {
     ...settings.trees,
-    ...{ program, arguments: [], mountNamespace, hooks: [], settingsFiles: settings.files },
+    ...{ program, arguments: [], mode: settings.mode.value, mountNamespace, hooks: [], settingsFiles: settings.files },
   };
   try {
     const executed = locateProgram(program);

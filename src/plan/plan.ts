@@ -17,7 +17,7 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { keepShaderCache, shaderCacheOf } from "../directories/shader-caches.ts";
 import { type CacheVariable, LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
-import type { NamespaceChoice } from "../settings/choices.ts";
+import type { Mode, NamespaceChoice } from "../settings/choices.ts";
 import { asSays } from "../settings/source.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
@@ -38,6 +38,7 @@ import { refuseUnhostable } from "./unhostable.ts";
 import { findUnlinked, refuseMisled } from "./unlinked.ts";
 
 export interface ExecOptions extends TreeOptions {
+  readonly mode: Mode;
   readonly mountNamespace: NamespaceChoice;
   /** Functions that the program gets in place of isolated libraries' own. */
   readonly hooks: readonly Hook[];
@@ -128,6 +129,12 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   });
   const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
   refuseUnhostable(program, runtimeLibraries, opened, glibc);
+  // In-process it works itself, but what it forks into another PID namespace would find nobody to ask.
+  if (options.mode === "auto" && program.library.entersNamespaces)
+    throw new NotHostableError(
+      program.path,
+      "it makes namespaces, or enters them, and what it starts there asks as well",
+    );
   for (const { closure, isolated } of capsules)
     refuseLacked(
       program.path,

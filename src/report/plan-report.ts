@@ -52,6 +52,7 @@ export function planReport(
     program,
     arguments: list,
     settingsFiles: settings.files,
+    mode,
     mountNamespace,
     hooks,
     ...settings.trees,

@@ -57,13 +57,17 @@ describe.skipIf(!canWrap)("in a PID namespace with the /proc of the one outside 
 });
 
 // It asks sooner than the server has booted, of which it knows a number that is another process's there, or nobody's.
-test.skipIf(!canWrap)("a first program that makes a PID namespace has linked what it starts there", async () => {
-  for (let time = 0; time < 5; time++) {
-    const words = [...BWRAP.slice(1), "--unshare-pid", "--proc", "/proc", fixture.program()];
-    const outcome = await run(capsuleCommand(word("attached"), "bwrap", words));
-    expect(outcome).toMatchObject({ stdout: "the library of the host, told nothing\n", stderr: "", exitCode: 3 });
-  }
-});
+for (const mode of ["attached", "auto"])
+  test.skipIf(!canWrap)(
+    `a first program that makes a PID namespace has linked what it starts there, ${mode}`,
+    async () => {
+      for (let time = 0; time < 5; time++) {
+        const words = [...BWRAP.slice(1), "--unshare-pid", "--proc", "/proc", fixture.program()];
+        const outcome = await run(capsuleCommand(word(mode), "bwrap", words));
+        expect(outcome).toMatchObject({ stdout: "the library of the host, told nothing\n", stderr: "", exitCode: 3 });
+      }
+    },
+  );
 
 describe.skipIf(!canWrap)("where pidfd_open(2) is refused (takes bubblewrap)", () => {
   const filtered = async (words: string[]): Promise<Outcome> => {

@@ -68,6 +68,7 @@ const asker = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester)
     auditors: [],
     interpreter: undefined,
     startsByLibc: false,
+    entersNamespaces: false,
     versions: [],
     tls: undefined,
     hasUnique: false,

@@ -29,6 +29,7 @@ const library = (said: Partial<Library>): Library => ({
   auditors: [],
   interpreter: undefined,
   startsByLibc: false,
+  entersNamespaces: false,
   versions: [],
   tls: undefined,
   hasUnique: false,
