@@ -44,10 +44,11 @@ function commandsIn(text: string): Command[] {
   const commands: { words: string[]; line: number }[] = [];
   let line = 1;
   let isNew = true;
-  const tokens = /\\\n|[^\S\n]+|#[^\n]*|\n|[;&|()`{}]+|((?:\\.|'[^']*'|"(?:\\[^]|[^"\\])*"|[^\s;&|()`{}'"\\])+)|[^]/g;
+  const tokens =
+    /\\\n|[^\S\n]+|#[^\n]*|\n|[;&|()`{}]+|((?:\\.|'[^']*'|"(?:\\[\s\S]|[^"\\])*"|[^\s;&|()`{}'"\\])+)|[\s\S]/g;
   for (const [token, word] of text.matchAll(tokens)) {
     if (word !== undefined) {
-      const plain = word.replace(/\\(.)|'([^']*)'|"((?:\\[^]|[^"\\])*)"/g, "$1$2$3");
+      const plain = word.replace(/\\(.)|'([^']*)'|"((?:\\[\s\S]|[^"\\])*)"/g, "$1$2$3");
       if (isNew) commands.push({ words: [], line });
       commands.at(-1)?.words.push(plain);
       isNew = false;

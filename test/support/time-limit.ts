@@ -1,5 +1,8 @@
 // One time limit for every test, before a file sets another. Bun 1.4.5 forgets what a preloaded script sets when it goes
 // on to the next file, so each begins with it.
+//
+// Where CAPSULE_TEST_QUICK is set no test starts a program: what does is in *.spawns.test.ts, which `bun run ok:quick`
+// leaves out, and anything else that tries fails.
 
 import { readFileSync } from "node:fs";
 import { plugin } from "bun";
@@ -16,3 +19,10 @@ plugin({
     }));
   },
 });
+
+if (process.env.CAPSULE_TEST_QUICK !== undefined) {
+  const refuse = (): never => {
+    throw new Error("Cannot start a program: a test that does so is in a file *.spawns.test.ts");
+  };
+  Object.assign(Bun, { spawn: refuse, spawnSync: refuse });
+}
