@@ -6,16 +6,13 @@ import { openSync, readdirSync } from "node:fs";
 import { LinkError } from "../link-error.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, pointerAt, stringAt, u32At, viewAt } from "../memory/live.ts";
 import { type Address, add, hex, type Offset, toAddress } from "../memory/numbers.ts";
+import { ERRNO, FUTEX_WAIT, FUTEX_WAKE, SYS } from "../x86-64/linux.ts";
 import { address, bind } from "./bindings.ts";
 import { Exec } from "./exec.ts";
 import type { Call, Linking, Process } from "./process.ts";
 import { newAction } from "./sigaction.ts";
 
 const { ptr, i32, u64 } = FFIType;
-
-const SYS_FUTEX = 202;
-const SYS_FUTEX_WAITV = 449;
-const [FUTEX_WAIT, FUTEX_WAKE] = [0, 1];
 
 /** This process, for passes that run in it. */
 export class Libc implements Process {
@@ -183,14 +180,13 @@ export class Libc implements Process {
       const seconds = Math.floor(milliseconds / 1000);
       timeout = BigInt64Array.of(BigInt(seconds), BigInt(Math.round((milliseconds - 1000 * seconds) * 1e6)));
     }
-    this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAIT, value, timeout, null, 0);
+    this.#bound.libc.syscall(SYS.futex, pointer(word), FUTEX_WAIT, value, timeout, null, 0);
   }
 
   /** Can a thread sleep on several words at once? Since Linux 5.16. */
   get canSleepOnAny(): boolean {
-    const ENOSYS = 38;
-    this.#bound.libc.syscall(SYS_FUTEX_WAITV, null, 0, 0, null, null, 0);
-    return this.#errno !== ENOSYS;
+    this.#bound.libc.syscall(SYS.futex_waitv, null, 0, 0, null, null, 0);
+    return this.#errno !== ERRNO.ENOSYS;
   }
 
   /** As sleepOn, for several words at once. */
@@ -207,7 +203,7 @@ export class Libc implements Process {
       until = BigInt64Array.of(end / 1_000_000_000n, end % 1_000_000_000n);
     }
     this.#bound.libc.syscall(
-      SYS_FUTEX_WAITV,
+      SYS.futex_waitv,
       addressOf(waiters) as number as Pointer,
       words.length,
       0,
@@ -220,7 +216,7 @@ export class Libc implements Process {
   /** Wakes who sleeps on the word at an address. */
   wake(word: Address): void {
     const EVERYBODY = 0x7fff_ffff;
-    this.#bound.libc.syscall(SYS_FUTEX, pointer(word), FUTEX_WAKE, EVERYBODY, null, null, 0);
+    this.#bound.libc.syscall(SYS.futex, pointer(word), FUTEX_WAKE, EVERYBODY, null, null, 0);
   }
 
   /** Also for one that is not open. */
@@ -248,9 +244,9 @@ export class Libc implements Process {
     const nothing = openSync("/dev/null", "r+");
     for (const descriptor of keepsError ? [0, 1] : [0, 1, 2]) this.#bound.libc.dup2(nothing, descriptor);
     const keep = 3;
-    const SYS_CLOSE_RANGE = 436; // Linux 5.9
     const EVERYTHING = 0xffff_ffff;
-    if (this.#bound.libc.syscall(SYS_CLOSE_RANGE, keep as Pointer, EVERYTHING, 0, null, null, 0) === 0n) return true;
+    // From Linux 5.9 on.
+    if (this.#bound.libc.syscall(SYS.close_range, keep as Pointer, EVERYTHING, 0, null, null, 0) === 0n) return true;
     for (const name of readdirSync("/proc/thread-self/fd")) if (Number(name) >= keep) this.close(Number(name));
     return true;
   }
@@ -303,7 +299,7 @@ export class Libc implements Process {
 
   /** Was the last failure one of what this process may do (EPERM, ENOSYS, EACCES)? */
   get isRefusal(): boolean {
-    return [1, 38, 13].includes(this.#errno);
+    return [ERRNO.EPERM, ERRNO.ENOSYS, ERRNO.EACCES].some((errno) => errno === this.#errno);
   }
 
   /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */
@@ -362,9 +358,9 @@ export class Libc implements Process {
   }
 
   #kernelAction(signal: number, action: BigUint64Array, before: BigUint64Array | undefined): void {
-    const [SYS_RT_SIGACTION, MASK_SIZE] = [13, 8];
+    const MASK_SIZE = 8;
     const at = before === undefined ? 0 : addressOf(before);
-    this.#bound.libc.syscall(SYS_RT_SIGACTION, signal as Pointer, addressOf(action), at, MASK_SIZE as Pointer, null, 0);
+    this.#bound.libc.syscall(SYS.rt_sigaction, signal as Pointer, addressOf(action), at, MASK_SIZE as Pointer, null, 0);
   }
 
   /** Gives a signal its default disposition. */
@@ -375,14 +371,12 @@ export class Libc implements Process {
 
   /** Is there such a process, whoever's it is? */
   isAlive(pid: number): boolean {
-    const ESRCH = 3;
-    return this.#bound.libc.kill(pid, 0) === 0 || this.#errno !== ESRCH;
+    return this.#bound.libc.kill(pid, 0) === 0 || this.#errno !== ERRNO.ESRCH;
   }
 
   /** Sends a signal to a thread of this process. Returns false where there is none. */
   signalThread(id: number, signal: number): boolean {
-    const SYS_TGKILL = 234;
-    return this.#bound.libc.syscall(SYS_TGKILL, this.pid as Pointer, id, signal, null, null, 0) === 0n;
+    return this.#bound.libc.syscall(SYS.tgkill, this.pid as Pointer, id, signal, null, null, 0) === 0n;
   }
 
   /** Takes the calling thread's alternate signal stack away. */

@@ -4,6 +4,7 @@
 import { dlopen, FFIType } from "bun:ffi";
 import { addressOf, u32At } from "../memory/live.ts";
 import { toAddress } from "../memory/numbers.ts";
+import { ERRNO } from "../x86-64/linux.ts";
 import { type System, SystemError } from "./system.ts";
 
 const { i32, u64, ptr, i64 } = FFIType;
@@ -32,7 +33,7 @@ export class LocalSocket implements Disposable {
     readonly system: System,
   ) {
     const path = Buffer.from(name);
-    if (path.length >= LONGEST) throw new SystemError("connect", ENAMETOOLONG);
+    if (path.length >= LONGEST) throw new SystemError("connect", ERRNO.ENAMETOOLONG);
     this.#descriptor = this.#libc.socket(AF_UNIX, STREAM, 0);
     if (this.#descriptor < 0) throw this.#error("socket");
     const address = Buffer.alloc(2 + LONGEST); // struct sockaddr_un
@@ -72,5 +73,3 @@ export class LocalSocket implements Disposable {
     return new SystemError(call, u32At(toAddress(Number(this.#libc.__errno_location()))));
   }
 }
-
-const ENAMETOOLONG = 36;

@@ -5,55 +5,9 @@
 import { dlopen, FFIType } from "bun:ffi";
 import { addressOf, cString, u32At } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
+import { ERRNO, SYS, type SystemCall } from "../x86-64/linux.ts";
 
 const { i64, i64_fast, i32, ptr } = FFIType;
-
-/** Of <asm/unistd_64.h>. */
-const SYS = {
-  read: 0,
-  poll: 7,
-  mmap: 9,
-  ioctl: 16,
-  socket: 41,
-  sendmsg: 46,
-  bind: 49,
-  listen: 50,
-  kill: 62,
-  fcntl: 72,
-  statfs: 137,
-  prctl: 157,
-  getxattr: 191,
-  epoll_ctl: 233,
-  inotify_add_watch: 254,
-  accept4: 288,
-  epoll_create1: 291,
-  inotify_init1: 294,
-  prlimit64: 302,
-  memfd_create: 319,
-  pidfd_open: 434,
-  pidfd_getfd: 438,
-} as const;
-
-/** Of <errno.h>, those that are told apart here or by who calls. */
-export const ERRNO = {
-  EPERM: 1,
-  ENOENT: 2,
-  ESRCH: 3,
-  EINTR: 4,
-  E2BIG: 7,
-  ENOEXEC: 8,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  EACCES: 13,
-  ETXTBSY: 26,
-  EFBIG: 27,
-  ENOSPC: 28,
-  ENOSYS: 38,
-  ELOOP: 40,
-  ELIBBAD: 80,
-  ENOTSOCK: 88,
-  ECONNREFUSED: 111,
-} as const;
 
 const nameOf = (errno: number): string =>
   Object.entries(ERRNO).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
@@ -85,7 +39,7 @@ export class System {
     return result === -1 ? -u32At(toAddress(Number(this.#libc.__errno_location()))) : result;
   }
 
-  #mustCall(name: keyof typeof SYS, ...list: readonly number[]): number {
+  #mustCall(name: SystemCall, ...list: readonly number[]): number {
     const result = this.#call(SYS[name], ...list);
     if (result < 0) throw new SystemError(name, -result);
     return result;
@@ -114,13 +68,13 @@ export class System {
    * SystemError: EACCES where the kernel does not have such files run (the sysctl vm.memfd_noexec is 2).
    */
   memoryFile(name: string): number {
-    const [MFD_CLOEXEC, MFD_EXEC, LONGEST, EINVAL] = [1, 0x10, 249, 22];
+    const [MFD_CLOEXEC, MFD_EXEC, LONGEST] = [1, 0x10, 249];
     const text = Buffer.concat([Buffer.from(name).subarray(0, LONGEST), Uint8Array.of(0)]);
     try {
       return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC | MFD_EXEC);
     } catch (error) {
       // Before Linux 6.3 any can be run.
-      if (!(error instanceof SystemError) || error.errno !== EINVAL) throw error;
+      if (!(error instanceof SystemError) || error.errno !== ERRNO.EINVAL) throw error;
       return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
     }
   }

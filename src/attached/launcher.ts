@@ -5,7 +5,7 @@
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../../lib/process/libc.ts";
-import { ERRNO, type System } from "../../lib/process/system.ts";
+import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
@@ -18,6 +18,7 @@ import { copiesInFront } from "../plan/copies-in-front.ts";
 import { faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { machineGlibc, versionOf } from "../plan/glibc/choice.ts";
 import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
+import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";

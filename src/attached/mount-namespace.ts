@@ -8,7 +8,7 @@
 
 import type { Libc } from "../../lib/process/libc.ts";
 import { RESULT, type Step, tryOut } from "../../lib/process/steps.ts";
-import { ERRNO } from "../../lib/process/system.ts";
+import { ERRNO, SYS, type SystemCall } from "../../lib/x86-64/linux.ts";
 import type { Mounts } from "../plan/glibc/footing.ts";
 
 /** How to make it, and why not otherwise. */
@@ -33,13 +33,12 @@ export function wayTo(libc: Libc, mounts: Mounts): Way | string {
 const nameOf = (errno: number): string =>
   Object.entries(ERRNO).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
 
-const SYS = { write: 1, open: 2, mount: 165, unshare: 272 } as const;
 const [CLONE_NEWNS, CLONE_NEWUSER] = [0x20000, 0x10000000];
 const [MS_BIND, MS_REC, MS_SLAVE] = [0x1000, 0x4000, 0x80000];
 const O_WRONLY_CLOEXEC = 0x80001;
 
 function stepsOf(mounts: Mounts, isUsers: boolean): Step[] {
-  const step = (name: keyof typeof SYS, about: string, ...list: Step["arguments"]): Step => {
+  const step = (name: SystemCall, about: string, ...list: Step["arguments"]): Step => {
     return { name: `${name} ${about}`, number: SYS[name], arguments: list };
   };
   const write = (file: string, text: string): Step[] => [

@@ -9,6 +9,7 @@ import type { Image } from "../../lib/elf/image.ts";
 import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
+import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";
 import { needsIn } from "../plan/needs.ts";
@@ -21,8 +22,6 @@ interface Objection {
   readonly text: string;
   readonly errno: number;
 }
-
-const ENOENT = 2;
 
 /** `bindsNow` is whether functions are bound at once. */
 export function findObjection(attachment: Attachment, bindsNow: boolean): Objection | undefined {
@@ -69,7 +68,7 @@ function asObjection(error: unknown, soname: string): Objection {
   if (error instanceof LinkError) {
     const { object, tried } = error.details;
     if (object !== undefined && tried !== undefined)
-      return { object, text: "cannot open shared object file", errno: ENOENT };
+      return { object, text: "cannot open shared object file", errno: ERRNO.ENOENT };
     return { object: soname, text: error.message, errno: 0 };
   }
   const { code, path = soname } = error as NodeJS.ErrnoException;

@@ -16,14 +16,13 @@ import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { withFiles } from "../directories/short-lived.ts";
 import { releaseDescriptors } from "../handover/descriptors.ts";
 import { withoutRunner } from "../handover/environment.ts";
 import { resetSignals } from "../handover/signals.ts";
 import { locateProgram } from "../plan/program.ts";
 import { isShared } from "../profiles/shared-set.ts";
-
-const EACCES = 13;
 
 /** What a program is to a linker. */
 interface Linkable {
@@ -138,7 +137,7 @@ function memoryFileOf(system: System, path: string, { size, parts }: SparseFile)
   try {
     descriptor = system.memoryFile(basename(path));
   } catch (error) {
-    if (!(error instanceof SystemError) || error.errno !== EACCES) throw error;
+    if (!(error instanceof SystemError) || error.errno !== ERRNO.EACCES) throw error;
     throw cannot(error, "its image would be a file in memory, and the kernel runs none (the sysctl vm.memfd_noexec)");
   }
   try {
