@@ -6,7 +6,10 @@
 
 import { cString } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
-import { type Assembler, immediate } from "../x86-64/assembler.ts";
+import type { Assembler } from "../x86-64/assembler.ts";
+import { ebp, ecx, esi } from "../x86-64/narrow-registers.ts";
+import { mem, rip } from "../x86-64/operands.ts";
+import { r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } from "../x86-64/registers.ts";
 import { EntryState, emitEnterProgram, emitReturnHandler } from "./enter-code.ts";
 import type { StartStep } from "./relocation.ts";
 
@@ -46,14 +49,9 @@ export interface StartTables {
 }
 
 const FINALIZED = EntryState.offsetOf.finalized;
-const SYS = { mmap: 9, mprotect: 10, prctl: 157, arch_prctl: 158, exit_group: 231 } as const;
 const PR_SET_NAME = 15;
 const ARCH_SET_FS = 0x1002;
 const MAP_PRIVATE_FIXED_ANONYMOUS = 0x32;
-
-function systemCall(to: Assembler, name: keyof typeof SYS): void {
-  to.op(`mov $0x${SYS[name].toString(16)},%eax`, 0xb8, ...immediate(SYS[name])).op(`syscall # ${name}`, 0x0f, 0x05);
-}
 
 /**
  * `start`: entered as the kernel enters a program, with the context at the stack pointer. When the program returns, its
@@ -61,11 +59,8 @@ function systemCall(to: Assembler, name: keyof typeof SYS): void {
  */
 export function emitStart(to: Assembler, tables: StartTables): void {
   // r12: the context, r13: argv, r14: envp; ebp: how many are left of a table, which r15 goes through
-  to.label("start")
-    .op("mov %rsp,%r12", 0x49, 0x89, 0xe4)
-    .op("lea 0x8(%rsp),%r13", 0x4c, 0x8d, 0x6c, 0x24, 0x08)
-    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-    .op("lea 0x8(%r13,%rax,8),%r14", 0x4d, 0x8d, 0x74, 0xc5, 0x08);
+  to.label("start").mov(rsp, r12).lea(mem(rsp, 8), r13);
+  to.mov(mem(rsp), rax).lea(mem(r13, 8, rax, 8), r14);
   makeZeroes(to, tables.zeroes.length);
   protect(to, "areas", tables.areas.length);
   tellAuxiliary(to, tables.auxiliary.size);
@@ -75,18 +70,11 @@ export function emitStart(to: Assembler, tables: StartTables): void {
   protect(to, "relro", tables.relro.length);
   eachOf(to, "initializers", 2, tables.initializers.length, () => {
     load(to, "initializers");
-    to.op("mov (%r12),%rdi", 0x49, 0x8b, 0x3c, 0x24)
-      .op("mov %r13,%rsi", 0x4c, 0x89, 0xee)
-      .op("mov %r14,%rdx", 0x4c, 0x89, 0xf2)
-      .op("call *%rax", 0xff, 0xd0);
+    to.mov(mem(r12), rdi).mov(r13, rsi).mov(r14, rdx).call(rax);
   });
-  to.rip("mov state(%rip),%rbx", "entry state", 0x48, 0x8b, 0x1d)
-    .op("mov %rsp,(%rbx)", 0x48, 0x89, 0x23)
-    .rip("mov entry(%rip),%r13", "program entry", 0x4c, 0x8b, 0x2d)
-    .rip("lea finalizers(%rip),%r14", "run finalizers", 0x4c, 0x8d, 0x35);
+  to.mov(rip("entry state"), rbx).mov(rsp, mem(rbx)).mov(rip("program entry"), r13).lea(rip("run finalizers"), r14);
   emitEnterProgram(to);
-  to.to("call", "run finalizers").op("xor %edi,%edi", 0x31, 0xff);
-  systemCall(to, "exit_group");
+  to.call("run finalizers").systemCall("exit_group", 0);
   finalize(to, tables.finalizers.length);
   emitReturnHandler(to);
   emitTables(to, tables);
@@ -94,130 +82,74 @@ export function emitStart(to: Assembler, tables: StartTables): void {
 
 function makeZeroes(to: Assembler, count: number): void {
   eachOf(to, "zeroes", 3, count, () => {
-    to.op("mov (%r15),%rdi", 0x49, 0x8b, 0x3f)
-      .op("mov 0x8(%r15),%rsi", 0x49, 0x8b, 0x77, 0x08)
-      .op("mov 0x10(%r15),%rdx", 0x49, 0x8b, 0x57, 0x10)
-      .op(`mov $0x${MAP_PRIVATE_FIXED_ANONYMOUS.toString(16)},%r10d`, 0x41, 0xba, ...immediate(0x32))
-      .op("mov $0xffffffff,%r8d", 0x41, 0xb8, ...immediate(-1))
-      .op("xor %r9d,%r9d", 0x45, 0x31, 0xc9);
-    systemCall(to, "mmap");
+    to.systemCall("mmap", mem(r15), mem(r15, 8), mem(r15, 16), MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0);
   });
 }
 
 function protect(to: Assembler, table: "areas" | "relro", count: number): void {
   eachOf(to, table, 3, count, () => {
-    to.op("mov (%r15),%rdi", 0x49, 0x8b, 0x3f)
-      .op("mov 0x8(%r15),%rsi", 0x49, 0x8b, 0x77, 0x08)
-      .op("mov 0x10(%r15),%rdx", 0x49, 0x8b, 0x57, 0x10);
-    systemCall(to, "mprotect");
+    to.systemCall("mprotect", mem(r15), mem(r15, 8), mem(r15, 16));
   });
 }
 
 function nameProcess(to: Assembler): void {
-  to.op(`mov $0x${PR_SET_NAME.toString(16)},%edi`, 0xbf, ...immediate(PR_SET_NAME)).rip(
-    ...["lea name(%rip),%rsi", "process name"],
-    ...[0x48, 0x8d, 0x35],
-  );
-  systemCall(to, "prctl");
+  to.systemCall("prctl", PR_SET_NAME, "process name");
 }
 
 function setThreadPointer(to: Assembler): void {
-  to.op(`mov $0x${ARCH_SET_FS.toString(16)},%edi`, 0xbf, ...immediate(ARCH_SET_FS)).rip(
-    ...["mov pointer(%rip),%rsi", "thread pointer"],
-    ...[0x48, 0x8b, 0x35],
-  );
-  systemCall(to, "arch_prctl");
+  to.systemCall("arch_prctl", ARCH_SET_FS, rip("thread pointer"));
 }
 
 /** Four words each: is it a copy?, then slot, resolver and addend, or to, from and length. */
 function doSteps(to: Assembler, count: number): void {
-  eachOf(to, "steps", 4, count, () =>
-    to
-      .op("cmpq $0x0,(%r15)", 0x49, 0x83, 0x3f, 0x00)
-      .to("jne", "copy")
-      .op("call *0x10(%r15)", 0x41, 0xff, 0x57, 0x10)
-      .op("add 0x18(%r15),%rax", 0x49, 0x03, 0x47, 0x18)
-      .op("mov 0x8(%r15),%rcx", 0x49, 0x8b, 0x4f, 0x08)
-      .op("mov %rax,(%rcx)", 0x48, 0x89, 0x01)
-      .to("jmp", "step is done")
-      .label("copy")
-      .op("mov 0x8(%r15),%rdi", 0x49, 0x8b, 0x7f, 0x08)
-      .op("mov 0x10(%r15),%rsi", 0x49, 0x8b, 0x77, 0x10)
-      .op("mov 0x18(%r15),%rcx", 0x49, 0x8b, 0x4f, 0x18)
-      .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
-      .label("step is done"),
-  );
+  eachOf(to, "steps", 4, count, () => {
+    to.cmpq(0, mem(r15)).jne("copy");
+    to.call(mem(r15, 16)).add(mem(r15, 24), rax).mov(mem(r15, 8), rcx).mov(rax, mem(rcx)).jmp("step is done");
+    to.label("copy").mov(mem(r15, 8), rdi).mov(mem(r15, 16), rsi).mov(mem(r15, 24), rcx).rep().movsb();
+    to.label("step is done");
+  });
 }
 
 /** A program may register it by atexit(3), as rdx tells it; they run once. */
 function finalize(to: Assembler, count: number): void {
-  to.label("run finalizers")
-    .rip("mov state(%rip),%rax", "entry state", 0x48, 0x8b, 0x05)
-    .op("mov $0x1,%ecx", 0xb9, ...immediate(1))
-    .op(`xchg %rcx,0x${FINALIZED.toString(16)}(%rax)`, 0x48, 0x87, 0x48, FINALIZED)
-    .op("test %rcx,%rcx", 0x48, 0x85, 0xc9)
-    .to("jne", "finalized")
-    .op("push %rbp", 0x55)
-    .op("push %r15", 0x41, 0x57)
-    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08);
+  to.label("run finalizers").mov(rip("entry state"), rax).mov(1, ecx).xchg(rcx, mem(rax, FINALIZED));
+  to.test(rcx, rcx).jne("finalized").push(rbp, r15).sub(8, rsp);
   eachOf(to, "finalizers", 2, count, () => {
     load(to, "finalizers");
-    to.op("call *%rax", 0xff, 0xd0);
+    to.call(rax);
   });
-  to.op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
-    .op("pop %r15", 0x41, 0x5f)
-    .op("pop %rbp", 0x5d)
-    .label("finalized")
-    .op("ret", 0xc3);
+  to.add(8, rsp).pop(r15, rbp);
+  to.label("finalized").ret();
 }
 
 /** Loads the function of a table's line into rax: the second word, or what that one points at. */
 function load(to: Assembler, table: string): void {
-  to.op("mov 0x8(%r15),%rax", 0x49, 0x8b, 0x47, 0x08)
-    .op("cmpq $0x0,(%r15)", 0x49, 0x83, 0x3f, 0x00)
-    .to("je", `address of ${table}`)
-    .op("mov (%rax),%rax", 0x48, 0x8b, 0x00)
-    .label(`address of ${table}`);
+  to.mov(mem(r15, 8), rax).cmpq(0, mem(r15)).je(`address of ${table}`).mov(mem(rax), rax);
+  to.label(`address of ${table}`);
 }
 
 /** Goes through a table of so many words a line. */
 function eachOf(to: Assembler, table: string, words: number, count: number, body: () => void): void {
   if (count === 0) return;
-  to.rip(`lea ${table}(%rip),%r15`, table, 0x4c, 0x8d, 0x3d)
-    .op(`mov $0x${count.toString(16)},%ebp`, 0xbd, ...immediate(count))
-    .label(`each of ${table}`);
+  to.lea(rip(table), r15).mov(count, ebp).label(`each of ${table}`);
   body();
-  to.op(`add $0x${(8 * words).toString(16)},%r15`, 0x49, 0x83, 0xc7, 8 * words)
-    .op("dec %ebp", 0xff, 0xcd)
-    .to("jne", `each of ${table}`);
+  to.add(8 * words, r15)
+    .dec(ebp)
+    .jne(`each of ${table}`);
 }
 
 /** The kernel has told of the image, and the program wants to hear of itself. */
 function tellAuxiliary(to: Assembler, count: number): void {
   if (count === 0) return;
-  to.op("mov %r14,%rax", 0x4c, 0x89, 0xf0)
-    .label("past environment")
-    .op("add $0x8,%rax", 0x48, 0x83, 0xc0, 0x08)
-    .op("cmpq $0x0,-0x8(%rax)", 0x48, 0x83, 0x78, 0xf8, 0x00)
-    .to("jne", "past environment")
-    .label("next auxiliary")
-    .op("mov (%rax),%rcx", 0x48, 0x8b, 0x08)
-    .op("test %rcx,%rcx", 0x48, 0x85, 0xc9)
-    .to("je", "auxiliary told")
-    .rip("lea auxiliary(%rip),%rdx", "auxiliary", 0x48, 0x8d, 0x15)
-    .op(`mov $0x${count.toString(16)},%esi`, 0xbe, ...immediate(count))
-    .label("next change")
-    .op("cmp (%rdx),%rcx", 0x48, 0x3b, 0x0a)
-    .to("jne", "another")
-    .op("mov 0x8(%rdx),%rdi", 0x48, 0x8b, 0x7a, 0x08)
-    .op("mov %rdi,0x8(%rax)", 0x48, 0x89, 0x78, 0x08)
-    .label("another")
-    .op("add $0x10,%rdx", 0x48, 0x83, 0xc2, 0x10)
-    .op("dec %esi", 0xff, 0xce)
-    .to("jne", "next change")
-    .op("add $0x10,%rax", 0x48, 0x83, 0xc0, 0x10)
-    .to("jmp", "next auxiliary")
-    .label("auxiliary told");
+  to.mov(r14, rax);
+  to.label("past environment").add(8, rax).cmpq(0, mem(rax, -8)).jne("past environment");
+  to.label("next auxiliary").mov(mem(rax), rcx).test(rcx, rcx).je("auxiliary told");
+  to.lea(rip("auxiliary"), rdx).mov(count, esi);
+  to.label("next change").cmp(mem(rdx), rcx).jne("another");
+  to.mov(mem(rdx, 8), rdi).mov(rdi, mem(rax, 8));
+  to.label("another").add(16, rdx).dec(esi).jne("next change");
+  to.add(16, rax).jmp("next auxiliary");
+  to.label("auxiliary told");
 }
 
 function emitTables(to: Assembler, tables: StartTables): void {

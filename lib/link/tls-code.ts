@@ -3,6 +3,8 @@
 // that a block's distance from it is all that there is to know.
 
 import type { Assembler } from "../x86-64/assembler.ts";
+import { fs, mem, rip } from "../x86-64/operands.ts";
+import { rax, rdi, rdx } from "../x86-64/registers.ts";
 
 /** In front of the functions that are emitted. */
 export const TLS_GET_ADDR = "__tls_get_addr";
@@ -14,24 +16,10 @@ export const TLS_GET_ADDR = "__tls_get_addr";
  * will be.
  */
 export function emitTlsFunctions(to: Assembler, table: number): void {
-  to.label(TLS_GET_ADDR)
-    .op("mov (%rdi),%rax", 0x48, 0x8b, 0x07)
-    .rip("mov table(%rip),%rdx", "tls table", 0x48, 0x8b, 0x15)
-    .op("mov (%rdx,%rax,8),%rdx", 0x48, 0x8b, 0x14, 0xc2)
-    .op("mov %fs:0x0,%rax", 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0)
-    .op("sub %rdx,%rax", 0x48, 0x29, 0xd0)
-    .op("add 0x8(%rdi),%rax", 0x48, 0x03, 0x47, 0x08)
-    .op("ret", 0xc3)
-    .align(16)
-    .label("static descriptor")
-    .op("mov 0x8(%rax),%rax", 0x48, 0x8b, 0x40, 0x08)
-    .op("ret", 0xc3)
-    .align(16)
-    .label("undefined descriptor")
-    .op("mov 0x8(%rax),%rax", 0x48, 0x8b, 0x40, 0x08)
-    .op("sub %fs:0x0,%rax", 0x64, 0x48, 0x2b, 0x04, 0x25, 0, 0, 0, 0)
-    .op("ret", 0xc3)
-    .align(8)
-    .label("tls table")
-    .quad(table);
+  to.label(TLS_GET_ADDR).mov(mem(rdi), rax).mov(rip("tls table"), rdx);
+  to.mov(mem(rdx, 0, rax, 8), rdx);
+  to.mov(fs(0), rax).sub(rdx, rax).add(mem(rdi, 8), rax).ret();
+  to.align(16).label("static descriptor").mov(mem(rax, 8), rax).ret();
+  to.align(16).label("undefined descriptor").mov(mem(rax, 8), rax).sub(fs(0), rax).ret();
+  to.align(8).label("tls table").quad(table);
 }

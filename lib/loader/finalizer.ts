@@ -10,14 +10,15 @@
 import { PF_X } from "../elf/constants.ts";
 import type { LoadedImage } from "../elf/loaded.ts";
 import { type Address, add } from "../memory/numbers.ts";
+import { Assembler } from "../x86-64/assembler.ts";
+import { rip } from "../x86-64/operands.ts";
+import { r12, r13, rdx, rsp } from "../x86-64/registers.ts";
 
 /** How far into ld.so's entry they may be; 77 bytes in glibc 2.31. */
 const LIMIT = 256;
 
-const LEA_RDX = [0x48, 0x8d, 0x15];
-const BEHIND = [0x4c, 0x89, 0xec, 0x41, 0xff, 0xe4];
-/** The displacement is the last of the first instruction. */
-const LENGTH = LEA_RDX.length + 4;
+/** Of a displacement, with which the first of them ends, in bytes. */
+const DISTANCE = 4;
 
 /** Where it is; undefined where ld.so's entry does not look as drawn. */
 export function findFinalizer(loader: LoadedImage): Address | undefined {
@@ -28,10 +29,12 @@ export function findFinalizer(loader: LoadedImage): Address | undefined {
   );
   if (!segment) return undefined;
   const view = loader.bytes.view(e_entry, LIMIT, "entry");
-  const has = (at: number, bytes: readonly number[]) => bytes.every((byte, i) => view.getUint8(at + i) === byte);
-  for (let at = 0; at + LENGTH + BEHIND.length <= LIMIT; at++) {
-    if (!has(at, LEA_RDX) || !has(at + LENGTH, BEHIND)) continue;
-    const target = add(e_entry, at + LENGTH + view.getInt32(at + LEA_RDX.length, true));
+  const { bytes, labels } = new Assembler().lea(rip("behind"), rdx).label("behind").mov(r13, rsp).jmp(r12).assemble();
+  const behind = labels.get("behind") ?? 0;
+  const isDistance = (i: number) => i >= behind - DISTANCE && i < behind;
+  for (let at = 0; at + bytes.length <= LIMIT; at++) {
+    if (!bytes.every((byte, i) => isDistance(i) || view.getUint8(at + i) === byte)) continue;
+    const target = add(e_entry, at + behind + view.getInt32(at + behind - DISTANCE, true));
     const isThere = loader.loads.some(
       (load) => isCode(load) && target >= load.p_vaddr && target < load.p_vaddr + load.p_filesz,
     );

@@ -8,9 +8,13 @@
 
 import { CFunction, FFIType } from "bun:ffi";
 import { layout, u64, u64bits } from "../memory/layout.ts";
-import { addressOf, pointer } from "../memory/live.ts";
+import { addressOf, cString, pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
-import { Assembler, type Code, immediate } from "../x86-64/assembler.ts";
+import { Assembler, type Code } from "../x86-64/assembler.ts";
+import { edi, esi } from "../x86-64/narrow-registers.ts";
+import { type Memory, mem } from "../x86-64/operands.ts";
+import { rax, rbx, rdi } from "../x86-64/registers.ts";
+import { awaitChild, cloneChild, setMask } from "./child-code.ts";
 import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
@@ -37,91 +41,40 @@ const Start = layout("start", {
 });
 
 const STACK_SIZE = PAGE_SIZE;
-const CLONE_VM_VFORK = 0x4100;
+const NOT_FOUND = 127;
 
 /** Takes a Start in rdi. */
 export function emitDetach(to: Assembler): void {
-  const at = (name: keyof typeof Start.offsetOf): number => Start.offsetOf[name];
-  const shown = (name: keyof typeof Start.offsetOf): string => `0x${at(name).toString(16)}`;
-  const call = (name: string, number: number) =>
-    to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, ...immediate(number)).op(`syscall # ${name}`, 0x0f, 0x05);
-  const setMask = (from: "allSignals" | "noSignals" | "mask", into?: "mask") => {
-    to.op("mov $0x2,%edi", 0xbf, ...immediate(2)) // SIG_SETMASK
-      .op(`lea ${shown(from)}(%rbx),%rsi`, 0x48, 0x8d, 0x73, at(from));
-    if (into === undefined) to.op("xor %edx,%edx", 0x31, 0xd2);
-    else to.op(`lea ${shown(into)}(%rbx),%rdx`, 0x48, 0x8d, 0x53, at(into));
-    to.op("mov $0x8,%r10d", 0x41, 0xba, ...immediate(8));
-    call("rt_sigprocmask", 14);
-  };
-  const clone = (stack: "childStack" | "stack") => {
-    to.op(`mov $0x${CLONE_VM_VFORK.toString(16)},%edi`, 0xbf, ...immediate(CLONE_VM_VFORK))
-      .op(`mov ${shown(stack)}(%rbx),%rsi`, 0x48, 0x8b, 0x73, at(stack))
-      .op("xor %edx,%edx", 0x31, 0xd2)
-      .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
-      .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0);
-    call("clone", 56);
-    to.op("test %rax,%rax", 0x48, 0x85, 0xc0);
-  };
-  const duplicate = (name: "nothing" | "output" | "error" | "third", number: number) => {
-    to.op(`mov ${shown(name)}(%rbx),%edi`, 0x8b, 0x7b, at(name)).op(
-      `mov $0x${number.toString(16)},%esi`,
-      0xbe,
-      ...immediate(number),
-    );
-    call("dup2", 33);
-  };
-  const fail = () => to.op(`mov %rax,${shown("failure")}(%rbx)`, 0x48, 0x89, 0x43, at("failure"));
-
+  const at = (name: keyof typeof Start.offsetOf): Memory => mem(rbx, Start.offsetOf[name]);
   // A handler must not run on a stack of theirs.
-  to.op("push %rbx", 0x53).op("mov %rdi,%rbx", 0x48, 0x89, 0xfb);
-  setMask("allSignals", "mask");
-  clone("childStack");
-  to.to("je", "child").to("js", "not cloned");
-  to.op("mov %eax,%edi", 0x89, 0xc7)
-    .op("xor %esi,%esi", 0x31, 0xf6)
-    .op("mov $0x40000000,%edx", 0xba, ...immediate(0x4000_0000)) // __WALL
-    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2);
-  call("wait4", 61);
-  to.to("jmp", "done").label("not cloned");
-  fail();
+  to.push(rbx).mov(rdi, rbx);
+  setMask(to, at("allSignals"), at("mask"));
+  cloneChild(to, at("childStack"));
+  to.je("child").js("not cloned");
+  awaitChild(to);
+  to.jmp("done");
+  to.label("not cloned").mov(rax, at("failure"));
   to.label("done");
-  setMask("mask");
-  to.op("pop %rbx", 0x5b).op("ret", 0xc3);
+  setMask(to, at("mask"));
+  to.pop(rbx).ret();
 
-  to.label("child");
-  call("setsid", 112);
-  clone("stack");
-  to.to("je", "start")
-    .to("js", "not started")
-    .op(`mov %rax,${shown("pid")}(%rbx)`, 0x48, 0x89, 0x43, at("pid"))
-    .label("end")
-    .op("xor %edi,%edi", 0x31, 0xff);
-  call("exit_group", 231);
-  to.label("not started");
-  fail();
-  to.to("jmp", "end");
+  to.label("child").systemCall("setsid");
+  cloneChild(to, at("stack"));
+  to.je("start").js("not started");
+  to.mov(rax, at("pid"));
+  to.label("end").systemCall("exit_group", 0);
+  to.label("not started").mov(rax, at("failure")).jmp("end");
 
   to.label("start");
-  duplicate("nothing", 0);
-  duplicate("output", 1);
-  duplicate("error", 2);
-  duplicate("third", 3);
-  to.op("mov $0x4,%edi", 0xbf, ...immediate(4))
-    .op("mov $0xffffffff,%esi", 0xbe, ...immediate(-1))
-    .op("xor %edx,%edx", 0x31, 0xd2);
-  call("close_range", 436);
+  for (const [descriptor, from] of (["nothing", "output", "error", "third"] as const).entries())
+    to.mov(at(from), edi).mov(descriptor, esi).systemCall("dup2", edi, esi);
+  to.systemCall("close_range", 4, -1, 0);
   // Its directory must not keep a file system from being unmounted.
-  to.rip("lea root(%rip),%rdi", "root", 0x48, 0x8d, 0x3d);
-  call("chdir", 80);
-  setMask("noSignals");
-  to.op(`mov ${shown("path")}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, at("path"))
-    .op(`mov ${shown("argv")}(%rbx),%rsi`, 0x48, 0x8b, 0x73, at("argv"))
-    .op(`mov ${shown("envp")}(%rbx),%rdx`, 0x48, 0x8b, 0x53, at("envp"));
-  call("execve", 59);
-  fail();
-  to.op("mov $0x7f,%edi", 0xbf, ...immediate(127));
-  call("exit_group", 231);
-  to.label("root").data(Uint8Array.of("/".charCodeAt(0), 0));
+  to.systemCall("chdir", "root");
+  setMask(to, at("noSignals"));
+  to.systemCall("execve", at("path"), at("argv"), at("envp"));
+  to.mov(rax, at("failure")).systemCall("exit_group", NOT_FOUND);
+  to.label("root").data(cString("/"));
 }
 
 interface Detached {

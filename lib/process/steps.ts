@@ -10,6 +10,10 @@ import { layout, u32, u64, u64bits } from "../memory/layout.ts";
 import { pointer } from "../memory/live.ts";
 import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler } from "../x86-64/assembler.ts";
+import { eax, ebp, r13d } from "../x86-64/narrow-registers.ts";
+import { mem } from "../x86-64/operands.ts";
+import { r8, r10, r12, r13, rax, rbp, rbx, rdi, rdx, rsi } from "../x86-64/registers.ts";
+import { awaitChild, cloneChild, setMask } from "./child-code.ts";
 import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 
@@ -59,51 +63,19 @@ export function recordsOf(steps: readonly Step[]): Uint8Array {
  * how far behind the first record that one is.
  */
 export function emitSteps(to: Assembler): void {
-  to.label("steps")
-    // rdi: the first record; added to what says that it is a place among them
-    .op("push %rbx", 0x53)
-    .op("push %rbp", 0x55)
-    .op("push %r12", 0x41, 0x54)
-    .op("push %r13", 0x41, 0x55)
-    .op("mov %rdi,%rbx", 0x48, 0x89, 0xfb)
-    .op("mov %rdi,%r12", 0x49, 0x89, 0xfc)
-    .op("xor %r13d,%r13d", 0x45, 0x31, 0xed)
-    .label("next step")
-    .op("mov (%rbx),%eax", 0x8b, 0x03)
-    .op("cmp $0xffffffff,%eax", 0x83, 0xf8, 0xff)
-    .to("je", "steps done")
-    .op("mov 0x4(%rbx),%ebp", 0x8b, 0x6b, 0x04)
-    .op("mov 0x8(%rbx),%rdi", 0x48, 0x8b, 0x7b, 0x08)
-    .op("mov 0x10(%rbx),%rsi", 0x48, 0x8b, 0x73, 0x10)
-    .op("mov 0x18(%rbx),%rdx", 0x48, 0x8b, 0x53, 0x18)
-    .op("mov 0x20(%rbx),%r10", 0x4c, 0x8b, 0x53, 0x20)
-    .op("mov 0x28(%rbx),%r8", 0x4c, 0x8b, 0x43, 0x28)
-    .op("test $0x1,%ebp", 0xf7, 0xc5, 0x01, 0x00, 0x00, 0x00)
-    .to("je", "first is number")
-    .op("add %r12,%rdi", 0x4c, 0x01, 0xe7)
-    .label("first is number")
-    .op("test $0x2,%ebp", 0xf7, 0xc5, 0x02, 0x00, 0x00, 0x00)
-    .to("je", "second is number")
-    .op("add %r12,%rsi", 0x4c, 0x01, 0xe6)
-    .label("second is number")
-    .op("test $0x10,%ebp", 0xf7, 0xc5, 0x10, 0x00, 0x00, 0x00)
-    .op("cmovne %r13,%rdi", 0x49, 0x0f, 0x45, 0xfd)
-    .op("syscall", 0x0f, 0x05)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("js", "steps failed")
-    .op("mov %rax,%r13", 0x49, 0x89, 0xc5)
-    .op("add $0x30,%rbx", 0x48, 0x83, 0xc3, 0x30)
-    .to("jmp", "next step")
-    .label("steps done")
-    .op("xor %eax,%eax", 0x31, 0xc0)
-    .label("steps failed")
-    .op("mov %rbx,%rdx", 0x48, 0x89, 0xda)
-    .op("sub %r12,%rdx", 0x4c, 0x29, 0xe2)
-    .op("pop %r13", 0x41, 0x5d)
-    .op("pop %r12", 0x41, 0x5c)
-    .op("pop %rbp", 0x5d)
-    .op("pop %rbx", 0x5b)
-    .op("ret", 0xc3);
+  const { flags, a, b, c, d, e } = Record.offsetOf;
+  // rdi: the first record; added to what says that it is a place among them
+  to.label("steps").push(rbx, rbp, r12, r13).mov(rdi, rbx).mov(rdi, r12).xor(r13d, r13d);
+  to.label("next step").mov(mem(rbx), eax).cmp(LAST, eax).je("steps done");
+  to.mov(mem(rbx, flags), ebp).mov(mem(rbx, a), rdi).mov(mem(rbx, b), rsi);
+  to.mov(mem(rbx, c), rdx).mov(mem(rbx, d), r10).mov(mem(rbx, e), r8);
+  to.test(TEXT_A, ebp).je("first is number").add(r12, rdi);
+  to.label("first is number").test(TEXT_B, ebp).je("second is number").add(r12, rsi);
+  to.label("second is number").test(RESULT_A, ebp).cmovne(r13, rdi);
+  to.syscall().test(rax, rax).js("steps failed");
+  to.mov(rax, r13).add(Record.size, rbx).jmp("next step");
+  to.label("steps done").xor(eax, eax);
+  to.label("steps failed").mov(rbx, rdx).sub(r12, rdx).pop(r13, r12, rbp, rbx).ret();
 }
 
 /** What `trial` is given, and what it gives back. */
@@ -121,54 +93,19 @@ const Trial = layout("trial", {
 
 /** `trial` (a Trial): makes the calls in a child, which then ends; see detached.ts for why the child is as it is. */
 export function emitTrial(to: Assembler): void {
-  to.label("trial")
-    .op("push %rbx", 0x53)
-    .op("push %rbp", 0x55)
-    .op("mov %rdi,%rbx", 0x48, 0x89, 0xfb)
-    .op("lea 0x20(%rbx),%rsi", 0x48, 0x8d, 0x73, 0x20)
-    .op("lea 0x28(%rbx),%rdx", 0x48, 0x8d, 0x53, 0x28)
-    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00)
-    .op("mov $0x8,%r10d", 0x41, 0xba, 0x08, 0x00, 0x00, 0x00)
-    .op("mov $0xe,%eax", 0xb8, 0x0e, 0x00, 0x00, 0x00)
-    .op("syscall # rt_sigprocmask", 0x0f, 0x05)
-    .op("mov $0x4100,%edi", 0xbf, 0x00, 0x41, 0x00, 0x00) // CLONE_VM | CLONE_VFORK
-    .op("mov 0x8(%rbx),%rsi", 0x48, 0x8b, 0x73, 0x08)
-    .op("xor %edx,%edx", 0x31, 0xd2)
-    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
-    .op("xor %r8d,%r8d", 0x45, 0x31, 0xc0)
-    .op("mov $0x38,%eax", 0xb8, 0x38, 0x00, 0x00, 0x00)
-    .op("syscall # clone", 0x0f, 0x05)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("je", "trial child")
-    .to("js", "trial refused")
-    .op("mov %eax,%edi", 0x89, 0xc7)
-    .op("xor %esi,%esi", 0x31, 0xf6)
-    .op("mov $0x40000000,%edx", 0xba, 0x00, 0x00, 0x00, 0x40) // __WALL
-    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
-    .op("mov $0x3d,%eax", 0xb8, 0x3d, 0x00, 0x00, 0x00)
-    .op("syscall # wait4", 0x0f, 0x05)
-    .to("jmp", "trial done")
-    .label("trial refused")
-    .op("mov %rax,0x10(%rbx)", 0x48, 0x89, 0x43, 0x10)
-    .label("trial done")
-    .op("mov $0x2,%edi", 0xbf, 0x02, 0x00, 0x00, 0x00)
-    .op("lea 0x28(%rbx),%rsi", 0x48, 0x8d, 0x73, 0x28)
-    .op("xor %edx,%edx", 0x31, 0xd2)
-    .op("mov $0x8,%r10d", 0x41, 0xba, 0x08, 0x00, 0x00, 0x00)
-    .op("mov $0xe,%eax", 0xb8, 0x0e, 0x00, 0x00, 0x00)
-    .op("syscall # rt_sigprocmask", 0x0f, 0x05)
-    .op("pop %rbp", 0x5d)
-    .op("pop %rbx", 0x5b)
-    .op("ret", 0xc3)
-    .label("trial child")
-    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
-    .to("call", "steps")
-    .op("mov %rax,0x10(%rbx)", 0x48, 0x89, 0x43, 0x10)
-    .op("mov %rdx,0x18(%rbx)", 0x48, 0x89, 0x53, 0x18)
-    .op("xor %edi,%edi", 0x31, 0xff)
-    .op("mov $0xe7,%eax", 0xb8, 0xe7, 0x00, 0x00, 0x00)
-    .op("syscall # exit_group", 0x0f, 0x05)
-    .op("hlt", 0xf4);
+  const { records, stack, failure, at, allSignals, mask } = Trial.offsetOf;
+  to.label("trial").push(rbx, rbp).mov(rdi, rbx);
+  setMask(to, mem(rbx, allSignals), mem(rbx, mask));
+  cloneChild(to, mem(rbx, stack));
+  to.je("trial child").js("trial refused");
+  awaitChild(to);
+  to.jmp("trial done");
+  to.label("trial refused").mov(rax, mem(rbx, failure));
+  to.label("trial done");
+  setMask(to, mem(rbx, mask));
+  to.pop(rbp, rbx).ret();
+  to.label("trial child").mov(mem(rbx, records), rdi).call("steps");
+  to.mov(rax, mem(rbx, failure)).mov(rdx, mem(rbx, at)).systemCall("exit_group", 0).hlt();
 }
 
 /**

@@ -8,7 +8,11 @@ import { LinkError } from "../link-error.ts";
 import { layout, u64 } from "../memory/layout.ts";
 import { pointer, viewAt } from "../memory/live.ts";
 import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
-import { Assembler, immediate } from "../x86-64/assembler.ts";
+import { Assembler } from "../x86-64/assembler.ts";
+import { FUTEX_WAKE } from "../x86-64/linux.ts";
+import { eax, edi } from "../x86-64/narrow-registers.ts";
+import { address, mem } from "../x86-64/operands.ts";
+import { rbx, rdi } from "../x86-64/registers.ts";
 import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import type { System } from "./system.ts";
@@ -27,25 +31,14 @@ const Watch = layout("watch", {
 
 /** Takes a Watch in rdi, and does not return. */
 export function emitWatch(to: Assembler): void {
-  const { bell, count, event } = Watch.offsetOf;
-  const call = (name: string, number: number) =>
-    to.op(`mov $0x${number.toString(16)},%eax`, 0xb8, ...immediate(number)).op(`syscall # ${name}`, 0x0f, 0x05);
-  to.op("mov %rdi,%rbx", 0x48, 0x89, 0xfb)
-    .label("watch")
-    .op("mov (%rbx),%edi", 0x8b, 0x3b)
-    .op(`lea 0x${event.toString(16)}(%rbx),%rsi`, 0x48, 0x8d, 0x73, event)
-    .op("mov $0x1,%edx", 0xba, ...immediate(1))
-    .op("mov $0xffffffff,%r10d", 0x41, 0xba, ...immediate(-1));
-  call("epoll_wait", 232);
-  to.op("test %eax,%eax", 0x85, 0xc0)
-    .to("jle", "watch") // interrupted
-    .op(`lock incl 0x${count.toString(16)}(%rbx)`, 0xf0, 0xff, 0x43, count)
-    .op(`mov 0x${bell.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, bell)
-    .op("lock incl (%rdi)", 0xf0, 0xff, 0x07)
-    .op("mov $0x1,%esi", 0xbe, ...immediate(1)) // FUTEX_WAKE
-    .op("mov $0x1,%edx", 0xba, ...immediate(1));
-  call("futex", 202);
-  to.to("jmp", "watch");
+  const { epoll, bell, count, event } = Watch.offsetOf;
+  to.mov(rdi, rbx);
+  to.label("watch").mov(mem(rbx, epoll), edi);
+  to.systemCall("epoll_wait", edi, address(mem(rbx, event)), 1, -1)
+    .test(eax, eax)
+    .jle("watch"); // interrupted
+  to.lock().incl(mem(rbx, count)).mov(mem(rbx, bell), rdi).lock().incl(mem(rdi));
+  to.systemCall("futex", rdi, FUTEX_WAKE, 1).jmp("watch");
 }
 
 export class Watcher {

@@ -44,7 +44,10 @@ import { Phdr, segmentAt } from "../../lib/elf/phdr.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
-import { Assembler, type Code } from "../../lib/x86-64/assembler.ts";
+import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { edx, esi } from "../../lib/x86-64/narrow-registers.ts";
+import { rip } from "../../lib/x86-64/operands.ts";
+import { rax, rcx, rdi, rdx, rsi } from "../../lib/x86-64/registers.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import type { CopiedObject } from "../passes/copy-objects.ts";
 
@@ -76,7 +79,9 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   const strings = spelledOut(program, dirname(path));
   const at = alignUp(program.end, PAGE_SIZE);
   const init = program.dynamic.get(DT_INIT);
-  const { bytes: stub, labels } = stubs(hooks, init === undefined ? undefined : init - at);
+  const assembler = new Assembler();
+  emitStubs(assembler, hooks, init === undefined ? undefined : init - at);
+  const { bytes: stub, labels } = assembler.assemble();
   const offset = alignUp(toOffset(size), PAGE_SIZE);
   const extra = Buffer.concat([stub, strings.table]);
 
@@ -120,34 +125,19 @@ function fileOffset(program: FileImage, vaddr: Vaddr): number {
 }
 
 /** `resolved`, at the beginning, and `init`. `originalInit` is where DT_INIT is, counted from the first stub. */
-function stubs({ relocated, atExit, cxaAtexit }: Hooks, originalInit: number | undefined): Code {
-  const to = new Assembler();
-  const word = (value: number) => new Uint8Array(new BigUint64Array([BigInt(value)]).buffer);
-  to.op(`movabs $0x${relocated.toString(16)},%rax`, 0x48, 0xb8, ...word(relocated))
-    .op("jmp *%rax", 0xff, 0xe0)
-    .align(16)
-    .label("init") // (argc, argv, envp)
-    .op("push %rdi", 0x57)
-    .op("push %rsi", 0x56)
-    .op("push %rdx", 0x52)
-    .op(`movabs $0x${atExit.toString(16)},%rdi`, 0x48, 0xbf, ...word(atExit))
-    .op("xor %esi,%esi", 0x31, 0xf6)
-    .op("xor %edx,%edx", 0x31, 0xd2)
-    .op(`movabs $0x${cxaAtexit.toString(16)},%rax`, 0x48, 0xb8, ...word(cxaAtexit))
-    .op("call *%rax", 0xff, 0xd0)
-    .op("pop %rdx", 0x5a)
-    .op("pop %rsi", 0x5e)
-    .op("pop %rdi", 0x5f);
-  if (originalInit === undefined) to.op("ret", 0xc3);
+export function emitStubs(to: Assembler, { relocated, atExit, cxaAtexit }: Hooks, originalInit?: number): void {
+  to.movabs(relocated, rax).jmp(rax).align(16);
+  to.label("init").push(rdi, rsi, rdx); // (argc, argv, envp)
+  to.movabs(atExit, rdi).xor(esi, esi).xor(edx, edx).movabs(cxaAtexit, rax).call(rax).pop(rdx, rsi, rdi);
+  if (originalInit === undefined) to.ret();
   else {
     // There may be more than 2 GiB of zeroes in between.
-    to.rip("lea here(%rip),%rax", "here", 0x48, 0x8d, 0x05).label("here");
-    const distance = new Uint8Array(BigInt64Array.of(BigInt(originalInit - to.length)).buffer);
-    to.op("movabs distance,%rcx", 0x48, 0xb9, ...distance)
-      .op("add %rcx,%rax", 0x48, 0x01, 0xc8)
-      .op("jmp *%rax # the original DT_INIT", 0xff, 0xe0);
+    to.lea(rip("here"), rax).label("here");
+    to.movabs(originalInit - to.length, rcx)
+      .add(rcx, rax)
+      .jmp(rax);
   }
-  return to.align(16).assemble();
+  to.align(16);
 }
 
 interface Strings {

@@ -10,9 +10,10 @@ import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/call
 import { findFinalizer } from "../../lib/loader/finalizer.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Namespaces } from "../../lib/loader/namespace.ts";
-import { alignUp, PAGE_SIZE, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import { type Address, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
+import { rip } from "../../lib/x86-64/operands.ts";
 import { ENDING_WORDS, type Ending, emitDestructors, endingWords } from "../agent/code/destructors.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import type { Capsule, Launch, Linker } from "./launch.ts";
@@ -61,10 +62,15 @@ export function* finishProgramFirst(
   const finish = end.image.addressOf(labels.get("finish base") ?? toVaddr(0));
   for (const { token, namespace } of capsules) {
     const first = new Assembler();
-    first.label("finish").rip("jmp *base(%rip)", "base", 0xff, 0x25).align(8).label("base").quad(finish);
+    emitFinish(first, finish);
     const file = directory.write(`${token}-${FIRST}`, codeOnly(FIRST, first, "finish").bytes);
     yield* dlmopen(process, namespace, file, RTLD_LAZY);
   }
+}
+
+/** `finish`: goes on in that function. */
+export function emitFinish(to: Assembler, finish: Address): void {
+  to.label("finish").jmp(rip("base")).align(8).label("base").quad(finish);
 }
 
 const END = "capsule-end";

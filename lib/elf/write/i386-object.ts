@@ -1,17 +1,22 @@
 // A 32-bit shared object for i386 with one function, which returns 0 and needs nothing: what has to be loadable by the
 // ld.so of either class, and is of no use to this one.
 
+import { Assembler } from "../../x86-64/assembler.ts";
+import { eax } from "../../x86-64/narrow-registers.ts";
+
 const [EHDR, PHDR, SYM, DYN] = [52, 32, 16, 8] as const;
 const [PT_LOAD, PT_DYNAMIC, PT_GNU_STACK] = [1, 2, 0x6474e551] as const;
 const [PF_X, PF_W, PF_R] = [1, 2, 4] as const;
 const PAGE = 0x1000;
 
-const RETURN_0 = [0x31, 0xc0, 0xc3]; // xor %eax,%eax; ret
+/** These have the same bytes there. */
+const returnZero = () => new Assembler().xor(eax, eax).ret().assemble().bytes;
 
 /** `name`: the function's. */
 export function i386Object(soname: string, name: string): Uint8Array {
+  const code = returnZero();
   const strings = new TextEncoder().encode(`\0${name}\0${soname}\0`);
-  const sizes = { header: EHDR + 4 * PHDR, symbols: 2 * SYM, hash: 5 * 4, strings: strings.length, code: 3 };
+  const sizes = { header: EHDR + 4 * PHDR, symbols: 2 * SYM, hash: 5 * 4, strings: strings.length, code: code.length };
   const symbolsAt = sizes.header;
   const hashAt = symbolsAt + sizes.symbols;
   const stringsAt = hashAt + sizes.hash;
@@ -46,11 +51,11 @@ export function i386Object(soname: string, name: string): Uint8Array {
   words(EHDR + PHDR, [PT_LOAD, dynamicAt, loaded, loaded, size, size, PF_R | PF_W, PAGE]);
   words(EHDR + 2 * PHDR, [PT_DYNAMIC, dynamicAt, loaded, loaded, size, size, PF_R | PF_W, 4]);
   words(EHDR + 3 * PHDR, [PT_GNU_STACK, 0, 0, 0, 0, 0, PF_R | PF_W, 16]);
-  words(symbolsAt + SYM, [1, codeAt, RETURN_0.length]);
+  words(symbolsAt + SYM, [1, codeAt, code.length]);
   view.setUint32(symbolsAt + SYM + 12, (1 << 16) | 0x12, true); // STB_GLOBAL, STT_FUNC; any section
   words(hashAt, [1, 2, 1, 0, 0]);
   bytes.set(strings, stringsAt);
-  bytes.set(RETURN_0, codeAt);
+  bytes.set(code, codeAt);
   dynamic.forEach((entry, i) => {
     words(dynamicAt + i * DYN, entry);
   });

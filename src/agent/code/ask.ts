@@ -1,10 +1,33 @@
 // The agent: how a thread of the program asks, and obeys. Everything is in the slot
 // of the channel that it claims; see protocol.ts.
+//
+// Beside it is all other machine code that capsule puts into a process, one purpose
+// a file. It is position-independent, has no writable data, makes system calls itself
+// (errno stays the program's) and runs only when something is asked:
+//
+//   ask          this: what dlopen and dlmopen are bound to
+//   paths        functions that take a path: the program's own file, the host tree's files
+//   objects      what tells of objects that are loaded
+//   signals      what tells of handlers; a death that is told of; Bun's threads blocked
+//   leave        the main thread's end
+//   stack-size   small stacks
+//   getenv       the environment as one capsule sees it: the process's own, then a table
+//   start        calls the program's main and exit
+//   detour       in libc's place: starts the program over under another glibc's ld.so
+//   identity     tells a process that was started by an ld.so's name who it is
+//   vectors      what the kernel has put on the stack, for these two
+//   enter        makes a mount namespace, and turns into the program
+//   cleanup      runs the program's destructors and removes the private directory
+//
+// System V calling convention; system calls clobber rcx and r11.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
-import { Header, Kind, Order, PENDING, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
-import { systemCall } from "./system-call.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { ERRNO, FUTEX_WAIT_BITSET, FUTEX_WAKE } from "../../../lib/x86-64/linux.ts";
+import { eax, ecx, esi, r13d, r14d } from "../../../lib/x86-64/narrow-registers.ts";
+import { address, mem, type Pointer, rip } from "../../../lib/x86-64/operands.ts";
+import { r8, r9, r11, r12, r13, r14, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
+import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
 
 /**
  * How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver
@@ -16,6 +39,17 @@ const ATTEMPTS = 100 * PATIENCE;
 
 /** How often a thread looks for its order before it sleeps. */
 const SPINS = 4000;
+
+/** On the stack: the first words of a Request; until when to wait, a struct timespec; how many seconds are left; the bell. */
+const Stack = { time: 64, nanoseconds: 72, seconds: 80, bell: 88, size: 96 } as const;
+/** Where the channel's bell is, for `ring`. */
+export const BELL = mem(rsp, Stack.bell);
+const TIME = mem(rsp, Stack.time);
+/** What was asked for, behind the kind: the arguments, and the function that was meant. */
+const TARGET = mem(rsp, Request.offsetOf.target);
+
+const ARGUMENTS = [rdi, rsi, rdx, rcx, r8, r9];
+const [RTLD_LAZY, CLOCK_MONOTONIC, ANY_BIT] = [1, 1, -1] as const;
 
 const encoder = new TextEncoder();
 
@@ -51,13 +85,13 @@ export interface AgentTargets {
 
 /** Asks with `kind` as in Request. Unanswered, it goes on in the function whose address is at the label `real`. */
 export function ask(to: Assembler, kind: number, real: string): void {
-  to.rip(`mov ${real.includes("real") ? "real" : "address"}(%rip),%r11`, real, 0x4c, 0x8b, 0x1d);
+  to.mov(rip(real), r11);
   askForTarget(to, kind);
 }
 
 /** As `ask`, for a function whose address is in r11. */
 export function askForTarget(to: Assembler, kind: number): void {
-  to.op(`mov $0x${kind.toString(16)},%eax`, 0xb8, ...immediate(kind)).to("jmp", "request");
+  to.mov(kind, eax).jmp("request");
 }
 
 /**
@@ -65,68 +99,39 @@ export function askForTarget(to: Assembler, kind: number): void {
  * with dlerror() saying why.
  */
 export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }: AgentTargets): void {
-  to.label("dlopen") // (file, mode)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "real dlopen"); // dlopen(NULL): nothing to look for
+  to.label("dlopen"); // (file, mode)
+  to.test(rdi, rdi).je("real dlopen"); // dlopen(NULL): nothing to look for
   ask(to, Kind.dlopen, "dlopen address");
-  to.label("dlmopen") // (namespace, file, mode)
-    .op("test %rsi,%rsi", 0x48, 0x85, 0xf6)
-    .to("je", "real dlmopen");
+  to.label("dlmopen"); // (namespace, file, mode)
+  to.test(rsi, rsi).je("real dlmopen");
   ask(to, Kind.dlmopen, "dlmopen address");
-  to.label("real dlopen")
-    .rip("jmp *dlopen(%rip)", "dlopen address", 0xff, 0x25)
-    .label("real dlmopen")
-    .rip("jmp *dlmopen(%rip)", "dlmopen address", 0xff, 0x25);
+  to.label("real dlopen").jmp(rip("dlopen address"));
+  to.label("real dlmopen").jmp(rip("dlmopen address"));
 
   // rbx: the channel; r12: the slot; r13: an order, or the state that the server finds; r14: how many orders
-  // (%rsp): kind, six arguments, target; a struct timespec; how many seconds are left; the bell
-  to.label("request")
-    .op("push %rbp", 0x55)
-    .op("mov %rsp,%rbp", 0x48, 0x89, 0xe5)
-    .op("push %rbx", 0x53)
-    .op("push %r12", 0x41, 0x54)
-    .op("push %r13", 0x41, 0x55)
-    .op("push %r14", 0x41, 0x56)
-    .op("sub $0x60,%rsp", 0x48, 0x83, 0xec, 0x60)
-    .op("and $0xfffffffffffffff0,%rsp", 0x48, 0x83, 0xe4, 0xf0)
-    .op("mov %rax,(%rsp)", 0x48, 0x89, 0x04, 0x24)
-    .op("mov %rdi,0x8(%rsp)", 0x48, 0x89, 0x7c, 0x24, 0x08)
-    .op("mov %rsi,0x10(%rsp)", 0x48, 0x89, 0x74, 0x24, 0x10)
-    .op("mov %rdx,0x18(%rsp)", 0x48, 0x89, 0x54, 0x24, 0x18)
-    .op("mov %rcx,0x20(%rsp)", 0x48, 0x89, 0x4c, 0x24, 0x20)
-    .op("mov %r8,0x28(%rsp)", 0x4c, 0x89, 0x44, 0x24, 0x28)
-    .op("mov %r9,0x30(%rsp)", 0x4c, 0x89, 0x4c, 0x24, 0x30)
-    .op("mov %r11,0x38(%rsp)", 0x4c, 0x89, 0x5c, 0x24, 0x38)
-    .op(`movl $0x${PATIENCE.toString(16)},0x50(%rsp)`, 0xc7, 0x44, 0x24, 0x50, PATIENCE, 0, 0, 0)
-    .op(`mov $0x${ATTEMPTS.toString(16)},%r14d`, 0x41, 0xbe, ...immediate(ATTEMPTS));
+  to.label("request").push(rbp).mov(rsp, rbp).push(rbx, r12, r13, r14);
+  to.sub(Stack.size, rsp).and(-16, rsp).mov(rax, mem(rsp, Request.offsetOf.kind));
+  ARGUMENTS.forEach((register, i) => {
+    to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
+  });
+  to.mov(r11, TARGET).movl(PATIENCE, mem(rsp, Stack.seconds)).mov(ATTEMPTS, r14d);
   connection.find(to);
   claim(to, connection);
   publish(to, connection);
   obey(to, connection);
 
   // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
-  to.label("fail")
-    .op(`cmpb $0x${Kind.file.toString(16)},(%rsp)`, 0x80, 0x3c, 0x24, Kind.file)
-    .to("jae", "go on");
+  to.label("fail").cmpb(Kind.file, mem(rsp)).jae("go on");
   connection.complain(to);
   connection.disconnect(to);
-  to.rip("lea failure(%rip),%rdi", "failure", 0x48, 0x8d, 0x3d)
-    .op("mov $0x1,%esi", 0xbe, 1, 0, 0, 0) // RTLD_LAZY
-    .rip("mov dlopen(%rip),%r11", "dlopen address", 0x4c, 0x8b, 0x1d)
-    .to("jmp", "leave for r11")
-    .label("go on");
+  to.lea(rip("failure"), rdi).mov(RTLD_LAZY, esi).mov(rip("dlopen address"), r11).jmp("leave for r11");
+  to.label("go on");
   connection.disconnect(to);
-  to.op("mov 0x8(%rsp),%rdi", 0x48, 0x8b, 0x7c, 0x24, 0x08)
-    .op("mov 0x10(%rsp),%rsi", 0x48, 0x8b, 0x74, 0x24, 0x10)
-    .op("mov 0x18(%rsp),%rdx", 0x48, 0x8b, 0x54, 0x24, 0x18)
-    .op("mov 0x20(%rsp),%rcx", 0x48, 0x8b, 0x4c, 0x24, 0x20)
-    .op("mov 0x28(%rsp),%r8", 0x4c, 0x8b, 0x44, 0x24, 0x28)
-    .op("mov 0x30(%rsp),%r9", 0x4c, 0x8b, 0x4c, 0x24, 0x30)
-    .op("mov 0x38(%rsp),%r11", 0x4c, 0x8b, 0x5c, 0x24, 0x38)
-    .label("leave for r11")
-    .op("xor %eax,%eax", 0x31, 0xc0); // a variadic callee finds no vector registers in use
+  loadArguments(to, rsp, Request.offsetOf.a0);
+  to.mov(TARGET, r11);
+  to.label("leave for r11").xor(eax, eax); // a variadic callee finds no vector registers in use
   leave(to);
-  to.op("jmp *%r11", 0x41, 0xff, 0xe3);
+  to.jmp(r11);
 
   to.align(8).label("dlopen address").quad(dlopen).label("dlmopen address").quad(dlmopen).label("token").quad(token);
   connection.data(to);
@@ -135,162 +140,101 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
 
 /** Finds a free slot and writes the request into it. */
 function claim(to: Assembler, { look, slots }: Connection): void {
-  to.label("claim").op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1).to("jne", "fail");
+  to.label("claim").cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("fail");
   look(to);
-  to.to("je", "fail");
+  to.je("fail");
   // Who is killed in between can be told by that.
-  systemCall(to, "getpid", 39);
-  to.op("lea 0x1(,%rax,8),%ecx", 0x8d, 0x0c, 0xc5, ...immediate(State.claimed))
-    .op("lea 0x1000(%rbx),%r12", 0x4c, 0x8d, 0xa3, ...immediate(SLOTS))
-    .op(`mov $0x${slots.toString(16)},%r13d`, 0x41, 0xbd, ...immediate(slots))
-    .label("claim next")
-    .op("xor %eax,%eax", 0x31, 0xc0) // State.free
-    .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
-    .to("je", "claimed")
-    .op(`add $0x${SLOT_SIZE.toString(16)},%r12`, 0x49, 0x81, 0xc4, ...immediate(SLOT_SIZE))
-    .op("dec %r13d", 0x41, 0xff, 0xcd)
-    .to("jne", "claim next")
-    .op("dec %r14d", 0x41, 0xff, 0xce)
-    .to("je", "fail")
-    .op("movq $0x0,0x40(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x40, 0, 0, 0, 0)
-    .op("movq $0x989680,0x48(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x48, ...immediate(10_000_000))
-    .op("lea 0x40(%rsp),%rdi", 0x48, 0x8d, 0x7c, 0x24, 0x40)
-    .op("xor %esi,%esi", 0x31, 0xf6);
-  systemCall(to, "nanosleep", 35);
-  to.to("jmp", "claim")
-    .label("claimed")
-    .op("lea 0x8(%r12),%rdi", 0x49, 0x8d, 0x7c, 0x24, Slot.request)
-    .op("mov %rsp,%rsi", 0x48, 0x89, 0xe6)
-    .op("mov $0x8,%ecx", 0xb9, ...immediate(8))
-    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
-    .op("mov 0x8(%rbp),%rax", 0x48, 0x8b, 0x45, 0x08)
-    .op("stos %rax,%es:(%rdi)", 0x48, 0xab); // the return address
-  systemCall(to, "getpid", 39);
-  to.op("stos %rax,%es:(%rdi)", 0x48, 0xab);
-  systemCall(to, "gettid", 186);
-  to.op("stos %rax,%es:(%rdi)", 0x48, 0xab)
-    .rip("mov token(%rip),%rax", "token", 0x48, 0x8b, 0x05)
-    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
-    .op("mov %rbx,%rax", 0x48, 0x89, 0xd8)
-    .op("stos %rax,%es:(%rdi)", 0x48, 0xab)
-    .op("mov $0x2,%r13d", 0x41, 0xbd, ...immediate(State.asked));
+  to.systemCall("getpid").lea(mem(undefined, State.claimed, rax, 8), ecx);
+  to.lea(mem(rbx, SLOTS), r12).mov(slots, r13d);
+  to.label("claim next").xor(eax, eax).lock().cmpxchg(ecx, mem(r12)).je("claimed"); // State.free
+  to.add(SLOT_SIZE, r12).dec(r13d).jne("claim next");
+  to.dec(r14d).je("fail");
+  to.movq(0, TIME).movq(10_000_000, mem(rsp, Stack.nanoseconds)).systemCall("nanosleep", address(TIME), 0).jmp("claim");
+  // The request, the return address, and so on: see Request.
+  to.label("claimed").lea(mem(r12, Slot.request), rdi).mov(rsp, rsi).mov(8, ecx).rep().movsq();
+  to.mov(mem(rbp, 8), rax).stosq();
+  to.systemCall("getpid").stosq().systemCall("gettid").stosq();
+  to.mov(rip("token"), rax).stosq().mov(rbx, rax).stosq().mov(State.asked, r13d);
 }
 
 /** Shows the slot to the server and waits until it is this thread's again. */
 function publish(to: Assembler, { look, ring }: Connection): void {
-  to.label("publish").op("mov %r13d,(%r12)", 0x45, 0x89, 0x2c, 0x24);
+  to.label("publish").mov(r13d, mem(r12));
   markPending(to);
   ring(to);
   // Most answers come within some 40 us, which is less than it takes to fall asleep and be woken.
-  to.op(`mov $0x${SPINS.toString(16)},%ecx`, 0xb9, ...immediate(SPINS))
-    .label("spin")
-    .op("pause", 0xf3, 0x90)
-    .op("cmp %r13d,(%r12)", 0x45, 0x39, 0x2c, 0x24)
-    .to("jne", "answered")
-    .op("dec %ecx", 0xff, 0xc9)
-    .to("jne", "spin");
+  to.mov(SPINS, ecx);
+  to.label("spin").pause().cmp(r13d, mem(r12)).jne("answered");
+  to.dec(ecx).jne("spin");
   // Until a point in time: a program with a timer is interrupted more often than any period would end.
-  to.label("wait a second")
-    .op("mov $0x1,%edi", 0xbf, 1, 0, 0, 0) // CLOCK_MONOTONIC
-    .op("lea 0x40(%rsp),%rsi", 0x48, 0x8d, 0x74, 0x24, 0x40);
-  systemCall(to, "clock_gettime", 228);
-  to.op("addq $0x1,0x40(%rsp)", 0x48, 0x83, 0x44, 0x24, 0x40, 1)
-    .label("wait")
-    .op("cmp %r13d,(%r12)", 0x45, 0x39, 0x2c, 0x24)
-    .to("jne", "answered")
-    .op("mov %r12,%rdi", 0x4c, 0x89, 0xe7)
-    .op("mov $0x9,%esi", 0xbe, 9, 0, 0, 0) // FUTEX_WAIT_BITSET
-    .op("mov %r13d,%edx", 0x44, 0x89, 0xea)
-    .op("lea 0x40(%rsp),%r10", 0x4c, 0x8d, 0x54, 0x24, 0x40)
-    .op("mov $0xffffffff,%r9d", 0x41, 0xb9, ...immediate(-1)); // FUTEX_BITSET_MATCH_ANY
-  systemCall(to, "futex", 202);
-  to.op("cmp $0xffffff92,%eax", 0x83, 0xf8, 0x92) // -ETIMEDOUT
-    .to("jne", "wait");
+  to.label("wait a second").systemCall("clock_gettime", CLOCK_MONOTONIC, address(TIME)).addq(1, TIME);
+  to.label("wait").cmp(r13d, mem(r12)).jne("answered");
+  to.systemCall("futex", r12, FUTEX_WAIT_BITSET, r13d, address(TIME), r8, ANY_BIT);
+  to.cmp(-ERRNO.ETIMEDOUT, eax).jne("wait");
   look(to);
-  to.to("je", "give up")
-    .op("cmpl $0x1,0x4(%rbx)", 0x83, 0x7b, Header.offsetOf.isServed, 1)
-    .to("jne", "give up")
-    .op("decl 0x50(%rsp)", 0xff, 0x4c, 0x24, 0x50)
-    .to("jne", "wait a second")
-    .label("give up")
-    .op("mov %r13d,%eax", 0x44, 0x89, 0xe8)
-    .op("mov $0x5,%ecx", 0xb9, ...immediate(State.left))
-    .op("lock cmpxchg %ecx,(%r12)", 0xf0, 0x41, 0x0f, 0xb1, 0x0c, 0x24)
-    .to("jne", "wait"); // it has been answered after all
+  to.je("give up");
+  to.cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("give up");
+  to.decl(mem(rsp, Stack.seconds)).jne("wait a second");
+  to.label("give up").mov(r13d, eax).mov(State.left, ecx);
+  to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it has been answered after all
   markPending(to);
-  to.to("jmp", "fail");
+  to.jmp("fail");
 }
 
 /** Has the server look at the slot. */
 function markPending(to: Assembler): void {
-  to.op("mov %r12,%rax", 0x4c, 0x89, 0xe0)
-    .op("sub %rbx,%rax", 0x48, 0x29, 0xd8)
-    .op("shr $0xd,%rax", 0x48, 0xc1, 0xe8, Math.log2(SLOT_SIZE)) // SLOTS is less than one
-    .op("movb $0x1,0x40(%rbx,%rax,1)", 0xc6, 0x44, 0x03, PENDING, 1);
+  to.mov(r12, rax).sub(rbx, rax).shr(Math.log2(SLOT_SIZE), rax); // SLOTS is less than one
+  to.movb(1, mem(rbx, PENDING, rax));
 }
 
 /** Carries out the orders in the slot. */
 function obey(to: Assembler, { disconnect }: Connection): void {
-  to.label("answered")
-    .op("cmpl $0x3,(%r12)", 0x41, 0x83, 0x3c, 0x24, State.ordered)
-    .to("jne", "fail") // it has been taken away: this thread was thought to be dead
-    .op("mov 0x4(%r12),%r14d", 0x45, 0x8b, 0x74, 0x24, Slot.count)
-    .op("lea 0x80(%r12),%r13", 0x4d, 0x8d, 0xac, 0x24, ...immediate(Slot.orders))
-    .label("obey")
-    .op("mov 0x0(%r13),%eax", 0x41, 0x8b, 0x45, 0x00);
-  for (const what of ["call", "jump", "fail"] as const)
-    to.op(`cmp $0x${What[what]},%eax`, 0x83, 0xf8, What[what]).to("je", `obey ${what}`);
-  to.op("mov 0x10(%r13),%r14", 0x4d, 0x8b, 0x75, 0x10);
+  const { target, a0 } = Order.offsetOf;
+  // Else it has been taken away: this thread was thought to be dead.
+  to.label("answered").cmpl(State.ordered, mem(r12)).jne("fail");
+  to.mov(mem(r12, Slot.count), r14d).lea(mem(r12, Slot.orders), r13);
+  to.label("obey").mov(mem(r13), eax);
+  for (const what of ["call", "jump", "fail"] as const) to.cmp(What[what], eax).je(`obey ${what}`);
+  to.mov(mem(r13, a0), r14);
   release(to);
   disconnect(to);
-  to.op("mov %r14,%rax", 0x4c, 0x89, 0xf0);
+  to.mov(r14, rax);
   leave(to);
-  to.op("ret", 0xc3);
+  to.ret();
 
   to.label("obey call");
-  loadArguments(to);
-  to.op("xor %eax,%eax", 0x31, 0xc0)
-    .op("call *0x8(%r13)", 0x41, 0xff, 0x55, 0x08)
-    .op("mov %rax,0x10(%r13)", 0x49, 0x89, 0x45, 0x10)
-    .op(`add $0x${Order.size.toString(16)},%r13`, 0x49, 0x83, 0xc5, Order.size)
-    .op("dec %r14d", 0x41, 0xff, 0xce)
-    .to("jne", "obey")
-    .op("mov $0x4,%r13d", 0x41, 0xbd, ...immediate(State.obeyed))
-    .to("jmp", "publish");
+  loadArguments(to, r13, a0);
+  to.xor(eax, eax).call(mem(r13, target));
+  to.mov(rax, mem(r13, a0)).add(Order.size, r13).dec(r14d).jne("obey");
+  to.mov(State.obeyed, r13d).jmp("publish");
 
   // In place of what the caller has passed.
-  to.label("obey jump")
-    .op("lea 0x10(%r13),%rsi", 0x49, 0x8d, 0x75, Order.offsetOf.a0)
-    .op("lea 0x8(%rsp),%rdi", 0x48, 0x8d, 0x7c, 0x24, 0x08)
-    .op("mov $0x6,%ecx", 0xb9, ...immediate(6))
-    .op("rep movsq %ds:(%rsi),%es:(%rdi)", 0xf3, 0x48, 0xa5)
-    .op("mov 0x8(%r13),%rax", 0x49, 0x8b, 0x45, 0x08)
-    .op("mov %rax,0x38(%rsp)", 0x48, 0x89, 0x44, 0x24, 0x38);
+  to.label("obey jump").lea(mem(r13, a0), rsi).lea(mem(rsp, Request.offsetOf.a0), rdi);
+  to.mov(ARGUMENTS.length, ecx).rep().movsq();
+  to.mov(mem(r13, target), rax).mov(rax, TARGET);
   release(to);
-  to.to("jmp", "go on");
+  to.jmp("go on");
 
   to.label("obey fail");
   release(to);
 }
 
 function release(to: Assembler): void {
-  to.op("movl $0x0,(%r12)", 0x41, 0xc7, 0x04, 0x24, ...immediate(State.free));
+  to.movl(State.free, mem(r12));
 }
 
-function loadArguments(to: Assembler): void {
-  to.op("mov 0x10(%r13),%rdi", 0x49, 0x8b, 0x7d, 0x10)
-    .op("mov 0x18(%r13),%rsi", 0x49, 0x8b, 0x75, 0x18)
-    .op("mov 0x20(%r13),%rdx", 0x49, 0x8b, 0x55, 0x20)
-    .op("mov 0x28(%r13),%rcx", 0x49, 0x8b, 0x4d, 0x28)
-    .op("mov 0x30(%r13),%r8", 0x4d, 0x8b, 0x45, 0x30)
-    .op("mov 0x38(%r13),%r9", 0x4d, 0x8b, 0x4d, 0x38);
+/** From so many bytes behind where the register points. */
+function loadArguments(to: Assembler, from: Pointer, at: number): void {
+  ARGUMENTS.forEach((register, i) => {
+    to.mov(mem(from, at + 8 * i), register);
+  });
+}
+
+/** Counts up the bell that rdi points at, and wakes whoever sleeps on it. */
+export function ring(to: Assembler): void {
+  to.lock().incl(mem(rdi)).systemCall("futex", rdi, FUTEX_WAKE, 1);
 }
 
 function leave(to: Assembler): void {
-  to.op("lea -0x20(%rbp),%rsp", 0x48, 0x8d, 0x65, 0xe0)
-    .op("pop %r14", 0x41, 0x5e)
-    .op("pop %r13", 0x41, 0x5d)
-    .op("pop %r12", 0x41, 0x5c)
-    .op("pop %rbx", 0x5b)
-    .op("pop %rbp", 0x5d);
+  to.lea(mem(rbp, -32), rsp).pop(r14, r13, r12, rbx, rbp);
 }

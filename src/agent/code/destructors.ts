@@ -10,7 +10,10 @@
 
 import { layout, type Struct, u64 } from "../../../lib/memory/layout.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
+import { mem, rip } from "../../../lib/x86-64/operands.ts";
+import { r8, r9, r10, rax, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 
 /** How many objects can be put in front. */
 const MOVES = 64;
@@ -56,130 +59,57 @@ export interface DestructorTargets {
   readonly unlock: Address;
 }
 
-const { count, lock, first, hidden, namespaces, isDone } = Ending.offsetOf;
+const { finalizer, count, lock, first, hidden, namespaces, isDone } = Ending.offsetOf;
 const [L_NEXT, L_PREV] = [0x18, 0x20];
 /** Behind the pointer to the first link_map: how many there are, in 32 bits. */
 const NS_NLOADED = 8;
 
 /** `finish base`, which is called once, and `show all`, which an object's DT_FINI calls. */
 export function emitDestructors(to: Assembler, targets: DestructorTargets): void {
-  to.label("finish base")
-    .op("push %rbx", 0x53)
-    .rip("mov ending(%rip),%rbx", "ending", 0x48, 0x8b, 0x1d)
-    .op("cmpq $0x0,(%rbx)", 0x48, 0x83, 0x3b, 0) // finalizer
-    .to("je", "base finished")
-    .op(`cmpq $0x0,0x${count.toString(16)}(%rbx)`, 0x48, 0x83, 0x7b, count, 0)
-    .to("je", "base finished")
-    .op("mov $0x1,%eax", 0xb8, ...immediate(1))
-    .op(`xchg %rax,0x${isDone.toString(16)}(%rbx)`, 0x48, 0x87, 0x43, isDone)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("jne", "base finished")
-    .op(`mov 0x${lock.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, lock)
-    .rip("call *lock(%rip)", "ending lock", 0xff, 0x15);
+  to.label("finish base").push(rbx).mov(rip("ending"), rbx).cmpq(0, mem(rbx, finalizer)).je("base finished");
+  to.cmpq(0, mem(rbx, count)).je("base finished");
+  to.mov(1, eax).xchg(rax, mem(rbx, isDone)).test(rax, rax).jne("base finished");
+  to.mov(mem(rbx, lock), rdi).call(rip("ending lock"));
   showBase(to);
-  to.op("call *(%rbx)", 0xff, 0x13)
-    // Should ld.so not have come to ours.
-    .to("call", "show all")
-    .label("base finished")
-    .op("pop %rbx", 0x5b)
-    .op("ret", 0xc3);
+  to.call(mem(rbx, finalizer));
+  // Should ld.so not have come to ours.
+  to.call("show all");
+  to.label("base finished").pop(rbx).ret();
   showAll(to);
-  to.align(8);
-  to.label("ending").quad(targets.ending);
+  to.align(8).label("ending").quad(targets.ending);
   to.label("ending lock").quad(targets.lock).label("ending unlock").quad(targets.unlock);
 }
 
 /** r8: where the first link_map is said; rdi: the object; rsi: the one in front of it; rdx: the one behind it. */
 function showBase(to: Assembler): void {
-  to.op(`mov 0x${first.toString(16)}(%rbx),%r8`, 0x4c, 0x8b, 0x43, first)
-    .op(`mov 0x${hidden.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, hidden)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "nothing to hide")
-    .op("mov 0x18(%rdi),%rax", 0x48, 0x8b, 0x47, L_NEXT)
-    .op("mov %rax,(%r8)", 0x49, 0x89, 0x00)
-    .op("movq $0x0,0x20(%rax)", 0x48, 0xc7, 0x40, L_PREV, ...immediate(0))
-    .op("decl 0x8(%r8)", 0x41, 0xff, 0x48, NS_NLOADED)
-    .label("nothing to hide")
-    .op(`lea 0x${MOVES_AT.toString(16)}(%rbx),%r9`, 0x4c, 0x8d, 0x4b, MOVES_AT)
-    .label("move")
-    .op("mov (%r9),%rdi", 0x49, 0x8b, 0x39)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "moved")
-    .op("mov 0x20(%rdi),%rsi", 0x48, 0x8b, 0x77, L_PREV)
-    .op("mov %rsi,0x8(%r9)", 0x49, 0x89, 0x71, 8)
-    .op("test %rsi,%rsi", 0x48, 0x85, 0xf6)
-    .to("je", "in front")
-    .op("mov 0x18(%rdi),%rdx", 0x48, 0x8b, 0x57, L_NEXT)
-    .op("mov %rdx,0x18(%rsi)", 0x48, 0x89, 0x56, L_NEXT)
-    .op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
-    .to("je", "to the front")
-    .op("mov %rsi,0x20(%rdx)", 0x48, 0x89, 0x72, L_PREV)
-    .label("to the front")
-    .op("mov (%r8),%rax", 0x49, 0x8b, 0x00)
-    .op("movq $0x0,0x20(%rdi)", 0x48, 0xc7, 0x47, L_PREV, ...immediate(0))
-    .op("mov %rax,0x18(%rdi)", 0x48, 0x89, 0x47, L_NEXT)
-    .op("mov %rdi,0x20(%rax)", 0x48, 0x89, 0x78, L_PREV)
-    .op("mov %rdi,(%r8)", 0x49, 0x89, 0x38)
-    .label("in front")
-    .op("add $0x10,%r9", 0x49, 0x83, 0xc1, MOVE_SIZE)
-    .to("jmp", "move")
-    .label("moved")
-    .op(`mov 0x${count.toString(16)}(%rbx),%rax`, 0x48, 0x8b, 0x43, count)
-    .op("mov (%rax),%rcx", 0x48, 0x8b, 0x08)
-    .op(`mov %rcx,0x${namespaces.toString(16)}(%rbx)`, 0x48, 0x89, 0x4b, namespaces)
-    .op("movq $0x1,(%rax)", 0x48, 0xc7, 0x00, ...immediate(1));
+  to.mov(mem(rbx, first), r8).mov(mem(rbx, hidden), rdi).test(rdi, rdi).je("nothing to hide");
+  to.mov(mem(rdi, L_NEXT), rax).mov(rax, mem(r8)).movq(0, mem(rax, L_PREV)).decl(mem(r8, NS_NLOADED));
+  to.label("nothing to hide").lea(mem(rbx, MOVES_AT), r9);
+  to.label("move").mov(mem(r9), rdi).test(rdi, rdi).je("moved");
+  to.mov(mem(rdi, L_PREV), rsi).mov(rsi, mem(r9, 8)).test(rsi, rsi).je("in front");
+  to.mov(mem(rdi, L_NEXT), rdx).mov(rdx, mem(rsi, L_NEXT)).test(rdx, rdx).je("to the front");
+  to.mov(rsi, mem(rdx, L_PREV));
+  to.label("to the front").mov(mem(r8), rax).movq(0, mem(rdi, L_PREV)).mov(rax, mem(rdi, L_NEXT));
+  to.mov(rdi, mem(rax, L_PREV)).mov(rdi, mem(r8));
+  to.label("in front").add(MOVE_SIZE, r9).jmp("move");
+  to.label("moved").mov(mem(rbx, count), rax).mov(mem(rax), rcx).mov(rcx, mem(rbx, namespaces)).movq(1, mem(rax));
 }
 
 /** In the reverse order: what was moved last is the first object now. */
 function showAll(to: Assembler): void {
-  to.label("show all")
-    .op("push %rbx", 0x53)
-    .rip("mov ending(%rip),%rbx", "ending", 0x48, 0x8b, 0x1d)
-    .op("xor %ecx,%ecx", 0x31, 0xc9)
-    .op(`xchg %rcx,0x${namespaces.toString(16)}(%rbx)`, 0x48, 0x87, 0x4b, namespaces)
-    .op("test %rcx,%rcx", 0x48, 0x85, 0xc9)
-    .to("je", "all shown already")
-    .op(`mov 0x${count.toString(16)}(%rbx),%rax`, 0x48, 0x8b, 0x43, count)
-    .op("mov %rcx,(%rax)", 0x48, 0x89, 0x08)
-    .op(`mov 0x${first.toString(16)}(%rbx),%r8`, 0x4c, 0x8b, 0x43, first)
-    .op(`lea 0x${MOVES_AT.toString(16)}(%rbx),%r10`, 0x4c, 0x8d, 0x53, MOVES_AT)
-    .op("mov %r10,%r9", 0x4d, 0x89, 0xd1)
-    .label("find the last move")
-    .op("cmpq $0x0,(%r9)", 0x49, 0x83, 0x39, 0)
-    .to("je", "move back")
-    .op("add $0x10,%r9", 0x49, 0x83, 0xc1, MOVE_SIZE)
-    .to("jmp", "find the last move")
-    .label("move back")
-    .op("cmp %r10,%r9", 0x4d, 0x39, 0xd1)
-    .to("je", "moved back")
-    .op("sub $0x10,%r9", 0x49, 0x83, 0xe9, MOVE_SIZE)
-    .op("mov (%r9),%rdi", 0x49, 0x8b, 0x39)
-    .op("mov 0x8(%r9),%rsi", 0x49, 0x8b, 0x71, 8)
-    .op("test %rsi,%rsi", 0x48, 0x85, 0xf6)
-    .to("je", "move back")
-    .op("mov 0x18(%rdi),%rdx", 0x48, 0x8b, 0x57, L_NEXT)
-    .op("mov %rdx,(%r8)", 0x49, 0x89, 0x10)
-    .op("movq $0x0,0x20(%rdx)", 0x48, 0xc7, 0x42, L_PREV, ...immediate(0))
-    .op("mov 0x18(%rsi),%rax", 0x48, 0x8b, 0x46, L_NEXT)
-    .op("mov %rax,0x18(%rdi)", 0x48, 0x89, 0x47, L_NEXT)
-    .op("mov %rsi,0x20(%rdi)", 0x48, 0x89, 0x77, L_PREV)
-    .op("mov %rdi,0x18(%rsi)", 0x48, 0x89, 0x7e, L_NEXT)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("je", "move back")
-    .op("mov %rdi,0x20(%rax)", 0x48, 0x89, 0x78, L_PREV)
-    .to("jmp", "move back")
-    .label("moved back")
-    .op(`mov 0x${hidden.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, hidden)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "nothing hidden")
-    .op("mov 0x18(%rdi),%rax", 0x48, 0x8b, 0x47, L_NEXT)
-    .op("mov %rdi,0x20(%rax)", 0x48, 0x89, 0x78, L_PREV)
-    .op("mov %rdi,(%r8)", 0x49, 0x89, 0x38)
-    .op("incl 0x8(%r8)", 0x41, 0xff, 0x40, NS_NLOADED)
-    .label("nothing hidden")
-    .op(`mov 0x${lock.toString(16)}(%rbx),%rdi`, 0x48, 0x8b, 0x7b, lock)
-    .rip("call *unlock(%rip)", "ending unlock", 0xff, 0x15)
-    .label("all shown already")
-    .op("pop %rbx", 0x5b)
-    .op("ret", 0xc3);
+  to.label("show all").push(rbx).mov(rip("ending"), rbx).xor(ecx, ecx).xchg(rcx, mem(rbx, namespaces));
+  to.test(rcx, rcx).je("all shown already");
+  to.mov(mem(rbx, count), rax).mov(rcx, mem(rax)).mov(mem(rbx, first), r8);
+  to.lea(mem(rbx, MOVES_AT), r10).mov(r10, r9);
+  to.label("find the last move").cmpq(0, mem(r9)).je("move back");
+  to.add(MOVE_SIZE, r9).jmp("find the last move");
+  to.label("move back").cmp(r10, r9).je("moved back");
+  to.sub(MOVE_SIZE, r9).mov(mem(r9), rdi).mov(mem(r9, 8), rsi).test(rsi, rsi).je("move back");
+  to.mov(mem(rdi, L_NEXT), rdx).mov(rdx, mem(r8)).movq(0, mem(rdx, L_PREV));
+  to.mov(mem(rsi, L_NEXT), rax).mov(rax, mem(rdi, L_NEXT)).mov(rsi, mem(rdi, L_PREV)).mov(rdi, mem(rsi, L_NEXT));
+  to.test(rax, rax).je("move back").mov(rdi, mem(rax, L_PREV)).jmp("move back");
+  to.label("moved back").mov(mem(rbx, hidden), rdi).test(rdi, rdi).je("nothing hidden");
+  to.mov(mem(rdi, L_NEXT), rax).mov(rdi, mem(rax, L_PREV)).mov(rdi, mem(r8)).incl(mem(r8, NS_NLOADED));
+  to.label("nothing hidden").mov(mem(rbx, lock), rdi).call(rip("ending unlock"));
+  to.label("all shown already").pop(rbx).ret();
 }

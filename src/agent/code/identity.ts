@@ -5,6 +5,9 @@
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
+import { al, eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
+import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
+import { r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitPathFunctions } from "./paths.ts";
 import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 
@@ -12,6 +15,7 @@ const encoder = new TextEncoder();
 
 /** As long as the kernel lets one be. */
 const PATH_SIZE = 4096;
+const PR_SET_NAME = 15;
 
 /**
  * The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the function of
@@ -44,98 +48,38 @@ export function identityCode(distanceOf: (name: string) => number | undefined): 
 
 /** Keeps the program's path, and has the process say what it was started as. */
 export function emitIdentity(to: Assembler): void {
-  to.label("identity")
-    .op("push %rbx", 0x53)
-    .op("push %rbp", 0x55)
-    .op("push %r12", 0x41, 0x54)
-    .op("push %r13", 0x41, 0x55)
-    .op("push %r14", 0x41, 0x56)
-    .op("push %r15", 0x41, 0x57)
-    .to("call", "vectors")
-    // What it was started as is told by a variable, which goes; else it is its file.
-    .op("mov %r15,%r11", 0x4d, 0x89, 0xfb)
-    .op("mov %r14,%rbx", 0x4c, 0x89, 0xf3)
-    .label("next variable")
-    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
-    .op("test %rdi,%rdi", 0x48, 0x85, 0xff)
-    .to("je", "started known")
-    .rip("lea name(%rip),%rsi", "started name", 0x48, 0x8d, 0x35)
-    .to("call", "begins")
-    .to("je", "started found")
-    .op("mov (%rbx),%rdi", 0x48, 0x8b, 0x3b)
-    .rip("lea name(%rip),%rsi", "called name", 0x48, 0x8d, 0x35)
-    .to("call", "begins")
-    .to("je", "called found")
-    .op("add $0x8,%rbx", 0x48, 0x83, 0xc3, 0x08)
-    .to("jmp", "next variable")
-    .label("started found")
-    .op("mov %rdi,%r11", 0x49, 0x89, 0xfb)
-    .op("mov %rdi,(%r10)", 0x49, 0x89, 0x3a)
-    .to("jmp", "remove variable")
-    // Its first argument is its path there, which was all that the ld.so could be told.
-    .label("called found")
-    .op("mov %r13,%rcx", 0x4c, 0x89, 0xe9)
-    .label("next argument")
-    .op("mov (%rcx),%rax", 0x48, 0x8b, 0x01)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("je", "remove variable")
-    .op("cmp %r15,%rax", 0x4c, 0x39, 0xf8)
-    .to("je", "first argument")
-    .op("add $0x8,%rcx", 0x48, 0x83, 0xc1, 0x08)
-    .to("jmp", "next argument")
-    .label("first argument")
-    .op("mov %rdi,(%rcx)", 0x48, 0x89, 0x39)
-    .label("remove variable")
-    .op("mov %rbx,%rcx", 0x48, 0x89, 0xd9)
-    .label("next behind")
-    .op("mov 0x8(%rcx),%rax", 0x48, 0x8b, 0x41, 0x08)
-    .op("mov %rax,(%rcx)", 0x48, 0x89, 0x01)
-    .op("add $0x8,%rcx", 0x48, 0x83, 0xc1, 0x08)
-    .op("test %rax,%rax", 0x48, 0x85, 0xc0)
-    .to("jne", "next behind")
-    .to("jmp", "next variable")
-    .label("started known")
-    .rip("lea path(%rip),%rdi", "own path", 0x48, 0x8d, 0x3d)
-    .op("mov %r15,%rsi", 0x4c, 0x89, 0xfe)
-    .op("mov $0xfff,%ecx", 0xb9, 0xff, 0x0f, 0x00, 0x00)
-    .label("copy path")
-    .op("mov (%rsi),%al", 0x8a, 0x06)
-    .op("mov %al,(%rdi)", 0x88, 0x07)
-    .op("test %al,%al", 0x84, 0xc0)
-    .to("je", "path copied")
-    .op("inc %rsi", 0x48, 0xff, 0xc6)
-    .op("inc %rdi", 0x48, 0xff, 0xc7)
-    .op("dec %ecx", 0xff, 0xc9)
-    .to("jne", "copy path")
-    .op("movb $0x0,(%rdi)", 0xc6, 0x07, 0x00)
-    .label("path copied")
-    .rip("lea path(%rip),%rax", "own path", 0x48, 0x8d, 0x05)
-    .op("sub %rax,%rdi", 0x48, 0x29, 0xc7)
-    .rip("mov %rdi,length(%rip)", "own length", 0x48, 0x89, 0x3d)
-    // The process's name is what is behind the last slash.
-    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
-    .label("name begins")
-    .op("mov %r11,%rsi", 0x4c, 0x89, 0xde)
-    .label("next byte")
-    .op("mov (%r11),%al", 0x41, 0x8a, 0x03)
-    .op("test %al,%al", 0x84, 0xc0)
-    .to("je", "name known")
-    .op("inc %r11", 0x49, 0xff, 0xc3)
-    .op("cmp $0x2f,%al", 0x3c, 0x2f)
-    .to("je", "name begins")
-    .to("jmp", "next byte")
-    .label("name known")
-    .op("mov $0xf,%edi", 0xbf, 0x0f, 0x00, 0x00, 0x00) // PR_SET_NAME
-    .op("mov $0x9d,%eax", 0xb8, 0x9d, 0x00, 0x00, 0x00)
-    .op("syscall # prctl", 0x0f, 0x05)
-    .op("pop %r15", 0x41, 0x5f)
-    .op("pop %r14", 0x41, 0x5e)
-    .op("pop %r13", 0x41, 0x5d)
-    .op("pop %r12", 0x41, 0x5c)
-    .op("pop %rbp", 0x5d)
-    .op("pop %rbx", 0x5b)
-    .op("xor %eax,%eax", 0x31, 0xc0)
-    .op("ret", 0xc3);
+  to.label("identity").push(rbx, rbp, r12, r13, r14, r15).call("vectors");
+  // What it was started as is told by a variable, which goes; else it is its file.
+  to.mov(r15, r11).mov(r14, rbx);
+  to.label("next variable").mov(mem(rbx), rdi).test(rdi, rdi).je("started known");
+  to.lea(rip("started name"), rsi).call("begins").je("started found");
+  to.mov(mem(rbx), rdi).lea(rip("called name"), rsi).call("begins").je("called found");
+  to.add(8, rbx).jmp("next variable");
+  to.label("started found").mov(rdi, r11).mov(rdi, mem(r10)).jmp("remove variable");
+  // Its first argument is its path there, which was all that the ld.so could be told.
+  to.label("called found").mov(r13, rcx);
+  to.label("next argument").mov(mem(rcx), rax).test(rax, rax).je("remove variable");
+  to.cmp(r15, rax).je("first argument");
+  to.add(8, rcx).jmp("next argument");
+  to.label("first argument").mov(rdi, mem(rcx));
+  to.label("remove variable").mov(rbx, rcx);
+  to.label("next behind").mov(mem(rcx, 8), rax).mov(rax, mem(rcx)).add(8, rcx).test(rax, rax).jne("next behind");
+  to.jmp("next variable");
+  to.label("started known")
+    .lea(rip("own path"), rdi)
+    .mov(r15, rsi)
+    .mov(PATH_SIZE - 1, ecx);
+  to.label("copy path").mov(mem(rsi), al).mov(al, mem(rdi)).test(al, al).je("path copied");
+  to.inc(rsi).inc(rdi).dec(ecx).jne("copy path");
+  to.movb(0, mem(rdi));
+  to.label("path copied").lea(rip("own path"), rax).sub(rax, rdi).mov(rdi, rip("own length"));
+  // The process's name is what is behind the last slash.
+  to.mov(r11, rsi);
+  to.label("name begins").mov(r11, rsi);
+  to.label("next byte").mov(mem(r11), al).test(al, al).je("name known");
+  to.inc(r11).cmp(char("/"), al).je("name begins").jmp("next byte");
+  to.label("name known").systemCall("prctl", PR_SET_NAME, rsi);
+  to.pop(r15, r14, r13, r12, rbp, rbx).xor(eax, eax).ret();
   to.label("started name").data(encoder.encode(`${STARTED_AS}\0`));
   to.label("called name").data(encoder.encode(`${CALLED}\0`));
 }

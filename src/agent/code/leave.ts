@@ -8,15 +8,20 @@
 // thread-specific value (Bun 1.4.5), which is taken from it.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { eax, ebx, ecx, edi, esi, r10d } from "../../../lib/x86-64/narrow-registers.ts";
+import { mem, rip } from "../../../lib/x86-64/operands.ts";
+import { rbx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
-import { systemCall } from "./system-call.ts";
 
 const NEEDED = ["pthread_create", "pthread_detach", "exit", "pthread_setspecific"];
 
 /** How often glibc goes through a thread's specific values at its end (PTHREAD_DESTRUCTOR_ITERATIONS). */
 const ROUNDS = 4;
+
+/** How often the thread that is left behind asks. */
+const PAUSE_NS = 20_000_000;
 
 export interface Leaving {
   /** The process that has Bun's threads. */
@@ -38,7 +43,7 @@ export function emitLeavingFunctions(
 ): string[] {
   const [create, detach, exit, setSpecific] = NEEDED.map(find);
   if (create === undefined || detach === undefined || exit === undefined || setSpecific === undefined) {
-    to.label("main left").op("ret", 0xc3);
+    to.label("main left").ret();
     return [];
   }
   const names: string[] = [];
@@ -60,98 +65,36 @@ export function emitLeavingFunctions(
 
 function emitLeaving(to: Assembler, name: string, real: string): void {
   const [other, now, forked] = [`${name} other`, `${name} now`, `${name} forked`];
-  systemCall(to, "getpid", 39);
-  to.rip("cmp pid(%rip),%eax", "leaving pid", 0x3b, 0x05).to("jne", forked).op("mov %eax,%r10d", 0x41, 0x89, 0xc2);
-  systemCall(to, "gettid", 186);
-  to.op("cmp %eax,%r10d", 0x41, 0x39, 0xc2)
-    .to("jne", other)
-    .op("push %rdi", 0x57)
-    .rip("mov key(%rip),%rdi", "leaving key", 0x48, 0x8b, 0x3d)
-    .op("mov (%rdi),%edi", 0x8b, 0x3f)
-    .op("mov $0x1,%esi", 0xbe, ...immediate(1))
-    .rip("call *specific(%rip)", "set specific", 0xff, 0x15)
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("je", now)
-    .to("call", "leave another behind")
-    .label(now)
-    .op("pop %rdi", 0x5f)
-    .label(other)
-    .rip("jmp *real(%rip)", real, 0xff, 0x25)
-    .label(forked)
-    .op("push %rdi", 0x57)
-    .op("push %rbx", 0x53)
-    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
-    .rip("mov key(%rip),%rbx", "leaving key", 0x48, 0x8b, 0x1d)
-    .op("mov (%rbx),%ebx", 0x8b, 0x1b)
-    .label(`${forked} key`)
-    .op("test %ebx,%ebx", 0x85, 0xdb)
-    .to("je", `${forked} done`)
-    .op("dec %ebx", 0xff, 0xcb)
-    .op("mov %ebx,%edi", 0x89, 0xdf)
-    .op("xor %esi,%esi", 0x31, 0xf6)
-    .rip("call *specific(%rip)", "set specific", 0xff, 0x15)
-    .to("jmp", `${forked} key`)
-    .label(`${forked} done`)
-    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
-    .op("pop %rbx", 0x5b)
-    .op("pop %rdi", 0x5f)
-    .rip("jmp *real(%rip)", real, 0xff, 0x25);
+  to.systemCall("getpid").cmp(rip("leaving pid"), eax).jne(forked).mov(eax, r10d);
+  to.systemCall("gettid").cmp(eax, r10d).jne(other);
+  to.push(rdi).mov(rip("leaving key"), rdi).mov(mem(rdi), edi).mov(1, esi).call(rip("set specific"));
+  to.test(eax, eax).je(now).call("leave another behind");
+  to.label(now).pop(rdi);
+  to.label(other).jmp(rip(real));
+  to.label(forked).push(rdi, rbx).sub(8, rsp).mov(rip("leaving key"), rbx).mov(mem(rbx), ebx);
+  to.label(`${forked} key`).test(ebx, ebx).je(`${forked} done`);
+  to.dec(ebx).mov(ebx, edi).xor(esi, esi).call(rip("set specific")).jmp(`${forked} key`);
+  to.label(`${forked} done`).add(8, rsp).pop(rbx, rdi).jmp(rip(real));
 }
 
 /** `main left` (round): in the last round it is the last that the thread does, or the last that the process does. */
 function emitMainLeft(to: Assembler): void {
-  to.label("main left")
-    .op(`cmp $0x${ROUNDS.toString(16)},%rdi`, 0x48, 0x83, 0xff, ROUNDS)
-    .to("jae", "main leaves")
-    .op("lea 0x1(%rdi),%rsi", 0x48, 0x8d, 0x77, 0x01)
-    .rip("mov key(%rip),%rdi", "leaving key", 0x48, 0x8b, 0x3d)
-    .op("mov (%rdi),%edi", 0x8b, 0x3f)
-    .rip("jmp *specific(%rip)", "set specific", 0xff, 0x25)
-    .label("main leaves")
-    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
-    .to("call", "ask others")
-    .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 0x08)
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("je", "leave another behind")
-    .op("xor %edi,%edi", 0x31, 0xff)
-    .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 0x08)
-    .rip("call *exit(%rip)", "leave exit", 0xff, 0x15)
-    .op("hlt", 0xf4)
-    .label("leave another behind")
-    .op("sub $0x18,%rsp", 0x48, 0x83, 0xec, 0x18)
-    .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
-    .op("xor %esi,%esi", 0x31, 0xf6)
-    .rip("lea others(%rip),%rdx", "await others", 0x48, 0x8d, 0x15)
-    .op("xor %ecx,%ecx", 0x31, 0xc9)
-    .rip("call *create(%rip)", "create", 0xff, 0x15)
-    .op("mov (%rsp),%rdi", 0x48, 0x8b, 0x3c, 0x24)
-    .op("add $0x18,%rsp", 0x48, 0x83, 0xc4, 0x18)
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("jne", "nobody is left behind")
-    .rip("jmp *detach(%rip)", "detach", 0xff, 0x25)
-    .label("nobody is left behind")
-    .op("ret", 0xc3);
+  to.label("main left").cmp(ROUNDS, rdi).jae("main leaves");
+  to.lea(mem(rdi, 1), rsi).mov(rip("leaving key"), rdi).mov(mem(rdi), edi).jmp(rip("set specific"));
+  to.label("main leaves").sub(8, rsp).call("ask others").add(8, rsp).test(eax, eax).je("leave another behind");
+  to.xor(edi, edi).sub(8, rsp).call(rip("leave exit")).hlt();
+  to.label("leave another behind").sub(24, rsp);
+  to.mov(rsp, rdi).xor(esi, esi).lea(rip("await others"), rdx).xor(ecx, ecx).call(rip("create"));
+  to.mov(mem(rsp), rdi).add(24, rsp).test(eax, eax).jne("nobody is left behind").jmp(rip("detach"));
+  to.label("nobody is left behind").ret();
 }
 
 /** The thread that is left behind. */
 function emitAwaitOthers(to: Assembler): void {
-  to.label("await others")
-    .op("sub $0x18,%rsp", 0x48, 0x83, 0xec, 0x18)
-    .label("still others")
-    .to("call", "ask others")
-    .op("test %eax,%eax", 0x85, 0xc0)
-    .to("jne", "none left")
-    .op("movq $0x0,(%rsp)", 0x48, 0xc7, 0x04, 0x24, 0x00, 0x00, 0x00, 0x00)
-    .op("movq $0x1312d00,0x8(%rsp)", 0x48, 0xc7, 0x44, 0x24, 0x08, 0x00, 0x2d, 0x31, 0x01) // 20 ms
-    .op("mov %rsp,%rdi", 0x48, 0x89, 0xe7)
-    .op("xor %esi,%esi", 0x31, 0xf6);
-  systemCall(to, "nanosleep", 35);
-  to.to("jmp", "still others")
-    .label("none left")
-    .op("xor %edi,%edi", 0x31, 0xff)
-    .rip("call *exit(%rip)", "leave exit", 0xff, 0x15)
-    .op("hlt", 0xf4)
-    .label("ask others")
-    .op("xor %edi,%edi", 0x31, 0xff);
+  to.label("await others").sub(24, rsp);
+  to.label("still others").call("ask others").test(eax, eax).jne("none left");
+  to.movq(0, mem(rsp)).movq(PAUSE_NS, mem(rsp, 8)).systemCall("nanosleep", rsp, 0).jmp("still others");
+  to.label("none left").xor(edi, edi).call(rip("leave exit")).hlt();
+  to.label("ask others").xor(edi, edi);
   ask(to, Kind.leave, "leave address");
 }

@@ -3,18 +3,27 @@
 // their files (/usr, /etc, the stores of NixOS and Guix) is looked for in its host tree first.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
-import { type Assembler, immediate } from "../../../lib/x86-64/assembler.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { eax, ecx, edx, esi, r8d, r10b, r10d, r11b, r11d } from "../../../lib/x86-64/narrow-registers.ts";
+import { char, mem, type Register, rip } from "../../../lib/x86-64/operands.ts";
+import { r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Kind } from "../protocol.ts";
 import { askForTarget } from "./ask.ts";
 
 const encoder = new TextEncoder();
 
-/** The registers of the first arguments, each with the ModRM bytes of what is done with it, and the one behind it. */
+/** The registers of the first arguments, each with that of the one behind it. */
 const ARGUMENTS = [
-  { register: "%rdi", lea: 0x3d, mov: 0xf8, next: "%esi", test: 0xc6 },
-  { register: "%rsi", lea: 0x35, mov: 0xf0, next: "%edx", test: 0xc2 },
-  { register: "%rdx", lea: 0x15, mov: 0xd0, next: "%ecx", test: 0xc1 },
+  { register: rdi, next: esi },
+  { register: rsi, next: edx },
+  { register: rdx, next: ecx },
 ] as const;
+
+const AT_SYMLINK_NOFOLLOW = 0x100;
+/** O_WRONLY, O_RDWR, O_CREAT, O_NOFOLLOW. */
+const NOT_JUST_READ = 0x20043;
+/** Nothing is below it, as the kernel has it (vm.mmap_min_addr). */
+const LEAST_ADDRESS = 0x1_0000;
 
 /** A function of glibc with a path among its arguments. */
 interface PathFunction {
@@ -25,7 +34,7 @@ interface PathFunction {
   /** The next one is fopen(3)'s mode. */
   readonly hasMode?: true;
   /** The register with flags of which AT_SYMLINK_NOFOLLOW is one. */
-  readonly at?: "%edx" | "%ecx" | "%r8d";
+  readonly at?: Register<32>;
   /** It looks at a symbolic link itself, which /proc/self/exe is. */
   readonly isLink?: true;
   /** It runs what it is given. */
@@ -43,9 +52,9 @@ export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("opendir scandir scandir64", { path: 0 }),
   ...named("stat stat64 access eaccess euidaccess statfs statfs64 statvfs statvfs64", { path: 0 }),
   ...named("__xstat __xstat64", { path: 1 }),
-  ...named("fstatat fstatat64 faccessat", { path: 1, at: "%ecx" }),
-  ...named("statx", { path: 1, at: "%edx" }),
-  ...named("__fxstatat __fxstatat64", { path: 2, at: "%r8d" }),
+  ...named("fstatat fstatat64 faccessat", { path: 1, at: ecx }),
+  ...named("statx", { path: 1, at: edx }),
+  ...named("__fxstatat __fxstatat64", { path: 2, at: r8d }),
   ...named("realpath __realpath_chk canonicalize_file_name", { path: 0 }),
   ...named("bindtextdomain", { path: 1 }),
   ...named("lstat lstat64", { path: 0, isLink: true }),
@@ -99,12 +108,12 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
   const emit = (name: string, shape: string): void => {
     if (emitReal(to, name, targets.find)) names.push(name);
     else return;
-    to.to("jmp", shape);
+    to.jmp(shape);
   };
   for (const [name, description] of PATH_FUNCTIONS) {
     if (description.runs && !targets.isHosted) continue;
     const { path, hasFlags, hasMode, at, isLink, runs } = description;
-    const extras = { flags: hasFlags, mode: hasMode, [at ?? ""]: at, link: isLink, runs };
+    const extras = { flags: hasFlags, mode: hasMode, [`%${at?.name}`]: at, link: isLink, runs };
     const shape = ["path", path, ...Object.entries(extras).flatMap(([word, has]) => (has ? [word] : []))].join(" ");
     shapes.set(shape, description);
     emit(name, shape);
@@ -124,19 +133,13 @@ function emitReal(to: Assembler, name: string, find: PathTargets["find"]): boole
   if (typeof find !== "function") {
     const distance = find.distanceOf(name);
     if (distance === undefined) return false;
-    to.align(8)
-      .label(name)
-      .rip("mov anchor(%rip),%r11", find.anchor, 0x4c, 0x8b, 0x1d)
-      .op(`add $0x${BigInt.asUintN(64, BigInt(distance)).toString(16)},%r11`, 0x49, 0x81, 0xc3, ...immediate(distance));
+    to.align(8).label(name).mov(rip(find.anchor), r11).add(distance, r11);
     return true;
   }
   const address = find(name);
   if (address === undefined) return false;
-  to.align(8)
-    .label(`real ${name}`)
-    .quad(address)
-    .label(name)
-    .rip("mov real(%rip),%r11", `real ${name}`, 0x4c, 0x8b, 0x1d);
+  to.align(8).label(`real ${name}`).quad(address);
+  to.label(name).mov(rip(`real ${name}`), r11);
   return true;
 }
 
@@ -157,17 +160,16 @@ function emitShape(
   const go = `${shape} go`;
   const proceed = () => {
     if (runs && typeof find === "function") askForTarget(to, Kind.run + 256 * path);
-    else to.op("jmp *%r11", 0x41, 0xff, 0xe3);
+    else to.jmp(r11);
   };
   to.label(shape);
   loadPath(to, path);
-  to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go); // NULL, or nothing that could be there
+  to.cmp(LEAST_ADDRESS, rax).jb(go); // NULL, or nothing that could be there
   if (!isLink && isHosted) {
     callTest(to, "is own file");
-    to.to("jne", other);
+    to.jne(other);
     testExtras(go);
-    const { register, lea } = ARGUMENTS[path];
-    to.rip(`lea path(%rip),${register}`, "own path", 0x48, 0x8d, lea);
+    to.lea(rip("own path"), ARGUMENTS[path].register);
     proceed();
     to.label(other);
   }
@@ -178,20 +180,19 @@ function emitShape(
 
 /** Goes to `go` where the mode behind the path, which is the first argument, is for writing, too. */
 function testMode(to: Assembler, go: string): void {
-  to.op("mov %rsi,%rax", 0x48, 0x89, 0xf0).op("test %rax,%rax", 0x48, 0x85, 0xc0).to("je", go);
+  to.mov(rsi, rax).test(rax, rax).je(go);
   callTest(to, "reads only");
-  to.to("jne", go);
+  to.jne(go);
 }
 
 /** Goes to `go` where AT_SYMLINK_NOFOLLOW is among the flags. */
-function testNoFollow(to: Assembler, register: "%edx" | "%ecx" | "%r8d", go: string): void {
-  const code = { "%edx": [0xf7, 0xc2], "%ecx": [0xf7, 0xc1], "%r8d": [0x41, 0xf7, 0xc0] }[register];
-  to.op(`test $0x100,${register}`, ...code, 0x00, 0x01, 0x00, 0x00).to("jne", go);
+function testNoFollow(to: Assembler, register: Register<32>, go: string): void {
+  to.test(AT_SYMLINK_NOFOLLOW, register).jne(go);
 }
 
 /** Leaves r11 as it is. */
 function callTest(to: Assembler, label: string): void {
-  to.op("push %r11", 0x41, 0x53).to("call", label).op("pop %r11", 0x41, 0x5b);
+  to.push(r11).call(label).pop(r11);
 }
 
 /** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
@@ -204,15 +205,14 @@ function emitSystemTest(
 ): void {
   loadPath(to, path);
   callTest(to, "is system file");
-  to.to("jne", go);
+  to.jne(go);
   testExtras?.(go);
   askForTarget(to, kind + 256 * path);
 }
 
-/** Goes to `go` where O_WRONLY, O_RDWR, O_CREAT or O_NOFOLLOW is among the flags behind the path. */
+/** Goes to `go` where the flags behind the path are not just for reading. */
 function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
-  const { next, test } = ARGUMENTS[path];
-  to.op(`test $0x20043,${next}`, 0xf7, test, 0x43, 0, 2, 0).to("jne", go);
+  to.test(NOT_JUST_READ, ARGUMENTS[path].next).jne(go);
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
@@ -222,35 +222,25 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted }: PathTar
   const go = `${shape} go`;
   to.label(shape);
   loadPath(to, path);
-  to.op("cmp $0x10000,%rax", 0x48, 0x3d, 0x00, 0x00, 0x01, 0x00).to("jb", go);
+  to.cmp(LEAST_ADDRESS, rax).jb(go);
   if (!isHosted) {
     if (hasTree) emitSystemTest(to, path, go, Kind.link);
-    to.label(go).op("jmp *%r11", 0x41, 0xff, 0xe3);
+    to.label(go).jmp(r11);
     return;
   }
   callTest(to, "is own file");
-  to.to("jne", other);
-  if (path === 0) {
-    to.op("test %rdx,%rdx", 0x48, 0x85, 0xd2)
-      .to("jle", go)
-      .op("mov %rsi,%rdi", 0x48, 0x89, 0xf7)
-      .op("mov %rdx,%rcx", 0x48, 0x89, 0xd1);
-  } else to.op("test %rcx,%rcx", 0x48, 0x85, 0xc9).to("jle", go).op("mov %rdx,%rdi", 0x48, 0x89, 0xd7);
-  to.rip("lea path(%rip),%rsi", "own path", 0x48, 0x8d, 0x35)
-    .rip("mov length(%rip),%eax", "own length", 0x8b, 0x05)
-    .op("cmp %rax,%rcx", 0x48, 0x39, 0xc1)
-    .op("cmova %rax,%rcx", 0x48, 0x0f, 0x47, 0xc8)
-    .op("mov %rcx,%rax", 0x48, 0x89, 0xc8)
-    .op("rep movsb %ds:(%rsi),%es:(%rdi)", 0xf3, 0xa4)
-    .op("ret", 0xc3)
-    .label(other);
+  to.jne(other);
+  if (path === 0) to.test(rdx, rdx).jle(go).mov(rsi, rdi).mov(rdx, rcx);
+  else to.test(rcx, rcx).jle(go).mov(rdx, rdi);
+  to.lea(rip("own path"), rsi).mov(rip("own length"), eax).cmp(rax, rcx).cmova(rax, rcx);
+  to.mov(rcx, rax).rep().movsb().ret();
+  to.label(other);
   if (hasTree) emitSystemTest(to, path, go, Kind.link);
-  to.label(go).op("jmp *%r11", 0x41, 0xff, 0xe3);
+  to.label(go).jmp(r11);
 }
 
 function loadPath(to: Assembler, path: 0 | 1 | 2): void {
-  const { register, mov } = ARGUMENTS[path];
-  to.op(`mov ${register},%rax`, 0x48, 0x89, mov);
+  to.mov(ARGUMENTS[path].register, rax);
 }
 
 /**
@@ -258,84 +248,35 @@ function loadPath(to: Assembler, path: 0 | 1 | 2): void {
  * below one of SYSTEM? The answer is in ZF; only rax, r10 and r11 are changed.
  */
 function emitTests(to: Assembler, program: string | undefined): void {
-  to.label("is own file")
-    .rip("lea proc(%rip),%r10", "own proc", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .to("jne", "other file")
-    .op("push %rax", 0x50)
-    .rip("lea self(%rip),%r10", "own self", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .to("je", "own tail")
-    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-    .rip("lea thread(%rip),%r10", "own thread", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .to("je", "own tail")
-    .op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-    .op("xor %r10d,%r10d", 0x45, 0x31, 0xd2)
-    .label("own digit")
-    .op("movzbl (%rax),%r11d", 0x44, 0x0f, 0xb6, 0x18)
-    .op("sub $0x30,%r11d", 0x41, 0x83, 0xeb, 0x30)
-    .op("cmp $0x9,%r11d", 0x41, 0x83, 0xfb, 0x09)
-    .to("ja", "own number")
-    .op("imul $0xa,%r10d,%r10d", 0x45, 0x6b, 0xd2, 0x0a)
-    .op("add %r11d,%r10d", 0x45, 0x01, 0xda)
-    .op("inc %rax", 0x48, 0xff, 0xc0)
-    .to("jmp", "own digit")
-    .label("own number")
-    .op("push %rax", 0x50)
-    .op("push %rcx", 0x51)
-    .op("mov $0x27,%eax", 0xb8, 0x27, 0x00, 0x00, 0x00)
-    .op("syscall", 0x0f, 0x05)
-    .op("pop %rcx", 0x59)
-    .op("cmp %eax,%r10d", 0x41, 0x39, 0xc2)
-    .op("pop %rax", 0x58)
-    .to("jne", "own out")
-    .label("own tail")
-    .rip("lea exe(%rip),%r10", "own exe", 0x4c, 0x8d, 0x15)
-    .to("call", "match")
-    .to("jne", "own out")
-    .op("cmpb $0x0,(%rax)", 0x80, 0x38, 0x00)
-    .label("own out")
-    .op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08)
-    .op("ret", 0xc3)
-    .label("other file")
-    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4)
-    .op("ret", 0xc3);
-  to.label("is system file").op("push %rax", 0x50);
+  to.label("is own file").lea(rip("own proc"), r10).call("match").jne("other file");
+  to.push(rax).lea(rip("own self"), r10).call("match").je("own tail");
+  to.mov(mem(rsp), rax).lea(rip("own thread"), r10).call("match").je("own tail");
+  to.mov(mem(rsp), rax).xor(r10d, r10d);
+  to.label("own digit").movzbl(mem(rax), r11d).sub(char("0"), r11d).cmp(9, r11d).ja("own number");
+  to.imul(10, r10d, r10d).add(r11d, r10d).inc(rax).jmp("own digit");
+  to.label("own number").push(rax, rcx).systemCall("getpid").pop(rcx).cmp(eax, r10d).pop(rax).jne("own out");
+  to.label("own tail").lea(rip("own exe"), r10).call("match").jne("own out");
+  to.cmpb(0, mem(rax));
+  to.label("own out").lea(mem(rsp, 8), rsp).ret();
+  to.label("other file").test(rsp, rsp).ret();
+  to.label("is system file").push(rax);
   for (const directory of SYSTEM)
-    to.op("mov (%rsp),%rax", 0x48, 0x8b, 0x04, 0x24)
-      .rip("lea directory(%rip),%r10", `system ${directory} directory`, 0x4c, 0x8d, 0x15)
-      .to("call", "match")
-      .to("je", "system out");
-  to.label("system out").op("lea 0x8(%rsp),%rsp", 0x48, 0x8d, 0x64, 0x24, 0x08).op("ret", 0xc3);
+    to.mov(mem(rsp), rax)
+      .lea(rip(`system ${directory} directory`), r10)
+      .call("match")
+      .je("system out");
+  to.label("system out").lea(mem(rsp, 8), rsp).ret();
   // Has the text at rax what r10 points at in front? Then rax is behind it.
-  to.label("match")
-    .op("mov (%r10),%r11b", 0x45, 0x8a, 0x1a)
-    .op("test %r11b,%r11b", 0x45, 0x84, 0xdb)
-    .to("je", "match done")
-    .op("cmp %r11b,(%rax)", 0x44, 0x38, 0x18)
-    .to("jne", "match done")
-    .op("inc %rax", 0x48, 0xff, 0xc0)
-    .op("inc %r10", 0x49, 0xff, 0xc2)
-    .to("jmp", "match")
-    .label("match done")
-    .op("ret", 0xc3);
+  to.label("match").mov(mem(r10), r11b).test(r11b, r11b).je("match done");
+  to.cmp(r11b, mem(rax)).jne("match done");
+  to.inc(rax).inc(r10).jmp("match");
+  to.label("match done").ret();
   // Is the mode at rax one of fopen's that begin with r and have no +?
-  to.label("reads only")
-    .op("cmpb $0x72,(%rax)", 0x80, 0x38, 0x72)
-    .to("jne", "mode known")
-    .label("next of mode")
-    .op("inc %rax", 0x48, 0xff, 0xc0)
-    .op("mov (%rax),%r10b", 0x44, 0x8a, 0x10)
-    .op("cmp $0x2b,%r10b", 0x41, 0x80, 0xfa, 0x2b)
-    .to("je", "writes")
-    .op("test %r10b,%r10b", 0x45, 0x84, 0xd2)
-    .to("jne", "next of mode")
-    .label("mode known")
-    .op("ret", 0xc3)
-    .label("writes")
-    .op("test %rsp,%rsp", 0x48, 0x85, 0xe4)
-    .op("ret", 0xc3);
+  to.label("reads only").cmpb(char("r"), mem(rax)).jne("mode known");
+  to.label("next of mode").inc(rax).mov(mem(rax), r10b).cmp(char("+"), r10b).je("writes");
+  to.test(r10b, r10b).jne("next of mode");
+  to.label("mode known").ret();
+  to.label("writes").test(rsp, rsp).ret();
   for (const [label, text] of [
     ["own proc", "/proc/"],
     ["own self", "self"],

@@ -4,6 +4,11 @@
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { rip } from "../../../lib/x86-64/operands.ts";
+import { rsi } from "../../../lib/x86-64/registers.ts";
+
+/** In bytes. */
+const [PTHREAD_STACK_MIN, SMALL, ADDITION] = [0x4000, 0x1_0000, 0x8000] as const;
 
 /**
  * `pthread_attr_setstacksize` (attributes, size); returns the names, which are none where there is no such function.
@@ -12,16 +17,10 @@ export function emitStackSize(to: Assembler, find: (name: string) => Address | u
   const name = "pthread_attr_setstacksize";
   const address = find(name);
   if (address === undefined) return [];
-  to.align(8)
-    .label(`real ${name}`)
-    .quad(address)
-    .label(name)
-    .op("cmp $0x10000,%rsi", 0x48, 0x81, 0xfe, 0x00, 0x00, 0x01, 0x00)
-    .to("jae", `${name} go`)
-    .op("cmp $0x4000,%rsi", 0x48, 0x81, 0xfe, 0x00, 0x40, 0x00, 0x00) // PTHREAD_STACK_MIN
-    .to("jb", `${name} go`)
-    .op("add $0x8000,%rsi", 0x48, 0x81, 0xc6, 0x00, 0x80, 0x00, 0x00)
-    .label(`${name} go`)
-    .rip("jmp *real(%rip)", `real ${name}`, 0xff, 0x25);
+  to.align(8).label(`real ${name}`).quad(address);
+  to.label(name).cmp(SMALL, rsi).jae(`${name} go`);
+  to.cmp(PTHREAD_STACK_MIN, rsi).jb(`${name} go`);
+  to.add(ADDITION, rsi);
+  to.label(`${name} go`).jmp(rip(`real ${name}`));
   return [name];
 }

@@ -52,31 +52,21 @@ export function disassemble(code: Code, scratch: Scratch): Instruction[] {
   return instructions;
 }
 
-/**
- * A listing's line and an instruction in one form: labels as offsets, the operand `name(%rip)` as the label that it
- * means.
- */
+const hex = (at: number): string => `${at < 0 ? "-" : ""}0x${Math.abs(at).toString(16)}`;
+
+/** A listing's lines and instructions in one form: labels as offsets, also where `(%rip)` is behind them. */
 export function agreement(code: Code, instructions: readonly Instruction[]): [listed: string[], found: string[]] {
-  const lines = code.listing.filter((line) => !isData(line));
-  const nameAt = (at: number): string[] => [...code.labels].filter(([, label]) => label === at).map(([label]) => label);
-  const data = new Set(code.listing.filter(isData).map(({ at }) => at));
-  const listed = lines.map(({ at, text }) => {
-    const [mnemonic = "", ...rest] = text.replace(/ *#.*$/, "").split(" ");
-    const operand = rest.join(" ");
-    const label = code.labels.get(operand);
-    return `${at}: ${label === undefined ? `${mnemonic} ${operand}`.trim() : `${mnemonic} 0x${label.toString(16)}`}`;
-  });
-  const found = instructions.map(({ at, text, target }, i) => {
-    if (target === undefined) return `${at}: ${text}`;
-    // "dlopen" for the label "dlopen address", "real" for "getenv real": the words are for the reader, the place
-    // counts.
-    const word = /([a-z][a-z0-9_]*)\(%rip\)/.exec(lines[i]?.text ?? "")?.[1] ?? "";
-    const means = nameAt(target).some((label) => label.split(" ").includes(word));
-    // what is read or jumped through is data; lea may mean code, too
-    const isOutside = target < 0 || target >= code.bytes.length;
-    const operand =
-      means && (data.has(target) || isOutside || text.startsWith("lea ")) ? word : `0x${target.toString(16)}`;
-    return `${at}: ${text.replace(/-?0x[0-9a-f]+\(%rip\)/, `${operand}(%rip)`)}`;
-  });
+  const placeOf = (label: string): string => hex(code.labels.get(label) ?? Number.NaN);
+  const listed = code.listing
+    .filter((line) => !isData(line))
+    .map(({ at, text }) => {
+      const jump = /^((?:j[a-z]+|call) )([^*].*)$/.exec(text);
+      if (jump) return `${at}: ${jump[1]}${placeOf(jump[2] ?? "")}`;
+      const [, before = "", label = "", behind = ""] = /^((?:lock )?\S+ \*?|.*,)([^,]+)(\(%rip\).*)$/.exec(text) ?? [];
+      return `${at}: ${label === "" ? text : before + placeOf(label) + behind}`;
+    });
+  const found = instructions.map(({ at, text, target }) =>
+    target === undefined ? `${at}: ${text}` : `${at}: ${text.replace(/-?0x[0-9a-f]+\(%rip\)/, `${hex(target)}(%rip)`)}`,
+  );
   return [listed, found];
 }

@@ -4,6 +4,8 @@ import { afterAll, expect, test } from "bun:test";
 import { toAddress } from "../../../lib/memory/numbers.ts";
 import { emitSteps, emitTrial } from "../../../lib/process/steps.ts";
 import { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { type Pointer, rip } from "../../../lib/x86-64/operands.ts";
+import { rdi, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { emitAuditor } from "../../../src/agent/code/auditor.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
@@ -22,6 +24,8 @@ import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
 import { emitVectors } from "../../../src/agent/code/vectors.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
+import { emitStubs } from "../../../src/hosted/image.ts";
+import { emitFinish } from "../../../src/passes/finish.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
 import { emitAsking } from "./asking.ts";
@@ -50,6 +54,7 @@ const objects = {
   ...{ programName: find(), ownName: find(), record: find(), first: find(), iterators: find() },
   ...{ directory: "/run/directory", links: ["lib/libc.so.6", "lib/libm.so.6"] },
 };
+const HOOKS = { relocated: toAddress(0x7f11_2233_4455), atExit: find(), cxaAtexit: find() };
 /** Of the agent of another process, which has it on pages of its own. */
 const DATA = [
   ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
@@ -156,6 +161,16 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAgent(to, targets);
     emitPathFunctions(to, { program: "/usr/bin/game", hasTree: true, isHosted: true, find });
   },
+  "what takes a path, in a capsule of an attached program": (to) => {
+    emitAgent(to, targets);
+    emitPathFunctions(to, { program: "/usr/bin/game", hasTree: true, isHosted: false, find });
+  },
+  "what is added to a program's image": (to) => emitStubs(to, HOOKS, -0x1_2345_6789),
+  "what is added to one that has no initialiser": (to) => emitStubs(to, HOOKS),
+  "what has the program's side finished first": (to) => emitFinish(to, find()),
+  "what leaves where glibc has no such functions": (to) => {
+    emitLeavingFunctions(to, { pid: 4711, key: find(), nothing: find() }, () => undefined);
+  },
   "what dies, and what leaves": (to) => {
     emitAgent(to, targets);
     emitSignalHandler(to.align(16), find());
@@ -179,20 +194,23 @@ test.each(Object.entries(emitters))("%s", (_, emit) => {
   emit(assembler);
   const code = assembler.assemble();
   const [listed, found] = agreement(code, disassemble(code, scratch));
-  expect(found.length).toBeGreaterThan(8);
+  expect(found.length).toBeGreaterThan(0);
   expect(found).toEqual(listed);
 });
 
 test("the comparison tells one register, one jump and one operand from another", () => {
-  const code = new Assembler()
-    .op("mov %rdi,%rsi", 0x48, 0x89, 0xf7) // it is mov %rsi,%rdi
-    .to("je", "data")
-    .rip("lea data(%rip),%rdi", "other", 0x48, 0x8d, 0x3d)
-    .label("data")
-    .quad(0)
-    .label("other")
-    .quad(0)
-    .assemble();
-  const [listed, found] = agreement(code, disassemble(code, scratch));
-  expect(found.map((text, i) => text === listed[i])).toEqual([false, true, false]);
+  const emit = (first: Pointer, jump: "je" | "jne", label: string) =>
+    new Assembler()
+      .mov(first, rsi)
+      .lea(rip(label), rdi)
+      [jump]("data")
+      .label("data")
+      .quad(0)
+      .label("other")
+      .quad(0)
+      .assemble();
+  const code = emit(rdi, "je", "data");
+  const { listing } = emit(rsi, "jne", "other");
+  const [listed, found] = agreement({ ...code, listing }, disassemble(code, scratch));
+  expect(found.map((text, i) => text === listed[i])).toEqual([false, false, false]);
 });

@@ -7,6 +7,9 @@ import { openImage } from "../../../../lib/elf/file.ts";
 import { type CodeObjectOptions, codeObject } from "../../../../lib/elf/write/code-object.ts";
 import { PAGE_SIZE } from "../../../../lib/memory/numbers.ts";
 import { Assembler } from "../../../../lib/x86-64/assembler.ts";
+import { eax } from "../../../../lib/x86-64/narrow-registers.ts";
+import { rip } from "../../../../lib/x86-64/operands.ts";
+import { rax, rdi, rsp } from "../../../../lib/x86-64/registers.ts";
 import { run } from "../../../support/run.ts";
 import { agreement, disassemble } from "../../x86-64/disassemble.ts";
 import { Scratch } from "../scratch.ts";
@@ -17,26 +20,26 @@ afterAll(() => scratch[Symbol.dispose]());
 
 const code = new Assembler()
   .label("measure") // abs(argument) + base
-  .op("sub $0x8,%rsp", 0x48, 0x83, 0xec, 8)
-  .rip("call *abs(%rip)", "abs", 0xff, 0x15)
-  .op("cltq", 0x48, 0x98)
-  .rip("add base(%rip),%rax", "base", 0x48, 0x03, 0x05)
-  .rip("incq calls(%rip)", "calls", 0x48, 0xff, 0x05)
-  .op("add $0x8,%rsp", 0x48, 0x83, 0xc4, 8)
-  .op("ret", 0xc3)
+  .sub(8, rsp)
+  .call(rip("abs"))
+  .movslq(eax, rax)
+  .add(rip("base"), rax)
+  .incq(rip("calls"))
+  .add(8, rsp)
+  .ret()
   .label("calls so far")
-  .rip("mov calls(%rip),%rax", "calls", 0x48, 0x8b, 0x05)
-  .op("ret", 0xc3)
+  .mov(rip("calls"), rax)
+  .ret()
   .label("address of nobody")
-  .rip("mov nobody(%rip),%rax", "nobody", 0x48, 0x8b, 0x05)
-  .op("ret", 0xc3)
+  .mov(rip("nobody"), rax)
+  .ret()
   .label("which measure") // counts as a call, too
-  .rip("incq calls(%rip)", "calls", 0x48, 0xff, 0x05)
-  .rip("lea measure(%rip),%rax", "measure", 0x48, 0x8d, 0x05)
-  .op("ret", 0xc3)
+  .incq(rip("calls"))
+  .lea(rip("measure"), rax)
+  .ret()
   .label("start") // (argc, argv, envp)
-  .rip("mov %rdi,calls(%rip)", "calls", 0x48, 0x89, 0x3d)
-  .op("ret", 0xc3)
+  .mov(rdi, rip("calls"))
+  .ret()
   .align(PAGE_SIZE)
   .label("data")
   .label("base")
@@ -175,7 +178,7 @@ describe("codeObject()", () => {
   test("may have neither data nor imports", () => {
     const { bytes } = codeObject({
       soname: "libret.so",
-      code: new Assembler().label("ret").op("ret", 0xc3).assemble(),
+      code: new Assembler().label("ret").ret().assemble(),
       dataAt: PAGE_SIZE,
       functions: new Map([["ret", "ret"]]),
     });

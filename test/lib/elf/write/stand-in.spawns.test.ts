@@ -52,13 +52,7 @@ describe("a stand-in for libc", () => {
   });
 
   test("runs its code when ld.so relocates it, before the program does anything", async () => {
-    // exit_group(42)
-    const to = new Assembler()
-      .label("leave")
-      .op("mov $0x2a,%edi", 0xbf, 42, 0, 0, 0)
-      .op("mov $0xe7,%eax", 0xb8, 0xe7, 0, 0, 0)
-      .op("syscall", 0x0f, 0x05)
-      .align(4096);
+    const to = new Assembler().label("leave").systemCall("exit_group", 42).align(4096);
     const dataAt = to.length;
     const code = to.label("slot").quad(0).assemble();
     using image = openImage(LIBC);

@@ -1,0 +1,210 @@
+// What instructions are made of: prefixes, opcodes, ModRM and SIB bytes, numbers, the distances of labels, and data
+// between them. Bytes are written at once; names and operands are kept beside them for the listing. Encodings: Intel 64
+// SDM, volume 2, chapter 2.
+
+import { type Address, add } from "../memory/numbers.ts";
+import { LINE_WORDS, listingOf, type Operand, textOf } from "./listing.ts";
+import type { Memory, Register, Size } from "./operands.ts";
+
+export interface Code {
+  readonly bytes: Uint8Array;
+  /** Where each label is, in bytes from the beginning. */
+  readonly labels: ReadonlyMap<string, number>;
+  readonly listing: readonly { readonly at: number; readonly text: string }[];
+  /** The data of 64 bits, and where it is. */
+  readonly quads: readonly { readonly at: number; readonly value: number | bigint }[];
+}
+
+/** In bytes. */
+const LONGEST_INSTRUCTION = 15;
+
+/** In a SIB byte. */
+const SCALES = { 1: 0, 2: 0x40, 4: 0x80, 8: 0xc0 } as const;
+const NOTHING = new Uint8Array(0);
+
+export const isByte = (value: number): boolean => value >= -128 && value <= 127;
+
+export class Encoder {
+  #bytes = new Uint8Array(2048);
+  #length = 0;
+  /** LINE_WORDS a line. */
+  readonly #lines: Operand[] = [];
+  readonly #labels = new Map<string, number>();
+  /** Three words each: where the 32 bits are, of which label they have the distance, and from where that counts. */
+  readonly #distances: (number | string)[] = [];
+  readonly #quads: Code["quads"][number][] = [];
+
+  label(name: string): this {
+    return this.outside(name, this.#length);
+  }
+
+  /** A place that is not in this code, so many bytes from its beginning, for instructions to refer to. */
+  outside(name: string, at: number): this {
+    if (this.#labels.has(name)) throw new Error(`Cannot assemble: label "${name}" stands twice`);
+    this.#labels.set(name, at);
+    return this;
+  }
+
+  quad(value: number | bigint): this {
+    this.line(".quad", value);
+    this.#quads.push({ at: this.#length, value });
+    return this.wide(value);
+  }
+
+  /** Bytes as they are, padded with NULs to `size`. */
+  data(bytes: Uint8Array, size = bytes.length): this {
+    this.line(".space", size);
+    if (this.#length + size > this.#bytes.length) this.#grow(size);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += size;
+    return this;
+  }
+
+  align(alignment: number): this {
+    const over = this.#length % alignment;
+    return over === 0 ? this : this.data(NOTHING, alignment - over);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  assemble(): Code {
+    const distances = this.#distances;
+    for (let i = 0; i < distances.length; i += 3) {
+      const [at, label, from] = [Number(distances[i]), `${distances[i + 1]}`, Number(distances[i + 2])];
+      const target = this.#labels.get(label);
+      if (target === undefined) throw new Error(`Cannot assemble: there is no label "${label}"`);
+      this.#word(target - from, at);
+    }
+    const lines = this.#lines;
+    return {
+      bytes: this.#bytes.slice(0, this.#length),
+      labels: this.#labels,
+      quads: this.#quads,
+      get listing() {
+        return listingOf(lines);
+      },
+    };
+  }
+
+  /** Keeps what is asked for, and makes room for it. */
+  protected line(mnemonic: string, a?: Operand, b?: Operand, c?: Operand): this {
+    this.#lines.push(this.#length, mnemonic, a, b, c);
+    if (this.#length + LONGEST_INSTRUCTION > this.#bytes.length) this.#grow(LONGEST_INSTRUCTION);
+    return this;
+  }
+
+  /**
+   * An opcode with what it works on. `register` is a register's number, or says more of the opcode. So many bytes are
+   * still to come: the distance to a label counts from behind them.
+   */
+  protected encode(size: Size, opcode: number, register: number, place: Register<number> | Memory, toCome = 0): this {
+    const field = (register & 7) << 3;
+    if (place.size !== undefined) {
+      this.opcode(size, opcode, register, place.code);
+      this.#bytes[this.#length++] = 0xc0 | field | (place.code & 7);
+      return this;
+    }
+    const { base, displacement, index, label } = place;
+    if (place.isThreadLocal) this.#bytes[this.#length++] = 0x64;
+    this.opcode(size, opcode, register, base ? base.code : 0, index ? index.code : 0);
+    if (label !== undefined) {
+      this.#bytes[this.#length++] = field | 5;
+      return this.#distance(label, toCome);
+    }
+    const bytes = this.#bytes;
+    let at = this.#length;
+    const low = base ? base.code & 7 : 5;
+    const mode = !base || (displacement === 0 && low !== 5) ? 0 : isByte(displacement) ? 0x40 : 0x80;
+    // Without a base, and with rsp and r12, there is a SIB byte in any case.
+    if (base && !index && low !== 4) bytes[at++] = mode | field | low;
+    else {
+      bytes[at++] = mode | field | 4;
+      bytes[at++] = SCALES[place.scale] | (index ? (index.code & 7) << 3 : 0x20) | low;
+    }
+    if (mode === 0x40) bytes[at++] = displacement;
+    this.#length = at;
+    return mode === 0x80 || !base ? this.#word(displacement) : this;
+  }
+
+  /** Prefixes and opcode, of one byte or two; the numbers of the registers in the fields that have these names. */
+  protected opcode(size: Size, opcode: number, register = 0, base = 0, index = 0): this {
+    const bytes = this.#bytes;
+    let at = this.#length;
+    if (size === 16) bytes[at++] = 0x66;
+    // REX: W, R, X and B; some byte registers have to have one, and say so by 0x40
+    const extensions = ((register & 8) >> 1) | ((index & 8) >> 2) | ((base & 8) >> 3);
+    const rex = (size === 64 ? 0x48 : (register | base) & 0x40) | extensions;
+    if (rex !== 0) bytes[at++] = rex | 0x40;
+    if (opcode > 0xff) bytes[at++] = opcode >> 8;
+    bytes[at++] = opcode;
+    this.#length = at;
+    return this;
+  }
+
+  /** An opcode with the distance to a label. */
+  protected jump(mnemonic: string, opcode: number, label: string): this {
+    return this.line(mnemonic, label).opcode(32, opcode).#distance(label, 0);
+  }
+
+  /** An immediate number. */
+  protected number(size: Size, value: number): this {
+    const number = this.checked(size, value);
+    if (size >= 32) return this.#word(number);
+    this.#bytes[this.#length++] = number;
+    if (size === 16) this.#bytes[this.#length++] = number >> 8;
+    return this;
+  }
+
+  /** An immediate number as it is written: with a sign, and of 32 bits at most, which are extended to 64. */
+  protected checked(size: Size, value: number): number {
+    const bits = size === 64 ? 32 : size;
+    const number = (value << (32 - bits)) >> (32 - bits);
+    if (number === value) return number;
+    if (size === 64 || number >= 0 || number !== value - 2 ** bits)
+      this.refuse(`${value} is no number of ${bits} bits`);
+    return number;
+  }
+
+  /** 64 bits. */
+  protected wide(value: number | bigint): this {
+    const isSmall = typeof value === "number";
+    this.#word(isSmall ? value : Number(BigInt.asIntN(32, value)));
+    return this.#word(isSmall ? Math.floor(value / 2 ** 32) : Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  #distance(label: string, toCome: number): this {
+    this.#distances.push(this.#length, label, this.#length + 4 + toCome);
+    this.#length += 4;
+    return this;
+  }
+
+  /** The lowest 32 bits. */
+  #word(value: number, at = this.#length): this {
+    const [bytes, word] = [this.#bytes, value | 0];
+    bytes[at] = word;
+    bytes[at + 1] = word >> 8;
+    bytes[at + 2] = word >> 16;
+    bytes[at + 3] = word >> 24;
+    if (at === this.#length) this.#length += 4;
+    return this;
+  }
+
+  #grow(size: number): void {
+    const bytes = new Uint8Array(2 * (this.#length + size));
+    bytes.set(this.#bytes);
+    this.#bytes = bytes;
+  }
+
+  protected refuse(why: string): never {
+    throw new Error(`Cannot assemble "${textOf(this.#lines, this.#lines.length - LINE_WORDS)}": ${why}`);
+  }
+}
+
+/** Where a label is once the code stands at `start`. */
+export function addressOfLabel(code: Code, label: string, start: Address): Address {
+  const at = code.labels.get(label);
+  if (at === undefined) throw new Error(`Cannot find label "${label}"`);
+  return add(start, at);
+}
