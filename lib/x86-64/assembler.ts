@@ -44,7 +44,7 @@ export class Assembler extends Encoder {
     if (to.size === undefined) return this.refuse("its size is not known");
     const { code, size } = to;
     if (size === 64) return this.encode(64, 0xc7, 0, to, 4).number(64, from);
-    return this.opcode(size, (size === 8 ? 0xb0 : 0xb8) | (code & 7), 0, code).number(size, from);
+    return this.opcode(size, size === 8 ? 0xb0 : 0xb8, code).number(size, from);
   }
 
   movb(value: number, to: Memory): this {
@@ -61,9 +61,7 @@ export class Assembler extends Encoder {
 
   /** All 64 bits of a number. */
   movabs(value: number | bigint, to: Pointer): this {
-    return this.line("movabs", value, to)
-      .opcode(64, 0xb8 | (to.code & 7), 0, to.code)
-      .wide(value);
+    return this.line("movabs", value, to).opcode(64, 0xb8, to.code).wide(value);
   }
 
   movzbl(from: Register<8> | Memory, to: Register<32>): this {
@@ -112,13 +110,13 @@ export class Assembler extends Encoder {
     for (const from of list) {
       this.line("push", from);
       if (typeof from === "number") this.opcode(32, 0x68).number(64, from);
-      else this.opcode(32, 0x50 | (from.code & 7), 0, from.code);
+      else this.opcode(32, 0x50, from.code);
     }
     return this;
   }
 
   pop(...list: readonly Pointer[]): this {
-    for (const to of list) this.line("pop", to).opcode(32, 0x58 | (to.code & 7), 0, to.code);
+    for (const to of list) this.line("pop", to).opcode(32, 0x58, to.code);
     return this;
   }
 
@@ -205,7 +203,7 @@ export class Assembler extends Encoder {
     const { size, code } = to;
     if (from.size !== undefined && from.size !== size) this.refuse("their sizes differ");
     const number = this.checked(size, value);
-    if (isByte(number)) return this.encode(size, 0x6b, code, from, 1).number(8, number);
+    if (isByte(number)) return this.encode(size, 0x6b, code, from, 1).byte(number);
     return this.encode(size, 0x69, code, from, size === 16 ? 2 : 4).number(size, number);
   }
 
@@ -355,7 +353,7 @@ export class Assembler extends Encoder {
 
   #computeNumber(size: Size, kind: number, value: number, to: Place): this {
     const number = this.checked(size, value);
-    if (size !== 8 && isByte(number)) return this.encode(size, 0x83, kind, to, 1).number(8, number);
+    if (size !== 8 && isByte(number)) return this.encode(size, 0x83, kind, to, 1).byte(number);
     // al, ax, eax and rax have forms of their own.
     if (to.size !== undefined && to.code === 0) this.opcode(size, (kind << 3) | (size === 8 ? 4 : 5));
     else this.encode(size, size === 8 ? 0x80 : 0x81, kind, to, size === 8 ? 1 : size === 16 ? 2 : 4);

@@ -96,26 +96,38 @@ export class Encoder {
   }
 
   /**
-   * An opcode with what it works on. `register` is a register's number, or says more of the opcode. So many bytes are
-   * still to come: the distance to a label counts from behind them.
+   * An opcode of one byte or two with what it works on. `register` is a register's number, or says more of the opcode.
+   * So many bytes are still to come: the distance to a label counts from behind them.
    */
   protected encode(size: Size, opcode: number, register: number, place: Register<number> | Memory, toCome = 0): this {
-    const field = (register & 7) << 3;
-    if (place.size !== undefined) {
-      this.opcode(size, opcode, register, place.code);
-      this.#bytes[this.#length++] = 0xc0 | field | (place.code & 7);
-      return this;
-    }
-    const { base, displacement, index, label } = place;
-    if (place.isThreadLocal) this.#bytes[this.#length++] = 0x64;
-    this.opcode(size, opcode, register, base ? base.code : 0, index ? index.code : 0);
-    if (label !== undefined) {
-      this.#bytes[this.#length++] = field | 5;
-      return this.#distance(label, toCome);
-    }
     const bytes = this.#bytes;
     let at = this.#length;
-    const low = base ? base.code & 7 : 5;
+    const isRegister = place.size !== undefined;
+    const base = isRegister ? place : place.base;
+    const index = isRegister ? undefined : place.index;
+    const code = base ? base.code : 0;
+    if (!isRegister && place.isThreadLocal) bytes[at++] = 0x64;
+    if (size === 16) bytes[at++] = 0x66;
+    // REX: W, R, X and B; some byte registers have to have one, and say so by 0x40
+    const wide = size === 64 ? 0x48 : (register | code) & 0x40;
+    const rex = wide | ((register & 8) >> 1) | (index ? (index.code & 8) >> 2 : 0) | ((code & 8) >> 3);
+    if (rex !== 0) bytes[at++] = rex | 0x40;
+    if (opcode > 0xff) bytes[at++] = opcode >> 8;
+    bytes[at++] = opcode;
+
+    const field = (register & 7) << 3;
+    if (isRegister) {
+      bytes[at++] = 0xc0 | field | (code & 7);
+      this.#length = at;
+      return this;
+    }
+    const { displacement, label } = place;
+    if (label !== undefined) {
+      bytes[at++] = field | 5;
+      this.#length = at;
+      return this.#distance(label, toCome);
+    }
+    const low = base ? code & 7 : 5;
     const mode = !base || (displacement === 0 && low !== 5) ? 0 : isByte(displacement) ? 0x40 : 0x80;
     // Without a base, and with rsp and r12, there is a SIB byte in any case.
     if (base && !index && low !== 4) bytes[at++] = mode | field | low;
@@ -128,19 +140,13 @@ export class Encoder {
     return mode === 0x80 || !base ? this.#word(displacement) : this;
   }
 
-  /** Prefixes and opcode, of one byte or two; the numbers of the registers in the fields that have these names. */
-  protected opcode(size: Size, opcode: number, register = 0, base = 0, index = 0): this {
-    const bytes = this.#bytes;
-    let at = this.#length;
-    if (size === 16) bytes[at++] = 0x66;
-    // REX: W, R, X and B; some byte registers have to have one, and say so by 0x40
-    const extensions = ((register & 8) >> 1) | ((index & 8) >> 2) | ((base & 8) >> 3);
-    const rex = (size === 64 ? 0x48 : (register | base) & 0x40) | extensions;
-    if (rex !== 0) bytes[at++] = rex | 0x40;
-    if (opcode > 0xff) bytes[at++] = opcode >> 8;
-    bytes[at++] = opcode;
-    this.#length = at;
-    return this;
+  /** An opcode that has the number of a register in itself, or works on none. */
+  protected opcode(size: Size, opcode: number, code = 0): this {
+    if (size === 16) this.byte(0x66);
+    const rex = (size === 64 ? 0x48 : code & 0x40) | ((code & 8) >> 3);
+    if (rex !== 0) this.byte(rex | 0x40);
+    if (opcode > 0xff) this.byte(opcode >> 8);
+    return this.byte(opcode | (code & 7));
   }
 
   /** An opcode with the distance to a label. */
@@ -152,8 +158,12 @@ export class Encoder {
   protected number(size: Size, value: number): this {
     const number = this.checked(size, value);
     if (size >= 32) return this.#word(number);
-    this.#bytes[this.#length++] = number;
-    if (size === 16) this.#bytes[this.#length++] = number >> 8;
+    this.byte(number);
+    return size === 16 ? this.byte(number >> 8) : this;
+  }
+
+  protected byte(value: number): this {
+    this.#bytes[this.#length++] = value;
     return this;
   }
 
