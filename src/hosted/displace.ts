@@ -3,11 +3,11 @@
 // redirected to the host's, by value: a slot that holds an address in the copy gets
 // the shim's address of the same symbol. The copy stays, behind everything else.
 
-import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
+import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
+import { STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { standsFor } from "../passes/capsule-of.ts";
@@ -46,21 +46,13 @@ export function displace(run: Run): Displaced[] {
 }
 
 function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patch: Patch): void {
-  for (const table of [image.symbolicRela, image.jmprel]) {
-    for (const { r_type, r_sym, r_offset, r_addend } of table) {
-      if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
-      const addend = r_type === R_X86_64_64 ? r_addend : 0;
-      const value = readU64(image.bytes.view(r_offset, 8, "relocated slot"), 0) - addend;
-      const found = displaced.find(({ copy }) => copy.image.holds(value));
-      if (!found) continue;
-      const name = image.symbols.nameOf(image.symbols.at(r_sym));
-      const index = found.shim.image.find(name);
-      // An older host's may lack it: then the copy's own stays, as nobody else has one.
-      if (index === undefined) continue;
-      const target = found.shim.image.symbolAddress(index);
-      patch.setPointer(image.addressOf(r_offset), add(target, addend));
-    }
-  }
+  eachBoundSlot(image, "all", (value, at, addend, symbol) => {
+    const found = symbol === 0 ? undefined : displaced.find(({ copy }) => copy.image.holds(value));
+    const index = found?.shim.image.find(image.symbols.nameOf(image.symbols.at(symbol)));
+    // An older host's may lack it: then the copy's own stays, as nobody else has one.
+    if (!found || index === undefined) return;
+    patch.setPointer(image.addressOf(at), add(found.shim.image.symbolAddress(index), addend));
+  });
 }
 
 /**
@@ -73,15 +65,15 @@ function bindAmongCopies(
   copies: ReadonlySet<LoadedObject>,
   patch: Patch,
 ): void {
-  for (const { r_type, r_sym, r_offset } of image.jmprel) {
-    if (r_sym === 0 || r_type !== R_X86_64_JUMP_SLOT) continue;
-    const name = image.symbols.nameOf(image.symbols.at(r_sym));
-    const version = image.versionOf(r_sym);
+  eachBoundSlot(image, "calls", (_value, at, _addend, symbol) => {
+    if (symbol === 0) return;
+    const name = image.symbols.nameOf(image.symbols.at(symbol));
+    const version = image.versionOf(symbol);
     const owner = inOrder.find((object) => object.image.find(name, version) !== undefined);
     const index = owner && copies.has(owner) ? owner.image.find(name, version) : undefined;
-    if (!owner || index === undefined || isChosen(owner.image, index)) continue;
-    patch.setPointer(image.addressOf(r_offset), owner.image.symbolAddress(index));
-  }
+    if (!owner || index === undefined || isChosen(owner.image, index)) return;
+    patch.setPointer(image.addressOf(at), owner.image.symbolAddress(index));
+  });
 }
 
 /** An IFUNC, whose address only its resolver tells; glibc has called it where that was asked for already. */

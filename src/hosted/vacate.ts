@@ -5,15 +5,13 @@
 // yet: the objects are libc's own again, and the global scope has nothing but what
 // the user preloads, and glibc.
 
-import { R_X86_64_COPY, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
+import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
-import { Rela } from "../../lib/elf/rela.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
-import { pointerAt } from "../../lib/memory/live.ts";
-import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { copy, Patch } from "../../lib/process/patch.ts";
 import { redirect } from "../passes/redirect.ts";
@@ -42,20 +40,16 @@ export function vacate(run: Run, interposer: LoadedObject): void {
  * (libdl.so.2 of glibc 2.31 is bound lazily).
  */
 function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
-  const { symbols, versym, jmprel } = image;
+  const { symbols, versym } = image;
   const strings = image.addressOf(image.stringTableAt);
   const versions = new Map(image.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
   // Hot (280 of them): the names stay where they are, no string is made.
-  const { r_offset, r_sym, r_type } = Rela.offsetOf;
-  for (let at = 0; at + Rela.size <= jmprel.view.byteLength; at += Rela.size) {
-    if (jmprel.view.getUint32(at + r_type, true) !== R_X86_64_JUMP_SLOT) continue;
-    const slot = image.addressOf(toVaddr(readU64(jmprel.view, at + r_offset)));
-    if (!image.holds(pointerAt(slot))) continue;
-    const symbol = jmprel.view.getUint32(at + r_sym, true);
+  eachBoundSlot(image, "calls", (value, at, _addend, symbol) => {
+    if (!image.holds(value)) return;
     const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));
     const found = libc.findSymbolAt(name, versions.get(versym?.at(symbol) ?? 0));
-    if (found !== 0) patch.setPointer(slot, found);
-  }
+    if (found !== 0) patch.setPointer(image.addressOf(at), found);
+  });
 }
 
 /** Moves the objects that Bun has copied back to the library that defines them. */

@@ -3,10 +3,9 @@
 // glibc binds them on the first call, get the capsule's address of that symbol. What was
 // there is kept, and can be put back.
 
-import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import { findIn } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { Patch } from "../../lib/process/patch.ts";
@@ -146,28 +145,22 @@ export function redirectTo(
  * The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks for what the
  * object needs.
  */
-function* slotsOf(
-  object: LoadedObject,
-  copies: readonly LoadedObject[],
-  scope: readonly LoadedObject[],
-): Generator<Found> {
-  const { image } = object;
-  for (const table of [image.symbolicRela, image.jmprel]) {
-    for (const { r_type, r_sym, r_offset, r_addend } of table) {
-      if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
-      const addend = r_type === R_X86_64_64 ? r_addend : 0;
-      const before = toAddress(readU64(image.bytes.view(r_offset, 8, "relocated slot"), 0));
-      const symbol = image.symbols.nameOf(image.symbols.at(r_sym));
-      const version = image.versionOf(r_sym);
-      const copy =
-        copies.find((each) => each.image.holds(before - addend)) ??
-        (r_type === R_X86_64_JUMP_SLOT && image.holds(before) ? definerOf(symbol, version, scope, copies) : undefined);
-      if (!copy) continue;
-      const at = image.addressOf(r_offset);
-      const soname = copy.image.soname ?? "";
-      yield { in: object, object: object.path, at, before, addend, symbol, version, from: copy.path, soname };
-    }
-  }
+function slotsOf(object: LoadedObject, copies: readonly LoadedObject[], scope: readonly LoadedObject[]): Found[] {
+  const { image, path } = object;
+  const found: Found[] = [];
+  eachBoundSlot(image, "all", (value, vaddr, addend, index, isCall) => {
+    if (index === 0) return;
+    const symbol = image.symbols.nameOf(image.symbols.at(index));
+    const version = image.versionOf(index);
+    const copy =
+      copies.find((each) => each.image.holds(value)) ??
+      (isCall && image.holds(value) ? definerOf(symbol, version, scope, copies) : undefined);
+    if (!copy) return;
+    const [at, before] = [image.addressOf(vaddr), toAddress(value + addend)];
+    const soname = copy.image.soname ?? "";
+    found.push({ in: object, object: path, at, before, addend, symbol, version, from: copy.path, soname });
+  });
+  return found;
 }
 
 /** Who will answer when a function is called for the first time, if it is one of the copies. */

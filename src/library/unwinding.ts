@@ -3,7 +3,7 @@
 // overwritten: each capsule adds itself to what was there. Capsules are closed in any
 // order, so code of one that is gone may stay, and shows nothing more than it finds.
 
-import { R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -66,11 +66,9 @@ function unwinderOf({ shared, sharedFile }: Pick<Linker, "shared" | "sharedFile"
 }
 
 function slotOf(image: LoadedImage): Address | undefined {
-  for (const table of [image.symbolicRela, image.jmprel]) {
-    for (const { r_type, r_sym, r_offset } of table) {
-      if (r_type !== R_X86_64_JUMP_SLOT && r_type !== R_X86_64_GLOB_DAT) continue;
-      if (image.symbols.nameOf(image.symbols.at(r_sym)) === NAME) return image.addressOf(r_offset);
-    }
-  }
-  return undefined;
+  let found: Address | undefined;
+  eachBoundSlot(image, "all", (_value, at, _addend, symbol) => {
+    if (image.symbols.nameOf(image.symbols.at(symbol)) === NAME) found ??= image.addressOf(at);
+  });
+  return found;
 }

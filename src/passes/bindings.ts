@@ -2,10 +2,9 @@
 // of what is loaded: those that hold an address of a shim's by now, and those of
 // functions that glibc has not bound yet, by name.
 
-import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "../../lib/elf/constants.ts";
+import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import { readU64 } from "../../lib/memory/layout.ts";
 import type { Binding } from "../diagnostics/events.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import type { Moved } from "./redirect.ts";
@@ -25,21 +24,15 @@ export function bindingsOf(
 ): Binding[] {
   const shown = new Set<number>(moved.values());
   const bindings: Binding[] = [];
-  for (const image of images) {
-    for (const table of [image.symbolicRela, image.jmprel]) {
-      for (const { r_type, r_sym, r_offset, r_addend } of table) {
-        if (r_sym === 0 || ![R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT, R_X86_64_64].includes(r_type)) continue;
-        const addend = r_type === R_X86_64_64 ? r_addend : 0;
-        const value = readU64(image.bytes.view(r_offset, 8, "relocated slot"), 0) - addend;
-        const isLazy = r_type === R_X86_64_JUMP_SLOT && image.holds(value);
-        if (!isLazy && !shown.has(value)) continue;
-        const symbol = image.symbols.nameOf(image.symbols.at(r_sym));
-        const version = image.versionOf(r_sym);
-        const path = isLazy ? definer(shims, symbol, version) : holder(capsules, value);
-        if (path !== undefined) bindings.push({ object: image.path, symbol, version, path, isLazy });
-      }
-    }
-  }
+  for (const image of images)
+    eachBoundSlot(image, "all", (value, _at, _addend, index, isCall) => {
+      const isLazy = isCall && image.holds(value);
+      if (index === 0 || (!isLazy && !shown.has(value))) return;
+      const symbol = image.symbols.nameOf(image.symbols.at(index));
+      const version = image.versionOf(index);
+      const path = isLazy ? definer(shims, symbol, version) : holder(capsules, value);
+      if (path !== undefined) bindings.push({ object: image.path, symbol, version, path, isLazy });
+    });
   return bindings;
 }
 
