@@ -54,7 +54,7 @@ export function placeDetours(
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 7;
+const FORMAT = 8;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);

@@ -4,8 +4,8 @@
 // the ld.so that was chosen.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { eax, ebp, ecx, r8d, r10d } from "../../../lib/x86-64/narrow-registers.ts";
-import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
+import { al, eax, ebp, ebx, ecx, edi, r8d, r10d } from "../../../lib/x86-64/narrow-registers.ts";
+import { address, char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import {
   r8,
   r9,
@@ -29,6 +29,9 @@ import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 const encoder = new TextEncoder();
 /** As long as the kernel lets one be. */
 const PATH_SIZE = 4096;
+/** Of a command line, as much as is looked at. */
+const COMMAND_SIZE = 0x10000;
+const O_CLOEXEC = 0x80000;
 const STDERR = 2;
 
 export interface DetourTargets {
@@ -59,6 +62,7 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
   // first then.
   to.sub(PATH_SIZE + 8, rsp)
     .mov(r15, r11)
+    .xor(ebx, ebx) // rbx: the library path that an ld.so was told
     .test(rbp, rbp)
     .je("told");
   to.systemCall("readlink", "proc", rsp, PATH_SIZE - 1)
@@ -67,29 +71,22 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
     .jle("file known");
   to.movb(0, mem(rsp, 0, rax)).systemCall("access", rsp, 0);
   to.mov(r15, r11).test(rax, rax).cmove(rsp, r11).jmp("file known");
-  to.label("told").xor(ecx, ecx);
+  to.label("told").sub(COMMAND_SIZE, rsp).call("given path");
+  to.mov(r15, r11).xor(ecx, ecx);
   to.label("next argument").cmp(r12, rcx).jae("file known");
   to.cmp(r15, mem(r13, 0, rcx, 8)).je("first argument");
   to.inc(rcx).jmp("next argument");
   to.label("first argument");
   to.sub(rcx, r12).lea(mem(r13, 0, rcx, 8), r13);
   to.label("file known").xchg(r11, r15); // r15: the file, r11: what it was started as
-  // The library path: the last that the environment has, behind our own directory.
+  // The library path: our own directory, what the ld.so was told, and the last that the environment has.
   to.xor(ebp, ebp).xor(r8d, r8d); // how many variables
   to.label("next variable").mov(mem(r14, 0, r8, 8), rax);
   to.test(rax, rax).je("variables known");
   to.inc(r8).lea(rip("path name"), rsi).mov(rax, rdi).call("begins");
   to.cmove(rdi, rbp).jmp("next variable");
-  to.label("variables known").lea(rip("own path"), rdi).call("length");
-  to.mov(rax, r9).xor(r10d, r10d).test(rbp, rbp).je("path measured");
-  to.mov(rbp, rdi).call("length");
-  to.mov(rax, r10);
-  to.label("path measured").lea(mem(r9, 32, r10), rax); // a colon and a NUL, too
-  to.and(-16, rax).sub(rax, rsp).mov(rsp, rdi).mov(rsp, rbx); // rbx: the library path
-  to.lea(rip("own path"), rsi).mov(r9, rcx).rep().movsb();
-  to.test(r10, r10).je("path ends");
-  to.movb(char(":"), mem(rdi)).inc(rdi).mov(rbp, rsi).mov(r10, rcx).rep().movsb();
-  to.label("path ends").movb(0, mem(rdi));
+  to.label("variables known");
+  emitPath(to);
   // What it was started as, and is called if the ld.so cannot be told, for more variables.
   to.mov(r11, rbp);
   emitVariable(to, "started name");
@@ -124,13 +121,70 @@ export function emitDetour(to: Assembler, targets: DetourTargets): void {
   to.label("copy arguments").rep().movsq().systemCall("execve", "loader", rsp, rbp);
   complain(to, "complaint", "complaint size");
   complain(to.label("static"), "static complaint", "static size");
-  // How long is the text at rdi?
+  emitLength(to);
+  emitGivenPath(to);
+  emitData(to, targets);
+}
+
+/** Builds the library path on the stack, and leaves it in rbx: what rbx and rbp point at, if not 0, behind our own. */
+function emitPath(to: Assembler): void {
+  to.xor(r10d, r10d).mov(rbx, rdi).call("measure"); // r10: what is behind, with colons
+  to.mov(rbp, rdi).call("measure");
+  to.lea(rip("own path"), rdi).call("length");
+  to.mov(rax, r9).lea(mem(r9, 32, r10), rax); // a NUL, too
+  to.and(-16, rax).sub(rax, rsp).mov(rsp, rdi).lea(rip("own path"), rsi).mov(r9, rcx).rep().movsb();
+  to.mov(rbx, rsi).call("append").mov(rbp, rsi).call("append");
+  to.movb(0, mem(rdi)).mov(rsp, rbx).jmp("path built");
+  to.label("measure"); // (text or 0): adds its length and a colon to r10
+  to.test(rdi, rdi).je("measured").call("length");
+  to.lea(mem(r10, 1, rax), r10);
+  to.label("measured").ret();
+  to.label("append"); // (where, text or 0): rdi is behind it then; an empty element would be the current directory
+  to.test(rsi, rsi).je("appended").cmpb(0, mem(rsi)).je("appended");
+  to.movb(char(":"), mem(rdi)).inc(rdi);
+  to.label("append byte").mov(mem(rsi), al).test(al, al).je("appended");
+  to.mov(al, mem(rdi)).inc(rsi).inc(rdi).jmp("append byte");
+  to.label("appended").ret();
+  to.label("path built");
+}
+
+/** `length`: how long is the text at rdi? */
+function emitLength(to: Assembler): void {
   to.label("length").xor(eax, eax);
   to.label("next byte");
   to.cmpb(0, mem(rdi, 0, rax)).je("length done");
   to.inc(rax).jmp("next byte");
   to.label("length done").ret();
-  emitData(to, targets);
+}
+
+/**
+ * `given path`: leaves in rbx the --library-path of an ld.so that was started by name, or 0. Since 2.35 ld.so takes its
+ * own arguments off the stack, so they are read from /proc, into COMMAND_SIZE bytes behind the return address.
+ */
+function emitGivenPath(to: Assembler): void {
+  to.label("given path").xor(ebx, ebx).systemCall("open", "cmdline", O_CLOEXEC);
+  to.test(eax, eax).js("given known");
+  to.mov(eax, edi)
+    .systemCall("read", edi, address(mem(rsp, 8)), COMMAND_SIZE - 1)
+    .test(rax, rax)
+    .jle("given known");
+  to.lea(mem(rsp, 8), rdi)
+    .lea(mem(rdi, 0, rax), r8)
+    .movb(0, mem(r8));
+  to.label("skip a word")
+    .call("length")
+    .lea(mem(rdi, 1, rax), rdi);
+  to.cmp(r8, rdi).jae("given known");
+  to.cmpb(char("-"), mem(rdi)).jne("given known").cmpb(char("-"), mem(rdi, 1)).jne("given known");
+  to.mov(rdi, r9).lea(rip("option path"), rsi).call("begins").jne("another option");
+  to.lea(mem(rdi, 1), rbx);
+  to.label("another option");
+  // All that have a program run have a value, but for this.
+  to.mov(r9, rdi).lea(rip("option inhibit"), rsi).call("begins").mov(r9, rdi).je("skip a word");
+  to.call("length")
+    .lea(mem(rdi, 1, rax), rdi)
+    .jmp("skip a word");
+  to.label("given known").ret();
 }
 
 /** Writes it to standard error, and ends the process. */
@@ -168,6 +222,7 @@ function emitData(to: Assembler, targets: DetourTargets): void {
   const [text, ofStatic] = [encoder.encode(targets.complaint), encoder.encode(targets.ofStatic)];
   for (const [label, value] of [
     ["proc", "/proc/self/exe"],
+    ["cmdline", "/proc/self/cmdline"],
     ["path name", "LD_LIBRARY_PATH="],
     ["started name", STARTED_AS],
     ["called name", CALLED],
@@ -179,6 +234,7 @@ function emitData(to: Assembler, targets: DetourTargets): void {
     ["option name", "--argv0"],
     ["option path", "--library-path"],
     ["option preload", "--preload"],
+    ["option inhibit", "--inhibit-cache"],
   ] as const)
     to.label(label).data(encoder.encode(`${value}\0`));
   to.label("complaint").data(text).align(8).label("complaint size").quad(text.length);
