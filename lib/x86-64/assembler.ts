@@ -207,6 +207,11 @@ export class Assembler extends Encoder {
     return this.encode(size, 0x69, code, from, size === 16 ? 2 : 4).number(size, number);
   }
 
+  /** What edx and eax, or rdx and rax, hold: the quotient is in eax then, the remainder in edx. */
+  div(by: Register<32 | 64>): this {
+    return this.line("div", by).#alter(by.size, 0xf6, 6, by);
+  }
+
   shr(count: number, to: Register): this {
     return this.line("shr", count, to).#alter(to.size, 0xc0, 5, to).number(8, count);
   }

@@ -6,6 +6,7 @@ export const SYS = {
   write: 1,
   open: 2,
   close: 3,
+  stat: 4,
   poll: 7,
   lseek: 8,
   mmap: 9,

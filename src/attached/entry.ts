@@ -11,6 +11,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARY_PATH } from "../handover/program-environment.ts";
+import { AUDITORS } from "../plan/glibc/auditing.ts";
 import { type Footing, type Mounts, mountsOf } from "../plan/glibc/footing.ts";
 import { refuseUncovered } from "../plan/glibc/own-interpreter.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
@@ -37,7 +38,7 @@ export interface Entry {
 }
 
 /** What a plan says of it. */
-interface Wanted extends Pick<AttachedPlan, "footing" | "own"> {
+interface Wanted extends Pick<AttachedPlan, "footing" | "own" | "isAudited"> {
   readonly isolated: readonly Library[];
   /** Of the glibc that was chosen. */
   readonly version: string;
@@ -50,7 +51,7 @@ interface Wanted extends Pick<AttachedPlan, "footing" | "own"> {
 export function entryOf(
   libc: Libc,
   directory: ServingDirectory,
-  { footing, own, isolated, version }: Wanted,
+  { footing, own, isAudited, isolated, version }: Wanted,
   { machine, runtime }: Pick<Trees, "machine" | "runtime">,
   choice: NamespaceChoice,
   trace: Trace,
@@ -103,14 +104,15 @@ export function entryOf(
       ...inside,
       execute(file, [, ...list], variables) {
         // For bubblewrap itself the machine's glibc is the right one.
-        const name = Buffer.from(`${LIBRARY_PATH}=`);
-        const isPath = (variable: Uint8Array) => name.equals(variable.subarray(0, name.length));
-        const path = variables
-          .filter(isPath)
-          .flatMap((one) => [SETENV, name.subarray(0, -1), one.subarray(name.length)]);
+        const names = [LIBRARY_PATH, AUDITORS].map((name) => Buffer.from(`${name}=`));
+        const nameOf = (variable: Uint8Array) => names.find((name) => name.equals(variable.subarray(0, name.length)));
+        const set = variables.flatMap((one) => {
+          const name = nameOf(one);
+          return name ? [SETENV, name.subarray(0, -1), one.subarray(name.length)] : [];
+        });
         const words = [...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
-        const rest = withSets(variables).filter((variable) => !isPath(variable));
-        return libc.execute(bubblewrap, [Buffer.from(bubblewrap), ...path, ...words, ...list], rest);
+        const rest = withSets(variables).filter((variable) => !nameOf(variable));
+        return libc.execute(bubblewrap, [Buffer.from(bubblewrap), ...set, ...words, ...list], rest);
       },
     };
   }
@@ -118,7 +120,7 @@ export function entryOf(
     throw new LinkError(
       `Cannot make a mount namespace: ${way}; bubblewrap is not there, or cannot either (--mount-namespace auto does without)`,
     );
-  if (own) refuseUncovered(own, footing, isolated, version, `no mount namespace can be made (${way})`);
+  if (own) refuseUncovered(own, { footing, isAudited }, isolated, version, `no mount namespace can be made (${way})`);
   tell(`mount namespace: none (${way})${footing.starter ? `: ${BY_NAME}` : ""}`);
   return plainly;
 }

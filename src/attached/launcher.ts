@@ -18,6 +18,7 @@ import { resetSignals } from "../handover/signals.ts";
 import { copiesInFront } from "../plan/copies-in-front.ts";
 import { faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { machineGlibc, versionOf } from "../plan/glibc/choice.ts";
+import { footingOfOlder } from "../plan/glibc/footing.ts";
 import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
@@ -120,7 +121,15 @@ function prepare(
   trace.lap("entry");
   keepCaches(plan.capsules);
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
-  furnish(directory, { ...plan, footing: entry.footing, mounts: entry.mounts }, first, trace);
+  const { footing, mounts } = entry;
+  const older = plan.isAudited ? footingOfOlder(plan.footing, trees.machine) : undefined;
+  if (older?.starter && !footing.starter)
+    trace.tell(
+      "plan",
+      () =>
+        `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
+    );
+  furnish(directory, { ...plan, footing, older, mounts }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
   const kept = entry.footing.starter ? [placeOfKept(store.file, system)] : [];

@@ -231,14 +231,15 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const own = ownInterpreterOf(path, trees.machine);
   const cover: Mounts = own ? coverOf(own, glibc, footing, trees.machine) : new Map();
   if (own) trace.tell("plan", () => tellOwn(own, cover, glibc));
+  const isAudited = canBeAudited(glibc);
   const isolated = capsules.flatMap(({ libraries }) => libraries);
+  const why = "--mount-namespace never lets no other take its place";
   if (own && (cover.size > 0 || footing.starter) && options.mountNamespace === "never")
-    refuseUncovered(own, footing, isolated, glibc.version, "--mount-namespace never lets no other take its place");
+    refuseUncovered(own, { footing, isAudited }, isolated, glibc.version, why);
   const runner = runnerOf(path);
   const unlinked = runner === undefined ? undefined : findUnlinked(runner);
   const shown = [...capsules.flatMap(({ isolated }) => isolated), ...footing.shared.keys()];
   if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
-  const isAudited = canBeAudited(glibc);
   trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
   return { executed, runtime, capsules, chosen, footing, isAudited, own: own && { ...own, cover } };
 }

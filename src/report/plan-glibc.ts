@@ -2,6 +2,7 @@
 // namespace is known only when one is tried, which takes a process; so both ways are
 // told.
 
+import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { footingOf } from "../plan/glibc/footing.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcChoice, NamespaceChoice } from "../settings/choices.ts";
@@ -36,10 +37,8 @@ function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
 
 /** As attached/entry.ts decides. */
 function wayAttached(trees: Trees, choice: NamespaceChoice, isCovered: boolean): [way: GlibcWay, otherwise?: GlibcWay] {
-  if (!footingOf(searchesOf(trees), trees.glibc).starter) {
-    if (!isCovered || choice === "never") return ["as it is"];
-    return ["mount namespace", choice === "always" ? "bubblewrap or refused" : "as it is"];
-  }
-  if (choice === "never") return ["ld.so by name"];
-  return ["mount namespace", choice === "always" ? "bubblewrap or refused" : "ld.so by name"];
+  const { starter } = footingOf(searchesOf(trees), trees.glibc);
+  if (!starter && !isCovered) return ["as it is"];
+  const without = starter || canBeAudited(trees.glibc) ? "ld.so by name" : "as it is";
+  return choice === "never" ? [without] : ["mount namespace", choice === "always" ? "bubblewrap or refused" : without];
 }

@@ -12,6 +12,7 @@ import { basename, join } from "node:path";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
 import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
+import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
 import { LIBRARIES, librariesIn } from "../directories/library-path.ts";
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
@@ -30,27 +31,37 @@ const OTHERS: ReadonlySet<string> = new Set([
 /** Platform → those that are the same to us. */
 const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
 
+/** How processes come to run on another glibc. */
+export interface StartedOver {
+  /** Among the launch's libraries: names by which any process is started over, each with what it has then. */
+  readonly detours?: ReadonlyMap<string, string>;
+  /** What a process has then that is started over because its libc is older. */
+  readonly family?: ReadonlyMap<string, string>;
+  readonly older?: OlderTargets;
+  /** By what it is started over. */
+  readonly chosen?: readonly ChosenFile[];
+}
+
 /**
- * Has ld.so find what is among the launch's libraries by now. `detours` are those names of them by which a program is
- * started over, each with what it has then; `auditedAt` is where the agent wants to be told. Throws what writing throws.
+ * Has ld.so find what is among the launch's libraries by now. `auditedAt` is where the agent wants to be told. Throws
+ * what writing throws.
  */
 export function placeAuditor(
   directory: ServingDirectory,
-  detours: ReadonlyMap<string, string>,
+  { detours = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
   auditedAt: number,
 ): void {
   const { libraries } = directory;
   const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
   const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
-  const isStartedOver = detours.size > 0;
   const object = auditor({
     files: new Map([...paths(names), ...detours]),
     detours: paths(names.filter((name) => detours.has(name))),
-    started: isStartedOver ? IDENTITY_OBJECT : undefined,
+    started: chosen.length > 0 ? IDENTITY_OBJECT : undefined,
+    ...{ family, older, chosen },
     agent: join(libraries, AGENT),
     auditedAt,
-    // The ld.so that starts a program over may be an older one than that which then runs it.
-    leastVersion: isStartedOver ? 1 : INTERFACE.version,
+    leastVersion: INTERFACE.version,
   });
   const place = join(libraries, LAUNCH_AUDITORS);
   try {
@@ -70,7 +81,10 @@ export function placeAuditor(
 export function placeIdleAuditor(directory: PrivateDirectory): void {
   // An interface that nobody has.
   const none = new Map<string, string>();
-  const idle = { files: none, detours: none, started: undefined, agent: "", auditedAt: 0, leastVersion: 127 };
+  const idle = {
+    ...{ files: none, detours: none, started: undefined, family: none, older: undefined, chosen: [] },
+    ...{ agent: "", auditedAt: 0, leastVersion: 127 },
+  };
   const libraries = librariesIn(directory.path);
   const place = join(libraries, IDLE_AUDITORS);
   const bytes = objects(auditor(idle));

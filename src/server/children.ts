@@ -66,7 +66,13 @@ export class Children {
       const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
       const isAudited = canBeAudited(state.glibc);
-      furnish(directory, { runtime, capsules, footing, isAudited }, { pid: libc.pid, program, isAwaited }, trace);
+      const older = isAudited ? this.knowledge.footingOfOlder : undefined;
+      furnish(
+        directory,
+        { runtime, capsules, footing, older, isAudited },
+        { pid: libc.pid, program, isAwaited },
+        trace,
+      );
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
       // They stay for what is started, also when this process has ended.

@@ -1,7 +1,8 @@
 // Where attached processes are to run on another glibc than the one whose ld.so the
 // kernel starts, and its files cannot be put in the place of the machine's: each
 // process that begins finds a stand-in for libc, by which it starts over under the
-// other ld.so. So whoever starts it, and by whatever call, need not be asked.
+// other ld.so. So whoever starts it, and by whatever call, need not be asked. Where they can, that concerns processes
+// which bring an older libc of their own, and the auditor sees to it.
 //
 // Both are the same for all runs, and kept: links to what is chosen, with the object that
 // tells a process who it is, and the stand-ins.
@@ -9,14 +10,16 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { openImage } from "../../lib/elf/file.ts";
+import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { Image } from "../../lib/elf/image.ts";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { NOWHERE, standInOf } from "../../lib/elf/write/stand-in.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
-import { emitCheck, emitDetour } from "../agent/code/detour.ts";
+import { type DetourTargets, emitCheck, emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
+import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import type { Starter } from "../plan/glibc/footing.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import { keptDirectory } from "../reexec/kept-directories.ts";
@@ -31,26 +34,55 @@ const ANCHOR = "gnu_get_libc_release";
 /** ld.so's own: where the kernel has put the arguments. */
 const STACK_END = "__libc_stack_end";
 
-/**
- * `shared` is what belongs to the ld.so, `store` where more is kept. Returns the names of the stand-ins,
- * each with the file that it has the program find. Throws what reading and writing throw.
- */
-export function placeDetours(
-  directory: ServingDirectory,
+/** Where processes are started over on another glibc, and what they find there. */
+export interface Family {
+  /** The directory: links to `shared`, and the object that tells a process who it is. */
+  readonly libraries: string;
+  readonly key: string;
+  /** The names of those libraries of glibc that the process would have found otherwise, each with its path there. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly shared: ReadonlyMap<string, string>;
+  readonly starter: Starter;
+}
+
+/** `shared` is what belongs to the ld.so, `store` where more is kept. Throws what reading and writing throw. */
+export function keepFamily(
+  { system }: ServingDirectory,
   shared: ReadonlyMap<string, string>,
   starter: Starter,
   store: string | undefined,
-): Map<string, string> {
-  const { system } = directory;
+): Family {
   const files = [...shared.values()].map((file) => statSync(file));
   const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
   const identity = { names: [IDENTITY_OBJECT], make: () => identityFile(shared) };
   const libraries = keptDirectory(key, { links: shared, files: identity }, store, system);
+  const paths = new Map(namesOf(shared).map((name) => [name, join(libraries, name)]));
+  return { libraries, key, files: paths, shared, starter };
+}
+
+/** Has every process that finds the launch's libraries be started over. Throws as keepFamily does. */
+export function placeDetours(directory: ServingDirectory, family: Family, store: string | undefined): void {
+  const { libraries, key, shared } = family;
   const names = namesOf(shared);
-  const make = () => standIns(libraries, shared, starter);
-  const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, system);
+  const make = () => standIns(family);
+  const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, directory.system);
   directory.linkLibraries(new Map(names.map((name) => [name, join(detours, name)])));
-  return new Map(names.map((name) => [name, join(libraries, name)]));
+}
+
+/** For the auditor, which has those processes started over that bring an older libc. */
+export function olderThan(family: Family): OlderTargets {
+  using libc = openImage(family.shared.get(LIBC) ?? "");
+  const names = libc.verdefs.map(({ name }) => name);
+  const [, minor = 0] = newestOf(names, "GLIBC");
+  return { ...targetsOf(family), newest: minor };
+}
+
+/** By what a process is started over. */
+export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
+  return [starter.loader, join(libraries, LIBC)].map((path) => {
+    const { dev, ino } = statSync(path, { bigint: true });
+    return { path, dev, ino };
+  });
 }
 
 /** Another number whenever the machine code changes. */
@@ -64,15 +96,16 @@ function identityFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Arr
   return new Map([[IDENTITY_OBJECT, identityObject(libc)]]);
 }
 
-function standIns(
-  libraries: string,
-  shared: ReadonlyMap<string, string>,
-  { loader, takesArgv0, characterSets }: Starter,
-): Map<string, Uint8Array> {
+function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }: Family): DetourTargets {
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
   const ofStatic =
     "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
-  const targets = { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
+  return { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
+}
+
+function standIns(family: Family): Map<string, Uint8Array> {
+  const { shared } = family;
+  const targets = targetsOf(family);
   const isMerged = hasAllInLibc(shared);
   return new Map(
     namesOf(shared).map((soname) => {
@@ -106,7 +139,7 @@ function checkedObject(image: Image): Uint8Array {
   });
 }
 
-function detourObject(libc: Image, targets: Parameters<typeof emitDetour>[1]): Uint8Array {
+function detourObject(libc: Image, targets: DetourTargets): Uint8Array {
   const to = new Assembler();
   emitDetour(to, targets);
   to.align(PAGE_SIZE);

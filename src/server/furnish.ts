@@ -7,8 +7,8 @@ import type { Trace } from "../diagnostics/trace.ts";
 import type { Footing, Mounts } from "../plan/glibc/footing.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
-import { placeAuditor } from "./auditor.ts";
-import { placeDetours } from "./detours.ts";
+import { placeAuditor, type StartedOver } from "./auditor.ts";
+import { chosenFiles, keepFamily, olderThan, placeDetours } from "./detours.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { Shelf } from "./shelf.ts";
@@ -18,6 +18,8 @@ interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   readonly footing: Footing;
+  /** What runs processes that bring a libc of their own which is older; undefined where they are left alone. */
+  readonly older: Footing | undefined;
   /** LD_AUDIT leads to an auditor: see canBeAudited(). */
   readonly isAudited: boolean;
   /** What is in another file's place for those that are served. */
@@ -27,7 +29,7 @@ interface Offer {
 /** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, footing, isAudited, mounts }: Offer,
+  { runtime, capsules, footing, older, isAudited, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -38,10 +40,8 @@ export function furnish(
   const nonce = makeNonce();
   const agent = agentObject(directory.path, nonce);
   directory.putLibrary(AGENT, agent.bytes);
-  let detours: ReadonlyMap<string, string> = new Map();
-  if (footing.starter) detours = placeDetours(directory, footing.shared, footing.starter, store.file);
-  else directory.linkLibraries(footing.shared);
-  if (isAudited) placeAuditor(directory, detours, agent.auditedAt);
+  const startedOver = startOver(directory, footing, older, store.file);
+  if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
@@ -68,4 +68,22 @@ export function furnish(
     isAwaited,
     nonce: [`${first}`, `${second}`],
   });
+}
+
+/** What is placed for processes that are started over on another glibc: all of them, or those with an older libc. */
+function startOver(
+  directory: ServingDirectory,
+  { shared, starter }: Footing,
+  older: Footing | undefined,
+  store: string | undefined,
+): StartedOver {
+  if (starter) {
+    const family = keepFamily(directory, shared, starter, store);
+    placeDetours(directory, family, store);
+    return { detours: family.files, chosen: chosenFiles(family) };
+  }
+  directory.linkLibraries(shared);
+  if (!older?.starter) return {};
+  const family = keepFamily(directory, older.shared, older.starter, store);
+  return { family: family.files, older: olderThan(family), chosen: chosenFiles(family) };
 }

@@ -14,6 +14,7 @@
 //   getenv       the environment as one capsule sees it: the process's own, then a table
 //   start        calls the program's main and exit
 //   detour       in libc's place: starts the program over under another glibc's ld.so
+//   older-libc   the auditor's: has that done to a process with an older libc of its own
 //   identity     tells a process that was started by an ld.so's name who it is
 //   vectors      what the kernel has put on the stack, for these two
 //   enter        makes a mount namespace, and turns into the program

@@ -9,6 +9,8 @@ import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ecx, edi, edx } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
+import { emitDetour } from "./detour.ts";
+import { type ChosenFile, emitIsReachable, emitOlder, type OlderTargets } from "./older-libc.ts";
 
 const encoder = new TextEncoder();
 
@@ -26,6 +28,12 @@ export interface AuditorTargets {
   /** In front of `files`, until `started` has been asked for: what starts a program over on another glibc. */
   readonly detours: ReadonlyMap<string, string>;
   readonly started: string | undefined;
+  /** Behind `files`, once `started` has been asked for. */
+  readonly family: ReadonlyMap<string, string>;
+  /** How processes are started over that load an older libc; undefined where they are left alone. */
+  readonly older: OlderTargets | undefined;
+  /** What processes are started over by: its ld.so and its libc; empty where none is. */
+  readonly chosen: readonly ChosenFile[];
   /**
    * The agent's path, as it is in `files`, and where its 64-bit word is that says that the process is audited, in bytes
    * behind its load bias.
@@ -46,39 +54,54 @@ const [L_ADDR, L_NAME] = [0, 8] as const;
 const LA_SER_ORIG = 1;
 
 /** What becomes of an entry of the table. */
-const KINDS = { file: 0, detour: 1, started: 2 } as const;
+const KINDS = { file: 0, detour: 1, started: 2, family: 3 } as const;
 
 /** `la_version`, `la_objopen` and `la_objsearch`. */
 export function auditorCode(targets: AuditorTargets): AuditorCode {
   const to = new Assembler();
   emitAuditor(to, targets);
   emitTable(to, targets);
+  if (targets.chosen.length > 0) emitIsReachable(to, targets.chosen);
+  if (targets.older) {
+    emitOlder(to, targets.older);
+    emitDetour(to, targets.older);
+  }
   to.align(PAGE_SIZE);
   const dataAt = to.length;
-  to.label("is started").quad(0);
+  to.label("is started").quad(0).label("stack end").quad(0);
   return { code: to.assemble(), dataAt };
 }
 
-/** Needs `table`, `agent` and `is started`. */
-export function emitAuditor(to: Assembler, targets: Pick<AuditorTargets, "leastVersion" | "auditedAt">): void {
-  emitVersion(to, targets.leastVersion);
-  emitOpened(to, targets.auditedAt);
+/** Needs `table`, `agent` and `is started`, and `older` and `is reachable` where it is told of that. */
+export function emitAuditor(
+  to: Assembler,
+  { leastVersion, auditedAt, older, chosen }: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "older" | "chosen">,
+): void {
+  emitVersion(to, leastVersion, chosen.length > 0);
+  emitOpened(to, auditedAt, older !== undefined);
   emitSearch(to);
 }
 
-/** (version): the same, or 0, with which ld.so unloads the auditor and says nothing. */
-function emitVersion(to: Assembler, least: number): void {
-  to.label("la_version").mov(edi, eax).cmp(least, edi).jae("sound version").xor(eax, eax);
-  to.label("sound version").ret();
+/**
+ * (version): the same, or 0, with which ld.so unloads the auditor and says nothing. Of an older ld.so's the process may
+ * be started over.
+ */
+function emitVersion(to: Assembler, least: number, isStartedOver: boolean): void {
+  to.label("la_version").cmp(least, edi).jae("sound version");
+  if (isStartedOver) to.push(rdi).call("is reachable").pop(rdi).je("sound version");
+  to.xor(eax, eax).ret();
+  to.label("sound version").mov(edi, eax).ret();
 }
 
 /**
  * (link_map, namespace, cookie): keeps the namespace, by which it is known later who asks, and tells the agent that it
- * is there.
+ * is there. A libc that is too old does not come back from `older`.
  */
-function emitOpened(to: Assembler, auditedAt: number): void {
+function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
   to.label("la_objopen").mov(rsi, mem(rdx)).test(rsi, rsi).jne("noted");
-  to.mov(rdi, r8).mov(mem(r8, L_NAME), rdi).lea(rip("agent"), rsi).call("equal").jne("noted");
+  to.mov(rdi, r8);
+  if (hasOlder) to.call("older");
+  to.mov(mem(r8, L_NAME), rdi).lea(rip("agent"), rsi).call("equal").jne("noted");
   to.mov(mem(r8, L_ADDR), rax).movq(1, mem(rax, auditedAt));
   to.label("noted").xor(eax, eax).ret();
 }
@@ -107,8 +130,10 @@ function emitSearch(to: Assembler): void {
   to.call("equal").je("known");
   to.label("next entry").add(Entry.size, r9).jmp("entry");
   to.label("known").mov(mem(r9, Entry.kind), ecx).lea(rip("is started"), rsi);
-  to.cmp(KINDS.detour, ecx).jb("found").je("detour").movb(1, mem(rsi)).jmp("as asked");
-  to.label("detour").cmpb(0, mem(rsi)).jne("next entry");
+  to.cmp(KINDS.detour, ecx).jb("found").je("unless started");
+  to.cmp(KINDS.family, ecx).je("if started").movb(1, mem(rsi)).jmp("as asked");
+  to.label("if started").cmpb(0, mem(rsi)).je("next entry").jmp("found");
+  to.label("unless started").cmpb(0, mem(rsi)).jne("next entry");
   to.label("found");
   // It may be a link to what a sandbox hides.
   to.mov(mem(r9, Entry.path), edi).add(r9, rdi).systemCall("access", rdi, 0).test(eax, eax).jne("as asked");
@@ -130,10 +155,11 @@ function hash(name: Uint8Array): number {
 /** Of an entry: 32 bits each, of which the last two are how far behind the entry these are. One of zeroes ends the table. */
 const Entry = { hash: 0, kind: 4, name: 8, path: 12, size: 16 } as const;
 
-function emitTable(to: Assembler, { files, detours, started, agent }: AuditorTargets): void {
+function emitTable(to: Assembler, { files, detours, started, family, agent }: AuditorTargets): void {
   const entries = [
     ...Array.from(detours, ([name, path]) => ({ name, path, kind: KINDS.detour })),
     ...Array.from(files, ([name, path]) => ({ name, path, kind: KINDS.file })),
+    ...Array.from(family, ([name, path]) => ({ name, path, kind: KINDS.family })),
     ...(started === undefined ? [] : [{ name: started, path: "", kind: KINDS.started }]),
   ].map(({ name, path, kind }) => ({ name: encoder.encode(name), path: encoder.encode(path), kind }));
   to.align(8).label("table");

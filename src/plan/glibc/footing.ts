@@ -2,6 +2,7 @@
 // themselves is another, and the newest of all unwinders.
 
 import { realpathSync } from "node:fs";
+import { LinkError } from "../../../lib/link-error.ts";
 import { Glibc } from "../../../lib/tree/glibc.ts";
 import { LOADER } from "../../../lib/tree/glibc-names.ts";
 import type { Search } from "../../../lib/tree/search.ts";
@@ -36,6 +37,26 @@ export function footingOf(
   if (!glibc || isNatural) return { shared, starter: undefined };
   const { loader, takesArgv0, characterSets } = glibc;
   return { shared, starter: { loader, takesArgv0, characterSets } };
+}
+
+/**
+ * What runs processes that bring a libc of their own, older than the one that was chosen, where others find what is chosen
+ * in any case: they are started by its ld.so's name. Undefined where the machine's is not of one piece.
+ */
+export function footingOfOlder(footing: Footing, machine: Search): Footing | undefined {
+  if (footing.starter) return footing;
+  try {
+    const own = Glibc.of(machine);
+    if (!own) return undefined;
+    const { family, loader, takesArgv0 } = own;
+    return {
+      shared: new Map([...family, ...footing.shared]),
+      starter: { loader, takesArgv0, characterSets: undefined },
+    };
+  } catch (error) {
+    if (!(error instanceof LinkError)) throw error;
+    return undefined;
+  }
 }
 
 /** What is mounted on what: files, and the directory with the character sets. */

@@ -85,11 +85,12 @@ export const tellOwn = ({ program, loader, libc }: OwnInterpreter, cover: Mounts
 
 /**
  * Throws ProgramError for one that would run on two halves of glibc, or on one that is too old for itself or for isolated
- * libraries, since there is no mount namespace: `why` says why. `chosen` is a version.
+ * libraries, since there is no mount namespace: `why` says why. `chosen` is a version. An auditor has it started over on
+ * that, wherever its own is.
  */
 export function refuseUncovered(
   { program, libc, isFirst }: OwnInterpreter,
-  { starter }: Footing,
+  { footing: { starter }, isAudited }: { readonly footing: Footing; readonly isAudited: boolean },
   isolated: readonly Library[],
   chosen: string,
   why: string,
@@ -101,10 +102,10 @@ export function refuseUncovered(
   if (starter) {
     if (!runsOn(program, chosen))
       throw cannot(`it needs glibc ${program.glibc}, and the one that was chosen is ${chosen}`);
-    if (isFirst) throw cannot(`its DT_RPATH leads to a glibc of its own, ${version} ("${libc.path}")`);
+    if (isFirst && !isAudited) throw cannot(`its DT_RPATH leads to a glibc of its own, ${version} ("${libc.path}")`);
     return;
   }
-  const needing = isolated.find((library) => !runsOn(library, version));
+  const needing = isAudited ? undefined : isolated.find((library) => !runsOn(library, version));
   if (needing)
     throw cannot(`it brings glibc ${version} ("${libc.path}"), and "${needing.path}" needs ${needing.glibc}`);
 }

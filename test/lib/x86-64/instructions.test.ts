@@ -130,6 +130,12 @@ describe.each(SIZES)("with %i bits", (size) => {
   });
 });
 
+test("of division", () => {
+  expectAgreement((to) => {
+    for (const register of [...doubles, ...pointers]) to.div(register);
+  }, 32);
+});
+
 test("numbers to memory, each size by its name", () => {
   expectAgreement((to) => {
     for (const place of places) {

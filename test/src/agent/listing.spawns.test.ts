@@ -18,6 +18,7 @@ import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitIdentity } from "../../../src/agent/code/identity.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitHere, emitIterateAlso, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
+import { emitIsReachable, emitOlder } from "../../../src/agent/code/older-libc.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
@@ -93,8 +94,29 @@ const emitters: Record<string, (to: Assembler) => void> = {
     for (const name of DATA) to.label(name).quad(0);
   },
   "what ld.so asks for libraries": (to) => {
-    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040 });
+    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, older: undefined, chosen: [] });
     for (const name of ["table", "agent", "is started"]) to.label(name).quad(0);
+  },
+  "the same, where processes with an older libc are started over": (to) => {
+    const paths = {
+      loader: "/t/ld.so",
+      libraries: "/kept",
+      identity: "/kept/identity.so",
+      complaint: "no",
+      ofStatic: "no",
+    };
+    const older = {
+      ...paths,
+      takesArgv0: true,
+      characterSets: undefined,
+      newest: 38,
+    };
+    const chosen = [{ path: "/t/ld.so", dev: 1n, ino: 2n }];
+    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, older, chosen });
+    emitIsReachable(to, chosen);
+    emitOlder(to, older);
+    emitDetour(to, older);
+    for (const name of ["table", "agent", "is started", "stack end"]) to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
     const paths = {

@@ -1,0 +1,139 @@
+// A process that brings an ld.so and a libc of its own, older than the glibc that was chosen: isolated libraries may not run
+// on that. The auditor sees its libc when it has been mapped, before any version is compared, and has the process started
+// over (detour.ts) on the glibc that was chosen.
+
+import { gnuHash } from "../../../lib/elf/gnu-hash.ts";
+import { LIBC } from "../../../lib/tree/glibc-names.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { eax, ecx, edi, edx, esi, r9d, r10d, r11d } from "../../../lib/x86-64/narrow-registers.ts";
+import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
+import { r8, r9, r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
+import type { DetourTargets } from "./detour.ts";
+
+const encoder = new TextEncoder();
+
+export interface OlderTargets extends DetourTargets {
+  /** Of the newest version that the chosen glibc's libc defines, GLIBC_2.N: who has none as new is older. */
+  readonly newest: number;
+}
+
+/** A file that was chosen, by the path that it is reached by. */
+export interface ChosenFile {
+  readonly path: string;
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+const STACK_END = "__libc_stack_end";
+/** Tags of a dynamic section (gABI, and glibc's <elf.h>). */
+const TAG = { strtab: 5, symtab: 6, soname: 14, gnuHash: 0x6ffffef5, verdef: 0x6ffffffc } as const;
+/** In bytes, of an Elf64 struct link_map, an Elf64_Dyn, an Elf64_Verdef with the first Verdaux, and an Elf64_Sym. */
+const LinkMap = { l_addr: 0, l_ld: 16, l_prev: 32 } as const;
+const Dyn = { d_tag: 0, d_un: 8, size: 16 } as const;
+const Verdef = { vd_aux: 12, vd_next: 16 } as const;
+const Sym = { st_value: 8, size: 24 } as const;
+/** Of DT_GNU_HASH: the filter has 64 bits each, behind it are the buckets. */
+const GnuHash = { buckets: 0, firstSymbol: 4, filterSize: 8, filter: 16 } as const;
+/** Of a struct stat, and its size with what keeps the stack aligned. */
+const Stat = { st_dev: 0, st_ino: 8, room: 0x98 } as const;
+
+/**
+ * `older` (link_map in r8): goes to `detour` for a libc that is older, unless the process has been started over already
+ * or could not be. Keeps r8. Needs `equal`, `is started`, `is reachable`, `stack end`, and what `detour` has.
+ */
+export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest">): void {
+  to.label("older").lea(rip("is started"), rax).cmpb(0, mem(rax)).jne("not older");
+  to.xor(r9d, r9d).xor(r10d, r10d).xor(r11d, r11d).mov(mem(r8, LinkMap.l_ld), rdx);
+  to.label("next tag").mov(mem(rdx, Dyn.d_tag), rax).mov(mem(rdx, Dyn.d_un), rcx);
+  to.cmp(TAG.strtab, rax).cmove(rcx, r9);
+  to.cmp(TAG.soname, rax).cmove(rcx, r11);
+  to.cmp(TAG.verdef, rax).cmove(rcx, r10);
+  to.add(Dyn.size, rdx).test(rax, rax).jne("next tag");
+  to.test(r10, r10).je("not older");
+  // What a dynamic section says is an address once ld.so has been there, and a vaddr where that is read-only.
+  to.mov(mem(r8, LinkMap.l_addr), rcx);
+  to.cmp(rcx, r9).jae("strings known").add(rcx, r9);
+  to.label("strings known").cmp(rcx, r10).jae("versions known").add(rcx, r10);
+  to.label("versions known")
+    .lea(mem(r9, 0, r11), rdi)
+    .lea(rip("libc name"), rsi)
+    .call("equal")
+    .jne("not older");
+  to.label("next version")
+    .mov(mem(r10, Verdef.vd_aux), eax)
+    .mov(mem(r10, 0, rax), edi)
+    .add(r9, rdi);
+  to.lea(rip("version family"), rsi).call("begins").jne("version looked at");
+  to.xor(ecx, ecx);
+  to.label("next digit").movzbl(mem(rdi), eax).test(eax, eax).je("number known");
+  to.sub(char("0"), eax).cmp(9, eax).ja("version looked at"); // GLIBC_2.2.5
+  to.imul(10, ecx, ecx).add(eax, ecx).inc(rdi).jmp("next digit");
+  to.label("number known").cmp(newest, ecx).jae("not older");
+  to.label("version looked at").mov(mem(r10, Verdef.vd_next), eax).add(rax, r10).test(eax, eax).jne("next version");
+  to.call("is reachable").jne("not older");
+  // ld.so is in front of libc in the list.
+  to.mov(r8, rdi);
+  to.label("object before").mov(mem(rdi, LinkMap.l_prev), rdi).test(rdi, rdi).je("not older");
+  to.call("find stack end").test(rax, rax).je("object before");
+  to.mov(rax, rip("stack end")).jmp("detour");
+  to.label("not older").ret();
+  emitFindStackEnd(to);
+  to.label("libc name").data(encoder.encode(`${LIBC}\0`));
+  to.label("version family").data(encoder.encode("GLIBC_2.\0"));
+}
+
+/**
+ * `is reachable`: je where the process finds the files that were chosen. A sandbox may hide them, or have those of
+ * another system in their place. Changes rax, rcx, rsi, rdi and r11.
+ */
+export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): void {
+  to.label("is reachable").sub(Stat.room, rsp);
+  files.forEach((_, i) => {
+    to.systemCall("stat", `file ${i}`, rsp).test(eax, eax).jne("looked");
+    to.mov(mem(rsp, Stat.st_dev), rax)
+      .cmp(rip(`device ${i}`), rax)
+      .jne("looked");
+    to.mov(mem(rsp, Stat.st_ino), rax)
+      .cmp(rip(`inode ${i}`), rax)
+      .jne("looked");
+  });
+  to.label("looked").lea(mem(rsp, Stat.room), rsp).ret().align(8);
+  files.forEach(({ dev, ino }, i) => {
+    to.label(`device ${i}`).quad(dev).label(`inode ${i}`).quad(ino);
+  });
+  files.forEach(({ path }, i) => {
+    to.label(`file ${i}`).data(encoder.encode(`${path}\0`));
+  });
+}
+
+/** (link_map): the address of __libc_stack_end, if the object defines it, or 0. Changes rcx, rdx, rsi, r9, r10, r11. */
+function emitFindStackEnd(to: Assembler): void {
+  const hash = gnuHash(encoder.encode(STACK_END));
+  to.label("find stack end").xor(r9d, r9d).xor(r10d, r10d).mov(mem(rdi, LinkMap.l_ld), rdx);
+  to.label("next tag of it").mov(mem(rdx, Dyn.d_tag), rax).mov(mem(rdx, Dyn.d_un), rcx);
+  to.cmp(TAG.symtab, rax).cmove(rcx, r10);
+  to.cmp(TAG.gnuHash, rax).cmove(rcx, r9);
+  to.add(Dyn.size, rdx).test(rax, rax).jne("next tag of it");
+  to.test(r9, r9).je("not there");
+  to.mov(mem(rdi, LinkMap.l_addr), rcx);
+  to.cmp(rcx, r9).jae("hash known").add(rcx, r9);
+  to.label("hash known").cmp(rcx, r10).jae("symbols known").add(rcx, r10);
+  to.label("symbols known").mov(mem(r9, GnuHash.buckets), ecx).test(ecx, ecx).je("not there");
+  to.mov(hash, eax).xor(edx, edx).div(ecx);
+  to.mov(mem(r9, GnuHash.filterSize), esi).lea(mem(r9, GnuHash.filter, rsi, 8), rsi); // rsi: the buckets
+  to.mov(mem(rsi, 0, rdx, 4), edx)
+    .test(edx, edx)
+    .je("not there"); // edx: the first symbol in it
+  to.lea(mem(rsi, 0, rcx, 4), rsi); // rsi: the hashes; the lowest bit is set for the last of a bucket
+  to.label("next of bucket")
+    .mov(edx, eax)
+    .sub(mem(r9, GnuHash.firstSymbol), eax)
+    .mov(mem(rsi, 0, rax, 4), eax);
+  to.mov(eax, r11d).xor(hash, eax).shr(1, eax).je("there");
+  to.inc(edx).test(1, r11d).je("next of bucket");
+  to.label("not there").xor(eax, eax).ret();
+  to.label("there")
+    .imul(Sym.size, rdx, rdx)
+    .mov(mem(r10, Sym.st_value, rdx), rax);
+  to.add(mem(rdi, LinkMap.l_addr), rax).ret();
+}
