@@ -2,7 +2,7 @@
 // another process's, calls are made by the thread that asks, and what is put into it
 // is kept in pages of the agent's object.
 
-import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
@@ -15,6 +15,7 @@ import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
+import { GLIBC, LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
@@ -123,7 +124,7 @@ export class Attachment implements Linker, Asker {
   get faultOfAuditors(): string | undefined {
     const auditors = variableIn(this.#environment, AUDITORS);
     if (!auditors) return undefined;
-    const defined = this.shared.get("libc.so.6")?.verdefs.map(({ name }) => name) ?? [];
+    const defined = this.shared.get(LIBC)?.verdefs.map(({ name }) => name) ?? [];
     return faultOfAuditors({ [AUDITORS]: auditors }, newestOf(defined, "GLIBC"));
   }
 
@@ -202,7 +203,7 @@ export class Attachment implements Linker, Asker {
   }
 
   get #family(): LoadedImage[] {
-    const libc = this.shared.get("libc.so.6");
+    const libc = this.shared.get(LIBC);
     // libc has nearly all of what is asked for.
     return [...(libc ? [libc] : []), ...[...this.shared.values()].filter((image) => image !== libc)];
   }
@@ -227,9 +228,16 @@ export class Attachment implements Linker, Asker {
     return this.#found.get(name);
   }
 
-  /** Also where glibc would search it: the launch has a link to the one that was chosen. */
+  /**
+   * Of glibc what is beside its libc, which it may have brought along: it is opened from the capsule, for which neither
+   * the program's DT_RUNPATH nor the auditor counts. Else where ld.so finds it: the launch has a link to what was chosen.
+   */
   sharedFile(soname: string): string {
-    return soname;
+    const { process, shared } = this;
+    const libc = shared.get(LIBC)?.path;
+    if (!libc?.startsWith("/") || !GLIBC.includes(soname)) return soname;
+    const path = join(dirname(libc), soname);
+    return existsSync(`/proc/${process.task}/root${path}`) ? path : soname;
   }
 
   internWords(words: readonly number[]): Address {

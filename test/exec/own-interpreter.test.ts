@@ -80,6 +80,41 @@ async function own({
   return { program, place };
 }
 
+/** A program that needs no libm, with a glibc of its own, and a host tree with a newer one, whose library needs libm. */
+async function needingLibm(change: Parameters<typeof copyOwnGlibc>[1], tag: string) {
+  const place = join(copyOwnGlibc(workshop.fresh("own"), change), LIBRARIES);
+  const wanting = copyOwnGlibc(workshop.fresh("host"));
+  const library = join(wanting, LIBRARIES, "libhost.so.1");
+  const program = join(place, "program");
+  const compile = async (source: string, ...words: string[]) => {
+    const file = `${workshop.fresh("source")}.c`;
+    writeFileSync(file, source);
+    expect((await native("cc", [file, ...words])).stderr).toBe("");
+  };
+  await compile(TELLS_LIBM, "-shared", "-fPIC", "-fno-builtin", "-Wl,-soname,libhost.so.1", "-o", library, "-lm");
+  const linker = [`--dynamic-linker,${join(place, ownLoader())}`, `${tag},-rpath,${place}`, "--as-needed"];
+  const flags = linker.map((text) => `-Wl,${text}`);
+  await compile(ASKS_HOST, "-o", program, library, ...flags, `-Wl,-rpath-link,${join(wanting, LIBRARIES)}`);
+  return { place, program, wanting };
+}
+
+const TELLS_LIBM = `#define _GNU_SOURCE
+#include <dlfcn.h>
+double cos(double);
+const char *host(void) {
+  static Dl_info info;
+  return dladdr((void *)cos, &info) ? info.dli_fname : "unknown";
+}
+`;
+const ASKS_HOST = `#include <dlfcn.h>
+#include <stdio.h>
+const char *host(void);
+int main(void) {
+  puts(host());
+  return puts(dlopen("libdl.so.2", RTLD_LAZY | RTLD_NOLOAD) ? "with libdl" : "without libdl") < 0;
+}
+`;
+
 const places = (...directories: string[]) => ({ PLACES: directories.join(":") });
 
 /** On the tree that has a glibc, or the other. */
@@ -205,6 +240,31 @@ describe("started in the midst, on the newer glibc of a tree", () => {
       expect(outcome.stdout).toContain("arguments: 2, the last --library-path\n");
     });
   }
+
+  for (const [way, flags] of [
+    ["in a mount namespace", IN_NAMESPACE],
+    ["by the ld.so's name", BY_NAME],
+  ] as const)
+    for (const [whose, change] of [
+      ["the tree's", same],
+      ["its own, as that is as good", claim(CLAIMED)],
+    ] as const)
+      test(`what a host's library needs besides of glibc is ${whose}, ${way}`, async () => {
+        // DT_RPATH is for all that the process opens, DT_RUNPATH is for what the program needs itself.
+        for (const tag of ["--enable-new-dtags", "--disable-new-dtags"]) {
+          const { place, program, wanting } = await needingLibm(change, tag);
+          const words = capsuleCommand([...flags, "--host", wanting, "--isolate", "libhost.so.1"], "/bin/sh", [
+            "-c",
+            `'${program}'; exit $?`,
+          ]);
+          const isOwn = change !== same && flags === IN_NAMESPACE;
+          const { stdout, stderr } = await run(words);
+          expect(stderr).toBe("");
+          expect(realpathSync(lines(stdout)[0] ?? "")).toStartWith(
+            isOwn ? place : realpathSync(join(wanting, LIBRARIES)),
+          );
+        }
+      });
 
   test("one that is as good stays on its own in a mount namespace", async () => {
     const program = await own({ change: claim(CLAIMED) });
