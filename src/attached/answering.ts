@@ -2,6 +2,7 @@
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
+import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
@@ -148,6 +149,10 @@ export class Answering extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
+      const missing = this.#askers.missingLibdl(exchange, { at: desk, copy });
+      const file = missing && exchange.lend(cString(missing.file))?.at;
+      if (missing && file !== undefined)
+        yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
       const asking = this.#askers.of(exchange, { at: desk, copy });
       attachment = asking;
       const linked = yield* orders(exchange, asking.functions, attach(asking, shim, returnAddress), (path) =>

@@ -12,6 +12,7 @@ import { Desk } from "../agent/code/connect.ts";
 import type { Exchange } from "../agent/exchange.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type DeskAddresses, type Origin } from "./attachment.ts";
+import { type LibdlCall, missingLibdl } from "./libdl.ts";
 import type { Site } from "./site.ts";
 
 /**
@@ -100,6 +101,12 @@ export class Askers {
     this.#attachments.set(process.pid, fresh);
     this.watch(process.pid);
     return fresh;
+  }
+
+  /** What a process has to call before `of` can know it, if anything. Throws UnreadableError as that does. */
+  missingLibdl(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): LibdlCall | undefined {
+    const { asking, desk } = this.#identify(exchange, at, copy);
+    return desk.attachment === 0 ? missingLibdl(asking.process, desk.debug) : undefined;
   }
 
   ended(pid: number): void {

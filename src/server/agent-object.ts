@@ -32,10 +32,14 @@ export function makeNonce(): Nonce {
   return [first, second];
 }
 
-/** `auditedAt`: where the launch's auditor writes that it is there, in bytes behind the load bias. */
+/**
+ * `needed` are libraries that it binds to. `auditedAt`: where the launch's auditor writes that it is there, in bytes
+ * behind the load bias.
+ */
 export function agentObject(
   directory: string,
   nonce: Nonce,
+  needed: readonly string[],
 ): { readonly bytes: Uint8Array; readonly auditedAt: number } {
   const { code, dataAt } = agentCode({
     channel: join(directory, CHANNEL_FILE),
@@ -47,8 +51,7 @@ export function agentObject(
   });
   const { bytes, labels } = codeObject({
     soname: MARK,
-    // Before glibc 2.34 dlopen is in libdl.so.2. libc first: it has to have seen its environment.
-    needed: ["libc.so.6", "libdl.so.2"],
+    needed,
     code,
     dataAt,
     functions: new Map([

@@ -2,6 +2,7 @@
 // their server has to know.
 
 import { dirname, join } from "node:path";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Footing, Mounts } from "../plan/glibc/footing.ts";
@@ -38,7 +39,9 @@ export function furnish(
     store.file === undefined ? undefined : Shelf.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, shelf, runtime, trace);
   const nonce = makeNonce();
-  const agent = agentObject(directory.path, nonce);
+  // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. Where that is not so, a
+  // process with an older libc of its own would be given the machine's libdl.
+  const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
   directory.putLibrary(AGENT, agent.bytes);
   const startedOver = startOver(directory, footing, older, store.file);
   if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt);

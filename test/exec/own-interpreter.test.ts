@@ -272,6 +272,15 @@ describe("started in the midst, on the newer glibc of a tree", () => {
   });
 });
 
+// Before 2.34 the program itself needs it, for dlopen.
+test.skipIf(!isAudited)("a program gets no library of glibc's that it does not need", async () => {
+  const { program, wanting } = await needingLibm(same, "--enable-new-dtags");
+  const flags = ["--mode", "attached", "--glibc", "runtime", "--host", wanting, "--isolate", "libhost.so.1"];
+  const { stdout, stderr } = await run(capsuleCommand(flags, program));
+  expect(stderr).toBe("");
+  expect(lines(stdout)[1]).toBe("without libdl");
+});
+
 describe("on the machine's glibc", () => {
   test("one that is as good stays on its own", async () => {
     const program = await own();
