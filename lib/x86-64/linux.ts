@@ -16,6 +16,7 @@ export const SYS = {
   rt_sigprocmask: 14,
   rt_sigreturn: 15,
   ioctl: 16,
+  pread64: 17,
   writev: 20,
   access: 21,
   madvise: 28,

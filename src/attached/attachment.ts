@@ -114,9 +114,9 @@ export class Attachment implements Linker, Asker {
     if (origin) this.#inherit(origin);
   }
 
-  /** Others the auditor does not know, and messages have the path. */
+  /** Others the auditor leaves alone, and messages have the path. */
   asItIs(path: string): string {
-    if (!path.startsWith("/") || !this.site.names.has(basename(path))) return path;
+    if (!path.startsWith("/") || !this.site.isRedirected(path)) return path;
     return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? path : `${AS_IT_IS}${path}`;
   }
 

@@ -2,7 +2,8 @@
 // same for all processes that are linked.
 
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -83,10 +84,18 @@ export class Site {
     return join(this.directory, LIBRARIES);
   }
 
-  /** Of what is among the launch's libraries. */
-  get names(): ReadonlySet<string> {
+  /** Would the auditor give another file for a path? */
+  isRedirected(path: string): boolean {
     this.#names ??= new Set(readdirSync(this.libraries));
-    return this.#names;
+    if (this.#names.has(basename(path))) return true;
+    // What capsule writes itself has the names that it is to have.
+    if (path.startsWith(`${this.directory}/`)) return false;
+    try {
+      return this.#names.has(this.store.read(path).soname);
+    } catch (error) {
+      if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return false;
+      throw error;
+    }
   }
 
   /** How a process of that program, with that library path, finds its own libraries. */

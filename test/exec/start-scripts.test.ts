@@ -2,7 +2,7 @@
 // libraries all the same: by the launch's auditor, whatever else ld.so is told.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expectLines } from "../support/expect.ts";
@@ -16,29 +16,63 @@ const SONAME = "libhost.so.1";
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 
 let fixture: Pair;
+/** A directory with links to what is in the fixture, and with what is no library. */
+let links: string;
 
 beforeAll(async () => {
-  const library = (path: string, answer: number) => ({ path, sources: ["host.c"], flags: [`-DANSWER=${answer}`] });
+  const answering = (answer: number) => ({ sources: ["host.c"], flags: [`-DANSWER=${answer}`] });
+  const library = (path: string, answer: number) => ({ path, ...answering(answer) });
   const runtime = `${RUNTIME}/${SONAME}`;
   const linked = { sources: ["program.c"], flags: ["-DLINKED"], needs: [runtime] };
   fixture = await pair("process/isolated-libraries-are-found-however-a-program-is-started", [
     library(`${HOST}/${SONAME}`, 42),
-    library(runtime, 1),
+    { path: `${runtime}.0.0`, ...answering(1), soname: SONAME },
     library(`own/${SONAME}`, 2),
+    library("own/libhost.so.2", 3),
+    // What is linked to these needs a library by a path.
+    {
+      path: "stubs/own.so",
+      sources: ["host.c"],
+      soname: null,
+      flags: [`-Wl,-soname,{out}/own/${SONAME}`, "-DANSWER=0"],
+    },
+    {
+      path: "stubs/real.so",
+      sources: ["host.c"],
+      soname: null,
+      flags: [`-Wl,-soname,{out}/${runtime}.0.0`, "-DANSWER=0"],
+    },
     { path: "program", ...linked, runpath: "{out}/runtime" },
     { path: "own/program", ...linked, rpath: "{out}/own" },
+    { path: "by-path", ...linked, needs: ["stubs/own.so"] },
+    { path: "by-real-path", ...linked, needs: ["stubs/real.so"] },
     { path: "opening", sources: ["program.c"], runpath: "{out}/runtime" },
     { path: "wrapper", sources: ["wrapper.c"] },
     { path: `${RUNTIME}/libstatic.so.1`, sources: ["thread-local.c"] },
     { path: "wants", sources: ["wants.c"], needs: [runtime, `${RUNTIME}/libstatic.so.1`], runpath: "{out}/runtime" },
   ]);
+  links = mkdtempSync(join(tmpdir(), "capsule-test-links-"));
+  for (const [name, target] of [
+    ["libhost.so", join(fixture.runtime, SONAME)],
+    ["plugin.so", "libhost.so"],
+    ["other.so", join(fixture.out, "own", "libhost.so.2")],
+    ["lost.so", "nowhere.so"],
+  ] as const)
+    symlinkSync(target, join(links, name));
+  for (const directory of ["text", "empty", `directory/${SONAME}`])
+    mkdirSync(join(links, directory), { recursive: true });
+  writeFileSync(join(links, "text", SONAME), "/* GNU ld script */ GROUP ( libhost.so.1 )\n".repeat(30));
+  writeFileSync(join(links, "empty", SONAME), "");
 });
 
+afterAll(() => rmSync(links, { recursive: true }));
+
 /** A line of shell, in the fixture's directory. */
-const natively = (script: string): Promise<Outcome> => native("/bin/sh", ["-c", script], { cwd: fixture.out });
+const natively = (script: string): Promise<Outcome> =>
+  native("/bin/sh", ["-c", script], { cwd: fixture.out, env: { links } });
 
 const inCapsule = (script: string, flags: string[] = []): Promise<Outcome> =>
-  capsule([...fixture.flags(), ...flags], "/bin/sh", ["-c", script], { cwd: fixture.out });
+  capsule([...fixture.flags(), ...flags], "/bin/sh", ["-c", script], { cwd: fixture.out, env: { links } });
 
 describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.35)", () => {
   const starts: [words: string, script: string, natively: number][] = [
@@ -48,6 +82,9 @@ describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.3
     ["where a directory is put in front of it", "LD_LIBRARY_PATH=./own:$LD_LIBRARY_PATH exec ./program", 2],
     ["that has DT_RPATH to a copy of its own", "own/program", 2],
     ["that is started by an ld.so's name", `${LOADER} --library-path ./own ./program`, 2],
+    ["that needs a copy of its own by a path", "./by-path", 2],
+    ["that needs the runtime's by a path", "./by-real-path", 1],
+    ["that preloads the runtime's by a path", `LD_PRELOAD="$PWD/runtime/${SONAME}.0.0" own/program`, 1],
     ["that a wrapper starts", "./wrapper ./program", 1],
     ["that a wrapper starts of which the path is set anew", "LD_LIBRARY_PATH=./own ./wrapper ./wrapper ./program", 1],
   ];
@@ -62,6 +99,9 @@ describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.3
     ["by the path of the runtime's copy", `./opening "$PWD/runtime/${SONAME}"`, 1],
     ["by a path that begins in its directory", `./opening ./own/${SONAME}`, 2],
     ["by a path with two slashes", `./opening "/$PWD/runtime/${SONAME}"`, 1],
+    ["by the path of the file that its name leads to", `./opening ./runtime/${SONAME}.0.0`, 1],
+    ["by the path of a link to it", "./opening $links/libhost.so", 1],
+    ["by the path of a link to a link to it, of another name", "./opening $links/plugin.so", 1],
   ];
   for (const [words, script, answer] of openings)
     test(`when it opens it ${words}`, async () => {
@@ -74,6 +114,25 @@ describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.3
     expectLines(await natively(script), ["opened: 2", "opened: 1", "opened: 2"]);
     expectLines(await inCapsule(script), ["opened: 42", "opened: 42", "opened: 42"]);
   });
+
+  // ld.so asks an auditor before it knows whether there is such a file.
+  const others: [words: string, path: string, natively: string][] = [
+    ["nothing", `"$links/nowhere/${SONAME}"`, "cannot open shared object file: No such file or directory"],
+    ["nothing, below a file", `./opening/${SONAME}`, "cannot open shared object file: Not a directory"],
+    ["nothing, by a link", "$links/lost.so", "cannot open shared object file: No such file or directory"],
+    ["a directory", `"$links/directory/${SONAME}"`, "cannot read file data: Is a directory"],
+    ["a text", `"$links/text/${SONAME}"`, "invalid ELF header"],
+    ["an empty file", `"$links/empty/${SONAME}"`, "file too short"],
+    ["another version of it", "$links/other.so", "opened: 3"],
+  ];
+  for (const [words, path, answer] of others)
+    test(`and none by a path to ${words}`, async () => {
+      const script = `./opening ${path} && ./opening ${SONAME} ${path}`;
+      const natives = await natively(`LD_LIBRARY_PATH=./runtime; export LD_LIBRARY_PATH; ${script}`);
+      expect(natives.stdout).toContain(answer);
+      const outcome = await inCapsule(script);
+      expectLines(outcome, natives.stdout.trimEnd().replace("opened: 1", "opened: 42").split("\n"));
+    });
 
   test("beside an auditor of the user's", async () => {
     const script = "LD_AUDIT=./nothing.so:$LD_AUDIT LD_LIBRARY_PATH=./own ./program";

@@ -6,11 +6,12 @@
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
-import { al, eax, ecx, edi, edx } from "../../../lib/x86-64/narrow-registers.ts";
+import { al, eax, ecx, edi, edx, r9d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitDetour } from "./detour.ts";
 import { type ChosenFile, emitIsReachable, emitOlder, type OlderTargets } from "./older-libc.ts";
+import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
 
 const encoder = new TextEncoder();
 
@@ -23,7 +24,9 @@ export const AS_IT_IS = "/./.";
 
 /** What ld.so is given in the place of what it was asked for. */
 export interface AuditorTargets {
-  /** File name → path. A request for a path counts by its last part. */
+  /**
+   * File name → path. A request for a path counts by the soname that the file has, or by its last part: see standsFor().
+   */
   readonly files: ReadonlyMap<string, string>;
   /** In front of `files`, until `started` has been asked for: what starts a program over on another glibc. */
   readonly detours: ReadonlyMap<string, string>;
@@ -69,10 +72,11 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("is started").quad(0).label("stack end").quad(0);
+  for (const [name, size] of SONAME_BUFFERS) to.label(name).data(new Uint8Array(0), size);
   return { code: to.assemble(), dataAt };
 }
 
-/** Needs `table`, `agent` and `is started`, and `older` and `is reachable` where it is told of that. */
+/** Needs `table`, `agent`, `is started`, what emitSonameOf needs, and `older` and `is reachable` where it is told of that. */
 export function emitAuditor(
   to: Assembler,
   { leastVersion, auditedAt, older, chosen }: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "older" | "chosen">,
@@ -80,6 +84,9 @@ export function emitAuditor(
   emitVersion(to, leastVersion, chosen.length > 0);
   emitOpened(to, auditedAt, older !== undefined);
   emitSearch(to);
+  emitLookUp(to);
+  emitEqual(to);
+  emitSonameOf(to);
 }
 
 /**
@@ -109,6 +116,9 @@ function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
 /**
  * (name, cookie of who asks, flag): the name, or another path. Only what the program's side asks for is looked up, and
  * before ld.so has looked anywhere.
+ *
+ * A path may be a link, of any name, to a file of any name: what the file says of itself tells which library it is. What
+ * cannot be opened, or is no library, is left to ld.so, which says so.
  */
 function emitSearch(to: Assembler): void {
   to.label("la_objsearch").mov(rdi, r10).cmp(LA_SER_ORIG, edx).jne("as asked");
@@ -116,31 +126,51 @@ function emitSearch(to: Assembler): void {
     to.cmpb(char(character), mem(rdi, i)).jne("for the program");
   });
   to.lea(mem(rdi, AS_IT_IS.length), rax).ret();
+  // r10 is the name, r8 its last part, r9d not 0 where ld.so has yet to expand it ($ORIGIN).
   to.label("for the program").cmpq(0, mem(rsi)).jne("as asked");
-  // The last part, and its hash.
-  to.mov(rdi, rcx);
-  to.label("part").mov(rcx, r8).mov(HASH_SEED, edx);
-  to.label("letter").movzbl(mem(rcx), eax).inc(rcx).test(al, al).je("hashed");
-  to.cmp(char("/"), al).je("part");
-  to.imul(HASH_FACTOR, edx, edx).add(eax, edx).jmp("letter");
-  to.label("hashed").lea(rip("table"), r9);
-  to.label("entry").mov(mem(r9, Entry.name), eax).test(eax, eax).je("as asked");
-  to.cmp(edx, mem(r9, Entry.hash)).jne("next entry");
-  to.lea(mem(r9, 0, rax), rsi).mov(r8, rdi);
-  to.call("equal").je("known");
-  to.label("next entry").add(Entry.size, r9).jmp("entry");
-  to.label("known").mov(mem(r9, Entry.kind), ecx).lea(rip("is started"), rsi);
-  to.cmp(KINDS.detour, ecx).jb("found").je("unless started");
-  to.cmp(KINDS.family, ecx).je("if started").movb(1, mem(rsi)).jmp("as asked");
-  to.label("if started").cmpb(0, mem(rsi)).je("next entry").jmp("found");
-  to.label("unless started").cmpb(0, mem(rsi)).jne("next entry");
+  to.mov(rdi, rcx).xor(r9d, r9d);
+  to.label("part").mov(rcx, r8);
+  to.label("letter").movzbl(mem(rcx), eax).inc(rcx).test(al, al).je("parted");
+  to.cmp(char("/"), al).je("part").cmp(char("$"), al).jne("letter").inc(r9d).jmp("letter");
+  to.label("parted").cmp(r8, r10).je("by its name").test(r9d, r9d).jne("by its name");
+  to.push(r8, r10).call("soname of").pop(r10, r8).test(rax, rax).je("as asked");
+  to.push(r8).mov(rax, r8).call("look up").pop(r8).je("known");
+  to.label("by its name").call("look up").jne("as asked");
+  to.label("known").cmpl(KINDS.started, mem(r9, Entry.kind)).jne("found");
+  to.lea(rip("is started"), rsi).movb(1, mem(rsi)).jmp("as asked");
   to.label("found");
   // It may be a link to what a sandbox hides.
   to.mov(mem(r9, Entry.path), edi).add(r9, rdi).systemCall("access", rdi, 0).test(eax, eax).jne("as asked");
   to.mov(mem(r9, Entry.path), eax).add(r9, rax).ret();
   to.label("as asked").mov(r10, rax).ret();
-  to.label("equal"); // (string, string): je if they are
-  to.movzbl(mem(rdi), eax).cmp(mem(rsi), al).jne("unequal");
+}
+
+/**
+ * (r8: a name): `je` if there is an entry for it that counts by now, which r9 is then. r8 and r10 stay.
+ */
+function emitLookUp(to: Assembler): void {
+  to.label("look up").mov(r8, rcx).mov(HASH_SEED, edx);
+  to.label("sum").movzbl(mem(rcx), eax).inc(rcx).test(al, al).je("summed");
+  to.imul(HASH_FACTOR, edx, edx).add(eax, edx).jmp("sum");
+  to.label("summed").lea(rip("table"), r9);
+  to.label("entry").mov(mem(r9, Entry.name), eax).test(eax, eax).je("no entry");
+  to.cmp(edx, mem(r9, Entry.hash)).jne("next entry");
+  to.lea(mem(r9, 0, rax), rsi)
+    .mov(r8, rdi)
+    .call("equal")
+    .jne("next entry");
+  to.mov(mem(r9, Entry.kind), ecx).lea(rip("is started"), rsi);
+  to.cmp(KINDS.detour, ecx).je("unless started").cmp(KINDS.family, ecx).je("if started");
+  to.label("an entry").cmp(eax, eax).ret();
+  to.label("if started").cmpb(0, mem(rsi)).jne("an entry");
+  to.label("next entry").add(Entry.size, r9).jmp("entry");
+  to.label("unless started").cmpb(0, mem(rsi)).jne("next entry").ret();
+  to.label("no entry").inc(eax).ret(); // not equal
+}
+
+/** (string, string): `je` if they are. */
+function emitEqual(to: Assembler): void {
+  to.label("equal").movzbl(mem(rdi), eax).cmp(mem(rsi), al).jne("unequal");
   to.inc(rdi).inc(rsi).test(al, al).jne("equal");
   to.label("unequal").ret();
 }

@@ -95,7 +95,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what ld.so asks for libraries": (to) => {
     emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, older: undefined, chosen: [] });
-    for (const name of ["table", "agent", "is started"]) to.label(name).quad(0);
+    for (const name of ["table", "agent", "is started", "headers", "piece"]) to.label(name).quad(0);
   },
   "the same, where processes with an older libc are started over": (to) => {
     const paths = {
@@ -116,7 +116,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitIsReachable(to, chosen);
     emitOlder(to, older);
     emitDetour(to, older);
-    for (const name of ["table", "agent", "is started", "stack end"]) to.label(name).quad(0);
+    for (const name of ["table", "agent", "is started", "headers", "piece", "stack end"]) to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
     const paths = {
