@@ -19,6 +19,7 @@ export const SYS = {
   pread64: 17,
   writev: 20,
   access: 21,
+  mincore: 27,
   madvise: 28,
   dup2: 33,
   nanosleep: 35,

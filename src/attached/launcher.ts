@@ -22,6 +22,7 @@ import { footingOfOlder } from "../plan/glibc/footing.ts";
 import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
+import { roomForHosts } from "../plan/static-tls.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { placeOfKept } from "../reexec/kept-directories.ts";
 import { ownCommand } from "../reexec/own-command.ts";
@@ -129,7 +130,8 @@ function prepare(
       () =>
         `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
     );
-  furnish(directory, { ...plan, footing, older, mounts }, first, trace);
+  const staticTls = roomForHosts(plan.capsules.map(({ libraries }) => libraries));
+  furnish(directory, { ...plan, footing, older, mounts, staticTls }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
   const kept = entry.footing.starter ? [placeOfKept(store.file, system)] : [];

@@ -75,6 +75,12 @@ export function withRoomForAttached(capsules: readonly (readonly Library[])[], b
   return withRoomFor(capsules.flat(), before);
 }
 
+/** What the host's libraries are to find in any case, in bytes: nothing where they do with what there is. */
+export function roomForHosts(capsules: readonly (readonly Library[])[]): number {
+  const { size } = staticNeed(capsules);
+  return size <= SURELY_FREE ? 0 : size;
+}
+
 /** For blocks that have to be in static TLS, in bytes: jemalloc has 2632, what is no sanitizer's some 150 at most. */
 const AUDITED = 4096;
 

@@ -43,13 +43,14 @@ export interface StartedOver {
 }
 
 /**
- * Has ld.so find what is among the launch's libraries by now. `auditedAt` is where the agent wants to be told. Throws
- * what writing throws.
+ * Has ld.so find what is among the launch's libraries by now. `auditedAt` is where the agent wants to be told,
+ * `staticTls` what the hosts' libraries may need of that. Throws what writing throws.
  */
 export function placeAuditor(
   directory: ServingDirectory,
   { detours = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
   auditedAt: number,
+  staticTls: number,
 ): void {
   const { libraries } = directory;
   const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
@@ -61,6 +62,7 @@ export function placeAuditor(
     ...{ family, older, chosen },
     agent: join(libraries, AGENT),
     auditedAt,
+    staticTls,
     leastVersion: INTERFACE.version,
   });
   const place = join(libraries, LAUNCH_AUDITORS);
@@ -83,7 +85,7 @@ export function placeIdleAuditor(directory: PrivateDirectory): void {
   const none = new Map<string, string>();
   const idle = {
     ...{ files: none, detours: none, started: undefined, family: none, older: undefined, chosen: [] },
-    ...{ agent: "", auditedAt: 0, leastVersion: 127 },
+    ...{ agent: "", auditedAt: 0, staticTls: 0, leastVersion: 127 },
   };
   const libraries = librariesIn(directory.path);
   const place = join(libraries, IDLE_AUDITORS);
@@ -115,9 +117,10 @@ const links = (): Map<string, string> =>
 
 function auditor(targets: AuditorTargets): Uint8Array {
   const { code, dataAt } = auditorCode(targets);
-  const functions = ["la_version", "la_objopen", "la_objsearch"];
+  const functions = ["la_version", "la_objopen", "la_activity", "la_objsearch"];
   return codeObject({
     ...{ soname: "libcapsule-audit.so", code, dataAt },
     functions: new Map(functions.map((name) => [name, name])),
+    init: "note environment",
   }).bytes;
 }

@@ -23,6 +23,8 @@ interface Offer {
   readonly older: Footing | undefined;
   /** LD_AUDIT leads to an auditor: see canBeAudited(). */
   readonly isAudited: boolean;
+  /** What the hosts' libraries may need of static thread-local data, in bytes. */
+  readonly staticTls?: number;
   /** What is in another file's place for those that are served. */
   readonly mounts?: Mounts;
 }
@@ -30,7 +32,7 @@ interface Offer {
 /** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, footing, older, isAudited, mounts }: Offer,
+  { runtime, capsules, footing, older, isAudited, staticTls = 0, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -44,7 +46,7 @@ export function furnish(
   const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
   directory.putLibrary(AGENT, agent.bytes);
   const startedOver = startOver(directory, footing, older, store.file);
-  if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt);
+  if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
   // Found out once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);

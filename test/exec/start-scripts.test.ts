@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { expectLines } from "../support/expect.ts";
 import { glibc } from "../support/glibc.ts";
 import { copyOwnGlibc } from "../support/own-glibc.ts";
@@ -48,7 +48,14 @@ beforeAll(async () => {
     { path: "by-real-path", ...linked, needs: ["stubs/real.so"] },
     { path: "opening", sources: ["program.c"], runpath: "{out}/runtime" },
     { path: "wrapper", sources: ["wrapper.c"] },
-    { path: `${RUNTIME}/libstatic.so.1`, sources: ["thread-local.c"] },
+    { path: `${RUNTIME}/libstatic.so.1`, sources: ["thread-local.c"], flags: ["-DSIZE=2632"] },
+    { path: `${RUNTIME}/liblarge.so.1`, sources: ["thread-local.c"], flags: ["-DSIZE=800000"] },
+    {
+      path: "wants-more",
+      sources: ["wants.c"],
+      needs: [runtime, `${RUNTIME}/liblarge.so.1`],
+      runpath: "{out}/runtime",
+    },
     { path: "wants", sources: ["wants.c"], needs: [runtime, `${RUNTIME}/libstatic.so.1`], runpath: "{out}/runtime" },
   ]);
   links = mkdtempSync(join(tmpdir(), "capsule-test-links-"));
@@ -213,13 +220,36 @@ describe("where the environment is emptied a program runs natively, and one line
 });
 
 // Where a process is audited, ld.so sets it aside before it knows of them.
-test("a program's libraries have their static thread-local data", async () => {
-  const script = "LD_LIBRARY_PATH=./runtime ./wants";
-  expectLines(await natively(script), ["1, and thread-local: 2632"]);
-  expectLines(await inCapsule(`${script}; LD_LIBRARY_PATH=$LD_LIBRARY_PATH ./wants`), [
-    `${glibc < 35 ? 1 : 42}, and thread-local: 2632`,
-    "42, and thread-local: 2632",
-  ]);
+describe("a program's libraries have their static thread-local data", () => {
+  test("as much as jemalloc has", async () => {
+    const script = "LD_LIBRARY_PATH=./runtime ./wants";
+    expectLines(await natively(script), ["1, and thread-local: 2632"]);
+    expectLines(await inCapsule(`${script}; LD_LIBRARY_PATH=$LD_LIBRARY_PATH ./wants`), [
+      `${glibc < 35 ? 1 : 42}, and thread-local: 2632`,
+      "42, and thread-local: 2632",
+    ]);
+  });
+
+  const starts: [words: string, script: string, lines: string[]][] = [
+    ["as much as ThreadSanitizer's runtime has", "./wants-more", []],
+    ["where a script clears the room for it", "unset GLIBC_TUNABLES; ./wants", []],
+    ["and the script's tunables", "GLIBC_TUNABLES=glibc.malloc.arena_max=1 ./wants-more", []],
+    ["and the arguments", `./wants-more "" 'a b' ""`, ["wants-more: <>", "wants-more: <a b>", "wants-more: <>"]],
+    ["by an ld.so's name", `${LOADER} --argv0 other ./wants-more x`, [`${basename(LOADER).slice(0, 15)}: <x>`]],
+  ];
+  for (const [words, script, lines] of starts)
+    test.skipIf(words.startsWith("by an") && glibc < 33)(words, async () => {
+      const size = script.includes("-more") ? 800_000 : 2632;
+      expectLines(await natively(script), [`1, and thread-local: ${size}`, ...lines]);
+      expectLines(await inCapsule(script), [`42, and thread-local: ${size}`, ...lines]);
+    });
+
+  test("and what comes by dlopen has no more than natively", async () => {
+    const script = "./opening ./runtime/liblarge.so.1";
+    const natives = await natively(script);
+    expect(natives.stdout).toContain("static TLS block");
+    expectLines(await inCapsule(script), natives.stdout.trimEnd().split("\n"));
+  });
 });
 
 test("a script that puts its own behind what it finds has it on every glibc", async () => {

@@ -10,6 +10,7 @@ import { al, eax, ecx, edi, edx, r9d } from "../../../lib/x86-64/narrow-register
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitDetour } from "./detour.ts";
+import { emitMoreRoom, ROOM_WORDS } from "./more-room.ts";
 import { type ChosenFile, emitIsReachable, emitOlder, type OlderTargets } from "./older-libc.ts";
 import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
 
@@ -45,6 +46,8 @@ export interface AuditorTargets {
   readonly auditedAt: number;
   /** Of the interface, as la_version is told it: with an older ld.so the auditor withdraws. */
   readonly leastVersion: number;
+  /** What isolated libraries are to find of static thread-local data, in bytes. */
+  readonly staticTls: number;
 }
 
 export interface AuditorCode {
@@ -59,7 +62,7 @@ const LA_SER_ORIG = 1;
 /** What becomes of an entry of the table. */
 const KINDS = { file: 0, detour: 1, started: 2, family: 3 } as const;
 
-/** `la_version`, `la_objopen` and `la_objsearch`. */
+/** `la_version`, `la_objopen`, `la_activity`, `la_objsearch`, and the initialiser `note environment`. */
 export function auditorCode(targets: AuditorTargets): AuditorCode {
   const to = new Assembler();
   emitAuditor(to, targets);
@@ -72,14 +75,21 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("is started").quad(0).label("stack end").quad(0);
+  for (const name of ROOM_WORDS) to.label(name).quad(0);
   for (const [name, size] of SONAME_BUFFERS) to.label(name).data(new Uint8Array(0), size);
   return { code: to.assemble(), dataAt };
 }
 
-/** Needs `table`, `agent`, `is started`, what emitSonameOf needs, and `older` and `is reachable` where it is told of that. */
+/** Needs `table`, `agent`, `is started`, what emitSonameOf and emitMoreRoom need, and `older` and `is reachable` where it is told of that. */
 export function emitAuditor(
   to: Assembler,
-  { leastVersion, auditedAt, older, chosen }: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "older" | "chosen">,
+  {
+    leastVersion,
+    auditedAt,
+    staticTls,
+    older,
+    chosen,
+  }: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "staticTls" | "older" | "chosen">,
 ): void {
   emitVersion(to, leastVersion, chosen.length > 0);
   emitOpened(to, auditedAt, older !== undefined);
@@ -87,6 +97,7 @@ export function emitAuditor(
   emitLookUp(to);
   emitEqual(to);
   emitSonameOf(to);
+  emitMoreRoom(to, staticTls);
 }
 
 /**
@@ -102,14 +113,15 @@ function emitVersion(to: Assembler, least: number, isStartedOver: boolean): void
 
 /**
  * (link_map, namespace, cookie): keeps the namespace, by which it is known later who asks, and tells the agent that it
- * is there. A libc that is too old does not come back from `older`.
+ * is there, and sees to it that there is room for static thread-local data. A libc that is too old does not come back from `older`.
  */
 function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
   to.label("la_objopen").mov(rsi, mem(rdx)).test(rsi, rsi).jne("noted");
   to.mov(rdi, r8);
   if (hasOlder) to.call("older");
-  to.mov(mem(r8, L_NAME), rdi).lea(rip("agent"), rsi).call("equal").jne("noted");
+  to.mov(mem(r8, L_NAME), rdi).lea(rip("agent"), rsi).call("equal").jne("not the agent");
   to.mov(mem(r8, L_ADDR), rax).movq(1, mem(rax, auditedAt));
+  to.label("not the agent").mov(r8, rdi).call("make room");
   to.label("noted").xor(eax, eax).ret();
 }
 

@@ -18,6 +18,7 @@ import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitIdentity } from "../../../src/agent/code/identity.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { emitHere, emitIterateAlso, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
+import { ROOM_WORDS } from "../../../src/agent/code/more-room.ts";
 import { emitIsReachable, emitOlder } from "../../../src/agent/code/older-libc.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
@@ -94,8 +95,8 @@ const emitters: Record<string, (to: Assembler) => void> = {
     for (const name of DATA) to.label(name).quad(0);
   },
   "what ld.so asks for libraries": (to) => {
-    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, older: undefined, chosen: [] });
-    for (const name of ["table", "agent", "is started", "headers", "piece"]) to.label(name).quad(0);
+    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, staticTls: 0x4000, older: undefined, chosen: [] });
+    for (const name of ["table", "agent", "is started", "headers", "piece", ...ROOM_WORDS]) to.label(name).quad(0);
   },
   "the same, where processes with an older libc are started over": (to) => {
     const paths = {
@@ -112,11 +113,12 @@ const emitters: Record<string, (to: Assembler) => void> = {
       newest: 38,
     };
     const chosen = [{ path: "/t/ld.so", dev: 1n, ino: 2n }];
-    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, older, chosen });
+    emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, staticTls: 0x4000, older, chosen });
     emitIsReachable(to, chosen);
     emitOlder(to, older);
     emitDetour(to, older);
-    for (const name of ["table", "agent", "is started", "headers", "piece", "stack end"]) to.label(name).quad(0);
+    for (const name of ["table", "agent", "is started", "headers", "piece", ...ROOM_WORDS, "stack end"])
+      to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
     const paths = {

@@ -1,0 +1,166 @@
+// Static thread-local data in a process with an auditor. ld.so sets it aside before it knows the program's libraries
+// then, instead of as much as these have (2.35 to 2.41, elf/rtld.c: init_tls before load_audit_modules), and refuses one
+// for which there is no room: "cannot allocate memory in static TLS block".
+//
+// So what the libraries have is added up while ld.so maps them, when nothing of the program has run; and where it is more
+// than there is room for, the program is started over with a tunable that makes it. Each thread has as much as natively
+// then, and some spare.
+
+import { PT_TLS } from "../../../lib/elf/constants.ts";
+import { Ehdr } from "../../../lib/elf/ehdr.ts";
+import { Phdr } from "../../../lib/elf/phdr.ts";
+import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
+import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { al, eax, ebp, ecx, edx, esi, r9d, r15d } from "../../../lib/x86-64/narrow-registers.ts";
+import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
+import { r8, r9, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
+
+const encoder = new TextEncoder();
+
+/** Of the tunable, in bytes. */
+const DEFAULT = 512;
+/** What is left for dlopen when a program has been started over, in bytes. */
+const SPARE = 4608;
+
+const MAGIC = 0x46_4c_45_7f;
+const AT_EXECFN = 31;
+/** Of struct stat, in bytes. */
+const [ST_DEV, ST_INO, STAT_SIZE] = [0, 8, 256] as const;
+const [O_CLOEXEC, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, PATH_MAX] = [0x8_0000, 3, 0x4022, 4096] as const;
+/** In bytes, some more than arguments and variables may have (3/4 of 8 MiB), with the pointers to them. */
+const [WORK, ARGUMENTS] = [16 << 20, 8 << 20] as const;
+
+/** What emitMoreRoom needs beside `piece` of emitSonameOf, each a quad that begins with 0. */
+export const ROOM_WORDS = ["is running", "has program", "size of blocks", "environment"] as const;
+
+/**
+ * `note environment`, an initialiser, `la_activity`, and `make room`. `kept` is what the isolated libraries are to find,
+ * in bytes.
+ */
+export function emitMoreRoom(to: Assembler, kept: number): void {
+  emitNotes(to);
+  emitMakeRoom(to, kept);
+  emitRoomGiven(to);
+  emitBegins(to);
+  emitStartOver(to);
+  emitExecute(to);
+  emitAppend(to);
+  for (const [label, text] of [
+    ["variable name", "GLIBC_TUNABLES="],
+    ["setting name", "glibc.rtld.optional_static_tls="],
+    ["own arguments", "/proc/self/cmdline"],
+    ["own file", "/proc/self/exe"],
+  ] as const)
+    to.label(label).data(encoder.encode(`${text}\0`));
+}
+
+function emitNotes(to: Assembler): void {
+  to.label("note environment").mov(rdx, rip("environment")).ret(); // (argc, argv, envp)
+  // (cookie, LA_ACT_CONSISTENT or another): the base namespace is complete, and bound.
+  to.label("la_activity").cmpq(0, mem(rdi)).jne("unnoted").test(esi, esi).jne("unnoted");
+  to.lea(rip("is running"), rdi).movb(1, mem(rdi));
+  to.label("unnoted").ret();
+}
+
+/** (link_map): of the base namespace, in the order in which ld.so maps them. The first is the program, which it counts. */
+function emitMakeRoom(to: Assembler, kept: number): void {
+  const { p_type, p_memsz, p_align } = Phdr.offsetOf;
+  to.label("make room").lea(rip("is running"), rsi).cmpb(0, mem(rsi)).jne("room enough");
+  to.lea(rip("has program"), rsi).cmpb(0, mem(rsi)).movb(1, mem(rsi)).je("room enough");
+
+  // One that was prelinked does not begin at its load bias.
+  to.mov(mem(rdi), r8).mov(r8, rdi).systemCall("mincore", rdi, 1, "piece").test(eax, eax).jne("room enough");
+  to.cmpl(MAGIC, mem(r8)).jne("room enough");
+  to.movzwl(mem(r8, Ehdr.offsetOf.e_phnum), edx).imul(Phdr.size, edx, edx).mov(mem(r8, Ehdr.offsetOf.e_phoff), rax);
+  to.add(rax, rdx).cmp(PAGE_SIZE, rdx).ja("room enough").add(r8, rax).add(r8, rdx);
+  to.label("header").cmp(rdx, rax).jae("room enough").cmpl(PT_TLS, mem(rax, p_type)).je("thread-local");
+  to.add(Phdr.size, rax).jmp("header");
+
+  to.label("thread-local").mov(mem(rax, p_memsz), rdx).add(mem(rax, p_align), rdx);
+  to.lea(rip("size of blocks"), rsi).add(rdx, mem(rsi)).mov(mem(rsi), rdx).cmp(DEFAULT, rdx).jle("room enough");
+  to.push(rbx, rbp, r12, r13, r14, r15);
+  to.add(kept, rdx).lea(mem(rdx, SPARE), r13).mov(rdx, r12).call("room given");
+  to.cmp(rax, r12).jle("room made").call("start over");
+  to.label("room made").pop(r15, r14, r13, r12, rbp, rbx);
+  to.label("room enough").ret();
+}
+
+/** rax is what the environment says that there is, and r15 the value of GLIBC_TUNABLES, or NULL. ld.so goes by the last. */
+function emitRoomGiven(to: Assembler): void {
+  to.label("room given").xor(r15d, r15d).mov(DEFAULT, r9d).mov(rip("environment"), r14);
+  to.label("variable").mov(mem(r14), rdi).test(rdi, rdi).je("counted");
+  to.add(8, r14).lea(rip("variable name"), rsi).call("has name").jne("variable").mov(rdi, r15).mov(rdi, r8);
+  to.label("setting").mov(r8, rdi).lea(rip("setting name"), rsi).call("has name").jne("next setting").xor(r9d, r9d);
+  to.label("digit").movzbl(mem(rdi), eax).sub(char("0"), eax).cmp(9, eax).ja("next setting");
+  to.imul(10, r9d, r9d).add(eax, r9d).inc(rdi).jmp("digit");
+  to.label("next setting").cmpb(0, mem(r8)).lea(mem(r8, 1), r8).jne("setting").jmp("variable");
+  to.label("counted").mov(r9, rax).ret();
+}
+
+/** (string, how it may begin): `je` if it does, and rdi is behind that then. r8 and up stay. */
+function emitBegins(to: Assembler): void {
+  to.label("has name").movzbl(mem(rsi), eax).test(al, al).je("compared");
+  to.cmp(mem(rdi), al).jne("compared").inc(rdi).inc(rsi).jmp("has name");
+  to.label("compared").ret();
+}
+
+/** r13 is how much room there shall be. Comes back where that is not possible; ld.so says what is wrong then. */
+function emitStartOver(to: Assembler): void {
+  to.label("start over");
+  to.systemCall("mmap", 0, WORK, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, -1, 0).test(rax, rax).js("not started over");
+  to.mov(rax, rbx);
+
+  // The arguments as the kernel was given them: an ld.so that was started by its name has taken its own away.
+  to.systemCall("open", "own arguments", O_CLOEXEC).test(eax, eax).js("given up").mov(eax, ebp).mov(rbx, r12);
+  to.label("arguments").systemCall("read", ebp, r12, ARGUMENTS).test(rax, rax).jle("all arguments");
+  to.add(rax, r12).jmp("arguments");
+  to.label("all arguments").systemCall("close", ebp).lea(mem(r12, 15), rbp).and(-8, rbp);
+  to.mov(rbp, rdi).mov(rbx, rcx);
+  to.label("argument").cmp(r12, rcx).jae("no argument").mov(rcx, rax).stosq();
+  to.label("character").cmpb(0, mem(rcx)).lea(mem(rcx, 1), rcx).jne("character").jmp("argument");
+  to.label("no argument").xor(eax, eax).stosq();
+
+  // The variables, of which one is another; behind them is the auxiliary vector.
+  to.mov(rdi, r12).mov(rip("environment"), r14);
+  to.label("kept variable").mov(mem(r14), r9).add(8, r14).test(r9, r9).je("new variable");
+  to.mov(rdi, r8).mov(r9, rdi).lea(rip("variable name"), rsi).call("has name").mov(r8, rdi).je("kept variable");
+  to.mov(r9, rax).stosq().jmp("kept variable");
+  to.label("new variable").lea(mem(rdi, 16), rax).stosq().xor(eax, eax).stosq();
+  to.lea(rip("variable name"), rsi).call("write text").test(r15, r15).je("new setting");
+  to.mov(r15, rsi).call("write text").movb(char(":"), mem(rdi)).inc(rdi);
+  to.label("new setting").lea(rip("setting name"), rsi).call("write text").mov(r13, rax).mov(10, ecx).xor(r9d, r9d);
+  to.label("tenth").xor(edx, edx).div(rcx).add(char("0"), edx).push(rdx).inc(r9d).test(rax, rax).jne("tenth");
+  to.label("written digit").pop(rax).mov(al, mem(rdi)).inc(rdi).dec(r9d).jne("written digit");
+  to.movb(0, mem(rdi)).lea(mem(rdi, 16), r13).and(-8, r13);
+
+  // By the name that the kernel was given, unless that is a script's.
+  to.label("auxiliary").mov(mem(r14), rax).test(rax, rax).je("by the link");
+  to.mov(mem(r14, 8), r15).add(16, r14).cmp(AT_EXECFN, rax).jne("auxiliary");
+  to.systemCall("stat", r15, r13).test(eax, eax).jne("by the link");
+  to.lea(mem(r13, STAT_SIZE), rsi).systemCall("stat", "own file", rsi).test(eax, eax).jne("by the link");
+  for (const field of [ST_DEV, ST_INO])
+    to.mov(mem(r13, field), rax)
+      .cmp(mem(r13, STAT_SIZE + field), rax)
+      .jne("by the link");
+  to.mov(r15, rdi).call("execute");
+  to.label("by the link").systemCall("readlink", "own file", r13, PATH_MAX).test(rax, rax).jle("given up");
+  to.movb(0, mem(r13, 0, rax))
+    .mov(r13, rdi)
+    .call("execute")
+    .lea(rip("own file"), rdi)
+    .call("execute");
+  to.label("given up").systemCall("munmap", rbx, WORK);
+  to.label("not started over").ret();
+}
+
+/** (path): with the arguments rbp and the variables r12. */
+function emitExecute(to: Assembler): void {
+  to.label("execute").systemCall("execve", rdi, rbp, r12).ret();
+}
+
+/** (where to, string): without its end, behind which rdi is then. */
+function emitAppend(to: Assembler): void {
+  to.label("write text").movzbl(mem(rsi), eax).test(al, al).je("written text");
+  to.mov(al, mem(rdi)).inc(rsi).inc(rdi).jmp("write text");
+  to.label("written text").ret();
+}
