@@ -4,11 +4,12 @@
 // (DT_FILTER, DT_AUXILIARY) comes right before that one, wherever it would be otherwise
 // (glibc, elf/dl-deps.c).
 
+import { basename } from "node:path";
 import { ElfError } from "../elf/error.ts";
 import type { Filtee } from "../elf/image.ts";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
-import { mustFind, originOf, type Requester, type Search } from "./search.ts";
+import { expand, mustFind, originOf, type Requester, type Search } from "./search.ts";
 
 /** A library that was found. */
 export interface Node {
@@ -185,9 +186,19 @@ export class Loading {
     if (found instanceof Error) return { name, fault: found };
     const { library } = found;
     if (library.isFixed || library.isPie) return { name, fault: refusal(library, from) };
-    if (from && !name.includes("/") && name !== library.soname && this.isElsewhere(library.soname))
-      return { name, elsewhere: library.soname };
+    const elsewhere = this.#namesOf(name, library).find((soname) => this.isElsewhere(soname));
+    if (from && elsewhere !== undefined) return { name: this.#expanded(name, from), elsewhere };
     return { name, node: this.#node(found, name, from) };
+  }
+
+  /** Those that a file has besides the one that it was asked for by. */
+  #namesOf(name: string, { soname }: Library): string[] {
+    return [soname, basename(name)].filter((one) => one !== name);
+  }
+
+  /** As ld.so has it then: it compares that with the sonames of what is there. */
+  #expanded(name: string, { library, origin }: Requester): string {
+    return name.includes("/") ? (expand(name, originOf({ library, origin }), this.search) ?? name) : name;
   }
 
   #node(given: Given, name: string, requester: Requester | undefined): Growing {

@@ -114,7 +114,14 @@ export function fillCopy(
 }
 
 /** A shim for a library that is open: loads its placeholder, whose initializer asks for it to be filled. */
-export function* placeholderShim({ process }: Launch, name: string): Linking<LoadedObject> {
-  const handle = yield* dlmopen(process, LM_ID_BASE, name, RTLD_LAZY);
+export function* placeholderShim(
+  { process }: Launch,
+  name: string,
+  _: LoadedObject,
+  needed: readonly string[],
+): Linking<LoadedObject> {
+  // By a path it is found by the auditor; what it stands for there is its own.
+  const [soname = name] = needed;
+  const handle = yield* dlmopen(process, LM_ID_BASE, name.includes("/") ? soname : name, RTLD_LAZY);
   return new LoadedObject(process, yield* linkMapOf(process, handle));
 }

@@ -2,6 +2,7 @@
 // and binds to, at the addresses in the capsule. No trampoline, nothing to call.
 
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { mirrorOf, symbolsAt } from "../../lib/elf/write/mirror.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
@@ -84,6 +85,10 @@ export const mirrorShim: Shim = (launch, name, object, needed, hooks) =>
 export const mirrorShimAlone: Shim = (launch, name, object, needed, hooks) =>
   makeShim(launch, name, object, needed, hooks, true);
 
+/** What needs a library by a path needs an object of that soname: ld.so compares what it is asked for with these. */
+const fileName = (name: string): string =>
+  name.includes("/") ? `${Bun.hash(name).toString(36)}-${basename(name)}` : name;
+
 function* makeShim(
   { process, directory }: Launch,
   name: string,
@@ -96,7 +101,7 @@ function* makeShim(
   const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
   const overrides = new Map([...hooks].map(([symbol, address]) => [symbol, { address }]));
   const { bytes } = mirrorOf(object.image, { soname: name, needed, overrides, hasThreadLocals: record !== undefined });
-  const path = directory.write(name, bytes);
+  const path = directory.write(fileName(name), bytes);
   const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
   const shim = new LoadedObject(process, yield* linkMapOf(process, handle));
   if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);

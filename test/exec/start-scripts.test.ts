@@ -42,6 +42,12 @@ beforeAll(async () => {
       soname: null,
       flags: [`-Wl,-soname,{out}/${runtime}.0.0`, "-DANSWER=0"],
     },
+    {
+      path: "plugins/libplugin.so.1",
+      sources: ["thread-local.c"],
+      flags: ["-DSIZE=8"],
+      needs: ["stubs/own.so"],
+    },
     { path: "program", ...linked, runpath: "{out}/runtime" },
     { path: "own/program", ...linked, rpath: "{out}/own" },
     { path: "by-path", ...linked, needs: ["stubs/own.so"] },
@@ -139,6 +145,18 @@ describe.skipIf(glibc < 35)("a program has the isolated library (takes glibc 2.3
       expect(natives.stdout).toContain(answer);
       const outcome = await inCapsule(script);
       expectLines(outcome, natives.stdout.trimEnd().replace("opened: 1", "opened: 42").split("\n"));
+    });
+
+  for (const [words, program, args, lines] of [
+    ["a copy of its own", "by-path", [], ["linked: 2"]],
+    ["the runtime's", "by-real-path", [], ["linked: 1"]],
+    ["a copy of its own, by a plug-in", "opening", ["./plugins/libplugin.so.1"], ["opened: 2"]],
+  ] as const)
+    test(`when the launch's own program needs ${words} by a path`, async () => {
+      const options = { cwd: fixture.out };
+      expectLines(await native(fixture.program(program), [...args], options), [...lines]);
+      const isolated = lines.map((line) => line.replace(/\d$/, "42"));
+      expectLines(await capsule(fixture.flags(), fixture.program(program), [...args], options), isolated);
     });
 
   test("beside an auditor of the user's", async () => {
