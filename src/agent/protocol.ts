@@ -41,12 +41,12 @@ export const Kind = {
   /** The main thread says how things stand: address and length of a ServerState as JSON. */
   state: 7,
   /**
-   * A process has loaded shims, and wants to be linked: one of them, the agent's Desk, and functions of the agent's;
+   * A process has loaded shims, and wants to be linked: one of them, the agent's Control block, and functions of the agent's;
    * see emitConnect.
    */
   attach: 10,
   /**
-   * Shims are about to be loaded into a process that runs: can they be linked? The agent's Desk, its function `copy`,
+   * Shims are about to be loaded into a process that runs: can they be linked? The agent's Control block, its function `copy`,
    * and whether functions are to be bound at once. See emitGate.
    */
   check: 11,

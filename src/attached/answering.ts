@@ -103,7 +103,7 @@ export class Answering extends Requests {
   }
 
   protected askerOf(exchange: Exchange): Asker {
-    return this.#askers.of(exchange, this.#askers.deskOf(Attachment.idOf(exchange.request.token)));
+    return this.#askers.of(exchange, this.#askers.controlBlockOf(Attachment.idOf(exchange.request.token)));
   }
 
   protected *other(exchange: Exchange): Conversation {
@@ -139,7 +139,7 @@ export class Answering extends Requests {
 
   *#attach(exchange: Exchange): Conversation {
     const { a0, a1, a2, a3, a4, returnAddress } = exchange.request;
-    const [shim, desk, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
+    const [shim, controlBlock, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
       Address,
       Address,
       Address,
@@ -149,11 +149,11 @@ export class Answering extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
-      const missing = this.#askers.missingLibdl(exchange, { at: desk, copy });
+      const missing = this.#askers.missingLibdl(exchange, { at: controlBlock, copy });
       const file = missing && exchange.lend(cString(missing.file))?.at;
       if (missing && file !== undefined)
         yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
-      const asking = this.#askers.of(exchange, { at: desk, copy });
+      const asking = this.#askers.of(exchange, { at: controlBlock, copy });
       attachment = asking;
       const linked = yield* orders(exchange, asking.functions, attach(asking, shim, returnAddress), (path) =>
         asking.asItIs(path),

@@ -8,10 +8,10 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { Desk } from "../agent/code/connect.ts";
+import { ControlBlock } from "../agent/code/connect.ts";
 import type { Exchange } from "../agent/exchange.ts";
 import { MARK } from "../directories/private-directory.ts";
-import { Attachment, type DeskAddresses, type Origin } from "./attachment.ts";
+import { Attachment, type ControlBlockAddresses, type Origin } from "./attachment.ts";
 import { type LibdlCall, missingLibdl } from "./libdl.ts";
 import type { Site } from "./site.ts";
 
@@ -65,21 +65,21 @@ export class Askers {
     return [...this.#attachments.values()].at(-1);
   }
 
-  /** Where the desk of an agent is that says this number. Throws UnreadableError where nobody has it. */
-  deskOf(id: number): DeskAddresses {
+  /** Where the control block of an agent is that says this number. Throws UnreadableError where nobody has it. */
+  controlBlockOf(id: number): ControlBlockAddresses {
     const origin = this.#origins.get(id);
     if (!origin) throw new UnreadableError("Cannot answer a process that has never been linked");
-    return origin.desk;
+    return origin.controlBlock;
   }
 
   /**
    * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws
    * UnreadableError for one that is not of this launch, and as Attachment does.
    */
-  of(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): Attachment {
-    const { asking, desk } = this.#identify(exchange, at, copy);
+  of(exchange: Exchange, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): Attachment {
+    const { asking, controlBlock } = this.#identify(exchange, at, copy);
     const { process } = asking;
-    const { attachment: id, debug } = desk;
+    const { attachment: id, debug } = controlBlock;
     const before = this.#attachments.get(process.pid);
     if (before && before.id === id) return before;
     // The process runs another program by now.
@@ -104,9 +104,9 @@ export class Askers {
   }
 
   /** What a process has to call before `of` can know it, if anything. Throws UnreadableError as that does. */
-  missingLibdl(exchange: Exchange, { at, copy }: Pick<DeskAddresses, "at" | "copy">): LibdlCall | undefined {
-    const { asking, desk } = this.#identify(exchange, at, copy);
-    return desk.attachment === 0 ? missingLibdl(asking.process, desk.debug) : undefined;
+  missingLibdl(exchange: Exchange, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): LibdlCall | undefined {
+    const { asking, controlBlock } = this.#identify(exchange, at, copy);
+    return controlBlock.attachment === 0 ? missingLibdl(asking.process, controlBlock.debug) : undefined;
   }
 
   ended(pid: number): void {
@@ -140,10 +140,10 @@ export class Askers {
   }
 
   /**
-   * Finds out whose memory has that desk, and writes into the request which process that is here. Throws
+   * Finds out whose memory has that control block, and writes into the request which process that is here. Throws
    * UnreadableError.
    */
-  #identify(exchange: Exchange, at: Address, copy: Address): { asking: AskingProcess; desk: Desk } {
+  #identify(exchange: Exchange, at: Address, copy: Address): { asking: AskingProcess; controlBlock: ControlBlock } {
     const { request } = exchange;
     const { pid: number, tid } = request;
     for (const candidate of candidates(number, tid)) {
@@ -156,9 +156,10 @@ export class Askers {
       request.pid = candidate.pid;
       request.tid = candidate.tid;
       asking.listenTo(exchange);
-      const desk = deskIn(asking.process, at);
+      const controlBlock = controlBlockIn(asking.process, at);
       const [first, second] = this.site.file.nonce;
-      if (desk && `${desk.nonce0}` === first && `${desk.nonce1}` === second) return { asking, desk };
+      if (controlBlock && `${controlBlock.nonce0}` === first && `${controlBlock.nonce1}` === second)
+        return { asking, controlBlock };
     }
     request.pid = number;
     request.tid = tid;
@@ -202,9 +203,9 @@ const textOf = (path: string): string => unlessRefused(() => readFileSync(path, 
 const tasksOf = (pid: string): string[] => unlessRefused(() => readdirSync(`/proc/${pid}/task`)) ?? [];
 
 /** Undefined where there is nothing at that address. */
-function deskIn(process: OtherProcess, at: Address): Desk | undefined {
+function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | undefined {
   try {
-    return Desk.at(process.memory.view(at, Desk.size));
+    return ControlBlock.at(process.memory.view(at, ControlBlock.size));
   } catch (error) {
     if (error instanceof UnreadableError) return undefined;
     throw error;

@@ -19,7 +19,7 @@ import { GLIBC, LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
-import { Desk, type LentFunctions } from "../agent/code/connect.ts";
+import { ControlBlock, type LentFunctions } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { makeLinks } from "../directories/links.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
@@ -77,7 +77,7 @@ export class Attachment implements Linker, Asker {
     readonly site: Site,
     readonly process: OtherProcess,
     readonly id: number,
-    readonly desk: DeskAddresses,
+    readonly controlBlock: ControlBlockAddresses,
     origin?: Origin,
   ) {
     this.trace = site.trace;
@@ -91,7 +91,7 @@ export class Attachment implements Linker, Asker {
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
     const agent = objects.find(({ path }) => basename(path) === MARK && dirname(path) === site.libraries);
-    if (!agent?.image.holds(desk.at))
+    if (!agent?.image.holds(controlBlock.at))
       throw new LinkError(
         `Cannot link what process ${pid} ("${this.program.path}") has opened in a namespace of its own, by dlmopen`,
       );
@@ -117,7 +117,9 @@ export class Attachment implements Linker, Asker {
   /** Others the auditor leaves alone, and messages have the path. */
   asItIs(path: string): string {
     if (!path.startsWith("/") || !this.site.isRedirected(path)) return path;
-    return pointerIn(this.process, add(this.desk.at, Desk.offsetOf.audited)) === 0 ? path : `${AS_IT_IS}${path}`;
+    return pointerIn(this.process, add(this.controlBlock.at, ControlBlock.offsetOf.audited)) === 0
+      ? path
+      : `${AS_IT_IS}${path}`;
   }
 
   /** Why its ld.so cannot make a namespace, if that is so. */
@@ -128,10 +130,10 @@ export class Attachment implements Linker, Asker {
     return faultOfAuditors({ [AUDITORS]: auditors }, newestOf(defined, "GLIBC"));
   }
 
-  /** Writes its number, and what the agent is to call, into the agent's desk. */
+  /** Writes its number, and what the agent is to call, into the agent's control block. */
   sign(): void {
-    setPointerIn(this.process, add(this.desk.at, Desk.offsetOf.dlsym), this.functions.dlsym);
-    setPointerIn(this.process, add(this.desk.at, Desk.offsetOf.attachment), this.id);
+    setPointerIn(this.process, add(this.controlBlock.at, ControlBlock.offsetOf.dlsym), this.functions.dlsym);
+    setPointerIn(this.process, add(this.controlBlock.at, ControlBlock.offsetOf.attachment), this.id);
   }
 
   get launch(): this {
@@ -183,7 +185,7 @@ export class Attachment implements Linker, Asker {
 
   /** The base namespace's first link_map. */
   get main(): Address {
-    return firstLinkMap(this.process, this.desk.debug);
+    return firstLinkMap(this.process, this.controlBlock.debug);
   }
 
   get namespaces(): Namespaces {
@@ -297,13 +299,13 @@ export class Attachment implements Linker, Asker {
 
   /** What a child needs that was forked from here, and that has not asked yet: numbers alone. */
   get origin(): Origin {
-    const { desk, functions, iterators, scopes } = this;
+    const { controlBlock, functions, iterators, scopes } = this;
     const capsules = this.capsules.flatMap(({ mirrors, opened: _, shims: __, ...capsule }) => {
       const [first] = mirrors.values();
       return first ? [{ ...capsule, first: first.linkMap }] : [];
     });
     const moved = [...this.moved];
-    return { pid: this.process.pid, desk, functions, iterators, moved, scopes, capsules, arena: this.#arena };
+    return { pid: this.process.pid, controlBlock, functions, iterators, moved, scopes, capsules, arena: this.#arena };
   }
 
   /** The process is gone. */
@@ -315,7 +317,7 @@ export class Attachment implements Linker, Asker {
 /** What is left of a process that was linked. */
 export interface Origin {
   readonly pid: number;
-  readonly desk: DeskAddresses;
+  readonly controlBlock: ControlBlockAddresses;
   readonly functions: Functions;
   readonly iterators: Address;
   readonly moved: readonly (readonly [from: number, to: Address])[];
@@ -326,8 +328,8 @@ export interface Origin {
   readonly arena: Address;
 }
 
-/** Where the agent's desk is, and what it says. */
-export interface DeskAddresses {
+/** Where the agent's control block is, and what it says. */
+export interface ControlBlockAddresses {
   readonly at: Address;
   /** ld.so's _r_debug. */
   readonly debug: Address;

@@ -11,7 +11,7 @@ import type { GlobalScope } from "../../lib/loader/namespace.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
-import { Desk } from "../agent/code/connect.ts";
+import { ControlBlock } from "../agent/code/connect.ts";
 import { providersOf } from "../passes/allocator.ts";
 import { objectsOf } from "../passes/scope-of.ts";
 import type { Attachment } from "./attachment.ts";
@@ -25,14 +25,14 @@ export function* awaitAllocator(
   objects: readonly LoadedObject[],
   shim: Address,
 ): Linking<boolean> {
-  const { process, desk, namespaces, main, trace } = attachment;
+  const { process, controlBlock, namespaces, main, trace } = attachment;
   if (attachment.awaited) return true;
   const scope = namespaces.baseScope(main);
   const pending = scope && findPendingConstructor(process, scope, objectsOf(scope, objects), shim);
   if (!pending) return false;
   attachment.awaited = pending;
-  setPointerIn(process, add(desk.at, Desk.offsetOf.constructor), pending.address);
-  setPointerIn(process, add(desk.at, Desk.offsetOf.shim), shim);
+  setPointerIn(process, add(controlBlock.at, ControlBlock.offsetOf.constructor), pending.address);
+  setPointerIn(process, add(controlBlock.at, ControlBlock.offsetOf.shim), shim);
   const patch = new Patch();
   patch.setPointer(pending.slot, calling(pending, attachment.late));
   yield* patch.apply(process);

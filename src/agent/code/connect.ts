@@ -22,7 +22,7 @@ const encoder = new TextEncoder();
 const [LOOKS, LOOK_MS] = [500, 10];
 
 /** The data that the server reads first: it shows that this is a process which has loaded this launch's agent. */
-export const Desk = layout("desk", {
+export const ControlBlock = layout("controlBlock", {
   nonce0: u64bits,
   nonce1: u64bits,
   /** ld.so's list of the objects that are loaded: the address of _r_debug. */
@@ -40,7 +40,7 @@ export const Desk = layout("desk", {
   /** Not 0 where the launch's auditor is in the process. */
   audited: u64(),
 });
-export type Desk = Struct<typeof Desk>;
+export type ControlBlock = Struct<typeof ControlBlock>;
 
 /** Functions of the agent's; see emitConnect. */
 export type LentFunctions = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
@@ -146,7 +146,7 @@ const NOWHERE = 0 as Address;
  * status), which the server may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
-  to.label("attach").lea(rip("desk"), rsi).lea(rip("copy"), rdx).lea(rip("say"), rcx).lea(rip("leave"), r8);
+  to.label("attach").lea(rip("controlBlock"), rsi).lea(rip("copy"), rdx).lea(rip("say"), rcx).lea(rip("leave"), r8);
   to.lea(rip("unanswered"), r11).mov(Kind.attach, eax).jmp("request");
   to.label("late"); // (argc, argv, envp)
   to.sub(8, rsp).call(rip("late constructor"));
@@ -266,7 +266,7 @@ export function emitGate(to: Assembler): void {
   to.label("gate").mov(rip("program name"), rax).mov(mem(rax), rax).test(rax, rax).je("passed");
   to.cmpb(0, mem(rax)).je("passed");
   to.xor(ecx, ecx).mov(rip("lazy"), rax).test(rax, rax).sete(cl);
-  to.lea(rip("desk"), rsi).lea(rip("copy"), rdx).lea(rip("refused"), r11).mov(Kind.check, eax).jmp("request");
+  to.lea(rip("controlBlock"), rsi).lea(rip("copy"), rdx).lea(rip("refused"), r11).mov(Kind.check, eax).jmp("request");
   to.label("refused"); // nobody answers
   to.sub(8, rsp).call("unanswered").add(8, rsp);
   to.mov(rip("raise"), rax).test(rax, rax).je("passed");
@@ -275,7 +275,7 @@ export function emitGate(to: Assembler): void {
 }
 
 function emitData(to: Assembler, { channel, owner, door, size, nonce, complaint }: ConnectTargets): void {
-  to.label("desk")
+  to.label("controlBlock")
     .quad(nonce[0])
     .quad(nonce[1])
     .label("debug")

@@ -59,7 +59,7 @@ const objects = {
 const HOOKS = { relocated: toAddress(0x7f11_2233_4455), atExit: find(), cxaAtexit: find() };
 /** Of the agent of another process, which has it on pages of its own. */
 const DATA = [
-  ...["desk", "dlsym address", "told", "pause", "channel size", "complaint size"],
+  ...["controlBlock", "dlsym address", "told", "pause", "channel size", "complaint size"],
   ...[
     "channel path",
     "channel function",
