@@ -11,8 +11,8 @@ import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor, type StartedOver } from "./auditor.ts";
 import { chosenFiles, keepFamily, olderThan, placeDetours } from "./detours.ts";
 import type { LaunchFile } from "./launch-file.ts";
+import { PlaceholderCache } from "./placeholder-cache.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
-import { Shelf } from "./shelf.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 
 interface Offer {
@@ -37,9 +37,11 @@ export function furnish(
   trace: Trace,
 ): void {
   const { store } = runtime;
-  const shelf =
-    store.file === undefined ? undefined : Shelf.open(join(dirname(store.file), "shims"), directory.system, trace);
-  placeShims(directory.libraries, capsules, shelf, runtime, trace);
+  const placeholderCache =
+    store.file === undefined
+      ? undefined
+      : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
+  placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
   // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. Where that is not so, a
   // process with an older libc of its own would be given the machine's libdl.

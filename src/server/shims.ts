@@ -11,7 +11,7 @@ import type { Found, Search } from "../../lib/tree/search.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hint } from "../directories/private-directory.ts";
-import type { Shelf } from "./shelf.ts";
+import type { PlaceholderCache } from "./placeholder-cache.ts";
 
 /** The object that every shim needs, and its function that a shim's initialiser calls. */
 export const AGENT = "libcapsule-agent.so";
@@ -38,14 +38,14 @@ interface Shown {
 }
 
 /**
- * Fills `directory`, which is there. `shelf` is where placeholders are kept; without it, or where that is not possible,
+ * Fills `directory`, which is there. `placeholderCache` is where placeholders are kept; without it, or where that is not possible,
  * they are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as
  * `hint` words it.
  */
 export function placeShims(
   directory: string,
   hosts: readonly ShimHost[],
-  shelf: Shelf | undefined,
+  placeholderCache: PlaceholderCache | undefined,
   runtime: Search,
   trace: Trace,
 ): Map<string, string> {
@@ -60,10 +60,10 @@ export function placeShims(
   }
   const files = new Map<string, string>();
   for (const one of shown.values()) {
-    const file = shimOf(one, shown, shelf, directory, trace);
+    const file = shimOf(one, shown, placeholderCache, directory, trace);
     if (file !== undefined) files.set(one.soname, file);
   }
-  shelf?.tidy();
+  placeholderCache?.tidy();
   const others = new Map<string, string>();
   for (const soname of files.keys()) {
     const name = developmentName(shown.get(soname) as Shown, runtime);
@@ -81,7 +81,7 @@ export function placeShims(
 }
 
 /**
- * A file of the shelf's, below the directory: a sandbox may show that, and not the shelf. /proc/PID/maps does not show the
+ * A file of the placeholder cache's, below the directory: a sandbox may show that, and not the placeholder cache. /proc/PID/maps does not show the
  * library's name then, which the host's own file has there.
  */
 function show(file: string, directory: string, soname: string): void {
@@ -100,7 +100,7 @@ function show(file: string, directory: string, soname: string): void {
 function shimOf(
   { soname, host, found }: Shown,
   shown: ReadonlyMap<string, Shown>,
-  shelf: Shelf | undefined,
+  placeholderCache: PlaceholderCache | undefined,
   directory: string,
   trace: Trace,
 ): string | undefined {
@@ -111,7 +111,7 @@ function shimOf(
     // Before it is read, so that a file that is replaced meanwhile is not known by its new identity.
     const identity = store.known(found.path)?.identity;
     const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
-    const kept = key === undefined ? undefined : shelf?.find(key);
+    const kept = key === undefined ? undefined : placeholderCache?.find(key);
     if (kept !== undefined) {
       trace.tell("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
       return kept;
@@ -120,7 +120,7 @@ function shimOf(
     using source = openImage(found.path);
     const names = { soname, needed, agent: AGENT, attach: ATTACH };
     const bytes = placeholderOf(source, { ...names, owner: "capsule", status: EXIT.failure });
-    const made = (key === undefined ? undefined : shelf?.add(key, bytes)) ?? write(directory, soname, bytes);
+    const made = (key === undefined ? undefined : placeholderCache?.add(key, bytes)) ?? write(directory, soname, bytes);
     trace.tell("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
     return made;
   } catch (error) {

@@ -22,7 +22,7 @@ import { System } from "../../../lib/process/system.ts";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Trace } from "../../../src/diagnostics/trace.ts";
-import { Shelf } from "../../../src/server/shelf.ts";
+import { PlaceholderCache } from "../../../src/server/placeholder-cache.ts";
 import { AGENT, ATTACH, placeShims, type ShimHost } from "../../../src/server/shims.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { run } from "../../support/run.ts";
@@ -71,8 +71,8 @@ function place(changes: Changes = {}): { directory: string; files: Map<string, s
   host.tree.refresh();
   runtime.tree.refresh();
   const kept = "keep" in changes ? changes.keep : keep;
-  const shelf = kept === undefined ? undefined : Shelf.open(kept, new System(), new Trace([]));
-  return { directory, files: placeShims(directory, hosts, shelf, new Search(runtime.tree), new Trace([])) };
+  const placeholderCache = kept === undefined ? undefined : PlaceholderCache.open(kept, new System(), new Trace([]));
+  return { directory, files: placeShims(directory, hosts, placeholderCache, new Search(runtime.tree), new Trace([])) };
 }
 
 const neededOf = (path: string | undefined): readonly string[] => {
@@ -264,7 +264,7 @@ describe("where nothing can be kept, they are in the directory itself", () => {
 /** As place(), for a process of its own: HOST RUNTIME KEEP DIRECTORY */
 const SCRIPT = `
   import { System } from "${join(import.meta.dir, "../../../lib/process/system.ts")}";
-  import { Shelf } from "${join(import.meta.dir, "../../../src/server/shelf.ts")}";
+  import { PlaceholderCache } from "${join(import.meta.dir, "../../../src/server/placeholderCache.ts")}";
   import { placeShims } from "${join(import.meta.dir, "../../../src/server/shims.ts")}";
   import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
   import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
@@ -273,8 +273,8 @@ const SCRIPT = `
   const isolated = ["libred.so.1", "libblue.so.2", "libgreen.so.3"];
   const hosts = [{ search: new Search(new Tree(host)), isolated, ownership: { isShared: () => false } }];
   try {
-    const shelf = Shelf.open(keep, new System(), new Trace([]));
-    const files = placeShims(directory, hosts, shelf, new Search(new Tree(runtime)), new Trace([]));
+    const placeholderCache = PlaceholderCache.open(keep, new System(), new Trace([]));
+    const files = placeShims(directory, hosts, placeholderCache, new Search(new Tree(runtime)), new Trace([]));
     console.log([...files.values()].map((file) => file.startsWith(keep) ? "kept" : "not kept").join(", "));
   } catch (error) {
     console.log(error.message);

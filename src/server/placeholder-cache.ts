@@ -21,7 +21,7 @@ const KEPT_FOR = 30 * DAY;
 const UNFINISHED_FOR = 60 * 60 * 1000;
 
 /** The directory of kept placeholders. */
-export class Shelf {
+export class PlaceholderCache {
   readonly #names = new Map<string, string>();
   #isUsable = true;
   #hasGrown = false;
@@ -38,10 +38,10 @@ export class Shelf {
   }
 
   /** Undefined where nothing can be kept or loaded, or where others can write: what is in there would be loaded. */
-  static open(directory: string, system: System, trace: Trace): Shelf | undefined {
+  static open(directory: string, system: System, trace: Trace): PlaceholderCache | undefined {
     const refuse = (reason: string) => trace.tell("shim", () => `${directory}: nothing is kept there${reason}`);
     const usable = usableCache(directory, system, refuse);
-    return usable === undefined ? undefined : new Shelf(usable, trace, readdirSync(usable));
+    return usable === undefined ? undefined : new PlaceholderCache(usable, trace, readdirSync(usable));
   }
 
   /** The file of that name, if it is whole. */
