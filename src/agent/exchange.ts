@@ -14,7 +14,7 @@ export interface Instruction {
   readonly arguments: readonly (number | bigint)[];
 }
 
-/** Bytes in a slot: where the asker has them, and as they are here. */
+/** Bytes in a slot: where the client has them, and as they are here. */
 interface Lent {
   readonly at: Address;
   readonly bytes: Uint8Array;
@@ -28,11 +28,11 @@ interface Place {
   intern(text: string): Address | undefined;
 }
 
-/** How long an asker is looked for, which copies a piece in less, in milliseconds. */
+/** How long a client is looked for, which copies a piece in less, in milliseconds. */
 const BRIEFLY = 0.05;
-/** How long an asker may take at most, in milliseconds. */
+/** How long a client may take at most, in milliseconds. */
 const PATIENCE = 2000;
-/** How long an asker may take to copy a piece before it is looked whether it lives, in milliseconds. */
+/** How long a client may take to copy a piece before it is looked whether it lives, in milliseconds. */
 const LOOK_AGAIN = 100;
 
 /** A slot of the channel. */
@@ -59,7 +59,7 @@ export class Exchange {
   /** Whose it is: the process that has asked in it, or is about to. */
   get holder(): number | undefined {
     const word = Atomics.load(this.#words, 0);
-    return (word & 7) === State.claimed ? word >>> 3 : this.asker;
+    return (word & 7) === State.claimed ? word >>> 3 : this.client;
   }
 
   /** A request, or results. */
@@ -69,7 +69,7 @@ export class Exchange {
   }
 
   /** The process that has asked in it. */
-  get asker(): number | undefined {
+  get client(): number | undefined {
     const { state } = this;
     return state === State.free || state === State.claimed ? undefined : this.request.pid;
   }
@@ -93,27 +93,27 @@ export class Exchange {
     return Request.at(this.#view, Slot.request);
   }
 
-  /** Puts bytes where the asker can see them until it is ordered again. Undefined where there is no room left. */
+  /** Puts bytes where the client can see them until it is ordered again. Undefined where there is no room left. */
   lend(bytes: Uint8Array): Lent | undefined {
     if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
     const offset = Slot.scratch + this.#used;
     const view = bytesAt(add(this.at, offset), bytes.length);
     view.set(bytes);
     this.#used += (bytes.length + 7) & ~7;
-    return { at: add(this.#askersSlot, offset), bytes: view };
+    return { at: add(this.#clientsSlot, offset), bytes: view };
   }
 
-  get #askersSlot(): Address {
+  get #clientsSlot(): Address {
     return add(this.request.channel, this.at - this.channel.at);
   }
 
   /**
-   * Copies memory of the asker, by its function `copy` (to, from, length), while it waits for orders: where the kernel
-   * does not let us. `direction` is as the asker's memory has it.
+   * Copies memory of the client, by its function `copy` (to, from, length), while it waits for orders: where the kernel
+   * does not let us. `direction` is as the client's memory has it.
    */
   carry(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
     const offset = Slot.scratch + this.#used;
-    const there = add(this.#askersSlot, offset);
+    const there = add(this.#clientsSlot, offset);
     const here = bytesAt(add(this.at, offset), SCRATCH_SIZE - this.#used);
     for (let done = 0; done < bytes.length; ) {
       const piece = bytes.subarray(done, done + here.length);
@@ -128,7 +128,7 @@ export class Exchange {
     }
   }
 
-  /** Returns false where the asker has gone, or is stopped: others wait, too. */
+  /** Returns false where the client has gone, or is stopped: others wait, too. */
   #awaitObedience(): boolean {
     const { request, libc } = this;
     const { pid } = request;
@@ -144,7 +144,7 @@ export class Exchange {
     return this.state === State.obeyed;
   }
 
-  /** Gives the asker its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
+  /** Gives the client its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
   order(instructions: readonly Instruction[]): boolean {
     const from = this.state;
     instructions.forEach(({ what, target, arguments: list }, i) => {

@@ -15,9 +15,9 @@
 // A slot goes from state to state:
 //
 //   free → claimed → asked → ordered → obeyed → ordered → … → free
-//                      └── left, where the asker has lost patience → free
+//                      └── left, where the client has lost patience → free
 //
-// The asker writes in "claimed" and "ordered", the server in "asked" and "obeyed".
+// The client writes in "claimed" and "ordered", the server in "asked" and "obeyed".
 
 import { bytes, layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
@@ -97,7 +97,7 @@ export const Request = layout("request", {
   tid: u64(),
   /** Which capsule's agent this is; 0 is the program's. */
   token: u64(),
-  /** Where the asker has the channel. */
+  /** Where the client has the channel. */
   channel: u64<Address>(),
 });
 

@@ -17,16 +17,16 @@ import { readAhead } from "../server/answers.ts";
 import { orders } from "../server/conversation.ts";
 import { Conversations } from "../server/conversations.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
-import { type Asker, type Conversation, lentLine, Requests } from "../server/requests.ts";
-import { Askers } from "./askers.ts";
+import { type Client, type Conversation, lentLine, Requests } from "../server/requests.ts";
 import { attach } from "./attach.ts";
 import { Attachment } from "./attachment.ts";
+import { Clients } from "./clients.ts";
 import { findObjection } from "./objections.ts";
 import { Site } from "./site.ts";
 
 export class Answering extends Requests {
   readonly site: Site;
-  readonly #askers: Askers;
+  readonly #clients: Clients;
   readonly #conversations = new Conversations(this);
 
   /** `watch` is told of each process that asks. */
@@ -41,7 +41,7 @@ export class Answering extends Requests {
     super(trace);
     this.site = new Site(libc, directory, file, trace);
     // Threads that had asked are no more.
-    this.#askers = new Askers(this.site, watch, (pid, exchange) => this.#forget(pid, exchange));
+    this.#clients = new Clients(this.site, watch, (pid, exchange) => this.#forget(pid, exchange));
   }
 
   /** Goes on with what is asked in a slot. */
@@ -50,12 +50,12 @@ export class Answering extends Requests {
       this.#conversations.forget(exchange);
       return;
     }
-    this.#askers.hear(exchange);
+    this.#clients.hear(exchange);
     this.#conversations.advance(exchange);
   }
 
   functionsOf(exchange: Exchange): Functions | undefined {
-    return this.#askers.find(exchange)?.functions;
+    return this.#clients.find(exchange)?.functions;
   }
 
   /** Somebody has orders, and will say what came of them. */
@@ -65,7 +65,7 @@ export class Answering extends Requests {
 
   /** A process has ended. */
   ended(pid: number): void {
-    this.#askers.ended(pid);
+    this.#clients.ended(pid);
     this.#forget(pid);
   }
 
@@ -80,7 +80,7 @@ export class Answering extends Requests {
     let isDoubtful = false;
     for (const exchange of this.channel.exchanges) {
       const { holder } = exchange;
-      if (holder === undefined || this.#askers.isKnown(holder)) continue;
+      if (holder === undefined || this.#clients.isKnown(holder)) continue;
       if (this.libc.isAlive(holder)) isDoubtful = true;
       else this.#conversations.forget(exchange);
     }
@@ -89,7 +89,7 @@ export class Answering extends Requests {
 
   /** What can wait until nobody asks, once somebody has: reads what the host's libraries will probably open. */
   *idle(): Generator<undefined> {
-    const capsules = this.#askers.newest?.capsules ?? [];
+    const capsules = this.#clients.newest?.capsules ?? [];
     for (const [index, { ahead }] of this.site.file.capsules.entries()) {
       for (const name of ahead) {
         const capsule = capsules[index];
@@ -102,8 +102,8 @@ export class Answering extends Requests {
     if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
-  protected askerOf(exchange: Exchange): Asker {
-    return this.#askers.of(exchange, this.#askers.controlBlockOf(Attachment.idOf(exchange.request.token)));
+  protected clientOf(exchange: Exchange): Client {
+    return this.#clients.of(exchange, this.#clients.controlBlockOf(Attachment.idOf(exchange.request.token)));
   }
 
   protected *other(exchange: Exchange): Conversation {
@@ -120,7 +120,7 @@ export class Answering extends Requests {
     const begun = performance.now();
     try {
       const [at, copy] = [a1, a2].map((word) => toAddress(Number(word))) as [Address, Address];
-      const attachment = this.#askers.of(exchange, { at, copy });
+      const attachment = this.#clients.of(exchange, { at, copy });
       const objection = findObjection(attachment, a3 !== 0n);
       this.trace.tell("request", () => `process ${pid}: shims, checked in ${Math.round(performance.now() - begun)} ms`);
       if (!objection) return passed;
@@ -149,11 +149,11 @@ export class Answering extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
-      const missing = this.#askers.missingLibdl(exchange, { at: controlBlock, copy });
+      const missing = this.#clients.missingLibdl(exchange, { at: controlBlock, copy });
       const file = missing && exchange.lend(cString(missing.file))?.at;
       if (missing && file !== undefined)
         yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
-      const asking = this.#askers.of(exchange, { at: controlBlock, copy });
+      const asking = this.#clients.of(exchange, { at: controlBlock, copy });
       attachment = asking;
       const linked = yield* orders(exchange, asking.functions, attach(asking, shim, returnAddress), (path) =>
         asking.asItIs(path),

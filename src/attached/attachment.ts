@@ -30,14 +30,14 @@ import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
 import { IDENTITY_OBJECT } from "../server/detours.ts";
-import type { Asker } from "../server/requests.ts";
+import type { Client } from "../server/requests.ts";
 import { isFilled, placeholderShim } from "./fill.ts";
 import type { Site } from "./site.ts";
 
 /** As many capsules have their numbers between those of two processes. */
 const TOKENS = 256;
 
-export class Attachment implements Linker, Asker {
+export class Attachment implements Linker, Client {
   readonly trace: Trace;
   readonly directory: ProcessDirectory;
   readonly runtime: Search;

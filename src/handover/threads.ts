@@ -12,8 +12,8 @@ export class BunThreads {
   readonly #ids = new Set(threads());
 
   /** Has the program a thread besides the main one and that one? */
-  hasOthers(asker: number): boolean {
-    return threads().some((id) => id !== String(asker) && !this.#ids.has(id) && !isBuns(id));
+  hasOthers(client: number): boolean {
+    return threads().some((id) => id !== String(client) && !this.#ids.has(id) && !isBuns(id));
   }
 }
 

@@ -58,9 +58,9 @@ class Server {
     if (!this.#hasOthers) return undefined;
     let isWatched = false;
     for (const exchange of this.knowledge.channels.children.used) {
-      const asker = exchange.asker;
-      if (asker === undefined) continue;
-      if (this.knowledge.channels.own.libc.isAlive(asker)) isWatched = true;
+      const client = exchange.client;
+      if (client === undefined) continue;
+      if (this.knowledge.channels.own.libc.isAlive(client)) isWatched = true;
       else this.forget(exchange);
     }
     this.#hasOthers = isWatched;

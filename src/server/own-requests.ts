@@ -10,7 +10,7 @@ import { BunThreads } from "../handover/threads.ts";
 import type { Functions } from "../passes/functions.ts";
 import { Children } from "./children.ts";
 import type { Knowledge } from "./knowledge.ts";
-import { type Asker, argumentsOf, type Conversation, Requests, whose } from "./requests.ts";
+import { argumentsOf, type Client, type Conversation, Requests, whose } from "./requests.ts";
 
 export class OwnRequests extends Requests {
   readonly #bunThreads = new BunThreads();
@@ -32,7 +32,7 @@ export class OwnRequests extends Requests {
     return exchange.channel === this.knowledge.channels.own;
   }
 
-  protected askerOf(exchange: Exchange): Asker {
+  protected clientOf(exchange: Exchange): Client {
     const { libc } = this.knowledge.channels.own;
     const process: Process = this.#isOwn(exchange) ? libc : new OtherProcess(libc, exchange.request.pid);
     return {
@@ -48,7 +48,7 @@ export class OwnRequests extends Requests {
     switch (kind & 0xff) {
       case Kind.run:
       case Kind.shell:
-        return yield* this.#run(exchange, this.askerOf(exchange).launch.process);
+        return yield* this.#run(exchange, this.clientOf(exchange).launch.process);
       case Kind.leave:
         return { what: "return", arguments: [this.#isOwn(exchange) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
       default:

@@ -24,7 +24,7 @@ import { missing, refused } from "./refusals.ts";
 export type Conversation = Orders<Instruction>;
 
 /** Who asks: the process, and what has been opened there. */
-export interface Asker {
+export interface Client {
   readonly launch: Launch;
   /** Files of the shared set, as /proc/PID/maps has them. */
   readonly sharedFiles: ReadonlySet<string>;
@@ -41,7 +41,7 @@ export abstract class Requests {
   constructor(readonly trace: Trace) {}
 
   /** Throws UnreadableError where it cannot be told, or looked at. */
-  protected abstract askerOf(exchange: Exchange): Asker;
+  protected abstract clientOf(exchange: Exchange): Client;
 
   /** Requests of other kinds. */
   protected abstract other(exchange: Exchange): Conversation;
@@ -54,20 +54,20 @@ export abstract class Requests {
     switch (exchange.request.kind & 0xff) {
       case Kind.dlopen:
       case Kind.dlmopen:
-        return yield* this.#open(exchange, this.askerOf(exchange));
+        return yield* this.#open(exchange, this.clientOf(exchange));
       case Kind.file:
       case Kind.link:
-        return yield* this.#file(exchange, this.askerOf(exchange));
+        return yield* this.#file(exchange, this.clientOf(exchange));
       case Kind.death:
-        return yield* this.#death(exchange, this.askerOf(exchange));
+        return yield* this.#death(exchange, this.clientOf(exchange));
       default:
         return yield* this.other(exchange);
     }
   }
 
-  *#open(exchange: Exchange, asker: Asker): Conversation {
+  *#open(exchange: Exchange, client: Client): Conversation {
     const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
-    const { process, functions } = asker.launch;
+    const { process, functions } = client.launch;
     const isDlmopen = kind === Kind.dlmopen;
     const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
     const question: Question = {
@@ -81,12 +81,12 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(exchange, functions, this.#opened(asker.launch, token, question), (path) =>
-      asker.asItIs(path),
+    const answer = yield* orders(exchange, functions, this.#opened(client.launch, token, question), (path) =>
+      client.asItIs(path),
     );
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
-      ...{ host: hostOf(asker.launch, token), path: "open" in answer ? answer.open : undefined },
+      ...{ host: hostOf(client.launch, token), path: "open" in answer ? answer.open : undefined },
     }));
     if (answer.complaint !== undefined) yield* this.sayOnce(exchange, functions, answer.complaint);
     if ("handle" in answer) {
@@ -95,8 +95,8 @@ export abstract class Requests {
     }
     if (answer.open !== question.file)
       this.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
-    const open = asker.asItIs(answer.open);
-    const name = answer.open === question.file ? file : asker.keep(open);
+    const open = client.asItIs(answer.open);
+    const name = answer.open === question.file ? file : client.keep(open);
     const going = (path: bigint | Address) =>
       isDlmopen
         ? { target: functions.dlmopen, arguments: [a0, path, mode] }
@@ -108,8 +108,8 @@ export abstract class Requests {
   }
 
   /** What is there in the host tree is taken from there. */
-  *#file(exchange: Exchange, asker: Asker): Conversation {
-    const { launch } = asker;
+  *#file(exchange: Exchange, client: Client): Conversation {
+    const { launch } = client;
     const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
     const index = kind >> 8;
@@ -125,7 +125,7 @@ export abstract class Requests {
       ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
     }));
     if (found === undefined) return { what: "jump", target, arguments: list };
-    const at = asker.keep(found);
+    const at = client.keep(found);
     list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
     if (at !== undefined) return { what: "jump", target, arguments: list };
     // No room for another name that stays.
@@ -133,7 +133,7 @@ export abstract class Requests {
     return { what: "return", arguments: [result] };
   }
 
-  *#death(exchange: Exchange, { launch, sharedFiles }: Asker): Conversation {
+  *#death(exchange: Exchange, { launch, sharedFiles }: Client): Conversation {
     const { a0: signal, a2: context } = exchange.request;
     const notice = deathNotice(
       launch.process,
@@ -157,8 +157,8 @@ export abstract class Requests {
     const { capsules } = launch;
     const capsule = capsules.find((each) => each.token === token);
     if (launch.trace.has("request")) {
-      const asker = yield* objectAt(launch, question.returnAddress);
-      launch.trace.tell("request", () => `asked by ${asker ?? "code of no object"}`);
+      const client = yield* objectAt(launch, question.returnAddress);
+      launch.trace.tell("request", () => `asked by ${client ?? "code of no object"}`);
     }
     const cwd = () =>
       unlessRefused(() => readlinkSync(`/proc/${launch.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
@@ -185,12 +185,12 @@ export abstract class Requests {
   }
 }
 
-/** Has the asker write a line to standard error: the server has no descriptors. */
+/** Has the client write a line to standard error: the server has no descriptors. */
 export function line(exchange: Exchange, functions: Functions, text: string): Instruction {
   return { what: "call", target: functions.write, arguments: [2, ...lentLine(exchange, text)] };
 }
 
-/** A line for standard error, where the asker has it, and its length. */
+/** A line for standard error, where the client has it, and its length. */
 export function lentLine(exchange: Exchange, text: string): [at: Address, length: number] {
   const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
   return [exchange.lend(bytes)?.at ?? toAddress(0), bytes.length];

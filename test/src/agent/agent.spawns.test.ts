@@ -536,7 +536,7 @@ describe("a function that is not dlopen goes on with its own arguments, when", (
   });
 });
 
-describe("an asker that has left", () => {
+describe("a client that has left", () => {
   test("while the server works gets no orders; the slot can be had again when the server has freed it", async () => {
     const server = freshServer();
     const printed = await ask(

@@ -26,7 +26,7 @@ import {
 const libc = new Libc();
 const header = (channel: Channel, field: keyof typeof Header.offsetOf): number =>
   viewAt(add(channel.at, Header.offsetOf[field]), 4).getInt32(0, true);
-/** One whose asker is in this process. */
+/** One whose client is in this process. */
 function slot(channel: Channel, index: number): Exchange {
   const exchange = channel.exchanges[index] as Exchange;
   exchange.request.channel = channel.at;
@@ -93,7 +93,7 @@ describe("an exchange", () => {
     expect(bytesAt(add(exchange.at, Slot.scratch), SCRATCH_SIZE).every((byte) => byte === 0xff)).toBe(true);
   });
 
-  test("gives no orders to an asker that has left, and none twice", () => {
+  test("gives no orders to a client that has left, and none twice", () => {
     const exchange = slot(Channel.make(libc), 0);
     const instruction = { what: "return", arguments: [1] } as const;
     for (const state of [State.free, State.claimed, State.ordered, State.left]) {

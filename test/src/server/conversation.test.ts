@@ -1,4 +1,4 @@
-// A pass as orders: what stands in the slot, and what becomes of what comes back. The asker is played here, from the
+// A pass as orders: what stands in the slot, and what becomes of what comes back. The client is played here, from the
 // raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
@@ -21,11 +21,11 @@ const nameOf = (target: number): Callable => CALLABLE[(target - 0x1000) / 16] as
 /** What an order calls, with its six words. */
 type Ordered = readonly [name: Callable, ...words: bigint[]];
 
-/** What the asker does with a call: returns the result. */
+/** What the client does with a call: returns the result. */
 type Callee = (...ordered: Ordered) => bigint | number;
 
 /**
- * Leads a conversation to its end, as the server and the asker would; returns the batches that were ordered, and its
+ * Leads a conversation to its end, as the server and the client would; returns the batches that were ordered, and its
  * result.
  */
 function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {

@@ -21,7 +21,7 @@ import type { Site } from "./site.ts";
  */
 const MANY = 128;
 
-export class Askers {
+export class Clients {
   readonly #processes = new Map<number, AskingProcess>();
   /** By process. */
   readonly #attachments = new Map<number, Attachment>();
@@ -148,7 +148,7 @@ export class Askers {
     const { pid: number, tid } = request;
     for (const candidate of candidates(number, tid)) {
       const known = this.#processes.get(candidate.pid);
-      // What is carried is the asker's own memory, and says nothing about a number: its mappings do.
+      // What is carried is the client's own memory, and says nothing about a number: its mappings do.
       if (!known && !this.#hasAgent(candidate.pid, at)) continue;
       const asking = known ?? new AskingProcess(this.site.libc, candidate.pid, copy);
       // Another program's agent is elsewhere.
