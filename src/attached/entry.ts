@@ -12,8 +12,8 @@ import { type EnterTargets, enterCode } from "../agent/code/enter.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARY_PATH } from "../handover/program-environment.ts";
 import { AUDITORS } from "../plan/glibc/auditing.ts";
-import { type Footing, type Mounts, mountsOf } from "../plan/glibc/footing.ts";
 import { refuseUncovered } from "../plan/glibc/own-interpreter.ts";
+import { type Mounts, mountsOf, type ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
 import type { Trees } from "../plan/trees.ts";
 import type { ServingDirectory } from "../server/serving-directory.ts";
@@ -22,7 +22,7 @@ import { bubblewrapArguments, wayTo } from "./mount-namespace.ts";
 
 export interface Entry {
   /** What the processes find, this way. */
-  readonly footing: Footing;
+  readonly processGlibc: ProcessGlibc;
   /** What is in another file's place for them, and not for their server. */
   readonly mounts: Mounts;
   /**
@@ -38,7 +38,7 @@ export interface Entry {
 }
 
 /** What a plan says of it. */
-interface Wanted extends Pick<AttachedPlan, "footing" | "own" | "isAudited"> {
+interface Wanted extends Pick<AttachedPlan, "processGlibc" | "own" | "isAudited"> {
   readonly isolated: readonly Library[];
   /** Of the glibc that was chosen. */
   readonly version: string;
@@ -51,32 +51,32 @@ interface Wanted extends Pick<AttachedPlan, "footing" | "own" | "isAudited"> {
 export function entryOf(
   libc: Libc,
   directory: ServingDirectory,
-  { footing, own, isAudited, isolated, version }: Wanted,
+  { processGlibc, own, isAudited, isolated, version }: Wanted,
   { machine, runtime }: Pick<Trees, "machine" | "runtime">,
   choice: NamespaceChoice,
   trace: Trace,
 ): Entry {
   const tell = (text: string) => trace.tell("plan", () => text);
   const execute: Entry["execute"] = (file, list, variables) => libc.execute(file, list, variables);
-  const plainly: Entry = { footing, mounts: new Map(), execute };
+  const plainly: Entry = { processGlibc, mounts: new Map(), execute };
   const cover = own?.cover ?? new Map();
-  if (!footing.starter && cover.size === 0) {
+  if (!processGlibc.starter && cover.size === 0) {
     if (choice === "always") tell("mount namespace: none, as the machine's own glibc is used");
     return plainly;
   }
   if (choice === "never") {
-    tell(`mount namespace: none, as was asked for${footing.starter ? `: ${BY_NAME}` : ""}`);
+    tell(`mount namespace: none, as was asked for${processGlibc.starter ? `: ${BY_NAME}` : ""}`);
     return plainly;
   }
-  const mounts = new Map([...mountsOf(footing, machine), ...cover]);
+  const mounts = new Map([...mountsOf(processGlibc, machine), ...cover]);
   // The character sets are told where the machine has no directory for them.
-  const characterSets = footing.starter?.characterSets;
+  const characterSets = processGlibc.starter?.characterSets;
   const sets = characterSets !== undefined && ![...mounts.values()].includes(characterSets) ? characterSets : undefined;
   // What has the place of the machine's is found there, and by a program with a glibc of its own it is not. Another
   // runtime's directories would come before it.
   const isThere = (file: string) => runtime === machine && [...mounts.values()].includes(file);
-  const left = [...footing.shared].filter(([, file]) => !isThere(file));
-  const inside = { mounts, footing: { shared: new Map(left), starter: undefined } };
+  const left = [...processGlibc.shared].filter(([, file]) => !isThere(file));
+  const inside = { mounts, processGlibc: { shared: new Map(left), starter: undefined } };
   const withSets = (variables: readonly Uint8Array[]): readonly Uint8Array[] =>
     sets === undefined || variables.some((one) => Buffer.from(one).toString("latin1").startsWith("GCONV_PATH="))
       ? variables
@@ -120,8 +120,9 @@ export function entryOf(
     throw new LinkError(
       `Cannot make a mount namespace: ${way}; bubblewrap is not there, or cannot either (--mount-namespace auto does without)`,
     );
-  if (own) refuseUncovered(own, { footing, isAudited }, isolated, version, `no mount namespace can be made (${way})`);
-  tell(`mount namespace: none (${way})${footing.starter ? `: ${BY_NAME}` : ""}`);
+  if (own)
+    refuseUncovered(own, { processGlibc, isAudited }, isolated, version, `no mount namespace can be made (${way})`);
+  tell(`mount namespace: none (${way})${processGlibc.starter ? `: ${BY_NAME}` : ""}`);
   return plainly;
 }
 

@@ -18,7 +18,7 @@ import { resetSignals } from "../handover/signals.ts";
 import { copiesInFront } from "../plan/copies-in-front.ts";
 import { faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { machineGlibc, versionOf } from "../plan/glibc/choice.ts";
-import { footingOfOlder } from "../plan/glibc/footing.ts";
+import { processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
 import { type ExecOptions, keepCaches, makeAttachedPlan } from "../plan/plan.ts";
 import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
@@ -122,19 +122,19 @@ function prepare(
   trace.lap("entry");
   keepCaches(plan.capsules);
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
-  const { footing, mounts } = entry;
-  const older = plan.isAudited ? footingOfOlder(plan.footing, trees.machine) : undefined;
-  if (older?.starter && !footing.starter)
+  const { processGlibc, mounts } = entry;
+  const older = plan.isAudited ? processGlibcOfOlder(plan.processGlibc, trees.machine) : undefined;
+  if (older?.starter && !processGlibc.starter)
     trace.tell(
       "plan",
       () =>
         `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
     );
   const staticTls = roomForHosts(plan.capsules.map(({ libraries }) => libraries));
-  furnish(directory, { ...plan, footing, older, mounts, staticTls }, first, trace);
+  furnish(directory, { ...plan, processGlibc, older, mounts, staticTls }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
-  const kept = entry.footing.starter ? [placeOfKept(store.file, system)] : [];
+  const kept = entry.processGlibc.starter ? [placeOfKept(store.file, system)] : [];
   const behind = [...runtimePath(trees, options, system, trace), ...shownInSandboxes([...roots, ...kept])];
   return { entry, behind, tunables, isAudited: plan.isAudited };
 }

@@ -9,7 +9,7 @@
 import type { Libc } from "../../lib/process/libc.ts";
 import { RESULT, type Step, tryOut } from "../../lib/process/steps.ts";
 import { ERRNO, SYS, type SystemCall } from "../../lib/x86-64/linux.ts";
-import type { Mounts } from "../plan/glibc/footing.ts";
+import type { Mounts } from "../plan/glibc/process-glibc.ts";
 
 /** How to make it, and why not otherwise. */
 interface Way {

@@ -24,8 +24,8 @@ import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from
 import type { CapsuleSource, Hook } from "./capsule-source.ts";
 import { canBeAudited } from "./glibc/auditing.ts";
 import { type ChosenGlibc, checkNeeds, runsOn } from "./glibc/choice.ts";
-import { type Footing, footingOf, type Mounts } from "./glibc/footing.ts";
 import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "./glibc/own-interpreter.ts";
+import { type Mounts, type ProcessGlibc, processGlibcOf } from "./glibc/process-glibc.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
 import { refuseLacked } from "./lacked.ts";
@@ -172,7 +172,7 @@ export interface AttachedPlan {
   readonly runtime: Search;
   readonly capsules: readonly AttachedCapsule[];
   readonly chosen: Chosen;
-  readonly footing: Footing;
+  readonly processGlibc: ProcessGlibc;
   /** ld.so asks an auditor for isolated libraries before it looks for them. */
   readonly isAudited: boolean;
   /** A program with an ld.so of its own, and what is to take its files' places. */
@@ -225,23 +225,23 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   );
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
-  const footing = footingOf(searchesOf(trees), glibc);
-  tellUnwinder(footing.shared.get(UNWINDER), trace);
+  const processGlibc = processGlibcOf(searchesOf(trees), glibc);
+  tellUnwinder(processGlibc.shared.get(UNWINDER), trace);
   const path = realpathSync(executed);
   const own = ownInterpreterOf(path, trees.machine);
-  const cover: Mounts = own ? coverOf(own, glibc, footing, trees.machine) : new Map();
+  const cover: Mounts = own ? coverOf(own, glibc, processGlibc, trees.machine) : new Map();
   if (own) trace.tell("plan", () => tellOwn(own, cover, glibc));
   const isAudited = canBeAudited(glibc);
   const isolated = capsules.flatMap(({ libraries }) => libraries);
   const why = "--mount-namespace never lets no other take its place";
-  if (own && (cover.size > 0 || footing.starter) && options.mountNamespace === "never")
-    refuseUncovered(own, { footing, isAudited }, isolated, glibc.version, why);
+  if (own && (cover.size > 0 || processGlibc.starter) && options.mountNamespace === "never")
+    refuseUncovered(own, { processGlibc, isAudited }, isolated, glibc.version, why);
   const runner = runnerOf(path);
   const unlinked = runner === undefined ? undefined : findUnlinked(runner);
-  const shown = [...capsules.flatMap(({ isolated }) => isolated), ...footing.shared.keys()];
+  const shown = [...capsules.flatMap(({ isolated }) => isolated), ...processGlibc.shared.keys()];
   if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
   trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
-  return { executed, runtime, capsules, chosen, footing, isAudited, own: own && { ...own, cover } };
+  return { executed, runtime, capsules, chosen, processGlibc, isAudited, own: own && { ...own, cover } };
 }
 
 /** Throws NotHostableError for a program that needs a newer glibc than this process's, and brings one. */

@@ -10,7 +10,7 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { AUDITORS, othersAuditors } from "../plan/glibc/auditing.ts";
 import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "../plan/glibc/choice.ts";
-import { footingOf } from "../plan/glibc/footing.ts";
+import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
 import type { ExecOptions } from "../plan/plan.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import { keptDirectory } from "./kept-directories.ts";
@@ -74,7 +74,7 @@ function wantedThrough(
   const { glibc, store } = trees;
   const own = runtimePath(trees, options, system, trace);
   if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
-  const links = keptDirectory("glibc", { links: footingOf(searchesOf(trees), glibc).shared }, store.file, system);
+  const links = keptDirectory("glibc", { links: processGlibcOf(searchesOf(trees), glibc).shared }, store.file, system);
   const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
   const { loader, takesArgv0, characterSets } = glibc.glibc;
   return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };

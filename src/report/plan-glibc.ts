@@ -3,7 +3,7 @@
 // told.
 
 import { canBeAudited } from "../plan/glibc/auditing.ts";
-import { footingOf } from "../plan/glibc/footing.ts";
+import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcChoice, NamespaceChoice } from "../settings/choices.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
@@ -37,7 +37,7 @@ function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
 
 /** As attached/entry.ts decides. */
 function wayAttached(trees: Trees, choice: NamespaceChoice, isCovered: boolean): [way: GlibcWay, otherwise?: GlibcWay] {
-  const { starter } = footingOf(searchesOf(trees), trees.glibc);
+  const { starter } = processGlibcOf(searchesOf(trees), trees.glibc);
   if (!starter && !isCovered) return ["as it is"];
   const without = starter || canBeAudited(trees.glibc) ? "ld.so by name" : "as it is";
   return choice === "never" ? [without] : ["mount namespace", choice === "always" ? "bubblewrap or refused" : without];

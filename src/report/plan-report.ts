@@ -157,7 +157,7 @@ function ofHosted(plan: Plan): Sides {
 }
 
 function ofAttached(plan: AttachedPlan, path: string): Sides {
-  const { runtime, chosen, footing } = plan;
+  const { runtime, chosen, processGlibc } = plan;
   const warnings = copiesInFront(plan, path);
   const own = ownSide(plan, path, warnings);
   const sides = plan.capsules.map(({ search, ownership, isolated, named }): Found => {
@@ -176,7 +176,7 @@ function ofAttached(plan: AttachedPlan, path: string): Sides {
     sides,
     libraries: own?.libraries ?? null,
     aliases: new Map([...(own?.aliases ?? [])].filter(([, soname]) => chosen.isIsolated(soname))),
-    sharedFile: (soname) => footing.shared.get(soname) ?? runtime.find(soname, undefined)?.path,
+    sharedFile: (soname) => processGlibc.shared.get(soname) ?? runtime.find(soname, undefined)?.path,
     warnings,
   };
 }

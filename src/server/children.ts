@@ -60,16 +60,16 @@ export class Children {
         hooks: state.capsules[index]?.hooks ?? [],
         ahead: state.ahead[index] ?? [],
       }));
-      const { footing } = this.knowledge;
+      const { processGlibc } = this.knowledge;
       const { runtime } = own.launch;
       const { path: program, arguments: list } = state.program;
       const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
       const isAudited = canBeAudited(state.glibc);
-      const older = isAudited ? this.knowledge.footingOfOlder : undefined;
+      const older = isAudited ? this.knowledge.processGlibcOfOlder : undefined;
       furnish(
         directory,
-        { runtime, capsules, footing, older, isAudited },
+        { runtime, capsules, processGlibc, older, isAudited },
         { pid: libc.pid, program, isAwaited },
         trace,
       );

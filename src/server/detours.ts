@@ -20,7 +20,7 @@ import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { type DetourTargets, emitCheck, emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
-import type { Starter } from "../plan/glibc/footing.ts";
+import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import { keptDirectory } from "../reexec/kept-directories.ts";
 import type { ServingDirectory } from "./serving-directory.ts";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { Footing, Mounts } from "../plan/glibc/footing.ts";
+import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor, type StartedOver } from "./auditor.ts";
@@ -18,9 +18,9 @@ import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
-  readonly footing: Footing;
+  readonly processGlibc: ProcessGlibc;
   /** What runs processes that bring a libc of their own which is older; undefined where they are left alone. */
-  readonly older: Footing | undefined;
+  readonly older: ProcessGlibc | undefined;
   /** LD_AUDIT leads to an auditor: see canBeAudited(). */
   readonly isAudited: boolean;
   /** What the hosts' libraries may need of static thread-local data, in bytes. */
@@ -32,7 +32,7 @@ interface Offer {
 /** Throws what writing throws. */
 export function furnish(
   directory: ServingDirectory,
-  { runtime, capsules, footing, older, isAudited, staticTls = 0, mounts }: Offer,
+  { runtime, capsules, processGlibc, older, isAudited, staticTls = 0, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -47,7 +47,7 @@ export function furnish(
   // process with an older libc of its own would be given the machine's libdl.
   const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
   directory.putLibrary(AGENT, agent.bytes);
-  const startedOver = startOver(directory, footing, older, store.file);
+  const startedOver = startOver(directory, processGlibc, older, store.file);
   if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
   // Found out once, kept for the next run.
   const unsaved = store.save();
@@ -80,8 +80,8 @@ export function furnish(
 /** What is placed for processes that are started over on another glibc: all of them, or those with an older libc. */
 function startOver(
   directory: ServingDirectory,
-  { shared, starter }: Footing,
-  older: Footing | undefined,
+  { shared, starter }: ProcessGlibc,
+  older: ProcessGlibc | undefined,
   store: string | undefined,
 ): StartedOver {
   if (starter) {

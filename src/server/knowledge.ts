@@ -21,7 +21,7 @@ import type { Functions } from "../passes/functions.ts";
 import type { Capsule, Launch } from "../passes/launch.ts";
 import type { Hook } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
-import { type Footing, footingOf, footingOfOlder } from "../plan/glibc/footing.ts";
+import { type ProcessGlibc, processGlibcOf, processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { readAhead } from "./answers.ts";
 import type { ServerCommand } from "./start-server.ts";
@@ -125,17 +125,17 @@ export class Knowledge {
   }
 
   /** Of what the program starts. Throws LinkError. */
-  get footing(): Footing {
+  get processGlibc(): ProcessGlibc {
     const { root, layout, ...chosen } = this.state.glibc;
     const search = (root: string) => new Search(new Tree(root, true), [], this.#store, undefined, layout);
     const glibc = root === undefined ? undefined : Glibc.of(search(root));
     const searches = [this.#runtime, ...this.#own.capsules.map(({ search }) => search)];
-    return footingOf(searches, { glibc, ...chosen });
+    return processGlibcOf(searches, { glibc, ...chosen });
   }
 
   /** Of what it starts and has an older libc of its own. */
-  get footingOfOlder(): Footing | undefined {
-    return footingOfOlder(this.footing, new Search(new Tree("/", true), [], this.#store));
+  get processGlibcOfOlder(): ProcessGlibc | undefined {
+    return processGlibcOfOlder(this.processGlibc, new Search(new Tree("/", true), [], this.#store));
   }
 
   /** What has been opened in this process. */

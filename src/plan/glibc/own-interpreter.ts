@@ -17,7 +17,7 @@ import { EXIT, ProgramError } from "../../diagnostics/errors.ts";
 import { runnerOf } from "../program.ts";
 import { findUnlinked } from "../unlinked.ts";
 import { type ChosenGlibc, runsOn, versionOf } from "./choice.ts";
-import type { Footing, Mounts } from "./footing.ts";
+import type { Mounts, ProcessGlibc } from "./process-glibc.ts";
 
 export interface OwnInterpreter {
   /** The program, or what runs the script. */
@@ -63,7 +63,7 @@ export function ownInterpreterOf(path: string, machine: Search): OwnInterpreter 
 export function coverOf(
   own: OwnInterpreter,
   chosen: ChosenGlibc,
-  { shared, starter }: Footing,
+  { shared, starter }: ProcessGlibc,
   machine: Search,
 ): Mounts {
   const newer = own.libc && compareVersions(own.libc.version, versionOf(chosen));
@@ -90,7 +90,7 @@ export const tellOwn = ({ program, loader, libc }: OwnInterpreter, cover: Mounts
  */
 export function refuseUncovered(
   { program, libc, isFirst }: OwnInterpreter,
-  { footing: { starter }, isAudited }: { readonly footing: Footing; readonly isAudited: boolean },
+  { processGlibc: { starter }, isAudited }: { readonly processGlibc: ProcessGlibc; readonly isAudited: boolean },
   isolated: readonly Library[],
   chosen: string,
   why: string,

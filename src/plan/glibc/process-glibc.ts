@@ -10,7 +10,7 @@ import { UNWINDER } from "../../profiles/shared-set.ts";
 import type { ChosenGlibc } from "./choice.ts";
 import { newestUnwinder } from "./unwinder.ts";
 
-export interface Footing {
+export interface ProcessGlibc {
   /** Soname → file of what they have one copy of, and would not find. */
   readonly shared: ReadonlyMap<string, string>;
   /** Undefined where it belongs to the ld.so that the kernel starts. */
@@ -26,10 +26,10 @@ export interface Starter {
 }
 
 /** `trees` are the runtime's and the hosts'. Throws LinkError for a glibc that cannot be used. */
-export function footingOf(
+export function processGlibcOf(
   trees: readonly Search[],
   chosen: Pick<ChosenGlibc, "glibc" | "version" | "isNatural">,
-): Footing {
+): ProcessGlibc {
   const { glibc, isNatural } = chosen;
   const unwinder = newestUnwinder(trees, chosen);
   const shared = new Map(glibc?.family);
@@ -43,14 +43,14 @@ export function footingOf(
  * What runs processes that bring a libc of their own, older than the one that was chosen, where others find what is chosen
  * in any case: they are started by its ld.so's name. Undefined where the machine's is not of one piece.
  */
-export function footingOfOlder(footing: Footing, machine: Search): Footing | undefined {
-  if (footing.starter) return footing;
+export function processGlibcOfOlder(processGlibc: ProcessGlibc, machine: Search): ProcessGlibc | undefined {
+  if (processGlibc.starter) return processGlibc;
   try {
     const own = Glibc.of(machine);
     if (!own) return undefined;
     const { family, loader, takesArgv0 } = own;
     return {
-      shared: new Map([...family, ...footing.shared]),
+      shared: new Map([...family, ...processGlibc.shared]),
       starter: { loader, takesArgv0, characterSets: undefined },
     };
   } catch (error) {
@@ -63,7 +63,7 @@ export function footingOfOlder(footing: Footing, machine: Search): Footing | und
 export type Mounts = ReadonlyMap<string, string>;
 
 /** What takes the place of the machine's own glibc. Empty where all of it is there already. */
-export function mountsOf({ shared, starter }: Footing, machine: Search): Mounts {
+export function mountsOf({ shared, starter }: ProcessGlibc, machine: Search): Mounts {
   const mounts = new Map<string, string>();
   const own = Glibc.of(machine);
   if (!own || !starter) return mounts;
