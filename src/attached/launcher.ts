@@ -28,7 +28,7 @@ import { placeOfKept } from "../reexec/kept-directories.ts";
 import { ownCommand } from "../reexec/own-command.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
-import { furnish } from "../server/furnish.ts";
+import { populate } from "../server/populate.ts";
 import { ServingDirectory } from "../server/serving-directory.ts";
 import { ring, serverCommand, startServer } from "../server/start-server.ts";
 import { type Entry, entryOf } from "./entry.ts";
@@ -131,7 +131,7 @@ function prepare(
         `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
     );
   const staticTls = roomForHosts(plan.capsules.map(({ libraries }) => libraries));
-  furnish(directory, { ...plan, processGlibc, older, mounts, staticTls }, first, trace);
+  populate(directory, { ...plan, processGlibc, older, mounts, staticTls }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
   const kept = entry.processGlibc.starter ? [placeOfKept(store.file, system)] : [];

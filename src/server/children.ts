@@ -9,8 +9,8 @@ import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
-import { furnish } from "./furnish.ts";
 import type { Knowledge } from "./knowledge.ts";
+import { populate } from "./populate.ts";
 import { ServingDirectory } from "./serving-directory.ts";
 import { awaitIfLimited, ring, startServer } from "./start-server.ts";
 
@@ -67,7 +67,7 @@ export class Children {
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
       const isAudited = canBeAudited(state.glibc);
       const older = isAudited ? this.knowledge.processGlibcOfOlder : undefined;
-      furnish(
+      populate(
         directory,
         { runtime, capsules, processGlibc, older, isAudited },
         { pid: libc.pid, program, isAwaited },

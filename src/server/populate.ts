@@ -30,7 +30,7 @@ interface Offer {
 }
 
 /** Throws what writing throws. */
-export function furnish(
+export function populate(
   directory: ServingDirectory,
   { runtime, capsules, processGlibc, older, isAudited, staticTls = 0, mounts }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
