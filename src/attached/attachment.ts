@@ -29,7 +29,7 @@ import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/l
 import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
-import { IDENTITY_OBJECT } from "../server/detours.ts";
+import { IDENTITY_OBJECT } from "../server/reexec-stubs.ts";
 import type { Client } from "../server/requests.ts";
 import { isFilled, placeholderShim } from "./fill.ts";
 import type { Site } from "./site.ts";

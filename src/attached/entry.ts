@@ -1,6 +1,6 @@
 // How a launcher turns into the program, where that is to run on another glibc than
 // what the kernel would start: in a mount namespace, made by a program of ours or by
-// bubblewrap, or else as it is, into a detour.
+// bubblewrap, or else as it is, into a re-exec stub.
 
 import { chmodSync } from "node:fs";
 import { join } from "node:path";

@@ -10,7 +10,7 @@ import { setPointerIn } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { scopeOf } from "../passes/scope-of.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import { IDENTITY_OBJECT } from "../server/detours.ts";
+import { IDENTITY_OBJECT } from "../server/reexec-stubs.ts";
 import type { Attachment } from "./attachment.ts";
 
 /** `program` is the first of `objects`. Of what stays loaded only, since ld.so frees the name of what goes. */

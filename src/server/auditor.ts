@@ -18,8 +18,8 @@ import { LIBRARIES, librariesIn } from "../directories/library-path.ts";
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
-import { IDENTITY_OBJECT } from "./detours.ts";
 import { DOOR } from "./door.ts";
+import { IDENTITY_OBJECT } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { AGENT, KEPT } from "./shims.ts";
 
@@ -34,7 +34,7 @@ const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i38
 /** How processes come to run on another glibc. */
 export interface StartedOver {
   /** Among the launch's libraries: names by which any process is started over, each with what it has then. */
-  readonly detours?: ReadonlyMap<string, string>;
+  readonly reexecStubs?: ReadonlyMap<string, string>;
   /** What a process has then that is started over because its libc is older. */
   readonly family?: ReadonlyMap<string, string>;
   readonly older?: OlderTargets;
@@ -48,7 +48,7 @@ export interface StartedOver {
  */
 export function placeAuditor(
   directory: ServingDirectory,
-  { detours = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
+  { reexecStubs = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
   auditedAt: number,
   staticTls: number,
 ): void {
@@ -56,8 +56,8 @@ export function placeAuditor(
   const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
   const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
   const object = auditor({
-    files: new Map([...paths(names), ...detours]),
-    detours: paths(names.filter((name) => detours.has(name))),
+    files: new Map([...paths(names), ...reexecStubs]),
+    reexecStubs: paths(names.filter((name) => reexecStubs.has(name))),
     started: chosen.length > 0 ? IDENTITY_OBJECT : undefined,
     ...{ family, older, chosen },
     agent: join(libraries, AGENT),
@@ -84,7 +84,7 @@ export function placeIdleAuditor(directory: PrivateDirectory): void {
   // An interface that nobody has.
   const none = new Map<string, string>();
   const idle = {
-    ...{ files: none, detours: none, started: undefined, family: none, older: undefined, chosen: [] },
+    ...{ files: none, reexecStubs: none, started: undefined, family: none, older: undefined, chosen: [] },
     ...{ agent: "", auditedAt: 0, staticTls: 0, leastVersion: 127 },
   };
   const libraries = librariesIn(directory.path);

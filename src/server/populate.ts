@@ -9,9 +9,9 @@ import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor, type StartedOver } from "./auditor.ts";
-import { chosenFiles, keepFamily, olderThan, placeDetours } from "./detours.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { PlaceholderCache } from "./placeholder-cache.ts";
+import { chosenFiles, keepFamily, olderThan, placeReexecStubs } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { AGENT, placeShims, type ShimHost } from "./shims.ts";
 
@@ -86,8 +86,8 @@ function startOver(
 ): StartedOver {
   if (starter) {
     const family = keepFamily(directory, shared, starter, store);
-    placeDetours(directory, family, store);
-    return { detours: family.files, chosen: chosenFiles(family) };
+    placeReexecStubs(directory, family, store);
+    return { reexecStubs: family.files, chosen: chosenFiles(family) };
   }
   directory.linkLibraries(shared);
   if (!older?.starter) return {};

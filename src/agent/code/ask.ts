@@ -13,7 +13,7 @@
 //   stack-size   small stacks
 //   getenv       the environment as one capsule sees it: the process's own, then a table
 //   start        calls the program's main and exit
-//   detour       in libc's place: starts the program over under another glibc's ld.so
+//   re-exec stub       in libc's place: starts the program over under another glibc's ld.so
 //   older-libc   the auditor's: has that done to a process with an older libc of its own
 //   identity     tells a process that was started by an ld.so's name who it is
 //   vectors      what the kernel has put on the stack, for these two

@@ -9,9 +9,9 @@ import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ecx, edi, edx, r9d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
-import { emitDetour } from "./detour.ts";
 import { emitMoreRoom, ROOM_WORDS } from "./more-room.ts";
 import { type ChosenFile, emitIsReachable, emitOlder, type OlderTargets } from "./older-libc.ts";
+import { emitReexecStub } from "./reexec-stub.ts";
 import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
 
 const encoder = new TextEncoder();
@@ -30,7 +30,7 @@ export interface AuditorTargets {
    */
   readonly files: ReadonlyMap<string, string>;
   /** In front of `files`, until `started` has been asked for: what starts a program over on another glibc. */
-  readonly detours: ReadonlyMap<string, string>;
+  readonly reexecStubs: ReadonlyMap<string, string>;
   readonly started: string | undefined;
   /** Behind `files`, once `started` has been asked for. */
   readonly family: ReadonlyMap<string, string>;
@@ -60,7 +60,7 @@ const [L_ADDR, L_NAME] = [0, 8] as const;
 const LA_SER_ORIG = 1;
 
 /** What becomes of an entry of the table. */
-const KINDS = { file: 0, detour: 1, started: 2, family: 3 } as const;
+const KINDS = { file: 0, reexecStub: 1, started: 2, family: 3 } as const;
 
 /** `la_version`, `la_objopen`, `la_activity`, `la_objsearch`, and the initialiser `note environment`. */
 export function auditorCode(targets: AuditorTargets): AuditorCode {
@@ -70,7 +70,7 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   if (targets.chosen.length > 0) emitIsReachable(to, targets.chosen);
   if (targets.older) {
     emitOlder(to, targets.older);
-    emitDetour(to, targets.older);
+    emitReexecStub(to, targets.older);
   }
   to.align(PAGE_SIZE);
   const dataAt = to.length;
@@ -172,7 +172,7 @@ function emitLookUp(to: Assembler): void {
     .call("equal")
     .jne("next entry");
   to.mov(mem(r9, Entry.kind), ecx).lea(rip("is started"), rsi);
-  to.cmp(KINDS.detour, ecx).je("unless started").cmp(KINDS.family, ecx).je("if started");
+  to.cmp(KINDS.reexecStub, ecx).je("unless started").cmp(KINDS.family, ecx).je("if started");
   to.label("an entry").cmp(eax, eax).ret();
   to.label("if started").cmpb(0, mem(rsi)).jne("an entry");
   to.label("next entry").add(Entry.size, r9).jmp("entry");
@@ -197,9 +197,9 @@ function hash(name: Uint8Array): number {
 /** Of an entry: 32 bits each, of which the last two are how far behind the entry these are. One of zeroes ends the table. */
 const Entry = { hash: 0, kind: 4, name: 8, path: 12, size: 16 } as const;
 
-function emitTable(to: Assembler, { files, detours, started, family, agent }: AuditorTargets): void {
+function emitTable(to: Assembler, { files, reexecStubs, started, family, agent }: AuditorTargets): void {
   const entries = [
-    ...Array.from(detours, ([name, path]) => ({ name, path, kind: KINDS.detour })),
+    ...Array.from(reexecStubs, ([name, path]) => ({ name, path, kind: KINDS.reexecStub })),
     ...Array.from(files, ([name, path]) => ({ name, path, kind: KINDS.file })),
     ...Array.from(family, ([name, path]) => ({ name, path, kind: KINDS.family })),
     ...(started === undefined ? [] : [{ name: started, path: "", kind: KINDS.started }]),

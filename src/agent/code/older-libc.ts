@@ -1,6 +1,6 @@
 // A process that brings an ld.so and a libc of its own, older than the glibc that was chosen: isolated libraries may not run
 // on that. The auditor sees its libc when it has been mapped, before any version is compared, and has the process started
-// over (detour.ts) on the glibc that was chosen.
+// over (re-exec stub.ts) on the glibc that was chosen.
 
 import { gnuHash } from "../../../lib/elf/gnu-hash.ts";
 import { LIBC } from "../../../lib/tree/glibc-names.ts";
@@ -8,11 +8,11 @@ import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { eax, ecx, edi, edx, esi, r9d, r10d, r11d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
-import type { DetourTargets } from "./detour.ts";
+import type { ReexecStubTargets } from "./reexec-stub.ts";
 
 const encoder = new TextEncoder();
 
-export interface OlderTargets extends DetourTargets {
+export interface OlderTargets extends ReexecStubTargets {
   /** Of the newest version that the chosen glibc's libc defines, GLIBC_2.N: who has none as new is older. */
   readonly newest: number;
 }
@@ -38,8 +38,8 @@ const GnuHash = { buckets: 0, firstSymbol: 4, filterSize: 8, filter: 16 } as con
 const Stat = { st_dev: 0, st_ino: 8, room: 0x98 } as const;
 
 /**
- * `older` (link_map in r8): goes to `detour` for a libc that is older, unless the process has been started over already
- * or could not be. Keeps r8. Needs `equal`, `is started`, `is reachable`, `stack end`, and what `detour` has.
+ * `older` (link_map in r8): goes to `reexecStub` for a libc that is older, unless the process has been started over already
+ * or could not be. Keeps r8. Needs `equal`, `is started`, `is reachable`, `stack end`, and what `reexecStub` has.
  */
 export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest">): void {
   to.label("older").lea(rip("is started"), rax).cmpb(0, mem(rax)).jne("not older");
@@ -75,7 +75,7 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   to.mov(r8, rdi);
   to.label("object before").mov(mem(rdi, LinkMap.l_prev), rdi).test(rdi, rdi).je("not older");
   to.call("find stack end").test(rax, rax).je("object before");
-  to.mov(rax, rip("stack end")).jmp("detour");
+  to.mov(rax, rip("stack end")).jmp("reexecStub");
   to.label("not older").ret();
   emitFindStackEnd(to);
   to.label("libc name").data(encoder.encode(`${LIBC}\0`));

@@ -33,7 +33,7 @@ export function emitVectors(to: Assembler): void {
   to.label("begins done").ret();
 }
 
-/** Of a variable by which a detour says what the program was started as. */
+/** Of a variable by which a re-exec stub says what the program was started as. */
 export const STARTED_AS = "CAPSULE_STARTED_AS=";
 /** And argv[0], where the ld.so cannot be told that. */
 export const CALLED = "CAPSULE_CALLED=";

@@ -2,7 +2,7 @@
 // in the environment (agent/code/auditor.ts).
 //
 // Before glibc 2.32 any dlmopen dereferences NULL in a process that is watched by an auditor, so nothing can be isolated
-// there. Before 2.35 every call of a function that is bound lazily takes a detour through ld.so then. So ours withdraws
+// there. Before 2.35 every call of a function that is bound lazily takes a re-exec stub through ld.so then. So ours withdraws
 // from a process with an older one.
 
 import { join } from "node:path";

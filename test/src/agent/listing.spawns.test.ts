@@ -12,7 +12,6 @@ import { mappedConnection } from "../../../src/agent/code/channels.ts";
 import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, emitGate, lentConnection } from "../../../src/agent/code/connect.ts";
 import { emitDestructors } from "../../../src/agent/code/destructors.ts";
-import { emitCheck, emitDetour } from "../../../src/agent/code/detour.ts";
 import { emitEnter } from "../../../src/agent/code/enter.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
 import { emitIdentity } from "../../../src/agent/code/identity.ts";
@@ -21,6 +20,7 @@ import { ROOM_WORDS } from "../../../src/agent/code/more-room.ts";
 import { emitHere, emitIterateAlso, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
 import { emitIsReachable, emitOlder } from "../../../src/agent/code/older-libc.ts";
 import { emitPathFunctions } from "../../../src/agent/code/paths.ts";
+import { emitCheck, emitReexecStub } from "../../../src/agent/code/reexec-stub.ts";
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
@@ -116,7 +116,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, staticTls: 0x4000, older, chosen });
     emitIsReachable(to, chosen);
     emitOlder(to, older);
-    emitDetour(to, older);
+    emitReexecStub(to, older);
     for (const name of ["table", "agent", "is started", "headers", "piece", ...ROOM_WORDS, "stack end"])
       to.label(name).quad(0);
   },
@@ -128,7 +128,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
       complaint: "no",
       ofStatic: "no",
     };
-    emitDetour(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
+    emitReexecStub(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
     to.label("stack end").quad(0);
   },
   "the same, for an ld.so that cannot be told argv[0]": (to) => {
@@ -139,7 +139,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
       complaint: "no",
       ofStatic: "no",
     };
-    emitDetour(to, { ...paths, takesArgv0: false, characterSets: undefined });
+    emitReexecStub(to, { ...paths, takesArgv0: false, characterSets: undefined });
     to.label("stack end").quad(0);
   },
   "what stands in the place of another library of glibc's": (to) => {

@@ -58,7 +58,7 @@ describe("a stand-in for libc", () => {
     using image = openImage(LIBC);
     const own = { code, dataAt, resolver: "leave", imports: ["__libc_stack_end", "slot"] as const };
     const bytes = standInOf(image, ["ld-linux-x86-64.so.2"], own);
-    const directory = scratch.path("detour");
+    const directory = scratch.path("reexecStub");
     await Bun.write(`${directory}/libc.so.6`, bytes);
     const outcome = await run(["/usr/bin/env", `LD_LIBRARY_PATH=${directory}`, "/bin/echo", "never"]);
     expect(outcome).toMatchObject({ stdout: "", stderr: "", exitCode: 42 });

@@ -17,9 +17,9 @@ import { NOWHERE, standInOf } from "../../lib/elf/write/stand-in.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
-import { type DetourTargets, emitCheck, emitDetour } from "../agent/code/detour.ts";
 import { IDENTITY, identityCode } from "../agent/code/identity.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
+import { emitCheck, emitReexecStub, type ReexecStubTargets } from "../agent/code/reexec-stub.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import { keptDirectory } from "../reexec/kept-directories.ts";
@@ -61,12 +61,12 @@ export function keepFamily(
 }
 
 /** Has every process that finds the launch's libraries be started over. Throws as keepFamily does. */
-export function placeDetours(directory: ServingDirectory, family: Family, store: string | undefined): void {
+export function placeReexecStubs(directory: ServingDirectory, family: Family, store: string | undefined): void {
   const { libraries, key, shared } = family;
   const names = namesOf(shared);
   const make = () => standIns(family);
-  const detours = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, directory.system);
-  directory.linkLibraries(new Map(names.map((name) => [name, join(detours, name)])));
+  const reexecStubs = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, directory.system);
+  directory.linkLibraries(new Map(names.map((name) => [name, join(reexecStubs, name)])));
 }
 
 /** For the auditor, which has those processes started over that bring an older libc. */
@@ -96,7 +96,7 @@ function identityFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Arr
   return new Map([[IDENTITY_OBJECT, identityObject(libc)]]);
 }
 
-function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }: Family): DetourTargets {
+function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }: Family): ReexecStubTargets {
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
   const ofStatic =
     "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
@@ -110,7 +110,7 @@ function standIns(family: Family): Map<string, Uint8Array> {
   return new Map(
     namesOf(shared).map((soname) => {
       using image = openImage(shared.get(soname) ?? "");
-      if (soname === LIBC) return [soname, detourObject(image, targets)];
+      if (soname === LIBC) return [soname, reexecStubObject(image, targets)];
       return [soname, isMerged && MERGED.includes(soname) ? standInOf(image, []) : checkedObject(image)];
     }),
   );
@@ -139,15 +139,15 @@ function checkedObject(image: Image): Uint8Array {
   });
 }
 
-function detourObject(libc: Image, targets: DetourTargets): Uint8Array {
+function reexecStubObject(libc: Image, targets: ReexecStubTargets): Uint8Array {
   const to = new Assembler();
-  emitDetour(to, targets);
+  emitReexecStub(to, targets);
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("stack end").quad(0);
   return standInOf(libc, [LOADER], {
     ...{ code: to.assemble(), dataAt },
-    ...{ resolver: "detour", imports: [STACK_END, "stack end"] },
+    ...{ resolver: "reexecStub", imports: [STACK_END, "stack end"] },
   });
 }
 

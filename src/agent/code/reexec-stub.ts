@@ -34,7 +34,7 @@ const COMMAND_SIZE = 0x10000;
 const O_CLOEXEC = 0x80000;
 const STDERR = 2;
 
-export interface DetourTargets {
+export interface ReexecStubTargets {
   /** The ld.so. */
   readonly loader: string;
   /** It can be told what the program is called. */
@@ -51,10 +51,10 @@ export interface DetourTargets {
   readonly ofStatic: string;
 }
 
-/** `detour`, a function that does not return. */
-export function emitDetour(to: Assembler, targets: DetourTargets): void {
+/** `reexecStub`, a function that does not return. */
+export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void {
   emitVectors(to);
-  to.label("detour");
+  to.label("reexecStub");
   // A static program's dlopen has loaded an ld.so that has started nothing, and cannot be asked for the arguments.
   to.mov(rip("stack end"), rax).cmpq(0, mem(rax)).je("static");
   to.call("vectors");
@@ -217,7 +217,7 @@ function emitVariable(to: Assembler, name: string): void {
   to.mov(rbp, rsi).lea(mem(r10, 1), rcx).rep().movsb();
 }
 
-function emitData(to: Assembler, targets: DetourTargets): void {
+function emitData(to: Assembler, targets: ReexecStubTargets): void {
   const { loader, libraries, identity, characterSets } = targets;
   const [text, ofStatic] = [encoder.encode(targets.complaint), encoder.encode(targets.ofStatic)];
   for (const [label, value] of [
