@@ -15,11 +15,11 @@ export interface Assembled<Result> {
   readonly result: Result;
 }
 
-/** Of a name's stand-in: no address of a user's, and no other word that code has. */
+/** Of a name's stub library: no address of a user's, and no other word that code has. */
 const FIRST = 2 ** 50;
 
 export class Template<Result> {
-  /** In the order of their stand-ins; with whether there was anything of that name. */
+  /** In the order of their stub libraries; with whether there was anything of that name. */
   readonly #names = new Map<string, boolean>();
   readonly #code: Code;
   readonly #places: { readonly at: number; readonly name: string }[];
@@ -27,18 +27,18 @@ export class Template<Result> {
 
   constructor(emit: Emit<Result>, values: Values) {
     const to = new Assembler();
-    const standIns = new Map<number, string>();
+    const stubLibraries = new Map<number, string>();
     this.#result = emit(to, (name) => {
       const isThere = values(name) !== undefined;
       this.#names.set(name, isThere);
       if (!isThere) return undefined;
-      const standIn = FIRST + standIns.size;
-      standIns.set(standIn, name);
-      return standIn;
+      const stubLibrary = FIRST + stubLibraries.size;
+      stubLibraries.set(stubLibrary, name);
+      return stubLibrary;
     });
     this.#code = to.assemble();
     this.#places = this.#code.quads.flatMap(({ at, value }) => {
-      const name = standIns.get(Number(value));
+      const name = stubLibraries.get(Number(value));
       return name === undefined ? [] : [{ at, name }];
     });
   }

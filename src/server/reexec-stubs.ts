@@ -1,11 +1,11 @@
 // Where attached processes are to run on another glibc than the one whose ld.so the
 // kernel starts, and its files cannot be put in the place of the machine's: each
-// process that begins finds a stand-in for libc, by which it starts over under the
+// process that begins finds a stub library for libc, by which it starts over under the
 // other ld.so. So whoever starts it, and by whatever call, need not be asked. Where they can, that concerns processes
 // which bring an older libc of their own, and the auditor sees to it.
 //
 // Both are the same for all runs, and kept: links to what is chosen, with the object that
-// tells a process who it is, and the stand-ins.
+// tells a process who it is, and the stub libraries.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { openImage } from "../../lib/elf/file.ts";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { Image } from "../../lib/elf/image.ts";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
-import { NOWHERE, standInOf } from "../../lib/elf/write/stand-in.ts";
+import { NOWHERE, stubLibraryOf } from "../../lib/elf/write/stub-library.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
@@ -64,7 +64,7 @@ export function keepFamily(
 export function placeReexecStubs(directory: ServingDirectory, family: Family, store: string | undefined): void {
   const { libraries, key, shared } = family;
   const names = namesOf(shared);
-  const make = () => standIns(family);
+  const make = () => stubLibraries(family);
   const reexecStubs = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, directory.system);
   directory.linkLibraries(new Map(names.map((name) => [name, join(reexecStubs, name)])));
 }
@@ -103,7 +103,7 @@ function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }
   return { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
 }
 
-function standIns(family: Family): Map<string, Uint8Array> {
+function stubLibraries(family: Family): Map<string, Uint8Array> {
   const { shared } = family;
   const targets = targetsOf(family);
   const isMerged = hasAllInLibc(shared);
@@ -111,7 +111,7 @@ function standIns(family: Family): Map<string, Uint8Array> {
     namesOf(shared).map((soname) => {
       using image = openImage(shared.get(soname) ?? "");
       if (soname === LIBC) return [soname, reexecStubObject(image, targets)];
-      return [soname, isMerged && MERGED.includes(soname) ? standInOf(image, []) : checkedObject(image)];
+      return [soname, isMerged && MERGED.includes(soname) ? stubLibraryOf(image, []) : checkedObject(image)];
     }),
   );
 }
@@ -133,7 +133,7 @@ function checkedObject(image: Image): Uint8Array {
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("anchor").quad(0);
-  return standInOf(image, [], {
+  return stubLibraryOf(image, [], {
     ...{ code: to.assemble(), dataAt },
     ...{ resolver: "check", imports: [ANCHOR, "anchor"] },
   });
@@ -145,7 +145,7 @@ function reexecStubObject(libc: Image, targets: ReexecStubTargets): Uint8Array {
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("stack end").quad(0);
-  return standInOf(libc, [LOADER], {
+  return stubLibraryOf(libc, [LOADER], {
     ...{ code: to.assemble(), dataAt },
     ...{ resolver: "reexecStub", imports: [STACK_END, "stack end"] },
   });

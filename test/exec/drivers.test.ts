@@ -1,4 +1,4 @@
-// OpenCL's drivers, and NVIDIA's, of a host tree: stand-ins by their names, in the files where they are looked for.
+// OpenCL's drivers, and NVIDIA's, of a host tree: stub libraries by their names, in the files where they are looked for.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

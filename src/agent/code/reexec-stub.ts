@@ -193,9 +193,9 @@ function complain(to: Assembler, text: string, size: string): void {
 }
 
 /**
- * `check`, for a stand-in of another library of glibc's: libc's comes with it, and starts the program over. Where the
+ * `check`, for a stub library of another library of glibc's: libc's comes with it, and starts the program over. Where the
  * program has a libc of its own, nothing would, and each call would lead nowhere. The quad at `anchor` is the address
- * of one of libc's functions, `nowhere` what a stand-in's are.
+ * of one of libc's functions, `nowhere` what a stub library's are.
  */
 export function emitCheck(to: Assembler, nowhere: number, complaint: string): void {
   const text = encoder.encode(complaint);

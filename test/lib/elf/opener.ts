@@ -4,7 +4,7 @@ import { checkFile } from "../../../lib/elf/check.ts";
 import { openImage } from "../../../lib/elf/file.ts";
 import { readLibrary } from "../../../lib/elf/library.ts";
 import { placeholderOf } from "../../../lib/elf/write/placeholder.ts";
-import { standInOf } from "../../../lib/elf/write/stand-in.ts";
+import { stubLibraryOf } from "../../../lib/elf/write/stub-library.ts";
 import { SymbolTables } from "../../../lib/link/symbol-tables.ts";
 import type { Scratch } from "./scratch.ts";
 
@@ -47,7 +47,7 @@ export function expectReadable(scratch: Scratch, path: string): void {
   readLibrary(path);
   using image = openImage(path);
   const names = { soname: "libodd.so", needed: [], agent: "libagent.so", attach: "attach" };
-  const made = [placeholderOf(image, { ...names, owner: "odd", status: 1 }), standInOf(image, [])];
+  const made = [placeholderOf(image, { ...names, owner: "odd", status: 1 }), stubLibraryOf(image, [])];
   for (const bytes of made) checkFile(scratch.write("made.so", bytes), "whole");
   void new SymbolTables(image);
 }

@@ -2,7 +2,7 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { openImage } from "../../../../lib/elf/file.ts";
-import { standInOf } from "../../../../lib/elf/write/stand-in.ts";
+import { stubLibraryOf } from "../../../../lib/elf/write/stub-library.ts";
 import { Assembler } from "../../../../lib/x86-64/assembler.ts";
 import { run } from "../../../support/run.ts";
 import { Scratch } from "../scratch.ts";
@@ -14,14 +14,14 @@ afterAll(() => scratch[Symbol.dispose]());
 
 const LIBC = loadedFile("libc.so.6");
 
-function standIn(path: string, needed: string[] = []) {
+function stubLibrary(path: string, needed: string[] = []) {
   using image = openImage(path);
-  return scratch.write("stand-in.so", standInOf(image, needed));
+  return scratch.write("stub library.so", stubLibraryOf(image, needed));
 }
 
-describe("a stand-in for libc", () => {
+describe("a stub library for libc", () => {
   test("has its soname and its versions", () => {
-    const file = standIn(LIBC, ["ld-linux-x86-64.so.2"]);
+    const file = stubLibrary(LIBC, ["ld-linux-x86-64.so.2"]);
     using image = openImage(file);
     using libc = openImage(LIBC);
     expect(image.soname).toBe("libc.so.6");
@@ -31,7 +31,7 @@ describe("a stand-in for libc", () => {
   });
 
   test("finds every function that libc exports, in each of its versions, at no address of its own", () => {
-    using image = openImage(standIn(LIBC));
+    using image = openImage(stubLibrary(LIBC));
     using libc = openImage(LIBC);
     let count = 0;
     for (const sym of libc.symbols) {
@@ -57,7 +57,7 @@ describe("a stand-in for libc", () => {
     const code = to.label("slot").quad(0).assemble();
     using image = openImage(LIBC);
     const own = { code, dataAt, resolver: "leave", imports: ["__libc_stack_end", "slot"] as const };
-    const bytes = standInOf(image, ["ld-linux-x86-64.so.2"], own);
+    const bytes = stubLibraryOf(image, ["ld-linux-x86-64.so.2"], own);
     const directory = scratch.path("reexecStub");
     await Bun.write(`${directory}/libc.so.6`, bytes);
     const outcome = await run(["/usr/bin/env", `LD_LIBRARY_PATH=${directory}`, "/bin/echo", "never"]);

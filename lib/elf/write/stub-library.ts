@@ -25,7 +25,7 @@ import { copyTables } from "./copied-tables.ts";
 import { emitSharedObject, planSharedObject } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
-interface StandInCode {
+interface StubLibraryCode {
   /** Instructions first, then, from `dataAt` on, what is writable. */
   readonly code: Code;
   readonly dataAt: number;
@@ -36,7 +36,7 @@ interface StandInCode {
 }
 
 /** `needed` are sonames. Throws ElfError where the source's tables cannot be read. */
-export function standInOf(source: Image, needed: readonly string[], own?: StandInCode): Uint8Array {
+export function stubLibraryOf(source: Image, needed: readonly string[], own?: StubLibraryCode): Uint8Array {
   const stringTable = new StringTableWriter(source.strings.bytes);
   const soname = source.sonameOffset ?? 0;
   const neededAt = needed.map((name) => stringTable.add(name));
