@@ -29,7 +29,7 @@ import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/l
 import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
-import { IDENTITY_OBJECT } from "../server/reexec-stubs.ts";
+import { EXE_SHIM } from "../server/reexec-stubs.ts";
 import type { Client } from "../server/requests.ts";
 import { isFilled, placeholderShim } from "./fill.ts";
 import type { Site } from "./site.ts";
@@ -163,13 +163,13 @@ export class Attachment implements Linker, Client {
   }
 
   /** That of what tells a process that was started by an ld.so's name who it is; 0 where there is none. */
-  get identityName(): Address {
+  get exeShimName(): Address {
     const identity = this.#identity;
     return identity ? pointerIn(this.process, add(identity.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
   }
 
   get #identity(): LoadedObject | undefined {
-    return this.objects().find(({ path }) => basename(path) === IDENTITY_OBJECT);
+    return this.objects().find(({ path }) => basename(path) === EXE_SHIM);
   }
 
   /** The base namespace's objects as they are now, in load order, the program first. */
@@ -343,7 +343,7 @@ export interface ControlBlockAddresses {
  */
 function programOf(pid: number): string {
   const list = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-  const preloaded = list.findIndex((text, i) => list[i - 1] === "--preload" && basename(text) === IDENTITY_OBJECT);
+  const preloaded = list.findIndex((text, i) => list[i - 1] === "--preload" && basename(text) === EXE_SHIM);
   return (preloaded > 0 && list[preloaded + 1]) || readlinkSync(`/proc/${pid}/exe`);
 }
 

@@ -10,14 +10,14 @@ import { setPointerIn } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { scopeOf } from "../passes/scope-of.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import { IDENTITY_OBJECT } from "../server/reexec-stubs.ts";
+import { EXE_SHIM } from "../server/reexec-stubs.ts";
 import type { Attachment } from "./attachment.ts";
 
 /** `program` is the first of `objects`. Of what stays loaded only, since ld.so frees the name of what goes. */
 export function renameLinked(attachment: Attachment, program: LoadedObject, objects: readonly LoadedObject[]): void {
   const { process, agent, site } = attachment;
-  const identity = objects.find(({ path }) => basename(path) === IDENTITY_OBJECT);
-  const directories = [site.libraries, ...(identity ? [dirname(identity.path)] : [])];
+  const exeShim = objects.find(({ path }) => basename(path) === EXE_SHIM);
+  const directories = [site.libraries, ...(exeShim ? [dirname(exeShim.path)] : [])];
   for (const object of new Set([...scopeOf(program, objects), ...scopeOf(agent, objects)])) {
     if (!isShared(object.image.soname ?? "") || !directories.includes(dirname(object.path))) continue;
     const file = unlessRefused(() => readlinkSync(object.path));

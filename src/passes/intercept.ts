@@ -31,7 +31,7 @@ export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
       ...{ dladdr: must("dladdr"), dladdr1: must("dladdr1"), dlinfo: must("dlinfo") },
       ...{ dl_iterate_phdr: must("dl_iterate_phdr"), iterators: must("iterators"), programName: must("program") },
       // There is no other program in front of it.
-      ownName: must("identity"),
+      ownName: must("exeShim"),
       ...{ record: must("nothing"), first: must("nothing"), directory },
       // glibc's own, where they are another's than the machine's.
       links: SHARED.map((soname) => join(LIBRARIES, soname)),
@@ -39,7 +39,7 @@ export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
     emitSignalHandler(to.align(16), must("nothing"));
     return emitSignalFunctions(to, find);
   };
-  return { key: "the program's side", emit, own: ["token", "program", "identity", "iterators", ...OWN_FUNCTIONS] };
+  return { key: "the program's side", emit, own: ["token", "program", "exeShim", "iterators", ...OWN_FUNCTIONS] };
 }
 
 /** What it calls of Functions. */

@@ -19,7 +19,7 @@ import { hint, type PrivateDirectory } from "../directories/private-directory.ts
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 import { DOOR } from "./door.ts";
-import { IDENTITY_OBJECT } from "./reexec-stubs.ts";
+import { EXE_SHIM } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { AGENT, KEPT } from "./shims.ts";
 
@@ -58,7 +58,7 @@ export function placeAuditor(
   const object = auditor({
     files: new Map([...paths(names), ...reexecStubs]),
     reexecStubs: paths(names.filter((name) => reexecStubs.has(name))),
-    started: chosen.length > 0 ? IDENTITY_OBJECT : undefined,
+    started: chosen.length > 0 ? EXE_SHIM : undefined,
     ...{ family, older, chosen },
     agent: join(libraries, AGENT),
     auditedAt,

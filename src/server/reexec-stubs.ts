@@ -17,7 +17,7 @@ import { NOWHERE, stubLibraryOf } from "../../lib/elf/write/stub-library.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
-import { IDENTITY, identityCode } from "../agent/code/identity.ts";
+import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import { emitCheck, emitReexecStub, type ReexecStubTargets } from "../agent/code/reexec-stub.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
@@ -25,7 +25,7 @@ import { UNWINDER } from "../profiles/shared-set.ts";
 import { keptDirectory } from "../reexec/kept-directories.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
-export const IDENTITY_OBJECT = "libcapsule-identity.so";
+export const EXE_SHIM = "libcapsule-exe.so";
 /**
  * A function that every glibc has, and nobody puts another in front of, or takes the address of: in a program at a fixed
  * address that would be its own (a canonical PLT entry).
@@ -54,8 +54,8 @@ export function keepFamily(
 ): Family {
   const files = [...shared.values()].map((file) => statSync(file));
   const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
-  const identity = { names: [IDENTITY_OBJECT], make: () => identityFile(shared) };
-  const libraries = keptDirectory(key, { links: shared, files: identity }, store, system);
+  const exeShim = { names: [EXE_SHIM], make: () => exeShimFile(shared) };
+  const libraries = keptDirectory(key, { links: shared, files: exeShim }, store, system);
   const paths = new Map(namesOf(shared).map((name) => [name, join(libraries, name)]));
   return { libraries, key, files: paths, shared, starter };
 }
@@ -91,16 +91,16 @@ const FORMAT = 8;
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
 
-function identityFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Array> {
+function exeShimFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Array> {
   using libc = openImage(shared.get(LIBC) ?? "");
-  return new Map([[IDENTITY_OBJECT, identityObject(libc)]]);
+  return new Map([[EXE_SHIM, exeShimObject(libc)]]);
 }
 
 function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }: Family): ReexecStubTargets {
   const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
   const ofStatic =
     "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
-  return { loader, takesArgv0, libraries, identity: IDENTITY_OBJECT, characterSets, complaint, ofStatic };
+  return { loader, takesArgv0, libraries, exeShim: EXE_SHIM, characterSets, complaint, ofStatic };
 }
 
 function stubLibraries(family: Family): Map<string, Uint8Array> {
@@ -151,24 +151,24 @@ function reexecStubObject(libc: Image, targets: ReexecStubTargets): Uint8Array {
   });
 }
 
-function identityObject(libc: Image): Uint8Array {
+function exeShimObject(libc: Image): Uint8Array {
   const vaddrOf = (name: string): number | undefined => {
     // Of what is there for old programs only, dlsym knows nothing.
     const index = libc.find(name) ?? [...libc.findAll(name)].at(-1);
     return index === undefined ? undefined : libc.symbols.at(index).st_value;
   };
   const anchor = vaddrOf(ANCHOR) ?? 0;
-  const { code, dataAt, names } = identityCode((name) => {
+  const { code, dataAt, names } = exeShimCode((name) => {
     const value = vaddrOf(name);
     return value === undefined ? undefined : value - anchor;
   });
   return codeObject({
-    ...{ soname: IDENTITY_OBJECT, needed: [LIBC], code, dataAt, nodelete: true },
+    ...{ soname: EXE_SHIM, needed: [LIBC], code, dataAt, nodelete: true },
     functions: new Map(names.map((name) => [name, name])),
     imports: new Map([
-      [STACK_END, IDENTITY.stackEnd],
-      [ANCHOR, IDENTITY.anchor],
+      [STACK_END, EXE_SHIM_PARTS.stackEnd],
+      [ANCHOR, EXE_SHIM_PARTS.anchor],
     ]),
-    resolver: IDENTITY.resolver,
+    resolver: EXE_SHIM_PARTS.resolver,
   }).bytes;
 }

@@ -13,10 +13,10 @@ import { flatpakFilter, OTHERS_MEMORY } from "../support/seccomp.ts";
 setDefaultTimeout(600_000);
 
 const EXAMPLE = join(repository, "examples/container.sh");
-const IDENTITY = ["--unshare-user", "--uid", "1000", "--gid", "1000"];
+const EXE_SHIM_PARTS = ["--unshare-user", "--uid", "1000", "--gid", "1000"];
 const canContain =
   Bun.which("bwrap") !== null &&
-  Bun.spawnSync(["bwrap", "--unshare-all", ...IDENTITY, "--ro-bind", "/", "/", "true"]).success;
+  Bun.spawnSync(["bwrap", "--unshare-all", ...EXE_SHIM_PARTS, "--ro-bind", "/", "/", "true"]).success;
 
 let display: Display;
 let scratch: string;
@@ -39,7 +39,7 @@ const contained = (tree: string, options: string, more: string, ...command: stri
     env: {
       ...display.env,
       ...{ BUN: process.execPath, CAPSULE: repository, MAIN: "src/main.ts" },
-      BWRAP: `bwrap ${IDENTITY.join(" ")} ${more}`,
+      BWRAP: `bwrap ${EXE_SHIM_PARTS.join(" ")} ${more}`,
       CAPSULE_OPTIONS: options,
     },
     timeout: 60_000,

@@ -41,8 +41,8 @@ export interface ReexecStubTargets {
   readonly takesArgv0: boolean;
   /** The directory with the glibc that belongs to it: first on the library path. */
   readonly libraries: string;
-  /** What is preloaded, by a name that is found there; a path may have spaces. See identity.ts. */
-  readonly identity: string;
+  /** What is preloaded, by a name that is found there; a path may have spaces. See exe shim.ts. */
+  readonly exeShim: string;
   /** For GCONV_PATH, unless the environment has that. */
   readonly characterSets: string | undefined;
   /** Written to standard error where the kernel refuses. */
@@ -116,7 +116,7 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
     to.lea(rip("option name"), rax).stosq().mov(mem(r13), rax).test(rax, rax).cmove(r15, rax).stosq();
   }
   to.lea(rip("option path"), rax).stosq().mov(rbx, rax).stosq();
-  to.lea(rip("option preload"), rax).stosq().lea(rip("identity"), rax).stosq().mov(r15, rax).stosq();
+  to.lea(rip("option preload"), rax).stosq().lea(rip("exeShim"), rax).stosq().mov(r15, rax).stosq();
   to.lea(mem(r13, 8), rsi).mov(r12, rcx).test(rcx, rcx).jne("copy arguments").sub(8, rsi).inc(rcx);
   to.label("copy arguments").rep().movsq().systemCall("execve", "loader", rsp, rbp);
   complain(to, "complaint", "complaint size");
@@ -218,7 +218,7 @@ function emitVariable(to: Assembler, name: string): void {
 }
 
 function emitData(to: Assembler, targets: ReexecStubTargets): void {
-  const { loader, libraries, identity, characterSets } = targets;
+  const { loader, libraries, exeShim, characterSets } = targets;
   const [text, ofStatic] = [encoder.encode(targets.complaint), encoder.encode(targets.ofStatic)];
   for (const [label, value] of [
     ["proc", "/proc/self/exe"],
@@ -230,7 +230,7 @@ function emitData(to: Assembler, targets: ReexecStubTargets): void {
     ["sets", characterSets === undefined ? "" : `GCONV_PATH=${characterSets}`],
     ["loader", loader],
     ["own path", libraries],
-    ["identity", identity],
+    ["exeShim", exeShim],
     ["option name", "--argv0"],
     ["option path", "--library-path"],
     ["option preload", "--preload"],

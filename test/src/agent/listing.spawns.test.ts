@@ -13,8 +13,8 @@ import { emitCleanup } from "../../../src/agent/code/cleanup.ts";
 import { emitConnect, emitGate, lentConnection } from "../../../src/agent/code/connect.ts";
 import { emitDestructors } from "../../../src/agent/code/destructors.ts";
 import { emitEnter } from "../../../src/agent/code/enter.ts";
+import { emitExeShim } from "../../../src/agent/code/exe-shim.ts";
 import { emitGetenv } from "../../../src/agent/code/getenv.ts";
-import { emitIdentity } from "../../../src/agent/code/identity.ts";
 import { emitLeavingFunctions } from "../../../src/agent/code/leave.ts";
 import { ROOM_WORDS } from "../../../src/agent/code/more-room.ts";
 import { emitHere, emitIterateAlso, emitObjectFunctions } from "../../../src/agent/code/objects.ts";
@@ -102,7 +102,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     const paths = {
       loader: "/t/ld.so",
       libraries: "/kept",
-      identity: "/kept/identity.so",
+      exeShim: "/kept/identity.so",
       complaint: "no",
       ofStatic: "no",
     };
@@ -124,7 +124,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     const paths = {
       loader: "/t/ld.so",
       libraries: "/kept",
-      identity: "/kept/identity.so",
+      exeShim: "/kept/identity.so",
       complaint: "no",
       ofStatic: "no",
     };
@@ -135,7 +135,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
     const paths = {
       loader: "/t/ld.so",
       libraries: "/kept",
-      identity: "/kept/identity.so",
+      exeShim: "/kept/identity.so",
       complaint: "no",
       ofStatic: "no",
     };
@@ -148,7 +148,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what tells a process who it is": (to) => {
     emitVectors(to);
-    emitIdentity(to);
+    emitExeShim(to);
     const find = { anchor: "anchor", distanceOf: (name: string) => (name.length % 2 === 0 ? -0x1230 : 0x4560) };
     emitPathFunctions(to, { program: undefined, hasTree: false, isHosted: true, find });
     for (const name of ["stack end", "anchor", "own length", "own path"]) to.label(name).quad(0);

@@ -21,9 +21,9 @@ const PR_SET_NAME = 15;
  * The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the function of
  * libc's.
  */
-export const IDENTITY = { resolver: "identity", stackEnd: "stack end", anchor: "anchor" } as const;
+export const EXE_SHIM_PARTS = { resolver: "exeShim", stackEnd: "stack end", anchor: "anchor" } as const;
 
-export interface IdentityCode {
+export interface ExeShimCode {
   readonly code: Code;
   readonly dataAt: number;
   /** The functions, each at a label of its name. */
@@ -31,24 +31,24 @@ export interface IdentityCode {
 }
 
 /** `distanceOf` says how far libc's function of a name is behind the anchor, if it has one. */
-export function identityCode(distanceOf: (name: string) => number | undefined): IdentityCode {
+export function exeShimCode(distanceOf: (name: string) => number | undefined): ExeShimCode {
   const to = new Assembler();
   emitVectors(to);
-  emitIdentity(to);
+  emitExeShim(to);
   const names = emitPathFunctions(to, {
     ...{ program: undefined, hasTree: false, isHosted: true },
-    find: { anchor: IDENTITY.anchor, distanceOf },
+    find: { anchor: EXE_SHIM_PARTS.anchor, distanceOf },
   });
   to.align(PAGE_SIZE);
   const dataAt = to.length;
-  for (const label of [IDENTITY.stackEnd, IDENTITY.anchor, "own length"]) to.label(label).quad(0);
+  for (const label of [EXE_SHIM_PARTS.stackEnd, EXE_SHIM_PARTS.anchor, "own length"]) to.label(label).quad(0);
   to.label("own path").data(new Uint8Array(PATH_SIZE));
   return { code: to.assemble(), dataAt, names };
 }
 
 /** Keeps the program's path, and has the process say what it was started as. */
-export function emitIdentity(to: Assembler): void {
-  to.label("identity").push(rbx, rbp, r12, r13, r14, r15).call("vectors");
+export function emitExeShim(to: Assembler): void {
+  to.label("exeShim").push(rbx, rbp, r12, r13, r14, r15).call("vectors");
   // What it was started as is told by a variable, which goes; else it is its file.
   to.mov(r15, r11).mov(r14, rbx);
   to.label("next variable").mov(mem(rbx), rdi).test(rdi, rdi).je("started known");
