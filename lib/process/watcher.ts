@@ -1,7 +1,7 @@
 // Tells of processes that have ended to a thread that sleeps on a futex. That can wait
 // for a word or for descriptors, not for both, so a second thread waits for the
 // descriptors: one of glibc's with a few instructions of ours, which knows nothing of
-// JavaScript. It rings the same bell as everybody else.
+// JavaScript. It rings the same doorbell as everybody else.
 
 import { CFunction, FFIType } from "bun:ffi";
 import { LinkError } from "../link-error.ts";
@@ -21,7 +21,7 @@ import type { System } from "./system.ts";
 const Watch = layout("watch", {
   epoll: u64(),
   /** A word that counts, and that somebody sleeps on. */
-  bell: u64<Address>(),
+  doorbell: u64<Address>(),
   /** How many have ended. */
   count: u64(),
   /** struct epoll_event, 12 bytes. */
@@ -31,13 +31,13 @@ const Watch = layout("watch", {
 
 /** Takes a Watch in rdi, and does not return. */
 export function emitWatch(to: Assembler): void {
-  const { epoll, bell, count, event } = Watch.offsetOf;
+  const { epoll, doorbell, count, event } = Watch.offsetOf;
   to.mov(rdi, rbx);
   to.label("watch").mov(mem(rbx, epoll), edi);
   to.systemCall("epoll_wait", edi, address(mem(rbx, event)), 1, -1)
     .test(eax, eax)
     .jle("watch"); // interrupted
-  to.lock().incl(mem(rbx, count)).mov(mem(rbx, bell), rdi).lock().incl(mem(rdi));
+  to.lock().incl(mem(rbx, count)).mov(mem(rbx, doorbell), rdi).lock().incl(mem(rdi));
   to.systemCall("futex", rdi, FUTEX_WAKE, 1).jmp("watch");
 }
 
@@ -46,13 +46,13 @@ export class Watcher {
   readonly #count: Int32Array;
 
   /**
-   * `bell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws
+   * `doorbell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws
    * LinkError, SystemError.
    */
   constructor(
     libc: Libc,
     readonly system: System,
-    bell: Address,
+    doorbell: Address,
   ) {
     this.#epoll = system.makeEpoll();
     const to = new Assembler();
@@ -63,7 +63,7 @@ export class Watcher {
     const view = viewAt(record, Watch.size);
     const fields = Watch.at(view);
     fields.epoll = this.#epoll;
-    fields.bell = bell;
+    fields.doorbell = doorbell;
     this.#count = new Int32Array(view.buffer, Watch.offsetOf.count, 1);
     const { ptr, i32 } = FFIType;
     const create = CFunction({

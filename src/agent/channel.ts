@@ -16,19 +16,19 @@ export class Channels {
     readonly children: Channel,
   ) {}
 
-  /** What the bells have counted. */
-  get bells(): Bells {
-    return [this.own.bell, this.children.bell];
+  /** What the doorbells have counted. */
+  get doorbells(): Doorbells {
+    return [this.own.doorbell, this.children.doorbell];
   }
 
   asked(): Exchange[] {
     return [...this.own.asked(), ...this.children.asked()];
   }
 
-  /** Sleeps until a bell is not as it was. */
-  awaitBell([own, children]: Bells, milliseconds?: number): void {
+  /** Sleeps until a doorbell is not as it was. */
+  awaitDoorbell([own, children]: Doorbells, milliseconds?: number): void {
     const { libc } = this.own;
-    if (this.own.withBell) libc.sleepOn(this.children.at, children, milliseconds);
+    if (this.own.withDoorbell) libc.sleepOn(this.children.at, children, milliseconds);
     else
       libc.sleepOnAny(
         [
@@ -40,13 +40,13 @@ export class Channels {
   }
 
   /** As awaitBell, but awake. */
-  lookFor([own, children]: Bells, milliseconds: number): void {
+  lookFor([own, children]: Doorbells, milliseconds: number): void {
     const end = performance.now() + milliseconds;
-    while (this.own.bell === own && this.children.bell === children && performance.now() < end);
+    while (this.own.doorbell === own && this.children.doorbell === children && performance.now() < end);
   }
 }
 
-type Bells = readonly [own: number, children: number];
+type Doorbells = readonly [own: number, children: number];
 
 export class Channel {
   readonly #exchanges: Exchange[] = [];
@@ -55,15 +55,15 @@ export class Channel {
   readonly #interned = new Map<string, Address>();
   #arena = 0;
 
-  /** `bell` is the channel that has the bell; without it, it has its own. */
-  static make(libc: Libc, isShared = true, bell?: Channel): Channel {
-    return new Channel(libc, libc.allocatePages(CHANNEL_SIZE, isShared), bell);
+  /** `doorbell` is the channel that has the doorbell; without it, it has its own. */
+  static make(libc: Libc, isShared = true, doorbell?: Channel): Channel {
+    return new Channel(libc, libc.allocatePages(CHANNEL_SIZE, isShared), doorbell);
   }
 
   constructor(
     readonly libc: Libc,
     readonly at: Address,
-    readonly withBell?: Channel,
+    readonly withDoorbell?: Channel,
     readonly slots = SLOT_COUNT,
   ) {
     const view = viewAt(at, Header.size);
@@ -102,14 +102,14 @@ export class Channel {
     return found;
   }
 
-  get bell(): number {
-    if (this.withBell) return this.withBell.bell;
-    return Atomics.load(this.#header, Header.offsetOf.bell / 4);
+  get doorbell(): number {
+    if (this.withDoorbell) return this.withDoorbell.doorbell;
+    return Atomics.load(this.#header, Header.offsetOf.doorbell / 4);
   }
 
-  /** Sleeps until the bell is not as it was. */
-  awaitBell(before: number, milliseconds?: number): void {
-    this.libc.sleepOn((this.withBell ?? this).at, before, milliseconds);
+  /** Sleeps until the doorbell is not as it was. */
+  awaitDoorbell(before: number, milliseconds?: number): void {
+    this.libc.sleepOn((this.withDoorbell ?? this).at, before, milliseconds);
   }
 
   /** This thread answers from now on. */
@@ -171,11 +171,11 @@ export class Channel {
   }
 
   #ring(): void {
-    if (this.withBell) {
-      this.withBell.#ring();
+    if (this.withDoorbell) {
+      this.withDoorbell.#ring();
       return;
     }
-    Atomics.add(this.#header, Header.offsetOf.bell / 4, 1);
+    Atomics.add(this.#header, Header.offsetOf.doorbell / 4, 1);
     this.libc.wake(this.at);
   }
 

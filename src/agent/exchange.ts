@@ -23,8 +23,8 @@ interface Lent {
 /** What a slot needs of the channel that it is in. */
 interface Place {
   readonly at: Address;
-  readonly bell: number;
-  awaitBell(before: number, milliseconds: number): void;
+  readonly doorbell: number;
+  awaitDoorbell(before: number, milliseconds: number): void;
   intern(text: string): Address | undefined;
 }
 
@@ -136,9 +136,9 @@ export class Exchange {
     while (this.state === State.ordered && performance.now() < soon);
     const late = performance.now() + PATIENCE;
     while (performance.now() < late) {
-      const { bell } = this.channel;
+      const { doorbell } = this.channel;
       if (this.state !== State.ordered) break;
-      this.channel.awaitBell(bell, LOOK_AGAIN);
+      this.channel.awaitDoorbell(doorbell, LOOK_AGAIN);
       if (this.state === State.ordered && !libc.isAlive(pid)) return false;
     }
     return this.state === State.obeyed;

@@ -2,10 +2,10 @@
 // a program may close. Who waits, waits on a futex. There are two such channels. The
 // process's own threads ask in private pages: who can write there can have code run.
 // Forked children, which may have fewer rights, ask in others, that are mapped
-// MAP_SHARED. Each has a bell, if the kernel lets a thread sleep on two (Linux
+// MAP_SHARED. Each has a doorbell, if the kernel lets a thread sleep on two (Linux
 // 5.16); else there is one, in the latter, and a hostile child may have us oversleep.
 //
-//   Header   bell      counts whatever the server has to look at; it sleeps on this
+//   Header   doorbell      counts whatever the server has to look at; it sleeps on this
 //            …
 //            pending   a byte a slot, set when the server has to look at it
 //   slots    one request each: a page with the request and the server's orders,
@@ -68,7 +68,7 @@ export const What = {
 export const State = { free: 0, claimed: 1, asked: 2, ordered: 3, obeyed: 4, left: 5 } as const;
 
 export const Header = layout("channel", {
-  bell: u32,
+  doorbell: u32,
   /** 1 as long as somebody answers. */
   isServed: u32,
   /** The thread that answers. */

@@ -71,7 +71,7 @@ class Server {
   ) {
     const at = mapChannelFile(this.system, directory);
     this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
-    const watcher = new Watcher(this.libc, this.system, add(at, Header.offsetOf.bell));
+    const watcher = new Watcher(this.libc, this.system, add(at, Header.offsetOf.doorbell));
     this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
     this.#door = Door.open(this.system, watcher, directory);
     this.lifetime.watchBy(program, PROGRAM);
@@ -83,14 +83,14 @@ class Server {
   /** Answers for as long as anybody may ask. */
   serve(): void {
     while (!this.lifetime.isOver) {
-      const { bell } = this.channel;
+      const { doorbell } = this.channel;
       // Behind that: who comes later rings again.
       this.#door?.admit();
       // The launcher rings when all is said.
-      if (bell > 0 && !this.lifetime.hasEnded) this.#begun();
+      if (doorbell > 0 && !this.lifetime.hasEnded) this.#begun();
       for (const pid of this.lifetime.forgetEnded()) {
         // It may have taken the file along.
-        if (bell > 0) unlessRefused(() => this.#said);
+        if (doorbell > 0) unlessRefused(() => this.#said);
         this.#trace.emit(() => ({ event: "ended", pid }));
         if (pid === this.program) {
           this.#takeOver();
@@ -102,8 +102,8 @@ class Server {
       if (this.lifetime.isOver) this.lifetime.findOthers();
       if (this.lifetime.isOver) continue;
       if (this.#hasProgramEnded) this.#leave();
-      if (this.#advanceAll()) this.#lookBriefly(bell);
-      else if (!this.#goOn()) this.#sleep(bell);
+      if (this.#advanceAll()) this.#lookBriefly(doorbell);
+      else if (!this.#goOn()) this.#sleep(doorbell);
     }
     const found = this.#answers === 0 && this.#canComplain ? this.#watch?.found : undefined;
     if (found !== undefined) writeSync(COMPLAINTS, RAN_NATIVELY(found));
@@ -220,13 +220,13 @@ class Server {
     this.#tidy();
   }
 
-  #sleep(bell: number): void {
+  #sleep(doorbell: number): void {
     const isWatched = this.#answering?.sweep() ?? false;
     const { events } = this.#trace;
     events?.flush();
     const patience = events?.isWaiting ? SLOW_READER : this.#hasLitter || isWatched ? QUIET : undefined;
-    this.channel.awaitBell(bell, patience);
-    if (!this.#hasLitter || this.channel.bell !== bell) return;
+    this.channel.awaitDoorbell(doorbell, patience);
+    if (!this.#hasLitter || this.channel.doorbell !== doorbell) return;
     Bun.gc(true);
     this.#hasLitter = false;
   }
@@ -234,7 +234,7 @@ class Server {
   /** One request often follows another, sooner than a thread can be woken. */
   #lookBriefly(before: number): void {
     const end = performance.now() + (this.#answering?.isAmid ? AMID : BRIEFLY);
-    while (this.channel.bell === before && performance.now() < end);
+    while (this.channel.doorbell === before && performance.now() < end);
   }
 }
 

@@ -67,8 +67,8 @@ export class ServerHandle {
   }
 
   get addresses(): Channels {
-    const { at, withBell } = this.#own;
-    return { own: at, children: this.#children.at, bell: (withBell ?? this.#own).at, pid: process.pid };
+    const { at, withDoorbell } = this.#own;
+    return { own: at, children: this.#children.at, doorbell: (withDoorbell ?? this.#own).at, pid: process.pid };
   }
 
   /** Returns when it has found what it needs of the process. */

@@ -77,7 +77,7 @@ function serve(channels: Channels, system: System): void {
   try {
     for (const channel of [own, children]) channel.open();
     for (;;) {
-      const { bells } = channels;
+      const { doorbells } = channels;
       const asked = channels.asked();
       // The main thread first: what others ask may depend on what it says.
       for (const exchange of asked) {
@@ -104,18 +104,18 @@ function serve(channels: Channels, system: System): void {
       }
       if (asked.length > 0) {
         // One request often follows another, sooner than a thread can be woken.
-        channels.lookFor(bells, BRIEFLY);
+        channels.lookFor(doorbells, BRIEFLY);
         continue;
       }
       if (idle && goOn(idle, server)) continue;
       idle = undefined;
-      channels.awaitBell(bells, server?.patience);
+      channels.awaitDoorbell(doorbells, server?.patience);
     }
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
     for (const channel of [own, children]) channel.close();
     // Not back to the event loop, which would find its descriptors closed, or somebody else's.
-    for (;;) channels.awaitBell(channels.bells);
+    for (;;) channels.awaitDoorbell(channels.doorbells);
   }
 }
 
@@ -142,7 +142,7 @@ addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   if (hasCharacterSets()) libc.findCharacterSets();
   const children = new Channel(libc, data.children);
   serve(
-    new Channels(new Channel(libc, data.own, data.bell === data.own ? undefined : children), children),
+    new Channels(new Channel(libc, data.own, data.doorbell === data.own ? undefined : children), children),
     new System(),
   );
 });

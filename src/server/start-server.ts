@@ -136,6 +136,6 @@ const LOOK_AGAIN = 2;
 /** Wakes the server, or has it look when it has booted. */
 export function ring(libc: Libc, { channel }: ServingDirectory): void {
   const view = viewAt(channel, Header.size);
-  Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.bell / 4, 1);
+  Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.doorbell / 4, 1);
   libc.wake(channel);
 }

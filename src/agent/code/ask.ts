@@ -41,10 +41,10 @@ const ATTEMPTS = 100 * PATIENCE;
 /** How often a thread looks for its order before it sleeps. */
 const SPINS = 4000;
 
-/** On the stack: the first words of a Request; until when to wait, a struct timespec; how many seconds are left; the bell. */
-const Stack = { time: 64, nanoseconds: 72, seconds: 80, bell: 88, size: 96 } as const;
-/** Where the channel's bell is, for `ring`. */
-export const BELL = mem(rsp, Stack.bell);
+/** On the stack: the first words of a Request; until when to wait, a struct timespec; how many seconds are left; the doorbell. */
+const Stack = { time: 64, nanoseconds: 72, seconds: 80, doorbell: 88, size: 96 } as const;
+/** Where the channel's doorbell is, for `ring`. */
+export const BELL = mem(rsp, Stack.doorbell);
 const TIME = mem(rsp, Stack.time);
 /** What was asked for, behind the kind: the arguments, and the function that was meant. */
 const TARGET = mem(rsp, Request.offsetOf.target);
@@ -231,7 +231,7 @@ function loadArguments(to: Assembler, from: Pointer, at: number): void {
   });
 }
 
-/** Counts up the bell that rdi points at, and wakes whoever sleeps on it. */
+/** Counts up the doorbell that rdi points at, and wakes whoever sleeps on it. */
 export function ring(to: Assembler): void {
   to.lock().incl(mem(rdi)).systemCall("futex", rdi, FUTEX_WAKE, 1);
 }

@@ -14,8 +14,8 @@ import { BELL, type Connection, ring } from "./ask.ts";
 export interface Channels {
   readonly own: Address;
   readonly children: Address;
-  /** The one that has the bell for the process's own threads. */
-  readonly bell: Address;
+  /** The one that has the doorbell for the process's own threads. */
+  readonly doorbell: Address;
   /** The process. */
   readonly pid: number;
 }
@@ -24,7 +24,11 @@ export const mappedConnection = (channels: Channels): Connection => ({
   slots: SLOT_COUNT,
 
   find(to: Assembler): void {
-    to.systemCall("getpid").mov(rip("channel"), rbx).mov(rip("bell"), rdx).cmp(rip("process"), eax).je("channel known");
+    to.systemCall("getpid")
+      .mov(rip("channel"), rbx)
+      .mov(rip("doorbell"), rdx)
+      .cmp(rip("process"), eax)
+      .je("channel known");
     to.mov(rip("children"), rbx).mov(rbx, rdx);
     to.label("channel known").mov(rdx, BELL);
   },
@@ -45,7 +49,7 @@ export const mappedConnection = (channels: Channels): Connection => ({
   disconnect(): void {},
 
   data(to: Assembler): void {
-    to.label("channel").quad(channels.own).label("bell").quad(channels.bell);
+    to.label("channel").quad(channels.own).label("doorbell").quad(channels.doorbell);
     to.label("children").quad(channels.children).label("process").quad(channels.pid);
   },
 });

@@ -35,7 +35,7 @@ function agent(server: ScriptedServer): Code {
   const assembler = new Assembler();
   // The same for own threads and children: a process that is not known here asks in both alike.
   const { at } = server.pages;
-  const connection = mappedConnection({ own: at, children: at, bell: at, pid: 0 });
+  const connection = mappedConnection({ own: at, children: at, doorbell: at, pid: 0 });
   emitAgent(assembler, { connection, token, dlopen, dlmopen });
   emitAsking(assembler.align(16), "opening", OPENING, eight);
   return assembler.assemble();
@@ -142,14 +142,14 @@ describe("the request", () => {
 
   test("is not made for the program itself, which glibc has at hand", async () => {
     const server = freshServer();
-    const bell = server.channel.bell;
+    const doorbell = server.channel.doorbell;
     const own: [string, (string | number)[], string[]][] = [
       ["dlopen", [0, 258], ["dlopen NULL 258, from the caller", "result d1"]],
       ["dlmopen", [3, 0, 2], ["dlmopen 3 NULL 2, from the caller", "result d2"]],
     ];
     for (const [label, args, lines] of own)
       expect(await caller.run(agent(server), "call", label, args.map(String), { pages: server.pages })).toEqual(lines);
-    expect(server.channel.bell).toBe(bell);
+    expect(server.channel.doorbell).toBe(doorbell);
   });
 
   test("wakes a server that sleeps, and the answer the thread that sleeps", async () => {
@@ -157,10 +157,10 @@ describe("the request", () => {
     const [exchange] = server.exchanges;
     const code = agent(server);
     secondsLast(code, 100); // longer than the test: only the answer can wake it
-    const { bell } = server.channel;
+    const { doorbell } = server.channel;
     await using child = caller.start(code, "call", "dlopen", ["@x", "1"], { pages: server.pages });
     const [before, late] = [performance.now(), 10_000];
-    while (server.channel.bell === bell) server.channel.awaitBell(bell, late);
+    while (server.channel.doorbell === doorbell) server.channel.awaitDoorbell(doorbell, late);
     expect(performance.now() - before).toBeLessThan(late);
     expect(exchange?.state).toBe(State.asked);
     await asleep(child.pid);
@@ -397,11 +397,11 @@ describe("of many threads", () => {
   test("one that finds no slot for as long as it looks for one fails, and takes none", async () => {
     const server = freshServer();
     for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
-    const bell = server.channel.bell;
+    const doorbell = server.channel.doorbell;
     const change = (code: Code) => lookOnly(code, 3);
     expect(await ask(["@x", 1], nothing, { server, change })).toEqual(FAILED);
     expect([...server.states]).toEqual(["claimed"]);
-    expect(server.channel.bell).toBe(bell);
+    expect(server.channel.doorbell).toBe(doorbell);
   });
 });
 
@@ -409,11 +409,11 @@ describe("a request that is not answered fails as a missing file does, when", ()
   test("there is no server", async () => {
     const server = freshServer();
     server.channel.close();
-    const bell = server.channel.bell;
+    const doorbell = server.channel.doorbell;
     expect(await ask(["@x", 1], nothing, { server })).toEqual(FAILED);
     expect(await ask([5, "@x", 1], nothing, { server, label: "dlmopen" })).toEqual(FAILED);
     expect([...server.states]).toEqual(["free"]);
-    expect(server.channel.bell).toBe(bell);
+    expect(server.channel.doorbell).toBe(doorbell);
   });
 
   test("the server has died without a word, however often that is asked", async () => {

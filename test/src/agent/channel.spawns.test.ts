@@ -135,15 +135,15 @@ describe("a channel", () => {
     expect(channel.awaitServer(1)).toBe(false);
   });
 
-  test("does not sleep when the bell has been rung meanwhile, also beyond 31 bits", () => {
+  test("does not sleep when the doorbell has been rung meanwhile, also beyond 31 bits", () => {
     const channel = Channel.make(libc);
-    const set = (bell: number) => viewAt(channel.at, 4).setUint32(Header.offsetOf.bell, bell, true);
-    for (const bell of [0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
-      set(bell);
-      const before = channel.bell;
-      set((bell + 1) % 2 ** 32);
-      channel.awaitBell(before); // else it would not come back
-      expect(channel.bell).not.toBe(before);
+    const set = (doorbell: number) => viewAt(channel.at, 4).setUint32(Header.offsetOf.doorbell, doorbell, true);
+    for (const doorbell of [0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
+      set(doorbell);
+      const before = channel.doorbell;
+      set((doorbell + 1) % 2 ** 32);
+      channel.awaitDoorbell(before); // else it would not come back
+      expect(channel.doorbell).not.toBe(before);
     }
   });
 
@@ -183,14 +183,14 @@ describe("tell()", () => {
     return new TextDecoder().decode(bytesAt(toAddress(Number(a0)), Number(a1)));
   };
 
-  test("hands over a text and rings the bell", () => {
+  test("hands over a text and rings the doorbell", () => {
     const channel = Channel.make(libc);
-    const { bell } = channel;
+    const { doorbell } = channel;
     expect(channel.tell('{"text":"żółć"}')).toBe(true);
     const exchange = slot(channel, 0);
     expect([exchange.state, exchange.request.kind]).toEqual([State.asked, Kind.state]);
     expect(told(exchange)).toBe('{"text":"żółć"}');
-    expect(channel.bell).not.toBe(bell);
+    expect(channel.doorbell).not.toBe(doorbell);
   });
 
   test("takes a slot that is free, and says so where there is none", () => {
@@ -217,7 +217,7 @@ describe("tell()", () => {
       const channel = new Channel(new Libc(), ${channel.at});
       channel.open();
       let asked;
-      while (!(asked = channel.exchanges.find((exchange) => exchange.isForServer))) channel.awaitBell(0);
+      while (!(asked = channel.exchanges.find((exchange) => exchange.isForServer))) channel.awaitDoorbell(0);
       asked.free();
       postMessage("read");
     `;

@@ -39,7 +39,7 @@ const targets = {
   connection: mappedConnection({
     own: toAddress(0x7f12_3456_7000),
     children: toAddress(0x7f12_3457_8000),
-    bell: toAddress(0x7f12_3456_7000),
+    doorbell: toAddress(0x7f12_3456_7000),
     pid: 4711,
   }),
   token: 3,
