@@ -4,8 +4,8 @@
 import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import { Exchange } from "./exchange.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
+import { Exchange } from "./slot.ts";
 
 const encoder = new TextEncoder();
 

@@ -7,17 +7,17 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
-import type { Exchange, Instruction } from "../agent/exchange.ts";
 import { Kind, State } from "../agent/protocol.ts";
+import type { Exchange, Instruction } from "../agent/slot.ts";
 import { dataOf } from "../diagnostics/error-data.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 import { readAhead } from "../server/answers.ts";
-import { orders } from "../server/conversation.ts";
-import { Conversations } from "../server/conversations.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
-import { type Client, type Conversation, lentLine, Requests } from "../server/requests.ts";
+import { type Client, lentLine, Requests, type Session } from "../server/requests.ts";
+import { orders } from "../server/session.ts";
+import { Sessions } from "../server/sessions.ts";
 import { attach } from "./attach.ts";
 import { Attachment } from "./attachment.ts";
 import { Clients } from "./clients.ts";
@@ -27,7 +27,7 @@ import { Site } from "./site.ts";
 export class Answering extends Requests {
   readonly site: Site;
   readonly #clients: Clients;
-  readonly #conversations = new Conversations(this);
+  readonly #sessions = new Sessions(this);
 
   /** `watch` is told of each process that asks. */
   constructor(
@@ -47,11 +47,11 @@ export class Answering extends Requests {
   /** Goes on with what is asked in a slot. */
   advance(exchange: Exchange): void {
     if (exchange.state === State.left) {
-      this.#conversations.forget(exchange);
+      this.#sessions.forget(exchange);
       return;
     }
     this.#clients.hear(exchange);
-    this.#conversations.advance(exchange);
+    this.#sessions.advance(exchange);
   }
 
   functionsOf(exchange: Exchange): Functions | undefined {
@@ -60,7 +60,7 @@ export class Answering extends Requests {
 
   /** Somebody has orders, and will say what came of them. */
   get isAmid(): boolean {
-    return this.#conversations.isAmid;
+    return this.#sessions.isAmid;
   }
 
   /** A process has ended. */
@@ -72,7 +72,7 @@ export class Answering extends Requests {
   /** A process's slots may be somebody else's from now on. */
   #forget(pid: number, except?: Exchange): void {
     for (const exchange of this.channel.exchanges)
-      if (exchange !== except && exchange.holder === pid) this.#conversations.forget(exchange);
+      if (exchange !== except && exchange.holder === pid) this.#sessions.forget(exchange);
   }
 
   /** Frees the slots of who has died before anybody has known of it. Returns whether there are such that may yet. */
@@ -82,7 +82,7 @@ export class Answering extends Requests {
       const { holder } = exchange;
       if (holder === undefined || this.#clients.isKnown(holder)) continue;
       if (this.libc.isAlive(holder)) isDoubtful = true;
-      else this.#conversations.forget(exchange);
+      else this.#sessions.forget(exchange);
     }
     return isDoubtful;
   }
@@ -106,7 +106,7 @@ export class Answering extends Requests {
     return this.#clients.of(exchange, this.#clients.controlBlockOf(Attachment.idOf(exchange.request.token)));
   }
 
-  protected *other(exchange: Exchange): Conversation {
+  protected *other(exchange: Exchange): Session {
     const { kind } = exchange.request;
     if (kind === Kind.check) return this.#check(exchange);
     if (kind !== Kind.attach) throw new Error(`Cannot answer a request of kind ${kind}`);
@@ -137,7 +137,7 @@ export class Answering extends Requests {
     }
   }
 
-  *#attach(exchange: Exchange): Conversation {
+  *#attach(exchange: Exchange): Session {
     const { a0, a1, a2, a3, a4, returnAddress } = exchange.request;
     const [shim, controlBlock, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
       Address,

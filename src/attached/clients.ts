@@ -9,7 +9,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { ControlBlock } from "../agent/code/connect.ts";
-import type { Exchange } from "../agent/exchange.ts";
+import type { Exchange } from "../agent/slot.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type ControlBlockAddresses, type Origin } from "./attachment.ts";
 import { type LibdlCall, missingLibdl } from "./libdl.ts";

@@ -13,12 +13,12 @@ import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { Channel, Channels } from "../agent/channel.ts";
 import type { Channels as ChannelAddresses } from "../agent/code/channels.ts";
-import type { Exchange } from "../agent/exchange.ts";
 import { Kind, State } from "../agent/protocol.ts";
+import type { Exchange } from "../agent/slot.ts";
 import { hasCharacterSets } from "../reexec/restart.ts";
-import { Conversations } from "../server/conversations.ts";
 import { Knowledge, OVER, type ServerState } from "../server/knowledge.ts";
 import { OwnRequests } from "../server/own-requests.ts";
+import { Sessions } from "../server/sessions.ts";
 
 /** How long to sleep while a process may die that has asked, in milliseconds. */
 const WATCH = 1000;
@@ -28,7 +28,7 @@ const HEAR = 200;
 const BRIEFLY = 0.05;
 
 class Server {
-  readonly #conversations: Conversations;
+  readonly #sessions: Sessions;
   /** Other processes have asked, and may have died. */
   #hasOthers = false;
 
@@ -36,16 +36,16 @@ class Server {
     readonly knowledge: Knowledge,
     system: System,
   ) {
-    this.#conversations = new Conversations(new OwnRequests(knowledge, system));
+    this.#sessions = new Sessions(new OwnRequests(knowledge, system));
   }
 
   advance(exchange: Exchange): void {
     if (exchange.channel === this.knowledge.channels.children) this.#hasOthers = true;
-    this.#conversations.advance(exchange);
+    this.#sessions.advance(exchange);
   }
 
   forget(exchange: Exchange): void {
-    this.#conversations.forget(exchange);
+    this.#sessions.forget(exchange);
   }
 
   /** How long to sleep at most. A Worker of a script's may be told to end, which only JavaScript hears of. */

@@ -4,13 +4,13 @@ import { toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Process } from "../../lib/process/process.ts";
 import type { System } from "../../lib/process/system.ts";
-import type { Exchange } from "../agent/exchange.ts";
 import { Kind } from "../agent/protocol.ts";
+import type { Exchange } from "../agent/slot.ts";
 import { BunThreads } from "../handover/threads.ts";
 import type { Functions } from "../passes/functions.ts";
 import { Children } from "./children.ts";
 import type { Knowledge } from "./knowledge.ts";
-import { argumentsOf, type Client, type Conversation, Requests, whose } from "./requests.ts";
+import { argumentsOf, type Client, Requests, type Session, whose } from "./requests.ts";
 
 export class OwnRequests extends Requests {
   readonly #bunThreads = new BunThreads();
@@ -43,7 +43,7 @@ export class OwnRequests extends Requests {
     };
   }
 
-  protected *other(exchange: Exchange): Conversation {
+  protected *other(exchange: Exchange): Session {
     const { kind, tid } = exchange.request;
     switch (kind & 0xff) {
       case Kind.run:
@@ -57,7 +57,7 @@ export class OwnRequests extends Requests {
   }
 
   /** It is run as it is, and finds whom to ask. */
-  *#run(exchange: Exchange, asking: Process): Conversation {
+  *#run(exchange: Exchange, asking: Process): Session {
     const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
     const text = () => asking.stringAt(toAddress(Number(list[(kind & 0xff) === Kind.shell ? 0 : kind >> 8])));

@@ -10,18 +10,18 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
-import type { Exchange, Instruction } from "../agent/exchange.ts";
 import { Kind, SCRATCH_SIZE } from "../agent/protocol.ts";
+import type { Exchange, Instruction } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 import type { Launch } from "../passes/launch.ts";
 import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
-import { type Orders, orders } from "./conversation.ts";
 import { deathNotice } from "./death.ts";
 import { missing, refused } from "./refusals.ts";
+import { type Orders, orders } from "./session.ts";
 
-/** The last orders of a conversation end it. */
-export type Conversation = Orders<Instruction>;
+/** The last orders of a session end it. */
+export type Session = Orders<Instruction>;
 
 /** Who asks: the process, and what has been opened there. */
 export interface Client {
@@ -44,13 +44,13 @@ export abstract class Requests {
   protected abstract clientOf(exchange: Exchange): Client;
 
   /** Requests of other kinds. */
-  protected abstract other(exchange: Exchange): Conversation;
+  protected abstract other(exchange: Exchange): Session;
 
   /** The functions of the process that asks, as far as it is known. */
   abstract functionsOf(exchange: Exchange): Functions | undefined;
 
   /** One request, from its first word to the last order. */
-  *answer(exchange: Exchange): Conversation {
+  *answer(exchange: Exchange): Session {
     switch (exchange.request.kind & 0xff) {
       case Kind.dlopen:
       case Kind.dlmopen:
@@ -65,7 +65,7 @@ export abstract class Requests {
     }
   }
 
-  *#open(exchange: Exchange, client: Client): Conversation {
+  *#open(exchange: Exchange, client: Client): Session {
     const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
     const { process, functions } = client.launch;
     const isDlmopen = kind === Kind.dlmopen;
@@ -108,7 +108,7 @@ export abstract class Requests {
   }
 
   /** What is there in the host tree is taken from there. */
-  *#file(exchange: Exchange, client: Client): Conversation {
+  *#file(exchange: Exchange, client: Client): Session {
     const { launch } = client;
     const { kind, target, token } = exchange.request;
     const list = argumentsOf(exchange);
@@ -133,7 +133,7 @@ export abstract class Requests {
     return { what: "return", arguments: [result] };
   }
 
-  *#death(exchange: Exchange, { launch, sharedFiles }: Client): Conversation {
+  *#death(exchange: Exchange, { launch, sharedFiles }: Client): Session {
     const { a0: signal, a2: context } = exchange.request;
     const notice = deathNotice(
       launch.process,

@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
-import type { Instruction } from "../../../src/agent/exchange.ts";
 import { Kind, ORDER_LIMIT, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
+import type { Instruction } from "../../../src/agent/slot.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import type { Running } from "../../support/run.ts";
 import { emitAsking } from "./asking.ts";
@@ -258,7 +258,7 @@ describe("an order", () => {
     expect(printed).toEqual([...list.map((i) => `six ${i.toString(16)} 0 0 0 0 7, from the agent`), "result 0"]);
   });
 
-  test("that ends the conversation can stand behind a CALL", async () => {
+  test("that ends the session can stand behind a CALL", async () => {
     const endings: [Instruction, string[]][] = [
       [{ what: "return", arguments: [4] }, ["result 4"]],
       [{ what: "fail", arguments: [] }, FAILED],

@@ -5,7 +5,6 @@ import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { add, PAGE_SIZE, toAddress } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import type { Exchange } from "../../../src/agent/exchange.ts";
 import {
   ARENA,
   ARENA_SIZE,
@@ -22,6 +21,7 @@ import {
   Slot,
   State,
 } from "../../../src/agent/protocol.ts";
+import type { Exchange } from "../../../src/agent/slot.ts";
 
 const libc = new Libc();
 const header = (channel: Channel, field: keyof typeof Header.offsetOf): number =>

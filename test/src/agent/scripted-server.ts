@@ -1,4 +1,4 @@
-// A server that does what a test says: each request is a conversation that the test leads. The pages are a file, which
+// A server that does what a test says: each request is a session that the test leads. The pages are a file, which
 // the process of the tests has mapped at the same address as the caller.
 
 import { truncateSync, writeFileSync } from "node:fs";
@@ -7,8 +7,8 @@ import { addressOf, bytesAt, cString } from "../../../lib/memory/live.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import type { Exchange, Instruction } from "../../../src/agent/exchange.ts";
 import { CHANNEL_SIZE, Header, type Request, SLOT_SIZE, SLOTS, Slot, State } from "../../../src/agent/protocol.ts";
+import type { Exchange, Instruction } from "../../../src/agent/slot.ts";
 import type { Pages } from "./caller.ts";
 
 const libc = new Libc();
@@ -43,7 +43,7 @@ export class Talk {
     if (!this.exchange.order(instructions)) throw new Error("It has left");
   }
 
-  /** Gives orders that do not end the conversation; returns what came of them. */
+  /** Gives orders that do not end the session; returns what came of them. */
   async results(...instructions: Instruction[]): Promise<bigint[]> {
     this.order(...instructions);
     await this.until(State.obeyed);
@@ -129,7 +129,7 @@ export class ScriptedServer {
   }
 
   /**
-   * Leads conversations, numbered from 0, until `caller` has come to its end, which it returns. Throws what a script
+   * Leads sessions, numbered from 0, until `caller` has come to its end, which it returns. Throws what a script
    * throws.
    */
   async serve<Result>(

@@ -1,28 +1,28 @@
-// The conversations that are being led, one a slot.
+// The sessions that are being led, one a slot.
 
 import { UnreadableError } from "../../lib/process/other.ts";
-import type { Exchange, Instruction } from "../agent/exchange.ts";
 import { State } from "../agent/protocol.ts";
-import { type Conversation, line, type Requests } from "./requests.ts";
+import type { Exchange, Instruction } from "../agent/slot.ts";
+import { line, type Requests, type Session } from "./requests.ts";
 
-export class Conversations {
-  readonly #conversations = new Map<Exchange, Conversation>();
+export class Sessions {
+  readonly #sessions = new Map<Exchange, Session>();
 
   constructor(readonly requests: Requests) {}
 
-  /** Goes on with a conversation, from the request or from the results of the last orders. */
+  /** Goes on with a session, from the request or from the results of the last orders. */
   advance(exchange: Exchange): void {
     const before = exchange.state;
     try {
-      let conversation = this.#conversations.get(exchange);
-      if (before === State.asked || !conversation) conversation = this.requests.answer(exchange);
-      this.#conversations.set(exchange, conversation);
+      let session = this.#sessions.get(exchange);
+      if (before === State.asked || !session) session = this.requests.answer(exchange);
+      this.#sessions.set(exchange, session);
       const count = before === State.asked ? 0 : exchange.ordered;
-      const step = conversation.next(exchange.results(count));
-      if (step.done) this.#conversations.delete(exchange);
+      const step = session.next(exchange.results(count));
+      if (step.done) this.#sessions.delete(exchange);
       this.#order(exchange, step.done ? [step.value] : step.value);
     } catch (error) {
-      this.#conversations.delete(exchange);
+      this.#sessions.delete(exchange);
       this.requests.trace.tell("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
       const failure: Instruction = { what: "fail", arguments: [] };
       // Its memory is out of reach: it has to do without us.
@@ -38,7 +38,7 @@ export class Conversations {
   }
 
   get isAmid(): boolean {
-    return this.#conversations.size > 0;
+    return this.#sessions.size > 0;
   }
 
   #order(exchange: Exchange, instructions: readonly Instruction[]): void {
@@ -47,7 +47,7 @@ export class Conversations {
 
   /** Nobody waits in this slot any more. */
   forget(exchange: Exchange): void {
-    this.#conversations.delete(exchange);
+    this.#sessions.delete(exchange);
     exchange.free();
   }
 }

@@ -7,10 +7,10 @@ import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import type { Exchange } from "../../../src/agent/exchange.ts";
 import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
+import type { Exchange } from "../../../src/agent/slot.ts";
 import type { Functions } from "../../../src/passes/functions.ts";
-import { orders } from "../../../src/server/conversation.ts";
+import { orders } from "../../../src/server/session.ts";
 
 const libc = new Libc();
 
@@ -25,16 +25,16 @@ type Ordered = readonly [name: Callable, ...words: bigint[]];
 type Callee = (...ordered: Ordered) => bigint | number;
 
 /**
- * Leads a conversation to its end, as the server and the client would; returns the batches that were ordered, and its
+ * Leads a session to its end, as the server and the client would; returns the batches that were ordered, and its
  * result.
  */
 function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {
   const batches: Ordered[][] = [];
-  const conversation = orders(exchange, functions, pass);
+  const session = orders(exchange, functions, pass);
   const words = viewAt(exchange.at, 2 * Slot.scratch);
   exchange.change(State.free, State.asked);
   exchange.request.channel = exchange.channel.at;
-  let step = conversation.next([]);
+  let step = session.next([]);
   while (!step.done) {
     expect(exchange.order(step.value)).toBe(true);
     const batch: Ordered[] = [];
@@ -48,7 +48,7 @@ function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Cal
     }
     batches.push(batch);
     expect(exchange.change(State.ordered, State.obeyed)).toBe(true);
-    step = conversation.next(exchange.results(batch.length));
+    step = session.next(exchange.results(batch.length));
   }
   exchange.free();
   return { batches, result: step.value };

@@ -4,8 +4,8 @@
 
 import { cString } from "../../lib/memory/live.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
-import type { Exchange, Instruction } from "../agent/exchange.ts";
 import { ORDER_LIMIT } from "../agent/protocol.ts";
+import type { Exchange, Instruction } from "../agent/slot.ts";
 import type { Functions } from "../passes/functions.ts";
 
 /** Yields orders that are given at once, is given their results. */
