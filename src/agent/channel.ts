@@ -5,7 +5,7 @@ import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
-import { Exchange } from "./slot.ts";
+import { Slot } from "./slot.ts";
 
 const encoder = new TextEncoder();
 
@@ -21,7 +21,7 @@ export class Channels {
     return [this.own.doorbell, this.children.doorbell];
   }
 
-  asked(): Exchange[] {
+  asked(): Slot[] {
     return [...this.own.asked(), ...this.children.asked()];
   }
 
@@ -49,7 +49,7 @@ export class Channels {
 type Doorbells = readonly [own: number, children: number];
 
 export class Channel {
-  readonly #exchanges: Exchange[] = [];
+  readonly #slots: Slot[] = [];
   readonly #header: Int32Array;
   readonly #pending: Uint8Array;
   readonly #interned = new Map<string, Address>();
@@ -64,40 +64,40 @@ export class Channel {
     readonly libc: Libc,
     readonly at: Address,
     readonly withDoorbell?: Channel,
-    readonly slots = SLOT_COUNT,
+    readonly slotCount = SLOT_COUNT,
   ) {
     const view = viewAt(at, Header.size);
     this.#header = new Int32Array(view.buffer, view.byteOffset, Header.size / 4);
-    this.#pending = bytesAt(add(at, PENDING), slots);
+    this.#pending = bytesAt(add(at, PENDING), slotCount);
   }
 
   /** Made when they are looked at: most are never used. */
-  exchange(index: number): Exchange {
-    let exchange = this.#exchanges[index];
-    if (!exchange) {
-      exchange = new Exchange(this.libc, this, index);
-      this.#exchanges[index] = exchange;
+  slot(index: number): Slot {
+    let slot = this.#slots[index];
+    if (!slot) {
+      slot = new Slot(this.libc, this, index);
+      this.#slots[index] = slot;
     }
-    return exchange;
+    return slot;
   }
 
-  get exchanges(): Exchange[] {
-    return Array.from({ length: this.slots }, (_, i) => this.exchange(i));
+  get slots(): Slot[] {
+    return Array.from({ length: this.slotCount }, (_, i) => this.slot(i));
   }
 
   /** Those that have been used. */
-  get used(): Exchange[] {
-    return Object.values(this.#exchanges);
+  get used(): Slot[] {
+    return Object.values(this.#slots);
   }
 
   /** The slots that wait for the server. */
-  asked(): Exchange[] {
-    const found: Exchange[] = [];
+  asked(): Slot[] {
+    const found: Slot[] = [];
     for (let i = this.#pending.indexOf(1); i >= 0; i = this.#pending.indexOf(1, i + 1)) {
       // First this: what is marked from here on is found the next time.
       Atomics.store(this.#pending, i, 0);
-      const exchange = this.exchange(i);
-      if (exchange.isForServer) found.push(exchange);
+      const slot = this.slot(i);
+      if (slot.isForServer) found.push(slot);
     }
     return found;
   }
@@ -143,29 +143,29 @@ export class Channel {
     const bytes = encoder.encode(text);
     const at = this.libc.allocate(bytes.length);
     bytesAt(at, bytes.length).set(bytes);
-    const exchange = this.#claim();
-    if (!exchange) return false;
-    const { request } = exchange;
+    const slot = this.#claim();
+    if (!slot) return false;
+    const { request } = slot;
     request.pid = this.libc.pid;
     request.kind = Kind.state;
     request.a0 = BigInt(at);
     request.a1 = BigInt(bytes.length);
-    exchange.change(State.claimed, State.asked);
-    Atomics.store(this.#pending, exchange.index, 1);
+    slot.change(State.claimed, State.asked);
+    Atomics.store(this.#pending, slot.index, 1);
     this.#ring();
     const end = performance.now() + milliseconds;
-    while (milliseconds > 0 && exchange.state === State.asked) {
+    while (milliseconds > 0 && slot.state === State.asked) {
       const left = end - performance.now();
       if (left <= 0) return false;
-      this.libc.sleepOn(exchange.at, State.asked, left);
+      this.libc.sleepOn(slot.at, State.asked, left);
     }
     return true;
   }
 
-  #claim(): Exchange | undefined {
-    for (let i = 0; i < this.slots; i++) {
-      const exchange = this.exchange(i);
-      if (exchange.change(State.free, State.claimed)) return exchange;
+  #claim(): Slot | undefined {
+    for (let i = 0; i < this.slotCount; i++) {
+      const slot = this.slot(i);
+      if (slot.change(State.free, State.claimed)) return slot;
     }
     return undefined;
   }

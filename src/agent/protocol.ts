@@ -121,9 +121,9 @@ export const PENDING = 64;
 /** Where things are, in bytes from the beginning of the channel, and of a slot. */
 export const SLOTS = PAGE_SIZE;
 export const SLOT_SIZE = 2 * PAGE_SIZE;
-export const Slot = { state: 0, count: 4, request: 8, orders: 128, scratch: PAGE_SIZE } as const;
-export const ORDER_LIMIT = Math.floor((Slot.scratch - Slot.orders) / Order.size);
-export const SCRATCH_SIZE = SLOT_SIZE - Slot.scratch;
+export const SlotLayout = { state: 0, count: 4, request: 8, orders: 128, scratch: PAGE_SIZE } as const;
+export const ORDER_LIMIT = Math.floor((SlotLayout.scratch - SlotLayout.orders) / Order.size);
+export const SCRATCH_SIZE = SLOT_SIZE - SlotLayout.scratch;
 export const ARENA = SLOTS + SLOT_COUNT * SLOT_SIZE;
 /** Of strings; pages that nobody writes to cost nothing. */
 export const ARENA_SIZE = 1 << 20;

@@ -5,7 +5,7 @@ import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, hex } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, Slot, State, What } from "./protocol.ts";
+import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "./protocol.ts";
 
 /** One order, as what it says. */
 export interface Instruction {
@@ -36,7 +36,7 @@ const PATIENCE = 2000;
 const LOOK_AGAIN = 100;
 
 /** A slot of the channel. */
-export class Exchange {
+export class Slot {
   readonly at: Address;
   readonly #words: Int32Array;
   readonly #view: DataView;
@@ -76,7 +76,7 @@ export class Exchange {
 
   /** How many orders there are in it. */
   get ordered(): number {
-    return this.#words[Slot.count / 4] ?? 0;
+    return this.#words[SlotLayout.count / 4] ?? 0;
   }
 
   free(): void {
@@ -90,13 +90,13 @@ export class Exchange {
   }
 
   get request(): Struct<typeof Request> {
-    return Request.at(this.#view, Slot.request);
+    return Request.at(this.#view, SlotLayout.request);
   }
 
   /** Puts bytes where the client can see them until it is ordered again. Undefined where there is no room left. */
   lend(bytes: Uint8Array): Lent | undefined {
     if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
-    const offset = Slot.scratch + this.#used;
+    const offset = SlotLayout.scratch + this.#used;
     const view = bytesAt(add(this.at, offset), bytes.length);
     view.set(bytes);
     this.#used += (bytes.length + 7) & ~7;
@@ -112,7 +112,7 @@ export class Exchange {
    * does not let us. `direction` is as the client's memory has it.
    */
   carry(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
-    const offset = Slot.scratch + this.#used;
+    const offset = SlotLayout.scratch + this.#used;
     const there = add(this.#clientsSlot, offset);
     const here = bytesAt(add(this.at, offset), SCRATCH_SIZE - this.#used);
     for (let done = 0; done < bytes.length; ) {
@@ -148,7 +148,7 @@ export class Exchange {
   order(instructions: readonly Instruction[]): boolean {
     const from = this.state;
     instructions.forEach(({ what, target, arguments: list }, i) => {
-      const at = Slot.orders + i * Order.size;
+      const at = SlotLayout.orders + i * Order.size;
       const fields = Order.at(this.#view, at);
       fields.what = What[what];
       fields.target = target ?? (0 as Address);
@@ -156,7 +156,7 @@ export class Exchange {
         this.#view.setBigUint64(at + Order.offsetOf.a0 + 8 * k, BigInt.asUintN(64, BigInt(word)), true);
       });
     });
-    this.#words[Slot.count / 4] = instructions.length;
+    this.#words[SlotLayout.count / 4] = instructions.length;
     this.#used = 0;
     if ((from !== State.asked && from !== State.obeyed) || !this.change(from, State.ordered)) return false;
     this.libc.wake(this.at);
@@ -165,6 +165,6 @@ export class Exchange {
 
   /** What the calls of the last orders have returned. */
   results(count: number): bigint[] {
-    return Array.from({ length: count }, (_, i) => Order.at(this.#view, Slot.orders + i * Order.size).a0);
+    return Array.from({ length: count }, (_, i) => Order.at(this.#view, SlotLayout.orders + i * Order.size).a0);
   }
 }

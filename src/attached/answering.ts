@@ -8,7 +8,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Kind, State } from "../agent/protocol.ts";
-import type { Exchange, Instruction } from "../agent/slot.ts";
+import type { Instruction, Slot } from "../agent/slot.ts";
 import { dataOf } from "../diagnostics/error-data.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
@@ -41,21 +41,21 @@ export class Answering extends Requests {
     super(trace);
     this.site = new Site(libc, directory, file, trace);
     // Threads that had asked are no more.
-    this.#clients = new Clients(this.site, watch, (pid, exchange) => this.#forget(pid, exchange));
+    this.#clients = new Clients(this.site, watch, (pid, slot) => this.#forget(pid, slot));
   }
 
   /** Goes on with what is asked in a slot. */
-  advance(exchange: Exchange): void {
-    if (exchange.state === State.left) {
-      this.#sessions.forget(exchange);
+  advance(slot: Slot): void {
+    if (slot.state === State.left) {
+      this.#sessions.forget(slot);
       return;
     }
-    this.#clients.hear(exchange);
-    this.#sessions.advance(exchange);
+    this.#clients.hear(slot);
+    this.#sessions.advance(slot);
   }
 
-  functionsOf(exchange: Exchange): Functions | undefined {
-    return this.#clients.find(exchange)?.functions;
+  functionsOf(slot: Slot): Functions | undefined {
+    return this.#clients.find(slot)?.functions;
   }
 
   /** Somebody has orders, and will say what came of them. */
@@ -70,19 +70,18 @@ export class Answering extends Requests {
   }
 
   /** A process's slots may be somebody else's from now on. */
-  #forget(pid: number, except?: Exchange): void {
-    for (const exchange of this.channel.exchanges)
-      if (exchange !== except && exchange.holder === pid) this.#sessions.forget(exchange);
+  #forget(pid: number, except?: Slot): void {
+    for (const slot of this.channel.slots) if (slot !== except && slot.holder === pid) this.#sessions.forget(slot);
   }
 
   /** Frees the slots of who has died before anybody has known of it. Returns whether there are such that may yet. */
   sweep(): boolean {
     let isDoubtful = false;
-    for (const exchange of this.channel.exchanges) {
-      const { holder } = exchange;
+    for (const slot of this.channel.slots) {
+      const { holder } = slot;
       if (holder === undefined || this.#clients.isKnown(holder)) continue;
       if (this.libc.isAlive(holder)) isDoubtful = true;
-      else this.#sessions.forget(exchange);
+      else this.#sessions.forget(slot);
     }
     return isDoubtful;
   }
@@ -102,25 +101,25 @@ export class Answering extends Requests {
     if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
-  protected clientOf(exchange: Exchange): Client {
-    return this.#clients.of(exchange, this.#clients.controlBlockOf(Attachment.idOf(exchange.request.token)));
+  protected clientOf(slot: Slot): Client {
+    return this.#clients.of(slot, this.#clients.controlBlockOf(Attachment.idOf(slot.request.token)));
   }
 
-  protected *other(exchange: Exchange): Session {
-    const { kind } = exchange.request;
-    if (kind === Kind.check) return this.#check(exchange);
+  protected *other(slot: Slot): Session {
+    const { kind } = slot.request;
+    if (kind === Kind.check) return this.#check(slot);
     if (kind !== Kind.attach) throw new Error(`Cannot answer a request of kind ${kind}`);
-    return yield* this.#attach(exchange);
+    return yield* this.#attach(slot);
   }
 
   /** A dlopen brings the first shims: it fails where what they stand for cannot be had. */
-  #check(exchange: Exchange): Instruction {
-    const { a1, a2, a3, pid } = exchange.request;
+  #check(slot: Slot): Instruction {
+    const { a1, a2, a3, pid } = slot.request;
     const passed: Instruction = { what: "return", arguments: [0] };
     const begun = performance.now();
     try {
       const [at, copy] = [a1, a2].map((word) => toAddress(Number(word))) as [Address, Address];
-      const attachment = this.#clients.of(exchange, { at, copy });
+      const attachment = this.#clients.of(slot, { at, copy });
       const objection = findObjection(attachment, a3 !== 0n);
       this.trace.tell("request", () => `process ${pid}: shims, checked in ${Math.round(performance.now() - begun)} ms`);
       if (!objection) return passed;
@@ -137,8 +136,8 @@ export class Answering extends Requests {
     }
   }
 
-  *#attach(exchange: Exchange): Session {
-    const { a0, a1, a2, a3, a4, returnAddress } = exchange.request;
+  *#attach(slot: Slot): Session {
+    const { a0, a1, a2, a3, a4, returnAddress } = slot.request;
     const [shim, controlBlock, copy, say, leave] = [a0, a1, a2, a3, a4].map((word) => toAddress(Number(word))) as [
       Address,
       Address,
@@ -149,24 +148,24 @@ export class Answering extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
-      const missing = this.#clients.missingLibdl(exchange, { at: controlBlock, copy });
-      const file = missing && exchange.lend(cString(missing.file))?.at;
+      const missing = this.#clients.missingLibdl(slot, { at: controlBlock, copy });
+      const file = missing && slot.lend(cString(missing.file))?.at;
       if (missing && file !== undefined)
         yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
-      const asking = this.#clients.of(exchange, { at: controlBlock, copy });
+      const asking = this.#clients.of(slot, { at: controlBlock, copy });
       attachment = asking;
-      const linked = yield* orders(exchange, asking.functions, attach(asking, shim, returnAddress), (path) =>
+      const linked = yield* orders(slot, asking.functions, attach(asking, shim, returnAddress), (path) =>
         asking.asItIs(path),
       );
       if (!linked) return { what: "return", arguments: [0] };
-      const { pid } = exchange.request;
+      const { pid } = slot.request;
       const duration = performance.now() - begun;
       this.trace.emit(() => ({ event: "linked", pid, program: attachment?.program.path ?? "", ...linked, duration }));
     } catch (error) {
-      yield [{ what: "call", target: say, arguments: lentLine(exchange, reasonOf(error)) }];
+      yield [{ what: "call", target: say, arguments: lentLine(slot, reasonOf(error)) }];
       // What it was started with cannot be missing; a plug-in's library can.
       const isNeeded = attachment ? !attachment.isRunning : !(error instanceof LinkError);
-      const { pid } = exchange.request;
+      const { pid } = slot.request;
       this.trace.emit(() => ({ event: "failed", pid, isFatal: isNeeded, error: dataOf(error) }));
       if (isNeeded) yield [{ what: "call", target: leave, arguments: [EXIT.failure] }];
     }

@@ -9,7 +9,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { ControlBlock } from "../agent/code/connect.ts";
-import type { Exchange } from "../agent/slot.ts";
+import type { Slot } from "../agent/slot.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type ControlBlockAddresses, type Origin } from "./attachment.ts";
 import { type LibdlCall, missingLibdl } from "./libdl.ts";
@@ -41,18 +41,18 @@ export class Clients {
   constructor(
     readonly site: Site,
     readonly watch: (pid: number) => void,
-    readonly replaced: (pid: number, exchange: Exchange) => void,
+    readonly replaced: (pid: number, slot: Slot) => void,
   ) {
     this.#agentFile = statSync(join(site.libraries, MARK)).ino;
   }
 
   /** A thread of a process that is known has said something, and waits. */
-  hear(exchange: Exchange): void {
-    this.#processes.get(exchange.request.pid)?.listenTo(exchange);
+  hear(slot: Slot): void {
+    this.#processes.get(slot.request.pid)?.listenTo(slot);
   }
 
   /** The one that has asked in that slot, if it is known. */
-  find({ request: { pid } }: Exchange): Attachment | undefined {
+  find({ request: { pid } }: Slot): Attachment | undefined {
     return this.#attachments.get(pid);
   }
 
@@ -76,8 +76,8 @@ export class Clients {
    * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws
    * UnreadableError for one that is not of this launch, and as Attachment does.
    */
-  of(exchange: Exchange, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): Attachment {
-    const { asking, controlBlock } = this.#identify(exchange, at, copy);
+  of(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): Attachment {
+    const { asking, controlBlock } = this.#identify(slot, at, copy);
     const { process } = asking;
     const { attachment: id, debug } = controlBlock;
     const before = this.#attachments.get(process.pid);
@@ -85,7 +85,7 @@ export class Clients {
     // The process runs another program by now.
     if (before) {
       this.#retire(before);
-      this.replaced(process.pid, exchange);
+      this.replaced(process.pid, slot);
     }
     const known = id === 0 ? undefined : this.#origins.get(id);
     if (id !== 0 && !known)
@@ -104,8 +104,8 @@ export class Clients {
   }
 
   /** What a process has to call before `of` can know it, if anything. Throws UnreadableError as that does. */
-  missingLibdl(exchange: Exchange, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): LibdlCall | undefined {
-    const { asking, controlBlock } = this.#identify(exchange, at, copy);
+  missingLibdl(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): LibdlCall | undefined {
+    const { asking, controlBlock } = this.#identify(slot, at, copy);
     return controlBlock.attachment === 0 ? missingLibdl(asking.process, controlBlock.debug) : undefined;
   }
 
@@ -143,8 +143,8 @@ export class Clients {
    * Finds out whose memory has that control block, and writes into the request which process that is here. Throws
    * UnreadableError.
    */
-  #identify(exchange: Exchange, at: Address, copy: Address): { asking: AskingProcess; controlBlock: ControlBlock } {
-    const { request } = exchange;
+  #identify(slot: Slot, at: Address, copy: Address): { asking: AskingProcess; controlBlock: ControlBlock } {
+    const { request } = slot;
     const { pid: number, tid } = request;
     for (const candidate of candidates(number, tid)) {
       const known = this.#processes.get(candidate.pid);
@@ -155,7 +155,7 @@ export class Clients {
       asking.copy = copy;
       request.pid = candidate.pid;
       request.tid = candidate.tid;
-      asking.listenTo(exchange);
+      asking.listenTo(slot);
       const controlBlock = controlBlockIn(asking.process, at);
       const [first, second] = this.site.file.nonce;
       if (controlBlock && `${controlBlock.nonce0}` === first && `${controlBlock.nonce1}` === second)
@@ -218,7 +218,7 @@ function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | unde
  */
 class AskingProcess implements Carrier {
   readonly process: OtherProcess;
-  #exchange: Exchange | undefined;
+  #slot: Slot | undefined;
 
   /** `copy` is a function of its agent's. */
   constructor(
@@ -229,9 +229,9 @@ class AskingProcess implements Carrier {
     this.process = new OtherProcess(libc, pid, this);
   }
 
-  listenTo(exchange: Exchange): void {
-    this.#exchange = exchange;
-    this.process.task = exchange.request.tid;
+  listenTo(slot: Slot): void {
+    this.#slot = slot;
+    this.process.task = slot.request.tid;
     this.process.refresh();
   }
 
@@ -244,7 +244,7 @@ class AskingProcess implements Carrier {
   }
 
   #carry(direction: "read" | "write", address: Address, bytes: Uint8Array): void {
-    if (!this.#exchange) throw new UnreadableError("Nobody of that process waits to carry its memory");
-    this.#exchange.carry(direction, this.copy, address, bytes);
+    if (!this.#slot) throw new UnreadableError("Nobody of that process waits to carry its memory");
+    this.#slot.carry(direction, this.copy, address, bytes);
   }
 }

@@ -116,9 +116,9 @@ class Server {
   /** Whoever waits shall wait no longer. */
   giveUp(): void {
     this.channel.close();
-    for (const exchange of this.channel.exchanges) {
-      const { state } = exchange;
-      if (state === State.asked || state === State.obeyed) exchange.order([{ what: "fail", arguments: [] }]);
+    for (const slot of this.channel.slots) {
+      const { state } = slot;
+      if (state === State.asked || state === State.obeyed) slot.order([{ what: "fail", arguments: [] }]);
     }
   }
 
@@ -127,7 +127,7 @@ class Server {
     const asked = this.channel.asked();
     // Nobody asks before the program runs, and then the launcher has said all that it knows.
     const before = performance.now();
-    for (const exchange of asked) this.#begun().advance(exchange);
+    for (const slot of asked) this.#begun().advance(slot);
     if (asked.length > 0 && this.#answers === 0) {
       this.#leave();
       this.#watch?.end();

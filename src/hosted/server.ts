@@ -14,7 +14,7 @@ import { System } from "../../lib/process/system.ts";
 import { Channel, Channels } from "../agent/channel.ts";
 import type { Channels as ChannelAddresses } from "../agent/code/channels.ts";
 import { Kind, State } from "../agent/protocol.ts";
-import type { Exchange } from "../agent/slot.ts";
+import type { Slot } from "../agent/slot.ts";
 import { hasCharacterSets } from "../reexec/restart.ts";
 import { Knowledge, OVER, type ServerState } from "../server/knowledge.ts";
 import { OwnRequests } from "../server/own-requests.ts";
@@ -39,13 +39,13 @@ class Server {
     this.#sessions = new Sessions(new OwnRequests(knowledge, system));
   }
 
-  advance(exchange: Exchange): void {
-    if (exchange.channel === this.knowledge.channels.children) this.#hasOthers = true;
-    this.#sessions.advance(exchange);
+  advance(slot: Slot): void {
+    if (slot.channel === this.knowledge.channels.children) this.#hasOthers = true;
+    this.#sessions.advance(slot);
   }
 
-  forget(exchange: Exchange): void {
-    this.#sessions.forget(exchange);
+  forget(slot: Slot): void {
+    this.#sessions.forget(slot);
   }
 
   /** How long to sleep at most. A Worker of a script's may be told to end, which only JavaScript hears of. */
@@ -57,11 +57,11 @@ class Server {
   watch(): number | undefined {
     if (!this.#hasOthers) return undefined;
     let isWatched = false;
-    for (const exchange of this.knowledge.channels.children.used) {
-      const client = exchange.client;
+    for (const slot of this.knowledge.channels.children.used) {
+      const client = slot.client;
       if (client === undefined) continue;
       if (this.knowledge.channels.own.libc.isAlive(client)) isWatched = true;
-      else this.forget(exchange);
+      else this.forget(slot);
     }
     this.#hasOthers = isWatched;
     return isWatched ? WATCH : undefined;
@@ -80,12 +80,12 @@ function serve(channels: Channels, system: System): void {
       const { doorbells } = channels;
       const asked = channels.asked();
       // The main thread first: what others ask may depend on what it says.
-      for (const exchange of asked) {
-        if (exchange.channel !== own || exchange.request.kind !== Kind.state) continue;
-        const state = stateIn(exchange);
+      for (const slot of asked) {
+        if (slot.channel !== own || slot.request.kind !== Kind.state) continue;
+        const state = stateIn(slot);
         if (state === OVER) {
           for (const channel of [own, children]) channel.close();
-          exchange.free();
+          slot.free();
           return;
         }
         if (server) server.knowledge.update(state);
@@ -96,11 +96,11 @@ function serve(channels: Channels, system: System): void {
           if (!hasOwn) server.knowledge.trace.tell("request", () => "the server shares the program's descriptors");
           idle = server.knowledge.idle();
         }
-        exchange.free();
+        slot.free();
       }
-      for (const exchange of asked) {
-        if (exchange.state === State.left) server?.forget(exchange);
-        else if (exchange.isForServer) server?.advance(exchange);
+      for (const slot of asked) {
+        if (slot.state === State.left) server?.forget(slot);
+        else if (slot.isForServer) server?.advance(slot);
       }
       if (asked.length > 0) {
         // One request often follows another, sooner than a thread can be woken.
@@ -130,7 +130,7 @@ function goOn(idle: Generator<undefined>, server: Server | undefined): boolean {
   }
 }
 
-function stateIn({ request: { a0, a1 } }: Exchange): ServerState | typeof OVER {
+function stateIn({ request: { a0, a1 } }: Slot): ServerState | typeof OVER {
   return JSON.parse(Buffer.from(bytesAt(toAddress(Number(a0)), Number(a1))).toString());
 }
 

@@ -5,7 +5,7 @@ import { OtherProcess } from "../../lib/process/other.ts";
 import type { Process } from "../../lib/process/process.ts";
 import type { System } from "../../lib/process/system.ts";
 import { Kind } from "../agent/protocol.ts";
-import type { Exchange } from "../agent/slot.ts";
+import type { Slot } from "../agent/slot.ts";
 import { BunThreads } from "../handover/threads.ts";
 import type { Functions } from "../passes/functions.ts";
 import { Children } from "./children.ts";
@@ -28,43 +28,43 @@ export class OwnRequests extends Requests {
     return this.knowledge.state.functions;
   }
 
-  #isOwn(exchange: Exchange): boolean {
-    return exchange.channel === this.knowledge.channels.own;
+  #isOwn(slot: Slot): boolean {
+    return slot.channel === this.knowledge.channels.own;
   }
 
-  protected clientOf(exchange: Exchange): Client {
+  protected clientOf(slot: Slot): Client {
     const { libc } = this.knowledge.channels.own;
-    const process: Process = this.#isOwn(exchange) ? libc : new OtherProcess(libc, exchange.request.pid);
+    const process: Process = this.#isOwn(slot) ? libc : new OtherProcess(libc, slot.request.pid);
     return {
       launch: this.knowledge.of(process).launch,
       sharedFiles: this.knowledge.shared,
       asItIs: (path) => path,
-      keep: (text) => exchange.channel.intern(text),
+      keep: (text) => slot.channel.intern(text),
     };
   }
 
-  protected *other(exchange: Exchange): Session {
-    const { kind, tid } = exchange.request;
+  protected *other(slot: Slot): Session {
+    const { kind, tid } = slot.request;
     switch (kind & 0xff) {
       case Kind.run:
       case Kind.shell:
-        return yield* this.#run(exchange, this.clientOf(exchange).launch.process);
+        return yield* this.#run(slot, this.clientOf(slot).launch.process);
       case Kind.leave:
-        return { what: "return", arguments: [this.#isOwn(exchange) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
+        return { what: "return", arguments: [this.#isOwn(slot) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
       default:
         throw new Error(`Cannot answer a request of kind ${kind}`);
     }
   }
 
   /** It is run as it is, and finds whom to ask. */
-  *#run(exchange: Exchange, asking: Process): Session {
-    const { kind, target, token } = exchange.request;
-    const list = argumentsOf(exchange);
+  *#run(slot: Slot, asking: Process): Session {
+    const { kind, target, token } = slot.request;
+    const list = argumentsOf(slot);
     const text = () => asking.stringAt(toAddress(Number(list[(kind & 0xff) === Kind.shell ? 0 : kind >> 8])));
     this.trace.tell("request", () => `${whose(token)}: runs "${text()}"`);
     const fault = this.#children.serve();
     if (fault !== undefined)
-      yield* this.sayOnce(exchange, this.functionsOf(), `"${text()}" runs without the host's libraries: ${fault}`);
+      yield* this.sayOnce(slot, this.functionsOf(), `"${text()}" runs without the host's libraries: ${fault}`);
     return { what: "jump", target, arguments: list };
   }
 }

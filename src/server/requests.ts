@@ -11,7 +11,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { Kind, SCRATCH_SIZE } from "../agent/protocol.ts";
-import type { Exchange, Instruction } from "../agent/slot.ts";
+import type { Instruction, Slot } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 import type { Launch } from "../passes/launch.ts";
@@ -41,32 +41,32 @@ export abstract class Requests {
   constructor(readonly trace: Trace) {}
 
   /** Throws UnreadableError where it cannot be told, or looked at. */
-  protected abstract clientOf(exchange: Exchange): Client;
+  protected abstract clientOf(slot: Slot): Client;
 
   /** Requests of other kinds. */
-  protected abstract other(exchange: Exchange): Session;
+  protected abstract other(slot: Slot): Session;
 
   /** The functions of the process that asks, as far as it is known. */
-  abstract functionsOf(exchange: Exchange): Functions | undefined;
+  abstract functionsOf(slot: Slot): Functions | undefined;
 
   /** One request, from its first word to the last order. */
-  *answer(exchange: Exchange): Session {
-    switch (exchange.request.kind & 0xff) {
+  *answer(slot: Slot): Session {
+    switch (slot.request.kind & 0xff) {
       case Kind.dlopen:
       case Kind.dlmopen:
-        return yield* this.#open(exchange, this.clientOf(exchange));
+        return yield* this.#open(slot, this.clientOf(slot));
       case Kind.file:
       case Kind.link:
-        return yield* this.#file(exchange, this.clientOf(exchange));
+        return yield* this.#file(slot, this.clientOf(slot));
       case Kind.death:
-        return yield* this.#death(exchange, this.clientOf(exchange));
+        return yield* this.#death(slot, this.clientOf(slot));
       default:
-        return yield* this.other(exchange);
+        return yield* this.other(slot);
     }
   }
 
-  *#open(exchange: Exchange, client: Client): Session {
-    const { kind, a0, a1, a2, returnAddress, pid, tid, token } = exchange.request;
+  *#open(slot: Slot, client: Client): Session {
+    const { kind, a0, a1, a2, returnAddress, pid, tid, token } = slot.request;
     const { process, functions } = client.launch;
     const isDlmopen = kind === Kind.dlmopen;
     const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
@@ -81,14 +81,14 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(exchange, functions, this.#opened(client.launch, token, question), (path) =>
+    const answer = yield* orders(slot, functions, this.#opened(client.launch, token, question), (path) =>
       client.asItIs(path),
     );
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
       ...{ host: hostOf(client.launch, token), path: "open" in answer ? answer.open : undefined },
     }));
-    if (answer.complaint !== undefined) yield* this.sayOnce(exchange, functions, answer.complaint);
+    if (answer.complaint !== undefined) yield* this.sayOnce(slot, functions, answer.complaint);
     if ("handle" in answer) {
       this.trace.tell("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
       return { what: "return", arguments: [answer.handle] };
@@ -103,15 +103,15 @@ export abstract class Requests {
         : { target: functions.dlopen, arguments: [path, mode] };
     if (name !== undefined) return { what: "jump", ...going(name) };
     // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
-    const [handle = 0n] = yield [{ what: "call", ...going(exchange.lend(cString(open))?.at ?? toAddress(0)) }];
+    const [handle = 0n] = yield [{ what: "call", ...going(slot.lend(cString(open))?.at ?? toAddress(0)) }];
     return { what: "return", arguments: [handle] };
   }
 
   /** What is there in the host tree is taken from there. */
-  *#file(exchange: Exchange, client: Client): Session {
+  *#file(slot: Slot, client: Client): Session {
     const { launch } = client;
-    const { kind, target, token } = exchange.request;
-    const list = argumentsOf(exchange);
+    const { kind, target, token } = slot.request;
+    const list = argumentsOf(slot);
     const index = kind >> 8;
     const path = launch.process.stringAt(toAddress(Number(list[index])));
     const capsule = launch.capsules.find((each) => each.token === token);
@@ -120,21 +120,21 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
     );
-    const { pid } = exchange.request;
+    const { pid } = slot.request;
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
     }));
     if (found === undefined) return { what: "jump", target, arguments: list };
     const at = client.keep(found);
-    list[index] = BigInt(at ?? exchange.lend(cString(found))?.at ?? 0);
+    list[index] = BigInt(at ?? slot.lend(cString(found))?.at ?? 0);
     if (at !== undefined) return { what: "jump", target, arguments: list };
     // No room for another name that stays.
     const [result = 0n] = yield [{ what: "call", target, arguments: list }];
     return { what: "return", arguments: [result] };
   }
 
-  *#death(exchange: Exchange, { launch, sharedFiles }: Client): Session {
-    const { a0: signal, a2: context } = exchange.request;
+  *#death(slot: Slot, { launch, sharedFiles }: Client): Session {
+    const { a0: signal, a2: context } = slot.request;
     const notice = deathNotice(
       launch.process,
       launch.capsules,
@@ -142,15 +142,15 @@ export abstract class Requests {
       Number(signal),
       toAddress(Number(context)),
     );
-    if (notice !== undefined) yield [line(exchange, launch.functions, notice)];
+    if (notice !== undefined) yield [line(slot, launch.functions, notice)];
     return { what: "return", arguments: [0] };
   }
 
   /** What the user should hear of once. */
-  protected *sayOnce(exchange: Exchange, functions: Functions, text: string): Orders<void> {
+  protected *sayOnce(slot: Slot, functions: Functions, text: string): Orders<void> {
     if (this.#complaints.has(text)) return;
     this.#complaints.add(text);
-    yield [line(exchange, functions, text)];
+    yield [line(slot, functions, text)];
   }
 
   *#opened(launch: Launch, token: number, question: Question): Linking<Answer & { complaint?: string }> {
@@ -186,14 +186,14 @@ export abstract class Requests {
 }
 
 /** Has the client write a line to standard error: the server has no descriptors. */
-export function line(exchange: Exchange, functions: Functions, text: string): Instruction {
-  return { what: "call", target: functions.write, arguments: [2, ...lentLine(exchange, text)] };
+export function line(slot: Slot, functions: Functions, text: string): Instruction {
+  return { what: "call", target: functions.write, arguments: [2, ...lentLine(slot, text)] };
 }
 
 /** A line for standard error, where the client has it, and its length. */
-export function lentLine(exchange: Exchange, text: string): [at: Address, length: number] {
+export function lentLine(slot: Slot, text: string): [at: Address, length: number] {
   const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
-  return [exchange.lend(bytes)?.at ?? toAddress(0), bytes.length];
+  return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 
 /** The host tree whose library asks; undefined for the program. */
@@ -203,7 +203,7 @@ const hostOf = ({ capsules }: Launch, token: number): string | undefined =>
 /** As messages name who asks. */
 export const whose = (token: number): string => (token === 0 ? "program" : `capsule ${token}`);
 
-export function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Exchange): bigint[] {
+export function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Slot): bigint[] {
   return [a0, a1, a2, a3, a4, a5];
 }
 

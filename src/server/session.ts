@@ -5,7 +5,7 @@
 import { cString } from "../../lib/memory/live.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import { ORDER_LIMIT } from "../agent/protocol.ts";
-import type { Exchange, Instruction } from "../agent/slot.ts";
+import type { Instruction, Slot } from "../agent/slot.ts";
 import type { Functions } from "../passes/functions.ts";
 
 /** Yields orders that are given at once, is given their results. */
@@ -13,7 +13,7 @@ export type Orders<Result> = Generator<readonly Instruction[], Result, readonly 
 
 /** Runs a pass by orders. `asItIs` gives what is passed for a path that is to be opened. */
 export function* orders<Result>(
-  exchange: Exchange,
+  slot: Slot,
   functions: Functions,
   linking: Linking<Result>,
   asItIs = (path: string) => path,
@@ -23,7 +23,7 @@ export function* orders<Result>(
     const calls = step.value;
     const results: number[] = [];
     while (results.length < calls.length)
-      results.push(...(yield* some(exchange, functions, calls.slice(results.length), asItIs)));
+      results.push(...(yield* some(slot, functions, calls.slice(results.length), asItIs)));
     step = linking.next(results);
   }
   return step.value;
@@ -33,7 +33,7 @@ const OPENING: ReadonlySet<string> = new Set(["dlopen", "dlmopen"]);
 
 /** As many of the calls, from the first on, as the slot has room for; at least one. */
 function* some(
-  exchange: Exchange,
+  slot: Slot,
   functions: Functions,
   calls: readonly Call[],
   asItIs: (path: string) => string,
@@ -46,7 +46,7 @@ function* some(
       if (typeof argument === "number") return argument;
       const isPath = typeof argument === "string" && OPENING.has(name);
       const text = isPath ? asItIs(argument) : argument;
-      const piece = exchange.lend(typeof text === "string" ? cString(text) : text);
+      const piece = slot.lend(typeof text === "string" ? cString(text) : text);
       if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });
       return piece?.at;
     });

@@ -28,7 +28,7 @@ import { ERRNO, FUTEX_WAIT_BITSET, FUTEX_WAKE } from "../../../lib/x86-64/linux.
 import { eax, ecx, esi, r13d, r14d } from "../../../lib/x86-64/narrow-registers.ts";
 import { address, mem, type Pointer, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r11, r12, r13, r14, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
-import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, Slot, State, What } from "../protocol.ts";
+import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "../protocol.ts";
 
 /**
  * How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver
@@ -152,7 +152,7 @@ function claim(to: Assembler, { look, slots }: Connection): void {
   to.dec(r14d).je("fail");
   to.movq(0, TIME).movq(10_000_000, mem(rsp, Stack.nanoseconds)).systemCall("nanosleep", address(TIME), 0).jmp("claim");
   // The request, the return address, and so on: see Request.
-  to.label("claimed").lea(mem(r12, Slot.request), rdi).mov(rsp, rsi).mov(8, ecx).rep().movsq();
+  to.label("claimed").lea(mem(r12, SlotLayout.request), rdi).mov(rsp, rsi).mov(8, ecx).rep().movsq();
   to.mov(mem(rbp, 8), rax).stosq();
   to.systemCall("getpid").stosq().systemCall("gettid").stosq();
   to.mov(rip("token"), rax).stosq().mov(rbx, rax).stosq().mov(State.asked, r13d);
@@ -193,7 +193,7 @@ function obey(to: Assembler, { disconnect }: Connection): void {
   const { target, a0 } = Order.offsetOf;
   // Else it has been taken away: this thread was thought to be dead.
   to.label("answered").cmpl(State.ordered, mem(r12)).jne("fail");
-  to.mov(mem(r12, Slot.count), r14d).lea(mem(r12, Slot.orders), r13);
+  to.mov(mem(r12, SlotLayout.count), r14d).lea(mem(r12, SlotLayout.orders), r13);
   to.label("obey").mov(mem(r13), eax);
   for (const what of ["call", "jump", "fail"] as const) to.cmp(What[what], eax).je(`obey ${what}`);
   to.mov(mem(r13, a0), r14);

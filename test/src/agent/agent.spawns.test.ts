@@ -21,7 +21,7 @@ afterAll(() => scratch[Symbol.dispose]());
 const caller = new Caller(scratch);
 const six = caller.addressOf("given_six");
 const eight = caller.addressOf("given_eight");
-const exchange = caller.addressOf("given_exchange");
+const slot = caller.addressOf("given_exchange");
 const token = 0x1234_5678_9abc;
 
 let count = 0;
@@ -154,7 +154,7 @@ describe("the request", () => {
 
   test("wakes a server that sleeps, and the answer the thread that sleeps", async () => {
     const server = freshServer();
-    const [exchange] = server.exchanges;
+    const [slot] = server.slots;
     const code = agent(server);
     secondsLast(code, 100); // longer than the test: only the answer can wake it
     const { doorbell } = server.channel;
@@ -162,9 +162,9 @@ describe("the request", () => {
     const [before, late] = [performance.now(), 10_000];
     while (server.channel.doorbell === doorbell) server.channel.awaitDoorbell(doorbell, late);
     expect(performance.now() - before).toBeLessThan(late);
-    expect(exchange?.state).toBe(State.asked);
+    expect(slot?.state).toBe(State.asked);
     await asleep(child.pid);
-    expect(exchange?.order([{ what: "return", arguments: [5] }])).toBe(true);
+    expect(slot?.order([{ what: "return", arguments: [5] }])).toBe(true);
     expect(await ended(child)).toEqual(["result 5"]);
   });
 
@@ -182,7 +182,7 @@ describe("the request", () => {
         expect(request.tid).toBe(request.pid);
         expect(readFileSync(`/proc/${request.pid}/stat`, "latin1").split(" ")[3]).toBe(`${pid}`);
         const at = talk.lend("child");
-        expect(await talk.results(call(exchange, at))).toEqual([0n]);
+        expect(await talk.results(call(slot, at))).toEqual([0n]);
         expect(talk.returned(at, 5)).toBe("CHILD");
         talk.answer(6);
       },
@@ -206,7 +206,7 @@ describe("an order", () => {
     const printed = await ask(
       [3, "@x", 1],
       (talk, _, number) => {
-        slots.push(talk.exchange.index);
+        slots.push(talk.slot.index);
         talk.answer(number);
       },
       { command: "repeated call", server },
@@ -222,7 +222,7 @@ describe("an order", () => {
         const words = [first, 0x7fff_ffff_ffff, -1, 0, 5, 6].map(BigInt);
         talk.orderWords(What.call, six, words);
         await talk.until(State.obeyed);
-        expect(talk.exchange.results(1)).toEqual([BigInt(first) * 1_000_000_000_000n + 6n]);
+        expect(talk.slot.results(1)).toEqual([BigInt(first) * 1_000_000_000_000n + 6n]);
       }
       talk.answer(9);
     });
@@ -277,7 +277,7 @@ describe("an order", () => {
     const printed = await ask(["@x", 1], async (talk) => {
       for (const texts of [["one", "two"], ["three"]]) {
         const lent = texts.map((text) => talk.lend(text));
-        await talk.results(...lent.map((at) => call(exchange, at)));
+        await talk.results(...lent.map((at) => call(slot, at)));
         expect(lent.map((at, i) => talk.returned(at, texts[i]?.length ?? 0))).toEqual(
           texts.map((text) => text.toUpperCase()),
         );
@@ -321,12 +321,12 @@ describe("an order", () => {
       async (talk, _, number) => {
         if (number === 1) {
           expect(talk.request.a1).toBe(2n);
-          expect(talk.exchange.index).not.toBe(outer);
+          expect(talk.slot.index).not.toBe(outer);
           await talk.results(call(six, 1));
           talk.answer(0xbeef);
           return;
         }
-        outer = talk.exchange.index;
+        outer = talk.slot.index;
         const name = talk.lend("inner");
         const results = await talk.results(
           call(six, 2),
@@ -375,7 +375,7 @@ describe("of many threads", () => {
       async (talk, { pid }, number) => {
         tids.add(talk.request.tid);
         if (number < SLOT_COUNT) {
-          slots.add(talk.exchange.index);
+          slots.add(talk.slot.index);
           // nobody is answered before all slots are taken, and somebody waits
           await server.until(() => allTaken(pid));
         } else expect(isFull).toBe(true);
@@ -396,7 +396,7 @@ describe("of many threads", () => {
 
   test("one that finds no slot for as long as it looks for one fails, and takes none", async () => {
     const server = freshServer();
-    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    for (const slot of server.slots) slot.change(State.free, State.claimed);
     const doorbell = server.channel.doorbell;
     const change = (code: Code) => lookOnly(code, 3);
     expect(await ask(["@x", 1], nothing, { server, change })).toEqual(FAILED);
@@ -462,7 +462,7 @@ describe("a request that is not answered fails as a missing file does, when", ()
 
   test("the server dies while a slot is waited for", async () => {
     const server = freshServer();
-    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    for (const slot of server.slots) slot.change(State.free, State.claimed);
     await using child = caller.start(agent(server), "call", "dlopen", ["@x", "1"], { pages: server.pages });
     await asleep(child.pid);
     const dead = deadProcess();
@@ -543,8 +543,8 @@ describe("a client that has left", () => {
       ["@x", 1],
       async (talk) => {
         await talk.until(State.left);
-        expect(talk.exchange.isForServer).toBe(true);
-        expect(talk.exchange.order([call(six, 1)])).toBe(false);
+        expect(talk.slot.isForServer).toBe(true);
+        expect(talk.slot.order([call(six, 1)])).toBe(false);
         talk.free();
       },
       { server, change: (code) => waitOnly(code, 1) },
@@ -567,25 +567,25 @@ describe("a client that has left", () => {
       while (!isSo()) if (performance.now() > late) throw new Error("It does not come to an end");
       return performance.now();
     };
-    const stateOf = (state: number) => server.exchanges.find((each) => each.state === state);
+    const stateOf = (state: number) => server.slots.find((each) => each.state === state);
     const answered: boolean[] = [];
     let patience = 0;
     for (let round = 0; round < rounds; round++) {
-      let exchange: ScriptedServer["exchanges"][number] | undefined;
+      let slot: ScriptedServer["slots"][number] | undefined;
       const asked = spinUntil(() => {
         // it may be too late for that one, too
-        exchange = stateOf(State.asked) ?? stateOf(State.left);
-        return exchange !== undefined;
+        slot = stateOf(State.asked) ?? stateOf(State.left);
+        return slot !== undefined;
       });
-      if (!exchange) continue;
+      if (!slot) continue;
       // at once, when it has left, or as close to that as can be
       if (round % 8 === 1) {
-        const isEarly = exchange.state === State.asked;
-        const left = spinUntil(() => exchange?.state === State.left);
+        const isEarly = slot.state === State.asked;
+        const left = spinUntil(() => slot?.state === State.left);
         if (isEarly) patience = left - asked;
       } else if (round % 8 > 1) spinUntil(() => performance.now() - asked >= patience * (0.9 + (round % 40) / 200));
-      const isInTime = exchange.order([{ what: "return", arguments: [round] }]);
-      if (!isInTime) exchange.free();
+      const isInTime = slot.order([{ what: "return", arguments: [round] }]);
+      if (!isInTime) slot.free();
       answered.push(isInTime);
       // what it prints has to be read, or it stops
       if (round % 50 === 0) await new Promise(setImmediate);
@@ -616,10 +616,10 @@ describe("a signal that comes in between changes nothing", () => {
   test("while an order is waited for, the first or a later one", async () => {
     const printed = await ask(["@x", 1], async (talk, child) => {
       for (const number of [1, 2, 3]) await interrupt(child, number);
-      expect(talk.exchange.state).toBe(State.asked);
+      expect(talk.slot.state).toBe(State.asked);
       await talk.results(call(six, 1));
       for (const number of [4, 5, 6]) await interrupt(child, number);
-      expect(talk.exchange.state).toBe(State.obeyed);
+      expect(talk.slot.state).toBe(State.obeyed);
       talk.answer(1);
     });
     expect(printed).toEqual([...signals(1, 3), "six 1 0 0 0 0 0, from the agent", ...signals(4, 6), "result 1"]);
@@ -627,13 +627,13 @@ describe("a signal that comes in between changes nothing", () => {
 
   test("while a slot is waited for", async () => {
     const server = freshServer();
-    for (const exchange of server.exchanges) exchange.change(State.free, State.claimed);
+    for (const slot of server.slots) slot.change(State.free, State.claimed);
     await using child = caller.start(agent(server), "call", "dlopen", ["@x", "1"], { pages: server.pages });
     for (const number of [1, 2, 3]) await interrupt(child, number);
-    const last = server.exchanges.at(-1);
+    const last = server.slots.at(-1);
     last?.free();
     const printed = await server.serve(ended(child), (talk) => {
-      expect(talk.exchange).toBe(last as never);
+      expect(talk.slot).toBe(last as never);
       talk.answer(1);
     });
     expect(printed).toEqual([...signals(1, 3), "result 1"]);

@@ -18,19 +18,19 @@ import {
   SLOT_COUNT,
   SLOT_SIZE,
   SLOTS,
-  Slot,
+  SlotLayout,
   State,
 } from "../../../src/agent/protocol.ts";
-import type { Exchange } from "../../../src/agent/slot.ts";
+import type { Slot } from "../../../src/agent/slot.ts";
 
 const libc = new Libc();
 const header = (channel: Channel, field: keyof typeof Header.offsetOf): number =>
   viewAt(add(channel.at, Header.offsetOf[field]), 4).getInt32(0, true);
 /** One whose client is in this process. */
-function slot(channel: Channel, index: number): Exchange {
-  const exchange = channel.exchanges[index] as Exchange;
-  exchange.request.channel = channel.at;
-  return exchange;
+function slotOf(channel: Channel, index: number): Slot {
+  const slot = channel.slots[index] as Slot;
+  slot.request.channel = channel.at;
+  return slot;
 }
 
 describe("the pages", () => {
@@ -40,14 +40,15 @@ describe("the pages", () => {
 
   test("have room for all that is in them, and one does not reach into another", () => {
     expect(Header.size).toBeLessThanOrEqual(SLOTS);
-    expect(Slot.count).toBeGreaterThanOrEqual(Slot.state + 4);
-    expect(Slot.request).toBeGreaterThanOrEqual(Slot.count + 4);
-    expect(Slot.orders).toBeGreaterThanOrEqual(Slot.request + Request.size);
-    expect(Slot.scratch).toBeGreaterThanOrEqual(Slot.orders + ORDER_LIMIT * Order.size);
-    expect(Slot.scratch + SCRATCH_SIZE).toBe(SLOT_SIZE);
+    expect(SlotLayout.count).toBeGreaterThanOrEqual(SlotLayout.state + 4);
+    expect(SlotLayout.request).toBeGreaterThanOrEqual(SlotLayout.count + 4);
+    expect(SlotLayout.orders).toBeGreaterThanOrEqual(SlotLayout.request + Request.size);
+    expect(SlotLayout.scratch).toBeGreaterThanOrEqual(SlotLayout.orders + ORDER_LIMIT * Order.size);
+    expect(SlotLayout.scratch + SCRATCH_SIZE).toBe(SLOT_SIZE);
     expect(ARENA).toBe(SLOTS + SLOT_COUNT * SLOT_SIZE);
     expect(CHANNEL_SIZE).toBe(ARENA + ARENA_SIZE);
-    for (const offset of [SLOTS, SLOT_SIZE, Slot.scratch, ARENA, CHANNEL_SIZE]) expect(offset % PAGE_SIZE).toBe(0);
+    for (const offset of [SLOTS, SLOT_SIZE, SlotLayout.scratch, ARENA, CHANNEL_SIZE])
+      expect(offset % PAGE_SIZE).toBe(0);
   });
 
   test("are those of every process that comes from this one", () => {
@@ -59,63 +60,63 @@ describe("the pages", () => {
   });
 });
 
-describe("an exchange", () => {
+describe("a slot", () => {
   test("is for the server when it has been asked, has results, or has been left", () => {
-    const exchange = slot(Channel.make(libc), 0);
-    const view = viewAt(exchange.at, 4);
+    const slot = slotOf(Channel.make(libc), 0);
+    const view = viewAt(slot.at, 4);
     const forServer = Object.entries(State).filter(([, state]) => {
       view.setUint32(0, state, true);
-      return exchange.isForServer;
+      return slot.isForServer;
     });
     expect(forServer.map(([name]) => name)).toEqual(["asked", "obeyed", "left"]);
   });
 
   test("changes its state only from the one that is meant", () => {
-    const exchange = slot(Channel.make(libc), 1);
-    expect(exchange.change(State.asked, State.left)).toBe(false);
-    expect(exchange.state).toBe(State.free);
-    expect(exchange.change(State.free, State.claimed)).toBe(true);
-    expect(exchange.state).toBe(State.claimed);
+    const slot = slotOf(Channel.make(libc), 1);
+    expect(slot.change(State.asked, State.left)).toBe(false);
+    expect(slot.state).toBe(State.free);
+    expect(slot.change(State.free, State.claimed)).toBe(true);
+    expect(slot.state).toBe(State.claimed);
   });
 
   test("is its own: what is ordered in one is not seen in its neighbours", () => {
     const channel = Channel.make(libc);
-    const [before, exchange, after] = [3, 4, 5].map((index) => slot(channel, index)) as [Exchange, Exchange, Exchange];
-    exchange.change(State.free, State.asked);
-    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE).fill(0xff))?.at).toBe(add(exchange.at, Slot.scratch));
+    const [before, slot, after] = [3, 4, 5].map((index) => slotOf(channel, index)) as [Slot, Slot, Slot];
+    slot.change(State.free, State.asked);
+    expect(slot.lend(new Uint8Array(SCRATCH_SIZE).fill(0xff))?.at).toBe(add(slot.at, SlotLayout.scratch));
     const full = { what: "call", target: toAddress(0xffff), arguments: Array(6).fill(-1) } as const;
-    expect(exchange.order(Array(ORDER_LIMIT).fill(full))).toBe(true);
-    expect([exchange.state, exchange.ordered]).toEqual([State.ordered, ORDER_LIMIT]);
+    expect(slot.order(Array(ORDER_LIMIT).fill(full))).toBe(true);
+    expect([slot.state, slot.ordered]).toEqual([State.ordered, ORDER_LIMIT]);
     for (const { at, request } of [before, after]) {
       request.channel = toAddress(0);
       expect(bytesAt(at, SLOT_SIZE).every((byte) => byte === 0)).toBe(true);
     }
-    expect(bytesAt(add(exchange.at, Slot.scratch), SCRATCH_SIZE).every((byte) => byte === 0xff)).toBe(true);
+    expect(bytesAt(add(slot.at, SlotLayout.scratch), SCRATCH_SIZE).every((byte) => byte === 0xff)).toBe(true);
   });
 
   test("gives no orders to a client that has left, and none twice", () => {
-    const exchange = slot(Channel.make(libc), 0);
+    const slot = slotOf(Channel.make(libc), 0);
     const instruction = { what: "return", arguments: [1] } as const;
     for (const state of [State.free, State.claimed, State.ordered, State.left]) {
-      exchange.change(exchange.state, state);
-      expect(exchange.order([instruction])).toBe(false);
-      expect(exchange.state).toBe(state);
+      slot.change(slot.state, state);
+      expect(slot.order([instruction])).toBe(false);
+      expect(slot.state).toBe(state);
     }
   });
 
   test("lends as much as there is room for, and all of it again when orders have been given", () => {
-    const exchange = slot(Channel.make(libc), 0);
-    exchange.change(State.free, State.asked);
-    const first = exchange.lend(new Uint8Array(SCRATCH_SIZE - 8).fill(1));
-    expect(first?.at).toBe(add(exchange.at, Slot.scratch));
-    expect(exchange.lend(new Uint8Array(9))).toBeUndefined();
-    expect(exchange.lend(new Uint8Array(8))?.at).toBe(add(exchange.at, SLOT_SIZE - 8));
-    expect(exchange.lend(new Uint8Array(1))).toBeUndefined();
-    expect(exchange.order([])).toBe(true);
-    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(exchange.at, Slot.scratch));
+    const slot = slotOf(Channel.make(libc), 0);
+    slot.change(State.free, State.asked);
+    const first = slot.lend(new Uint8Array(SCRATCH_SIZE - 8).fill(1));
+    expect(first?.at).toBe(add(slot.at, SlotLayout.scratch));
+    expect(slot.lend(new Uint8Array(9))).toBeUndefined();
+    expect(slot.lend(new Uint8Array(8))?.at).toBe(add(slot.at, SLOT_SIZE - 8));
+    expect(slot.lend(new Uint8Array(1))).toBeUndefined();
+    expect(slot.order([])).toBe(true);
+    expect(slot.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(slot.at, SlotLayout.scratch));
     // nobody waits: what was lent is over all the same
-    expect(exchange.order([])).toBe(false);
-    expect(exchange.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(exchange.at, Slot.scratch));
+    expect(slot.order([])).toBe(false);
+    expect(slot.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(slot.at, SlotLayout.scratch));
   });
 });
 
@@ -178,8 +179,8 @@ describe("a channel", () => {
 });
 
 describe("tell()", () => {
-  const told = (exchange: Exchange): string => {
-    const { a0, a1 } = exchange.request;
+  const told = (slot: Slot): string => {
+    const { a0, a1 } = slot.request;
     return new TextDecoder().decode(bytesAt(toAddress(Number(a0)), Number(a1)));
   };
 
@@ -187,26 +188,26 @@ describe("tell()", () => {
     const channel = Channel.make(libc);
     const { doorbell } = channel;
     expect(channel.tell('{"text":"żółć"}')).toBe(true);
-    const exchange = slot(channel, 0);
-    expect([exchange.state, exchange.request.kind]).toEqual([State.asked, Kind.state]);
-    expect(told(exchange)).toBe('{"text":"żółć"}');
+    const slot = slotOf(channel, 0);
+    expect([slot.state, slot.request.kind]).toEqual([State.asked, Kind.state]);
+    expect(told(slot)).toBe('{"text":"żółć"}');
     expect(channel.doorbell).not.toBe(doorbell);
   });
 
   test("takes a slot that is free, and says so where there is none", () => {
     const channel = Channel.make(libc);
-    channel.exchanges.forEach((exchange, i) => {
-      if (i !== 9) exchange.change(State.free, State.claimed);
+    channel.slots.forEach((slot, i) => {
+      if (i !== 9) slot.change(State.free, State.claimed);
     });
     expect(channel.tell("first")).toBe(true);
-    expect(told(slot(channel, 9))).toBe("first");
+    expect(told(slotOf(channel, 9))).toBe("first");
     expect(channel.tell("second")).toBe(false);
   });
 
   test("can wait until it has been read, which nobody does here", () => {
     const channel = Channel.make(libc);
     expect(channel.tell("text", 1)).toBe(false);
-    expect(slot(channel, 0).state).toBe(State.asked);
+    expect(slotOf(channel, 0).state).toBe(State.asked);
   });
 
   test("waits until it has been read by another thread", async () => {
@@ -217,7 +218,7 @@ describe("tell()", () => {
       const channel = new Channel(new Libc(), ${channel.at});
       channel.open();
       let asked;
-      while (!(asked = channel.exchanges.find((exchange) => exchange.isForServer))) channel.awaitDoorbell(0);
+      while (!(asked = channel.slots.find((slot) => slot.isForServer))) channel.awaitDoorbell(0);
       asked.free();
       postMessage("read");
     `;

@@ -7,8 +7,16 @@ import { addressOf, bytesAt, cString } from "../../../lib/memory/live.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import { CHANNEL_SIZE, Header, type Request, SLOT_SIZE, SLOTS, Slot, State } from "../../../src/agent/protocol.ts";
-import type { Exchange, Instruction } from "../../../src/agent/slot.ts";
+import {
+  CHANNEL_SIZE,
+  Header,
+  type Request,
+  SLOT_SIZE,
+  SLOTS,
+  SlotLayout,
+  State,
+} from "../../../src/agent/protocol.ts";
+import type { Instruction, Slot } from "../../../src/agent/slot.ts";
 import type { Pages } from "./caller.ts";
 
 const libc = new Libc();
@@ -22,43 +30,43 @@ export class Talk {
 
   constructor(
     readonly server: ScriptedServer,
-    readonly exchange: Exchange,
+    readonly slot: Slot,
   ) {}
 
   get request(): Struct<typeof Request> {
-    return this.exchange.request;
+    return this.slot.request;
   }
 
   /** Waits until the slot has one of these states. Throws where the caller ends before. */
   async until(...states: number[]): Promise<void> {
     await this.server.until(
-      () => states.includes(this.exchange.state),
-      () => `slot ${this.exchange.index} was in state ${this.exchange.state}`,
+      () => states.includes(this.slot.state),
+      () => `slot ${this.slot.index} was in state ${this.slot.state}`,
     );
   }
 
   /** Gives orders. Throws where nobody waits for them. */
   order(...instructions: Instruction[]): void {
     this.isAnswered = true;
-    if (!this.exchange.order(instructions)) throw new Error("It has left");
+    if (!this.slot.order(instructions)) throw new Error("It has left");
   }
 
   /** Gives orders that do not end the session; returns what came of them. */
   async results(...instructions: Instruction[]): Promise<bigint[]> {
     this.order(...instructions);
     await this.until(State.obeyed);
-    return this.exchange.results(instructions.length);
+    return this.slot.results(instructions.length);
   }
 
   /** Takes the slot away. */
   free(): void {
     this.isAnswered = true;
-    this.exchange.free();
+    this.slot.free();
   }
 
   /** Lends a C string. */
   lend(text: string): Address {
-    const lent = this.exchange.lend(cString(text));
+    const lent = this.slot.lend(cString(text));
     if (lent === undefined) throw new Error("There is no room");
     return lent.at;
   }
@@ -76,14 +84,14 @@ export class Talk {
   /** An order of raw words, whatever they mean. */
   orderWords(what: number, target: number, words: readonly bigint[]): void {
     this.isAnswered = true;
-    const at = SLOTS + this.exchange.index * SLOT_SIZE;
+    const at = SLOTS + this.slot.index * SLOT_SIZE;
     const { view } = this.server;
     [BigInt(what), BigInt(target), ...words].forEach((word, i) => {
-      view.setBigUint64(at + Slot.orders + 8 * i, BigInt.asUintN(64, word), true);
+      view.setBigUint64(at + SlotLayout.orders + 8 * i, BigInt.asUintN(64, word), true);
     });
-    view.setUint32(at + Slot.count, 1, true);
-    this.exchange.change(this.exchange.state, State.ordered);
-    libc.wake(this.exchange.at);
+    view.setUint32(at + SlotLayout.count, 1, true);
+    this.slot.change(this.slot.state, State.ordered);
+    libc.wake(this.slot.at);
   }
 }
 
@@ -112,14 +120,14 @@ export class ScriptedServer {
     this.channel.open();
   }
 
-  get exchanges(): readonly Exchange[] {
-    return this.channel.exchanges;
+  get slots(): readonly Slot[] {
+    return this.channel.slots;
   }
 
   /** Which states the slots have, in words, each once. */
   get states(): Set<string> {
     const names = Object.keys(State);
-    return new Set(this.exchanges.map(({ state }) => names[state] ?? `${state}`));
+    return new Set(this.slots.map(({ state }) => names[state] ?? `${state}`));
   }
 
   /** Says that another thread answers. */
@@ -141,21 +149,20 @@ export class ScriptedServer {
       this.#isOver = true;
     });
     const failure = Promise.withResolvers<never>();
-    const talks = new Map<Exchange, Promise<void>>();
-    const lead = async (exchange: Exchange): Promise<void> => {
+    const talks = new Map<Slot, Promise<void>>();
+    const lead = async (slot: Slot): Promise<void> => {
       try {
-        const talk = new Talk(this, exchange);
+        const talk = new Talk(this, slot);
         await script(talk, this.requests++);
-        while (!talk.isAnswered && exchange.state === State.asked && !this.#isOver) await turn();
+        while (!talk.isAnswered && slot.state === State.asked && !this.#isOver) await turn();
       } catch (error) {
         failure.reject(error);
       }
-      talks.delete(exchange);
+      talks.delete(slot);
     };
     const answer = async (): Promise<void> => {
       while (!this.#isOver) {
-        for (const exchange of this.exchanges)
-          if (exchange.state === State.asked && !talks.has(exchange)) talks.set(exchange, lead(exchange));
+        for (const slot of this.slots) if (slot.state === State.asked && !talks.has(slot)) talks.set(slot, lead(slot));
         await turn();
       }
       await Promise.all(talks.values());

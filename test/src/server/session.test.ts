@@ -7,8 +7,8 @@ import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import { ORDER_LIMIT, Order, SCRATCH_SIZE, Slot, State, What } from "../../../src/agent/protocol.ts";
-import type { Exchange } from "../../../src/agent/slot.ts";
+import { ORDER_LIMIT, Order, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
+import type { Slot } from "../../../src/agent/slot.ts";
 import type { Functions } from "../../../src/passes/functions.ts";
 import { orders } from "../../../src/server/session.ts";
 
@@ -28,18 +28,18 @@ type Callee = (...ordered: Ordered) => bigint | number;
  * Leads a session to its end, as the server and the client would; returns the batches that were ordered, and its
  * result.
  */
-function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Callee) {
+function converse<Result>(slot: Slot, pass: Linking<Result>, callee: Callee) {
   const batches: Ordered[][] = [];
-  const session = orders(exchange, functions, pass);
-  const words = viewAt(exchange.at, 2 * Slot.scratch);
-  exchange.change(State.free, State.asked);
-  exchange.request.channel = exchange.channel.at;
+  const session = orders(slot, functions, pass);
+  const words = viewAt(slot.at, 2 * SlotLayout.scratch);
+  slot.change(State.free, State.asked);
+  slot.request.channel = slot.channel.at;
   let step = session.next([]);
   while (!step.done) {
-    expect(exchange.order(step.value)).toBe(true);
+    expect(slot.order(step.value)).toBe(true);
     const batch: Ordered[] = [];
-    for (let i = 0; i < words.getUint32(Slot.count, true); i++) {
-      const at = Slot.orders + i * Order.size;
+    for (let i = 0; i < words.getUint32(SlotLayout.count, true); i++) {
+      const at = SlotLayout.orders + i * Order.size;
       const word = (index: number) => words.getBigUint64(at + 8 * index, true);
       expect(word(0)).toBe(BigInt(What.call));
       const ordered = [nameOf(Number(word(1))), ...[2, 3, 4, 5, 6, 7].map(word)] as unknown as Ordered;
@@ -47,14 +47,14 @@ function converse<Result>(exchange: Exchange, pass: Linking<Result>, callee: Cal
       words.setBigUint64(at + 16, BigInt(callee(...ordered)), true);
     }
     batches.push(batch);
-    expect(exchange.change(State.ordered, State.obeyed)).toBe(true);
-    step = session.next(exchange.results(batch.length));
+    expect(slot.change(State.ordered, State.obeyed)).toBe(true);
+    step = session.next(slot.results(batch.length));
   }
-  exchange.free();
+  slot.free();
   return { batches, result: step.value };
 }
 
-const freshExchange = (): Exchange => Channel.make(libc).exchanges[3] as Exchange;
+const freshSlot = (): Slot => Channel.make(libc).slots[3] as Slot;
 const textAt = (word: bigint | undefined): string => stringAt(toAddress(Number(word)));
 const sizes = (batches: readonly Ordered[][]): number[] => batches.map((batch) => batch.length);
 
@@ -65,20 +65,20 @@ function* all(list: readonly Call[]): Linking<readonly number[]> {
 
 describe("orders()", () => {
   test("has six words for a call, those that are not given 0, negative ones with 64 bits", () => {
-    const { batches, result } = converse(freshExchange(), call("dlmopen", -1, 2 ** 47, 1), () => 0x7000);
+    const { batches, result } = converse(freshSlot(), call("dlmopen", -1, 2 ** 47, 1), () => 0x7000);
     expect(batches).toEqual([[["dlmopen", 0xffff_ffff_ffff_ffffn, 1n << 47n, 1n, 0n, 0n, 0n]]]);
     expect(result).toBe(0x7000);
   });
 
   test("lends strings, which lie in the slot", () => {
-    const exchange = freshExchange();
+    const slot = freshSlot();
     const texts: string[] = [];
     function* pass(): Linking<number[]> {
       return [yield* call("dlopen", "libżółć.so", 2), yield* call("dlopen", "", 1)];
     }
-    const { result } = converse(exchange, pass(), (_, text = 0n) => {
-      expect(Number(text)).toBeGreaterThanOrEqual(exchange.at + Slot.scratch);
-      expect(Number(text)).toBeLessThan(exchange.at + Slot.scratch + SCRATCH_SIZE);
+    const { result } = converse(slot, pass(), (_, text = 0n) => {
+      expect(Number(text)).toBeGreaterThanOrEqual(slot.at + SlotLayout.scratch);
+      expect(Number(text)).toBeLessThan(slot.at + SlotLayout.scratch + SCRATCH_SIZE);
       texts.push(textAt(text));
       return texts.length;
     });
@@ -90,7 +90,7 @@ describe("orders()", () => {
     const buffers = [Uint8Array.of(1, 2, 3), new Uint8Array(8)];
     const seen: number[][] = [];
     const pass = all(buffers.map((buffer) => ({ name: "dlinfo", arguments: [5, 2, buffer] })));
-    converse(freshExchange(), pass, (_name, _handle, _request, at = 0n) => {
+    converse(freshSlot(), pass, (_name, _handle, _request, at = 0n) => {
       const bytes = bytesAt(toAddress(Number(at)), seen.length === 0 ? 3 : 8);
       seen.push([...bytes]);
       bytes.fill(0x10 + seen.length);
@@ -105,14 +105,14 @@ describe("orders()", () => {
 
   test("aligns what is lent to words", () => {
     const pass = all([1, 2, 7, 8, 9].map((length) => ({ name: "dlinfo", arguments: [new Uint8Array(length)] })));
-    const { batches } = converse(freshExchange(), pass, () => 0);
+    const { batches } = converse(freshSlot(), pass, () => 0);
     for (const [, at = 1n] of batches.flat()) expect(at % 8n).toBe(0n);
     expect(new Set(batches.flat().map(([, at]) => at)).size).toBe(5);
   });
 
   test("gives calls that can be made one behind the other at once, as many as there is room for", () => {
     const list: Call[] = Array.from({ length: 2 * ORDER_LIMIT + 1 }, (_, i) => ({ name: "dlclose", arguments: [i] }));
-    const { batches, result } = converse(freshExchange(), all(list), (_, handle) => Number(handle) * 3);
+    const { batches, result } = converse(freshSlot(), all(list), (_, handle) => Number(handle) * 3);
     expect(sizes(batches)).toEqual([ORDER_LIMIT, ORDER_LIMIT, 1]);
     expect(result).toEqual(list.map((_, i) => i * 3));
   });
@@ -121,7 +121,7 @@ describe("orders()", () => {
     const path = (i: number): string => `/${i}/`.padEnd(SCRATCH_SIZE / 2 - 1, "x");
     const list: Call[] = [0, 1, 2, 3, 4].map((i) => ({ name: "dlopen", arguments: [path(i), 1] }));
     const texts: string[] = [];
-    const { batches, result } = converse(freshExchange(), all(list), (_, text) => texts.push(textAt(text)));
+    const { batches, result } = converse(freshSlot(), all(list), (_, text) => texts.push(textAt(text)));
     expect(sizes(batches)).toEqual([2, 2, 1]);
     expect(texts).toEqual([0, 1, 2, 3, 4].map(path));
     expect(result).toEqual([1, 2, 3, 4, 5]);
@@ -135,7 +135,7 @@ describe("orders()", () => {
       { name: "dladdr", arguments: [buffer, large] },
     ];
     const seen: number[] = [];
-    const { batches } = converse(freshExchange(), all(list), (name, first = 0n, _, third = 0n) => {
+    const { batches } = converse(freshSlot(), all(list), (name, first = 0n, _, third = 0n) => {
       const bytes = bytesAt(toAddress(Number(name === "dlinfo" ? third : first)), 8);
       seen.push(bytes[0] ?? 0);
       bytes.fill(seen.length);
@@ -148,8 +148,8 @@ describe("orders()", () => {
 
   test("has room for the longest path that there is, and an error for what is longer", () => {
     const longest = "p".repeat(4095);
-    expect(converse(freshExchange(), call("dlopen", longest, 1), (_, text) => textAt(text).length).result).toBe(4095);
-    expect(() => converse(freshExchange(), call("dlopen", `${longest}p`, 1), () => 0)).toThrow(
+    expect(converse(freshSlot(), call("dlopen", longest, 1), (_, text) => textAt(text).length).result).toBe(4095);
+    expect(() => converse(freshSlot(), call("dlopen", `${longest}p`, 1), () => 0)).toThrow(
       'Cannot order "dlopen": its arguments are too long',
     );
   });
@@ -158,7 +158,7 @@ describe("orders()", () => {
     const never: Callee = () => {
       throw new Error("It is called");
     };
-    expect(converse(freshExchange(), all([]), never)).toEqual({ batches: [], result: [] });
+    expect(converse(freshSlot(), all([]), never)).toEqual({ batches: [], result: [] });
   });
 
   test("lets an error of the pass out", () => {
@@ -166,6 +166,6 @@ describe("orders()", () => {
       yield* call("dlerror");
       throw new Error("Cannot go on");
     }
-    expect(() => converse(freshExchange(), pass(), () => 0)).toThrow("Cannot go on");
+    expect(() => converse(freshSlot(), pass(), () => 0)).toThrow("Cannot go on");
   });
 });
