@@ -27,7 +27,7 @@ import { type LaunchFile, readLaunchFile } from "../server/launch-file.ts";
 import { Answering } from "./answering.ts";
 import { Lifetime } from "./lifetime.ts";
 import { NativeWatch } from "./native-watch.ts";
-import { prepare, rehearse } from "./rehearsal.ts";
+import { prepare, warmUp } from "./warm-up.ts";
 
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
@@ -62,7 +62,7 @@ class Server {
   /** What has been read for answers is in memory yet. */
   #hasLitter = false;
   /** What can wait. */
-  #idle: Generator<undefined> | undefined = this.#rehearse();
+  #idle: Generator<undefined> | undefined = this.#warmUp();
   #glibc: readonly LoadedImage[] = [];
 
   constructor(
@@ -200,8 +200,8 @@ class Server {
     for (const fault of removeStale()) this.#trace.tell("plan", () => `left behind, and not removed: ${fault}`);
   }
 
-  *#rehearse(): Generator<undefined> {
-    this.#glibc = yield* rehearse(this.libc);
+  *#warmUp(): Generator<undefined> {
+    this.#glibc = yield* warmUp(this.libc);
   }
 
   /** While nobody has asked; behind what is being done. */

@@ -21,7 +21,7 @@ import { isShared } from "../profiles/shared-set.ts";
 import type { Site } from "./site.ts";
 
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
-export function* rehearse(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
+export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
   const own = new OtherProcess(libc, libc.pid, ownCarrier);
   const debug = libc.findSymbol("_r_debug");
   if (debug === undefined) return [];
@@ -72,6 +72,6 @@ const SOMEWHERE = toAddress(1);
 const ownCarrier: Carrier = {
   read: (address, into) => into.set(bytesAt(address, into.length)),
   write: () => {
-    throw new Error("A rehearsal writes nothing");
+    throw new Error("A warm-up writes nothing");
   },
 };
