@@ -27,6 +27,7 @@ import { ownCommand } from "../reexec/own-command.ts";
 import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "../reexec/start-over.ts";
 import { placeIdleAuditor } from "../server/auditor.ts";
 import { serverCommand } from "../server/start-server.ts";
+import { detachBun } from "./detach-bun.ts";
 import { displace } from "./displace.ts";
 import { enter } from "./enter.ts";
 import { interpose } from "./interpose.ts";
@@ -36,7 +37,6 @@ import { beginRun, type Run } from "./run.ts";
 import { openScope, settleScope } from "./scope.ts";
 import { besideCommand, ServerHandle } from "./serve.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
-import { vacate } from "./vacate.ts";
 
 /**
  * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as
@@ -109,10 +109,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
   server.awaitBoot();
-  vacate(run, interposer.object);
+  detachBun(run, interposer.object);
   // Who asks libc itself, by its handle or its tables, gets to them, too.
   libc.run(interceptHandles(run, interposer.loading));
-  trace.lap("vacate");
+  trace.lap("detachBun");
 
   // Arguments, names, signals: constructors look at them.
   const auxiliary = prepareProcess(run, record);

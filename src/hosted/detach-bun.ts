@@ -18,7 +18,7 @@ import { redirect } from "../passes/redirect.ts";
 import type { Run } from "./run.ts";
 import { hostScope } from "./scope.ts";
 
-export function vacate(run: Run, interposer: LoadedObject): void {
+export function detachBun(run: Run, interposer: LoadedObject): void {
   const { base, libc, trace } = run;
   const bun = base.bunImage;
   const patch = new Patch();
