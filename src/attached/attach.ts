@@ -19,7 +19,7 @@ import { finishProgramFirst } from "../passes/finish.ts";
 import { followGlobal } from "../passes/global.ts";
 import { scopesOf, widen } from "../passes/handle-scope.ts";
 import { openHooks } from "../passes/hooks.ts";
-import { lendStatics, showStatics } from "../passes/lend-statics.ts";
+import { lendUnique, showUnique } from "../passes/lend-unique.ts";
 import { moveObjects } from "../passes/move-objects.ts";
 import { closureIn } from "../passes/names.ts";
 import { checkClosure, isOpenAs, openClosure, openedAs } from "../passes/open.ts";
@@ -144,7 +144,7 @@ function* openLibraries(attachment: Attachment, placeholders: readonly Placehold
     const isGlobal = own.every(({ object }) => global.has(object.linkMap));
     const opened = own.filter(({ soname }) => !isOpenAs(capsule, soname));
     const intern = (text: string) => attachment.intern(text);
-    yield* lendStatics(attachment, capsule, closure);
+    yield* lendUnique(attachment, capsule, closure);
     yield* openClosure(attachment, capsule, closure, { isGlobal, ...(attachment.isRunning ? {} : { intern }) });
     if (isGlobal) for (const { object } of opened) attachment.scopes?.lent.add(object.linkMap);
   }
@@ -171,7 +171,7 @@ function* settle(attachment: Attachment, placeholders: readonly Placeholder[]): 
     capsule.shims.set(soname, new LoadedObject(attachment.process, object.linkMap));
     if (attachment.isRunning) {
       yield* widen(attachment, capsule, soname, object.linkMap);
-      yield* showStatics(attachment, capsule, soname);
+      yield* showUnique(attachment, capsule, soname);
     } else attachment.scopes?.staying.set(soname, object.linkMap);
   }
   for (const capsule of attachment.capsules) yield* followGlobal(attachment, capsule);

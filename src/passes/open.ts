@@ -35,7 +35,7 @@ import { LOADER } from "../profiles/shared-set.ts";
 import { capsuleOf } from "./capsule-of.ts";
 import { followGlobal } from "./global.ts";
 import type { Capsule, Launch } from "./launch.ts";
-import { lendStatics } from "./lend-statics.ts";
+import { lendUnique } from "./lend-unique.ts";
 import { closureIn } from "./names.ts";
 import { needsOfProgram } from "./of-program.ts";
 import { addMirror } from "./share.ts";
@@ -79,7 +79,7 @@ export function* ensureOpened(
 ): Linking<LoadedObject> {
   const closure = yield* closureIn(launch, capsule, (open) => needsIn(capsule, [soname], undefined, open));
   checkClosure(capsule, closure);
-  yield* lendStatics(launch, capsule, closure);
+  yield* lendUnique(launch, capsule, closure);
   yield* openClosure(launch, capsule, closure, { mode: mode & RTLD_NOW ? RTLD_NOW : RTLD_LAZY });
   return openedAs(capsule, soname);
 }

@@ -30,7 +30,7 @@ import { ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
 import type { Capsule, Launch } from "../passes/launch.ts";
-import { showStatics } from "../passes/lend-statics.ts";
+import { showUnique } from "../passes/lend-unique.ts";
 import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
@@ -271,7 +271,7 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
 function* show(launch: Launch, capsule: Capsule, soname: string, mode: number): Linking<void> {
   const before = new Set(capsule.shims.keys());
   yield* ensureExposed(launch, capsule, soname, mode);
-  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showStatics(launch, capsule, name);
+  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showUnique(launch, capsule, name);
 }
 
 function* isOpen(name: string): Linking<boolean> {

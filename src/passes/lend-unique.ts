@@ -15,10 +15,10 @@ import { call, type Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { capsuleOf } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
-import { sharedStatics, uniqueSymbols } from "./unite-statics.ts";
+import { sharedUnique, uniqueSymbols } from "./unify-unique.ts";
 
 /** Before the closure is opened. Throws what reading and writing throw, and LinkError. */
-export function* lendStatics(launch: Launch, capsule: Capsule, { members }: Closure): Linking<void> {
+export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closure): Linking<void> {
   const { process, directory, trace } = launch;
   const libraries = members.filter(
     ({ library: { path, soname, hasUnique } }) =>
@@ -29,7 +29,7 @@ export function* lendStatics(launch: Launch, capsule: Capsule, { members }: Clos
   const unique = new Map<string, Address>();
   for (const { library } of libraries) {
     using image = openImage(library.path);
-    for (const { name } of sharedStatics(image, side.images, trace)) {
+    for (const { name } of sharedUnique(image, side.images, trace)) {
       const address = yield* side.find(name);
       if (address !== undefined) unique.set(name, address);
     }
@@ -44,7 +44,7 @@ export function* lendStatics(launch: Launch, capsule: Capsule, { members }: Clos
 }
 
 /** What comes later on the program's side, and has compiled in the same, is to find the isolated library's. */
-export function* showStatics({ scopes }: Launch, capsule: Capsule, soname: string): Linking<void> {
+export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string): Linking<void> {
   const { search, opened, shims } = capsule;
   const path = search.find(soname, undefined)?.path ?? "";
   const shim = shims.get(soname)?.linkMap;

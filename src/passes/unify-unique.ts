@@ -21,7 +21,7 @@ import type { Copy } from "./copy-objects.ts";
 import type { Launch } from "./launch.ts";
 
 /** `scope` is the program's, itself first. Nothing is written. */
-export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
+export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
   const { capsules, process, trace } = launch;
   const shown = capsules.flatMap(({ shims, search, opened }) =>
     [...shims].flatMap(([soname, shim]) => {
@@ -35,19 +35,19 @@ export function* findUnited(launch: Launch, scope: readonly LoadedObject[]): Lin
   const shims = new Set(shown.map(({ shim }) => shim.linkMap));
   const others = scope.filter(({ linkMap }) => !shims.has(linkMap)).map(({ image }) => image);
   const mappings = readMaps(process.task);
-  const united = new Map<number, Copy>();
+  const unified = new Map<number, Copy>();
   for (const { shim, object } of shown) {
-    for (const { name, size } of sharedStatics(object.image, others, trace)) {
+    for (const { name, size } of sharedUnique(object.image, others, trace)) {
       const to = yield* findIn(program.linkMap, name);
       const from = yield* findIn(object.linkMap, name);
       if (to === undefined || from === undefined || to === from) continue;
       // Of a constant, nobody but its address could tell.
       if (!findMapping(mappings, to)?.writable) continue;
       trace.tell("shim", () => `${shim.path}: "${name}" is the program's for both sides`);
-      united.set(from, { from, to, size });
+      unified.set(from, { from, to, size });
     }
   }
-  return [...united.values()];
+  return [...unified.values()];
 }
 
 interface Static {
@@ -57,7 +57,7 @@ interface Static {
 }
 
 /** Those of a library that others have, too; none where one of them is of another size there. */
-export function sharedStatics(library: Image, others: readonly Image[], trace: Trace): Static[] {
+export function sharedUnique(library: Image, others: readonly Image[], trace: Trace): Static[] {
   const both = uniqueSymbols(library).flatMap(({ name, size }) => {
     const sizes = sizesIn(others, name);
     return sizes.length > 0 ? [{ name, size, isEqual: sizes.every((other) => other === size) }] : [];
