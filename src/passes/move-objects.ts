@@ -9,7 +9,7 @@ import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
-import { redirectKept } from "./kept-pointers.ts";
+import { redirectEscaped } from "./escaped-pointers.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import { type Moved, redirect } from "./redirect.ts";
 
@@ -35,7 +35,7 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
     });
     // libc has the arguments of destructors.
     const libcImage = shared.get("libc.so.6");
-    const kept = redirectKept(process, libcImage ? [...images, libcImage] : images, named, patch);
+    const kept = redirectEscaped(process, libcImage ? [...images, libcImage] : images, named, patch);
     if (named.length > 0) trace.tell("redirect", () => `${kept} pointers to objects of host libraries redirected`);
     for (const { image } of capsule.mirrors.values()) updateSymbols(image, moved, patch);
     for (const image of images)

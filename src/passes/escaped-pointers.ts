@@ -12,10 +12,10 @@ import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import type { Process } from "../../lib/process/process.ts";
-import type { Copy } from "../passes/copy-objects.ts";
+import type { Copy } from "./copy-objects.ts";
 
 /** Collects the writes into `patch`. Returns how many pointers there are. */
-export function redirectKept(
+export function redirectEscaped(
   process: Process,
   images: readonly LoadedImage[],
   copies: readonly Copy[],
