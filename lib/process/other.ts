@@ -15,7 +15,7 @@ export class UnreadableError extends Error {
 }
 
 /** Moves bytes between that process and this one. Both throw UnreadableError where the process is gone. */
-export interface Carrier {
+export interface MemoryTransport {
   read(address: Address, into: Uint8Array): void;
   write(address: Address, bytes: Uint8Array): void;
 }
@@ -31,7 +31,7 @@ export class OtherProcess implements Process {
   constructor(
     readonly libc: Libc,
     readonly pid: number,
-    readonly carrier?: Carrier,
+    readonly transport?: MemoryTransport,
   ) {
     this.task = pid;
   }
@@ -80,16 +80,16 @@ export class OtherProcess implements Process {
   }
 
   #move(what: "read" | "write", address: Address, bytes: Uint8Array): void {
-    const { libc, pid, task, carrier } = this;
-    if (carrier && this.#isRefused) {
-      carrier[what](address, bytes);
+    const { libc, pid, task, transport } = this;
+    if (transport && this.#isRefused) {
+      transport[what](address, bytes);
       return;
     }
     const count = what === "read" ? libc.readMemory(task, address, bytes) : libc.writeMemory(task, address, bytes);
     if (count === bytes.length) return;
-    if (carrier && count < 0 && libc.isRefusal) {
+    if (transport && count < 0 && libc.isRefusal) {
       this.#isRefused = true;
-      carrier[what](address, bytes);
+      transport[what](address, bytes);
       return;
     }
     throw new UnreadableError(

@@ -111,7 +111,7 @@ export class Slot {
    * Copies memory of the client, by its function `copy` (to, from, length), while it waits for orders: where the kernel
    * does not let us. `direction` is as the client's memory has it.
    */
-  carry(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
+  transport(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
     const offset = SlotLayout.scratch + this.#used;
     const there = add(this.#clientsSlot, offset);
     const here = bytesAt(add(this.at, offset), SCRATCH_SIZE - this.#used);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import { type Carrier, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
+import { type MemoryTransport, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { ControlBlock } from "../agent/code/connect.ts";
 import type { Slot } from "../agent/slot.ts";
@@ -216,7 +216,7 @@ function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | unde
  * A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses
  * it.
  */
-class AskingProcess implements Carrier {
+class AskingProcess implements MemoryTransport {
   readonly process: OtherProcess;
   #slot: Slot | undefined;
 
@@ -236,15 +236,15 @@ class AskingProcess implements Carrier {
   }
 
   read(address: Address, into: Uint8Array): void {
-    this.#carry("read", address, into);
+    this.#transport("read", address, into);
   }
 
   write(address: Address, bytes: Uint8Array): void {
-    this.#carry("write", address, bytes);
+    this.#transport("write", address, bytes);
   }
 
-  #carry(direction: "read" | "write", address: Address, bytes: Uint8Array): void {
+  #transport(direction: "read" | "write", address: Address, bytes: Uint8Array): void {
     if (!this.#slot) throw new UnreadableError("Nobody of that process waits to carry its memory");
-    this.#slot.carry(direction, this.copy, address, bytes);
+    this.#slot.transport(direction, this.copy, address, bytes);
   }
 }

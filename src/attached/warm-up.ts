@@ -9,7 +9,7 @@ import { firstLinkMap, linkMap } from "../../lib/loader/link-map.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import { type Carrier, OtherProcess } from "../../lib/process/other.ts";
+import { type MemoryTransport, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import { findFunctions } from "../passes/functions.ts";
@@ -22,7 +22,7 @@ import type { Site } from "./site.ts";
 
 /** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
 export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
-  const own = new OtherProcess(libc, libc.pid, ownCarrier);
+  const own = new OtherProcess(libc, libc.pid, ownTransport);
   const debug = libc.findSymbol("_r_debug");
   if (debug === undefined) return [];
   const objects = [...linkMap(own, firstLinkMap(own, debug))];
@@ -69,7 +69,7 @@ export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<u
 const SOMEWHERE = toAddress(1);
 
 /** Where the kernel does not even let us have our own memory copied. */
-const ownCarrier: Carrier = {
+const ownTransport: MemoryTransport = {
   read: (address, into) => into.set(bytesAt(address, into.length)),
   write: () => {
     throw new Error("A warm-up writes nothing");
