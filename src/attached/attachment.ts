@@ -19,7 +19,7 @@ import { GLIBC, LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
-import { ControlBlock, type LentFunctions } from "../agent/code/connect.ts";
+import { type AgentExports, ControlBlock } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { makeLinks } from "../directories/links.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
@@ -48,7 +48,7 @@ export class Attachment implements Linker, Client {
   readonly shim = placeholderShim;
   readonly isHosted = false;
   /** Functions of the agent's, by which code asks that is put into the process. */
-  readonly #lent: LentFunctions;
+  readonly #lent: AgentExports;
   readonly functions: Functions;
   scopes: Scopes | undefined;
   /** Placeholders that are being linked. */

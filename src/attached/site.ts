@@ -10,7 +10,7 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { type Assembled, Templates, type Values } from "../../lib/x86-64/template.ts";
-import { type LentFunctions, lentConnection } from "../agent/code/connect.ts";
+import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import type { EmitAsking } from "../passes/launch.ts";
@@ -60,7 +60,7 @@ export class Site {
   }
 
   /** Code for a process, from a template. `lent` are functions of its agent's, by which the code asks. */
-  assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values, lent: LentFunctions): Assembled<Result> {
+  assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values, lent: AgentExports): Assembled<Result> {
     return this.#templates.assemble(
       key,
       (to, value) => {
@@ -69,7 +69,7 @@ export class Site {
         const [look, complain] = [must("lent look"), must("lent complain")];
         return emit(to, value, lentConnection({ connect, disconnect, look, complain }));
       },
-      (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof LentFunctions] : values(name)),
+      (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof AgentExports] : values(name)),
     );
   }
 

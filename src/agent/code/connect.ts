@@ -43,10 +43,10 @@ export const ControlBlock = layout("controlBlock", {
 export type ControlBlock = Struct<typeof ControlBlock>;
 
 /** Functions of the agent's; see emitConnect. */
-export type LentFunctions = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
+export type AgentExports = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
 
 /** How code that the server puts into a process asks: by the agent's own functions. */
-export const lentConnection = (lent: LentFunctions): Connection => ({
+export const lentConnection = (lent: AgentExports): Connection => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
     kindOf(to).call(rip("connect"));
