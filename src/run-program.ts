@@ -4,10 +4,10 @@ import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/process/libc.ts";
 import { needProc } from "../lib/process/pid-namespace.ts";
 import { System } from "../lib/process/system.ts";
-import { launch } from "./attached/launcher.ts";
+import { runAttached } from "./attached/run-attached.ts";
 import type { Trace } from "./diagnostics/trace.ts";
 import { procFiles } from "./handover/descriptors.ts";
-import { host } from "./hosted/capsule.ts";
+import { runInProcess } from "./hosted/run-in-process.ts";
 import { inMode } from "./plan/mode.ts";
 import type { ExecOptions } from "./plan/plan.ts";
 import { locateProgram } from "./plan/program.ts";
@@ -36,11 +36,11 @@ export function runProgram(
     {
       inProcess(why) {
         tell("in-process", why);
-        return host(libc, system, options, inherited, trace, fail);
+        return runInProcess(libc, system, options, inherited, trace, fail);
       },
       attached(why) {
         tell("attached", why);
-        return launch(libc, system, options, executed, inherited, trace);
+        return runAttached(libc, system, options, executed, inherited, trace);
       },
     },
   );

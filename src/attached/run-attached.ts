@@ -38,7 +38,7 @@ import { tunablesFor } from "./tunables-for.ts";
  * Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2)
  * is given it, `inherited` what it finds open.
  */
-export function launch(
+export function runAttached(
   libc: Libc,
   system: System,
   options: ExecOptions,

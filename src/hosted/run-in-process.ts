@@ -42,7 +42,7 @@ import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
  * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as
  * makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot leave it in order any more.
  */
-export function host(
+export function runInProcess(
   libc: Libc,
   system: System,
   options: ExecOptions,
