@@ -28,7 +28,7 @@ export function runProgram(
   if (trace.events) inherited.delete(trace.events.descriptor);
   const executed = locateProgram(options.program);
   const system = new System();
-  const tell = (name: string, why: string) => trace.tell("plan", () => `mode: ${name}, ${why}`);
+  const tell = (name: string, why: string) => trace.log("plan", () => `mode: ${name}, ${why}`);
   return inMode<never, never>(
     realpathSync(executed),
     { ...options, mode, isTold: trace.events !== undefined },

@@ -98,7 +98,7 @@ export class Answering extends Requests {
     }
     // What has been found out of libraries is kept for the next run.
     const reason = this.site.store.save();
-    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
+    if (reason !== undefined) this.trace.log("plan", () => `the store of libraries was not written: ${reason}`);
   }
 
   protected clientOf(slot: Slot): Client {
@@ -121,17 +121,17 @@ export class Answering extends Requests {
       const [at, copy] = [a1, a2].map((word) => toAddress(Number(word))) as [Address, Address];
       const attachment = this.#clients.of(slot, { at, copy });
       const objection = findObjection(attachment, a3 !== 0n);
-      this.trace.tell("request", () => `process ${pid}: shims, checked in ${Math.round(performance.now() - begun)} ms`);
+      this.trace.log("request", () => `process ${pid}: shims, checked in ${Math.round(performance.now() - begun)} ms`);
       if (!objection) return passed;
       const { object, text, errno } = objection;
-      this.trace.tell("request", () => `process ${pid}: glibc is to refuse them: ${object}: ${text}`);
+      this.trace.log("request", () => `process ${pid}: glibc is to refuse them: ${object}: ${text}`);
       const raise = attachment.findSymbol("_dl_signal_error");
       const [subject, reason] = [object, text].map((one) => attachment.keep(one));
       if (raise === undefined || subject === undefined || reason === undefined) return passed;
       return { what: "jump", target: raise, arguments: [errno, subject, 0, reason] };
     } catch (error) {
       // Linking will come to it, too, and says it.
-      this.trace.tell("request", () => `process ${pid}: not checked: ${reasonOf(error)}`);
+      this.trace.log("request", () => `process ${pid}: not checked: ${reasonOf(error)}`);
       return passed;
     }
   }

@@ -76,17 +76,17 @@ export function* attach(
   try {
     // The libraries that the shims stand for, with all that they need.
     yield* openLibraries(attachment, placeholders);
-    trace.lap("open");
+    trace.mark("open");
 
     // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
     yield* show(attachment, placeholders, patch, moved);
     const objects = attachment.objects();
     const redirected = images(objects.filter((object) => isRedirected(attachment, object)));
     const slots = redirect(redirected, moved, patch, { slots: "all" });
-    trace.lap("redirect");
+    trace.mark("redirect");
     const windows = yield* patch.apply(process);
-    trace.tell("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
-    trace.lap("patch");
+    trace.log("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
+    trace.mark("patch");
 
     // Scopes as ld.so would have them, and what the program has copied.
     yield* settle(attachment, placeholders);
@@ -104,8 +104,8 @@ export function* attach(
 
 function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<void> {
   const { process, shared, site, token, trace } = attachment;
-  trace.tell("program", () => `process ${process.pid}: ${attachment.program.path}`);
-  trace.lap(`process ${process.pid} asks`);
+  trace.log("program", () => `process ${process.pid}: ${attachment.program.path}`);
+  trace.mark(`process ${process.pid} asks`);
   const fault = attachment.faultOfAuditors;
   if (fault !== undefined) throw new LinkError(`Cannot link process ${process.pid}: ${fault}`);
   const patch = new Patch();
@@ -114,7 +114,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   const unwinder = shared.get(UNWINDER);
   if (unwinder) redirect([unwinder], moved, patch, { slots: "all" });
   yield* patch.apply(process);
-  trace.lap("intercept");
+  trace.mark("intercept");
   const { namespaces, main } = attachment;
   const scope = namespaces.baseScope(main);
   const objects = attachment.objects();
@@ -128,7 +128,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   }
   yield* finishProgramFirst(attachment, namespaces, attachment.capsules);
   yield* catchFatal(process, onSignal);
-  trace.lap("namespaces");
+  trace.mark("namespaces");
 }
 
 /** Each tree's together. */
@@ -162,7 +162,7 @@ function* show(
     const hooks = yield* openHooks(attachment, capsule, soname, library);
     if (isCopy) fillCopy(object, library, hooks, patch, moved);
     else yield* fill(object, library, { nothing: functions.nothing, hooks }, patch, moved);
-    trace.tell("shim", () => `${soname}: ${library.path} shown to the program by ${object.path}`);
+    trace.log("shim", () => `${soname}: ${library.path} shown to the program by ${object.path}`);
   }
 }
 

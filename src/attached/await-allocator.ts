@@ -36,7 +36,7 @@ export function* awaitAllocator(
   const patch = new Patch();
   patch.setPointer(pending.slot, calling(pending, attachment.late));
   yield* patch.apply(process);
-  trace.tell("program", () => `process ${process.pid}: linked when its allocator is initialized`);
+  trace.log("program", () => `process ${process.pid}: linked when its allocator is initialized`);
   return true;
 }
 

@@ -56,7 +56,7 @@ export function entryOf(
   choice: NamespaceChoice,
   trace: Trace,
 ): Entry {
-  const tell = (text: string) => trace.tell("plan", () => text);
+  const tell = (text: string) => trace.log("plan", () => text);
   const execute: Entry["execute"] = (file, list, variables) => libc.execute(file, list, variables);
   const plainly: Entry = { processGlibc, mounts: new Map(), execute };
   const cover = own?.cover ?? new Map();

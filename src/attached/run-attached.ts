@@ -51,14 +51,14 @@ export function runAttached(
   // Nothing of ours is for others, whatever the program may want of its own.
   const umask = process.umask(0o077);
   const directory = ServingDirectory.make(libc, system);
-  trace.lap("serving directory");
+  trace.mark("serving directory");
   let server: number | undefined;
   try {
     // The server boots while the rest is done.
     server = startServer(libc, system, directory, serverCommand(command), process.pid, trace);
-    trace.lap("start of the server");
+    trace.mark("start of the server");
     const { entry, behind, tunables, isAudited } = prepare(libc, directory, options, executed, trace);
-    trace.lap("shims");
+    trace.mark("shims");
     ring(libc, directory);
     process.umask(umask);
     passOn(libc, inherited, trace);
@@ -69,7 +69,7 @@ export function runAttached(
     });
     // The end of our own command line; as bytes, since they need not be UTF-8.
     const list = command.arguments().slice(-options.arguments.length - 1);
-    trace.lap("environment");
+    trace.mark("environment");
     // As execvp(3): a script that names no interpreter.
     const [file, words] = isShells(executed)
       ? [SHELL, [Buffer.from(SHELL), Buffer.from(executed), ...list.slice(1)]]
@@ -112,20 +112,20 @@ function prepare(
       EXIT.notRunnable,
     );
   const plan = makeAttachedPlan(options, executed, trees, trace);
-  trace.lap("plan");
+  trace.mark("plan");
   progress.erase();
   const emptied = emptiedEnvironments(executed, options.arguments);
   for (const line of [...copiesInFront(plan, realpathSync(executed)), ...emptied]) trace.warn(line);
   const isolated = plan.capsules.flatMap(({ libraries }) => libraries);
   const wanted = { ...plan, isolated, version: trees.glibc.version };
   const entry = entryOf(libc, directory, wanted, trees, options.mountNamespace, trace);
-  trace.lap("entry");
+  trace.mark("entry");
   keepCaches(plan.capsules);
   const first = { pid: process.pid, program: realpathSync(executed), isAwaited: emptied.length === 0 };
   const { processGlibc, mounts } = entry;
   const older = plan.isAudited ? processGlibcOfOlder(plan.processGlibc, trees.machine) : undefined;
   if (older?.starter && !processGlibc.starter)
-    trace.tell(
+    trace.log(
       "plan",
       () =>
         `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
@@ -145,10 +145,10 @@ function prepare(
  */
 function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
   for (const descriptor of inherited) libc.passOn(descriptor);
-  trace.tell("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
+  trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
   resetSignals(libc);
   const limit = libc.lowerOpenFiles();
-  if (limit !== undefined) trace.tell("program", () => `limit of open files: ${limit}, as its parent's`);
+  if (limit !== undefined) trace.log("program", () => `limit of open files: ${limit}, as its parent's`);
 }
 
 function refusal(executed: string, errno: number): ProgramError {

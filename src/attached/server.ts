@@ -107,7 +107,7 @@ class Server {
     }
     const found = this.#answers === 0 && this.#canComplain ? this.#watch?.found : undefined;
     if (found !== undefined) writeSync(COMPLAINTS, RAN_NATIVELY(found));
-    this.#trace.tell("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
+    this.#trace.log("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
     this.#trace.events?.flush();
@@ -161,7 +161,7 @@ class Server {
       };
       this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
       this.#idle = this.#prepare(this.#idle, this.#answering);
-      this.#trace.tell("request", () => `the server is process ${process.pid}`);
+      this.#trace.log("request", () => `the server is process ${process.pid}`);
     }
     return this.#answering;
   }
@@ -170,7 +170,7 @@ class Server {
   #takeOver(): void {
     unlessRefused(
       () => claim(this.directory),
-      ({ message }) => this.#trace.tell("request", () => `not known to be this server's: ${message}`),
+      ({ message }) => this.#trace.log("request", () => `not known to be this server's: ${message}`),
     );
   }
 
@@ -180,7 +180,7 @@ class Server {
       if (this.#idle && !this.#idle.next().done) return true;
     } catch (error) {
       // Such as a library that is damaged. Who needs it is told so, when it is asked for.
-      this.#trace.tell("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
+      this.#trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
     }
     this.#idle = undefined;
     return false;
@@ -197,7 +197,7 @@ class Server {
   #tidy(): void {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    for (const fault of removeStale()) this.#trace.tell("plan", () => `left behind, and not removed: ${fault}`);
+    for (const fault of removeStale()) this.#trace.log("plan", () => `left behind, and not removed: ${fault}`);
   }
 
   *#warmUp(): Generator<undefined> {

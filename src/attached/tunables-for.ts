@@ -26,7 +26,7 @@ export function tunablesFor(
   const { name, always } = EXECUTABLE_STACK;
   const isSet = tunableIn(before, name) !== undefined;
   if (wanting)
-    trace.tell(
+    trace.log(
       "plan",
       () => `executable stacks: ${wanting.path} wants them${isSet ? `, and ${name} is set already` : ""}`,
     );

@@ -55,7 +55,7 @@ export class Trace {
   }
 
   /** `text` is made only where somebody reads it. */
-  tell(category: Category, text: () => string): void {
+  log(category: Category, text: () => string): void {
     if (this.#on.has(category)) this.#write(category, text());
   }
 
@@ -70,7 +70,7 @@ export class Trace {
   }
 
   /** A pass is over: how long it took since the one before. */
-  lap(pass: string): void {
+  mark(pass: string): void {
     if (!this.#on.has("time")) return;
     const now = performance.now();
     this.#write("time", `${pass} ${(now - this.#last).toFixed(2)}`);

@@ -20,9 +20,9 @@ export function releaseDescriptors(libc: Libc, inherited: ReadonlySet<number>, t
     if (inherited.has(descriptor)) libc.passOn(descriptor);
     else libc.close(descriptor);
   }
-  trace.tell("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
+  trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
   const limit = libc.lowerOpenFiles();
-  if (limit !== undefined) trace.tell("program", () => `limit of open files: ${limit}, as its parent's`);
+  if (limit !== undefined) trace.log("program", () => `limit of open files: ${limit}, as its parent's`);
 }
 
 function linkOf(path: string): string | undefined {

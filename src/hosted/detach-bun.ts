@@ -27,7 +27,7 @@ export function detachBun(run: Run, interposer: LoadedObject): void {
   giveBackCopies(libc, bun, base.family, patch);
   run.counts.written += patch.length;
   libc.run(patch.apply(libc));
-  trace.tell(
+  trace.log(
     "redirect",
     () => `Bun: ${bound} functions bound, ${patch.length - bound} slots of libc's objects given back`,
   );

@@ -40,8 +40,8 @@ export function displace(run: Run): Displaced[] {
   run.libc.run(patch.apply(run.libc));
   run.counts.written += patch.length;
   for (const { copy, shim } of displaced)
-    trace.tell("redirect", () => `${copy.path}: preloaded, and displaced by ${shim.path}`);
-  trace.tell("redirect", () => `${patch.length} slots of what is preloaded redirected`);
+    trace.log("redirect", () => `${copy.path}: preloaded, and displaced by ${shim.path}`);
+  trace.log("redirect", () => `${patch.length} slots of what is preloaded redirected`);
   return displaced;
 }
 

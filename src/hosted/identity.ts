@@ -126,7 +126,7 @@ export function renameImage(run: Run, program: LoadedObject): LoadedObject {
   const directory = run.intern(dirname(run.program.path));
   const { object, hasOrigin } = rename(program, { path: run.programName, directory });
   showList(run, program.image);
-  run.trace.tell(
+  run.trace.log(
     "program",
     () => `called ${run.program.path}${hasOrigin ? "" : ", but for $ORIGIN, which was not found"}`,
   );

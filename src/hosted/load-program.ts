@@ -68,7 +68,7 @@ export function loadProgram(
   const handle = openImageOf(run, imagePath, mode);
   const opened = libc.run(linkMapOf(libc, handle));
   const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
-  trace.tell("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
+  trace.log("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
   const scope = scopeOf(object, baseObjects(run)).filter(({ image }) => !isShared(image.soname ?? ""));
   libc.run(keepLoaded(scope));
   const { phdrs, headersAt } = object.image;

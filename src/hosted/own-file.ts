@@ -15,7 +15,7 @@ import type { Run } from "./run.ts";
 export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["segments"]): void {
   const { libc, program, trace } = run;
   if (copy.dynamic.get(DT_TEXTREL) !== undefined) {
-    trace.tell("program", () => "its copy stays mapped: glibc is still writing to its code (DT_TEXTREL)");
+    trace.log("program", () => "its copy stays mapped: glibc is still writing to its code (DT_TEXTREL)");
     return;
   }
   const file = openSync(program.path, "r");

@@ -54,7 +54,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
     patch.setPointer(pointer, own);
     if (count !== undefined) patch.set(count, new Uint8Array(Uint32Array.of(argc).buffer));
   }
-  trace.tell("program", () =>
+  trace.log("program", () =>
     canMove ? `arguments for constructors: ${argc}` : "arguments for constructors: libc does not have them as expected",
   );
   libc.run(patch.apply(libc));

@@ -50,7 +50,7 @@ export function runInProcess(
   trace: Trace,
   fail: (error: unknown) => never,
 ): never {
-  trace.lap("start of Bun and of this command");
+  trace.mark("start of Bun and of this command");
 
   // The command as it was given, in case that it has to be started over.
   const command = ownCommand(libc, inherited);
@@ -73,15 +73,15 @@ export function runInProcess(
   progress.erase();
   // Found out once, kept for the next run.
   const unsaved = store.save();
-  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
-  trace.lap("plan");
+  if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);
+  trace.mark("plan");
 
   for (const line of emptiedEnvironments(plan.executed, plan.arguments)) trace.warn(line);
   keepCaches(plan.capsules);
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
   const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);
-  trace.lap("begin");
+  trace.mark("begin");
   const giveUp = (error: unknown): never => {
     const reason = explainStaticTls(run, command, error);
     run.directory.remove();
@@ -112,11 +112,11 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   detachBun(run, interposer.object);
   // Who asks libc itself, by its handle or its tables, gets to them, too.
   libc.run(interceptHandles(run, interposer.loading));
-  trace.lap("detachBun");
+  trace.mark("detachBun");
 
   // Arguments, names, signals: constructors look at them.
   const auxiliary = prepareProcess(run, record);
-  trace.lap("prepare");
+  trace.mark("prepare");
 
   // The allocator that all sides use: a preloaded one, or libc's.
   const allocator = libc.run(allocatorOf([...base.preloaded, ...base.dependencies], base.bun.linkMap));
@@ -130,7 +130,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     record.setIterator(index, capsule.iterateHere);
     capsules.push(capsule);
   }
-  trace.lap("namespaces");
+  trace.mark("namespaces");
 
   // ---- Constructors run from here on, and may ask: the server answers before the first one.
   const imagePath = join(directory.path, "program");
@@ -142,7 +142,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   libc.atExit(interposer.end);
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
-  trace.lap("server");
+  trace.mark("server");
 
   // The host's libraries, all that are needed together, so that glibc searches nothing by itself; then their shims.
   for (const [index, capsule] of capsules.entries()) {
@@ -150,11 +150,11 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     if (!capsulePlan) continue;
     const { closure, lentStatically: lent } = capsulePlan;
     libc.run(openClosure(run, capsule, closure, { lent, intern: run.intern, isGlobal: true }));
-    trace.lap("open");
+    trace.mark("open");
     for (const soname of capsulePlan.atStart) libc.run(expose(run, capsule, soname));
     for (const { linkMap } of capsule.shims.values()) run.scopes?.lent.add(linkMap);
     for (const [alias, soname] of plan.aliases) libc.run(exposeAs(run, capsule, alias, soname));
-    trace.lap("expose");
+    trace.mark("expose");
   }
 
   // What is preloaded may have brought in the runtime's copies of isolated libraries: they give way.
@@ -164,7 +164,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old
   // addresses.
   const program = loadProgram(run, imagePath, interposer, displaced, fail);
-  trace.lap("program");
+  trace.mark("program");
 
   // ---- The search order is fixed: the program first, as if the kernel had started it.
   settleScope(run, program.object, interposer.object, displaced);
@@ -175,8 +175,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   auxiliary.setProgram(program);
   server.update(run);
   awaitQuiet();
-  trace.lap("settle");
-  trace.tell("time", () => `mprotect ${libc.protections} times, ${run.counts.written} slots written`);
+  trace.mark("settle");
+  trace.log("time", () => `mprotect ${libc.protections} times, ${run.counts.written} slots written`);
 
   // main, and exit.
   return enter(program.entry);

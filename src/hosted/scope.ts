@@ -22,7 +22,7 @@ function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
   const before = scope.entries.length;
   const padding = Array.from({ length: Math.max(0, 2 * before - list.length) + SPARE }, () => list.at(-1) ?? 0);
   scope.set(run.internWords([...list, ...padding]), list.length);
-  run.trace.tell("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
+  run.trace.log("program", () => `global scope: ${objects.map(({ path }) => path || "Bun").join(" ") || "empty"}`);
 }
 
 /**

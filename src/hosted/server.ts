@@ -93,7 +93,7 @@ function serve(channels: Channels, system: System): void {
           // The program may close descriptors, and use their numbers for others.
           const hasOwn = state.server === undefined || libc.ownDescriptors(state.trace.length > 0);
           server = new Server(new Knowledge(channels, state), system);
-          if (!hasOwn) server.knowledge.trace.tell("request", () => "the server shares the program's descriptors");
+          if (!hasOwn) server.knowledge.trace.log("request", () => "the server shares the program's descriptors");
           idle = server.knowledge.idle();
         }
         slot.free();
@@ -125,7 +125,7 @@ function goOn(idle: Generator<undefined>, server: Server | undefined): boolean {
     return !idle.next().done;
   } catch (error) {
     // Such as a program that has closed what was being read. Who needs it is told so, when it is asked for.
-    server?.knowledge.trace.tell("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
+    server?.knowledge.trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
     return false;
   }
 }

@@ -33,7 +33,7 @@ export function ensureStaticTls(run: Run, command: Command): void {
   // Almost always: no need to ask glibc.
   if (size <= SURELY_FREE || libraries.some(isMisaligned) || isSettled(run)) return;
   if (hasRoom(run, size + LATER)) return;
-  run.trace.tell("plan", () => `static TLS: ${size} bytes are needed, and are not free: starting over`);
+  run.trace.log("plan", () => `static TLS: ${size} bytes are needed, and are not free: starting over`);
   startOver(run, command);
 }
 
@@ -90,7 +90,7 @@ export function explainStaticTls(run: Run, command: Command, error: unknown): un
   if (path === undefined) return error;
   const library = libraryAt(run, path);
   if (!isMisaligned(library) && !isSettled(run)) {
-    run.trace.tell("plan", () => `static TLS: ${path} finds no room: starting over`);
+    run.trace.log("plan", () => `static TLS: ${path} finds no room: starting over`);
     startOver(run, command);
   }
   const { size, alignment } = library.tls ?? { size: 0, alignment: 0 };

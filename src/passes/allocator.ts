@@ -114,7 +114,7 @@ export function beyondLibc(
   allocator: Allocator,
   libc: LoadedImage,
 ): string | undefined {
-  if (allocator.size > 0) trace.tell("capsule", () => `allocator: ${[...allocator.keys()].join(" ")}`);
+  if (allocator.size > 0) trace.log("capsule", () => `allocator: ${[...allocator.keys()].join(" ")}`);
   const others = [...allocator].filter(([name]) => libc.find(name) === undefined);
   if (others.length === 0) return undefined;
   const functions = new Map(others.map(([name, address]) => [name, { address }]));

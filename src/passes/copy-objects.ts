@@ -52,7 +52,7 @@ export function findCopies(
       const index = image.find(name, version);
       if (index === undefined) continue;
       const { st_size } = image.symbols.at(index);
-      trace.tell("redirect", () => `${name}: ${sym.st_size} bytes of ${image.path} copied to the program`);
+      trace.log("redirect", () => `${name}: ${sym.st_size} bytes of ${image.path} copied to the program`);
       return { from: image.symbolAddress(index), to: program.addressOf(at), size: Math.min(sym.st_size, st_size) };
     }
     throw new LinkError(

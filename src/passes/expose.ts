@@ -27,8 +27,7 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string,
   if (search.find(soname, undefined) || promised.has(soname) || !existsSync(search.tree.name)) {
     yield* ensureOpened(launch, capsule, soname, mode);
     yield* expose(launch, capsule, soname);
-  } else
-    launch.trace.tell("shim", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
+  } else launch.trace.log("shim", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);
 }
 
 /**
@@ -71,7 +70,7 @@ function* show(
   const shim = yield* launch.shim(launch, name, object, needed, yield* openHooks(launch, capsule, soname, object));
   capsule.shims.set(name, shim);
   if (name === soname) launch.scopes?.staying.set(name, shim.linkMap);
-  launch.trace.tell("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
+  launch.trace.log("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
 }
 
 /** A shim that is made when the library is open: a mirror of it. */

@@ -30,7 +30,7 @@ export function* filtered(
         : filtee.image.symbolAddress(index);
       if (address !== undefined) found.set(name, address);
     }
-    launch.trace.tell("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
+    launch.trace.log("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
   }
   return found;
 }

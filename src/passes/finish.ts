@@ -38,7 +38,7 @@ export function findEnding(
     front.map((object) => object.linkMap),
   );
   if (!finalizer || !counting || !words)
-    trace.tell("capsule", () => "this ld.so does not look as expected: its own order of destructors stays");
+    trace.log("capsule", () => "this ld.so does not look as expected: its own order of destructors stays");
   return words ?? endingWords(fields, []) ?? [];
 }
 

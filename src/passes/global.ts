@@ -22,7 +22,7 @@ export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonam
   if (paths.length === 0) return;
   const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL;
   yield paths.map((path) => ({ name: "dlopen" as const, at: openHere, arguments: [path, mode] }));
-  trace.tell("capsule", () => `global in namespace ${namespace}: ${paths.join(" ")}`);
+  trace.log("capsule", () => `global in namespace ${namespace}: ${paths.join(" ")}`);
 }
 
 /** The isolated libraries whose shims are in the global scope, and which are not in their capsule's, in that order. */

@@ -60,7 +60,7 @@ export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Add
   if (room === 0) return;
   scopes.rooms.set(kept, room);
   setHandleScope(process, shim, scopes.offsets, entries, room);
-  trace.tell("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
+  trace.log("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
 }
 
 /** What the library's own handle finds in the capsule, with what stands for it on the program's side. */

@@ -35,7 +35,7 @@ export function* openHooks(
     const address = object && (yield* findIn(object.linkMap, hook.function));
     if (address === undefined) throw lacks(hook, hook.file, hook.function);
     found.set(hook.symbol, address);
-    launch.trace.tell("shim", () => `${soname}: "${hook.symbol}" is "${hook.function}" of ${hook.file}`);
+    launch.trace.log("shim", () => `${soname}: "${hook.symbol}" is "${hook.function}" of ${hook.file}`);
   }
   return found;
 }

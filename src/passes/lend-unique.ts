@@ -40,7 +40,7 @@ export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closu
   const object = yield* dlmopen(process, capsule.namespace, path, RTLD_LAZY);
   // Who is looked up first is the one of its name in the namespace.
   yield [...unique.keys()].map((name) => ({ name: "dlsym" as const, arguments: [object, name] }));
-  trace.tell("shim", () => `of the program for both sides: ${[...unique.keys()].join(" ")}`);
+  trace.log("shim", () => `of the program for both sides: ${[...unique.keys()].join(" ")}`);
 }
 
 /** What comes later on the program's side, and has compiled in the same, is to find the isolated library's. */

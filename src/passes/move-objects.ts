@@ -36,14 +36,14 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
     // libc has the arguments of destructors.
     const libcImage = shared.get("libc.so.6");
     const kept = redirectEscaped(process, libcImage ? [...images, libcImage] : images, named, patch);
-    if (named.length > 0) trace.tell("redirect", () => `${kept} pointers to objects of host libraries redirected`);
+    if (named.length > 0) trace.log("redirect", () => `${kept} pointers to objects of host libraries redirected`);
     for (const { image } of capsule.mirrors.values()) updateSymbols(image, moved, patch);
     for (const image of images)
       if (own.some(({ from }) => image.holds(from))) updateSymbols(image, movesOf(own), patch);
   }
   yield* patch.apply(process);
   yield* makeCopies(process, copies);
-  trace.tell("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
+  trace.log("redirect", () => `${copies.length} objects copied to the program, ${patch.length} references redirected`);
   return patch.length;
 }
 

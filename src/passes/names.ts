@@ -59,7 +59,7 @@ export function* closureIn(
       if (path !== undefined) open.set(need.name, path);
     }
     if (open.size === before) return closureFrom(dependencies, requester);
-    for (const [name, path] of open) launch.trace.tell("capsule", () => `${name}: ${path}, which is open by that name`);
+    for (const [name, path] of open) launch.trace.log("capsule", () => `${name}: ${path}, which is open by that name`);
   }
 }
 

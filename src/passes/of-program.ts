@@ -32,7 +32,7 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
   const text = JSON.stringify([...functions]);
   const soname = `${capsule.token}-of-the-program-${Bun.hash(text).toString(36)}.so`;
   const path = directory.write(soname, symbolObject({ soname, functions }).bytes);
-  trace.tell("capsule", () => `of the program's side: ${[...functions.keys()].join(" ")}`);
+  trace.log("capsule", () => `of the program's side: ${[...functions.keys()].join(" ")}`);
   const open = closure.inLoadOrder.map(({ library }) => library.path).filter((file) => capsule.opened.has(file));
   return [...open, ...closure.elsewhere.keys(), path];
 }

@@ -221,7 +221,7 @@ function copiesOf(
   const refused = members.map(({ library }) => library).filter((one) => one.isForStart && paths.includes(one.path));
   return new Map(
     refused.map(({ path }) => {
-      trace.tell("capsule", () => `${path}: a copy is opened, as dlopen refuses it itself (DF_1_NOOPEN)`);
+      trace.log("capsule", () => `${path}: a copy is opened, as dlopen refuses it itself (DF_1_NOOPEN)`);
       const name = `${capsule.token}-${Bun.hash(path).toString(36)}-${basename(path)}`;
       return [path, directory.write(name, openableCopy(path))];
     }),
@@ -241,6 +241,6 @@ export function tellOpened({ process, trace }: Launch, { search }: Capsule, open
 function staticReference({ directory, trace }: Launch, capsule: Capsule, path: string, variable: string): string {
   const soname = `static-tls-of-${basename(path)}`;
   const { bytes } = symbolObject({ soname, needed: [path], wantedTls: variable });
-  trace.tell("capsule", () => `${path}: the program wants "${variable}" in static TLS`);
+  trace.log("capsule", () => `${path}: the program wants "${variable}" in static TLS`);
   return directory.write(`${capsule.token}-${soname}`, bytes);
 }

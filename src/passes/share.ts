@@ -66,7 +66,7 @@ export function* makeNamespace(
   const at = object.image.addressOf(mirror.zeroAt);
   yield* install(launch.process, code.bytes, at);
   const namespace = yield* namespaceOf(launch.process, handle);
-  launch.trace.tell("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
+  launch.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
   return {
     search: plan.search,
     ownership: plan.ownership,
@@ -100,7 +100,7 @@ export function repairGlobal(
   const objects = first ? [...linkMap(process, first)].length : 0;
   if (!first || !scope || !namespaces.allowGlobal(main, scope, first, objects))
     throw new LinkError("Cannot use this glibc: its record of a namespace (in _rtld_global) does not look as expected");
-  trace.tell("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
+  trace.log("capsule", () => `RTLD_GLOBAL works in namespace ${capsule.namespace}`);
 }
 
 /**
@@ -116,7 +116,7 @@ export function* addMirror(launch: Launch, capsule: Capsule, soname: string, giv
   const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
   const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
   capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
-  launch.trace.tell("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
+  launch.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
 }
 
 /** A member of the shared set in the base namespace: the one that is there, or else the file that was chosen. */

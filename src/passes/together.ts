@@ -33,7 +33,7 @@ export const isHelper = (path: string): boolean => basename(path).includes(TOGET
  * writing throws.
  */
 export function together({ directory, trace }: Launch, capsule: Capsule, files: readonly Named[]): string {
-  trace.tell("capsule", () => `opening ${files.map(({ path }) => path).join(" ")}`);
+  trace.log("capsule", () => `opening ${files.map(({ path }) => path).join(" ")}`);
   const links = files.flatMap(({ path, names }) => names.filter(canBeLink).map((name) => [name, path] as const));
   const needed = files.flatMap(({ path, names }) => [path, ...names.filter(canBeLink)]);
   const list = [...needed, ...links.flat()].join("\0");
@@ -45,7 +45,7 @@ export function together({ directory, trace }: Launch, capsule: Capsule, files: 
   const { bytes } = symbolObject({ soname: name, needed, rpath: `$ORIGIN/${names}` });
   const written = directory.write(name, bytes);
   for (const [link, file] of links)
-    trace.tell("capsule", () => `${file}: needed as "${link}", which is no name of its own`);
+    trace.log("capsule", () => `${file}: needed as "${link}", which is no name of its own`);
   directory.link(names, new Map(links));
   return written;
 }
@@ -54,7 +54,7 @@ export function together({ directory, trace }: Launch, capsule: Capsule, files: 
 export function absentees({ directory, trace }: Launch, capsule: Capsule, { absent }: Closure): Named[] {
   const names = absent.filter((name) => !name.includes("/"));
   const paths = names.map((soname) => {
-    trace.tell("search", () => `${soname}: the tree does not have it, and it is optional (DT_AUXILIARY)`);
+    trace.log("search", () => `${soname}: the tree does not have it, and it is optional (DT_AUXILIARY)`);
     const name = `${capsule.token}${TOGETHER}without-${soname}`;
     const path = join(directory.path, name);
     return existsSync(path) ? path : directory.write(name, symbolObject({ soname }).bytes);
@@ -69,7 +69,7 @@ export function absentees({ directory, trace }: Launch, capsule: Capsule, { abse
 export function findTogether(launch: Launch, capsule: Capsule, files: readonly Named[]): string | undefined {
   return unlessRefused(
     () => together(launch, capsule, files),
-    ({ message }) => launch.trace.tell("capsule", () => `one behind the other: ${message}`),
+    ({ message }) => launch.trace.log("capsule", () => `one behind the other: ${message}`),
   );
 }
 

@@ -43,7 +43,7 @@ export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Li
       if (to === undefined || from === undefined || to === from) continue;
       // Of a constant, nobody but its address could tell.
       if (!findMapping(mappings, to)?.writable) continue;
-      trace.tell("shim", () => `${shim.path}: "${name}" is the program's for both sides`);
+      trace.log("shim", () => `${shim.path}: "${name}" is the program's for both sides`);
       unified.set(from, { from, to, size });
     }
   }
@@ -64,7 +64,7 @@ export function sharedUnique(library: Image, others: readonly Image[], trace: Tr
   });
   const unequal = both.find(({ isEqual }) => !isEqual);
   if (!unequal) return both;
-  trace.tell("shim", () => `${library.path}: each side keeps its own statics, as "${unequal.name}" has two sizes`);
+  trace.log("shim", () => `${library.path}: each side keeps its own statics, as "${unequal.name}" has two sizes`);
   return [];
 }
 

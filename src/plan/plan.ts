@@ -87,7 +87,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   const { runtime, store, glibc } = trees;
   const executed = locateProgram(options.program);
   const program = readProgram(options.program, realpathSync(executed), store);
-  trace.tell("plan", () => `program: ${program.path}`);
+  trace.log("plan", () => `program: ${program.path}`);
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
   const { needs, aliases, closure: own } = runtimeNeeds(program, runtime, isIsolated, trace);
@@ -108,7 +108,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     refuseSanitizers(closure.members.map(({ library }) => library));
     for (const { library, why, requester } of closure.members) {
       store.check(library.path, "whole");
-      trace.tell("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
+      trace.log("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
     }
     checkNeeds(
       closure.members.map(({ library }) => library),
@@ -116,8 +116,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     );
     chooseShared(closure, ownership, glibc, unwinder?.path, shared);
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
-    trace.tell("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
-    trace.tell("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
+    trace.log("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
+    trace.log("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
     const environment = environmentOf(options.variables, search);
     const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
@@ -195,13 +195,13 @@ export interface AttachedCapsule {
 
 /** Throws as makePlan does, but for what the program needs on its own side: ld.so will tell. */
 export function makeAttachedPlan(options: ExecOptions, executed: string, trees: Trees, trace: Trace): AttachedPlan {
-  trace.tell("plan", () => `program: ${executed}`);
+  trace.log("plan", () => `program: ${executed}`);
   const { runtime, glibc } = trees;
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
   const capsules = hosts.map(({ search, choices, ownership }): AttachedCapsule => {
     const isolated = [...choices.keys()].filter(isIsolated);
-    trace.tell("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
+    trace.log("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
     const environment = environmentOf(options.variables, search);
     refuseIsolatedAllocators({ search, choices });
     const libraries = [...new Set(isolated.flatMap((soname) => neededBy(soname, ownership)))];
@@ -230,7 +230,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const path = realpathSync(executed);
   const own = ownInterpreterOf(path, trees.machine);
   const cover: Mounts = own ? coverOf(own, glibc, processGlibc, trees.machine) : new Map();
-  if (own) trace.tell("plan", () => tellOwn(own, cover, glibc));
+  if (own) trace.log("plan", () => tellOwn(own, cover, glibc));
   const isAudited = canBeAudited(glibc);
   const isolated = capsules.flatMap(({ libraries }) => libraries);
   const why = "--mount-namespace never lets no other take its place";
@@ -240,7 +240,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const unlinked = runner === undefined ? undefined : findUnlinked(runner);
   const shown = [...capsules.flatMap(({ isolated }) => isolated), ...processGlibc.shared.keys()];
   if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
-  trace.tell("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
+  trace.log("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);
   return { executed, runtime, capsules, chosen, processGlibc, isAudited, own: own && { ...own, cover } };
 }
 
@@ -313,7 +313,7 @@ function runtimeNeeds(
   try {
     const { closure, isolated: needs } = needsOf(program.library, runtime, isIsolated);
     for (const { library, why } of closure.members)
-      trace.tell("search", () => `${library.path}: ${why}, for the program`);
+      trace.log("search", () => `${library.path}: ${why}, for the program`);
     return {
       needs,
       aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))),

@@ -71,7 +71,7 @@ export function staticNeed(capsules: readonly (readonly Library[])[]): { librari
 export function withRoomForAttached(capsules: readonly (readonly Library[])[], before: string, trace: Trace): string {
   const { size } = staticNeed(capsules);
   if (size <= SURELY_FREE) return before;
-  trace.tell("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
+  trace.log("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
   return withRoomFor(capsules.flat(), before);
 }
 

@@ -106,7 +106,7 @@ export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
     if (why === undefined) there.add(soname);
     else {
       left.set(soname, why);
-      trace.tell("plan", () => `${soname}: left to the runtime, as ${why}`);
+      trace.log("plan", () => `${soname}: left to the runtime, as ${why}`);
     }
     return why === undefined;
   };
@@ -147,9 +147,9 @@ function chooseLibraries(
   const libraries = asked.map((choice) => whereItStays(choice, asked, searchOf));
   for (const { soname, host: directory, isExplicit, follows } of libraries) {
     const { value, source } = directory;
-    if (follows) trace.tell("plan", () => `${soname}: from ${value}, as ${follows.soname} is, with which it belongs`);
+    if (follows) trace.log("plan", () => `${soname}: from ${value}, as ${follows.soname} is, with which it belongs`);
     else if (source.kind === "variable" && source.name === variableOf(soname))
-      trace.tell("plan", () => `${soname}: from ${value}${asSays(source)}`);
+      trace.log("plan", () => `${soname}: from ${value}${asSays(source)}`);
     const search = searchOf(directory);
     const host = hosts.get(search) ?? { search, choices: new Map(), newest };
     host.choices.set(soname, isExplicit);

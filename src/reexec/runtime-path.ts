@@ -42,7 +42,7 @@ export function runtimePath(
       (error as NodeJS.ErrnoException).code === undefined
     )
       throw error;
-    trace.tell("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
+    trace.log("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
   }
   const first = links.size > 0 ? [keptDirectory("runtime", { links }, store.file, system)] : [];
   return [...first, ...directories];

@@ -30,7 +30,7 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
   const value = process.env[AUDITORS];
   const others = othersAuditors(value).join(":");
   if (!value || value === others) return;
-  trace.tell("plan", () => "starting over without the auditor of the capsule outside");
+  trace.log("plan", () => "starting over without the auditor of the capsule outside");
   restart(libc, command, { environment: new Map([[AUDITORS, others || undefined]]) });
 }
 
@@ -55,7 +55,7 @@ export function ensureGlibc(
   // What was remembered may not hold any more; what has just been found out does.
   const attempt = (before?.attempt ?? 0) + 1;
   if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
-  trace.tell("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
+  trace.log("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
   const through = wanted && { ...wanted, attempt };
   if (through && attempt === 1) remember(trees.store.file, through, options.settingsFiles);
   restart(libc, command, { environment: new Map(), through: through ?? "none" });

@@ -60,7 +60,7 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   const { search, ownership } = capsule;
   // The program, as for NULL: glibc knows it by its empty name in the base namespace only.
   if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
-  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  const tell = (text: string) => launch.trace.log("request", () => `"${file}": ${text}`);
   if (ownership.isShared(file)) {
     tell("both sides have one copy of it");
     return yield* openShared(launch, capsule, file, question);
@@ -195,7 +195,7 @@ export function* answerProgram(
   question: Question,
 ): Linking<Answer> {
   const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
-  const tell = (text: string) => launch.trace.tell("request", () => `"${file}": ${text}`);
+  const tell = (text: string) => launch.trace.log("request", () => `"${file}": ${text}`);
   if (isShared(file) || file === "") {
     tell("left to glibc, as the whole process has one copy of it");
     return { open: file };
@@ -252,13 +252,13 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   const path = capsule.search.find(soname, undefined)?.path;
   if ((mode & RTLD_NOLOAD) === 0) {
     if (path !== undefined && !capsule.shims.has(soname) && capsule.search.libraryAt(path).isForStart) {
-      launch.trace.tell("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
+      launch.trace.log("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
       return { open: path };
     }
     yield* show(launch, capsule, soname, mode);
   }
   const shim = capsule.shims.get(soname);
-  launch.trace.tell("request", () =>
+  launch.trace.log("request", () =>
     shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
   );
   if (!shim) return { open: question.file };

@@ -35,7 +35,7 @@ export class Children {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === undefined && !(error instanceof LinkError)) throw error;
-      this.knowledge.trace.tell("request", () => `what is started is not served: ${message}`);
+      this.knowledge.trace.log("request", () => `what is started is not served: ${message}`);
       return message;
     }
   }
@@ -77,7 +77,7 @@ export class Children {
       awaitIfLimited(this.system, directory, server);
       // They stay for what is started, also when this process has ended.
       files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
-      trace.tell("request", () => `what is started is served by process ${server}`);
+      trace.log("request", () => `what is started is served by process ${server}`);
     } catch (error) {
       if (server !== undefined) this.system.kill(server);
       directory.clear();

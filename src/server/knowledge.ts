@@ -168,10 +168,10 @@ export class Knowledge {
       }
     }
     const reason = this.#store.save();
-    if (reason !== undefined) this.trace.tell("plan", () => `the store of libraries was not written: ${reason}`);
+    if (reason !== undefined) this.trace.log("plan", () => `the store of libraries was not written: ${reason}`);
     yield;
     for (const fault of removeStale())
-      this.trace.tell("plan", () => `a directory of an earlier run was not removed: ${fault}`);
+      this.trace.log("plan", () => `a directory of an earlier run was not removed: ${fault}`);
   }
 
   #linkedIn(process: Process, state: ServerState): { launch: Launch; capsules: Capsule[] } {

@@ -61,7 +61,7 @@ export class OwnRequests extends Requests {
     const { kind, target, token } = slot.request;
     const list = argumentsOf(slot);
     const text = () => asking.stringAt(toAddress(Number(list[(kind & 0xff) === Kind.shell ? 0 : kind >> 8])));
-    this.trace.tell("request", () => `${whose(token)}: runs "${text()}"`);
+    this.trace.log("request", () => `${whose(token)}: runs "${text()}"`);
     const fault = this.#children.serve();
     if (fault !== undefined)
       yield* this.sayOnce(slot, this.functionsOf(), `"${text()}" runs without the host's libraries: ${fault}`);

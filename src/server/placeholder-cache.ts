@@ -39,7 +39,7 @@ export class PlaceholderCache {
 
   /** Undefined where nothing can be kept or loaded, or where others can write: what is in there would be loaded. */
   static open(directory: string, system: System, trace: Trace): PlaceholderCache | undefined {
-    const refuse = (reason: string) => trace.tell("shim", () => `${directory}: nothing is kept there${reason}`);
+    const refuse = (reason: string) => trace.log("shim", () => `${directory}: nothing is kept there${reason}`);
     const usable = usableCache(directory, system, refuse);
     return usable === undefined ? undefined : new PlaceholderCache(usable, trace, readdirSync(usable));
   }
@@ -69,7 +69,7 @@ export class PlaceholderCache {
     };
     return unlessRefused(write, ({ message }) => {
       this.#isUsable = false;
-      this.trace.tell("shim", () => `${this.directory}: nothing more is kept there: ${message}`);
+      this.trace.log("shim", () => `${this.directory}: nothing more is kept there: ${message}`);
     });
   }
 

@@ -51,7 +51,7 @@ export function populate(
   if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
   // Found out once, kept for the next run.
   const unsaved = store.save();
-  if (unsaved !== undefined) trace.tell("plan", () => `the store of libraries was not written: ${unsaved}`);
+  if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);
   const [first, second] = nonce;
   directory.tell({
     capsules: capsules.map(({ search, ownership, isolated, environment, hooks, ahead }) => ({

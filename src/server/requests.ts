@@ -77,7 +77,7 @@ export abstract class Requests {
       thread: tid,
       returnAddress,
     };
-    this.trace.tell(
+    this.trace.log(
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
@@ -90,11 +90,11 @@ export abstract class Requests {
     }));
     if (answer.complaint !== undefined) yield* this.sayOnce(slot, functions, answer.complaint);
     if ("handle" in answer) {
-      this.trace.tell("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
+      this.trace.log("request", () => `"${question.file}": ${answer.handle === 0 ? "it fails" : "opened"}`);
       return { what: "return", arguments: [answer.handle] };
     }
     if (answer.open !== question.file)
-      this.trace.tell("request", () => `"${question.file}": goes on as "${answer.open}"`);
+      this.trace.log("request", () => `"${question.file}": goes on as "${answer.open}"`);
     const open = client.asItIs(answer.open);
     const name = answer.open === question.file ? file : client.keep(open);
     const going = (path: bigint | Address) =>
@@ -116,10 +116,7 @@ export abstract class Requests {
     const path = launch.process.stringAt(toAddress(Number(list[index])));
     const capsule = launch.capsules.find((each) => each.token === token);
     const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
-    this.trace.tell(
-      "request",
-      () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`,
-    );
+    this.trace.log("request", () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`);
     const { pid } = slot.request;
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
@@ -158,7 +155,7 @@ export abstract class Requests {
     const capsule = capsules.find((each) => each.token === token);
     if (launch.trace.has("request")) {
       const client = yield* objectAt(launch, question.returnAddress);
-      launch.trace.tell("request", () => `asked by ${client ?? "code of no object"}`);
+      launch.trace.log("request", () => `asked by ${client ?? "code of no object"}`);
     }
     const cwd = () =>
       unlessRefused(() => readlinkSync(`/proc/${launch.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
@@ -172,7 +169,7 @@ export abstract class Requests {
       // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
       const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
       if (error instanceof LinkError || error instanceof ElfError) {
-        this.trace.tell("request", () => error.message);
+        this.trace.log("request", () => error.message);
         return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
       }
       // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.

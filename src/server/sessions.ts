@@ -23,7 +23,7 @@ export class Sessions {
       this.#order(slot, step.done ? [step.value] : step.value);
     } catch (error) {
       this.#sessions.delete(slot);
-      this.requests.trace.tell("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
+      this.requests.trace.log("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
       const failure: Instruction = { what: "fail", arguments: [] };
       // Its memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {

@@ -54,7 +54,7 @@ export function placeShims(
     for (const soname of host.isolated) {
       if (shown.has(soname)) continue;
       const found = host.search.find(soname, undefined);
-      if (!found) trace.tell("shim", () => `${soname}: left to the runtime, ${host.search.tree.name} does not have it`);
+      if (!found) trace.log("shim", () => `${soname}: left to the runtime, ${host.search.tree.name} does not have it`);
       else if (!host.ownership.isShared(soname)) shown.set(soname, { soname, host, found });
     }
   }
@@ -113,7 +113,7 @@ function shimOf(
     const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
     const kept = key === undefined ? undefined : placeholderCache?.find(key);
     if (kept !== undefined) {
-      trace.tell("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
+      trace.log("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
       return kept;
     }
     store.check(found.path, "tables");
@@ -121,7 +121,7 @@ function shimOf(
     const names = { soname, needed, agent: AGENT, attach: ATTACH };
     const bytes = placeholderOf(source, { ...names, owner: "capsule", status: EXIT.failure });
     const made = (key === undefined ? undefined : placeholderCache?.add(key, bytes)) ?? write(directory, soname, bytes);
-    trace.tell("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
+    trace.log("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
     return made;
   } catch (error) {
     if (!(error instanceof ElfError) || host.named?.has(soname)) throw error;

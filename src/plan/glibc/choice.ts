@@ -93,7 +93,7 @@ export function chooseGlibc(
     );
   const chosen = rest.reduce((best, one) => (isNewer(one, best) ? one : best), first);
   const others = all.filter(({ path }, i) => path !== chosen.path && all.findIndex((one) => one.path === path) === i);
-  trace.tell("plan", () => {
+  trace.log("plan", () => {
     const compared = others.map(({ whose, version }) => `${version}, ${whose}`).join("; ");
     const why = choice === "auto" ? "no older than" : "as was asked for, and not";
     return `glibc: ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `: ${why} ${compared}`}`;

@@ -9,7 +9,7 @@ import { type ChosenGlibc, runsOn } from "./choice.ts";
 
 /** What --trace tells of it. */
 export const tellUnwinder = (path: string | undefined, trace: Trace): void =>
-  trace.tell(
+  trace.log(
     "plan",
     () => `${UNWINDER}: ${path ? `"${path}", the newest of all trees'` : "the runtime's, as no other is newer"}`,
   );

@@ -29,7 +29,7 @@ describe("tell()", () => {
 
 describe("lap()", () => {
   test("writes milliseconds since the lap before, the first since the process began", async () => {
-    const [first, second] = await told(`const trace = new Trace(["time"]); trace.lap("boot"); trace.lap("plan");`);
+    const [first, second] = await told(`const trace = new Trace(["time"]); trace.mark("boot"); trace.mark("plan");`);
     expect(first).toMatch(/^capsule: time: boot \d+\.\d\d$/);
     expect(second).toMatch(/^capsule: time: plan \d+\.\d\d$/);
     const [boot, plan] = [first, second].map((line) => Number(line?.split(" ").at(-1)));
