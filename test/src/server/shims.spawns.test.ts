@@ -264,7 +264,7 @@ describe("where nothing can be kept, they are in the directory itself", () => {
 /** As place(), for a process of its own: HOST RUNTIME KEEP DIRECTORY */
 const SCRIPT = `
   import { System } from "${join(import.meta.dir, "../../../lib/process/system.ts")}";
-  import { PlaceholderCache } from "${join(import.meta.dir, "../../../src/server/placeholderCache.ts")}";
+  import { PlaceholderCache } from "${join(import.meta.dir, "../../../src/server/placeholder-cache.ts")}";
   import { placeShims } from "${join(import.meta.dir, "../../../src/server/shims.ts")}";
   import { Search } from "${join(import.meta.dir, "../../../lib/tree/search.ts")}";
   import { Tree } from "${join(import.meta.dir, "../../../lib/tree/tree.ts")}";
