@@ -62,9 +62,13 @@ export function keptDirectory(key: string, content: Content, store: string | und
 }
 
 /** In which directory they are; it has nothing else. Throws what making it throws. */
-export function placeOfKept(store: string | undefined, system: System): string {
+export const placeOfKept = (store: string | undefined, system: System): string =>
+  placeInCache(store, system) ?? fallback();
+
+/** The same in the user's cache; undefined where nothing can be kept there. */
+export function placeInCache(store: string | undefined, system: System): string | undefined {
   const cache = store && join(dirname(store), "glibc");
-  return (cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined) ?? fallback();
+  return cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined;
 }
 
 /** Somebody may have tidied up in it. */

@@ -7,6 +7,7 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
+import { placeInCache } from "../reexec/kept-directories.ts";
 import { agentObject, makeNonce } from "./agent-object.ts";
 import { placeAuditor, type StartedOver } from "./auditor.ts";
 import type { LaunchFile } from "./launch-file.ts";
@@ -90,7 +91,8 @@ function startOver(
     return { reexecStubs: family.files, chosen: chosenFiles(family) };
   }
   directory.linkLibraries(shared);
-  if (!older?.starter) return {};
+  // Among the temporary files it would be left behind, for programs that are hardly ever run.
+  if (!older?.starter || placeInCache(store, directory.system) === undefined) return {};
   const family = keepFamily(directory, older.shared, older.starter, store);
   return { family: family.files, older: olderThan(family), chosen: chosenFiles(family) };
 }

@@ -19,10 +19,12 @@ export function expectSame(outcome: Outcome, model: Outcome): void {
 
 /**
  * Without what capsule has put into the environment that it shows, for what the program starts: a directory in front on
- * the library path, an auditor, and room for thread-local data.
+ * the library path, a fixture's host tree at its end, an auditor, and room for thread-local data.
  */
 export function withoutShims(outcome: Outcome): Outcome {
-  const path = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
+  const own = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
+  const host = `:/[^:"\\s]*/fixtures/[^:"\\s]*`;
+  const path = `${own}${host}`;
   const auditor = "LD_AUDIT=/[^:]*/capsule-\\w{6}/lib/audit/libcapsule-audit-\\$PLATFORM\\.so";
   const room = "glibc\\.rtld\\.optional_static_tls=\\d+";
   const stdout = outcome.stdout
@@ -30,7 +32,7 @@ export function withoutShims(outcome: Outcome): Outcome {
     .replace(new RegExp(`^([a-z': ]*${auditor}|${path}|[a-z': ]*GLIBC_TUNABLES=${room})\n`, "gm"), "")
     // As the kernel has it.
     .replace(new RegExp(` "(${auditor}|GLIBC_TUNABLES=${room})"`, "g"), "")
-    .replace(new RegExp(`${path}:?`, "g"), "LD_LIBRARY_PATH=")
+    .replace(new RegExp(`${own}:([^"\\s]*)${host}(?=["\\s]|$)`, "gm"), "LD_LIBRARY_PATH=$1")
     .replace(new RegExp(`:${room}`, "g"), "");
   return { ...outcome, stdout };
 }
