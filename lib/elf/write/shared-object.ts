@@ -6,7 +6,7 @@
 //   RX   code, where there is some
 //   RW   the code's data; the dynamic section (glibc before 2.35 writes to it,
 //        wherever it is), slots
-//   RW   `zeroPages` of nothing, where a loader's client may put what it likes:
+//   RW   `zeroPages` of nothing, where a loader's requester may put what it likes:
 //        addresses in there belong to this object, and so to its namespace
 //
 // `plan` fixes every position, `emit` fills a buffer in that order.
