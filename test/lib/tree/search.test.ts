@@ -51,7 +51,7 @@ function tried(search: Search, requester?: Requester, name = "libred.so.1"): str
 /** Who asks is there: $ORIGIN/.. leads through a directory that exists. */
 const GAME = { "/opt/game/bin/game": new Uint8Array(1) };
 
-const requester = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester): Requester => ({
+const requesting = (tree: SmallTree, said: Partial<Library> = {}, loader?: Requester): Requester => ({
   library: {
     path: tree.tree.root + (said.path ?? "/opt/game/bin/game"),
     soname: "game",
@@ -96,7 +96,7 @@ describe("the order of the steps", () => {
     expected.forEach((first, i) => {
       const tree = treeWith(["/runpath", ...expected.slice(i)], cache);
       const search = searchIn(tree, [tree.path("/library-path")]);
-      expect(find(search, requester(tree, { rpath: "/rpath" }))).toBe(`${first}/libred.so.1`);
+      expect(find(search, requesting(tree, { rpath: "/rpath" }))).toBe(`${first}/libred.so.1`);
     });
   });
 
@@ -105,7 +105,7 @@ describe("the order of the steps", () => {
     expected.forEach((first, i) => {
       const tree = treeWith(["/rpath", ...expected.slice(i)], cache);
       const search = searchIn(tree, [tree.path("/library-path")]);
-      expect(find(search, requester(tree, { rpath: "/rpath", runpath: "/runpath" }))).toBe(`${first}/libred.so.1`);
+      expect(find(search, requesting(tree, { rpath: "/rpath", runpath: "/runpath" }))).toBe(`${first}/libred.so.1`);
     });
   });
 
@@ -120,11 +120,11 @@ describe("the order of the steps", () => {
     const tree = treeWith(["/beside", "/lib"], GAME);
     const beside = relative(process.cwd(), tree.path("/beside"));
     const search = searchIn(tree);
-    expect(find(search, requester(tree, { runpath: beside }))).toBe("/beside/libred.so.1");
-    expect(find(search, requester(tree, { rpath: `./${beside}` }))).toBe("/beside/libred.so.1");
+    expect(find(search, requesting(tree, { runpath: beside }))).toBe("/beside/libred.so.1");
+    expect(find(search, requesting(tree, { rpath: `./${beside}` }))).toBe("/beside/libred.so.1");
     expect(find(searchIn(tree, [beside]))).toBe("/beside/libred.so.1");
-    expect(find(search, requester(tree), `${beside}/libred.so.1`)).toBe("/beside/libred.so.1");
-    expect(find(search, requester(tree), "./libred.so.1")).toBeUndefined();
+    expect(find(search, requesting(tree), `${beside}/libred.so.1`)).toBe("/beside/libred.so.1");
+    expect(find(search, requesting(tree), "./libred.so.1")).toBeUndefined();
   });
 
   test("LD_LIBRARY_PATH has the current directory where an element is empty, and nothing where all of it is", () => {
@@ -136,7 +136,7 @@ describe("the order of the steps", () => {
 
   test("$ORIGIN in LD_LIBRARY_PATH is the program's directory, whoever asks, and none where there is no program", () => {
     const tree = treeWith(["/opt/game/lib", "/opt/game/bin"], { "/opt/other/plugin.so": new Uint8Array(1) });
-    const plugin = requester(tree, { path: "/opt/other/plugin.so" });
+    const plugin = requesting(tree, { path: "/opt/other/plugin.so" });
     const path = libraryPathOf(`$ORIGIN/../lib:\${ORIGIN}`);
     const search = new Search(tree.tree, path, undefined, tree.path("/opt/game/bin/game"));
     for (const requester of [plugin, undefined])
@@ -155,8 +155,8 @@ describe("the order of the steps", () => {
     const why = (tree: SmallTree, requester?: Requester, libraryPath: string[] = []) =>
       searchIn(tree, libraryPath).find("libred.so.1", requester)?.why.replaceAll(tree.tree.root, "");
     const tree = treeWith(everywhere, cache);
-    expect(why(tree, requester(tree, { rpath: "/rpath" }))).toBe("rpath of /opt/game/bin/game");
-    expect(why(tree, requester(tree, { runpath: "/runpath" }))).toBe("runpath of /opt/game/bin/game");
+    expect(why(tree, requesting(tree, { rpath: "/rpath" }))).toBe("rpath of /opt/game/bin/game");
+    expect(why(tree, requesting(tree, { runpath: "/runpath" }))).toBe("runpath of /opt/game/bin/game");
     expect(why(tree, undefined, [tree.path("/library-path")])).toBe("LD_LIBRARY_PATH");
     expect(why(tree)).toBe("ld.so.cache");
     expect(why(treeWith(["/lib"]))).toBe("default directory");
@@ -168,7 +168,7 @@ describe("RPATH and RUNPATH", () => {
   test("RPATH goes along the chain of who loaded whom, RUNPATH does not", () => {
     const tree = treeWith(["/outer", "/middle", "/inner"]);
     const chain = (inner: Partial<Library>, middle: Partial<Library>, outer: Partial<Library>) =>
-      requester(tree, inner, requester(tree, middle, requester(tree, outer)));
+      requesting(tree, inner, requesting(tree, middle, requesting(tree, outer)));
     const search = searchIn(tree);
     expect(find(search, chain({ rpath: "/inner" }, { rpath: "/middle" }, { rpath: "/outer" }))).toContain("/inner/");
     expect(find(search, chain({}, { rpath: "/middle" }, { rpath: "/outer" }))).toContain("/middle/");
@@ -182,16 +182,16 @@ describe("RPATH and RUNPATH", () => {
 
   test("directories are searched from left to right", () => {
     const tree = treeWith(["/b", "/c"]);
-    expect(find(searchIn(tree), requester(tree, { runpath: "/a:/c:/b" }))).toBe("/c/libred.so.1");
-    expect(find(searchIn(tree), requester(tree, { rpath: "/a:/no:/b:/c" }))).toBe("/b/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree, { runpath: "/a:/c:/b" }))).toBe("/c/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree, { rpath: "/a:/no:/b:/c" }))).toBe("/b/libred.so.1");
   });
 
   test("$ORIGIN is the requester's own directory, with braces and without, as part of a path", () => {
     const tree = treeWith(["/opt/game/lib"], GAME);
     for (const runpath of ["$ORIGIN/../lib", `\${ORIGIN}/../lib`, "/no:$ORIGIN/.././lib/"])
-      expect(find(searchIn(tree), requester(tree, { runpath }))).toBe("/opt/game/lib/libred.so.1");
+      expect(find(searchIn(tree), requesting(tree, { runpath }))).toBe("/opt/game/lib/libred.so.1");
     // a name that only begins like it is none
-    expect(find(searchIn(tree), requester(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
+    expect(find(searchIn(tree), requesting(tree, { runpath: "$ORIGINAL/../lib" }))).toBeUndefined();
   });
 
   test("$ORIGIN of a library is where it was found, whatever its file is a link to", () => {
@@ -211,26 +211,26 @@ describe("RPATH and RUNPATH", () => {
       expect(search.tree.inside(found.path)).toBe(`${store}/libtop.so`);
       const { root } = search.tree;
       const requester = {
-        library: { ...requester(tree, { runpath: "$ORIGIN" }).library, path: found.path },
+        library: { ...requesting(tree, { runpath: "$ORIGIN" }).library, path: found.path },
         origin: found.origin,
       };
       return [found.origin.replace(root, ""), find(search, requester), find(search, requester, "$ORIGIN/libred.so.1")];
     };
     const red = `${shown}/libred.so.1`;
-    expect(below(search.find("libtop.so", requester(tree, { runpath: shown })))).toEqual([shown, red, red]);
+    expect(below(search.find("libtop.so", requesting(tree, { runpath: shown })))).toEqual([shown, red, red]);
     expect(below(search.find(`${shown}/libtop.so`, undefined))).toEqual([shown, red, red]);
     expect(below(search.find("libtop.so", undefined))).toEqual([shown, red, red]);
     // by its own path it has its own directory
     const own = `${store}/libred.so.1`;
     expect(below(search.find(`${store}/libtop.so`, undefined))).toEqual([store, own, own]);
     // a directory on the way that is a link stays one, and ".." goes on from where it leads to
-    expect(below(search.find("libtop.so", requester(tree, { runpath: "/run/linked" })))).toEqual([
+    expect(below(search.find("libtop.so", requesting(tree, { runpath: "/run/linked" })))).toEqual([
       "/run/linked",
       red,
       red,
     ]);
-    const found = search.find("libtop.so", requester(tree, { runpath: "/run/linked" }));
-    const above = { library: requester(tree, { runpath: "$ORIGIN/../shown" }).library, origin: found?.origin };
+    const found = search.find("libtop.so", requesting(tree, { runpath: "/run/linked" }));
+    const above = { library: requesting(tree, { runpath: "$ORIGIN/../shown" }).library, origin: found?.origin };
     expect(find(search, above)).toBe(red);
   });
 
@@ -249,8 +249,8 @@ describe("RPATH and RUNPATH", () => {
 
   test("$ORIGIN in a RPATH of the chain is the directory of who has the RPATH", () => {
     const tree = treeWith(["/opt/game/lib"], GAME);
-    const outer = requester(tree, { rpath: "$ORIGIN/../lib" });
-    expect(find(searchIn(tree), requester(tree, { path: "/usr/lib/plugin.so" }, outer))).toBe(
+    const outer = requesting(tree, { rpath: "$ORIGIN/../lib" });
+    expect(find(searchIn(tree), requesting(tree, { path: "/usr/lib/plugin.so" }, outer))).toBe(
       "/opt/game/lib/libred.so.1",
     );
   });
@@ -270,7 +270,7 @@ describe("RPATH and RUNPATH", () => {
   test("absolute directories are the tree's, and a path that has the tree's root already keeps it", () => {
     const tree = treeWith(["/opt/lib"]);
     for (const runpath of ["/opt/lib", `${tree.tree.root}/opt/lib`])
-      expect(find(searchIn(tree), requester(tree, { runpath }))).toBe("/opt/lib/libred.so.1");
+      expect(find(searchIn(tree), requesting(tree, { runpath }))).toBe("/opt/lib/libred.so.1");
   });
 });
 
@@ -309,11 +309,11 @@ describe("default directories", () => {
 
   test("are not for who is linked with -z nodefaultlib", () => {
     const tree = treeWith(["/lib", "/opt"]);
-    const requester = requester(tree, { avoidsDefaults: true });
+    const requester = requesting(tree, { avoidsDefaults: true });
     expect(tried(searchIn(tree), requester).at(-1)).toBe(
       `default directories: not for ${requester.library.path} (DF_1_NODEFLIB)`,
     );
-    expect(find(searchIn(tree), requester(tree, { avoidsDefaults: true, runpath: "/opt" }))).toBe("/opt/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree, { avoidsDefaults: true, runpath: "/opt" }))).toBe("/opt/libred.so.1");
   });
 });
 
@@ -328,7 +328,7 @@ describe("a name with a slash", () => {
 
   test("may begin with $ORIGIN where somebody asks for it", () => {
     const tree = treeWith(["/opt/game/lib"], GAME);
-    expect(find(searchIn(tree), requester(tree), "$ORIGIN/../lib/libred.so.1")).toBe("/opt/game/lib/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree), "$ORIGIN/../lib/libred.so.1")).toBe("/opt/game/lib/libred.so.1");
     expect(searchIn(tree).find("$ORIGIN/../lib/libred.so.1", undefined)).toBeUndefined();
   });
 });
@@ -342,7 +342,7 @@ describe("what is passed over", () => {
   test.each(foreign)("a library %s; the next directory has it", (_, content) => {
     const tree = treeWith(["/b"], { "/a/libred.so.1": content });
     const steps: Tried = [];
-    const found = searchIn(tree).find("libred.so.1", requester(tree, { runpath: "/a:/b" }), steps);
+    const found = searchIn(tree).find("libred.so.1", requesting(tree, { runpath: "/a:/b" }), steps);
     expect(found?.path).toBe(`${tree.tree.root}/b/libred.so.1`);
     const { root } = tree.tree;
     const by = `runpath of ${root}/opt/game/bin/game`;
@@ -360,7 +360,7 @@ describe("what is passed over", () => {
 
   test("what is damaged is not passed over: reading it throws", () => {
     const tree = treeWith(["/b"], { "/a/libred.so.1": new TextEncoder().encode("GROUP ( libblue.so )") });
-    const found = searchIn(tree).find("libred.so.1", requester(tree, { runpath: "/a:/b" }));
+    const found = searchIn(tree).find("libred.so.1", requesting(tree, { runpath: "/a:/b" }));
     expect(found?.path).toBe(`${tree.tree.root}/a/libred.so.1`);
     expect(() => found?.library).toThrow(ElfError);
   });
@@ -369,7 +369,7 @@ describe("what is passed over", () => {
     const tree = treeWith(["/d"], { "/b": new Uint8Array(1), "/c/libred.so.1": "-> nowhere" });
     mkdirSync(tree.path("/a/libred.so.1"), { recursive: true });
     const steps: Tried = [];
-    expect(searchIn(tree).find("libred.so.1", requester(tree, { runpath: "/a:/b:/c:/d" }), steps)).toBeDefined();
+    expect(searchIn(tree).find("libred.so.1", requesting(tree, { runpath: "/a:/b:/c:/d" }), steps)).toBeDefined();
     const { root } = tree.tree;
     expect(steps.map(textOf)).toEqual([
       `${root}/a/libred.so.1: a directory`,
@@ -382,7 +382,7 @@ describe("what is passed over", () => {
   test.skipIf(isRoot)(`what may not be read${isRoot ? " (we are root, and may)" : ""}`, () => {
     const tree = treeWith(["/a", "/b"]);
     chmodSync(tree.path("/a/libred.so.1"), 0);
-    expect(find(searchIn(tree), requester(tree, { runpath: "/a:/b" }))).toBe("/b/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree, { runpath: "/a:/b" }))).toBe("/b/libred.so.1");
   });
 });
 
@@ -393,7 +393,7 @@ describe("glibc-hwcaps", () => {
   test.skipIf(best === undefined)(`the best level comes first, in every directory${skipped}`, () => {
     const level = `/opt/glibc-hwcaps/${best}`;
     const tree = treeWith(["/opt", level, "/lib", `/lib/glibc-hwcaps/${best}`]);
-    expect(find(searchIn(tree), requester(tree, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
+    expect(find(searchIn(tree), requesting(tree, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
     expect(find(searchIn(tree, [tree.path("/opt")]))).toBe(`${level}/libred.so.1`);
     expect(find(searchIn(tree))).toBe(`/lib/glibc-hwcaps/${best}/libred.so.1`);
     const [second] = others;
@@ -421,7 +421,7 @@ describe("glibc-hwcaps", () => {
 
   test("a level that the processor does not have is not searched", () => {
     const tree = treeWith(["/opt/glibc-hwcaps/x86-64-v9", "/opt"]);
-    expect(find(searchIn(tree), requester(tree, { runpath: "/opt" }))).toBe("/opt/libred.so.1");
+    expect(find(searchIn(tree), requesting(tree, { runpath: "/opt" }))).toBe("/opt/libred.so.1");
   });
 });
 
@@ -439,7 +439,7 @@ describe("the message when nothing is found", () => {
   test("has every step in order, each with its reason", () => {
     const { tree, search } = complete();
     const { root } = tree.tree;
-    expect(tried(search, requester(tree, { runpath: "/wrong:/missing" }))).toEqual([
+    expect(tried(search, requesting(tree, { runpath: "/wrong:/missing" }))).toEqual([
       `${root}/library-path/libred.so.1: no such file`,
       `${root}/wrong/libred.so.1: for another class or machine`,
       `${root}/missing/libred.so.1: no such file`,
@@ -451,7 +451,7 @@ describe("the message when nothing is found", () => {
 
   test("names the library, who needs it and the tree", () => {
     const { tree, search } = complete();
-    const requester = requester(tree, { runpath: "/wrong" });
+    const requester = requesting(tree, { runpath: "/wrong" });
     const look = () => mustFind(search, "libred.so.1", requester);
     expect(look).toThrow(LinkError);
     expect(look).toThrow(
@@ -477,7 +477,7 @@ describe("the message when nothing is found", () => {
 
   test("a link on the way that loops or climbs is an error of its own", () => {
     const { tree, search } = complete();
-    expect(() => search.find("libred.so.1", requester(tree, { runpath: "/loop" }))).toThrow("is part of a loop");
+    expect(() => search.find("libred.so.1", requesting(tree, { runpath: "/loop" }))).toThrow("is part of a loop");
     expect(() => search.find("/loop/libred.so.1", undefined)).toThrow(LinkError);
   });
 });

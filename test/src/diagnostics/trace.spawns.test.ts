@@ -14,20 +14,20 @@ async function told(code: string): Promise<string[]> {
   return lines(outcome.stderr);
 }
 
-describe("tell()", () => {
+describe("log()", () => {
   test("writes a line with the category in front", async () => {
-    expect(await told(`new Trace(["plan", "shim"]).tell("shim", () => "libGL.so.1: żółć");`)).toEqual([
+    expect(await told(`new Trace(["plan", "shim"]).log("shim", () => "libGL.so.1: żółć");`)).toEqual([
       "capsule: shim: libGL.so.1: żółć",
     ]);
   });
 
   test("writes nothing of other categories, and does not even make the text", async () => {
-    const code = `new Trace(["plan"]).tell("shim", () => { throw new Error("it was made"); });`;
+    const code = `new Trace(["plan"]).log("shim", () => { throw new Error("it was made"); });`;
     expect(await told(code)).toEqual([]);
   });
 });
 
-describe("lap()", () => {
+describe("mark()", () => {
   test("writes milliseconds since the lap before, the first since the process began", async () => {
     const [first, second] = await told(`const trace = new Trace(["time"]); trace.mark("boot"); trace.mark("plan");`);
     expect(first).toMatch(/^capsule: time: boot \d+\.\d\d$/);
@@ -37,7 +37,7 @@ describe("lap()", () => {
   });
 
   test("writes nothing where nobody asks for times", async () => {
-    expect(await told(`new Trace(["plan"]).lap("boot");`)).toEqual([]);
+    expect(await told(`new Trace(["plan"]).mark("boot");`)).toEqual([]);
   });
 });
 
