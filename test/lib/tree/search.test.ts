@@ -242,7 +242,7 @@ describe("RPATH and RUNPATH", () => {
       ["libred.so.1", "/none:$ORIGIN/../lib"],
       ["$ORIGIN/../lib/libred.so.1", "/none"],
     ] as const) {
-      const found = search.find(name, requester(game, { runpath }));
+      const found = search.find(name, requesting(game, { runpath }));
       expect(found && realpathSync(found.path)).toBe(game.path("/opt/game/lib/libred.so.1"));
     }
   });
@@ -257,14 +257,14 @@ describe("RPATH and RUNPATH", () => {
 
   test("$PLATFORM is the processor's, $LIB is what the tree's ld.so calls it", () => {
     const debian = treeWith([`/opt/${ownPlatform()}`, "/opt/lib/x86_64-linux-gnu"]);
-    expect(find(searchIn(debian), requester(debian, { runpath: "/opt/$PLATFORM" }))).toBe(
+    expect(find(searchIn(debian), requesting(debian, { runpath: "/opt/$PLATFORM" }))).toBe(
       `/opt/${ownPlatform()}/libred.so.1`,
     );
-    expect(find(searchIn(debian), requester(debian, { runpath: `/opt/\${LIB}` }))).toBe(
+    expect(find(searchIn(debian), requesting(debian, { runpath: `/opt/\${LIB}` }))).toBe(
       "/opt/lib/x86_64-linux-gnu/libred.so.1",
     );
     const fedora = treeWith(["/opt/lib64"], { "/lib64/ld-linux-x86-64.so.2": loader("/lib64/", "/usr/lib64/") });
-    expect(find(searchIn(fedora), requester(fedora, { runpath: "/opt/$LIB" }))).toBe("/opt/lib64/libred.so.1");
+    expect(find(searchIn(fedora), requesting(fedora, { runpath: "/opt/$LIB" }))).toBe("/opt/lib64/libred.so.1");
   });
 
   test("absolute directories are the tree's, and a path that has the tree's root already keeps it", () => {
@@ -399,9 +399,9 @@ describe("glibc-hwcaps", () => {
     const [second] = others;
     if (second === undefined) return;
     const both = treeWith(["/opt", level, `/opt/glibc-hwcaps/${second}`]);
-    expect(find(searchIn(both), requester(both, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
+    expect(find(searchIn(both), requesting(both, { runpath: "/opt" }))).toBe(`${level}/libred.so.1`);
     const lower = treeWith(["/opt", `/opt/glibc-hwcaps/${second}`]);
-    expect(find(searchIn(lower), requester(lower, { runpath: "/opt" }))).toBe(
+    expect(find(searchIn(lower), requesting(lower, { runpath: "/opt" }))).toBe(
       `/opt/glibc-hwcaps/${second}/libred.so.1`,
     );
   });
