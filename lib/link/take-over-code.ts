@@ -7,7 +7,7 @@ import { char, mem, rip } from "../x86-64/operands.ts";
 import { r8, r12, r13, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../x86-64/registers.ts";
 
 /** How often it is looked whether all threads have ended, half a millisecond apart. */
-const PATIENCE = 4000;
+const MOST_LOOKS = 4000;
 const BUFFER = 4096;
 const STDERR = 2;
 /** Of a set of signals. */
@@ -28,7 +28,7 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   to.label("take over").mov(rdx, r12).mov(rcx, r13).mov(rsi, rcx);
   to.lea(mem(undefined, 0, rsi, 8), rax).sub(rax, rsp);
   to.and(-16, rsp).mov(rdi, rsi).mov(rsp, rdi).rep().movsq().sub(BUFFER, rsp);
-  to.systemCall("getpid").mov(eax, r14d).mov(PATIENCE, r15d);
+  to.systemCall("getpid").mov(eax, r14d).mov(MOST_LOOKS, r15d);
   to.label("look again").xor(ebp, ebp).systemCall("lseek", r12d, 0, 0);
   to.label("read on").systemCall("getdents64", r12d, rsp, BUFFER).test(eax, eax).jle("all seen");
   to.mov(rsp, rbx).movslq(eax, r8).add(rbx, r8);

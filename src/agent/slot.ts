@@ -29,11 +29,11 @@ interface Place {
 }
 
 /** How long a client is looked for, which copies a piece in less, in milliseconds. */
-const BRIEFLY = 0.05;
+const SPIN_MS = 0.05;
 /** How long a client may take at most, in milliseconds. */
-const PATIENCE = 2000;
+const CLIENT_LIMIT_MS = 2000;
 /** How long a client may take to copy a piece before it is looked whether it lives, in milliseconds. */
-const LOOK_AGAIN = 100;
+const LIVENESS_INTERVAL_MS = 100;
 
 /** A slot of the channel. */
 export class Slot {
@@ -132,13 +132,13 @@ export class Slot {
   #awaitObedience(): boolean {
     const { request, libc } = this;
     const { pid } = request;
-    const soon = performance.now() + BRIEFLY;
+    const soon = performance.now() + SPIN_MS;
     while (this.state === State.ordered && performance.now() < soon);
-    const late = performance.now() + PATIENCE;
+    const late = performance.now() + CLIENT_LIMIT_MS;
     while (performance.now() < late) {
       const { doorbell } = this.channel;
       if (this.state !== State.ordered) break;
-      this.channel.awaitDoorbell(doorbell, LOOK_AGAIN);
+      this.channel.awaitDoorbell(doorbell, LIVENESS_INTERVAL_MS);
       if (this.state === State.ordered && !libc.isAlive(pid)) return false;
     }
     return this.state === State.obeyed;

@@ -19,7 +19,7 @@ import type { Site } from "./site.ts";
  * How many of those that have ended are remembered, for children that they may have forked, before it is looked who has
  * some.
  */
-const MANY = 128;
+const MOST_ENDED = 128;
 
 export class Clients {
   readonly #processes = new Map<number, AskingProcess>();
@@ -123,7 +123,7 @@ export class Clients {
       this.#ended++;
     }
     attachment.close();
-    if (this.#ended >= MANY) this.#forget();
+    if (this.#ended >= MOST_ENDED) this.#forget();
   }
 
   /** Forgets those of which no process has a mirror mapped: they have left no child. */

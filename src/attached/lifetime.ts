@@ -12,7 +12,7 @@ import { isOfLaunch } from "../handover/program-environment.ts";
 const LOADER = /\/ld[-.][^/]*$/;
 
 /** How often to look again because processes have come and gone meanwhile. */
-const ATTEMPTS = 5;
+const MOST_SCANS = 5;
 
 export class Lifetime {
   /** A descriptor of each process, by its number. */
@@ -69,7 +69,7 @@ export class Lifetime {
 
   /** Looks once for others that may ask, and watches them. */
   findOthers(): void {
-    for (let attempt = 0, isSure = false; attempt < ATTEMPTS && !isSure; attempt++) {
+    for (let attempt = 0, isSure = false; attempt < MOST_SCANS && !isSure; attempt++) {
       isSure = true;
       for (const name of readdirSync("/proc")) {
         const pid = Number(name);

@@ -34,13 +34,13 @@ const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
 const RAN_NATIVELY = (opened: string) =>
   `capsule: nothing has been linked, and "${opened}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
 /** How long to look for another request before going to sleep, in milliseconds. */
-const BRIEFLY = 0.05;
+const SPIN_MS = 0.05;
 /** The same, while somebody does what it was told. */
-const AMID = 1;
+const SPIN_WHILE_CALLED_MS = 1;
 /** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
-const QUIET = 1000;
+const IDLE_BEFORE_GC_MS = 1000;
 /** How often to look whether whoever reads events has room for more, in milliseconds. */
-const SLOW_READER = 20;
+const EVENTS_RETRY_MS = 20;
 
 class Server {
   readonly libc = new Libc();
@@ -224,7 +224,7 @@ class Server {
     const isWatched = this.#answering?.sweep() ?? false;
     const { events } = this.#trace;
     events?.flush();
-    const patience = events?.isWaiting ? SLOW_READER : this.#hasLitter || isWatched ? QUIET : undefined;
+    const patience = events?.isWaiting ? EVENTS_RETRY_MS : this.#hasLitter || isWatched ? IDLE_BEFORE_GC_MS : undefined;
     this.channel.awaitDoorbell(doorbell, patience);
     if (!this.#hasLitter || this.channel.doorbell !== doorbell) return;
     Bun.gc(true);
@@ -233,7 +233,7 @@ class Server {
 
   /** One request often follows another, sooner than a thread can be woken. */
   #lookBriefly(before: number): void {
-    const end = performance.now() + (this.#answering?.isAmid ? AMID : BRIEFLY);
+    const end = performance.now() + (this.#answering?.isAmid ? SPIN_WHILE_CALLED_MS : SPIN_MS);
     while (this.channel.doorbell === before && performance.now() < end);
   }
 }

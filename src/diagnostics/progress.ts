@@ -10,7 +10,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 
 /** Since the process began, until something is shown; in milliseconds. */
-const PATIENCE = 300;
+const SHOWN_AFTER_MS = 300;
 /** Between two changes. */
 const PACE = 50;
 const STDERR = 2;
@@ -57,7 +57,7 @@ export class Progress implements Disposable {
   readonly reading = (path: string): void => {
     this.#files.add(path);
     const now = this.now();
-    if (now < PATIENCE || now - this.#last < PACE) return;
+    if (now < SHOWN_AFTER_MS || now - this.#last < PACE) return;
     this.#last = now;
     this.#screen ??= { screen: this.screen() };
     const { screen } = this.#screen;

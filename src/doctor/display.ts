@@ -15,7 +15,7 @@ export type Variables = Readonly<Record<string, string | undefined>>;
 type Knock = (variables: Variables) => string | undefined;
 
 /** How long a server may take to answer, in milliseconds. One that lives takes less than one. */
-const PATIENCE = 500;
+const REPLY_LIMIT_MS = 500;
 
 interface DisplayFacts {
   readonly variables: Variables;
@@ -89,8 +89,8 @@ export const knockX11 =
     const keys = file ? files.bytes(file) : undefined;
     return tryEach(names, system, (socket) => {
       socket.send(setupRequest(keys && keyFor(keys, hostname(), display.number)));
-      const reply = socket.receive(256, PATIENCE);
-      if (reply === undefined) return `it has not answered for ${PATIENCE} ms`;
+      const reply = socket.receive(256, REPLY_LIMIT_MS);
+      if (reply === undefined) return `it has not answered for ${REPLY_LIMIT_MS} ms`;
       const answer = answerOf(reply);
       return answer.isOpen ? undefined : `it says "${answer.reason}"`;
     });

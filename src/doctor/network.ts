@@ -53,7 +53,7 @@ export function askingMount(path: string, mounts: readonly Mount[], files: Machi
 }
 
 /** How long a path of another machine may take, in milliseconds. */
-const PATIENCE = 1000;
+const PATH_LIMIT_MS = 1000;
 
 /** Does the file system of a path answer? */
 export function answers(path: string): boolean {
@@ -61,7 +61,7 @@ export function answers(path: string): boolean {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "ignore",
-    timeout: PATIENCE,
+    timeout: PATH_LIMIT_MS,
     killSignal: "SIGKILL",
   });
   return exitedDueToTimeout !== true;

@@ -14,7 +14,7 @@ const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
 const IGNORED_BY_BUN = [13, 25];
 /** How long Bun's threads may take to be interrupted, in milliseconds. */
-const PATIENCE = 100;
+const INTERRUPT_LIMIT_MS = 100;
 
 /**
  * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays
@@ -58,7 +58,7 @@ export function quietOtherThreads(
   return () => {
     // Those that the main thread has had made since (a compiler's) have its mask; a constructor may have made others.
     tell(isBuns);
-    const end = performance.now() + PATIENCE;
+    const end = performance.now() + INTERRUPT_LIMIT_MS;
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
     // Whoever has not come to it may yet do, and by default the signal kills.
     if (u32At(counter) === sent) libc.restoreHandler(SIGSETXID, before);

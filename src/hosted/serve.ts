@@ -19,7 +19,7 @@ import { OVER, type ServerState } from "../server/knowledge.ts";
 import type { ServerCommand } from "../server/start-server.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
-const PATIENCE = 10_000;
+const BOOT_LIMIT_MS = 10_000;
 
 /**
  * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was
@@ -73,17 +73,17 @@ export class ServerHandle {
 
   /** Returns when it has found what it needs of the process. */
   awaitBoot(): void {
-    if (!this.#own.awaitServer(PATIENCE)) throw silence();
+    if (!this.#own.awaitServer(BOOT_LIMIT_MS)) throw silence();
   }
 
   /** Returns when it answers. */
   start(served: Served): void {
-    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), PATIENCE)) throw silence();
+    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), BOOT_LIMIT_MS)) throw silence();
   }
 
   /** Tells it what has been opened meanwhile. Where that may be closed again it has to be read first. */
   update(served: Served, isAwaited = false): void {
-    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? PATIENCE : 0);
+    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? BOOT_LIMIT_MS : 0);
   }
 
   /** The process may end while it waits. */
@@ -93,7 +93,7 @@ export class ServerHandle {
 
   /** Nobody is answered any more: who asks fails. Returns when that is so. */
   end(): void {
-    this.#own.tell(JSON.stringify(OVER), PATIENCE);
+    this.#own.tell(JSON.stringify(OVER), BOOT_LIMIT_MS);
     this.#worker.terminate();
   }
 
@@ -147,4 +147,4 @@ export class ServerHandle {
   }
 }
 
-const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${PATIENCE} ms`);
+const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${BOOT_LIMIT_MS} ms`);

@@ -25,7 +25,7 @@ const WATCH = 1000;
 /** How often to listen whether this Worker is to end, in milliseconds. */
 const HEAR = 200;
 /** How long to look for another request before going on to what can wait, in milliseconds. */
-const BRIEFLY = 0.05;
+const SPIN_MS = 0.05;
 
 class Server {
   readonly #sessions: Sessions;
@@ -104,7 +104,7 @@ function serve(channels: Channels, system: System): void {
       }
       if (asked.length > 0) {
         // One request often follows another, sooner than a thread can be woken.
-        channels.lookFor(doorbells, BRIEFLY);
+        channels.lookFor(doorbells, SPIN_MS);
         continue;
       }
       if (idle && goOn(idle, server)) continue;

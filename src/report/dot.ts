@@ -33,7 +33,7 @@ const EDGES: Readonly<Record<Edge["kind"], Attributes>> = {
 };
 
 /** More names than these in one figure are counted. */
-const MANY = 12;
+const MOST_NAMES = 12;
 
 export function dotOf({ figures, edges, leftOut }: Picture, report: Report): string {
   const ids = new Map(figures.map((figure, i) => [figure, `n${i}`]));
@@ -122,8 +122,8 @@ function labelOf({ kind, names, items, clash, missedGlibc }: Figure, { trees }: 
   if (kind === "shared") return text(`glibc ${trees.glibc.version}, libgcc_s`);
   if (kind === "mirror" && names.length === 0) return text("mirrors of glibc, libgcc_s");
   if (kind === "missing") return text(`${names[0]}: not found`);
-  const shown = names.slice(0, MANY).map((name) => text(basename(name)));
-  if (names.length > MANY) shown.push(text(`and ${names.length - MANY} more`));
+  const shown = names.slice(0, MOST_NAMES).map((name) => text(basename(name)));
+  if (names.length > MOST_NAMES) shown.push(text(`and ${names.length - MOST_NAMES} more`));
   if (names.length > 1) return shown.map((line) => `${line}\\l`).join("");
   const versions = clash && item ? [text(versionsOf(item, clash))].filter(Boolean) : [];
   if (missedGlibc !== undefined) versions.push(text(`needs glibc ${missedGlibc}`));

@@ -4,7 +4,7 @@ import type { Edge, Figure, Graph, Picture } from "./figure.ts";
 import type { Side } from "./item.ts";
 
 /** On a side with more figures than these, those of no interest are left out. */
-const MANY = 40;
+const MOST_FIGURES = 40;
 
 /** Without edges to what is reached by way of others; edge by edge, so that of a circle something stays. */
 export function reduced({ figures, edges }: Graph): Graph {
@@ -68,7 +68,7 @@ export function pruned({ figures, edges }: Graph): Picture {
   const interesting = interestingOf({ figures, edges });
   const leftOut = new Map<Side, number>();
   const kept = [...Map.groupBy(figures, ({ side }) => side)].flatMap(([side, all]) => {
-    const some = all.length > MANY ? all.filter((figure) => interesting.has(figure)) : all;
+    const some = all.length > MOST_FIGURES ? all.filter((figure) => interesting.has(figure)) : all;
     const countOf = (list: readonly Figure[]) => list.reduce((sum, { names }) => sum + names.length, 0);
     if (some.length < all.length) leftOut.set(side, countOf(all) - countOf(some));
     return some;

@@ -12,7 +12,7 @@ import { faultOf, missedGlibc } from "./words.ts";
 const WIDTH = 67;
 const LABEL = 11;
 /** More than these are counted. */
-const MANY = 6;
+const MOST_OTHERS = 6;
 
 export function whyText(soname: string, answers: readonly Answer[], report: Report, paint: Paint): string {
   const paragraphs = answers.map((answer) => paragraph(answer, report, paint));
@@ -60,8 +60,8 @@ function needers({ side, link, chain, others }: Answer, report: Report): string[
   const item = link && !isMissing(link) && link.item.side === side ? link.item : undefined;
   const first = chain[0] ?? item;
   const names = chain.map(nameOf).join(" → ");
-  const also = others.slice(0, MANY).map(nameOf).join(" ");
-  const more = others.length > MANY ? ` and ${others.length - MANY} more` : "";
+  const also = others.slice(0, MOST_OTHERS).map(nameOf).join(" ");
+  const more = others.length > MOST_OTHERS ? ` and ${others.length - MOST_OTHERS} more` : "";
   const parts = [
     first ? `${beginning(first, names !== "", report)}${names}` : "",
     also === "" ? "" : `also ${also}${more}`,

@@ -122,7 +122,7 @@ export function awaitIfLimited(system: System, { channel }: ServingDirectory, se
   const descriptor = system.openProcess(server);
   try {
     while (u32At(add(channel, Header.offsetOf.alive)) === 0) {
-      if (descriptor === undefined || system.readable([descriptor], LOOK_AGAIN).length > 0)
+      if (descriptor === undefined || system.readable([descriptor], BOOT_INTERVAL_MS).length > 0)
         throw new LinkError("Cannot start a server with so low limits of memory, stack and descriptors (setrlimit(2))");
     }
   } finally {
@@ -131,7 +131,7 @@ export function awaitIfLimited(system: System, { channel }: ServingDirectory, se
 }
 
 /** In milliseconds. */
-const LOOK_AGAIN = 2;
+const BOOT_INTERVAL_MS = 2;
 
 /** Wakes the server, or has it look when it has booted. */
 export function ring(libc: Libc, { channel }: ServingDirectory): void {

@@ -133,7 +133,7 @@ export const LONGEST_ADDRESS = ADDRESS_SIZE - FAMILY_SIZE - 1;
 export const CHANNEL = "capsule_channel";
 
 /** How often a thread looks for a free descriptor, a millisecond apart. */
-const PATIENCE = 200;
+const MOST_TRIES = 200;
 
 /** It never opens anything by itself. */
 const NOWHERE = 0 as Address;
@@ -157,7 +157,7 @@ export function emitConnect(to: Assembler): void {
   to.lea(rip("channel function"), rsi).call(rax).test(rax, rax).jne("connected");
   to.label("without the lock").call("map channel");
   to.label("connected").pop(rbx).ret();
-  to.label("map channel").push(rbx).mov(PATIENCE, ebx);
+  to.label("map channel").push(rbx).mov(MOST_TRIES, ebx);
   to.label("open channel")
     .systemCall("open", "channel path", O_RDWR_CLOEXEC, 0)
     .cmp(-ERRNO.EROFS, eax)
