@@ -34,9 +34,9 @@ import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, SlotLayout, St
  * How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver
  * on a cold disk a second or two.
  */
-const ORDER_LIMIT_S = 30;
+const ORDER_WAIT_S = 30;
 /** How often a thread looks for a free slot, a hundredth of a second apart. */
-const MOST_TRIES = 100 * ORDER_LIMIT_S;
+const MOST_TRIES = 100 * ORDER_WAIT_S;
 
 /** How often a thread looks for its order before it sleeps. */
 const SPINS = 4000;
@@ -115,7 +115,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   ARGUMENTS.forEach((register, i) => {
     to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
   });
-  to.mov(r11, TARGET).movl(ORDER_LIMIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
+  to.mov(r11, TARGET).movl(ORDER_WAIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
   connection.find(to);
   claim(to, connection);
   publish(to, connection);
