@@ -68,6 +68,7 @@ export class Attachment implements Linker, Client {
   /** That it was started with, as /proc has it. */
   readonly #environment: string;
   #arena: Address;
+  readonly #isAudited: boolean;
 
   /**
    * `origin` is the process that has forked this one, or one of its ancestors. Throws LinkError, UnreadableError, and
@@ -111,15 +112,16 @@ export class Attachment implements Linker, Client {
     };
     this.functions = origin?.functions ?? findFunctions(this.#family);
     this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
+    this.#isAudited = pointerIn(process, add(controlBlock.at, ControlBlock.offsetOf.audited)) !== 0;
     if (origin) this.#inherit(origin);
   }
 
-  /** Others the auditor leaves alone, and messages have the path. */
+  /**
+   * Others the auditor leaves alone, and messages have the path. Nothing of the process is read here: what is lent in its
+   * slot meanwhile would be overwritten where memory is read by way of that.
+   */
   asItIs(path: string): string {
-    if (!path.startsWith("/") || !this.site.isRedirected(path)) return path;
-    return pointerIn(this.process, add(this.controlBlock.at, ControlBlock.offsetOf.audited)) === 0
-      ? path
-      : `${AS_IT_IS}${path}`;
+    return this.#isAudited && path.startsWith("/") && this.site.isRedirected(path) ? `${AS_IT_IS}${path}` : path;
   }
 
   /** Why its ld.so cannot make a namespace, if that is so. */
