@@ -124,6 +124,14 @@ describe("GnuHash", () => {
     expect(faultOf(() => table(...HEADER(1, 1, 0xffffffff), xword(-1), word(0))).fault).toContain("4294967295 bloom");
   });
 
+  test("may begin a chain with its first symbol and its last, and with no other", () => {
+    const one = (first: number) => table(...HEADER(1, 2), xword(-1), word(first), word(1), word(1), word(1));
+    for (const first of [0, 2, 4]) expect(() => one(first).check(5)).not.toThrow();
+    for (const first of [1, 5]) expect(faultOf(() => one(first).check(5)).fault).toContain(`symbol ${first}`);
+    // The last symbol of a smaller table is beyond it.
+    expect(faultOf(() => one(4).check(4)).fault).toContain("symbol 4");
+  });
+
   test("is not read with buckets and without a filter", () => {
     expect(faultOf(() => table(...HEADER(1, 1, 0), xword(-1), word(0))).structure).toBe("DT_GNU_HASH");
   });

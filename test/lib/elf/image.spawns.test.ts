@@ -96,6 +96,16 @@ describe("openImage()", () => {
     expect(all.relr as number[]).toEqual([data + 24, data + 40]);
   });
 
+  test("leaves out of the relocations what DT_RELACOUNT says, and no more", () => {
+    const path = scratch.write("libsmall.so.2", small.bytes);
+    using image = openImage(path);
+    const all = [...image.rela];
+    expect(image.relativeCount).toBe(1);
+    expect([...image.symbolicRela].map(({ r_offset }) => r_offset)).toEqual(
+      all.slice(1).map(({ r_offset }) => r_offset),
+    );
+  });
+
   test("reads what readelf reads in it", () => {
     const path = scratch.write("libsmall.so.1", small.bytes);
     const output = run(["readelf", "-D", "-s", "-d", "-n", "-W", path]);

@@ -1,7 +1,7 @@
 // What is kept of library files from run to run: never more than a hint, and never wrong.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { chownSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { library, SmallTree } from "./small-tree.ts";
@@ -99,6 +99,13 @@ describe("a store that is not as it should be tells nothing:", () => {
       writeFileSync(kept, whole.subarray(0, length));
       expect(new LibraryStore(kept).known(file)).toBeUndefined();
     }
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("of somebody else's tells nothing (takes root)", () => {
+    learn();
+    expect(new LibraryStore(kept).known(file)).toBeDefined();
+    chownSync(kept, 65534, 65534);
+    expect(new LibraryStore(kept).known(file)).toBeUndefined();
   });
 
   test("in a place where nothing can be written: save() says so, and the run goes on", () => {
