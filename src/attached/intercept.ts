@@ -24,7 +24,7 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
   const own = new Map<string, number>([
     ["token", token],
     ["program", attachment.programName],
-    ["identity", attachment.exeShimName],
+    ["exeShim", attachment.exeShimName],
     ["iterators", attachment.iterators],
     ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);

@@ -86,7 +86,7 @@ export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
 }
 
 /** Another number whenever the machine code changes. */
-const FORMAT = 8;
+const FORMAT = 9;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
   [...shared.keys()].filter((soname) => soname !== LOADER && soname !== UNWINDER);
