@@ -1,7 +1,7 @@
-// Errors of the system, which Node marks with a code: a file that is not there, a
-// process that has ended, a disk that is full. Whatever has no code is a fault of ours.
+// System errors, which Node marks with a code: a missing file, a process that has ended, a full disk. An error without
+// a code is a bug in this project.
 
-/** What `action` returns; undefined where the system refuses, which `tell` hears. Any other error is thrown. */
+/** Returns what `action` returns, or undefined on a system error, which is passed to `tell`. Throws any other error. */
 export function unlessRefused<Result>(
   action: () => Result,
   tell?: (error: NodeJS.ErrnoException) => void,

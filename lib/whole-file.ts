@@ -1,9 +1,8 @@
-// Files that somebody else may read at any time: what is there by the name is whole, the
-// old one or the new one.
+// Files that others may read at any time: a reader sees the whole old file or the whole new one.
 
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 
-/** Nobody else may read it (0600). Throws what writing throws, and leaves nothing else behind then. */
+/** The file's mode is 0600. Throws what writing throws, and leaves no temporary file then. */
 export function writeWhole(path: string, content: string | Uint8Array): void {
   const fresh = `${path}.${process.pid}-${performance.now()}`;
   try {

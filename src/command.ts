@@ -11,7 +11,7 @@ import { exitCodeOf } from "./diagnostics/error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./diagnostics/errors.ts";
 import { printable } from "./diagnostics/output.ts";
 
-/** Node's own say what was called, and not what was to be done. */
+/** Node's messages name the system call, not the purpose. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, path, syscall, message } = error as NodeJS.ErrnoException;
@@ -26,7 +26,7 @@ function report(error: unknown): number {
   const message = messageOf(error);
   const known = [ProgramError, UsageError, LinkError, ElfError].some((kind) => error instanceof kind);
   const isSystem = (error as NodeJS.ErrnoException).code !== undefined;
-  // A fault of capsule's own says where, since nobody else can.
+  // For a bug in capsule the stack is printed, too: nothing else shows where it is.
   const where = known || isSystem ? "" : `\n${error instanceof Error ? error.stack : ""}`;
   writeSync(2, `capsule: ${printable(message)}${where}\n`);
   return exitCodeOf(error);

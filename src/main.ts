@@ -1,15 +1,14 @@
 #!/usr/bin/env -S BUN_JSC_useDFGJIT=0 BUN_JSC_useConcurrentGC=0 BUN_JSC_jitMemoryReservationSize=33554432 BUN_JSC_structureHeapSizeInKB=65536 BUN_JSC_largeHeapSize=99999999 MIMALLOC_ARENA_RESERVE=32MiB bun --no-env-file --config=/dev/null
-// The command: what has to be the case before it is loaded at all.
+// The command's entry: settings that have to apply before it is loaded.
 //
-// Nothing in the folder where a game is started concerns this command: no .env, no
-// bunfig.toml with scripts to preload. The optimizing compiler would only compete
-// with us for 50 ms; a concurrent collector interrupts threads by SIGPWR, which
-// others use, too, and any collection takes longer than all that would be collected
-// is worth; and what is reserved by default, 6 GB, is in the way of a program that
-// limits its memory, or locks it. (The kernel reads 254 bytes of that line.)
+// The folder where a game is started must not affect this command: no .env, no bunfig.toml with scripts to preload. The
+// optimizing compiler would only compete with us for 50 ms. A concurrent collector interrupts threads by SIGPWR, which
+// others use, too, and any collection takes longer than the memory it frees is worth. The 6 GB that are reserved by
+// default get in the way of programs that limit or lock their memory. (The kernel reads 254 bytes of that line.)
 
 import { recall } from "./reexec/recall.ts";
 
 recall();
-// By its path, as the bundle has it beside this file, too: it is not to be loaded where the command is started over.
+// By path, as it lies beside this file in the bundle, too; dynamically, as it is not needed if the command is started
+// over.
 void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));

@@ -1,4 +1,4 @@
-// Runs a program, in the mode that is asked for or possible.
+// Runs a program in the mode that was asked for, or that is possible.
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/process/libc.ts";
@@ -14,7 +14,7 @@ import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./reexec/inherited.ts";
 import type { Mode } from "./settings/choices.ts";
 
-/** As capsule.ts's host and launcher.ts's launch. */
+/** Throws as runInProcess and runAttached do; `fail` gets the later errors of an in-process program. */
 export function runProgram(
   libc: Libc,
   options: ExecOptions,
@@ -23,7 +23,7 @@ export function runProgram(
   fail: (error: unknown) => never,
 ): never {
   needProc();
-  // Before anything is opened that stays so.
+  // Before anything is opened that stays open.
   const inherited = new Set(inheritedDescriptors(procFiles));
   if (trace.events) inherited.delete(trace.events.descriptor);
   const executed = locateProgram(options.program);

@@ -1,4 +1,4 @@
-// The slots of a loaded image that hold addresses of symbols: what ld.so writes for R_X86_64_GLOB_DAT, 64 and JUMP_SLOT.
+// The slots of a loaded image that hold symbol addresses: what ld.so writes for R_X86_64_GLOB_DAT, 64 and JUMP_SLOT.
 
 import { readU64 } from "../memory/layout.ts";
 import { toVaddr, type Vaddr } from "../memory/numbers.ts";
@@ -6,17 +6,17 @@ import { PF_W, R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "./cons
 import type { LoadedImage } from "./loaded.ts";
 import { Rela } from "./rela.ts";
 
-/** The tables that are gone through: DT_RELA, whose slots hold addresses of objects and functions; DT_JMPREL, for calls. */
+/** The tables to visit: DT_RELA, whose slots hold addresses of objects and functions; DT_JMPREL, for calls. */
 type Tables = "objects" | "calls" | "all";
 
 /**
- * Is told of a slot: what it holds, less the addend (`&array[3]` is an address of `array`); where it is; the index of
- * its symbol, 0 for none; whether only calls go through it. One that has not been called yet may hold an address in the
- * image itself.
+ * Called for a slot: its value less the addend (`&array[3]` is an address of `array`); its vaddr; the index of its
+ * symbol, 0 for none; whether only calls use it. A call's slot that is not bound yet may hold an address in the image
+ * itself.
  */
 type Visit = (value: number, at: Vaddr, addend: number, symbol: number, isCall: boolean) => void;
 
-/** Returns how many slots there are. With `values`, only those that hold one of these are told of. */
+/** Returns the number of slots. With `values`, visits only those that hold one of them. */
 export function eachBoundSlot(
   image: LoadedImage,
   tables: Tables,
@@ -50,7 +50,7 @@ function eachIn(
   return count;
 }
 
-/** What is copied at once of another process's data, in bytes: slots lie side by side, and there may be 10 MB. */
+/** How much of another process's data is copied at once, in bytes: slots are adjacent, and there may be 10 MB. */
 const PIECE = 16384;
 
 /** Reads slots; those of another process are copied a piece at a time. */

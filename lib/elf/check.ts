@@ -1,7 +1,6 @@
-// Whether an image holds together. A loader believes what a file says of itself:
-// a table beyond its segment or a hash chain that loops is a crash or a hang of
-// the process that opens it. This looks first. Every table is looked at whole, so
-// it goes by offsets on plain arrays, not through the structures.
+// Checks that an image is consistent. A loader trusts what a file says about itself: a table beyond its segment or a
+// hash chain that loops crashes or hangs the process that opens it. These checks run first. Every table is checked in
+// full, so they use offsets into plain arrays, not the structures.
 
 import { add, alignDown, alignUp, isPowerOfTwo, PAGE_SIZE } from "../memory/numbers.ts";
 import {
@@ -42,17 +41,18 @@ import { Rela } from "./rela.ts";
 import { bindingOf, Sym } from "./sym.ts";
 import { wordsOf } from "./words.ts";
 
-/** Beyond it there is no user memory. */
+/** User memory ends here. */
 const ADDRESS_LIMIT = 2 ** 47;
 const WORD = 4;
 const WORD64 = 8;
 
 /**
- * How much is looked at: everything, or all but the single relocations, which take 20 ms in libLLVM (380,000 of them).
+ * How much is checked: everything, or all but the individual relocations, which take 20 ms in libLLVM (380,000 of
+ * them).
  */
 export type Check = "whole" | "tables";
 
-/** Throws ElfError for the first thing that does not hold together. */
+/** Throws ElfError for the first inconsistency. */
 export function checkImage(image: FileImage, check: Check = "whole"): void {
   checkSegments(image);
   checkDynamic(image);
@@ -62,7 +62,7 @@ export function checkImage(image: FileImage, check: Check = "whole"): void {
   if (check === "whole") checkRelocations(image);
 }
 
-/** As checkImage, for a file. Throws what open(2) throws too. */
+/** checkImage for a file. Also throws what open(2) throws. */
 export function checkFile(path: string, check: Check = "whole"): void {
   using image = openImage(path);
   checkImage(image, check);
@@ -71,14 +71,14 @@ export function checkFile(path: string, check: Check = "whole"): void {
 function checkSegments({ path, loads, phdrs, file }: FileImage): void {
   for (const { p_offset, p_vaddr, p_filesz, p_memsz, p_align } of loads) {
     const fault = (text: string) => new ElfError(path, "PT_LOAD", text);
-    // Nothing of a segment of zeroes alone is in the file, wherever it says that it would be. Behind the file's end there
-    // are zeroes up to the end of its last page, and beyond that SIGBUS.
+    // A segment with no file bytes may give any offset. After the end of the file there are zeroes up to the end of its
+    // last page, and SIGBUS beyond that.
     if (p_filesz > 0 && !(p_offset + p_filesz <= alignUp(file.size, PAGE_SIZE)))
       throw fault(`its ${p_filesz} bytes at offset ${p_offset} reach beyond the end of the file (${file.size} bytes)`);
     if (!(p_vaddr + p_memsz < ADDRESS_LIMIT)) throw fault("it reaches beyond the address space");
-    // glibc 2.36 and newer pass over what is no power of two; 2.31 says itself what it does not take
+    // glibc 2.36 and newer ignore an alignment that is not a power of two; 2.31 rejects it itself
     if (isPowerOfTwo(p_align) && p_align >= ADDRESS_LIMIT) throw fault("p_align is larger than the address space");
-    // glibc maps pages, and refuses this itself
+    // glibc maps whole pages, and rejects this itself
     if ((p_vaddr - p_offset) % PAGE_SIZE !== 0) throw fault("p_vaddr and p_offset are not congruent");
   }
   for (const { p_type, p_vaddr, p_filesz, p_memsz, p_align } of phdrs) {
@@ -93,12 +93,14 @@ function checkSegments({ path, loads, phdrs, file }: FileImage): void {
     throw new ElfError(path, "PT_GNU_RELRO", "its pages are not in the image");
 }
 
-/** What is made read-only: both ends are rounded down. */
+/** The pages that become read-only: both ends are rounded down. */
 function wholePages({ p_vaddr, p_memsz }: Phdr): PageRange {
   return { start: alignDown(p_vaddr, PAGE_SIZE), end: alignDown(add(p_vaddr, p_memsz), PAGE_SIZE) };
 }
 
-/** Is it nothing, or between the first segment's first page and the last one's last? All of that is mapped somehow. */
+/**
+ * Is the range empty, or between the first segment's first page and the last one's last? All of that is mapped somehow.
+ */
 function isMapped(loads: readonly Phdr[], { start, end }: PageRange): boolean {
   const [first, last] = [loads[0], loads.at(-1)];
   return start === end || (!!first && !!last && start >= pagesOf(first).start && end <= pagesOf(last).end);
@@ -106,7 +108,7 @@ function isMapped(loads: readonly Phdr[], { start, end }: PageRange): boolean {
 
 function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
   const fault = (text: string) => new ElfError(path, "dynamic section", text);
-  // What ld.so asserts, of tables that are there (RELRENT since 2.36).
+  // ld.so asserts these for tables that are present (RELRENT since 2.36).
   const expected: [tag: number, of: number, value: number, name: string][] = [
     [DT_RELAENT, DT_RELA, Rela.size, "DT_RELAENT"],
     [DT_RELRENT, DT_RELR, 8, "DT_RELRENT"],
@@ -117,7 +119,7 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
     if (found !== undefined && found !== value && dynamic.get(of) !== undefined)
       throw fault(`${name} is ${found}, not ${value}`);
   }
-  // Of relocations an entry that is begun is done, of functions it is not called.
+  // ld.so processes a partial last entry of a relocation table, but does not call one of a function array.
   const tables: [tag: number, size: number, round: (size: number) => number, name: string][] = [
     [DT_RELA, DT_RELASZ, (size) => alignUp(size, Rela.size), "DT_RELA"],
     [DT_JMPREL, DT_PLTRELSZ, (size) => alignUp(size, Rela.size), "DT_JMPREL"],
@@ -133,7 +135,7 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
     if (!segmentAt(loads, at, size))
       throw fault(`${name}, ${size} bytes at vaddr 0x${at.toString(16)}, is in no segment`);
   }
-  // ld.so goes by it without a look at the size.
+  // ld.so trusts it without checking the size.
   const count = (dynamic.get(DT_RELASZ) ?? 0) / Rela.size;
   if (relativeCount > count && dynamic.get(DT_RELA) !== undefined)
     throw fault(`DT_RELACOUNT is ${relativeCount}, and DT_RELA has ${count} entries`);
@@ -147,10 +149,10 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
   }
 }
 
-/** Of two hash tables ld.so looks at DT_GNU_HASH alone. */
+/** With two hash tables, ld.so reads only DT_GNU_HASH. */
 function checkHash({ gnuHash, sysvHash, symbols }: Image): void {
   if (gnuHash) gnuHash.check(symbols.length);
-  // A chain that loops has been met when the symbols were counted.
+  // Counting the symbols throws for a chain that loops.
   else void sysvHash?.symbolCount;
 }
 
@@ -162,7 +164,7 @@ function checkSymbols(image: Image): void {
   const end = image.end;
   for (let i = 0, at = 0; at + 6 <= words.length; i++, at += Sym.size / WORD) {
     const info = words[at + 1] as number;
-    // Nobody looks a local symbol up.
+    // Local symbols are never looked up.
     if (((info >>> 4) & 15) === STB_LOCAL) continue;
     if ((words[at] as number) >= strings.room)
       throw new ElfError(path, "symbol table", `the name of symbol ${i} is beyond the string table`);
@@ -173,14 +175,14 @@ function checkSymbols(image: Image): void {
     if (type === STT_TLS && tlsSize === 0)
       throw new ElfError(path, "symbol table", `symbol ${i} is thread-local, and there is no such data (PT_TLS)`);
     const limit = type === STT_TLS ? tlsSize : end;
-    // A symbol may mark the end of what it is in (_end), or be anywhere if it is nothing but a mark (--defsym).
+    // A symbol may mark the end of what contains it (_end), or lie anywhere if it is only a mark (--defsym).
     if (
       (value > limit || (type === STT_TLS && tlsSize === 0)) &&
       (type !== STT_NOTYPE || words[at + 4] !== 0 || words[at + 5] !== 0)
     )
       throw new ElfError(path, "symbol table", `symbol ${i} is beyond the image`);
   }
-  // Where the last string that somebody refers to has an end, all have one.
+  // If the last referenced string has an end, all have one.
   void strings.size;
 }
 
@@ -206,7 +208,7 @@ function checkRelocations(image: Image): void {
     ["DT_JMPREL", jmprel, 0],
   ] as const) {
     const words = wordsOf(view, view.byteLength);
-    // r_offset (2) | r_type | r_sym | r_addend (2). The segment of the entry before is tried first.
+    // r_offset (2) | r_type | r_sym | r_addend (2). The previous entry's segment is tried first.
     let start = 1;
     let end = 0;
     for (let at = 0, i = 0; at + 6 <= words.length; at += RELA_WORDS, i++) {
@@ -214,7 +216,7 @@ function checkRelocations(image: Image): void {
         words[at + 1] === 0 ? (words[at] as number) : (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
       if (place < start || place > end) {
         if (words[at + 2] === R_X86_64_NONE) continue;
-        // 4 bytes are enough for the 32-bit types, at the end of a segment
+        // 32-bit types need only 4 bytes, at the end of a segment
         const load = segmentAt(loads, place, 4);
         if (!load)
           throw new ElfError(path, name, `entry ${i} relocates vaddr 0x${place.toString(16)}, which is in no segment`);
@@ -222,7 +224,7 @@ function checkRelocations(image: Image): void {
         start = place < load.p_vaddr ? pages.start : load.p_vaddr;
         end = Math.min(pages.end, place < load.p_vaddr + load.p_memsz ? load.p_vaddr + load.p_memsz : pages.end) - 8;
       }
-      // ld.so asserts it
+      // ld.so asserts this
       if (i < relative && words[at + 2] !== R_X86_64_RELATIVE)
         throw new ElfError(
           path,
@@ -237,7 +239,7 @@ function checkRelocations(image: Image): void {
       throw new ElfError(path, "DT_RELR", `vaddr 0x${slot.toString(16)} is in no segment`);
 }
 
-/** That there is such a symbol: a hash table need not tell of what is only referred to. */
+/** Checks that the symbol exists: hash tables need not cover symbols that are only referenced. */
 function checkReference({ path, symbols, strings }: Image, table: string, entry: number, symbol: number): void {
   try {
     if (symbols.at(symbol).st_name < strings.room) return;

@@ -1,5 +1,4 @@
-// Numbers of the gABI, the x86-64 psABI and GNU's extensions, as <elf.h> has
-// them. Only what some part of this project uses.
+// Numbers of the gABI, the x86-64 psABI and GNU's extensions, as in <elf.h>. Only those that this project uses.
 
 export const ELFMAG = [0x7f, 0x45, 0x4c, 0x46] as const;
 export const EI_CLASS = 4;
@@ -10,7 +9,7 @@ export const ELFDATA2LSB = 1;
 export const EV_CURRENT = 1;
 
 export const ELFOSABI_NONE = 0;
-/** Has types of symbols that GNU has added, such as STT_GNU_IFUNC. */
+/** Uses symbol types added by GNU, such as STT_GNU_IFUNC. */
 export const ELFOSABI_GNU = 3;
 
 export const ET_EXEC = 2;
@@ -29,7 +28,7 @@ export const PT_GNU_RELRO = 0x6474e552;
 export const PF_X = 1;
 export const PF_W = 2;
 export const PF_R = 4;
-/** e_phnum when there are more headers than it can say; the count is then in section 0. */
+/** e_phnum when there are more headers than it can hold; the count is then in section 0. */
 export const PN_XNUM = 0xffff;
 
 export const DT_NULL = 0;
@@ -91,7 +90,7 @@ export const DF_1_PIE = 0x08000000;
 
 export const SHN_UNDEF = 0;
 export const SHN_ABS = 0xfff1;
-/** The index is elsewhere, because it is too large. */
+/** The index is too large for the field, and stored elsewhere. */
 export const SHN_XINDEX = 0xffff;
 
 export const SHT_STRTAB = 3;

@@ -1,8 +1,7 @@
-// The dynamic section (gABI, "Dynamic Section"): a list of tags and values that
-// DT_NULL ends. Values that are pointers are vaddrs in a file. In live memory
-// glibc has made most of them absolute, in place, but not those of objects whose
-// dynamic section is read-only (the vDSO; seen in glibc 2.31–2.41), so whoever
-// reads memory says how a value becomes a vaddr.
+// The dynamic section (gABI, "Dynamic Section"): a list of tags and values, ended by DT_NULL. Pointer values are vaddrs
+// in a file. In live memory glibc has made most of them absolute, in place, but not those of objects whose dynamic
+// section is read-only (the vDSO; seen in glibc 2.31–2.41), so the code that reads memory decides how a value becomes a
+// vaddr.
 
 import { i64, layout, type Struct, u64 } from "../memory/layout.ts";
 import { DT_NULL } from "./constants.ts";
@@ -12,7 +11,7 @@ export type Dyn = Struct<typeof Dyn>;
 
 export class Dynamic {
   readonly #values = new Map<number, number>();
-  /** DT_NULL is there: a loader reads up to it, whatever PT_DYNAMIC says of the size. */
+  /** DT_NULL was found. A loader reads up to it, whatever size PT_DYNAMIC gives. */
   readonly isEnded: boolean = false;
   readonly #entries: { readonly tag: number; readonly value: number; readonly at: number }[] = [];
 
@@ -24,7 +23,7 @@ export class Dynamic {
         break;
       }
       this.#entries.push({ tag, value, at });
-      // A tag that may stand once only: ld.so lets the last one win.
+      // If a tag that may occur only once is repeated, ld.so uses the last.
       this.#values.set(tag, value);
     }
   }

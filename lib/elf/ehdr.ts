@@ -46,13 +46,13 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: "LoongArch",
 };
 
-/** As it is called, or its number. */
+/** The machine's name, or its number if unknown. */
 export const machineName = (machine: number): string => MACHINES[machine] ?? `${machine}`;
 
-/** Why these bytes do not begin an ELF64 x86-64 program or shared object, or undefined where they do. */
+/** Why these bytes are not the start of an ELF64 x86-64 program or shared object; undefined if they are. */
 export function faultOfHeader(head: DataView): string | undefined {
   if (head.byteLength < ELFMAG.length || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return "not an ELF file";
-  // What identifies the file comes first: a header of the wrong class is not too short, but another one.
+  // Identification is checked before length: a header of another class has another size and is not truncated.
   const { e_type, e_machine, e_version } = Ehdr.offsetOf;
   if (head.byteLength < e_version) return `the file ends within it, after ${head.byteLength} bytes`;
   if (head.getUint8(EI_CLASS) === ELFCLASS32) return "a 32-bit file, and only 64-bit x86-64 is supported";

@@ -1,6 +1,5 @@
-// What an ELF file of 32 bits says of how it is started: its interpreter, and what it
-// needs. This project links none of these; it may run one that starts others. The
-// structures are the gABI's, with the order of fields that Elf32 has.
+// What a 32-bit ELF file says about how it is started: its interpreter and its dependencies. This project links no such
+// files, but may run one that starts others. The structures are the gABI's, in Elf32's field order.
 
 import { bytes, layout, type Struct, u16, u32 } from "../memory/layout.ts";
 import { toOffset } from "../memory/numbers.ts";
@@ -52,13 +51,13 @@ type Phdr32 = Struct<typeof Phdr32>;
 export const Dyn32 = layout("Elf32_Dyn", { d_tag: u32, d_val: u32 });
 
 interface Elf32 {
-  /** PT_INTERP; undefined for what is statically linked, and for libraries. */
+  /** PT_INTERP; undefined for static programs and libraries. */
   readonly interpreter: string | undefined;
   /** DT_NEEDED, in order. */
   readonly needed: readonly string[];
 }
 
-/** Throws ElfError for a file that the kernel of an x86-64 machine does not run. */
+/** Throws ElfError for a file that an x86-64 kernel does not run. */
 export function readElf32(file: FileBytes): Elf32 {
   const cannot = (structure: string, fault: string) => new ElfError(file.path, structure, fault);
   const ehdr = Ehdr32.at(file.view(toOffset(0), Ehdr32.size, "ELF header"));

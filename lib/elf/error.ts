@@ -1,12 +1,12 @@
-// What is wrong with an ELF file or image, with the structure that shows it.
+// What is wrong with an ELF file or image, and in which structure.
 
 /**
- * A file that is no sound ELF image, or not one for x86-64 Linux. The command ends with 125 then.
+ * A file that is not a valid ELF image, or not one for x86-64 Linux. The command then exits with status 125.
  *
  * @hideconstructor
  */
 export class ElfError extends Error {
-  /** For who tells errors apart by it, where classes do not reach. */
+  /** For telling errors apart where instanceof does not work. */
   override readonly name = "ElfError";
   constructor(
     /** The file. */

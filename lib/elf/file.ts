@@ -1,6 +1,5 @@
-// An image in a file. Files of this field reach 100 MB and more, and what a
-// linker wants of them is a few kilobytes, so they are read in small pieces, with
-// pread: a mapping would turn a file that is truncated meanwhile into a SIGBUS.
+// An image in a file. ELF files reach 100 MB and more, and a linker needs a few kilobytes of them, so they are read in
+// small pieces with pread: with a mapping, a file truncated meanwhile would raise SIGBUS.
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { alignUp, type Offset, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../memory/numbers.ts";
@@ -9,9 +8,9 @@ import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
 import { loadSegments, type Phdr, pagesOf, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
-/** Neighbouring reads (headers, strings) are answered from pieces of this many bytes. */
+/** Size in bytes of the cached pieces that serve neighbouring reads (headers, strings). */
 const PIECE = 8192;
-/** In bytes. No table of a sound file comes near it; a sparse file can claim any. */
+/** In bytes. No table of a valid file comes near it; a sparse file can claim any size. */
 export const LARGEST_READ = 2 ** 30;
 
 /** A file's bytes by offset. */
@@ -20,9 +19,9 @@ export class FileBytes implements Disposable {
   #descriptor: number;
   readonly #pieces = new Map<number, DataView>();
 
-  /** Throws what open(2) throws (with `code` and `path`), and ElfError for something that is no regular file. */
+  /** Throws what open(2) throws (with `code` and `path`), and ElfError if it is not a regular file. */
   constructor(readonly path: string) {
-    // O_NONBLOCK: a FIFO must give an error, not a wait.
+    // O_NONBLOCK: a FIFO must fail, not block.
     this.#descriptor = openSync(path, 0x800);
     const stat = fstatSync(this.#descriptor);
     if (!stat.isFile()) {
@@ -32,7 +31,7 @@ export class FileBytes implements Disposable {
     this.size = stat.size;
   }
 
-  /** Of the open file, for who maps it. */
+  /** For callers that map the open file. */
   get descriptor(): number {
     return this.#descriptor;
   }
@@ -40,11 +39,11 @@ export class FileBytes implements Disposable {
   [Symbol.dispose](): void {
     if (this.#descriptor < 0) return;
     closeSync(this.#descriptor);
-    // The number may be another file's from now on.
+    // The number may belong to another file from now on.
     this.#descriptor = -1;
   }
 
-  /** Throws ElfError where the file does not have these bytes. */
+  /** Throws ElfError if the file does not have these bytes. */
   view(offset: Offset, length: number, structure: string): DataView {
     if (!(offset >= 0 && offset + length <= this.size))
       throw new ElfError(
@@ -63,7 +62,7 @@ export class FileBytes implements Disposable {
     return new DataView(piece.buffer, offset - first * PIECE, length);
   }
 
-  /** A string of at most so many bytes, which a NUL may end before. Throws as view() does. */
+  /** A string of at most `length` bytes, or up to the first NUL. Throws as view() does. */
   stringAt(offset: Offset, length: number, structure: string): string {
     const { buffer, byteOffset, byteLength } = this.view(offset, length, structure);
     const text = Buffer.from(buffer, byteOffset, byteLength);
@@ -97,7 +96,7 @@ class FileImageBytes implements ImageBytes {
     if (vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_filesz && p_offset + p_filesz <= this.file.size)
       return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
     const isCutOff = vaddr + length > this.#endOf(load) && vaddr + length <= pagesOf(load).end;
-    // which the file itself says
+    // file.view reports the truncation
     if (isCutOff) return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
     if (!(vaddr + length <= this.#endOf(load)))
       throw new ElfError(
@@ -124,7 +123,9 @@ class FileImageBytes implements ImageBytes {
     return toVaddr(pointer);
   }
 
-  /** Bytes of which some are in a segment's pages only: the file's, and zeroes behind its end and in place of .bss. */
+  /**
+   * Bytes that extend into the rest of a segment's pages: the file's, then zeroes after its end and in place of .bss.
+   */
   #padded({ p_vaddr, p_filesz, p_memsz, p_offset }: Phdr, vaddr: Vaddr, length: number, structure: string): DataView {
     const offset = toOffset(vaddr - p_vaddr + p_offset);
     const shown = Math.min(p_memsz > p_filesz ? p_vaddr + p_filesz - vaddr : length, this.file.size - offset, length);
@@ -151,14 +152,14 @@ class FileImageBytes implements ImageBytes {
     );
   }
 
-  /** The end of what is mapped of the file for a segment: with its page, which the file need not fill. */
+  /** The end of what is mapped from the file for a segment, rounded up to a page, which the file need not fill. */
   #endOf({ p_vaddr, p_filesz, p_offset }: Phdr): number {
     if (p_filesz === 0) return 0;
     return Math.min(alignUp(p_vaddr + p_filesz, PAGE_SIZE), p_vaddr - p_offset + alignUp(this.file.size, PAGE_SIZE));
   }
 }
 
-/** An image whose file is open. Dispose of it when it has been read. */
+/** An image whose file is open. Dispose of it after reading. */
 export class FileImage extends Image implements Disposable {
   constructor(
     readonly file: FileBytes,
@@ -173,7 +174,7 @@ export class FileImage extends Image implements Disposable {
   }
 }
 
-/** The headers of an ELF file, also of one that is not dynamically linked. Throws as FileBytes does, and ElfError. */
+/** The headers of an ELF file, even a statically linked one. Throws as FileBytes does, and ElfError. */
 export function readHeaders(file: FileBytes): { ehdr: Ehdr; phdrs: Phdr[] } {
   const head = file.view(toOffset(0), Math.min(Ehdr.size, file.size), "ELF header");
   const ehdr = readEhdr(file.path, head);

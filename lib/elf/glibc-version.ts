@@ -1,8 +1,7 @@
-// Versions of glibc and libgcc_s by what they define, not by file name.
+// Versions of glibc and libgcc_s, taken from what they define rather than from file names.
 
 /**
- * The newest version of a family ("GLIBC", "GCC") among names such as "GLIBC_2.36", as numbers; empty where there is
- * none.
+ * The newest version of a family ("GLIBC", "GCC") among names such as "GLIBC_2.36", as numbers; empty if there is none.
  */
 export function newestOf(names: readonly string[], family: string): number[] {
   const versions = names

@@ -1,13 +1,12 @@
-// DT_GNU_HASH (no specification; as GNU ld, lld and glibc agree on it):
+// DT_GNU_HASH (no specification; the layout that GNU ld, lld and glibc agree on):
 //
 //   nbuckets | symoffset | bloom_size | bloom_shift
 //   bloom[bloom_size]         64-bit words
 //   buckets[nbuckets]         index of the first symbol, or 0
 //   chain[symbols-symoffset]  hash of each symbol; bit 0 ends the chain
 //
-// Only defined symbols are in it, at the end of the symbol table, in the order
-// of their buckets. It does not say how many symbols there are: the end of the
-// last chain does.
+// It has only defined symbols, at the end of the symbol table, in bucket order. It does not store the number of
+// symbols: the end of the last chain gives it.
 
 import { isPowerOfTwo } from "../memory/numbers.ts";
 import { ElfError } from "./error.ts";
@@ -23,7 +22,7 @@ const HEADER = 16;
 
 export class GnuHash {
   readonly bucketCount: number;
-  /** Index of the first symbol in the table. */
+  /** Index of the first symbol that the table covers. */
   readonly symOffset: number;
   readonly #bloomSize: number;
   readonly #bloomShift: number;
@@ -32,7 +31,7 @@ export class GnuHash {
   #symbolCount?: number;
   #last?: number;
 
-  /** `view` begins at the table and reaches as far as its segment does. */
+  /** `view` starts at the table and extends to the end of its segment. */
   constructor(
     readonly path: string,
     readonly view: DataView,
@@ -44,7 +43,7 @@ export class GnuHash {
     this.#bloomShift = view.getUint32(12, true);
     this.#buckets = HEADER + 8 * this.#bloomSize;
     this.#chain = this.#buckets + 4 * this.bucketCount;
-    // Without buckets a loader passes over the object, and looks at nothing else (lld has written such tables).
+    // Without buckets, a loader skips the object and reads nothing else (lld has written such tables).
     if (this.bucketCount === 0) return;
     if (this.#chain > view.byteLength)
       throw new ElfError(
@@ -55,9 +54,7 @@ export class GnuHash {
     if (this.#bloomSize === 0) throw new ElfError(path, "DT_GNU_HASH", "it has buckets, and no bloom filter");
   }
 
-  /**
-   * Candidates for a hash, in chain order: the indexes whose stored hash agrees. The name is the caller's to compare.
-   */
+  /** Candidates for a hash, in chain order: the indexes whose stored hash matches. The caller compares names. */
   *candidates(hash: number): Generator<number> {
     const { view } = this;
     if (this.bucketCount === 0) return;
@@ -75,10 +72,10 @@ export class GnuHash {
     }
   }
 
-  /** Throws ElfError where a lookup could leave the table, in one of `symbols` symbols. */
+  /** Throws ElfError if a lookup could leave the table of an object with `symbols` symbols. */
   check(symbols: number): void {
     const { path, view, symOffset, bucketCount } = this;
-    // glibc masks with the size less one, and asserts that it can
+    // glibc masks with the size minus one, and asserts a power of two
     if (this.#bloomSize > 0 && !isPowerOfTwo(this.#bloomSize))
       throw new ElfError(path, "DT_GNU_HASH", `the size of its bloom filter, ${this.#bloomSize}, is no power of two`);
     for (let i = 0; i < bucketCount; i++) {
@@ -92,15 +89,13 @@ export class GnuHash {
     }
   }
 
-  /**
-   * There is no symbol in it. `symbolCount` is then no more than a hint: GNU ld (2.40 still) writes symoffset 1.
-   */
+  /** The table has no symbols. `symbolCount` is then only a hint: GNU ld (still in 2.40) writes symoffset 1. */
   get isEmpty(): boolean {
     const last = this.#lastChain();
     return last === 0 || last < this.symOffset;
   }
 
-  /** How many symbols the symbol table has, the undefined ones in front included. */
+  /** Number of symbols in the symbol table, including the undefined ones at its start. */
   get symbolCount(): number {
     this.#symbolCount ??= this.#countSymbols();
     return this.#symbolCount;
@@ -125,7 +120,7 @@ export class GnuHash {
     return last;
   }
 
-  /** Of the whole table, in bytes; its header where nothing else of it counts. */
+  /** Size of the whole table in bytes; only the header if there are no buckets. */
   get size(): number {
     if (this.bucketCount === 0) return HEADER;
     return this.#chain + 4 * Math.max(0, this.symbolCount - this.symOffset);

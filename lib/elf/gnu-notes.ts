@@ -1,5 +1,5 @@
-// What the descriptors of well-known notes say: GNU's (<elf.h> of glibc; x86-64 psABI,
-// "Program Property"), and systemd's package metadata, which distributions add.
+// What the descriptors of well-known notes mean: GNU's (<elf.h> of glibc; x86-64 psABI, "Program Property"), and
+// systemd's package metadata, which distributions add.
 
 import { alignUp, hex } from "../memory/numbers.ts";
 import { NT_GNU_ABI_TAG, NT_GNU_BUILD_ID, NT_GNU_GOLD_VERSION, NT_GNU_PROPERTY_TYPE_0 } from "./constants.ts";
@@ -7,7 +7,7 @@ import { flagsOf, GNU_NOTE_TYPES, type Names, nameOf, PROPERTIES, X86_FEATURES, 
 import type { Note } from "./notes.ts";
 
 const SYSTEMS = ["Linux", "Hurd", "Solaris", "FreeBSD", "NetBSD", "Syllable", "NaCl"];
-/** Which are text, of notes named "FDO". */
+/** Types of notes named "FDO" whose descriptors are text. */
 const FDO_TYPES: Names = new Map([
   [0xcafe1a7e, "FDO_PACKAGING_METADATA"],
   [0x407c0c0a, "FDO_DLOPEN_METADATA"],
@@ -22,13 +22,13 @@ const PROPERTY_FLAGS: Readonly<Record<string, Names>> = {
   GNU_PROPERTY_X86_ISA_1_USED: X86_ISA_LEVELS,
 };
 
-/** What a note's type is called; its number where the name of the note tells nothing of it. */
+/** The name of a note's type, or its number if unknown. */
 export function typeNameOf({ name, type }: Note): string {
   const names = TYPES.get(name);
   return names ? nameOf(names, type) : hex(type);
 }
 
-/** What it says, in words; undefined where that is not known, or where it is cut off. */
+/** What it says, as text; undefined if unknown or truncated. */
 export function meaningOf(note: Note): string | undefined {
   const { name, type, descriptor } = note;
   if (name === "FDO" && FDO_TYPES.has(type)) return textOf(descriptor);
@@ -42,7 +42,7 @@ export function meaningOf(note: Note): string | undefined {
   return `${SYSTEMS[system] ?? `system ${system}`} ${version.join(".")}`;
 }
 
-/** Type, size and data of each, padded to 8 bytes. */
+/** Each has a type, a size and data, padded to 8 bytes. */
 function* propertiesOf(view: DataView): Generator<string> {
   for (let at = 0; at + 8 <= view.byteLength; ) {
     const [type, size] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
@@ -55,5 +55,5 @@ function* propertiesOf(view: DataView): Generator<string> {
   }
 }
 
-/** Up to the NULs that end it. */
+/** Without trailing NULs. */
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes).replace(/\0+$/, "");

@@ -1,6 +1,5 @@
-// An ELF image, read by vaddr. Where its bytes come from (a file, live memory)
-// is the business of `ImageBytes`; everything that is read through the dynamic
-// section is here, once, for both.
+// An ELF image, read by vaddr. `ImageBytes` supplies the bytes, from a file or live memory; everything that is read
+// through the dynamic section is here, once for both.
 
 import { add, alignUp, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import {
@@ -44,22 +43,21 @@ import { SysvHash, sysvHash } from "./sysv-hash.ts";
 import { type DefinedVersion, definitions, type NeededVersion, readVerdefs, readVerneeds, Versym } from "./versions.ts";
 import { wordsOf } from "./words.ts";
 
-/** Where an image's bytes come from. Both methods throw ElfError, naming `structure`, for bytes that are not there. */
+/**
+ * The source of an image's bytes. `view` and `rest` throw ElfError, naming `structure`, for bytes that are not there.
+ */
 export interface ImageBytes {
   /** `length` bytes at a vaddr. */
   view(vaddr: Vaddr, length: number, structure: string): DataView;
-  /**
-   * All bytes from a vaddr to `end` or to the end of what its segment has, for tables that do not say how long they
-   * are.
-   */
+  /** All bytes from a vaddr to `end` or the end of its segment, for tables that do not give their length. */
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView;
-  /** How many bytes there are from a vaddr to the end of what is mapped with it; none where nothing is. */
+  /** Number of bytes from a vaddr to the end of its mapping; 0 if it is not mapped. */
   room(vaddr: Vaddr): number;
   /** A pointer-valued entry of the dynamic section as a vaddr. */
   vaddrOf(pointer: number): Vaddr;
 }
 
-/** A library whose symbols are found before those of the one that names it (ld -f, -F). */
+/** A library whose symbols take precedence over those of the one that names it (ld -f, -F). */
 export interface Filtee {
   readonly name: string;
   /** DT_AUXILIARY: it may be missing. */
@@ -68,7 +66,7 @@ export interface Filtee {
 
 const encoder = new TextEncoder();
 
-/** What the dynamic section names lies side by side in most images. */
+/** The tables that the dynamic section names, adjacent in most images. */
 const TABLES = [
   DT_HASH,
   DT_GNU_HASH,
@@ -97,7 +95,7 @@ export class Image {
   #verneeds?: readonly NeededVersion[];
   #versionNames?: ReadonlyMap<number, string>;
 
-  /** Throws ElfError where there is no dynamic section, or one that cannot be read. */
+  /** Throws ElfError if there is no dynamic section, or it cannot be read. */
   constructor(
     readonly path: string,
     readonly ehdr: Ehdr,
@@ -105,7 +103,7 @@ export class Image {
     readonly bytes: ImageBytes,
   ) {
     this.loads = loadSegments(path, phdrs);
-    // The last one counts; debugging information that was split off has an empty one.
+    // The last one counts; split-off debugging information has an empty one.
     const section = phdrs.findLast(({ p_type }) => p_type === PT_DYNAMIC);
     if (!section || section.p_filesz === 0)
       throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
@@ -120,7 +118,7 @@ export class Image {
     });
   }
 
-  /** The last header of a type that has anything in memory, as a loader takes it, or else the last one. */
+  /** The last header of a type that occupies memory, which a loader uses, or else the last one. */
   segment(type: number): Phdr | undefined {
     const isIt = (phdr: Phdr) => phdr.p_type === type;
     return this.phdrs.findLast((phdr) => isIt(phdr) && phdr.p_memsz > 0) ?? this.phdrs.findLast(isIt);
@@ -131,7 +129,7 @@ export class Image {
     return toVaddr(Math.max(0, ...this.loads.map(({ p_vaddr, p_memsz }) => p_vaddr + p_memsz)));
   }
 
-  /** Where the program headers are in memory; undefined where no segment has them. */
+  /** Where the program headers are in memory; undefined if no segment has them. */
   get headersAt(): Vaddr | undefined {
     const { e_phoff } = this.ehdr;
     const load = this.loads.find(({ p_offset, p_filesz }) => e_phoff >= p_offset && e_phoff < p_offset + p_filesz);
@@ -142,7 +140,7 @@ export class Image {
     return this.#string(DT_SONAME);
   }
 
-  /** Where the soname is in the string table, in bytes. */
+  /** Offset of the soname in the string table, in bytes. */
   get sonameOffset(): number | undefined {
     return this.dynamic.get(DT_SONAME);
   }
@@ -152,7 +150,7 @@ export class Image {
     return this.dynamic.all(DT_NEEDED).map((offset) => this.strings.at(offset));
   }
 
-  /** DT_AUXILIARY and DT_FILTER, in order, among DT_NEEDED. */
+  /** DT_AUXILIARY and DT_FILTER, in order. */
   get filtees(): Filtee[] {
     const entries = this.dynamic.entries.filter(({ tag }) => tag === DT_AUXILIARY || tag === DT_FILTER);
     return entries.map(({ tag, value }) => ({ name: this.strings.at(value), isOptional: tag === DT_AUXILIARY }));
@@ -185,7 +183,7 @@ export class Image {
     return this.#gnuHash;
   }
 
-  /** undefined also where it is unsound and of no account, as there is a DT_GNU_HASH. */
+  /** Also undefined if it is invalid and ignored, as there is a DT_GNU_HASH. */
   get sysvHash(): SysvHash | undefined {
     if (this.#sysvHash === undefined) {
       const table = this.#readSysvHash();
@@ -194,7 +192,7 @@ export class Image {
     return this.#sysvHash === "none" ? undefined : this.#sysvHash;
   }
 
-  /** Where the strings of the dynamic section and of the symbols are. */
+  /** Where the strings of the dynamic section and the symbols are. */
   get stringTableAt(): Vaddr {
     return this.#pointer(DT_STRTAB) ?? toVaddr(0);
   }
@@ -205,7 +203,7 @@ export class Image {
   }
 
   /**
-   * The dynamic symbols: as many as the hash tables tell of, or else relocations. Throws ElfError where there is no
+   * The dynamic symbols: as many as the hash tables cover, or else relocations refer to. Throws ElfError if there is no
    * table.
    */
   get symbols(): SymbolTable {
@@ -236,14 +234,14 @@ export class Image {
     return at === undefined ? undefined : this.#rest(at, "DT_VERDEF");
   }
 
-  /** The versions that this object defines, its own name (isBase) among them. */
+  /** The versions that this object defines, including its own name (isBase). */
   get verdefs(): readonly DefinedVersion[] {
     const view = this.#verdefs ? undefined : this.verdefView;
     if (view) this.#verdefs = readVerdefs(this.path, view, this.strings);
     return this.#verdefs ?? [];
   }
 
-  /** The versions that this object needs of others. */
+  /** The versions that this object needs from others. */
   get verneeds(): readonly NeededVersion[] {
     const at = this.#pointer(DT_VERNEED);
     if (at === undefined) return [];
@@ -256,7 +254,7 @@ export class Image {
     return new RelaTable(this.#table(DT_RELA, DT_RELASZ, Rela.size, "DT_RELA"));
   }
 
-  /** DT_RELA behind those, which a large program has a million of, and which refer to no symbol. */
+  /** DT_RELA without the RELATIVE entries, which refer to no symbol, and of which a large program has a million. */
   get symbolicRela(): RelaTable {
     const size = this.dynamic.get(DT_RELASZ) ?? 0;
     const from = Math.min(size, this.relativeCount * Rela.size);
@@ -272,14 +270,14 @@ export class Image {
     return new RelaTable(this.#table(DT_JMPREL, DT_PLTRELSZ, Rela.size, "DT_JMPREL"));
   }
 
-  /** DT_RELR: the slots of relative relocations in their packed form. */
+  /** DT_RELR: the slots of packed relative relocations. */
   get relr(): Generator<Vaddr> {
     return relrSlots(this.#table(DT_RELR, DT_RELRSZ, 8, "DT_RELR"));
   }
 
   /**
-   * The index of an exported symbol. Without a version: the default one (`f@@V2`, or `f` where there are none), as
-   * dlsym finds it. With one, as a relocation finds it: that very version, or a symbol that has none.
+   * The index of an exported symbol. Without a version, the default one (`f@@V2`, or `f` if unversioned), as dlsym
+   * finds it. With one, as a relocation finds it: that exact version, or an unversioned symbol.
    */
   find(name: string | Uint8Array, version?: string): number | undefined {
     for (const index of this.findAll(name)) if (this.#hasVersion(index, version)) return index;
@@ -297,11 +295,11 @@ export class Image {
     }
   }
 
-  /** The name of the version that a symbol has, or wants where it is undefined; undefined where there is none. */
+  /** The name of a symbol's version, or of the one it needs if it is undefined; undefined if there is none. */
   versionOf(symbol: number): string | undefined {
     const index = this.versym?.at(symbol);
     if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
-    // A program that has a library's object by a COPY relocation exports it with the version that it needs of the
+    // A program that has a library's object by COPY relocation exports it with the version that it needs from the
     // library.
     this.#versionNames ??= new Map([...this.verneeds, ...this.verdefs].map(({ index, name }) => [index, name]));
     return this.#versionNames.get(index);
@@ -317,7 +315,7 @@ export class Image {
   #symbolCount(at: Vaddr): number {
     const { gnuHash, sysvHash } = this;
     if (gnuHash && !gnuHash.isEmpty) return Math.max(gnuHash.symbolCount, sysvHash?.declaredCount ?? 0);
-    // Nothing is found by name, so only relocations refer to symbols.
+    // No symbol can be found by name, so only relocations refer to symbols.
     let count = Math.max(1, sysvHash?.symbolCount ?? 0);
     const hint = gnuHash?.symbolCount ?? 0;
     if (hint * Sym.size <= this.bytes.room(at)) count = Math.max(count, hint);
@@ -339,7 +337,7 @@ export class Image {
     }
   }
 
-  /** Up to DT_NULL, as a loader reads it, whatever the header says of the size. */
+  /** Reads up to DT_NULL, as a loader does, whatever size the header gives. */
   #readDynamic(size: number): Dynamic {
     const { bytes, dynamicAt: at } = this;
     const room = bytes.room(at);
@@ -351,8 +349,8 @@ export class Image {
   }
 
   /**
-   * A table that does not say how long it is, up to the next one at most: the segments around them reach to 100 MB
-   * (libLLVM), and are read or, from another process, copied.
+   * A table that does not give its length, up to the next one at most: the segments around them reach 100 MB (libLLVM),
+   * and are read or, from another process, copied.
    */
   #rest(at: Vaddr, structure: string): DataView {
     let end = toVaddr(Number.POSITIVE_INFINITY);
@@ -373,8 +371,7 @@ export class Image {
     return value === undefined ? undefined : this.bytes.vaddrOf(value);
   }
 
-  /** Without its first bytes. */
-  /** From so many bytes on. A loader goes on while the size is not reached, so an entry that is begun counts. */
+  /** A table from `from` bytes on. A loader continues until it reaches the size, so a partial last entry counts. */
   #table(tag: number, sizeTag: number, entry: number, structure: string, from = 0): DataView {
     const at = this.#pointer(tag);
     const size = this.dynamic.get(sizeTag) ?? 0;
@@ -386,7 +383,7 @@ export class Image {
 /** Entries of the dynamic section that are strings. */
 const NAMES = new Set([DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, DT_AUXILIARY, DT_FILTER]);
 
-/** The offset of the last string that a symbol, a version or the dynamic section refers to, of those before `room`. */
+/** The highest string offset below `room` that a symbol, a version or the dynamic section refers to. */
 function lastString({ path, dynamic, symbols, verdefView, verneeds }: Image, room: number): number {
   let last = 0;
   const look = (offset: number): void => {

@@ -1,5 +1,4 @@
-// What a search for libraries and a plan want to know of a file, read once and
-// kept after the file is closed.
+// What the library search and a plan need to know about a file, read once and kept after the file is closed.
 
 import { readFileSync } from "node:fs";
 import {
@@ -26,65 +25,65 @@ import { Sym } from "./sym.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
-  /** Where it is, as a path of this machine, without symbolic links. */
+  /** Its path on this machine, without symbolic links. */
   readonly path: string;
-  /** DT_SONAME, or the name of the file. */
+  /** DT_SONAME, or the file name. */
   readonly soname: string;
-  /** It has a DT_SONAME, by which ld.so knows it from then on, however it was found. */
+  /** It has a DT_SONAME, by which ld.so knows it once loaded, however it was found. */
   readonly hasSoname: boolean;
   readonly needed: readonly string[];
-  /** Whose symbols are found before its own (DT_FILTER, DT_AUXILIARY). */
+  /** Libraries whose symbols take precedence over its own (DT_FILTER, DT_AUXILIARY). */
   readonly filtees: readonly Filtee[];
   readonly rpath: string | undefined;
   readonly runpath: string | undefined;
-  /** DF_1_NODEFLIB: the default directories are not searched for what it needs. */
+  /** DF_1_NODEFLIB: the default directories are not searched for its dependencies. */
   readonly avoidsDefaults: boolean;
-  /** ET_EXEC: it runs at the addresses that it was linked for. */
+  /** ET_EXEC: it runs only at the addresses that it was linked for. */
   readonly isFixed: boolean;
-  /** DF_1_PIE: it is a program, though it runs anywhere. */
+  /** DF_1_PIE: it is a program, though it runs at any address. */
   readonly isPie: boolean;
-  /** DF_1_NOOPEN: it may be needed at the start of a program; dlopen does not load it, for nobody. */
+  /** DF_1_NOOPEN: it loads only at the start of a program; dlopen always refuses it. */
   readonly isForStart: boolean;
-  /** PT_GNU_STACK says so, or is not there (System V's default): all stacks have to be executable. */
+  /** All stacks must be executable: PT_GNU_STACK says so, or is missing (System V's default). */
   readonly wantsExecutableStack: boolean;
-  /** DT_AUDIT and DT_DEPAUDIT, which count in a program: what ld.so (since 2.32) loads to watch it. */
+  /** DT_AUDIT and DT_DEPAUDIT, which count in a program: what ld.so (since 2.32) loads to audit it. */
   readonly auditors: readonly string[];
-  /** PT_INTERP, which programs have, and libc: the path of an ld.so. */
+  /** PT_INTERP, in programs and libc: the path of an ld.so. */
   readonly interpreter: string | undefined;
-  /** With an interpreter: it leaves its start to libc, as programs do that are linked as usual. */
+  /** With an interpreter: libc starts it, as it does normally linked programs. */
   readonly startsByLibc: boolean;
-  /** With an interpreter: it calls unshare or setns, so that what it starts may be in other namespaces than itself. */
+  /** With an interpreter: it calls unshare or setns, so programs that it starts may be in other kernel namespaces. */
   readonly entersNamespaces: boolean;
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
-  /** It defines objects of which a process has one, whoever else defines them (STB_GNU_UNIQUE). */
+  /** It defines objects that exist once per process, whoever else defines them (STB_GNU_UNIQUE). */
   readonly hasUnique: boolean;
   /** It defines malloc. */
   readonly hasMalloc: boolean;
   /** It defines C++'s operator new or delete. */
   readonly hasOperatorNew: boolean;
-  /** It defines malloc, and what all of gcc's and LLVM's sanitizers that do so have: it is the runtime of one. */
+  /** It is a sanitizer runtime: it defines malloc, and the symbol that all such sanitizers of gcc and LLVM have. */
   readonly isSanitizer: boolean;
-  /** It defines malloc and what programs begin with, __libc_start_main: it is a libc, whosesoever. */
+  /** It is some libc: it defines malloc and __libc_start_main, which programs start with. */
   readonly isLibc: boolean;
-  /** The newest version of glibc's symbols that it cannot do without, such as "2.34". */
+  /** The newest glibc symbol version that it requires, such as "2.34". */
   readonly glibc: string | undefined;
-  /** It uses what glibc keeps to itself (GLIBC_PRIVATE), so it works with the glibc that it was built with alone. */
+  /** It uses glibc internals (GLIBC_PRIVATE), so it works only with the glibc that it was built with. */
   readonly isOfGlibc: boolean;
-  /** Of glibc's libc and ld.so: which release it says it is, such as "2.36". */
+  /** For glibc's libc and ld.so: the release that they report, such as "2.36". */
   readonly release: string | undefined;
-  /** Of glibc's libc: the directory with its character sets. */
+  /** For glibc's libc: the directory of its character sets. */
   readonly gconv: string | undefined;
 }
 
-/** new and delete: of one object, of arrays, aligned ones (Itanium C++ ABI). */
+/** new and delete: for one object, for arrays, and aligned (Itanium C++ ABI). */
 const OPERATORS = ["_Znwm", "_ZdlPv"].flatMap((name) => [name, name.replace(/w|l/, "a"), `${name}St11align_val_t`]);
 
-/** What says so in the files of glibc's. */
+/** Text in glibc's own files that gives these. */
 const RELEASE = / release version (\d+\.\d+)/;
 const GCONV = /\0(\/[^\0]*\/gconv)\0/;
-/** What the usual beginning of a program calls. */
+/** What the usual startup code of a program calls. */
 const START = "__libc_start_main";
 const SAY = new Set(["libc.so.6", "ld-linux-x86-64.so.2"]);
 
@@ -128,13 +127,12 @@ export function readLibrary(path: string): Library {
   };
 }
 
-/** Has it an undefined symbol of that name? */
+/** Does it have an undefined symbol of that name? */
 function refersTo({ symbols }: FileImage, name: string): boolean {
   for (const sym of symbols) if (sym.st_shndx === SHN_UNDEF && symbols.nameOf(sym) === name) return true;
   return false;
 }
 
-/** As the kernel takes it of a program. Of a library nobody looks at it, so it need not be there. */
 // Hot: libLLVM has 60,000 symbols.
 function hasUnique(image: FileImage): boolean {
   if (!image.gnuHash && !image.sysvHash) return false;
@@ -144,16 +142,14 @@ function hasUnique(image: FileImage): boolean {
   return false;
 }
 
+/** Read as the kernel reads it in a program. In a library nothing reads it, so its bytes may be missing. */
 function interpreterOf(image: FileImage): string | undefined {
   const header = image.phdrs.find(({ p_type }) => p_type === PT_INTERP);
   if (!header || !(header.p_offset + header.p_filesz <= image.file.size)) return undefined;
   return image.file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
 }
 
-/**
- * An ELF file for another class or machine: ld.so passes over it and searches on, where any other fault ends its
- * search.
- */
+/** An ELF file for another class or machine: ld.so skips it and searches on, while any other fault ends its search. */
 export function isForeign(head: DataView): boolean {
   if (head.byteLength < 20 || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return false;
   return head.getUint8(EI_CLASS) !== ELFCLASS64 || head.getUint16(18, true) !== EM_X86_64;

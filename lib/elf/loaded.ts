@@ -1,4 +1,4 @@
-// An image in the memory of a process, as its loader has mapped it.
+// An image in the memory of a process, as its loader mapped it.
 
 import { type Memory, ownMemory } from "../memory/live.ts";
 import { type Address, add, alignDown, hex, PAGE_SIZE, toAddress, toVaddr, type Vaddr } from "../memory/numbers.ts";
@@ -8,7 +8,7 @@ import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
 import { loadSegments, type Phdr, pagesOf, readPhdrs, segmentAt, sizeOfPhdrs } from "./phdr.ts";
 
-/** What is copied at once of a segment that nobody writes to, in bytes: most tables are smaller. */
+/** How much of a read-only segment is copied at once, in bytes. Most tables are smaller. */
 const PIECE = 65536;
 
 class LoadedBytes implements ImageBytes {
@@ -40,7 +40,7 @@ class LoadedBytes implements ImageBytes {
     return segment ? pagesOf(segment).end - vaddr : 0;
   }
 
-  /** Another process's memory is copied a piece at a time, as far as it stays as it is. */
+  /** Another process's memory, copied a piece at a time. Pieces are kept, so only of read-only segments. */
   #kept({ p_vaddr, p_filesz, p_flags }: Phdr, vaddr: Vaddr, length: number): DataView | undefined {
     if (!this.memory.isCopied || p_flags & PF_W || vaddr < p_vaddr || vaddr + length > p_vaddr + p_filesz)
       return undefined;
@@ -56,7 +56,7 @@ class LoadedBytes implements ImageBytes {
   }
 
   vaddrOf(pointer: number): Vaddr {
-    // Absolute for most objects, as it was linked for some: see dyn.ts.
+    // Absolute for most objects, still a vaddr for some: see dyn.ts.
     const vaddr = toVaddr(pointer - this.loadBias);
     return segmentAt(this.loads, vaddr) ? vaddr : toVaddr(pointer);
   }
@@ -83,7 +83,7 @@ export class LoadedImage extends Image {
     return add(this.loadBias, vaddr);
   }
 
-  /** Where a symbol is: SHN_ABS says an address, everything else a vaddr. */
+  /** A symbol's address: its value with SHN_ABS, otherwise the value is a vaddr. */
   symbolAddress(index: number): Address {
     const { st_shndx, st_value } = this.symbols.at(index);
     return st_shndx === SHN_ABS ? toAddress(st_value) : this.addressOf(st_value);
@@ -93,7 +93,7 @@ export class LoadedImage extends Image {
     return toVaddr(address - this.loadBias);
   }
 
-  /** Does one of the segments hold this address? */
+  /** Is this address in one of the segments? */
   holds(address: number): boolean {
     const vaddr = address - this.loadBias;
     return this.loads.some(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_memsz);
@@ -110,8 +110,8 @@ export function findAddress(images: readonly LoadedImage[], name: string, versio
 }
 
 /**
- * The image that is mapped from `start` on, where its file begins, for at least `length` bytes. Undefined where its
- * headers are not among them: some tools put the program headers at the file's end. Throws ElfError.
+ * The image whose file is mapped from its beginning at `start`, for at least `length` bytes. Undefined if its headers
+ * are not within them: some tools put the program headers at the end of the file. Throws ElfError.
  */
 export function findLoadedImage(
   path: string,
@@ -127,7 +127,7 @@ export function findLoadedImage(
   return new LoadedImage(path, loadBias, ehdr, phdrs, memory);
 }
 
-/** The image whose first page is at `start`, where its headers are mapped too. Throws ElfError where they are not. */
+/** The image whose first page, with its headers, is at `start`. Throws ElfError if they are not in that page. */
 export function loadedImage(path: string, start: Address, loadBias: Address, memory: Memory = ownMemory): LoadedImage {
   const image = findLoadedImage(path, start, PAGE_SIZE, loadBias, memory);
   if (!image) throw new ElfError(path, "program headers", "they are not in the image's first page");

@@ -1,13 +1,12 @@
-// What the numbers of ELF are called: the gABI's, the x86-64 psABI's and GNU's, all of
-// them that a program or library for Linux may have (<elf.h> of glibc 2.36 is the
-// model). Names are listed in the order of their numbers, "-" where a number has none.
+// Names of ELF's numbers: the gABI's, the x86-64 psABI's and GNU's, all that a program or library for Linux may have
+// (modelled on <elf.h> of glibc 2.36). Names are listed in numeric order; "-" marks a number without a name.
 
 import { hex } from "../memory/numbers.ts";
 
 /** Names by number. */
 export type Names = ReadonlyMap<number, string>;
 
-/** Each list of names begins with the number in front of it. */
+/** Each list of names starts at the number before it. */
 function numbered(prefix: string, ...lists: readonly (readonly [first: number, names: string])[]): Names {
   const names = new Map<number, string>();
   for (const [first, list] of lists)
@@ -15,7 +14,7 @@ function numbered(prefix: string, ...lists: readonly (readonly [first: number, n
   return names;
 }
 
-/** Flags, by their values: the list is that of the bits, from bit 0 on. */
+/** Flags by value. `list` names the bits from bit 0 on. */
 function flags(prefix: string, list: string): Names {
   return new Map([...numbered(prefix, [0, list])].map(([bit, name]) => [2 ** bit, name]));
 }
@@ -41,7 +40,7 @@ export const SECTION_TYPES = numbered(
   [0x6ffffffd, "GNU_verdef GNU_verneed GNU_versym"],
   [0x70000001, "X86_64_UNWIND"],
 );
-/** SHF_EXCLUDE, bit 31, and the bits between are of relocatable files, but a linker may leave them. */
+/** SHF_EXCLUDE (bit 31) and the other high bits belong to relocatable files, but a linker may leave them. */
 export const SECTION_FLAGS: Names = new Map([
   ...flags("SHF_", "WRITE ALLOC EXECINSTR - MERGE STRINGS INFO_LINK LINK_ORDER OS_NONCONFORMING GROUP TLS COMPRESSED"),
   [2 ** 21, "SHF_GNU_RETAIN"],
@@ -84,13 +83,13 @@ export const RELOCATION_TYPES = numbered(
   [41, "GOTPCRELX REX_GOTPCRELX"],
 );
 
-/** Of notes whose name is "GNU". */
+/** Types of notes named "GNU". */
 export const GNU_NOTE_TYPES = numbered("NT_", [
   1,
   "GNU_ABI_TAG GNU_HWCAP GNU_BUILD_ID GNU_GOLD_VERSION GNU_PROPERTY_TYPE_0",
 ]);
 
-/** Of an NT_GNU_PROPERTY_TYPE_0 note. */
+/** Properties in an NT_GNU_PROPERTY_TYPE_0 note. */
 export const PROPERTIES = numbered(
   "GNU_PROPERTY_",
   [1, "STACK_SIZE NO_COPY_ON_PROTECTED"],
@@ -100,13 +99,13 @@ export const PROPERTIES = numbered(
   [0xc0010001, "X86_FEATURE_2_USED X86_ISA_1_USED"],
 );
 export const X86_FEATURES = flags("", "IBT SHSTK LAM_U48 LAM_U57");
-/** The levels of the psABI. */
+/** The psABI's microarchitecture levels. */
 export const X86_ISA_LEVELS = flags("", "x86-64-baseline x86-64-v2 x86-64-v3 x86-64-v4");
 
-/** The name, or the number where nobody has given it one. */
+/** The name, or the number if it has none. */
 export const nameOf = (names: Names, value: number): string => names.get(value) ?? hex(value);
 
-/** The names of the flags that are set, and one number for those that have none. */
+/** The names of the flags that are set, and one number for the unnamed rest. */
 export function flagsOf(names: Names, value: number): string[] {
   const known = [...names].filter(([flag]) => Math.floor(value / flag) % 2 === 1);
   const rest = known.reduce((left, [flag]) => left - flag, value);

@@ -11,13 +11,13 @@ export interface Note {
   readonly descriptor: Uint8Array;
 }
 
-/** The notes of a PT_NOTE segment. Stops at the first one that its segment cuts off. */
+/** The notes of a PT_NOTE segment, up to the first one that is truncated. */
 export function* readNotes(view: DataView): Generator<Note> {
   for (let at = 0; at + Nhdr.size <= view.byteLength; ) {
     const { n_namesz, n_descsz, n_type } = Nhdr.at(view, at);
     const nameAt = at + Nhdr.size;
     const descriptorAt = nameAt + alignUp(n_namesz, 4);
-    // The last one's padding may lie outside the segment.
+    // The last note's padding may lie outside the segment.
     if (descriptorAt + n_descsz > view.byteLength) return;
     const bytes = (from: number, length: number) => new Uint8Array(view.buffer, view.byteOffset + from, length);
     const name = new TextDecoder().decode(bytes(nameAt, Math.max(0, n_namesz - 1)));

@@ -1,4 +1,4 @@
-// Program headers (gABI, "Program Header") and what a loader wants of them.
+// Program headers (gABI, "Program Header") and what a loader needs from them.
 
 import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
 import { add, alignDown, alignUp, type Offset, PAGE_SIZE, type Vaddr } from "../memory/numbers.ts";
@@ -18,7 +18,7 @@ export const Phdr = layout("Elf64_Phdr", {
 });
 export type Phdr = Struct<typeof Phdr>;
 
-/** Checks what the header says of the program header table; returns its size in bytes. Throws ElfError. */
+/** Checks the ELF header's description of the program header table; returns its size in bytes. Throws ElfError. */
 export function sizeOfPhdrs(path: string, ehdr: Ehdr): number {
   if (ehdr.e_phentsize !== Phdr.size)
     throw new ElfError(path, "ELF header", `e_phentsize is ${ehdr.e_phentsize}, not ${Phdr.size}`);
@@ -27,7 +27,7 @@ export function sizeOfPhdrs(path: string, ehdr: Ehdr): number {
   return ehdr.e_phnum * Phdr.size;
 }
 
-/** The table's headers, in its order. */
+/** The headers, in table order. */
 export function readPhdrs(table: DataView): Phdr[] {
   const phdrs: Phdr[] = [];
   for (let at = 0; at + Phdr.size <= table.byteLength; at += Phdr.size) phdrs.push(Phdr.at(table, at));
@@ -35,8 +35,8 @@ export function readPhdrs(table: DataView): Phdr[] {
 }
 
 /**
- * The PT_LOAD headers, in the table's order. Throws ElfError where a loader would map one of them outside of what it
- * has set aside: from the first one's first page to the last one's last. Within, they may overlap, and be in any order.
+ * The PT_LOAD headers, in table order. Throws ElfError if a loader would map one of them outside the range it reserves:
+ * from the first one's first page to the last one's last. Within it they may overlap and be in any order.
  */
 export function loadSegments(path: string, phdrs: readonly Phdr[]): Phdr[] {
   const loads = phdrs.filter((phdr) => phdr.p_type === PT_LOAD);
@@ -56,24 +56,21 @@ export function loadSegments(path: string, phdrs: readonly Phdr[]): Phdr[] {
   return loads;
 }
 
-/** Pages of memory. */
+/** Whole pages; `end` is exclusive. */
 export interface PageRange {
   readonly start: Vaddr;
   readonly end: Vaddr;
 }
 
-/**
- * What is mapped for a segment: whole pages, so that what lies around it in its first and last page of the file is
- * there, too.
- */
+/** The pages mapped for a segment. They include the file's bytes around it in its first and last page. */
 export function pagesOf({ p_vaddr, p_filesz, p_memsz }: Phdr): PageRange {
   const start = alignDown(p_vaddr, PAGE_SIZE);
   return { start, end: alignUp(add(p_vaddr, Math.max(p_filesz, p_memsz)), PAGE_SIZE) };
 }
 
 /**
- * The segment that has `length` bytes at a vaddr, or else whose pages have them. Of several it is the last: a loader
- * maps one after the other.
+ * The segment that contains `length` bytes at a vaddr, or else whose pages do. If there are several, the last: a loader
+ * maps them in order.
  */
 export function segmentAt(loads: readonly Phdr[], vaddr: number, length = 1): Phdr | undefined {
   return (

@@ -1,11 +1,10 @@
-// A structure's fields as plain data, with every bit, for those who show a file as it
-// is. Readers that go by a file take what no number can hold for Infinity, which fails
-// all their checks; here such a value is its digits.
+// A structure's fields as plain data with every bit kept, for displaying a file as it is. Other readers turn a value
+// that no number can hold into Infinity, which fails all their checks; here such a value becomes its digits.
 
 import { type Layout, readU64 } from "../memory/layout.ts";
 import { hex } from "../memory/numbers.ts";
 
-/** A number; beyond 2^53 its hexadecimal digits, with 0x in front. */
+/** A number; beyond 2^53 its hexadecimal digits with a leading 0x. */
 export type Quantity = number | string;
 
 /** The names of a layout's fields. */
@@ -13,7 +12,7 @@ type FieldOf<L> = L extends Layout<infer F> ? keyof F & string : never;
 
 type Plain<L> = { readonly [name in FieldOf<L>]: Quantity };
 
-/** The structure at `offset` bytes into `view`. Fields that are no numbers (e_ident) are left out. */
+/** The structure at `offset` bytes into `view`. Fields that are not numbers (e_ident) are left out. */
 export function recordAt<L extends { readonly size: number; readonly offsetOf: Readonly<Record<string, number>> }>(
   layout: L,
   view: DataView,
@@ -36,13 +35,13 @@ const READERS: Readonly<Record<number, (view: DataView, at: number) => Quantity>
   8: quantityAt,
 };
 
-/** 64 bits, without a sign. */
+/** 64 bits, unsigned. */
 export function quantityAt(view: DataView, at: number): Quantity {
   const value = readU64(view, at);
   return Number.isFinite(value) ? value : hex(view.getBigUint64(at, true));
 }
 
-/** 64 bits with a sign: a number, or its digits ("-0x…") where a number cannot hold it. */
+/** 64 bits, signed: a number, or its digits ("-0x…") if a number cannot hold it. */
 export function signedAt(view: DataView, at: number): Quantity {
   const high = view.getInt32(at + 4, true);
   if (high >= -0x200000 && high < 0x200000) return high * 2 ** 32 + view.getUint32(at, true);

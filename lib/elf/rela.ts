@@ -5,7 +5,7 @@ import type { Vaddr } from "../memory/numbers.ts";
 
 export const Rela = layout("Elf64_Rela", {
   r_offset: u64<Vaddr>(),
-  // r_info, whose halves are the type and the symbol
+  // the two halves of r_info
   r_type: u32,
   r_sym: u32,
   r_addend: i64,

@@ -1,14 +1,12 @@
-// DT_RELR (gABI draft; glibc ≥ 2.36): relative relocations, packed. An even
-// word is the vaddr of a slot; an odd one is a bitmap of the 63 slots behind.
+// DT_RELR (gABI draft; glibc ≥ 2.36): packed relative relocations. An even word is the vaddr of a slot; an odd one is a
+// bitmap of the 63 slots that follow.
 
 import { readU64 } from "../memory/layout.ts";
 import { toVaddr, type Vaddr } from "../memory/numbers.ts";
 
 const SLOT = 8;
 
-/**
- * The vaddrs of all slots that the table relocates, in order. Each holds a vaddr that the loader adds the load bias to.
- */
+/** The vaddrs of all slots that the table relocates, in order. The loader adds the load bias to the vaddr in each. */
 export function* relrSlots(table: DataView): Generator<Vaddr> {
   let next = 0;
   for (let at = 0; at + SLOT <= table.byteLength; at += SLOT) {

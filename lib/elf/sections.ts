@@ -1,5 +1,4 @@
-// The section headers of a file (gABI, "Sections"), for those who show them. Nothing
-// that is loaded needs any, so nothing else here goes by them.
+// A file's section headers (gABI, "Sections"), for display. Loading needs none, so nothing else here uses them.
 
 import { toOffset } from "../memory/numbers.ts";
 import { SHN_XINDEX } from "./constants.ts";
@@ -12,16 +11,16 @@ import { StringTable } from "./strings.ts";
 interface SectionTable {
   readonly view: DataView;
   readonly length: number;
-  /** Undefined where the file gives its sections no names. */
+  /** Undefined if the file does not name its sections. */
   readonly names: StringTable | undefined;
 }
 
-/** Undefined where the file has none. Throws ElfError. */
+/** Undefined if the file has none. Throws ElfError. */
 export function readSections(file: FileBytes, ehdr: Ehdr): SectionTable | undefined {
   if (ehdr.e_shoff === 0) return undefined;
   const fault = (text: string) => new ElfError(file.path, "ELF header", text);
   if (ehdr.e_shentsize !== Shdr.size) throw fault(`e_shentsize is ${ehdr.e_shentsize}, not ${Shdr.size}`);
-  // What 16 bits cannot say is in the first header, which is of no section.
+  // Values that do not fit in 16 bits are in the first header, which describes no section.
   const first = Shdr.at(file.view(ehdr.e_shoff, Shdr.size, "section headers"));
   const length = ehdr.e_shnum || first.sh_size;
   const named = ehdr.e_shstrndx === SHN_XINDEX ? first.sh_link : ehdr.e_shstrndx;

@@ -1,4 +1,4 @@
-// A section header. What is loaded needs none, but readers of files may look for them.
+// A section header. Loading needs none, but tools that read files may.
 
 import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
 

@@ -1,7 +1,6 @@
-// A string table (gABI, "String Table"): NUL-terminated strings, named by offset.
-// Tables reach megabytes (libLLVM's has 3), and a search for libraries wants a
-// handful of strings, so single strings are read alone until somebody asks for
-// the whole table.
+// A string table (gABI, "String Table"): NUL-terminated strings, addressed by offset. Tables reach megabytes (libLLVM's
+// has 3), and a library search needs only a few strings, so strings are read one by one until the whole table is asked
+// for.
 
 import { ElfError } from "./error.ts";
 
@@ -9,11 +8,11 @@ const decoder = new TextDecoder();
 /** Longer than nearly every soname and search path. */
 const GLANCE = 256;
 
-/** How far a table reaches whose declared size nobody keeps to: ld.so does not look at DT_STRSZ. */
+/** How far a table really extends. Its declared size is unreliable: ld.so does not read DT_STRSZ. */
 interface Reach {
-  /** From the table's beginning to the end of what is mapped there, in bytes: no string can be beyond. */
+  /** Bytes from the start of the table to the end of what is mapped there: no string can lie beyond. */
   room(): number;
-  /** The offset of the last string that anything refers to, of those within `room` bytes. */
+  /** The offset of the last referenced string within `room` bytes. */
   last(room: number): number;
 }
 
@@ -24,40 +23,41 @@ export class StringTable {
 
   constructor(
     readonly path: string,
-    /** What the file says that it is, in bytes. */
+    /** The declared size, in bytes. */
     readonly declared: number,
-    /** `length` bytes at an offset into the table, which has them. */
+    /** Reads `length` bytes at an offset into the table, which must have them. */
     readonly read: (offset: number, length: number) => DataView,
     readonly reach?: Reach,
   ) {}
 
-  /** No string can be beyond, whatever the file says. */
+  /** No string can lie beyond this many bytes, whatever the file declares. */
   get room(): number {
     this.#room ??= this.reach ? this.reach.room() : this.declared;
     return this.#room;
   }
 
   /**
-   * In bytes: what the file says, or as much more (patchelf 0.14 leaves DT_STRSZ as it was when it adds names) or less
-   * as what is referred to. Throws ElfError where the last string has no end.
+   * Size in bytes: as declared, or up to the end of the last referenced string if that is more (patchelf 0.14 adds
+   * names without updating DT_STRSZ) or if the declared size exceeds `room`. Throws ElfError if the last string has no
+   * end.
    */
   get size(): number {
     this.#size ??= this.#measure();
     return this.#size;
   }
 
-  /** The table's bytes; from now on strings come from them. */
+  /** The whole table. Later lookups read from it. */
   get bytes(): Uint8Array {
     this.#whole ??= toBytes(this.read(0, this.size));
     return this.#whole;
   }
 
-  /** The string at `offset` bytes. Throws ElfError where it lies outside the table or has no end in it. */
+  /** The string at `offset` bytes. Throws ElfError if it lies outside the table or has no end in it. */
   at(offset: number): string {
     return decoder.decode(this.bytesAt(offset));
   }
 
-  /** The string's bytes, without the NUL; a view, nothing copied. */
+  /** The string's bytes without the NUL; a view, not a copy. */
   bytesAt(offset: number): Uint8Array {
     if (this.#whole) {
       const end = offset < this.#whole.length ? this.#whole.indexOf(0, offset) : -1;

@@ -1,4 +1,4 @@
-// Symbols (gABI, "Symbol Table"), as a table that knows its strings.
+// Symbols (gABI, "Symbol Table"), in a table that knows its strings.
 
 import { layout, type Struct, u8, u16, u32, u64, wrapping } from "../memory/layout.ts";
 import type { Vaddr } from "../memory/numbers.ts";
@@ -11,7 +11,7 @@ export const Sym = layout("Elf64_Sym", {
   st_info: u8,
   st_other: u8,
   st_shndx: u16,
-  /** Added to the load bias it is where the symbol is, modulo 2^64: it may lead out of the image, and back. */
+  /** The symbol's address less the load bias, modulo 2^64: it may lie outside the image, and be negative. */
   st_value: wrapping<Vaddr>(),
   st_size: u64(),
 });
@@ -24,10 +24,10 @@ export const isExported = (sym: Sym): boolean => sym.st_shndx !== SHN_UNDEF && b
 
 export class SymbolTable implements Iterable<Sym> {
   constructor(
-    /** Of the symbols that the hash tables tell of. */
+    /** The symbols that the hash tables cover. */
     readonly view: DataView,
     readonly strings: StringTable,
-    /** One that they do not tell of, and a relocation refers to; undefined where there is nothing. */
+    /** A symbol that they do not cover and a relocation refers to; undefined if there is none. */
     readonly beyond: (index: number) => DataView | undefined = () => undefined,
   ) {}
 

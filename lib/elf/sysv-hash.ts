@@ -1,5 +1,5 @@
-// DT_HASH (gABI, "Hash Table"): nbucket | nchain | bucket[nbucket] | chain[nchain].
-// nchain is also the number of symbols.
+// DT_HASH (gABI, "Hash Table"): nbucket | nchain | bucket[nbucket] | chain[nchain]. nchain is also the number of
+// symbols.
 
 import { ElfError } from "./error.ts";
 
@@ -15,12 +15,12 @@ export function sysvHash(name: Uint8Array): number {
 
 export class SysvHash {
   readonly bucketCount: number;
-  /** Of the chains: what the table says, or up to the last one that a lookup comes to. */
+  /** Length of the chains: as declared, or up to the last symbol that a lookup reaches. */
   #chainCount?: number;
 
   /**
-   * `view` begins at the table and reaches as far as its segment does. Where there is a DT_GNU_HASH, too, no loader looks
-   * at this one.
+   * `view` starts at the table and extends to the end of its segment. `isPassedOver`: there is also a DT_GNU_HASH, so
+   * loaders ignore this table.
    */
   constructor(
     readonly path: string,
@@ -34,28 +34,28 @@ export class SysvHash {
   }
 
   /**
-   * How many symbols the symbol table has, as far as this one knows: nchain, at which no loader looks, or more where
-   * chains lead further. Throws ElfError for a chain that loops or leads out of the segment.
+   * Number of symbols in the symbol table, as far as this table shows: nchain, which no loader reads, or more if chains
+   * go further. Throws ElfError for a chain that loops or leaves the segment.
    */
   get symbolCount(): number {
     this.#chainCount ??= Math.max(this.isPassedOver ? 0 : this.#walk(), this.declaredCount);
     return this.#chainCount;
   }
 
-  /** nchain; 0 where the segment does not have so many. */
+  /** nchain; 0 if that many do not fit in the segment. */
   get declaredCount(): number {
     const count = this.view.getUint32(4, true);
     return HEADER + 4 * (this.bucketCount + count) <= this.view.byteLength ? count : 0;
   }
 
-  /** Of the whole table, in bytes. */
+  /** Size of the whole table, in bytes. */
   get size(): number {
     return HEADER + 4 * (this.bucketCount + this.symbolCount);
   }
 
   /**
-   * Candidates for a hash: every index in its bucket's chain. The name is the caller's to compare. Throws ElfError for
-   * a chain that loops.
+   * Candidates for a hash: every index in its bucket's chain. The caller compares names. Throws ElfError for a chain
+   * that loops.
    */
   *candidates(hash: number): Generator<number> {
     if (this.bucketCount === 0) return;
@@ -69,7 +69,7 @@ export class SysvHash {
     }
   }
 
-  /** The symbol behind one in its chain. */
+  /** The next symbol in the chain. */
   #next(index: number): number {
     const at = HEADER + 4 * (this.bucketCount + index);
     if (at + 4 > this.view.byteLength)
@@ -78,8 +78,8 @@ export class SysvHash {
   }
 
   /**
-   * One more than the last symbol in a chain. Each is met once: chains of two buckets may have one end, but none comes
-   * back.
+   * The highest symbol index in any chain, plus one. Each symbol is visited once: chains of two buckets may share an
+   * end, but no chain returns to an earlier symbol.
    */
   #walk(): number {
     const metBy = new Map<number, number>();

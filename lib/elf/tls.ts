@@ -1,9 +1,8 @@
-// What a file says of thread-local storage, as far as a loader has to find room
-// for it. A library's block is in each thread's static TLS, for which room is set
-// aside when a process starts, if some relocation wants its distance from the
-// thread pointer (the initial-exec model); else it is allocated when a thread first
-// uses it. DF_STATIC_TLS says that a library has such relocations, not that they
-// are about its own block: Mesa's drivers want but libglapi's.
+// What a file says about thread-local storage, as far as a loader needs it to reserve room. If some relocation needs
+// the distance of a library's block from the thread pointer (the initial-exec model), the block is in each thread's
+// static TLS, for which room is reserved when a process starts; otherwise it is allocated when a thread first uses it.
+// DF_STATIC_TLS says that a library has such relocations, not that they refer to its own block: Mesa's drivers need
+// only libglapi's.
 
 import { DF_STATIC_TLS, DT_FLAGS, PT_INTERP, R_X86_64_TPOFF64, SHN_UNDEF, STT_TLS } from "./constants.ts";
 import type { Image } from "./image.ts";
@@ -11,21 +10,21 @@ import { Rela } from "./rela.ts";
 import { isExported, Sym } from "./sym.ts";
 
 export interface Tls {
-  /** PT_TLS: p_memsz and p_align; 0 where there is none. */
+  /** p_memsz and p_align of PT_TLS; 0 without one. */
   readonly size: number;
   readonly alignment: number;
-  /** Its own block has to be in static TLS. */
+  /** Its own block must be in static TLS. */
   readonly isStatic: boolean;
-  /** Thread-local variables that it defines for others. */
+  /** Thread-local variables that it exports. */
   readonly exported: readonly string[];
-  /** Those of others that have to be in static TLS. */
+  /** Other objects' variables that must be in static TLS. */
   readonly wanted: readonly string[];
 }
 
-/** undefined where an image has nothing to do with it. Throws ElfError. */
+/** Returns undefined for an image that does not use TLS. Throws ElfError. */
 export function readTls(image: Image): Tls | undefined {
   const { tls } = image;
-  // Nothing says so of a program, for which there is always room (GNU ld 2.40).
+  // GNU ld (2.40) does not set the flag in programs, for which there is always room.
   const isProgram = image.segment(PT_INTERP) !== undefined;
   const hasStatic = isProgram || ((image.dynamic.get(DT_FLAGS) ?? 0) & DF_STATIC_TLS) !== 0;
   const { isOwn, wanted } = hasStatic ? staticReferences(image) : { isOwn: false, wanted: [] };
@@ -48,11 +47,11 @@ function* exportedVariables({ symbols }: Image): Generator<string> {
   }
 }
 
-/** Does it define thread-local variables for others? */
+/** Does it export thread-local variables? */
 export const exportsTls = (image: Image): boolean =>
   image.tls !== undefined && exportedVariables(image).next().done === false;
 
-// Hot: libgallium has 150,000 relocations, of which the relative ones, which come first, are passed over.
+// Hot: libgallium has 150,000 relocations. The relative ones come first and are skipped.
 function staticReferences({ rela, jmprel, symbols, relativeCount }: Image): { isOwn: boolean; wanted: string[] } {
   const wanted = new Set<string>();
   let isOwn = false;
@@ -63,7 +62,7 @@ function staticReferences({ rela, jmprel, symbols, relativeCount }: Image): { is
     for (let at = first * Rela.size; at + Rela.size <= view.byteLength; at += Rela.size) {
       if (view.getUint32(at + Rela.offsetOf.r_type, true) !== R_X86_64_TPOFF64) continue;
       const sym = symbols.at(view.getUint32(at + Rela.offsetOf.r_sym, true));
-      // The zeroth symbol stands for the block itself.
+      // Symbol 0 stands for the object's own block.
       if (sym.st_shndx !== SHN_UNDEF || sym.st_name === 0) isOwn = true;
       else wanted.add(symbols.nameOf(sym));
     }

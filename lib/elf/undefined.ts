@@ -1,7 +1,6 @@
-// What a library refers to and nobody defines, told from files before a loader tries:
-// it refuses such a library for a variable always, for a function where functions are
-// bound at once (RTLD_NOW, LD_BIND_NOW, `-z now`). Versions are looked at as a whole,
-// before any symbol (glibc, elf/dl-version.c).
+// What a library refers to and nobody defines, found from files before a loader tries. The loader rejects a library for
+// a missing variable always, and for a missing function if functions are bound at once (RTLD_NOW, LD_BIND_NOW, `-z
+// now`). It checks whole versions before any symbol (glibc, elf/dl-version.c).
 
 import { DF_1_NOW, DF_BIND_NOW, DT_BIND_NOW, DT_FLAGS, SHN_UNDEF, STB_GLOBAL } from "./constants.ts";
 import type { Image } from "./image.ts";
@@ -13,7 +12,7 @@ interface Undefined {
   readonly version: string | undefined;
 }
 
-/** The symbols of `image` that none of `scope` has in any version, and that a loader would not do without. */
+/** The symbols that `image` requires and that no image in `scope` defines in any version. */
 export function* undefinedIn(image: Image, scope: readonly Image[], bindsNow: boolean): Generator<Undefined> {
   const asked = new Set<number>();
   const { symbols } = image;
@@ -37,7 +36,7 @@ function wantsAllNow({ dynamic, flags1 }: Image): boolean {
   return dynamic.get(DT_BIND_NOW) !== undefined || (flags & DF_BIND_NOW) !== 0 || (flags1 & DF_1_NOW) !== 0;
 }
 
-/** Hot: of a large library's relocations nearly all refer to no symbol. */
+/** Hot: nearly all relocations of a large library refer to no symbol. */
 function* referredTo({ view, length }: RelaTable): Generator<number> {
   for (let i = 0, at = Rela.offsetOf.r_sym; i < length; i++, at += Rela.size) {
     const index = view.getUint32(at, true);
@@ -46,12 +45,12 @@ function* referredTo({ view, length }: RelaTable): Generator<number> {
 }
 
 interface MissingVersion {
-  /** Who should define it. */
+  /** The image that should define it. */
   readonly definer: Image;
   readonly version: string;
 }
 
-/** The first version that `image` needs and the library of that name does not define; one without versions has all. */
+/** The first version that `image` needs and the library of that name does not define. One without versions has all. */
 export function findMissingVersion(
   image: Image,
   named: (name: string) => Image | undefined,

@@ -1,5 +1,5 @@
-// Symbols with their versions, as tools write them: name@@VERSION is what a reference
-// without a version gets, name@VERSION any other that is defined, or one that is needed.
+// Symbols with their versions, as tools write them: name@@VERSION is what an unversioned reference gets; name@VERSION
+// is any other defined version, or a needed one.
 
 import type { Image } from "./image.ts";
 
@@ -8,7 +8,7 @@ export class VersionLabels {
 
   /** Throws ElfError. */
   constructor(readonly image: Image) {
-    // By the versions of others are what it needs of them, and its copies of their objects.
+    // Symbols with versions of others are those it needs from them, and its copies of their objects.
     this.#own = new Set(image.verdefs.filter(({ isBase }) => !isBase).map(({ index }) => index));
   }
 
@@ -17,7 +17,7 @@ export class VersionLabels {
     return versym !== undefined && this.#own.has(versym.at(symbol)) && !versym.isHidden(symbol);
   }
 
-  /** What to write behind a symbol's name; empty where it has no version. */
+  /** What to write after a symbol's name; empty if it has no version. */
   suffixOf(symbol: number): string {
     const version = this.image.versionOf(symbol);
     return version === undefined ? "" : `${this.isDefault(symbol) ? "@@" : "@"}${version}`;

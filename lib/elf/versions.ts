@@ -1,6 +1,5 @@
-// GNU symbol versions (LSB, "Symbol Versioning"): .gnu.version has an index for
-// each symbol, .gnu.version_d names the versions that an object defines,
-// .gnu.version_r those that it needs and from which file.
+// GNU symbol versions (LSB, "Symbol Versioning"): .gnu.version has an index for each symbol, .gnu.version_d names the
+// versions that an object defines, .gnu.version_r those that it needs and from which file.
 
 import { layout, u16, u32 } from "../memory/layout.ts";
 import { VER_FLG_BASE, VER_FLG_WEAK, VER_NDX_GLOBAL, VERSYM_HIDDEN } from "./constants.ts";
@@ -45,15 +44,15 @@ export interface NeededVersion {
   readonly file: string;
   readonly index: number;
   readonly name: string;
-  /** Where the name is in the string table. */
+  /** Offset of the name in the string table. */
   readonly nameOffset: number;
   readonly isWeak: boolean;
 }
 
-// The lists are as long as their records say, each of which tells where the next one is. How many there are to be
-// (DT_VERDEFNUM, DT_VERNEEDNUM, vd_cnt, vn_cnt) no loader looks at.
+// Each record says where the next one is, which alone determines a list's length. No loader reads the counts
+// (DT_VERDEFNUM, DT_VERNEEDNUM, vd_cnt, vn_cnt).
 
-/** `view` begins at DT_VERDEF and reaches as far as its segment does. Throws ElfError. */
+/** `view` starts at DT_VERDEF and extends to the end of its segment. Throws ElfError. */
 export function readVerdefs(path: string, view: DataView, strings: StringTable): DefinedVersion[] {
   return Array.from(definitions(path, view), ({ flags, index, nameOffset }) => {
     const [isBase, isWeak] = [(flags & VER_FLG_BASE) !== 0, (flags & VER_FLG_WEAK) !== 0];
@@ -64,11 +63,11 @@ export function readVerdefs(path: string, view: DataView, strings: StringTable):
 interface Definition {
   readonly flags: number;
   readonly index: number;
-  /** Where its name is in the string table. */
+  /** Offset of its name in the string table. */
   readonly nameOffset: number;
 }
 
-/** As readVerdefs, without the strings. */
+/** readVerdefs without the strings. */
 export function* definitions(path: string, view: DataView): Generator<Definition> {
   let count = 0;
   for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
@@ -80,10 +79,10 @@ export function* definitions(path: string, view: DataView): Generator<Definition
   }
 }
 
-/** Of all versions: records may share their lists, so that a small file could describe billions. */
+/** For all versions together: records may share lists, so a small file could describe billions. */
 const MOST_NAMES = 2 * VERSYM_HIDDEN;
 
-/** Of each version definition, in order, the versions that it inherits: nobody binds by them. Throws ElfError. */
+/** The versions that each version definition inherits, in order. They play no part in binding. Throws ElfError. */
 export function readVersionParents(path: string, view: DataView, strings: StringTable): string[][] {
   const parents: string[][] = [];
   let total = 0;
@@ -100,10 +99,7 @@ export function readVersionParents(path: string, view: DataView, strings: String
   return parents;
 }
 
-/**
- * How many bytes the version definitions take, with those of their auxiliary records that vd_cnt tells of. Throws
- * ElfError.
- */
+/** Size in bytes of the version definitions, with the auxiliary records that vd_cnt counts. Throws ElfError. */
 export function verdefsSize(path: string, view: DataView): number {
   let size = 0;
   let total = 0;
@@ -124,7 +120,7 @@ export function verdefsSize(path: string, view: DataView): number {
   return size;
 }
 
-/** `view` begins at DT_VERNEED and reaches as far as its segment does. Throws ElfError. */
+/** `view` starts at DT_VERNEED and extends to the end of its segment. Throws ElfError. */
 export function readVerneeds(path: string, view: DataView, strings: StringTable): NeededVersion[] {
   const versions: NeededVersion[] = [];
   for (const at of linked(path, "DT_VERNEED", view, 0, Verneed.size, Verneed.offsetOf.vn_next)) {
@@ -132,7 +128,7 @@ export function readVerneeds(path: string, view: DataView, strings: StringTable)
     const file = strings.at(need.vn_file);
     const auxes = linked(path, "DT_VERNEED", view, at + need.vn_aux, Vernaux.size, Vernaux.offsetOf.vna_next);
     for (const auxAt of auxes) {
-      // Records may share their lists, so that a small file could describe billions.
+      // Records may share lists, so a small file could describe billions.
       if (versions.length >= VERSYM_HIDDEN)
         throw new ElfError(path, "DT_VERNEED", "it has more versions than a version index can tell apart");
       const aux = Vernaux.at(view, auxAt);
@@ -144,7 +140,7 @@ export function readVerneeds(path: string, view: DataView, strings: StringTable)
   return versions;
 }
 
-/** The positions of a list's records, each of which says how far on the next one is. */
+/** The positions of a list's records. Each gives the distance to the next. */
 function* linked(
   path: string,
   structure: string,
@@ -164,14 +160,14 @@ function* linked(
   }
 }
 
-/** Each symbol's version index, by the symbol's own index. */
+/** Version indexes by symbol index. */
 export class Versym {
   constructor(
     readonly view: DataView,
-    /** That of a symbol which the hash tables do not tell of. Throws ElfError. */
+    /** The entry of a symbol that the hash tables do not cover. Throws ElfError. */
     readonly beyond?: (symbol: number) => DataView,
   ) {}
-  /** Without the hidden bit; VER_NDX_GLOBAL where the table does not reach. */
+  /** Without the hidden bit; VER_NDX_GLOBAL beyond the table. */
   at(symbol: number): number {
     return this.#read(symbol) & ~VERSYM_HIDDEN;
   }

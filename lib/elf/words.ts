@@ -1,7 +1,7 @@
-// A table as 32-bit words, for loops that look at every entry of it: libLLVM has 380,000
-// relocations, and a structure over a view costs ten times a word of an array.
+// A table as 32-bit words, for loops over every entry: libLLVM has 380,000 relocations, and reading a structure over a
+// view costs ten times as much as reading an array.
 
-/** Copied where it is not aligned. What is left behind the last whole word is not in it. */
+/** Copied if unaligned. Bytes after the last whole word are left out. */
 export function wordsOf(view: DataView, size = view.byteLength): Uint32Array {
   const length = Math.floor(size / 4);
   if (view.byteOffset % 4 === 0) return new Uint32Array(view.buffer, view.byteOffset, length);

@@ -1,12 +1,10 @@
-// Which symbols of an object have a name, by its hash table, and whether one of them is
-// what a reference wants (glibc 2.36, elf/dl-lookup.c, check_match): it must be
-// defined, be code or data, and have the version.
+// Finds the symbols of a name through an object's hash table and decides whether one of them satisfies a reference
+// (glibc 2.36, elf/dl-lookup.c, check_match): it must be defined, be code or data, and have the version.
 //
-// A reference with a version takes that version, or a symbol without any, unless
-// hidden; an object without any versions has them all (ld.so ends with an assertion if
-// it was that one which was to have it). A reference without a version takes what has
-// none, or the base version, which was the library's first; failing that, the default
-// version, if there is but one.
+// A reference with a version accepts that version, or an unversioned symbol unless it is hidden. An object without any
+// versions satisfies every version (ld.so fails an assertion if that object was the one that should define it). A
+// reference without a version accepts an unversioned symbol or the base version, the library's first; failing that, the
+// default version, if there is exactly one.
 
 import {
   SHN_ABS,
@@ -26,10 +24,10 @@ import {
 } from "../elf/constants.ts";
 import type { GnuTable, SymbolTables } from "./symbol-tables.ts";
 
-/** What a relocation is for decides which symbols count (elf_machine_type_class). */
+/** The purpose of a relocation decides which symbols count (elf_machine_type_class). */
 export type Purpose = "data" | "call" | "copy";
 
-/** What is wanted: the name lies in some string table. */
+/** The reference's name lies in some string table. */
 export interface Wanted {
   readonly strings: Uint8Array;
   readonly at: number;
@@ -39,17 +37,17 @@ export interface Wanted {
   readonly version: string | undefined;
 }
 
-/** What an object has to say to a reference: the index of a symbol, or why it has none. */
+/** An object's answer to a reference: the index of a symbol, or why it has none. */
 export type Answer = number | Refusal;
 type Refusal = "no such name" | "undefined" | "no code or data" | "another version" | "hidden" | "local";
 
 const KINDS =
   (1 << STT_NOTYPE) | (1 << STT_OBJECT) | (1 << STT_FUNC) | (1 << STT_COMMON) | (1 << STT_TLS) | (1 << STT_GNU_IFUNC);
 const INDEX = 0xffff & ~VERSYM_HIDDEN;
-/** Version indexes from here on are not the base version's. */
+/** Lower version indexes count as the base version's. */
 const FIRST_NEWER = 3;
 
-/** Hot: most objects do not have most names, and say so by their bloom filter. */
+/** Hot: most objects lack most names, and the bloom filter says so. */
 export function answerOf(tables: SymbolTables, wanted: Wanted, purpose: Purpose): Answer {
   const { gnu, sysv } = tables;
   if (gnu && mayHave(gnu, wanted.gnuHash)) {
@@ -74,7 +72,7 @@ export function answerOf(tables: SymbolTables, wanted: Wanted, purpose: Purpose)
   return "no such name";
 }
 
-/** A shift goes by the lower five bits of its count, so the sixth says which half of a 64-bit word. */
+/** JavaScript shifts use the lower five bits of the count, so the sixth selects the half of a 64-bit word. */
 function mayHave({ bloom, bloomMask, bloomShift }: GnuTable, hash: number): boolean {
   const word = 2 * ((hash >>> 6) & bloomMask);
   const other = hash >>> bloomShift;
@@ -83,10 +81,10 @@ function mayHave({ bloom, bloomMask, bloomShift }: GnuTable, hash: number): bool
   return (first & second & 1) !== 0;
 }
 
-/** Looks at the symbols of one name in one object. */
+/** Checks the symbols of one name in one object. */
 class Choice {
   #refusal: Refusal = "no such name";
-  /** Default versions of the symbol, when none is wanted. */
+  /** Default versions of the symbol, when the reference has no version. */
   #newer = 0;
   #newest = 0;
 
@@ -104,7 +102,7 @@ class Choice {
     return false;
   }
 
-  /** What is found and may not be seen ends the search in this object. */
+  /** A match that is not visible ends the search in this object. */
   answer(symbol: number): Answer {
     const { tables } = this;
     const visibility = tables.visibility(symbol);
@@ -112,7 +110,7 @@ class Choice {
     return BINDINGS.has(tables.binding(symbol)) ? symbol : "local";
   }
 
-  /** When none has been taken. */
+  /** The answer when no symbol was taken. */
   last(): Answer {
     return this.#newer === 1 ? this.answer(this.#newest) : this.#refusal;
   }
@@ -122,8 +120,8 @@ class Choice {
     const section = tables.section(symbol);
     const type = tables.type(symbol);
     if (!tables.hasValue(symbol) && section !== SHN_ABS && type !== STT_TLS) return "undefined";
-    // A program at a fixed address has entries of its own for functions of others: undefined, with a value. They are
-    // the functions' addresses for everybody, but nobody calls by them.
+    // A fixed-address program has its own PLT entries for functions of other objects: undefined, with a value. They are
+    // the functions' addresses for every object, but calls do not go through them.
     if (purpose === "call" && section === SHN_UNDEF) return "undefined";
     if (((KINDS >>> type) & 1) === 0) return "no code or data";
     if (!tables.versym) return undefined;

@@ -1,12 +1,11 @@
-// The process context of the System V ABI for x86-64 (3.4.1): what is on the stack where a
-// program is entered.
+// The process context of the System V ABI for x86-64 (3.4.1): the stack contents at a program's entry.
 //
 //   argc
 //   argv[0] … argv[argc-1]   NULL
 //   envp[0] …                NULL
 //   type, value …            AT_NULL, 0
 //
-// Behind it, anywhere, are the strings.
+// The strings are anywhere above.
 
 import { readU64 } from "../memory/layout.ts";
 import type { Memory } from "../memory/live.ts";
@@ -24,7 +23,7 @@ export const AT_RANDOM = 25;
 export const AT_EXECFN = 31;
 export const AT_SYSINFO_EHDR = 33;
 
-/** Of <elf.h> and <asm/auxvec.h>. */
+/** From <elf.h> and <asm/auxvec.h>. */
 export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
   2: "AT_EXECFD",
   [AT_PHDR]: "AT_PHDR",
@@ -54,11 +53,11 @@ export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
   51: "AT_MINSIGSTKSZ",
 };
 
-/** More words than any context has that the kernel has made: a limit for what only looks like one. */
+/** More words than in any context the kernel makes: a limit for memory that only looks like a context. */
 const WORDS_AT_MOST = 1 << 20;
 
 export interface ProcessContext {
-  /** Of `argc`: where the stack pointer is at the entry. */
+  /** The address of `argc`: the stack pointer at the entry. */
   readonly at: Address;
   /** Addresses of C strings. */
   readonly arguments: readonly Address[];
@@ -68,11 +67,11 @@ export interface ProcessContext {
 
 interface AuxiliaryValue {
   readonly type: number;
-  /** 64 bits; AT_RANDOM's and its like are addresses. */
+  /** 64 bits; AT_RANDOM's and some others are addresses. */
   readonly value: bigint;
 }
 
-/** Throws RangeError where there is no end to it. */
+/** Throws RangeError if the context has no end or argc does not match argv. */
 export function readContext(memory: Memory, at: Address): ProcessContext {
   let next = at;
   const word = (): bigint => {
@@ -97,9 +96,7 @@ export function readContext(memory: Memory, at: Address): ProcessContext {
   return { at, arguments: list, environment, auxiliary };
 }
 
-/**
- * The words of a context, to be put where the stack is. `changes` are other values of the auxiliary vector, by type.
- */
+/** The words of a context, to be put on the stack. `changes` overrides values of the auxiliary vector, by type. */
 export function contextWords(
   { arguments: list, environment, auxiliary }: Omit<ProcessContext, "at">,
   changes: ReadonlyMap<number, bigint> = new Map(),

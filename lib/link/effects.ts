@@ -1,10 +1,9 @@
-// What each type of relocation does to its slot (x86-64 psABI, "Relocation Types"). S is
-// the address that a symbol is bound to, Z its size, A the addend, P the slot's own
-// address, B the load bias. A weak symbol that nobody defines is at address 0.
+// What each type of relocation does to its slot (x86-64 psABI, "Relocation Types"). S is the address that a symbol is
+// bound to, Z its size, A the addend, P the slot's own address, B the load bias. An undefined weak symbol has address
+// 0.
 //
-// A slot for a function that is to be chosen (STT_GNU_IFUNC, IRELATIVE) waits for the
-// call that chooses it: that is code of what is being linked, which cannot run yet. So does
-// a copy of such a slot.
+// A slot for an indirect function (STT_GNU_IFUNC, IRELATIVE) waits for its resolver call: the resolver is code of an
+// object being linked, which cannot run yet. A copy of such a slot waits too.
 
 import {
   R_X86_64_32,
@@ -38,15 +37,15 @@ import { type Effect, type Entry, NOTHING } from "./relocation.ts";
 import type { Slots } from "./slots.ts";
 import { minus, plus, type Value } from "./values.ts";
 
-/** Functions that thread-local descriptors call: see the psABI's "TLS Descriptors". */
+/** Functions that TLS descriptors call: see the psABI's "TLS Descriptors". */
 export interface TlsDescriptors {
-  /** Returns its descriptor's argument: the distance from the thread pointer. */
+  /** Returns its descriptor's argument: the offset from the thread pointer. */
   readonly static: Address;
-  /** As `static`, of a weak symbol that nobody defines: what leads to address 0 plus the argument. */
+  /** Like `static`, for an undefined weak symbol: the result makes the address 0 plus the argument. */
   readonly undefined: Address;
 }
 
-/** In bytes; everything that is not here takes 8. */
+/** In bytes; every type not listed takes 8. */
 const SIZES: ReadonlyMap<number, number> = new Map([
   [R_X86_64_PC32, 4],
   [R_X86_64_32, 4],
@@ -55,7 +54,7 @@ const SIZES: ReadonlyMap<number, number> = new Map([
   [R_X86_64_TLSDESC, 16],
 ]);
 
-/** In bytes; a file can claim any. */
+/** In bytes; a file can claim any size. */
 const LARGEST_COPY = 2 ** 30;
 const COPIED_AT_ONCE = 2 ** 16;
 
@@ -67,16 +66,16 @@ export class Effects {
     readonly slots: Slots,
     readonly descriptors: TlsDescriptors | undefined,
     readonly warn: ((text: string) => void) | undefined,
-    /** Has somebody's slot, of so many bytes from an address on, to wait for a call? */
+    /** Does a slot among `length` bytes at `from` wait for a call? */
     readonly isPending: (from: Address, length: number) => boolean,
   ) {}
 
-  /** How many bytes a relocation writes to, in its smallest case: a COPY has the size of its symbol. */
+  /** The least number of bytes that a relocation writes: a COPY has its symbol's size. */
   sizeOf(type: number): number {
     return type === R_X86_64_COPY ? 0 : (SIZES.get(type) ?? 8);
   }
 
-  /** Does it. Throws LinkError. */
+  /** Applies one relocation. Throws LinkError. */
   of(entry: Entry, definition: Definition | undefined): Effect {
     const { vaddr, type, addend } = entry;
     const { loadBias } = this.slots.object;
@@ -132,7 +131,7 @@ export class Effects {
     return { value };
   }
 
-  /** S + A, or the call that chooses S. */
+  /** S + A, or the resolver call that returns S. */
   #address(entry: Entry, definition: Definition | undefined, addend: Value): Effect {
     if (definition && isChosen(definition)) return this.#call(entry.vaddr, addressOf(definition), addend);
     return this.#word(entry.vaddr, plus(this.#symbol(entry, definition), addend));
@@ -182,7 +181,7 @@ export class Effects {
         space.read(add(from, done), count),
         space.read(add(object.loadBias, vaddr + done), count),
       ];
-      // Most of a large variable is zeroes, and so is the room for it.
+      // Most of a large variable is zeroes, and the space for it already is zero.
       if (!areEqual(bytes, before)) this.slots.write(add(vaddr, done), bytes);
     }
     const late = { kind: "copy", from, to: add(object.loadBias, vaddr), length } as const;
@@ -191,26 +190,26 @@ export class Effects {
 
   #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {
     const kind = object.tables.type(symbol);
-    // A block of its own is meant by symbol 0, or by a section.
+    // Symbol 0 or a section symbol means the object's own block.
     if (symbol !== 0 && kind !== STT_TLS && kind !== STT_SECTION)
       throw this.#fault(entry, `wants thread-local data, and ${described({ object, symbol })} is not thread-local`);
     if (!object.tls) throw this.#fault(entry, `wants thread-local data of "${object.path}", which has no PT_TLS`);
     return object.tls;
   }
 
-  /** Where a thread-local variable is in its block. */
+  /** A thread-local variable's offset in its block. */
   #inBlock(entry: Entry, definition: Definition): Value {
     this.#tls(entry, definition);
     return definition.object.tables.value(definition.symbol);
   }
 
-  /** Where it is, seen from the thread pointer. */
+  /** Its offset from the thread pointer. */
   #threadOffset(entry: Entry, definition: Definition): Value {
     const { offset } = this.#tls(entry, definition);
     return plus(minus(this.#inBlock(entry, definition), offset), entry.addend);
   }
 
-  /** A function, and its argument in the word behind. */
+  /** A function, and its argument in the next word. */
   #descriptor(entry: Entry, definition: Definition | undefined): Effect {
     const { vaddr, addend } = entry;
     const { descriptors } = this;
@@ -220,17 +219,16 @@ export class Effects {
   }
 }
 
-/** The error for a relocation of an object. */
 export function faultOf({ path }: LinkObject, { type, vaddr }: Entry, text: string): LinkError {
   const message = `Cannot relocate "${path}": ${nameOf(RELOCATION_TYPES, type)} at vaddr ${hex(vaddr)} ${text}`;
   return new LinkError(message, { object: path });
 }
 
-/** Is it the resolver of a function that has to be called? Somebody's entry for one is the function's address. */
+/** Must its resolver be called? An undefined symbol's value is a PLT entry, which already is the function's address. */
 const isChosen = ({ object: { tables }, symbol }: Definition): boolean =>
   tables.type(symbol) === STT_GNU_IFUNC && tables.section(symbol) !== SHN_UNDEF;
 
-/** SHN_ABS says an address, everything else a vaddr. */
+/** With SHN_ABS the value is an address, otherwise a vaddr. */
 function addressOf({ object, symbol }: Definition): Value {
   const value = object.tables.value(symbol);
   return object.tables.section(symbol) === SHN_ABS ? value : plus(object.loadBias, value);

@@ -1,5 +1,5 @@
-// The functions that an object wants called (gABI, "Initialization and Termination
-// Functions"), as they stand in memory after it has been relocated: the arrays hold addresses. All throw ElfError.
+// An object's initialization and termination functions (gABI, "Initialization and Termination Functions"), read from
+// memory after relocation, when the arrays hold addresses. All functions here throw ElfError.
 
 import {
   DT_FINI,
@@ -17,23 +17,26 @@ import { type Address, add, toAddress, toVaddr } from "../memory/numbers.ts";
 import type { LinkObject } from "./objects.ts";
 import type { AddressSpace } from "./space.ts";
 
-/** A function, and what of whose says that it is called: `DT_INIT`, `DT_INIT_ARRAY[0]`. */
+/** A function; `from` says where it is declared: `DT_INIT`, `DT_INIT_ARRAY[0]`. */
 export interface ObjectFunction {
   readonly object: LinkObject;
   readonly address: Address;
-  /** The word that says so, which may have to wait for a call (StartStep); undefined where it is no word in memory. */
+  /**
+   * The word that holds the address, which may depend on a pending call (StartStep); undefined if no word in memory
+   * does.
+   */
   readonly at: Address | undefined;
   readonly from: string;
 }
 
-/** In bytes; a file can claim as much as a segment has in memory. */
+/** In bytes; a file can claim as much as a segment's memory size. */
 const LARGEST_ARRAY = 2 ** 24;
-/** Beyond it there is no user memory. */
+/** The end of user memory. */
 const ADDRESS_LIMIT = 2 ** 47;
 
 /**
- * All that is called before the program is entered, in order; each object's array is read when it is that object's
- * turn, and of each array `most` functions, for who wants no more of the list.
+ * All functions to call before the program is entered, in order. Each object's array is read when that object's turn
+ * comes; `most` limits the functions per array, for callers that need only a part of the list.
  */
 export function* allInitializers(
   space: AddressSpace,
@@ -45,7 +48,7 @@ export function* allInitializers(
   for (const object of initialization) yield* initializers(space, object, most);
 }
 
-/** All that is called when the program has returned, in order; read as {@link allInitializers} reads. */
+/** All functions to call when the program has returned, in order; read like {@link allInitializers}. */
 export function* allFinalizers(
   space: AddressSpace,
   initialization: readonly LinkObject[],
@@ -54,7 +57,7 @@ export function* allFinalizers(
   for (const object of initialization.toReversed()) yield* finalizers(space, object, most);
 }
 
-/** How many there are of both, by what the files say, without a look at them. */
+/** How many initializers and finalizers the files declare, without reading the arrays. */
 export function functionCounts(
   program: LinkObject,
   initialization: readonly LinkObject[],
@@ -71,7 +74,7 @@ export function functionCounts(
   return { initializers, finalizers };
 }
 
-/** Of the program, in order: before anybody's constructors. Those of a library count for nothing. */
+/** The program's, in order; they run before all constructors. A library's are ignored. */
 export function preinitializers(space: AddressSpace, program: LinkObject, most?: number): ObjectFunction[] {
   return arrayOf(space, program, "DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ, most);
 }
@@ -97,7 +100,7 @@ function functionOf(object: LinkObject, from: string, tag: number): ObjectFuncti
   return at === undefined ? [] : [{ object, address: add(object.loadBias, at), at: undefined, from }];
 }
 
-/** From the first on, or from the last on. */
+/** `isBackwards` returns the array from its last function. */
 function arrayOf(
   space: AddressSpace,
   object: LinkObject,

@@ -1,5 +1,5 @@
-// Linking a program, a line a pass: the architecture of this directory. Nothing of the
-// program runs in it, and nothing outside of the address space is changed.
+// Links a program, one line per pass: the architecture of this directory. No code of the program runs here, and nothing
+// outside the address space changes.
 
 import type { Search } from "../tree/search.ts";
 import type { TlsDescriptors } from "./effects.ts";
@@ -15,31 +15,31 @@ import type { AddressSpace } from "./space.ts";
 import { blocksOf, type TlsLayout } from "./tls.ts";
 
 export interface LinkOptions extends Listener {
-  /** Sonames or paths of what goes between the program and what it needs (LD_PRELOAD). */
+  /** Sonames or paths of libraries to load between the program and its dependencies (LD_PRELOAD). */
   readonly preload?: readonly string[];
-  /** Without them, the first words of thread-local descriptors stay as they are. */
+  /** Without them, the first words of TLS descriptors stay unchanged. */
   readonly descriptors?: TlsDescriptors;
 }
 
-/** A program whose objects are mapped and relocated. Its files are open until it is disposed of. */
+/** A program whose objects are mapped and relocated. Its files stay open until it is disposed of. */
 export interface Linked extends Disposable {
-  /** The link map: the program, then what is needed, breadth first. Symbols are looked up in this order. */
+  /** The link map: the program, then its dependencies, breadth first. Symbols are looked up in this order. */
   readonly objects: readonly LinkObject[];
-  /** Whose constructors run in which order; the program is the last. Destructors run the other way round. */
+  /** The order of constructors; the program is last. Destructors run in reverse. */
   readonly initialization: readonly LinkObject[];
   readonly tls: TlsLayout;
-  /** What has to be done, in order, before RELRO is protected (map.ts) and constructors run. */
+  /** Steps to execute, in order, before RELRO is protected (map.ts) and constructors run. */
   readonly steps: readonly StartStep[];
 }
 
-/** `program` is a path of this machine. Throws what open(2) throws, LinkError and ElfError. */
+/** `program` is a path on this machine. Throws what open(2) throws, LinkError and ElfError. */
 export function link(space: AddressSpace, search: Search, program: string, options: LinkOptions = {}): Linked {
-  // Everything is found, opened and checked before anything is mapped.
+  // All libraries are found, opened and checked before anything is mapped.
   const opened = openObjects(search, program, options.preload);
   try {
     checkVersions(opened);
     const { objects, tls } = placed(space, opened);
-    // Who is needed comes first: an object that the program has a copy of must be what it will be.
+    // Dependencies come first: an object must have its final contents before the program copies from it.
     const order = dependenciesFirst(objects);
     const steps: StartStep[] = [];
     const { descriptors } = options;

@@ -1,8 +1,7 @@
-// To which definition a reference is bound (gABI, "Shared Object Dependencies"; glibc
-// 2.36, elf/dl-lookup.c). The first object of the scope that has the symbol decides,
-// weak or not: a weak definition gives way to no other at run time. What is local or
-// hidden is bound without a search, what is protected is searched for all the same:
-// its function is its own, but the program's entry may be its address.
+// Which definition a reference is bound to (gABI, "Shared Object Dependencies"; glibc 2.36, elf/dl-lookup.c). The first
+// object of the scope that has the symbol decides, weak or not: at run time, a weak definition yields to no other.
+// Local and hidden symbols are bound without a search. Protected ones are searched for anyway: a protected function
+// binds to itself, but its address may be the program's PLT entry.
 
 import {
   R_X86_64_COPY,
@@ -26,20 +25,20 @@ import type { Scope } from "./scope.ts";
 
 export interface Definition {
   readonly object: LinkObject;
-  /** The index of the symbol there. */
+  /** The index of the symbol in `object`. */
   readonly symbol: number;
 }
 
-/** Hears of each object that is asked, in order, and of its answer. */
+/** Is told each object that is asked, in order, and its answer. */
 export type Witness = (object: LinkObject, answer: Answer) => void;
 
 const CALLS = new Set([R_X86_64_JUMP_SLOT, R_X86_64_DTPMOD64, R_X86_64_DTPOFF64, R_X86_64_TPOFF64, R_X86_64_TLSDESC]);
 
-/** What a relocation of this type looks a symbol up for. */
+/** The purpose for which a relocation of this type looks a symbol up. */
 export const purposeOf = (type: number): Purpose =>
   type === R_X86_64_COPY ? "copy" : CALLS.has(type) ? "call" : "data";
 
-/** Is a symbol what it refers to, without a search? */
+/** Does a symbol bind to itself, without a search? */
 export function isBoundLocally({ tables }: LinkObject, symbol: number): boolean {
   const visibility = tables.visibility(symbol);
   return tables.binding(symbol) === STB_LOCAL || visibility === STV_HIDDEN || visibility === STV_INTERNAL;
@@ -47,15 +46,12 @@ export function isBoundLocally({ tables }: LinkObject, symbol: number): boolean 
 
 export const isWeak = ({ tables }: LinkObject, symbol: number): boolean => tables.binding(symbol) === STB_WEAK;
 
-/** Lookups of one link. A witness makes a lookup slower, and changes nothing of what comes of it. */
+/** The lookups of one link. A witness makes a lookup slower, but does not change its result. */
 export class Lookup {
-  /**
-   * Symbols that are one for the whole process (STB_GNU_UNIQUE): the first one of a name is for all, whatever the
-   * scope.
-   */
+  /** Process-wide unique symbols (STB_GNU_UNIQUE): the first one of a name is used by all, whatever the scope. */
   readonly #unique = new Map<string, Definition>();
 
-  /** `symbol` is an index of `requester`'s, not bound locally. Undefined where no object of the scope defines it. */
+  /** `symbol` is an index in `requester`, not bound locally. Returns undefined if no object of the scope defines it. */
   find(
     requester: LinkObject,
     symbol: number,
@@ -68,14 +64,14 @@ export class Lookup {
     if (!found) return undefined;
     const definition = this.#theOnly(found, requester, symbol, wanted, purpose);
     if (requester.tables.visibility(symbol) !== STV_PROTECTED || definition.object === requester) return definition;
-    // The address of a protected function may be an entry in the program, if nobody else defines it.
+    // A protected function's address may be the program's PLT entry, if no other object defines the function.
     const called = purpose === "call" ? definition : this.#search(wanted, scope, "call", undefined);
     return called && called.object !== requester ? { object: requester, symbol } : definition;
   }
 
   #search(wanted: Wanted, scope: Scope, purpose: Purpose, witness: Witness | undefined): Definition | undefined {
     for (const object of scope) {
-      // What the program has a copy of is defined behind it.
+      // A COPY relocation's source is never the program itself.
       if (purpose === "copy" && object.index === 0) continue;
       const answer = answerOf(object.tables, wanted, purpose);
       witness?.(object, answer);
@@ -89,7 +85,7 @@ export class Lookup {
     const { strings, at, length } = wanted;
     const name = Buffer.from(strings.buffer, strings.byteOffset + at, length).toString("latin1");
     const known = this.#unique.get(name);
-    // The copy in the program is the one from then on; what it is copied from is what has been found.
+    // From now on the unique symbol is the copy in the program; this lookup returns the source of the copy.
     if (!known) this.#unique.set(name, purpose === "copy" ? { object: requester, symbol } : found);
     return purpose === "copy" ? found : (known ?? found);
   }

@@ -1,9 +1,7 @@
-// Maps an object: one range is reserved for all its segments, since code in one of
-// them goes by the distance to another, and each PT_LOAD is mapped over its part. A
-// segment's pages are the file's, whole ones, so that two segments may show the same
-// page of the file; what of the last page is behind p_filesz is zeroed where the
-// segment goes on in memory (.bss), and pages of zeroes follow. As ld.so does
-// (elf/dl-map-segments.h), the later segment wins where two share a page.
+// Maps an object. One range is reserved for all its segments, since code addresses other segments by distance, and each
+// PT_LOAD is mapped over its part. A segment maps whole pages of the file, so two segments may show the same page. If
+// the segment continues in memory after p_filesz (.bss), the rest of the last page is zeroed and pages of zeroes
+// follow. As in ld.so (elf/dl-map-segments.h), the later segment wins if two share a page.
 
 import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
 import type { FileImage } from "../elf/file.ts";
@@ -29,7 +27,7 @@ interface Pages {
   readonly length: number;
 }
 
-/** Throws LinkError where there is no room. */
+/** Throws LinkError if there is no room. */
 export function mapObject(space: AddressSpace, image: FileImage): Placed {
   const { loads, ehdr } = image;
   const first = alignDown(loads[0]?.p_vaddr ?? 0, PAGE_SIZE);
@@ -43,8 +41,8 @@ export function mapObject(space: AddressSpace, image: FileImage): Placed {
 }
 
 /**
- * The pages that are read-only once everything has been relocated; undefined where there are none. ld.so rounds both
- * ends down: what shares a page with data that is written later stays writable.
+ * The pages that become read-only after relocation; undefined if there are none. As in ld.so, both ends are rounded
+ * down: a page shared with data that is written later stays writable.
  */
 export function relroPages({ image, loadBias }: { image: FileImage } & Placed): Pages | undefined {
   const { relro } = image;
@@ -54,22 +52,20 @@ export function relroPages({ image, loadBias }: { image: FileImage } & Placed): 
   return length > 0 ? { start, length } : undefined;
 }
 
-/** After everything has been relocated. */
+/** To be called after all relocation. */
 export function protectRelro(space: AddressSpace, object: { image: FileImage } & Placed): void {
   const pages = relroPages(object);
   if (pages) space.protect(pages.start, pages.length, PROT_READ);
 }
 
-/** Where a mapped program begins. */
+/** The address of a mapped program's entry. */
 export const entryOf = ({ image, loadBias }: { image: FileImage } & Placed): Address =>
   add(loadBias, image.ehdr.e_entry);
 
-/**
- * What the kernel would say of a mapped program, by type; of its path (AT_EXECFN) it is for others to say where it is.
- */
+/** The kernel's auxiliary values for a mapped program, by type; the caller adds the address of its path (AT_EXECFN). */
 export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number, bigint> {
   const { ehdr, headersAt } = program.image;
-  // Without PT_PHDR the kernel goes by the segment that has them (since 5.18), and says 0 where none has.
+  // Without PT_PHDR, the kernel uses the segment that contains the headers (since 5.18), or 0 if none does.
   const held = headersAt === undefined ? undefined : add(program.loadBias, headersAt);
   return new Map([
     [AT_PHDR, BigInt(programHeadersAt(program) ?? held ?? 0)],
@@ -81,8 +77,8 @@ export function auxiliaryOf(program: { image: FileImage } & Placed): Map<number,
 }
 
 /**
- * Where an object's own program headers are mapped (AT_PHDR): by PT_PHDR, whose vaddr is that much less the load bias,
- * which is how a program that somebody else has mapped finds out its own. Undefined where it has none.
+ * The address of an object's own program headers (AT_PHDR), from PT_PHDR; undefined if it has none. PT_PHDR's vaddr is
+ * this address less the load bias, which is how a program mapped by another loader computes its own load bias.
  */
 export function programHeadersAt({ image, loadBias }: { image: FileImage } & Placed): Address | undefined {
   const header = image.segment(PT_PHDR);
@@ -90,8 +86,8 @@ export function programHeadersAt({ image, loadBias }: { image: FileImage } & Pla
 }
 
 /**
- * Does it run code on its stack? A library that does not say anything (PT_GNU_STACK) is older than the question, and
- * might; a program that does not is taken at its word, by kernels since 5.8.
+ * Does it need an executable stack? A library without PT_GNU_STACK predates the header and might; for a program without
+ * one, kernels since 5.8 assume it does not.
  */
 export function wantsExecutableStack({ image, index }: { image: FileImage; index: number }): boolean {
   const stack = image.segment(PT_GNU_STACK);

@@ -1,4 +1,4 @@
-// What is linked: the program and all that it needs, in the order of the link map.
+// The objects of a link: the program and all its dependencies, in link map order.
 
 import type { FileImage } from "../elf/file.ts";
 import type { Library } from "../elf/library.ts";
@@ -7,44 +7,44 @@ import type { SymbolTables } from "./symbol-tables.ts";
 
 /** An object whose file is open and checked. */
 export interface OpenObject {
-  /** Its place in the link map; the program's is 0. */
+  /** Its index in the link map; the program's is 0. */
   readonly index: number;
-  /** By which it was asked for first: a soname or a path. */
+  /** The name by which it was first requested: a soname or a path. */
   readonly name: string;
-  /** Of the file, without symbolic links. */
+  /** The file's path without symbolic links. */
   readonly path: string;
-  /** Which step of the search gave it; undefined for the program. */
+  /** The search step that found it; undefined for the program. */
   readonly why: string | undefined;
   readonly library: Library;
   readonly image: FileImage;
   readonly tables: SymbolTables;
-  /** What it needs itself, by index, in the order of DT_NEEDED. */
+  /** The indexes of its direct dependencies, in DT_NEEDED order. */
   readonly needs: readonly number[];
 }
 
-/** Where an object is in the address space. */
+/** An object's place in the address space. */
 export interface Placed {
   readonly loadBias: Address;
-  /** From its first page to its last. */
+  /** From the start of its first page to the end of its last. */
   readonly start: Address;
   readonly end: Address;
 }
 
 /** An object's part of static TLS (variant II: below the thread pointer). */
 export interface TlsBlock {
-  /** From 1 on, in the order of the link map. */
+  /** From 1, in link map order. */
   readonly module: number;
-  /** How far below the thread pointer the block begins, in bytes. */
+  /** The block's start, in bytes below the thread pointer. */
   readonly offset: number;
-  /** In bytes; all behind `fileSize` is zero. */
+  /** In bytes; all after `fileSize` is zero. */
   readonly size: number;
   readonly fileSize: number;
   readonly alignment: number;
-  /** Where what each thread's block begins as is mapped. */
+  /** The address of the mapped initialization image. */
   readonly image: Address;
 }
 
 export interface LinkObject extends OpenObject, Placed {
-  /** undefined where it has no thread-local data. */
+  /** Undefined if it has no thread-local data. */
   readonly tls: TlsBlock | undefined;
 }

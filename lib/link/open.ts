@@ -1,6 +1,5 @@
-// Opens the program and everything that it needs, as ld.so comes to it: the program,
-// what is preloaded, then DT_NEEDED breadth first. Every file is checked before any of
-// them is mapped, so that what is believed afterwards may be.
+// Opens the program and all its dependencies in ld.so's order: the program, preloaded libraries, then DT_NEEDED breadth
+// first. Every file is checked before any is mapped, so later passes may trust them.
 
 import { realpathSync } from "node:fs";
 import { checkImage } from "../elf/check.ts";
@@ -14,15 +13,15 @@ import type { OpenObject } from "./objects.ts";
 import { SymbolTables } from "./symbol-tables.ts";
 
 /**
- * `preload` has sonames or paths (LD_PRELOAD). Their files are open until whoever gets them disposes of the images.
- * Throws LinkError for a library that is missing, with who needs it and where we looked, and ElfError for a file that
- * is unsound or cannot be linked.
+ * `preload` has sonames or paths (LD_PRELOAD). The files stay open until the caller disposes of the images. Throws
+ * LinkError for a missing library, with its requester and the searched places, and ElfError for a file that is
+ * malformed or cannot be linked.
  */
 export function openObjects(search: Search, program: string, preload: readonly string[] = []): OpenObject[] {
-  // $ORIGIN is where the file itself is.
+  // $ORIGIN is the directory of the real file.
   const library = search.libraryAt(realpathSync(program));
   const loading = new Loading(search, () => false);
-  // A library may need the program, too, by its soname.
+  // A library may also need the program, by its soname.
   const { node, preloaded } = loading.start(library, program, "", preload);
   const indexes = new Map(loading.nodes.map((one, i) => [one, i]));
   const indexesOf = (needs: readonly Need[]): number[] =>
@@ -52,7 +51,7 @@ export function closeObjects(objects: readonly OpenObject[]): void {
   for (const { image } of objects) image[Symbol.dispose]();
 }
 
-/** What counts of the program's headers alone: where it is entered, and by what it finds itself. */
+/** Checks headers that matter only for the program: its entry, and PT_PHDR. */
 function checkProgram(image: FileImage): void {
   const { path, ehdr, loads } = image;
   const isMapped = (vaddr: number) =>
@@ -67,7 +66,7 @@ function opening(image: FileImage): { image: FileImage; tables: SymbolTables } {
   try {
     if ((image.dynamic.get(DT_RELSZ) ?? 0) !== 0 && image.dynamic.get(DT_REL) !== undefined)
       throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
-    // Relocations are looked at one by one when they are done.
+    // Relocations are checked one by one when they are applied.
     checkImage(image, "tables");
     if (image.loads.length === 0) throw new ElfError(image.path, "program headers", "there is no PT_LOAD");
     return { image, tables: new SymbolTables(image) };

@@ -14,7 +14,7 @@ interface Range {
 }
 
 export class OwnSpace implements AddressSpace {
-  /** What has been mapped here; nothing else is read. */
+  /** What this object has mapped; reads elsewhere are refused. */
   readonly #ranges: Range[] = [];
 
   constructor(readonly libc: Libc) {}
@@ -22,7 +22,7 @@ export class OwnSpace implements AddressSpace {
   reserve(length: number, alignment: number, at?: Address): Address {
     const size = alignUp(toAddress(length), PAGE_SIZE);
     if (at !== undefined) return this.libc.reservePages(size, at);
-    // The kernel gives whole pages; what is too much of an aligned range stays reserved, and costs nothing.
+    // The kernel returns whole pages; the excess of an aligned range stays reserved and costs nothing.
     const slack = alignment > PAGE_SIZE ? alignment : 0;
     return alignUp(this.libc.reservePages(size + slack), Math.max(alignment, PAGE_SIZE));
   }
@@ -51,7 +51,7 @@ export class OwnSpace implements AddressSpace {
     return { start, view: viewAt(start, end - start) };
   }
 
-  /** Neighbours are one range: a slot may reach from the file's pages into those behind. */
+  /** Adjacent ranges are merged: a slot may span the file's pages and the following ones. */
   #add(at: Address, length: number): void {
     const end = add(at, length);
     const touching = this.#ranges.filter((range) => range.start <= end && range.end >= at);

@@ -1,9 +1,8 @@
-// Relocates an object: goes through DT_RELR, DT_RELA and DT_JMPREL, in ld.so's order,
-// finds what their symbols are bound to and has each of them done (effects.ts).
+// Relocates an object: goes through DT_RELR, DT_RELA and DT_JMPREL in ld.so's order, binds their symbols and applies
+// each relocation (effects.ts).
 //
-// Hot: libLLVM has 380,000 relocations, so tables are read as words, a symbol is looked
-// up once for all relocations that want it, and relative ones, which are most of them, take
-// the shortest way.
+// Hot: libLLVM has 380,000 relocations, so tables are read as words, a symbol is looked up once for all its
+// relocations, and relative relocations, the majority, take the shortest path.
 
 import { DT_JMPREL, DT_RELA, R_X86_64_NONE, R_X86_64_RELATIVE } from "../elf/constants.ts";
 import { Rela } from "../elf/rela.ts";
@@ -28,39 +27,38 @@ import type { AddressSpace } from "./space.ts";
 import { unresolved } from "./unresolved.ts";
 import { fromWords, plus, type Value } from "./values.ts";
 
-/** Who wants to know what is done. Nothing is made for those who do not. */
+/** Observers of relocating. Nothing is created for absent callbacks. */
 export interface Listener {
   readonly onRelocation?: (relocation: Relocation) => void;
-  /** Takes the place of the error: the symbol counts as weak. */
+  /** Called instead of throwing: the symbol then counts as weak. */
   readonly onUnresolved?: (fault: LinkError) => void;
   readonly onWarning?: (text: string) => void;
 }
 
-/** What relocating has to go by. */
 interface Relocating {
   readonly space: AddressSpace;
   readonly objects: readonly LinkObject[];
   readonly lookup: Lookup;
   readonly descriptors?: TlsDescriptors | undefined;
   readonly listener: Listener;
-  /** What has to be done afterwards, in order: each object's is put behind what there is. */
+  /** What remains to be done afterwards, in order; each object's steps are appended. */
   readonly steps: StartStep[];
 }
 
-/** Does a slot among so many bytes wait for a call? */
+/** Does a slot among `length` bytes at `from` wait for a call? */
 export const isPending = (steps: readonly StartStep[], from: Address, length: number): boolean =>
   steps.some((step) => step.kind === "call" && step.slot < from + length && step.slot + 8 > from);
 
 /**
- * Throws LinkError for a symbol that nobody defines, a relocation that is not within a writable segment of its object,
- * one of an unknown type, and one whose value does not fit its slot.
+ * Throws LinkError for a symbol that no object defines, a relocation outside the object's writable segments, one of an
+ * unknown type, and one whose value does not fit its slot.
  */
 export function relocate(relocating: Relocating, object: LinkObject): void {
   const pass = new Pass(relocating, object);
   const { relr, rela, jmprel, dynamic } = object.image;
   pass.doPacked(relr);
   pass.doTable("DT_RELA", rela.view);
-  // Some linkers count the last ones among the others.
+  // Some linkers include DT_JMPREL's relocations in DT_RELA's size.
   const behind = (dynamic.get(DT_JMPREL) ?? 0) - (dynamic.get(DT_RELA) ?? 0);
   if (!(behind >= 0 && behind < rela.view.byteLength)) pass.doTable("DT_JMPREL", jmprel.view);
 }
@@ -88,7 +86,7 @@ class Pass {
     );
   }
 
-  /** The slots have the addends. */
+  /** The slots hold the addends. */
   doPacked(slots: Iterable<Vaddr>): void {
     for (const vaddr of slots) {
       this.#check("DT_RELR", R_X86_64_RELATIVE, vaddr, 8);
@@ -132,7 +130,7 @@ class Pass {
     this.#tell(entry, definition, effect);
   }
 
-  /** Undefined for a weak symbol that nobody defines. */
+  /** Undefined for a weak symbol that no object defines. */
   #bind(entry: Entry): Definition | undefined {
     const { object, lookup, scope } = this.#requester;
     const { symbol, type } = entry;

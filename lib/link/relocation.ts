@@ -1,5 +1,4 @@
-// One relocation that has been done, for those who want to see it. Names and the way of
-// the search are found out when somebody asks.
+// One relocation that has been applied, for observers. Names and the search path are computed on demand.
 
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import type { Address, Vaddr } from "../memory/numbers.ts";
@@ -11,44 +10,41 @@ import type { Value } from "./values.ts";
 
 export type Table = "DT_RELR" | "DT_RELA" | "DT_JMPREL";
 
-/** What an object's file says. */
+/** A relocation as the object's file has it. */
 export interface Entry {
   readonly table: Table;
-  /** Of the slot. */
+  /** The slot's vaddr. */
   readonly vaddr: Vaddr;
   /** R_X86_64_… */
   readonly type: number;
-  /** The index of the symbol that it names; 0 where it names none. */
+  /** The symbol's index; 0 if there is none. */
   readonly symbol: number;
   readonly addend: Value;
 }
 
-/** Whose entries they are, and where their symbols are looked up. */
+/** The object whose entries these are, and where their symbols are looked up. */
 export interface Requester {
   readonly object: LinkObject;
   readonly lookup: Lookup;
   readonly scope: Scope;
 }
 
-/**
- * What is left until code of what is linked can run. In the order in which it came up: one may need what another has
- * done.
- */
+/** Steps that must wait until code of the linked objects can run. They stay in order: one may need another's result. */
 export type StartStep = ResolverCall | LateCopy;
 
-/** A function that has to be called before the program begins, and what it returns goes into a slot (STT_GNU_IFUNC). */
+/** A resolver to call before the program begins; its result goes into a slot (STT_GNU_IFUNC). */
 interface ResolverCall {
   readonly kind: "call";
   readonly object: LinkObject;
-  /** Of the slot, in `object`. */
+  /** The slot's, in `object`. */
   readonly vaddr: Vaddr;
   readonly slot: Address;
   readonly resolver: Address;
-  /** Is added to what it returns. */
+  /** Is added to the result. */
   readonly addend: Value;
 }
 
-/** Bytes that are copied once more, as slots among them have been waiting for a call. */
+/** Bytes to copy again, because slots among them were waiting for a call. */
 interface LateCopy {
   readonly kind: "copy";
   readonly from: Address;
@@ -56,16 +52,13 @@ interface LateCopy {
   readonly length: number;
 }
 
-/** What came of it. */
+/** The result of a relocation. */
 export interface Effect {
-  /**
-   * What is in the slot now: of a thread-local descriptor its argument; undefined where nothing was written, or not
-   * that.
-   */
+  /** The slot's value now (a TLS descriptor's argument); undefined if nothing was written, or something else was. */
   readonly value?: Value;
   readonly copied?: { readonly from: Address; readonly length: number };
   readonly call?: ResolverCall;
-  /** Of `copied`, where that is not all yet. */
+  /** Set if `copied` has to be repeated. */
   readonly late?: LateCopy;
 }
 
@@ -75,7 +68,7 @@ export class Relocation {
   constructor(
     readonly requester: Requester,
     readonly entry: Entry,
-    /** What the symbol is bound to; undefined where nobody defines it, or where there is none. */
+    /** The symbol's definition; undefined if no object defines it, or if there is no symbol. */
     readonly definition: Definition | undefined,
     readonly effect: Effect,
   ) {}
@@ -112,19 +105,18 @@ export class Relocation {
     return this.symbol === 0 ? undefined : symbols.nameOf(symbols.at(this.symbol));
   }
 
-  /** The version that it wants. */
+  /** The version that it requires. */
   get version(): string | undefined {
     return this.symbol === 0 ? undefined : this.object.tables.versionOf(this.symbol);
   }
 
-  /** Has its symbol been looked up? What is local or hidden is not. */
+  /** Was its symbol looked up? Local and hidden ones are not. */
   get isSearched(): boolean {
     return this.symbol !== 0 && !isBoundLocally(this.object, this.symbol);
   }
 
   /**
-   * The objects that were asked for it, in order, each with its answer: the index of a symbol there, or why it gave
-   * none.
+   * The objects asked for the symbol, in order, each with its answer: the index of a symbol there, or why it has none.
    */
   get searched(): { readonly object: LinkObject; readonly answer: Answer }[] {
     const asked: { object: LinkObject; answer: Answer }[] = [];

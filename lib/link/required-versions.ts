@@ -1,13 +1,10 @@
-// Whether every version that somebody needs is there (glibc 2.36, elf/dl-version.c), before
-// any symbol is looked up: a library that is too old is told of as such.
+// Checks that every required version exists (glibc 2.36, elf/dl-version.c) before any symbol is looked up, so that a
+// library that is too old is reported as such.
 
 import { LinkError } from "../link-error.ts";
 import type { OpenObject } from "./objects.ts";
 
-/**
- * Throws LinkError for the first one that is missing. A library without any versions has them all, as far as ld.so
- * goes.
- */
+/** Throws LinkError for the first missing version. A library without any versions passes, as in ld.so. */
 export function checkVersions(objects: readonly OpenObject[]): void {
   for (const { image, path, needs } of objects) {
     for (const { file, name, isWeak } of image.verneeds) {
@@ -24,7 +21,7 @@ export function checkVersions(objects: readonly OpenObject[]): void {
   }
 }
 
-/** By the name in DT_NEEDED or by soname, and first among those that it needs itself. */
+/** Matches the DT_NEEDED name or the soname; direct dependencies first. */
 function definerOf(objects: readonly OpenObject[], file: string, needs: readonly number[]): OpenObject | undefined {
   const goesBy = ({ name, library }: OpenObject): boolean => name === file || library.soname === file;
   return needs.map((index) => objects[index]).find((needed) => needed && goesBy(needed)) ?? objects.find(goesBy);

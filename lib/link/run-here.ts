@@ -1,6 +1,6 @@
-// Links a program into this process, and turns the process into it: the other threads are
-// ended, and the one that is left starts the program (start-code.ts). Nothing of ours goes
-// on behind that, so the program has signals, threads and its end to itself.
+// Links a program into this process and turns the process into it: all other threads are ended, and the remaining one
+// starts the program (start-code.ts). None of our code runs afterwards, so the program has signals, threads and its
+// exit to itself.
 
 import { CFunction, FFIType } from "bun:ffi";
 import { constants, openSync, readFileSync } from "node:fs";
@@ -23,38 +23,38 @@ import { OwnSpace } from "./own-space.ts";
 import { prepareStart, type WriteFile } from "./start.ts";
 import { emitTakeOver } from "./take-over-code.ts";
 
-/** As the kernel has put it on this process's stack. Throws what reading /proc throws. */
+/** The context that the kernel put on this process's stack. Throws what reading /proc throws. */
 export function ownContext(): ProcessContext {
-  // proc(5): startstack is the 28th field; the name of the process, in brackets, may be anything
+  // proc(5): startstack is the 28th field; the process's name, in parentheses, may contain anything
   const [, fields = ""] = /^.*\) (.*)$/s.exec(readFileSync("/proc/self/stat", "utf8")) ?? [];
   return readContext(ownMemory, toAddress(Number(fields.split(" ")[25])));
 }
 
-/** Why a program cannot be run in this process; undefined where it can. */
+/** Why a program cannot run in this process; undefined if it can. */
 export function reasonNotHere(program: Library): string | undefined {
   if (program.isFixed) return "it is at a fixed address";
-  // What /proc says of threads has the numbers of its own PID namespace.
+  // /proc reports thread ids of its own PID namespace.
   return faultOfProc();
 }
 
 interface RunOptions extends LinkOptions {
-  /** Which variables of this process's environment the program finds, each as NAME=VALUE. */
+  /** Which variables (NAME=VALUE) of this process's environment the program gets. */
   readonly isKept: (variable: Uint8Array) => boolean;
   readonly write: WriteFile;
-  /** The path by which it was found. */
+  /** The path by which the program was found. */
   readonly executed: string;
   /**
-   * Is called when all is linked, before any code of the program's runs: the last that may use descriptors, signals or
+   * Called when all is linked, before any code of the program runs: the last chance to use descriptors, signals or
    * threads.
    */
   readonly onLinked: () => void;
-  /** Of this process where its threads do not end. */
+  /** This process's exit code if its threads do not end. */
   readonly failure: number;
 }
 
 /**
- * Runs a program. `list` is its argv. Throws as link does, before any of its code has run; then what was mapped for it
- * stays.
+ * Runs a program. `list` is its argv. Throws like link(), before any of the program's code has run; its mappings then
+ * stay.
  */
 export function runHere(
   libc: Libc,
@@ -78,7 +78,7 @@ export function runHere(
   return takeOver(context, started.start);
 }
 
-/** This process's own, but for what is the program's. */
+/** This process's own context, with the program's values in place of ours. */
 function contextFor(
   libc: Libc,
   program: LinkObject,
@@ -98,7 +98,7 @@ function contextFor(
   return contextWords({ ...own, environment, arguments: list.map(keep) }, changes);
 }
 
-/** mprotect(2): PROT_GROWSDOWN stands for all of the stack below. */
+/** mprotect(2): PROT_GROWSDOWN extends the change to the whole stack below. */
 function makeStackExecutable(libc: Libc): void {
   const PROT_GROWSDOWN = 0x0100_0000;
   const start = alignDown(ownContext().at, PAGE_SIZE);
@@ -109,7 +109,7 @@ function makeStackExecutable(libc: Libc): void {
 const SIG_IGN = toAddress(1);
 const COMPLAINT = "capsule: Cannot run the program in this process: threads of Bun's do not end\n";
 
-/** Puts the code into this process that makes it the program's. Throws LinkError. */
+/** Places the code that turns this process into the program's. Throws LinkError. */
 function prepareTakeOver(libc: Libc, failure: number): (words: BigUint64Array, start: Address) => never {
   const to = new Assembler();
   emitTakeOver(to, failure, cString(COMPLAINT).subarray(0, -1));

@@ -1,11 +1,10 @@
-// Where an object's references are looked up: in all objects, breadth first, which is
-// the order of the link map; with DT_SYMBOLIC in itself first. ld.so does not obey
-// that in the program, which is first anyway (elf/dl-load.c, glibc 2.36).
+// Where an object's references are looked up: in all objects, breadth first, which is link map order; with DT_SYMBOLIC,
+// in the object itself first. ld.so ignores it for the program, which is first anyway (elf/dl-load.c, glibc 2.36).
 
 import { DF_SYMBOLIC, DT_FLAGS, DT_SYMBOLIC } from "../elf/constants.ts";
 import type { LinkObject } from "./objects.ts";
 
-/** In the order in which they are searched. */
+/** In search order. */
 export type Scope = readonly LinkObject[];
 
 export function scopeOf(object: LinkObject, objects: readonly LinkObject[]): Scope {

@@ -1,5 +1,4 @@
-// A link that changes nothing: what ld.so would do with a program's files, in memory that
-// is not there.
+// A link without effects: what ld.so would do with a program's files, in simulated memory.
 
 import type { Search } from "../tree/search.ts";
 import { type Linked, type LinkOptions, link } from "./link.ts";
@@ -8,11 +7,11 @@ import { type Area, SimulatedSpace } from "./simulated-space.ts";
 
 export interface Simulation extends Linked {
   readonly space: SimulatedSpace;
-  /** Before RELRO has been protected. */
+  /** The mappings before RELRO is protected. */
   readonly mapped: readonly Area[];
 }
 
-/** As link(); resolvers are not called, so what they choose is not in its slots. */
+/** Like link(). Resolvers are not called, so their results are not in the slots. */
 export function simulate(search: Search, program: string, options: LinkOptions = {}): Simulation {
   const space = new SimulatedSpace();
   const linked = link(space, search, program, options);

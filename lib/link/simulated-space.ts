@@ -1,9 +1,7 @@
-// An address space that is nowhere: what a process would have mapped, and what a
-// linker would have written to it. Pages of files stay in the files; a page is
-// copied when somebody writes to it, so that libLLVM (100 MB) costs what of it is
-// relocated. Addresses are made up, of the kind that the kernel gives where it does not
-// randomize them (personality(2), ADDR_NO_RANDOMIZE): programs from one address upwards,
-// libraries from another downwards, each right below the one before.
+// A simulated address space: what a process would have mapped, and what a linker would have written. File pages stay in
+// the files; a page is copied on the first write, so libLLVM (100 MB) costs only its relocated pages. Addresses are
+// like those that the kernel gives without randomization (personality(2), ADDR_NO_RANDOMIZE): programs from one address
+// upwards, libraries from another downwards, each right below the previous one.
 
 import type { FileBytes } from "../elf/file.ts";
 import { LinkError } from "../link-error.ts";
@@ -22,10 +20,10 @@ import { type AddressSpace, PROT_NONE, type Protection, type Window } from "./sp
 
 const PROGRAMS = toAddress(0x555555554000);
 const LIBRARIES = toAddress(0x7ffff7fff000);
-/** The last page of user memory is not mapped. */
+/** The last page of user memory cannot be mapped. */
 const LIMIT = toAddress(2 ** 47 - PAGE_SIZE);
 
-/** Pages that are mapped as one: of a file from an offset on, or of zeroes. */
+/** Pages of one mapping: of a file from an offset on, or of zeroes. */
 export interface Area {
   readonly start: Address;
   readonly end: Address;
@@ -34,14 +32,14 @@ export interface Area {
 }
 
 export class SimulatedSpace implements AddressSpace {
-  /** By ascending address; none overlaps another one. */
+  /** In ascending order, without overlaps. */
   #areas: Area[] = [];
-  /** What has been written to, by page number. */
+  /** The pages that have been written to, by page number. */
   readonly #written = new Map<number, Window>();
   #top: Address;
   #hasProgram = false;
 
-  /** `libraries` is the address from which on libraries lie downwards. */
+  /** `libraries` is the address below which libraries are placed, downwards. */
   constructor(libraries = LIBRARIES) {
     this.#top = libraries;
   }
@@ -50,7 +48,7 @@ export class SimulatedSpace implements AddressSpace {
     return this.#areas;
   }
 
-  /** The first is the program, wherever it wants to be; everything else is a library. */
+  /** The first reservation is the program, at any address it requests; all others are libraries. */
   reserve(length: number, alignment: number, at?: Address): Address {
     const size = alignUp(length, PAGE_SIZE);
     const start = at ?? this.#room(size, Math.max(alignment, PAGE_SIZE));
@@ -59,7 +57,7 @@ export class SimulatedSpace implements AddressSpace {
     return start;
   }
 
-  /** Reserves pages for who is neither program nor library. Throws LinkError where there is no room. */
+  /** Reserves pages that belong to neither program nor library. Throws LinkError if there is no room. */
   setAside(start: Address, end: Address): void {
     const taken = this.#areas.find((area) => area.start < end && area.end > start);
     if (taken || !(start >= 0) || end > LIMIT)
@@ -116,7 +114,7 @@ export class SimulatedSpace implements AddressSpace {
       .sort((one, other) => one - other);
   }
 
-  /** What is not zero by itself, in ascending order: what files have, and pages that have been written to. */
+  /** All contents that may not be zero, in ascending order: file data, and pages that have been written to. */
   *contents(start: Address, end: Address): Generator<{ readonly at: Address; readonly bytes: Uint8Array }> {
     for (const area of this.#areas) {
       const [from, to] = [toAddress(Math.max(area.start, start)), toAddress(Math.min(area.end, end))];
@@ -130,7 +128,7 @@ export class SimulatedSpace implements AddressSpace {
     }
   }
 
-  /** What the file has of an area. */
+  /** The file's bytes of an area. */
   #fileBytes({ start, backing }: Area, from: Address, to: Address): Uint8Array {
     if (!backing) return new Uint8Array();
     const { file } = backing;
@@ -141,7 +139,7 @@ export class SimulatedSpace implements AddressSpace {
     return new Uint8Array(buffer, byteOffset, count);
   }
 
-  /** How many bytes have been copied, because they were written to. */
+  /** How many bytes have been copied because of writes. */
   get copied(): number {
     return this.#written.size * PAGE_SIZE;
   }
@@ -152,7 +150,7 @@ export class SimulatedSpace implements AddressSpace {
     return this.#top;
   }
 
-  /** A page as it was mapped, in bytes of its own. */
+  /** A page as it was mapped, as a copy. */
   #unwritten(start: Address): DataView {
     const area = this.#areas.find((candidate) => start >= candidate.start && start < candidate.end);
     if (!area) throw new LinkError(`Cannot read ${hex(start)}: nothing is mapped there`);
@@ -162,7 +160,7 @@ export class SimulatedSpace implements AddressSpace {
   }
 
   #replace(area: Area): void {
-    // What is mapped may be larger than all that there is in it.
+    // An area may be far larger than its written pages, so this loop goes through those.
     for (const [page, { start }] of this.#written)
       if (start >= area.start && start < area.end) this.#written.delete(page);
     this.#insert(area);

@@ -1,6 +1,6 @@
-// Writes to the slots of an object: what relocations change. A slot must lie in a
-// segment that the object's own headers make writable, whole, or nothing is written.
-// Hot: slots are mostly neighbours, so the last segment and the last window are tried first.
+// Writes to the slots of an object: the words that relocations change. A slot must lie entirely in a segment that the
+// object's own headers make writable; otherwise nothing is written. Hot: consecutive slots are mostly adjacent, so the
+// last segment and the last window are tried first.
 
 import { PF_W } from "../elf/constants.ts";
 import type { Phdr } from "../elf/phdr.ts";
@@ -19,7 +19,7 @@ export class Slots {
     readonly object: LinkObject,
   ) {}
 
-  /** Why `size` bytes at a vaddr cannot be relocated, or undefined where they can. */
+  /** Why `size` bytes at a vaddr cannot be relocated; undefined if they can. */
   faultOf(vaddr: Vaddr, size: number): string | undefined {
     if (vaddr >= this.#from && vaddr + size <= this.#to) return undefined;
     const { loads } = this.object.image;
@@ -60,7 +60,7 @@ export class Slots {
     writeTo(this.space, add(this.object.loadBias, vaddr), new Uint8Array(buffer, byteOffset, byteLength));
   }
 
-  /** The window that has all of a slot; undefined where it reaches into the next one. */
+  /** The window that contains a whole slot; undefined if the slot crosses into the next one. */
   #at(at: Address, size: number): Window | undefined {
     const { start, view } = this.#window;
     if (at >= start && at + size <= start + view.byteLength) return this.#window;

@@ -1,8 +1,7 @@
-// What starts a program that is linked: what can only be done where its own code runs, in
-// order. Everything that could be known beforehand is in memory already; what is left are
-// calls of the objects' own code, and what the kernel has to be asked for in the process: the
-// thread pointer, and protections. The process is a new one, which begins with this, or
-// the one that has linked, which ends with it.
+// Starts a linked program: the steps that can only be done where its code runs, in order. Everything known beforehand
+// is in memory already; what remains is calling the objects' own code, and setting the thread pointer and protections
+// by system calls. The process is either a new one that begins with this code, or the one that linked the program and
+// ends with it.
 
 import { cString } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
@@ -20,31 +19,31 @@ export interface Range {
   readonly protection: number;
 }
 
-/** A function: its address, or, where that is known, the word that has it when it is called. */
+/** A function: its address or, if known, the word that will hold it at the time of the call. */
 interface Called {
   readonly address: Address;
   readonly at: Address | undefined;
 }
 
 export interface StartTables {
-  /** Pages that are to be zeroes, in place of what is there. */
+  /** Pages to replace with zeroes. */
   readonly zeroes: readonly Range[];
-  /** Pages to be protected first of all. */
+  /** Pages to protect first of all. */
   readonly areas: readonly Range[];
-  /** Other values in the auxiliary vector that the kernel has given, by type. */
+  /** Replacements for the kernel's auxiliary values, by type. */
   readonly auxiliary: ReadonlyMap<number, bigint>;
   readonly threadPointer: Address;
   readonly steps: readonly StartStep[];
-  /** Pages to be protected when all is relocated. */
+  /** Pages to protect after relocation. */
   readonly relro: readonly Range[];
   /** Called with argc, argv and envp, in this order. */
   readonly initializers: readonly Called[];
   readonly entry: Address;
-  /** Of the process, as ps shows it; 15 bytes count. The kernel names it by the file that it starts. */
+  /** The process's name, as in ps; 15 bytes count. The kernel's default is the name of the started file. */
   readonly name: string;
   /** Called without arguments, in this order. */
   readonly finalizers: readonly Called[];
-  /** Where EntryState is, in writable memory. */
+  /** The address of EntryState, in writable memory. */
   readonly state: Address;
 }
 
@@ -54,11 +53,11 @@ const ARCH_SET_FS = 0x1002;
 const MAP_PRIVATE_FIXED_ANONYMOUS = 0x32;
 
 /**
- * `start`: entered as the kernel enters a program, with the context at the stack pointer. When the program returns, its
+ * `start`: entered like a program by the kernel, with the context at the stack pointer. When the program returns, its
  * process ends with exit code 0.
  */
 export function emitStart(to: Assembler, tables: StartTables): void {
-  // r12: the context, r13: argv, r14: envp; ebp: how many are left of a table, which r15 goes through
+  // r12: the context, r13: argv, r14: envp; r15: the current row of a table, ebp: how many rows are left
   to.label("start").mov(rsp, r12).lea(mem(rsp, 8), r13);
   to.mov(mem(rsp), rax).lea(mem(r13, 8, rax, 8), r14);
   makeZeroes(to, tables.zeroes.length);
@@ -100,7 +99,7 @@ function setThreadPointer(to: Assembler): void {
   to.systemCall("arch_prctl", ARCH_SET_FS, rip("thread pointer"));
 }
 
-/** Four words each: is it a copy?, then slot, resolver and addend, or to, from and length. */
+/** Four words each: a flag for copies, then slot, resolver and addend, or to, from and length. */
 function doSteps(to: Assembler, count: number): void {
   eachOf(to, "steps", 4, count, () => {
     to.cmpq(0, mem(r15)).jne("copy");
@@ -110,7 +109,7 @@ function doSteps(to: Assembler, count: number): void {
   });
 }
 
-/** A program may register it by atexit(3), as rdx tells it; they run once. */
+/** A program may register this with atexit(3), as rdx says; the finalizers run only once. */
 function finalize(to: Assembler, count: number): void {
   to.label("run finalizers").mov(rip("entry state"), rax).mov(1, ecx).xchg(rcx, mem(rax, FINALIZED));
   to.test(rcx, rcx).jne("finalized").push(rbp, r15).sub(8, rsp);
@@ -122,13 +121,13 @@ function finalize(to: Assembler, count: number): void {
   to.label("finalized").ret();
 }
 
-/** Loads the function of a table's line into rax: the second word, or what that one points at. */
+/** Loads a table row's function into rax: the second word, or the word that it points to. */
 function load(to: Assembler, table: string): void {
   to.mov(mem(r15, 8), rax).cmpq(0, mem(r15)).je(`address of ${table}`).mov(mem(rax), rax);
   to.label(`address of ${table}`);
 }
 
-/** Goes through a table of so many words a line. */
+/** Goes through a table with `words` words per row. */
 function eachOf(to: Assembler, table: string, words: number, count: number, body: () => void): void {
   if (count === 0) return;
   to.lea(rip(table), r15).mov(count, ebp).label(`each of ${table}`);
@@ -138,7 +137,7 @@ function eachOf(to: Assembler, table: string, words: number, count: number, body
     .jne(`each of ${table}`);
 }
 
-/** The kernel has told of the image, and the program wants to hear of itself. */
+/** The kernel's values describe the image; the program needs its own. */
 function tellAuxiliary(to: Assembler, count: number): void {
   if (count === 0) return;
   to.mov(r14, rax);

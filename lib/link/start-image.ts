@@ -1,11 +1,9 @@
-// Links a program into an image of its process: a static executable, in which the program
-// and all that it needs are where they will be, relocated, with what starts it
-// (start.ts). The kernel maps it, and nothing has to come in between: for programs at fixed
-// addresses, which may be anybody's here.
+// Links a program into an image of its process: a static executable that contains the program and all its dependencies
+// at their final addresses, relocated, with the code that starts it (start.ts). The kernel maps it, with no loader in
+// between. This is for fixed-address programs, whose addresses may be taken in this process.
 //
-// Kernels before 6.17 take no more program headers than a page has room for, which is 73. So
-// what is near each other is one segment, in a file with holes, and the code that starts
-// the program gives each of its parts the protection that it has to have.
+// Kernels before 6.17 accept no more program headers than fit a page, which is 73. So neighbouring areas are one
+// segment, in a sparse file, and the start code gives each area its own protection.
 
 import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD } from "../elf/constants.ts";
 import { Ehdr } from "../elf/ehdr.ts";
@@ -21,27 +19,26 @@ import { prepareStart, type Started, type WriteFile, wholePages } from "./start.
 import type { Range } from "./start-code.ts";
 
 /**
- * Far from where the kernel puts stacks, libraries and heaps of its own; ours is from there upwards, libraries
- * downwards.
+ * Far from where the kernel puts stacks, libraries and heaps; our own pages go upwards from OURS, libraries downwards
+ * from LIBRARIES.
  */
 const LIBRARIES = toAddress(0x2aaa_aaaa_a000);
 export const OURS = toAddress(0x3000_0000_0000);
 
-/** What lies nearer to each other, in bytes, is one segment. */
+/** Areas nearer to each other than this, in bytes, share a segment. */
 const NEAR = 2 ** 30;
 /**
- * So many zeroes, in bytes, are worth a mapping of their own: what is a hole in the file takes memory twice when it is
- * written to.
+ * From this many bytes on, zeroes get their own mapping: a hole in the file takes memory twice when it is written to.
  */
 const MANY_ZEROES = 2 ** 16;
 
-/** A file, and what is at which offset in it; all else is zero. What it is made of is open until it is disposed of. */
+/** A file as its non-zero parts, by offset. Their sources stay open until it is disposed of. */
 export interface SparseFile extends Disposable {
   readonly size: number;
   readonly parts: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
 }
 
-/** `executed` is the path by which the program was found. Throws as link() does. */
+/** `executed` is the path by which the program was found. Throws like link(). */
 export function startImage(
   search: Search,
   program: string,
@@ -84,7 +81,7 @@ export function startImage(
 function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omit<SparseFile, keyof Disposable> {
   const clusters: Cluster[] = [];
   for (const area of space.areas) {
-    // What lies between distant segments is nobody's.
+    // Reserved space between distant segments is left out.
     if (area.protection === 0 && area.end - area.start >= NEAR) continue;
     const isOurs = isOf(own, area);
     const last = clusters.at(-1);
@@ -98,7 +95,7 @@ function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omi
 const isOf = (own: readonly Range[], { start }: Area): boolean =>
   own.some((range) => start >= range.start && start < range.start + range.length);
 
-/** What the kernel maps as one. */
+/** A segment of the image. */
 interface Cluster {
   readonly start: Address;
   end: Address;
@@ -106,7 +103,7 @@ interface Cluster {
   readonly protection: number;
 }
 
-/** Runs of pages that nobody has written to, of an area without a file. */
+/** Runs of unwritten pages in an area without a file. */
 function longZeroes(space: SimulatedSpace, { start, end, protection, backing }: Area): Range[] {
   if (backing || protection === 0) return [];
   const zeroes: Range[] = [];
@@ -133,7 +130,7 @@ function emit(
   const segments = clusters.map(({ start, end, isOurs, protection }): Segment => {
     let filesz = end - start;
     const contents = [...space.contents(start, end)];
-    // What is behind is zero by itself, however long it is: of thread-local data.
+    // Trailing zeroes, such as long thread-local data, take no space in the file.
     if (isOurs) filesz = Math.max(0, ...contents.map(({ at, bytes }) => at + bytes.length - start));
     for (const { at, bytes } of contents) parts.push({ offset: size + at - start, bytes });
     const segment = {

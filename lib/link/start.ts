@@ -1,5 +1,5 @@
-// Links a program, and puts beside it, into the same address space, what starts it
-// (start-code.ts): one way for a process that begins with it and for the one that links.
+// Links a program and places the code that starts it (start-code.ts) in the same address space. A new process and the
+// linking process both start this way.
 
 import { basename } from "node:path";
 import { symbolObject } from "../elf/write/symbol-object.ts";
@@ -22,34 +22,34 @@ import { type AddressSpace, writeTo } from "./space.ts";
 import { emitStart, type Range, type StartTables } from "./start-code.ts";
 import { emitTlsFunctions, TLS_GET_ADDR } from "./tls-code.ts";
 
-/** The object by which a program finds what it calls of its linker, if it has thread-local data. */
+/** The object through which a program with thread-local data finds its linker's functions. */
 export const LINKER_OBJECT = "liblinker.so";
 
 /**
- * As on x86-64 the thread pointer points at itself. What libcs have behind it is zero but for two random words: the
- * stack protector's, whose first byte is zero, and the one for pointers that are kept.
+ * On x86-64 the thread pointer points to itself. The fields that libcs keep after it are zero except two random words:
+ * the stack protector's, whose first byte is zero, and the pointer guard.
  */
 const THREAD_BLOCK = 256;
 const STACK_GUARD = 0x28;
 const POINTER_GUARD = 0x30;
 
-/** Puts a file somewhere, for as long as a program is being linked, and returns its path. */
+/** Writes a file that exists while a program is being linked, and returns its path. */
 export type WriteFile = (name: string, bytes: Uint8Array) => string;
 
-/** What differs between those who start programs. */
+/** How the start of a new process and of the linking one differ. */
 interface Starting {
   readonly space: AddressSpace;
-  /** Sets pages aside for what is ours, as AddressSpace.reserve() does. */
+  /** Reserves pages for the start code and its data, like AddressSpace.reserve(). */
   readonly reserve: (length: number, alignment: number) => Address;
   readonly write: WriteFile;
-  /** The program's path, as whoever has started it has it. */
+  /** The program's path as given by the caller. */
   readonly executed: string;
   /**
-   * What is to be done to memory first of all, when everything but the code that does it is there; `own` is what is
-   * ours.
+   * Memory to zero and protect first of all; called when all but the code that does it is in place. `own` has the pages
+   * of the start code and its data.
    */
   readonly memory?: (own: readonly Range[]) => Pick<StartTables, "zeroes" | "areas">;
-  /** What the kernel has to be corrected in; `path` is where the program's path is. */
+  /** Corrections of the kernel's auxiliary values; `path` is the address of the program's path. */
   readonly auxiliary?: (program: LinkObject, path: Address) => StartTables["auxiliary"];
 }
 
@@ -57,18 +57,18 @@ export interface Started extends Linked {
   readonly program: LinkObject;
   /** The address of `start`. */
   readonly start: Address;
-  /** All that is ours. */
+  /** The pages of the start code and its data. */
   readonly own: readonly Range[];
 }
 
-/** Throws as link() does. */
+/** Throws like link(). */
 export function prepareStart(
   { space, reserve, write, executed, memory, auxiliary }: Starting,
   search: Search,
   program: string,
   options: LinkOptions = {},
 ): Started {
-  // Where its functions are has to be known before it is linked, and what they go by only is afterwards.
+  // The TLS functions' address must be known before linking; the data they read is known only after.
   const functions = reserve(PAGE_SIZE, PAGE_SIZE);
   const { preload = [], descriptors } = linkerObject(search, program, functions, write);
   const linked = link(space, search, program, {
@@ -111,7 +111,7 @@ export function prepareStart(
       emitStart(to, { ...tables, auxiliary: auxiliary?.(first, start) ?? new Map() });
       return to.assemble();
     };
-    // How long it is says nothing of where.
+    // Its length does not depend on its address.
     const { length } = codeAt(toAddress(0)).bytes;
     const start = reserve(length, PAGE_SIZE);
     const code = codeAt(start);
@@ -123,7 +123,7 @@ export function prepareStart(
   }
 }
 
-/** As many bytes as the pages have that so many bytes take. */
+/** `length` rounded up to whole pages. */
 export const wholePages = (length: number): number => alignUp(toVaddr(length), PAGE_SIZE);
 
 function tlsFunctions(table: number): Code {
@@ -132,7 +132,7 @@ function tlsFunctions(table: number): Code {
   return to.assemble();
 }
 
-/** For a program with thread-local data anywhere: what LinkOptions wants of the functions at an address. */
+/** The LinkOptions for the TLS functions at an address, if any object has thread-local data; otherwise none. */
 export function linkerObject(
   search: Search,
   program: string,
@@ -158,11 +158,11 @@ interface Data {
   readonly range: Range;
   readonly state: Address;
   readonly threadPointer: Address;
-  /** Copies of what has been waiting for calls. */
+  /** Copies of initialization images with slots that wait for calls. */
   readonly steps: readonly StartStep[];
 }
 
-/** Distances of the blocks, the state, and the blocks themselves, with the thread pointer behind them. */
+/** The blocks' distances, the state, and the blocks themselves, followed by the thread pointer. */
 function placeData(space: AddressSpace, reserve: Starting["reserve"], { objects, tls, steps }: Linked): Data {
   const blocks = objects.flatMap((object) => object.tls ?? []);
   const stateAt = 8 * (blocks.length + 1);

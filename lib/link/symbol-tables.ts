@@ -1,6 +1,5 @@
-// An object's symbols as a lookup goes through them: plain arrays, because to link a
-// graphics stack takes asking half a million times whether an object has a name. They are
-// believed: whoever makes them has had the image checked (lib/elf/check.ts).
+// An object's symbols for lookups: plain arrays, because linking a graphics stack takes half a million name checks. The
+// tables are trusted: the caller must have had the image checked (lib/elf/check.ts).
 
 import type { GnuHash } from "../elf/gnu-hash.ts";
 import type { Image } from "../elf/image.ts";
@@ -9,7 +8,7 @@ import type { SysvHash } from "../elf/sysv-hash.ts";
 import { wordsOf } from "../elf/words.ts";
 import { fromWords, type Value } from "./values.ts";
 
-/** Of a symbol, in words; st_info, st_other and st_shndx are in the second one. */
+/** A symbol's size in words; st_info, st_other and st_shndx are in the second one. */
 const SYM_WORDS = Sym.size / 4;
 const INFO = 1;
 const VALUE = 2;
@@ -21,7 +20,7 @@ export interface GnuTable {
   readonly bloomMask: number;
   readonly bloomShift: number;
   readonly buckets: Uint32Array;
-  /** Hashes by the symbol's index less `symOffset`. */
+  /** Hashes, indexed by the symbol's index less `symOffset`. */
   readonly chain: Uint32Array;
   readonly symOffset: number;
 }
@@ -35,9 +34,9 @@ interface SysvTable {
 export class SymbolTables {
   readonly #words: Uint32Array;
   readonly strings: Uint8Array;
-  /** Version indexes with their hidden bits; undefined where the object has no versions. */
+  /** Version indexes with their hidden bits; undefined if the object has no versions. */
   readonly versym: Uint16Array | undefined;
-  /** The names of versions by their indexes, of those that it defines (but its own name) and those that it needs. */
+  /** Version names by index: those that the object defines (except its own name) and those that it needs. */
   readonly versions: readonly (string | undefined)[];
   readonly gnu: GnuTable | undefined;
   readonly sysv: SysvTable | undefined;
@@ -54,7 +53,7 @@ export class SymbolTables {
     for (const { index, name } of image.verneeds) versions[index] = name;
     for (const { index, name, isBase } of image.verdefs) if (!isBase) versions[index] = name;
     this.versions = versions;
-    // ld.so prefers the first where there are both, and finds nothing in one without buckets.
+    // ld.so prefers DT_GNU_HASH if both exist, and finds nothing in a table without buckets.
     this.gnu = gnuHash && gnuHash.bucketCount > 0 ? gnuTable(gnuHash) : undefined;
     this.sysv = !gnuHash && sysvHash && sysvHash.bucketCount > 0 ? sysvTable(sysvHash) : undefined;
   }
@@ -74,7 +73,7 @@ export class SymbolTables {
   section(symbol: number): number {
     return (this.#words[symbol * SYM_WORDS + INFO] as number) >>> 16;
   }
-  /** A vaddr, or whatever SHN_ABS says. */
+  /** A vaddr, or the absolute value if SHN_ABS. */
   value(symbol: number): Value {
     const at = symbol * SYM_WORDS + VALUE;
     return fromWords(this.#words[at] as number, (this.#words[at + 1] as number) | 0);
@@ -89,7 +88,7 @@ export class SymbolTables {
     return (this.#words[at] as number) !== 0 || (this.#words[at + 1] as number) !== 0;
   }
 
-  /** The version that a symbol has, or wants where it is undefined; undefined where there is none. */
+  /** A symbol's own version, or the required one if the symbol is undefined; undefined if there is none. */
   versionOf(symbol: number): string | undefined {
     return this.versym && this.versions[(this.versym[symbol] as number) & 0x7fff];
   }

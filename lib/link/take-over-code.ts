@@ -1,4 +1,4 @@
-// Turns this process into a program's: ends all threads but the first one, which starts the program.
+// Turns this process into the program's: ends all threads except the first, which starts the program.
 
 import { SIGPWR, SIGSETXID } from "../process/thread-signals.ts";
 import type { Assembler } from "../x86-64/assembler.ts";
@@ -6,25 +6,25 @@ import { eax, ebp, esi, r12d, r14d, r15d } from "../x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../x86-64/operands.ts";
 import { r8, r12, r13, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../x86-64/registers.ts";
 
-/** How often it is looked whether all threads have ended, half a millisecond apart. */
+/** How many times to check whether all threads have ended, half a millisecond apart. */
 const MOST_LOOKS = 4000;
 const BUFFER = 4096;
 const STDERR = 2;
-/** Of a set of signals. */
+/** A signal set's size. */
 const MASK_SIZE = 8;
 
-/** Of linux_dirent64. */
+/** Offsets in linux_dirent64. */
 const [D_RECLEN, D_NAME] = [16, 19];
 
 /**
- * `take over` (context, its length in words, tasks, start): a C function of the first thread's that does not return. It
- * ends all other threads, puts the context on its stack, and goes on at `start`. `tasks` is an open /proc/self/task.
- * `end thread` is what the handler of SIGSETXID has to be, and SIGPWR has to be ignored: a thread that is stopped by
- * another one, which has ended since, would wait for ever. Where threads do not end, the process does, with exit code
- * `failure`, and `complaint` is written to standard error.
+ * `take over` (context, its length in words, tasks, start): a C function for the first thread that does not return. It
+ * ends all other threads, puts the context on its stack, and continues at `start`. `tasks` is an open /proc/self/task.
+ * `end thread` must be the handler of SIGSETXID, and SIGPWR must be ignored: a thread suspended by a thread that has
+ * since ended would wait for ever. If threads do not end, the process writes `complaint` to standard error and ends
+ * with exit code `failure`.
  */
 export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Array): void {
-  // r12: tasks, r13: start, r14: the process; r15: how often; ebp: how many others; rbx, r8: an entry, and the end
+  // r12: tasks, r13: start, r14: the process; r15: checks left; ebp: other threads seen; rbx, r8: an entry, and the end
   to.label("take over").mov(rdx, r12).mov(rcx, r13).mov(rsi, rcx);
   to.lea(mem(undefined, 0, rsi, 8), rax).sub(rax, rsp);
   to.and(-16, rsp).mov(rdi, rsi).mov(rsp, rdi).rep().movsq().sub(BUFFER, rsp);
@@ -52,7 +52,7 @@ export function emitTakeOver(to: Assembler, failure: number, complaint: Uint8Arr
   to.align(8).label("pause").quad(0).quad(500_000);
   // struct kernel_sigaction: SIG_DFL; stack_t: SS_DISABLE
   to.label("default action").quad(0).quad(0).quad(0).quad(0).label("no signal stack").quad(0).quad(2).quad(0);
-  // as a process begins: all exceptions masked, none flagged
+  // the initial value in a process: all exceptions masked, none flagged
   to.label("mxcsr").quad(0x1f80);
   to.label("complaint").data(complaint);
 }

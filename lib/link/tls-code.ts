@@ -1,19 +1,18 @@
-// What code that was compiled for any model of thread-local data calls of a linker: here
-// all blocks are in static TLS, below the thread pointer (fs:0 says where that is), so
-// that a block's distance from it is all that there is to know.
+// The linker functions that code of any TLS model calls. Here all blocks are in static TLS, below the thread pointer
+// (whose value is at fs:0), so a block's distance from it is all that matters.
 
 import type { Assembler } from "../x86-64/assembler.ts";
 import { fs, mem, rip } from "../x86-64/operands.ts";
 import { rax, rdi, rdx } from "../x86-64/registers.ts";
 
-/** In front of the functions that are emitted. */
+/** The label of the emitted functions' start. */
 export const TLS_GET_ADDR = "__tls_get_addr";
 
 /**
  * `__tls_get_addr` (a module's number, and an offset into its block) for the general dynamic model; `static descriptor`
- * and `undefined descriptor` for TLSDESC, which have the descriptor in rax and change nothing else. The quads at
- * `distances` are for each module, from 0 on, how far below the thread pointer its block begins: `table` is where they
- * will be.
+ * and `undefined descriptor` for TLSDESC, which take the descriptor in rax and change no other register. `table` is the
+ * future address of the distances: a quad per module, from 0 on, with its block's start in bytes below the thread
+ * pointer.
  */
 export function emitTlsFunctions(to: Assembler, table: number): void {
   to.label(TLS_GET_ADDR).mov(mem(rdi), rax).mov(rip("tls table"), rdx);

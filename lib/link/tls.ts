@@ -1,16 +1,15 @@
-// Static TLS, variant II (Drepper, "ELF Handling For Thread-Local Storage"; glibc
-// 2.36, _dl_determine_tlsoffset): all blocks lie below the thread pointer, the
-// program's next to it, each at an address that is congruent with its p_vaddr. A block
-// that fits into the gap which an earlier one's alignment has left goes there.
+// Static TLS, variant II (Drepper, "ELF Handling For Thread-Local Storage"; glibc 2.36, _dl_determine_tlsoffset): all
+// blocks lie below the thread pointer, the program's next to it, each at an address congruent to its p_vaddr. A block
+// that fits the gap left by an earlier one's alignment goes there.
 
 import { ElfError } from "../elf/error.ts";
 import { add, alignUp, toAddress } from "../memory/numbers.ts";
 import type { OpenObject, Placed, TlsBlock } from "./objects.ts";
 
-/** In bytes; a file can claim any. */
+/** In bytes; a file can claim any size. */
 const LARGEST_BLOCK = 2 ** 40;
 
-/** PT_TLS, as far as it matters here. */
+/** The fields of PT_TLS that matter here. */
 interface TlsSegment {
   readonly p_vaddr: number;
   readonly p_memsz: number;
@@ -18,25 +17,22 @@ interface TlsSegment {
 }
 
 export interface TlsLayout {
-  /** How far below the thread pointer each segment's block begins. */
+  /** Each segment's block start, in bytes below the thread pointer. */
   readonly offsets: readonly number[];
-  /**
-   * From the first byte of the lowest block to the thread pointer, and what the thread pointer has to be a multiple of,
-   * in bytes.
-   */
+  /** In bytes: from the first byte of the lowest block to the thread pointer, and the thread pointer's alignment. */
   readonly size: number;
   readonly alignment: number;
 }
 
 export function layOutTls(segments: readonly TlsSegment[]): TlsLayout {
   let size = 0;
-  // The gap, both ends as distances from the thread pointer.
+  // The gap's ends, as distances from the thread pointer.
   let gapTop = 0;
   let gapBottom = 0;
   let largest = 1;
   const offsets = segments.map(({ p_vaddr, p_memsz, p_align }) => {
     const alignment = Math.max(p_align, 1);
-    // What the block's first byte is away from a multiple of the alignment, seen from above.
+    // The distance from the block's first byte up to the next multiple of the alignment.
     const first = (alignment - (p_vaddr % alignment)) % alignment;
     largest = Math.max(largest, alignment);
     const below = (top: number): number => alignUp(Math.max(0, top + p_memsz - first), alignment) + first;
@@ -58,10 +54,7 @@ export function layOutTls(segments: readonly TlsSegment[]): TlsLayout {
   return { offsets, size, alignment: largest };
 }
 
-/**
- * The blocks of objects that have any, by the object's index, and all together. Modules are numbered in the order of
- * the link map. Throws ElfError.
- */
+/** The blocks, by object index, and their layout. Modules are numbered in link map order. Throws ElfError. */
 export function blocksOf(objects: readonly (OpenObject & Placed)[]): {
   blocks: (TlsBlock | undefined)[];
   layout: TlsLayout;

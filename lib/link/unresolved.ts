@@ -1,5 +1,4 @@
-// The error for a symbol that nobody defines: who wants it, what it is, and what each
-// object that was asked has to do with it.
+// The error for a symbol that no object defines: its requester, the symbol, and each asked object's answer.
 
 import type { Image } from "../elf/image.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";

@@ -1,11 +1,11 @@
-// Values that a relocation computes: 64 bits, modulo 2^64. A number where it holds
-// them, with a sign, which is so for everything but odd addends and absolute symbols; else a bigint.
+// Values that relocations compute: 64 bits, modulo 2^64. A signed number if it fits, which it does except for odd
+// addends and absolute symbols; otherwise a bigint.
 
 export type Value = number | bigint;
 
 const HIGH_WORD = 2 ** 32;
 
-/** From two 32-bit words, the higher one with its sign. */
+/** From two 32-bit words; the high one is signed. */
 export function fromWords(low: number, high: number): Value {
   if (high >= -0x200000 && high < 0x200000) return high * HIGH_WORD + low;
   return (BigInt(high) << 32n) + BigInt(low);

@@ -12,7 +12,7 @@ export const RTLD_DEEPBIND = 8;
 export const RTLD_GLOBAL = 0x100;
 export const RTLD_NODELETE = 0x1000;
 
-/** Namespaces, as dlmopen takes them. */
+/** Namespace arguments of dlmopen. */
 export const LM_ID_BASE = 0;
 export const LM_ID_NEWLM = -1;
 
@@ -26,7 +26,8 @@ export function* dlmopen(process: Process, namespace: number, path: string, mode
 }
 
 /**
- * As dlmopen, by `opener`, a function that calls dlopen from within a namespace: dlmopen does not take RTLD_GLOBAL.
+ * Like dlmopen, but through `opener`, a function that calls dlopen from within a namespace: dlmopen does not take
+ * RTLD_GLOBAL.
  */
 export function* dlopenBy(process: Process, opener: Address, path: string, mode: number): Linking<Address> {
   const [handle = 0] = yield [{ name: "dlopen", at: opener, arguments: [path, mode] }];
@@ -39,8 +40,8 @@ function* opened(process: Process, path: string, handle: number): Linking<Addres
 }
 
 /**
- * Opens files of which each needs nothing but earlier ones. Throws LinkError for the first that cannot be opened; then
- * none stays.
+ * Opens files, each of which needs only earlier ones. Throws LinkError for the first that cannot be opened, after
+ * closing the others.
  */
 export function* dlmopenAll(
   process: Process,
@@ -53,7 +54,7 @@ export function* dlmopenAll(
   const failed = handles.indexOf(0);
   if (failed < 0) return handles.map(toAddress);
   yield* dlcloseAll(handles.filter((handle) => handle !== 0).map(toAddress));
-  // Once more, alone, for the reason.
+  // Again, alone, to get the reason.
   const handle = yield* dlmopen(process, namespace, paths[failed] ?? "", mode);
   yield* dlclose(process, handle);
   throw new LinkError(`Cannot open "${paths[failed]}"`, { object: paths[failed] ?? "" });
@@ -71,7 +72,7 @@ export function* findOpen(namespace: number, name: string): Linking<Address | un
   return undefined;
 }
 
-/** What an object, by its handle, and what it needs have for a name, an IFUNC resolved. */
+/** A symbol's address in the object with this handle or its dependencies, with an IFUNC resolved. */
 export function* findIn(object: Address, name: string, version?: string): Linking<Address | undefined> {
   const found = yield* version === undefined ? call("dlsym", object, name) : call("dlvsym", object, name, version);
   if (found !== 0) return toAddress(found);
@@ -85,8 +86,8 @@ export function* dlclose(process: Process, handle: Address): Linking<void> {
 }
 
 /**
- * The address of the link_map behind a handle. They are one in all versions of glibc so far, which is looked at once in
- * each process: where it is so, nobody is asked any more.
+ * The address of a handle's link_map. They are equal in all versions of glibc so far, which is checked once per
+ * process; if so, no further call is made.
  */
 export function* linkMapOf(process: Process, handle: Address): Linking<Address> {
   if (process.handlesAreLinkMaps) return handle;
@@ -95,14 +96,14 @@ export function* linkMapOf(process: Process, handle: Address): Linking<Address> 
   return linkMap;
 }
 
-/** The number of the namespace that the object behind a handle is in. */
+/** The number of the namespace of a handle's object. */
 export function* namespaceOf(process: Process, handle: Address): Linking<number> {
   return readU64(yield* dlinfo(process, handle, RTLD_DI_LMID), 0);
 }
 
 /**
- * The number of an object's thread-local block, 0 where it has none. `object` is its handle or its link_map, which are
- * one.
+ * The number of an object's thread-local block, 0 if it has none. `object` is its handle or its link_map, which are
+ * equal.
  */
 export function* tlsModuleOf(process: Process, object: Address): Linking<number> {
   return readU64(yield* dlinfo(process, object, RTLD_DI_TLS_MODID), 0);
@@ -115,7 +116,7 @@ function* dlinfo(process: Process, handle: Address, request: number): Linking<Da
   return new DataView(result.buffer);
 }
 
-/** What the last of the calls that failed on that thread has said; it is said once. */
+/** The error of the last failed call on that thread. glibc reports it once. */
 export function* dlerror(process: Process): Linking<string> {
   const text = yield* call("dlerror");
   return text === 0 ? "glibc gives no reason" : process.stringAt(toAddress(text));

@@ -1,6 +1,5 @@
-// The function by which ld.so runs the destructors of all namespaces (_dl_fini). It is
-// not exported; a program is given it in rdx at its entry (psABI, "Process
-// Initialization"), by instructions of ld.so's own entry that have been the same in
+// The function with which ld.so runs the destructors of all namespaces (_dl_fini). It is not exported. A program gets
+// it in rdx at its entry (psABI, "Process Initialization"), from instructions of ld.so's own entry that are the same in
 // 2.31-2.41:
 //
 //   lea  _dl_fini(%rip),%rdx
@@ -14,13 +13,13 @@ import { Assembler } from "../x86-64/assembler.ts";
 import { rip } from "../x86-64/operands.ts";
 import { r12, r13, rdx, rsp } from "../x86-64/registers.ts";
 
-/** How far into ld.so's entry they may be; 77 bytes in glibc 2.31. */
+/** How far into ld.so's entry to search, in bytes; they are at 77 in glibc 2.31. */
 const LIMIT = 256;
 
-/** Of a displacement, with which the first of them ends, in bytes. */
+/** Size of the displacement that ends the first of them, in bytes. */
 const DISTANCE = 4;
 
-/** Where it is; undefined where ld.so's entry does not look as drawn. */
+/** Its address; undefined if ld.so's entry does not look as above. */
 export function findFinalizer(loader: LoadedImage): Address | undefined {
   const { e_entry } = loader.ehdr;
   const isCode = ({ p_flags }: { readonly p_flags: number }) => (p_flags & PF_X) !== 0;

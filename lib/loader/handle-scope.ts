@@ -1,13 +1,12 @@
-// What dlsym(3) searches by a handle, in glibc's link_map (2.31–2.41):
+// What dlsym(3) searches for a handle, in glibc's link_map (2.31–2.41):
 //
-//   l_searchlist     r_list, r_nlist    the object and what it needs, breadth first; empty until it is opened
-//   l_local_scope    a pointer          at l_searchlist
+//   l_searchlist     r_list, r_nlist    the object and its dependencies, breadth first; empty until it is opened
+//   l_local_scope    a pointer          to l_searchlist
 //                    NULL
 //
-// Nothing but dlsym and dlvsym goes by l_local_scope: neither relocations nor RTLD_GLOBAL
-// nor the default scope do. So another list in its place changes what a handle finds, and
-// nothing else, and its entries may be of any namespace. Both are private, and found by
-// what they must hold.
+// Only dlsym and dlvsym use l_local_scope: relocations, RTLD_GLOBAL and the default scope do not. So replacing the list
+// changes what a handle finds, and nothing else, and its entries may be of any namespace. Both fields are private, and
+// found by their expected contents.
 
 import { readU64 } from "../memory/layout.ts";
 import { type Address, add, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
@@ -16,18 +15,18 @@ import type { GlobalScope } from "./namespace.ts";
 
 /** How far into a link_map they may be; 0x390 in glibc 2.36. */
 const LIMIT = 2048;
-/** Of l_searchlist, and of what stands in its place. */
+/** Of l_searchlist and its replacement, in bytes. */
 const ELEMENT_SIZE = 16;
 
-/** Where they are in a link_map, in bytes. */
+/** Their offsets in a link_map, in bytes. */
 export interface ScopeOffsets {
   readonly searchList: number;
   readonly localScope: number;
 }
 
 /**
- * `scope` is the base namespace's, `main` its first link_map, `library` that of a library which the process was started
- * with: none of its scopes but this one is its own list. Undefined where glibc does not keep them as drawn.
+ * `scope` is the base namespace's, `main` its first link_map, and `library` the link_map of a library that the process
+ * was started with: its own list is in none of its scopes but this one. Undefined if glibc does not keep them as above.
  */
 export function findScopeOffsets(
   process: Process,
@@ -36,7 +35,7 @@ export function findScopeOffsets(
   library: Address,
 ): ScopeOffsets | undefined {
   const searchList = scope.at - main;
-  // A page at a time: what is behind a link_map may not be mapped.
+  // A page at a time: memory after a link_map may be unmapped.
   for (let at = library; at < library + LIMIT; ) {
     const end = Math.min(alignDown(at, PAGE_SIZE) + PAGE_SIZE, library + LIMIT);
     const view = process.memory.view(at, end - at);
@@ -50,13 +49,13 @@ export function findScopeOffsets(
   return undefined;
 }
 
-/** Does an object's handle find what glibc has it find? */
+/** Does an object's handle still search glibc's own list? */
 export function isAsDrawn({ memory }: Process, object: Address, { searchList, localScope }: ScopeOffsets): boolean {
   const view = memory.view(add(object, localScope), 16);
   return readU64(view, 0) === object + searchList && readU64(view, 8) === 0;
 }
 
-/** An object and what it needs, as link_maps; empty for one that nobody has opened by itself. */
+/** An object and its dependencies, as link_maps; empty for one that was never opened itself. */
 export function searchListOf({ memory }: Process, object: Address, { searchList }: ScopeOffsets): Address[] {
   const element = memory.view(add(object, searchList), ELEMENT_SIZE);
   const list = toAddress(readU64(element, 0));
@@ -66,10 +65,10 @@ export function searchListOf({ memory }: Process, object: Address, { searchList 
   return Array.from({ length: count }, (_, i) => toAddress(readU64(entries, 8 * i)));
 }
 
-/** In bytes, for a list of so many. */
+/** In bytes, for `count` entries. */
 export const sizeOfHandleScope = (count: number): number => ELEMENT_SIZE + 8 * count;
 
-/** Has dlsym search these link_maps by an object's handle. `room` is memory that stays. */
+/** Makes dlsym search these link_maps for an object's handle. `room` is memory that is never freed. */
 export function setHandleScope(
   process: Process,
   object: Address,

@@ -1,5 +1,5 @@
-// The constructor of an object that ld.so calls last: of DT_INIT_ARRAY the last one, else
-// DT_INIT. It reads both when it comes to them, so what is written there is called.
+// The constructor of an object that ld.so calls last: the last one in DT_INIT_ARRAY, or else DT_INIT. ld.so reads each
+// just before it calls it, so it calls whatever was written there.
 
 import { DT_INIT, DT_INIT_ARRAY, DT_INIT_ARRAYSZ } from "../elf/constants.ts";
 import { Dyn } from "../elf/dyn.ts";
@@ -9,7 +9,7 @@ import { type Process, pointerIn } from "../process/process.ts";
 
 export interface Constructor {
   readonly address: Address;
-  /** Where ld.so reads what it calls, and what it adds to that. */
+  /** Where ld.so reads what to call, and what it adds to that. */
   readonly slot: Address;
   readonly bias: number;
 }
@@ -32,5 +32,5 @@ export function lastConstructor(process: Process, image: LoadedImage): Construct
   );
 }
 
-/** What to write into its slot to have something else called. */
+/** What to write into its slot to have `address` called instead. */
 export const calling = ({ bias }: Constructor, address: Address): Address => toAddress(address - bias);

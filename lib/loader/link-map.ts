@@ -1,5 +1,5 @@
-// glibc's list of the objects in a namespace (<link.h>, struct link_map): the
-// five public members. What is behind them is private and differs by version.
+// glibc's list of the objects in a namespace (<link.h>, struct link_map): the five public members. The rest is private
+// and differs by version.
 
 import { FileBytes, readHeaders } from "../elf/file.ts";
 import { LoadedImage } from "../elf/loaded.ts";
@@ -8,7 +8,7 @@ import { type Address, toAddress } from "../memory/numbers.ts";
 import type { Process } from "../process/process.ts";
 
 export const LinkMap = layout("link_map", {
-  // less than 0 for what is mapped below the addresses that it was linked for
+  // negative for an object mapped below the addresses that it was linked for
   l_addr: i64,
   l_name: u64<Address>(),
   l_ld: u64<Address>(),
@@ -17,7 +17,7 @@ export const LinkMap = layout("link_map", {
 });
 export type LinkMap = Struct<typeof LinkMap>;
 
-/** What debuggers go by, and the address of _r_debug is of: the beginning. */
+/** The start of _r_debug, which debuggers use. */
 const RDebug = layout("r_debug", {
   r_version: u32,
   padding: u32,
@@ -28,7 +28,7 @@ const RDebug = layout("r_debug", {
 export const firstLinkMap = ({ memory }: Process, debug: Address): Address =>
   RDebug.at(memory.view(debug, RDebug.size)).r_map;
 
-/** An object that the loader has: its place in the list, and its image, read when asked for. */
+/** An object that the loader has. Its image is read on demand. */
 export class LoadedObject {
   readonly loadBias: Address;
   /** Where its dynamic section is. */
@@ -56,8 +56,8 @@ export class LoadedObject {
   }
 
   /**
-   * Throws ElfError, and what open(2) throws: unless the process knows better, the headers come from the file, since
-   * memory does not say where they are.
+   * Throws ElfError, and what open(2) throws. Unless the process supplies the image, the headers come from the file,
+   * since memory does not say where they are.
    */
   get image(): LoadedImage {
     this.#image ??= this.process.imageOf?.(this) ?? this.#fromFile();
@@ -73,8 +73,8 @@ export class LoadedObject {
 }
 
 /**
- * The objects of a namespace in load order, from any one of them. In a namespace of dlmopen's, ld.so has an entry that
- * says where it is only since glibc 2.35; without that it is passed over.
+ * The objects of a namespace in load order, starting from any of them. In a namespace made by dlmopen, ld.so's entry
+ * says where it is only since glibc 2.35; before, it is skipped.
  */
 export function* linkMap(process: Process, member: Address): Generator<LoadedObject> {
   const at = (address: Address) => LinkMap.at(process.memory.view(address, LinkMap.size));

@@ -1,18 +1,16 @@
 // glibc's record of a namespace, in `_rtld_global`, which ld.so exports:
 //
 //   _dl_ns[n]   _ns_loaded           the first link_map
-//               _ns_nloaded          how many there are (and padding)
-//               _ns_main_searchlist  what RTLD_GLOBAL adds to
+//               _ns_nloaded          number of objects (and padding)
+//               _ns_main_searchlist  the list that RTLD_GLOBAL extends
 //               … private
-//   _dl_nns               one more than the last namespace in use; behind the 16 records
-//   _dl_load_lock         a recursive mutex: what is loaded may be changed by who has it
+//   _dl_nns               one more than the last namespace in use; after the 16 records
+//   _dl_load_lock         a recursive mutex; its holder may change what is loaded
 //
-// and, inside the first link_map, l_searchlist { r_list, r_nlist }: the global
-// scope, which every object of the namespace searches first. Namespace 0's record
-// comes first; _ns_main_searchlist points at the l_searchlist of its first
-// link_map. Sizes and offsets differ by version (a record has 144 bytes in glibc
-// 2.31, 160 in 2.36 and 2.41), so they are found out here, and whatever does not
-// look as drawn is left alone.
+// and, inside the first link_map, l_searchlist { r_list, r_nlist }: the global scope, which every object of the
+// namespace searches first. Namespace 0's record comes first; _ns_main_searchlist points at the l_searchlist of its
+// first link_map. Sizes and offsets differ by version (a record has 144 bytes in glibc 2.31, 160 in 2.36 and 2.41), so
+// they are determined here, and whatever does not look as above is left alone.
 
 import type { LoadedImage } from "../elf/loaded.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
@@ -22,19 +20,19 @@ import { type Process, pointerIn, setPointerIn, u32In } from "../process/process
 const NS_LOADED = 0;
 const NS_NLOADED = 8;
 const NS_MAIN_SEARCHLIST = 16;
-/** How many records there are (DL_NNS). */
+/** Number of records (DL_NNS). */
 const RECORDS = 16;
-/** Where a pthread_mutex_t says its kind, and that of a recursive one (PTHREAD_MUTEX_RECURSIVE_NP). */
+/** Offset of the kind in a pthread_mutex_t, and the kind of a recursive one (PTHREAD_MUTEX_RECURSIVE_NP). */
 const MUTEX_KIND = 16;
 const RECURSIVE = 1;
 /** How far into a link_map its search list may be; 0x2d8 in glibc 2.36. */
 const LINK_MAP_LIMIT = 4096;
 
-/** Where a namespace's global scope is kept. */
+/** Where glibc keeps a namespace's global scope. */
 export class GlobalScope {
   constructor(
     readonly process: Process,
-    /** Address of the pointer array's pointer, which the number of entries (32 bits) follows. */
+    /** Address of the pointer to the array, which the number of entries (32 bits) follows. */
     readonly at: Address,
   ) {}
 
@@ -45,9 +43,9 @@ export class GlobalScope {
   }
 
   /**
-   * The same objects, each in front of what it needs: glibc initializes from the last to the first, and keeps the list
-   * (l_initfini) in one piece with the scope, in front of it, NULL at its end (2.31–2.41). Undefined where it is not
-   * there, as when the scope has grown since the start.
+   * The same objects, each before its dependencies: glibc initializes from last to first. It keeps this list
+   * (l_initfini), ended by NULL, in one allocation with the scope and just before it (2.31–2.41). Undefined if it is
+   * not there, as when the scope has grown since the start.
    */
   get initializationOrder(): Address[] | undefined {
     const { process, entries } = this;
@@ -60,20 +58,20 @@ export class GlobalScope {
     return words.at(-1) === 0 && new Set([...order, ...entries]).size === entries.length ? order : undefined;
   }
 
-  /** Shows the loader `count` entries of the array at `list`, which it may free() when it grows the list. */
+  /** Makes the loader use `count` entries of the array at `list`, which it may free() when it grows the list. */
   set(list: Address, count: number): void {
     setPointerIn(this.process, this.at, list);
     this.process.write(add(this.at, 8), new Uint8Array(Uint32Array.of(count).buffer));
   }
 }
 
-/** Where ld.so keeps what its function for the end of the process goes by. */
+/** Where ld.so keeps what _dl_fini uses. */
 interface Counting {
   /** The first link_map of the base namespace. */
   readonly first: Address;
-  /** How many namespaces there are (64 bits). */
+  /** The number of namespaces (64 bits). */
   readonly count: Address;
-  /** A pthread_mutex_t; who has it may change these. */
+  /** A pthread_mutex_t; its holder may change these. */
   readonly lock: Address;
 }
 
@@ -93,7 +91,7 @@ export class Namespaces {
   }
 
   /**
-   * The base namespace's global scope, or undefined where ld.so's structures are not as expected. `main` is its first
+   * The base namespace's global scope; undefined if ld.so's structures are not as expected. `main` is its first
    * link_map.
    */
   baseScope(main: Address): GlobalScope | undefined {
@@ -106,10 +104,10 @@ export class Namespaces {
   }
 
   /**
-   * Gives a namespace that dlmopen made its _ns_main_searchlist, which is NULL there, so that RTLD_GLOBAL dereferences
-   * it and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global
-   * scope, `first` is the new namespace's first link_map, which has `objects`. Returns false where ld.so's structures
-   * are not as expected: nothing was done then.
+   * Sets _ns_main_searchlist of a namespace that dlmopen made: glibc leaves it NULL, and RTLD_GLOBAL dereferences it
+   * and crashes (glibc 2.31–2.41 at least). `main` and `base` are the base namespace's first link_map and global scope;
+   * `first` is the new namespace's first link_map, which has `objects`. Returns false, having changed nothing, if
+   * ld.so's structures are not as expected.
    */
   allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
     const { process } = this;
@@ -125,8 +123,8 @@ export class Namespaces {
   }
 
   /**
-   * Where ld.so's record is of a namespace that begins with the link_map `first` and has so many objects; undefined
-   * where none looks like that.
+   * ld.so's record of the namespace that starts with the link_map `first` and has `objects` objects; undefined if none
+   * matches.
    */
   recordOf(first: Address, objects: number): Address | undefined {
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
@@ -138,8 +136,8 @@ export class Namespaces {
   }
 
   /**
-   * Where the namespaces are counted. `first` is the first link_map of one of them, and `namespace` its number, which is
-   * not 0. Undefined where ld.so's structures are not as expected.
+   * Where the namespaces are counted. `first` is the first link_map of one of them, and `namespace` its number, which
+   * is not 0. Undefined if ld.so's structures are not as expected.
    */
   findCounting(first: Address, namespace: number): Counting | undefined {
     for (let size = NS_MAIN_SEARCHLIST + 8; RECORDS * size + 8 <= this.#size; size += 8) {
@@ -150,7 +148,7 @@ export class Namespaces {
     return undefined;
   }
 
-  /** `size` is that of a record. */
+  /** `size` is a record's. */
   #countingBehind(size: number, namespace: number): Counting | undefined {
     const { process } = this;
     const count = add(this.#global, RECORDS * size);
@@ -165,9 +163,9 @@ export class Namespaces {
   }
 
   /**
-   * The first link_map of the namespace with that record; undefined once it is empty: then what allowGlobal has written
-   * is undone, as glibc will use the record again and does not look. Not to be asked by dlmopen: for an empty namespace
-   * that fails with the loader's lock held (glibc 2.36), and no thread can load anything any more.
+   * The first link_map of the namespace with that record; undefined once it is empty. What allowGlobal wrote is then
+   * undone, as glibc reuses the record without checking. Do not ask dlmopen instead: for an empty namespace it fails
+   * with the loader's lock held (glibc 2.36), and no thread can load anything any more.
    */
   findFirst(record: Address): Address | undefined {
     const first = pointerIn(this.process, add(record, NS_LOADED));
@@ -177,7 +175,7 @@ export class Namespaces {
   }
 }
 
-/** A search list at this address whose first entry is `first`, or undefined where there is none. */
+/** The search list at this address whose first entry is `first`; undefined if there is none. */
 function scopeOf(process: Process, at: Address, first: Address, mappings: readonly Mapping[]): GlobalScope | undefined {
   if (!findMapping(mappings, add(at, 12))?.writable) return undefined;
   const list = pointerIn(process, at);

@@ -1,5 +1,5 @@
-// Has glibc call an object by another path than the one that it was opened by: dladdr,
-// debuggers and lookups by name go by l_name, and $ORIGIN by l_origin.
+// Makes glibc use another path for an object than the one it was opened by: dladdr, debuggers and lookups by name use
+// l_name, and $ORIGIN uses l_origin.
 
 import { dirname } from "node:path";
 import { readU64 } from "../memory/layout.ts";
@@ -11,15 +11,15 @@ import { LinkMap, LoadedObject } from "./link-map.ts";
 /** How far into a link_map l_origin may be, in bytes; 0x358 in glibc 2.36. */
 const ORIGIN_LIMIT = 1500;
 
-/** C strings that stay. */
+/** C strings that are never freed. */
 interface NewName {
   readonly path: Address;
   readonly directory: Address;
 }
 
 /**
- * Where l_origin is, which is private, is told by what it says; where it is not found, dlinfo(RTLD_DI_ORIGIN) still
- * gives the old directory (2.31-2.41 have it).
+ * l_origin is private, so it is found by its contents (2.31-2.41 have it). If it is not found, dlinfo(RTLD_DI_ORIGIN)
+ * still gives the old directory.
  */
 export function rename(
   { process, linkMap, path, image }: LoadedObject,

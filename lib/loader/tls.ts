@@ -1,15 +1,14 @@
-// glibc's record of an object's thread-local storage, in its link_map, behind the
-// public members (2.31–2.41):
+// glibc's record of an object's thread-local storage, in its link_map after the public members (2.31–2.41):
 //
 //   l_tls_initimage_size    PT_TLS: p_filesz
 //   l_tls_blocksize                 p_memsz
 //   l_tls_align                     p_align
 //   l_tls_firstbyte_offset          p_vaddr modulo p_align
-//   l_tls_offset            how far below the thread pointer its block is; 0 where nobody has asked
+//   l_tls_offset            how far below the thread pointer its block is; 0 if never asked for
 //   l_tls_modid             as dlinfo gives it
 //
-// Where it is differs by version, so it is found by what it must hold, and whatever
-// does not look as drawn is left alone.
+// Its offset differs by version, so it is found by its expected contents, and whatever does not look as above is left
+// alone.
 
 import type { Phdr } from "../elf/phdr.ts";
 import { i64, layout, u64 } from "../memory/layout.ts";
@@ -27,15 +26,15 @@ const TlsRecord = layout("link_map's l_tls_…", {
   l_tls_modid: u64(),
 });
 
-/** l_tls_offset of a block that may not be in static TLS any more. */
+/** l_tls_offset of a block that can no longer be in static TLS. */
 const FORCED_DYNAMIC = -1;
 /** How far into a link_map the record may be; 0x410 in glibc 2.36. */
 const LIMIT = 2048;
 
-/** Where in a link_map the record is, in bytes. */
+/** Offset of the record in a link_map, in bytes. */
 type RecordOffset = number;
 
-/** Finds it by an object that has a PT_TLS; undefined where glibc does not keep it as drawn. */
+/** Finds it from an object that has a PT_TLS; undefined if glibc does not keep it as above. */
 export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): Linking<RecordOffset | undefined> {
   const module = yield* tlsModuleOf(process, linkMap);
   const mapping = findMapping(readMaps(process.task), linkMap);
@@ -53,8 +52,8 @@ export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): L
 }
 
 /**
- * Lets an object without thread-local storage define the variables of another one: a relocation or dlsym that finds one
- * of them asks the object only for its module and offset. It must never be closed, as glibc would give the module up
+ * Lets an object without thread-local storage define another object's variables: a relocation or dlsym that finds one
+ * of them reads only the object's module and offset. The borrower must never be closed, as glibc would free the module
  * with it.
  */
 export function lendTls(process: Process, owner: Address, borrower: Address, at: RecordOffset): void {
@@ -64,7 +63,7 @@ export function lendTls(process: Process, owner: Address, borrower: Address, at:
   const record = TlsRecord.at(view);
   if (record.l_tls_blocksize !== 0 || record.l_tls_modid !== 0) return;
   record.l_tls_modid = l_tls_modid;
-  // glibc would look for room for the borrower, which needs none.
+  // glibc would allocate room for the borrower, which needs none.
   record.l_tls_offset = l_tls_offset === 0 ? FORCED_DYNAMIC : l_tls_offset;
   process.write(add(borrower, at), new Uint8Array(view.buffer, view.byteOffset, TlsRecord.size));
 }

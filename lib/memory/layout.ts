@@ -1,7 +1,6 @@
-// Binary structures, declared once: a layout lists the fields in the order of
-// the specification and with its names; offsets follow from the order. What it
-// makes reads and writes lazily through a DataView, so that one declaration
-// serves a file, live memory and a buffer that is about to be written.
+// Binary structures, declared once: a layout lists fields in the specification's order and with its names; offsets
+// follow from the order. Structures read and write lazily through a DataView, so one declaration serves a file, live
+// memory and a buffer that is about to be written.
 
 export interface Field<Value> {
   readonly size: number;
@@ -18,7 +17,7 @@ export type Struct<L> = L extends Layout<infer F> ? Values<F> : never;
 
 export interface Layout<F extends Fields> {
   readonly name: string;
-  /** In bytes; nothing is padded, the declaration says what is there. */
+  /** In bytes. There is no implicit padding. */
   readonly size: number;
   /** The offset of a field in the structure, in bytes. */
   readonly offsetOf: Readonly<Record<keyof F, number>>;
@@ -41,7 +40,7 @@ export const u32: Field<number> = {
   read: (view, at) => view.getUint32(at, true),
   write: (view, at, value) => view.setUint32(at, value, true),
 };
-/** 64 bits as they are: bloom words, relocated values, anything that is no position. */
+/** 64 raw bits: bloom words, relocated values, anything that is not a position. */
 export const u64bits: Field<bigint> = {
   size: 8,
   read: (view, at) => view.getBigUint64(at, true),
@@ -57,15 +56,15 @@ export function readU64(view: DataView, at: number): number {
 }
 
 /**
- * Reads 64 bits as a number that is added to an address modulo 2^64: negative where it leads back. One that a number
- * cannot hold reads as Infinity.
+ * Reads 64 bits as a number to add to an address modulo 2^64: negative if it points back. A value that a number cannot
+ * hold reads as Infinity.
  */
 export function readWrapping(view: DataView, at: number): number {
   const high = view.getInt32(at + 4, true);
   return high >= -0x200000 && high < 0x200000 ? high * HIGH_WORD + view.getUint32(at, true) : Number.POSITIVE_INFINITY;
 }
 
-/** Also of a number that readWrapping gives. */
+/** Also writes a number from readWrapping. */
 export function writeU64(view: DataView, at: number, value: number): void {
   view.setUint32(at, value % HIGH_WORD, true);
   view.setUint32(at + 4, Math.floor(value / HIGH_WORD), true);
@@ -76,19 +75,19 @@ export function u64<Kind extends number = number>(): Field<Kind> {
   return { size: 8, read: (view, at) => readU64(view, at) as Kind, write: writeU64 };
 }
 
-/** As readWrapping has it. */
+/** A 64-bit field, read by readWrapping. */
 export function wrapping<Kind extends number = number>(): Field<Kind> {
   return { size: 8, read: (view, at) => readWrapping(view, at) as Kind, write: writeU64 };
 }
 
-/** A signed 64-bit field as a number (d_tag, r_addend); rounded where it is beyond 53 bits. */
+/** A signed 64-bit field as a number (d_tag, r_addend); rounded beyond 53 bits. */
 export const i64: Field<number> = {
   size: 8,
   read: (view, at) => view.getInt32(at + 4, true) * HIGH_WORD + view.getUint32(at, true),
   write: (view, at, value) => view.setBigInt64(at, BigInt(value), true),
 };
 
-/** `size` bytes as they are. */
+/** `size` raw bytes. */
 export function bytes(size: number): Field<Uint8Array> {
   return {
     size,

@@ -1,26 +1,24 @@
-// Live memory of this process, through bun:ffi: the only file that touches
-// `read` and `toArrayBuffer`. Reading an address that is not mapped kills the
-// process (there is nothing to catch), so every caller bounds what it reads by
-// what the loader has mapped.
+// Live memory of this process, through bun:ffi; the only file that uses `read` and `toArrayBuffer`. Reading an unmapped
+// address kills the process and cannot be caught, so every caller bounds its reads by what the loader has mapped.
 
 import { CString, type Pointer, ptr, read, toArrayBuffer } from "bun:ffi";
 import { type Address, toAddress } from "./numbers.ts";
 
-/** bun:ffi's own kind of number: an address in this process. */
+/** An address in this process, as bun:ffi's type. */
 export const pointer = (address: Address): Pointer => address as number as Pointer;
 
 /** The address of a buffer's bytes. The caller keeps the buffer alive for as long as the address is used. */
 export const addressOf = (buffer: NodeJS.TypedArray | DataView): Address => toAddress(ptr(buffer));
 
-/** Memory as a view, nothing copied. An empty range gives an empty view of nothing. */
+/** Memory as a view, not a copy. An empty range gives an empty view. */
 export function viewAt(address: Address, length: number): DataView {
-  // toArrayBuffer takes a missing or zero length for "up to the next NUL"
+  // toArrayBuffer takes a missing or zero length to mean "up to the next NUL"
   return length > 0 ? new DataView(toArrayBuffer(pointer(address), 0, length)) : new DataView(new ArrayBuffer(0));
 }
 
-/** The memory of a process, for whatever only reads it. */
+/** The memory of a process, for reading. */
 export interface Memory {
-  /** Bytes that are mapped there: live where it is our own memory, a copy where it is another process's. */
+  /** Bytes that are mapped there: live for our own memory, a copy for another process's. */
   view(address: Address, length: number): DataView;
   /** Views are copies. */
   readonly isCopied?: true;
@@ -32,7 +30,7 @@ export function bytesAt(address: Address, length: number): Uint8Array {
 }
 
 /**
- * The pointer stored at an address. User addresses fit a number; a pattern that does not is no address and reads as
+ * The pointer stored at an address. User addresses fit in a number; a value that does not is no address and reads as
  * NaN.
  */
 export function pointerAt(address: Address): Address {
@@ -58,5 +56,5 @@ export function stringBytesAt(address: Address): Uint8Array {
   return bytesAt(address, length).slice();
 }
 
-/** A NUL-terminated copy of a string, for a C function that reads it before this buffer goes. */
+/** A NUL-terminated copy of a string, for a C function that reads it before this buffer is freed. */
 export const cString = (text: string): Uint8Array => Buffer.from(`${text}\0`);

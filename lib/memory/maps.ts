@@ -1,4 +1,4 @@
-// /proc/PID/maps: which ranges are mapped, with which protection, from where.
+// /proc/PID/maps: which ranges are mapped, with which protection, and from which file.
 
 import { readFileSync } from "node:fs";
 import { type Address, type Offset, toAddress, toOffset } from "./numbers.ts";
@@ -11,16 +11,16 @@ export interface Mapping {
   readonly executable: boolean;
   readonly shared: boolean;
   readonly offset: Offset;
-  /** Of the file; 0 for anonymous memory. */
+  /** 0 for anonymous memory. */
   readonly inode: number;
   /**
-   * A file, `[stack]` and the like, or "" for anonymous memory. As the kernel writes it (`\012` for a newline, `
-   * (deleted)` behind).
+   * A file, `[stack]` and the like, or "" for anonymous memory, as the kernel writes it (`\012` for a newline, a final
+   * ` (deleted)`).
    */
   readonly path: string;
 }
 
-// The kernel escapes newlines alone: a path may hold any other line terminator, hence `s`.
+// The kernel escapes only newlines: a path may hold any other line terminator, hence `s`.
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) \S+ (\d+) *(.*)$/s;
 
 export function parseMaps(text: string): Mapping[] {
@@ -49,7 +49,7 @@ export function readMaps(pid: number | "self" = "self"): Mapping[] {
   return parseMaps(readFileSync(`/proc/${pid}/maps`, "utf8"));
 }
 
-/** The mapping that holds `address`, by binary search. */
+/** The mapping that contains `address`, by binary search. */
 export function findMapping(mappings: readonly Mapping[], address: Address): Mapping | undefined {
   let low = 0;
   let high = mappings.length - 1;

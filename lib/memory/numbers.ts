@@ -1,7 +1,6 @@
-// The three kinds of number that a linker must not mix up, and the few doors
-// between them. All are plain JavaScript numbers: x86-64 user addresses fit in
-// 47 bits, so nothing is lost, and only real 64-bit patterns are bigints.
-// Never use a bit operator on one: `0x7f0000001234 & ~0xfff` is 4096.
+// The three kinds of number that a linker must not mix up, and the few conversions between them. All are plain
+// JavaScript numbers: x86-64 user addresses fit in 47 bits, so nothing is lost, and only true 64-bit patterns are
+// bigints. Never use a bitwise operator on one: `0x7f0000001234 & ~0xfff` is 4096.
 
 declare const kind: unique symbol;
 
@@ -16,7 +15,7 @@ export const toOffset = (value: number): Offset => value as Offset;
 export const toVaddr = (value: number): Vaddr => value as Vaddr;
 export const toAddress = (value: number): Address => value as Address;
 
-/** Steps within one kind: the sum is of the kind that `position` has. */
+/** The sum is of the same kind as `position`. */
 export function add<Kind extends number>(position: Kind, distance: number): Kind {
   return (position + distance) as Kind;
 }
@@ -30,12 +29,12 @@ export function alignUp<Kind extends number>(position: Kind, alignment: number):
   return (over === 0 ? position : position + alignment - over) as Kind;
 }
 
-/** `0x7f…` as it stands in messages. */
+/** `0x7f…`, as in messages. */
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
-/** x86-64 pages. A larger p_align only ever is a multiple of it. */
+/** The x86-64 page size. A larger p_align is always a multiple of it. */
 export const PAGE_SIZE = 4096;
 
-/** One that a number can hold. */
+/** False for a value that a number cannot hold exactly. */
 export const isPowerOfTwo = (value: number): boolean =>
   Number.isSafeInteger(value) && Number.isInteger(Math.log2(value));

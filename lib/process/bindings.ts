@@ -1,5 +1,5 @@
-// The functions of libc that are called, as bun:ffi wants them described. dlopen and
-// its family are in libc.so.6 since glibc 2.34 and in libdl.so.2 before.
+// The libc functions that are called, described for bun:ffi. dlopen and its family are in libc.so.6 since glibc 2.34,
+// in libdl.so.2 before.
 
 import { FFIType, dlopen as ffi } from "bun:ffi";
 import { stringAt } from "../memory/live.ts";
@@ -8,7 +8,7 @@ import { EXEC_FUNCTIONS } from "./exec.ts";
 
 const { ptr, i32, u64, i64 } = FFIType;
 
-/** What bun:ffi returns for a pointer: a number, or a bigint beyond 53 bits, which no user address is. */
+/** bun:ffi returns a pointer as a number, or as a bigint beyond 53 bits, which no user address reaches. */
 export const address = (value: number | bigint | null): Address => toAddress(Number(value ?? 0));
 
 export function bind() {

@@ -1,5 +1,6 @@
-// What code does that starts a process without libc: as posix_spawn has it, in the caller's memory and with the caller
-// waiting (CLONE_VM, CLONE_VFORK), with no signal let through that a handler would run for on the child's stack.
+// Building blocks for machine code that starts a process without libc. Like posix_spawn, the child runs in the caller's
+// memory while the caller waits (CLONE_VM, CLONE_VFORK), with all signals blocked, so that no handler runs on the
+// child's stack.
 
 import type { Assembler } from "../x86-64/assembler.ts";
 import { eax } from "../x86-64/narrow-registers.ts";
@@ -8,20 +9,20 @@ import { rax } from "../x86-64/registers.ts";
 
 const [SIG_SETMASK, MASK_SIZE] = [2, 8] as const;
 const CLONE_VM_VFORK = 0x4100;
-/** Also for a child without an exit signal, as these are. */
+/** Waits also for children without an exit signal, such as these. */
 const WALL = 0x4000_0000;
 
-/** Blocks the signals of one mask; the one from before is kept in the other, if there is one. */
+/** Blocks the signals of `mask`; the previous mask is stored in `before`, if given. */
 export function setMask(to: Assembler, mask: Memory, before?: Memory): void {
   to.systemCall("rt_sigprocmask", SIG_SETMASK, address(mask), before ? address(before) : 0, MASK_SIZE);
 }
 
-/** `stack` has its end. Afterwards `je` is for the child, `js` for the caller where the kernel refuses. */
+/** `stack` holds the stack's end. Afterwards `je` branches in the child, `js` in the caller if the kernel refuses. */
 export function cloneChild(to: Assembler, stack: Memory): void {
   to.systemCall("clone", CLONE_VM_VFORK, stack, 0, 0, 0).test(rax, rax);
 }
 
-/** Waits for the child that cloneChild has made. */
+/** Waits for cloneChild's child. */
 export function awaitChild(to: Assembler): void {
   to.systemCall("wait4", eax, 0, WALL, 0);
 }

@@ -1,10 +1,8 @@
-// Starts a program that has nothing to do with us: no child of ours, so that no
-// SIGCHLD comes and no wait(2) sees it, in a session of its own, with four
-// descriptors and no others. Done by a child that starts it and ends: clone(2) with
-// CLONE_VM and CLONE_VFORK as posix_spawn does it, so nothing is copied and the
-// calling thread waits until the program is there. The child has no exit signal,
-// so whoever waits for children (without __WALL) does not see it either. Neither
-// may use libc, whose thread it is not, hence the machine code.
+// Starts a program unrelated to this process: not our child, so there is no SIGCHLD and no wait(2) sees it, in its own
+// session, with only four descriptors. An intermediate child starts it and ends. Like posix_spawn, this uses clone(2)
+// with CLONE_VM and CLONE_VFORK, so nothing is copied and the calling thread waits until the program has started. The
+// child has no exit signal, so waiting for children (without __WALL) does not see it either. Neither process may use
+// libc, because it has no libc thread; hence the machine code.
 
 import { CFunction, FFIType } from "bun:ffi";
 import { layout, u64, u64bits } from "../memory/layout.ts";
@@ -19,15 +17,15 @@ import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
 
-/** What the code is given, and what it gives back. */
+/** The code's input and output. */
 const Start = layout("start", {
   path: u64<Address>(),
   argv: u64<Address>(),
   envp: u64<Address>(),
-  /** Where the stacks of the child and of the program's process begin: their ends. */
+  /** The stacks' ends, for the child and the program's process. */
   childStack: u64<Address>(),
   stack: u64<Address>(),
-  /** What becomes its descriptors 0, 1, 2, 3. */
+  /** Its descriptors 0, 1, 2, 3. */
   nothing: u64(),
   output: u64(),
   error: u64(),
@@ -46,7 +44,7 @@ const NOT_FOUND = 127;
 /** Takes a Start in rdi. */
 export function emitDetach(to: Assembler): void {
   const at = (name: keyof typeof Start.offsetOf): Memory => mem(rbx, Start.offsetOf[name]);
-  // A handler must not run on a stack of theirs.
+  // A signal handler must not run on either stack.
   to.push(rbx).mov(rdi, rbx);
   setMask(to, at("allSignals"), at("mask"));
   cloneChild(to, at("childStack"));
@@ -69,7 +67,7 @@ export function emitDetach(to: Assembler): void {
   for (const [descriptor, from] of (["nothing", "output", "error", "third"] as const).entries())
     to.mov(at(from), edi).mov(descriptor, esi).systemCall("dup2", edi, esi);
   to.systemCall("close_range", 4, -1, 0);
-  // Its directory must not keep a file system from being unmounted.
+  // Its working directory must not keep a file system from being unmounted.
   to.systemCall("chdir", "root");
   setMask(to, at("noSignals"));
   to.systemCall("execve", at("path"), at("argv"), at("envp"));
@@ -82,7 +80,7 @@ interface Detached {
   readonly arguments: readonly Uint8Array[];
   /** NAME=VALUE */
   readonly environment: readonly Uint8Array[];
-  /** Of ours: what it gets as 0, 1, 2, 3. None is a number that one before it gets. */
+  /** Our descriptors that become its 0, 1, 2, 3. None may equal a target number earlier in this order. */
   readonly descriptors: {
     readonly nothing: number;
     readonly output: number;
@@ -91,7 +89,7 @@ interface Detached {
   };
 }
 
-/** Returns its process's number. Throws SystemError where the kernel refuses. */
+/** Returns the process's id. Throws SystemError if the kernel refuses. */
 export function startDetached(libc: Libc, detached: Detached): number {
   const to = new Assembler();
   emitDetach(to);

@@ -1,5 +1,4 @@
-// The functions of libc that a linker calls in its own process: the only file that
-// calls dlopen and its family.
+// The libc functions that a linker calls in its own process: the only file that calls dlopen and its family.
 
 import { CFunction, FFIType, dlopen as ffi, type Pointer } from "bun:ffi";
 import { openSync, readdirSync } from "node:fs";
@@ -24,12 +23,12 @@ export class Libc implements Process {
   readonly #exec = new Exec(this.#bound.libc);
   #protections = 0;
   readonly #malloc: CallableFunction;
-  /** Functions that are called as dlopen is. */
+  /** Functions called like dlopen. */
   readonly #openers = new Map<Address, CallableFunction>();
 
   /**
-   * malloc is the one of the global scope: the user may have preloaded another than glibc's, and glibc frees by that
-   * too. All that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
+   * malloc is the global scope's: the user may have preloaded one that replaces glibc's, and glibc frees with that too.
+   * Everything that takes the loader's lock happens here, so that a thread may use the rest while others hold it.
    */
   constructor() {
     this.#malloc = CFunction({ ptr: pointer(this.mustFindSymbol("malloc")), args: [u64], returns: ptr });
@@ -43,12 +42,12 @@ export class Libc implements Process {
     bytesAt(address, bytes.length).set(bytes);
   }
 
-  /** As gnu_get_libc_version gives it: "2.36". */
+  /** From gnu_get_libc_version: "2.36". */
   get version(): string {
     return this.#bound.version;
   }
 
-  /** Runs a pass, or a step of one, to its end: its calls are made here and now. */
+  /** Runs a pass, or a step of one, to its end: its calls are made immediately. */
   run<Result>(linking: Linking<Result>): Result {
     let step = linking.next();
     while (!step.done) {
@@ -64,7 +63,7 @@ export class Libc implements Process {
     const callee = (at === undefined ? (name in libc ? libc : loader)[name as never] : this.#openerAt(at)) as (
       ...list: (number | Uint8Array)[]
     ) => number | bigint | null;
-    // What it opens may have constructors, and errno is what Bun has left.
+    // Opening may run constructors, and errno holds whatever Bun left in it.
     if (name === "dlopen" || name === "dlmopen") this.clearErrno();
     return Number(callee(...native) ?? 0);
   }
@@ -77,7 +76,7 @@ export class Libc implements Process {
     return opener;
   }
 
-  /** What the process's global scope has for a name, an IFUNC resolved. */
+  /** Looks a name up in the process's global scope, resolving an IFUNC. */
   findSymbol(name: string, version?: string): Address | undefined {
     const { dlsym, dlvsym, dlerror } = this.#bound.loader;
     const found = address(
@@ -87,7 +86,7 @@ export class Libc implements Process {
     return found === 0 ? undefined : found;
   }
 
-  /** What an object, by its handle, and what it needs have for a name. */
+  /** Looks a name up in an object, by its handle, and its dependencies. */
   findSymbolIn(object: Address, name: string): Address | undefined {
     const { dlsym, dlerror } = this.#bound.loader;
     const found = address(dlsym(pointer(object), cString(name)));
@@ -95,20 +94,20 @@ export class Libc implements Process {
     return found === 0 ? undefined : found;
   }
 
-  /** As findSymbol, for C strings at these addresses; 0 where there is none. */
+  /** Like findSymbol, for the addresses of C strings; 0 if there is none. */
   findSymbolAt(name: Address, version: Address | undefined): Address {
     const { dlsym, dlvsym } = this.#bound.loader;
     return address(version === undefined ? dlsym(null, pointer(name)) : dlvsym(null, pointer(name), pointer(version)));
   }
 
-  /** As findSymbol, but throws LinkError. */
+  /** Like findSymbol, but throws LinkError. */
   mustFindSymbol(name: string): Address {
     const found = this.findSymbol(name);
     if (found === undefined) throw new LinkError(`Cannot find "${name}" in this process`, { symbol: name });
     return found;
   }
 
-  /** A key for a value of each thread, with a destructor. It is none where there are no more. */
+  /** Makes a thread-specific data key with a destructor. Throws LinkError if no key is left. */
   makeKey(destructor: Address): number {
     const key = new Uint32Array([0xffffffff]);
     const create = pointer(this.mustFindSymbol("pthread_key_create"));
@@ -117,35 +116,29 @@ export class Libc implements Process {
     return key[0] ?? 0;
   }
 
-  /** How often the protection of pages was changed. */
+  /** How often page protections have been changed. */
   get protections(): number {
     return this.#protections;
   }
 
-  /** Memory that is never given back, for what the program keeps pointers to. */
+  /** Memory that is never freed, for data to which the program keeps pointers. */
   allocate(length: number): Address {
     const block = address(this.#malloc(length));
     if (block === 0) throw new LinkError(`Cannot allocate ${length} bytes`);
     return block;
   }
 
-  /**
-   * Pages, zeroed, that are never given back: this process's own, or such that children made by fork() have in common
-   * with it. Throws LinkError.
-   */
+  /** Zeroed pages that are never freed: private, or shared with children made by fork(). Throws LinkError. */
   allocatePages(length: number, isShared: boolean): Address {
     const [PROT_READ_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS] = [3, 1, 2, 0x20];
     const flags = MAP_ANONYMOUS | (isShared ? MAP_SHARED : MAP_PRIVATE);
     const at = this.#bound.libc.mmap(null, length, PROT_READ_WRITE, flags, -1, 0);
-    // MAP_FAILED is -1, which bun:ffi gives as a bigint
+    // MAP_FAILED is -1, which bun:ffi returns as a bigint
     if (typeof at !== "number" || at < 0) throw new LinkError(`Cannot map ${length} bytes`);
     return toAddress(at);
   }
 
-  /**
-   * Sets aside pages that nobody can use yet, anywhere or, where nothing is mapped there, at an address. Throws
-   * LinkError.
-   */
+  /** Reserves inaccessible pages, anywhere or at an address where nothing is mapped. Throws LinkError. */
   reservePages(length: number, at?: Address): Address {
     const [PROT_NONE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED_NOREPLACE] = [0, 2, 0x20, 0x4000, 0x100000];
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (at === undefined ? 0 : MAP_FIXED_NOREPLACE);
@@ -157,23 +150,21 @@ export class Libc implements Process {
     return toAddress(found);
   }
 
-  /** Puts pages of zeroes in the place of what is mapped there. Throws LinkError. */
+  /** Maps pages of zeroes, replacing what is there. Throws LinkError. */
   mapZeroes(start: Address, length: number, protection: number): void {
     const MAP_PRIVATE_FIXED_ANONYMOUS = 0x32;
     const at = this.#bound.libc.mmap(pointer(start), length, protection, MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0);
     if (Number(at) !== start) throw new LinkError(`Cannot map ${length} bytes at ${hex(start)}`);
   }
 
-  /** Puts pages of a file, as a private mapping, in the place of what is mapped there. Throws LinkError. */
+  /** Maps pages of a file privately, replacing what is there. Throws LinkError. */
   mapFile(start: Address, length: number, protection: number, descriptor: number, offset: Offset): void {
     const MAP_PRIVATE_FIXED = 0x12;
     const at = this.#bound.libc.mmap(pointer(start), length, protection, MAP_PRIVATE_FIXED, descriptor, offset);
     if (Number(at) !== start) throw new LinkError(`Cannot map ${length} bytes of a file at ${hex(start)}`);
   }
 
-  /**
-   * Sleeps while the 32-bit word at an address has that value, at most so many milliseconds; wakes up for nothing, too.
-   */
+  /** Sleeps while the 32-bit word at an address has that value, at most `milliseconds`; may wake spuriously. */
   sleepOn(word: Address, value: number, milliseconds?: number): void {
     let timeout: BigInt64Array | null = null;
     if (milliseconds !== undefined) {
@@ -189,7 +180,7 @@ export class Libc implements Process {
     return this.#errno !== ERRNO.ENOSYS;
   }
 
-  /** As sleepOn, for several words at once. */
+  /** Like sleepOn, for several words at once. */
   sleepOnAny(words: readonly { readonly word: Address; readonly value: number }[], milliseconds?: number): void {
     const [FUTEX_32, CLOCK_MONOTONIC] = [2n, 1];
     // struct futex_waitv: val, uaddr, flags
@@ -198,7 +189,7 @@ export class Libc implements Process {
     );
     let until: BigInt64Array | null = null;
     if (milliseconds !== undefined) {
-      // A point in time of CLOCK_MONOTONIC, which is what hrtime shows.
+      // An absolute time on CLOCK_MONOTONIC, which hrtime reads.
       const end = process.hrtime.bigint() + BigInt(Math.round(milliseconds * 1e6));
       until = BigInt64Array.of(end / 1_000_000_000n, end % 1_000_000_000n);
     }
@@ -213,30 +204,30 @@ export class Libc implements Process {
     );
   }
 
-  /** Wakes who sleeps on the word at an address. */
+  /** Wakes all threads that sleep on the word at an address. */
   wake(word: Address): void {
     const EVERYBODY = 0x7fff_ffff;
     this.#bound.libc.syscall(SYS.futex, pointer(word), FUTEX_WAKE, EVERYBODY, null, null, 0);
   }
 
-  /** Also for one that is not open. */
+  /** The descriptor need not be open. */
   close(descriptor: number): void {
     this.#bound.libc.close(descriptor);
   }
 
-  /** Has a descriptor stay open in a program that this process turns into. */
+  /** Keeps a descriptor open across exec. */
   passOn(descriptor: number): void {
     this.#exec.passOn(descriptor);
   }
 
-  /** Is it open, and would not be in such a program? */
+  /** Is it open, but closed on exec? */
   isClosedAtExec(descriptor: number): boolean {
     return this.#exec.isClosed(descriptor);
   }
 
   /**
-   * Gives the calling thread a table of descriptors of its own. The first two are /dev/null, the third is the process's
-   * standard error or /dev/null too; there is nothing else in it. Returns false where the kernel refuses.
+   * Gives the calling thread its own descriptor table. 0 and 1 are /dev/null, 2 is the process's standard error or
+   * /dev/null; no other descriptor is open. Returns false if the kernel refuses.
    */
   ownDescriptors(keepsError: boolean): boolean {
     const CLONE_FILES = 0x400;
@@ -245,18 +236,18 @@ export class Libc implements Process {
     for (const descriptor of keepsError ? [0, 1] : [0, 1, 2]) this.#bound.libc.dup2(nothing, descriptor);
     const keep = 3;
     const EVERYTHING = 0xffff_ffff;
-    // From Linux 5.9 on.
+    // Since Linux 5.9.
     if (this.#bound.libc.syscall(SYS.close_range, keep as Pointer, EVERYTHING, 0, null, null, 0) === 0n) return true;
     for (const name of readdirSync("/proc/thread-self/fd")) if (Number(name) >= keep) this.close(Number(name));
     return true;
   }
 
-  /** Puts a copy of one descriptor in the place of another. */
+  /** Replaces a descriptor by a copy of another. */
   replaceDescriptor(descriptor: number, by: number): void {
     this.#bound.libc.dup2(by, descriptor);
   }
 
-  /** Has libc find out where its character sets are, which it does once: GCONV_PATH may be gone or other afterwards. */
+  /** Makes libc locate its character sets, which it does only once: GCONV_PATH may be unset or changed afterwards. */
   findCharacterSets(): void {
     const { iconv_open, iconv_close } = ffi("libc.so.6", {
       iconv_open: { args: [ptr, ptr], returns: ptr },
@@ -266,9 +257,7 @@ export class Libc implements Process {
     iconv_close(iconv_open(cString("UCS-4LE"), cString("UTF-8")));
   }
 
-  /**
-   * Lowers the soft limit of open files to the parent process's, where the hard ones are the same. Returns the new one.
-   */
+  /** Lowers the soft limit of open files to the parent process's if the hard limits are equal. Returns the new one. */
   lowerOpenFiles(): number | undefined {
     const RLIMIT_NOFILE = 7;
     const [own, parents] = [new BigUint64Array(2), new BigUint64Array(2)]; // struct rlimit: soft, hard
@@ -285,24 +274,24 @@ export class Libc implements Process {
     return this.#bound.libc.gettid();
   }
 
-  /** Copies memory of a process, ours or another's, into `into`; returns how many bytes came, or -1. */
+  /** Copies memory of any process into `into`; returns the number of bytes read, or -1. */
   readMemory(pid: number, address: Address, into: Uint8Array): number {
     const [local, remote] = vectors(address, into);
     return Number(this.#bound.libc.process_vm_readv(pid, local, 1, remote, 1, 0));
   }
 
-  /** Copies `bytes` into memory of a process that is writable there; returns how many went, or -1. */
+  /** Copies `bytes` into writable memory of a process; returns the number of bytes written, or -1. */
   writeMemory(pid: number, address: Address, bytes: Uint8Array): number {
     const [local, remote] = vectors(address, bytes);
     return Number(this.#bound.libc.process_vm_writev(pid, local, 1, remote, 1, 0));
   }
 
-  /** Was the last failure one of what this process may do (EPERM, ENOSYS, EACCES)? */
+  /** Did the last call fail because this process may not make it (EPERM, ENOSYS, EACCES)? */
   get isRefusal(): boolean {
     return [ERRNO.EPERM, ERRNO.ENOSYS, ERRNO.EACCES].some((errno) => errno === this.#errno);
   }
 
-  /** Sets or, without a value, removes a variable in the C environment, which Bun's process.env does not reach. */
+  /** Sets a variable in the C environment, which Bun's process.env does not reach; without a value, removes it. */
   setEnvironment(name: string, value: string | Uint8Array | undefined): void {
     if (value === undefined) this.#bound.libc.unsetenv(cString(name));
     else {
@@ -312,8 +301,8 @@ export class Libc implements Process {
   }
 
   /**
-   * The C environment as it is now: where its strings are. glibc frees none of them. `environ` is that object of
-   * libc's.
+   * The addresses of the current C environment's strings, which glibc never frees. `environ` is the address of libc's
+   * variable.
    */
   environment(environ = this.mustFindSymbol("environ")): Address[] {
     const strings: Address[] = [];
@@ -326,8 +315,8 @@ export class Libc implements Process {
   }
 
   /**
-   * Has native code called for a signal, as sigaction(2)'s sa_sigaction. Returns false, and does nothing, where it is
-   * handled or ignored.
+   * Installs native code as a signal's sa_sigaction (sigaction(2)). Returns false, and does nothing, if the signal is
+   * already handled or ignored.
    */
   handleSignal(signal: number, handler: Address): boolean {
     const before = newAction();
@@ -336,9 +325,7 @@ export class Libc implements Process {
     return sigaction(signal, newAction(handler), null) === 0;
   }
 
-  /**
-   * As handleSignal, also for the signals that glibc keeps to itself. Returns the kernel's record of what was before.
-   */
+  /** Installs a handler unconditionally, also for signals that glibc reserves. Returns the kernel's previous record. */
   exchangeHandler(signal: number, handler: Address, restorer: Address): BigUint64Array {
     const [SA_SIGINFO, SA_RESTART, SA_RESTORER] = [4, 0x1000_0000, 0x0400_0000];
     // The kernel's struct sigaction: handler, flags, restorer, mask.
@@ -369,24 +356,24 @@ export class Libc implements Process {
     this.#kernelAction(signal, new BigUint64Array(4), undefined);
   }
 
-  /** Is there such a process, whoever's it is? */
+  /** Does the process exist, whatever its user? */
   isAlive(pid: number): boolean {
     return this.#bound.libc.kill(pid, 0) === 0 || this.#errno !== ERRNO.ESRCH;
   }
 
-  /** Sends a signal to a thread of this process. Returns false where there is none. */
+  /** Sends a signal to a thread of this process. Returns false if there is no such thread. */
   signalThread(id: number, signal: number): boolean {
     return this.#bound.libc.syscall(SYS.tgkill, this.pid as Pointer, id, signal, null, null, 0) === 0n;
   }
 
-  /** Takes the calling thread's alternate signal stack away. */
+  /** Disables the calling thread's alternate signal stack. */
   dropSignalStack(): void {
     const SS_DISABLE = 2;
     const stack = BigUint64Array.of(0n, BigInt(SS_DISABLE), 0n); // stack_t: ss_sp, ss_flags, ss_size
     this.#bound.libc.sigaltstack(stack, null);
   }
 
-  /** Gives a stdio stream that nothing has been written to a buffer of its own. `stream` is a FILE *. */
+  /** Gives an unused stdio stream its own buffer. `stream` is a FILE *. */
   setBuffer(stream: Address, isLineBuffered: boolean, size: number): void {
     const [IOFBF, IOLBF] = [0, 1];
     const mode = isLineBuffered ? IOLBF : IOFBF;
@@ -394,15 +381,15 @@ export class Libc implements Process {
   }
 
   /**
-   * Where the program's headers are: as ld.so says it, since the kernel's word is about ld.so where that was started by
-   * name.
+   * The address of the program's headers according to ld.so: if ld.so was started by name, the kernel's value describes
+   * ld.so.
    */
   programHeaders(): Address {
     const AT_PHDR = 3;
     return toAddress(Number(this.#bound.libc.getauxval(AT_PHDR)));
   }
 
-  /** Not by node:tty, which takes 7 ms to load (Bun 1.4.5). */
+  /** Not node:tty, which takes 7 ms to load (Bun 1.4.5). */
   isTerminal(descriptor: number): boolean {
     return this.#bound.libc.isatty(descriptor) === 1;
   }
@@ -419,21 +406,19 @@ export class Libc implements Process {
     return this.#exec.execute(path, list, environment);
   }
 
-  /** Where the data segment ends. */
+  /** The end of the data segment. */
   programBreak(): Address {
     return address(this.#bound.libc.sbrk(0));
   }
 
-  /**
-   * Tells the kernel where parts of the process are; `map` is a struct prctl_mm_map. Returns false where it refuses.
-   */
+  /** Tells the kernel the process's memory layout; `map` is a struct prctl_mm_map. Returns false if it refuses. */
   setMemoryMap(map: Uint8Array): boolean {
     const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
     const at = addressOf(map) as number;
     return this.#bound.libc.prctl(PR_SET_MM, PR_SET_MM_MAP as Pointer, at, map.length, 0) === 0;
   }
 
-  /** As a thread begins. */
+  /** Sets errno to 0, as when a thread starts. */
   clearErrno(): void {
     viewAt(address(this.#bound.libc.__errno_location()), 4).setInt32(0, 0, true);
   }
@@ -442,13 +427,13 @@ export class Libc implements Process {
     return u32At(address(this.#bound.libc.__errno_location()));
   }
 
-  /** Ends the process, and runs nothing. */
+  /** Ends the process without running any handlers. */
   exitNow(code: number): never {
     this.#bound.libc._exit(code);
     throw new Error("_exit returned");
   }
 
-  /** Has a native function called when the process exits, before everything that was registered earlier. */
+  /** Registers a native function for process exit; it runs before all registered earlier. */
   atExit(code: Address): void {
     this.#bound.libc.__cxa_atexit(pointer(code), null, null);
   }

@@ -1,5 +1,5 @@
-// A connection to a Unix socket of this machine on which nobody waits longer than he
-// has said: for asking whether somebody answers there.
+// A connection to a Unix socket on this machine that never blocks longer than the caller allows: to ask whether
+// something answers there.
 
 import { dlopen, FFIType } from "bun:ffi";
 import { addressOf, u32At } from "../memory/live.ts";
@@ -13,7 +13,7 @@ const AF_UNIX = 1;
 /** SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC */
 const STREAM = 0x80801;
 const MSG_NOSIGNAL = 0x4000;
-/** Of sun_path, in bytes, with its NUL. */
+/** The size of sun_path, in bytes, with its NUL. */
 const LONGEST = 108;
 
 export class LocalSocket implements Disposable {
@@ -27,7 +27,7 @@ export class LocalSocket implements Disposable {
   }).symbols;
   readonly #descriptor: number;
 
-  /** A path, or "\0" and an abstract name. Throws SystemError: EAGAIN where too many others wait already. */
+  /** A path, or "\0" and an abstract name. Throws SystemError: EAGAIN if the socket's queue is full. */
   constructor(
     name: string,
     readonly system: System,
@@ -39,7 +39,7 @@ export class LocalSocket implements Disposable {
     const address = Buffer.alloc(2 + LONGEST); // struct sockaddr_un
     address.writeUInt16LE(AF_UNIX);
     path.copy(address, 2);
-    // An abstract name has no NUL at its end: its length says where that is.
+    // An abstract name has no NUL at its end; the length delimits it.
     const length = 2 + path.length + (name.startsWith("\0") ? 0 : 1);
     if (this.#libc.connect(this.#descriptor, addressOf(address), length) === 0) return;
     const error = this.#error("connect");
@@ -47,15 +47,15 @@ export class LocalSocket implements Disposable {
     throw error;
   }
 
-  /** What its buffer has no room for is lost. Throws SystemError. */
+  /** Bytes that do not fit the socket's buffer are lost. Throws SystemError. */
   send(bytes: Uint8Array): void {
     if (Number(this.#libc.send(this.#descriptor, addressOf(bytes), bytes.length, MSG_NOSIGNAL)) < 0)
       throw this.#error("send");
   }
 
   /**
-   * What comes first, up to so many bytes; empty where the other side has gone, undefined where nothing comes for so
-   * many milliseconds. Throws SystemError.
+   * The next bytes, at most `size`; empty if the other side has closed, undefined if nothing arrives within
+   * `milliseconds`. Throws SystemError.
    */
   receive(size: number, milliseconds: number): Uint8Array | undefined {
     if (this.system.readable([this.#descriptor], milliseconds).length === 0) return undefined;

@@ -1,6 +1,5 @@
-// Another process's memory, by process_vm_readv(2) and process_vm_writev(2): copies
-// of what is there. Where the kernel refuses them (a security module, a filter of
-// system calls), a thread of that process carries the bytes, if one has offered to.
+// Another process's memory, copied with process_vm_readv(2) and process_vm_writev(2). If the kernel refuses them (a
+// security module, a system call filter), a thread of that process transfers the bytes, if one has offered to.
 
 import { findLoadedImage, type LoadedImage } from "../elf/loaded.ts";
 import type { Memory } from "../memory/live.ts";
@@ -9,19 +8,22 @@ import { type Address, add, alignDown, hex, PAGE_SIZE } from "../memory/numbers.
 import type { Libc } from "./libc.ts";
 import type { MappedObject, Process } from "./process.ts";
 
-/** Memory of another process that the kernel does not let us read or write, or that is not there. */
+/** Another process's memory that the kernel does not let us access, or that does not exist. */
 export class UnreadableError extends Error {
   override readonly name = "UnreadableError";
 }
 
-/** Moves bytes between that process and this one. Both throw UnreadableError where the process is gone. */
+/** Moves bytes between that process and this one. Both methods throw UnreadableError if the process is gone. */
 export interface MemoryTransport {
   read(address: Address, into: Uint8Array): void;
   write(address: Address, bytes: Uint8Array): void;
 }
 
 export class OtherProcess implements Process {
-  /** A thread of it that lives: once its main thread has ended, the process is not what that one's number says. */
+  /**
+   * The id of one of its live threads: once the main thread has ended, the process id no longer gives access to the
+   * process.
+   */
   task: number;
   handlesAreLinkMaps?: boolean;
   readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
@@ -36,12 +38,12 @@ export class OtherProcess implements Process {
     this.task = pid;
   }
 
-  /** What is mapped may have changed. */
+  /** Forgets the mappings, which may have changed. */
   refresh(): void {
     this.#mappings = [];
   }
 
-  /** By its mappings: the file may be in another mount namespace, or gone. */
+  /** Uses the process's mappings: the file may be in another mount namespace, or gone. */
   imageOf({ path, loadBias, dynamic }: MappedObject): LoadedImage | undefined {
     let section = findMapping(this.#mappings, dynamic);
     if (!section) {
@@ -58,7 +60,7 @@ export class OtherProcess implements Process {
   stringAt(address: Address): string {
     const pieces: Uint8Array[] = [];
     for (let at = address; ; ) {
-      // never across a page's end: the next one need not be there
+      // never across the end of a page: the next one may not be mapped
       const length = Math.min(PIECE, alignDown(at, PAGE_SIZE) + PAGE_SIZE - at);
       const piece = this.#read(at, length);
       const bytes = new Uint8Array(piece.buffer);
@@ -98,5 +100,5 @@ export class OtherProcess implements Process {
   }
 }
 
-/** How much of a string is read at once, in bytes: most are shorter. */
+/** How many bytes of a string are read at once: most are shorter. */
 const PIECE = 256;

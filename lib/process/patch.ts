@@ -1,7 +1,5 @@
-// Writing to memory that others own: the one way. Writes are collected, checked
-// against what is mapped, and only then made. Pages that are read-only (RELRO)
-// are writable for the time of the write alone and get back exactly the
-// protection that they had.
+// Writing to memory owned by others: the one way to do it. Writes are collected, checked against the mappings, and only
+// then made. Read-only pages (RELRO) are writable only during the write and get back exactly their previous protection.
 
 import { LinkError } from "../link-error.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
@@ -15,10 +13,10 @@ export const PROT_EXEC = 4;
 export const protectionOf = ({ readable, writable, executable }: Mapping): number =>
   (readable ? PROT_READ : 0) | (writable ? PROT_WRITE : 0) | (executable ? PROT_EXEC : 0);
 
-/** Writes that are made together, or, where one of them cannot be, not at all. */
+/** Writes that are made together or, if one of them cannot be, not at all. */
 export class Patch {
   readonly #writes: Write[] = [];
-  /** Pages whose protection is another one afterwards. */
+  /** Pages that get a new protection afterwards. */
   readonly #installed: Window[] = [];
 
   get length(): number {
@@ -29,7 +27,7 @@ export class Patch {
     this.#writes.push({ at, bytes });
   }
 
-  /** Puts code into pages of nothing, which are writable, and executable afterwards. */
+  /** Writes code to zeroed writable pages and makes them executable afterwards. */
   install(code: Uint8Array, start: Address): void {
     this.set(start, code);
     this.#installed.push({ start, length: alignUp(code.length, PAGE_SIZE), protection: PROT_READ | PROT_EXEC });
@@ -41,8 +39,8 @@ export class Patch {
   }
 
   /**
-   * Makes the writes, with one window a mapping. Throws, with nothing written, where an address is not mapped.
-   * Returns how many windows had to be opened.
+   * Makes the writes, with one window per mapping. Throws, with nothing written, if an address is not mapped. Returns
+   * how many windows had to be opened.
    */
   *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.task)): Linking<number> {
     const byMapping = new Map<Mapping, Write[]>();
@@ -56,7 +54,7 @@ export class Patch {
       mapping.writable ? [] : [windowOf(mapping, writes)],
     );
     const closed = [...windows, ...this.#installed];
-    // Without PROT_EXEC: no page of ours is ever writable and executable at once.
+    // Without PROT_EXEC: none of our pages is ever writable and executable at once.
     try {
       yield* protect(windows.map((window) => ({ ...window, protection: PROT_READ | PROT_WRITE })));
       for (const { write } of pieces) process.write(write.at, write.bytes);
@@ -72,7 +70,7 @@ interface Write {
   readonly bytes: Uint8Array;
 }
 
-/** A large object may begin in a file's last page and go on behind it. */
+/** A large object may begin in a file's last page and continue in the next mapping. */
 function* inMappings(
   { at, bytes }: Write,
   mappings: readonly Mapping[],
@@ -90,7 +88,7 @@ interface Window {
   /** Whole pages. */
   readonly start: Address;
   readonly length: number;
-  /** As it was. */
+  /** The protection to set afterwards. */
   readonly protection: number;
 }
 
@@ -100,7 +98,7 @@ function windowOf(mapping: Mapping, writes: readonly Write[]): Window {
   return { start, length: alignUp(toAddress(end), PAGE_SIZE) - start, protection: protectionOf(mapping) };
 }
 
-/** Changes the protection of whole pages. Throws LinkError where the kernel refuses. */
+/** Changes the protection of whole pages. Throws LinkError if the kernel refuses. */
 export function* protect(windows: readonly Window[]): Linking<void> {
   if (windows.length === 0) return;
   const results = yield windows.map(({ start, length, protection }) => ({
@@ -111,14 +109,14 @@ export function* protect(windows: readonly Window[]): Linking<void> {
   if (refused) throw new LinkError(`Cannot change the protection of ${refused.length} bytes at ${hex(refused.start)}`);
 }
 
-/** As Patch.install, at once. */
+/** Like Patch.install, applied at once. */
 export function* install(process: Process, code: Uint8Array, start: Address): Linking<void> {
   const patch = new Patch();
   patch.install(code, start);
   yield* patch.apply(process);
 }
 
-/** Copies bytes within memory that is writable already. */
+/** Copies bytes to memory that is already writable. */
 export function copy(process: Process, from: Address, to: Address, length: number): void {
   const { buffer, byteOffset } = process.memory.view(from, length);
   process.write(to, new Uint8Array(buffer, byteOffset, length));

@@ -1,14 +1,13 @@
-// What linking needs of the process it works on: to see its memory, and to have
-// functions called in it. A pass is a generator that yields its calls, so that it
-// is written once: here each call is made at once; elsewhere it is made by a
-// thread of that process which asked and waits.
+// What linking needs of the process it works on: reading its memory, and calling functions in it. A pass is a generator
+// that yields its calls, so it is written once: here each call is made immediately; otherwise a thread of that process,
+// which asked and waits, makes it.
 
 import type { LoadedImage } from "../elf/loaded.ts";
 import { readU64, writeU64 } from "../memory/layout.ts";
 import type { Memory } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 
-/** The functions of libc that passes call in the process. */
+/** The libc functions that passes call in the process. */
 export const CALLABLE = [
   "dlopen",
   "dlmopen",
@@ -24,52 +23,52 @@ export const CALLABLE = [
 ] as const;
 export type Callable = (typeof CALLABLE)[number];
 
-/** A word, a string that the callee only reads, or memory that it writes to and that is read back. */
+/** A word, a string that the callee only reads, or memory that the callee writes and that is read back. */
 type Argument = number | string | Uint8Array;
 
 export interface Call {
   readonly name: Callable;
-  /** Of a function that is called in its place, with the same arguments. */
+  /** The address of a function to call instead, with the same arguments. */
   readonly at?: Address;
   readonly arguments: readonly Argument[];
 }
 
 /**
- * A pass, or a step of one: yields calls that can be made one behind the other, is given what they return (a word
- * each), and returns what it is for.
+ * A pass, or a step of one: yields calls to make in sequence, receives their results (a word each), and returns its own
+ * result.
  */
 export type Linking<Result> = Generator<readonly Call[], Result, readonly number[]>;
 
-/** One call. */
+/** Makes one call. */
 export function* call(name: Callable, ...list: Argument[]): Linking<number> {
   const [result] = yield [{ name, arguments: list }];
   return result ?? 0;
 }
 
-/** What a loader says of an object that it has mapped. */
+/** A loader's record of an object that it has mapped. */
 export interface MappedObject {
   readonly path: string;
   readonly loadBias: Address;
-  /** Where its dynamic section is. */
+  /** The address of its dynamic section. */
   readonly dynamic: Address;
 }
 
 export interface Process {
   readonly pid: number;
-  /** Of one of its threads that live, for /proc. */
+  /** A live thread's id, for /proc. */
   readonly task: number;
   readonly memory: Memory;
-  /** Known once it has been looked at; see linkMapOf. */
+  /** Set once determined; see linkMapOf. */
   handlesAreLinkMaps?: boolean;
   /** The C string at an address. */
   stringAt(address: Address): string;
-  /** Overwrites memory that is writable there. Throws where it is not. */
+  /** Overwrites writable memory. Throws if it is not writable. */
   write(address: Address, bytes: Uint8Array): void;
-  /** The image of an object that is mapped there, if that can be told without its file. */
+  /** The image of a mapped object, if it can be determined without its file. */
   imageOf?(object: MappedObject): LoadedImage | undefined;
 }
 
-/** The pointer stored at an address of a process. What no user address can be reads as Infinity. */
+/** The pointer stored at an address of a process. Values beyond user addresses read as Infinity. */
 export const pointerIn = ({ memory }: Process, at: Address): Address => toAddress(readU64(memory.view(at, 8), 0));
 
 export const u32In = ({ memory }: Process, at: Address): number => memory.view(at, 4).getUint32(0, true);

@@ -1,5 +1,5 @@
-// A mutex by which others see that the thread which holds it has died, however it
-// has: the kernel sets a bit in its first word (robust_futexes, pthread_mutexattr_setrobust(3)).
+// A mutex that shows others when the thread that holds it has died, for whatever reason: the kernel sets a bit in its
+// first word (robust_futexes, pthread_mutexattr_setrobust(3)).
 
 import { CFunction, FFIType } from "bun:ffi";
 import { LinkError } from "../link-error.ts";
@@ -8,7 +8,7 @@ import type { Address } from "../memory/numbers.ts";
 import type { Libc } from "./libc.ts";
 
 /**
- * Makes a mutex at an address that other processes may map, too, and holds it for as long as this thread lives. Throws
+ * Makes a mutex at an address that other processes may map, too, and holds it for this thread's lifetime. Throws
  * LinkError.
  */
 export function holdRobustMutex(libc: Libc, at: Address): void {

@@ -1,5 +1,4 @@
-// struct sigaction of glibc on x86-64: sa_handler, sa_mask (128 bytes), sa_flags,
-// sa_restorer.
+// glibc's struct sigaction on x86-64: sa_handler, sa_mask (128 bytes), sa_flags, sa_restorer.
 
 import type { Address } from "../memory/numbers.ts";
 
@@ -7,7 +6,9 @@ const SIZE = 152;
 const FLAGS = 136;
 const [SA_SIGINFO, SA_ONSTACK, SA_RESTART] = [4, 0x0800_0000, 0x1000_0000];
 
-/** One that has a handler called, as sa_sigaction, on the alternate stack if there is one; without it, room for one. */
+/**
+ * A struct with a sa_sigaction handler, run on the alternate stack if there is one; without a handler, an empty struct.
+ */
 export function newAction(handler?: Address): Uint8Array {
   const bytes = new Uint8Array(SIZE);
   if (handler === undefined) return bytes;

@@ -1,5 +1,5 @@
-// /proc/PID/stat: one line of words, of which the second is a name in parentheses
-// that may hold spaces and parentheses itself.
+// /proc/PID/stat: one line of words, the second of which is a name in parentheses that may itself contain spaces and
+// parentheses.
 
 import { readFileSync } from "node:fs";
 
@@ -19,7 +19,7 @@ export function readStat(pid: number | "self"): { field(number: number): string 
   return { field: (number) => fields[number - 1] ?? "" };
 }
 
-/** What `read` finds in a process's directory; undefined where there is no such process, or it ends meanwhile. */
+/** What `read` finds in a process's directory; undefined if the process does not exist or ends meanwhile. */
 export function unlessGone<Result>(read: () => Result): Result | undefined {
   try {
     return read();

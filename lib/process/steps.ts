@@ -1,9 +1,9 @@
-// System calls one behind the other, as data: for a process in which nothing else can
-// run, such as one of a single thread, which alone may make a user namespace. They are
-// tried in a child first, as whether they are permitted is known by trying alone.
+// A sequence of system calls as data, for a process in which nothing else can run, such as a single-threaded one, which
+// alone may make a user namespace. They are tried in a child first, because only trying shows whether they are
+// permitted.
 //
 //   record: number, flags | arguments (5); the last has the number LAST
-//   behind the records: texts
+//   after the records: texts
 
 import { CFunction, FFIType } from "bun:ffi";
 import { layout, u32, u64, u64bits } from "../memory/layout.ts";
@@ -21,18 +21,17 @@ const Record = layout("step", { number: u32, flags: u32, a: u64bits, b: u64bits,
 const LAST = 0xffff_ffff;
 const [TEXT_A, TEXT_B, RESULT_A] = [1, 2, 0x10];
 
-/** What the call before has given. */
+/** The previous call's result. */
 export const RESULT = Symbol("result");
 
-/** One system call. */
 export interface Step {
   readonly name: string;
   readonly number: number;
-  /** The first and the second may be texts, the first what the call before has given. */
+  /** The first two may be texts; the first may be the previous call's result. */
   readonly arguments: readonly (number | string | typeof RESULT)[];
 }
 
-/** As `steps` wants them. */
+/** The format that `steps` reads. */
 export function recordsOf(steps: readonly Step[]): Uint8Array {
   const texts: Uint8Array[] = [];
   let end = (steps.length + 1) * Record.size;
@@ -59,12 +58,12 @@ export function recordsOf(steps: readonly Step[]): Uint8Array {
 }
 
 /**
- * `steps` (records): makes the calls. Returns 0, or the negative errno of the first that the kernel refuses, and in rdx
- * how far behind the first record that one is.
+ * `steps` (records): makes the calls. Returns 0, or the negative errno of the first one that the kernel refuses, with
+ * its record's offset from the first in rdx.
  */
 export function emitSteps(to: Assembler): void {
   const { flags, a, b, c, d, e } = Record.offsetOf;
-  // rdi: the first record; added to what says that it is a place among them
+  // rdi: the first record; it is added to arguments that are offsets of texts
   to.label("steps").push(rbx, rbp, r12, r13).mov(rdi, rbx).mov(rdi, r12).xor(r13d, r13d);
   to.label("next step").mov(mem(rbx), eax).cmp(LAST, eax).je("steps done");
   to.mov(mem(rbx, flags), ebp).mov(mem(rbx, a), rdi).mov(mem(rbx, b), rsi);
@@ -78,20 +77,20 @@ export function emitSteps(to: Assembler): void {
   to.label("steps failed").mov(rbx, rdx).sub(r12, rdx).pop(r13, r12, rbp, rbx).ret();
 }
 
-/** What `trial` is given, and what it gives back. */
+/** `trial`'s input and output. */
 const Trial = layout("trial", {
   records: u64<Address>(),
   /** The end of the child's stack. */
   stack: u64<Address>(),
   /** 0, or the negative errno. */
   failure: u64bits,
-  /** Of which record, in bytes from the first. */
+  /** The failed record's offset, in bytes. */
   at: u64bits,
   allSignals: u64bits,
   mask: u64bits,
 });
 
-/** `trial` (a Trial): makes the calls in a child, which then ends; see detached.ts for why the child is as it is. */
+/** `trial` (a Trial): makes the calls in a child, which then ends; detached.ts explains this kind of child. */
 export function emitTrial(to: Assembler): void {
   const { records, stack, failure, at, allSignals, mask } = Trial.offsetOf;
   to.label("trial").push(rbx, rbp).mov(rdi, rbx);
@@ -109,8 +108,8 @@ export function emitTrial(to: Assembler): void {
 }
 
 /**
- * Makes the calls in a child that ends then, so that nothing is changed here. Returns the one that the kernel has
- * refused, if any.
+ * Makes the calls in a child that then ends, so that nothing changes here. Returns the call that the kernel refused, if
+ * any.
  */
 export function tryOut(libc: Libc, steps: readonly Step[]): { step: Step | undefined; errno: number } | undefined {
   const records = recordsOf(steps);

@@ -1,6 +1,5 @@
-// System calls that neither Bun nor Libc has: for processes that start others, or
-// wait for them. Nothing here returns to an event loop, and each blocks only the
-// thread that calls it.
+// System calls that neither Bun nor Libc has, for processes that start others or wait for them. None needs an event
+// loop, and each blocks only the calling thread.
 
 import { dlopen, FFIType } from "bun:ffi";
 import { addressOf, cString, u32At } from "../memory/live.ts";
@@ -12,7 +11,7 @@ const { i64, i64_fast, i32, ptr } = FFIType;
 const nameOf = (errno: number): string =>
   Object.entries(ERRNO).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
 
-/** A system call that the kernel has refused, such as Node's own errors are. */
+/** A system call that the kernel refused, in the style of Node's errors. */
 export class SystemError extends Error {
   override readonly name = "SystemError";
   readonly code: string;
@@ -32,7 +31,7 @@ export class System {
     __errno_location: { args: [], returns: ptr },
   }).symbols;
 
-  /** Negative errno where the kernel refuses. */
+  /** Returns the negative errno if the kernel refuses. */
   #call(number: number, ...list: readonly number[]): number {
     const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = list;
     const result = Number(this.#libc.syscall(number, a, b, c, d, e, f));
@@ -45,27 +44,27 @@ export class System {
     return result;
   }
 
-  /** Has an open file have so many bytes, for which there is room on its disk. Throws SystemError. */
+  /** Extends an open file to `size` bytes and reserves the disk space. Throws SystemError. */
   allocateFile(descriptor: number, size: number): void {
     const errno = this.#libc.posix_fallocate(descriptor, 0, size);
     if (errno !== 0) throw new SystemError("posix_fallocate", errno);
   }
 
-  /** Maps an open file, for reading and writing what others see, too. Throws SystemError. */
+  /** Maps an open file readable, writable and shared. Throws SystemError. */
   mapShared(descriptor: number, size: number): Address {
     const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];
     return toAddress(this.#mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
   }
 
-  /** Another number for an open file, greater than 3; it is closed at an exec. Throws SystemError. */
+  /** A duplicate descriptor greater than 3, closed on exec. Throws SystemError. */
   duplicate(descriptor: number): number {
     const [F_DUPFD_CLOEXEC, FIRST] = [1030, 4];
     return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
   }
 
   /**
-   * A file that is nowhere, can be run, and is gone when its last descriptor is. Of its name 249 bytes count. Throws
-   * SystemError: EACCES where the kernel does not have such files run (the sysctl vm.memfd_noexec is 2).
+   * An anonymous file that can be executed and is gone when its last descriptor is. 249 bytes of its name count. Throws
+   * SystemError: EACCES if the kernel forbids executing such files (the sysctl vm.memfd_noexec is 2).
    */
   memoryFile(name: string): number {
     const [MFD_CLOEXEC, MFD_EXEC, LONGEST] = [1, 0x10, 249];
@@ -73,27 +72,27 @@ export class System {
     try {
       return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC | MFD_EXEC);
     } catch (error) {
-      // Before Linux 6.3 any can be run.
+      // Before Linux 6.3, all are executable.
       if (!(error instanceof SystemError) || error.errno !== ERRNO.EINVAL) throw error;
       return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
     }
   }
 
-  /** Has whoever reads or writes by an open file not wait. Throws SystemError. */
+  /** Makes reads and writes of an open file non-blocking. Throws SystemError. */
   unblock(descriptor: number): void {
     const [F_GETFL, F_SETFL, O_NONBLOCK] = [3, 4, 0x800];
     this.#mustCall("fcntl", descriptor, F_SETFL, this.#mustCall("fcntl", descriptor, F_GETFL) | O_NONBLOCK);
   }
 
-  /** Has no program find it that this process turns into. Throws SystemError. */
+  /** Makes a descriptor close on exec. Throws SystemError. */
   closeAtExec(descriptor: number): void {
     const [F_SETFD, FD_CLOEXEC] = [2, 1];
     this.#mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
   }
 
   /**
-   * What a process has open by that number, `process` being a descriptor of it. Undefined where it has nothing there,
-   * and where the kernel does not give it (before Linux 5.6, or by a filter of system calls).
+   * A copy of another process's descriptor; `process` is a pidfd. Undefined if that number is not open, or if the
+   * kernel refuses (before Linux 5.6, or by a system call filter).
    */
   descriptorOf(process: number, number: number): number | undefined {
     const result = this.#call(SYS.pidfd_getfd, process, number, 0);
@@ -101,7 +100,7 @@ export class System {
   }
 
   /**
-   * A descriptor that is readable when the process has ended. Undefined where there is no such process. Throws
+   * A descriptor that becomes readable when the process has ended. Undefined if there is no such process. Throws
    * SystemError.
    */
   openProcess(pid: number): number | undefined {
@@ -111,7 +110,7 @@ export class System {
     return result;
   }
 
-  /** This process's soft limit of a resource (RLIMIT_…): Infinity where there is none. Throws SystemError. */
+  /** This process's soft limit of a resource (RLIMIT_…): Infinity if unlimited. Throws SystemError. */
   limit(resource: number): number {
     const NONE = 2n ** 64n - 1n;
     const limits = new BigUint64Array(2); // struct rlimit: soft, hard
@@ -120,7 +119,7 @@ export class System {
     return soft === NONE ? Number.POSITIVE_INFINITY : Number(soft);
   }
 
-  /** Those of the descriptors that are readable now, or within so many milliseconds. Throws SystemError. */
+  /** The descriptors that are readable now, or within `milliseconds`. Throws SystemError. */
   readable(descriptors: readonly number[], milliseconds = 0): number[] {
     const [POLLIN, SIZE, REVENTS] = [1, 8, 6];
     // struct pollfd: fd, events, revents
@@ -139,10 +138,7 @@ export class System {
     return this.#mustCall("epoll_create1", EPOLL_CLOEXEC);
   }
 
-  /**
-   * Has an epoll tell that a descriptor is readable: once, or each time that something more has come. Throws
-   * SystemError.
-   */
+  /** Makes an epoll report that a descriptor is readable: once, or each time more data arrives. Throws SystemError. */
   addToEpoll(epoll: number, descriptor: number, when: "once" | "each time"): void {
     const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT, EPOLLET] = [1, 1, 2 ** 30, 2 ** 31];
     // struct epoll_event, packed: events, data
@@ -151,8 +147,8 @@ export class System {
   }
 
   /**
-   * A socket at which connections to a path can be accepted, and nobody waits for them. Throws SystemError; paths of
-   * more than 107 bytes have no place in an address.
+   * A non-blocking socket that listens at a path. Throws SystemError; paths of more than 107 bytes do not fit an
+   * address.
    */
   listenAt(path: string): number {
     const [AF_UNIX, STREAM, BACKLOG] = [1, 1 | 0x80000 | 0x800, 64]; // SOCK_CLOEXEC, SOCK_NONBLOCK
@@ -165,14 +161,14 @@ export class System {
     return socket;
   }
 
-  /** The next connection; undefined where nobody waits for one. */
+  /** The next connection; undefined if none is waiting. */
   accept(socket: number): number | undefined {
     const SOCK_CLOEXEC = 0x80000;
     const result = this.#call(SYS.accept4, socket, 0, 0, SOCK_CLOEXEC);
     return result < 0 ? undefined : result;
   }
 
-  /** Hands an open file to whoever is at the other end of a connection, with one byte. Returns false where nobody is. */
+  /** Passes an open file to the other end of a connection, with one byte. Returns false if nobody is there. */
   passDescriptor(connection: number, descriptor: number): boolean {
     const [SOL_SOCKET, SCM_RIGHTS, MSG_NOSIGNAL] = [1, 1, 0x4000];
     // struct msghdr, struct iovec, the byte, and struct cmsghdr with the descriptor
@@ -201,7 +197,10 @@ export class System {
     return this.#mustCall("inotify_init1", IN_CLOEXEC | IN_NONBLOCK);
   }
 
-  /** Notes that a file is opened, or one in a directory. Returns a number for it, or undefined where the kernel refuses. */
+  /**
+   * Watches for the opening of a file, or of files in a directory. Returns a watch number; undefined if the kernel
+   * refuses.
+   */
   watchOpening(inotify: number, path: string): number | undefined {
     const IN_OPEN = 0x20;
     const file = cString(path);
@@ -209,7 +208,7 @@ export class System {
     return result < 0 ? undefined : result;
   }
 
-  /** What has been opened since that was asked: the number that it was given, and in a directory the file's name. */
+  /** The openings since the last call: the watch number and, for a directory, the file's name. */
   *openedIn(inotify: number): Generator<{ readonly number: number; readonly name: string }> {
     // struct inotify_event: wd, mask, cookie, len, name
     const [SIZE, LENGTH, NAME] = [1 << 16, 12, 16];
@@ -226,7 +225,7 @@ export class System {
     }
   }
 
-  /** How many characters a line of the terminal has, 80 where it does not know; undefined where that is none. */
+  /** The terminal's width in characters, 80 if it does not know; undefined if it is not a terminal. */
   terminalWidth(descriptor: number): number | undefined {
     const [TIOCGWINSZ, USUAL] = [0x5413, 80];
     const size = new Uint16Array(4); // struct winsize: rows, columns, and both in pixels
@@ -234,19 +233,19 @@ export class System {
     return result < 0 ? undefined : size[1] || USUAL;
   }
 
-  /** By SIGKILL; also one that has ended already. */
+  /** Sends SIGKILL; the process may have ended already. */
   kill(pid: number): void {
     const SIGKILL = 9;
     this.#call(SYS.kill, pid, SIGKILL);
   }
 
-  /** Whether a file has an extended attribute of that name. */
+  /** Does a file have an extended attribute of that name? */
   hasAttribute(path: string, name: string): boolean {
     const [file, attribute] = [cString(path), cString(name)];
     return this.#call(SYS.getxattr, addressOf(file), addressOf(attribute), 0, 0) > 0;
   }
 
-  /** Whether nothing of the file system in which that is may be mapped executable. Throws SystemError. */
+  /** Does the path's file system forbid executable mappings? Throws SystemError. */
   isNoexec(path: string): boolean {
     const [F_FLAGS, SIZE, ST_NOEXEC] = [80, 120, 8]; // of struct statfs, in bytes
     const [file, statfs] = [cString(path), new DataView(new ArrayBuffer(SIZE))];
@@ -254,7 +253,7 @@ export class System {
     return (statfs.getUint32(F_FLAGS, true) & ST_NOEXEC) !== 0;
   }
 
-  /** Whether descendants of this process that have lost their parent become its children. Returns what was before. */
+  /** Sets whether orphaned descendants of this process become its children. Returns the previous setting. */
   adoptsOrphans(value: boolean): boolean {
     const [PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER] = [36, 37];
     const before = new Int32Array(1);

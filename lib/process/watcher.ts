@@ -1,7 +1,6 @@
-// Tells of processes that have ended to a thread that sleeps on a futex. That can wait
-// for a word or for descriptors, not for both, so a second thread waits for the
-// descriptors: one of glibc's with a few instructions of ours, which knows nothing of
-// JavaScript. It rings the same doorbell as everybody else.
+// Reports ended processes to a thread that sleeps on a futex. A thread can wait for a word or for descriptors, not for
+// both, so a second thread waits for the descriptors: a glibc thread that runs a few instructions of machine code and
+// no JavaScript. It rings the same doorbell as all others.
 
 import { CFunction, FFIType } from "bun:ffi";
 import { LinkError } from "../link-error.ts";
@@ -17,12 +16,12 @@ import type { Libc } from "./libc.ts";
 import { install } from "./patch.ts";
 import type { System } from "./system.ts";
 
-/** What the thread is given, in memory that stays. */
+/** The thread's input, in memory that stays. */
 const Watch = layout("watch", {
   epoll: u64(),
-  /** A word that counts, and that somebody sleeps on. */
+  /** A counter that a thread sleeps on. */
   doorbell: u64<Address>(),
-  /** How many have ended. */
+  /** How many descriptors have become readable. */
   count: u64(),
   /** struct epoll_event, 12 bytes. */
   event: u64(),
@@ -46,8 +45,8 @@ export class Watcher {
   readonly #count: Int32Array;
 
   /**
-   * `doorbell` is counted up for each descriptor that has become readable, and whoever sleeps on it is woken. Throws
-   * LinkError, SystemError.
+   * For each descriptor that becomes readable, `doorbell` is incremented and a thread that sleeps on it is woken.
+   * Throws LinkError, SystemError.
    */
   constructor(
     libc: Libc,
@@ -75,12 +74,12 @@ export class Watcher {
     if (errno !== 0) throw new LinkError(`Cannot make a thread: errno ${errno}`);
   }
 
-  /** Rings when the descriptor is readable: once, or each time that something more has come. */
+  /** Rings when the descriptor is readable: once, or each time more data arrives. */
   add(descriptor: number, when: "once" | "each time" = "once"): void {
     this.system.addToEpoll(this.#epoll, descriptor, when);
   }
 
-  /** How often one of them has become readable so far. */
+  /** How often a descriptor has become readable so far. */
   get count(): number {
     return Atomics.load(this.#count, 0);
   }

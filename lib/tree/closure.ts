@@ -1,32 +1,31 @@
-// Everything that some libraries need, with all that is needed for it, in reverse
-// dependency order: who comes later may need who comes earlier, so that a loader
-// that is given them one by one never has to search.
+// Everything that some libraries need, directly or not, dependencies first, so that a loader that is given them one by
+// one never has to search.
 
 import type { Library } from "../elf/library.ts";
 import { type Dependencies, dependenciesOf, type Need, type Node } from "./dependencies.ts";
 import type { Requester, Search } from "./search.ts";
 
-/** A library of a closure: where it stands in it and how it came there. */
+/** A library of a closure, and how it was found. */
 export type Member = Omit<Node, "needs">;
 
 export interface Closure {
-  /** Dependencies first; of libraries that need each other, who was asked for last. */
+  /** Dependencies first; in a cycle, the library that was requested last comes first. */
   readonly members: readonly Member[];
-  /** The same, as a loader that is given the roots comes to them: breadth first. */
+  /** The same libraries in the order of a loader that is given the roots: breadth first. */
   readonly inLoadOrder: readonly Member[];
-  /** The names that `isElsewhere` kept out, each with the libraries that need it. */
+  /** The names that `isElsewhere` excluded, each with the libraries that need it. */
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
-  /** Other names under which some of those were asked for, each with the soname that the file has. */
+  /** Other names under which some of those were requested, each with the file's soname. */
   readonly aliases: ReadonlyMap<string, string>;
-  /** Names of what the tree lacks, and nobody needs: somebody would filter it (DT_AUXILIARY). */
+  /** Names that the tree lacks and that are only optional filtees (DT_AUXILIARY). */
   readonly absent: readonly string[];
-  /** What was open before, by the names by which it is needed: its file. */
+  /** Libraries that were open before, by the name needed: the file. */
   readonly open: ReadonlyMap<string, string>;
 }
 
 /**
- * `roots` are sonames or paths, as dependenciesOf takes them. Throws LinkError, with who needs it and where we looked,
- * for a library that is missing, and ElfError for one that is unsound.
+ * `roots` are sonames or paths, as for dependenciesOf. Throws LinkError for a missing library, with its requester and
+ * the searched places, and ElfError for a malformed one.
  */
 export function closureOf(
   search: Search,
@@ -37,7 +36,7 @@ export function closureOf(
   return closureFrom(dependenciesOf(search, roots, isElsewhere, requester), requester?.library);
 }
 
-/** Throws as closureOf does. `requester` is who asks for the roots. */
+/** Throws like closureOf. `requester` requests the roots. */
 export function closureFrom(dependencies: Dependencies, requester?: Library): Closure {
   const elsewhere = new Map<string, Library[]>();
   const aliases = new Map<string, string>();

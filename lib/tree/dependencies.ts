@@ -1,8 +1,6 @@
-// What some libraries need, with all that is needed for it, each looked for as ld.so
-// looks for it when it is given them: breadth first, a name once, so that the search
-// path of who comes to it first decides for all. A library that is named by a filter
-// (DT_FILTER, DT_AUXILIARY) comes right before that one, wherever it would be otherwise
-// (glibc, elf/dl-deps.c).
+// Everything that some libraries need, directly or not, searched for as ld.so would: breadth first, each name once, so
+// that the first requester's search path decides for all. A filtee (DT_FILTER, DT_AUXILIARY) is moved to right before
+// its filter (glibc, elf/dl-deps.c).
 
 import { basename } from "node:path";
 import { ElfError } from "../elf/error.ts";
@@ -14,44 +12,41 @@ import { expand, mustFind, originOf, type Requester, type Search } from "./searc
 /** A library that was found. */
 export interface Node {
   readonly library: Library;
-  /** The name by which it was asked for first. */
+  /** The name by which it was first requested. */
   readonly name: string;
-  /** Which step of the search gave it. */
+  /** The search step that found it. */
   readonly why: string;
   readonly requester: Requester | undefined;
-  /** What $ORIGIN is for it: the directory in which it was found first. */
+  /** Its $ORIGIN: the directory in which it was first found. */
   readonly origin: string;
-  /**
-   * Names of DT_NEEDED that led to it and that it does not have itself (DT_SONAME): ld.so knows it by these, too, from
-   * then on.
-   */
+  /** DT_NEEDED names that resolved to it and differ from its DT_SONAME: from then on, ld.so knows it by these, too. */
   readonly names: readonly string[];
-  /** In the order of DT_NEEDED, then what it filters. */
+  /** In DT_NEEDED order, then its filtees. */
   readonly needs: readonly Need[];
-  /** What it would filter if it were there (DT_AUXILIARY). */
+  /** Its missing optional filtees (DT_AUXILIARY). */
   readonly lacks: readonly string[];
 }
 
-/** What becomes of a name that somebody needs. */
+/** The result for a needed name. */
 export type Need = { readonly name: string } & (
   | { readonly node: Node }
-  /** The soname of what comes from elsewhere: the name, or what the file says that was found by it. */
+  /** The soname of a library from elsewhere: the name, or the soname of the file found by it. */
   | { readonly elsewhere: string }
-  /** The file of what was open before by that name: ld.so looks there first. */
+  /** The file already open by that name: ld.so looks there first. */
   | { readonly open: string }
-  /** It is missing, with where it was looked for, or unsound. */
+  /** It is missing, with the searched places, or malformed. */
   | { readonly fault: LinkError | ElfError }
 );
 
 export interface Dependencies {
   readonly roots: readonly Need[];
-  /** In the order in which ld.so comes to them. */
+  /** In ld.so's load order. */
   readonly nodes: readonly Node[];
 }
 
 /**
- * `roots` are sonames or paths that `requester` asks for. What `isElsewhere` says of a soname is not looked for, nor
- * what a file needs that turns out to have such a soname; nor is what is `open` already, by name.
+ * `roots` are sonames or paths that `requester` asks for. A name is not followed if `isElsewhere` accepts it or the
+ * soname of the file found by it, or if it is already in `open`.
  */
 export function dependenciesOf(
   search: Search,
@@ -64,7 +59,7 @@ export function dependenciesOf(
   return { roots: loading.open(roots, requester), nodes: loading.nodes };
 }
 
-/** As dependenciesOf, of a file that no search has to find. `origin` is as a requester's. */
+/** Like dependenciesOf, for a file that needs no search. `origin` is as in Requester. */
 export function dependenciesOfFile(
   search: Search,
   { library, origin }: Omit<Given, "why">,
@@ -76,53 +71,53 @@ export function dependenciesOfFile(
   return { roots: [{ name: library.path, node }], nodes: loading.nodes };
 }
 
-/** A file that is known without a search, and why it is that one. */
+/** A file that is known without a search, and why this one. */
 export interface Given {
   readonly library: Library;
   readonly why: string;
-  /** As a requester's. */
+  /** As in Requester. */
   readonly origin?: string | undefined;
 }
 
-/** A node whose needs are being found out. */
+/** A node whose needs are not complete yet. */
 interface Growing extends Node {
   readonly needs: Need[];
   readonly names: string[];
   readonly lacks: string[];
 }
 
-/** What comes into one namespace, one opening after another: what is there already serves who comes later. */
+/** The contents of one namespace over successive openings: libraries already there serve later requests. */
 export class Loading {
   readonly #nodes: Growing[] = [];
   readonly #byName = new Map<string, Growing>();
   readonly #byIdentity = new Map<string, Growing>();
-  /** The needs of the first so many nodes are known, and those of these. */
+  /** The needs of the first `#followed` nodes are known, and those of the nodes in `#known`. */
   #followed = 0;
   readonly #known = new Set<Node>();
   #program?: Node;
 
-  /** As for dependenciesOf. What `given` has for a soname is not searched for. */
+  /** As for dependenciesOf. Sonames that `given` has are not searched for. */
   constructor(
     readonly search: Search,
     readonly isElsewhere: (soname: string) => boolean,
     readonly given: (soname: string) => Given | undefined = () => undefined,
-    /** What is open already, by name: its file. */
+    /** The files already open, by name. */
     readonly openBefore: ReadonlyMap<string, string> = new Map(),
   ) {}
 
-  /** In the order in which ld.so comes to them. */
+  /** In ld.so's load order. */
   get nodes(): readonly Node[] {
     return this.#nodes;
   }
 
-  /** A file that is there whatever the search would give, such as a program, with what it needs. */
+  /** Adds a file that is present regardless of the search, such as a program, with its dependencies. */
   add(library: Library, name: string, why: string, origin?: string): Node {
     const node = this.#node({ library, why, origin }, name, undefined);
     this.#follow();
     return node;
   }
 
-  /** As ld.so begins with a program: `preload` (LD_PRELOAD) comes before what the program needs. */
+  /** Like ld.so with a program: `preload` (LD_PRELOAD) comes before the program's dependencies. */
   start(program: Library, name: string, why: string, preload: readonly string[]): { node: Node; preloaded: Need[] } {
     const node = this.#node({ library: program, why }, name, undefined);
     this.#program = node;
@@ -131,7 +126,7 @@ export class Loading {
     return { node, preloaded };
   }
 
-  /** As dlopen: what `requester` asks for, with what it needs. */
+  /** Like dlopen: the names that `requester` asks for, with their dependencies. */
   open(names: readonly string[], requester?: Requester): Need[] {
     const needs = names.map((name) => this.#look(name, requester));
     this.#follow();
@@ -159,7 +154,7 @@ export class Loading {
     return need;
   }
 
-  /** Who has come before `node` stays there, and before a program nobody does. */
+  /** Moves a filtee to right before `node`, unless it is before it already or `node` is the program. */
   #filter(node: Growing, { name, isOptional }: Filtee, from: Requester): void {
     const need = this.#need(name, from);
     if ("fault" in need && isOptional) node.lacks.push(name);
@@ -191,19 +186,19 @@ export class Loading {
     return { name, node: this.#node(found, name, from) };
   }
 
-  /** Those that a file has besides the one that it was asked for by. */
+  /** The file's other names. */
   #namesOf(name: string, { soname }: Library): string[] {
     return [soname, basename(name)].filter((one) => one !== name);
   }
 
-  /** As ld.so has it then: it compares that with the sonames of what is there. */
+  /** The name with its variables expanded, which ld.so compares with the sonames of loaded libraries. */
   #expanded(name: string, { library, origin }: Requester): string {
     return name.includes("/") ? (expand(name, originOf({ library, origin }), this.search) ?? name) : name;
   }
 
   #node(given: Given, name: string, requester: Requester | undefined): Growing {
     const { library, why } = given;
-    // Two links to one file, or two paths by directories that are links, are one library, that of the first.
+    // Two links to one file, or two paths through linked directories, are one library: the first.
     const identity = this.search.store.identity(library.path);
     let node = this.#byIdentity.get(identity);
     if (!node) {
@@ -213,13 +208,13 @@ export class Loading {
       node = fresh;
     }
     this.#byName.set(name, node);
-    // The first that says so, for all who come later. The name of its file is none of its names.
+    // The first library with a soname serves all later requests for it. Its file name is not one of its names.
     if (library.hasSoname && !this.#byName.has(library.soname)) this.#byName.set(library.soname, node);
     return node;
   }
 }
 
-/** As ld.so refuses it, whoever needs it. */
+/** ld.so refuses it for every requester. */
 function refusal({ path, isFixed }: Library, from: Requester | undefined): LinkError {
   const needer = from ? `, which "${from.library.path}" needs` : "";
   const by = isFixed ? "ET_EXEC" : "DF_1_PIE";

@@ -1,11 +1,11 @@
-// The names of what glibc installs.
+// The names of the files that glibc installs.
 
 import type { Library } from "../elf/library.ts";
 
 export const LIBC = "libc.so.6";
 export const LOADER = "ld-linux-x86-64.so.2";
 
-/** What glibc installs beside libc and ld.so, in one version or another; a tree need not have all of them. */
+/** What some version of glibc installs besides libc and ld.so; a tree need not have all of it. */
 export const GLIBC: readonly string[] = [
   LIBC,
   "libm.so.6",
@@ -26,11 +26,11 @@ export const GLIBC: readonly string[] = [
   "libnss_files.so.2",
   "libnss_hesiod.so.2",
 ];
-/** Modules that tell of users and hosts, which libc opens by name. Others have such modules, too (systemd, NIS). */
+/** Modules for users and hosts, which libc opens by name. Other projects have them too (systemd, NIS). */
 export const NSS_MODULE = /^libnss_\w+\.so\.2$/;
-/** A module for a character set, by its path. */
+/** A character set module, by its path. */
 const GCONV_MODULE = /\/gconv\/[^/]+\.so$/;
 
-/** Does glibc open it by itself, and use what it keeps to itself? */
+/** Is it a module that glibc itself opens and that uses glibc's private interfaces? */
 export const isPlugIn = ({ soname, path, isOfGlibc }: Library): boolean =>
   isOfGlibc && (NSS_MODULE.test(soname) || GCONV_MODULE.test(path));

@@ -1,5 +1,5 @@
-// The glibc of a tree. Its libraries and its ld.so are of one build, and none of them
-// works with another's: they are found, checked and used together.
+// The glibc of a tree. Its libraries and its ld.so are from one build and do not work with another build's, so they are
+// found, checked and used together.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -11,7 +11,7 @@ import { unlessRefused } from "../system-error.ts";
 import { GLIBC, LIBC, LOADER, NSS_MODULE } from "./glibc-names.ts";
 import type { Search } from "./search.ts";
 
-/** Where a program says its ld.so is, on x86-64 (psABI), if libc itself does not say it. */
+/** The path of ld.so in x86-64 programs (psABI), if libc itself does not name it. */
 const USUAL_LOADER = `/lib64/${LOADER}`;
 
 /** As numbers: [2, 36]. */
@@ -24,11 +24,11 @@ export class Glibc {
   private constructor(
     readonly search: Search,
     readonly libc: Library,
-    /** The newest that it defines or says it is. */
+    /** The newest version that it defines or names. */
     readonly version: Version,
   ) {}
 
-  /** Undefined where the tree has no libc. Throws ElfError for one that is unsound. */
+  /** Undefined if the tree has no libc. Throws ElfError for a malformed one. */
   static of(search: Search): Glibc | undefined {
     const found = search.find(LIBC, undefined);
     return found && new Glibc(search, found.library, versionOfLibc(found.library));
@@ -39,7 +39,7 @@ export class Glibc {
     return this.version.join(".");
   }
 
-  /** The path of its ld.so. Throws LinkError where there is none, or one of another build. */
+  /** The path of its ld.so. Throws LinkError if there is none, or if it is from another build. */
   get loader(): string {
     const { libc } = this;
     const path = this.#loaderPath();
@@ -51,27 +51,24 @@ export class Glibc {
     return path;
   }
 
-  /** Can its ld.so be told what the program is called (--argv0)? It can since 2.33. */
+  /** Does its ld.so support --argv0? It does since 2.33. */
   get takesArgv0(): boolean {
     this.#takesArgv0 ??= readFileSync(this.loader).includes("--argv0");
     return this.#takesArgv0;
   }
 
-  /** The path of one of its libraries; undefined for one that it does not have, and for what is not its business. */
+  /** The path of one of its libraries; undefined for a library that it lacks or that is not part of glibc. */
   find(soname: string): string | undefined {
     return GLIBC.includes(soname) ? this.search.find(soname, undefined)?.path : undefined;
   }
 
-  /** Soname → path of all that belongs to it, ld.so first. Throws LinkError as `loader` does. */
+  /** Soname → path of all its libraries, ld.so first. Throws LinkError like `loader`. */
   get family(): ReadonlyMap<string, string> {
     this.#family ??= this.#findFamily();
     return this.#family;
   }
 
-  /**
-   * Where it has its character sets (gconv(5)): the directory that is written into libc, in the tree. Undefined where
-   * there is none.
-   */
+  /** Its directory of character sets (gconv(5)), as compiled into libc, in the tree. Undefined if there is none. */
   get characterSets(): string | undefined {
     const path = this.libc.gconv;
     return path === undefined ? undefined : this.search.tree.resolve(path);
@@ -87,7 +84,7 @@ export class Glibc {
     throw this.#cannot(`"${this.libc.path}" needs the ld.so "${tree.root}${said}": ${reason}`, said);
   }
 
-  /** In a tree without the directories of a system. */
+  /** For a tree without system directories. */
   #besideLibc(name: string): string | undefined {
     const { tree, layout } = this.search;
     const directory = dirname(tree.inside(this.libc.path));
@@ -102,7 +99,7 @@ export class Glibc {
     const { search, libc, loader } = this;
     const family = new Map([[LOADER, loader]]);
     const directory = dirname(libc.path);
-    // A link to libc may be elsewhere than what belongs to it.
+    // A link to libc may be in another directory than the rest of glibc.
     const modules = (unlessRefused(() => readdirSync(directory)) ?? []).filter((name) => NSS_MODULE.test(name));
     for (const soname of [...GLIBC, ...modules]) {
       const found = search.find(soname, undefined);
@@ -114,19 +111,19 @@ export class Glibc {
 
 const released = (library: Library): string => releaseOf(library) ?? "another version";
 
-/** What a file says itself; before 2.33 ld.so does not, but has it in its name. */
+/** The release named in the file; before 2.33, ld.so has it only in its file name. */
 const releaseOf = ({ release, path }: Library): string | undefined =>
   release ?? /^ld-(\d+\.\d+)\.so$/.exec(basename(path))?.[1];
 
-/** The newest that it defines or says it is. */
+/** The newest version that it defines or names. */
 export function versionOfLibc(libc: Library): Version {
   const defined = newestOf(libc.versions, "GLIBC");
   const said = (releaseOf(libc) ?? "").split(".").filter(Boolean).map(Number);
-  // A release may define nothing new.
+  // A release may define no new version.
   return compareVersions(said, defined) > 0 ? said : defined;
 }
 
-/** Are both of one build, as far as it can be told? */
+/** Are both from one build, as far as can be told? */
 function belongTogether(libc: Library, loader: Library): boolean {
   const [one, other] = [releaseOf(libc), releaseOf(loader)];
   if (one !== undefined && other !== undefined && one !== other) return false;

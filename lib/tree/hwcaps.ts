@@ -1,10 +1,11 @@
-// Which glibc-hwcaps directories this processor may use (x86-64 psABI,
-// "Micro-Architecture Levels"; glibc ≥ 2.33), best first.
+// Which glibc-hwcaps directories this processor can use (x86-64 psABI, "Micro-Architecture Levels"; glibc ≥ 2.33), best
+// first.
 
 import { readFileSync } from "node:fs";
 
 const V2 = ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"];
-// And LZCNT ("abm"), which not every kernel lists (6.18 on AMD EPYC does not), and all processors with BMI2 have.
+// V3 also requires LZCNT ("abm"). Not every kernel lists it (6.18 on AMD EPYC does not), but all processors with BMI2
+// have it.
 const V3 = [...V2, "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"];
 const V4 = [...V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"];
 
@@ -20,13 +21,10 @@ export function hwcapsOf(flags: string): string[] {
 export const ownHwcaps = (): string[] => hwcapsOf(said("flags", cpuinfo()));
 
 const HASWELL = ["avx2", "fma", "bmi1", "bmi2", "movbe", "popcnt"];
-/** Of Xeon Phi alone. */
+/** Only Xeon Phi has these. */
 const PHI = ["avx512cd", "avx512er", "avx512pf"];
 
-/**
- * What glibc's ld.so takes $PLATFORM for, of Intel's processors since 2.26; of others it is what the kernel says
- * (AT_PLATFORM).
- */
+/** $PLATFORM in glibc's ld.so: its own value for Intel processors since 2.26, the kernel's (AT_PLATFORM) for others. */
 export function platformOf(vendor: string, flags: string): string {
   const has = new Set(flags.split(/\s+/));
   if (vendor !== "GenuineIntel") return "x86_64";

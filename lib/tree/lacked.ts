@@ -1,12 +1,11 @@
-// The symbols that some libraries together refer to and do not define: somebody else has
-// to give them. A reference with a version names the library that it was linked to, and
-// is not looked at.
+// The symbols that some libraries refer to and none of them defines, so that another object has to. Versioned
+// references name the library that they were linked to and are ignored.
 
 import { SHN_UNDEF, STB_LOCAL, STB_WEAK, STT_TLS, VER_NDX_GLOBAL } from "../elf/constants.ts";
 import { type FileImage, openImage } from "../elf/file.ts";
 import { Sym } from "../elf/sym.ts";
 
-/** What compilers have every library refer to. */
+/** Symbols that compilers make every library refer to. */
 const OF_TOOLCHAINS = new Set([
   "__gmon_start__",
   "__cxa_finalize",
@@ -16,8 +15,8 @@ const OF_TOOLCHAINS = new Set([
 ]);
 
 /**
- * Each once. `paths` are the libraries, `optional` those of them of which weak references count, too. Throws what
- * open(2) throws, and ElfError.
+ * Each symbol once. `paths` are the libraries; for those in `optional`, weak references count too. Throws what open(2)
+ * throws, and ElfError.
  */
 export function lackedOf(paths: readonly string[], optional: ReadonlySet<string>): string[] {
   const images: FileImage[] = [];
@@ -26,7 +25,7 @@ export function lackedOf(paths: readonly string[], optional: ReadonlySet<string>
     const bySoname = new Map(images.map((image) => [image.soname ?? image.path, image]));
     const known = new Map<string, boolean>();
     for (const image of images) {
-      // Nearly always one of those that it names.
+      // The definer is nearly always a direct dependency.
       const named = image.needed.flatMap((name) => bySoname.get(name) ?? []);
       const others = [image, ...images];
       for (const index of undefinedIn(image, optional.has(image.path))) {

@@ -1,14 +1,12 @@
-// /etc/ld.so.cache (glibc, sysdeps/generic/dl-cache.h), in both formats. The old
-// one ("ld.so-1.7.0") may be followed by the new one ("glibc-ld.so.cache1.1"),
-// which is the one that counts:
+// /etc/ld.so.cache (glibc, sysdeps/generic/dl-cache.h), in both formats. The old one ("ld.so-1.7.0") may be followed by
+// the new one ("glibc-ld.so.cache1.1"), which then takes precedence:
 //
 //   magic and version (20) | nlibs | len_strings | flags (1) | pad (3) |
 //   extension offset | unused (12) | entries | strings
 //   entry: flags | key | value | osversion | hwcap (64 bits)
 //
-// Its offsets count from its own beginning, the old format's from behind its
-// entries. Entries are sorted, downwards, by an order of their own; libraries are
-// looked up by halving, as ld.so does it. An extension lists the names of
+// String offsets count from the new format's start, or from the end of the old format's entries. Entries are sorted in
+// descending order of ld.so's own comparison, and found by binary search as in ld.so. An extension lists the names of
 // glibc-hwcaps directories.
 
 import { layout, u32, u64bits } from "../memory/layout.ts";
@@ -24,7 +22,7 @@ const EXTENSION_OFFSET = 32;
 const EXTENSION_MAGIC = 0xeaa42174;
 const EXTENSION_HWCAPS = 1;
 const Extension = layout("cache_extension_section", { tag: u32, flags: u32, offset: u32, size: u32 });
-/** hwcap has this bit where its low half is an index into the list of glibc-hwcaps directories. */
+/** If hwcap has this bit, its low half is an index into the list of glibc-hwcaps directories. */
 const HWCAP_EXTENSION = 1n << 62n;
 /** An x86-64 library for glibc 2. */
 const FLAGS_X86_64 = 0x0303;
@@ -32,20 +30,20 @@ const FLAGS_X86_64 = 0x0303;
 export interface CacheEntry {
   /** A path in the tree. */
   readonly path: string;
-  /** The glibc-hwcaps directory that it is in ("x86-64-v3"), if any. */
+  /** Its glibc-hwcaps directory ("x86-64-v3"), if any. */
   readonly hwcap: string | undefined;
 }
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-/** What is out of range in it is passed over. */
+/** Out-of-range data is skipped. */
 export class LdSoCache {
   readonly #view: DataView;
   readonly #entries: number;
   readonly #count: number;
   readonly #entrySize: number;
-  /** What offsets of strings count from. */
+  /** The base of string offsets. */
   readonly #strings: number;
   #hwcaps?: readonly string[];
 
@@ -63,7 +61,7 @@ export class LdSoCache {
     this.#strings = strings;
   }
 
-  /** Undefined where the bytes are no cache. */
+  /** Undefined if the bytes are not a cache. */
   static parse(file: Uint8Array): LdSoCache | undefined {
     const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
     const startsWith = (magic: string, at: number) =>
@@ -80,14 +78,14 @@ export class LdSoCache {
     return new LdSoCache(file, start + NEW_HEADER, NewEntry.size, count, start);
   }
 
-  /** The files that answer a soname, in the cache's order. */
+  /** The files for a soname, in the cache's order. */
   find(soname: string): CacheEntry[] {
     const name = encoder.encode(soname);
     let low = 0;
     let high = this.#count - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      // the first of several with the same key is wanted
+      // find the first of several entries with the same key
       if (this.#compare(name, middle) < 0) low = middle + 1;
       else high = middle;
     }
@@ -107,13 +105,13 @@ export class LdSoCache {
     if (this.#entrySize === OldEntry.size) return { path, hwcap: undefined };
     const { hwcap } = NewEntry.at(this.#view, at);
     if (hwcap === 0n) return { path, hwcap: undefined };
-    // Other bits are the platforms of glibc before 2.33, where a plain entry for the same soname exists too.
+    // Other bits are platforms of glibc before 2.33, which has a plain entry for the same soname too.
     if (!(hwcap & HWCAP_EXTENSION)) return undefined;
     this.#hwcaps ??= this.#readHwcaps();
     return { path, hwcap: this.#hwcaps[Number(hwcap & 0xffffffffn)] ?? "unknown" };
   }
 
-  /** As _dl_cache_libcmp: runs of digits count as numbers, and stand behind anything else. */
+  /** Like _dl_cache_libcmp: runs of digits compare as numbers, and sort after anything else. */
   #compare(name: Uint8Array, index: number): number {
     const { file } = this;
     let other =
@@ -132,7 +130,7 @@ export class LdSoCache {
       }
       if (isDigit(one)) return 1;
       if (isDigit(two)) return -1;
-      // as char, which is signed on x86-64
+      // compared as char, which is signed on x86-64
       if (one !== two || one === 0) return ((one << 24) >> 24) - ((two << 24) >> 24);
       at++;
       other++;

@@ -1,6 +1,5 @@
-// /etc/ld.so.conf (ldconfig(8)): the directories of which ldconfig writes down the
-// libraries in ld.so.cache. ld.so itself does not read it; it says where to look in a
-// tree in which nobody has run ldconfig.
+// /etc/ld.so.conf (ldconfig(8)): the directories that ldconfig scans for ld.so.cache. ld.so itself does not read it; it
+// tells us where to look in a tree where ldconfig has not run.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -8,10 +7,10 @@ import { unlessRefused } from "../system-error.ts";
 import type { Tree } from "./tree.ts";
 
 const CONF = "/etc/ld.so.conf";
-/** Deeper than anybody includes files; it ends circles. */
+/** Deeper than any real nesting of includes; it ends cycles. */
 const DEPTH = 8;
 
-/** Paths in the tree, in order, each once; none where there is no such file. */
+/** Paths in the tree, in order, each once; empty if there is no such file. */
 export function configuredDirectories(tree: Tree): string[] {
   return [...new Set(directoriesIn(tree, CONF, 0))];
 }
@@ -32,14 +31,14 @@ function directoriesIn(tree: Tree, path: string, depth: number): string[] {
         .flatMap((file) => directoriesIn(tree, file, depth + 1));
     }
     if (word === "hwcap") return [];
-    // "/usr/lib=libc6" says of which kind its libraries are
+    // "/usr/lib=libc6" gives the type of its libraries
     return [word, ...rest]
       .map((directory) => directory.replace(/=.*/, "").replace(/(.)\/+$/, "$1"))
       .filter((directory) => directory.startsWith("/"));
   });
 }
 
-/** The files that a pattern of glob(7) names, in order; only its last part may have one. */
+/** The files that match a glob(7) pattern, in order; only its last component may have wildcards. */
 function matching(tree: Tree, pattern: string): string[] {
   const [directory, name] = [dirname(pattern), pattern.slice(dirname(pattern).length + 1)];
   if (!/[*?[]/.test(name)) return [pattern];

@@ -1,6 +1,5 @@
-// What is known of library files, kept from run to run: reading and checking a
-// graphics stack takes longer than linking it. A file is known by its path and
-// identity (device, inode, size, times of change), so an entry is never wrong for
+// Knowledge about library files, kept between runs: reading and checking a graphics stack takes longer than linking it.
+// A file is identified by its path and identity (device, inode, size, times of change), so an entry is never wrong for
 // long, and the store may be lost at any time.
 
 import { mkdirSync, readFileSync, statSync } from "node:fs";
@@ -9,23 +8,23 @@ import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
 import { writeWhole } from "../whole-file.ts";
 
-/** Another number whenever the shape of an entry, or what is checked, changes. */
+/** Must change whenever an entry's shape or the checks change. */
 const VERSION = 19;
-/** Beyond this many the store begins anew: trees come and go. */
+/** With more entries than this, the store starts afresh: trees come and go. */
 const LIMIT = 1000;
 
 interface StoreEntry {
   readonly identity: string;
   readonly library: Library;
   readonly check?: Check | undefined;
-  /** What came of the last comparison with another file. */
+  /** The result of the last comparison with another file. */
   readonly compared?: { readonly other: string; readonly result: boolean } | undefined;
 }
 
 interface StoreFile {
   readonly version: number;
   readonly entries: Readonly<Record<string, StoreEntry>>;
-  /** Answers to questions about several files together. */
+  /** Answers about several files together. */
   readonly together: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -34,29 +33,29 @@ export class LibraryStore {
   readonly #learned = new Map<string, StoreEntry>();
   readonly #together = new Map<string, readonly string[]>();
   #hasNewAnswers = false;
-  /** Entries whose identity has been compared in this run. */
+  /** Entries whose identity has been verified in this run. */
   readonly #fresh = new Map<string, StoreEntry>();
 
   /**
-   * `file` is where it is kept; without one it lasts for this run. `reading` is told the path of each file before it is
-   * read.
+   * `file` is the store's path; without one it lasts for this run. `reading` is given the path of each file before it
+   * is read.
    */
   constructor(
     readonly file?: string,
     readonly reading: (path: string) => void = () => {},
   ) {}
 
-  /** Compares identities anew: a file may have been replaced. */
+  /** Verifies identities again: a file may have been replaced. */
   refresh(): void {
     this.#fresh.clear();
   }
 
-  /** The same for all paths of one file, as ld.so knows one by its device and inode. Throws what stat(2) throws. */
+  /** The same for all paths of one file, as ld.so identifies files by device and inode. Throws what stat(2) throws. */
   identity(path: string): string {
     return this.known(path)?.identity ?? identityOf(path);
   }
 
-  /** What is known of a file that has not changed since. Throws what stat(2) throws. */
+  /** The entry of a file that has not changed since. Throws what stat(2) throws. */
   known(path: string): StoreEntry | undefined {
     const fresh = this.#fresh.get(path);
     if (fresh) return fresh;
@@ -72,7 +71,7 @@ export class LibraryStore {
   read(path: string): Library {
     const known = this.known(path);
     if (known) return known.library;
-    // Before it is read: a file that is replaced meanwhile must not be known by its new identity.
+    // Taken before reading: if the file is replaced meanwhile, the old contents must not get the new identity.
     const identity = identityOf(path);
     this.reading(path);
     const library = readLibrary(path);
@@ -80,7 +79,7 @@ export class LibraryStore {
     return library;
   }
 
-  /** Looks once whether a loader can believe a file. Throws what open(2) throws, and ElfError. */
+  /** Checks once whether a loader can trust a file. Throws what open(2) throws, and ElfError. */
   check(path: string, check: Check): void {
     const before = this.known(path)?.check;
     if (before === "whole" || before === check) return;
@@ -90,10 +89,7 @@ export class LibraryStore {
     this.#learn(path, { identity, library: readLibrary(path), check });
   }
 
-  /**
-   * The result of a comparison of two files, which `compare` makes unless it is known. Throws what it throws, and as
-   * read() does.
-   */
+  /** The result of comparing two files; calls `compare` unless it is known. Throws what `compare` and read() throw. */
   compare(path: string, other: string, compare: () => boolean): boolean {
     this.read(path);
     const before = this.known(path);
@@ -105,8 +101,8 @@ export class LibraryStore {
   }
 
   /**
-   * The answer to a question about several files, in their order, which `find` gives unless it is known. Throws what it
-   * throws, and what stat(2) throws.
+   * The answer to a question about several files, in their order; calls `find` unless it is known. Throws what `find`
+   * and stat(2) throw.
    */
   ofAll(paths: readonly string[], question: string, find: () => readonly string[]): readonly string[] {
     const identities = paths.map((path) => this.identity(path));
@@ -122,8 +118,8 @@ export class LibraryStore {
   }
 
   /**
-   * Writes what has been learned since the last time; where that is not possible it will be found out again. Returns
-   * the reason.
+   * Writes what has been learned since the last save. On failure it returns the reason, and later runs find it out
+   * again.
    */
   save(): string | undefined {
     if (this.file === undefined || (this.#learned.size === 0 && !this.#hasNewAnswers)) return undefined;
@@ -133,7 +129,7 @@ export class LibraryStore {
       this.#hasNewAnswers = false;
       return undefined;
     } catch (error) {
-      // A full disk, a read-only home.
+      // For example, a full disk or a read-only home.
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;
       return (error as Error).message;
     }
@@ -155,13 +151,13 @@ export class LibraryStore {
   #load(): Omit<StoreFile, "version"> {
     if (this.file === undefined) return NOTHING;
     try {
-      // Somebody else's file tells nothing about ours.
+      // Do not trust another user's file.
       if (statSync(this.file).uid !== process.getuid?.()) return NOTHING;
       const kept = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile> | null;
       if (kept?.version !== VERSION) return NOTHING;
       return { entries: kept.entries ?? {}, together: kept.together ?? {} };
     } catch (error) {
-      // Not there yet, not readable, or cut off: then nothing is known.
+      // Missing, unreadable or truncated: start empty.
       if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return NOTHING;
       throw error;
     }

@@ -1,5 +1,5 @@
-// By which names files were opened in a namespace: their sonames, and the names that led
-// to them. Some may have been closed since, which the loader knows.
+// The names by which files were opened in a namespace: their sonames, and the names that resolved to them. Some may
+// have been closed since, which only the loader knows.
 
 import type { Closure } from "./closure.ts";
 
@@ -12,7 +12,7 @@ export class Names {
     else this.#files.set(name, new Set([path]));
   }
 
-  /** What is opened with a closure. */
+  /** Adds the names of a closure that is opened. */
   addAll({ members }: Closure): void {
     for (const { library, name, names } of members) {
       if (library.hasSoname) this.add(library.soname, library.path);
@@ -20,17 +20,17 @@ export class Names {
     }
   }
 
-  /** In the order in which they were opened first. */
+  /** In order of first opening. */
   of(name: string): readonly string[] {
     return [...(this.#files.get(name) ?? [])];
   }
 
-  /** Each name, and each file that it has led to. */
+  /** Each name with each file that it resolved to. */
   get entries(): [name: string, path: string][] {
     return [...this.#files].flatMap(([name, files]) => [...files].map((path): [string, string] => [name, path]));
   }
 
-  /** Has it led to another file? */
+  /** Has the name resolved to another file? */
   hasOther(name: string, path: string): boolean {
     const files = this.#files.get(name);
     return files !== undefined && [...files].some((file) => file !== path);

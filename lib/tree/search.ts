@@ -1,8 +1,8 @@
-// Finds libraries in a tree as its own ld.so would with the tree as / (ld.so(8)):
-// for a name without a slash DT_RPATH along the chain of who loaded whom (where
-// there is no DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
-// ld.so.cache (or what ld.so.conf says, where there is none), the default directories; in each directory glibc-hwcaps
-// first. A tree may have more directories than its ld.so knows of (see layout.ts). A file for another class or machine is passed over, any other bad file is an error.
+// Finds libraries in a tree as its own ld.so would with the tree as / (ld.so(8)). For a name without a slash: DT_RPATH
+// along the chain of loaders (of those without DT_RUNPATH), LD_LIBRARY_PATH, the requester's own DT_RUNPATH,
+// ld.so.cache (or ld.so.conf's directories if there is none), the default directories; in each directory, glibc-hwcaps
+// first. A tree may have more directories than its ld.so knows (layout.ts). A file for another class or machine is
+// skipped; any other bad file is an error.
 
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
@@ -17,61 +17,63 @@ import { LibraryStore } from "./library-store.ts";
 import { systemDirectories } from "./system-dirs.ts";
 import { Tree } from "./tree.ts";
 
-/** A library and the one that asked for it. */
+/** A library that requests another one. */
 export interface Requester {
   readonly library: Library;
   readonly loader?: Requester | undefined;
-  /** What $ORIGIN is for it: see Found. Without one the directory of its file, which a program's is. */
+  /** Its $ORIGIN: see Found. The default is its file's directory, as for a program. */
   readonly origin?: string | undefined;
 }
 
 export const originOf = ({ library, origin }: Requester): string => origin ?? dirname(library.path);
 
-/** A file that a search has found; it is read when somebody wants to know what is in it. */
+/** A file that a search has found; it is read on demand. */
 export class Found {
   constructor(
     readonly search: Search,
-    /** Of this machine, without symbolic links. */
+    /** A path on this machine, without symbolic links. */
     readonly path: string,
-    /** Which step of the search gave it: "runpath of /usr/bin/game", "ld.so.cache", … */
+    /** The search step that found it: "runpath of /usr/bin/game", "ld.so.cache", … */
     readonly why: string,
-    /** The path by which it was found, of this machine, with the links that are in it. */
+    /** The path by which it was found, on this machine, with its symbolic links. */
     readonly foundAs: string,
   ) {}
 
-  /** $ORIGIN to ld.so: the directory in which it was found, which need not be that of its file. */
+  /** ld.so's $ORIGIN: the directory in which it was found, which may differ from the real file's. */
   get origin(): string {
     return dirname(this.foundAs);
   }
 
-  /** Throws ElfError for an unsound file. */
+  /** Throws ElfError for a malformed file. */
   get library(): Library {
     return this.search.libraryAt(this.path);
   }
 }
 
-/** A step that gave nothing. */
+/** A search step that found nothing. */
 export interface Step {
-  /** As Found's `why`. */
+  /** As in Found's `why`. */
   readonly by: string;
-  /** Of this machine; undefined where it did not come to a file. */
+  /** A path on this machine; undefined if the step did not reach a file. */
   readonly path?: string | undefined;
   readonly fault: string;
 }
 
 export const textOf = ({ by, path, fault }: Step): string => `${path ?? by}: ${fault}`;
 
-/** The steps that gave nothing, in order, for who wants to know why it is this file or none. */
+/** The steps that found nothing, in order, to explain the result. */
 export type Tried = Step[];
 
 const CACHE = "ld.so.cache";
 
-/** LD_LIBRARY_PATH's directories. To ld.so an empty value is none, and an empty element the current directory. */
+/**
+ * LD_LIBRARY_PATH's directories. As in ld.so, an empty value has none, and an empty element is the current directory.
+ */
 export const libraryPathOf = (value: string | undefined): string[] =>
   value ? value.split(/[:;]/).map((directory) => directory || ".") : [];
 
 export class Search {
-  /** LD_LIBRARY_PATH, expanded: without what cannot be. */
+  /** LD_LIBRARY_PATH, expanded, without elements that cannot be. */
   readonly libraryDirectories: readonly string[];
   readonly #cache: LdSoCache | undefined;
   #defaults?: readonly string[];
@@ -80,14 +82,14 @@ export class Search {
   #platform?: string;
   readonly #foreign = new Set<string>();
   #machine?: Tree;
-  /** The directory in which relative paths begin: that of whoever asks, who may have gone elsewhere meanwhile. */
+  /** The base of relative paths: the requester's current directory, which may have changed. */
   cwd: () => string = () => process.cwd();
   readonly #hasHwcaps = new Map<string, boolean>();
 
   /**
-   * `libraryPath` is LD_LIBRARY_PATH, split: directories of this machine. $ORIGIN in there is the directory of
-   * `program`, a path of this machine without symbolic links, whoever asks. `layout` is of the tree. Throws what reading
-   * the cache throws.
+   * `libraryPath` is LD_LIBRARY_PATH, split: directories on this machine. $ORIGIN in it is always the directory of
+   * `program`, a path on this machine without symbolic links, whoever the requester is. `layout` is the tree's. Throws
+   * what reading the cache throws.
    */
   constructor(
     readonly tree: Tree,
@@ -102,7 +104,7 @@ export class Search {
     this.#cache = cache === undefined ? undefined : LdSoCache.parse(readFileSync(cache));
   }
 
-  /** Undefined where no step finds it; `tried` then says why. */
+  /** Undefined if no step finds it; `tried` then says why. */
   find(name: string, requester: Requester | undefined, tried: Tried = []): Found | undefined {
     if (name.includes("/")) {
       const path = expand(name, requester && originOf(requester), this);
@@ -133,7 +135,7 @@ export class Search {
     );
   }
 
-  /** Looks anew at files, not at the loader cache and its like. */
+  /** Looks at files again, but not at ld.so.cache and similar data. */
   refresh(): void {
     this.tree.refresh();
     this.#machine?.refresh();
@@ -146,12 +148,12 @@ export class Search {
     return this.#defaults;
   }
 
-  /** The same, and those that the layout has besides. */
+  /** The default directories and the layout's. */
   get places(): readonly string[] {
     return [...this.layout.first, ...this.defaults, ...this.layout.last];
   }
 
-  /** Where ld.so.cache leads to, and all places, as paths of this machine: those that are there. */
+  /** The existing directories of ld.so.conf and `places`, as paths on this machine. */
   get directories(): string[] {
     const all = [...configuredDirectories(this.tree), ...this.places];
     return [...new Set(all.map((directory) => this.tree.resolve(directory)).filter((path) => path !== undefined))];
@@ -175,8 +177,8 @@ export class Search {
   }
 
   /**
-   * A program need not be in the tree of its libraries, and what is beside it is not either. What is relative begins at
-   * the current directory.
+   * A program need not be in its libraries' tree, and then neither is what $ORIGIN names. Relative paths start at the
+   * current directory.
    */
   #isOutside(path: string, expanded: string, owner: Requester | undefined): boolean {
     if (!expanded.startsWith("/")) return true;
@@ -200,7 +202,7 @@ export class Search {
     return undefined;
   }
 
-  /** In a tree in which nobody has run ldconfig. */
+  /** For a tree where ldconfig has not run. */
   #inConfigured(name: string, tried: Tried): Found | undefined {
     this.#configured ??= configuredDirectories(this.tree);
     return this.#inAll(this.#configured, name, "ld.so.conf", tried);
@@ -236,7 +238,7 @@ export class Search {
     return this.#hwcaps;
   }
 
-  /** What $PLATFORM is. */
+  /** The value of $PLATFORM. */
   get platform(): string {
     this.#platform ??= ownPlatform();
     return this.#platform;
@@ -257,7 +259,7 @@ export class Search {
     const inTree = isOutside ? undefined : this.#inTree(path);
     const real = inTree === undefined ? this.#outside(path, why, tried) : this.#real(inTree, why, tried);
     if (real === undefined) return undefined;
-    // Links on the way to a path of the tree's are the tree's: whoever goes on from there asks the tree again.
+    // Symbolic links in a tree path are relative to the tree: lookups from here go through the tree again.
     const foundAs = inTree === undefined ? this.#absolute(path) : `${this.tree.root}${this.#absolute(inTree)}`;
     try {
       if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
@@ -268,7 +270,7 @@ export class Search {
       return new Found(this, real, why, foundAs);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      // What ld.so cannot open it does not see; everything else it stumbles over.
+      // ld.so skips files that it cannot open; any other fault is an error.
       if (code === undefined) throw error;
       tried.push({ by: why, path: real, fault: reasonOf(code) });
       return undefined;
@@ -277,17 +279,17 @@ export class Search {
 
   #outside(path: string, why: string, tried: Tried): string | undefined {
     if (path.startsWith("/")) return path;
-    // Not by realpath(3): Bun's asks /proc/self/fd, which a thread with descriptors of its own has not.
+    // Not realpath(3): Bun's reads /proc/self/fd, which a thread with its own descriptor table lacks.
     this.#machine ??= this.tree.root === "" ? this.tree : new Tree("/", true);
     return this.#real(this.#absolute(path), why, tried, this.#machine);
   }
 
-  /** "x/.." is left in it, as x may be a link. */
+  /** "x/.." stays, as x may be a link. */
   #absolute(path: string): string {
     return path.startsWith("/") ? path : `${this.cwd()}/${path}`;
   }
 
-  /** $ORIGIN and drivers' own variables give paths that have the tree's root in them already. */
+  /** $ORIGIN and drivers' variables give paths that already contain the tree's root. */
   #inTree(path: string): string {
     return this.tree.root !== "" && this.tree.holds(path) ? this.tree.inside(path) : path;
   }
@@ -315,7 +317,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: "its symbolic links loop",
 };
 
-/** What an errno's name says of a path; the name itself where that is nothing usual. */
+/** The text for an errno's name; the name itself for unusual ones. */
 export const reasonOf = (code: string): string => REASONS[code] ?? code;
 
 function headOf(path: string): DataView {
@@ -332,7 +334,7 @@ const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
 
 export const hasOrigin = (path: string): boolean => /\$(\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/.test(path);
 
-/** $ORIGIN, $LIB and $PLATFORM, with and without braces. Undefined where there is no `origin` for it. */
+/** Expands $ORIGIN, $LIB and $PLATFORM, with or without braces. Undefined if $ORIGIN is used without an `origin`. */
 export function expand(path: string, origin: string | undefined, search: Search): string | undefined {
   if (!path.includes("$")) return path;
   let known = true;
@@ -350,7 +352,7 @@ export function expand(path: string, origin: string | undefined, search: Search)
   return known ? expanded : undefined;
 }
 
-/** As Search.find, but throws LinkError with everything that was tried where nothing is found. */
+/** Like Search.find, but throws LinkError with all steps tried if nothing is found. */
 export function mustFind(search: Search, name: string, requester: Requester | undefined): Found {
   const steps: Tried = [];
   const found = search.find(name, requester, steps);

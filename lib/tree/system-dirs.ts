@@ -1,6 +1,5 @@
-// The directories that a tree's ld.so searches by default. They are compiled into
-// it ("/lib64/" on Fedora, "/lib/x86_64-linux-gnu/" on Debian), as strings that
-// stand one behind the other, so they are read from there.
+// The default search directories of a tree's ld.so. They are compiled into it as consecutive strings ("/lib64/" on
+// Fedora, "/lib/x86_64-linux-gnu/" on Debian) and are read from there.
 
 import { readFileSync } from "node:fs";
 import { LOADER } from "./glibc-names.ts";
@@ -9,15 +8,15 @@ import type { Tree } from "./tree.ts";
 const USUAL = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 
 const BETWEEN = Buffer.from("/\0/");
-/** More than all the strings together. */
+/** More bytes than all the strings together. */
 const LONGEST = 1024;
 
-/** Absolute paths, without a slash at the end. The usual ones where the tree has no ld.so that says. */
+/** Absolute paths, without a trailing slash. The usual ones if no ld.so in the tree has them. */
 export function systemDirectories(tree: Tree): readonly string[] {
   const loader = ["/lib64", ...USUAL].map((directory) => tree.resolve(`${directory}/${LOADER}`)).find(Boolean);
   if (!loader) return USUAL;
   const bytes = readFileSync(loader);
-  // Where one such string ends and another begins; an expression over the whole file would take a millisecond.
+  // The boundary of two such strings; a regular expression over the whole file would take a millisecond.
   for (let at = bytes.indexOf(BETWEEN); at >= 0; at = bytes.indexOf(BETWEEN, at + 1)) {
     const around = bytes.toString("latin1", Math.max(0, at - LONGEST), at + LONGEST);
     const run = /(?:\/(?:usr\/)?lib[\w./-]*\/\0){2,}/.exec(around)?.[0];

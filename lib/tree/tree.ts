@@ -1,38 +1,37 @@
-// A directory that holds a system's files as `/` would: an unpacked image, a
-// container's root, /run/host, or / itself. Absolute paths and absolute links in
-// it are taken from its root, and nothing leads out of it.
+// A directory that holds a system's files as `/` would: an unpacked image, a container's root, /run/host, or / itself.
+// Absolute paths and absolute links in it start at its root, and nothing escapes it.
 
 import { lstatSync, readlinkSync, realpathSync } from "node:fs";
 import { LinkError } from "../link-error.ts";
 
-/** As the kernel's: more links than this in one path are a loop. */
+/** The kernel's limit: more links than this in one path are a loop. */
 const LINK_LIMIT = 40;
 
 export class Tree {
-  /** The root as a path of this machine, without symbolic links and without a slash at the end ("" for /). */
+  /** The root as a path on this machine, without symbolic links or a trailing slash ("" for /). */
   readonly root: string;
   readonly #entries = new Map<string, "missing" | "plain" | { readonly link: string }>();
   readonly #resolved = new Map<string, string | undefined>();
 
-  /** A directory that `isResolved` is a root as a tree gives it. Throws what realpath(3) throws. */
+  /** With `isResolved`, `directory` is already a tree's root. Throws what realpath(3) throws. */
   constructor(directory: string, isResolved = false) {
     const root = isResolved ? directory : realpathSync(directory);
     this.root = root === "/" ? "" : root;
   }
 
-  /** The tree as messages name it. */
+  /** The tree's name in messages. */
   get name(): string {
     return this.root || "/";
   }
 
-  /** Looks anew at everything: what was missing may be there by now. */
+  /** Forgets all results: missing files may exist by now. */
   refresh(): void {
     this.#entries.clear();
     this.#resolved.clear();
   }
 
   /**
-   * A path in the tree as a path of this machine, links followed. Undefined where there is no such file. Throws
+   * Resolves a path in the tree to a path on this machine, following links. Undefined if there is no such file. Throws
    * LinkError for links that loop or climb out.
    */
   resolve(path: string): string | undefined {
@@ -43,7 +42,7 @@ export class Tree {
     return found;
   }
 
-  /** As resolve, but a link at the path's end is not followed. */
+  /** Like resolve, but does not follow a link at the end of the path. */
   resolveLink(path: string): string | undefined {
     const end = path.replace(/\/+$/, "").lastIndexOf("/") + 1;
     const directory = this.resolve(path.slice(0, end));
@@ -56,7 +55,7 @@ export class Tree {
     return path === this.root || path.startsWith(`${this.root}/`);
   }
 
-  /** A path of this machine that is inside the tree, as the tree has it. */
+  /** Converts a path on this machine that is inside the tree to a path in the tree. */
   inside(path: string): string {
     return path.slice(this.root.length) || "/";
   }
@@ -120,7 +119,7 @@ function readEntry(path: string): "missing" | "plain" | { readonly link: string 
     if (!stat) return "missing";
     return stat.isSymbolicLink() ? { link: readlinkSync(path) } : "plain";
   } catch (error) {
-    // A file where a directory should be, or a name that no file can have.
+    // A file in place of a directory, or an impossible name.
     if (["ENOTDIR", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "")) return "missing";
     throw error;
   }

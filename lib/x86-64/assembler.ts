@@ -1,10 +1,10 @@
-// An assembler of x86-64: a method an instruction, operands in AT&T's order, the source first, as objdump and the ABI's
-// documents have them: `to.mov(rsp, r12)`, `to.add(8, rsp)`, `to.lea(rip("table"), rdi)`. Where no operand is a register
-// the name ends with the size, as AT&T's does: `to.movl(0, mem(rax))`. Labels are texts. A jump to one always has 32
-// bits, and so has a number that is pushed; everything else takes the shortest form.
+// An x86-64 assembler: one method per instruction, operands in AT&T order (source first), as in objdump and the ABI
+// documents: `to.mov(rsp, r12)`, `to.add(8, rsp)`, `to.lea(rip("table"), rdi)`. If no operand is a register, the name
+// ends with the size, as in AT&T syntax: `to.movl(0, mem(rax))`. Labels are strings. Jumps to labels and pushed numbers
+// always have 32 bits; everything else takes the shortest form.
 //
-// Bytes are written at once. What was asked for is kept beside them, for a listing that tests compare with objdump's;
-// nothing else makes text of it. Encodings: Intel 64 SDM, volume 2, chapters 2 to 5.
+// Bytes are written at once. Instructions are also recorded, for a listing that tests compare with objdump's; nothing
+// else turns them into text. Encodings: Intel 64 SDM, volume 2, chapters 2 to 5.
 
 import { Encoder, isByte } from "./encoder.ts";
 import { SYS, type SystemCall } from "./linux.ts";
@@ -23,14 +23,14 @@ import { r8, r9, r10, rdi, rdx, rsi } from "./registers.ts";
 
 export { addressOfLabel, type Code } from "./encoder.ts";
 
-/** What an instruction takes besides: nothing of another size, and no second place in memory. */
+/** The source for a destination: nothing of another size, and no second place in memory. */
 type Source<To> = To extends Register<infer Bits> ? Register<Bits> | Memory | number : Register;
-/** Where a jump or a call leads: a label, or what has the address. */
+/** The target of a jump or call: a label, or what holds the address. */
 type Target = string | Pointer | Memory;
-/** Of a system call: a number, the address of a label or of a place, 64 bits in memory, or a register. */
+/** A system call argument: a number, the address of a label or of a place, 64 bits in memory, or a register. */
 type Argument = number | string | PlaceAddress | Memory | Register<32 | 64>;
 
-/** Of system calls. */
+/** For system calls. */
 const ARGUMENTS = [rdi, rsi, rdx, r10, r8, r9] as const;
 const NARROW_ARGUMENTS = [edi, esi, edx, r10d, r8d, r9d] as const;
 
@@ -59,7 +59,7 @@ export class Assembler extends Encoder {
     return this.line("movq", value, to).encode(64, 0xc7, 0, to, 4).number(64, value);
   }
 
-  /** All 64 bits of a number. */
+  /** Loads all 64 bits of a number. */
   movabs(value: number | bigint, to: Pointer): this {
     return this.line("movabs", value, to).opcode(64, 0xb8, to.code).wide(value);
   }
@@ -120,7 +120,7 @@ export class Assembler extends Encoder {
     return this;
   }
 
-  // Sums.
+  // Arithmetic.
 
   add<To extends Place>(from: Source<To>, to: To): this {
     return this.#compute("add", 0, from, to);
@@ -142,7 +142,7 @@ export class Assembler extends Encoder {
     return this.#compute("xor", 6, from, to);
   }
 
-  /** A jump that follows is about `to`, as AT&T has it: after `cmp(8, rax)` one by ja is taken where rax is above 8. */
+  /** A following jump tests `to`, as in AT&T syntax: after `cmp(8, rax)`, ja jumps if rax is above 8. */
   cmp<To extends Place>(from: Source<To>, to: To): this {
     return this.#compute("cmp", 7, from, to);
   }
@@ -207,7 +207,7 @@ export class Assembler extends Encoder {
     return this.encode(size, 0x69, code, from, size === 16 ? 2 : 4).number(size, number);
   }
 
-  /** What edx and eax, or rdx and rax, hold: the quotient is in eax then, the remainder in edx. */
+  /** Divides edx:eax or rdx:rax: the quotient goes to eax or rax, the remainder to edx or rdx. */
   div(by: Register<32 | 64>): this {
     return this.line("div", by).#alter(by.size, 0xf6, 6, by);
   }
@@ -277,8 +277,8 @@ export class Assembler extends Encoder {
   }
 
   /**
-   * Loads the arguments in their order, and makes the call. A register that is the argument's own has been loaded
-   * before. The call changes rax, rcx and r11.
+   * Loads the arguments in order and makes the call. An argument that is already in its own register is not loaded. The
+   * call changes rax, rcx and r11.
    */
   systemCall(name: SystemCall, ...list: readonly Argument[]): this {
     list.forEach((argument, i) => {
@@ -295,7 +295,7 @@ export class Assembler extends Encoder {
     return this.mov(SYS[name], eax).syscall();
   }
 
-  // Of strings: from where rsi points, or rax, to where rdi points.
+  // String instructions: from (%rsi), or rax, to (%rdi).
 
   movsb(): this {
     return this.line("movsb %ds:(%rsi),%es:(%rdi)").opcode(32, 0xa4);
@@ -309,12 +309,12 @@ export class Assembler extends Encoder {
     return this.line("stos %rax,%es:(%rdi)").opcode(64, 0xab);
   }
 
-  /** The string instruction that follows is done rcx times. */
+  /** Repeats the next string instruction rcx times. */
   rep(): this {
     return this.line("rep").opcode(32, 0xf3);
   }
 
-  /** What the instruction that follows does to memory, no other thread sees half done. */
+  /** Makes the next instruction's access to memory atomic. */
   lock(): this {
     return this.line("lock").opcode(32, 0xf0);
   }
@@ -331,7 +331,7 @@ export class Assembler extends Encoder {
     return this.line("ldmxcsr", from).encode(32, 0x0fae, 2, from);
   }
 
-  /** From a place to another. Of an opcode's forms, 1 is for more than 8 bits, and 2 for what goes to a register. */
+  /** From one place to another. In an opcode, 1 means more than 8 bits, and 2 means to a register. */
   #between(mnemonic: string, opcode: number, from: Place, to: Place): this {
     this.line(mnemonic, from, to);
     if (from.size !== undefined) {
@@ -348,7 +348,7 @@ export class Assembler extends Encoder {
     return this.encode(to.size, opcode, to.code, from);
   }
 
-  /** `kind` is which of eight sums. */
+  /** `kind` selects one of eight operations. */
   #compute(mnemonic: string, kind: number, from: Place | number, to: Place): this {
     if (typeof from !== "number") return this.#between(mnemonic, kind << 3, from, to);
     this.line(mnemonic, from, to);
@@ -365,7 +365,7 @@ export class Assembler extends Encoder {
     return this.number(size, number);
   }
 
-  /** An instruction with one operand; `kind` is what is done with it. */
+  /** An instruction with one operand; `kind` selects the operation. */
   #alter(size: Size, opcode: number, kind: number, to: Place): this {
     return this.encode(size, size === 8 ? opcode : opcode | 1, kind, to);
   }

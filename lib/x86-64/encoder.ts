@@ -1,6 +1,6 @@
-// What instructions are made of: prefixes, opcodes, ModRM and SIB bytes, numbers, the distances of labels, and data
-// between them. Bytes are written at once; names and operands are kept beside them for the listing. Encodings: Intel 64
-// SDM, volume 2, chapter 2.
+// What instructions are made of: prefixes, opcodes, ModRM and SIB bytes, immediates, label distances, and data between
+// them. Bytes are written at once; names and operands are kept for the listing. Encodings: Intel 64 SDM, volume 2,
+// chapter 2.
 
 import { type Address, add } from "../memory/numbers.ts";
 import { LINE_WORDS, listingOf, type Operand, textOf } from "./listing.ts";
@@ -11,7 +11,7 @@ export interface Code {
   /** Where each label is, in bytes from the beginning. */
   readonly labels: ReadonlyMap<string, number>;
   readonly listing: readonly { readonly at: number; readonly text: string }[];
-  /** The data of 64 bits, and where it is. */
+  /** The 64-bit data words, and where they are. */
   readonly quads: readonly { readonly at: number; readonly value: number | bigint }[];
 }
 
@@ -27,10 +27,10 @@ export const isByte = (value: number): boolean => value >= -128 && value <= 127;
 export class Encoder {
   #bytes = new Uint8Array(2048);
   #length = 0;
-  /** LINE_WORDS a line. */
+  /** LINE_WORDS per line. */
   readonly #lines: Operand[] = [];
   readonly #labels = new Map<string, number>();
-  /** Three words each: where the 32 bits are, of which label they have the distance, and from where that counts. */
+  /** Three items each: where the 32 bits are, the label, and where its distance counts from. */
   readonly #distances: (number | string)[] = [];
   readonly #quads: Code["quads"][number][] = [];
 
@@ -38,7 +38,7 @@ export class Encoder {
     return this.outside(name, this.#length);
   }
 
-  /** A place that is not in this code, so many bytes from its beginning, for instructions to refer to. */
+  /** A label outside this code, `at` bytes from its beginning, for instructions to refer to. */
   outside(name: string, at: number): this {
     if (this.#labels.has(name)) throw new Error(`Cannot assemble: label "${name}" stands twice`);
     this.#labels.set(name, at);
@@ -51,7 +51,7 @@ export class Encoder {
     return this.wide(value);
   }
 
-  /** Bytes as they are, padded with NULs to `size`. */
+  /** Raw bytes, padded with NULs to `size`. */
   data(bytes: Uint8Array, size = bytes.length): this {
     this.line(".space", size);
     if (this.#length + size > this.#bytes.length) this.#grow(size);
@@ -88,7 +88,7 @@ export class Encoder {
     };
   }
 
-  /** Keeps what is asked for, and makes room for it. */
+  /** Records an instruction for the listing, and makes room for it. */
   protected line(mnemonic: string, a?: Operand, b?: Operand, c?: Operand): this {
     this.#lines.push(this.#length, mnemonic, a, b, c);
     if (this.#length + LONGEST_INSTRUCTION > this.#bytes.length) this.#grow(LONGEST_INSTRUCTION);
@@ -96,8 +96,8 @@ export class Encoder {
   }
 
   /**
-   * An opcode of one byte or two with what it works on. `register` is a register's number, or says more of the opcode.
-   * So many bytes are still to come: the distance to a label counts from behind them.
+   * A one- or two-byte opcode with its operands. `register` is a register's number, or extends the opcode. `toCome`
+   * bytes follow: the distance to a label counts from after them.
    */
   protected encode(size: Size, opcode: number, register: number, place: Register<number> | Memory, toCome = 0): this {
     const bytes = this.#bytes;
@@ -108,7 +108,7 @@ export class Encoder {
     const code = base ? base.code : 0;
     if (!isRegister && place.isThreadLocal) bytes[at++] = 0x64;
     if (size === 16) bytes[at++] = 0x66;
-    // REX: W, R, X and B; some byte registers have to have one, and say so by 0x40
+    // REX: W, R, X and B; some byte registers require one, and have 0x40 in their code
     const wide = size === 64 ? 0x48 : (register | code) & 0x40;
     const rex = wide | ((register & 8) >> 1) | (index ? (index.code & 8) >> 2 : 0) | ((code & 8) >> 3);
     if (rex !== 0) bytes[at++] = rex | 0x40;
@@ -129,7 +129,7 @@ export class Encoder {
     }
     const low = base ? code & 7 : 5;
     const mode = !base || (displacement === 0 && low !== 5) ? 0 : isByte(displacement) ? 0x40 : 0x80;
-    // Without a base, and with rsp and r12, there is a SIB byte in any case.
+    // Without a base, and with rsp and r12, a SIB byte is required.
     if (base && !index && low !== 4) bytes[at++] = mode | field | low;
     else {
       bytes[at++] = mode | field | 4;
@@ -140,7 +140,7 @@ export class Encoder {
     return mode === 0x80 || !base ? this.#word(displacement) : this;
   }
 
-  /** An opcode that has the number of a register in itself, or works on none. */
+  /** An opcode that includes a register's number, or has no operand. */
   protected opcode(size: Size, opcode: number, code = 0): this {
     if (size === 16) this.byte(0x66);
     const rex = (size === 64 ? 0x48 : code & 0x40) | ((code & 8) >> 3);
@@ -154,7 +154,7 @@ export class Encoder {
     return this.line(mnemonic, label).opcode(32, opcode).#distance(label, 0);
   }
 
-  /** An immediate number. */
+  /** An immediate. */
   protected number(size: Size, value: number): this {
     const number = this.checked(size, value);
     if (size >= 32) return this.#word(number);
@@ -167,7 +167,7 @@ export class Encoder {
     return this;
   }
 
-  /** An immediate number as it is written: with a sign, and of 32 bits at most, which are extended to 64. */
+  /** An immediate as encoded: signed, and at most 32 bits, which are extended to 64. */
   protected checked(size: Size, value: number): number {
     const bits = size === 64 ? 32 : size;
     const number = (value << (32 - bits)) >> (32 - bits);
@@ -212,7 +212,7 @@ export class Encoder {
   }
 }
 
-/** Where a label is once the code stands at `start`. */
+/** A label's address when the code is at `start`. */
 export function addressOfLabel(code: Code, label: string, start: Address): Address {
   const at = code.labels.get(label);
   if (at === undefined) throw new Error(`Cannot find label "${label}"`);

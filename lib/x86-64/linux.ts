@@ -1,6 +1,6 @@
-// What Linux calls by numbers on x86-64.
+// Linux's numbers on x86-64.
 
-/** Of <asm/unistd_64.h>. */
+/** From <asm/unistd_64.h>. */
 export const SYS = {
   read: 0,
   write: 1,
@@ -69,12 +69,12 @@ export const SYS = {
   futex_waitv: 449,
 } as const;
 
-/** Of <linux/futex.h>. */
+/** From <linux/futex.h>. */
 export const [FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET] = [0, 1, 9] as const;
 
 export type SystemCall = keyof typeof SYS;
 
-/** Of <errno.h>, those that are told apart. */
+/** From <errno.h>: the ones that the project tells apart. */
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,

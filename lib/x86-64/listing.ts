@@ -1,13 +1,13 @@
-// Instructions as objdump prints them, in AT&T's syntax.
+// Instructions as objdump prints them, in AT&T syntax.
 
 import { type Memory, type Register, textOfPlace } from "./operands.ts";
 
 export type Operand = Register<number> | Memory | number | bigint | string | undefined;
 
-/** Of a line: where it is, the mnemonic, and up to three operands. Data has ".quad" and ".space". */
+/** Items in a line: where it is, the mnemonic (".quad" and ".space" for data), and up to three operands. */
 export const LINE_WORDS = 5;
 
-/** They are part of the instruction that follows. */
+/** Listed with the instruction that follows. */
 const PREFIXES = ["lock", "rep"];
 const SUFFIXES: Readonly<Record<string, number>> = { b: 8, w: 16, l: 32, q: 64 };
 
@@ -23,7 +23,7 @@ export function listingOf(lines: readonly Operand[]): { readonly at: number; rea
   return listing;
 }
 
-/** The line that begins with that word. */
+/** The text of the line that starts at item `first`. */
 export function textOf(lines: readonly Operand[], first: number): string {
   const [, mnemonic, ...operands] = lines.slice(first, first + LINE_WORDS);
   const name = `${mnemonic}`;
@@ -31,7 +31,7 @@ export function textOf(lines: readonly Operand[], first: number): string {
     (before, operand) => (typeof operand === "object" ? operand.size : undefined) ?? before,
     undefined,
   );
-  // A number that is pushed has 64 bits.
+  // A pushed number has 64 bits.
   const bits = size ?? (name === "push" ? 64 : (SUFFIXES[name.at(-1) ?? ""] ?? 64));
   const star = name === "jmp" || name === "call" ? "*" : "";
   const texts = operands.flatMap((operand) => {

@@ -1,4 +1,4 @@
-// The lower 32 and 8 bits of the registers, by their numbers. Writing to 32 of them clears the upper half.
+// The low 32 and 8 bits of the registers, by number. Writing the low 32 clears the upper half.
 
 import { register } from "./operands.ts";
 

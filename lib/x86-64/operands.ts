@@ -1,11 +1,11 @@
-// What instructions work on: registers, places in memory, and plain numbers, which are immediate.
+// Instruction operands: registers, places in memory, and plain numbers, which are immediates.
 
-/** In bits, of the registers that most instructions take. */
+/** Bits of the registers that most instructions take. */
 export type Size = 8 | 16 | 32 | 64;
 
 export interface Register<Bits extends number = Size> {
   readonly name: string;
-  /** Its number. Of spl, bpl, sil and dil it has 0x40, too: without a REX prefix their numbers mean ah to bh. */
+  /** Its number; for spl, bpl, sil and dil also 0x40: without a REX prefix their numbers mean ah to bh. */
   readonly code: number;
   readonly size: Bits;
 }
@@ -19,10 +19,10 @@ export interface Memory {
   readonly displacement: number;
   readonly index: Pointer | undefined;
   readonly scale: Scale;
-  /** In the place of all these. */
+  /** Replaces all of these. */
   readonly label: string | undefined;
   readonly isThreadLocal: boolean;
-  /** An instruction's, not its own. */
+  /** The instruction gives the size. */
   readonly size?: undefined;
 }
 
@@ -35,7 +35,7 @@ export const register = <Bits extends number>(name: string, code: number, size: 
   size,
 });
 
-/** `displacement(base,index,scale)`. Throws where the processor has no such address. */
+/** `displacement(base,index,scale)`. Throws if the processor has no such address. */
 export function mem(base: Pointer | undefined, displacement = 0, index?: Pointer, scale: Scale = 1): Memory {
   const place = { base, displacement, index, scale, label: undefined, isThreadLocal: false };
   if (index?.name === "rsp") refuse(place, "rsp is no index");
@@ -48,17 +48,17 @@ function refuse(place: Memory, why: string): never {
   throw new Error(`Cannot assemble "${textOfPlace(place)}": ${why}`);
 }
 
-/** `label(%rip)`: what stands at a label. */
+/** `label(%rip)`: the memory at a label. */
 export const rip = (label: string): Memory => place(0, label, false);
 
-/** `%fs:displacement`: what is that far from the thread pointer. */
+/** `%fs:displacement`: the memory at that distance from the thread pointer. */
 export const fs = (displacement: number): Memory => place(displacement, undefined, true);
 
 function place(displacement: number, label: string | undefined, isThreadLocal: boolean): Memory {
   return { base: undefined, displacement, index: undefined, scale: 1, label, isThreadLocal };
 }
 
-/** Where a place is, for a system call. */
+/** The address of a place, for a system call. */
 export interface PlaceAddress {
   readonly place: Memory;
   readonly size?: undefined;
@@ -66,11 +66,11 @@ export interface PlaceAddress {
 
 export const address = (place: Memory): PlaceAddress => ({ place });
 
-/** As objdump has it. */
+/** As objdump prints it. */
 export function textOfPlace({ base, displacement, index, scale, label, isThreadLocal }: Memory): string {
   if (label !== undefined) return `${label}(%rip)`;
   if (isThreadLocal) return `%fs:0x${BigInt.asUintN(64, BigInt(displacement)).toString(16)}`;
-  // Where there is no displacement, these two have one of 8 bits.
+  // rbp and r13 always have a displacement, of 8 bits if it is 0.
   const isShown = displacement !== 0 || base === undefined || (base.code & 7) === 5;
   const distance = isShown ? `${displacement < 0 ? "-" : ""}0x${Math.abs(displacement).toString(16)}` : "";
   return `${distance}(${base ? `%${base.name}` : ""}${index ? `,%${index.name},${scale}` : ""})`;

@@ -1,4 +1,4 @@
-// The registers of 64 bits, by their numbers, and those for vectors.
+// The 64-bit registers by number, and the vector registers.
 
 import { register, type Xmm } from "./operands.ts";
 

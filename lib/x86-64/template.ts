@@ -1,13 +1,12 @@
-// Code that is assembled once, and put into many processes: only the addresses in its
-// data differ. They are words of data (`.quad`), never operands, so that they can be
-// filled in.
+// Code that is assembled once and put into many processes; only the addresses in its data differ. They are data words
+// (`.quad`), never operands, so that they can be filled in.
 
 import { Assembler, type Code } from "./assembler.ts";
 
-/** What a name stands for; undefined where there is nothing of that name. */
+/** The value of a name; undefined if there is none. */
 export type Values = (name: string) => number | undefined;
 
-/** Emits code with the values as quads. Returns what its user wants to know of it. */
+/** Emits code with the values as quads. Returns what the caller needs to know about it. */
 export type Emit<Result> = (to: Assembler, value: Values) => Result;
 
 export interface Assembled<Result> {
@@ -15,11 +14,11 @@ export interface Assembled<Result> {
   readonly result: Result;
 }
 
-/** Of a name's stub library: no address of a user's, and no other word that code has. */
+/** First number that stands for a name: no user address, and no other word in code. */
 const FIRST = 2 ** 50;
 
 export class Template<Result> {
-  /** In the order of their stub libraries; with whether there was anything of that name. */
+  /** In the order of the numbers that stand for them; says whether the name had a value. */
   readonly #names = new Map<string, boolean>();
   readonly #code: Code;
   readonly #places: { readonly at: number; readonly name: string }[];
@@ -43,7 +42,7 @@ export class Template<Result> {
     });
   }
 
-  /** The code with these values. Undefined where there is something that there was not, or the reverse. */
+  /** The code with these values. Undefined if a name has a value and had none before, or the reverse. */
   with(values: Values): Assembled<Result> | undefined {
     for (const [name, isThere] of this.#names) if ((values(name) !== undefined) !== isThere) return undefined;
     const bytes = this.#code.bytes.slice();
@@ -53,7 +52,7 @@ export class Template<Result> {
   }
 }
 
-/** Templates by name, each made when it is first wanted. */
+/** Templates by key, each made on first use. */
 export class Templates {
   readonly #made = new Map<string, Template<unknown>>();
 

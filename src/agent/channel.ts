@@ -1,5 +1,4 @@
-// The server's side of the shared pages, and the main thread's for the little that
-// it has to say; see protocol.ts.
+// The server's side of the shared pages, and the main thread's for the little that it reports; see protocol.ts.
 
 import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
@@ -9,14 +8,14 @@ import { Slot } from "./slot.ts";
 
 const encoder = new TextEncoder();
 
-/** For the process's own threads, and for its children. */
+/** The channel of the process's own threads, and that of its children. */
 export class Channels {
   constructor(
     readonly own: Channel,
     readonly children: Channel,
   ) {}
 
-  /** What the doorbells have counted. */
+  /** The doorbells' counts. */
   get doorbells(): Doorbells {
     return [this.own.doorbell, this.children.doorbell];
   }
@@ -25,7 +24,7 @@ export class Channels {
     return [...this.own.asked(), ...this.children.asked()];
   }
 
-  /** Sleeps until a doorbell is not as it was. */
+  /** Sleeps until a doorbell differs from these counts. */
   awaitDoorbell([own, children]: Doorbells, milliseconds?: number): void {
     const { libc } = this.own;
     if (this.own.withDoorbell) libc.sleepOn(this.children.at, children, milliseconds);
@@ -39,7 +38,7 @@ export class Channels {
       );
   }
 
-  /** As awaitBell, but awake. */
+  /** As awaitDoorbell, but spins. */
   lookFor([own, children]: Doorbells, milliseconds: number): void {
     const end = performance.now() + milliseconds;
     while (this.own.doorbell === own && this.children.doorbell === children && performance.now() < end);
@@ -55,7 +54,7 @@ export class Channel {
   readonly #interned = new Map<string, Address>();
   #arena = 0;
 
-  /** `doorbell` is the channel that has the doorbell; without it, it has its own. */
+  /** `doorbell` is the channel that has the doorbell; without it, the new channel has its own. */
   static make(libc: Libc, isShared = true, doorbell?: Channel): Channel {
     return new Channel(libc, libc.allocatePages(CHANNEL_SIZE, isShared), doorbell);
   }
@@ -71,7 +70,7 @@ export class Channel {
     this.#pending = bytesAt(add(at, PENDING), slotCount);
   }
 
-  /** Made when they are looked at: most are never used. */
+  /** Slots are made on first access: most are never used. */
   slot(index: number): Slot {
     let slot = this.#slots[index];
     if (!slot) {
@@ -85,7 +84,7 @@ export class Channel {
     return Array.from({ length: this.slotCount }, (_, i) => this.slot(i));
   }
 
-  /** Those that have been used. */
+  /** The slots that have been used. */
   get used(): Slot[] {
     return Object.values(this.#slots);
   }
@@ -94,7 +93,7 @@ export class Channel {
   asked(): Slot[] {
     const found: Slot[] = [];
     for (let i = this.#pending.indexOf(1); i >= 0; i = this.#pending.indexOf(1, i + 1)) {
-      // First this: what is marked from here on is found the next time.
+      // Cleared first: a mark set from here on is found the next time.
       Atomics.store(this.#pending, i, 0);
       const slot = this.slot(i);
       if (slot.isForServer) found.push(slot);
@@ -107,7 +106,7 @@ export class Channel {
     return Atomics.load(this.#header, Header.offsetOf.doorbell / 4);
   }
 
-  /** Sleeps until the doorbell is not as it was. */
+  /** Sleeps until the doorbell differs from `before`. */
   awaitDoorbell(before: number, milliseconds?: number): void {
     this.libc.sleepOn((this.withDoorbell ?? this).at, before, milliseconds);
   }
@@ -123,7 +122,7 @@ export class Channel {
     this.#setServed(0);
   }
 
-  /** Waits until somebody answers. Returns false when that takes longer. */
+  /** Waits until a server answers. Returns false when that takes longer. */
   awaitServer(milliseconds: number): boolean {
     const end = performance.now() + milliseconds;
     const served = add(this.at, Header.offsetOf.isServed);
@@ -136,8 +135,8 @@ export class Channel {
   }
 
   /**
-   * The main thread's own request: hands over a text. Waits, if told so, until it has been read; returns false where
-   * nobody does.
+   * The main thread's own request: hands over a text. With `milliseconds`, waits until it has been read; returns false
+   * if that takes longer.
    */
   tell(text: string, milliseconds = 0): boolean {
     const bytes = encoder.encode(text);
@@ -180,8 +179,8 @@ export class Channel {
   }
 
   /**
-   * A C string that stays, in every process that has the channel; there is one of each. Undefined when there is no room
-   * left.
+   * A C string that stays, visible in every process that has the channel; equal strings share one copy. Undefined when
+   * there is no room left.
    */
   intern(text: string): Address | undefined {
     let at = this.#interned.get(text);

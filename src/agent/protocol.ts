@@ -1,11 +1,10 @@
-// What the agents and the server share: pages, so that no descriptor is needed, which
-// a program may close. Who waits, waits on a futex. There are two such channels. The
-// process's own threads ask in private pages: who can write there can have code run.
-// Forked children, which may have fewer rights, ask in others, that are mapped
-// MAP_SHARED. Each has a doorbell, if the kernel lets a thread sleep on two (Linux
-// 5.16); else there is one, in the latter, and a hostile child may have us oversleep.
+// What the agents and the server share: pages, not a descriptor, which a program may close. Waiting is on futexes.
+// There are two such channels. The process's own threads ask in private pages, since whoever can write there can have
+// code run. Forked children, which may have fewer rights, ask in others, which are mapped MAP_SHARED. Each has a
+// doorbell if the kernel lets a thread sleep on two (Linux 5.16); otherwise there is one, in the latter, and a hostile
+// child may have us oversleep.
 //
-//   Header   doorbell      counts whatever the server has to look at; it sleeps on this
+//   Header   doorbell      counts what the server has to look at; the server sleeps on it
 //            …
 //            pending   a byte a slot, set when the server has to look at it
 //   slots    one request each: a page with the request and the server's orders,
@@ -15,18 +14,18 @@
 // A slot goes from state to state:
 //
 //   free → claimed → asked → ordered → obeyed → ordered → … → free
-//                      └── left, where the client has lost patience → free
+//                      └── left, when the client has given up → free
 //
 // The client writes in "claimed" and "ordered", the server in "asked" and "obeyed".
 
 import { bytes, layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 
-/** Which function was called, in the lowest byte. For the others the next byte says which argument is a path. */
+/** Which function was called, in the lowest byte. If it takes a path, the next byte says which argument that is. */
 export const Kind = {
   dlopen: 1,
   dlmopen: 2,
-  /** A file is opened or looked at: the path may be the host tree's. */
+  /** A file is opened or looked at: it may be the host tree's. */
   file: 3,
   /** As `file`, but a symbolic link itself is looked at. */
   link: 9,
@@ -36,23 +35,23 @@ export const Kind = {
   shell: 5,
   /** The thread dies of a signal: its number, the address of the instruction, the address that was accessed. */
   death: 6,
-  /** The main thread has ended: is none of the program's left, but the one that asks? Returns 1 or 0. */
+  /** The main thread has ended: returns 1 if the asking thread is the last of the program's, else 0. */
   leave: 8,
-  /** The main thread says how things stand: address and length of a ServerState as JSON. */
+  /** The main thread reports its state: address and length of a ServerState as JSON. */
   state: 7,
   /**
-   * A process has loaded shims, and wants to be linked: one of them, the agent's Control block, and functions of the agent's;
-   * see emitConnect.
+   * A process has loaded shims, and wants to be linked: one of the shims, the agent's control block, and functions of
+   * the agent; see emitConnect.
    */
   attach: 10,
   /**
-   * Shims are about to be loaded into a process that runs: can they be linked? The agent's Control block, its function `copy`,
-   * and whether functions are to be bound at once. See emitGate.
+   * Shims are about to be loaded into a running process: can they be linked? The agent's control block, its function
+   * `copy`, and whether functions are bound at once. See emitGate.
    */
   check: 11,
 } as const;
 
-/** What the asking thread shall do next. */
+/** What the asking thread does next. */
 export const What = {
   /** Return the first argument to the caller. */
   return: 0,
@@ -60,24 +59,24 @@ export const What = {
   call: 1,
   /** Go on in `target` as if the caller had called it with these arguments. */
   jump: 2,
-  /** Do as if there were no server. */
+  /** Act as if there were no server. */
   fail: 3,
 } as const;
 
-/** In the lowest three bits; "claimed" has the claimer's process in the others. */
+/** In the lowest three bits; for "claimed", the others have the claimer's PID. */
 export const State = { free: 0, claimed: 1, asked: 2, ordered: 3, obeyed: 4, left: 5 } as const;
 
 export const Header = layout("channel", {
   doorbell: u32,
-  /** 1 as long as somebody answers. */
+  /** 1 as long as a server answers. */
   isServed: u32,
   /** The thread that answers. */
   pid: u32,
   tid: u32,
   unused: u64bits,
   /**
-   * A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when that dies. 0
-   * until then.
+   * A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when the server
+   * dies. 0 until the server has booted.
    */
   alive: bytes(40),
 });
@@ -90,14 +89,14 @@ export const Request = layout("request", {
   a3: u64bits,
   a4: u64bits,
   a5: u64bits,
-  /** The function that was meant. */
+  /** The function that was called. */
   target: u64<Address>(),
   returnAddress: u64<Address>(),
   pid: u64(),
   tid: u64(),
   /** Which capsule's agent this is; 0 is the program's. */
   token: u64(),
-  /** Where the client has the channel. */
+  /** The channel's address in the client. */
   channel: u64<Address>(),
 });
 
@@ -112,20 +111,20 @@ export const Order = layout("order", {
   a5: u64bits,
 });
 
-/** A thread keeps its slot while it does what it is told, which may be to wait for another one's. */
+/** A thread keeps its slot while it carries out orders, and these may be to wait for another thread. */
 export const SLOT_COUNT = 512;
-/** For other processes, which map the pages by themselves, and have no arena. */
+/** For other processes, which map the pages themselves and have no arena. */
 export const OUTSIDE_SLOT_COUNT = 128;
-/** Where the pending bytes are, from the beginning of the channel. */
+/** The offset of the pending bytes in the channel. */
 export const PENDING = 64;
-/** Where things are, in bytes from the beginning of the channel, and of a slot. */
+/** Offsets and sizes in the channel and in a slot, in bytes. */
 export const SLOTS = PAGE_SIZE;
 export const SLOT_SIZE = 2 * PAGE_SIZE;
 export const SlotLayout = { state: 0, count: 4, request: 8, orders: 128, scratch: PAGE_SIZE } as const;
 export const ORDER_LIMIT = Math.floor((SlotLayout.scratch - SlotLayout.orders) / Order.size);
 export const SCRATCH_SIZE = SLOT_SIZE - SlotLayout.scratch;
 export const ARENA = SLOTS + SLOT_COUNT * SLOT_SIZE;
-/** Of strings; pages that nobody writes to cost nothing. */
+/** For strings; pages that are never written to cost nothing. */
 export const ARENA_SIZE = 1 << 20;
 export const CHANNEL_SIZE = ARENA + ARENA_SIZE;
 export const OUTSIDE_CHANNEL_SIZE = SLOTS + OUTSIDE_SLOT_COUNT * SLOT_SIZE;

@@ -1,5 +1,4 @@
-// What the machine code in the process reads about the run. It is written before, and
-// filled in as things come to be known.
+// What the machine code in the process reads about the run. It is made first, and filled in as values become known.
 
 import { layout, type Struct, u64 } from "../../lib/memory/layout.ts";
 import { viewAt } from "../../lib/memory/live.ts";
@@ -9,7 +8,7 @@ import { ENDING_WORDS } from "./code/destructors.ts";
 export const Record = layout("record", {
   argc: u64(),
   argv: u64<Address>(),
-  /** Where the variable is that points at the environment. */
+  /** The address of the variable that points at the environment. */
   environ: u64<Address>(),
   /** The program's link_map. */
   program: u64<Address>(),
@@ -22,7 +21,7 @@ export const Record = layout("record", {
 export class RunRecord {
   readonly fields: Struct<typeof Record>;
   readonly at: Address;
-  /** For each capsule the address of its `iterate here`, NULL behind the last. */
+  /** For each capsule the address of its `iterate here`; NULL after the last. */
   readonly iterators: Address;
   /** See emitCleanup. */
   readonly ending: Address;

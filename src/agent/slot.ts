@@ -7,20 +7,20 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "./protocol.ts";
 
-/** One order, as what it says. */
+/** One order, decoded. */
 export interface Instruction {
   readonly what: keyof typeof What;
   readonly target?: Address;
   readonly arguments: readonly (number | bigint)[];
 }
 
-/** Bytes in a slot: where the client has them, and as they are here. */
+/** Bytes in a slot: their address in the client, and a view of them here. */
 interface Lent {
   readonly at: Address;
   readonly bytes: Uint8Array;
 }
 
-/** What a slot needs of the channel that it is in. */
+/** What a slot needs of its channel. */
 interface Place {
   readonly at: Address;
   readonly doorbell: number;
@@ -28,14 +28,13 @@ interface Place {
   intern(text: string): Address | undefined;
 }
 
-/** How long a client is looked for, which copies a piece in less, in milliseconds. */
+/** How long to spin for a client, in milliseconds; it copies a piece in less. */
 const SPIN_MS = 0.05;
-/** How long a client may take at most, in milliseconds. */
+/** The longest that a client may take, in milliseconds. */
 const CLIENT_LIMIT_MS = 2000;
-/** How long a client may take to copy a piece before it is looked whether it lives, in milliseconds. */
+/** How long a client may take to copy a piece before we check that it is alive, in milliseconds. */
 const LIVENESS_INTERVAL_MS = 100;
 
-/** A slot of the channel. */
 export class Slot {
   readonly at: Address;
   readonly #words: Int32Array;
@@ -56,13 +55,13 @@ export class Slot {
     return Atomics.load(this.#words, 0) & 7;
   }
 
-  /** Whose it is: the process that has asked in it, or is about to. */
+  /** The process that has asked in it, or is about to. */
   get holder(): number | undefined {
     const word = Atomics.load(this.#words, 0);
     return (word & 7) === State.claimed ? word >>> 3 : this.client;
   }
 
-  /** A request, or results. */
+  /** It has a request or results, or was left. */
   get isForServer(): boolean {
     const { state } = this;
     return state === State.asked || state === State.obeyed || state === State.left;
@@ -74,7 +73,7 @@ export class Slot {
     return state === State.free || state === State.claimed ? undefined : this.request.pid;
   }
 
-  /** How many orders there are in it. */
+  /** How many orders it has. */
   get ordered(): number {
     return this.#words[SlotLayout.count / 4] ?? 0;
   }
@@ -93,7 +92,7 @@ export class Slot {
     return Request.at(this.#view, SlotLayout.request);
   }
 
-  /** Puts bytes where the client can see them until it is ordered again. Undefined where there is no room left. */
+  /** Puts bytes where the client can see them until its next orders. Undefined if there is no room left. */
   lend(bytes: Uint8Array): Lent | undefined {
     if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
     const offset = SlotLayout.scratch + this.#used;
@@ -108,8 +107,8 @@ export class Slot {
   }
 
   /**
-   * Copies memory of the client, by its function `copy` (to, from, length), while it waits for orders: where the kernel
-   * does not let us. `direction` is as the client's memory has it.
+   * Copies memory of the client through its function `copy` (to, from, length) while it waits for orders, where the
+   * kernel does not let us. `direction` says what happens to the client's memory. Throws UnreadableError.
    */
   transport(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
     const offset = SlotLayout.scratch + this.#used;
@@ -128,7 +127,7 @@ export class Slot {
     }
   }
 
-  /** Returns false where the client has gone, or is stopped: others wait, too. */
+  /** Returns false if the client is gone, or stopped: others wait, too. */
   #awaitObedience(): boolean {
     const { request, libc } = this;
     const { pid } = request;
@@ -144,7 +143,7 @@ export class Slot {
     return this.state === State.obeyed;
   }
 
-  /** Gives the client its orders, at most ORDER_LIMIT. Returns false where it waits no longer. */
+  /** Gives the client its orders, at most ORDER_LIMIT. Returns false if it no longer waits. */
   order(instructions: readonly Instruction[]): boolean {
     const from = this.state;
     instructions.forEach(({ what, target, arguments: list }, i) => {
@@ -163,7 +162,7 @@ export class Slot {
     return true;
   }
 
-  /** What the calls of the last orders have returned. */
+  /** What the calls of the last orders returned. */
   results(count: number): bigint[] {
     return Array.from({ length: count }, (_, i) => Order.at(this.#view, SlotLayout.orders + i * Order.size).a0);
   }

@@ -29,7 +29,7 @@ export class Answering extends Requests {
   readonly #clients: Clients;
   readonly #sessions = new Sessions(this);
 
-  /** `watch` is told of each process that asks. */
+  /** `watch` is called for each process that sends a request. */
   constructor(
     readonly libc: Libc,
     readonly channel: Channel,
@@ -40,11 +40,11 @@ export class Answering extends Requests {
   ) {
     super(trace);
     this.site = new Site(libc, directory, file, trace);
-    // Threads that had asked are no more.
+    // Threads with pending requests no longer exist.
     this.#clients = new Clients(this.site, watch, (pid, slot) => this.#forget(pid, slot));
   }
 
-  /** Goes on with what is asked in a slot. */
+  /** Advances the request in a slot. */
   advance(slot: Slot): void {
     if (slot.state === State.left) {
       this.#sessions.forget(slot);
@@ -58,23 +58,23 @@ export class Answering extends Requests {
     return this.#clients.find(slot)?.functions;
   }
 
-  /** Somebody has orders, and will say what came of them. */
+  /** Whether a client is executing orders and will report the result. */
   get isAmid(): boolean {
     return this.#sessions.isAmid;
   }
 
-  /** A process has ended. */
+  /** Call when a process has ended. */
   ended(pid: number): void {
     this.#clients.ended(pid);
     this.#forget(pid);
   }
 
-  /** A process's slots may be somebody else's from now on. */
+  /** A process's slots may go to another process from now on. */
   #forget(pid: number, except?: Slot): void {
     for (const slot of this.channel.slots) if (slot !== except && slot.holder === pid) this.#sessions.forget(slot);
   }
 
-  /** Frees the slots of who has died before anybody has known of it. Returns whether there are such that may yet. */
+  /** Frees the slots of processes that died before they were known. Returns whether there are others that still may. */
   sweep(): boolean {
     let isDoubtful = false;
     for (const slot of this.channel.slots) {
@@ -86,7 +86,7 @@ export class Answering extends Requests {
     return isDoubtful;
   }
 
-  /** What can wait until nobody asks, once somebody has: reads what the host's libraries will probably open. */
+  /** Idle work after the first request: reads what the host's libraries will probably open. */
   *idle(): Generator<undefined> {
     const capsules = this.#clients.newest?.capsules ?? [];
     for (const [index, { ahead }] of this.site.file.capsules.entries()) {
@@ -96,7 +96,7 @@ export class Answering extends Requests {
         yield;
       }
     }
-    // What has been found out of libraries is kept for the next run.
+    // Keeps what was learned of libraries for the next run.
     const reason = this.site.store.save();
     if (reason !== undefined) this.trace.log("plan", () => `the store of libraries was not written: ${reason}`);
   }
@@ -112,7 +112,7 @@ export class Answering extends Requests {
     return yield* this.#attach(slot);
   }
 
-  /** A dlopen brings the first shims: it fails where what they stand for cannot be had. */
+  /** A dlopen loads the first shims: it fails if their libraries are unavailable. */
   #check(slot: Slot): Instruction {
     const { a1, a2, a3, pid } = slot.request;
     const passed: Instruction = { what: "return", arguments: [0] };
@@ -130,7 +130,7 @@ export class Answering extends Requests {
       if (raise === undefined || subject === undefined || reason === undefined) return passed;
       return { what: "jump", target: raise, arguments: [errno, subject, 0, reason] };
     } catch (error) {
-      // Linking will come to it, too, and says it.
+      // Linking will meet the same error, and reports it.
       this.trace.log("request", () => `process ${pid}: not checked: ${reasonOf(error)}`);
       return passed;
     }
@@ -163,7 +163,7 @@ export class Answering extends Requests {
       this.trace.emit(() => ({ event: "linked", pid, program: attachment?.program.path ?? "", ...linked, duration }));
     } catch (error) {
       yield [{ what: "call", target: say, arguments: lentLine(slot, reasonOf(error)) }];
-      // What it was started with cannot be missing; a plug-in's library can.
+      // A startup dependency must not be missing; a plug-in's library may.
       const isNeeded = attachment ? !attachment.isRunning : !(error instanceof LinkError);
       const { pid } = slot.request;
       this.trace.emit(() => ({ event: "failed", pid, isFatal: isNeeded, error: dataOf(error) }));
@@ -173,7 +173,7 @@ export class Answering extends Requests {
   }
 }
 
-/** What is wrong with files, libraries, the process or the machine; a fault of ours says where it is. */
+/** Says what is wrong with files, libraries, the process or the machine; for a bug of ours, adds its location. */
 function reasonOf(error: unknown): string {
   const { code, message, stack } = error as NodeJS.ErrnoException;
   const isKnown = [LinkError, ElfError, UnreadableError].some((kind) => error instanceof kind);

@@ -1,6 +1,6 @@
-// Links a process from outside: one of its threads has loaded shims that are
-// placeholders yet, and waits in the initializer of one of them. Everything that is
-// loaded is relocated by now, and nothing that needs an isolated library has run.
+// Links a process from outside: one of its threads has loaded shims that are still placeholders, and waits in the
+// initializer of one of them. All loaded objects are relocated by now, and nothing that needs an isolated library has
+// run.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -36,9 +36,10 @@ import { copiedBy, entriesOf, findPlaceholders, images, isRedirected, type Place
 import { renameLinked } from "./rename.ts";
 
 /**
- * `shim` is the one whose initializer has asked, `returnAddress` where that, or whoever has called a function of it, was
- * called from. Returns undefined where linking has to wait: it is asked for once more. Throws LinkError, ElfError, what
- * reading files throws, and UnreadableError where the process dies meanwhile.
+ * `shim` is the one whose initializer sent the request; `returnAddress` is that of the request: in ld.so for an
+ * initializer, in the shim for a call of one of its functions. Returns undefined if linking has to wait: the request
+ * will be sent again. Throws LinkError, ElfError, what reading files throws, and UnreadableError if the process dies
+ * meanwhile.
  */
 export function* attach(
   attachment: Attachment,
@@ -61,7 +62,7 @@ export function* attach(
     return undefined;
   restoreConstructor(attachment, patch);
 
-  // For the first time: glibc's files by their own names, what we must hear of, and the namespaces.
+  // The first time: names of glibc's files, intercepted functions, and the namespaces.
   if (isFirst) {
     const family = [...attachment.shared.values()];
     for (const { from, to } of copied) if (family.some((image) => image.holds(from))) attachment.moved.set(from, to);
@@ -69,16 +70,16 @@ export function* attach(
     yield* begin(attachment, moved);
   }
 
-  // A constructor may ask meanwhile: it gets what is not in work yet.
+  // A constructor may send a request meanwhile: it gets what is not in work yet.
   const placeholders = findPlaceholders(attachment);
   const linkMaps = placeholders.map(({ object }) => object.linkMap);
   for (const linkMap of linkMaps) attachment.inWork.add(linkMap);
   try {
-    // The libraries that the shims stand for, with all that they need.
+    // The libraries that the shims stand for, with all dependencies.
     yield* openLibraries(attachment, placeholders);
     trace.mark("open");
 
-    // The shims show them; whoever has bound to a placeholder, or to what we must hear of, is redirected.
+    // The shims show them; references to placeholders, or to intercepted functions, are redirected.
     yield* show(attachment, placeholders, patch, moved);
     const objects = attachment.objects();
     const redirected = images(objects.filter((object) => isRedirected(attachment, object)));
@@ -88,7 +89,7 @@ export function* attach(
     trace.log("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
     trace.mark("patch");
 
-    // Scopes as ld.so would have them, and what the program has copied.
+    // Scopes as ld.so would make them, and what the program has copied.
     yield* settle(attachment, placeholders);
     const copies = copied.flatMap(({ from, ...copy }) => {
       const real = moved.get(from);
@@ -110,7 +111,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   if (fault !== undefined) throw new LinkError(`Cannot link process ${process.pid}: ${fault}`);
   const patch = new Patch();
   const { both, onSignal } = yield* intercept(attachment, patch, moved);
-  // At once for the unwinder, which asks for objects (glibc before 2.35): a constructor of the host's may throw.
+  // The unwinder at once, since it asks for objects (glibc before 2.35): a constructor of the host's may throw.
   const unwinder = shared.get(UNWINDER);
   if (unwinder) redirect([unwinder], moved, patch, { slots: "all" });
   yield* patch.apply(process);
@@ -131,7 +132,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   trace.mark("namespaces");
 }
 
-/** Each tree's together. */
+/** Each tree's libraries together. */
 function* openLibraries(attachment: Attachment, placeholders: readonly Placeholder[]): Linking<void> {
   const { process, scopes } = attachment;
   const global = new Set(scopes ? searchListOf(process, scopes.main, scopes.offsets) : []);
@@ -140,7 +141,7 @@ function* openLibraries(attachment: Attachment, placeholders: readonly Placehold
     const sonames = own.map(({ soname }) => soname);
     const closure = yield* closureIn(attachment, capsule, (open) => needsIn(capsule, sonames, undefined, open));
     checkClosure(capsule, closure, "whole");
-    // Of what is opened by a running program, ld.so says so when it has been.
+    // For a dlopen of a running program, ld.so sets this once it has finished.
     const isGlobal = own.every(({ object }) => global.has(object.linkMap));
     const opened = own.filter(({ soname }) => !isOpenAs(capsule, soname));
     const intern = (text: string) => attachment.intern(text);
@@ -177,7 +178,7 @@ function* settle(attachment: Attachment, placeholders: readonly Placeholder[]): 
   for (const capsule of attachment.capsules) yield* followGlobal(attachment, capsule);
 }
 
-/** For who reads events. */
+/** For readers of events. */
 function told(
   attachment: Attachment,
   placeholders: readonly Placeholder[],
@@ -190,7 +191,7 @@ function told(
   return { libraries, bindings: bindingsOf(attachment, redirected, shown, moved) };
 }
 
-/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+/** Installs `handler` for fatal signals that have their default disposition. */
 function* catchFatal({ task }: Process, handler: Address): Linking<void> {
   const action = newAction(handler);
   const taken = new Set(settledSignals(task));

@@ -1,6 +1,5 @@
-// A process that is linked from outside: what a Launch is there. Its memory is
-// another process's, calls are made by the thread that asks, and what is put into it
-// is kept in pages of the agent's object.
+// A process that is linked from outside: its Launch. The memory is another process's, calls are made by the requesting
+// thread, and what is put into it is kept in pages of the agent's object.
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +33,7 @@ import type { Client } from "../server/requests.ts";
 import { isFilled, placeholderShim } from "./fill.ts";
 import type { Site } from "./site.ts";
 
-/** As many capsules have their numbers between those of two processes. */
+/** Tokens per process: one for each capsule. */
 const TOKENS = 256;
 
 export class Attachment implements Linker, Client {
@@ -47,32 +46,32 @@ export class Attachment implements Linker, Client {
   readonly capsules: Capsule[] = [];
   readonly shim = placeholderShim;
   readonly isHosted = false;
-  /** Functions of the agent's, by which code asks that is put into the process. */
+  /** Functions of the agent that code put into the process sends requests through. */
   readonly #lent: AgentExports;
   readonly functions: Functions;
   scopes: Scopes | undefined;
   /** Placeholders that are being linked. */
   readonly inWork = new Set<Address>();
-  /** What is linked just now is not needed to start the program. */
+  /** What is being linked is not needed to start the program. */
   isRunning = false;
-  /** For each capsule the address of its dl_iterate_phdr, NULL behind the last. */
+  /** For each capsule the address of its dl_iterate_phdr, then NULL. */
   iterators = toAddress(0);
   /** Linking waits for it; see attached/await-allocator.ts. */
   awaited: Constructor | undefined;
-  /** The agent's function that is called in its place. */
+  /** The agent's function that is called instead of it. */
   readonly late: Address;
   readonly #known = new Map<Address, LoadedObject>();
   readonly agent: LoadedObject;
   readonly #found = new Map<string, Address | undefined>();
   readonly #kept = new Map<string, Address>();
-  /** That it was started with, as /proc has it. */
+  /** The initial one, as in /proc. */
   readonly #environment: string;
   #arena: Address;
   readonly #isAudited: boolean;
 
   /**
-   * `origin` is the process that has forked this one, or one of its ancestors. Throws LinkError, UnreadableError, and
-   * what reading /proc throws.
+   * `origin` is the linked process that forked this one, or an ancestor. Throws LinkError, UnreadableError, and what
+   * reading /proc throws.
    */
   constructor(
     readonly site: Site,
@@ -117,14 +116,14 @@ export class Attachment implements Linker, Client {
   }
 
   /**
-   * Others the auditor leaves alone, and messages have the path. Nothing of the process is read here: what is lent in its
-   * slot meanwhile would be overwritten where memory is read by way of that.
+   * The auditor leaves other paths alone, and messages contain the path. Reads nothing of the process: memory may be
+   * read through its slot, which would overwrite what is lent there.
    */
   asItIs(path: string): string {
     return this.#isAudited && path.startsWith("/") && this.site.isRedirected(path) ? `${AS_IT_IS}${path}` : path;
   }
 
-  /** Why its ld.so cannot make a namespace, if that is so. */
+  /** Why its ld.so cannot make a namespace, if so. */
   get faultOfAuditors(): string | undefined {
     const auditors = variableIn(this.#environment, AUDITORS);
     if (!auditors) return undefined;
@@ -146,12 +145,12 @@ export class Attachment implements Linker, Client {
     return this.id * TOKENS;
   }
 
-  /** Which attachment an agent's number is of. */
+  /** The attachment that an agent's token belongs to. */
   static idOf(token: number): number {
     return Math.floor(token / TOKENS);
   }
 
-  /** The agent's empty pages: first for code, then what else has to be kept. */
+  /** The agent's empty pages: first for code, then for other data that has to be kept. */
   get pages(): Address {
     const { image } = this.agent;
     const [pages] = image.loads.filter(({ p_filesz }) => p_filesz === 0);
@@ -164,7 +163,7 @@ export class Attachment implements Linker, Client {
     return program ? pointerIn(this.process, add(program.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
   }
 
-  /** That of what tells a process that was started by an ld.so's name who it is; 0 where there is none. */
+  /** The l_name of its exe shim; 0 if there is none. */
   get exeShimName(): Address {
     const identity = this.#identity;
     return identity ? pointerIn(this.process, add(identity.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
@@ -174,11 +173,11 @@ export class Attachment implements Linker, Client {
     return this.objects().find(({ path }) => basename(path) === EXE_SHIM);
   }
 
-  /** The base namespace's objects as they are now, in load order, the program first. */
+  /** The base namespace's current objects, in load order, the program first. */
   objects(): LoadedObject[] {
     return [...linkMap(this.process, this.main)].map((object) => {
       const before = this.#known.get(object.linkMap);
-      // A library may have been closed, and glibc may use its place again.
+      // A library may have been closed, and glibc may have reused its link_map.
       if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
       this.#known.set(object.linkMap, object);
       return object;
@@ -196,19 +195,19 @@ export class Attachment implements Linker, Client {
     return new Namespaces(this.process, loader);
   }
 
-  /** Has it its image still, under another name. */
+  /** Keeps the image of an object that now has another name. */
   know({ linkMap, image }: LoadedObject): void {
     this.#known.set(linkMap, new LoadedObject(this.process, linkMap, image));
   }
 
-  /** Is it one of the launch's own objects? */
+  /** Whether it is one of the launch's own objects. */
   isOwn({ path }: LoadedObject): boolean {
     return dirname(path) === this.site.libraries;
   }
 
   get #family(): LoadedImage[] {
     const libc = this.shared.get(LIBC);
-    // libc has nearly all of what is asked for.
+    // libc has nearly all the symbols asked for.
     return [...(libc ? [libc] : []), ...[...this.shared.values()].filter((image) => image !== libc)];
   }
 
@@ -222,7 +221,7 @@ export class Attachment implements Linker, Client {
 
   findSymbol(name: string): Address | undefined {
     if (!this.#found.has(name)) {
-      // What stands in front of libc's functions there knows which file is the program's own.
+      // Its overrides of libc's functions know which file is the program's own.
       const identity = this.#identity;
       const family = [...(identity ? [identity.image] : []), ...this.#family];
       const home = family.find((image) => image.find(name) !== undefined);
@@ -233,8 +232,9 @@ export class Attachment implements Linker, Client {
   }
 
   /**
-   * Of glibc what is beside its libc, which it may have brought along: it is opened from the capsule, for which neither
-   * the program's DT_RUNPATH nor the auditor counts. Else where ld.so finds it: the launch has a link to what was chosen.
+   * For glibc's libraries, the file beside its libc, which the program may have brought: the capsule opens it, so
+   * neither the program's DT_RUNPATH nor the auditor applies. Otherwise ld.so finds it: the launch has a link to the
+   * chosen file.
    */
   sharedFile(soname: string): string {
     const { process, shared } = this;
@@ -252,7 +252,7 @@ export class Attachment implements Linker, Client {
     return this.#mustPut(cString(text));
   }
 
-  /** There is one of each. */
+  /** Equal strings are kept once. */
   keep(text: string): Address | undefined {
     const at = this.#kept.get(text) ?? this.#put(cString(text));
     if (at !== undefined) this.#kept.set(text, at);
@@ -299,7 +299,7 @@ export class Attachment implements Linker, Client {
     for (const [from, to] of moved) this.moved.set(from, to);
   }
 
-  /** What a child needs that was forked from here, and that has not asked yet: numbers alone. */
+  /** What a forked child that has not sent a request yet needs: numbers alone. */
   get origin(): Origin {
     const { controlBlock, functions, iterators, scopes } = this;
     const capsules = this.capsules.flatMap(({ mirrors, opened: _, shims: __, ...capsule }) => {
@@ -310,13 +310,13 @@ export class Attachment implements Linker, Client {
     return { pid: this.process.pid, controlBlock, functions, iterators, moved, scopes, capsules, arena: this.#arena };
   }
 
-  /** The process is gone. */
+  /** Call when the process is gone. */
   close(): void {
     this.directory.remove();
   }
 }
 
-/** What is left of a process that was linked. */
+/** What is kept of a process that was linked. */
 export interface Origin {
   readonly pid: number;
   readonly controlBlock: ControlBlockAddresses;
@@ -326,7 +326,7 @@ export interface Origin {
   readonly scopes: Omit<Scopes, "lent" | "rooms"> | undefined;
   /** Each with the link_map of the first object in its namespace. */
   readonly capsules: readonly (Omit<Capsule, "mirrors" | "opened" | "shims"> & { readonly first: Address })[];
-  /** Up to where there is something in the agent's pages. */
+  /** The end of the used part of the agent's pages. */
   readonly arena: Address;
 }
 
@@ -340,8 +340,8 @@ export interface ControlBlockAddresses {
 }
 
 /**
- * The file of its program: where that was started by an ld.so's name, the kernel says the ld.so, and its arguments say
- * what it runs.
+ * Its program's file. If that was started by ld.so's name, the kernel reports ld.so, and the arguments name the
+ * program.
  */
 function programOf(pid: number): string {
   const list = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
@@ -349,7 +349,7 @@ function programOf(pid: number): string {
   return (preloaded > 0 && list[preloaded + 1]) || readlinkSync(`/proc/${pid}/exe`);
 }
 
-/** The last that says so, as ld.so has it. */
+/** The last definition counts, as in ld.so. */
 const variableIn = (environment: string, name: string): string | undefined =>
   environment
     .split("\0")
@@ -377,7 +377,7 @@ class ProcessDirectory implements Directory {
       const isOurs = this.#path === this.#own;
       if (!isOurs || !["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? ""))
         throw hint(error, this.#path);
-      // Somebody has tidied up. What is there is mapped already.
+      // The directory was deleted. Its files are already mapped.
       this.#path = mkdtempSync(join(privateParent(tmpdir()), "capsule-"));
       return this.#put(name, bytes);
     }

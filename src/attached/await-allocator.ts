@@ -1,9 +1,8 @@
-// A process is linked when its first shim is initialized, and ld.so allocates then. An
-// allocator of the program's may be initialized later, and need that: one that looks
-// for the next malloc in its constructor has nobody to call before. Then linking waits:
-// the agent takes the place of the allocator's last constructor, calls that, and asks
-// again. Whoever calls an isolated library in the meantime has the process linked by
-// that (see placeholder-code.ts), as natively that call would come before, too.
+// A process is linked when its first shim is initialized, and ld.so allocates then. The program's own allocator may be
+// initialized later and not work before that: one that looks up the next malloc in its constructor has nothing to call
+// until then. In that case linking waits: the agent replaces the allocator's last constructor, calls it, and sends the
+// request again. A call into an isolated library in the meantime links the process (see placeholder-code.ts), as
+// natively that call would come earlier, too.
 
 import { type Constructor, calling, lastConstructor } from "../../lib/loader/last-constructor.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -17,8 +16,8 @@ import { objectsOf } from "../passes/scope-of.ts";
 import type { Attachment } from "./attachment.ts";
 
 /**
- * Has the agent ask again when the program's allocator has been initialized. Returns false where it has been, or there
- * is none. `objects` are those of the base namespace.
+ * Makes the agent send the request again once the program's allocator is initialized. Returns false if it already is,
+ * or there is none. `objects` are those of the base namespace.
  */
 export function* awaitAllocator(
   attachment: Attachment,
@@ -40,7 +39,7 @@ export function* awaitAllocator(
   return true;
 }
 
-/** As it was, so that who reads the program's tables finds them as they are natively. */
+/** Restores it, so that the program's tables read as they do natively. */
 export function restoreConstructor(attachment: Attachment, patch: Patch): void {
   const { awaited } = attachment;
   if (awaited) patch.setPointer(awaited.slot, calling(awaited, awaited.address));
@@ -48,8 +47,8 @@ export function restoreConstructor(attachment: Attachment, patch: Patch): void {
 }
 
 /**
- * The last constructor of the allocator that the program brings along, if ld.so has yet to call it when it initializes
- * `shim`. `objects` are those of the global scope, in its order.
+ * The last constructor of the program's own allocator, if ld.so has yet to call it when it initializes `shim`.
+ * `objects` are those of the global scope, in its order.
  */
 function findPendingConstructor(
   process: Process,

@@ -1,5 +1,5 @@
-// Who asks. A process is known by what its memory and its mappings say, not by its
-// number alone: that is its own PID namespace's, and may be anybody's later on.
+// The clients. A process is identified by its memory and its mappings, not by its pid alone, which belongs to its own
+// PID namespace and may be reused.
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -15,19 +15,15 @@ import { Attachment, type ControlBlockAddresses, type Origin } from "./attachmen
 import { type LibdlCall, missingLibdl } from "./libdl.ts";
 import type { Site } from "./site.ts";
 
-/**
- * How many of those that have ended are remembered, for children that they may have forked, before it is looked who has
- * some.
- */
+/** How many ended processes to remember, for children that they may have forked, before checking which have any. */
 const MOST_ENDED = 128;
 
 export class Clients {
   readonly #processes = new Map<number, AskingProcess>();
-  /** By process. */
+  /** By pid. */
   readonly #attachments = new Map<number, Attachment>();
   /**
-   * By the number that agents give, which forked children have in common: the process that was linked, or what is left
-   * of it.
+   * By the number that agents give, which forked children share: the process that was linked, or what is kept of it.
    */
   readonly #origins = new Map<number, Attachment | Origin>();
   readonly #agentFile: number;
@@ -35,8 +31,8 @@ export class Clients {
   #ended = 0;
 
   /**
-   * `watch` is told of each process that is linked, `replaced` of one that runs another program than before, which asks
-   * there.
+   * `watch` is called for each process that is linked, `replaced` for one that now runs another program, which sends
+   * its request in that slot.
    */
   constructor(
     readonly site: Site,
@@ -46,17 +42,17 @@ export class Clients {
     this.#agentFile = statSync(join(site.libraries, MARK)).ino;
   }
 
-  /** A thread of a process that is known has said something, and waits. */
+  /** A thread of a known process has written to its slot, and waits. */
   hear(slot: Slot): void {
     this.#processes.get(slot.request.pid)?.listenTo(slot);
   }
 
-  /** The one that has asked in that slot, if it is known. */
+  /** The process that sent the request in that slot, if known. */
   find({ request: { pid } }: Slot): Attachment | undefined {
     return this.#attachments.get(pid);
   }
 
-  /** Is it heard of when that process ends? */
+  /** Whether we learn when that process ends. */
   isKnown(pid: number): boolean {
     return this.#attachments.has(pid);
   }
@@ -65,7 +61,7 @@ export class Clients {
     return [...this.#attachments.values()].at(-1);
   }
 
-  /** Where the control block of an agent is that says this number. Throws UnreadableError where nobody has it. */
+  /** Where the control block of the agent with this number is. Throws UnreadableError if there is none. */
   controlBlockOf(id: number): ControlBlockAddresses {
     const origin = this.#origins.get(id);
     if (!origin) throw new UnreadableError("Cannot answer a process that has never been linked");
@@ -73,8 +69,8 @@ export class Clients {
   }
 
   /**
-   * The process that asks: one that is known, a child that such a one has forked, or a new program. Throws
-   * UnreadableError for one that is not of this launch, and as Attachment does.
+   * The requesting process: a known one, a forked child of one, or a new program. Throws UnreadableError for one that
+   * is not of this launch, and as Attachment does.
    */
   of(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): Attachment {
     const { asking, controlBlock } = this.#identify(slot, at, copy);
@@ -92,7 +88,7 @@ export class Clients {
       throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
     const origin = known instanceof Attachment ? known.origin : known;
     const fresh = new Attachment(this.site, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
-    // First, as it may have ended: who is known is watched, so that its end is heard of.
+    // Sign first, as it may have ended: once known, a process is watched, so we learn of its end.
     if (!origin) {
       fresh.sign();
       this.#origins.set(fresh.id, fresh);
@@ -103,7 +99,7 @@ export class Clients {
     return fresh;
   }
 
-  /** What a process has to call before `of` can know it, if anything. Throws UnreadableError as that does. */
+  /** What a process has to call before `of` can identify it, if anything. Throws UnreadableError as `of` does. */
   missingLibdl(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): LibdlCall | undefined {
     const { asking, controlBlock } = this.#identify(slot, at, copy);
     return controlBlock.attachment === 0 ? missingLibdl(asking.process, controlBlock.debug) : undefined;
@@ -126,7 +122,7 @@ export class Clients {
     if (this.#ended >= MOST_ENDED) this.#forget();
   }
 
-  /** Forgets those of which no process has a mirror mapped: they have left no child. */
+  /** Forgets those whose mirrors no process has mapped: they have left no child. */
   #forget(): void {
     this.#ended = 0;
     const mapped = new Set<string>();
@@ -140,7 +136,7 @@ export class Clients {
   }
 
   /**
-   * Finds out whose memory has that control block, and writes into the request which process that is here. Throws
+   * Finds out which process has that control block, and writes its pid and tid as seen here into the request. Throws
    * UnreadableError.
    */
   #identify(slot: Slot, at: Address, copy: Address): { asking: AskingProcess; controlBlock: ControlBlock } {
@@ -148,7 +144,7 @@ export class Clients {
     const { pid: number, tid } = request;
     for (const candidate of candidates(number, tid)) {
       const known = this.#processes.get(candidate.pid);
-      // What is carried is the client's own memory, and says nothing about a number: its mappings do.
+      // Memory that the client transports is its own, and proves nothing about a pid: mappings do.
       if (!known && !this.#hasAgent(candidate.pid, at)) continue;
       const asking = known ?? new AskingProcess(this.site.libc, candidate.pid, copy);
       // Another program's agent is elsewhere.
@@ -166,7 +162,7 @@ export class Clients {
     throw new UnreadableError(`Cannot link process ${number}: it is not of this launch, or cannot be seen from here`);
   }
 
-  /** Is the agent of this launch mapped there, by a process of this user's? */
+  /** Whether a process of this user has this launch's agent mapped there. */
   #hasAgent(pid: number, at: Address): boolean {
     const mapping = unlessRefused(() =>
       statSync(`/proc/${pid}`).uid === process.geteuid?.() ? findMapping(readMaps(pid), at) : undefined,
@@ -176,8 +172,8 @@ export class Clients {
 }
 
 /**
- * A process, and one of its threads, by the numbers that they may have here: the same, or what another PID namespace's
- * are called.
+ * The pids and tids that a process and thread may have here: the same numbers, or those of a member of another PID
+ * namespace.
  */
 function* candidates(pid: number, tid: number): Generator<{ pid: number; tid: number }> {
   yield { pid, tid };
@@ -188,7 +184,7 @@ function* candidates(pid: number, tid: number): Generator<{ pid: number; tid: nu
   }
 }
 
-/** The number of a process or thread in its own PID namespace, where that is not ours. */
+/** The number of a process or thread in its own PID namespace, if that is not ours. */
 function innermost(directory: string): number | undefined {
   const [, numbers = ""] = /^NSpid:\s*(.*)$/m.exec(textOf(`${directory}/status`)) ?? [];
   const list = numbers.split(/\s+/);
@@ -197,12 +193,12 @@ function innermost(directory: string): number | undefined {
 
 const mapsOf = (pid: string): string => textOf(`/proc/${pid}/maps`);
 
-/** Empty for a process that has ended, or is somebody else's. */
+/** Empty for a process that has ended, or is another user's. */
 const textOf = (path: string): string => unlessRefused(() => readFileSync(path, "latin1")) ?? "";
 
 const tasksOf = (pid: string): string[] => unlessRefused(() => readdirSync(`/proc/${pid}/task`)) ?? [];
 
-/** Undefined where there is nothing at that address. */
+/** Undefined if nothing is mapped at that address. */
 function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | undefined {
   try {
     return ControlBlock.at(process.memory.view(at, ControlBlock.size));
@@ -212,15 +208,12 @@ function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | unde
   }
 }
 
-/**
- * A process of which one thread or another waits just now. That one lives, and carries memory where the kernel refuses
- * it.
- */
+/** A process that has a waiting thread. That thread is alive, and transports memory if the kernel refuses to. */
 class AskingProcess implements MemoryTransport {
   readonly process: OtherProcess;
   #slot: Slot | undefined;
 
-  /** `copy` is a function of its agent's. */
+  /** `copy` is a function of its agent. */
   constructor(
     libc: Libc,
     pid: number,

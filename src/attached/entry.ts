@@ -1,6 +1,5 @@
-// How a launcher turns into the program, where that is to run on another glibc than
-// what the kernel would start: in a mount namespace, made by a program of ours or by
-// bubblewrap, or else as it is, into a re-exec stub.
+// How a launcher becomes the program when that is to run on another glibc than the kernel would start: in a mount
+// namespace, made by a generated program or by bubblewrap, or else directly, as a re-exec stub.
 
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
@@ -23,11 +22,11 @@ import { bubblewrapArguments, wayTo } from "./mount-namespace.ts";
 export interface Entry {
   /** What the processes find, this way. */
   readonly processGlibc: ProcessGlibc;
-  /** What is in another file's place for them, and not for their server. */
+  /** Files that are mounted over others for the processes, but not for their server. */
   readonly mounts: Mounts;
   /**
-   * Puts the program in the place of this one. Returns the errno where the kernel refuses; where that is too late,
-   * `refusals` says what is said.
+   * Replaces this process's program. Returns the errno if the kernel refuses; where it is too late for that, `refusals`
+   * are the messages.
    */
   execute(
     file: string,
@@ -37,16 +36,16 @@ export interface Entry {
   ): number;
 }
 
-/** What a plan says of it. */
+/** The relevant parts of a plan. */
 interface Wanted extends Pick<AttachedPlan, "processGlibc" | "own" | "isAudited"> {
   readonly isolated: readonly Library[];
-  /** Of the glibc that was chosen. */
+  /** Of the chosen glibc. */
   readonly version: string;
 }
 
 /**
- * Throws LinkError where there has to be a mount namespace and none can be had, ProgramError for a program that cannot
- * do without, and what writing throws.
+ * Throws LinkError if a mount namespace is required and cannot be made, ProgramError for a program that cannot do
+ * without, and what writing throws.
  */
 export function entryOf(
   libc: Libc,
@@ -69,11 +68,11 @@ export function entryOf(
     return plainly;
   }
   const mounts = new Map([...mountsOf(processGlibc, machine), ...cover]);
-  // The character sets are told where the machine has no directory for them.
+  // The character sets are passed on if the machine has no directory for them.
   const characterSets = processGlibc.starter?.characterSets;
   const sets = characterSets !== undefined && ![...mounts.values()].includes(characterSets) ? characterSets : undefined;
-  // What has the place of the machine's is found there, and by a program with a glibc of its own it is not. Another
-  // runtime's directories would come before it.
+  // A file mounted over the machine's is found there, but not by a program with its own glibc. Another runtime's
+  // directories would come before it.
   const isThere = (file: string) => runtime === machine && [...mounts.values()].includes(file);
   const left = [...processGlibc.shared].filter(([, file]) => !isThere(file));
   const inside = { mounts, processGlibc: { shared: new Map(left), starter: undefined } };
@@ -96,14 +95,14 @@ export function entryOf(
       },
     };
   }
-  // Signals to it do not reach the program, which is a loss to most, so it has to be asked for.
+  // It does not forward signals to the program, which hurts most programs, so it has to be requested.
   const bubblewrap = choice === "always" ? findBubblewrap(mounts) : undefined;
   if (bubblewrap !== undefined) {
     tell(`mount namespace: by ${bubblewrap}, which stays as the program's parent (${way})`);
     return {
       ...inside,
       execute(file, [, ...list], variables) {
-        // For bubblewrap itself the machine's glibc is the right one.
+        // bubblewrap itself has to run on the machine's glibc.
         const names = [LIBRARY_PATH, AUDITORS].map((name) => Buffer.from(`${name}=`));
         const nameOf = (variable: Uint8Array) => names.find((name) => name.equals(variable.subarray(0, name.length)));
         const set = variables.flatMap((one) => {

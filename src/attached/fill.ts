@@ -1,8 +1,6 @@
-// Shims that were loaded before their libraries: placeholders, which stand on the
-// library path of a process that is linked from outside. Once the library is open,
-// the placeholder's symbol table says where everything really is, so that glibc binds
-// to that from now on; what has been bound before is found by the placeholder's own
-// addresses.
+// Shims that were loaded before their libraries: placeholders, which are on the library path of an attached process.
+// Once the library is open, the placeholder's symbol table gets the real addresses, so that glibc binds to them from
+// now on; existing references are recognized by the placeholder's own addresses.
 
 import { SHN_ABS, SHN_UNDEF, STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -25,16 +23,16 @@ export function slotOf(placeholder: LoadedImage): Address | undefined {
   return undefined;
 }
 
-/** Does it show its library? `nothing` is what fill has been given. */
+/** Whether it shows its library. `nothing` is what fill was given. */
 export function isFilled({ process, image }: LoadedObject, nothing: Address): boolean {
   const slot = slotOf(image);
   return slot !== undefined && pointerIn(process, slot) === nothing;
 }
 
 /**
- * Collects into `patch` what makes a placeholder show the library that it stands for, and into `moved` where its own
- * addresses have moved to. `nothing` is a function that does nothing, `hooks` what it shows in place of functions of
- * the library. Throws LinkError where the placeholder was made from another file.
+ * Collects into `patch` what makes a placeholder show its library, and into `moved` the new addresses for its own.
+ * `nothing` is a function that does nothing; `hooks` replace functions of the library. Throws LinkError if the
+ * placeholder was made from another file.
  */
 export function* fill(
   { image: placeholder, linkMap }: LoadedObject,
@@ -50,7 +48,7 @@ export function* fill(
   const table = symbolsAt(image, loadBias, record !== undefined, hooks);
   const before = placeholder.symbols.view;
   const slot = slotOf(placeholder);
-  // It has one symbol more, behind the others: the function that its initializer calls.
+  // It has one symbol more, after the others: the function that its initializer calls.
   if (slot === undefined || before.byteLength < table.length)
     throw new LinkError(`Cannot link "${placeholder.path}": it was made from another "${object.path}"`, {
       object: placeholder.path,
@@ -74,7 +72,7 @@ export function* fill(
   patch.setPointer(slot, nothing);
 }
 
-/** Has fillCopy been at it? Its own table leads nowhere else. */
+/** Whether fillCopy has changed it: its own table never points outside it. */
 export function isFilledCopy({ process, image }: LoadedObject): boolean {
   const { length } = image.symbols;
   const view = process.memory.view(image.addressOf(image.symbolTableAt), length * Sym.size);
@@ -84,8 +82,8 @@ export function isFilledCopy({ process, image }: LoadedObject): boolean {
 }
 
 /**
- * As `fill`, for a copy of the runtime's in a placeholder's place: what the host's library has, too, is the host's from
- * now on.
+ * As `fill`, for a runtime's copy instead of a placeholder: symbols that the host's library also has are the host's
+ * from now on.
  */
 export function fillCopy(
   { image: copy }: LoadedObject,
@@ -113,14 +111,14 @@ export function fillCopy(
   }
 }
 
-/** A shim for a library that is open: loads its placeholder, whose initializer asks for it to be filled. */
+/** A shim for a library that is open: loads its placeholder, whose initializer requests to be filled. */
 export function* placeholderShim(
   { process }: Launch,
   name: string,
   _: LoadedObject,
   needed: readonly string[],
 ): Linking<LoadedObject> {
-  // By a path it is found by the auditor; what it stands for there is its own.
+  // For a path, the auditor substitutes the library's own placeholder.
   const [soname = name] = needed;
   const handle = yield* dlmopen(process, LM_ID_BASE, name.includes("/") ? soname : name, RTLD_LAZY);
   return new LoadedObject(process, yield* linkMapOf(process, handle));

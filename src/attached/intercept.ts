@@ -1,6 +1,7 @@
-// What the program's side of an attached process calls, and we must hear of or know better: dlopen, and what tells of
-// objects and signals. Its global scope was made before we came, so nothing can stand in front of libc there; libc's own
-// symbol table says from now on that these functions are in the agent's pages, and who has bound to libc's is redirected.
+// Functions that the program's side of an attached process calls and we must intercept, or answer better: dlopen, and
+// functions that report on objects and signals. Its global scope already exists, so nothing can be put before libc
+// there; instead libc's own symbol table now points to these functions in the agent's pages, and references to libc's
+// are redirected.
 
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
@@ -11,13 +12,13 @@ import { CODE_SIZE } from "../server/agent-object.ts";
 import type { Attachment } from "./attachment.ts";
 
 export interface Interception {
-  /** The functions that a capsule's libc mirror shows, too, by name. */
+  /** The functions that a capsule's libc mirror also shows, by name. */
   readonly both: ReadonlyMap<string, Address>;
   /** The handler of fatal signals. */
   readonly onSignal: Address;
 }
 
-/** Collects into `patch` what libc's tables say of them, and into `moved` where they have been. */
+/** Collects into `patch` their entries in libc's tables, and into `moved` their old addresses. */
 export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
   const { functions, token, pages, site } = attachment;
   attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));

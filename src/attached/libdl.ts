@@ -1,5 +1,5 @@
-// Before glibc 2.34 dlopen is in libdl.so.2, which a process need not have. The agent does not bring it: ld.so would give a
-// program with a glibc of its own the machine's, and end it. So the server has libc open the one beside itself.
+// Before glibc 2.34, dlopen is in libdl.so.2, which a process need not have. The agent cannot need it: ld.so would give
+// a program with its own glibc the machine's, and end it. So the server makes libc open the one beside itself.
 
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,17 +12,17 @@ import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
 const LIBDL = "libdl.so.2";
-/** glibc's own name for what tells a dlopen from what its other functions open. */
+/** glibc's own name for the flag that marks a dlopen, as opposed to its internal opens. */
 const RTLD_DLOPEN = 0x80000000;
 
-/** A call by which a process gets libdl: a function of its libc's (GLIBC_PRIVATE), the file, and how it is opened. */
+/** A call that loads libdl: a function of the process's libc (GLIBC_PRIVATE), the file, and the mode. */
 export interface LibdlCall {
   readonly open: Address;
   readonly file: string;
   readonly mode: number;
 }
 
-/** Undefined where dlopen is there, and where it cannot be had. `debug` is ld.so's _r_debug. */
+/** Undefined if dlopen is already there, or cannot be had. `debug` is ld.so's _r_debug. */
 export function missingLibdl(process: OtherProcess, debug: Address): LibdlCall | undefined {
   const objects = [...linkMap(process, firstLinkMap(process, debug))];
   const images = objects.map(({ image }) => image).filter(({ soname }) => soname !== undefined && isShared(soname));

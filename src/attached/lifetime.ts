@@ -1,6 +1,5 @@
-// Who may ask: the processes that are known, the one that turned into the program
-// first, and when none of them lives, whoever else has got the library path from
-// them. A daemon that has never asked may do so later.
+// Which processes may send requests: those that are known, starting with the one that became the program, and when none
+// of them is alive, any other that has inherited the library path. A daemon that has never sent one may do so later.
 
 import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname } from "node:path";
@@ -11,16 +10,16 @@ import { isOfLaunch } from "../handover/program-environment.ts";
 
 const LOADER = /\/ld[-.][^/]*$/;
 
-/** How often to look again because processes have come and gone meanwhile. */
+/** How often to scan again because processes have come and gone meanwhile. */
 const MOST_SCANS = 5;
 
 export class Lifetime {
-  /** A descriptor of each process, by its number. */
+  /** pid → pidfd. */
   readonly #watched = new Map<number, number>();
 
   readonly #ownFile = fileOf(process.pid);
 
-  /** How many were known to have ended when it was looked at them. */
+  /** How many had ended at the last check. */
   #count = 0;
 
   /** `libraries` is what only processes of this launch have on their library path. */
@@ -34,7 +33,7 @@ export class Lifetime {
     return this.#watched.size === 0;
   }
 
-  /** The process of which this descriptor is. */
+  /** Watches the process that the descriptor refers to. */
   watchBy(pid: number, descriptor: number): void {
     this.#watched.set(pid, descriptor);
     this.watcher.add(descriptor);
@@ -49,7 +48,7 @@ export class Lifetime {
     return true;
   }
 
-  /** Has one of them ended that is not forgotten yet? Also where somebody has come to the door. */
+  /** Whether a process has ended that is not forgotten yet. Also true if someone has connected to the door. */
   get hasEnded(): boolean {
     return this.watcher.count !== this.#count;
   }
@@ -67,14 +66,14 @@ export class Lifetime {
     return ended;
   }
 
-  /** Looks once for others that may ask, and watches them. */
+  /** Looks once for other possible clients, and watches them. */
   findOthers(): void {
     for (let attempt = 0, isSure = false; attempt < MOST_SCANS && !isSure; attempt++) {
       isSure = true;
       for (const name of readdirSync("/proc")) {
         const pid = Number(name);
         if (!(pid > 0) || pid === process.pid) continue;
-        // In this order: what was forked may turn into what has the path meanwhile.
+        // In this order: a forked process may exec, and have the path, in between.
         const isForked = this.#isForked(pid);
         const hasPath = this.#hasPath(pid);
         if (isForked || hasPath) this.watch(pid);
@@ -84,30 +83,30 @@ export class Lifetime {
     }
   }
 
-  /** Has a program in-process forked it? Then it says nothing in its environment, but will pass on the path. */
+  /** Whether a program in-process forked it. Then its environment shows nothing, but it will pass on the path. */
   #isForked(pid: number): boolean {
-    // For the kernel a program in-process is Bun, or the ld.so that this was started by.
+    // To the kernel a program in-process is Bun, or the ld.so that Bun was started by.
     const file = fileOf(pid);
     if (file === undefined || (file !== this.#ownFile && !LOADER.test(file))) return false;
     const maps = unlessRefused(() => readFileSync(`/proc/${pid}/maps`, "utf8"));
     return maps?.includes(` ${dirname(this.libraries)}/`) ?? false;
   }
 
-  /** Undefined for one that has ended meanwhile. */
+  /** Undefined if it has ended meanwhile. */
   #hasPath(pid: number): boolean | undefined {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
-      // It has none that can be seen in the middle of an exec; kernel threads, which have no file, never have one.
+      // None is visible in the middle of an exec; kernel threads, which have no file, never have one.
       if (environment === "") return fileOf(pid) === undefined ? false : undefined;
       return isOfLaunch(environment, this.libraries);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
-      // Somebody else's (EACCES, EPERM) cannot be served either.
+      // Another user's (EACCES, EPERM) cannot be served either.
       return code === "ENOENT" || code === "ESRCH" ? undefined : false;
     }
   }
 }
 
-/** Undefined for a kernel thread, and for what cannot be seen. */
+/** Undefined for a kernel thread, and if it cannot be seen. */
 const fileOf = (pid: number): string | undefined => unlessRefused(() => readlinkSync(`/proc/${pid}/exe`));

@@ -1,17 +1,16 @@
-// A mount namespace in which another glibc's files are in the place of the machine's.
-// Everything that is started there runs on it, by whatever call and with whatever
-// environment, and /proc/self/exe is right, as nothing is started by an ld.so's name.
+// A mount namespace in which another glibc's files replace the machine's. Every program started in it runs on that
+// glibc, whatever the call and the environment, and /proc/self/exe is right, as nothing is started by ld.so's name.
 //
-// Who may mount (CAP_SYS_ADMIN) makes it as it is; anybody else in a user namespace of
-// his own, in which he stays who he is and can gain no rights: programs that are setuid
-// do not work there, and files of others seem to be nobody's.
+// A process that may mount (CAP_SYS_ADMIN) makes it directly; any other makes it in a user namespace, in which it keeps
+// its user but can gain no rights: setuid programs do not work there, and files of other users seem to belong to
+// nobody.
 
 import type { Libc } from "../../lib/process/libc.ts";
 import { RESULT, type Step, tryOut } from "../../lib/process/steps.ts";
 import { ERRNO, SYS, type SystemCall } from "../../lib/x86-64/linux.ts";
 import type { Mounts } from "../plan/glibc/process-glibc.ts";
 
-/** How to make it, and why not otherwise. */
+/** How to make it. */
 interface Way {
   readonly steps: readonly Step[];
   /** In a user namespace, too. */
@@ -56,13 +55,13 @@ function stepsOf(mounts: Mounts, isUsers: boolean): Step[] {
   return [
     step("unshare", isUsers ? "of users and mounts" : "of mounts", CLONE_NEWNS | (isUsers ? CLONE_NEWUSER : 0)),
     ...maps,
-    // What is mounted outside later is seen inside, and not the other way round.
+    // Mounts made outside later appear inside, but not the reverse.
     step("mount", "/", "none", "/", 0, MS_REC | MS_SLAVE, 0),
     ...[...mounts].map(([over, file]) => step("mount", `on ${over}`, file, over, 0, MS_BIND, 0)),
   ];
 }
 
-/** Of bubblewrap: the same mounts. */
+/** bubblewrap's arguments for the same mounts. */
 export const bubblewrapArguments = (mounts: Mounts): string[] => [
   ...["--dev-bind", "/", "/"],
   ...[...mounts].flatMap(([over, file]) => ["--bind", file, over]),

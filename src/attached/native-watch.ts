@@ -1,9 +1,10 @@
-// Where a launch ends of which nothing was linked: has a program run natively that should have had isolated libraries, or
-// was none needed? No process that is led to shims opens the runtime's copies of isolated libraries, and a program that
-// needs one and is led there asks. So it is noted which of those copies are opened, and which programs beside the first
-// one and in its directory. inotify(7) does not say by whom, nor whether it is run or only read: in directories that the
-// whole machine uses, and where the first program is the machine's (sha256sum, file), an opening counts only if a process of
-// the launch is found that has the file mapped. Who ends within a few milliseconds is missed there.
+// If a launch ends with nothing linked: has a program run natively that should have had isolated libraries, or was none
+// needed? A process with shims on its library path does not open the runtime's copies of isolated libraries, and a
+// program that needs one sends a request. So we record which of those copies are opened, and which programs in the
+// directories of the first one. inotify(7) reports neither the process nor whether the file is run or only read. So in
+// directories that the whole machine uses, or if the first program is the machine's (sha256sum, file), an opening
+// counts only if a process of the launch has the file mapped. A process that ends within a few milliseconds is missed
+// there.
 
 import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,10 +15,10 @@ import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Site } from "./site.ts";
 
-/** Directories in which others than the launch's processes open programs and libraries, too. */
+/** Directories in which processes outside the launch open programs and libraries, too. */
 const OF_THE_MACHINE = /^\/(?:$|(?:usr|bin|sbin|lib\w*|opt|nix|gnu)(?:\/|$))/;
 
-/** What is watched by one inotify instance: sonames of copies, and directories, each by its number. */
+/** What one inotify instance watches: watch number → soname of a copy, or directory. */
 interface Watched {
   readonly inotify: number;
   readonly copies: Map<number, string>;
@@ -27,12 +28,15 @@ interface Watched {
 export class NativeWatch {
   /** Read when the launch ends. */
   readonly #own: Watched;
-  /** Read at once, while whoever has opened something is there. */
+  /** Read at once, while the process that opened something still exists. */
   readonly #common: Watched;
   readonly #isolated: ReadonlySet<string>;
   #found: string | undefined;
 
-  /** `watcher` rings when something common is opened. Throws SystemError where this user has too many already. */
+  /**
+   * `watcher` rings when something in common directories is opened. Throws SystemError if this user has too many
+   * already.
+   */
   constructor(
     readonly system: System,
     readonly site: Site,
@@ -45,7 +49,7 @@ export class NativeWatch {
     this.#isolated = new Set(site.file.capsules.flatMap(({ isolated }) => isolated));
   }
 
-  /** Begins to look, with what the program has around it first; a step each. */
+  /** Starts watching, the program's surroundings first; one step each. */
   *begin(): Generator<undefined> {
     const { pid, program, libraryPath } = this.site.file;
     const directories = [dirname(program), unlessRefused(() => readlinkSync(`/proc/${pid}/cwd`))];
@@ -65,7 +69,7 @@ export class NativeWatch {
     if (number !== undefined) watched[kind].set(number, value);
   }
 
-  /** Is the runtime's the host tree's own file? Then capsules open it, too. */
+  /** Whether the runtime's copy is the host tree's own file: then capsules open it, too. */
   #isHosts(soname: string, path: string): boolean {
     const idOf = (file: string | undefined) => {
       const status = file === undefined ? undefined : unlessRefused(() => statSync(file, { bigint: true }));
@@ -74,7 +78,7 @@ export class NativeWatch {
     return this.site.sources.some(({ search }) => idOf(search.find(soname, undefined)?.path) === idOf(path));
   }
 
-  /** Has something common been opened by a process of the launch? To be asked whenever the watcher has rung. */
+  /** Checks whether a process of the launch has opened something common. Call whenever the watcher has rung. */
   look(): void {
     if (this.#found !== undefined) return;
     for (const opened of this.#openedIn(this.#common)) if (this.#isMapped(opened.path)) this.#found ??= opened.shown;
@@ -84,14 +88,14 @@ export class NativeWatch {
     for (const { inotify } of [this.#own, this.#common]) closeSync(inotify);
   }
 
-  /** The path of a program, or the soname of a library, that was opened; undefined where there was none. */
+  /** The path of a program, or the soname of a library, that was opened; undefined if none was. */
   get found(): string | undefined {
     this.look();
     for (const { shown } of this.#openedIn(this.#own)) this.#found ??= shown;
     return this.#found;
   }
 
-  /** Copies, and programs that need an isolated library: by their paths, and as a user knows them. Each once. */
+  /** Copies, and programs that need an isolated library: their paths, and the names that a user knows. Each once. */
   #openedIn({ inotify, copies, directories }: Watched): { readonly path: string; readonly shown: string }[] {
     const runtime = this.site.runtimeOf(this.site.file.libraryPath);
     const found = new Map<string, string>();
@@ -108,7 +112,7 @@ export class NativeWatch {
     return [...found].map(([path, shown]) => ({ path, shown }));
   }
 
-  /** Does a process that descends from the launch's first have it mapped? */
+  /** Whether a descendant of the launch's first process has it mapped. */
   #isMapped(path: string): boolean {
     const parents = new Map<number, number>();
     for (const name of readdirSync("/proc"))

@@ -1,7 +1,6 @@
-// Whether the isolated libraries can be had that a dlopen is about to bring into a
-// process, told from files alone: glibc can still refuse then (see emitGate). It is
-// asked nothing itself, as it is in the midst of loading. What is overlooked here is
-// found out when the process is linked, and told to the user.
+// Whether the isolated libraries that a dlopen is about to bring into a process can be loaded, judged from files alone:
+// glibc can still refuse at that point (see emitGate). glibc is not asked, as it is in the middle of loading. Problems
+// that this check misses show up when the process is linked, and are reported to the user.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
@@ -16,7 +15,7 @@ import { needsIn } from "../plan/needs.ts";
 import type { Attachment } from "./attachment.ts";
 import { isFilled, slotOf } from "./fill.ts";
 
-/** As glibc words it: the file at fault, or what is missing, what is wrong, and errno, or 0. */
+/** In glibc's terms: the file at fault or what is missing, what is wrong, and errno or 0. */
 interface Objection {
   readonly object: string;
   readonly text: string;
@@ -76,7 +75,7 @@ function asObjection(error: unknown, soname: string): Objection {
   return { object: path, text: `cannot open shared object file: ${code}`, errno: 0 };
 }
 
-/** In glibc's words, where it has some. */
+/** In glibc's words, if it has any. */
 function faultOf({ structure, fault }: ElfError): string {
   if (structure !== "ELF header") return `${structure}: ${fault}`;
   return fault.startsWith("the file ends") ? "file too short" : "invalid ELF header";
@@ -91,7 +90,7 @@ function objectionToSymbols(
   const shared = new Map<string, string>();
   for (const soname of closure.elsewhere.keys()) {
     const path = sharedFile(attachment, soname);
-    // Who knows what it defines?
+    // Its symbols are unknown.
     if (path === undefined) return undefined;
     shared.set(soname, path);
   }
@@ -100,7 +99,7 @@ function objectionToSymbols(
   const faults = search.store.ofAll(paths, `refused ${bindsNow ? "now" : "lazily"}`, find);
   for (const text of faults) {
     const { symbol, ...objection } = JSON.parse(text) as Fault;
-    // What nobody has in the capsule may be the program's.
+    // A symbol that the capsule lacks may be the program's.
     const isPrograms = (name: string) => attachment.objects().some(({ image }) => image.find(name) !== undefined);
     if (symbol === undefined || !isPrograms(symbol)) return objection;
   }
@@ -108,7 +107,7 @@ function objectionToSymbols(
 }
 
 interface Fault extends Objection {
-  /** That nobody defines. */
+  /** An undefined one. */
   readonly symbol?: string;
 }
 
@@ -120,7 +119,7 @@ function* faultsOf(
 ): Generator<Fault> {
   const images = new Map<string, FileImage>();
   try {
-    // First what defines most of what is wanted: nobody asks who does.
+    // The shared set first, since it defines most symbols; the order does not matter.
     for (const [soname, path] of shared) images.set(soname, openImage(path));
     for (const { library, name, names } of inLoadOrder) {
       const image = openImage(library.path);
@@ -145,7 +144,7 @@ function* faultsOf(
   }
 }
 
-/** Of the shared set, or of another capsule. */
+/** The file of a library of the shared set, or of another capsule. */
 function sharedFile({ site, shared, runtime }: Attachment, soname: string): string | undefined {
   const loaded = shared.get(soname);
   if (loaded) return site.fileAt(loaded.path);

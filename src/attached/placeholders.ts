@@ -1,4 +1,5 @@
-// What is found in a process before it is linked: placeholders, who has bound to them, and what the program has copied.
+// The state of a process before it is linked: placeholders, references to them, and objects that the program has
+// copied.
 
 import { ET_EXEC, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
@@ -15,12 +16,12 @@ import { UNWINDER } from "../profiles/shared-set.ts";
 import type { Attachment } from "./attachment.ts";
 import { isFilled, isFilledCopy, slotOf } from "./fill.ts";
 
-/** A shim that nobody has linked yet. */
+/** A shim that is not linked yet. */
 export interface Placeholder {
   readonly object: LoadedObject;
   readonly soname: string;
   readonly capsule: Capsule;
-  /** It is none of ours, but a copy that ld.so has found before: by a path in the program, or in front of ours. */
+  /** Not a shim but a copy that ld.so has found first: by a path in the program, or before our directory. */
   readonly isCopy: boolean;
 }
 
@@ -38,14 +39,14 @@ export function findPlaceholders(attachment: Attachment): Placeholder[] {
   });
 }
 
-/** Neither shims nor glibc itself, but for the unwinder, which asks for the objects that are loaded. */
+/** All but shims and glibc itself; the unwinder is included, since it asks for the loaded objects. */
 export function isRedirected(attachment: Attachment, object: LoadedObject): boolean {
   if (attachment.isOwn(object) || object.isVdso) return false;
   const { shared } = attachment;
   return object.image.soname === UNWINDER || ![...shared.values()].some((image) => image.loadBias === object.loadBias);
 }
 
-/** What the program has copied, by ld.so: of placeholders, and of the shared set. */
+/** What ld.so has copied to the program: from placeholders, and from the shared set. */
 export function copiedBy(program: LoadedObject, objects: readonly LoadedObject[], trace: Trace): Copy[] {
   const { image } = program;
   const copied = copiedIn(image);
@@ -55,8 +56,8 @@ export function copiedBy(program: LoadedObject, objects: readonly LoadedObject[]
 }
 
 /**
- * Functions that have an entry in a program at a fixed address: an undefined symbol with a value, which natively is
- * found before the function itself by whoever wants its address.
+ * Functions that have an entry in a program at a fixed address: an undefined symbol with a value, which natively takes
+ * precedence over the function itself when its address is looked up.
  */
 export function entriesOf(program: LoadedObject, objects: readonly LoadedObject[], moved: Moved): Map<number, Address> {
   const { image } = program;

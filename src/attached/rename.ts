@@ -1,6 +1,6 @@
-// glibc's libraries have the names of their files in a process that has them by links
-// of ours, where they are another's than the machine's: in what tells of objects, and
-// in ld.so's list, for whoever looks for libc there, or opens the file.
+// Restores the file names of glibc's libraries in a process that loads them through our links because they are not the
+// machine's: in the functions that report on objects, and in ld.so's list, for code that looks for libc there, or opens
+// the file.
 
 import { readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -13,7 +13,9 @@ import { isShared } from "../profiles/shared-set.ts";
 import { EXE_SHIM } from "../server/reexec-stubs.ts";
 import type { Attachment } from "./attachment.ts";
 
-/** `program` is the first of `objects`. Of what stays loaded only, since ld.so frees the name of what goes. */
+/**
+ * `program` is the first of `objects`. Only for objects that stay loaded, since ld.so frees the names of unloaded ones.
+ */
 export function renameLinked(attachment: Attachment, program: LoadedObject, objects: readonly LoadedObject[]): void {
   const { process, agent, site } = attachment;
   const exeShim = objects.find(({ path }) => basename(path) === EXE_SHIM);

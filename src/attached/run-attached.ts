@@ -1,7 +1,6 @@
-// Runs a program in a process of its own: in this one, in which the kernel puts the
-// program in Bun's place. So its number, its parent, its terminal, its signals and its
-// end are those of any program. What is left of us is the server, in a process that
-// has been started beforehand; the program finds it by its library path.
+// Runs a program in a process of its own: this one, in which the kernel replaces Bun by the program. So its pid,
+// parent, terminal, signals and exit are those of any program. What remains of us is the server, in a process that was
+// started beforehand; the program finds it through its library path.
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -35,8 +34,8 @@ import { type Entry, entryOf } from "./entry.ts";
 import { tunablesFor } from "./tunables-for.ts";
 
 /**
- * Throws as makePlan does, and ProgramError where the kernel refuses the program. `executed` is its path as execve(2)
- * is given it, `inherited` what it finds open.
+ * Throws as makePlan does, and ProgramError if the kernel refuses the program. `executed` is the path for execve(2);
+ * `inherited` are the descriptors that it finds open.
  */
 export function runAttached(
   libc: Libc,
@@ -48,7 +47,7 @@ export function runAttached(
 ): never {
   const command = ownCommand(libc, inherited);
   checkAttachable(realpathSync(executed), process.env.PATH ?? "", system);
-  // Nothing of ours is for others, whatever the program may want of its own.
+  // Our files are not for others, whatever umask the program may want.
   const umask = process.umask(0o077);
   const directory = ServingDirectory.make(libc, system);
   trace.mark("serving directory");
@@ -86,14 +85,14 @@ export function runAttached(
 
 interface Prepared {
   readonly entry: Entry;
-  /** Directories behind all others on the library path. */
+  /** Directories after all others on the library path. */
   readonly behind: readonly string[];
-  /** The variable with what its ld.so has to be told, if there is anything. */
+  /** The variable for its ld.so, if anything has to be set. */
   readonly tunables: ReadonlyMap<string, string>;
   readonly isAudited: boolean;
 }
 
-/** What is to come from where, and all of it that the program will find. */
+/** Decides what comes from where, and prepares all that the program will find. */
 function prepare(
   libc: Libc,
   directory: ServingDirectory,
@@ -139,10 +138,7 @@ function prepare(
   return { entry, behind, tunables, isAudited: plan.isAudited };
 }
 
-/**
- * The program finds what its parent has left: Bun's own descriptors are closed at an exec, what it handles is forgotten
- * there.
- */
+/** The program gets what its parent passed on: an exec closes Bun's own descriptors and resets its signal handlers. */
 function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
   for (const descriptor of inherited) libc.passOn(descriptor);
   trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
@@ -157,7 +153,7 @@ function refusal(executed: string, errno: number): ProgramError {
   return new ProgramError(`Cannot run "${executed}": ${why}`, exitCode);
 }
 
-/** What a program of ours says in this one's place, when nobody can throw any more. */
+/** What a generated program says instead of this one when nothing can be thrown any more. */
 const refusalsOf = (executed: string): [errno: number, exitCode: number, text: string][] =>
   [...Object.keys(REASONS).map(Number), 0].map((errno) => {
     const { exitCode, message } = refusal(executed, errno);

@@ -1,10 +1,9 @@
-// The server of an attached program and of all that it starts: a process of its own,
-// which nobody is the parent of. Its arguments: the serving directory and the program's
-// process, which is its descriptor 3, too, so that no number can be mistaken.
+// The server of an attached program and of everything that it starts: a process of its own that is nobody's child. Its
+// arguments are the serving directory and the pid of the program's process, which is also its descriptor 3, so that no
+// pid can be mistaken.
 //
-// It sleeps until somebody rings or a process ends, and wakes up for nothing else; it
-// never goes back to Bun's event loop. When nobody may ask any more, it removes the
-// directory, and ends.
+// It sleeps until the doorbell rings or a process ends, and wakes up for nothing else; it never returns to Bun's event
+// loop. When no process can send requests any more, it removes the directory and ends.
 
 import { rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -33,13 +32,13 @@ import { prepare, warmUp } from "./warm-up.ts";
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
 const RAN_NATIVELY = (opened: string) =>
   `capsule: nothing has been linked, and "${opened}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
-/** How long to look for another request before going to sleep, in milliseconds. */
+/** How long to poll for another request before going to sleep, in milliseconds. */
 const SPIN_MS = 0.05;
-/** The same, while somebody does what it was told. */
+/** The same, while a client executes orders. */
 const SPIN_WHILE_CALLED_MS = 1;
-/** When nobody has asked for so long, in milliseconds, memory is given back: who plays a game needs it more. */
+/** After this long without requests, in milliseconds, memory is given back: a running game needs it more. */
 const IDLE_BEFORE_GC_MS = 1000;
-/** How often to look whether whoever reads events has room for more, in milliseconds. */
+/** How often to check whether the reader of events has room for more, in milliseconds. */
 const EVENTS_RETRY_MS = 20;
 
 class Server {
@@ -54,14 +53,14 @@ class Server {
   #trace = new Trace([]);
   #isTidy = false;
   #hasProgramEnded = false;
-  /** There is somebody who reads complaints, and events do not go there. */
+  /** Someone reads complaints, and events do not go there. */
   #canComplain = false;
-  /** How often somebody was answered, and how long that took, in milliseconds. */
+  /** How many requests were answered, and how long that took, in milliseconds. */
   #answers = 0;
   #busy = 0;
-  /** What has been read for answers is in memory yet. */
+  /** What was read for answers is still in memory. */
   #hasLitter = false;
-  /** What can wait. */
+  /** Idle work. */
   #idle: Generator<undefined> | undefined = this.#warmUp();
   #glibc: readonly LoadedImage[] = [];
 
@@ -75,21 +74,21 @@ class Server {
     this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
     this.#door = Door.open(this.system, watcher, directory);
     this.lifetime.watchBy(program, PROGRAM);
-    // Whoever asks sees by this that we live, in whichever PID namespace.
+    // Clients can tell from this that we are alive, in any PID namespace.
     holdRobustMutex(this.libc, add(at, Header.offsetOf.alive));
     this.channel.open();
   }
 
-  /** Answers for as long as anybody may ask. */
+  /** Answers for as long as any process may send requests. */
   serve(): void {
     while (!this.lifetime.isOver) {
       const { doorbell } = this.channel;
-      // Behind that: who comes later rings again.
+      // After reading the doorbell: later arrivals ring again.
       this.#door?.admit();
-      // The launcher rings when all is said.
+      // The launcher rings when it has written everything.
       if (doorbell > 0 && !this.lifetime.hasEnded) this.#begun();
       for (const pid of this.lifetime.forgetEnded()) {
-        // It may have taken the file along.
+        // The process may have deleted the file.
         if (doorbell > 0) unlessRefused(() => this.#said);
         this.#trace.emit(() => ({ event: "ended", pid }));
         if (pid === this.program) {
@@ -113,7 +112,7 @@ class Server {
     this.#trace.events?.flush();
   }
 
-  /** Whoever waits shall wait no longer. */
+  /** Releases the waiting clients. */
   giveUp(): void {
     this.channel.close();
     for (const slot of this.channel.slots) {
@@ -122,10 +121,10 @@ class Server {
     }
   }
 
-  /** Returns whether anybody has asked. */
+  /** Returns whether there were requests. */
   #advanceAll(): boolean {
     const asked = this.channel.asked();
-    // Nobody asks before the program runs, and then the launcher has said all that it knows.
+    // Requests come only once the program runs, and by then the launcher has written all that it knows.
     const before = performance.now();
     for (const slot of asked) this.#begun().advance(slot);
     if (asked.length > 0 && this.#answers === 0) {
@@ -140,7 +139,7 @@ class Server {
     return asked.length > 0;
   }
 
-  /** What the launcher has said. It has, when it has rung. */
+  /** What the launcher has written. It is complete once it has rung. */
   get #said(): LaunchFile {
     if (!this.#launchFile) {
       this.#launchFile = readLaunchFile(this.directory);
@@ -166,7 +165,7 @@ class Server {
     return this.#answering;
   }
 
-  /** A program in-process has removed what was its own in the directory, such as what says whose it is. */
+  /** A program in-process has removed its own files in the directory, such as the mark of its owner. */
   #takeOver(): void {
     unlessRefused(
       () => claim(this.directory),
@@ -174,19 +173,19 @@ class Server {
     );
   }
 
-  /** Does some of what can wait. Returns whether there was any. */
+  /** Does a step of idle work. Returns whether there was any. */
   #goOn(): boolean {
     try {
       if (this.#idle && !this.#idle.next().done) return true;
     } catch (error) {
-      // Such as a library that is damaged. Who needs it is told so, when it is asked for.
+      // For example, a library is damaged. The error is reported to the caller that requests it.
       this.#trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
     }
     this.#idle = undefined;
     return false;
   }
 
-  /** Whoever reads it to its end shall not wait for us. */
+  /** A reader that waits for its end shall not wait for us. */
   #leave(): void {
     if (!this.#canComplain) return;
     this.#canComplain = false;
@@ -204,7 +203,7 @@ class Server {
     this.#glibc = yield* warmUp(this.libc);
   }
 
-  /** While nobody has asked; behind what is being done. */
+  /** Until the first request; after the work in progress. */
   *#prepare(before: Generator<undefined> | undefined, { site }: Answering): Generator<undefined> {
     if (this.#canComplain) {
       this.#watch = new NativeWatch(this.system, site, this.lifetime.watcher);
@@ -214,7 +213,7 @@ class Server {
     yield* prepare(site, this.#glibc);
   }
 
-  /** When somebody has asked for the first time. */
+  /** After the first request. */
   *#afterwards(): Generator<undefined> {
     yield* this.#begun().idle();
     this.#tidy();
@@ -240,7 +239,7 @@ class Server {
 
 function main([directory = "", program = ""]: readonly string[]): void {
   let server: Server | undefined;
-  // Nothing of ours is for others, whatever the program may want of its own.
+  // Our files are not for others, whatever umask the program may want.
   process.umask(0o077);
   try {
     server = new Server(directory, Number(program));

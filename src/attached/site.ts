@@ -1,5 +1,4 @@
-// What the server knows of a launch: the host trees, and where things are. It is the
-// same for all processes that are linked.
+// What the server knows of a launch: the host trees, and where files are. It is the same for all linked processes.
 
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -18,14 +17,14 @@ import type { CapsuleSource } from "../plan/capsule-source.ts";
 import { Ownership } from "../plan/ownership.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
 
-/** In front of the names of functions that are lent. */
+/** Prefix of the names of lent functions. */
 const LENT = "lent ";
 
 export class Site {
   readonly store: LibraryStore;
   /** The machine's own tree. */
   readonly machine: Tree;
-  /** From where the programs take their libraries. */
+  /** The tree that the programs take their libraries from. */
   readonly #runtime: Tree;
   readonly sources: readonly CapsuleSource[];
   readonly #templates = new Templates();
@@ -42,7 +41,7 @@ export class Site {
     this.store = new LibraryStore(file.store);
     this.machine = new Tree("/");
     this.#mounts = new Map(file.mounts);
-    // As the launch has found them: they may have gone meanwhile.
+    // As the launch found them: they may be gone by now.
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime, true);
     const runtime = this.runtimeOf(file.libraryPath);
     this.sources = file.capsules.map(({ root, layout, isolated, newest, others, environment, hooks }) => {
@@ -51,7 +50,7 @@ export class Site {
         search,
         ownership: new Ownership(search, runtime, newest, new Set(others)),
         isolated,
-        // A launch has looked.
+        // The launch has checked.
         promised: isolated,
         environment,
         hooks,
@@ -59,7 +58,7 @@ export class Site {
     });
   }
 
-  /** Code for a process, from a template. `lent` are functions of its agent's, by which the code asks. */
+  /** Code for a process, from a template. `lent` are the agent's functions that the code sends requests through. */
   assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values, lent: AgentExports): Assembled<Result> {
     return this.#templates.assemble(
       key,
@@ -73,7 +72,7 @@ export class Site {
     );
   }
 
-  /** The file that a program of this launch has by a path. */
+  /** The file that a program of this launch sees at a path. */
   fileAt(path: string): string {
     const real = this.machine.resolve(path) ?? path;
     return this.#mounts.get(real) ?? real;
@@ -84,11 +83,11 @@ export class Site {
     return join(this.directory, LIBRARIES);
   }
 
-  /** Would the auditor give another file for a path? */
+  /** Whether the auditor would substitute another file for a path. */
   isRedirected(path: string): boolean {
     this.#names ??= new Set(readdirSync(this.libraries));
     if (this.#names.has(basename(path))) return true;
-    // What capsule writes itself has the names that it is to have.
+    // Files that capsule writes already have the right names.
     if (path.startsWith(`${this.directory}/`)) return false;
     try {
       return this.#names.has(this.store.read(path).soname);

@@ -1,5 +1,5 @@
-// What the ld.so of an attached program has to be told beforehand, as the host's
-// libraries come when it runs already: what they want that is to be had at the start alone.
+// What the ld.so of an attached program has to be told in advance, since the host's libraries are loaded after startup:
+// resources they need that are only available at startup.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -12,7 +12,7 @@ import type { AttachedPlan } from "../plan/plan.ts";
 import { withRoomForAttached, withRoomForAudited } from "../plan/static-tls.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
-/** The variable, where there is something to tell. Settings of the user's own stay. */
+/** The variable, if there is anything to set. The user's own settings stay. */
 export function tunablesFor(
   { capsules, runtime, executed, isAudited }: Pick<AttachedPlan, "capsules" | "runtime" | "executed" | "isAudited">,
   glibc: ChosenGlibc,
@@ -34,7 +34,9 @@ export function tunablesFor(
   return new Map(after === before ? [] : [[TUNABLES, after]]);
 }
 
-/** Those that the program names, but glibc's own, which ld.so counts. None of what is no program of this class. */
+/**
+ * The program's direct dependencies except glibc's own, which ld.so counts. None if it is not a program of this class.
+ */
 function needsOf(runtime: Search, executed: string): Library[] {
   try {
     const library = runtime.libraryAt(executed);

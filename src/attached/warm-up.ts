@@ -1,7 +1,6 @@
-// What the server does before anybody has asked: the same as it will do for the first
-// process, with itself as the subject. Code that runs for the first time takes several
-// times as long as it does afterwards, and the program waits then. In steps of a
-// millisecond or two, so that who does ask does not wait for the rest.
+// What the server does before the first request: the same as it will do for the first process, with itself as the
+// subject. Code takes several times as long on its first run, and the program would wait for it. In steps of a
+// millisecond or two, so that a request does not wait for the rest.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
@@ -20,7 +19,7 @@ import { codeOf } from "../passes/share.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Site } from "./site.ts";
 
-/** Reads a process, and makes of its libc what a capsule gets; nothing is written. Returns the process's glibc. */
+/** Reads a process, and builds from its libc what a capsule gets; writes nothing. Returns the process's glibc. */
 export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
   const own = new OtherProcess(libc, libc.pid, ownTransport);
   const debug = libc.findSymbol("_r_debug");
@@ -42,8 +41,8 @@ export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]
 }
 
 /**
- * Finds what the first process may want, as far as files tell, and assembles the code that each gets: nearly always it
- * has this same glibc.
+ * Finds what the first process may need, as far as files tell, and assembles the code that each process gets: nearly
+ * always it has this same glibc.
  */
 export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<undefined> {
   const lent = { connect: SOMEWHERE, disconnect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
@@ -68,7 +67,7 @@ export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<u
 
 const SOMEWHERE = toAddress(1);
 
-/** Where the kernel does not even let us have our own memory copied. */
+/** Used if the kernel does not even let us copy our own memory. */
 const ownTransport: MemoryTransport = {
   read: (address, into) => into.set(bytesAt(address, into.length)),
   write: () => {

@@ -1,8 +1,8 @@
-// Completions for bash (4.0 and newer), with or without the package bash-completion. Of
-// that comes what a program itself completes, behind `capsule exec PROGRAM`.
+// Completions for bash (4.0 and newer), with or without the bash-completion package. Only with the package are a
+// program's own completions offered after `capsule exec PROGRAM`.
 //
-// What bash has as words is split at "=" and ":", too, so the line is read here; and it
-// takes only what fits the word so far, quoted as that is.
+// Bash also splits words at "=" and ":", so the line is parsed here. Bash accepts only candidates that match what is
+// typed, quoted in the same way.
 
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -39,7 +39,9 @@ _capsule() {
 complete -F _capsule capsule
 `;
 
-/** Asked are the line to the cursor, what of it bash replaces, and the words as bash has them. */
+/**
+ * The arguments are the line up to the cursor, the part of it that bash replaces, and the words as bash splits them.
+ */
 function answer([line = "", replaced = "", ...split]: readonly string[], model: Model): string[] {
   const typed = typedWords(line, "bash");
   const current = typed.at(-1);
@@ -51,13 +53,13 @@ function answer([line = "", replaced = "", ...split]: readonly string[], model: 
   if (paths === "programs" && rest.includes("/")) return ["files"];
   const all = paths === "programs" ? programsFrom(rest) : offered.map(({ word }) => word);
   const fitting = new Set(all.filter((word) => word.startsWith(rest)));
-  // Behind "=" bash replaces nothing, and yet says "=" where others call it in its place.
+  // After "=" bash replaces nothing, yet it passes "=" where other programs pass the text to replace.
   const length = /^[=:]/.test(replaced) ? 0 : replaced.length;
   const kept = current.lengthTo(line.length - length);
   return [paths ?? "", ...Array.from(fitting, (word) => quoted((stays.text + word).slice(kept), current.quote))];
 }
 
-/** Which of bash's words begins at a place in the line. */
+/** The index of the bash word that begins at a place in the line. */
 function indexOf(place: number, line: string, split: readonly string[]): number {
   let end = 0;
   return split.findIndex((word) => {
@@ -67,7 +69,7 @@ function indexOf(place: number, line: string, split: readonly string[]): number 
   });
 }
 
-/** Names that PATH has, and of directories in which there may be one. */
+/** Programs in PATH, and directories that may contain one. */
 function programsFrom(beginning: string): string[] {
   const path = (process.env.PATH ?? "").split(":");
   const programs = path.flatMap((directory) => entriesOf(directory || ".", beginning).filter(isProgram));
@@ -75,7 +77,7 @@ function programsFrom(beginning: string): string[] {
   return [...programs.map((program) => basename(program)), ...directories.map((directory) => `${directory}/`)];
 }
 
-/** Nothing of one that is not there, or not for us. */
+/** Empty if the directory does not exist or cannot be read. */
 function entriesOf(directory: string, beginning: string): string[] {
   try {
     const names = readdirSync(directory).filter((name) => name.startsWith(beginning));

@@ -1,54 +1,53 @@
-// What there may be at the cursor, by the command line as data: the one place that
-// decides it, for all shells. What a shell itself completes best, as paths, is left to
-// it. How a shell asks and is told is in bash.ts, zsh.ts and fish.ts.
+// Candidates at the cursor, computed from the command-line model for all shells. What the shell itself completes best,
+// such as paths, is left to it. bash.ts, zsh.ts and fish.ts have the protocol of each shell.
 
 import type { Model, ModelCommand, ModelOption, Value } from "./model.ts";
 
 export interface Answer {
   readonly kind: "commands" | "options" | "values";
-  /** All that there are: shells have rules of their own for what fits the word so far. */
+  /** All candidates, unfiltered: each shell has its own rules for matching the word so far. */
   readonly words: readonly Candidate[];
-  /** What the shell has to add: "programs" is what PATH has, or a path. */
+  /** What the shell has to add. "programs" means programs in PATH, or a path. */
   readonly paths?: "files" | "directories" | "programs" | undefined;
-  /** What stays in front of all these, of the word so far. */
+  /** The part of the current word that precedes every candidate. */
   readonly stays: Stay;
-  /** Whether more may follow behind a comma. */
+  /** Whether more values may follow after a comma. */
   readonly isList?: boolean;
-  /** From this word on it is that program's own command line. */
+  /** The index of the word at which that program's own command line begins. */
   readonly program?: number;
-  /** What is wanted where nothing can be offered. */
+  /** What is expected, if no candidates can be offered. */
   readonly message?: string;
 }
 
 interface Candidate {
   readonly word: string;
   readonly text: string;
-  /** An option whose value is behind an "=" or not there. */
+  /** An option whose value follows "=" or is absent. */
   readonly isAssigned?: boolean;
 }
 
 interface Stay {
   /** "--profile=gl," */
   readonly text: string;
-  /** Where that was cut off, first to last: behind the first "=", or behind the last comma. */
+  /** Where the text was cut, first to last: after the first "=", or after the last comma. */
   readonly cuts: readonly ("=" | ",")[];
 }
 
 /** A shell's side of `capsule __complete`. */
 export interface Shell {
-  /** What is to be sourced: it asks, and does what the answer says. */
+  /** The script to source: it asks for an answer and acts on it. */
   readonly stub: string;
-  /** What it is told: pieces of text, as the stub takes them. */
+  /** Returns the pieces of text that the stub expects. */
   readonly answer: (asked: readonly string[], model: Model) => readonly string[];
 }
 
 const NONE: Stay = { text: "", cuts: [] };
 const NOTHING: Answer = { kind: "values", words: [], stays: NONE };
 
-/** commander's own command, which is in no list. */
+/** commander's own command, which `commands` does not list. */
 const HELP = "help";
 
-/** `line` is the command's name and what follows; the last word is the one at the cursor, up to there. */
+/** `line` is the command's name and the words after it. The last word ends at the cursor. */
 export function complete(model: Model, line: readonly string[]): Answer {
   const current = line.at(-1) ?? "";
   const given = new Set<ModelOption>();
@@ -93,7 +92,7 @@ const commandsOf = ({ commands }: Model, more: Answer["words"] = []): Answer => 
   stays: NONE,
 });
 
-/** Without those that have been given, and do nothing the second time. */
+/** Without options that were given and have no effect a second time. */
 function optionsOf({ options }: Pick<Model, "options">, given: ReadonlySet<ModelOption>): Answer {
   if ([...given].some(({ names }) => names.includes("--help"))) return NOTHING;
   const open = options.filter((option) => option.isRepeatable || !given.has(option));
@@ -103,7 +102,7 @@ function optionsOf({ options }: Pick<Model, "options">, given: ReadonlySet<Model
   return { kind: "options", words, stays: NONE };
 }
 
-/** `name` is what is wanted. */
+/** `name` describes the expected value. */
 function valueAt(current: string, value: Value, name = "", option = NONE): Answer {
   const stays = "isList" in value && value.isList ? cut(option, ",", current) : option;
   switch (value.kind) {
@@ -125,7 +124,7 @@ function valueAt(current: string, value: Value, name = "", option = NONE): Answe
   }
 }
 
-/** More of the word, where there is such a character. */
+/** Cuts off more of the word, if it contains the character. */
 function cut(stays: Stay, at: "=" | ",", current: string): Stay {
   const rest = current.slice(stays.text.length);
   const end = (at === "=" ? rest.indexOf(at) : rest.lastIndexOf(at)) + 1;

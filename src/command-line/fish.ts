@@ -1,7 +1,6 @@
 // Completions for fish (3.4 and newer).
 //
-// It has words without their quotes, but a word of two lines as two; so the line is
-// read here.
+// Fish gives words without their quotes, but splits a word of two lines into two. So the line is parsed here.
 
 import { complete, type Shell } from "./complete.ts";
 import type { Model } from "./model.ts";
@@ -35,7 +34,7 @@ end
 complete -c capsule -n __capsule_ask -f -a '(__capsule_tell | string split0)'
 `;
 
-/** Asked is the line to the cursor. */
+/** The argument is the line up to the cursor. */
 function answer([line = ""]: readonly string[], model: Model): string[] {
   const typed = typedWords(line, "fish");
   const current = typed.at(-1);
@@ -43,7 +42,7 @@ function answer([line = ""]: readonly string[], model: Model): string[] {
   const found = complete(model, given);
   if (found.program !== undefined) return ["program", "", line.slice(typed[found.program]?.start)];
   const kept = found.stays.text;
-  // Of options it takes those that begin so, of all else what has these letters in it.
+  // Fish matches options by prefix, and all other candidates by letters that they contain.
   const isWanted = (word: string) => found.kind !== "options" || word.startsWith(current?.text ?? "");
   const words = found.words.filter(({ word }) => isWanted(word)).map(({ word, text }) => `${kept}${word}\t${text}`);
   return [found.paths ?? "", kept, current?.behind(kept.length) ?? "", ...words];

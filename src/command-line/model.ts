@@ -1,10 +1,9 @@
-// The command line as data, read out of commander's definitions: what --help, the man
-// page and completions have in common.
+// The command line as data, read from commander's definitions, for --help, the man page and completions.
 
 import type { Argument, Command, Option } from "commander";
 import { ChoiceOption, type Words } from "./choice-option.ts";
 
-/** What is written behind an option, or as an argument. */
+/** The value of an option or argument. */
 export type Value =
   | { readonly kind: "words"; readonly words: () => Words; readonly isList: boolean; readonly orDirectory: boolean }
   /** NAME=PATH, or NAME alone. */
@@ -15,10 +14,10 @@ export interface ModelOption {
   /** "-v", "--verbose" */
   readonly names: readonly string[];
   readonly description: string;
-  /** As it is shown: "<dir>"; undefined for one that takes nothing. */
+  /** As help shows it: "<dir>". Undefined if the option takes no value. */
   readonly placeholder: string | undefined;
   readonly value: Value | undefined;
-  /** Its value need not be there; where it is, it is behind an equals sign. */
+  /** The value may be omitted. If present, it follows "=". */
   readonly isOptional: boolean;
   readonly isRepeatable: boolean;
 }
@@ -37,7 +36,7 @@ export interface ModelCommand {
   readonly description: string;
   readonly options: readonly ModelOption[];
   readonly arguments: readonly ModelArgument[];
-  /** Options end at the first argument: what follows is another program's. */
+  /** Options end at the first argument: the rest belongs to another program. */
   readonly endsAtProgram: boolean;
 }
 
@@ -126,7 +125,7 @@ const wordsOf = (words: readonly string[]): Value => ({
   orDirectory: false,
 });
 
-/** By the name that says to people, too, what it is. */
+/** Derives the kind of value from the name that help shows. */
 function kindOf(name: string): Value {
   if (name === "dir") return { kind: "directories" };
   if (name === "program") return { kind: "programs" };

@@ -1,19 +1,19 @@
-// A command line while it is typed, in bash or fish: its words, without their quotes,
-// and where each of their characters is. Nothing is expanded: "~" and "$HOME" stay.
+// A bash or fish command line as it is typed: its words without quotes, and the position of each character. Nothing is
+// expanded: "~" and "$HOME" stay.
 
 export type Syntax = "bash" | "fish";
 
 class TypedWord {
   /** Without quotes and backslashes. */
   text = "";
-  /** The quote that is open at the end: ", ', or bash's $'. */
+  /** The quote still open at the end: ", ', or bash's $'. */
   quote = "";
-  /** Of each character of the text: its place in the line, and the quote that it is in. */
+  /** For each character of the text: its place in the line, and the quote that it is in. */
   readonly #places: (readonly [place: number, quote: string])[] = [];
 
   constructor(
     readonly line: string,
-    /** In the line. */
+    /** Its place in the line. */
     readonly start: number,
   ) {}
 
@@ -22,20 +22,20 @@ class TypedWord {
     this.#places.push([place, this.quote]);
   }
 
-  /** How many characters of the text there are in front of a place in the line. */
+  /** How many characters of the text precede a place in the line. */
   lengthTo(place: number): number {
     const length = this.#places.findIndex(([at]) => at >= place);
     return length < 0 ? this.text.length : length;
   }
 
-  /** As it is written, without the first characters of the text. */
+  /** The source text, quotes included, without the first `length` characters of the text. */
   behind(length: number): string {
     const [place, quote] = this.#places[length] ?? [this.line.length, this.quote];
     return quote + this.line.slice(place);
   }
 }
 
-/** The last is the one at the end of the line, which is empty behind a space. */
+/** The last word is the one at the end of the line, and is empty after a space. */
 export function typedWords(line: string, syntax: Syntax): TypedWord[] {
   const words: TypedWord[] = [];
   let word: TypedWord | undefined;

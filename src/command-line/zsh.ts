@@ -1,4 +1,4 @@
-// Completions for zsh, by its own functions.
+// Completions for zsh, with its own completion functions.
 
 import { complete, type Shell } from "./complete.ts";
 import type { Model } from "./model.ts";
@@ -50,7 +50,7 @@ else
 fi
 `;
 
-/** Asked are the words, without quotes. */
+/** The arguments are the words without quotes. */
 function answer(asked: readonly string[], model: Model): string[] {
   const { kind, words, paths, stays, isList, program, message } = complete(model, asked);
   if (program !== undefined) return [`program ${program}`];

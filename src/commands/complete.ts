@@ -1,6 +1,5 @@
-// `capsule __complete SHELL ...`: what a shell asks at every TAB. It is no command of
-// users', so it is in no list of commands; and it says nothing of what goes wrong, as
-// that would be put into the line that somebody types.
+// `capsule __complete SHELL ...`: a shell runs it at every TAB. Users do not run it, so it is in no list of commands.
+// It prints no errors, since they would end up in the line that is being typed.
 
 import type { Command } from "commander";
 import { BASH } from "../command-line/bash.ts";

@@ -1,5 +1,4 @@
-// `capsule completions`: what a shell needs to complete this command's options,
-// commands and arguments.
+// `capsule completions`: prints the script by which a shell completes this command's options, commands and arguments.
 
 import { Argument, Command } from "commander";
 import { print } from "../diagnostics/output.ts";

@@ -1,5 +1,4 @@
-// `capsule doctor`: what would hinder a run, found out without one, and what to do
-// about it.
+// `capsule doctor`: finds what would hinder a run, without running anything, and says what to do about it.
 
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
@@ -20,9 +19,9 @@ interface Options extends TreeFlags {
   readonly json?: boolean;
 }
 
-/** Of its own: that something hinders. */
+/** The exit code if something hinders. */
 const HINDERED = 1;
-/** The least that a terminal gets, in columns. */
+/** The minimum width of the output, in columns. */
 const NARROWEST = 40;
 
 export function doctorCommand(): Command {
@@ -56,13 +55,13 @@ export function doctorCommand(): Command {
     });
 }
 
-/** Directories that the user names. */
+/** Directories that options name. */
 function pathsIn({ host, runtime, glibc, settings, isolate = [] }: Options): string[] {
   const named = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
   return named.filter((path) => path !== undefined).filter((path) => path.includes("/"));
 }
 
-/** Those of the environment, and where containers show their host. */
+/** Directories that the environment names, and those where containers mount the host. */
 function pathsOf(environment: Readonly<Record<string, string | undefined>>): string[] {
   const named = Object.entries(environment).map(([name, value = ""]) => (name.startsWith("CAPSULE_") ? value : ""));
   const searched = (environment.LD_LIBRARY_PATH ?? "").split(/[:;]/);
@@ -75,7 +74,7 @@ function whatIsFound(system: System, patient: Omit<Patient, "reading">): Group[]
   return examine({ ...patient, reading: progress.reading }, instruments);
 }
 
-/** One that is not there is a finding, and has no settings beside it. */
+/** A missing program is a finding, and then no settings file beside it applies. */
 function settingsFor(options: Options, program: string | undefined): Settings {
   try {
     return settingsOf(options, program);

@@ -1,5 +1,4 @@
-// `capsule dump`: what an ELF file says of itself. It is read, not loaded, so it may be
-// of any tree.
+// `capsule dump`: shows the contents of an ELF file. The file is read, not loaded, so it may come from any tree.
 
 import { Command } from "commander";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -17,7 +16,7 @@ import { tls } from "./dump/tls.ts";
 import { versions } from "./dump/versions.ts";
 import { findTarget } from "./target.ts";
 
-/** In the order in which they are shown; the names are those of the options, and of JSON's keys. */
+/** In the order of output. The names are also those of the options and of the JSON keys. */
 const PARTS = {
   header,
   segments,
@@ -55,7 +54,7 @@ export function dumpCommand(): Command {
     });
 }
 
-/** What is asked for; everything where nothing is. */
+/** The requested parts, or all if none is requested. */
 function chosen(options: Options): PartName[] {
   const asked = NAMES.filter((name) => options[name] === true);
   return asked.length > 0 ? asked : NAMES.filter((name) => options[name] !== false);
@@ -67,7 +66,7 @@ export function dataOf(subject: Subject, names: readonly PartName[] = NAMES): Re
   return { path: subject.file.path, ...Object.fromEntries(parts), faults };
 }
 
-/** With their ends. */
+/** Each line includes its newline. */
 export function* linesOf(subject: Subject, names: readonly PartName[] = NAMES): Generator<string> {
   yield `${printable(subject.file.path)}\n`;
   for (const name of names) {
@@ -76,7 +75,7 @@ export function* linesOf(subject: Subject, names: readonly PartName[] = NAMES): 
   }
 }
 
-/** In bytes, about: few calls to the kernel, and little memory. */
+/** In bytes, approximately: large enough for few system calls, small enough to save memory. */
 const PIECE = 1 << 18;
 
 function* inPieces(lines: Iterable<string>): Generator<string> {
@@ -90,7 +89,7 @@ function* inPieces(lines: Iterable<string>): Generator<string> {
   yield piece;
 }
 
-/** What could be read has been shown by now. */
+/** Called after everything readable has been shown. */
 function fail({ file, faults }: Subject): void {
   const [first, ...others] = faults;
   if (!first) return;

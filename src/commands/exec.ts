@@ -1,4 +1,4 @@
-// `capsule exec`: its options, and what it does.
+// `capsule exec`: its options and its action.
 
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
@@ -18,14 +18,14 @@ import { KEYS } from "../settings/keys.ts";
 import type { Flags } from "../settings/layer.ts";
 import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
 
-/** What concerns one run, and is nobody's setting. */
+/** Flags of a single run, which are not settings. */
 interface RunFlags extends Flags {
   readonly hook?: readonly string[];
   readonly events?: string;
   readonly bindings?: boolean;
 }
 
-/** `report` tells of an error and returns the exit code. */
+/** `report` reports an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
   const command = new Command("exec")
     .summary("run a program with chosen libraries from a host tree")
@@ -47,7 +47,7 @@ export function execCommand(report: (error: unknown) => number): Command {
       try {
         execute(program, list, flags, events, report);
       } catch (error) {
-        // Whoever reads events tells the user, or not.
+        // The reader of the events decides whether to tell the user.
         if (!events) throw error;
         events.write({ event: "failed", pid: process.pid, isFatal: true, error: dataOf(error) });
         process.exit(exitCodeOf(error));
@@ -79,19 +79,19 @@ function execute(
   return runProgram(libc, run, mode, trace, fail);
 }
 
-/** Throws UsageError, and SystemError. */
+/** Throws UsageError and SystemError. */
 function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefined {
   if (events === undefined && !bindings) return undefined;
   if (events === undefined) throw new UsageError("Cannot tell bindings: --bindings is for --events");
   const descriptor = descriptorOf(events, inheritedDescriptors(procFiles));
   const system = new System();
   system.unblock(descriptor);
-  // They are not the program's business.
+  // The program must not inherit it.
   system.closeAtExec(descriptor);
   return new EventWriter(descriptor, bindings);
 }
 
-/** Those that say how a program is run. */
+/** Options that control how a program runs. */
 export const addRunOptions = (command: Command): Command =>
   addTreeOptions(command)
     .addOption(
@@ -125,7 +125,7 @@ export const addRunOptions = (command: Command): Command =>
 const listed = (entries: readonly (readonly [name: string, text: string])[]): string[] =>
   entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`);
 
-/** What stands behind the options in the help of exec. */
+/** Follows the options in the help of exec. */
 const HELP = [
   "",
   "Profiles:",

@@ -1,4 +1,4 @@
-// `capsule graph`: both sides of a program as a picture. Nothing of it is run or loaded.
+// `capsule graph`: draws both sides of a program. Nothing is run or loaded.
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
@@ -16,7 +16,7 @@ interface Options extends TreeFlags {
   readonly output?: string;
 }
 
-/** `report` tells of an error and returns the exit code. */
+/** `report` reports an error and returns the exit code. */
 export function graphCommand(report: (error: unknown) => number): Command {
   const command = new Command("graph")
     .summary("draw both sides of a program")

@@ -1,5 +1,5 @@
-// `capsule link`: TypeScript as the dynamic linker of a program without a libc, and the
-// same steps explained, for any program.
+// `capsule link`: acts as the dynamic linker of a program without a libc, in TypeScript, and explains the same steps
+// for any program.
 
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
@@ -27,7 +27,7 @@ interface Options {
   readonly explain?: string;
 }
 
-/** What is behind --explain is the program, unless it is said with "=": a form is seldom wanted. */
+/** The word after --explain is the program. A form is seldom wanted, and has to be given with "=". */
 class LinkCommand extends Command {
   override parseOptions(words: string[]): ReturnType<Command["parseOptions"]> {
     const operand = words.findIndex((word) => !word.startsWith("-"));
@@ -65,7 +65,7 @@ export function linkCommand(): Command {
     .passThroughOptions()
     .action((name: string, list: string[], options: Options) => {
       const isRun = options.explain === undefined;
-      // Before anything is opened that stays so.
+      // Before anything is opened that stays open.
       const inherited = isRun ? inheritedDescriptors(procFiles) : new Set<number>();
       const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
       const search = new Search(new Tree("/"), libraryPath, new LibraryStore(), findProgram(name));

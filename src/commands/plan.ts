@@ -1,4 +1,4 @@
-// `capsule plan`: everything that exec would do, and nothing of it done.
+// `capsule plan`: shows everything that exec would do, without doing it.
 
 import { Command } from "commander";
 import { System } from "../../lib/process/system.ts";
@@ -32,7 +32,7 @@ export function planCommand(): Command {
     .addHelpText("after", "\nExit status: what exec's would be where it fails, else 0.")
     .passThroughOptions()
     .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
-      // It has the warnings itself.
+      // The report contains the warnings.
       const settings = settingsOf(flags, program, () => {});
       using progress = new Progress(() => ownScreen(new System(), process.env));
       const report = planReport(program, list, settings, hook.map(hookOf), progress.reading);

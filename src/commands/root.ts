@@ -14,7 +14,7 @@ import { treeCommand } from "./tree.ts";
 import { versionCommand } from "./version.ts";
 import { whyCommand } from "./why.ts";
 
-/** `report` tells of an error and returns the exit code; `configure` has a command behave as all do. */
+/** `report` reports an error and returns the exit code. `configure` applies common behavior to a command. */
 export function rootCommand(report: (error: unknown) => number, configure: (command: Command) => Command): Command {
   const root = configure(new Command("capsule"))
     .description("Run programs on their own libraries and the host's graphics stack.")
@@ -37,7 +37,7 @@ export function rootCommand(report: (error: unknown) => number, configure: (comm
   return root;
 }
 
-/** The same for who only reads what they are. */
+/** The same, for code that only reads the definitions. */
 export const allCommands = (): Command =>
   rootCommand(
     () => 0,

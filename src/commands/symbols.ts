@@ -1,5 +1,5 @@
-// `capsule symbols`: what a library exports, or needs, read from its file. Nothing is
-// loaded, so it may be of any tree.
+// `capsule symbols`: lists the symbols that a library exports or needs. The file is read, not loaded, so it may come
+// from any tree.
 
 import { Command } from "commander";
 import {
@@ -33,12 +33,11 @@ const BINDINGS: Readonly<Record<number, string>> = {
   [STB_GNU_UNIQUE]: "unique",
 };
 
-/** A symbol as it is shown. */
 export interface ShownSymbol {
   readonly name: string;
-  /** Undefined where it has none. */
+  /** Undefined if it has none. */
   readonly version: string | undefined;
-  /** Of two versions that it has, what a reference without one gets (name@@VERSION). */
+  /** Whether a reference without a version gets this one (name@@VERSION). */
   readonly isDefault: boolean;
   readonly type: string;
   readonly binding: string;
@@ -70,10 +69,10 @@ export function symbolsCommand(): Command {
     });
 }
 
-/** Sorted by name, as bytes. */
+/** Sorted by name, bytewise. */
 export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
   const { symbols, strings } = image;
-  // The whole table at once: there are many.
+  // Read the whole table at once: there are many strings.
   void strings.bytes;
   const labels = new VersionLabels(image);
   const shown: ShownSymbol[] = [];
@@ -82,7 +81,7 @@ export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
     if (isWanted ? sym.st_shndx !== SHN_UNDEF || sym.st_name === 0 : !isExported(sym)) continue;
     const version = image.versionOf(i);
     const name = symbols.nameOf(sym);
-    // A version is itself a symbol, which says nothing.
+    // Skip the symbol that a version itself defines.
     if (sym.st_shndx === SHN_ABS && name === version) continue;
     shown.push({ name, version, isDefault: labels.isDefault(i), ...kindOf(sym), size: sym.st_size });
   }
@@ -99,7 +98,7 @@ const kindOf = (sym: Sym): { type: string; binding: string } => {
   return { type: TYPES[type] ?? `type ${type}`, binding: BINDINGS[binding] ?? `binding ${binding}` };
 };
 
-/** A line a symbol: type, binding, size in bytes, and name@@VERSION (name@VERSION where that is not the default). */
+/** One line per symbol: type, binding, size in bytes, and name@@VERSION (name@VERSION if that is not the default). */
 export function tableOf(symbols: readonly ShownSymbol[]): string {
   const lines = symbols.map(({ name, version, isDefault, type, binding, size }) => {
     const suffix = version === undefined ? "" : `${isDefault ? "@@" : "@"}${version}`;

@@ -1,5 +1,4 @@
-// What a command that looks at one library is given: a file, or a soname to search for
-// in a host tree.
+// The library that a command examines: a file, or a soname to search for in a host tree.
 
 import { LinkError } from "../../lib/link-error.ts";
 import { mustFind } from "../../lib/tree/search.ts";
@@ -9,13 +8,13 @@ import { hostSearch, openHost } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
 interface Target {
-  /** Of this machine, without symbolic links. */
+  /** A path on this machine, without symbolic links. */
   readonly path: string;
-  /** Where it was searched for; undefined for a file. */
+  /** The tree that was searched. Undefined for a file. */
   readonly tree: Tree | undefined;
 }
 
-/** A name with a slash is a file. `host` is --host's. Throws LinkError, with where it was looked for. */
+/** A name with a slash is a file. `host` is the value of --host. Throws LinkError, with the places searched. */
 export function findTarget(name: string, host: string | undefined): Target {
   if (name === "") throw new LinkError('Cannot find "": a file or a soname is needed', { object: name });
   if (name.includes("/")) return { path: fileAt(name), tree: undefined };

@@ -1,4 +1,4 @@
-// Options by which commands are told the trees, and what is to come from which.
+// Options that name the trees and say what comes from which.
 
 import { realpathSync } from "node:fs";
 import type { Command } from "commander";
@@ -11,19 +11,19 @@ import { GLIBC_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
 
-/** As commander gives them. */
+/** As commander parses them. */
 export type TreeFlags = Pick<
   Flags,
   "host" | "hostLibraries" | "hostShares" | "isolate" | "profile" | "runtime" | "glibc" | "settings"
 >;
 
-/** For an option that is repeatable, and takes a list with commas. */
+/** For a repeatable option that also takes a list with commas. */
 export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 
 const summariesOf = (entries: Readonly<Record<string, { readonly summary: string }>>): Words =>
   Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
 
-/** With those of the user's own file, unless that is unsound, which a run says. */
+/** Includes the profiles of the user's own file, unless it is invalid, which a run reports. */
 function profilesThere(): Readonly<Record<string, Profile>> {
   try {
     return new Settings({}, undefined).profiles;
@@ -79,13 +79,16 @@ export function addTreeOptions(command: Command): Command {
 }
 
 /**
- * `program` is a path or a name that PATH has: a settings file may lie beside it. `tell` gets what the user should know
- * of files. Throws UsageError, and ProgramError for a program that is not there.
+ * `program` is a path or the name of a program in PATH: a settings file may lie beside it. `tell` gets warnings about
+ * settings files. Throws UsageError, and ProgramError if the program does not exist.
  */
 export const settingsOf = (flags: Flags, program?: string, tell?: (text: string) => void): Settings =>
   settingsFor(flags, program === undefined ? undefined : realpathSync(locateProgram(program)), tell);
 
-/** As settingsOf, for a file that need not be a program: without symbolic links, or none. Throws UsageError. */
+/**
+ * Like settingsOf, but `file` need not be a program. It has no symbolic links in it, or is undefined. Throws
+ * UsageError.
+ */
 export function settingsFor(flags: Flags, file: string | undefined, tell: (text: string) => void = warn): Settings {
   const settings = new Settings(flags, file);
   settings.warnings.forEach((text) => void tell(text));

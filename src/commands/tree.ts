@@ -1,5 +1,4 @@
-// `capsule tree`: what a program needs on both sides, and why each file was found.
-// Nothing is run or loaded.
+// `capsule tree`: shows what a program needs on both sides, and why each file was found. Nothing is run or loaded.
 
 import { Command } from "commander";
 import { print, printJson } from "../diagnostics/output.ts";

@@ -1,5 +1,5 @@
-// `capsule version`: which release of a library a tree has, as libcapsule's own tool
-// says it: tree, soname, version, file.
+// `capsule version`: shows which release of a library a tree has, in the format of libcapsule's own tool: tree, soname,
+// version, file.
 
 import { basename } from "node:path";
 import { Command } from "commander";

@@ -1,5 +1,4 @@
-// `capsule why`: which file answers a soname on each side, and by which rule. Nothing is
-// run or loaded.
+// `capsule why`: says which file provides a soname on each side, and by which rule. Nothing is run or loaded.
 
 import { Command } from "commander";
 import { EXIT, UsageError } from "../diagnostics/errors.ts";

@@ -1,5 +1,5 @@
-// How Bun shall run here, as main.ts's own first line has it, with the reasons; the
-// server of an attached program is another Bun, and gets the same.
+// Bun's settings, as in main.ts's first line, which has the reasons. The server of an attached program is another Bun
+// and gets the same.
 
 export const ENGINE_SETTINGS = {
   BUN_JSC_useDFGJIT: "0",

@@ -1,16 +1,16 @@
-// Errors as data, for whoever reads them in another process, and back.
+// Errors as data, for readers in another process, and back.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { type LinkDetails, LinkError } from "../../lib/link-error.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
 
-/** An error as data, such as events have: what JSON keeps of it. */
+/** An error as data, as in events: what JSON can represent of it. */
 export interface ErrorData {
-  /** Of its class: LinkError, ElfError, ProgramError, UsageError, or what JavaScript has. */
+  /** Its class: LinkError, ElfError, ProgramError, UsageError, or one of JavaScript's. */
   readonly name: string;
   /** One paragraph: what could not be done, with what, why, and what would help. */
   readonly message: string;
-  /** With which the command ends: 2, 125, 126 or 127. */
+  /** The command's exit code: 2, 125, 126 or 127. */
   readonly exitCode: number;
   /** Of a LinkError: what is at fault, and where we looked. */
   readonly details?: Omit<LinkDetails, "cause">;
@@ -20,13 +20,13 @@ export interface ErrorData {
   readonly structure?: string;
   /** Of an ElfError: what is wrong with it. */
   readonly fault?: string;
-  /** The error that has led to this one. */
+  /** The error that caused this one. */
   readonly cause?: ErrorData;
 }
 
 /**
- * What the system has refused (a directory that is not there, a full disk), for those who expect errors of ours;
- * undefined for any other.
+ * A system error (a missing directory, a full disk) as a LinkError, for callers that expect capsule's errors; undefined
+ * for any other.
  */
 export function asLinkError(error: unknown): LinkError | undefined {
   if (
@@ -65,7 +65,7 @@ function ownDataOf(error: unknown): ErrorData {
   return { ...common, path, structure, fault };
 }
 
-/** An error like the one that these are the data of. */
+/** An error with that data. */
 export function errorOf({ name, message, exitCode, details, path, structure, fault, cause }: ErrorData): Error {
   const options = cause === undefined ? {} : { cause: errorOf(cause) };
   switch (name) {

@@ -1,15 +1,15 @@
-// The errors that only a command can have. main.ts turns every error into one
-// paragraph and an exit code, as env(1) and its like have them.
+// The errors that only a command can have. command.ts turns every error into one paragraph and an exit code, like those
+// of env(1).
 
 export const EXIT = { usage: 2, failure: 125, notRunnable: 126, notFound: 127 } as const;
 
 /**
- * An option, a variable or a file of settings says something that does not mean anything. The command ends with 2 then.
+ * An option, a variable or a settings file has an invalid value. The command then exits with 2.
  *
  * @hideconstructor
  */
 export class UsageError extends Error {
-  /** For who tells errors apart by it, where classes do not reach. */
+  /** For code that cannot use instanceof. */
   override readonly name = "UsageError";
 }
 
@@ -19,14 +19,14 @@ export class UsageError extends Error {
  * @hideconstructor
  */
 export class ProgramError extends Error {
-  /** For who tells errors apart by it, where classes do not reach. */
+  /** For code that cannot use instanceof. */
   override readonly name = "ProgramError";
   constructor(
     /** One paragraph: what could not be done, with what, why, and what would help. */
     message: string,
     /**
-     * With which the command ends: 127 where the program, or a library of its own side, is not found; 126 where it is,
-     * and cannot be run.
+     * The command's exit code: 127 if the program, or a library of its own side, is not found; 126 if it is found but
+     * cannot be run.
      */
     readonly exitCode: typeof EXIT.notRunnable | typeof EXIT.notFound,
     /** The `cause`, if there is one. */

@@ -1,5 +1,5 @@
-// What a run tells a program that has started it (`--events`): an object of JSON a line,
-// by the processes that do the work. Nobody ever waits for its reader.
+// The events that a run writes for the program that started it (`--events`): one JSON object per line, written by the
+// processes that do the work. They never wait for the reader.
 
 import { writeSync } from "node:fs";
 import type { ErrorData } from "./error-data.ts";
@@ -7,7 +7,7 @@ import { UsageError } from "./errors.ts";
 
 /** An isolated library that a process was linked to. */
 export interface LinkedLibrary {
-  /** By which the program needs or opens it. */
+  /** The name by which the program needs or opens it. */
   readonly soname: string;
   /** The host's file, without symbolic links. */
   readonly path: string;
@@ -21,20 +21,20 @@ export interface Binding {
   readonly object: string;
   /** Its name. */
   readonly symbol: string;
-  /** Undefined where the object asks for none. */
+  /** Undefined if the object asks for none. */
   readonly version?: string | undefined;
-  /** The file that answers: of the isolated library, or of a hook. */
+  /** The file that defines it: the isolated library, or a hook's. */
   readonly path: string;
-  /** It is bound when it is called for the first time. */
+  /** It is bound when it is first called. */
   readonly isLazy: boolean;
 }
 
-/** All is prepared, and the process turns into the program. The first event of a run that does not fail. */
+/** All is prepared, and the process becomes the program. The first event of a run that does not fail. */
 export interface StartEvent {
   readonly event: "start";
   /** The program's process. */
   readonly pid: number;
-  /** Its path, as execve(2) is given it. */
+  /** Its path, as execve(2) gets it. */
   readonly program: string;
 }
 
@@ -45,17 +45,17 @@ export interface LinkedEvent {
   readonly pid: number;
   /** The file that the process runs. */
   readonly program: string;
-  /** Those that it is linked to now and was not before. */
+  /** Those that it was not linked to before. */
   readonly libraries: readonly LinkedLibrary[];
-  /** How long it has waited, in milliseconds. */
+  /** How long the process waited, in milliseconds. */
   readonly duration: number;
-  /** Only where `bindings` (`--bindings`) asks for them. */
+  /** Only if `bindings` (`--bindings`) asks for them. */
   readonly bindings?: readonly Binding[];
 }
 
 /**
- * Host libraries are opened in a process, dependencies among them. What one of them opens by itself is told each time,
- * with what was there before.
+ * Host libraries are opened in a process, dependencies among them. If one of them opens more by itself, another event
+ * lists these along with those already open.
  */
 export interface OpenedEvent {
   readonly event: "opened";
@@ -67,37 +67,37 @@ export interface OpenedEvent {
   readonly paths: readonly string[];
 }
 
-/** A thread has asked where something is, and waits for the answer. */
+/** A thread has asked where a file is, and waits for the answer. */
 export interface RequestEvent {
   readonly event: "request";
   /** Its process. */
   readonly pid: number;
-  /** What it has called; `file`: open(2) and its like, by a host library. */
+  /** The call; `file` is open(2) and the like, by a host library. */
   readonly kind: "dlopen" | "dlmopen" | "file";
   /** The host tree whose library asks; undefined for the program's side. */
   readonly host?: string | undefined;
   /** As it was asked for: a soname, or a path. */
   readonly name: string;
   /**
-   * The path with which the caller goes on; undefined where it has been opened for it, or is left to glibc or the
-   * kernel.
+   * The path with which the caller continues; undefined if it has been opened for the caller, or is left to glibc or
+   * the kernel.
    */
   readonly path?: string | undefined;
 }
 
-/** A process that had been linked, or the program, has ended. */
+/** The program, or another linked process, has ended. */
 export interface EndedEvent {
   readonly event: "ended";
-  /** The process that there was. */
+  /** The process that ended. */
   readonly pid: number;
 }
 
-/** Capsule has failed: before the program has started, or to link a process. */
+/** Capsule has failed: before the program started, or while linking a process. */
 export interface FailedEvent {
   readonly event: "failed";
   /** The process that it concerns. */
   readonly pid: number;
-  /** Whether that process ends by it, with `error.exitCode`; else it goes on, without the isolated library. */
+  /** The process ends because of it, with `error.exitCode`; otherwise it continues without the isolated library. */
   readonly isFatal: boolean;
   /** What is at fault. */
   readonly error: ErrorData;
@@ -111,9 +111,9 @@ export interface LostEvent {
 }
 
 /**
- * What a run tells while it goes on: to {@link LaunchOptions.onEvent}, and by `capsule exec --events` as an object of
- * JSON a line. `event` says which it is, `pid` which process it is about, by the number that the server knows it by.
- * There may be more of them one day: pass over those that you do not know.
+ * What a run reports while it works: to {@link LaunchOptions.onEvent}, and with `capsule exec --events` as one JSON
+ * object per line. `event` is its kind, `pid` the process that it concerns, by the number that the server knows it by.
+ * More kinds may be added: ignore those that you do not know.
  *
  * @example
  * ```ts
@@ -131,7 +131,7 @@ export interface LostEvent {
  */
 export type CapsuleEvent = StartEvent | LinkedEvent | OpenedEvent | RequestEvent | EndedEvent | FailedEvent | LostEvent;
 
-/** How much is kept for a reader that is slow, in bytes. */
+/** How much is kept for a slow reader, in bytes. */
 const LIMIT = 1 << 20;
 
 /** Writes events to a descriptor that does not block. */
@@ -157,19 +157,19 @@ export class EventWriter {
     this.flush();
   }
 
-  /** Is there something that the reader had no room for? */
+  /** Is there output that the reader had no room for yet? */
   get isWaiting(): boolean {
     return this.#waiting.length > 0;
   }
 
-  /** Writes what there is room for. */
+  /** Writes as much as there is room for. */
   flush(): void {
     try {
       while (this.isWaiting) this.#waiting = this.#waiting.subarray(writeSync(this.descriptor, this.#waiting));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") return;
-      // Whoever has read is gone, and nobody else wants to know.
+      // The reader is gone.
       if (code !== "EPIPE" && code !== "ECONNRESET") throw error;
       this.#isClosed = true;
       this.#waiting = new Uint8Array(0);
@@ -181,7 +181,7 @@ export class EventWriter {
   }
 }
 
-/** What `--events` says. Throws UsageError for what is no number, or one that the program needs itself. */
+/** The descriptor that `--events` names. Throws UsageError if it is no number, below 3, or not open. */
 export function descriptorOf(text: string, inherited: ReadonlySet<number>): number {
   const descriptor = /^\d+$/.test(text) ? Number(text) : -1;
   if (descriptor < 3)

@@ -1,19 +1,18 @@
-// What a command has found out, on standard output: the whole of it, or the end of the
-// process as other programs end there.
+// Prints a command's results on standard output: either all of them, or the process ends as other programs do then.
 
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
 
-/** What a terminal would obey, or not show: control characters (C0, DEL, C1), those of direction, odd ends of lines. */
+/** What a terminal would obey or not show: control characters (C0, DEL, C1), bidi controls, unusual line separators. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const PLAIN = /^[ -~]*$/;
 
-/** How long to leave a pipe alone that is full and must not be waited for, in milliseconds. */
+/** How long to wait for a full non-blocking pipe, in milliseconds. */
 const PAUSE = 1;
 
 /**
- * Text that comes from a file, such as a symbol's name, for a terminal and for one line: \x1b for an escape character.
- * Files of strangers may call a symbol what they like.
+ * Text from a file, such as a symbol's name, for one line on a terminal: \x1b for an escape character. Symbol names in
+ * files from strangers may contain anything.
  */
 export function printable(text: string): string {
   return PLAIN.test(text) ? text : text.replace(UNPRINTABLE, (character) => escaped(character.codePointAt(0) ?? 0));
@@ -22,27 +21,27 @@ export function printable(text: string): string {
 const escaped = (code: number): string =>
   code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 
-/** Data as JSON, in which a terminal finds nothing to obey either. */
+/** Prints data as JSON, without anything that a terminal would obey. */
 export function printJson(data: unknown): void {
   print(`${JSON.stringify(data, null, 2).replace(UNPRINTABLE_IN_JSON, inJson)}\n`);
 }
 
-/** What JSON.stringify() leaves as it is. It may take two of JSON's units. */
+/** What JSON.stringify() does not escape. One character may take two UTF-16 units. */
 const UNPRINTABLE_IN_JSON = /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 const inJson = (character: string): string =>
   Array.from(character.split(""), (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
 
 /**
- * Writes all of it. A reader that has gone ends this process as SIGPIPE would (Bun ignores that signal): 141. Throws
- * what write(2) throws otherwise.
+ * Writes all of it. If the reader is gone, this process exits as by SIGPIPE (Bun ignores that signal): 141. Throws what
+ * write(2) throws otherwise.
  */
 export function print(text: string): void {
   const bytes = Buffer.from(text);
   for (let written = 0; written < bytes.length; ) written += writeSome(bytes.subarray(written));
 }
 
-/** How many bytes were taken: a pipe that somebody has made non-blocking takes what it has room for, or nothing. */
+/** How many bytes were written: a non-blocking pipe takes what it has room for, or nothing. */
 function writeSome(bytes: Uint8Array): number {
   try {
     return writeSync(1, bytes);
@@ -55,5 +54,5 @@ function writeSome(bytes: Uint8Array): number {
   }
 }
 
-/** What the user should know in any case, on standard error. */
+/** Tells the user something on standard error, whatever is traced. */
 export const warn = (text: string): void => void writeSync(2, `capsule: ${text}\n`);

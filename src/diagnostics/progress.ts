@@ -1,7 +1,6 @@
-// A line on a terminal that says what takes long, and is gone when something else is
-// to be seen there. Nothing of it is in a pipe, in a log, or on a terminal that
-// somebody else is using. It is told of each file that is read: what is done quickly
-// shows nothing, and costs no more than a look at the clock.
+// A progress line on a terminal for what takes long; it is erased before other output. Pipes, logs and terminals in use
+// by others never get it. It is called for each file that is read: quick work shows nothing, and costs only a look at
+// the clock.
 
 import { writeSync } from "node:fs";
 import { basename } from "node:path";
@@ -9,9 +8,9 @@ import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 
-/** Since the process began, until something is shown; in milliseconds. */
+/** From the start of the process until something is shown; in milliseconds. */
 const SHOWN_AFTER_MS = 300;
-/** Between two changes. */
+/** Between two updates, in milliseconds. */
 const PACE = 50;
 const STDERR = 2;
 
@@ -21,7 +20,7 @@ export interface Screen {
   write(text: string): void;
 }
 
-/** The terminal of standard error, if there is one for us. */
+/** Standard error's terminal, if it is ours to use. */
 export function ownScreen(
   system: System,
   environment: Readonly<Record<string, string | undefined>>,
@@ -33,7 +32,7 @@ export function ownScreen(
   return { width, write: (text) => unlessRefused(() => writeSync(STDERR, text)) };
 }
 
-/** Has this process's group the terminal? Others only disturb. */
+/** Is this process's group in the foreground of its terminal? Others would only disturb. */
 function isInForeground(): boolean {
   const [PGRP, TPGID] = [5, 8];
   const stat = readStat("self");
@@ -41,19 +40,19 @@ function isInForeground(): boolean {
 }
 
 export class Progress implements Disposable {
-  /** Undefined until it is asked for. */
+  /** Undefined until it was looked up. */
   #screen: { readonly screen: Screen | undefined } | undefined;
   readonly #files = new Set<string>();
   #last = 0;
   #isShown = false;
 
-  /** `screen` is looked for when something has taken long enough. */
+  /** `screen` is looked up once something has taken long enough. */
   constructor(
     readonly screen: () => Screen | undefined,
     readonly now = () => performance.now(),
   ) {}
 
-  /** A file is about to be read. */
+  /** To be called before a file is read. */
   readonly reading = (path: string): void => {
     this.#files.add(path);
     const now = this.now();
@@ -63,12 +62,12 @@ export class Progress implements Disposable {
     const { screen } = this.#screen;
     if (!screen) return;
     const text = `capsule: reading libraries: ${this.#files.size}, ${basename(path)}`;
-    // A line that is full has ended, and is not to be erased any more.
+    // A full line would wrap, and could not be erased any more.
     screen.write(`${ERASE}${printable(text).slice(0, screen.width - 1)}`);
     this.#isShown = true;
   };
 
-  /** Something else is to be written there. */
+  /** To be called before other output there. */
   erase(): void {
     if (this.#isShown) this.#screen?.screen?.write(ERASE);
     this.#isShown = false;
@@ -81,5 +80,5 @@ export class Progress implements Disposable {
 
 const ERASE = "\r\x1b[K";
 
-/** Wide characters and those of no width at all would make it another length. */
+/** Replaces characters that may not be one column wide. */
 const printable = (text: string): string => text.replace(/[^ -~]/g, "?");

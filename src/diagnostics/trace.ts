@@ -1,11 +1,11 @@
-// What a run tells while it works: lines on standard error, by category.
+// What a run reports while it works: lines on standard error, by category.
 
 import { writeSync } from "node:fs";
 import type { CapsuleEvent, EventWriter } from "./events.ts";
 
 /**
- * Of what is told on standard error, by `--trace` and by options of that name; `capsule exec --help` says what each
- * tells.
+ * A category of lines on standard error, chosen by `--trace` and by options of that name; `capsule exec --help`
+ * describes them.
  */
 export type Category = "plan" | "search" | "capsule" | "shim" | "redirect" | "program" | "request" | "time";
 
@@ -20,7 +20,7 @@ export const CATEGORIES: Readonly<Record<Category, string>> = {
   time: "how long each pass takes, in milliseconds",
 };
 
-/** CAPSULE_DEBUG's words (libcapsule's), and the categories here that tell the same. */
+/** CAPSULE_DEBUG's words (libcapsule's), and the equivalent categories. */
 export const DEBUG_WORDS: Readonly<Record<string, readonly Category[]>> = {
   path: ["plan"],
   search: ["search"],
@@ -45,7 +45,7 @@ export class Trace {
     this.#on = new Set(categories);
   }
 
-  /** Does anybody want to be told anything? */
+  /** Is anything traced, or are events written? */
   get isOn(): boolean {
     return this.categories.length > 0 || this.events !== undefined;
   }
@@ -54,22 +54,22 @@ export class Trace {
     return this.#on.has(category);
   }
 
-  /** `text` is made only where somebody reads it. */
+  /** `text` is called only if the category is on. */
   log(category: Category, text: () => string): void {
     if (this.#on.has(category)) this.#write(category, text());
   }
 
-  /** For a program that reads events; `event` is made only where there is one. */
+  /** Writes an event; `event` is called only if events are on. */
   emit(event: () => CapsuleEvent): void {
     this.events?.write(event());
   }
 
-  /** What the user should know in any case. */
+  /** Tells the user something, whatever is traced. */
   warn(text: string): void {
     writeSync(2, `capsule: ${text}\n`);
   }
 
-  /** A pass is over: how long it took since the one before. */
+  /** The end of a pass: prints the time since the previous one. */
   mark(pass: string): void {
     if (!this.#on.has("time")) return;
     const now = performance.now();
@@ -77,7 +77,7 @@ export class Trace {
     this.#last = performance.now();
   }
 
-  // Not through process.stderr, which would make the descriptor non-blocking for the program too.
+  // Not through process.stderr, which would make the descriptor non-blocking for the program, too.
   #write(category: Category, text: string): void {
     writeSync(2, `capsule: ${category}: ${text}\n`);
   }

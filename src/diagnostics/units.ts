@@ -1,4 +1,4 @@
-// Sizes as people read them.
+// Sizes in readable units.
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 

@@ -1,10 +1,10 @@
-// Where LD_AUDIT leads to, among the libraries of a launch:
+// What LD_AUDIT names, among the libraries of a launch:
 //
 //   audit              a link to one of these
 //   auditors/          the launch's
-//   idle-auditors/     of a program in-process, as long as nobody serves what it starts: they do nothing
+//   idle-auditors/     of an in-process program while no server answers what it starts: they do nothing
 //
-// Each has an object for each platform that ld.so may put into that path (server/auditor.ts).
+// Each has one object for each platform that ld.so may put into that path (server/auditor.ts).
 
 import { renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { join } from "node:path";
 export const AUDITOR_DIRECTORY = "audit";
 export const [LAUNCH_AUDITORS, IDLE_AUDITORS] = ["auditors", "idle-auditors"] as const;
 
-/** A program may be started just now: the link is never missing. Throws what making it throws. */
+/** The link is never missing, as a program may start at any time. Throws what making it throws. */
 export function leadToAuditors(libraries: string, directory: string): void {
   const fresh = join(libraries, `${AUDITOR_DIRECTORY}.new`);
   symlinkSync(directory, fresh);

@@ -1,11 +1,11 @@
-// Where the libraries of a launch lie in its directory, and what can stand on LD_LIBRARY_PATH.
+// Where a launch's libraries are in its directory, and what LD_LIBRARY_PATH can contain.
 
 import { join } from "node:path";
 
 export const LIBRARIES = "lib";
 
-/** What comes first on LD_LIBRARY_PATH, in a serving directory. */
+/** The first directory on LD_LIBRARY_PATH, in a serving directory. */
 export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
 
-/** Can a directory be named in LD_LIBRARY_PATH? Nothing can be quoted there, and ld.so puts something else for $LIB. */
+/** Can LD_LIBRARY_PATH contain this directory? It has no quoting, and ld.so expands $LIB. */
 export const canBeOnPath = (directory: string): boolean => !/[:;$]/.test(directory);

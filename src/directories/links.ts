@@ -1,9 +1,9 @@
-// A directory of symbolic links, as a library path has them: whole, or not there.
+// A directory of symbolic links for a library path, made atomically.
 
 import { mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 
-/** Makes it at that path, by name and what each leads to; one that is there is the same. Throws what writing throws. */
+/** Makes it at that path from names and targets; an existing one has the same content. Throws what writing throws. */
 export function makeLinks(path: string, links: ReadonlyMap<string, string>): void {
   const fresh = mkdtempSync(`${path}.`);
   try {
@@ -11,7 +11,7 @@ export function makeLinks(path: string, links: ReadonlyMap<string, string>): voi
     renameSync(fresh, path);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
-    // Somebody else was faster.
+    // Another process was faster.
     if (!["EEXIST", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
   }
 }

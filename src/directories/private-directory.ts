@@ -1,7 +1,6 @@
-// The directory of one run: mirrors, shims and the program's image, as files, since
-// a debugger that reads /proc/self/fd/5 opens its own descriptor 5 and hangs. Mode
-// 0700. The program removes it when it exits; what a killed one has left behind,
-// the next run removes.
+// The directory of one run: mirrors, shims and the program's image. They are files, since a debugger that reads
+// /proc/self/fd/5 opens its own descriptor 5 and hangs. Mode 0700. The program removes it when it exits; if it was
+// killed, the next run does.
 
 import {
   chmodSync,
@@ -29,12 +28,12 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { makeLinks } from "./links.ts";
 
 const PREFIX = "capsule-";
-/** More files than any run makes: a shim a library, a mirror a member of the shared set and capsule. */
+/** More files than any run makes: a shim per library, a mirror per member of the shared set and capsule. */
 const FILE_LIMIT = 1024;
-/** Says whose directory it is; see ownerOf. */
+/** Identifies the owning process; see ownerOf. */
 const OWNER = "owner";
 
-/** The list of files that native code removes at exit: pointers to C strings, with NULL behind the last. */
+/** The list of files that native code removes at exit: pointers to C strings, ended by NULL. */
 export class FileList {
   constructor(
     readonly libc: Libc,
@@ -59,11 +58,11 @@ export class FileList {
     }
   }
 
-  /** It stays: somebody else has it now. */
+  /** The file stays: another process has it now. */
   forget(path: string): void {
     for (let at = this.at; pointerAt(at) !== 0; at = add(at, 8)) {
       const text = pointerAt(at);
-      // A path that no file has, in a list that somebody may be going through.
+      // Replaced by a path that no file has, as another thread may be walking the list.
       if (stringAt(text) === path) bytesAt(text, 1)[0] = 0;
     }
   }
@@ -93,7 +92,7 @@ export class PrivateDirectory {
       directory.#own();
       return directory;
     } catch (error) {
-      // Nobody else would, without the mark.
+      // Without the mark, no later run would remove it.
       directory?.remove();
       throw hint(error, parent);
     }
@@ -104,7 +103,7 @@ export class PrivateDirectory {
     try {
       return this.#put(name, bytes);
     } catch (error) {
-      // The program may have dropped its rights, or somebody has tidied up.
+      // The program may have dropped its rights, or the directory was deleted.
       if (!["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
       this.#replace();
       return this.#put(name, bytes);
@@ -114,7 +113,7 @@ export class PrivateDirectory {
   #put(name: string, bytes: Uint8Array): string {
     const path = join(this.path, name);
     this.files.add(path);
-    // A file of that name may be mapped already, when two threads ask for the same thing: it must stay as it is.
+    // If two threads ask for the same thing, a file of that name may already be mapped, and must not change.
     const fresh = `${path}.new`;
     try {
       writeFileSync(fresh, bytes);
@@ -126,10 +125,7 @@ export class PrivateDirectory {
     return path;
   }
 
-  /**
-   * Makes a directory of links in it, by name and what each leads to, that is removed at exit. Throws what writing
-   * throws.
-   */
+  /** Makes a directory of links in it, from names and targets, that is removed at exit. Throws what writing throws. */
   link(name: string, links: ReadonlyMap<string, string>): void {
     const path = join(this.path, name);
     this.files.add(path);
@@ -141,7 +137,7 @@ export class PrivateDirectory {
     }
   }
 
-  /** Goes on in another directory. The first one's files are mapped already. */
+  /** Continues in another directory. The first one's files are already mapped. */
   #replace(): void {
     let parent = resolve(tmpdir());
     try {
@@ -160,7 +156,8 @@ export class PrivateDirectory {
   }
 
   /**
-   * Says which process it is for: it is stale when that has ended. One that has ended already leaves it to whose it is.
+   * Records the process that it is for: once that has ended, the directory is stale. If it has ended already, the owner
+   * stays.
    */
   ownedBy(pid: "self" | number): void {
     const owner = unlessGone(() => ownerOf(pid));
@@ -174,10 +171,10 @@ export class PrivateDirectory {
 }
 
 /**
- * Where directories are made: where nobody else can write. A directory's name outlives it, on the library paths of
- * processes and in what they have saved; who could make another of that name would have these processes run their code.
- * Below /tmp that takes a directory of this user's that stays. Throws what making it throws, and an error where
- * somebody else has it.
+ * The parent of private directories, where nobody else can write. A directory's name outlives it, on library paths and
+ * in what processes have saved: anybody who could reuse the name could run code in these processes. Below /tmp, this
+ * takes a permanent directory of this user. Throws what making it throws, and an error if it belongs to, or is open to,
+ * others.
  */
 export function privateParent(directory: string): string {
   const uid = process.geteuid?.() ?? 0;
@@ -186,7 +183,7 @@ export function privateParent(directory: string): string {
   const own = join(directory, `capsule-of-${uid}`);
   try {
     mkdirSync(own);
-    chmodSync(own, 0o700); // whatever the umask is
+    chmodSync(own, 0o700); // regardless of the umask
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
@@ -197,13 +194,13 @@ export function privateParent(directory: string): string {
 
 const OTHERS_WRITE = 0o022;
 
-/** Only we can have written it. */
+/** Could only this user have written it? */
 export const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & OTHERS_WRITE) === 0;
 
-/** Also a link that leads nowhere. */
+/** True also for a dangling link. */
 export const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** What the user can do about a directory that cannot be written to. */
+/** An error that says what the user can do about a directory that cannot be written to. */
 export function hint(error: unknown, directory: string): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error as Error;
@@ -220,20 +217,20 @@ export function hint(error: unknown, directory: string): Error {
 /** As mkdtemp makes it from PREFIX. */
 const NAME = /^capsule-[A-Za-z0-9]{6}$/;
 
-/** A file that every run has, and nobody else. */
+/** A file that every run's directory has, and no other. */
 export const MARK = "libcapsule-agent.so";
 
 /**
- * Writes what removeStale goes by, where it is missing: the directory is this process's from now on. Throws what
+ * Writes what removeStale checks, if it is missing: the directory belongs to this process from now on. Throws what
  * writing throws.
  */
 export function claim(path: string): void {
-  // The mark alone would have it removed.
+  // The owner first: with the mark alone it would be removed.
   writeNew(join(path, OWNER), ownerOf("self"));
   writeNew(join(path, MARK), "");
 }
 
-/** What is there stays: it may be mapped. */
+/** An existing file stays, as it may be mapped. */
 function writeNew(path: string, text: string): void {
   try {
     writeFileSync(path, text, { flag: "wx" });
@@ -243,12 +240,12 @@ function writeNew(path: string, text: string): void {
 }
 
 /**
- * Removes the directories of runs that have ended without doing so: those with the mark whose process is gone. Returns
- * why some could not be.
+ * Removes directories that ended runs have left behind: those with the mark whose process is gone. Returns why some
+ * could not be removed.
  */
 export function removeStale(directory = privateParent(resolve(tmpdir()))): string[] {
   const faults: string[] = [];
-  // Somebody else's business is not ours to list, or to remove.
+  // We may not be allowed to list or remove what belongs to somebody else.
   const trying = (action: () => void): void => unlessRefused(action, ({ message }) => faults.push(message));
   trying(() => {
     for (const name of readdirSync(directory)) if (NAME.test(name)) trying(() => removeIfStale(join(directory, name)));
@@ -263,13 +260,11 @@ function removeIfStale(path: string): void {
   if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
 }
 
-/**
- * Which process that is: its PID namespace, number and start, in clock ticks since boot. Throws where there is none.
- */
+/** Identifies a process: PID namespace, number, and start in clock ticks since boot. Throws if it does not exist. */
 function ownerOf(pid: "self" | number): string {
   const stat = readStat(pid);
   const [PID, STATE, STARTTIME] = [1, 3, 22];
-  // It has ended, and its parent takes its time to be told of that.
+  // A zombie: it has ended, and its parent has not waited for it yet.
   if (stat.field(STATE) === "Z") return "";
   return `${readlinkSync("/proc/self/ns/pid")} ${stat.field(PID)} ${stat.field(STARTTIME)}\n`;
 }
@@ -278,11 +273,11 @@ function isAbandoned(path: string, isNew: boolean): boolean {
   try {
     const owner = readFileSync(join(path, OWNER), "latin1");
     const [namespace, pid] = owner.split(" ");
-    // In another namespace it has a number that says nothing here.
+    // In another namespace, its number means nothing here.
     if (namespace !== readlinkSync("/proc/self/ns/pid")) return false;
     return !isThere(`/proc/${pid}`) || ownerOf(Number(pid)) !== owner;
   } catch (error) {
-    // Its process has ended just now, or has not come to writing its name.
+    // The process has just ended, or has not written the file yet.
     return (error as NodeJS.ErrnoException).code === "ENOENT" && !isNew;
   }
 }

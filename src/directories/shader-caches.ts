@@ -1,7 +1,6 @@
-// Shader caches of host trees. Mesa maps the index of its cache and cuts it to the size
-// that its release has (util/disk_cache.c): of two releases with one cache, one dies of
-// SIGBUS. So each host tree has a directory of its own, in the user's cache, while the
-// machine's own Mesa stays where it always was.
+// Shader caches of host trees. Mesa maps its cache's index and truncates it to the size that its release uses
+// (util/disk_cache.c): if two releases share a cache, one dies of SIGBUS. So each host tree has its own directory in
+// the user's cache, while the machine's own Mesa keeps its usual one.
 
 import {
   lstatSync,
@@ -22,12 +21,12 @@ import { cacheOf } from "./user-cache.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The directory for a tree with this root; undefined for the machine's own, and where it would lie in somebody else's
- * home. Nothing is made.
+ * The directory for a tree with this root; undefined for the machine's own, and if it would be in somebody else's home.
+ * Makes nothing.
  */
 export function shaderCacheOf(root: string, environment: Environment = process.env): string | undefined {
   if (root === "") return undefined;
-  // Without HOME Mesa asks for the user's, too.
+  // Without HOME, Mesa uses the user's entry in passwd as well.
   const cache = cacheOf(environment) ?? cacheOf({ HOME: unlessRefused(() => userInfo().homedir) });
   if (cache === undefined || !isOwn(cache)) return undefined;
   return join(cache, SHADERS, Bun.hash(root).toString(36));
@@ -37,7 +36,7 @@ const SHADERS = "shaders";
 /** In the directory: a link to the tree. */
 const TREE = "tree";
 
-/** What root makes in the home of somebody else could not be used or removed there. */
+/** What root makes in somebody else's home could not be used or removed by that user. */
 function isOwn(path: string): boolean {
   const stat = unlessRefused<Stats>(() => statSync(path));
   if (!stat) return path !== dirname(path) && isOwn(dirname(path));
@@ -45,8 +44,8 @@ function isOwn(path: string): boolean {
 }
 
 /**
- * Makes what shaderCacheOf has said, and removes those of other trees that nobody will use. Where that is not possible,
- * drivers go without a cache.
+ * Makes the directory that shaderCacheOf returned, and removes unused ones of other trees. If this fails, drivers go
+ * without a cache.
  */
 export function keepShaderCache(path: string, root: string): void {
   unlessRefused(() => {
@@ -62,14 +61,14 @@ export function keepShaderCache(path: string, root: string): void {
 }
 
 const DAY = 24 * 60 * 60 * 1000;
-/** Unused for so long, one is removed; in milliseconds. */
+/** A cache unused for this long is removed; in milliseconds. */
 const KEPT_FOR = 90 * DAY;
-/** As KEPT_FOR, where the tree is not there: in another container, or on another disk, it may be. */
+/** As KEPT_FOR, for a missing tree: it may exist in another container, or on another disk. */
 const KEPT_WITHOUT_TREE_FOR = 7 * DAY;
-/** Each may have a GiB (MESA_SHADER_CACHE_MAX_SIZE). */
+/** Most caches kept. Each may have a GiB (MESA_SHADER_CACHE_MAX_SIZE). */
 const MOST = 8;
 
-/** What is mapped of one that is removed stays with who has mapped it. */
+/** A process that has mapped a removed cache keeps its mapping. */
 function tidy(directory: string, now: number): void {
   const all = readdirSync(directory).flatMap((name) => {
     const path = join(directory, name);

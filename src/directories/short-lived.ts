@@ -1,4 +1,4 @@
-// Files that somebody wants to be given by name, and that are gone at once.
+// Files that must be passed by name and are removed at once.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,8 +7,8 @@ import type { WriteFile } from "../../lib/link/start.ts";
 import { hint } from "./private-directory.ts";
 
 /**
- * The files are there while `action` is done, or until it has them removed. Writing one throws what that throws, as
- * `hint` words it.
+ * The files exist while `action` runs, or until it removes them. Writing one throws what that throws, as `hint` words
+ * it.
  */
 export function withFiles<Result>(action: (write: WriteFile, remove: () => void) => Result): Result {
   let directory: string | undefined;

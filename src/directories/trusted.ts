@@ -1,21 +1,20 @@
-// Where what is loaded or run may be kept: nobody else can have put anything there, or
-// anything else in its place.
+// Which places are safe for files to load or run: nobody else can have written or replaced anything there.
 
-/** Of a file, as lstat(2) has it. */
+/** A file's owner, from lstat(2). */
 export interface Owner {
   readonly uid: number;
-  /** With the type. */
+  /** Including the file type. */
   readonly mode: number;
 }
 
 const [S_IFMT, S_IFDIR, S_ISVTX] = [0o170000, 0o040000, 0o1000];
 const OTHERS_WRITE = 0o022;
-/** Whoever is not mapped in a user namespace, as root is not in most, appears as that. */
+/** Users that a user namespace does not map appear as this one; in most, root is one of them. */
 const OVERFLOW = 65534;
 
 /**
- * Can this user alone write to a directory, and can nobody but root and this user put another in the place of it, or of
- * one above? `path` is absolute. Links are none: where they lead has ways of its own.
+ * Can only this user write to a directory, and only root and this user replace it or a directory above? `path` is
+ * absolute. Symbolic links are refused: the way to their target would have to be checked, too.
  */
 export function isTrusted(
   path: string,
@@ -33,8 +32,8 @@ export function isTrusted(
 }
 
 /**
- * Can what a file says about a program be believed: did root, this user, or who could as well have changed the program,
- * write it, and can nobody else? `about` is the program and its directory, for a file that lies beside it.
+ * Can a file about a program be trusted: did root, this user, or a user who could have changed the program itself write
+ * it, and nobody else? `about` is the program and its directory, for a file beside it.
  */
 export function isTrustedFile(
   file: Owner,
@@ -43,6 +42,6 @@ export function isTrustedFile(
 ): boolean {
   if ((file.mode & OTHERS_WRITE) !== 0) return false;
   if (file.uid === 0 || file.uid === uid) return true;
-  // Two users who are not mapped look the same, so the directory must not be open to others either.
+  // Two unmapped users look the same, so the directory must not be open to others either.
   return about !== undefined && about.program.uid === file.uid && (about.directory.mode & OTHERS_WRITE) === 0;
 }

@@ -1,6 +1,6 @@
-// The user's cache of ours. Nothing is imported here that takes time: see reexec/recall.ts.
+// Capsule's directory in the user's cache. Nothing is imported here that takes time: see reexec/recall.ts.
 
-/** Where this user's runs keep what they know; nowhere for somebody without a home. */
+/** Where this user's runs keep what they know; undefined without a home. */
 export function cacheOf({
   XDG_CACHE_HOME: cache,
   HOME: home,
@@ -9,7 +9,7 @@ export function cacheOf({
   return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
 }
 
-/** Where what is known of libraries is kept; nowhere for somebody without a home. */
+/** Where knowledge of libraries is kept; undefined without a home. */
 export function storeFile(): string | undefined {
   const cache = cacheOf(process.env);
   return cache && `${cache}/libraries.json`;

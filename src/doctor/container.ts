@@ -1,13 +1,13 @@
-// Are we in a container, and is its host to be seen?
+// Whether this process is in a container, and whether the container's host is visible.
 
 import { type Finding, fine, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 
 interface Container {
   readonly name: string;
-  /** A file that it alone has. */
+  /** A file that exists only in this container. */
   readonly mark: string;
-  /** How it is told to show its host. */
+  /** How to make this container show its host. */
   readonly advice: string;
 }
 
@@ -30,7 +30,6 @@ const CONTAINERS: readonly Container[] = [
 ];
 
 interface HostFacts {
-  /** The names of the host trees. */
   readonly hosts: readonly string[];
   readonly variables: Readonly<Record<string, string | undefined>>;
 }

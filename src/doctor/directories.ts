@@ -1,5 +1,5 @@
-// Where files of a run are kept: the directory for temporary files, from which
-// libraries are loaded, and the cache, without which a run only takes longer.
+// Where a run keeps files: the temporary directory, from which libraries are loaded, and the cache, without which a run
+// only takes longer.
 
 import { accessSync, constants, lstatSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -10,15 +10,15 @@ import { canBeOnPath } from "../directories/library-path.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
-/** What is known of a directory, or of the one in which it would be made. */
+/** Facts about a directory, or about the one in which it would be created. */
 export interface DirectoryFacts {
   readonly path: string;
-  /** Why nothing can be written there; undefined where it can. */
+  /** Why it is not writable. Undefined if it is. */
   readonly fault: string | undefined;
   readonly isNoexec: boolean;
   /** In bytes. */
   readonly free: number;
-  /** Nobody else can put anything there, or anything else in its place. */
+  /** No other user can add or replace anything in it. */
   readonly isTrusted: boolean;
 }
 
@@ -29,7 +29,7 @@ const FAULTS: Readonly<Record<string, string>> = {
   ENOTDIR: "it is not a directory",
 };
 
-/** Asks the system. `mayBeMade` says that it is made where it is missing. */
+/** `mayBeMade` means that the directory is created if it is missing. */
 export function directoryFacts(path: string, mayBeMade: boolean, system: System): DirectoryFacts {
   const there = mayBeMade ? nearest(path) : path;
   let fault: string | undefined;
@@ -51,14 +51,14 @@ export function directoryFacts(path: string, mayBeMade: boolean, system: System)
   };
 }
 
-/** What is not there yet is made so. */
+/** Stands for a path that does not exist yet: it is created with this owner and mode. */
 const OURS = { uid: process.getuid?.() ?? 0, mode: 0o40700 };
 
-/** Of a path, of which a part is there: without links. */
+/** The real path of a path of which only a part exists. */
 const realPath = (there: string, path: string): string =>
   join(unlessRefused(() => realpathSync(there)) ?? there, relative(there, path));
 
-/** For this user, in bytes. A file system without a size (overlays of some kinds) says 0 of 0. */
+/** In bytes, for this user. Some overlay file systems report a size of 0, and 0 bytes free. */
 function freeIn(path: string): number {
   const { bavail, bsize, blocks } = statfsSync(path);
   return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
@@ -69,13 +69,12 @@ function nearest(path: string): string {
   return isThere || path === dirname(path) ? path : nearest(dirname(path));
 }
 
-/** In bytes: a run takes half of it. */
+/** In bytes. A run takes half of it. */
 const NEEDED = 4 * 2 ** 20;
 const ELSEWHERE = "TMPDIR says which directory to use: export TMPDIR=DIRECTORY";
 
 /**
- * `owned` is the directory of this user's in it, where it is not this user's own: `isForeign` where somebody else has
- * it.
+ * `owned` is the user's own directory inside this one, if this one is shared. `isForeign`: others control it.
  */
 export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string; isForeign: boolean }): Finding[] {
   const { path, fault, isNoexec, free } = facts;
@@ -93,7 +92,7 @@ export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string;
   return findings.length > 0 ? findings : [fine("temporary-files", `"${path}", with ${sizeOf(free)} free`)];
 }
 
-/** `facts` are undefined where there is no home directory. */
+/** `facts` is undefined if there is no home directory. */
 export function cacheFindings(facts: DirectoryFacts | undefined): Finding[] {
   const slow = (text: string, advice: string) =>
     warning("cache", `${text}: every run reads all libraries anew`, advice);

@@ -1,4 +1,4 @@
-// Where programs can show something: an X server, a Wayland compositor.
+// Where programs can show windows: an X server or a Wayland compositor.
 
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -11,10 +11,10 @@ import { answerOf, keyFor, localDisplay, setupRequest } from "./x11.ts";
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** Why there is no way to a display; undefined where there is one. */
+/** Returns why a display cannot be reached. Undefined if it can. */
 type Knock = (variables: Variables) => string | undefined;
 
-/** How long a server may take to answer, in milliseconds. One that lives takes less than one. */
+/** How long a server may take to answer, in milliseconds. A working one takes less than one. */
 const REPLY_LIMIT_MS = 500;
 
 interface DisplayFacts {
@@ -43,7 +43,7 @@ export function displayFindings({ variables, knockX11, knockWayland }: DisplayFa
     },
   ];
   const isSet = [Boolean(display), Boolean(wayland)];
-  // One that answers is enough for most programs.
+  // One display that answers is enough for most programs.
   const hasOne = faults.some(({ fault }, i) => isSet[i] && fault === undefined) || Boolean(inherited);
   faults.forEach(({ check, name, fault }, i) => {
     if (!isSet[i]) return;
@@ -77,7 +77,7 @@ function runtimeDirectory({ XDG_RUNTIME_DIR: directory, WAYLAND_DISPLAY: wayland
   ];
 }
 
-/** Asks an X server of this machine to be let in. One that is elsewhere is not asked. */
+/** Tries to connect to an X server on this machine. A remote server is not asked. */
 export const knockX11 =
   (system: System, files: MachineFiles): Knock =>
   ({ DISPLAY = "", XAUTHORITY, HOME }) => {
@@ -96,7 +96,7 @@ export const knockX11 =
     });
   };
 
-/** A compositor says nothing before it is asked for something; that it takes connections is enough. */
+/** A compositor sends nothing until asked for something, so it suffices that it accepts a connection. */
 export const knockWayland =
   (system: System): Knock =>
   ({ WAYLAND_DISPLAY = "", XDG_RUNTIME_DIR }) => {

@@ -1,7 +1,6 @@
-// The drivers of a host tree, which its libraries open by themselves: found by the
-// names of files (glvnd's vendors, Mesa's directories) or by manifests, JSON files that
-// say where a library is. A driver that is missing is noticed in the middle of a
-// program, if at all: it draws on the processor then.
+// The drivers of a host tree, which its libraries open at run time. They are found by file name (glvnd's vendors,
+// Mesa's directories) or through manifests, JSON files that give a library's path. A missing driver shows only while a
+// program runs, if at all: the program then falls back to software rendering.
 
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -13,7 +12,7 @@ import { PROFILES } from "../profiles/profiles.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { MachineFiles } from "./machine-files.ts";
 
-/** What was found, and the paths of drivers of one kind. */
+/** Findings and paths for drivers of one kind. */
 interface Found {
   readonly findings: readonly Finding[];
   readonly libraries: readonly string[];
@@ -21,13 +20,13 @@ interface Found {
 
 interface Drivers {
   readonly findings: readonly Finding[];
-  /** Of each of these one has to be in order, or nothing draws. */
+  /** Sets of drivers: at least one driver of each must be intact, or nothing draws. */
   readonly alternatives: readonly (readonly string[])[];
-  /** What some machines and some programs use. */
+  /** Drivers that only some machines or programs use. */
   readonly others: readonly string[];
 }
 
-/** Of the profiles by these names; the user has named those in `asked`. */
+/** For these profiles. `asked` has the ones that the user named. */
 export function driverFindings(search: Search, profiles: readonly string[], asked: ReadonlySet<string>): Drivers {
   const has = (name: string) => profiles.includes(name);
   const nothing: Found = { findings: [], libraries: [] };
@@ -46,7 +45,7 @@ export function driverFindings(search: Search, profiles: readonly string[], aske
 
 const make = (isAsked: boolean) => (isAsked ? hindrance : warning);
 
-/** libGLX.so.0 opens libGLX_VENDOR.so.0, of which the X server says the vendor's name. */
+/** libGLX.so.0 opens libGLX_VENDOR.so.0, where VENDOR is a name that the X server gives. */
 function glVendors(search: Search, isAsked: boolean): Found {
   if (!search.find("libGLX.so.0", undefined)) return { findings: [], libraries: [] };
   const names = namesIn(search.directories, /^libGLX_\w+\.so\.0$/);
@@ -62,7 +61,7 @@ function glVendors(search: Search, isAsked: boolean): Found {
   return { findings: [finding], libraries: found };
 }
 
-/** Where a variable of a profile leads. */
+/** The paths that a profile gives a variable. */
 function pathsOf(profile: string, variable: string): readonly string[] {
   const found = PROFILES[profile]?.environment.find(({ name }) => name === variable);
   return found && "paths" in found ? found.paths : [];
@@ -75,7 +74,7 @@ function eglVendors(search: Search, isAsked: boolean): Found {
     search,
     pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS"),
   );
-  // Before glvnd, and without it, libEGL is the driver.
+  // Without glvnd, and in releases before it, libEGL itself is the driver.
   const hasVendors = namesIn(search.directories, /^libEGL_\w+\.so\.0$/).length > 0;
   if (libraries.length > 0 || !hasVendors) return { findings, libraries };
   const none = make(isAsked)(
@@ -108,7 +107,7 @@ function vulkanDrivers(search: Search, isAsked: boolean): Found {
 
 function clDrivers(search: Search, isAsked: boolean): Found {
   if (!search.find("libOpenCL.so.1", undefined)) return { findings: [], libraries: [] };
-  // The loader reads one directory.
+  // The loader reads only one directory.
   const [directory] = pathsOf("cl", "OCL_ICD_VENDORS").filter((path) => resolved(search, path) !== undefined);
   const { findings, libraries } = readManifests(
     "cl-driver",
@@ -126,7 +125,7 @@ function clDrivers(search: Search, isAsked: boolean): Found {
   return { findings: [...findings, none], libraries };
 }
 
-/** Files that name a library. */
+/** A format of files that name a library. */
 interface ManifestFormat {
   readonly ending: string;
   libraryIn(text: string): string | { readonly fault: string };
@@ -138,7 +137,7 @@ const ICD: ManifestFormat = {
   libraryIn: (text) => text.split("\n", 1)[0]?.trim() || { fault: "names no library in its first line" },
 };
 
-/** All manifests in some directories of the tree, and the libraries that they name. */
+/** Reads all manifests in directories of the tree, and finds the libraries that they name. */
 function readManifests(
   check: string,
   what: string,
@@ -171,7 +170,7 @@ function readManifests(
   return { findings, libraries };
 }
 
-/** Of a manifest: the library, undefined where that is not for this machine (32 bits), or what is wrong. */
+/** A manifest's library (undefined if it is not for this machine, such as a 32-bit one), or what is wrong. */
 function libraryOf(
   path: string | undefined,
   search: Search,
@@ -190,7 +189,7 @@ function libraryOf(
   return { fault: `names "${name}", which ${search.tree.name} does not have` };
 }
 
-/** What a manifest says of its library: of glvnd, Vulkan's loader and EGL's platforms alike. */
+/** The library that a manifest names. glvnd, Vulkan's loader and EGL's platforms use the same format. */
 function libraryPathIn(text: string): string | { fault: string } {
   try {
     const name = (JSON.parse(text) as { ICD?: { library_path?: unknown } } | null)?.ICD?.library_path;
@@ -201,12 +200,12 @@ function libraryPathIn(text: string): string | { fault: string } {
   }
 }
 
-/** Mesa's libraries open files in directories that were written into them. */
+/** Mesa's libraries open files in directories that were compiled into them. */
 function mesaDrivers(search: Search): Found {
   const hasMesa = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1"].some((name) => search.find(name, undefined));
   if (!hasMesa) return { findings: [], libraries: [] };
   const directories = directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH");
-  // Since 24.2 drivers are links to one library, which later releases open without them.
+  // Since Mesa 24.2 drivers are links to one library, which later releases open directly.
   const paths = [
     ...namesIn(directories, /_dri\.so$/, true),
     ...namesIn(search.directories, /^libgallium-.*\.so$/, true),
@@ -230,7 +229,7 @@ function mesaDrivers(search: Search): Found {
   return { findings, libraries: differentFiles(search, paths) };
 }
 
-/** Many drivers are one file with many names. */
+/** Many drivers are one file under several names. */
 function differentFiles(search: Search, paths: readonly string[]): string[] {
   const files = new Map<string, string>();
   for (const path of paths) {
@@ -241,7 +240,7 @@ function differentFiles(search: Search, paths: readonly string[]): string[] {
   return [...files.values()];
 }
 
-/** The directories that a variable of a profile is set to, as paths of this machine. */
+/** The directories that a profile sets a variable to, as paths on this machine. */
 export function directoriesOf(search: Search, profile: string, variable: string): string[] {
   const paths = pathsOf(profile, variable).flatMap((path) =>
     search.places.map((directory) => path.replace("$LIBDIR", directory)),
@@ -257,7 +256,7 @@ function deadLinks(search: Search, check: string, directories: readonly string[]
     );
 }
 
-/** Undefined also where links loop, or lead out of the tree. */
+/** Undefined also if links loop or point outside the tree. */
 function resolved(search: Search, path: string): string | undefined {
   try {
     return unlessRefused(() => search.tree.resolve(path));
@@ -267,7 +266,7 @@ function resolved(search: Search, path: string): string | undefined {
   }
 }
 
-/** What is in directories of this machine, by its name, each once; `asPaths` gives all of them, as paths. */
+/** Names in directories of this machine that match, each once. With `asPaths`, the path of every match. */
 export function namesIn(directories: readonly string[], pattern: RegExp, asPaths = false): string[] {
   const found = directories.flatMap((directory) =>
     (unlessRefused(() => readdirSync(directory)) ?? [])

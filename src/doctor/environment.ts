@@ -1,4 +1,4 @@
-// Variables of the environment that change what is taken from where.
+// Environment variables that affect which files are used.
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
@@ -8,13 +8,14 @@ import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
 interface EnvironmentFacts {
   readonly variables: Readonly<Record<string, string | undefined>>;
-  /** Of the glibc on which everything will run, as numbers; undefined where that is not known. */
+  /** The version of the glibc on which everything will run, as numbers. Undefined if unknown. */
   readonly glibc: readonly number[] | undefined;
-  /** Sonames of the isolated libraries. */
   readonly isolated: ReadonlySet<string>;
 }
 
-/** Variables that tell drivers where they are: the host tree's are used where nobody has set them. */
+/**
+ * Variables that point drivers to their files. Capsule sets them to the host tree's paths unless the user has set them.
+ */
 const TOLD = [
   ...new Set(
     Object.values(PROFILES).flatMap(({ environment }) =>
@@ -25,7 +26,7 @@ const TOLD = [
   "VK_ADD_DRIVER_FILES",
 ];
 
-/** Variables by which somebody has asked for less than the hardware can do. */
+/** Variables that ask for less than the hardware can do. */
 const SLOW: Readonly<Record<string, string>> = {
   LIBGL_ALWAYS_SOFTWARE: "OpenGL is drawn by the processor",
   LIBGL_ALWAYS_INDIRECT: "OpenGL is sent through the X server, where little of it works",
@@ -75,7 +76,7 @@ function preload({ variables, isolated }: EnvironmentFacts): Finding[] {
           "take it out of LD_PRELOAD",
         ),
       ];
-    // With $LIB in it, or without a slash, ld.so finds it, or not.
+    // ld.so itself searches for a name with $LIB or without a slash.
     if (!name.startsWith("/") || name.includes("$") || existsSync(name)) return [];
     return [warning("LD_PRELOAD", `LD_PRELOAD has "${name}", which is not there`, "take it out of LD_PRELOAD")];
   });

@@ -1,5 +1,5 @@
-// Everything that a doctor looks at, in the order in which a run comes to it. What
-// cannot be looked at because of something that was found before is left out.
+// Everything that a doctor checks, in the order in which a run would need it. Checks that an earlier finding makes
+// impossible are skipped.
 
 import { closeSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,18 +38,17 @@ import type { MachineFiles } from "./machine-files.ts";
 import { answers, askingMount, mountsIn } from "./network.ts";
 import { programFindings } from "./program.ts";
 
-/** What is to be looked at. */
+/** What to examine. */
 export interface Patient {
-  /** Read once it is known that the files are to be had. */
+  /** Called only after the files are known to be accessible. */
   readonly settings: () => Settings;
-  /** Directories that the user has named, and the program, if it is a path. */
+  /** Directories that the user named, and the program, if it is a path. */
   readonly paths: readonly string[];
   readonly program: string | undefined;
-  /** Is told the path of each library before it is read. */
+  /** Called with the path of each library before it is read. */
   readonly reading: (path: string) => void;
 }
 
-/** By what it is looked at. */
 interface Instruments {
   readonly libc: Libc;
   readonly system: System;
@@ -62,10 +61,10 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   const cache = cacheOf(process.env);
   const temporary = resolve(tmpdir());
   const machine = { title: "Machine", findings: machineFindings(files, processFacts(system)) };
-  // The rest reads of processes, and of this one, by its number.
+  // The remaining checks look up processes, including this one, by number in /proc.
   if (faultOfProc() !== undefined) return [machine];
   const silent = silentPaths([...patient.paths, temporary, ...(cache === undefined ? [] : [cache])], files);
-  // Whoever looks at one of them waits for ever.
+  // Accessing one of these paths would block forever.
   if (silent.length > 0) return [machine, { title: "Files", findings: silent }];
   const kept = [
     ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
@@ -87,7 +86,7 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   return groups;
 }
 
-/** What is wrong with a program is said of the program. */
+/** Undefined if the program is faulty: the checks of the program report that. */
 function fileOf(program: string | undefined): string | undefined {
   try {
     return program === undefined ? undefined : findProgram(program);
@@ -97,7 +96,7 @@ function fileOf(program: string | undefined): string | undefined {
   }
 }
 
-/** What depends on which trees are used. */
+/** The checks that depend on the chosen trees. */
 function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments): Group[] {
   const { system, files } = instruments;
   const settings = patient.settings();
@@ -140,10 +139,7 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
   ];
 }
 
-/**
- * A tree that cannot be used, or something in it that cannot be looked at, is a finding. Throws what is a fault of
- * ours, or of the command line.
- */
+/** An unusable tree, or something unreadable in it, becomes a finding. Bugs and usage errors are rethrown. */
 function unlessUnsound<Result, Instead>(look: () => Result, instead: (finding: Finding) => Instead): Result | Instead {
   try {
     return look();
@@ -163,7 +159,7 @@ const processFacts = (system: System): ProcessFacts => ({
   procFault: faultOfProc(),
 });
 
-/** Why processes cannot be waited for. */
+/** Why processes cannot be waited for. Undefined if they can. */
 function pidfdFault(system: System): string | undefined {
   let fault: string | undefined;
   const descriptor = unlessRefused(
@@ -176,7 +172,7 @@ function pidfdFault(system: System): string | undefined {
   return fault;
 }
 
-/** Those that are on another machine which does not answer. */
+/** Paths on remote file systems that do not answer. */
 function silentPaths(paths: readonly string[], files: MachineFiles): Finding[] {
   const mounts = mountsIn(files.text("/proc/self/mountinfo") ?? "");
   return paths.flatMap((path) => {
@@ -192,7 +188,7 @@ function silentPaths(paths: readonly string[], files: MachineFiles): Finding[] {
   });
 }
 
-/** The directory that is made for this user's files in one that is for everybody, if somebody has made it already. */
+/** The user's own directory in a shared temporary directory, if it exists already. */
 function ownedIn(temporary: string): { path: string; isForeign: boolean } | undefined {
   const uid = process.getuid?.() ?? 0;
   const path = join(temporary, `capsule-of-${uid}`);

@@ -1,19 +1,18 @@
-// What a check has found, and how much it matters.
+// The result of a check, and its severity.
 
-/** `fine` hinders nothing, `warning` some programs or some uses, `hindrance` any program that is run like this. */
+/** `fine`: no problem. `warning`: affects some programs or uses. `hindrance`: affects every program run this way. */
 export type Level = "fine" | "warning" | "hindrance";
 
 export interface Finding {
-  /** What was looked at: a word that scripts can rely on. */
+  /** The name of the check, which scripts can rely on. */
   readonly check: string;
   readonly level: Level;
-  /** What is so. */
   readonly text: string;
   /** What the user can do about it. */
   readonly advice?: string;
 }
 
-/** The findings of checks that belong together. */
+/** The findings of related checks. */
 export interface Group {
   readonly title: string;
   readonly findings: readonly Finding[];
@@ -35,6 +34,5 @@ export const hindrance = (check: string, text: string, advice: string): Finding 
   advice,
 });
 
-/** Does anything hinder? */
 export const hinders = (groups: readonly Group[]): boolean =>
   groups.some(({ findings }) => findings.some(({ level }) => level === "hindrance"));

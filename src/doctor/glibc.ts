@@ -1,5 +1,5 @@
-// Which glibc everything will run on, whether processes can be brought to it, and
-// whether it has room for the host's thread-local data.
+// Which glibc everything will run on, whether processes can be started on it, and whether it has room for the host's
+// thread-local data.
 
 import type { Library } from "../../lib/elf/library.ts";
 import { inUnits } from "../diagnostics/units.ts";
@@ -9,7 +9,7 @@ import type { NamespaceChoice } from "../settings/choices.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 
-/** `others` are the versions of the trees that were not chosen, by whose they are. */
+/** `others` maps each tree that was not chosen to its version. */
 export function glibcFindings(
   { version, path, isNatural }: Pick<ChosenGlibc, "version" | "path" | "isNatural">,
   others: ReadonlyMap<string, string>,
@@ -19,7 +19,7 @@ export function glibcFindings(
   return [fine("glibc", `programs run on glibc ${version}, ${why}${compared && ` (there is ${compared})`}`)];
 }
 
-/** What of the host's libraries cannot run on it. */
+/** A hindrance if some of the host's libraries cannot run on the chosen glibc. */
 export function tooNew(libraries: readonly Library[], { version }: Pick<ChosenGlibc, "version">): Finding[] {
   const newer = libraries.filter((library) => !runsOn(library, version));
   const newest = newer.reduce<Library | undefined>(
@@ -36,12 +36,12 @@ export function tooNew(libraries: readonly Library[], { version }: Pick<ChosenGl
 }
 
 export interface NamespaceFacts {
-  /** Do programs run on another glibc than the machine's? Else nobody wants one. */
+  /** Whether programs run on another glibc than the machine's. Otherwise no namespace is needed. */
   readonly isNeeded: boolean;
   readonly choice: NamespaceChoice;
-  /** Why the kernel permits none; undefined where it does. */
+  /** Why the kernel forbids one. Undefined if it does not. */
   readonly fault: string | undefined;
-  /** Can bubblewrap make one? Asked where that matters. */
+  /** Whether bubblewrap can make one. Called only if that matters. */
   readonly hasBubblewrap: () => boolean;
 }
 
@@ -57,7 +57,7 @@ export function namespaceFindings(files: MachineFiles, facts: NamespaceFacts): F
   return [warning("mount-namespace", `${text}: attached ones are started by an ld.so's name`, advice)];
 }
 
-/** The setting that forbids user namespaces. */
+/** Advice for the setting that forbids user namespaces. */
 function forbidder(files: MachineFiles): string | undefined {
   const is = (path: string, value: number) => files.number(`/proc/sys/${path}`) === value;
   if (is("kernel/unprivileged_userns_clone", 0))
@@ -69,13 +69,13 @@ function forbidder(files: MachineFiles): string | undefined {
 }
 
 interface TlsFacts {
-  /** Of each host tree, those that may be opened. */
+  /** For each host tree, the libraries that may be opened. */
   readonly capsules: readonly (readonly Library[])[];
-  /** Can the chosen glibc be told how much is to be set aside (2.33, or Debian's 2.31)? */
+  /** Whether the chosen glibc has a tunable for the size to reserve (2.33, or Debian's 2.31). */
   readonly isTunable: boolean;
 }
 
-/** In bytes, with the default settings of any version. */
+/** The static TLS that every version reserves by default, in bytes. */
 const SURPLUS = 1600;
 
 export function staticTlsFindings({ capsules, isTunable }: TlsFacts): Finding[] {

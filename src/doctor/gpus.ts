@@ -1,5 +1,4 @@
-// The graphics cards of the machine, whether this user may use them, and whether the
-// host tree has their drivers.
+// The machine's graphics cards, whether this user may access them, and whether the host tree has their drivers.
 
 import { basename } from "node:path";
 import type { Search } from "../../lib/tree/search.ts";
@@ -7,7 +6,7 @@ import { directoriesOf, namesIn } from "./drivers.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 
-/** The kernel's driver of a card, and what Mesa has for it: files of dri/, and of VA-API. */
+/** By kernel driver, Mesa's drivers for it: the files of dri/, and those of VA-API. */
 const MESA: Readonly<Record<string, { readonly dri: readonly string[]; readonly video?: readonly string[] }>> = {
   amdgpu: { dri: ["radeonsi"], video: ["radeonsi"] },
   radeon: { dri: ["radeonsi", "r600", "r300"], video: ["r600", "radeonsi"] },
@@ -18,10 +17,10 @@ const MESA: Readonly<Record<string, { readonly dri: readonly string[]; readonly 
   vmwgfx: { dri: ["vmwgfx"] },
 };
 
-/** A card, as /sys/class/drm has it. */
+/** A card in /sys/class/drm. */
 interface Card {
   readonly name: string;
-  /** The kernel's. */
+  /** The kernel's driver. */
   readonly driver: string;
 }
 
@@ -47,11 +46,11 @@ function cardsIn(files: MachineFiles): Card[] {
     });
 }
 
-/** The files by which programs use cards. */
+/** Checks the device files through which programs use cards. */
 function devices(files: MachineFiles, cards: readonly Card[]): Finding[] {
   if (cards.length === 0) return [];
   const nodes = files.names("/dev/dri").filter((name) => /^renderD\d+$/.test(name));
-  // A card that only shows pictures has none.
+  // A display-only card has no render node.
   const isRendering = cards.some(({ driver }) => driver in MESA || driver === "nvidia");
   if (nodes.length === 0 && isRendering)
     return [
@@ -73,7 +72,7 @@ function devices(files: MachineFiles, cards: readonly Card[]): Finding[] {
 
 function mesaDriver({ name, driver }: Card, search: Search): Finding[] {
   const known = MESA[driver];
-  // Mesa has no driver for it at all, or it is not Mesa's.
+  // Mesa has no driver for it, or its driver is not Mesa's.
   if (!known || !search.find("libGL.so.1", undefined)) return [];
   const have = namesIn(directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH"), /_dri\.so$/);
   const isOneLibrary = namesIn(search.directories, /^libgallium-.*\.so$/).length > 0;
@@ -105,7 +104,7 @@ function nvidiaModule(files: MachineFiles): string | undefined {
   return /Kernel Module(?: for \S+)? +(\d+(?:\.\d+)+)/.exec(files.text("/proc/driver/nvidia/version") ?? "")?.[1];
 }
 
-/** NVIDIA's libraries work with the kernel module of their own release only. */
+/** NVIDIA's libraries work only with a kernel module of the same release. */
 function nvidia(files: MachineFiles, search: Search): Finding[] {
   const module = nvidiaModule(files);
   if (module === undefined) return [];

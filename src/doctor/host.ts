@@ -1,5 +1,4 @@
-// One host tree: has it what is to be taken from there, drivers for it, and all that
-// these need?
+// Whether a host tree has the libraries to isolate, drivers for them, and all their dependencies.
 
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
@@ -11,7 +10,7 @@ import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import { tooNew } from "./glibc.ts";
 import { type Checked, dependencyFindings, profileFindings } from "./libraries.ts";
 
-/** And all libraries that may be opened from there. */
+/** Also returns all libraries that may be opened from the tree. */
 export function hostFindings(
   { search, choices, ownership }: OwnedHost,
   isIsolated: (soname: string) => boolean,
@@ -21,7 +20,7 @@ export function hostFindings(
   const sonames = [...choices.keys()].filter(isIsolated);
   const layout = layoutFindings(search);
   if (sonames.length === 0) return { findings: [empty(search), ...layout], libraries: [] };
-  // What a profile that was named lacks, somebody misses.
+  // The user will miss a library of a profile that they named.
   const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
   const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
   const drivers = driverFindings(search, names, asked);
@@ -29,7 +28,7 @@ export function hostFindings(
   const isElsewhere = (soname: string) => ownership.isShared(soname);
   const shown = dependencyFindings("libraries", search, sonames, isElsewhere, "hindrance");
   const said = new Set(shown.findings.map(({ text }) => text));
-  /** Drivers are opened where the isolated libraries are there already. */
+  /** Drivers are opened when the isolated libraries are loaded already. */
   const opened = (paths: readonly string[]): Checked => {
     const { findings, libraries } = dependencyFindings(
       "drivers",
@@ -63,7 +62,7 @@ export function hostFindings(
   };
 }
 
-/** Where it has libraries and data beside the usual places, and where else it could have OpenGL. */
+/** Extra directories for libraries and data, and where else the tree may have OpenGL. */
 function layoutFindings(search: Search): Finding[] {
   const { tree, layout } = search;
   const [libraries, shares] = [[...layout.first, ...layout.last].join(", "), layout.shares.join(", ")];
@@ -83,7 +82,7 @@ function layoutFindings(search: Search): Finding[] {
   ];
 }
 
-/** Directories of packages with libGL, in NixOS's and Guix's stores, newest versions first. */
+/** Package directories with libGL in the stores of NixOS and Guix, newest versions first. */
 function inStores({ tree }: Search): string[] {
   return STORES.flatMap((store) => {
     const real = unlessRefused(() => tree.resolve(store));
@@ -104,7 +103,7 @@ const empty = (search: Search): Finding =>
     "is it the root of a tree, with usr/lib and the like in it? --host names another",
   );
 
-/** What is wrong with one hinders where nothing is right with any. */
+/** Faults of drivers become hindrances if no driver is intact. */
 function oneOf(drivers: readonly Checked[]): Checked {
   const isAny = drivers.some(({ findings }) => findings.length === 0);
   const found = drivers.flatMap(({ findings }) => findings);
@@ -114,7 +113,7 @@ function oneOf(drivers: readonly Checked[]): Checked {
   };
 }
 
-/** The same fault counts once, as heavily as anybody takes it. */
+/** Merges equal faults, keeping the highest severity. */
 function uniqueOf(findings: readonly Finding[]): Finding[] {
   const byText = new Map<string, Finding>();
   for (const finding of findings)

@@ -1,4 +1,4 @@
-// What of the profiles' libraries a host tree has, and whether it has all that these need.
+// Which of the profiles' libraries a host tree has, and whether it has all their dependencies.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -9,11 +9,11 @@ import { type Finding, fine, hindrance, type Level, warning } from "./finding.ts
 
 type Profiles = Readonly<Record<string, Profile>>;
 
-/** What several profiles have is nobody's own. */
+/** A library that several profiles list says nothing about any of them. */
 const isSeverals = (soname: string, profiles: Profiles): boolean =>
   Object.values(profiles).filter(({ isolate, newest }) => [...isolate, ...newest].includes(soname)).length > 1;
 
-/** `asked` are the profiles that the user has named. What neither side has is missed by nobody else. */
+/** `asked` are the profiles that the user named. For the others, libraries that neither side has do not matter. */
 export function profileFindings(
   search: Search,
   runtime: Search,
@@ -45,14 +45,14 @@ export function profileFindings(
   });
 }
 
-/** What is wrong with libraries, and with what they need. */
+/** Libraries with the faults found in them and their dependencies. */
 export interface Checked {
   readonly findings: readonly Finding[];
-  /** Those that are there. */
+  /** The libraries found. */
   readonly libraries: readonly Library[];
 }
 
-/** `roots` are sonames and paths that the tree has; `level` says how much it matters if one cannot be opened. */
+/** `roots` are sonames and paths in the tree. `level` is the severity if one cannot be opened. */
 export function dependencyFindings(
   check: string,
   search: Search,

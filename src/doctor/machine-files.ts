@@ -1,6 +1,5 @@
-// Small files of the machine, such as the kernel shows in /proc and /sys, as checks
-// read them: nothing is waited for (a FIFO has no writer, a device no end), and what is
-// missing or not permitted is undefined.
+// Reads small files of the machine, such as those in /proc and /sys, for checks. Reading never blocks (a FIFO may have
+// no writer) or runs on (a device may have no end). Missing or inaccessible files are undefined.
 
 import {
   accessSync,
@@ -15,18 +14,18 @@ import {
 } from "node:fs";
 import { unlessRefused } from "../../lib/system-error.ts";
 
-/** No file that is looked at is longer, in bytes. */
+/** The most that is read of a file, in bytes. */
 const LIMIT = 1024 * 1024;
 
 export class MachineFiles {
-  /** `root` is a directory that stands for /, for tests. */
+  /** `root` is a directory that replaces /, for tests. */
   constructor(readonly root = "") {}
 
   text(path: string): string | undefined {
     return this.bytes(path)?.toString();
   }
 
-  /** Of a regular file, its beginning. */
+  /** The beginning of a regular file. */
   bytes(path: string): Buffer | undefined {
     return unlessRefused(() => {
       const descriptor = openSync(this.root + path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -34,7 +33,7 @@ export class MachineFiles {
         if (!fstatSync(descriptor).isFile()) return undefined;
         const chunks: Buffer[] = [];
         for (let size = 0; size < LIMIT; ) {
-          // The files of /proc and /sys have no size beforehand.
+          // Files in /proc and /sys report no size.
           const chunk = Buffer.alloc(64 * 1024);
           const count = readSync(descriptor, chunk);
           if (count === 0) break;
@@ -48,18 +47,18 @@ export class MachineFiles {
     });
   }
 
-  /** Of a file that has one, in its first line. */
+  /** The number that is all of a file's text. */
   number(path: string): number | undefined {
     const text = this.text(path)?.trim();
     return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : undefined;
   }
 
-  /** What is in a directory, sorted. */
+  /** The names in a directory, sorted. */
   names(path: string): string[] {
     return unlessRefused(() => readdirSync(this.root + path).sort()) ?? [];
   }
 
-  /** Where a symbolic link leads, as it says it. */
+  /** The target of a symbolic link, unresolved. */
   link(path: string): string | undefined {
     return unlessRefused(() => readlinkSync(this.root + path));
   }
@@ -68,7 +67,7 @@ export class MachineFiles {
     return existsSync(this.root + path);
   }
 
-  /** May this user read it and write to it? */
+  /** Whether this user may read and write it. */
   isUsable(path: string): boolean {
     return unlessRefused(() => accessSync(this.root + path, constants.R_OK | constants.W_OK) ?? true) ?? false;
   }

@@ -1,4 +1,4 @@
-// The machine and this process: the kernel, Bun, and the limits that it has been given.
+// The machine and this process: the kernel, Bun, and the resource limits.
 
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import { PROC_ADVICE } from "../../lib/process/pid-namespace.ts";
@@ -8,18 +8,18 @@ import { PIDFD_ADVICE } from "../server/start-server.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 
-/** pidfd_open(2) is there since. */
+/** The first version with pidfd_open(2). */
 const KERNEL = [5, 3];
 
 export interface ProcessFacts {
-  /** As process.arch has it. */
+  /** As in process.arch. */
   readonly architecture: string;
   readonly bun: string;
-  /** The oldest that does. */
+  /** The oldest version that works. */
   readonly neededBun: string;
-  /** Why a process cannot be opened by its number; undefined where it can. */
+  /** Why a process cannot be opened by its number. Undefined if it can. */
   readonly pidfdFault: string | undefined;
-  /** Why processes are not found in /proc by their numbers; undefined where they are. */
+  /** Why processes are not in /proc under their numbers. Undefined if they are. */
   readonly procFault: string | undefined;
 }
 
@@ -75,16 +75,16 @@ function processes({ pidfdFault, procFault }: ProcessFacts): Finding[] {
   return [waiting, numbers];
 }
 
-/** Where nobody may, a thread of the program does it, so that this hinders nothing. */
+/** Hinders nothing: where other processes may not access the memory, a thread of the program does. */
 function memory(files: MachineFiles): Finding {
   const scope = files.number("/proc/sys/kernel/yama/ptrace_scope") ?? 0;
   const how = scope >= 2 ? "by a thread of theirs, since ptrace_scope forbids it to others" : "by process_vm_readv(2)";
   return fine("memory", `attached programs are read and written ${how}`);
 }
 
-/** In bytes: what Mesa and Bun map together, as tried out. */
+/** In bytes: what Mesa and Bun map together, measured. */
 const ADDRESS_SPACE = 2 ** 30;
-/** The largest file of a run. */
+/** The largest file that a run writes, in bytes. */
 const FILE_SIZE = OUTSIDE_CHANNEL_SIZE;
 
 function limits(files: MachineFiles): Finding[] {

@@ -1,11 +1,10 @@
-// Paths on file systems of other machines, which may have stopped answering: whoever
-// looks at one then waits for ever. They are told by the kernel's list of mounts, which
-// nobody has to answer for, and asked by a process that can be killed.
+// Paths on remote file systems, which may have stopped answering: accessing one would then block forever. They are
+// identified by the kernel's list of mounts, which involves no server, and probed by a process that can be killed.
 
 import { join, resolve } from "node:path";
 import type { MachineFiles } from "./machine-files.ts";
 
-/** Types of file systems (mountinfo) that ask somebody else, be it a process of this machine. */
+/** Types of file systems (mountinfo) that depend on a server, which may be a local process. */
 const ASKING = /^(nfs4?|cifs|smb3|smbfs|9p|ceph|afs|lustre|autofs|fuse\..*|fuse|glusterfs|virtiofs)$/;
 
 interface Mount {
@@ -13,7 +12,7 @@ interface Mount {
   readonly type: string;
 }
 
-/** Of /proc/self/mountinfo (proc(5)), where spaces and the like are octal. */
+/** Parses /proc/self/mountinfo (proc(5)), in which spaces and similar characters are octal escapes. */
 export function mountsIn(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [own = "", behind = ""] = line.split(" - ");
@@ -25,14 +24,12 @@ export function mountsIn(text: string): Mount[] {
   });
 }
 
-/** Links on the way to a path: more are a loop. */
+/** Links followed while resolving a path. More count as a loop. */
 const LINK_LIMIT = 40;
 
-/**
- * The mount on the way to a path at which somebody has to be asked, if there is one. Nothing behind it is looked at.
- */
+/** The first mount on a path that depends on a server, if any. Nothing below it is accessed. */
 export function askingMount(path: string, mounts: readonly Mount[], files: MachineFiles): Mount | undefined {
-  const byPoint = new Map(mounts.map((mount) => [mount.point, mount])); // the last one lies on top
+  const byPoint = new Map(mounts.map((mount) => [mount.point, mount])); // the last mount at a point hides earlier ones
   let rest = resolve(path).split("/").filter(Boolean);
   let here = "/";
   for (let links = 0; rest.length > 0 && links <= LINK_LIMIT; ) {
@@ -52,10 +49,10 @@ export function askingMount(path: string, mounts: readonly Mount[], files: Machi
   return undefined;
 }
 
-/** How long a path of another machine may take, in milliseconds. */
+/** How long access to a remote path may take, in milliseconds. */
 const PATH_LIMIT_MS = 1000;
 
-/** Does the file system of a path answer? */
+/** Whether the file system of a path answers. */
 export function answers(path: string): boolean {
   const { exitedDueToTimeout } = Bun.spawnSync(["stat", "--file-system", path], {
     stdin: "ignore",

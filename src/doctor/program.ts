@@ -1,4 +1,4 @@
-// Can the program be run, in which mode, and does it find all that it needs?
+// Whether the program can run, in which mode, and whether it finds all its libraries.
 
 import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -15,7 +15,7 @@ import type { Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 
-/** Everything that a run finds out before it begins, in the mode that it would have. Throws UsageError. */
+/** Everything that a run would check before it starts, in the mode that it would choose. Throws UsageError. */
 export function programFindings(program: string, settings: Settings, trees: Trees, system: System): Finding[] {
   const trace = new Trace([]);
   const found: Finding[] = [];
@@ -56,7 +56,10 @@ const scriptFindings = (path: string): Finding[] =>
     warning("environment-emptied", text, "have the script keep LD_AUDIT and LD_LIBRARY_PATH"),
   );
 
-/** What is older than the program wants it. A version ends it at the start, a symbol perhaps never. */
+/**
+ * Versions and symbols that the host tree is too old for. A missing version ends the program at the start, a missing
+ * symbol perhaps never.
+ */
 const lackFindings = (plan: Parameters<typeof lacksOf>[0], path: string): Finding[] =>
   lacksOf(plan, path).map((lack) => {
     const make = lack.what === "version" ? hindrance : warning;

@@ -1,4 +1,4 @@
-// What a doctor has found, for people and as data.
+// The findings of a doctor, as text and as data.
 
 import type { Paint, Style } from "../diagnostics/terminal.ts";
 import { type Finding, type Group, hinders, type Level } from "./finding.ts";
@@ -10,13 +10,13 @@ const MARKS: Readonly<Record<Level, readonly [mark: string, style: Style]>> = {
 };
 
 interface View {
-  /** Also what is fine. */
+  /** Whether to show findings that are fine. */
   readonly isVerbose: boolean;
   /** In columns. */
   readonly width: number;
 }
 
-/** A line a finding, by groups, with what to do about it below; at the end what it comes to. */
+/** Findings grouped by title, each with its advice below, and a summary at the end. */
 export function reportOf(groups: readonly Group[], { isVerbose, width }: View, paint: Paint): string {
   const lines = groups.flatMap(({ title, findings }) => {
     const shown = findings.filter(({ level }) => isVerbose || level !== "fine");
@@ -47,7 +47,7 @@ function summaryOf(groups: readonly Group[]): string {
   return `${do_}${may && `, ${may}`}: ${checks}.`;
 }
 
-/** At spaces; a word that is longer than a line has one of its own. */
+/** Wraps at spaces. A word longer than a line gets its own line. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

@@ -1,27 +1,25 @@
-// The beginning of X11's protocol ("Connection Setup"), and the file in which a user's
-// keys to displays are (Xau(3)): enough to be let in by an X server, or to hear why not.
+// X11's connection setup, and the file with a user's keys to displays (Xau(3)): enough to be accepted by an X server,
+// or to learn why not.
 
-/** Of an X server, and what it answers to a request to be let in. */
+/** An X server's answer to a connection setup request. */
 type Answer = { readonly isOpen: true } | { readonly isOpen: false; readonly reason: string };
 
 const KEY = "MIT-MAGIC-COOKIE-1";
 const PROTOCOL = 11;
 const LITTLE_ENDIAN = 0x6c;
-/** Of Xauthority's entries: of this host by name, and of any. */
+/** Address families in Xauthority: this host by name, and any host. */
 const [LOCAL, WILD] = [256, 65535];
 
-/**
- * A display of this machine: ":0", "unix:0", ":0.1", "/path:0". Undefined for one that is reached through a network.
- */
+/** A display on this machine: ":0", "unix:0", ":0.1", "/path:0". Undefined for one reached through a network. */
 export function localDisplay(display: string): { number: string; path: string | undefined } | undefined {
   const [, host = "", number = ""] = /^(.*):(\d+)(?:\.\d+)?$/.exec(display) ?? [];
   if (number === "") return undefined;
   if (host === "" || host === "unix") return { number, path: undefined };
-  // Such as XQuartz has.
+  // As XQuartz sets it.
   return host.startsWith("/") ? { number, path: `${host}:${number}` } : undefined;
 }
 
-/** The key to a display of a host, in the bytes of an Xauthority file. */
+/** The key to a host's display in an Xauthority file. */
 export function keyFor(bytes: Uint8Array, host: string, number: string): Uint8Array | undefined {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
@@ -56,7 +54,7 @@ export function setupRequest(key: Uint8Array | undefined): Uint8Array {
   return Buffer.concat([head, padded(name), padded(data)]);
 }
 
-/** A multiple of four bytes. */
+/** Pads to a multiple of four bytes. */
 const padded = (bytes: Uint8Array): Buffer => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
 
 export function answerOf(reply: Uint8Array): Answer {

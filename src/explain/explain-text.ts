@@ -1,4 +1,4 @@
-// An Explanation, for a terminal: the six steps, one below the other.
+// Formats an Explanation for a terminal: the six steps, one after another.
 
 import type { Paint } from "../diagnostics/terminal.ts";
 import {
@@ -9,9 +9,9 @@ import {
   type Explanation,
 } from "./explanation.ts";
 
-/** How many characters the memory map is wide, at most. */
+/** The maximum width of the memory map, in characters. */
 const MAP_WIDTH = 48;
-/** Objects that are further apart than this many bytes are drawn with a gap between them. */
+/** Objects further apart than this, in bytes, are drawn with a gap between them. */
 const FAR = 1 << 24;
 
 export function explanationText(explanation: Explanation, paint: Paint): string {
@@ -89,7 +89,7 @@ function linkMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
   ];
 }
 
-/** Each object's pages to scale, from low addresses to high ones. */
+/** Each object's pages to scale, from low to high addresses. */
 function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
   const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));
   const longest = Math.max(...sorted.map(({ start, end }) => Number(end) - Number(start)));
@@ -113,7 +113,7 @@ function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] 
 const FILLS: Readonly<Record<string, string>> = { "r-x": "█", "rw-": "▓", "r--": "▒" };
 const STYLES: Readonly<Record<string, "red" | "green" | "blue">> = { "r-x": "red", "rw-": "green", "r--": "blue" };
 
-/** Objects in the order in which they are relocated, those without a symbol's relocation at the end. */
+/** Objects in the order in which they are relocated. Those without symbolic relocations come last. */
 function objectsInOrder({ objects, relocations }: Explanation): ExplainedObject[] {
   const indexes = [...new Set([...relocations.map(({ object }) => object), ...objects.map(({ index }) => index)])];
   return indexes.flatMap((index) => objects[index] ?? []);
@@ -144,7 +144,7 @@ function relocationsOf(
   return lines;
 }
 
-/** In the order in which they were relocated. */
+/** In the order of relocation. */
 function relroOf(explanation: Explanation, paint: Paint): string[] {
   const lines = objectsInOrder(explanation).flatMap((object) => {
     const { relro } = object;

@@ -1,4 +1,4 @@
-// Makes an Explanation: links in a space that is nowhere, and writes down what is done.
+// Makes an Explanation: links in a simulated address space, and records each step.
 
 import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
@@ -38,19 +38,19 @@ import type {
   Explanation,
 } from "./explanation.ts";
 
-/** Constructors and destructors beyond them are counted; a file can claim millions. */
+/** The most constructors or destructors listed. The rest are counted, since a file can claim millions. */
 const LISTED = 1000;
 
-/** The program, as linkable() tells of it. */
+/** The program, as linkable() returns it. */
 interface Explainable {
   readonly path: string;
   /** The path by which it was found. */
   readonly executed: string;
-  /** Why it can only be shown. */
+  /** Why it can only be explained, not run. Undefined if it can be run. */
   readonly fault: string | undefined;
 }
 
-/** `list` is the program's argv. Throws what link() throws; a symbol that nobody defines is a warning. */
+/** `list` is the program's argv. Throws what link() throws. An undefined symbol is a warning. */
 export function explain(
   search: Search,
   { path, executed, fault }: Explainable,
@@ -65,7 +65,7 @@ export function explain(
       relative.set(relocation.object, (relative.get(relocation.object) ?? 0) + 1);
     else if (relocation.type !== R_X86_64_NONE) done.push(relocation);
   };
-  // As it is run, where it can be.
+  // Add the linker's own object, as a run does, if the program can be run.
   const own = (write: WriteFile) => (fault === undefined ? linkerObject(search, path, OURS, write) : {});
   using simulation = withFiles((write) =>
     simulate(search, path, {
@@ -108,14 +108,14 @@ const MEANINGS: Readonly<Record<number, string>> = {
   [AT_SYSINFO_EHDR]: "where the kernel's own library, the vDSO, is mapped",
 };
 
-/** Addresses of what the kernel puts somewhere else in each process. */
+/** Entries that point to data whose address the kernel chooses for each process. */
 const AT_START = new Set([AT_PLATFORM, AT_BASE_PLATFORM, AT_RANDOM, AT_SYSINFO_EHDR]);
 
 function contextOf(program: LinkObject, executed: string, list: readonly string[], environment: number): ContextStep {
   const own = auxiliaryOf(program);
   const valueFor = (type: number, value: bigint): string | undefined => {
     if (type === AT_EXECFN) return executed;
-    // What else the kernel says is the same for whatever it starts here.
+    // All other values are the same for every program started here.
     return AT_START.has(type) ? undefined : hex(own.get(type) ?? value);
   };
   const auxiliary = ownContext().auxiliary.map(({ type, value }) => ({
@@ -146,7 +146,7 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
     }));
   return {
     index,
-    // the program's is its path
+    // the program's name is its path
     name: basename(object.name),
     path: isOwn ? LINKER_OBJECT : object.path,
     why: isOwn ? "capsule's own, with what programs call of their linker" : object.why,
@@ -201,7 +201,10 @@ const wordsOf = (answer: Answer): string => {
   return WORDS[answer] ?? answer;
 };
 
-/** Who has which functions is looked up once for each object that has any to be called. */
+/**
+ * Finds the names of functions. Each object's symbols are indexed at most once, and only if one of its functions is
+ * called.
+ */
 class FunctionNames {
   readonly #known = new Map<LinkObject, ReadonlyMap<number, Sym>>();
 

@@ -1,4 +1,4 @@
-// Runs a program that has no libc, with TypeScript for its dynamic linker.
+// Runs a program without a libc, with TypeScript as its dynamic linker.
 
 import { ftruncateSync, realpathSync, writeSync } from "node:fs";
 import { basename } from "node:path";
@@ -24,18 +24,18 @@ import { resetSignals } from "../handover/signals.ts";
 import { locateProgram } from "../plan/program.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
-/** What a program is to a linker. */
+/** A program, as the linker sees it. */
 interface Linkable {
-  /** As it was found, which may be a symbolic link, and its file. */
+  /** The path as found, possibly a symbolic link. `path` is the real file. */
   readonly executed: string;
   readonly path: string;
-  /** Why it cannot be run by us, only explained; undefined where it can. */
+  /** Why it can only be explained, not run here. Undefined if it can be run. */
   readonly fault: string | undefined;
-  /** Why it needs a process of its own; undefined where this one will do. */
+  /** Why it needs a process of its own. Undefined if it can run in this one. */
   readonly why: string | undefined;
 }
 
-/** Throws ProgramError for what is no dynamically linked program; missing libraries are said when it is linked. */
+/** Throws ProgramError if it is not a dynamically linked program. Missing libraries are reported when it is linked. */
 export function linkable(search: Search, name: string): Linkable {
   const executed = locateProgram(name);
   const path = realpathSync(executed);
@@ -47,7 +47,7 @@ export function linkable(search: Search, name: string): Linkable {
     if (!phdrs.some(({ p_type }) => p_type === PT_DYNAMIC))
       throw cannot("it is statically linked, and has been by another linker");
     const library = search.libraryAt(path);
-    // What relocates itself has a dynamic section, too: a static PIE, and ld.so. A library is entered by nobody.
+    // Static PIEs and ld.so relocate themselves and have a dynamic section too. A library has no entry point.
     const asksForLinker = phdrs.some(({ p_type }) => p_type === PT_INTERP) || library.needed.length > 0;
     if (!asksForLinker && ehdr.e_entry !== 0)
       throw cannot("it is statically linked: it names no dynamic linker (PT_INTERP) and needs no library (DT_NEEDED)");
@@ -55,7 +55,7 @@ export function linkable(search: Search, name: string): Linkable {
     const needs = [...roots, ...nodes.flatMap((node) => node.needs)].flatMap((need) => {
       return "elsewhere" in need || isShared(need.name) ? need.name : [];
     });
-    // Of glibc's it is libc that people know.
+    // Of glibc's libraries, report libc, which people know.
     const libc = needs.includes(LIBC) ? LIBC : needs[0];
     const libraries = [library, ...nodes.map((node) => node.library)];
     const other = libraries.find(({ isLibc }) => isLibc);
@@ -73,7 +73,7 @@ function faultOf(entry: number, libc: string | undefined): string | undefined {
   return entry === 0 ? "it has no entry point, as a library has none" : undefined;
 }
 
-/** What a program is started with; none of it was for this command. */
+/** What the program is started with. Nothing in it was for this command. */
 interface Given {
   readonly list: readonly Uint8Array[];
   /** Descriptors that it inherits. */
@@ -81,8 +81,8 @@ interface Given {
 }
 
 /**
- * Throws LinkError and ElfError before any code of the program has run. Ends as the program does: by its exit(2), or,
- * when its entry returns, with 0.
+ * Throws LinkError and ElfError before any code of the program has run. Ends when the program does: by its exit(2), or
+ * with 0 when its entry function returns.
  */
 export function linkProgram(
   libc: Libc,
@@ -94,7 +94,7 @@ export function linkProgram(
 ): never {
   if (fault !== undefined)
     throw new ProgramError(`Cannot run "${path}": ${fault} (--explain shows what it would do)`, EXIT.notRunnable);
-  // What this command has been started with, and not the program.
+  // Remove variables that were set for this command, not for the program.
   const changes = withoutRunner(process.env);
   const isKept = (variable: Uint8Array) =>
     !changes.has(Buffer.from(variable).toString("latin1").split("=", 1)[0] ?? "");
@@ -107,7 +107,7 @@ export function linkProgram(
           remove();
           resetSignals(libc);
           releaseDescriptors(libc, inherited, trace);
-          // Bun has opened /dev/null for those that its parent had closed; what is inherited is open at an exec.
+          // Bun opens /dev/null for standard descriptors that were closed. Inherited ones have no FD_CLOEXEC.
           for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
         },
       }),
@@ -128,7 +128,7 @@ export function linkProgram(
   throw new ProgramError(`Cannot run "${path}": the kernel refuses its image (errno ${errno})`, EXIT.notRunnable);
 }
 
-/** Throws ProgramError where the machine, or a limit, does not have it. */
+/** Throws ProgramError if the machine or a limit forbids the file. */
 function memoryFileOf(system: System, path: string, { size, parts }: SparseFile): number {
   const cannot = (error: unknown, why: string) => {
     return new ProgramError(`Cannot run "${path}" in a process of its own: ${why}`, EXIT.notRunnable, { cause: error });

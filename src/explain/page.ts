@@ -1,5 +1,5 @@
-// `capsule link --explain=html`: the six steps as one page that needs no network and no other file, and can be stepped
-// through. All is there without its script, but for the relocations beyond the first few hundred.
+// `capsule link --explain=html`: the six steps as one page to step through, without a network or other files. Without
+// JavaScript, everything is shown except the relocations after the first few hundred.
 
 import { createHash } from "node:crypto";
 import { ADDRESSES, type Explanation } from "./explanation.ts";
@@ -20,14 +20,14 @@ import { relocationsPart } from "./page/relocations.ts";
 import style from "./page/style.css" with { type: "text" };
 import table from "./page/table.page.js" with { type: "text" };
 
-/** Each sees what is declared in those before it. */
+/** Each script sees the declarations of those before it. */
 const SCRIPTS = [elements, relocations, place, table, picture, copyPicture, bindings, picked, controller];
 
 interface Step {
-  /** Of the section, and in the URL. */
+  /** The section's id, which also appears in the URL. */
   readonly id: string;
   readonly title: string;
-  /** How many places there are in it to step through. */
+  /** The number of places to step through. */
   readonly items: number;
   readonly content: Markup;
 }
@@ -108,7 +108,7 @@ function stepsOf(explanation: Explanation): Step[] {
   ];
 }
 
-/** Should markup ever come in by a name, nothing of it would run or be loaded. */
+/** Even if a name smuggled in markup, the browser would run and load nothing of it. */
 function contentSecurityPolicy(): string {
   const hashes = (texts: readonly string[]): string =>
     texts.map((text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`).join(" ");

@@ -1,6 +1,5 @@
-// Descriptors and limits as the program's parent has left them. Bun has an event
-// loop, which nobody needs once the server answers, marks what it inherits as
-// close-on-exec, and raises the limit of open files.
+// Restores descriptors and limits as the program's parent left them. Bun has an event loop (not needed once the
+// server answers), marks inherited descriptors close-on-exec, and raises the limit of open files.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -13,7 +12,7 @@ export const procFiles: ProcFiles = {
   text: (path) => readFileSync(path, "latin1"),
 };
 
-/** Closes what is not inherited, and passes on what is. Nothing may wait for an event from here on. */
+/** Closes descriptors that are not inherited, and passes on the others. Nothing may wait for an event from here on. */
 export function releaseDescriptors(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
   const all = openDescriptors(procFiles);
   for (const descriptor of all) {

@@ -1,18 +1,15 @@
-// What a package runner (bunx, npx) puts into the environment is not the
-// program's: its own variables, and directories in front of PATH. What the user has
-// set stays.
+// Removes what a package runner (bunx, npx) puts into the environment: its own variables, and directories in front of
+// PATH. What the user has set stays.
 
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 
-/** Set by main.ts's own first line. */
+/** Set by main.ts's first line. */
 const OWN = Object.keys(ENGINE_SETTINGS);
 
-/** In front of the names of variables that are the program's, and would have this command's Bun do something. */
+/** Prefix for variables that are meant for the program but that this command's Bun would obey. */
 const KEPT = "CAPSULE_KEPT_";
 
-/**
- * An environment for this command in which Bun finds nothing that is meant for the program, or for whoever starts it.
- */
+/** An environment for this command in which Bun finds no variable meant for the program or for its parent. */
 export const withKept = (
   environment: Readonly<Record<string, string | undefined>>,
 ): Record<string, string | undefined> =>
@@ -22,7 +19,10 @@ export const withKept = (
     ),
   );
 
-/** Changes that undo a runner's: undefined for a variable that goes. None where no runner has started us. */
+/**
+ * The changes that undo a runner's: undefined for a variable to remove. Without a runner, only capsule's own are
+ * undone.
+ */
 export function withoutRunner(
   environment: Readonly<Record<string, string | undefined>>,
 ): Map<string, string | undefined> {

@@ -1,7 +1,6 @@
-// The environment of an attached program: the one that this command was given,
-// without what a package runner and Bun have put there, with the shims first on the
-// library path, the directories of a runtime of its own last, and the launch's auditor behind others. Bytes, since
-// variables need not be UTF-8.
+// The environment of an attached program: the one that this command got, without what a package runner and Bun have
+// added, with the shims first on the library path, the directories of a separate runtime last, and the launch's auditor
+// after others. Bytes, since variables need not be UTF-8.
 
 import { readdirSync } from "node:fs";
 import { canBeOnPath } from "../directories/library-path.ts";
@@ -9,14 +8,14 @@ import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
 
 /** What is added to an environment. */
 interface Added {
-  /** Of the launch. */
+  /** The launch's library directory. */
   readonly libraries: string;
-  /** Directories behind all others. */
+  /** Directories after all others. */
   readonly behind?: readonly string[];
   readonly isAudited: boolean;
 }
 
-/** NAME=VALUE, as they were given and in that order. `changes` has undefined for a variable that goes. */
+/** NAME=VALUE, in the given order. `changes` has undefined for a variable to remove. */
 export function programEnvironment(
   given: readonly Uint8Array[],
   changes: ReadonlyMap<string, string | undefined>,
@@ -27,7 +26,7 @@ export function programEnvironment(
     const name = nameOf(variable);
     if (!changes.has(name)) return [variable];
     const value = left.get(name);
-    // Of a name that stands there twice, one stays.
+    // Of a name that occurs twice, one stays.
     left.delete(name);
     return value === undefined ? [] : [Buffer.from(`${name}=${value}`)];
   });
@@ -40,19 +39,19 @@ export function programEnvironment(
 
 export const LIBRARY_PATH = "LD_LIBRARY_PATH";
 
-/** The value of LD_LIBRARY_PATH in a list of NAME=VALUE, with one more directory in front and others behind. */
+/** The value of LD_LIBRARY_PATH in a list of NAME=VALUE, with one more directory in front and others at the end. */
 export function extendedPath(list: readonly Uint8Array[], libraries: string, behind: readonly string[] = []): Buffer {
   const before = valueIn(list, LIBRARY_PATH);
-  // ld.so takes an empty value for none, but an empty element for the current directory.
+  // ld.so takes an empty value as unset, but an empty element as the current directory.
   const rest = Buffer.from(behind.map((directory) => `:${directory}`).join(""));
   return Buffer.concat([Buffer.from(`${libraries}${before.length > 0 ? ":" : ""}`), before, rest]);
 }
 
 /**
- * Directories for the end of the library path, the host trees' roots among them. A sandbox may show its inside the
- * directories that LD_LIBRARY_PATH has and hide the rest of /tmp, /run or the user's cache, as WebKitGTK's does, and what
- * is linked inside opens files in these. The machine's root is left out, and so is a directory with libraries at its
- * top, as ld.so would take them, and one whose name has no place there.
+ * Directories for the end of the library path, the host trees' roots among them. A sandbox such as WebKitGTK's may show
+ * only the directories in LD_LIBRARY_PATH and hide the rest of /tmp, /run or the user's cache, where a process linked
+ * inside opens files. The machine's root is left out, and so are directories with libraries at their top, which ld.so
+ * would take, and names that a library path cannot contain.
  */
 export const shownInSandboxes = (directories: Iterable<string>): string[] =>
   [...new Set(directories)].filter((path) => path !== "" && canBeOnPath(path) && !hasLibraries(path));
@@ -61,7 +60,7 @@ function hasLibraries(directory: string): boolean {
   try {
     return readdirSync(directory).some((name) => name.includes(".so") || name === "glibc-hwcaps");
   } catch (error) {
-    // A directory that may be entered and not read.
+    // A directory that may be entered but not read.
     if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
     return true;
   }
@@ -71,7 +70,7 @@ function hasLibraries(directory: string): boolean {
 export const libraryPathsIn = (environment: string): string[][] =>
   valuesIn(environment, LIBRARY_PATH).map((value) => value.split(/[:;]/).filter(Boolean));
 
-/** Is it that of a launch with these libraries, by either variable? */
+/** Does an environment belong to a launch with these libraries, by either variable? */
 export const isOfLaunch = (environment: string, libraries: string): boolean =>
   libraryPathsIn(environment).some((directories) => directories.includes(libraries)) ||
   valuesIn(environment, AUDITORS).some((value) => hasAuditor(value, libraries));
@@ -82,13 +81,13 @@ const valuesIn = (environment: string, name: string): string[] =>
     .filter((variable) => variable.startsWith(`${name}=`))
     .map((variable) => variable.slice(name.length + 1));
 
-/** Empty where there is none. ld.so goes by the last. */
+/** Empty if there is none. ld.so uses the last one. */
 function valueIn(list: readonly Uint8Array[], name: string): Buffer {
   const last = list.findLast((variable) => nameOf(variable) === name) ?? new Uint8Array(0);
   return Buffer.from(last.subarray(name.length + 1));
 }
 
-/** The list with one variable of that name: where the first was, else at the end. */
+/** The list with one variable of that name, in the first one's place, else at the end. */
 function put(list: readonly Uint8Array[], name: string, value: Uint8Array): Uint8Array[] {
   const own = list.map((variable) => nameOf(variable) === name);
   const first = own.indexOf(true);

@@ -1,4 +1,4 @@
-// Signals as the program's parent has left them, and on the program's threads only.
+// Restores signals as the program's parent left them, and directs them to the program's threads only.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { u32At } from "../../lib/memory/live.ts";
@@ -17,9 +17,9 @@ const IGNORED_BY_BUN = [13, 25];
 const INTERRUPT_LIMIT_MS = 100;
 
 /**
- * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program finds the defaults. What its parent had ignored stays
- * so. SIGPWR, by which JavaScriptCore stops threads to collect garbage concurrently, goes as well where it has been
- * told not to do that (see main.ts): the program may have a collector that uses it, too.
+ * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program expects the defaults. What its parent ignored stays
+ * ignored. SIGPWR, by which JavaScriptCore stops threads for concurrent collection, is reset, too, if that is switched
+ * off (see main.ts): the program's own collector may use it.
  */
 export function resetSignals(libc: Libc): void {
   const status = readFileSync("/proc/self/status", "latin1");
@@ -29,15 +29,15 @@ export function resetSignals(libc: Libc): void {
     if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.resetSignal(signal);
 }
 
-/** Has `handler` called for signals that a program dies of, where they have their default disposition. */
+/** Installs `handler` for fatal signals that have their default disposition. */
 export function catchFatalSignals(libc: Libc, handler: Address): void {
   for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
 }
 
 /**
- * Has Bun's threads, and those that they will make, block all signals: a signal to the process is given to any thread
- * that does not. `handler` and `restorer` are emitQuieting's, `counter` is the word in which it counts. Returns what
- * waits until it has been done.
+ * Makes Bun's threads, and those that they will create, block all signals: the kernel gives a signal to the process to
+ * any thread that does not block it. `handler` and `restorer` are emitQuieting's, `counter` is the word in which it
+ * counts. Returns a function that waits until this is done.
  */
 export function quietOtherThreads(
   libc: Libc,
@@ -56,16 +56,16 @@ export function quietOtherThreads(
   };
   tell(() => true);
   return () => {
-    // Those that the main thread has had made since (a compiler's) have its mask; a constructor may have made others.
+    // Threads made since then by the main thread (a compiler's) have its mask; a constructor may have made others.
     tell(isBuns);
     const end = performance.now() + INTERRUPT_LIMIT_MS;
     while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
-    // Whoever has not come to it may yet do, and by default the signal kills.
+    // A thread that has not handled the signal yet may still do so, and the default action would kill the process.
     if (u32At(counter) === sent) libc.restoreHandler(SIGSETXID, before);
   };
 }
 
-/** Those that a process handles or ignores. */
+/** The signals that a process handles or ignores. */
 export function settledSignals(task: number): number[] {
   const status = readFileSync(`/proc/${task}/status`, "latin1");
   return ["SigCgt", "SigIgn"].flatMap((name) =>

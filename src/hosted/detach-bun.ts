@@ -1,9 +1,7 @@
-// Bun steps aside. The process was started with Bun as its program, so Bun comes
-// first wherever glibc looks: its 690 exported symbols (napi_*, uv_*) would shadow
-// the program's libraries, and libc's stdout, stdin, stderr and environ live in
-// Bun's own data (COPY relocations). Afterwards it is as if there were no program
-// yet: the objects are libc's own again, and the global scope has nothing but what
-// the user preloads, and glibc.
+// Takes Bun out of the program's way. The process was started with Bun as its program, so Bun comes first wherever
+// glibc looks: its 690 exported symbols (napi_*, uv_*) would shadow the program's libraries, and libc's stdout, stdin,
+// stderr and environ live in Bun's own data (COPY relocations). Afterwards it is as if no program were loaded yet: the
+// objects are libc's own again, and the global scope contains only what the user preloads, and glibc.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
@@ -35,15 +33,15 @@ export function detachBun(run: Run, interposer: LoadedObject): void {
 }
 
 /**
- * Binds what Bun has not called yet, as LD_BIND_NOW would: its own threads go on, and must not look for a function in
- * what becomes the program's scope. So with the libraries that were loaded with it, which have no scope but that one
- * (libdl.so.2 of glibc 2.31 is bound lazily).
+ * Binds the functions that Bun has not called yet, as LD_BIND_NOW would: its threads keep running, and must not look up
+ * a function in what becomes the program's scope. The same for the libraries that were loaded with it, which have no
+ * other scope (libdl.so.2 of glibc 2.31 is bound lazily).
  */
 function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
   const { symbols, versym } = image;
   const strings = image.addressOf(image.stringTableAt);
   const versions = new Map(image.verneeds.map(({ index, nameOffset }) => [index, add(strings, nameOffset)]));
-  // Hot (280 of them): the names stay where they are, no string is made.
+  // Hot (280 of them): the names stay in place, no string is made.
   eachBoundSlot(image, "calls", (value, at, _addend, symbol) => {
     if (!image.holds(value)) return;
     const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));

@@ -1,7 +1,6 @@
-// What the user preloads (an overlay) may have brought in the runtime's own copy of
-// an isolated library, before there were shims. Then whoever has bound to it is
-// redirected to the host's, by value: a slot that holds an address in the copy gets
-// the shim's address of the same symbol. The copy stays, behind everything else.
+// A preloaded library (an overlay) may have loaded the runtime's own copy of an isolated library before there were
+// shims. References to the copy are then redirected to the host's, by value: a slot that holds an address in the copy
+// gets the shim's address of the same symbol. The copy stays, after everything else in the scope.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import { STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
@@ -14,7 +13,7 @@ import { standsFor } from "../passes/capsule-of.ts";
 import { ensureExposed } from "../passes/expose.ts";
 import type { Run } from "./run.ts";
 
-/** A copy of the runtime's and the shim that takes its place. */
+/** A runtime's copy and the shim that displaces it. */
 export interface Displaced {
   readonly copy: LoadedObject;
   readonly shim: LoadedObject;
@@ -49,15 +48,15 @@ function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patc
   eachBoundSlot(image, "all", (value, at, addend, symbol) => {
     const found = symbol === 0 ? undefined : displaced.find(({ copy }) => copy.image.holds(value));
     const index = found?.shim.image.find(image.symbols.nameOf(image.symbols.at(symbol)));
-    // An older host's may lack it: then the copy's own stays, as nobody else has one.
+    // An older host's library may lack it: then the copy's own stays, as it is the only one.
     if (!found || index === undefined) return;
     patch.setPointer(image.addressOf(at), add(found.shim.image.symbolAddress(index), addend));
   });
 }
 
 /**
- * A copy calls the others as before: what it has not called yet, glibc would bind to the shims in front of them, and a
- * copy of libGL would end in the host's libGLdispatch what it has begun in its own.
+ * Copies keep calling each other. Otherwise glibc would bind their unbound functions to the shims that now precede
+ * them, and a copy of libGL would continue in the host's libGLdispatch what it began in its own.
  */
 function bindAmongCopies(
   image: LoadedImage,
@@ -76,5 +75,5 @@ function bindAmongCopies(
   });
 }
 
-/** An IFUNC, whose address only its resolver tells; glibc has called it where that was asked for already. */
+/** An IFUNC, whose address only its resolver knows; glibc has already called it where the address was needed. */
 const isChosen = ({ symbols }: LoadedImage, index: number): boolean => typeOf(symbols.at(index)) === STT_GNU_IFUNC;

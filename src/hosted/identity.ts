@@ -1,6 +1,5 @@
-// Whose process this is, by the kernel's and glibc's records: the command line and
-// the auxiliary vector say the program, and so does what glibc has of its image,
-// which was opened by another path.
+// Whose process this is, by the kernel's and glibc's records: the command line and the auxiliary vector name the
+// program, and so does glibc's record of its image, which was opened by another path.
 
 import { dirname } from "node:path";
 import { DT_DEBUG } from "../../lib/elf/constants.ts";
@@ -15,16 +14,16 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "./run.ts";
 
-/** Of <elf.h>: AT_PHDR, AT_PHNUM, AT_ENTRY, AT_EXECFN. */
+/** From <elf.h>: AT_PHDR, AT_PHNUM, AT_ENTRY, AT_EXECFN. */
 const AT = { PHDR: 3, PHNUM: 5, ENTRY: 9, EXECFN: 31 } as const;
 /** More than any kernel passes. */
 const AUXV_LIMIT = 64;
 
-/** The auxiliary vector, where the kernel has put it: behind the environment, which is behind argv. */
+/** The auxiliary vector, where the kernel put it: after the environment, which follows argv. */
 export class AuxiliaryVector {
   readonly #entries = new Map<number, Address>();
 
-  /** `argv` and `argc` as the process was started. Empty where there is something else. */
+  /** `argv` and `argc` as the process was started. Empty if something else is there. */
   constructor(libc: Libc, argv: Address, argc: number) {
     let at = add(argv, 8 * (argc + 1));
     while (pointerAt(at) !== 0) at = add(at, 8);
@@ -36,7 +35,7 @@ export class AuxiliaryVector {
     if (headers !== undefined && pointerAt(headers) === libc.programHeaders()) this.#entries = entries;
   }
 
-  /** Where the program's headers and its entry point are. */
+  /** Sets where the program's headers and its entry point are. */
   setProgram({ headers, headerCount, entry }: { headers: Address; headerCount: number; entry: Address }): void {
     this.set("PHDR", headers);
     this.set("PHNUM", headerCount);
@@ -65,7 +64,7 @@ const MemoryMap = layout("prctl_mm_map", {
   auxv: u64(),
   sizes: u64(),
 });
-/** Of /proc/PID/stat, counted from 1 as in proc(5). */
+/** Fields of /proc/PID/stat, counted from 1 as in proc(5). */
 const STAT = {
   start_code: 26,
   end_code: 27,
@@ -80,8 +79,8 @@ const STAT = {
 } as const;
 
 /**
- * Tells the kernel where the arguments are, and where the environment ends if something at its end is not the
- * program's, for /proc/PID/cmdline and environ. Returns false where it refuses.
+ * Tells the kernel where the arguments are, and where the environment ends if its last variables are not the program's,
+ * for /proc/PID/cmdline and environ. Returns false if it refuses.
  */
 export function tellRecords(libc: Libc, start: Address, end: Address, environmentEnd: Address | undefined): boolean {
   const stat = readStat("self");
@@ -92,28 +91,27 @@ export function tellRecords(libc: Libc, start: Address, end: Address, environmen
   view.arg_start = start;
   view.arg_end = end;
   if (environmentEnd !== undefined) view.env_end = environmentEnd;
-  const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, behind auxv_size, which is 0
+  const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, after auxv_size, which is 0
   writeU64(new DataView(map.buffer), MemoryMap.offsetOf.sizes, NO_EXECUTABLE);
   return libc.setMemoryMap(map);
 }
 
-/**
- * Where the last of the variables that stay ends, if others are behind them. `argv` and `argc` as the process was
- * started.
- */
+/** The end of the last remaining variable, if removed ones follow it. `argv` and `argc` as the process was started. */
 export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlySet<string>): Address | undefined {
   const variables: Address[] = [];
   for (let at = add(argv, 8 * (argc + 1)); pointerAt(at) !== 0; at = add(at, 8)) variables.push(pointerAt(at));
   const isRemoved = (variable: Address) => removed.has(stringAt(variable).split("=", 1)[0] ?? "");
   const last = variables.findLastIndex((variable) => !isRemoved(variable));
   if (last === variables.length - 1) return undefined;
-  // The kernel has put them behind argv; of GLIBC_TUNABLES ld.so has a copy of its own elsewhere (2.31–2.36 at least).
+  // The kernel put them after argv; ld.so keeps its own copy of GLIBC_TUNABLES elsewhere (2.31–2.36 at least).
   const isKernels = (variable: Address | undefined): variable is Address => variable !== undefined && variable > argv;
   const kept = variables[last];
   return isKernels(kept) ? add(kept, stringBytesAt(kept).length + 1) : variables.slice(last + 1).find(isKernels);
 }
 
-/** Has the program's DT_DEBUG lead to the list of objects, as ld.so has for the program that a process starts with. */
+/**
+ * Makes the program's DT_DEBUG point to the list of objects, as ld.so does for the program that a process starts with.
+ */
 function showList(run: Run, image: LoadedImage): void {
   const list = run.findSymbol("_r_debug");
   const entry = image.dynamic.entries.find(({ tag }) => tag === DT_DEBUG);
@@ -121,7 +119,7 @@ function showList(run: Run, image: LoadedImage): void {
   setPointerAt(image.addressOf(add(image.dynamicAt, entry.at + Dyn.offsetOf.d_val)), list);
 }
 
-/** Has glibc call the program's image by the program's own path, and take $ORIGIN for its directory. */
+/** Makes glibc name the program's image by the program's own path, and use its directory as $ORIGIN. */
 export function renameImage(run: Run, program: LoadedObject): LoadedObject {
   const directory = run.intern(dirname(run.program.path));
   const { object, hasOrigin } = rename(program, { path: run.programName, directory });

@@ -1,20 +1,19 @@
-// The program's image as glibc can open it like a library: a copy of what its
-// PT_LOADs have, with
+// The program's image in a form that glibc can open like a library: a copy of its PT_LOADs, with
 //
 //   DF_1_PIE cleared         or dlopen refuses it; DF_1_NOOPEN, too
-//   $ORIGIN spelled out      a copy is elsewhere; the longer string table is in one
-//                            more PT_LOAD, for which PT_INTERP makes room
+//   $ORIGIN expanded         a copy is elsewhere; the longer string table is in one
+//                            more PT_LOAD, in the program header of PT_INTERP
 //   COPY relocations dropped glibc would bind them to the program itself
 //   __libc_start_main        its slot gets an IRELATIVE whose resolver is in that
 //                            PT_LOAD and jumps to us. glibc resolves it last of
 //                            all (IRELATIVE after the others, the program after its
 //                            libraries; 2.31–2.41), before any constructor runs:
-//                            the moment to copy objects. What it returns takes
-//                            the place of __libc_start_main
-//   DT_INIT hooked           the program's constructors come last, and behind those
-//                            of its libraries is where glibc itself would register
-//                            its destructors; in the place of DT_DEBUG, which glibc
-//                            has no use for here, where the program has none
+//                            the moment to copy objects. The result replaces
+//                            __libc_start_main
+//   DT_INIT hooked           the program's constructors come last, so this is after
+//                            those of its libraries, where glibc itself would
+//                            register its destructors. If the program has no
+//                            DT_INIT, it replaces DT_DEBUG, unused here by glibc
 
 import { dirname } from "node:path";
 import {
@@ -53,16 +52,16 @@ import type { CopiedObject } from "../passes/copy-objects.ts";
 
 export interface ProgramImage {
   readonly bytes: Uint8Array;
-  /** The PT_LOADs that it has in common with the program's file, and whether it has other bytes there. */
+  /** The PT_LOADs that it shares with the program's file, and whether it changes bytes there. */
   readonly segments: readonly { readonly load: Phdr; readonly isChanged: boolean }[];
   readonly entry: Vaddr;
   readonly copied: readonly CopiedObject[];
-  /** Whether it registers `atExit` behind the constructors of its libraries. */
+  /** Whether it registers `atExit` after the constructors of its libraries. */
   readonly isHookedBehindLibraries: boolean;
 }
 
 interface Hooks {
-  /** Called by glibc as an IFUNC resolver is; what it returns is called in place of __libc_start_main. */
+  /** Called by glibc as an IFUNC resolver; its result is called instead of __libc_start_main. */
   readonly relocated: Address;
   /** A function to be called at exit, and __cxa_atexit. */
   readonly atExit: Address;
@@ -107,13 +106,15 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   return { bytes, segments, entry: program.ehdr.e_entry, copied, isHookedBehindLibraries };
 }
 
-/** How much of the file: what is mapped of it, whole pages, and the program headers, which may be behind all that. */
+/**
+ * How much of the file to copy: the mapped parts, in whole pages, and the program headers, which may come after them.
+ */
 function copiedSize({ file, ehdr, loads }: FileImage): number {
   const ends = loads.map(({ p_offset, p_filesz }) => (p_filesz === 0 ? 0 : alignUp(p_offset + p_filesz, PAGE_SIZE)));
   return Math.min(file.size, Math.max(ehdr.e_phoff + ehdr.e_phnum * Phdr.size, ...ends));
 }
 
-/** Where a vaddr's byte is in the file. */
+/** The file offset of a vaddr. */
 function fileOffset(program: FileImage, vaddr: Vaddr): number {
   const load = segmentAt(program.loads, vaddr);
   if (!load || load.p_filesz === 0)
@@ -124,14 +125,14 @@ function fileOffset(program: FileImage, vaddr: Vaddr): number {
   return vaddr - load.p_vaddr + load.p_offset;
 }
 
-/** `resolved`, at the beginning, and `init`. `originalInit` is where DT_INIT is, counted from the first stub. */
+/** The resolver, at the beginning, and `init`. `originalInit` is DT_INIT relative to the first stub. */
 export function emitStubs(to: Assembler, { relocated, atExit, cxaAtexit }: Hooks, originalInit?: number): void {
   to.movabs(relocated, rax).jmp(rax).align(16);
   to.label("init").push(rdi, rsi, rdx); // (argc, argv, envp)
   to.movabs(atExit, rdi).xor(esi, esi).xor(edx, edx).movabs(cxaAtexit, rax).call(rax).pop(rdx, rsi, rdi);
   if (originalInit === undefined) to.ret();
   else {
-    // There may be more than 2 GiB of zeroes in between.
+    // More than 2 GiB of zeroes may lie in between.
     to.lea(rip("here"), rax).label("here");
     to.movabs(originalInit - to.length, rcx)
       .add(rcx, rax)
@@ -141,7 +142,7 @@ export function emitStubs(to: Assembler, { relocated, atExit, cxaAtexit }: Hooks
 }
 
 interface Strings {
-  /** Empty where the program's own will do. */
+  /** Empty if the program's own suffices. */
   readonly table: Uint8Array;
   /** Dynamic tag → offset into the table. */
   readonly paths: ReadonlyMap<number, number>;

@@ -1,8 +1,7 @@
-// What the program's side calls and we must hear of, or know better: dlopen, what
-// takes a path or tells of objects and signals. A small object of ours stands in
-// the global scope where a preloaded library would, so glibc binds every reference
-// to them (also of libraries that come later) to the code in its zero pages. No
-// slot is overwritten for it.
+// Functions that the program's side calls and we must intercept, or answer better: dlopen, and functions that take a
+// path or report on objects and signals. A small generated object is in the global scope where a preloaded library
+// would be, so glibc binds every reference to them (also from libraries loaded later) to the code in its zero pages. No
+// slot has to be overwritten.
 
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
@@ -25,17 +24,17 @@ import type { Run } from "./run.ts";
 
 export interface Interposer {
   readonly object: LoadedObject;
-  /** The functions that a capsule's libc mirror shows, too, by name. */
+  /** The functions that a capsule's libc mirror also shows, by name. */
   readonly both: ReadonlyMap<string, Address>;
-  /** Those that tell of libraries, and open them. */
+  /** Those that report on libraries, and open them. */
   readonly loading: ReadonlyMap<string, Address>;
   /** The handler of fatal signals. */
   readonly onSignal: Address;
-  /** Called in place of __libc_start_main. */
+  /** Called instead of __libc_start_main. */
   readonly start: Address;
   /** See emitQuieting. */
   readonly quiet: { readonly handler: Address; readonly restorer: Address };
-  /** To be called at exit; see emitCleanup. */
+  /** Call at exit; see emitCleanup. */
   readonly cleanup: Address;
   readonly end: Address;
 }
@@ -76,7 +75,7 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     soname: MARK,
     functions: new Map(names.map((name) => [name, { zeroPageOffset: code.labels.get(name) ?? 0 }])),
     zeroPages: Math.ceil(code.bytes.length / PAGE_SIZE),
-    // So that it is the first that is finished: nobody who binds to it is sorted in front of it.
+    // So that it is finalized first: objects that bind to it are not sorted before it.
     ...{ fini: code.labels.get("show all") ?? 0, nodelete: true },
   });
   const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);

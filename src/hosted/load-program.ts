@@ -1,5 +1,5 @@
-// Has glibc load the program, with its libraries, and does its COPY relocations in
-// between: when everything is relocated and no constructor has run.
+// Makes glibc load the program and its libraries, and performs its COPY relocations in between: when everything is
+// relocated and no constructor has run.
 
 import { JSCallback } from "bun:ffi";
 import { LinkError } from "../../lib/link-error.ts";
@@ -37,7 +37,7 @@ interface LoadedProgram {
   readonly headerCount: number;
 }
 
-/** `fail` ends the process: within glibc nothing can be thrown. */
+/** `fail` ends the process: inside glibc nothing can be thrown. */
 export function loadProgram(
   run: Run,
   imagePath: string,
@@ -76,7 +76,9 @@ export function loadProgram(
   return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
 }
 
-/** libc was bound to its own malloc long ago, so what it allocates (strdup, getline) would be freed by another. */
+/**
+ * libc was bound to its own malloc long ago, so memory that it allocates (strdup, getline) would be freed by another.
+ */
 function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
   const other = scope.find(({ image }) => !isShared(image.soname ?? "") && image.find("malloc") !== undefined);
   if (!other) return;
@@ -88,15 +90,15 @@ function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
 }
 
 /**
- * As what the kernel has started, nothing of it can go. So ld.so does not record who binds to it either, and need not
- * finish that before.
+ * Like a program that the kernel started, none of it can be unloaded. So ld.so does not record what binds to it, and
+ * need not finalize that first.
  */
 function* keepLoaded(objects: readonly LoadedObject[]): Linking<void> {
   const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE;
   yield objects.map(({ path }) => ({ name: "dlmopen" as const, arguments: [LM_ID_BASE, path, mode] }));
 }
 
-/** Errors name the program's own file: what glibc opens is a copy of ours. */
+/** Errors name the program's own file: glibc opens our copy. */
 function openImageOf({ libc, plan }: Run, imagePath: string, mode: number): Address {
   try {
     return libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));

@@ -1,6 +1,6 @@
-// Maps the program's own file in the place of its copy, once glibc has relocated
-// that. The bytes stay as they are, but what looks at /proc/self/maps for the
-// program (binreloc, which finds a program's data; profilers) finds it, as natively.
+// Maps the program's own file in place of its copy, once glibc has relocated the copy. The bytes stay the same, but
+// code that looks for the program in /proc/self/maps (binreloc, which finds a program's data; profilers) finds it, as
+// natively.
 
 import { closeSync, openSync } from "node:fs";
 import { DT_TEXTREL, PF_R, PF_W, PF_X } from "../../lib/elf/constants.ts";
@@ -42,7 +42,7 @@ export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["
   }
 }
 
-/** Pages that are the file's stay so: natively they would take no memory of this process either. */
+/** Unchanged pages stay mapped from the file, so they take no memory of this process, as natively. */
 function restore(start: Address, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += PAGE_SIZE) {
     const page = bytes.subarray(at, at + PAGE_SIZE);

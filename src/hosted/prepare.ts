@@ -1,5 +1,5 @@
-// Makes the process look like the program's own: arguments, names, signals. Done
-// before anything of either tree is loaded, since constructors look already.
+// Makes the process look like the program's own: arguments, names, signals. Done before anything of either tree is
+// loaded, since constructors already look at them.
 
 import { fstatSync } from "node:fs";
 import { basename } from "node:path";
@@ -38,7 +38,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
   auxiliary.set("EXECFN", run.intern(plan.executed));
   const image = run.shared.get("libc.so.6");
-  // Before glibc 2.34 dlopen is in libdl.so.2, which has its own.
+  // Before glibc 2.34, dlopen is in libdl.so.2, which keeps its own.
   const holders = [image, run.shared.get("libdl.so.2")].filter((holder) => holder !== undefined);
   const kept = holders.flatMap((holder) => keptArguments(holder, argv, bunArgc));
   const canMove = kept.length > 0 && kept.every(({ count }) => count !== undefined);
@@ -69,20 +69,19 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   return auxiliary;
 }
 
-/** Can what the program starts be led to shims? */
+/** Whether processes that the program starts can be given shims. */
 export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "directory">): boolean =>
   plan.capsules.some(({ isolated }) => isolated.length > 0) && canBeOnPath(directory.path);
 
-/** What the program starts will find shims there, and somebody to ask; see server/children.ts. */
+/** Processes that the program starts find shims there, and a server; see server/children.ts. */
 function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name: string) => string | undefined): void {
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;
   const roots = [...plan.capsules, plan.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
-  // Each process that it starts is started over by the ld.so's name then.
+  // Then each process that it starts is started over under ld.so's name.
   const kept = plan.glibc.isNatural ? [] : [placeOfKept(runtime.store.file, new System())];
   const behind = [...directoriesBehind(), ...shownInSandboxes([...roots, ...kept])];
-  // Something that is not UTF-8 is not in the text any more; looking through the whole environment takes half a
-  // millisecond.
+  // The decoded text no longer has bytes that are not UTF-8; scanning the whole environment takes half a millisecond.
   const value = before?.includes("\ufffd")
     ? extendedPath(libc.environment(addressIn(base.family, "environ")).map(stringBytesAt), libraries, behind)
     : [libraries, before, ...behind].filter(Boolean).join(":");
@@ -93,12 +92,12 @@ function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name
 }
 
 /**
- * Writes the program's arguments over Bun's, where the kernel has put them, so that /proc/self/cmdline shows them too:
- * there are always fewer bytes of them, since they are the end of Bun's. They end where Bun's did, as the environment
- * follows, which some programs count on (setproctitle); where the kernel cannot be told that they begin later, they
- * begin where Bun's did. `argv` is the address of Bun's, `own` where the program's shall be: what ends where Bun's does
- * has the environment behind it, and the auxiliary vector, or nothing where variables were removed. Constructors of the
- * Go runtime (c-shared) look there, and take what remains of other arguments for the environment.
+ * Writes the program's arguments over Bun's, where the kernel put them, so that /proc/self/cmdline shows them too. They
+ * are a suffix of Bun's, so they always fit. They end where Bun's did, followed by the environment, which some programs
+ * (setproctitle) rely on; if the kernel cannot be told that they begin later, they begin where Bun's did. `argv` is the
+ * address of Bun's, `own` the address for the program's: an array that ends where Bun's does is followed by the
+ * environment and the auxiliary vector, or by nothing if variables were removed. Constructors of the Go runtime
+ * (c-shared) read on there, and would take leftover arguments for the environment.
  */
 function replaceArguments(
   argv: Address,
@@ -123,21 +122,21 @@ function replaceArguments(
     at = add(at, bytes.length);
   });
   writeU64(pointers, 8 * list.length, 0);
-  // The word in front is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own
+  // The word before it is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own
   // arguments.
   const isCounted = viewAt(toAddress(argv - 8), 8).getBigUint64(0, true) === BigInt(argc);
   if (isCounted) writeU64(viewAt(toAddress(own - 8), 8), 0, list.length);
   return list.length;
 }
 
-/** The argument's own bytes: those that are no UTF-8 are not in the text any more. */
+/** The argument's own bytes: the text no longer has those that are not UTF-8. */
 function original(argv: Address, index: number, text: string): Uint8Array {
   const start = pointerAt(add(argv, 8 * index));
   const bytes = bytesAt(start, endOfString(start) - start).slice();
   return decoder.decode(bytes) === `${text}\0` ? bytes : encoder.encode(`${text}\0`);
 }
 
-/** How many pointers there are before a NULL. */
+/** How many pointers precede a NULL. */
 function countPointers(at: Address): number {
   let count = 0;
   while (pointerAt(add(at, 8 * count)) !== 0) count++;
@@ -151,8 +150,8 @@ function endOfString(start: Address): Address {
 }
 
 /**
- * Where a library keeps argv, and argc beside it: glibc hands constructors of what dlopen loads its own __libc_argc and
- * __libc_argv, which are private (2.31–2.41 at least). The count is undefined where it does not look like that.
+ * Where a library keeps argv and argc: glibc passes its own private __libc_argc and __libc_argv to constructors of what
+ * dlopen loads (2.31–2.41 at least). The count is undefined if the memory does not look like that.
  */
 function keptArguments(
   library: LoadedImage,
@@ -175,7 +174,7 @@ function keptArguments(
   return [];
 }
 
-/** Bun has taken the buffer from stdout. The program finds one such as glibc would have made at the first write. */
+/** Bun has taken the buffer from stdout. Gives the program one as glibc would have made at the first write. */
 function rebuffer({ libc, base }: Run): void {
   const stream = pointerAt(addressIn(base.family, "stdout"));
   const IO_UNBUFFERED = 2; // in FILE's first word, _flags
@@ -198,7 +197,7 @@ function blockSizeOf(descriptor: number): number {
   }
 }
 
-/** program_invocation_name, and the same without the directory. */
+/** program_invocation_name and program_invocation_short_name. */
 function renameInvocation(libc: LoadedImage, argv: Address, patch: Patch): void {
   const full = pointerAt(argv);
   const name = bytesAt(full, endOfString(full) - full - 1);

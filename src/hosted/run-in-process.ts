@@ -1,5 +1,5 @@
-// The whole run, pass by pass. Up to the first fence only files are read; behind
-// the last one the program owns the process.
+// The whole run, pass by pass. Before the first fence it only reads files; after the last, the program owns the
+// process.
 
 import { join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -39,8 +39,8 @@ import { besideCommand, ServerHandle } from "./serve.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 
 /**
- * Runs a program in this process. `inherited` are the descriptors that its parent has passed on to it. Throws as
- * makePlan does; later errors go to `fail`, which ends the process at once: Bun cannot leave it in order any more.
+ * Runs a program in this process. `inherited` are the descriptors passed on by its parent. Throws as makePlan does;
+ * later errors go to `fail`, which ends the process at once, because Bun can no longer exit cleanly.
  */
 export function runInProcess(
   libc: Libc,
@@ -52,12 +52,12 @@ export function runInProcess(
 ): never {
   trace.mark("start of Bun and of this command");
 
-  // The command as it was given, in case that it has to be started over.
+  // The command as given, in case it has to be started over.
   const command = ownCommand(libc, inherited);
 
   leaveOuterAuditor(libc, command, trace);
 
-  // Which trees, and which glibc. Started over where this process has another one.
+  // Choose the trees and the glibc. Start over if this process has another glibc.
   using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
   const program = findProgram(options.program);
@@ -65,13 +65,13 @@ export function runInProcess(
   progress.erase();
   ensureGlibc(libc, command, options, trees, system, trace);
 
-  // The server that agents will ask boots in a Worker meanwhile.
+  // The server for the agents boots in a Worker meanwhile.
   const server = new ServerHandle(libc, besideCommand(), serverCommand(command));
 
-  // What shall come from where; everything that is missing or unsound is said now.
+  // Decide what comes from where; whatever is missing or unsound is reported now.
   const plan = makePlan(options, trees, trace);
   progress.erase();
-  // Found out once, kept for the next run.
+  // Determined once, kept for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);
   trace.mark("plan");
@@ -88,7 +88,7 @@ export function runInProcess(
     return fail(reason);
   };
   try {
-    // Started over where glibc has set aside too little for the libraries' thread-local data.
+    // Start over if glibc has reserved too little for the libraries' thread-local data.
     ensureStaticTls(run, command);
     if (hasShimsForOthers(run) && canBeAudited(plan.glibc)) placeIdleAuditor(run.directory);
     return link(run, server, inherited, giveUp);
@@ -100,17 +100,17 @@ export function runInProcess(
 function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fail: (error: unknown) => never): never {
   const { libc, plan, trace, base, capsules, directory } = run;
 
-  // What the program's side asks at run time: an object of ours in the global scope, where a preloaded one would be.
+  // What the program's side calls at run time: a generated object in the global scope, where a preloaded one would be.
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
-  // By the handle of an isolated library, too, it is found in front of libc.
+  // For lookups by the handle of an isolated library, too, it precedes libc.
   run.scopes?.family.set(MARK, interposer.object.linkMap);
 
-  // Bun leaves that scope (its Worker must have found what it needs by then), and gives libc's objects back to libc.
+  // Bun leaves that scope (its Worker must have found what it needs by then), and returns libc's objects to libc.
   server.awaitBoot();
   detachBun(run, interposer.object);
-  // Who asks libc itself, by its handle or its tables, gets to them, too.
+  // Lookups in libc itself, by its handle or its tables, find them, too.
   libc.run(interceptHandles(run, interposer.loading));
   trace.mark("detachBun");
 
@@ -121,7 +121,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // The allocator that all sides use: a preloaded one, or libc's.
   const allocator = libc.run(allocatorOf([...base.preloaded, ...base.dependencies], base.bun.linkMap));
 
-  // One namespace a host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
+  // One namespace per host tree: mirrors of the shared set, and RTLD_GLOBAL, which glibc lacks there.
   for (const [index, capsulePlan] of plan.capsules.entries()) {
     const capsule = libc.run(makeNamespace(run, capsulePlan, index + 1, interposer.both, allocator));
     for (const soname of capsulePlan.closure.elsewhere.keys())
@@ -132,9 +132,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   }
   trace.mark("namespaces");
 
-  // ---- Constructors run from here on, and may ask: the server answers before the first one.
+  // ---- Constructors run from here on, and may send requests: the server answers before the first one.
   const imagePath = join(directory.path, "program");
-  // It may have to share our descriptors (where unshare(2) is denied): what it opens is not to be taken for Bun's.
+  // The server may have to share our descriptors (if unshare(2) is denied): those that it opens must not be taken for
+  // Bun's.
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
   catchFatalSignals(libc, interposer.onSignal);
@@ -144,7 +145,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
   trace.mark("server");
 
-  // The host's libraries, all that are needed together, so that glibc searches nothing by itself; then their shims.
+  // The host's libraries, all together, so that glibc does not search by itself; then their shims.
   for (const [index, capsule] of capsules.entries()) {
     const capsulePlan = plan.capsules[index];
     if (!capsulePlan) continue;
@@ -157,11 +158,11 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
     trace.mark("expose");
   }
 
-  // What is preloaded may have brought in the runtime's copies of isolated libraries: they give way.
+  // A preloaded library may have loaded the runtime's copies of isolated libraries. They are displaced here.
   const displaced = displace(run);
   openScope(run, interposer.object, displaced);
 
-  // The program and its own libraries, by glibc. Before their constructors: COPY relocations, and slots that hold old
+  // glibc loads the program and its own libraries. Before their constructors: COPY relocations, and slots that hold old
   // addresses.
   const program = loadProgram(run, imagePath, interposer, displaced, fail);
   trace.mark("program");

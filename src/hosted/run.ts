@@ -1,4 +1,4 @@
-// A run in this process: what a Launch is here, and what only this process has.
+// A run in this process: its Launch, and what only this process has.
 
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -29,12 +29,12 @@ interface Base {
   readonly bunImage: LoadedImage;
   /** Members of the shared set that were loaded with Bun. */
   readonly family: readonly LoadedImage[];
-  /** What the user preloads, in its order. */
+  /** What the user preloads, in the user's order. */
   readonly preloaded: readonly LoadedObject[];
-  /** What only that needs. */
+  /** What only preloaded objects need. */
   readonly dependencies: readonly LoadedObject[];
   readonly namespaces: Namespaces;
-  /** All objects that have been seen, by link_map. */
+  /** All objects seen so far, by link_map. */
   readonly known: Map<Address, LoadedObject>;
   readonly scope: GlobalScope;
 }
@@ -45,12 +45,12 @@ export interface Run extends Linker {
   readonly base: Base;
   readonly capsules: Capsule[];
   readonly directory: PrivateDirectory;
-  /** How agents ask. */
+  /** How agents reach the server. */
   readonly connection: Connection;
   readonly counts: { written: number };
 }
 
-/** What a Linker is in this process, whoever it is for. */
+/** The parts of a Linker that depend only on this process. */
 export interface OwnProcess
   extends Pick<
     Linker,
@@ -66,10 +66,10 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const found = new Map<string, Address | undefined>();
-  // libc has nearly all of what is asked for.
+  // libc has nearly all the symbols asked for.
   const libcImage = shared.get("libc.so.6");
   const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
-  // glibc's own lookup takes a fraction of ours, and libc has nearly all of what is asked for.
+  // glibc's own lookup takes a fraction of the time of ours, and libc has nearly all the symbols.
   const home = [...base.known.values()].find(({ path }) => path !== "" && path === libcImage?.path);
   const ownSymbol = (name: string) => (home && libc.findSymbolIn(home.linkMap, name)) ?? findAddress(family, name);
   return {
@@ -77,7 +77,7 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
     libc,
     base,
     connection,
-    // Once a run, so a template would be of no use.
+    // Once per run, so a template would not pay.
     assemble: (_, emit, values) => {
       const to = new Assembler();
       const result = emit(to, values, connection);
@@ -117,14 +117,13 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
 }
 
 /**
- * The base namespace's objects as they are now, in load order. What has been known keeps its image: reading it takes a
- * file.
+ * The base namespace's current objects, in load order. Known objects keep their image, since reading one opens a file.
  */
 export function baseObjects(run: Run): LoadedObject[] {
   const { known } = run.base;
   return [...linkMap(run.libc, run.base.bun.linkMap)].map((object) => {
     const before = known.get(object.linkMap);
-    // A constructor may have closed a library, and glibc may use its place again.
+    // A constructor may have closed a library, and glibc may have reused its link_map.
     if (before && before.loadBias === object.loadBias && before.path === object.path) return before;
     known.set(object.linkMap, object);
     return object;
@@ -147,14 +146,14 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
     if (isShared(soname)) {
       family.push(object.image);
       shared.set(soname, object.image);
-      // glibc's own, too (libc_malloc_debug.so.0), stands in front then.
+      // One of glibc's own (libc_malloc_debug.so.0) also takes precedence if preloaded.
       if (isPreloaded) preloaded.push(object);
     } else (isPreloaded ? preloaded : dependencies).push(object);
   }
   const loader = shared.get("ld-linux-x86-64.so.2");
   if (!loader) throw new LinkError("Cannot find ld.so in this process");
   const namespaces = new Namespaces(libc, loader);
-  // Not by its file: /proc/self/exe is an ld.so where that was started by name.
+  // Not through its file: /proc/self/exe is ld.so if that was started by name.
   const start = alignDown(libc.programHeaders(), PAGE_SIZE);
   const bunImage = loadedImage("Bun", start, bun.loadBias);
   const scope = namespaces.baseScope(bun.linkMap);
@@ -163,7 +162,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
   return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
 }
 
-/** The files' names: of LD_PRELOAD, and of what is preloaded into every process of the machine. */
+/** The file names in LD_PRELOAD, and of what is preloaded into every process of the machine. */
 function preloadedNames(): ReadonlySet<string> {
   const list = unlessRefused(() => readFileSync("/etc/ld.so.preload", "utf8").replace(/#.*/g, "")) ?? "";
   return new Set(`${process.env.LD_PRELOAD ?? ""} ${list}`.split(/[\s:]+/).map((name) => basename(name)));

@@ -6,15 +6,15 @@ import type { Displaced } from "./displace.ts";
 import { baseObjects, type Run } from "./run.ts";
 
 /**
- * glibc takes eight more than it needs when it makes the list, and twice as many when it makes it longer (2.31–2.41),
- * and goes on to count with what it had then.
+ * glibc allocates eight entries more than it needs when it makes the list, and doubles it when it grows (2.31–2.41),
+ * and keeps using the old size.
  */
 const SPARE = 64;
 
 /**
- * Shows glibc a global scope of these objects only. The list is malloc's: glibc frees it when it grows. It has room for
- * what glibc thinks that it has, and is filled beyond its length, as a thread that looks something up now may have read
- * the length before.
+ * Gives glibc a global scope of these objects only. The list comes from malloc, since glibc frees it when it grows. It
+ * has the capacity that glibc assumes, and is filled beyond its length, since a thread in a lookup may have read the
+ * previous length.
  */
 function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
   const { scope } = run.base;
@@ -26,9 +26,9 @@ function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
 }
 
 /**
- * Until the program is loaded: what is preloaded, and glibc behind it, since constructors of the host's libraries look
- * for its functions with dlopen(NULL), as libglvnd does (1.4 and newer) for pthread_create. `interposer` takes Bun's
- * place: glibc reads the first entry of a scope without looking how many there are (2.31–2.41).
+ * Until the program is loaded: what is preloaded, then glibc, since constructors of the host's libraries look for its
+ * functions with dlopen(NULL), as libglvnd (1.4 and newer) does for pthread_create. `interposer` takes Bun's place:
+ * glibc reads the first entry of a scope without checking its length (2.31–2.41).
  */
 export function hostScope(run: Run, interposer: LoadedObject): void {
   const { preloaded, dependencies, family, known } = run.base;
@@ -38,8 +38,8 @@ export function hostScope(run: Run, interposer: LoadedObject): void {
 }
 
 /**
- * While the program is relocated: what is preloaded, and the shims of what came with it, in front of the program's own
- * scope. Not glibc, in whose place the program's libraries may have functions of their own.
+ * While the program is relocated: what is preloaded, and the shims of displaced copies, before the program's own scope.
+ * Not glibc, whose functions the program's libraries may override.
  */
 export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
   const { preloaded, dependencies } = run.base;
@@ -49,8 +49,8 @@ export function openScope(run: Run, interposer: LoadedObject, displaced: readonl
 }
 
 /**
- * The program first, what is preloaded, its libraries; then whatever else glibc has put there meanwhile. Before the
- * program's constructors, and once more behind them, as glibc adds the program when they have run.
+ * The program, what is preloaded, its libraries; then whatever else glibc has added meanwhile. Called before the
+ * program's constructors, and again after them, as glibc adds the program when they have run.
  */
 export function settleScope(
   run: Run,
@@ -66,8 +66,8 @@ export function settleScope(
   const added = objectsOf(scope, objects);
   const shims = displaced.map(({ shim }) => own(shim));
   const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
-  // The displaced copies come last: they look for their own symbols there, also those that an older host's does not
-  // have.
+  // The displaced copies come last: they look up their own symbols there, including those that an older host's library
+  // lacks.
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
   setGlobalScope(run, [...others, ...copies]);

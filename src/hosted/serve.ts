@@ -22,12 +22,12 @@ import type { ServerCommand } from "../server/start-server.ts";
 const BOOT_LIMIT_MS = 10_000;
 
 /**
- * Beside the command's own file, main.ts or main.js in the bundle: a bundle of the command has the path that it was
- * built at in place of import.meta.url.
+ * Beside the command's own file, main.ts, or main.js in the bundle. In a bundle of the command, import.meta.url is the
+ * path that it was built at.
  */
 export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `server${extname(Bun.main)}`);
 
-/** What it has to know of. */
+/** What the server has to know. */
 export interface Served {
   readonly directory: PrivateDirectory;
   readonly trace: Trace;
@@ -52,8 +52,8 @@ export class ServerHandle {
   readonly #worker: Worker;
 
   /**
-   * Boots in a Worker, while other things are done. `command` starts a server for what the program runs, if anybody is
-   * to have one.
+   * Boots in a Worker, while other work goes on. `command` starts a server for the program's children, if they are to
+   * have one.
    */
   constructor(
     libc: Libc,
@@ -71,27 +71,30 @@ export class ServerHandle {
     return { own: at, children: this.#children.at, doorbell: (withDoorbell ?? this.#own).at, pid: process.pid };
   }
 
-  /** Returns when it has found what it needs of the process. */
+  /** Returns when the server has read what it needs of the process. */
   awaitBoot(): void {
     if (!this.#own.awaitServer(BOOT_LIMIT_MS)) throw silence();
   }
 
-  /** Returns when it answers. */
+  /** Returns when the server answers. */
   start(served: Served): void {
     if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), BOOT_LIMIT_MS)) throw silence();
   }
 
-  /** Tells it what has been opened meanwhile. Where that may be closed again it has to be read first. */
+  /**
+   * Reports what has been opened meanwhile. If that may be closed again, set `isAwaited`: the server has to read it
+   * first.
+   */
   update(served: Served, isAwaited = false): void {
     this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? BOOT_LIMIT_MS : 0);
   }
 
-  /** The process may end while it waits. */
+  /** Lets the process end while the server waits. */
   unref(): void {
     this.#worker.unref();
   }
 
-  /** Nobody is answered any more: who asks fails. Returns when that is so. */
+  /** Stops answering: requests fail from now on. Returns when that is in effect. */
   end(): void {
     this.#own.tell(JSON.stringify(OVER), BOOT_LIMIT_MS);
     this.#worker.terminate();
@@ -111,7 +114,7 @@ export class ServerHandle {
       runtime: served.runtime.tree.root,
       shared: [...plan.shared],
       moved: [...served.moved],
-      // Links to them are in a directory that the program may have no right to later on.
+      // Links to them are in a directory that the program may lose access to.
       sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
       functions: served.functions,
       scopes: served.scopes && {

@@ -1,10 +1,9 @@
-// Answers the agents, in a Worker while the program owns the main thread. It reads
-// files and, of what it has opened itself, memory; everything that takes the
-// loader's lock it has the asking thread do. So threads may ask while others are
-// inside the loader, and a request may lead to another.
+// Answers the agents, in a Worker while the program owns the main thread. It reads files, and the memory of what it has
+// opened itself; whatever takes the loader's lock is done by the requesting thread. So threads may send requests while
+// others are inside the loader, and one request may cause another.
 //
-// Where a program is hosted it never goes back to Bun's event loop: the descriptors of
-// that are closed by now, or the program's.
+// For a hosted program it never returns to Bun's event loop, whose descriptors are closed by now, or belong to the
+// program.
 
 import { writeSync } from "node:fs";
 import { bytesAt } from "../../lib/memory/live.ts";
@@ -20,16 +19,16 @@ import { Knowledge, OVER, type ServerState } from "../server/knowledge.ts";
 import { OwnRequests } from "../server/own-requests.ts";
 import { Sessions } from "../server/sessions.ts";
 
-/** How long to sleep while a process may die that has asked, in milliseconds. */
+/** How long to sleep while a client process may die, in milliseconds. */
 const WATCH = 1000;
-/** How often to listen whether this Worker is to end, in milliseconds. */
+/** How often to check whether this Worker is to end, in milliseconds. */
 const HEAR = 200;
-/** How long to look for another request before going on to what can wait, in milliseconds. */
+/** How long to poll for another request before turning to idle work, in milliseconds. */
 const SPIN_MS = 0.05;
 
 class Server {
   readonly #sessions: Sessions;
-  /** Other processes have asked, and may have died. */
+  /** Other processes have sent requests, and may have died. */
   #hasOthers = false;
 
   constructor(
@@ -48,12 +47,12 @@ class Server {
     this.#sessions.forget(slot);
   }
 
-  /** How long to sleep at most. A Worker of a script's may be told to end, which only JavaScript hears of. */
+  /** How long to sleep at most. A script's Worker may be told to end, which only JavaScript notices. */
   get patience(): number | undefined {
     return this.watch() ?? (this.knowledge.state.server === undefined ? HEAR : undefined);
   }
 
-  /** Frees the slots of processes that have died in the middle. Returns when to look again, in milliseconds. */
+  /** Frees the slots of processes that died during a request. Returns when to check again, in milliseconds. */
   watch(): number | undefined {
     if (!this.#hasOthers) return undefined;
     let isWatched = false;
@@ -79,7 +78,7 @@ function serve(channels: Channels, system: System): void {
     for (;;) {
       const { doorbells } = channels;
       const asked = channels.asked();
-      // The main thread first: what others ask may depend on what it says.
+      // The main thread first: other requests may depend on what it says.
       for (const slot of asked) {
         if (slot.channel !== own || slot.request.kind !== Kind.state) continue;
         const state = stateIn(slot);
@@ -90,7 +89,7 @@ function serve(channels: Channels, system: System): void {
         }
         if (server) server.knowledge.update(state);
         else {
-          // The program may close descriptors, and use their numbers for others.
+          // The program may close descriptors, and reuse their numbers.
           const hasOwn = state.server === undefined || libc.ownDescriptors(state.trace.length > 0);
           server = new Server(new Knowledge(channels, state), system);
           if (!hasOwn) server.knowledge.trace.log("request", () => "the server shares the program's descriptors");
@@ -114,17 +113,17 @@ function serve(channels: Channels, system: System): void {
   } catch (error) {
     writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
     for (const channel of [own, children]) channel.close();
-    // Not back to the event loop, which would find its descriptors closed, or somebody else's.
+    // Not back to the event loop, whose descriptors may be closed or someone else's.
     for (;;) channels.awaitDoorbell(channels.doorbells);
   }
 }
 
-/** Does some of what can wait. Returns whether there is more. */
+/** Does a step of idle work. Returns whether there is more. */
 function goOn(idle: Generator<undefined>, server: Server | undefined): boolean {
   try {
     return !idle.next().done;
   } catch (error) {
-    // Such as a program that has closed what was being read. Who needs it is told so, when it is asked for.
+    // For example, the program has closed what was being read. The error is reported to the caller that requests it.
     server?.knowledge.trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
     return false;
   }
@@ -134,11 +133,11 @@ function stateIn({ request: { a0, a1 } }: Slot): ServerState | typeof OVER {
   return JSON.parse(Buffer.from(bytesAt(toAddress(Number(a0)), Number(a1))).toString());
 }
 
-// What takes the loader's lock, or looks up symbols, is done before the process is changed.
+// Whatever takes the loader's lock, or looks up symbols, is done before the process is changed.
 addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
-  // On another glibc: where its character sets are, while the variable is there that says it. The main thread has more
-  // to do.
+  // On another glibc: find its character sets while the variable that names their directory is still set. The main
+  // thread has more to do.
   if (hasCharacterSets()) libc.findCharacterSets();
   const children = new Channel(libc, data.children);
   serve(

@@ -1,10 +1,8 @@
-// Room in static TLS. A library with the initial-exec model has its thread-local
-// block at a fixed distance from the thread pointer, in a piece that glibc sets aside
-// for each thread when the process starts: natively as large as the program and its
-// libraries need, with some surplus for what dlopen brings. Here all of them come by
-// dlopen, and share the surplus (some 1.6 KB). Where it is too small, the command
-// starts over with a tunable that makes it larger; that is found out before anything
-// is changed, as far as files tell, or else by glibc's refusal.
+// Room in static TLS. A library with the initial-exec model has its thread-local block at a fixed distance from the
+// thread pointer, in an area that glibc reserves for each thread when the process starts: natively as large as the
+// program and its libraries need, plus some surplus for dlopen. Here all of them come by dlopen, and share the surplus
+// (some 1.6 KB). If it is too small, the command starts over with a tunable that enlarges it. We detect that from files
+// before anything is changed, as far as they tell, or else from glibc's refusal.
 
 import { basename, dirname } from "node:path";
 import { type Library, readLibrary } from "../../lib/elf/library.ts";
@@ -26,21 +24,21 @@ import {
 import { type Command, formerVariables, restart } from "../reexec/restart.ts";
 import type { Run } from "./run.ts";
 
-/** Starts over where the surplus will be too small, unless that has been done. */
+/** Starts over if the surplus will be too small, unless that has been done. */
 export function ensureStaticTls(run: Run, command: Command): void {
   const libraries = staticLibraries(run.plan);
   const size = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
-  // Almost always: no need to ask glibc.
+  // The usual case: no need to ask glibc.
   if (size <= SURELY_FREE || libraries.some(isMisaligned) || isSettled(run)) return;
   if (hasRoom(run, size + LATER)) return;
   run.trace.log("plan", () => `static TLS: ${size} bytes are needed, and are not free: starting over`);
   startOver(run, command);
 }
 
-/** Of the surplus, for what is opened later: natively that has all of it. */
+/** Bytes of the surplus for what is opened later: natively that has all of it. */
 const LATER = 1024;
 
-/** Whether nothing more can be done: it has been, or this glibc has no setting for it. */
+/** Whether nothing more can be done: the command has been started over, or this glibc has no such tunable. */
 function isSettled({ shared }: Run): boolean {
   if (formerVariables().has(TUNABLES)) return true;
   const loader = shared.get("ld-linux-x86-64.so.2");
@@ -51,7 +49,7 @@ function isSettled({ shared }: Run): boolean {
   });
 }
 
-/** Asks glibc, by a library that needs so much and does nothing. */
+/** Asks glibc, by opening an empty library that needs this much. */
 function hasRoom({ libc, directory }: Run, size: number): boolean {
   const { bytes } = symbolObject({ soname: "libroom.so", staticTls: { size, alignment: 16 } });
   try {
@@ -65,7 +63,7 @@ function hasRoom({ libc, directory }: Run, size: number): boolean {
 
 function startOver({ libc, directory, plan }: Run, command: Command): never {
   directory.remove();
-  // Descriptors (TLSDESC) take what is free, too, so that all blocks count.
+  // TLS descriptors (TLSDESC) also use free space, so all blocks count.
   const libraries = [
     ...plan.runtimeLibraries,
     ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
@@ -73,17 +71,17 @@ function startOver({ libc, directory, plan }: Run, command: Command): never {
   restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]) });
 }
 
-/** The path of the library for which there was no room, if that is what an error says. */
+/** The path of the library that found no room, if that is what an error says. */
 function refusedLibrary(error: unknown): string | undefined {
   if (!(error instanceof LinkError)) return undefined;
   const [, named] = /(?:^|: )([^:]*): cannot allocate memory in static TLS block$/.exec(error.message) ?? [];
-  // As glibc names it, or as an error of ours.
+  // As glibc names it, or as our own error does.
   return named?.replace(/^Cannot open "(.*)"$/, "$1");
 }
 
 /**
- * What has become of an error on the way to the program: starts over where that may help, and else says what the
- * library needs.
+ * Handles an error on the way to the program: starts over if that may help, otherwise returns an error that says what
+ * the library needs.
  */
 export function explainStaticTls(run: Run, command: Command, error: unknown): unknown {
   const path = refusedLibrary(error);
@@ -99,7 +97,7 @@ export function explainStaticTls(run: Run, command: Command, error: unknown): un
   return new LinkError(`Cannot open "${object}": ${needs}, ${refusal(run, alignment)}`, { object, cause: error });
 }
 
-/** What to do about an error in a process that cannot be started over. */
+/** Adds advice to an error in a process that cannot be started over. */
 export function withAdvice(error: unknown): unknown {
   const path = refusedLibrary(error);
   if (path === undefined) return error;
@@ -117,7 +115,7 @@ export function withAdvice(error: unknown): unknown {
   );
 }
 
-/** The library of a file that glibc names: of a shim, the one that it shows. */
+/** The library of a file that glibc names; for a shim, the one that it shows. */
 function libraryAt({ plan, directory, runtime }: Run, path: string): Library {
   const members = plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
   const shown = dirname(path) === directory.path && members.find(({ soname }) => soname === basename(path));

@@ -1,5 +1,5 @@
-// A capsule for scripts and tests: a host tree's libraries in a private namespace of this
-// very process, called by bun:ffi.
+// A capsule for scripts and tests: a host tree's libraries in a private namespace of this process, called through
+// bun:ffi.
 
 import { type FFIFunction, type Library as FFILibrary, linkSymbols, type Pointer } from "bun:ffi";
 import type { Library } from "../../lib/elf/library.ts";
@@ -38,65 +38,66 @@ import { type Embedding, embed, glibcOf } from "./embedding.ts";
 import { ownFile } from "./own-file.ts";
 import { type Redirection, redirectTo } from "./redirection.ts";
 
-/** What a capsule is opened with. */
+/** Options for {@link openCapsule}. */
 export interface CapsuleOptions {
   /**
-   * The host tree: a directory laid out as `/` is. Default: what `CAPSULE_PREFIX` says, else the first of `/run/host`
-   * and `/host` that has libraries, else `/`. Files of settings are not read.
+   * The host tree: a directory laid out like `/`. Default: `CAPSULE_PREFIX`, else the first of `/run/host` and `/host`
+   * that has libraries, else `/`. Settings files are not read.
    */
   readonly host?: string;
-  /** More directories of the host tree with libraries and drivers: paths in it. They are searched first. */
+  /** Additional directories with libraries and drivers, as paths in the host tree. They are searched first. */
   readonly hostLibraries?: readonly string[];
-  /** More directories of the host tree with what `/usr/share` has elsewhere: paths in it. */
+  /** Additional directories that correspond to `/usr/share`, as paths in the host tree. */
   readonly hostShares?: readonly string[];
   /**
-   * Sonames, or paths, of libraries to open at once, together: they see each other's symbols as if one program were
-   * linked to all of them. Default: none; {@link Capsule.dlopen} opens more.
+   * Sonames or paths of libraries to open at once: they see each other's symbols as if one program were linked to all
+   * of them. Default: none. {@link Capsule.dlopen} opens more.
    */
   readonly libraries?: readonly string[];
   /**
-   * Profiles (`gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`) whose variables the libraries find in their environment. Default: all.
+   * Profiles (`gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`) whose environment variables the libraries see. Default:
+   * all.
    */
   readonly profiles?: readonly string[];
   /**
-   * More variables that only the capsule's libraries see. What the process has set itself wins over a profile's, not
-   * over these.
+   * Additional variables that only the capsule's libraries see. Variables of the process override those of profiles,
+   * but not these.
    */
   readonly environment?: Readonly<Record<string, string>>;
-  /** What is told on standard error, as `--trace` does. Default: nothing. */
+  /** Trace categories to print to standard error, as for `--trace`. Default: none. */
   readonly trace?: readonly Category[];
 }
 
-/** Where a library of a capsule has come from. */
+/** Where a capsule's library comes from. */
 export interface Answer {
-  /** As it was asked for: a soname, or a path. */
+  /** The soname or path by which it was requested. */
   readonly name: string;
-  /** The file that answers, without symbolic links. */
+  /** The file found for it, without symbolic links. */
   readonly path: string;
-  /** Which step of the search gave it: `ld.so.cache`, `runpath of …`, `default directory`, … */
+  /** The step of the search that found it: `ld.so.cache`, `runpath of …`, `default directory`, … */
   readonly why: string;
-  /** The file of the library that needs it; undefined for what the script has opened. */
+  /** The file of the library that needs it. Undefined if the script opened it. */
   readonly neededBy: string | undefined;
   /**
-   * `opened`: by the script. `dependency`: of one of those. `shared`: one of which the whole process has one copy
-   * (glibc's libraries, libgcc_s.so.1), mirrored into the capsule.
+   * `opened`: by the script. `dependency`: needed by one of those. `shared`: a library of which the process has one
+   * copy (glibc's libraries, libgcc_s.so.1), mirrored into the capsule.
    */
   readonly role: "opened" | "dependency" | "shared";
 }
 
-/** An entry of the loader's own list (`struct link_map`). */
+/** An entry of the loader's list (`struct link_map`). */
 export interface MappedLibrary {
-  /** DT_SONAME; undefined where it has none. */
+  /** DT_SONAME. Undefined if it has none. */
   readonly soname: string | undefined;
-  /** Of its file. */
+  /** The path of its file. */
   readonly path: string;
   /** What to add to a virtual address of the file, in bytes (`l_addr`). */
   readonly loadBias: number;
-  /** Where its `struct link_map` is. */
+  /** The address of its `struct link_map`. */
   readonly linkMap: Pointer;
   /**
-   * `library`: one of the host tree. `mirror`: no library, but the symbols of one that the whole process shares.
-   * `loader`: ld.so itself. `helper`: has others opened together.
+   * `library`: from the host tree. `mirror`: shows the symbols of a library that the process shares. `loader`: ld.so
+   * itself. `helper`: opens others together.
    */
   readonly kind: "library" | "mirror" | "loader" | "helper";
   /** DT_NEEDED, in order. */
@@ -104,14 +105,14 @@ export interface MappedLibrary {
 }
 
 /**
- * Libraries of a host tree in this process, by {@link openCapsule}. `using` closes it. Once it is closed, what would
- * need its libraries throws an Error.
+ * Libraries of a host tree in this process, opened by {@link openCapsule}. `using` closes it. After that, methods that
+ * need the libraries throw an Error.
  */
 export class Capsule {
   readonly #libc: Libc;
   readonly #embedding: Embedding;
   readonly #server: ServerHandle;
-  /** In the order in which they were opened, by path. */
+  /** By path, in the order in which they were opened. */
   readonly #opened = new Map<string, LoadedObject>();
   readonly #closures: Closure[] = [];
   readonly #redirections = new Set<Redirection>();
@@ -159,7 +160,7 @@ export class Capsule {
       this.#server.end();
       throw explained(error);
     }
-    // Who forgets to close it is not kept from ending, and leaves nothing behind.
+    // A script that forgets to close the capsule can still exit, and leaves nothing behind.
     this.#server.unref();
     process.on("exit", this.#atExit);
     try {
@@ -181,30 +182,31 @@ export class Capsule {
     return this.#capsule.namespace;
   }
 
-  /** Whether `close` was called, or the process ends. */
+  /** Whether `close` was called, or the process is exiting. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
   /**
-   * As bun:ffi's `dlopen`, for a library of the capsule: a soname is looked for in the host tree as that tree's own
-   * ld.so would; a path is one of this machine, and may lead out of the tree. What the library needs comes from the
-   * host tree.
+   * Like bun:ffi's `dlopen`, for a library of the capsule. A soname is searched in the host tree as that tree's own
+   * ld.so would. A path is one on this machine, possibly outside the tree. Dependencies come from the host tree.
    *
-   * @param name a soname, or a path: with a slash
-   * @param symbols by their names, arguments and results as `bun:ffi` describes them
-   * @typeParam Fns what is described
-   * @returns `symbols` to call, and `close`, which gives back bun's wrappers: the library stays until the capsule is closed
-   * @throws {@link LinkError} for a library, or a symbol, that is not there, or needs a newer glibc than this process has.
-   * @throws {@link ElfError} for a file that is unsound.
+   * @param name a soname, or a path, which contains a slash
+   * @param symbols by name: arguments and results, as in `bun:ffi`
+   * @typeParam Fns the type of `symbols`
+   * @returns `symbols` to call, and `close`, which frees bun's wrappers: the library stays until the capsule is closed
+   * @throws {@link LinkError} if a library or symbol is missing, or needs a newer glibc than this process has.
+   * @throws {@link ElfError} if a file is damaged.
    *
    * @example
    * ```ts
    * import { openCapsule } from "capsule";
    *
    * using capsule = openCapsule({ host: "/run/host" });
-   * const { symbols } = capsule.dlopen("libEGL.so.1", { eglQueryString: { args: ["ptr", "i32"], returns: "cstring" }
-   * }); console.log(`${symbols.eglQueryString(null, 0x3054)}`); // EGL_VERSION
+   * const { symbols } = capsule.dlopen("libEGL.so.1", {
+   *   eglQueryString: { args: ["ptr", "i32"], returns: "cstring" },
+   * });
+   * console.log(`${symbols.eglQueryString(null, 0x3054)}`); // EGL_VERSION
    * ```
    */
   dlopen<Fns extends Record<string, FFIFunction>>(name: string, symbols: Fns): FFILibrary<Fns> {
@@ -213,30 +215,30 @@ export class Capsule {
       const ptr = description.ptr ?? this.#mustFind(object ? [object] : [], symbol, undefined, name);
       return [symbol, { ...description, ptr }] as const;
     });
-    // Bun wants one at least; who wants none has it open all the same.
+    // Bun requires at least one symbol, but the library is to be opened without any too.
     if (described.length === 0) return { symbols: {}, close() {} } as unknown as FFILibrary<Fns>;
     return linkSymbols(Object.fromEntries(described)) as FFILibrary<Fns>;
   }
 
   /**
-   * The address of what the libraries that were opened, in that order, and what they need have for a name; of an IFUNC,
-   * what it resolves to.
+   * The address of a symbol, searched in the opened libraries in order, with their dependencies. For an IFUNC, the
+   * address that it resolves to.
    *
-   * @param name the symbol's
-   * @param version such as `GLIBC_2.2.5`. Default: the one that a reference without a version gets
-   * @returns a pointer, as `bun:ffi` has them: a number, of bytes
-   * @throws {@link LinkError} where none has it.
+   * @param name the symbol's name
+   * @param version such as `GLIBC_2.2.5`. Default: the version that an unversioned reference gets
+   * @returns a pointer as in `bun:ffi`: the address as a number
+   * @throws {@link LinkError} if none has it.
    */
   symbol(name: string, version?: string): Pointer {
     return this.#mustFind([...this.#opened.values()], name, version);
   }
 
   /**
-   * As {@link symbol}, but undefined where none has it.
+   * Like {@link symbol}, but undefined if none has it.
    *
-   * @param name the symbol's
-   * @param version such as `GLIBC_2.2.5`. Default: the one that a reference without a version gets
-   * @throws {@link LinkError} where glibc fails at it for another reason.
+   * @param name the symbol's name
+   * @param version such as `GLIBC_2.2.5`. Default: the version that an unversioned reference gets
+   * @throws {@link LinkError} if glibc fails for another reason.
    */
   findSymbol(name: string, version?: string): Pointer | undefined {
     this.#mustBeOpen();
@@ -247,22 +249,24 @@ export class Capsule {
     return undefined;
   }
 
-  /** The loader's list as it is now, in load order: also what libraries have opened by themselves. */
+  /** The loader's current list in load order, including what libraries have opened themselves. */
   *linkMap(): Generator<MappedLibrary> {
     for (const object of this.#objects()) yield this.#described(object);
   }
 
-  /** As {@link linkMap}. */
+  /** Like {@link linkMap}. */
   [Symbol.iterator](): Iterator<MappedLibrary> {
     return this.linkMap();
   }
 
-  /** The host tree's libraries that are loaded now. */
+  /** The host tree's libraries that are currently loaded. */
   get objects(): MappedLibrary[] {
     return [...this.linkMap()].filter(({ kind }) => kind === "library");
   }
 
-  /** Which file answers each soname, and why; of what has been opened by the script, with all that it needs. */
+  /**
+   * Which file was found for each soname, and why, for the libraries that the script opened and all their dependencies.
+   */
   get answers(): Answer[] {
     const answers = new Map<string, Answer>();
     const add = (answer: Answer) => {
@@ -282,14 +286,14 @@ export class Capsule {
   }
 
   /**
-   * Has libraries that this process had already loaded, outside of any capsule, use the capsule's copies of the
-   * libraries that were opened by their sonames in place of the process's own: what they were bound to is overwritten.
-   * Addresses that they have kept elsewhere (got by dlsym, in data) stay.
+   * Redirects libraries that this process loaded earlier, outside any capsule: where they were bound to the process's
+   * own copy of a library that was opened by soname, they now use the capsule's copy. Addresses that they have stored
+   * elsewhere (from dlsym, in data) stay.
    *
-   * @param objects says which, by their paths. Default: all that refer to such a copy
-   * @returns what was done, to be looked at and undone
-   * @throws {@link LinkError} where the kernel refuses, with nothing changed.
-   * @throws {@link ElfError} for a library whose tables, in memory, are unsound; with nothing changed.
+   * @param objects selects libraries by path. Default: all that refer to such a copy
+   * @returns what was done, to inspect and undo
+   * @throws {@link LinkError} if the kernel refuses. Nothing is changed then.
+   * @throws {@link ElfError} if a library's tables in memory are damaged. Nothing is changed then.
    *
    * @example
    * ```ts
@@ -309,13 +313,13 @@ export class Capsule {
   }
 
   /**
-   * Has libraries that this process loads from now on (addons among them) find the capsule's copy where they need that
-   * soname, as a program in `capsule exec` does; also the copies of what it needs itself, if these belong to a profile.
-   * For those that are loaded already there is {@link redirect}.
+   * Makes libraries that this process loads from now on (addons included) find the capsule's copy when they need that
+   * soname, as a program in `capsule exec` does. The same holds for dependencies of the library that belong to a
+   * profile. For libraries that are loaded already, use {@link redirect}.
    *
-   * @param soname of the library
-   * @throws {@link LinkError} where the host tree does not have it, or this process has a library of that soname already.
-   * @throws {@link ElfError} for a library that is unsound.
+   * @param soname the library's soname
+   * @throws {@link LinkError} if the host tree does not have it, or this process already has a library of that soname.
+   * @throws {@link ElfError} if a library is damaged.
    */
   expose(soname: string): void {
     this.#mustBeOpen();
@@ -334,13 +338,13 @@ export class Capsule {
   }
 
   /**
-   * Undoes what was redirected, and unloads the libraries. What `dlopen` and `symbol` have given must not be used any
-   * more, and no thread of the libraries may run. Closing twice does nothing.
+   * Undoes redirections and unloads the libraries. Results of `dlopen` and `symbol` must not be used any more, and no
+   * thread of the libraries may be running. Closing twice does nothing.
    *
-   * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by a library that has not closed them): they stay in
-   * their namespace, of which a process has 15. All of them, where a library outside has bound to what was exposed:
-   * that goes on.
-   * @throws {@link LinkError} where glibc or the kernel refuses.
+   * @returns the paths of libraries that cannot be unloaded (DF_1_NODELETE, or opened by a library that has not closed
+   * them): they stay in their namespace, of which a process has 15. If a library outside the capsule has bound to an
+   * exposed one, all of them stay, and it keeps working.
+   * @throws {@link LinkError} if glibc or the kernel refuses.
    */
   close(): string[] {
     if (this.#isClosed) return [];
@@ -348,7 +352,7 @@ export class Capsule {
     process.off("exit", this.#atExit);
     for (const redirection of [...this.#redirections].reverse()) redirection.undo();
     const { paths, isUsed } = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
-    // Who goes on with what was exposed may have a library of it open another one.
+    // An exposed library that is still in use may open another one, so the server must stay.
     if (isUsed && !this.#isAtExit) process.on("exit", () => this.#leave());
     else this.#leave();
     return [...paths];
@@ -360,9 +364,9 @@ export class Capsule {
   }
 
   /**
-   * As {@link close}.
+   * Like {@link close}.
    *
-   * @throws {@link LinkError} as that does.
+   * @throws {@link LinkError} like {@link close}.
    */
   [Symbol.dispose](): void {
     this.close();
@@ -398,7 +402,7 @@ export class Capsule {
     );
   }
 
-  /** This process has the glibc that it has. */
+  /** Throws if this process's glibc is too old for the libraries. */
   #mustRun({ members }: Closure): void {
     const libraries = members.map(({ library }) => library);
     const { glibc } = this.#embedding.plan;
@@ -412,7 +416,7 @@ export class Capsule {
     );
   }
 
-  /** One for all that are searched for, and one for each file outside of the tree. */
+  /** One closure for all libraries in the tree, and one for each file outside it. */
   *#closuresOf(names: readonly string[]): Linking<(Closure & { roots: string[] })[]> {
     const capsule = this.#capsule;
     const { search, ownership } = capsule;
@@ -428,7 +432,7 @@ export class Capsule {
     const outside = files.filter((path) => !search.tree.holds(path));
     const inside = [...names.filter((name) => !name.includes("/")), ...files.filter((path) => search.tree.holds(path))];
     const found = inside.map((name) => mustFind(search, name, undefined).path);
-    // By whatever name.
+    // Whichever name was given.
     for (const path of [...found, ...outside]) {
       const library = libraryAt(search, path);
       if (isShared(library.soname)) refuse(path, `it is "${library.soname}", and `);
@@ -480,13 +484,14 @@ export class Capsule {
 }
 
 /**
- * Makes a capsule in this process. It takes some 30 ms, of which most is waiting for the thread that answers what its
- * libraries ask. A process has room for 15.
+ * Makes a capsule in this process. This takes about 30 ms, mostly waiting for the thread that serves requests of its
+ * libraries. A process has room for 15.
  *
- * @param options what it is opened with
- * @throws {@link LinkError} for a host tree, or a library, that is missing, or that needs a newer glibc than this process has; and for a sixteenth.
- * @throws {@link ElfError} for a library that is unsound.
- * @throws {@link UsageError} for a profile, or a variable, that means nothing.
+ * @param options what to open, and from where
+ * @throws {@link LinkError} if a host tree or library is missing or needs a newer glibc than this process has, and for
+ * a sixteenth capsule.
+ * @throws {@link ElfError} if a library is damaged.
+ * @throws {@link UsageError} if a profile or variable is invalid.
  *
  * @example
  * ```ts
@@ -498,7 +503,7 @@ export class Capsule {
  */
 export const openCapsule = (options: CapsuleOptions = {}): Capsule => new Capsule(options);
 
-/** What glibc says of it does not help. */
+/** Replaces an error whose text from glibc does not help. */
 function explained(error: unknown): unknown {
   const refused = asLinkError(error);
   if (refused) return refused;

@@ -1,5 +1,5 @@
-// Takes a capsule's libraries out of the process again: every handle that we hold is
-// closed, and glibc unloads what nobody else holds.
+// Removes a capsule's libraries from the process: closes every handle held here. glibc then unloads what nothing else
+// holds.
 
 import { dlclose } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
@@ -15,20 +15,20 @@ interface Remaining {
   /** The paths of the host's libraries that stay. */
   readonly paths: readonly string[];
   /**
-   * Somebody outside of the capsule has bound to a shim of it, and goes on to call what that shows: all has to stay as
-   * it is.
+   * A library outside the capsule has bound to one of its shims and may still call what that shows, so everything
+   * stays.
    */
   readonly isUsed: boolean;
 }
 
-/** Throws LinkError where glibc refuses. */
+/** Throws LinkError if glibc refuses. */
 export function* vacateNamespace(
   { process, directory, base, hide }: Embedding,
   { mirrors, opened, shims }: Capsule,
 ): Linking<Remaining> {
   const libc = mirrors.get(LIBC);
   if (!libc) return { paths: [], isUsed: false };
-  // By where they are: the server has opened some of them, for a library that asked.
+  // Recognized by path, since the server has opened some of them at a library's request.
   const isOurs = ({ path }: LoadedObject) => path.startsWith(`${directory.path}/`);
   const objects = [...linkMap(process, libc.linkMap)];
   const ours = objects.filter(isOurs);
@@ -39,7 +39,7 @@ export function* vacateNamespace(
   for (const { linkMap } of [...shims.values()].reverse()) yield* dlclose(process, linkMap);
   if ([...linkMap(process, base.bun.linkMap)].some(isOurs))
     return { paths: objects.filter(isHosts).map(({ path }) => path), isUsed: true };
-  // Who uses before who is used; the agent, which is in libc's mirror, may be asked by any destructor.
+  // Dependents before dependencies. libc's mirror comes last: it contains the agent, which any destructor may ask.
   for (const { linkMap } of [...ours.filter(held), ...[...opened.values()].reverse(), ...shown.reverse(), libc])
     yield* dlclose(process, linkMap);
   const first = record === undefined ? undefined : base.namespaces.findFirst(record);

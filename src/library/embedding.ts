@@ -1,6 +1,5 @@
-// A capsule in a process that goes on: Bun stays the program, nothing of it is changed,
-// and what has been put there can be taken away again. Each has a server, a directory and
-// code of its own, so that one knows nothing of another.
+// A capsule in a process that goes on running: Bun stays the program and is not modified, and the capsule can be
+// removed again. Each capsule has its own server, directory and code, independent of other capsules.
 
 import { LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
@@ -28,7 +27,7 @@ import type { ChosenGlibc } from "../plan/glibc/choice.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { showToUnwinder } from "./unwinding.ts";
 
-/** What its agent calls itself; each capsule has a server of its own. */
+/** The token of its agent. Constant, since each capsule has its own server. */
 const TOKEN = 1;
 
 interface EmbeddingPlan extends CapsuleSource {
@@ -36,21 +35,21 @@ interface EmbeddingPlan extends CapsuleSource {
   readonly ahead: readonly string[];
 }
 
-/** What a Run is for a program. */
+/** The counterpart of a Run, without a program. */
 export interface Embedding extends Linker, Omit<Served, keyof Linker>, OwnProcess {
   readonly directory: PrivateDirectory;
   readonly capsules: readonly [Capsule];
-  /** Nobody is shown its objects any more: there are none. */
+  /** Stops showing its objects to the unwinder, once there are none. */
   hide(): void;
 }
 
-/** The glibc of this process, which is all that there can be. */
+/** The glibc of this process, the only one possible. */
 export function glibcOf(libc: Libc): ChosenGlibc {
   const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
   return { glibc: undefined, isOwn: true, isNatural: true, version: libc.version, path };
 }
 
-/** Makes an empty capsule. Throws LinkError, and what writing throws; nothing is left behind then. */
+/** Makes an empty capsule. Throws LinkError, and what writing throws. Nothing is left behind then. */
 export function embed(
   libc: Libc,
   plan: EmbeddingPlan,
@@ -64,7 +63,7 @@ export function embed(
     directory.write(MARK, new Uint8Array(0));
     const own = ownProcess(libc, server.addresses);
     const { bun, bunImage, family, namespaces, scope } = own.base;
-    // The rest of glibc may have come since this process was started.
+    // More of glibc's libraries may have been loaded since the process started.
     for (const object of linkMap(libc, bun.linkMap))
       if (object.path !== "" && isShared(sonameOf(object))) own.shared.set(sonameOf(object), object.image);
     const moved = movesOf(findCopies(bunImage, copiedIn(bunImage), family, trace));
@@ -110,7 +109,8 @@ export function embed(
 const sonameOf = ({ path }: LoadedObject): string => path.slice(path.lastIndexOf("/") + 1);
 
 /**
- * What the capsule sees in place of glibc's functions, besides what makes it a capsule: in pages of ours, that stay.
+ * Functions that the capsule sees in place of glibc's, besides those that every capsule needs. They are in pages that
+ * are never unmapped.
  */
 function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interposer["both"] {
   const { functions, directory, programName } = linker;

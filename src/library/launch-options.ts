@@ -1,12 +1,11 @@
-// What a script may say of a run, as the command line that says it.
+// Options by which a script describes a run, and their translation to a command line.
 
 import type { CapsuleEvent } from "../diagnostics/events.ts";
 import type { Category } from "../diagnostics/trace.ts";
 
 /**
- * A function of a shared object, for the program to get in place of an isolated library's. It is called by the
- * program's own calls, at no cost but its own, and by what the program gets by dlsym. What the host's libraries call of
- * each other stays as it is.
+ * A function of a shared object that replaces an isolated library's function for the program. The program's calls and
+ * its dlsym get it, without overhead. Calls between the host's libraries are not affected.
  *
  * @example
  * ```ts
@@ -18,58 +17,59 @@ import type { Category } from "../diagnostics/trace.ts";
  */
 export interface HookFunction {
   /**
-   * The shared object: a path. It is opened in the capsule, beside the isolated library, whose own function it has by
-   * `dlsym(RTLD_NEXT, …)`, or by its name where the hook has another. What it needs itself comes from the host tree.
+   * The path of the shared object. It is opened in the capsule, beside the isolated library, whose own function it gets
+   * by `dlsym(RTLD_NEXT, …)`, or by name if the hook's name differs. Its dependencies come from the host tree.
    */
   readonly file: string;
-  /** Its name. Default: that of the function that it takes the place of. */
+  /** Its name. Default: that of the function that it replaces. */
   readonly function?: string;
 }
 
 /**
- * What comes from where. What is not said comes from the environment and from settings files, as the command has it.
+ * What comes from where. Options that are not set come from the environment and from settings files, as for the
+ * command.
  */
 export interface TreeChoices {
   /**
-   * The host tree: a directory laid out as `/` is. Default: the first of `/run/host` and `/host` that has libraries,
+   * The host tree: a directory laid out like `/`. Default: the first of `/run/host` and `/host` that has libraries,
    * else `/`.
    */
   readonly host?: string;
-  /** More directories of the host tree with libraries and drivers: paths in it. They are searched first. */
+  /** Additional directories with libraries and drivers, as paths in the host tree. They are searched first. */
   readonly hostLibraries?: readonly string[];
-  /** More directories of the host tree with what `/usr/share` has elsewhere: paths in it. */
+  /** Additional directories that correspond to `/usr/share`, as paths in the host tree. */
   readonly hostShares?: readonly string[];
-  /** The tree with the program's own libraries. Default: the machine's. */
+  /** The tree with the program's own libraries. Default: the machine. */
   readonly runtime?: string;
   /** Libraries to isolate, with their families: sonames, or `SONAME=DIR` for one from another host tree. */
   readonly isolate?: readonly string[];
-  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`. Default: all, or none where there is an `isolate`. */
+  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`. Default: all, or none if `isolate` is set. */
   readonly profiles?: readonly string[];
   /**
-   * Whose glibc everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default:
+   * The glibc that everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default:
    * `auto`.
    */
   readonly glibc?: string;
-  /** The file of settings to use, by its path; false for none. Default: those that the command finds. */
+  /** The path of a settings file, or false for none. Default: the files that the command finds. */
   readonly settings?: string | false;
 }
 
-/** Functions that the program gets in place of isolated libraries' own: by soname, and by symbol. */
+/** Functions that replace those of isolated libraries for the program: by soname, then by symbol. */
 export type Hooks = Readonly<Record<string, Readonly<Record<string, HookFunction>>>>;
 
-/** How a program is run. */
 export interface RunChoices extends TreeChoices {
   /**
-   * Whether another glibc than the machine's comes by a mount namespace. Default: `auto`, where the kernel permits one.
+   * Whether a glibc other than the machine's is put in place by a mount namespace. Default: `auto`, if the kernel
+   * permits.
    */
   readonly mountNamespace?: "auto" | "always" | "never";
-  /** Functions that the program gets in place of isolated libraries' own. Default: none. */
+  /** Functions that replace those of isolated libraries for the program. Default: none. */
   readonly hooks?: Hooks;
 }
 
 /** For {@link plan}. */
 export interface PlanOptions extends RunChoices {
-  /** The program's. Default: none. */
+  /** The program's arguments. Default: none. */
   readonly arguments?: readonly string[];
   /** Where the program would run. Default: `attached`, as {@link exec} runs programs. */
   readonly mode?: "auto" | "in-process" | "attached";
@@ -77,32 +77,30 @@ export interface PlanOptions extends RunChoices {
 
 /** For {@link exec} and {@link spawn}. */
 export interface LaunchOptions extends RunChoices {
-  /** Where the program starts. Default: where this process is. */
+  /** The program's working directory. Default: this process's. */
   readonly cwd?: string;
   /** The program's environment. Default: this process's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Ends the program by `killSignal` when it is aborted. */
+  /** Ends the program with `killSignal` when it is aborted. */
   readonly signal?: AbortSignal;
-  /** After how many milliseconds the program is ended by `killSignal`. Default: never. */
+  /** The time in milliseconds after which the program is ended with `killSignal`. Default: none. */
   readonly timeout?: number;
-  /** By which `signal` and `timeout` end the program: a name, or a number. Default: `SIGTERM`. */
+  /** The signal with which `signal` and `timeout` end the program: a name or number. Default: `SIGTERM`. */
   readonly killSignal?: NodeJS.Signals | number;
   /**
-   * Is called with what happens, as long as the program runs. With what it throws {@link Running.exited} rejects.
+   * Called with each event while the program runs. If it throws, {@link Running.exited} rejects with that.
    *
    * @param event what has happened
    */
   readonly onEvent?: (event: CapsuleEvent) => void;
-  /**
-   * Whether `linked` tells which symbols of isolated libraries are bound; that takes some milliseconds. Default: no.
-   */
+  /** Whether `linked` lists the bound symbols of isolated libraries, which takes some milliseconds. Default: no. */
   readonly bindings?: boolean;
-  /** What is told on standard error, as `--trace` does. Default: nothing. */
+  /** Trace categories to print to standard error, as for `--trace`. Default: none. */
   readonly trace?: readonly Category[];
 }
 
 /**
- * The arguments of `capsule exec`; `events` is a descriptor.
+ * The arguments of `capsule exec`. `events` is a descriptor.
  *
  * @internal
  */
@@ -144,7 +142,7 @@ export function commandLine(
 }
 
 /**
- * As `--hook` has them.
+ * In the format of `--hook`.
  *
  * @internal
  */

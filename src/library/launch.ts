@@ -1,5 +1,5 @@
-// Starts programs for scripts: the command itself, in a process that turns into the
-// program, with a channel by which it tells what happens.
+// Starts programs for scripts: runs the command itself, in a process that becomes the program, with a channel on which
+// it reports events.
 
 import { closeSync, statSync } from "node:fs";
 import type { Subprocess } from "bun";
@@ -12,51 +12,46 @@ import { commandLine, type LaunchOptions } from "./launch-options.ts";
 import { ownBun, ownFile } from "./own-file.ts";
 
 /**
- * Standard input, output and error, as bun's own `spawn` takes them: `"inherit"`, `"ignore"`, `"pipe"`, a file, a
- * descriptor, …
+ * Standard input, output and error, as for bun's `spawn`: `"inherit"`, `"ignore"`, `"pipe"`, a file, a descriptor, …
  *
- * @typeParam In of `stdin`
- * @typeParam Out of `stdout`
- * @typeParam Err of `stderr`
+ * @typeParam In the type of `stdin`
+ * @typeParam Out the type of `stdout`
+ * @typeParam Err the type of `stderr`
  */
 export interface StdioOptions<
   In extends Bun.Spawn.Writable = Bun.Spawn.Writable,
   Out extends Bun.Spawn.Readable = Bun.Spawn.Readable,
   Err extends Bun.Spawn.Readable = Bun.Spawn.Readable,
 > {
-  /** What the program reads. Default: `"inherit"`. */
+  /** The program's standard input. Default: `"inherit"`. */
   readonly stdin?: In;
-  /** Where the program writes. Default: `"inherit"`. */
+  /** The program's standard output. Default: `"inherit"`. */
   readonly stdout?: Out;
-  /** Where the program, and capsule itself, write what is wrong. Default: `"inherit"`. */
+  /** The standard error of the program and of capsule itself. Default: `"inherit"`. */
   readonly stderr?: Err;
 }
 
-/** How a program has ended. */
 export interface Ended {
-  /** 0 to 255; null where a signal has ended it. */
+  /** 0 to 255. null if a signal ended it. */
   readonly exitCode: number | null;
-  /** Such as `SIGSEGV`; null where it has exited. */
+  /** Such as `SIGSEGV`. null if it exited. */
   readonly signal: NodeJS.Signals | null;
-  /**
-   * Whether it was told to end because it took longer than `timeout`, or because `signal` was aborted; null where it
-   * has ended by itself, or by others.
-   */
+  /** Whether it was ended because of `timeout`, or because `signal` was aborted. null if it ended otherwise. */
   readonly stoppedBy: "timeout" | "abort" | null;
 }
 
-/** How long the last events may take that come when the program has ended, in milliseconds. */
+/** How long to wait for the last events after the program has ended, in milliseconds. */
 const LATE = 1000;
 
-/** The descriptor by which the command tells what happens. */
+/** The descriptor on which the command reports events. */
 const EVENTS = 3;
 
 /**
- * A program that has been started, by {@link spawn}. `await using` ends it by `SIGTERM` and waits for its end.
+ * A program that {@link spawn} has started. `await using` ends it with `SIGTERM` and waits for its end.
  *
- * @typeParam In what `stdin` was to be
- * @typeParam Out what `stdout` was to be
- * @typeParam Err what `stderr` was to be
+ * @typeParam In the type of the `stdin` option
+ * @typeParam Out the type of the `stdout` option
+ * @typeParam Err the type of the `stderr` option
  */
 export class Running<
   In extends Bun.Spawn.Writable = Bun.Spawn.Writable,
@@ -74,8 +69,8 @@ export class Running<
   readonly #onEvent: ((event: CapsuleEvent) => void) | undefined;
 
   /**
-   * Settles when the program has ended; what it has started may go on. Where capsule could not run it, this rejects as
-   * {@link exec} throws; and with what `onEvent` has thrown, if that was first.
+   * Resolves when the program has ended. Processes that it started may still be running. If capsule could not run the
+   * program, this rejects with what {@link exec} throws, or with what `onEvent` threw, if that came first.
    */
   readonly exited: Promise<Ended>;
 
@@ -108,33 +103,33 @@ export class Running<
     return this.#process.pid;
   }
 
-  /** As bun's own: a FileSink where it was to be a pipe. */
+  /** Like bun's own: a FileSink for a pipe. */
   get stdin(): Subprocess<In, Out, Err>["stdin"] {
     return this.#process.stdin;
   }
 
-  /** As bun's own: a ReadableStream where it was to be a pipe. */
+  /** Like bun's own: a ReadableStream for a pipe. */
   get stdout(): Subprocess<In, Out, Err>["stdout"] {
     return this.#process.stdout;
   }
 
-  /** As bun's own: a ReadableStream where it was to be a pipe. */
+  /** Like bun's own: a ReadableStream for a pipe. */
   get stderr(): Subprocess<In, Out, Err>["stderr"] {
     return this.#process.stderr;
   }
 
   /**
-   * Settles when all is prepared and the process turns into the program; rejects as {@link exited} does where it never
-   * does.
+   * Resolves when preparation is complete and the process becomes the program. If it never does, rejects
+   * like {@link exited}.
    */
   get started(): Promise<void> {
-    // Who waits for this one hears of a failure here.
+    // A caller that awaits only this promise learns of a failure here.
     this.exited.catch(() => undefined);
     return this.#hasStarted.promise;
   }
 
   /**
-   * Sends the program a signal; nothing where it has ended.
+   * Sends the program a signal. Does nothing if it has ended.
    *
    * @param signal its name or number. Default: `SIGTERM`
    */
@@ -142,7 +137,7 @@ export class Running<
     this.#process.kill(signal);
   }
 
-  /** Ends it by `SIGTERM`, and waits for its end. */
+  /** Ends it with `SIGTERM`, and waits for its end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.kill();
     await this.exited.catch(() => undefined);
@@ -151,7 +146,7 @@ export class Running<
   async #end(listening: Promise<void>): Promise<Ended> {
     await this.#process.exited;
     await Promise.race([this.#isOver.promise, listening, Bun.sleep(LATE)]);
-    // What it leaves behind may go on telling; nobody listens.
+    // Processes that outlive the program may still report events. They are ignored.
     this.#stopListening();
     await listening;
     const { exitCode, signalCode } = this.#process;
@@ -163,7 +158,7 @@ export class Running<
         EXIT.notRunnable,
       );
       this.#hasStarted.reject(unstarted);
-      // Who was not to go on has ended as was wanted.
+      // If a signal ended it before it started, that was intended.
       if (signal === null) throw unstarted;
     }
     if (this.#failure) {
@@ -208,20 +203,20 @@ export class Running<
 }
 
 /**
- * Starts a program on its own libraries with those of a host tree, in a process of its own, as `capsule exec --mode
- * attached` does. Returns at once; what is wrong is told by {@link Running.exited}.
+ * Starts a program on its own libraries and those of a host tree, in a process of its own, like
+ * `capsule exec --mode attached`. Returns at once. Failures are reported by {@link Running.exited}.
  *
- * @param program a path, or a name that `PATH` has
+ * @param program a path, or the name of a program in `PATH`
  * @param list its arguments
- * @param options what comes from where, and what it is started with
- * @typeParam In what `stdin` is to be
- * @typeParam Out what `stdout` is to be
- * @typeParam Err what `stderr` is to be
- * @returns the program that runs. Its process is there, which turns into it when all is prepared.
- * @throws {@link ProgramError} at once, for a `cwd` that is not there.
- * @throws {@link LinkError} at once, where this library's own files, or Bun, are not to be found: see {@link openCapsule}.
- * @throws Error at once, the signal's reason, where that is aborted already.
- * @throws Error by bun, at once, for stdio options that it does not take.
+ * @param options what comes from where, and how to start it
+ * @typeParam In the type of the `stdin` option
+ * @typeParam Out the type of the `stdout` option
+ * @typeParam Err the type of the `stderr` option
+ * @returns the running program. Its process exists already, and becomes the program when preparation is complete.
+ * @throws {@link ProgramError} at once, if `cwd` does not exist.
+ * @throws {@link LinkError} at once, if this library's own files or Bun cannot be found: see {@link openCapsule}.
+ * @throws Error at once, the signal's reason, if `signal` is already aborted.
+ * @throws Error at once, from bun, for stdio options that it does not accept.
  *
  * @example
  * ```ts
@@ -259,16 +254,16 @@ export function spawn<
 }
 
 /**
- * As {@link spawn}, and waits for the program's end. The script lives on meanwhile.
+ * Like {@link spawn}, but waits for the program's end, without blocking the script.
  *
- * @param program a path, or a name that `PATH` has
+ * @param program a path, or the name of a program in `PATH`
  * @param list its arguments
- * @param options what comes from where, and what it is started with
- * @returns how it has ended
- * @throws {@link ProgramError} for a program that is not found or cannot be run.
- * @throws {@link LinkError} for a host tree, or a library in it, that is missing or cannot be used.
- * @throws {@link ElfError} for a library of a host tree that is unsound.
- * @throws {@link UsageError} for options, variables and settings that mean nothing.
+ * @param options what comes from where, and how to start it
+ * @returns how it ended
+ * @throws {@link ProgramError} if the program is not found or cannot be run.
+ * @throws {@link LinkError} if a host tree, or a library in it, is missing or unusable.
+ * @throws {@link ElfError} if a library of a host tree is damaged.
+ * @throws {@link UsageError} if options, variables or settings are invalid.
  *
  * @example
  * ```ts

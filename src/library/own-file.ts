@@ -1,5 +1,5 @@
-// Files beside the library's own: index.ts in src/, index.js in the bundle, dist/. Who has
-// put the library into a bundle of his own has left them behind.
+// Files next to the library's own: index.ts in src/, or index.js in the built dist/. An application that bundles the
+// library leaves them behind.
 
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -7,7 +7,7 @@ import { LinkError } from "../../lib/link-error.ts";
 
 const IS_SOURCE = import.meta.path.endsWith("src/library/own-file.ts");
 
-/** `name` has no ending, and is below src/ or dist/. Throws LinkError where there is no such file. */
+/** `name` has no extension, and is relative to src/ or dist/. Throws LinkError if the file does not exist. */
 export function ownFile(name: string): string {
   const root = IS_SOURCE ? dirname(import.meta.dir) : import.meta.dir;
   const path = join(root, `${name}${IS_SOURCE ? ".ts" : ".js"}`);
@@ -18,10 +18,7 @@ export function ownFile(name: string): string {
   );
 }
 
-/**
- * The Bun that runs the command: this one, unless it is a launcher that was compiled. Throws LinkError where there is
- * none.
- */
+/** The Bun that runs the command: this one, unless this is a compiled executable. Throws LinkError if there is none. */
 export function ownBun(): string {
   if (!Bun.main.startsWith("/$bunfs/")) return process.execPath;
   const path = Bun.which("bun");

@@ -9,16 +9,16 @@ import { Settings } from "../settings/settings.ts";
 import { hookTexts, type PlanOptions } from "./launch-options.ts";
 
 /**
- * Everything that {@link exec} would do, found out from files and settings alone: nothing is run, loaded or written.
- * Some 20 ms for glxinfo.
+ * Everything that {@link exec} would do, computed from files and settings alone: nothing is run, loaded or written.
+ * Takes about 20 ms for glxinfo.
  *
- * @param program a path, or a name that `PATH` has
- * @param options as for {@link exec}; `mode` says what `capsule exec` would do in another
- * @returns what `capsule plan --json` prints, by the same schema
- * @throws {@link ProgramError} for a program that is not found or cannot be run.
- * @throws {@link LinkError} for a host tree, or a library in it, that is missing or cannot be used.
- * @throws {@link ElfError} for a library of a host tree that is unsound.
- * @throws {@link UsageError} for options, variables and settings that mean nothing.
+ * @param program a path, or the name of a program in `PATH`
+ * @param options as for {@link exec}. `mode` selects the mode of `capsule exec` to plan for
+ * @returns what `capsule plan --json` prints, with the same schema
+ * @throws {@link ProgramError} if the program is not found or cannot be run.
+ * @throws {@link LinkError} if a host tree, or a library in it, is missing or unusable.
+ * @throws {@link ElfError} if a library of a host tree is damaged.
+ * @throws {@link UsageError} if options, variables or settings are invalid.
  *
  * @example
  * ```ts
@@ -26,8 +26,9 @@ import { hookTexts, type PlanOptions } from "./launch-options.ts";
  *
  * const { glibc, capsules, warnings } = plan("glxgears", { host: "/run/host", profiles: ["gl"] });
  * console.log(`glibc ${glibc.version}, ${glibc.whose}`);
- * for (const { soname, path, why } of capsules.flatMap(({ isolated }) => isolated)) console.log(`${soname}: ${path}
- * (${why})`); for (const warning of warnings) console.error(warning);
+ * for (const { soname, path, why } of capsules.flatMap(({ isolated }) => isolated))
+ *   console.log(`${soname}: ${path} (${why})`);
+ * for (const warning of warnings) console.error(warning);
  * ```
  */
 export function plan(program: string, options: PlanOptions = {}): PlanReport {

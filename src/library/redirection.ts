@@ -1,7 +1,6 @@
-// Libraries that the process had loaded before, brought to use a capsule's: their slots
-// that hold an address in the process's own copy of an isolated library, or will when
-// glibc binds them on the first call, get the capsule's address of that symbol. What was
-// there is kept, and can be put back.
+// Makes libraries that the process loaded earlier use a capsule. Slots that hold an address in the process's own copy
+// of an isolated library, or will once glibc binds them on the first call, get the capsule's address of the same
+// symbol. The previous values are kept for undo.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import { findIn } from "../../lib/loader/calls.ts";
@@ -18,9 +17,9 @@ import type { Embedding } from "./embedding.ts";
 export interface Slot {
   /** The library's file. */
   readonly object: string;
-  /** What the library refers to by it. */
+  /** The symbol that it refers to. */
   readonly symbol: string;
-  /** Undefined where the library asks for none. */
+  /** Undefined if the library requests none. */
   readonly version: string | undefined;
   /** The file that it was bound to, and is again after `undo`. */
   readonly from: string;
@@ -35,7 +34,7 @@ interface Written extends Slot {
   readonly after: Address;
 }
 
-/** What {@link Capsule.redirect} has done. `using` undoes it. */
+/** The result of {@link Capsule.redirect}. `using` undoes it. */
 export class Redirection {
   readonly #libc: Libc;
   readonly #main: Address;
@@ -48,7 +47,7 @@ export class Redirection {
     /** The first entry of the base namespace's link map. */
     main: Address,
     written: readonly Written[],
-    /** Symbols that the capsule's libraries lack: these slots have stayed as they were. */
+    /** Slots left unchanged because the capsule's libraries lack the symbol. */
     readonly kept: readonly Omit<Slot, "to">[],
     whenUndone: () => void,
   ) {
@@ -58,16 +57,16 @@ export class Redirection {
     this.#whenUndone = whenUndone;
   }
 
-  /** What has been overwritten; nothing once it is undone. */
+  /** What has been overwritten. Empty after `undo`. */
   get slots(): readonly Slot[] {
     return this.#written.map(({ object, symbol, version, from, to }) => ({ object, symbol, version, from, to }));
   }
 
   /**
-   * Puts back what was there: in libraries that are still loaded, and where nobody else has written since. Undoing
-   * twice does nothing.
+   * Restores the previous values, in libraries that are still loaded and in slots that nothing else has written since.
+   * Undoing twice does nothing.
    *
-   * @throws {@link LinkError} where the kernel refuses, with nothing changed.
+   * @throws {@link LinkError} if the kernel refuses. Nothing is changed then.
    */
   undo(): void {
     const patch = new Patch();
@@ -83,16 +82,16 @@ export class Redirection {
   }
 
   /**
-   * As {@link undo}.
+   * Like {@link undo}.
    *
-   * @throws {@link LinkError} as that does.
+   * @throws {@link LinkError} like {@link undo}.
    */
   [Symbol.dispose](): void {
     this.undo();
   }
 }
 
-/** What there is to a slot, before it is known what the capsule has. */
+/** A slot before its replacement in the capsule is known. */
 interface Found extends Omit<Slot, "to"> {
   readonly in: LoadedObject;
   readonly at: Address;
@@ -102,8 +101,8 @@ interface Found extends Omit<Slot, "to"> {
 }
 
 /**
- * `opened` are the capsule's libraries that take the place of others of their sonames. Throws LinkError, ElfError and
- * what reading throws, with nothing changed.
+ * `opened` are the capsule's libraries that replace others with their sonames. Throws LinkError, ElfError and what
+ * reading throws, with nothing changed.
  *
  * @internal
  */
@@ -142,8 +141,8 @@ export function redirectTo(
 }
 
 /**
- * The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks for what the
- * object needs.
+ * The slots of an object that are bound to one of the copies, or will be. `scope` is where glibc looks up the object's
+ * symbols.
  */
 function slotsOf(object: LoadedObject, copies: readonly LoadedObject[], scope: readonly LoadedObject[]): Found[] {
   const { image, path } = object;
@@ -163,7 +162,7 @@ function slotsOf(object: LoadedObject, copies: readonly LoadedObject[], scope: r
   return found;
 }
 
-/** Who will answer when a function is called for the first time, if it is one of the copies. */
+/** The object to which a first call will bind a function, if it is one of the copies. */
 function definerOf(
   symbol: string,
   version: string | undefined,

@@ -1,7 +1,7 @@
-// Before glibc 2.35 the unwinder finds frames by dl_iterate_phdr, which shows it its own
-// namespace. Bun's program calls none of ours, so the slot of libgcc_s that leads there is
-// overwritten: each capsule adds itself to what was there. Capsules are closed in any
-// order, so code of one that is gone may stay, and shows nothing more than it finds.
+// Before glibc 2.35 the unwinder finds frames with dl_iterate_phdr, which shows the caller's own namespace. Bun's
+// program calls no code placed here, so the slot of libgcc_s for that function is overwritten: each capsule adds its
+// objects to those that the previous function shows. Capsules are closed in any order, so the code of a closed one may
+// stay, and then adds nothing.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -18,17 +18,16 @@ import type { Linker } from "../passes/launch.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 
 const NAME = "dl_iterate_phdr";
-/** By which newer ones find objects, of whichever namespace. */
+/** By which newer unwinders find objects, in any namespace. */
 const SUCCESSOR = "_dl_find_object";
 
-/** What can be undone. */
 interface Shown {
   undo(): void;
 }
 
 /**
- * Shows the unwinder what the function shows whose address is at `cell`, unless that is NULL. Nothing is done where
- * there is no need.
+ * Shows the unwinder also what the function whose address is at `cell` shows, unless that is NULL. Does nothing if the
+ * unwinder needs no help.
  */
 export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cell: Address): Shown | undefined {
   if (linker.findSymbol(SUCCESSOR) !== undefined) return undefined;
@@ -36,7 +35,7 @@ export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cel
   const at = slotOf(unwinder);
   if (at === undefined) return undefined;
   const held = pointerIn(libc, at);
-  // It is bound when it is called for the first time.
+  // Lazily bound, the slot still points into libgcc_s until the first call.
   const before = unwinder.holds(held) ? linker.functions.dl_iterate_phdr : held;
   const to = new Assembler();
   emitIterateAlso(to, before, cell);

@@ -1,11 +1,10 @@
-// One allocator for the whole process. A program that brings a malloc of its own (in
-// its executable, in a library that it is linked to, or preloaded) has glibc and all of
-// its libraries use that; so do the host's libraries, or what crosses the border, and
-// what glibc allocates for its caller (strdup, getline), is freed by the wrong one. The
-// same holds for C++'s operator new, which a program may replace, too.
+// One allocator for the whole process. If a program brings its own malloc (in its executable, in a linked library, or
+// preloaded), glibc and all of the program's libraries use it. The host's libraries must use it too; otherwise memory
+// that crosses the border, or that glibc allocates for its caller (strdup, getline), is freed by the wrong allocator.
+// The same holds for C++'s operator new, which a program may replace, too.
 //
-// What counts is what natively would: the first definition in the global scope. An
-// allocator that comes with a later dlopen is behind libc there.
+// As natively, the first definition in the global scope counts. An allocator from a later dlopen comes after libc
+// there.
 
 import { STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -20,12 +19,12 @@ import { isCxxRuntime } from "../plan/allocators.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Launch } from "./launch.ts";
 
-/** Where the functions of an allocator are that is not libc's, by name. */
+/** The functions of an allocator that is not libc's: name → address. */
 export type Allocator = ReadonlyMap<string, Address>;
 
 const CORE = ["malloc", "free", "calloc", "realloc"];
 
-/** malloc(3), aligned_alloc(3), malloc_usable_size(3), C23's free_sized, and what else allocators replace. */
+/** malloc(3), aligned_alloc(3), malloc_usable_size(3), C23's free_sized, and others that allocators replace. */
 const MALLOC = [
   ...CORE,
   "cfree",
@@ -44,7 +43,7 @@ const MALLOC = [
   "mallinfo",
   "mallinfo2",
   "mallopt",
-  // glibc's own names for some of them, which allocators that are linked into programs (Chromium's) replace, too
+  // glibc's own names for some of them, which allocators linked into programs (Chromium's) also replace
   ...["__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_free", "__libc_memalign", "__libc_valloc"],
   ...["__libc_pvalloc", "__libc_cfree", "__posix_memalign"],
 ];
@@ -60,24 +59,24 @@ const OPERATORS = [
 ];
 
 /**
- * `scope` is the global scope of the program's side, or what of it is in front of libc; `main` its first link_map, which
- * has that scope for its own. The first definition of each name counts.
+ * `scope` is the global scope of the program's side, or the part of it before libc. `main` is its first link_map, whose
+ * own scope it is. The first definition of each name counts.
  */
 export function* allocatorOf(scope: readonly LoadedObject[], main: Address): Linking<Allocator> {
   const found = new Map<string, Address>();
   const before = inFrontOfLibc(scope);
   for (const name of MALLOC) yield* find(before, name, main, found);
-  // Who has the C++ library's operator new in front of his own has replaced nothing.
+  // If the C++ library's operator new precedes an object's own, the object has replaced nothing.
   const others = scope.filter(({ image }) => !isShared(image.soname ?? ""));
   for (const name of OPERATORS) yield* find(others, name, main, found, ({ image }) => isCxxRuntime(image.soname ?? ""));
   return found;
 }
 
-/** Who has something in place of libc's malloc, by the four names that glibc itself calls. */
+/** Objects that replace libc's malloc, judged by the four names that glibc itself calls. */
 export const providersOf = (scope: readonly LoadedObject[]): LoadedObject[] =>
   inFrontOfLibc(scope).filter(({ image }) => CORE.some((name) => image.find(name) !== undefined));
 
-/** Of glibc's other libraries only what replaces malloc (libc_malloc_debug) has such names. */
+/** glibc's other libraries have such names only if they replace malloc (libc_malloc_debug). */
 function inFrontOfLibc(scope: readonly LoadedObject[]): readonly LoadedObject[] {
   const libc = scope.findIndex(({ image }) => image.soname === LIBC);
   return libc < 0 ? scope : scope.slice(0, libc);
@@ -95,7 +94,7 @@ function* find(
     const index = image.find(name);
     if (index === undefined) continue;
     if (isUsual(object)) return;
-    // dlsym takes the handle of what was opened, or of the program: a library that it was started with has no scope.
+    // dlsym takes the handle of an opened library or of the program: a library loaded at startup has no scope.
     const isIndirect = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
     const address = isIndirect ? yield* findIn(main, name) : image.symbolAddress(index);
     if (address !== undefined) found.set(name, address);
@@ -104,8 +103,8 @@ function* find(
 }
 
 /**
- * What an allocator has that glibc's libc does not, C++'s operators among it, as an object for the libc mirror to need:
- * so it comes in front of the host's own libstdc++. A path; undefined where there is nothing of that kind. Throws what
+ * Writes an object for the libc mirror to need, with the allocator's functions that glibc's libc lacks, including C++'s
+ * operators: so they precede the host's own libstdc++. Returns its path, or undefined if there are none. Throws what
  * writing throws.
  */
 export function beyondLibc(

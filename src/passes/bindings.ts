@@ -1,6 +1,5 @@
-// Which symbols of isolated libraries the program's side refers to, read from the slots
-// of what is loaded: those that hold an address of a shim's by now, and those of
-// functions that glibc has not bound yet, by name.
+// Which symbols of isolated libraries the program's side refers to, read from the slots of loaded objects: slots that
+// already hold an address that a shim shows, and, by name, those of functions that glibc has not bound yet.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -15,7 +14,7 @@ interface Shown {
   readonly path: string;
 }
 
-/** `images` have been redirected by `moved`. */
+/** `images` have already been redirected by `moved`. */
 export function bindingsOf(
   { capsules }: Pick<Launch, "capsules">,
   images: readonly LoadedImage[],

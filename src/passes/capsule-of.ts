@@ -8,8 +8,8 @@ export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule
   capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
 
 /**
- * The isolated library, by its soname, that an object of the program's side is a copy of: the file says so itself, or
- * has the name under which programs look for it.
+ * The isolated library, by its soname, that an object of the program's side is a copy of, judged by the file's soname
+ * or by its file name, under which programs look for it.
  */
 export function standsFor(
   capsules: readonly Capsule[],

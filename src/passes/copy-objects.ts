@@ -1,7 +1,6 @@
-// The program's COPY relocations, done by us (glibc would find the program's own
-// room as the source): the objects' contents go into the program, and whoever
-// refers to them and was bound before refers to the program's copy from now on.
-// The program's own libraries need nothing: glibc has just bound them so.
+// Performs the program's COPY relocations (glibc would find the program's own room as the source): copies the objects'
+// contents into the program, and redirects references that were bound earlier to the program's copies. The program's
+// own libraries need nothing: glibc has just bound them to the copies.
 
 import { R_X86_64_COPY, SHN_ABS, SHN_UNDEF } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -14,7 +13,7 @@ import type { Linking, Process } from "../../lib/process/process.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Moved } from "./redirect.ts";
 
-/** An object that the program has room for, and that a library defines. */
+/** An object that a library defines and the program reserves room for. */
 export interface CopiedObject {
   /** Where the room is. */
   readonly at: Vaddr;
@@ -28,14 +27,14 @@ export interface Copy {
   readonly size: number;
 }
 
-/** What a program that ld.so has relocated has copied. */
+/** The objects copied by a program that ld.so has relocated. */
 export const copiedIn = (program: LoadedImage): CopiedObject[] =>
   [...program.symbolicRela]
     .filter(({ r_type }) => r_type === R_X86_64_COPY)
     .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
 
 /**
- * Finds every object's source in `libraries` (the program's scope without the program). Nothing is written. Throws
+ * Finds every object's source in `libraries` (the program's scope without the program). Writes nothing. Throws
  * LinkError.
  */
 export function findCopies(
@@ -64,7 +63,7 @@ export function findCopies(
 
 export const movesOf = (copies: readonly Copy[]): Moved => new Map(copies.map(({ from, to }) => [from as number, to]));
 
-/** Some are in what is read-only by now. */
+/** Some targets are read-only by now. */
 export function* makeCopies(process: Process, copies: readonly Copy[]): Linking<void> {
   const patch = new Patch();
   for (const { from, to, size } of copies) {
@@ -74,7 +73,7 @@ export function* makeCopies(process: Process, copies: readonly Copy[]): Linking<
   yield* patch.apply(process);
 }
 
-/** Has an object show those of its symbols that have moved where they are now, for what its capsule loads later. */
+/** Updates an object's symbols that have moved to their new addresses, for libraries that its capsule loads later. */
 export function updateSymbols(image: LoadedImage, moved: Moved, patch: Patch): void {
   const { view } = image.symbols;
   const { st_value, st_shndx } = Sym.offsetOf;

@@ -1,10 +1,8 @@
-// Pointers that a host library has kept: its constructors ran before the program
-// was there, and may have stored the address of an object that the program copies,
-// in data or on the heap, or registered a destructor for it. No relocation tells
-// where, so every word of writable data and of glibc's main heap is looked at, and
-// one that is an address in such an object is one in the program's copy from now on.
-// Natively the object is copied before any constructor runs. What only a thread's
-// stack or thread-local data has is not found.
+// Pointers that a host library has kept. Its constructors ran before the program was loaded, and may have stored the
+// address of an object that the program copies, in data or on the heap, or registered a destructor for it. No
+// relocation records where, so we scan every word of writable data and of glibc's main heap, and redirect each address
+// in such an object to the program's copy. Natively, the object is copied before any constructor runs. Pointers that
+// are only on a thread's stack or in thread-local data are not found.
 
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -14,7 +12,7 @@ import type { Patch } from "../../lib/process/patch.ts";
 import type { Process } from "../../lib/process/process.ts";
 import type { Copy } from "./copy-objects.ts";
 
-/** Collects the writes into `patch`. Returns how many pointers there are. */
+/** Collects the writes into `patch`. Returns how many pointers it found. */
 export function redirectEscaped(
   process: Process,
   images: readonly LoadedImage[],
@@ -33,7 +31,7 @@ export function redirectEscaped(
   return patch.length - before;
 }
 
-/** From `start` to `end`, as far as it is writable: what constructors could write. */
+/** Scans the writable parts between `start` and `end`, where constructors could have written. */
 function scan(
   process: Process,
   start: Address,
@@ -51,7 +49,7 @@ function scan(
   }
 }
 
-// Hot: a heap has some 100,000 words. By halves of 32 bits, as no 64-bit value is a number.
+// Hot: a heap has some 100,000 words. In 32-bit halves, since a number cannot hold every 64-bit value.
 function scanWords(process: Process, at: Address, length: number, copies: readonly Copy[], patch: Patch): void {
   const { buffer, byteOffset } = process.memory.view(at, length);
   const words = new Uint32Array(buffer, byteOffset, Math.floor(length / 8) * 2);
@@ -64,7 +62,8 @@ function scanWords(process: Process, at: Address, length: number, copies: readon
     if (half < firstHalf || half > lastHalf) continue;
     const value = half * HALF + (words[i - 1] as number);
     if (value < low || value > high) continue;
-    // The end of an array is kept as often as its beginning; it may be another object's, which then comes first.
+    // Code keeps the end of an array as often as its beginning. If another object starts there, that object takes
+    // precedence.
     const object =
       copies.find(({ from, size }) => value >= from && value < from + size) ??
       copies.find(({ from, size }) => value === from + size);

@@ -1,5 +1,5 @@
-// Shows the program an isolated library: a shim, which glibc finds by the soname
-// and binds to, at the addresses in the capsule. No trampoline, nothing to call.
+// Shows the program an isolated library through a shim, which glibc finds by its soname and binds to, at the addresses
+// in the capsule. No trampolines, no calls.
 
 import { existsSync } from "node:fs";
 import { basename } from "node:path";
@@ -18,8 +18,9 @@ import type { Capsule, Launch, Shim } from "./launch.ts";
 import { ensureOpened, openedAs } from "./open.ts";
 
 /**
- * Opens an isolated library that was left for later, with all it needs, and shows it to the program. One that the tree
- * lacks is left to the runtime, but where it was there before, or the whole tree has gone. Throws as ensureOpened does.
+ * Opens an isolated library that was left for later, with all its dependencies, and shows it to the program. One that
+ * the tree lacks is left to the runtime, unless the tree had it before or the whole tree is gone. Throws as
+ * ensureOpened does.
  */
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string, mode?: number): Linking<void> {
   if (capsule.shims.has(soname)) return;
@@ -31,8 +32,8 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string,
 }
 
 /**
- * The library is open in the capsule. A shim needs the shims of what the library needs, as far as the program may see
- * that: it is found by dlsym then, and by programs that are linked to the one and use the other, too.
+ * The library is open in the capsule. A shim needs the shims of the library's dependencies that the program may see, so
+ * that dlsym finds them, as do programs that link to one library and use the other.
  */
 export function* expose(
   launch: Launch,
@@ -45,7 +46,7 @@ export function* expose(
   const needed: string[] = [];
   for (const name of object.image.needed) {
     const owner = capsuleOf(launch.capsules, name);
-    // In a circle somebody must be first.
+    // In a cycle, one library has to come first.
     if (!owner || users.includes(name)) continue;
     if (owner === capsule) yield* expose(launch, capsule, name, [...users, soname]);
     else yield* ensureExposed(launch, owner, name);
@@ -54,7 +55,10 @@ export function* expose(
   yield* show(launch, capsule, { name: soname, soname }, object, needed);
 }
 
-/** For who needs it under another name: glibc knows a shim by its soname only, and would open the runtime's file. */
+/**
+ * For objects that need it under another name: glibc knows a shim only by its soname, and would open the runtime's
+ * file.
+ */
 export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
   if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
   yield* show(launch, capsule, { name: alias, soname }, openedAs(capsule, soname), [soname]);
@@ -78,13 +82,16 @@ export const mirrorShim: Shim = (launch, name, object, needed, hooks) =>
   makeShim(launch, name, object, needed, hooks, false);
 
 /**
- * The same where no other thread of the program may be binding to it already. Where a shim is was not known when it was
- * written: from then on its table is what the gABI says, for who reads it by himself.
+ * The same if no other thread of the program can be binding to it already. The shim's address was not known when it was
+ * written; once loaded, its table is rewritten to follow the gABI, for code that reads it directly.
  */
 export const mirrorShimAlone: Shim = (launch, name, object, needed, hooks) =>
   makeShim(launch, name, object, needed, hooks, true);
 
-/** What needs a library by a path needs an object of that soname: ld.so compares what it is asked for with these. */
+/**
+ * A library needed by path requires an object with that path as its soname: ld.so compares requested names with
+ * sonames.
+ */
 const fileName = (name: string): string =>
   name.includes("/") ? `${Bun.hash(name).toString(36)}-${basename(name)}` : name;
 

@@ -1,6 +1,6 @@
-// Filters (DT_FILTER, DT_AUXILIARY): ld.so puts the libraries that they name before them,
-// so that what these define is found there. The program finds an isolated library by its
-// shim alone, so a filter's shim shows what is found in its place.
+// Filters (DT_FILTER, DT_AUXILIARY): ld.so puts the libraries that they name before them, so their definitions take
+// precedence. The program finds an isolated library only through its shim, so a filter's shim shows the filtees'
+// definitions.
 
 import { STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
 import { isExported, typeOf } from "../../lib/elf/sym.ts";
@@ -10,7 +10,7 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
-/** Where what an open library exports is found instead, by name. */
+/** The exports of an open library that its filtees define: name → address. */
 export function* filtered(
   launch: Launch,
   { namespace }: Capsule,
@@ -35,7 +35,7 @@ export function* filtered(
   return found;
 }
 
-/** The libraries before one, those first that are before these. */
+/** The libraries that precede one, each after those that precede it. */
 function* filteesOf(
   launch: Launch,
   namespace: number,

@@ -1,9 +1,7 @@
-// The order of destructors at the end of the process: the program's side first, then
-// the host's libraries, which it uses. In a process that is linked from outside ld.so
-// begins with the last namespace (2.31-2.41), so an object of ours is the first that it
-// comes to there: it has the program's side finished. It comes before a capsule's
-// libraries since it was opened before, and nobody needs it. What a hosted program does
-// is in emitCleanup.
+// The order of destructors at exit: the program's side first, then the host's libraries, which it uses. In an attached
+// process, ld.so begins with the last namespace (2.31-2.41), so the first object that it finalizes there is a generated
+// one, which finishes the program's side. It precedes the capsule's libraries because it was opened earlier and no
+// object needs it. For a hosted program, see emitCleanup.
 
 import { type CodeObject, codeObject } from "../../lib/elf/write/code-object.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
@@ -19,8 +17,8 @@ import { LOADER } from "../profiles/shared-set.ts";
 import type { Capsule, Launch, Linker } from "./launch.ts";
 
 /**
- * What emitDestructors goes by; `front` are objects of the base namespace, of which the first is ours. Where ld.so does
- * not look as expected the order stays its own.
+ * The words that emitDestructors reads. `front` are objects of the base namespace, the first of which is generated. If
+ * ld.so does not look as expected, its own order remains.
  */
 export function findEnding(
   { shared, trace }: Launch,
@@ -42,7 +40,7 @@ export function findEnding(
   return words ?? endingWords(fields, []) ?? [];
 }
 
-/** Nothing but their mirrors of libc is open in the capsules. */
+/** Only the mirrors of libc are open in the capsules so far. */
 export function* finishProgramFirst(
   linker: Linker,
   namespaces: Namespaces,
@@ -68,7 +66,7 @@ export function* finishProgramFirst(
   }
 }
 
-/** `finish`: goes on in that function. */
+/** `finish`: jumps to that function. */
 export function emitFinish(to: Assembler, finish: Address): void {
   to.label("finish").jmp(rip("base")).align(8).label("base").quad(finish);
 }
@@ -76,7 +74,7 @@ export function emitFinish(to: Assembler, finish: Address): void {
 const END = "capsule-end";
 const FIRST = "capsule-finish";
 
-/** In the file, so that it is whole however far linking gets. */
+/** The code is in the file, so it is complete at whatever point linking fails. */
 function codeOnly(soname: string, assembler: Assembler, fini: string): CodeObject {
   const code = assembler.assemble();
   const dataAt = alignUp(toAddress(code.bytes.length), PAGE_SIZE);

@@ -1,11 +1,11 @@
-// The functions of a process's glibc that are called, or stood in front of.
+// The functions of a process's glibc that we call or override.
 
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { CALLABLE, type Callable } from "../../lib/process/process.ts";
 
-/** glibc's own functions that code of ours calls or stands in front of. */
+/** glibc's own functions that our code calls or overrides. */
 export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly getenv: Address;
   readonly secure_getenv: Address;
@@ -19,10 +19,13 @@ export interface Functions extends Readonly<Record<Callable, Address>> {
   readonly atExit: Address;
   /** fcloseall */
   readonly closeAll: Address;
-  /** pthread_mutex_lock and pthread_mutex_unlock; before 2.34 libc's own, which are libpthread's once that is there. */
+  /**
+   * pthread_mutex_lock and pthread_mutex_unlock; before 2.34 libc's own, which forward to libpthread's once that is
+   * loaded.
+   */
   readonly lock: Address;
   readonly unlock: Address;
-  /** A function that does nothing to nobody: what a mirror has for __libc_early_init. */
+  /** A function without side effects: a mirror's __libc_early_init. */
   readonly nothing: Address;
 }
 
@@ -33,7 +36,7 @@ export function addressIn(family: readonly LoadedImage[], name: string): Address
   return found;
 }
 
-/** glibc's own, whatever is preloaded in front of them. */
+/** glibc's own, even if others are preloaded before them. */
 export function findFunctions(family: readonly LoadedImage[]): Functions {
   const own = (name: string): Address => addressIn(family, name);
   return {

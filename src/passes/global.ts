@@ -1,7 +1,6 @@
-// RTLD_GLOBAL of the program's on an isolated library, or on one that needs some: what is
-// opened later in the capsule finds its symbols, too, as natively; and so it is with what
-// the program is linked to. The shim is in the global scope of the program's side by
-// then, or will be; the library, with all that it needs, comes into its namespace's.
+// The program uses RTLD_GLOBAL on an isolated library, or on one that needs isolated libraries: libraries opened later
+// in the capsule find its symbols, too, as natively. The same holds for what the program is linked to. The shim is, or
+// will be, in the global scope of the program's side; the library, with all its dependencies, joins its namespace's.
 
 import { RTLD_GLOBAL, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
@@ -25,7 +24,9 @@ export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonam
   trace.log("capsule", () => `global in namespace ${namespace}: ${paths.join(" ")}`);
 }
 
-/** The isolated libraries whose shims are in the global scope, and which are not in their capsule's, in that order. */
+/**
+ * Lends the isolated libraries whose shims are in the global scope but which are not in their capsule's, in that order.
+ */
 export function* followGlobal(launch: Launch, capsule: Capsule): Linking<void> {
   const { process, scopes } = launch;
   if (!scopes || [...capsule.shims.values()].every(({ linkMap }) => scopes.lent.has(linkMap))) return;

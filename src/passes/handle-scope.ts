@@ -1,10 +1,9 @@
-// dlsym by the handle of an isolated library finds what that library needs, too, private
-// libraries among it, in ld.so's order: whoever loads a library by name and looks for
-// functions of its dependencies does so (Python's ctypes, LuaJIT's ffi.load). A shim
-// needs nothing private, or the program's own libraries would bind to that; but what
-// its handle finds is a list of its own in glibc's record.
+// dlsym with the handle of an isolated library also searches that library's dependencies, private ones included, in
+// ld.so's order. Callers that load a library by name and look for functions of its dependencies rely on that (Python's
+// ctypes, LuaJIT's ffi.load). A shim needs nothing private, or the program's own libraries would bind to it; but glibc
+// keeps a separate list for what a handle searches.
 //
-// A handle comes from dlopen, of which we hear: nothing is done before.
+// A handle comes from dlopen, which we intercept, so nothing is done earlier.
 
 import {
   findScopeOffsets,
@@ -23,7 +22,7 @@ import { isShared } from "../profiles/shared-set.ts";
 import type { Capsule, Launch, Scopes } from "./launch.ts";
 import { openedAs } from "./open.ts";
 
-/** `objects` are the base namespace's, as far as they are known; `main` is the first of all. */
+/** `objects` are the known objects of the base namespace; `main` is its first. */
 export function scopesOf(
   process: Process,
   scope: GlobalScope,
@@ -41,7 +40,7 @@ export function scopesOf(
   return offsets && { offsets, main, family, lent: new Set(), staying: new Map(), rooms: new Map() };
 }
 
-/** Somebody is about to get a handle of a shim that stays. */
+/** Call when the program is about to get a handle of a shim that stays. */
 export function* showByHandle(launch: Launch, capsule: Capsule, name: string): Linking<void> {
   const shim = launch.scopes?.staying.get(name);
   if (shim !== undefined) yield* widen(launch, capsule, name, shim);
@@ -54,7 +53,7 @@ export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Add
   const library = openedAs(capsule, name);
   const entries = entriesOf(launch, scopes, capsule, library, shim);
   if (entries.length <= 1) return;
-  // A longer list needs more room than the one before had.
+  // A longer list needs more room than the previous one had.
   const kept = `${name} ${entries.length}`;
   const room = scopes.rooms.get(kept) ?? toAddress(yield* call("malloc", sizeOfHandleScope(entries.length)));
   if (room === 0) return;
@@ -63,7 +62,9 @@ export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Add
   trace.log("shim", () => `${name}: its handle finds what ${library.path} needs, ${entries.length - 1} objects`);
 }
 
-/** What the library's own handle finds in the capsule, with what stands for it on the program's side. */
+/**
+ * What the library's own handle searches in the capsule, each object replaced by its counterpart on the program's side.
+ */
 function entriesOf(
   { process, capsules }: Launch,
   { offsets, family }: Scopes,
@@ -72,7 +73,7 @@ function entriesOf(
   shim: Address,
 ): Address[] {
   const there = new Map<Address, Address>([[library.linkMap, shim]]);
-  // Only those that the shim itself needs stay for as long as it does.
+  // Only shims that this shim itself needs stay loaded as long as it does.
   for (const soname of library.image.needed) {
     const other = capsule.shims.get(soname);
     if (other) there.set(openedAs(capsule, soname).linkMap, other.linkMap);
@@ -83,7 +84,7 @@ function entriesOf(
   for (const entry of searchListOf(process, library.linkMap, offsets)) {
     const soname = mirrored.get(entry);
     const shared = soname === undefined ? undefined : family.get(soname);
-    // As in the global scope, what we have to hear of is in front of glibc's own.
+    // As in the global scope, functions that we intercept precede glibc's own.
     if (shared !== undefined && interposer !== undefined) list.push(interposer);
     const owned = soname === undefined ? undefined : shownElsewhere(capsules, capsule, soname);
     list.push(shared ?? owned ?? there.get(entry) ?? entry);

@@ -1,6 +1,6 @@
-// Hooks: functions of an isolated library that the program gets from a shared object of
-// somebody else's, a launcher's. That object is opened in the capsule, beside the library,
-// so that it can call what it stands in front of, by its name or by dlsym(RTLD_NEXT).
+// Hooks: functions of an isolated library that the program gets from a third-party shared object, a launcher's. That
+// object is opened in the capsule with the library, so that it can call the functions it overrides, by name or by
+// dlsym(RTLD_NEXT).
 
 import { findIn } from "../../lib/loader/calls.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -14,7 +14,7 @@ import { closureIn } from "./names.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
 /**
- * What the program gets in place of functions of an isolated library, by their names: hooks, and what it filters. The
+ * What the program gets instead of an isolated library's functions, by name: hooks, and the definitions of filtees. The
  * library is open. Throws LinkError and ElfError.
  */
 export function* openHooks(
@@ -29,7 +29,7 @@ export function* openHooks(
     const file = capsule.search.libraryAt(hook.file);
     const closure = yield* closureIn(launch, capsule, (open) => needsOfOutsider(capsule, file, undefined, open));
     checkClosure(capsule, closure, "whole");
-    // Who asks for RTLD_NEXT is answered by what was opened together.
+    // RTLD_NEXT searches what was opened together.
     yield* openClosure(launch, capsule, closure, { beside: [library.path] });
     const object = capsule.opened.get(hook.file);
     const address = object && (yield* findIn(object.linkMap, hook.function));

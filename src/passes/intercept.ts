@@ -1,6 +1,6 @@
-// Shows functions of libc elsewhere in its own symbol table: who asks libc for them by its handle, or reads the table,
-// gets the agent's. The table says so as the gABI has it, relative to where libc is, modulo 2^64: overlays read it by
-// themselves, and know nothing of SHN_ABS.
+// Changes the addresses of functions in libc's own symbol table, so that code that looks them up by libc's handle, or
+// reads the table, gets the agent's. As in the gABI, values are relative to libc's address, modulo 2^64: overlays read
+// the table directly and do not know SHN_ABS.
 
 import { join } from "node:path";
 import { PF_R, PF_W, PF_X, SHN_UNDEF } from "../../lib/elf/constants.ts";
@@ -19,21 +19,21 @@ import { LIBRARIES } from "../directories/library-path.ts";
 import { SHARED } from "../profiles/shared-set.ts";
 import type { EmitAsking, Launch, ProcessCode } from "./launch.ts";
 
-/** The code for the program's side, whichever process it is for. */
+/** The code for the program's side, the same for every process. */
 export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
   const emit: EmitAsking<string[]> = (to, value, connection) => {
     const must = (name: string) => toAddress(value(name) ?? 0);
     const find = (name: string) => value(name) as Address | undefined;
     emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
-    // For its comparisons: the program's own file is where it says.
+    // For its comparisons: here, the program's own file is at the path it reports.
     emitPathFunctions(to, { program: "", hasTree: false, isHosted: false, find: () => undefined });
     emitObjectFunctions(to.align(16), {
       ...{ dladdr: must("dladdr"), dladdr1: must("dladdr1"), dlinfo: must("dlinfo") },
       ...{ dl_iterate_phdr: must("dl_iterate_phdr"), iterators: must("iterators"), programName: must("program") },
-      // There is no other program in front of it.
+      // No other program precedes it.
       ownName: must("exeShim"),
       ...{ record: must("nothing"), first: must("nothing"), directory },
-      // glibc's own, where they are another's than the machine's.
+      // glibc's own, where the process does not use the machine's.
       links: SHARED.map((soname) => join(LIBRARIES, soname)),
     });
     emitSignalHandler(to.align(16), must("nothing"));
@@ -42,7 +42,7 @@ export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
   return { key: "the program's side", emit, own: ["token", "program", "exeShim", "iterators", ...OWN_FUNCTIONS] };
 }
 
-/** What it calls of Functions. */
+/** The members of Functions that it calls. */
 export const OWN_FUNCTIONS = [
   "dlopen",
   "dlmopen",
@@ -53,7 +53,7 @@ export const OWN_FUNCTIONS = [
   "nothing",
 ] as const;
 
-/** Collects into `patch` that functions of an image are elsewhere, and into `moved` where they have been. */
+/** Collects into `patch` the new addresses of an image's functions, and into `moved` the old ones. */
 export function showElsewhere(
   image: LoadedImage,
   names: ReadonlyMap<string, Address>,
@@ -70,20 +70,20 @@ export function showElsewhere(
 }
 
 /**
- * The same in a process of which the global scope has them in front of libc: for who asks libc itself, by its handle, or
+ * The same in a process whose global scope has them before libc: for code that looks them up by libc's own handle, or
  * reads its tables.
  */
 export function* interceptHandles({ process, shared }: Launch, names: ReadonlyMap<string, Address>): Linking<void> {
   const patch = new Patch();
-  // Before glibc 2.34 dlopen is in the second.
+  // Before glibc 2.34, dlopen is in the second.
   const family = [LIBC, "libdl.so.2"].flatMap((soname) => shared.get(soname) ?? []);
   for (const image of family) showElsewhere(image, names, patch, new Map());
-  // As they are known to be mapped: the kernel's list of what is takes a millisecond here.
+  // Mappings derived from the program headers: the kernel's list takes a millisecond to read here.
   const mappings = family.flatMap(tableMapping).sort((a, b) => a.start - b.start);
   yield* patch.apply(process, mappings);
 }
 
-/** What is mapped where an image's symbols are. */
+/** The mapping that contains an image's symbols. */
 export function tableMapping({ path, loads, loadBias, symbolTableAt }: LoadedImage): Mapping[] {
   const load = loads.find(({ p_vaddr, p_filesz }) => symbolTableAt >= p_vaddr && symbolTableAt < p_vaddr + p_filesz);
   if (!load) return [];

@@ -1,4 +1,4 @@
-// What one run knows, passed from pass to pass. There is no other state.
+// The state of one launch, passed from pass to pass. There is no other state.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { ScopeOffsets } from "../../lib/loader/handle-scope.ts";
@@ -15,7 +15,7 @@ import type { Hook } from "../plan/capsule-source.ts";
 import type { Ownership } from "../plan/ownership.ts";
 import type { Functions } from "./functions.ts";
 
-/** The process that is linked, and where things of it are kept. */
+/** The process being linked, and where its data is kept. */
 export interface Launch {
   readonly process: Process;
   readonly directory: Directory;
@@ -24,49 +24,48 @@ export interface Launch {
   readonly runtime: Search;
   readonly functions: Functions;
   readonly program: {
-    /** Its own file. */
+    /** The path of its own file. */
     readonly path: string;
   };
   /** The file of a member of the shared set that is not loaded yet: a path, or the soname for glibc to search. */
   sharedFile(soname: string): string;
   /** The base namespace's members of the shared set, by soname. */
   readonly shared: Map<string, LoadedImage>;
-  /** Objects of the shared set that the program has copied: where they have been → where they are. */
+  /** Objects of the shared set that the program has copied: old address → new address. */
   readonly moved: Map<number, Address>;
   readonly capsules: readonly Capsule[];
-  /** Has the program's side load what stands for an object of a capsule, by that name; see Shim. */
+  /** Makes the program's side load an object that represents a capsule's library, under that name; see Shim. */
   readonly shim: Shim;
-  /** Undefined where glibc does not look as expected, and where shims do not stay. */
+  /** Undefined if glibc does not look as expected, or if shims do not stay. */
   readonly scopes?: Scopes | undefined;
 }
 
-/** Where glibc looks for symbols, in the process that is linked. Objects are given as their link_maps. */
+/** Where glibc looks for symbols in the process being linked. Objects are identified by their link_maps. */
 export interface Scopes {
   readonly offsets: ScopeOffsets;
-  /** The first of the base namespace, whose search list is the global scope. */
+  /** The first object of the base namespace, whose search list is the global scope. */
   readonly main: Address;
   /** Shims whose libraries are in their namespace's global scope. */
   readonly lent: Set<Address>;
-  /** The base namespace's members of the shared set, and what stands in front of them, by soname. */
+  /** The base namespace's members of the shared set, and objects that override them, by soname. */
   readonly family: Map<string, Address>;
-  /** Shims, by soname, that are never unloaded. */
+  /** Shims that are never unloaded, by soname. */
   readonly staying: Map<string, Address>;
-  /** Memory for what their handles find, by soname. */
+  /** Memory for their handles' search lists, by soname. */
   readonly rooms: Map<string, Address>;
 }
 
-/** For files that the process maps. */
+/** Where files that the process maps are written. */
 export interface Directory {
   readonly path: string;
   /** Writes a file and returns its path. Throws what writing throws (a full disk). */
   write(name: string, bytes: Uint8Array): string;
-  /** Makes a directory of links, where the last file was written: by name, and what each leads to. Throws the same. */
+  /** Makes a directory of links beside the last file written: name → target. Throws the same. */
   link(name: string, links: ReadonlyMap<string, string>): void;
 }
 
 /**
- * Loads a shim into the base namespace. `needed` are names of other shims, `hooks` what it shows in place of functions
- * of the library.
+ * Loads a shim into the base namespace. `needed` are names of other shims; `hooks` replace functions of the library.
  */
 export type Shim = (
   launch: Launch,
@@ -76,32 +75,32 @@ export type Shim = (
   hooks: ReadonlyMap<string, Address>,
 ) => Linking<LoadedObject>;
 
-/** Emits code that asks by a connection. */
+/** Emits code that sends requests over a connection. */
 export type EmitAsking<Result> = (to: Assembler, value: Values, connection: Connection) => Result;
 
-/** Code that is the same for each process but for the values. */
+/** Code that is the same for each process except for the values. */
 export interface ProcessCode<Result> {
   readonly key: string;
   readonly emit: EmitAsking<Result>;
-  /** The values that are no functions of glibc's. */
+  /** The values that are not functions of glibc. */
   readonly own: readonly string[];
 }
 
-/** What has to be known besides to put code into the process. */
+/** What else is required to put code into the process. */
 export interface Linker extends Launch {
-  /** Assembles code for the process. `key` says which; the same code for the same key but for the values. */
+  /** Assembles code for the process. `key` identifies the code: equal keys give equal code except for the values. */
   assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result>;
-  /** Is this capsule's own process? */
+  /** Whether this is capsule's own process. */
   readonly isHosted: boolean;
-  /** Before the number of a capsule in what its agent calls itself. */
+  /** Precedes a capsule's number in its agent's token. */
   readonly token: number;
   /** The program's l_name, once it is loaded. */
   readonly programName: Address;
-  /** glibc's own function, or object, of that name, if it has one. */
+  /** glibc's own function or object of that name, if it has one. */
   findSymbol(name: string): Address | undefined;
-  /** A C string that stays. */
+  /** Keeps a C string for the life of the process. */
   intern(text: string): Address;
-  /** Words that stay, one behind the other. */
+  /** Keeps consecutive words for the life of the process. */
   internWords(words: readonly number[]): Address;
 }
 
@@ -112,20 +111,20 @@ export interface Capsule {
   readonly isolated: ReadonlySet<string>;
   readonly promised: ReadonlySet<string>;
   readonly hooks: readonly Hook[];
-  /** What its agent calls itself; 0 is the program's. */
+  /** Identifies its agent; 0 is the program's. */
   readonly token: number;
   readonly namespace: number;
-  /** Functions that are its own, by name, and where they are. */
+  /** Functions that this capsule overrides: name → address. */
   readonly overrides: ReadonlyMap<string, Address>;
-  /** dl_iterate_phdr as this namespace sees it. */
+  /** dl_iterate_phdr as seen from this namespace. */
   readonly iterateHere: Address;
-  /** dlopen as this namespace sees it. */
+  /** dlopen as seen from this namespace. */
   readonly openHere: Address;
   /** By soname. */
   readonly mirrors: Map<string, LoadedObject>;
   /** By path. */
   readonly opened: Map<string, LoadedObject>;
-  /** By which names files were opened, in this process or in another that its server knows. */
+  /** The names under which files were opened, in this process or in another that its server knows. */
   readonly names: Names;
   /** The isolated libraries that the program can see, by soname. */
   readonly shims: Map<string, LoadedObject>;

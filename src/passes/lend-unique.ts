@@ -1,8 +1,6 @@
-// What an isolated library and the program's side have both compiled in (see
-// unite-statics.ts), where the program is there before the library: glibc is told
-// beforehand where it is, by an object of ours that defines it as unique in the
-// capsule's namespace, and so the library is bound to the program's from its first
-// constructor on, as natively.
+// Unique symbols that both an isolated library and the program's side have compiled in (see unify-unique.ts), when the
+// program's side is loaded before the library. A generated object defines them as unique in the capsule's namespace, at
+// the program's addresses. The library then binds to the program's from its first constructor on, as it would natively.
 
 import { openImage } from "../../lib/elf/file.ts";
 import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
@@ -17,7 +15,7 @@ import { capsuleOf } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import { sharedUnique, uniqueSymbols } from "./unify-unique.ts";
 
-/** Before the closure is opened. Throws what reading and writing throw, and LinkError. */
+/** Call before the closure is opened. Throws what reading and writing throw, and LinkError. */
 export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closure): Linking<void> {
   const { process, directory, trace } = launch;
   const libraries = members.filter(
@@ -38,12 +36,14 @@ export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closu
   const soname = `${capsule.token}-statics-${Bun.hash(JSON.stringify([...unique])).toString(36)}.so`;
   const path = directory.write(soname, symbolObject({ soname, unique }).bytes);
   const object = yield* dlmopen(process, capsule.namespace, path, RTLD_LAZY);
-  // Who is looked up first is the one of its name in the namespace.
+  // The first symbol of a name to be looked up becomes the one for its namespace.
   yield [...unique.keys()].map((name) => ({ name: "dlsym" as const, arguments: [object, name] }));
   trace.log("shim", () => `of the program for both sides: ${[...unique.keys()].join(" ")}`);
 }
 
-/** What comes later on the program's side, and has compiled in the same, is to find the isolated library's. */
+/**
+ * Makes objects that are loaded later on the program's side, with the same unique symbols, find the isolated library's.
+ */
 export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string): Linking<void> {
   const { search, opened, shims } = capsule;
   const path = search.find(soname, undefined)?.path ?? "";
@@ -54,7 +54,7 @@ export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string
   const lookUp = (object: Address, list: readonly string[]) =>
     list.map((name) => ({ name: "dlsym" as const, arguments: [object, name] }));
   if (names.length === 0) return;
-  // The first that is found is the one of its name from then on, and who is global comes first.
+  // The first one found is used for its name from then on; global objects come first.
   const found = yield lookUp(scopes.main, names);
   const missing = names.filter((_, i) => found[i] === 0);
   if (missing.length === 0) return;
@@ -63,12 +63,12 @@ export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string
 }
 
 interface Side {
-  /** What is searched first comes first. */
+  /** In search order. */
   readonly images: readonly LoadedImage[];
   find(name: string): Linking<Address | undefined>;
 }
 
-/** The base namespace without what stands for isolated libraries. */
+/** The base namespace without the shims and copies of isolated libraries. */
 function programsSide({ process, capsules, scopes }: Launch): Side {
   if (!scopes) return { images: [], find: findNothing };
   const scope = searchListOf(process, scopes.main, scopes.offsets);
@@ -87,7 +87,7 @@ function programsSide({ process, capsules, scopes }: Launch): Side {
       const found = global.some(({ image }) => image.find(name) !== undefined)
         ? yield* findIn(scopes.main, name)
         : findAddress(others, name);
-      // A shim that shows nothing yet comes before it: then it is the isolated library's.
+      // A placeholder may precede it in the scope: then the isolated library's is used.
       const isShims = objects.some((object) => stands(object) && object.image.holds(found ?? 0));
       return isShims ? undefined : found;
     },

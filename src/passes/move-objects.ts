@@ -1,7 +1,6 @@
-// Objects of the host's libraries that are the program's from now on: the program
-// has copied them, or both sides have compiled them in. Whoever refers to them and was
-// bound before refers to the program's. The program's own libraries need nothing:
-// glibc has bound them so.
+// Objects of the host's libraries that move to the program, because the program has copied them or both sides have
+// compiled them in. References that were bound earlier are redirected to the program's object. The program's own
+// libraries need nothing: glibc has already bound them to it.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { linkMap } from "../../lib/loader/link-map.ts";
@@ -14,12 +13,13 @@ import type { Capsule, Launch } from "./launch.ts";
 import { type Moved, redirect } from "./redirect.ts";
 
 /**
- * Returns how many references were redirected. `functions` are those that have another address for everybody, since the
- * program calls them by an entry of its own (in a program at a fixed address that is the function's address).
+ * Returns how many references it redirected. `functions` are those whose address changes for everybody because the
+ * program calls them through an entry of its own (in a program at a fixed address, that entry is the function's
+ * address).
  */
 export function* moveObjects(launch: Launch, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
   const { process, capsules, shared, trace } = launch;
-  // Slots first: an object that points at another one is copied with the new address in it.
+  // Slots first, so that an object that points to another one is copied with the new address in it.
   const moved = movesOf(copies);
   const patch = new Patch();
   redirect([...shared.values()], moved, patch);
@@ -27,13 +27,13 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
     const images = objectsIn(launch, capsule);
     redirect(images, functions, patch);
     const own = copies.filter(({ from }) => images.some((image) => image.holds(from)));
-    // What a library defines and does not refer to by name is bound to itself, also natively, and keeps what it has.
+    // A library's references to its own objects that do not go by name stay bound to it, natively too.
     const named = images.flatMap((image) => {
       const met = new Set<number>();
       redirect([image], moved, patch, { met });
       return own.filter(({ from }) => met.has(from) && image.holds(from));
     });
-    // libc has the arguments of destructors.
+    // libc holds the arguments of destructors.
     const libcImage = shared.get("libc.so.6");
     const kept = redirectEscaped(process, libcImage ? [...images, libcImage] : images, named, patch);
     if (named.length > 0) trace.log("redirect", () => `${kept} pointers to objects of host libraries redirected`);
@@ -48,8 +48,8 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
 }
 
 /**
- * What a capsule has loaded but for its mirrors, also what its constructors have opened. glibc gives each namespace an
- * entry of the one ld.so, without its address in 2.31.
+ * What a capsule has loaded except its mirrors, including libraries opened by constructors. glibc gives each namespace
+ * an entry for the one ld.so, without its address in 2.31.
  */
 function objectsIn({ process, shared }: Launch, { mirrors, opened }: Capsule): LoadedImage[] {
   const others = new Set([...mirrors.values()].map((object) => object.linkMap));

@@ -1,8 +1,7 @@
-// What is open in a capsule counts for what comes later: ld.so looks for a name among
-// what it has before it searches for a file, so a plug-in gets what was opened by its
-// path, wherever that is. By which names files were opened is kept; whether they
-// still are glibc is asked, by the thread that asks us, and only where the tree would
-// give another file, or none.
+// Libraries that are open in a capsule affect later lookups: ld.so matches a name against loaded objects before it
+// searches for a file, so a plug-in gets a library that was opened by its path, wherever that is. We record the names
+// under which files were opened. Whether they are still open is asked of glibc, on the requesting thread, and only if
+// the tree would give another file or none.
 
 import type { Library } from "../../lib/elf/library.ts";
 import { dlclose, findOpen, linkMapOf } from "../../lib/loader/calls.ts";
@@ -12,10 +11,10 @@ import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
-/** Where something is open, and by which names. */
+/** Where libraries are open, and under which names. */
 type Place = Pick<Capsule, "namespace" | "names" | "opened">;
 
-/** The file that is open by a name without a slash, if one is. */
+/** The file that is open under a name without a slash, if any. */
 export function* fileOpenAs(
   launch: Launch,
   { namespace, names, opened }: Place,
@@ -26,7 +25,7 @@ export function* fileOpenAs(
   return undefined;
 }
 
-/** The path by which an object is open that glibc knows by a name or a path; it may search for a name. */
+/** The path of the object that glibc has open under a name or a path; glibc may search for a name. */
 export function* pathOf({ process }: Launch, namespace: number, name: string): Linking<string | undefined> {
   const handle = yield* findOpen(namespace, name);
   if (handle === undefined) return undefined;
@@ -36,8 +35,8 @@ export function* pathOf({ process }: Launch, namespace: number, name: string): L
 }
 
 /**
- * What `find` finds, as it is where something is open already that its libraries need: it is called anew with that, by
- * name. `requester` is who asks for the roots. Throws as closureOf does.
+ * What `find` finds, adjusted to dependencies that are already open: `find` is called again with those, name → path.
+ * `requester` is the library that asks for the roots. Throws as closureOf does.
  */
 export function* closureIn(
   launch: Launch,
@@ -63,7 +62,7 @@ export function* closureIn(
   }
 }
 
-/** What is needed and the search has not, or as another file than what was once opened by that name. */
+/** Needs that the search cannot resolve, or resolves to another file than was once opened under that name. */
 function doubtful({ names }: Place, { nodes }: Dependencies): Need[] {
   return nodes
     .flatMap(({ needs }) => needs)

@@ -1,7 +1,7 @@
-// What isolated libraries refer to and nothing in their capsule defines is the program's,
-// or of a library of its side: callbacks by name. An object of ours has it, as absolute
-// addresses, and comes last of all that is opened with it, so that what the capsule does
-// define stays its own. It is looked for as natively, in the global scope.
+// Symbols that isolated libraries refer to and no library in their capsule defines come from the program or a library
+// of its side: callbacks by name. A generated object defines them as absolute addresses. It comes last among the
+// objects opened together, so that the capsule's own definitions take precedence. As natively, they are looked up in
+// the global scope.
 
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { findIn } from "../../lib/loader/calls.ts";
@@ -14,8 +14,9 @@ import { capsuleOf } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
 /**
- * What an object that needs a closure's libraries has to need besides, in this order: paths and sonames. Nothing where
- * the program has nothing to give. The capsule has the closure's mirrors. Throws what reading and writing throw.
+ * What an object that needs a closure's libraries has to need in addition, in this order: paths and sonames. Empty if
+ * the program's side defines none of the missing symbols. The capsule has the closure's mirrors. Throws what reading
+ * and writing throw.
  */
 export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
   const { scopes, directory, trace } = launch;
@@ -37,7 +38,7 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
   return [...open, ...closure.elsewhere.keys(), path];
 }
 
-/** Is it in a shim that shows nothing yet? Then nobody knows where it will be. */
+/** Whether the address is in a placeholder: then the final address is unknown. */
 function isPlaceholders({ process, scopes, capsules }: Launch, address: Address): boolean {
   for (const object of scopes ? linkMap(process, scopes.main) : []) {
     if (object.path === "" || object.isVdso) continue;

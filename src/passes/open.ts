@@ -1,13 +1,11 @@
-// Opens a host tree's libraries in their namespace. Whatever a library needs comes
-// from its tree, so glibc must not search for it by itself: an object of ours needs
-// all that is missing, by full path, and is opened in their place. glibc maps what
-// it names first, and so finds everything else by its soname.
+// Opens a host tree's libraries in their namespace. All dependencies come from its tree, so glibc must not search by
+// itself: a generated object needs all missing libraries by full path and is opened instead of them. glibc maps what
+// that object names first, and then finds everything else by soname.
 //
-// One such object, and not one library behind the other, since who is opened by
-// whom decides what glibc does: a library sees the symbols of its users only where
-// it was opened with them (some are linked to half of what they use), RTLD_NOW and
-// RTLD_DEEPBIND hold for all that is opened together, and libraries that need each
-// other in a circle cannot be opened in any other way.
+// One such object, rather than one library after the other, since glibc's behaviour depends on what is opened together:
+// a library sees the symbols of its users only if it was opened with them (some are linked to half of what they use),
+// RTLD_NOW and RTLD_DEEPBIND apply to all libraries that are opened together, and libraries that need each other cannot
+// be opened in any other way.
 
 import { basename, dirname } from "node:path";
 import { openableCopy } from "../../lib/elf/write/openable.ts";
@@ -41,14 +39,14 @@ import { needsOfProgram } from "./of-program.ts";
 import { addMirror } from "./share.ts";
 import { absentees, isHelper, type Named, together, unnamed } from "./together.ts";
 
-/** What a capsule has yet to open of a closure. */
+/** The part of a closure that a capsule has yet to open. */
 interface Missing {
   readonly paths: readonly string[];
-  /** These, and what is open besides of which glibc has to know by which name it is needed; in glibc's order. */
+  /** These, and open libraries whose DT_NEEDED name glibc has yet to learn; in glibc's order. */
   readonly files: readonly Named[];
 }
 
-/** Shows the capsule the shared libraries of a closure, and tells what it has yet to open. */
+/** Shows the capsule the shared libraries of a closure, and returns what it has yet to open. */
 export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<Missing> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
   if (closure.elsewhere.has(LOADER)) yield* showLoader(launch, capsule, closure);
@@ -59,7 +57,7 @@ export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): 
   return { paths, files: [...absentees(launch, capsule, closure), ...files] };
 }
 
-/** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has it. */
+/** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has one. */
 export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
   const owner = capsuleOf(launch.capsules, soname);
@@ -68,8 +66,8 @@ export function* share(launch: Launch, capsule: Capsule, soname: string): Linkin
 }
 
 /**
- * Opens an isolated library with all it needs. `mode` is what a dlopen has asked for. Throws LinkError where the tree
- * does not have it, or glibc refuses.
+ * Opens an isolated library with all its dependencies. `mode` is the dlopen's. Throws LinkError if the tree lacks the
+ * library or glibc refuses it.
  */
 export function* ensureOpened(
   launch: Launch,
@@ -95,8 +93,8 @@ export function openedAs(capsule: Capsule, soname: string): LoadedObject {
 }
 
 /**
- * ld.so is in every namespace as soon as somebody looks for it. Who is not to look in the default directories
- * (DF_1_NODEFLIB) does not find it, unless somebody else has.
+ * ld.so gets an entry in a namespace as soon as it is looked up there. A library that must not search the default
+ * directories (DF_1_NODEFLIB) does not find it unless another library already has.
  */
 function* showLoader({ process }: Launch, { namespace, opened }: Capsule, { members }: Closure): Linking<void> {
   const isNew = ({ library: { avoidsDefaults, needed, path } }: Member) =>
@@ -106,15 +104,15 @@ function* showLoader({ process }: Launch, { namespace, opened }: Capsule, { memb
 
 const isWanted = ({ opened }: Capsule, { path, names }: Named): boolean => !opened.has(path) || names.length > 0;
 
-/** What has to be there for a closure, in glibc's order. */
+/** The files that a closure requires, in glibc's order. */
 export function filesOf({ inLoadOrder, open }: Closure): Named[] {
   const files = inLoadOrder.map(({ library, names }) => ({ path: library.path, names }));
   return [...files, ...[...open].map(([name, path]) => ({ path, names: [name] }))];
 }
 
 /**
- * Looks whether a loader can believe what a closure has and the capsule has not opened. Throws ElfError and what
- * open(2) throws.
+ * Checks the libraries of a closure that the capsule has not opened: is each safe for a loader to read? Throws ElfError
+ * and what open(2) throws.
  */
 export function checkClosure(
   { search, opened }: Capsule,
@@ -125,36 +123,38 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
-/** glibc has refused to open something, and will again: so it says the reason to who has asked for it. */
+/**
+ * glibc has refused to open something, and will again, so repeating the call gives the requester glibc's own reason.
+ */
 export class Refusal extends LinkError {
   constructor(
     message: string,
     object: string,
-    /** What glibc was called for. */
+    /** The refused call. */
     readonly attempt: Call,
   ) {
     super(message, { object });
   }
 }
 
-/** How what a closure has is opened. */
+/** How to open the libraries of a closure. */
 interface Opening {
-  /** Libraries whose thread-local block has to be in static TLS, by path, with a variable in it. */
+  /** Libraries whose thread-local block has to be in static TLS: path → one of its variables. */
   readonly lent?: ReadonlyMap<string, string>;
-  /** The paths of libraries that are open, and whose symbols it shall find, too. */
+  /** Paths of open libraries whose symbols the closure shall find, too. */
   readonly beside?: readonly string[];
-  /** What is opened later in the capsule shall find its symbols. */
+  /** Libraries that are opened later in the capsule shall find its symbols. */
   readonly isGlobal?: boolean;
   /**
-   * Given for what is needed at the start of a program, where ld.so loads what dlopen refuses: keeps a C string in the
-   * process.
+   * Keeps a C string in the process. Given for libraries needed at program start, where ld.so loads even what dlopen
+   * refuses.
    */
   readonly intern?: (text: string) => Address;
   /** RTLD_LAZY or RTLD_NOW. */
   readonly mode?: number;
 }
 
-/** Opens what a closure has and the capsule has not; it stays. Throws Refusal, and what writing throws. */
+/** Opens what the capsule has yet to open of a closure; it stays open. Throws Refusal, and what writing throws. */
 export function* openClosure(
   launch: Launch,
   capsule: Capsule,
@@ -177,14 +177,14 @@ export function* openClosure(
     ...unnamed([...references, ...beside, ...others]),
   ];
   const object = together(launch, capsule, wanted);
-  // dlmopen does not take RTLD_GLOBAL.
+  // dlmopen does not accept RTLD_GLOBAL.
   const attempt: Call =
     isGlobal && others.length === 0
       ? { name: "dlopen", at: capsule.openHere, arguments: [object, mode | RTLD_GLOBAL] }
       : { name: "dlmopen", arguments: [namespace, object, mode] };
   const [opened = 0] = yield [attempt];
   if (opened === 0) throw refusal(paths, yield* dlerror(process), attempt);
-  // One by one, as what the program has given is for these alone.
+  // One by one, since the program's symbols are for these alone.
   if (isGlobal && others.length > 0)
     for (const path of paths)
       yield* dlopenBy(process, capsule.openHere, fileOf(path), RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
@@ -200,7 +200,7 @@ export function* openClosure(
   tellOpened(launch, capsule, paths);
 }
 
-/** `reason` is glibc's, which begins with a file's name, or with what it has not found. */
+/** `reason` is glibc's, which begins with a file name or with what it did not find. */
 function refusal(paths: readonly string[], reason: string, attempt: Call): Refusal {
   const named = paths.find((path) => reason.startsWith(`${path}: `));
   const [first = ""] = paths;
@@ -209,8 +209,8 @@ function refusal(paths: readonly string[], reason: string, attempt: Call): Refus
 }
 
 /**
- * Files in place of libraries that dlopen refuses (DF_1_NOOPEN), by path: glibc looks at the flag of whatever it maps
- * for a dlopen, of what is only needed, too (2.31-2.41).
+ * Files to use instead of libraries that dlopen refuses (DF_1_NOOPEN), by path: glibc checks the flag of everything it
+ * maps for a dlopen, dependencies included (2.31-2.41).
  */
 function copiesOf(
   { directory, trace }: Launch,
@@ -228,7 +228,7 @@ function copiesOf(
   );
 }
 
-/** For who reads events. */
+/** Reports the libraries to readers of events. */
 export function tellOpened({ process, trace }: Launch, { search }: Capsule, opened: readonly string[]): void {
   const paths = opened.filter((path) => !isHelper(path));
   trace.emit(() => ({ event: "opened", pid: process.pid, host: search.tree.name, paths }));
@@ -236,7 +236,7 @@ export function tellOpened({ process, trace }: Launch, { search }: Capsule, open
 
 /**
  * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before
- * the library's constructors: afterwards its block may have been allocated elsewhere.
+ * the library's constructors run: later, its block may have been allocated elsewhere.
  */
 function staticReference({ directory, trace }: Launch, capsule: Capsule, path: string, variable: string): string {
   const soname = `static-tls-of-${basename(path)}`;

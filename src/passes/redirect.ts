@@ -1,20 +1,19 @@
-// Overwrites slots in live memory: whatever holds the address of an object that has moved gets its new one. Slots are
-// told by value, so that aliases need no special care. All slots are found before the first is written.
+// Overwrites slots in live memory: a slot that holds the address of a moved object gets the new address. Slots are
+// identified by value, so aliases need no special care. All slots are found before the first is written.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 
-/** Old address → new address of what has moved. */
+/** Old address → new address of moved objects. */
 export type Moved = ReadonlyMap<number, Address>;
 
-/** Which slots: those of objects, or also those that only calls go through. */
+/** Slots that hold addresses of objects, or also those used only for calls. */
 type Slots = "objects" | "all";
 
 /**
- * Collects the writes into `patch`, and the old addresses that were met into `met`. Returns how many slots were looked
- * at.
+ * Collects the writes into `patch`, and the old addresses that it found into `met`. Returns how many slots it examined.
  */
 export function redirect(
   images: readonly LoadedImage[],

@@ -1,16 +1,16 @@
-// Which objects a scope of glibc's has, and in which order.
+// Which objects a glibc scope contains, and in which order.
 
 import { basename } from "node:path";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { GlobalScope } from "../../lib/loader/namespace.ts";
 
-/** What glibc searches there, in order, as far as it is among `objects`. */
+/** The entries of `scope` that are among `objects`, in glibc's search order. */
 export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]): LoadedObject[] {
   const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
   return scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
 }
 
-/** The program's scope: itself, then everything that it needs, breadth first, as ld.so would have it. */
+/** The program's scope in ld.so's order: the program, then its dependencies, breadth first. */
 export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[]): LoadedObject[] {
   const named = byName(objects);
   const scope = [program];
@@ -30,14 +30,17 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
     }
     followed.add(object);
     for (const needed of object.image.needed) add(needed, (found) => scope.push(found));
-    // What it filters comes before it, and then what that needs.
+    // Its filtees come before it, followed by their dependencies.
     let at = i;
     for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
   }
   return scope;
 }
 
-/** What DT_NEEDED leads to. Where a library has another soname it is the name of its file, by which it was found. */
+/**
+ * Objects by DT_NEEDED name. If a library has a different soname, it is listed under its file name, by which it was
+ * found.
+ */
 function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
   const named = new Map<string, LoadedObject>();
   const there = objects.filter(({ path, isVdso }) => path !== "" && !isVdso);

@@ -1,11 +1,9 @@
-// Presents the shared set to a capsule: mirrors of the base namespace's glibc
-// family and libgcc_s, which come first in the new namespace, so that everything
-// behind them binds to the one copy that the process has.
+// Presents the shared set to a capsule: mirrors of the base namespace's glibc family and libgcc_s. They come first in
+// the new namespace, so everything loaded later binds to the one copy in the process.
 //
-// The libc mirror is a table that we write, so a function is overridden for one
-// capsule alone by one changed value: dlopen and dlmopen reach the agent, getenv
-// adds what the host's drivers must be told. The agent lives in the mirror's own
-// zero pages, so glibc takes what it calls for calls of the capsule.
+// We write the libc mirror's symbol table, so overriding a function for one capsule takes one changed value: dlopen and
+// dlmopen reach the agent, getenv adds what the host's drivers must be told. The agent lives in the mirror's own zero
+// pages, so glibc attributes its calls to the capsule.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
@@ -37,12 +35,12 @@ import type { CapsuleSource } from "../plan/capsule-source.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
 
-/** Before glibc 2.34 dlopen is in the first, pthread_exit (and another open) in the second. */
+/** Before glibc 2.34, dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
 
 /**
- * Makes a namespace: its libc mirror and the agent in it. `both` are functions that the mirror shows in place of
- * libc's, `allocator` is the program's.
+ * Makes a namespace with its libc mirror and the agent in it. `both` are functions that the mirror shows instead of
+ * libc's; `allocator` is the program's.
  */
 export function* makeNamespace(
   launch: Linker,
@@ -86,8 +84,8 @@ export function* makeNamespace(
 }
 
 /**
- * Has RTLD_GLOBAL work in a capsule. Without it a library that asks for that would crash, so nothing is run then.
- * `main` and `scope` are the base namespace's first link_map and its global scope. Throws LinkError.
+ * Makes RTLD_GLOBAL work in a capsule. Without it, a library that asks for it would crash, so failure here prevents the
+ * launch. `main` and `scope` are the base namespace's first link_map and its global scope. Throws LinkError.
  */
 export function repairGlobal(
   { process, trace }: Launch,
@@ -104,8 +102,8 @@ export function repairGlobal(
 }
 
 /**
- * Adds a mirror of a library, unless the capsule has it: of a member of the shared set, or of another capsule's library,
- * which is `image` then.
+ * Adds a mirror of a library unless the capsule has one: of a member of the shared set, or of another capsule's
+ * library, given as `image`.
  */
 export function* addMirror(launch: Launch, capsule: Capsule, soname: string, given?: LoadedImage): Linking<void> {
   const image = given ?? (yield* sharedImage(launch, soname));
@@ -119,13 +117,13 @@ export function* addMirror(launch: Launch, capsule: Capsule, soname: string, giv
   launch.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
 }
 
-/** A member of the shared set in the base namespace: the one that is there, or else the file that was chosen. */
+/** A member of the shared set in the base namespace: the loaded one, or else the chosen file. */
 function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   let image = launch.shared.get(soname);
   if (image) return image;
   const { process } = launch;
   const file = launch.sharedFile(soname);
-  // By its soname glibc finds one that is open itself.
+  // Given a soname, glibc itself finds a library that is already open.
   const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
   const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
   const object = new LoadedObject(process, yield* linkMapOf(process, handle));
@@ -135,7 +133,7 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
   return image;
 }
 
-/** With the names of the functions in it that stand in front of glibc's. */
+/** Also returns the names of the functions in it that override glibc's. */
 function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assembled<string[]> {
   const { functions } = launch;
   const hasTree = plan.search.tree.root !== "";
@@ -149,7 +147,7 @@ function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assemb
   return launch.assemble(key, emit, (name) => own.get(name) ?? find(name));
 }
 
-/** The code of a capsule's agent, whichever process it is for; `program` is its path, where it is hosted. */
+/** The code of a capsule's agent, the same for every process; `program` is the program's path if hosted. */
 export function codeOf(hasTree: boolean, isHosted: boolean, program: string): ProcessCode<string[]> {
   const emit: EmitAsking<string[]> = (to, value, connection) => {
     const must = (name: string) => toAddress(value(name) ?? 0);
@@ -164,10 +162,10 @@ export function codeOf(hasTree: boolean, isHosted: boolean, program: string): Pr
   return { key: `capsule, ${hasTree ? "with" : "without"} a tree`, emit, own };
 }
 
-/** What it calls of Functions. */
+/** The members of Functions that it calls. */
 const OWN_FUNCTIONS = ["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const;
 
-/** The capsule's own environment: pairs of C strings, NULL at the end. */
+/** The capsule's own environment: pairs of C strings, then NULL. */
 function variables(launch: Linker, { environment }: CapsuleSource): Address {
   const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
   return launch.internWords([...words, 0]);

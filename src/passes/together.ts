@@ -1,12 +1,11 @@
-// An object of ours that needs others and is opened in their place: glibc maps what it
-// names first, each by its path, and so finds everything else by its soname.
+// A generated object that needs others and is opened instead of them: glibc maps what it names first, each by its path,
+// and then finds everything else by soname.
 //
-// A name that a library does not have itself (DT_NEEDED has "libR.so", and the file no
-// DT_SONAME, or another one) is known to glibc only once it has found the file by that
-// name (2.31-2.41). So it has to find it: the name comes right behind the path, and
-// leads to the same file by a link, in a directory that is searched before all others
-// (DT_RPATH). glibc sees that it has the file already, and learns the name. The library
-// stays where it is to dladdr(3), $ORIGIN and debuggers.
+// If a library does not itself carry a name (DT_NEEDED has "libR.so", and the file has no DT_SONAME or another one),
+// glibc learns the name only by finding the file under it (2.31-2.41). So the name directly follows the path, and
+// resolves to the same file through a link in a directory that is searched before all others (DT_RPATH). glibc sees
+// that the file is already loaded, and learns the name. dladdr(3), $ORIGIN and debuggers still see the library in its
+// place.
 
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -15,7 +14,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
-/** A file, and names by which glibc shall know it besides what the file says. */
+/** A file, and the names that glibc shall know it by in addition to its own. */
 export interface Named {
   readonly path: string;
   readonly names: readonly string[];
@@ -25,12 +24,12 @@ export const unnamed = (paths: readonly string[]): Named[] => paths.map((path) =
 
 const TOGETHER = "-together-";
 
-/** Is it an object of ours that is only there for others, by its path? */
+/** Whether a path is that of a generated object that only loads others. */
 export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
 
 /**
- * An object that needs these files; a path. There is one for each list, however often it is asked for. Throws what
- * writing throws.
+ * Writes an object that needs these files, and returns its path. Equal lists give the same object. Throws what writing
+ * throws.
  */
 export function together({ directory, trace }: Launch, capsule: Capsule, files: readonly Named[]): string {
   trace.log("capsule", () => `opening ${files.map(({ path }) => path).join(" ")}`);
@@ -50,7 +49,7 @@ export function together({ directory, trace }: Launch, capsule: Capsule, files: 
   return written;
 }
 
-/** What the tree lacks, and glibc would look for on the machine (DT_AUXILIARY): there is something of that name. */
+/** Empty stand-ins for what the tree lacks and glibc would otherwise search on the machine (DT_AUXILIARY). */
 export function absentees({ directory, trace }: Launch, capsule: Capsule, { absent }: Closure): Named[] {
   const names = absent.filter((name) => !name.includes("/"));
   const paths = names.map((soname) => {
@@ -63,8 +62,7 @@ export function absentees({ directory, trace }: Launch, capsule: Capsule, { abse
 }
 
 /**
- * As `together`, but undefined where nothing can be written: the disk is full, the directory gone, the process at its
- * end.
+ * As `together`, but undefined if nothing can be written: the disk is full, the directory gone, the process exiting.
  */
 export function findTogether(launch: Launch, capsule: Capsule, files: readonly Named[]): string | undefined {
   return unlessRefused(
@@ -73,5 +71,5 @@ export function findTogether(launch: Launch, capsule: Capsule, files: readonly N
   );
 }
 
-/** What ld.so would not look for in a directory cannot be linked there. */
+/** Names that ld.so would not search in a directory cannot be links there. */
 const canBeLink = (name: string): boolean => !name.includes("/") && !name.includes("$") && ![".", ".."].includes(name);

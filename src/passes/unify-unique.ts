@@ -1,13 +1,11 @@
-// The statics of inline functions, inline variables and static members of templates
-// (STB_GNU_UNIQUE) that an isolated C++ library and the program's side have compiled
-// in from one header. Natively there is one of each in a process, the first that is
-// found, which is the program's: its code refers to its own directly. glibc keeps
-// that up within a namespace only. In-process the program comes last, so what a capsule
-// has of them moves to where the program's side has it, like an object that the program
-// copies; where the program is there already, see lend-statics.ts.
+// The statics of inline functions, inline variables and static members of templates (STB_GNU_UNIQUE) that an isolated
+// C++ library and the program's side have compiled in from the same header. Natively a process has one of each, the
+// first found, which is the program's: its code refers to its own directly. glibc maintains that only within a
+// namespace. In-process, the program is loaded last, so the capsule's instances move to the program's, like objects
+// that the program copies. For a program that is loaded first, see lend-unique.ts.
 //
-// Two trees may have two versions of a header, and of the C++ library: what std
-// defines stays apart, and where one size differs all of a library's do.
+// Two trees may have different versions of a header, and of the C++ library. So symbols of std stay separate, and if
+// one size differs, all of that library's symbols do.
 
 import { STB_GNU_UNIQUE, STT_TLS } from "../../lib/elf/constants.ts";
 import type { Image } from "../../lib/elf/image.ts";
@@ -20,7 +18,7 @@ import type { Trace } from "../diagnostics/trace.ts";
 import type { Copy } from "./copy-objects.ts";
 import type { Launch } from "./launch.ts";
 
-/** `scope` is the program's, itself first. Nothing is written. */
+/** `scope` is the program's, starting with the program. Writes nothing. */
 export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
   const { capsules, process, trace } = launch;
   const shown = capsules.flatMap(({ shims, search, opened }) =>
@@ -41,7 +39,7 @@ export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Li
       const to = yield* findIn(program.linkMap, name);
       const from = yield* findIn(object.linkMap, name);
       if (to === undefined || from === undefined || to === from) continue;
-      // Of a constant, nobody but its address could tell.
+      // For a constant, only the address would differ.
       if (!findMapping(mappings, to)?.writable) continue;
       trace.log("shim", () => `${shim.path}: "${name}" is the program's for both sides`);
       unified.set(from, { from, to, size });
@@ -56,7 +54,7 @@ interface Static {
   readonly size: number;
 }
 
-/** Those of a library that others have, too; none where one of them is of another size there. */
+/** Unique symbols that a library shares with `others`; none if any of them differs in size. */
 export function sharedUnique(library: Image, others: readonly Image[], trace: Trace): Static[] {
   const both = uniqueSymbols(library).flatMap(({ name, size }) => {
     const sizes = sizesIn(others, name);
@@ -75,7 +73,7 @@ export function uniqueSymbols({ symbols }: Image): Static[] {
     .filter(({ name }) => !OF_STD.test(name));
 }
 
-/** Mangled: an object, a guard (GV), or what is within a function (Z), in namespace std or __gnu_cxx. */
+/** Mangled: an object, a guard (GV), or a function-local (Z), in namespace std or __gnu_cxx. */
 const OF_STD = /^_Z(?:GV)?Z?(?:N[rVK]*)?(?:S[tabsiod]|9__gnu_cxx)/;
 
 function sizesIn(images: readonly Image[], name: string): number[] {

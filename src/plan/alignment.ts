@@ -1,6 +1,6 @@
-// How a program's image has to be aligned. The kernel heeds p_align for a program (since
-// 5.10), ld.so for what dlopen opens only since glibc 2.35. Many old programs say 2 MiB
-// there, which was the linker's default, and want nothing of it: their sections tell.
+// How a program's image has to be aligned. The kernel respects the p_align of a program since 5.10, ld.so that of a
+// dlopened file only since glibc 2.35. Many old programs have 2 MiB there, the linker's former default, without needing
+// it. Their sections show what they need.
 
 import { PT_LOAD } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -14,7 +14,7 @@ import { type ChosenGlibc, versionOf } from "./glibc/choice.ts";
 const FIRST_TO_ALIGN = [2, 35];
 const SHF_ALLOC = 2;
 
-/** In bytes, what a program wants and dlopen of that glibc does not give; undefined where it does. */
+/** The alignment in bytes that a program needs and that glibc's dlopen does not provide; undefined if it does. */
 export function missedAlignment(path: string, glibc: Pick<ChosenGlibc, "version">): number | undefined {
   if (compareVersions(versionOf(glibc), FIRST_TO_ALIGN) >= 0) return undefined;
   const alignment = alignmentOf(path);
@@ -33,7 +33,7 @@ function alignmentOf(path: string): number {
     const loaded = sections.filter(({ sh_flags }) => sh_flags % (2 * SHF_ALLOC) >= SHF_ALLOC);
     return Math.min(said, Math.max(...loaded.map(({ sh_addralign }) => sh_addralign)));
   } catch (error) {
-    // Nobody needs section headers to run it.
+    // A program runs without section headers, so damaged ones do not matter.
     if (error instanceof ElfError) return said;
     throw error;
   }

@@ -1,20 +1,20 @@
-// A process has one allocator, that of the program's side: see passes/allocator.ts. What
-// that rules out is found out from files.
+// A process has one allocator, that of the program's side: see passes/allocator.ts. The files show which programs and
+// libraries this rules out.
 
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
 import type { Host } from "./trees.ts";
 
-/** Libraries whose operator new is nobody's replacement. */
+/** C++ runtime libraries: they define operator new, and replace nobody's. */
 const CXX_RUNTIME = /^lib(?:stdc\+\+|c\+\+|c\+\+abi|supc\+\+)\.so\b/;
 
 export const isCxxRuntime = (soname: string): boolean => CXX_RUNTIME.test(soname);
 
 /**
- * In-process libc was bound to its own malloc long ago, and so were Bun's threads, which go on: what libc allocates
- * (strdup, getline) would be freed by another. C++'s operator new is looked at where host libraries are in C++, too, as
- * their constructors run before the program is there. Throws NotHostableError.
+ * In-process, libc and Bun's threads, which keep running, are already bound to libc's own malloc: another allocator
+ * would free what libc allocates (strdup, getline). A replaced operator new matters only where host libraries are in
+ * C++, as their constructors run before the program is loaded. Throws NotHostableError.
  */
 export function refuseOtherAllocator(
   program: string,
@@ -37,7 +37,7 @@ export function refuseOtherAllocator(
       );
 }
 
-/** Of an isolated library the allocator would have to be there before it is. Throws LinkError. */
+/** Refuses isolated libraries with an allocator, which would have to be loaded before them. Throws LinkError. */
 export function refuseIsolatedAllocators({ search, choices }: Pick<Host, "search" | "choices">): void {
   for (const [soname, isNamed] of choices) {
     const library = isNamed ? search.find(soname, undefined)?.library : undefined;
@@ -49,7 +49,10 @@ export function refuseIsolatedAllocators({ search, choices }: Pick<Host, "search
   }
 }
 
-/** Throws LinkError for a sanitizer's runtime among libraries of a capsule: it has to be the first of its process. */
+/**
+ * Throws LinkError for a sanitizer's runtime among a capsule's libraries: it has to be the first library of its
+ * process.
+ */
 export function refuseSanitizers(libraries: readonly Library[]): void {
   const runtime = libraries.find(({ isSanitizer }) => isSanitizer);
   if (!runtime) return;

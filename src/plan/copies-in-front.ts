@@ -1,4 +1,4 @@
-// Copies of isolated libraries that ld.so takes before ours, whatever it is told.
+// Copies of isolated libraries that ld.so finds before the shims, whatever the environment says.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -6,8 +6,8 @@ import type { AttachedPlan } from "./plan.ts";
 import { findUnlinked } from "./unlinked.ts";
 
 /**
- * Isolated libraries of which ld.so takes the program's own copy, since DT_RPATH comes before all that we could say
- * where no auditor is asked first, or it is another ld.so's business.
+ * Tells of isolated libraries of which ld.so takes the program's own copy: DT_RPATH precedes LD_LIBRARY_PATH where no
+ * auditor is asked first, and an unlinked program has another ld.so.
  */
 export function copiesInFront(
   { runtime, capsules, isAudited }: Pick<AttachedPlan, "runtime" | "capsules" | "isAudited">,
@@ -23,7 +23,7 @@ export function copiesInFront(
   try {
     library = runtime.libraryAt(path);
   } catch (error) {
-    // A script, or what may be run and not read.
+    // A script, or a file that can be executed but not read.
     if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
     throw error;
   }

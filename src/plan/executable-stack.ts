@@ -1,8 +1,7 @@
-// Executable stacks, which some libraries say that they want (assembly without
-// .note.GNU-stack, for the most part). Until glibc 2.40 all stacks become executable when
-// such a one is loaded, by whomever. Since 2.41 dlopen refuses it where they are not, and
-// ld.so has them so at the start of a process alone: where the program or what it needs
-// wants it, or by a tunable (of which this value is in 2.42, and in most of 2.41).
+// Executable stacks, which some libraries request (mostly assembly without .note.GNU-stack). Up to glibc 2.40, loading
+// such a library makes all stacks executable, whoever loads it. Since 2.41, dlopen refuses it unless they already are,
+// and ld.so makes them so only at process start: if the program or one of its dependencies requests it, or by a tunable
+// (this value of it is in 2.42 and most builds of 2.41).
 
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -13,7 +12,7 @@ import { versionOf } from "./glibc/choice.ts";
 const FIRST_TO_REFUSE = [2, 41];
 export const EXECUTABLE_STACK = { name: "glibc.rtld.execstack", always: "2" } as const;
 
-/** Those that dlopen refuses on that glibc, unless all stacks are executable from the start. */
+/** The libraries that dlopen refuses on that glibc unless all stacks are executable from the start. */
 export const wantingStacks = (
   libraries: readonly Library[],
   { version }: Pick<ChosenGlibc, "version">,
@@ -22,6 +21,6 @@ export const wantingStacks = (
     ? []
     : libraries.filter(({ wantsExecutableStack }) => wantsExecutableStack);
 
-/** Is this process's own stack? */
+/** Is this process's main stack executable? */
 export const hasExecutableStack = (): boolean =>
   readMaps().some(({ path, executable }) => path === "[stack]" && executable);

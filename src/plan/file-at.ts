@@ -1,12 +1,12 @@
-// Files that somebody names.
+// Resolves files that the user names.
 
 import { realpathSync } from "node:fs";
 import { LinkError } from "../../lib/link-error.ts";
 import { reasonOf } from "../../lib/tree/search.ts";
 
 /**
- * The path of a file without symbolic links. Throws LinkError, of which `action` is the beginning, where it is not
- * there or cannot be reached.
+ * The path of a file without symbolic links. Throws LinkError, whose message begins with `action`, if it does not exist
+ * or cannot be reached.
  */
 export function fileAt(name: string, action = "Cannot find"): string {
   try {

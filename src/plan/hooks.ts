@@ -1,5 +1,4 @@
-// Which functions of isolated libraries a launcher has put others in the place of, looked
-// at before anything is done.
+// Hooks: functions that a launcher puts in place of isolated libraries' own. They are checked before anything is done.
 
 import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../../lib/elf/constants.ts";
 import { openImage } from "../../lib/elf/file.ts";
@@ -13,8 +12,8 @@ import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import { closureOfOutsider } from "./needs.ts";
 
 /**
- * `SONAME:SYMBOL=FILE` or `SONAME:SYMBOL=FILE:FUNCTION`, where that has another name. Throws UsageError, and LinkError
- * for a file that is not there.
+ * Parses `SONAME:SYMBOL=FILE`, or `SONAME:SYMBOL=FILE:FUNCTION` if the function has another name. Throws UsageError,
+ * and LinkError for a file that does not exist.
  */
 export function hookOf(text: string): Hook {
   const [, soname, symbol, path, name] = /^([^:=/]+):([^:=]+)=(.+?)(?::([^:/]+))?$/s.exec(text) ?? [];
@@ -23,7 +22,7 @@ export function hookOf(text: string): Hook {
   return { soname, symbol, file: fileAt(path, `Cannot hook "${text}":`), function: name ?? symbol };
 }
 
-/** The hooks of one host tree's libraries. Throws LinkError and ElfError for those that cannot be. */
+/** The hooks for one host tree's libraries. Throws LinkError and ElfError for those that are impossible. */
 export function hooksIn(
   hooks: readonly Hook[],
   { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
@@ -44,7 +43,7 @@ export function hooksIn(
   });
 }
 
-/** A function, whatever it is called by. Throws LinkError and ElfError. */
+/** Checks that a file exports a function of that name. Throws LinkError and ElfError. */
 function mustHave(hook: Hook, file: string, name: string): void {
   using image = openImage(file);
   const index = image.find(name);
@@ -57,14 +56,14 @@ function mustHave(hook: Hook, file: string, name: string): void {
     });
 }
 
-/** Throws UsageError where there are two for one function. */
+/** Throws UsageError if one function is hooked twice. */
 export function refuseTwice(hooks: readonly Hook[]): void {
   for (const [i, { soname, symbol }] of hooks.entries())
     if (hooks.findIndex((other) => other.soname === soname && other.symbol === symbol) < i)
       throw new UsageError(`Cannot hook "${symbol}" of "${soname}" twice`);
 }
 
-/** `chosen` are those of all host trees. Throws LinkError for one that is of none. */
+/** `chosen` are the hooks of all host trees. Throws LinkError for a hook that belongs to none. */
 export function refuseOtherHooks(hooks: readonly Hook[], chosen: readonly Hook[]): void {
   for (const hook of hooks)
     if (!chosen.includes(hook))
@@ -74,7 +73,7 @@ export function refuseOtherHooks(hooks: readonly Hook[], chosen: readonly Hook[]
       });
 }
 
-/** For a function that one of both does not have. */
+/** The error for a file that does not export a function: the hooked library's, or the hook's. */
 export const lacks = ({ soname, symbol }: Hook, file: string, missing: string): LinkError =>
   new LinkError(`Cannot hook "${symbol}" of "${soname}": "${file}" does not export "${missing}"`, {
     object: file,

@@ -1,5 +1,5 @@
-// What isolated libraries refer to and no library of their closure defines: natively the
-// program, or a library of its side, gives them that (callbacks by name).
+// Symbols that isolated libraries refer to and no library of their closure defines. Natively the program, or a library
+// on its side, provides them (callbacks by name).
 
 import { SHN_UNDEF } from "../../lib/elf/constants.ts";
 import { openImage } from "../../lib/elf/file.ts";
@@ -10,8 +10,8 @@ import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
 
 /**
- * Their names; none for nearly all. A weak reference counts where it is an isolated library's own: what is private has
- * many that nobody is to define. Found out once. Throws what reading throws.
+ * Their names; for nearly all libraries there are none. A weak reference counts only in an isolated library: private
+ * dependencies have many that are never defined. The result is cached. Throws what reading throws.
  */
 export function lackedBy(
   store: LibraryStore,
@@ -27,8 +27,9 @@ export function lackedBy(
 }
 
 /**
- * In-process the program is loaded when the host's libraries are there. `own` are the program and its libraries,
- * `shared` the files of which both sides have one copy. Throws NotHostableError, and what reading throws.
+ * In-process, the program is loaded after the host's libraries, so it cannot define their symbols. `own` are the
+ * program and its libraries, `shared` the files of which both sides have one copy. Throws NotHostableError, and what
+ * reading throws.
  */
 export function refuseLacked(
   program: string,

@@ -1,5 +1,5 @@
-// How a host tree is laid out: the directories that the user names, and those that
-// distributions have for drivers where there is no /usr/lib and no ld.so.cache.
+// How a host tree is laid out: directories that the user names, and those in which distributions without /usr/lib and
+// ld.so.cache keep drivers.
 
 import { readdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -12,7 +12,7 @@ import type { Tree } from "../../lib/tree/tree.ts";
 import { DRIVER_PLACES } from "../profiles/profiles.ts";
 import type { FurtherDirectories } from "../settings/tree-options.ts";
 
-/** Of what is named only what the tree has. Nothing is read in a tree without drivers' directories. */
+/** Directories that the tree does not have are left out. Nothing is read in a tree without driver directories. */
 export function layoutOf(tree: Tree, { libraries, shares }: FurtherDirectories, store: LibraryStore): Layout {
   const there = (directories: readonly string[]) => [...new Set(directories.filter((path) => isDirectory(tree, path)))];
   const inTree = (path: string) => (tree.root !== "" && tree.holds(path) ? tree.inside(path) : path);
@@ -30,7 +30,7 @@ const isDirectory = (tree: Tree, path: string): boolean => {
   return real !== undefined && unlessRefused(() => statSync(real))?.isDirectory() === true;
 };
 
-/** Undefined also where links loop, or lead out of the tree. */
+/** Undefined also if links loop or leave the tree. */
 function resolved(tree: Tree, path: string): string | undefined {
   try {
     return unlessRefused(() => tree.resolve(path));
@@ -40,12 +40,12 @@ function resolved(tree: Tree, path: string): string | undefined {
   }
 }
 
-/** What glvnd opens by their names, and what these hand to programs. */
+/** Drivers that glvnd opens by name, and libgbm. */
 const DRIVERS = /^(lib(GLX|EGL)_\w+\.so\.0|libgbm\.so\.1)$/;
 
 /**
- * Where the drivers in a directory really are, and where they find what they need: a driver's libX11 has to be the
- * program's, too, and its libc everybody's.
+ * The directories of the driver files themselves and their search paths: the program has to use the same libX11 as a
+ * driver, and all have to use its libc.
  */
 function besideDrivers(tree: Tree, directory: string, store: LibraryStore): string[] {
   const real = resolved(tree, directory);
@@ -64,7 +64,7 @@ function searchPathOf(path: string, tree: Tree, store: LibraryStore): string[] {
     const elements = (runpath ?? rpath ?? "").split(":").filter((element) => /^(\/|\$\{?ORIGIN)/.test(element));
     return elements.map((element) => element.replace(/\$(ORIGIN|\{ORIGIN\})/g, dirname(tree.inside(path))));
   } catch (error) {
-    // Whoever opens it is told.
+    // Opening the file reports the error.
     if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
     throw error;
   }

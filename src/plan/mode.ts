@@ -1,6 +1,5 @@
-// Where a program runs: in this process, which starts it sooner, or in one of its own,
-// which any program can have. Its headers say most of it. The rest is found out while
-// it is planned what comes from where; nothing has been done by then.
+// Where a program runs: in this process, which starts faster, or in one of its own, which works for any program. Its
+// headers decide most cases, planning decides the rest; until then nothing has been done.
 
 import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
@@ -10,7 +9,7 @@ import { AUDITORS, othersAuditors } from "./glibc/auditing.ts";
 import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
 import { findUnlinked, tellUnlinked } from "./unlinked.ts";
 
-/** What is done in either mode, and told why it is that one. */
+/** What to do in either mode; `why` is the reason for the mode. */
 interface ByMode<InProcess, Attached> {
   inProcess(why: string): InProcess;
   attached(why: string): Attached;
@@ -19,11 +18,11 @@ interface ByMode<InProcess, Attached> {
 interface ModeOptions {
   readonly mode: Mode;
   readonly mountNamespace: NamespaceChoice;
-  /** Somebody reads events. */
+  /** Events are written. */
   readonly isTold?: boolean;
 }
 
-/** What ld.so has done by them when this process began was for the program that this one is. */
+/** Why variables forbid in-process mode: ld.so applied them at the start of this process to Bun, not to the program. */
 function reasonInVariables({
   LD_LIBRARY_PATH: path,
   [AUDITORS]: auditors,
@@ -35,9 +34,8 @@ function reasonInVariables({
 }
 
 /**
- * Does what belongs to the mode of a program, of which `path` is the file; that of attached programs, too, where a
- * NotHostableError comes out of the other and the mode is auto. Throws UsageError for what excludes each other, and
- * ProgramError.
+ * Does what belongs to a program's mode. `path` is its file. If the mode is auto and inProcess throws NotHostableError,
+ * the program is attached. Throws UsageError for options that exclude each other, and ProgramError.
  */
 export function inMode<InProcess, Attached>(
   path: string,
@@ -72,7 +70,7 @@ export function inMode<InProcess, Attached>(
   }
 }
 
-/** Why it is attached, and that it is not linked itself, where that is so and is not said yet. */
+/** Adds to `why` that the program itself is not linked, unless it says so already. */
 function withUnlinked(why: string, path: string): string {
   const runner = runnerOf(path);
   const unlinked = runner === undefined ? undefined : findUnlinked(runner);

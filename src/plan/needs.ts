@@ -1,5 +1,5 @@
-// What a program of the runtime needs: libraries of its own side, and isolated ones. And
-// what the host's libraries need, in a capsule.
+// What a program of the runtime needs, libraries of its own side and isolated ones, and what the host's libraries in a
+// capsule need.
 
 import type { Library } from "../../lib/elf/library.ts";
 import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
@@ -11,11 +11,11 @@ import type { CapsuleSource } from "./capsule-source.ts";
 interface ProgramNeeds {
   /** The runtime's libraries. */
   readonly closure: Closure;
-  /** Isolated ones that the program or one of these needs by their sonames. */
+  /** Isolated ones that the program or a library of the closure needs, by soname. */
   readonly isolated: Set<string>;
 }
 
-/** Throws LinkError for a library that is missing, and ElfError. */
+/** Throws LinkError for a missing library, and ElfError. */
 export function needsOf(program: Library, runtime: Search, isIsolated: (soname: string) => boolean): ProgramNeeds {
   const isElsewhere = (soname: string) => isShared(soname) || isIsolated(soname);
   const direct = program.needed.filter((soname) => !isElsewhere(soname));
@@ -25,7 +25,7 @@ export function needsOf(program: Library, runtime: Search, isIsolated: (soname: 
 
 type Tree = Pick<CapsuleSource, "search" | "ownership">;
 
-/** What libraries of a host tree need, which `requester` asks for; `open` are files that are open, by name. */
+/** What host libraries that `requester` asks for need; `open` maps the names of open files to their paths. */
 export const needsIn = (
   { search, ownership }: Tree,
   names: readonly string[],
@@ -33,7 +33,7 @@ export const needsIn = (
   open?: ReadonlyMap<string, string>,
 ): Dependencies => dependenciesOf(search, names, (soname) => ownership.isShared(soname), requester, open);
 
-/** What a library needs from a host tree that does not have it. `origin` is as a requester's. */
+/** What a library outside a host tree needs from that tree. `origin` is as in Requester. */
 export const needsOfOutsider = (
   { search, ownership }: Tree,
   library: Library,
@@ -41,5 +41,5 @@ export const needsOfOutsider = (
   open?: ReadonlyMap<string, string>,
 ): Dependencies => dependenciesOfFile(search, { library, origin }, (soname) => ownership.isShared(soname), open);
 
-/** A library that the host tree does not have, with what it needs from there. Throws as closureOf does. */
+/** A library outside the host tree, with what it needs from there. Throws as closureOf does. */
 export const closureOfOutsider = (tree: Tree, library: Library): Closure => closureFrom(needsOfOutsider(tree, library));

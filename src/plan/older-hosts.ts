@@ -1,8 +1,7 @@
-// Host libraries that are older than what the program's side was linked to: a version, or a
-// symbol, that it wants of an isolated library and that the host's copy does not define.
-// ld.so says the first at the start, the second when the function is called (or at the
-// start, where all is bound then); files tell both. A symbol without a version names no
-// library: the one is meant whose copy in the runtime has it.
+// Host libraries older than what the program's side was linked against: it wants a version or symbol of an isolated
+// library that the host's copy does not define. ld.so reports a missing version at the start, and a missing symbol when
+// the function is called (at the start with BIND_NOW). The files show both beforehand. A symbol without a version names
+// no library: we assume the one whose runtime copy defines it.
 
 import { STB_WEAK } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -15,15 +14,15 @@ import { needsOf } from "./needs.ts";
 import type { Chosen } from "./trees.ts";
 
 interface Lack {
-  /** What the host's library does not define, of one kind. */
+  /** What the host's library does not define: all of one kind. */
   readonly what: "version" | "symbol";
   readonly names: readonly string[];
-  /** Paths: of the host's library, and of who wants it. */
+  /** Paths: of the host's library, and of the object that wants it. */
   readonly library: string;
   readonly wanter: string;
 }
 
-/** `path` is the program's file. Empty where it cannot be told, as of a script. */
+/** `path` is the program's file. Empty if this cannot be determined, as for a script. */
 export function lacksOf({ runtime, chosen }: { runtime: Search; chosen: Chosen }, path: string): Lack[] {
   try {
     const program = runtime.libraryAt(path);
@@ -32,14 +31,14 @@ export function lacksOf({ runtime, chosen }: { runtime: Search; chosen: Chosen }
     using sides = new Sides(own, hostsOf(isolated, chosen), runtime);
     return own.filter(({ needed }) => needed.some((name) => isolated.has(name))).flatMap((one) => sides.lacksOf(one));
   } catch (error) {
-    // What is missing or unsound is said elsewhere.
+    // Missing and damaged files are reported elsewhere.
     if (error instanceof LinkError || error instanceof ElfError) return [];
     if ((error as NodeJS.ErrnoException).code !== undefined) return [];
     throw error;
   }
 }
 
-/** A paragraph. */
+/** One paragraph for the user. */
 export function tellLack({ what, names, library, wanter }: Lack): string {
   const [first = "", ...others] = names;
   const more = others.length > 0 ? ` and ${others.length} more` : "";
@@ -75,7 +74,7 @@ class Sides implements Disposable {
     const versions = new Map<string, string[]>();
     for (const { file, name, isWeak } of image.verneeds) {
       const host = this.hosts.get(file);
-      // One without any versions has them all, as far as ld.so goes.
+      // ld.so takes a library without versions to have all of them.
       if (!host || isWeak || host.versions.length === 0 || host.versions.includes(name)) continue;
       versions.set(host.path, [...(versions.get(host.path) ?? []), name]);
     }
@@ -97,7 +96,7 @@ class Sides implements Disposable {
     return [...lacks("version", versions), ...lacks("symbol", symbols)];
   }
 
-  /** Of what a library needs, the runtime's copies and what takes their places. */
+  /** The runtime's copies of a library's dependencies, with the host libraries that replace them. */
   #replaced(library: Library): { before: FileImage; after: FileImage }[] {
     const requester = { library, loader: this.own[0] && { library: this.own[0] } };
     return library.needed.flatMap((soname) => {

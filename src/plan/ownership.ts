@@ -1,9 +1,7 @@
-// Whose copy of a library a capsule uses: the host's, or one that it shares with
-// the program. The shared set is always shared. Some libraries that cross the
-// border, and promise that a newer one does all that an older one did (Wayland's),
-// are shared where the runtime's copy is the newer one: the program's libraries
-// would miss functions in the host's, and two copies would not know each other's
-// objects.
+// Whose copy of a library a capsule uses: the host's, or one shared with the program. The shared set is always shared.
+// Some libraries whose objects cross the border, and whose newer releases do all that older ones did (Wayland's), are
+// shared if the runtime's copy is newer: the program's libraries would miss functions in the host's copy, and two
+// copies would not know each other's objects.
 
 import { openImage } from "../../lib/elf/file.ts";
 import { isExported } from "../../lib/elf/sym.ts";
@@ -17,13 +15,13 @@ export class Ownership {
   constructor(
     readonly host: Search,
     readonly runtime: Search,
-    /** Sonames that are shared where the runtime's copy is newer. */
+    /** Sonames that are shared if the runtime's copy is newer. */
     readonly newest: readonly string[],
-    /** Sonames that the user wants from another host tree: its one copy serves this capsule, too. */
+    /** Sonames that the user takes from another host tree: that one copy serves this capsule, too. */
     readonly others: ReadonlySet<string> = new Set(),
   ) {}
 
-  /** Is it one that the capsule does not open, but is shown? Found out once. */
+  /** Does the capsule use a shared copy of this library, rather than load its own? The answer is cached. */
   isShared(soname: string): boolean {
     if (isShared(soname) || this.others.has(soname)) return true;
     const isModule = NSS_MODULE.test(soname);
@@ -36,13 +34,13 @@ export class Ownership {
     return found;
   }
 
-  /** Of NIS's modules some releases of glibc have theirs. */
+  /** Some releases of glibc include modules for NIS. */
   #isGlibcs(soname: string): boolean {
     const found = this.host.find(soname, undefined);
     return found !== undefined && isPlugIn(found.library);
   }
 
-  /** The runtime's defines something that the host's does not. */
+  /** Does the runtime's copy define a symbol that the host's lacks? */
   #isRuntimesNewer(soname: string): boolean {
     const theirs = this.host.find(soname, undefined);
     const ours = this.runtime.find(soname, undefined);

@@ -1,7 +1,5 @@
-// Everything that will be done, found out from files and settings alone: which
-// libraries come from which host tree, with what they need, in which order. When
-// a plan has been made, nothing has been done, and what is missing or unsound has
-// been said.
+// The plan of a launch, made from files and settings alone: which libraries come from which host tree, with which
+// dependencies, in which order. Making it changes nothing, and reports everything that is missing or damaged.
 
 import { readdirSync, realpathSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -40,49 +38,50 @@ import { findUnlinked, refuseMisled } from "./unlinked.ts";
 export interface ExecOptions extends TreeOptions {
   readonly mode: Mode;
   readonly mountNamespace: NamespaceChoice;
-  /** Functions that the program gets in place of isolated libraries' own. */
+  /** Functions that replace those of isolated libraries for the program. */
   readonly hooks: readonly Hook[];
-  /** Where files of settings were looked for. */
+  /** Where settings files were looked for. */
   readonly settingsFiles: readonly string[];
   readonly program: string;
   /** Without argv[0]. */
   readonly arguments: readonly string[];
 }
 
-/** One host tree and what is taken from it. */
+/** One host tree and what the launch takes from it. */
 interface CapsulePlan extends CapsuleSource {
-  /** All that the program may see of it; of those that it does not need at the start the tree may lack some. */
+  /** All that the program may see of it. The tree may lack some that the program does not need at the start. */
   readonly isolated: readonly string[];
   readonly atStart: readonly string[];
   readonly closure: Closure;
   /**
-   * Libraries, by path, of which the program's side wants a thread-local variable in static TLS: they are opened so.
+   * Libraries, by path, that are opened with static TLS: the program's side needs one of their thread-local variables
+   * there.
    */
   readonly lentStatically: ReadonlyMap<string, string>;
-  /** What its libraries will probably open. */
+  /** What its libraries will probably open later. */
   readonly ahead: readonly string[];
 }
 
 export interface Plan {
   readonly program: Program;
-  /** Its path as execve(2) would be given it. */
+  /** Its path as execve(2) would get it. */
   readonly executed: string;
   readonly arguments: readonly string[];
   readonly runtime: Search;
-  /** What the program needs of the runtime, itself not among them. */
+  /** What the program needs of the runtime, without the program itself. */
   readonly runtimeLibraries: readonly Library[];
-  /** The same, and why. */
+  /** The same, with the reasons. */
   readonly needs: Closure;
   readonly chosen: Chosen;
   readonly capsules: readonly CapsulePlan[];
-  /** Other names under which the program or its libraries need isolated libraries, with their sonames. */
+  /** Other names by which the program or its libraries need isolated libraries, mapped to their sonames. */
   readonly aliases: ReadonlyMap<string, string>;
-  /** The file of each member of the shared set that some capsule needs. */
+  /** The file of each shared set member that some capsule needs. */
   readonly shared: ReadonlyMap<string, string>;
   readonly glibc: ChosenGlibc;
 }
 
-/** For a process that runs on the glibc that was chosen. Throws ProgramError, UsageError, LinkError and ElfError. */
+/** For a process that runs on the chosen glibc. Throws ProgramError, UsageError, LinkError and ElfError. */
 export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan {
   const { runtime, store, glibc } = trees;
   const executed = locateProgram(options.program);
@@ -129,7 +128,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   });
   const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
   refuseUnhostable(program, runtimeLibraries, opened, glibc);
-  // In-process it works itself, but what it forks into another PID namespace would find nobody to ask.
+  // The program itself works in-process, but a child in another PID namespace could not reach the server.
   if (options.mode === "auto" && program.library.entersNamespaces)
     throw new NotHostableError(
       program.path,
@@ -165,35 +164,38 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   };
 }
 
-/** What a program in a process of its own is given: nobody knows what it will need. */
+/** The plan of an attached program, whose needs are not known beforehand. */
 export interface AttachedPlan {
-  /** The program's path as execve(2) will be given it. */
+  /** The program's path as execve(2) will get it. */
   readonly executed: string;
   readonly runtime: Search;
   readonly capsules: readonly AttachedCapsule[];
   readonly chosen: Chosen;
   readonly processGlibc: ProcessGlibc;
-  /** ld.so asks an auditor for isolated libraries before it looks for them. */
+  /** ld.so asks an auditor for isolated libraries before it searches for them. */
   readonly isAudited: boolean;
-  /** A program with an ld.so of its own, and what is to take its files' places. */
+  /** Set for a program with its own ld.so; `cover` is what replaces the files of its glibc. */
   readonly own: (OwnInterpreter & { readonly cover: Mounts }) | undefined;
 }
 
 export interface AttachedCapsule {
   readonly search: Search;
   readonly ownership: Ownership;
-  /** The host tree has all of them. */
+  /** Only those that the host tree has. */
   readonly isolated: readonly string[];
   /** Those that the user has named. */
   readonly named: ReadonlySet<string>;
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly hooks: readonly Hook[];
   readonly ahead: readonly string[];
-  /** Those that the tree has, with what they need, as far as it is there: who needs what is not will tell. */
+  /**
+   * The isolated libraries with their dependencies. One whose dependencies are missing is left out: opening it reports
+   * that.
+   */
   readonly libraries: readonly Library[];
 }
 
-/** Throws as makePlan does, but for what the program needs on its own side: ld.so will tell. */
+/** Throws as makePlan does, except for what the program needs on its own side: ld.so reports that. */
 export function makeAttachedPlan(options: ExecOptions, executed: string, trees: Trees, trace: Trace): AttachedPlan {
   trace.log("plan", () => `program: ${executed}`);
   const { runtime, glibc } = trees;
@@ -244,7 +246,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   return { executed, runtime, capsules, chosen, processGlibc, isAudited, own: own && { ...own, cover } };
 }
 
-/** Throws NotHostableError for a program that needs a newer glibc than this process's, and brings one. */
+/** Throws NotHostableError for a program that needs a newer glibc than the chosen one, and brings its own. */
 function refuseOwnNewer({ path, library }: Program, libraries: readonly Library[], { glibc, machine }: Trees): void {
   const needing = [library, ...libraries].find((one) => !runsOn(one, glibc.version));
   const own = needing && ownInterpreterOf(path, machine);
@@ -275,7 +277,7 @@ function refuseUseless(
 ): void {
   const isUseless = ({ search, isolated }: Pick<CapsulePlan, "search" | "isolated">) =>
     !isolated.some((soname) => search.find(soname, undefined));
-  // A variable may be there for other programs, too.
+  // A variable may be meant for other programs.
   const isMeant = source.kind === "flag" || source.kind === "file";
   if (isMeant && capsules.every(isUseless))
     throw new LinkError(
@@ -284,7 +286,7 @@ function refuseUseless(
     );
 }
 
-/** The files of all that may be isolated. */
+/** The files of all libraries that may be isolated. */
 function* isolatedOf(hosts: readonly Host[]): Generator<Library> {
   for (const { search, choices } of hosts)
     for (const soname of choices.keys()) {
@@ -294,15 +296,16 @@ function* isolatedOf(hosts: readonly Host[]): Generator<Library> {
 }
 
 /**
- * What isolated libraries will probably open when they are used: sonames, and paths in the tree that LIBDIR may begin.
+ * What isolated libraries will probably open when they are used: sonames, and paths in the tree that may begin with
+ * LIBDIR.
  */
 export const openedAhead = (sonames: readonly string[]): string[] => [
   ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
 ];
 
 /**
- * The isolated libraries that the program or one of its libraries needs, and these libraries. Throws ProgramError for
- * one that is missing.
+ * The runtime libraries that the program needs, and the isolated libraries that it or these need. Throws ProgramError
+ * for a missing one.
  */
 function runtimeNeeds(
   program: Program,
@@ -326,8 +329,8 @@ function runtimeNeeds(
 }
 
 /**
- * A library of one host tree may need one that is to come from another; that one is opened at the start, too. Throws
- * LinkError for a circle.
+ * A library of one host tree may need one that comes from another: that one is opened at the start, too. Throws
+ * LinkError for a cycle.
  */
 function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void {
   const visit = (soname: string, users: readonly string[]): void => {
@@ -346,8 +349,8 @@ function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void 
 }
 
 /**
- * Finds the one copy of each member of the shared set: of the glibc that was chosen, of two unwinders the newer, else
- * the runtime's.
+ * Finds the one copy of each member of the shared set: the newest unwinder, the chosen glibc's files, else the
+ * runtime's.
  */
 function chooseShared(
   closure: Closure,
@@ -391,7 +394,7 @@ function settingOf(variable: Variable, search: Search): string | undefined {
   return list.length > 0 ? list.join(delimiter) : undefined;
 }
 
-/** Those that the tree has, links followed, each once. */
+/** The real paths of those that the tree has, without duplicates. */
 const pathsIn = ({ tree, places, layout }: Search, paths: readonly string[]): string[] => {
   const expanded = paths.flatMap((path) =>
     path.startsWith(LIBDIR) ? places.map((dir) => path.replace(LIBDIR, dir)) : inShares(path, layout),
@@ -407,7 +410,7 @@ function cacheFor({ users }: CacheVariable, search: Search): string | undefined 
   return users.some(isThere) ? cache : undefined;
 }
 
-/** Makes the directories for caches that host libraries are told of. */
+/** Makes the cache directories that host libraries are told to use. */
 export function keepCaches(capsules: readonly Pick<CapsuleSource, "search" | "environment">[]): void {
   for (const { search, environment } of capsules) {
     const { root } = search.tree;

@@ -1,5 +1,5 @@
-// The program that shall run: found as a shell finds it, and looked at, whether
-// it can be hosted in this process, or attached in one of its own.
+// The program to run: finds it as a shell does, and checks whether it can be hosted in this process or attached in one
+// of its own.
 
 import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { basename, delimiter, resolve } from "node:path";
@@ -14,7 +14,7 @@ import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import { findUnlinked, readUnlinked, tellUnlinked } from "./unlinked.ts";
 
 export interface Program {
-  /** argv[0]: as the user has written it. */
+  /** argv[0], as the user wrote it. */
   readonly name: string;
   /** Absolute, without symbolic links. */
   readonly path: string;
@@ -26,7 +26,7 @@ export function findProgram(name: string, searchPath?: string): string {
   return realpathSync(locateProgram(name, searchPath));
 }
 
-/** As findProgram, but the path as execvp would make it. */
+/** As findProgram, but returns the path as execvp would make it. */
 export function locateProgram(name: string, searchPath = process.env.PATH ?? ""): string {
   if (name === "") throw new ProgramError('Cannot run "": a path, or a name that PATH has, is needed', EXIT.notFound);
   if (name.includes("/")) {
@@ -67,15 +67,15 @@ function faultOf(path: string): Fault | undefined {
 }
 
 /**
- * Looks whether this process can host a program. Throws NotHostableError, and ProgramError for what cannot be run with
- * us at all.
+ * Checks that this process can host a program. Throws NotHostableError, and ProgramError for one that cannot be run in
+ * either mode.
  */
 export function readProgram(name: string, path: string, store: LibraryStore): Program {
   const cannot: Refusal = (why, cause) => refusal(path, "host", why, cause);
   const cannotHere = (why: string) => new NotHostableError(path, why);
   refusePrivileged(path, "host");
   try {
-    // A file that is no dynamic program has no place in the store, and is looked at by hand for the reason.
+    // Only dynamic programs are in the store. Any other file is examined here, to give the reason.
     if (!store.known(path)) refuseOthers(path, cannot);
     const unlinked = readUnlinked(path);
     if (unlinked) throw cannotHere(`it ${unlinked.why}, and only what this process's own ld.so links can be hosted`);
@@ -97,8 +97,8 @@ export function readProgram(name: string, path: string, store: LibraryStore): Pr
 }
 
 /**
- * Why a program has to be attached, as far as its headers tell; undefined for one that may be hosted, and for one that
- * cannot be run at all. It is cheap: what can be hosted should not wait.
+ * Why the headers of a program require it to be attached; undefined if it may be hosted, or cannot be run at all. This
+ * is cheap, so as not to delay programs that can be hosted.
  */
 export function reasonToAttach(path: string): string | undefined {
   try {
@@ -123,7 +123,7 @@ export function reasonToAttach(path: string): string | undefined {
 }
 
 /**
- * Looks whether a program can run attached: in a process of its own, whose ld.so does what LD_LIBRARY_PATH says. Throws
+ * Checks that a program can run attached: in a process of its own, whose ld.so obeys LD_LIBRARY_PATH. Throws
  * ProgramError.
  */
 export function checkAttachable(path: string, searchPath: string, system: System): void {
@@ -144,21 +144,21 @@ export function checkAttachable(path: string, searchPath: string, system: System
       throw cannot("it has no program interpreter: it is a library, or links itself");
     refuseInterpreter(path, interpreter);
   } catch (error) {
-    // The kernel can, and it may be run.
+    // A file that we cannot read may still be executable.
     if ((error as NodeJS.ErrnoException).code === "EACCES") return;
     if (error instanceof ElfError) throw cannot(`${error.structure}: ${error.fault}`, error);
     throw error;
   }
 }
 
-/** PT_INTERP. */
+/** The path in PT_INTERP. */
 function linkedBy(path: string): string | undefined {
   using file = new FileBytes(path);
   const header = readHeaders(file).phdrs.find(({ p_type }) => p_type === PT_INTERP);
   return header && file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
 }
 
-/** Throws ProgramError for one that is not there, or may not be run. */
+/** Throws ProgramError if the interpreter is missing or not executable. */
 function refuseInterpreter(path: string, interpreter: string | undefined): void {
   const fault = interpreter === undefined ? undefined : faultOf(interpreter);
   if (fault)
@@ -168,10 +168,10 @@ function refuseInterpreter(path: string, interpreter: string | undefined): void 
     );
 }
 
-/** So many scripts may be each other's interpreters (BINPRM_MAX_RECURSION, 4, and the first). */
+/** How many scripts can be each other's interpreters: BINPRM_MAX_RECURSION (4), and the first. */
 export const SCRIPT_LIMIT = 5;
 
-/** Looks for what a script is run by, as a shell would tell of it. Throws ProgramError. */
+/** Checks a script's interpreters, and reports faults as a shell would. Throws ProgramError. */
 function checkInterpreter(script: string, searchPath: string, system: System): void {
   let path = script;
   for (let depth = 0; depth < SCRIPT_LIMIT; depth++) {
@@ -194,8 +194,8 @@ function checkInterpreter(script: string, searchPath: string, system: System): v
 }
 
 /**
- * What env(1) is to find when it is a script's interpreter. Undefined for other options than -S, and for what it has to
- * expand.
+ * The command that env(1) looks for when it is a script's interpreter. Undefined for options other than -S, and for
+ * arguments that it has to expand.
  */
 export function namedByEnv(argument: string): string | undefined {
   const words = argument.replace(/^(-S|--split-string[= ])\s*/, "").split(/\s+/);
@@ -216,8 +216,7 @@ function checkNamed(script: string, argument: string, searchPath: string): void 
 }
 
 /**
- * The interpreter and its one argument, as the kernel reads them (binfmt_script.c). Undefined where there is no such
- * line.
+ * The interpreter and its one argument, as the kernel reads them (binfmt_script.c). Undefined if there is no such line.
  */
 export function shebangOf(head: string): [interpreter: string, argument: string] | undefined {
   const [, interpreter = "", argument = ""] = /^#![ \t]*([^ \t\n\0]*)[ \t]*([^\n\0]*)/.exec(head) ?? [];
@@ -230,7 +229,7 @@ type Refusal = (why: string, cause?: unknown) => ProgramError;
 const refusal = (path: string, verb: Verb, why: string, cause?: unknown): ProgramError =>
   new ProgramError(`Cannot ${verb} "${path}": ${why}`, EXIT.notRunnable, cause === undefined ? {} : { cause });
 
-/** Throws for a program that the kernel gives rights of its own by its mode. */
+/** Throws for a setuid or setgid program. */
 function refusePrivileged(path: string, verb: Verb): void {
   const { mode } = statSync(path);
   if ((mode & 0o6000) === 0) return;
@@ -240,13 +239,13 @@ function refusePrivileged(path: string, verb: Verb): void {
 
 const LOADER_REFUSES = "ld.so passes over LD_LIBRARY_PATH for such programs";
 
-/** Throws ProgramError for a program that the kernel gives rights of its own by an attribute of its file. */
+/** Throws ProgramError for a program whose file has capabilities. */
 export function refuseCapabilities(path: string, system: System): void {
   if (system.hasAttribute(path, "security.capability"))
     throw refusal(path, "run", `its file gives it capabilities, and ${LOADER_REFUSES}`);
 }
 
-/** Throws for what is no ELF file. */
+/** Throws for files that are not ELF. */
 function refuseOthers(path: string, cannot: Refusal): void {
   const head = firstLine(path, cannot);
   if (head.startsWith("#!"))
@@ -258,12 +257,14 @@ function refuseOthers(path: string, cannot: Refusal): void {
   if (!isElf(head)) throw cannot("it is neither an ELF program nor a script");
 }
 
-/** Is it a script that the kernel does not know how to run, so that a shell does? */
+/** Is it a script without a `#!` line, which the kernel refuses and a shell runs? */
 export function isShells(path: string): boolean {
   return unlessRefused(() => isText(firstBytes(path)) && !firstBytes(path).startsWith("#!")) ?? false;
 }
 
-/** What execvp(3), and so env(1) and every shell, has /bin/sh run when the kernel does not know it. */
+/**
+ * Text that is not an ELF file: execvp(3), and so env(1) and every shell, has /bin/sh run it if the kernel refuses it.
+ */
 const isText = (head: string): boolean => head !== "" && !head.includes("\0") && !isElf(head);
 
 const isElf = (head: string): boolean => ELFMAG.every((byte, i) => head.charCodeAt(i) === byte);
@@ -279,8 +280,8 @@ function firstLine(path: string, cannot: Refusal): string {
 }
 
 /**
- * What runs a program: of a script its interpreter, with an argument; else ld.so. Undefined where the file cannot be
- * read.
+ * What runs a program: a script's interpreter with its argument, or the program's ld.so. Undefined if the file cannot
+ * be read.
  */
 export function interpreterOf(path: string, store: LibraryStore): { isScript: boolean; words: string[] } | undefined {
   return unlessRefused(() => {
@@ -293,7 +294,7 @@ export function interpreterOf(path: string, store: LibraryStore): { isScript: bo
   });
 }
 
-/** The file that the kernel runs in the end: of a script its interpreter's. Undefined where it cannot be read. */
+/** The file that the kernel finally runs: for a script, its interpreter. Undefined if it cannot be read. */
 export const runnerOf = (path: string): string | undefined =>
   unlessRefused(() => {
     let runner = path;
@@ -305,10 +306,10 @@ export const runnerOf = (path: string): string | undefined =>
     return undefined;
   });
 
-/** Of a script that names no interpreter, as execvp(3) has it. */
+/** Runs scripts that name no interpreter, as execvp(3) does. */
 const SHELL = "/bin/sh";
 
-/** Up to 256 bytes, of which the kernel looks at a script, one character a byte. */
+/** Up to 256 bytes, as many as the kernel reads of a script; one character per byte. */
 function firstBytes(path: string): string {
   const bytes = new Uint8Array(256);
   const descriptor = openSync(path, "r");

@@ -1,16 +1,19 @@
-// What scripts do to the environment, as far as their text tells: who empties it takes capsule out of it.
+// Finds scripts that empty the environment, as far as their text shows: this removes capsule's variables from it.
 
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { isShells } from "./program.ts";
 
-/** In bytes; scripts are not that long. */
+/** In bytes; no script is longer. */
 const LONGEST = 1 << 20;
 
 const SHELLS: ReadonlySet<string> = new Set(["ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"]);
 
-/** A sentence for each script among a command line that starts something with an empty environment: the first place. */
+/**
+ * One sentence for each script in a command line, about the first place that starts something with an empty
+ * environment.
+ */
 export function emptiedEnvironments(program: string, list: readonly string[]): string[] {
   const isShell = SHELLS.has(basename(program));
   const inWords = [program, ...list].flatMap((word, i) => {
@@ -35,11 +38,11 @@ function sentence(whose: string, text: string): string[] {
 
 interface Command {
   readonly words: readonly string[];
-  /** Where it begins; the first line is 1. */
+  /** Line number of its start, from 1. */
   readonly line: number;
 }
 
-/** What a shell would take for simple commands, roughly: quotes, comments and continued lines, and nothing expanded. */
+/** Roughly the simple commands in a shell's text. Handles quotes, comments and continued lines; expands nothing. */
 function commandsIn(text: string): Command[] {
   const commands: { words: string[]; line: number }[] = [];
   let line = 1;
@@ -59,12 +62,12 @@ function commandsIn(text: string): Command[] {
 }
 
 const BOTH_VARIABLES = ["LD_AUDIT", "LD_LIBRARY_PATH"];
-/** Commands whose words are text. */
+/** Commands that print their words. */
 const WRITERS: ReadonlySet<string> = new Set(["echo", "printf", ":"]);
-/** Options of env(1), and of a shell's exec, whose value is the next word. */
+/** Options of env(1) and of a shell's exec whose value is the next word. */
 const WITH_VALUE = /^-(?:[A-Za-z0]*[uCa]|-unset|-chdir|-argv0)$/;
 
-/** env(1) with -i, a shell's exec with -c, both variables unset; also where a shell is given that by -c. */
+/** True for env(1) with -i, exec with -c, unset of both variables, and a shell whose -c command does one of these. */
 function empties(words: readonly string[]): boolean {
   const [first = ""] = words;
   if (WRITERS.has(first)) return false;
@@ -79,7 +82,7 @@ function empties(words: readonly string[]): boolean {
   return false;
 }
 
-/** Those before the first word that is none. */
+/** The options before the first other word. */
 function optionsIn(words: readonly string[]): string[] {
   const options: string[] = [];
   for (let i = 0; i < words.length; i++) {
@@ -87,7 +90,7 @@ function optionsIn(words: readonly string[]): string[] {
     if (!word.startsWith("-") || word === "--") break;
     options.push(word);
     if (WITH_VALUE.test(word)) i++;
-    // The words of -S are words of the command line.
+    // The words of -S become words of the command line.
     const [, joined] = /^(?:-[A-Za-z0]*S|--split-string=)(.*)$/s.exec(word) ?? [];
     if (joined === "" || word === "--split-string")
       return [...options, ...optionsIn((words[i + 1] ?? "").split(/\s+/))];
@@ -101,7 +104,7 @@ const isIgnoring = (option: string): boolean =>
   /^-[A-Za-z0]*i[A-Za-z0]*$/.test(option.replace(/[uCaS].*$/, "")) ||
   (/^--i/.test(option) && "--ignore-environment".startsWith(option));
 
-/** Of a script; undefined for anything else. */
+/** The text of a script; undefined for any other file. */
 function textOf(path: string): string | undefined {
   return unlessRefused(() => {
     const stat = statSync(path, { throwIfNoEntry: false });

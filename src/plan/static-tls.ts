@@ -1,6 +1,6 @@
 // How much static TLS libraries need, and the tunable that makes room for it. A library with the initial-exec model has
-// its thread-local block at a fixed distance from the thread pointer, in a piece that glibc sets aside for each thread
-// when the process starts: as large as the program and its libraries need, with some surplus for what dlopen brings.
+// its thread-local block at a fixed distance from the thread pointer, in an area that glibc reserves for each thread at
+// process start: as large as the program and its libraries need, plus a surplus for dlopen.
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Tls } from "../../lib/elf/tls.ts";
@@ -9,19 +9,19 @@ import { tunableIn, withTunable } from "./glibc/tunables.ts";
 import type { Plan } from "./plan.ts";
 import { definesAny, wantedOf } from "./tls-wants.ts";
 
-/** There since glibc 2.33, and in Debian's 2.31. */
+/** Available since glibc 2.33, and in Debian's 2.31. */
 export const TUNABLE = "glibc.rtld.optional_static_tls";
 /** glibc's own default, in bytes. */
 export const DEFAULT = 512;
 /**
- * For what is opened later: it comes out of every thread's stack, of which programs give some threads no more than 64
- * KB.
+ * For libraries opened later, in bytes. It comes out of every thread's stack, and some programs give threads no more
+ * than 64 KB.
  */
 export const RESERVE = 8192;
-/** Of thread-local blocks, in bytes: glibc has no more for what comes by dlopen (TCB_ALIGNMENT). */
+/** Largest alignment of a thread-local block that glibc supports for dlopen, in bytes (TCB_ALIGNMENT). */
 export const MAXIMAL_ALIGNMENT = 64;
 
-/** The libraries that are loaded before the program starts and whose blocks have to be in static TLS. */
+/** Libraries that are loaded before the program starts and whose blocks must be in static TLS. */
 export function staticLibraries(plan: Plan): Library[] {
   const sides = [
     [plan.program.library, ...plan.runtimeLibraries],
@@ -40,21 +40,21 @@ export function staticLibraries(plan: Plan): Library[] {
 
 export const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
 
-/** No setting helps it. */
+/** True if no setting can give the library its alignment. */
 export const isMisaligned = ({ tls }: Library): boolean => tls !== undefined && tls.alignment > MAXIMAL_ALIGNMENT;
 
-/** In bytes, with the default settings of any version; Mesa needs some 60. */
+/** In bytes, with the default settings of any glibc version; Mesa needs some 60. */
 export const SURELY_FREE = 512;
 
-/** The tunables with more room than before. */
+/** The tunables with more room for static TLS than `before`. */
 export function withRoomFor(libraries: readonly Library[], before: string): string {
   const all = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) + tls.alignment : 0), 0);
   return withTunable(before, TUNABLE, (Number(tunableIn(before, TUNABLE)) || DEFAULT) + all + RESERVE);
 }
 
 /**
- * Of libraries that may be opened, by host tree: those whose blocks have to be in static TLS, and how many bytes these
- * take.
+ * Of libraries that may be opened, by host tree: those whose blocks must be in static TLS, and the blocks' size in
+ * bytes.
  */
 export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
   const libraries = capsules.flatMap((members) => {
@@ -65,8 +65,8 @@ export function staticNeed(capsules: readonly (readonly Library[])[]): { librari
 }
 
 /**
- * The tunables of a process of its own, in which the program's own libraries have their room beforehand, and the host's
- * take the surplus. `capsules` are the libraries that may be opened, by host tree, `before` what is set already.
+ * The tunables of an attached process: its own libraries have their room reserved, and the host's use the surplus.
+ * `capsules` are the libraries that may be opened, by host tree, `before` are the tunables already set.
  */
 export function withRoomForAttached(capsules: readonly (readonly Library[])[], before: string, trace: Trace): string {
   const { size } = staticNeed(capsules);
@@ -75,18 +75,20 @@ export function withRoomForAttached(capsules: readonly (readonly Library[])[], b
   return withRoomFor(capsules.flat(), before);
 }
 
-/** What the host's libraries are to find in any case, in bytes: nothing where they do with what there is. */
+/** Bytes to keep free for the host's libraries; 0 if what is surely free is enough. */
 export function roomForHosts(capsules: readonly (readonly Library[])[]): number {
   const { size } = staticNeed(capsules);
   return size <= SURELY_FREE ? 0 : size;
 }
 
-/** For blocks that have to be in static TLS, in bytes: jemalloc has 2632, what is no sanitizer's some 150 at most. */
+/**
+ * For blocks that must be in static TLS, in bytes: jemalloc has 2632, other libraries but sanitizers some 150 at most.
+ */
 const AUDITED = 4096;
 
 /**
- * The tunables of processes with an auditor: static TLS is set aside before their libraries are known, so that these
- * have to do with the surplus, too (2.36, 2.41). `needed` are some that one has.
+ * The tunables of processes with an auditor: glibc reserves static TLS before their libraries are known, so these use
+ * the surplus as well (2.36, 2.41). `needed` are libraries of one such process.
  */
 export function withRoomForAudited(needed: readonly Library[], before: string): string {
   const size = needed.reduce((sum, { tls }) => sum + (tls?.isStatic ? roundedSize(tls) : 0), AUDITED + DEFAULT);

@@ -1,12 +1,11 @@
-// Which libraries want thread-local variables of which others in static TLS, by what
-// their files say.
+// Which libraries need thread-local variables of other libraries in static TLS, according to their files.
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Tls } from "../../lib/elf/tls.ts";
 
 /**
- * The isolated libraries with variables that the program's side wants in static TLS, by path, with one of these
- * variables.
+ * The isolated libraries, by path, of which the program's side needs a variable in static TLS, each with one such
+ * variable.
  */
 export function lentStatically(program: readonly Library[], isolated: readonly Library[]): Map<string, string> {
   const wanted = wantedOf(program);
@@ -18,7 +17,7 @@ export function lentStatically(program: readonly Library[], isolated: readonly L
   );
 }
 
-/** Thread-local variables of others that libraries want in static TLS. */
+/** Thread-local variables of other libraries that these need in static TLS. */
 export const wantedOf = (libraries: readonly Library[]): Set<string> =>
   new Set(libraries.flatMap(({ tls }) => tls?.wanted ?? []));
 

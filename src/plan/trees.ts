@@ -1,5 +1,5 @@
-// Which trees a run has to do with: where the program's own libraries are, which
-// library is to come from which host tree, and whose glibc everybody runs on.
+// The trees of a run: where the program's own libraries are, which library comes from which host tree, and whose glibc
+// the process runs on.
 
 import { statSync } from "node:fs";
 import { LinkError } from "../../lib/link-error.ts";
@@ -24,22 +24,22 @@ import { Ownership } from "./ownership.ts";
 
 export interface Trees {
   readonly store: LibraryStore;
-  /** The machine's own: what a program that the kernel starts finds by itself. */
+  /** The machine's own: what a program finds that the kernel starts. */
   readonly machine: Search;
   /** The program's. */
   readonly runtime: Search;
   readonly hosts: readonly Host[];
-  /** What is to be isolated, from those. */
+  /** The libraries to isolate from these hosts. */
   readonly libraries: readonly LibraryChoice[];
   readonly glibc: GlibcDecision;
 }
 
-/** The runtime's and the hosts'. */
+/** The searches of the runtime and the hosts. */
 export const searchesOf = ({ runtime, hosts }: Trees): Search[] => [runtime, ...hosts.map(({ search }) => search)];
 
 /**
- * `own` is the glibc that a process has without our doing; `program` the file that is to run, without symbolic links,
- * where there is one. Throws UsageError and LinkError.
+ * `own` is the glibc that the process would have without capsule; `program` the file to run, without symbolic links, if
+ * any. Throws UsageError and LinkError.
  */
 export function chooseTrees(
   options: TreeOptions,
@@ -85,17 +85,17 @@ export function chooseTrees(
 
 export interface Chosen {
   readonly hosts: readonly OwnedHost[];
-  /** Is it taken from a host tree that has it? */
+  /** Does it come from a host tree that has it? */
   isIsolated(soname: string): boolean;
-  /** Has somebody asked for it, and it is left to the runtime? */
+  /** Was it asked for and found to be left to the runtime? */
   isKnownToLack(soname: string): boolean;
-  /** Why that is so, by soname. */
+  /** Why libraries are left to the runtime, by soname. */
   readonly left: ReadonlyMap<string, string>;
 }
 
-/** Which libraries come from which host tree, whoever needs them. Throws LinkError. */
+/** Which libraries come from which host tree. Throws LinkError. */
 export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
-  // Whether a tree has a library that nobody needs at the start is found out when somebody asks for it.
+  // Whether a tree has a library that nothing needs at the start is looked up only on request.
   const there = new Set<string>();
   const left = new Map<string, string>();
   const isIsolated = (soname: string) => {
@@ -119,10 +119,10 @@ export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
   return { hosts: owned, isIsolated, isKnownToLack: (soname) => left.has(soname), left };
 }
 
-/** A host tree, and which libraries are to come from it. */
+/** A host tree and the libraries to take from it. */
 export interface Host {
   readonly search: Search;
-  /** Sonames, and whether the user has named them: then they must be there. */
+  /** Sonames, and whether the user has named them: those must exist. */
   readonly choices: Map<string, boolean>;
   readonly newest: readonly string[];
 }
@@ -159,11 +159,11 @@ function chooseLibraries(
   return { hosts: [...hosts.values()], libraries };
 }
 
-/** Where libraries of a host tree are searched. Throws what reading its cache throws. */
+/** The search in a host tree. Throws what reading its cache throws. */
 export const hostSearch = (tree: Tree, further: FurtherDirectories, store = new LibraryStore()): Search =>
   new Search(tree, [], store, undefined, layoutOf(tree, further, store));
 
-/** Throws LinkError for a directory that the user has named, and no host tree has. */
+/** Throws LinkError for a directory that the user has named and no host tree has. */
 export function refuseMissing({ value, source }: Setting<FurtherDirectories>, searches: readonly Search[]): void {
   for (const [what, directories] of Object.entries(value))
     for (const directory of directories)
@@ -175,8 +175,8 @@ export function refuseMissing({ value, source }: Setting<FurtherDirectories>, se
 }
 
 /**
- * What follows another one of its family, and is not in that one's tree, stays where it would be without that, unless
- * the two need each other's private functions: then it is left to the runtime.
+ * A library that follows another of its family into a tree that lacks it comes from its default tree instead. If the
+ * two need each other's private functions, it is left to the runtime.
  */
 function whereItStays(
   choice: LibraryChoice,
@@ -204,7 +204,7 @@ const needed = (search: Search, soname: string): readonly string[] =>
 /** Throws LinkError. */
 export const openHost = (directory: Setting<string>): Tree => openTree(directory, "host tree");
 
-/** Why a directory is none. */
+/** Why a directory cannot be used as a tree. */
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such directory",
   ENOTDIR: "it is no directory",
@@ -228,7 +228,8 @@ function openTree({ value: directory, source }: Setting<string>, what: "host tre
 }
 
 /**
- * Undefined for what is isolated. Throws LinkError where the user has named the library and the tree does not have it.
+ * Why a library is left to the runtime; undefined if it is isolated. Throws LinkError if the user has named it and the
+ * tree does not have it.
  */
 function reasonToLeave({ search, choices, newest }: Host, soname: string, runtime: Search): string | undefined {
   if (choices.get(soname)) {

@@ -1,5 +1,4 @@
-// What the kernel and ld.so do for a program that they start, and nobody for one that
-// comes into a process that runs.
+// What the kernel and ld.so do only for a program that they start, not for one loaded into a running process.
 
 import { statSync } from "node:fs";
 import { FileBytes, LARGEST_READ, readHeaders } from "../../lib/elf/file.ts";
@@ -11,7 +10,7 @@ import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
 import type { ChosenGlibc } from "./glibc/choice.ts";
 import type { Program } from "./program.ts";
 
-/** `own` are the libraries of the program's side, `hosts` those that are opened with it. Throws NotHostableError. */
+/** `own` are the libraries of the program's side, `hosts` those opened with them. Throws NotHostableError. */
 export function refuseUnhostable(
   { path, library }: Program,
   own: readonly Library[],
@@ -40,7 +39,7 @@ export function refuseUnhostable(
     refuse(`"${wanting.path}" wants an executable stack, and since 2.41 glibc has it at the start of a process alone`);
 }
 
-/** Up to the end of the last segment: what is behind that (for debuggers) is not loaded. */
+/** Up to the end of the last segment: what follows (for debuggers) is not loaded. */
 function sizeOfImage(path: string): number {
   using file = new FileBytes(path);
   const { phdrs } = readHeaders(file);

@@ -1,7 +1,6 @@
-// Programs that are run and not linked: what is statically linked loads nothing, and
-// files of 32 bits and programs for another libc are not ours. They may start others,
-// which get isolated libraries as anything does that an attached program starts. So they
-// are refused only where they would themselves load what is there for glibc's programs.
+// Programs that run without being linked: statically linked ones load nothing, 32-bit ones and those for another libc
+// are not supported. What they start gets isolated libraries like any child of an attached program. So they are refused
+// only if they would themselves load libraries meant for glibc programs.
 
 import { basename } from "node:path";
 import { DF_1_PIE, EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
@@ -16,15 +15,15 @@ interface UnlinkedProgram {
   readonly path: string;
   /** Such as "is statically linked". */
   readonly why: string;
-  /** PT_INTERP; undefined for what loads nothing. */
+  /** The path in PT_INTERP; undefined for a program that loads nothing. */
   readonly interpreter: string | undefined;
-  /** Sonames that its ld.so looks for. */
+  /** Sonames that its ld.so searches for. */
   readonly needed: readonly string[];
-  /** That ld.so takes a glibc program's library for its own. glibc's of 32 bits passes over another class of files. */
+  /** Its ld.so would accept libraries meant for glibc programs. 32-bit glibc skips files of another ELF class. */
   readonly isMisled: boolean;
 }
 
-/** Undefined for what is linked, and for what is no program. Throws what open(2) throws, and ElfError. */
+/** Undefined for a program that is linked, and for other files. Throws what open(2) throws, and ElfError. */
 export function readUnlinked(path: string): UnlinkedProgram | undefined {
   using file = new FileBytes(path);
   if (file.size <= EI_CLASS) return undefined;
@@ -51,7 +50,7 @@ function ofMusl(path: string, interpreter: string): UnlinkedProgram {
   return { path, why, interpreter, needed: image.needed, isMisled: true };
 }
 
-/** A library has no interpreter either. Before binutils 2.26 linkers do not mark a program (DF_1_PIE). */
+/** A library has no interpreter either. Linkers before binutils 2.26 do not mark programs (DF_1_PIE). */
 function isStaticPie(path: string): boolean {
   using image = openImage(path);
   return (image.flags1 & DF_1_PIE) !== 0 || isStartedAlone(image);
@@ -60,7 +59,7 @@ function isStaticPie(path: string): boolean {
 const isStartedAlone = ({ ehdr, soname, needed }: FileImage): boolean =>
   ehdr.e_entry !== 0 && soname === undefined && needed.length === 0;
 
-/** As readUnlinked; undefined, too, for what cannot be read, or is damaged. */
+/** As readUnlinked; undefined also for files that are unreadable or damaged. */
 export function findUnlinked(path: string): UnlinkedProgram | undefined {
   try {
     return unlessRefused(() => readUnlinked(path));
@@ -70,11 +69,13 @@ export function findUnlinked(path: string): UnlinkedProgram | undefined {
   }
 }
 
-/** Behind who it is. */
+/** The predicate of a sentence about the program. */
 export const tellUnlinked = ({ why, interpreter }: UnlinkedProgram): string =>
   `${why}, so it ${interpreter === undefined ? "loads nothing itself" : "gets no isolated libraries itself"}; what it starts is linked`;
 
-/** `shown` are the names of libraries that glibc's programs find. Throws ProgramError for one that would take them. */
+/**
+ * `shown` are the names of libraries shown to glibc programs. Throws ProgramError for a program that would load them.
+ */
 export function refuseMisled({ path, why, needed, isMisled }: UnlinkedProgram, shown: ReadonlySet<string>): void {
   const taken = needed.filter((name) => shown.has(name));
   if (!isMisled || taken.length === 0) return;

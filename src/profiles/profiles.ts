@@ -1,11 +1,10 @@
-// Which libraries belong together on the host's side, and what its drivers need to
-// be told. Data only: a profile for other libraries is one more entry.
+// Which libraries belong together on the host's side, and which variables its drivers need. Data only: a profile for
+// other libraries is one more entry.
 //
-// What crosses the border comes along: a Display and its connection are made by
-// one library and used by another, so libX11, libxcb and libXext (and Wayland's
-// client side) must be one copy for the program and the driver.
+// Libraries whose objects cross the border come along: one library makes a Display and its connection, another uses
+// them, so libX11, libxcb and libXext (and Wayland's client side) must be one copy for program and driver.
 
-/** A variable that the host's libraries look at. */
+/** A variable that the host's libraries read. */
 export type Variable = PathVariable | FixedVariable | CacheVariable;
 
 interface FixedVariable {
@@ -14,27 +13,27 @@ interface FixedVariable {
   readonly value: string;
 }
 
-/** One that says where something is kept from run to run: in a directory of the host tree's own. */
+/** Names a directory for data kept between runs: each host tree has its own. */
 export interface CacheVariable {
   readonly name: string;
   readonly kind: "cache";
-  /** Who would look at it: it is for trees that have one of these paths or sonames. */
+  /** Paths or sonames of those that read the variable: it is set for trees that have one of them. */
   readonly users: readonly string[];
-  /** As a path's. */
+  /** As PathVariable's. */
   readonly unless?: readonly string[];
 }
 
-/** One that shall point into the host tree. */
+/** A variable that points into the host tree. */
 interface PathVariable {
   readonly name: string;
   /**
-   * `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first that it
-   * has.
+   * `directories`: those of `paths` that the tree has. `manifests`: the .json files in them. `first`: the first of
+   * `paths` that the tree has.
    */
   readonly kind: "directories" | "manifests" | "first";
-  /** Paths in the tree; LIBDIR may begin them. */
+  /** Paths in the tree; they may begin with LIBDIR. */
   readonly paths: readonly string[];
-  /** Other names of the same: where the user has set one of them this one is not. */
+  /** Equivalent variables: if the user has set one of them, this one is not set. */
   readonly unless?: readonly string[];
 }
 
@@ -42,29 +41,29 @@ export interface Profile {
   readonly summary: string;
   /** Sonames. Those that the host tree does not have are left to the runtime. */
   readonly isolate: readonly string[];
-  /** As `isolate`, but where the runtime's copy is the newer one it serves both sides. */
+  /** As `isolate`, but if the runtime's copy is newer, it serves both sides. */
   readonly newest: readonly string[];
   readonly environment: readonly Variable[];
-  /** What an isolated library opens by itself when it is used, for reading ahead: no more than a guess. */
+  /** What an isolated library will probably open when it is used, for reading ahead. */
   readonly ahead: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
- * Libraries that know each other's insides, or hand each other objects that only they understand: in one process they
- * come from one tree.
+ * Libraries that use each other's internals, or exchange objects that only they understand: in one process they come
+ * from one tree.
  */
 export interface Family {
   /** Sonames; no library is in two families. */
   readonly libraries: readonly string[];
-  /** They call private functions of each other, so that another tree's copy does not do where a tree lacks one. */
+  /** They call each other's private functions, so another tree's copy cannot replace a missing one. */
   readonly isPrivate: boolean;
-  /** Families whose objects cross the border with it: where it is isolated so are they, from whatever tree. */
+  /** Families whose objects cross the border with it: they are isolated with it, from whatever tree. */
   readonly brings: readonly string[];
 }
 
 /**
- * Where distributions without /usr/lib have drivers, each with a lib and a share: NixOS, and Guix, whose systems have them
- * where they have everything.
+ * Where distributions without /usr/lib have drivers, each with a lib and a share: NixOS, and Guix, whose systems have
+ * everything there.
  */
 export const DRIVER_PLACES = ["/run/opengl-driver", "/run/current-system/profile", "/run/current-system/sw"];
 
@@ -73,14 +72,15 @@ export const LIBDIR = "$LIBDIR";
 
 const X11 = ["libX11.so.6", "libX11-xcb.so.1", "libxcb.so.1", "libXext.so.6"];
 const WAYLAND = ["libwayland-client.so.0", "libwayland-server.so.0", "libwayland-egl.so.1"];
-// glvnd's libraries share the tables of libGLdispatch, whose private functions come and go with releases; libEGL's drivers read
-// what is in libgbm's devices.
+// glvnd's libraries share the tables of libGLdispatch, whose private functions change between releases; libEGL's
+// drivers read the internals of libgbm's devices.
 const GLVND = [
   ...["libGL.so.1", "libGLX.so.0", "libEGL.so.1", "libOpenGL.so.0", "libGLESv1_CM.so.1", "libGLESv2.so.2"],
   ...["libGLdispatch.so.0", "libgbm.so.1"],
 ];
-// What programs open of NVIDIA's driver, by its README's list of installed components. Each works with those of the same
-// release only, and so does what these open themselves: libnvidia-glcore, -eglcore, -gpucomp, -ptxjitcompiler, -opencl, …
+// What programs open of NVIDIA's driver, by its README's list of installed components. Each works only with those of
+// the same release, and so does what these open themselves: libnvidia-glcore, -eglcore, -gpucomp, -ptxjitcompiler,
+// -opencl, …
 const NVIDIA = [
   ...["libcuda.so.1", "libnvidia-ml.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-opticalflow.so.1"],
   ...["libnvidia-fbc.so.1", "libnvidia-ifr.so.1", "libnvoptix.so.1", "libnvidia-ngx.so.1", "libnvidia-api.so.1"],
@@ -99,7 +99,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   x11: { libraries: X11, isPrivate: false, brings: [] },
   wayland: { libraries: WAYLAND, isPrivate: false, brings: [] },
 };
-/** Of the families, those libraries of which the newer copy of the two sides serves both. */
+/** Libraries in families whose newer copy serves both sides. */
 export const NEWEST: readonly string[] = WAYLAND;
 
 const DRIVERS: Variable = { name: "LIBGL_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] };
@@ -110,7 +110,7 @@ const VULKAN_DRIVERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
 const MESA = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1", "$LIBDIR/dri", ...VULKAN_DRIVERS];
 const CACHES: readonly Variable[] = [
   { name: "MESA_SHADER_CACHE_DIR", kind: "cache", users: MESA, unless: ["MESA_GLSL_CACHE_DIR"] },
-  // what Mesa before 22 reads, and later releases where there is no other
+  // read by Mesa before 22, and by later releases if the other is not set
   { name: "MESA_GLSL_CACHE_DIR", kind: "cache", users: MESA },
   {
     name: "__GL_SHADER_DISK_CACHE_PATH",
@@ -133,14 +133,14 @@ const EGL_MANIFESTS: readonly Variable[] = [
 ];
 const VULKAN_MANIFESTS: readonly Variable[] = [
   { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },
-  // what loaders before 1.3.207 read
+  // read by loaders before 1.3.207
   { name: "VK_ICD_FILENAMES", kind: "manifests", paths: VULKAN_DRIVERS },
 ];
 const VDPAU: Variable = { name: "VDPAU_DRIVER_PATH", kind: "first", paths: ["$LIBDIR/vdpau"] };
-// Files with a line each: the name, or the path, of a driver.
+// Directories of one-line files, each with a driver's name or path.
 const CL_VENDORS = ["/etc/OpenCL/vendors", "/run/opengl-driver/etc/OpenCL/vendors"];
 const CL_MANIFESTS: readonly Variable[] = [
-  // of one directory; ocl-icd reads the second where there is no first, other loaders one of the two
+  // one directory each; ocl-icd reads the second if the first is not set, other loaders read one of the two
   { name: "OCL_ICD_VENDORS", kind: "first", paths: CL_VENDORS, unless: ["OPENCL_VENDOR_PATH"] },
   { name: "OPENCL_VENDOR_PATH", kind: "first", paths: CL_VENDORS },
 ];

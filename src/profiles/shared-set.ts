@@ -1,7 +1,6 @@
-// The shared set: libraries of which the process has one copy, whatever trees
-// meet in it. A second libc is measurably broken (pthread keys collide, errno and
-// environ differ, free() across aborts), and a second unwinder makes a C++
-// exception that crosses the border abort.
+// The shared set: libraries of which the process has one copy, whatever trees it uses. A second libc is measurably
+// broken (pthread keys collide, errno and environ differ, free() across aborts), and with a second unwinder a C++
+// exception that crosses the border aborts.
 
 import { GLIBC, LOADER } from "../../lib/tree/glibc-names.ts";
 

@@ -1,5 +1,5 @@
-// Directories of links and of small objects that are the same for all runs, kept under
-// a name that says what is in them: made once, whole, and never changed.
+// Directories of links and small objects that are the same for all runs, under a name derived from their content: made
+// once, atomically, and never changed.
 
 import {
   closeSync,
@@ -25,20 +25,20 @@ import { canBeOnPath } from "../directories/library-path.ts";
 import { hint, isThere, privateParent } from "../directories/private-directory.ts";
 import { isTrusted } from "../directories/trusted.ts";
 
-/** What is in one: links, name → where it leads, and files. */
+/** A directory's content: links, name → target, and files. */
 interface Content {
   readonly links?: ReadonlyMap<string, string>;
   readonly files?: {
     readonly names: readonly string[];
-    /** By name, for the path that the directory will have. */
+    /** The files by name, for the directory's final path. */
     make(path: string): ReadonlyMap<string, Uint8Array>;
   };
 }
 
 /**
- * The path of a directory of that content, of which `key` says what it is besides its links. `store` is a file in the
- * user's cache, beside which it is made; without one, and where nothing can be loaded from there or others may write to
- * it, among the temporary files. Throws what writing throws.
+ * The path of a directory with that content; `key` identifies all of it but the links. `store` is a file in the user's
+ * cache, and the directory is made beside it; without `store`, or if that place is noexec or writable for others, it is
+ * made among the temporary files. Throws what writing throws.
  */
 export function keptDirectory(key: string, content: Content, store: string | undefined, system: System): string {
   const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
@@ -61,24 +61,24 @@ export function keptDirectory(key: string, content: Content, store: string | und
   }
 }
 
-/** In which directory they are; it has nothing else. Throws what making it throws. */
+/** The directory that contains them and nothing else. Throws what making it throws. */
 export const placeOfKept = (store: string | undefined, system: System): string =>
   placeInCache(store, system) ?? fallback();
 
-/** The same in the user's cache; undefined where nothing can be kept there. */
+/** The same in the user's cache; undefined if nothing can be kept there. */
 export function placeInCache(store: string | undefined, system: System): string | undefined {
   const cache = store && join(dirname(store), "glibc");
   return cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined;
 }
 
-/** Somebody may have tidied up in it. */
+/** Files may have been deleted from it. */
 function isWhole(path: string, { links, files }: Content): boolean {
   if (!isThere(path)) return false;
   const there = new Set(unlessRefused(() => readdirSync(path)));
   return [...(links?.keys() ?? []), ...(files?.names ?? [])].every((name) => there.has(name));
 }
 
-/** On the disk before it is there by its name: nobody will look again whether it is whole. */
+/** Synced before the directory gets its final name: its files are not checked again. */
 function write(path: string, bytes: Uint8Array): void {
   const descriptor = openSync(path, "wx", 0o600);
   try {
@@ -89,14 +89,14 @@ function write(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Another number whenever what is in one changes and its key does not say so. */
+/** To be changed whenever the content changes without its key. */
 const FORMAT = 1;
 
 const DAY = 24 * 60 * 60 * 1000;
-/** Unused for so long, one is removed; in milliseconds. */
+/** A directory unused for this long is removed; in milliseconds. */
 const KEPT_FOR = 90 * DAY;
 
-/** Removes what nobody will use any more. */
+/** Removes unused and unfinished directories. */
 function tidy(place: string): void {
   for (const name of readdirSync(place)) {
     const path = join(place, name);
@@ -113,7 +113,7 @@ function rename(from: string, to: string): void {
     renameSync(from, to);
   } catch (error) {
     if (!isThere(to)) throw error;
-    // Somebody else was faster, or it was not whole: what is mapped of it stays.
+    // Another process was faster, or the old one was incomplete. What is mapped from it stays mapped.
     const old = `${from}-old`;
     unlessRefused(() => renameSync(to, old));
     renameSync(from, to);
@@ -122,8 +122,8 @@ function rename(from: string, to: string): void {
 }
 
 /**
- * A directory in the user's cache, made where it is missing; undefined, with the reason told, where what is loaded from
- * there might be somebody else's, or nothing can be loaded from.
+ * A directory in the user's cache, made if it is missing. Undefined, after calling `refuse` with the reason, if others
+ * might write what is loaded from there, or nothing can be loaded from it.
  */
 export function usableCache(
   directory: string,
@@ -132,7 +132,7 @@ export function usableCache(
 ): string | undefined {
   const look = (): string | undefined => {
     if (!isThere(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Bun's realpath asks /proc/self/fd, where the descriptors of an in-process program's server thread are not.
+    // Bun's realpath reads /proc/self/fd, which lacks the descriptors of an in-process program's server thread.
     const real = new Tree("/", true).resolve(directory) ?? directory;
     if (!isTrusted(real, (path) => lstatSync(path, { throwIfNoEntry: false }))) refuse(", as others may write to it");
     else if (system.isNoexec(real)) refuse(", as its file system is mounted noexec");
@@ -142,7 +142,7 @@ export function usableCache(
   return unlessRefused(look, ({ message }) => refuse(`: ${message}`));
 }
 
-/** Among the temporary files. Throws what making it throws, and LinkError where no library path could lead there. */
+/** Among the temporary files. Throws what making it throws, and LinkError if a library path cannot contain its name. */
 function fallback(): string {
   const parent = resolve(tmpdir());
   try {

@@ -1,9 +1,8 @@
-// What a command that had to be started over remembers of it, so that the next time it
-// is started over before anything else is done: loading this program takes as long as
-// all of Bun's own start. The process that is started looks for itself, and starts over
-// again if what was remembered does not hold any more.
+// Remembers how a command was started over, so that the next time this happens before anything else: loading this
+// program takes as long as all of Bun's own start. The new process checks for itself, and starts over again if what was
+// remembered no longer holds.
 //
-// Nothing is imported here that takes time, node:fs not either.
+// Nothing is imported here that takes time, not even node:fs.
 
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
@@ -12,14 +11,14 @@ import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
 import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 
-/** Another number whenever the shape of the file changes. */
+/** To be changed with the file's format. */
 export const VERSION = 4;
 
 interface Entry {
   readonly through: Through;
-  /** Paths of settings, whether they are there or not. */
+  /** Paths of settings files, whether they exist or not. */
   readonly settings: readonly string[];
-  /** Of the ld.so, of what is first on the library path, and of the settings. */
+  /** Of the ld.so, of libc in the first library path directory, and of the settings files. */
   readonly identity: string;
 }
 
@@ -28,28 +27,26 @@ export interface RecallFile {
   readonly entries: Record<string, Entry>;
 }
 
-/**
- * Starts over as the same command did the last time, if it did. Returns where nothing is known, or it cannot be done.
- */
+/** Starts over as the same command did the last time, if it did. Returns if nothing is known, or if this fails. */
 export function recall(): void {
   try {
     startOver();
   } catch {
-    // Whatever it is, the command itself comes to it, and knows how to say it.
+    // The command itself runs into the same error, and reports it.
   }
 }
 
 function startOver(): void {
   const cache = cacheOf(process.env);
   if (cache === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
-  // ld.so cuts the kernel's copy of that variable (2.31-2.36 at least), which the environment is taken from here.
+  // ld.so truncates the kernel's copy of that variable (2.31-2.36 at least), from which the environment is taken here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
   const files = new SmallFiles();
   const file = recallFileIn(cache);
   if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
   if (!entry || entry.identity !== identityOf(entry.through, entry.settings)) return;
-  // What it says is run, and what is first on its library path is loaded: it may be in the home of somebody else.
+  // The entry says what to run and load, and the cache may be in somebody else's home.
   const [first = ""] = entry.through.path.split(":");
   const ownerOf = (path: string) => files.owner(path);
   if (!isTrusted(cache, ownerOf) || !isTrusted(first, ownerOf)) return;
@@ -67,7 +64,7 @@ function isRegular(files: SmallFiles, file: string): boolean {
   return owner !== undefined && (owner.mode & S_IFMT) === S_IFREG && owner.uid === process.getuid?.();
 }
 
-/** Undefined for what has never been written, or is damaged: it will be written anew. */
+/** Undefined if the file was never written, or is damaged: it will be rewritten. */
 export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
   if (!bytes) return undefined;
   try {
@@ -83,7 +80,7 @@ export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
 /** `cache` is a directory. */
 export const recallFileIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;
 
-/** Of everything from which the choice of trees is made, but for what is in them. */
+/** A hash of everything that the choice of trees depends on, except their content. */
 export function ownKey(): string {
   const own = Object.entries(process.env)
     .filter(([name]) => /^(CAPSULE_|LD_LIBRARY_PATH$|TMPDIR$|XDG_CONFIG_HOME$|HOME$)/.test(name))

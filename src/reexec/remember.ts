@@ -1,4 +1,4 @@
-// What recall.ts goes by, written.
+// Writes the file that recall.ts reads.
 
 import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -7,12 +7,12 @@ import { writeWhole } from "../../lib/whole-file.ts";
 import { identityOf, ownKey, parsed, type RecallFile, recallFileIn, VERSION } from "./recall.ts";
 import type { Through } from "./restart.ts";
 
-/** Beyond this many the oldest are forgotten. */
+/** Beyond this number, the oldest entries are dropped. */
 const LIMIT = 50;
 
 /**
- * `store` is a file in the user's cache, beside which it is remembered; what cannot be written will be found out again.
- * `settings` are the files of settings from which it follows, and those that would have been read if they were there.
+ * `store` is a file in the user's cache, and the entry is kept beside it; if it cannot be written, the next run plans
+ * again. `settings` are the settings files that it depends on, also those that do not exist yet.
  */
 export function remember(store: string | undefined, through: Through, settings: readonly string[]): void {
   const file = recallFileIn(store && dirname(store));

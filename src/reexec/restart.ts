@@ -1,27 +1,24 @@
-// Starting over: this very command once more, in this process, with changes that
-// only a new start can have, such as settings that ld.so reads from the environment.
+// Starting over: executes this same command again in this process, with changes that only a new start can apply, such
+// as settings that ld.so reads from the environment.
 //
-// The command is kept from the beginning as it was given (bytes, since neither
-// arguments nor variables need be UTF-8): prepare.ts writes over the arguments, and
-// libc's environment changes. /proc/self/environ is no help: ld.so has ended each
-// setting in GLIBC_TUNABLES with a NUL there (2.31–2.36 at least). What has been
-// changed is said in one more variable, at the end, so that the new process knows
-// that it has been started over and gives the program the environment that the user
-// has set.
+// The command is kept from the beginning as it was given (bytes, since neither arguments nor variables need be UTF-8):
+// prepare.ts overwrites the arguments, and libc's environment changes. /proc/self/environ is no help: ld.so has ended
+// each setting in GLIBC_TUNABLES with a NUL there (2.31–2.36 at least). One more variable, at the end, records the
+// changes, so that the new process knows that it was started over and gives the program the user's own environment.
 
 import type { Exec } from "../../lib/process/exec.ts";
 
-/** The last of the environment: MARK=CHANGES, JSON of each changed variable and its former value, null for none. */
+/** The last variable: MARK=CHANGES, JSON of each changed variable's former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";
-/** JSON of a Through, where there is one. */
+/** JSON of a Through, if there is one. */
 const THROUGH = "CAPSULE_STARTED_THROUGH";
 
-/** An ld.so that is started by name, to run on another glibc than the one that the kernel finds. */
+/** An ld.so that is started by name, to run on another glibc than the kernel's choice. */
 export interface Through {
   readonly loader: string;
   /** --library-path */
   readonly path: string;
-  /** It can be told argv[0] (glibc 2.33). */
+  /** It has --argv0 (glibc 2.33). */
   readonly takesArgv0: boolean;
   /** For GCONV_PATH, unless the user has set it. */
   readonly characterSets: string | undefined;
@@ -34,21 +31,18 @@ export interface Through {
 export interface Command {
   /** Descriptors that were open when it began. Bun has marked them close-on-exec. */
   readonly descriptors: ReadonlySet<number>;
-  /** What it was started through. */
+  /** The ld.so that it was started through. */
   readonly through: Through | undefined;
-  /** As they were given, without an ld.so's own. */
+  /** As given, without an ld.so's own arguments. */
   arguments(): Uint8Array[];
   /** NAME=VALUE */
   environment(): Uint8Array[];
 }
 
-/** The file of the program that this process runs, by the kernel, without anything in between. */
+/** The program file of this process, without an ld.so in between. */
 export const ownFile = ({ through }: Pick<Command, "through">): string => through?.program ?? SELF;
 
-/**
- * From what the kernel has told it: its arguments as /proc has them, and its environment. To be asked before anything
- * of it is changed.
- */
+/** The command from its arguments, as in /proc, and its environment. To be called before any of these is changed. */
 export function commandOf(
   descriptors: ReadonlySet<number>,
   cmdline: Uint8Array,
@@ -63,7 +57,7 @@ export function commandOf(
   };
 }
 
-/** How this process was started over, if it was by an ld.so's name. */
+/** The ld.so that started this process over by name; undefined if none did. */
 export function throughOf(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Through | undefined {
@@ -79,7 +73,7 @@ export function throughOf(
   }
 }
 
-/** ld.so's own arguments are in front of the program's. */
+/** ld.so's own arguments precede the program's. */
 function withLoader([name = EMPTY, ...list]: readonly Uint8Array[], through: Through): Uint8Array[] {
   const { loader, path, takesArgv0, program } = through;
   const texts = (...words: string[]) => words.map((word) => Buffer.from(word));
@@ -94,7 +88,7 @@ function withoutLoader(list: readonly Uint8Array[], { takesArgv0, program }: Thr
 
 const EMPTY = new Uint8Array(0);
 
-/** Strings that each end with a NUL. */
+/** Splits NUL-terminated strings. */
 export function stringsIn(bytes: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
   for (let start = 0; start < bytes.length; ) {
@@ -105,7 +99,7 @@ export function stringsIn(bytes: Uint8Array): Uint8Array[] {
   return strings;
 }
 
-/** What was changed when this process was started over: the user's own values. Empty where it was not. */
+/** The user's values of variables that were changed when this process was started over. Empty if it was not. */
 export function formerVariables(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): ReadonlyMap<string, string | undefined> {
@@ -120,7 +114,7 @@ export function formerVariables(
   }
 }
 
-/** The changes to the environment that undo it, for the program. */
+/** The changes to the environment that undo this for the program. */
 export function withoutRestart(
   environment: Readonly<Record<string, string | undefined>>,
 ): Map<string, string | undefined> {
@@ -130,15 +124,15 @@ export function withoutRestart(
 }
 
 interface Changes {
-  /** Undefined for a variable that goes. */
+  /** Undefined for a variable to remove. */
   readonly environment: ReadonlyMap<string, string | undefined>;
-  /** Else as it was started before. */
+  /** By default as before. */
   readonly through?: Through | "none";
 }
 
 /**
- * Ends this process's program and starts the command anew, in the same process: its id, directory and standard streams
- * stay, and the descriptors that it began with (Bun's own are all close-on-exec). Throws where the kernel refuses.
+ * Executes the command again in the same process: its id, directory, standard streams and initial descriptors stay
+ * (Bun's own are all close-on-exec). Throws if the kernel refuses.
  */
 export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
@@ -161,7 +155,7 @@ export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command
   for (const [name, value] of environment) {
     const before = given.map(nameAndValue).find(([other]) => other === name);
     if (!before && value !== undefined) variables.push(Buffer.from(`${name}=${value}`));
-    // Started over twice: the user's own is what was there before the first time.
+    // If this is the second time, the user's value is the one before the first.
     if (!Object.hasOwn(former, name)) former[name] = before ? before[1] : null;
   }
   variables.push(Buffer.from(`${MARK}=${JSON.stringify(former)}`));
@@ -172,7 +166,7 @@ export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command
   throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
 }
 
-/** Where libc looks for character sets. */
+/** The variable that tells libc where character sets are. */
 const CHARACTER_SETS = "GCONV_PATH";
 
 function setCharacterSets(environment: Map<string, string | undefined>, through: Through | undefined): void {
@@ -181,10 +175,10 @@ function setCharacterSets(environment: Map<string, string | undefined>, through:
   if (given === undefined) environment.set(CHARACTER_SETS, through?.characterSets);
 }
 
-/** Does libc have to look for character sets before the program's own environment is restored? It does so once. */
+/** Must libc load its character sets before the program's own environment is restored? It searches only once. */
 export const hasCharacterSets = (): boolean => formerVariables().has(CHARACTER_SETS);
 
-/** Also where the file has been replaced or deleted meanwhile. */
+/** Works even if the file has been replaced or deleted. */
 const SELF = "/proc/self/exe";
 
 function nameAndValue(variable: Uint8Array): [name: string, value: string] {

@@ -1,7 +1,6 @@
-// How ld.so finds the libraries of a runtime that is not the machine's own: it knows
-// nothing of another root, so it is given directories. First links to what the
-// program needs, as that tree's own ld.so would find it (a program's own RUNPATH comes
-// behind LD_LIBRARY_PATH, and is not to lose by that), then the tree's directories.
+// How ld.so finds the libraries of a runtime that is not the machine's: it cannot use another root, so it gets
+// directories. First links to what the program needs, as that tree's own ld.so would find it (LD_LIBRARY_PATH precedes
+// the program's RUNPATH, which must not lose by that), then the tree's directories.
 
 import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +14,7 @@ import { locateProgram } from "../plan/program.ts";
 import type { Trees } from "../plan/trees.ts";
 import { keptDirectory } from "./kept-directories.ts";
 
-/** Directories of this machine; none for the machine itself. Throws what writing throws. */
+/** Directories of this machine; none if the runtime is the machine's. Throws what writing throws. */
 export function runtimePath(
   { machine, runtime, hosts, store }: Trees,
   { program }: Pick<ExecOptions, "program">,
@@ -30,13 +29,13 @@ export function runtimePath(
   try {
     const library = runtime.libraryAt(realpathSync(locateProgram(program)));
     const { members } = needsOf(library, runtime, isIsolated).closure;
-    // What is found in the directories all the same keeps its own path.
+    // A library that is found in the directories anyway keeps its own path.
     const isFound = (name: string, path: string) =>
       resolved(directories.map((directory) => join(directory, name)).find((file) => existsSync(file))) === path;
     for (const { name, library } of members)
       if (!name.includes("/") && !isFound(name, library.path)) links.set(name, library.path);
   } catch (error) {
-    // A script, or what lacks something: that is said where it is missed.
+    // A script, or a program with missing libraries, which are reported later.
     if (
       !(error instanceof ElfError || error instanceof LinkError) &&
       (error as NodeJS.ErrnoException).code === undefined

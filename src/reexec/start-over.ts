@@ -1,7 +1,6 @@
-// A run in-process on another glibc than the one that the kernel finds for Bun: this
-// command is started over by the name of that glibc's ld.so, with a directory of links
-// to all that belongs to it in front of its library path. So is one whose program has
-// its libraries in a tree of its own.
+// Runs in-process on another glibc than the kernel would give Bun: this command is started over by the name of that
+// glibc's ld.so, with a directory of links to the glibc's files first on its library path. The same is done for a
+// program whose libraries are in a tree of its own.
 
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -18,14 +17,14 @@ import { remember } from "./remember.ts";
 import { type Command, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
 
-/** The glibc on which this process runs, and the one that the kernel would start it with. */
+/** The glibc that the kernel would start this process with, and the one that it runs on. */
 export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
   const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
   if (throughOf() === undefined) return { path, version: libc.version };
   return { ...machineGlibc(machine), current: path };
 }
 
-/** Starts over without the auditor of a launch that this command was started in: this process's ld.so goes by that. */
+/** Starts over without the auditor of an outer launch, which this process's ld.so obeys. */
 export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): void {
   const value = process.env[AUDITORS];
   const others = othersAuditors(value).join(":");
@@ -35,8 +34,8 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
 }
 
 /**
- * Starts over where this process does not run on the glibc that was chosen, or would not find the runtime's libraries.
- * Throws what writing throws.
+ * Starts over if this process does not run on the chosen glibc, or would not find the runtime's libraries. Throws what
+ * writing throws.
  */
 export function ensureGlibc(
   libc: Libc,
@@ -47,12 +46,11 @@ export function ensureGlibc(
   trace: Trace,
 ): void {
   const before = throughOf();
-  // As it was started: with the same library path, if that libc is the one that was chosen, and no other runtime has a
-  // part in it.
+  // It keeps its library path if its libc is the chosen one and no other runtime is used.
   if (before && trees.glibc.isOwn && trees.runtime === trees.machine) return;
   const wanted = wantedThrough(command, options, trees, system, trace);
   if (before?.path === wanted?.path && trees.glibc.isOwn) return;
-  // What was remembered may not hold any more; what has just been found out does.
+  // What was remembered may be outdated; what was just determined is not.
   const attempt = (before?.attempt ?? 0) + 1;
   if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
   trace.log("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
@@ -61,7 +59,7 @@ export function ensureGlibc(
   restart(libc, command, { environment: new Map(), through: through ?? "none" });
 }
 
-/** The first by what was remembered, the second by what is so. */
+/** The first by what was remembered, the second by the plan. */
 const ATTEMPTS = 2;
 
 function wantedThrough(
@@ -80,7 +78,7 @@ function wantedThrough(
   return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };
 }
 
-/** Of a process that has been started over: the runtime's directories on its library path, behind the user's. */
+/** For a process that was started over: the runtime's directories on its library path, after the user's. */
 export function directoriesBehind(): string[] {
   const [, ...list] = throughOf()?.path.split(":") ?? [];
   const given = process.env.LD_LIBRARY_PATH || undefined;

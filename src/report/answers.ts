@@ -1,4 +1,4 @@
-// Which file answers a soname on each side: found how, for whom, and by which rule.
+// Which file provides a soname on each side: how it was found, for which library, and by which rule.
 
 import type { Requester, Search, Step } from "../../lib/tree/search.ts";
 import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
@@ -6,19 +6,19 @@ import { ruleOf } from "./rules.ts";
 
 export interface Answer {
   readonly side: Side;
-  /** What the name is there; undefined where nobody needs it. */
+  /** What the name resolves to on this side. Undefined if nothing needs it. */
   readonly link: Link | undefined;
-  /** Of who needs it on this side, from what nobody there needs to who needs it first. */
+  /** The libraries of this side through which it is needed, from a root to its first direct dependent. */
   readonly chain: readonly Item[];
-  /** Others who need it on this side. */
+  /** Other libraries on this side that need it. */
   readonly others: readonly Item[];
-  /** As a sentence goes on behind "it is". */
+  /** A phrase that follows "it is". */
   readonly rule: string;
-  /** The search that gave it, or would; undefined where none is made: it is another side's, or is chosen otherwise. */
+  /** The search that found it, or would. Undefined if there is none: it is on another side, or chosen by a rule. */
   readonly search: { readonly steps: readonly Step[]; readonly found: Step | undefined } | undefined;
 }
 
-/** The program's side first. */
+/** The program's side comes first. */
 export function answersOf(soname: string, report: Report): Answer[] {
   return [report.program, ...report.capsules].map((side) => {
     const needers = side.items.filter(({ needs }) => needs.some((need) => names(need, soname)));
@@ -39,7 +39,7 @@ export function answersOf(soname: string, report: Report): Answer[] {
   });
 }
 
-/** What a side would get of another one's, though it does not need it. */
+/** What a side would get from another side, though it does not need it. */
 function doorTo(soname: string, side: Side, { capsules, chosen }: Report): Link | undefined {
   if (!chosen.isIsolated(soname)) return undefined;
   const others = capsules.filter((one) => one !== side).flatMap(({ items }) => items);

@@ -1,5 +1,5 @@
-// What a report is asked about: a program, a script (then what the kernel has run it), a
-// library's file, or a soname. Looked at, and not run.
+// The subject of a report: a program, a script (then its interpreter), a library's file, or a soname. It is read, not
+// run.
 
 import { accessSync, constants } from "node:fs";
 import { basename, dirname } from "node:path";
@@ -18,18 +18,18 @@ export type Asked =
   | {
       readonly kind: "program" | "library";
       readonly library: Library;
-      /** What $ORIGIN is for a library: the directory in which it was named. */
+      /** $ORIGIN for a library: the directory by which it was named. */
       readonly origin: string | undefined;
       readonly scripts: readonly string[];
     }
-  /** It loads nothing. */
+  /** A static program loads nothing. */
   | { readonly kind: "static"; readonly path: string; readonly scripts: readonly string[] }
-  /** No program is called that. */
+  /** No program has that name. */
   | { readonly kind: "soname"; readonly soname: string };
 
 /**
- * A name with a slash is a file, any other one that PATH has, or else a soname. Throws ProgramError, LinkError and
- * ElfError.
+ * A name with a slash is a file. Any other name is a program in PATH, or else a soname. Throws ProgramError, LinkError
+ * and ElfError.
  */
 export function findAsked(name: string, store: LibraryStore): Asked {
   if (name === "") throw new LinkError('Cannot find "": a program, a file or a soname is needed', { object: name });
@@ -50,7 +50,7 @@ function look(name: string, store: LibraryStore): Asked {
     const next = interpreterOf(path);
     if (next === undefined) {
       const image = lookAtImage(path, store);
-      // A program knows where its file is, a library by which path it was opened.
+      // A program derives $ORIGIN from its real file, a library from the path by which it was opened.
       const origin = image.kind === "library" && path === first ? realpathOf(dirname(name)) : undefined;
       return image.kind === "static" ? { ...image, scripts } : { ...image, origin, scripts };
     }
@@ -73,11 +73,14 @@ function lookAtImage(path: string, store: LibraryStore): Image {
   }
   const library = store.read(path);
   if (library.interpreter !== undefined && !library.isLibc) return { kind: "program", library };
-  // A static-pie links itself.
+  // A static-pie relocates itself.
   return library.isPie ? { kind: "static", path } : { kind: "library", library };
 }
 
-/** As the kernel goes on with a script, and env(1) after it; undefined for what is none. Throws ProgramError. */
+/**
+ * The interpreter that the kernel, and then env(1), would run for a script. Undefined if it is not a script. Throws
+ * ProgramError.
+ */
 function interpreterOf(path: string): string | undefined {
   const head = headOf(path);
   const line = shebangOf(head);
@@ -89,21 +92,21 @@ function interpreterOf(path: string): string | undefined {
   return realpathOf(locateProgram(named ?? interpreter));
 }
 
-/** Text that may be run, which a shell is given. */
+/** An executable text file without an interpreter line, which a shell runs. */
 const isShells = (path: string, head: string): boolean =>
   !ELFMAG.every((byte, i) => head.charCodeAt(i) === byte) &&
   head !== "" &&
   !head.includes("\0") &&
   (unlessRefused(() => accessSync(path, constants.X_OK) === undefined) ?? false);
 
-/** What the kernel looks at of a script, one character a byte. Throws what open(2) throws. */
+/** The part of a script that the kernel reads, one character per byte. Throws what open(2) throws. */
 function headOf(path: string): string {
   using file = new FileBytes(path);
   const { buffer, byteOffset, byteLength } = file.view(toOffset(0), Math.min(256, file.size), "first bytes");
   return Buffer.from(buffer, byteOffset, byteLength).toString("latin1");
 }
 
-/** As for a program that is to be run, it is the program that is not found. */
+/** Reports a missing file as a missing program, as a run would. */
 function realpathOf(name: string): string {
   try {
     return fileAt(name);

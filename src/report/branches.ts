@@ -1,14 +1,13 @@
-// A tree of lines, drawn with lines.
+// A tree of text, drawn with lines.
 
 export interface Branch {
-  /** As it is shown. */
   readonly text: string;
-  /** Lines that belong to it, and are no branches. */
+  /** Lines below the text that are not branches. */
   readonly notes?: readonly string[];
   readonly branches: readonly Branch[];
 }
 
-/** `rule` draws what is between the lines' beginnings. */
+/** `rule` styles the lines that connect branches. */
 export function linesOf(root: Branch, rule: (text: string) => string): string[] {
   const lines: string[] = [];
   const draw = ({ text, notes = [], branches }: Branch, first: string, rest: string): void => {

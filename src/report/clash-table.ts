@@ -1,4 +1,4 @@
-// The clashes of a report as a table: a line a soname, a column a namespace.
+// The clashes of a report as a table: a row per soname, a column per namespace.
 
 import { printable } from "../diagnostics/output.ts";
 import type { Paint, Style } from "../diagnostics/terminal.ts";
@@ -6,15 +6,16 @@ import type { Clash } from "./clashes.ts";
 import type { Report } from "./item.ts";
 
 export interface View {
-  /** 1 shows the shared set and what is opened later, 2 what these need, 3 also what was shown before. */
+  /**
+   * 1 adds the shared set and libraries opened later, 2 what the shared set needs, 3 repeats of what was shown before.
+   */
   readonly verbosity: number;
   readonly showsPaths: boolean;
 }
 
-/** More than these take -v. */
+/** Rows shown without -v. */
 const SHORT = 15;
 
-/** Lines. */
 export function clashTable(clashes: readonly Clash[], report: Report, view: View, paint: Paint): string[] {
   if (clashes.length === 0)
     return [paint("dim", "No clashes: there is no soname of which the sides have different files")];
@@ -57,7 +58,6 @@ export function clashTable(clashes: readonly Clash[], report: Report, view: View
   ];
 }
 
-/** What becomes of it. */
 function outcomeOf({ isApart, when }: Clash): string {
   const then = { start: "", use: ", when used", later: ", if opened" }[when];
   return `${isApart ? "both, kept apart" : "the host's instead"}${then}`;

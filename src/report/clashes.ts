@@ -1,31 +1,31 @@
-// Sonames of which the two sides have different files. Natively there is room for one in
-// a process, and whoever was built with the other gets the wrong one.
+// Sonames for which the two sides have different files. Natively a process has room for only one, and libraries built
+// against the other get the wrong one.
 
 import { isShared } from "../profiles/shared-set.ts";
 import { type Item, type Report, type Side, WHENS, type When } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 
 export interface Copy {
-  /** Whose it is; the program's where `isLoaded` is false. */
+  /** The side that has it. The program's if `isLoaded` is false. */
   readonly side: Side;
   readonly path: string;
-  /** Empty where the file's name does not say it. */
+  /** Empty if the file name has no version. */
   readonly version: string;
-  /** Not what the program would have natively, of which the host's takes the place. */
+  /** False for the file that the program would load natively, which the host's replaces. */
   readonly isLoaded: boolean;
 }
 
 export interface Clash {
   readonly soname: string;
-  /** The program's first, of different files. */
+  /** The program's copy comes first. At least two are different files. */
   readonly copies: readonly Copy[];
-  /** More than one of them is in the process, each in a namespace of its own. */
+  /** Whether the process has more than one of them, each in its own namespace. */
   readonly isApart: boolean;
-  /** When the last of them comes. */
+  /** When the last copy is loaded. */
   readonly when: When;
 }
 
-/** Those that are kept apart first; by when they come, and by soname. */
+/** Sorted: those kept apart first, then by time of loading, then by soname. */
 export function clashesOf({ program, capsules, native }: Report): Clash[] {
   const loaded = new Map<string, Item[]>();
   for (const { items } of [program, ...capsules])

@@ -1,5 +1,4 @@
-// A picture in Graphviz's language (DOT): a box a namespace, one above the other, and
-// between them the doors.
+// A picture in Graphviz's language (DOT): one box per namespace, stacked, with the doors between them.
 
 import { basename } from "node:path";
 import { printable } from "../diagnostics/output.ts";
@@ -14,7 +13,7 @@ const INK = "#343a40";
 const GREY = "#868e96";
 const DOOR = "#7048e8";
 const CLASH = "#e8590c";
-/** Of this Graphviz knows the widths, and adds sans-serif for who does not have it. */
+/** Graphviz knows this font's metrics, and adds sans-serif as a fallback. */
 const FONT = "Helvetica";
 
 const LOOKS: Readonly<Record<Kind, Attributes>> = {
@@ -32,7 +31,7 @@ const EDGES: Readonly<Record<Edge["kind"], Attributes>> = {
   use: { color: GREY, style: "dashed" },
 };
 
-/** More names than these in one figure are counted. */
+/** The most names that one figure lists. The rest are counted. */
 const MOST_NAMES = 12;
 
 export function dotOf({ figures, edges, leftOut }: Picture, report: Report): string {
@@ -47,7 +46,7 @@ export function dotOf({ figures, edges, leftOut }: Picture, report: Report): str
     ...nodesOr(figures.filter((figure) => figure.side === side).map(node), `    empty${i} ${list(EMPTY)}`),
     "  }",
   ];
-  // What a capsule is shown stands above it, though the capsule is who needs it.
+  // A mirror stands above the capsule that needs it, so the edge is reversed.
   const edge = ({ from, to, kind }: Edge) => {
     const [one, other] = (from.kind === "mirror" ? [to, from] : [from, to]).map((figure) => ids.get(figure));
     return `  ${one} -> ${other} ${list({ ...EDGES[kind], ...(from.kind === "mirror" ? { minlen: 2 } : {}) })}`;
@@ -67,10 +66,10 @@ export function dotOf({ figures, edges, leftOut }: Picture, report: Report): str
 
 const EMPTY: Attributes = { shape: "plain", style: "", fontcolor: GREY, label: "nothing, unless the program opens it" };
 
-/** A box with nothing in it is not drawn. */
+/** Graphviz does not draw an empty box. */
 const nodesOr = (nodes: readonly string[], empty: string): readonly string[] => (nodes.length > 0 ? nodes : [empty]);
 
-/** What the looks mean, of those that there are: an HTML-like label. */
+/** A legend for the looks that occur, as an HTML-like label. */
 function legendOf(figures: readonly Figure[], edges: readonly Edge[]): string {
   const meanings: [isThere: boolean, look: Attributes, meaning: string][] = [
     [figures.some(({ clash }) => clash?.isApart), APART, "clash: each side keeps a file of its own"],
@@ -116,7 +115,7 @@ const lookOf = ({ kind, clash, missedGlibc }: Figure): Attributes => ({
   ...(clash ? (clash.isApart ? APART : REPLACED) : {}),
 });
 
-/** Its name, and its version where that is what matters. */
+/** The name, with the version if that matters. */
 function labelOf({ kind, names, items, clash, missedGlibc }: Figure, { trees }: Report): string {
   const [item] = items;
   if (kind === "shared") return text(`glibc ${trees.glibc.version}, libgcc_s`);
@@ -130,7 +129,7 @@ function labelOf({ kind, names, items, clash, missedGlibc }: Figure, { trees }: 
   return [...shown, ...versions, ...(kind === "shim" || kind === "mirror" ? [kind] : [])].join("\\n");
 }
 
-/** Its own, and that of what would be in its place natively. */
+/** Its version, and that of the file that it replaces. */
 function versionsOf({ path }: Item, { copies, isApart }: Clash): string {
   const [version, native] = [path, copies.find(({ isLoaded }) => !isLoaded)?.path ?? ""].map(versionIn);
   return isApart || !version || version === native ? `${version}` : `${version}, not ${native || "the runtime's"}`;
@@ -138,7 +137,7 @@ function versionsOf({ path }: Item, { copies, isApart }: Clash): string {
 
 const tipOf = ({ items }: Figure): string => items.map(({ path, why }) => text(`${path} (${why})`)).join("\\n");
 
-/** As a string of DOT has it, in which a backslash begins an escape, and an ampersand an entity of HTML. */
+/** Escapes text for a DOT string, in which a backslash starts an escape and an ampersand an HTML entity. */
 const text = (raw: string): string => printable(raw).replaceAll("\\", "\\\\").replaceAll("&", "&amp;");
 
 const pair = ([name, value]: [string, string | number]): string => `${name}="${String(value).replaceAll('"', '\\"')}"`;

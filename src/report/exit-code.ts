@@ -1,11 +1,11 @@
-// What the exit status of a report says.
+// The exit status of a report.
 
 import { EXIT } from "../diagnostics/errors.ts";
 import { isMissing, type Report, type Side } from "./item.ts";
 import { missedGlibc } from "./words.ts";
 
 /**
- * 127 where the program lacks a library, 125 where a capsule does at the start, or something needs a newer glibc, else
+ * 127 if the program lacks a library; 125 if a capsule lacks one at the start, or something needs a newer glibc; else
  * 0.
  */
 export function exitCodeOf(report: Report): number {

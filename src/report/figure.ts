@@ -5,22 +5,22 @@ import type { Item, Side } from "./item.ts";
 
 export type Kind = "asked" | "shim" | "isolated" | "mirror" | "plain" | "shared" | "missing";
 
-/** One box of the picture, for one library or for several. */
+/** One box, for one library or several. */
 export interface Figure {
   readonly side: Side;
   readonly kind: Kind;
   readonly names: readonly string[];
   readonly items: readonly Item[];
-  /** Of its one library. */
+  /** The clash of its only library. */
   readonly clash: Clash | undefined;
-  /** The glibc that it needs, where that is not there. */
+  /** The glibc version that it needs, if the chosen one is older. */
   readonly missedGlibc: string | undefined;
 }
 
 export interface Edge {
   readonly from: Figure;
   readonly to: Figure;
-  /** `door` is to what a shim or a mirror shows; `use` to what is opened when somebody is used. */
+  /** `door` leads to what a shim or a mirror shows, `use` to what is opened when a library is used. */
   readonly kind: "needs" | "door" | "use";
 }
 
@@ -30,6 +30,6 @@ export interface Graph {
 }
 
 export interface Picture extends Graph {
-  /** How many libraries of each side are only counted. */
+  /** For each side, how many libraries are not drawn, only counted. */
   readonly leftOut: ReadonlyMap<Side, number>;
 }

@@ -1,4 +1,4 @@
-// What a report is made of: namespaces, the libraries in them, and what each needs.
+// The model of a report: namespaces, their libraries, and the dependencies of each.
 
 import type { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
@@ -12,46 +12,46 @@ export const WHENS = ["start", "use", "later"] as const;
 export type When = (typeof WHENS)[number];
 
 /**
- * On the program's side `asked` (what the report is about), `runtime` (its own), `left` (the runtime's, since the host
- * tree lacks it), `both` (the runtime's, which serves the capsule, too, as it is newer than the host's) and `shared`
- * (of the shared set); in a capsule `isolated` and `private`.
+ * On the program's side: `asked` (the subject of the report), `runtime` (its own), `left` (the runtime's, since the
+ * host tree lacks it), `both` (the runtime's, which is newer than the host's and serves the capsule too) and `shared`
+ * (in the shared set). In a capsule: `isolated` and `private`.
  */
 export type Role = "asked" | "runtime" | "left" | "both" | "shared" | "isolated" | "private";
 
 /** A library in a namespace. */
 export interface Item {
   readonly side: Side;
-  /** By which it was asked for first. */
+  /** The name by which it was first needed. */
   readonly name: string;
   readonly soname: string;
-  /** Of this machine, without symbolic links. */
+  /** A path on this machine, without symbolic links. */
   readonly path: string;
-  /** Which step of the search gave it. */
+  /** The step of the search that found it. */
   readonly why: string;
   readonly role: Role;
   readonly when: When;
   readonly library: Library;
-  /** What $ORIGIN is for it. */
+  /** The value of $ORIGIN for it. */
   readonly origin: string;
-  /** Who needed it first; undefined where nobody on its side did. */
+  /** The first library that needed it. Undefined if none on its side did. */
   readonly requester: Item | undefined;
   /** In the order of DT_NEEDED. */
   readonly needs: readonly Link[];
 }
 
-/** What becomes of a name. */
+/** What a name resolves to. */
 export type Link = Present | Missing;
 
 export interface Present {
   readonly name: string;
   readonly item: Item;
-  /** By what it is seen where it is not on the same side. */
+  /** The kind of mirror through which a library of another side is visible. */
   readonly door: "shim" | "mirror" | undefined;
 }
 
 export interface Missing {
   readonly name: string;
-  /** It is not there, or unsound. */
+  /** It is missing or damaged. */
   readonly fault: LinkError | ElfError;
 }
 
@@ -66,11 +66,10 @@ export interface Root {
 
 /** A namespace. */
 export interface Side {
-  /** Undefined for the program's. */
+  /** Undefined for the program's side. */
   readonly host: OwnedHost | undefined;
-  /** The name of its tree. */
   readonly tree: string;
-  /** What nobody on this side has asked for. */
+  /** What no library on this side needs. */
   readonly roots: readonly Root[];
   /** In the order of loading. */
   readonly items: readonly Item[];
@@ -80,9 +79,9 @@ export interface Report {
   readonly asked: Asked;
   readonly program: Side;
   readonly capsules: readonly Side[];
-  /** What the program's side would be without any capsule: sonames, and where each is. */
+  /** What the program's side would be without capsules: path by soname. */
   readonly native: ReadonlyMap<string, string>;
-  /** By which the rest was chosen. */
+  /** The options that determined the rest. */
   readonly options: TreeOptions;
   readonly trees: Trees;
   readonly chosen: Chosen;

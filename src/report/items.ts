@@ -1,4 +1,4 @@
-// What namespaces have been filled with, as items that know each other.
+// Converts filled namespaces to items that refer to each other.
 
 import { realpathSync } from "node:fs";
 import type { Need, Node } from "../../lib/tree/dependencies.ts";
@@ -14,7 +14,7 @@ function roleInBase(soname: string, { hosts, isIsolated }: Chosen): Role {
   return host.search.find(soname, undefined) ? "both" : "left";
 }
 
-/** `namespaces` begins with the program's. `ownerOf` is the one that a soname is isolated in. */
+/** `namespaces` starts with the program's. `ownerOf` gives the namespace in which a soname is isolated. */
 export function itemsOf(
   namespaces: readonly Namespace[],
   ownerOf: (soname: string) => Namespace | undefined,
@@ -36,7 +36,7 @@ export function itemsOf(
     for (const node of loading.nodes) {
       const { library, name, why, origin } = node;
       const { soname } = library;
-      // A search that leads out of the tree leaves links in it.
+      // Symbolic links may remain in the path if the search leaves the tree.
       const path = realpathSync(library.path);
       const role = host ? (host.choices.has(soname) ? "isolated" : "private") : roleInBase(soname, chosen);
       const item: Item & { needs: Link[]; requester: Item | undefined } = {
@@ -66,7 +66,7 @@ export function itemsOf(
     }
     for (const { need, when } of place.opened.values()) {
       const link = linkOf(need, place);
-      // What a capsule is shown may have been there anyway.
+      // A library shown to a capsule may be loaded there anyway.
       if (place.host || isMissing(link) || !link.item.requester) {
         const openers = [...(place.openers.get(need.name) ?? [])]
           .flatMap((library) => byLibrary.get(library) ?? [])

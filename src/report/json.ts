@@ -59,7 +59,7 @@ const clashOf = ({ soname, copies, isApart, when }: Clash): object => ({
   })),
 });
 
-/** Of `capsule why`. */
+/** For `capsule why`. */
 export const answerJson = ({ side, link, chain, others, rule, search }: Answer): object => ({
   tree: side.tree,
   isCapsules: side.host !== undefined,

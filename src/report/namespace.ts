@@ -1,4 +1,4 @@
-// A namespace while it is filled, and what was opened in it when.
+// A namespace while it is being filled, with what was opened in it, and when.
 
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -9,30 +9,30 @@ import type { OwnedHost } from "../plan/trees.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 import type { When } from "./item.ts";
 
-/** Why a file is there that no search has given. */
+/** The reason given for a file that no search has found. */
 export const ASKED = "as asked";
 
 export class Namespace {
   /** What was opened in it, by name. */
   readonly opened = new Map<string, { readonly need: Need; readonly when: When }>();
-  /** What will probably be opened there, and by which isolated libraries. */
+  /** What will probably be opened there, with the isolated libraries that open it. */
   readonly openers = new Map<string, Set<Library>>();
   readonly whens = new Map<Node, When>();
 
   constructor(
     readonly loading: Loading,
-    /** Undefined for the program's. */
+    /** Undefined for the program's namespace. */
     readonly host: OwnedHost | undefined,
   ) {}
 
-  /** Returns what has come in, and has not been looked at. */
+  /** Returns the newly loaded nodes, whose needs are still to be followed. */
   open(names: readonly string[], when: When): Node[] {
     const fresh = names.filter((name) => !this.opened.has(name));
     for (const need of this.loading.open(fresh)) this.opened.set(need.name, { need, when });
     return this.#mark(when);
   }
 
-  /** As open, for the file that a report is about. */
+  /** Like open, for the file that the report is about. */
   add(library: Library, name: string, origin?: string): Node[] {
     const node = this.loading.add(library, name, ASKED, origin);
     this.opened.set(name, { need: { name, node }, when: "start" });
@@ -46,7 +46,7 @@ export class Namespace {
   }
 }
 
-/** What the isolated libraries of a capsule will probably open, of what its tree has. */
+/** What the isolated libraries of a capsule will probably open, if its tree has it. */
 export function openedBy({ openers, host, loading: { nodes, search } }: Namespace): string[] {
   for (const { library } of nodes) {
     if (!host?.choices.has(library.soname)) continue;
@@ -59,7 +59,7 @@ export function openedBy({ openers, host, loading: { nodes, search } }: Namespac
   return [...openers.keys()];
 }
 
-/** What cannot be followed to its end is not there: it is a guess. */
+/** The list is a guess, so a name that cannot be resolved counts as absent. */
 function isThere(search: Search, name: string): boolean {
   try {
     return search.find(name, undefined) !== undefined;

@@ -1,17 +1,15 @@
-// What of a report goes into a picture: not every edge, and not every library, or nobody
-// could read it.
+// Selects what of a report goes into a picture: not every edge or library, to keep it readable.
 //
-// Who needs a library by way of another one has no edge of his own. Libraries that have
-// the same neighbours, and nothing else to tell, are one figure. The shared set is one,
-// too, and on each capsule's side its mirrors are. On a side with many libraries, those
-// that neither clash nor lead to one that does, or to a door, are only counted.
+// A dependency that is also reached indirectly gets no edge. Libraries with the same neighbors and no other distinction
+// are merged into one figure, as are the shared set and its mirrors on each capsule's side. On a side with many
+// libraries, those that neither clash nor lead to a clash or a door are only counted.
 
 import type { Picture } from "./figure.ts";
 import type { Report } from "./item.ts";
 import { merged, pruned, reduced } from "./simplify.ts";
 import { sketchOf } from "./sketch.ts";
 
-/** `isWhole` leaves out no library. */
+/** `isWhole` keeps all libraries. */
 export function pictureOf(report: Report, isWhole: boolean): Picture {
   const graph = merged(reduced(sketchOf(report, isWhole)));
   if (isWhole) return { ...graph, leftOut: new Map() };

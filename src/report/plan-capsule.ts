@@ -1,4 +1,4 @@
-// Of one host tree: what is taken from it, who has asked for that, and what it needs.
+// One host tree in a plan: what is taken from it, which settings asked for that, and what it needs.
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
@@ -9,13 +9,13 @@ import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
 import { sourceOf } from "./plan-settings.ts";
 
 export interface Found {
-  /** Isolated libraries that the program needs at the start; undefined where nobody knows. */
+  /** Isolated libraries that the program needs at the start. Undefined if unknown. */
   readonly atStart: readonly string[] | undefined;
-  /** The tree's libraries, isolated ones among them, in the order in which ld.so would come to them. */
+  /** The tree's libraries, isolated ones included, in ld.so's load order. */
   readonly members: readonly Member[];
-  /** What these need and the tree does not give, by soname. */
+  /** What these need and the tree does not provide, with the libraries that need it, by soname. */
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
-  /** Who needs what on the program's side, by soname. */
+  /** The libraries that need each soname on the program's side. */
   readonly needers: ReadonlyMap<string, readonly Library[]>;
 }
 

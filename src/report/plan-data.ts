@@ -1,12 +1,11 @@
-// What a plan tells, as data: its shape is published in schema/plan.schema.json. All
-// paths are of this machine, absolute and without symbolic links, unless it is said
-// otherwise; null stands for what there is not.
+// A plan as data. schema/plan.schema.json publishes its shape. All paths are absolute paths on this machine without
+// symbolic links, unless said otherwise. null means absent.
 
 import type { Source } from "../settings/source.ts";
 
 /** Everything that `capsule exec` would do. */
 export interface PlanReport {
-  /** Another number whenever something changes its meaning or goes; what is new does not count. */
+  /** Changes whenever something changes its meaning or is removed, but not when something is added. */
   readonly format: 1;
   /** What would run. */
   readonly program: PlannedProgram;
@@ -14,147 +13,145 @@ export interface PlanReport {
   readonly mode: {
     /** `attached`: in a process of its own. */
     readonly name: "in-process" | "attached";
-    /** Why it is that one, as words for behind a comma: "as it is a script". */
+    /** Why this mode was chosen, as a phrase to follow a comma: "as it is a script". */
     readonly why: string;
   };
   /** Where the program's own libraries are searched. */
   readonly runtime: {
     /** `/`, or the directory of another tree. */
     readonly tree: string;
-    /** LD_LIBRARY_PATH, split; as it is given. */
+    /** LD_LIBRARY_PATH, split, otherwise unchanged. */
     readonly libraryPath: readonly string[];
   };
-  /** On which glibc everything runs. */
+  /** The glibc that everything runs on. */
   readonly glibc: PlannedGlibc;
   /** One for each host tree. */
   readonly capsules: readonly PlannedCapsule[];
-  /** Libraries of which the whole process has one copy, and which capsules need. */
+  /** Libraries that capsules need and of which the process has one copy. */
   readonly shared: readonly SharedLibrary[];
-  /** What the program needs at the start of its own side; null where that cannot be told, as of a script. */
+  /** What the program needs at the start on its own side. null if unknown, as for a script. */
   readonly libraries: readonly PlannedLibrary[] | null;
   /** Other names by which isolated libraries are needed. */
   readonly aliases: readonly {
-    /** As DT_NEEDED has it. */
+    /** As in DT_NEEDED. */
     readonly name: string;
-    /** What the library calls itself. */
+    /** The library's DT_SONAME. */
     readonly soname: string;
   }[];
-  /** What was set, by whom. */
+  /** What was set, and where. */
   readonly settings: readonly PlannedSetting[];
-  /** What will not be as one might expect, a paragraph each. */
+  /** Ways in which a run may differ from what one expects, a paragraph each. */
   readonly warnings: readonly string[];
 }
 
 /** The program of a plan. */
 export interface PlannedProgram {
-  /** As it was given. */
+  /** As given. */
   readonly name: string;
   /** Its file. */
   readonly path: string;
-  /** As execve(2) would be given it, links and all. */
+  /** As execve(2) would get it, symbolic links included. */
   readonly executed: string;
-  /** Without the first, its name. */
+  /** Without argv[0]. */
   readonly arguments: readonly string[];
-  /** `unreadable`: it may be run, but not looked at. */
+  /** `unreadable`: it may be executed, but not read. */
   readonly kind: "elf" | "script" | "unreadable";
-  /** What the kernel, or a shell, runs it by: of a script with its argument, else its ld.so. */
+  /** What the kernel or a shell runs it with: a script's interpreter with its argument, else its ld.so. */
   readonly interpreter: readonly string[];
 }
 
-/** How processes come to a glibc. `bubblewrap or refused`: where the kernel does not permit what was asked for. */
+/** How processes are put on a glibc. `bubblewrap or refused`: if the kernel forbids what was asked for. */
 export type GlibcWay = "as it is" | "started over" | "mount namespace" | "ld.so by name" | "bubblewrap or refused";
 
-/** The glibc of a plan. */
 export interface PlannedGlibc {
   /** Such as "2.36". */
   readonly version: string;
-  /** Of its libc. */
+  /** The path of its libc. */
   readonly path: string;
   /** "the machine's own", "of the host tree /srv/debian-13", … */
   readonly whose: string;
-  /** Somebody has asked for it; else it is the newest. */
+  /** Whether it was requested. Otherwise the newest is chosen. */
   readonly isAskedFor: boolean;
-  /** Those that it might have been. */
+  /** The other candidates. */
   readonly others: readonly {
     /** Such as "2.31". */
     readonly version: string;
-    /** Of its libc. */
+    /** The path of its libc. */
     readonly path: string;
     /** As {@link PlannedGlibc.whose}. */
     readonly whose: string;
   }[];
-  /** How processes come to it. */
+  /** How processes are put on it. */
   readonly way: GlibcWay;
-  /** What is done where the kernel does not permit it: that is only known when it is tried. */
+  /** The alternative if the kernel forbids the first way, which is only known when it is tried. */
   readonly otherwise: GlibcWay | null;
 }
 
 /** One host tree, and what is taken from it. */
 export interface PlannedCapsule {
-  /** The host tree. */
+  /** The directory of the host tree. */
   readonly tree: string;
-  /** Where it has libraries beside the directories that its ld.so knows: paths in it, in the order of the search. */
+  /** Library directories besides those that its ld.so knows: paths in the tree, in search order. */
   readonly libraryDirectories: readonly string[];
-  /** Where it has what `/usr/share` has elsewhere: paths in it. */
+  /** Directories that correspond to `/usr/share`: paths in the tree. */
   readonly shareDirectories: readonly string[];
-  /** What the program sees of it. */
+  /** The libraries that the program sees. */
   readonly isolated: readonly IsolatedLibrary[];
-  /** What these need, and only they see. */
+  /** The private dependencies, which only the capsule sees. */
   readonly dependencies: readonly PlannedLibrary[];
-  /** Asked for, and left to the runtime. */
+  /** Libraries that were requested but left to the runtime. */
   readonly left: readonly LeftLibrary[];
-  /** Functions that the program gets in place of isolated libraries' own. */
+  /** Functions that replace those of isolated libraries for the program. */
   readonly hooks: readonly PlannedHook[];
-  /** What the host's libraries find in their environment. */
+  /** Environment variables for the host's libraries. */
   readonly environment: readonly {
-    /** The variable's. */
     readonly name: string;
-    /** What the profile, or a script, has it say. */
+    /** The value that the profile or a script gives it. */
     readonly value: string;
-    /** The user has set it, and that is what they find. */
+    /** Whether the user has set it. The user's value wins. */
     readonly isOverridden: boolean;
   }[];
 }
 
-/** A function in place of an isolated library's. */
+/** A function that replaces one of an isolated library. */
 export interface PlannedHook {
-  /** Of the library. */
+  /** The library. */
   readonly soname: string;
-  /** The function's name there. */
+  /** The function's name in it. */
   readonly symbol: string;
-  /** The shared object that has the other one. */
+  /** The shared object with the replacement. */
   readonly file: string;
-  /** Its name there. */
+  /** The replacement's name there. */
   readonly function: string;
 }
 
 /** A library that was found. */
 export interface PlannedLibrary {
-  /** As it is needed. */
+  /** The name by which it is needed. */
   readonly soname: string;
-  /** The file that answers. */
+  /** The file found for it. */
   readonly path: string;
-  /** Which step of the search gave it: "runpath of …", "ld.so.cache", … */
+  /** The step of the search that found it: "runpath of …", "ld.so.cache", … */
   readonly why: string;
-  /** The file of what needs it first; null for what is opened by its name. */
+  /** The file that needs it first. null if it is opened by name. */
   readonly neededBy: string | null;
 }
 
-/** Who has asked for a library to be isolated, and who has named its host tree. */
+/** Which settings isolate a library, and which give its host tree. */
 export interface Asked {
-  /** The profiles that have it; none where it was named itself. */
+  /** The profiles that contain it. Empty if it was named directly. */
   readonly profiles: readonly string[];
-  /** Who has asked for it. */
+  /** Where it was requested. */
   readonly source: PlannedSource;
-  /** Who has named its host tree. */
+  /** Where its host tree was named. */
   readonly treeSource: PlannedSource;
-  /** Whose tree that is, where nobody has named one for this library: another's, with which it belongs; else null. */
+  /** The library whose host tree it shares, being of the same family, if none was named for it. Otherwise null. */
   readonly follows: string | null;
 }
 
-/** A library that was to be isolated, and comes from the runtime all the same. */
+/** A library that was to be isolated but comes from the runtime. */
 export interface LeftLibrary extends Asked {
-  /** As it was asked for. */
+  /** As requested. */
   readonly soname: string;
   /** Why it is not isolated. */
   readonly why: string;
@@ -162,26 +159,26 @@ export interface LeftLibrary extends Asked {
 
 /** A library that the program gets from the host tree. */
 export interface IsolatedLibrary extends Asked {
-  /** By which the program needs or opens it. */
+  /** The name by which the program needs or opens it. */
   readonly soname: string;
   /** The host's file. */
   readonly path: string;
-  /** Which step of the search gave it: "ld.so.cache", "default directory", … */
+  /** The step of the search that found it: "ld.so.cache", "default directory", … */
   readonly why: string;
   /**
-   * `start`: the program or one of its libraries needs it. `use`: somebody may open it. `unknown`: of a program that
-   * cannot be looked at.
+   * `start`: the program or one of its libraries needs it. `use`: it may be opened. `unknown`: the program cannot be
+   * examined.
    */
   readonly when: "start" | "use" | "unknown";
-  /** Files of the program's side that need it at the start. */
+  /** Files on the program's side that need it at the start. */
   readonly neededBy: readonly string[];
 }
 
-/** A library of which the whole process has one copy. */
+/** A library of which the process has one copy. */
 export interface SharedLibrary {
-  /** As it is needed. */
+  /** The name by which it is needed. */
   readonly soname: string;
-  /** The one copy. */
+  /** The path of that copy. */
   readonly path: string;
   /** Files in capsules that need it. */
   readonly neededBy: readonly string[];
@@ -189,20 +186,20 @@ export interface SharedLibrary {
 
 /** A setting, and where it comes from. */
 export interface PlannedSetting {
-  /** As in a file; `libraries.SONAME` for the host tree of one library. */
+  /** As in a settings file. `libraries.SONAME` for the host tree of one library. */
   readonly name: string;
-  /** A list where there can be several. */
+  /** A list if there can be several values. */
   readonly value: string | readonly string[] | null;
-  /** Who has said it. */
+  /** Where it was set. */
   readonly source: PlannedSource;
 }
 
-/** Who has said something. */
+/** Where something was set. */
 export interface PlannedSource {
-  /** What it was said by. */
+  /** The kind of source. */
   readonly kind: Source["kind"];
-  /** Of the flag or the variable; of the file its path; null for a default. */
+  /** The name of the flag or variable, or the path of the file. null for a default. */
   readonly name: string | null;
-  /** Of the file, from 1, where it can be told; else null. */
+  /** The line in the file, from 1. null if unknown. */
   readonly line: number | null;
 }

@@ -1,6 +1,5 @@
-// Which glibc, and how processes come to it. Whether the kernel permits a mount
-// namespace is known only when one is tried, which takes a process; so both ways are
-// told.
+// Which glibc is used, and how processes are put on it. Whether the kernel permits a mount namespace is known only once
+// one is tried, which takes a process, so both ways are reported.
 
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
@@ -8,7 +7,7 @@ import { searchesOf, type Trees } from "../plan/trees.ts";
 import type { GlibcChoice, NamespaceChoice } from "../settings/choices.ts";
 import type { GlibcWay, PlannedGlibc } from "./plan-data.ts";
 
-/** `isCovered` is whether a program has a glibc of its own that the chosen one is to take the place of. */
+/** `isCovered`: whether a program has its own glibc that the chosen one is to replace. */
 export function plannedGlibc(
   mode: "in-process" | "attached",
   trees: Trees,
@@ -30,12 +29,12 @@ export function plannedGlibc(
   };
 }
 
-/** As reexec/start-over.ts decides. */
+/** Mirrors the decision in reexec/start-over.ts. */
 function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
   return glibc.glibc && !(glibc.isNatural && runtime === machine) ? "started over" : "as it is";
 }
 
-/** As attached/entry.ts decides. */
+/** Mirrors the decision in attached/entry.ts. */
 function wayAttached(trees: Trees, choice: NamespaceChoice, isCovered: boolean): [way: GlibcWay, otherwise?: GlibcWay] {
   const { starter } = processGlibcOf(searchesOf(trees), trees.glibc);
   if (!starter && !isCovered) return ["as it is"];

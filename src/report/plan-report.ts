@@ -1,6 +1,5 @@
-// What `capsule exec` would do, found out by the same functions, and nothing of it is
-// done: no process is started, nothing is written, not even what has been learned of
-// libraries.
+// What `capsule exec` would do, computed by the same functions but without side effects: no process is started and
+// nothing is written, not even the cache of library data.
 
 import { realpathSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -32,8 +31,8 @@ import { plannedGlibc } from "./plan-glibc.ts";
 import { plannedSettings } from "./plan-settings.ts";
 
 /**
- * `program` is a path, or a name that PATH has; `reading` is told of each library before it is read. Throws what exec
- * would say: ProgramError, UsageError, LinkError and ElfError.
+ * `program` is a path, or the name of a program in PATH. `reading` is called with each library before it is read.
+ * Throws what exec would report: ProgramError, UsageError, LinkError and ElfError.
  */
 export function planReport(
   program: string,
@@ -106,7 +105,7 @@ export function planReport(
   };
 }
 
-/** What is known in either mode. */
+/** What is known in both modes. */
 interface InMode extends Sides {
   readonly name: PlanReport["mode"]["name"];
   readonly why: string;
@@ -118,7 +117,7 @@ interface InMode extends Sides {
 }
 
 interface Sides {
-  /** What has been found of each capsule, in order. */
+  /** The findings for each capsule, in order. */
   readonly sides: readonly Found[];
   readonly libraries: readonly PlannedLibrary[] | null;
   readonly aliases: ReadonlyMap<string, string>;
@@ -137,7 +136,7 @@ function ofHosted(plan: Plan): Sides {
     needers.set(soname, [plan.program.library, ...(needers.get(soname) ?? [])]);
   const warnings: string[] = [];
   const sides = capsules.map(({ search, ownership, atStart, closure }, i): Found => {
-    // What nobody needs at the start is not in the plan.
+    // The plan does not include libraries that nothing needs at the start.
     const later = isolatedOf(chosen.hosts[i], chosen.isIsolated).filter((soname) => !atStart.includes(soname));
     const { roots, nodes } = dependenciesOf(search, later, (soname) => ownership.isShared(soname));
     warnings.push(...faultsIn({ roots, nodes }));
@@ -181,7 +180,7 @@ function ofAttached(plan: AttachedPlan, path: string): Sides {
   };
 }
 
-/** What the program itself needs, as far as its file tells: ld.so will look for it, and not we. */
+/** What the program itself needs, as far as its file tells: ld.so searches for it, not this code. */
 function ownSide({ runtime, chosen }: AttachedPlan, path: string, warnings: string[]) {
   try {
     const library = runtime.libraryAt(path);
@@ -190,9 +189,9 @@ function ownSide({ runtime, chosen }: AttachedPlan, path: string, warnings: stri
     for (const soname of library.needed) needers.set(soname, [library, ...(needers.get(soname) ?? [])]);
     return { libraries: closure.inLoadOrder.map(libraryOf), aliases: closure.aliases, needers };
   } catch (error) {
-    // It will be ld.so that says so.
+    // ld.so will report it.
     if (error instanceof LinkError) warnings.push(error.message);
-    // A script, or what may be run and not read.
+    // A script, or a file that is executable but not readable.
     else if (!(error instanceof ElfError) && (error as NodeJS.ErrnoException).code === undefined) throw error;
     return undefined;
   }
@@ -205,7 +204,7 @@ const libraryOf = ({ library: { soname, path }, why, requester }: Omit<Node, "ne
   return { soname, path, why, neededBy: requester?.library.path ?? null };
 };
 
-/** Of libraries that nobody needs yet: who opens them is told then. */
+/** Faults of libraries that nothing needs yet. A program that opens one gets an error then. */
 const faultsIn = ({ roots, nodes }: ReturnType<typeof dependenciesOf>): string[] =>
   [...roots, ...nodes.flatMap(({ needs }) => needs)].flatMap((need) => ("fault" in need ? [need.fault.message] : []));
 
@@ -227,7 +226,7 @@ function elsewhereOf(nodes: readonly Node[]): Map<string, Library[]> {
   return elsewhere;
 }
 
-/** What comes from another host tree is no part of it. */
+/** Libraries from another host tree are not part of the shared set. */
 function sharedOf({ plan, sides, sharedFile }: InMode): PlanReport["shared"] {
   const needers = new Map<string, string[]>();
   for (const [i, { elsewhere }] of sides.entries())

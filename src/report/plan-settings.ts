@@ -1,4 +1,4 @@
-// The settings of a plan, each with where it comes from.
+// The settings of a plan, each with its source.
 
 import type { Settings } from "../settings/settings.ts";
 import type { Source } from "../settings/source.ts";
@@ -9,7 +9,7 @@ export function plannedSettings(settings: Settings, { libraries, host }: TreeOpt
   const all = [...settings.all].map(([name, { value, source }]) => {
     return { name: name as string, value: value ?? null, source: sourceOf(source) };
   });
-  // Those that have been given a host tree of their own.
+  // Libraries with a host tree of their own.
   const single = libraries
     .filter((library) => library.host !== host && !library.follows)
     .map(({ soname, host: { value, source } }) => ({ name: `libraries.${soname}`, value, source: sourceOf(source) }));

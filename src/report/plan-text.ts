@@ -1,5 +1,5 @@
-// A plan for people: what is asked most on top, lists that grow only where one wants
-// them. Paths in a tree are shown without the tree.
+// A plan as text: what people ask about most comes first, and long lists appear only on request. Paths in a tree are
+// shown without the tree.
 
 import { basename } from "node:path";
 import type { Paint, Style } from "../diagnostics/terminal.ts";
@@ -14,7 +14,7 @@ import type {
 
 interface View {
   readonly isVerbose: boolean;
-  /** In columns; what is listed in a row is broken there. */
+  /** In columns. Lists of words wrap at it. */
   readonly width: number;
 }
 
@@ -154,12 +154,12 @@ const PLURALS: Readonly<Record<string, string>> = { library: "libraries", depend
 const counted = (count: number, what: string): string =>
   count === 0 ? `no ${PLURALS[what]}` : `${count} ${count === 1 ? what : PLURALS[what]}`;
 
-/** Of the column with labels. */
+/** The width of the label column. */
 const INDENT = 16;
 
 type Row = readonly string[];
 
-/** Text in two columns: labels, and what belongs to them. */
+/** Text in two columns: labels, and their content. */
 class Page {
   #lines: string[] = [];
 
@@ -181,14 +181,14 @@ class Page {
     this.list(label, text.split(" "), note);
   }
 
-  /** Words in rows of the width. */
+  /** Words, wrapped to the width. */
   list(label: string, words: readonly string[], note = ""): void {
     const said = note === "" ? [] : `(${note})`.split(" ");
     const all = [
       ...words.filter(Boolean).map((text) => ["plain", text] as const),
       ...said.map((text) => ["dim", text] as const),
     ];
-    let column = this.width; // of the last line, which is full
+    let column = this.width; // of the last line, which starts full
     const lines: [style: Style | "plain", text: string][][] = [];
     for (const [style, text] of all) {
       const runs = lines.at(-1);
@@ -205,7 +205,7 @@ class Page {
     );
   }
 
-  /** A table; the last column says why. */
+  /** A table, the last column of which gives the reason. */
   block(label: string, rows: readonly Row[]): void {
     if (rows.length > 0) this.#put(label, this.#table(rows));
   }

@@ -1,4 +1,4 @@
-// A report from what the command line says, as a run would choose, from files alone.
+// Makes a report from command-line options, choosing as a run would, from files alone.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { System } from "../../lib/process/system.ts";
@@ -14,12 +14,11 @@ import { type Asked, findAsked } from "./asked.ts";
 import { isMissing, type Report } from "./item.ts";
 import { sidesOf } from "./sides.ts";
 
-/** What to choose for the file that is asked about; undefined for a soname. */
+/** The options for the file that the report is about. Undefined for a soname. */
 type Choose = (file: string | undefined) => TreeOptions;
 
 /**
- * `name` is a program, a library's file or a soname that there is. Throws UsageError, ProgramError, LinkError and
- * ElfError.
+ * `name` is a program, a library's file or an existing soname. Throws UsageError, ProgramError, LinkError and ElfError.
  */
 export function reportOn(name: string, choose: Choose): Report {
   const report = makeReport((store) => findAsked(name, store), choose);
@@ -28,13 +27,13 @@ export function reportOn(name: string, choose: Choose): Report {
   return report;
 }
 
-/** Throws as reportOn, but not for a soname that is nowhere. */
+/** Throws like reportOn, but not for a soname that does not exist. */
 export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose): Report {
   const system = new System();
   using progress = new Progress(() => ownScreen(system, process.env));
   const store = new LibraryStore(storeFile(), progress.reading);
   const asked = find(store);
-  // It may have something to say of settings.
+  // choose() may print warnings about settings.
   progress.erase();
   const options = choose(fileOf(asked));
   const trace = new Trace([]);
@@ -42,17 +41,17 @@ export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose)
   return sidesOf(asked, options, trees, chooseHosts(trees, trace));
 }
 
-/** The script, where it is one, as that is what would be run. */
+/** The file that would be run: the script, if it is one. */
 function fileOf(asked: Asked): string | undefined {
   if (asked.kind === "soname") return undefined;
   return asked.scripts[0] ?? (asked.kind === "static" ? asked.path : asked.library.path);
 }
 
-/** What runs, which of a script is its interpreter. */
+/** The ELF file that runs: for a script, its interpreter. */
 const programOf = (asked: Asked): string | undefined =>
   asked.kind === "program" || asked.kind === "library" ? asked.library.path : undefined;
 
-/** Throws ProgramError where there is nothing that is called so. */
+/** Throws ProgramError if nothing has that name. */
 function refuseNothing({ program }: Report, soname: string): void {
   const link = program.roots.find(({ link }) => link.name === soname)?.link;
   if (!link || !isMissing(link)) return;

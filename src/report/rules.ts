@@ -1,4 +1,4 @@
-// Which rule, or which setting, says whose copy of a library each side gets.
+// Which rule or setting determines the copy of a library that each side gets.
 
 import type { Trees } from "../plan/trees.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
@@ -6,7 +6,7 @@ import { GLIBC_CHOICES } from "../settings/choices.ts";
 import { asSays, nameOf } from "../settings/source.ts";
 import { isMissing, type Link, type Report, type Side } from "./item.ts";
 
-/** As a sentence goes on behind "it is". `link` is what the name is on that side, if it is anything. */
+/** A phrase that follows "it is". `link` is what the name resolves to on that side, if anything. */
 export function ruleOf(soname: string, side: Side, link: Link | undefined, report: Report): string {
   if (isShared(soname)) return sharedRule(soname, side, report);
   const { chosen, trees } = report;
@@ -42,7 +42,7 @@ function sharedRule(soname: string, side: Side, { trees, options }: Report): str
   return side.host ? `a mirror of ${rule}` : rule;
 }
 
-/** What names a soname, and what there is to add: who says so, and where its tree is said. */
+/** The setting that names a soname, and a remark: which setting enables that, and which gives its tree. */
 function settingOf(soname: string, { libraries }: Pick<Trees, "libraries">): [setting: string, more: string] {
   const choice = libraries.find((one) => one.soname === soname);
   if (!choice) return ["nothing", ""];

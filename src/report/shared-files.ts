@@ -1,4 +1,4 @@
-// The files of the shared set, of which the whole process has one copy.
+// The files of the shared set, of which the process has one copy.
 
 import type { Given } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
@@ -7,7 +7,7 @@ import { newestUnwinder } from "../plan/glibc/unwinder.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import { isShared, LOADER, UNWINDER } from "../profiles/shared-set.ts";
 
-/** Which files of the shared set are not those that a search of the runtime would give. */
+/** Gives the files of the shared set that a search of the runtime would not find. */
 export function sharedFiles(trees: Trees): (soname: string) => Given | undefined {
   const { runtime, glibc: chosen, store } = trees;
   const isFoundAnyway = runtime.find(LIBC, undefined)?.path === chosen.path;

@@ -1,11 +1,9 @@
-// Both sides of a program as data: what comes into the base namespace and into each
-// capsule, where from and why, found out from files alone. `capsule tree`, `why` and
-// `graph` draw it.
+// Both sides of a program as data: what is loaded into the base namespace and into each capsule, from where and why,
+// computed from files alone. `capsule tree`, `why` and `graph` show it.
 //
-// Namespaces are filled as a run fills them: first what the program needs, then the
-// isolated libraries that this asks for, then what these will probably open when they
-// are used, and at last what nobody asks for but the program might open. What a
-// capsule is shown of the program's side is loaded there.
+// Namespaces are filled in the order of a run: what the program needs, the isolated libraries that this requires, what
+// these will probably open when used, and finally isolated libraries that nothing needs but the program might open.
+// Libraries of the program's side that a capsule is shown are loaded on the program's side.
 
 import { realpathSync } from "node:fs";
 import { Loading, type Node } from "../../lib/tree/dependencies.ts";
@@ -17,7 +15,7 @@ import { itemsOf } from "./items.ts";
 import { ASKED, Namespace, openedBy } from "./namespace.ts";
 import { sharedFiles } from "./shared-files.ts";
 
-/** Throws LinkError and ElfError for what no namespace can be filled without. */
+/** Throws LinkError and ElfError if something essential to a namespace cannot be loaded. */
 export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen: Chosen): Report {
   const { runtime } = trees;
   const given = sharedFiles(trees);
@@ -28,7 +26,7 @@ export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen
   const ownerOf = (soname: string) =>
     capsules.find(({ host }) => host?.choices.has(soname) && chosen.isIsolated(soname));
 
-  /** What nodes need of other namespaces is opened there, and what that needs. */
+  /** Opens what nodes need from other namespaces there, and follows the needs of that. */
   const follow = (first: readonly Node[], when: When): void => {
     for (let nodes = first; nodes.length > 0; ) {
       const wanted = new Map<Namespace, Set<string>>();
@@ -73,6 +71,6 @@ export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen
   };
 }
 
-/** As a plan opens them. */
+/** The order in which a plan opens them. */
 const inOrder = (host: OwnedHost | undefined, names: ReadonlySet<string>): string[] =>
   host ? [...host.choices.keys()].filter((soname) => names.has(soname)) : [...names];

@@ -1,12 +1,12 @@
-// Makes a picture simpler, and does not change what it tells.
+// Simplifies a picture without changing its meaning.
 
 import type { Edge, Figure, Graph, Picture } from "./figure.ts";
 import type { Side } from "./item.ts";
 
-/** On a side with more figures than these, those of no interest are left out. */
+/** On a side with more figures than these, uninteresting ones are left out. */
 const MOST_FIGURES = 40;
 
-/** Without edges to what is reached by way of others; edge by edge, so that of a circle something stays. */
+/** Removes edges to figures that are also reached indirectly. Edges are tested one by one, so a cycle keeps some. */
 export function reduced({ figures, edges }: Graph): Graph {
   const below = new Map(figures.map((figure) => [figure, new Set<Figure>()]));
   for (const { from, to } of edges) below.get(from)?.add(to);
@@ -29,7 +29,7 @@ export function reduced({ figures, edges }: Graph): Graph {
   return { figures, edges: needed };
 }
 
-/** With what looks the same from everywhere as one. */
+/** Merges figures that have the same neighbors. */
 export function merged({ figures, edges }: Graph): Graph {
   const numbers = new Map(figures.map((figure, i) => [figure, i]));
   const around = new Map(figures.map((figure) => [figure, [] as string[]]));
@@ -53,7 +53,7 @@ export function merged({ figures, edges }: Graph): Graph {
   };
 }
 
-/** The first of those between the same two. */
+/** Keeps the first edge between any two figures. */
 export function unique(edges: readonly Edge[]): Edge[] {
   const seen = new Map<Figure, Set<Figure>>();
   return edges.filter(({ from, to }) => {
@@ -63,7 +63,7 @@ export function unique(edges: readonly Edge[]): Edge[] {
   });
 }
 
-/** Without what is of no interest on a side with many. */
+/** Leaves out uninteresting figures on sides with many. */
 export function pruned({ figures, edges }: Graph): Picture {
   const interesting = interestingOf({ figures, edges });
   const leftOut = new Map<Side, number>();
@@ -78,14 +78,14 @@ export function pruned({ figures, edges }: Graph): Picture {
 }
 
 /**
- * What clashes, or is more than a library of its own side, with all that leads there. Where that is nothing, what the
- * program itself needs.
+ * Figures that clash or are more than a plain library of their own side, and all figures that lead to them. On a side
+ * without any, what the program itself needs.
  */
 function interestingOf({ figures, edges }: Graph): Set<Figure> {
   const sides = new Set(figures.filter(isOfNote).map(({ side }) => side));
   const interesting = new Set(figures.filter((figure) => isOfNote(figure) || figure.kind !== "plain"));
   const above = Map.groupBy(edges, ({ to }) => to);
-  // It grows meanwhile.
+  // The set grows during the iteration.
   for (const figure of interesting) for (const { from } of above.get(figure) ?? []) interesting.add(from);
   for (const { from, to } of edges) if (from.kind === "asked" && !sides.has(from.side)) interesting.add(to);
   return interesting;

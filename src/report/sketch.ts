@@ -1,4 +1,4 @@
-// A report as figures and edges between them, all there are.
+// A report as figures and edges, with nothing merged or reduced.
 
 import { type Clash, clashesOf } from "./clashes.ts";
 import type { Edge, Figure, Graph } from "./figure.ts";
@@ -6,7 +6,7 @@ import { type Item, isMissing, type Link, type Report, type Side } from "./item.
 import { unique } from "./simplify.ts";
 import { missedGlibc } from "./words.ts";
 
-/** Without what is opened later, unless `isWhole`. */
+/** Without libraries that are opened later, unless `isWhole`. */
 export function sketchOf(report: Report, isWhole: boolean): Graph {
   const sketch = new Sketch(report, isWhole);
   for (const side of [report.program, ...report.capsules]) sketch.add(side);
@@ -14,7 +14,7 @@ export function sketchOf(report: Report, isWhole: boolean): Graph {
 }
 
 class Sketch {
-  /** By its library, or by what stands for several. */
+  /** By library, or by a key that stands for several. */
   readonly figures = new Map<Item | string, Figure>();
   readonly edges: Edge[] = [];
   readonly #clashes: ReadonlyMap<string, Clash>;
@@ -38,7 +38,7 @@ class Sketch {
       if (!this.#isIn(item) || item.role === "shared") continue;
       for (const need of item.needs) {
         const to = this.#figureOf(need, side);
-        // Everybody needs something of the shared set.
+        // Every library needs something from the shared set.
         if (isMissing(need) || need.item.role !== "shared") this.#edge(this.#figure(item), to, "needs");
       }
     }
@@ -46,7 +46,7 @@ class Sketch {
 
   #isIn = ({ when }: Item): boolean => this.isWhole || when !== "later";
 
-  /** What a name is on a side: the library, its door, or nothing. */
+  /** The figure for a name on a side: the library, its door, or a missing one. */
   #figureOf(link: Link, side: Side): Figure {
     const root = side.host?.search.tree.root;
     if (isMissing(link)) {

@@ -1,6 +1,6 @@
-// Draws DOT, by Graphviz in WebAssembly. It is large, and loaded by nobody else.
+// Draws DOT with Graphviz in WebAssembly. The module is large, so it is loaded only when needed.
 
-/** Made ready while other things are done. */
+/** Loads while other work goes on. */
 export async function startGraphviz(): Promise<(dot: string) => string> {
   const { instance } = await import("@viz-js/viz");
   const graphviz = await instance();

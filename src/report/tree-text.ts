@@ -1,5 +1,4 @@
-// `capsule tree` as a person reads it: a tree a namespace, as libtree draws one, and the
-// clashes between them.
+// `capsule tree` as text: a tree per namespace, in the style of libtree, and the clashes between them.
 
 import { basename } from "node:path";
 import type { Paint } from "../diagnostics/terminal.ts";
@@ -38,7 +37,7 @@ class Drawing {
     return this.paint("dim", `All of it runs on glibc ${version}, ${path}`);
   }
 
-  /** None where what was asked for is in a capsule, and nothing of the program's side is told of. */
+  /** Empty if the subject is in a capsule and there is nothing to show on the program's side. */
   #programs({ roots }: Side): Branch[] {
     const { asked } = this.report;
     const scripts = asked.kind === "soname" ? [] : asked.scripts;
@@ -108,7 +107,7 @@ class Drawing {
     return lines.map((line) => this.paint("plain", line));
   }
 
-  /** What is boring is not shown by default. */
+  /** Hides the shared set by default. */
   #visible(links: readonly Link[]): Link[] {
     return links.filter((link) => isMissing(link) || link.item.role !== "shared" || this.view.verbosity > 0);
   }
@@ -127,7 +126,7 @@ class Drawing {
     return { text: this.#text(link, isKnown, isRoot), branches };
   }
 
-  /** Of what `path` leads to. What the file that was asked for needs is all there. */
+  /** Branches for what the last item of `path` needs. `isAll` also keeps libraries shown before. */
   #below(needs: readonly Link[], side: Side, path: readonly Item[], isAll: boolean): Branch[] {
     return this.#visible(needs).flatMap((need) => {
       const isOld = !isMissing(need) && this.#shown.has(keyOf(need, side)) && this.view.verbosity === 0;
@@ -178,6 +177,6 @@ class Drawing {
   }
 }
 
-/** By which it is known again: a shim on the program's side is not its library in the capsule. */
+/** Identifies what was shown: a shim on the program's side differs from its library in the capsule. */
 const keyOf = ({ item, door }: Present, side: Side): Item | string =>
   door ? `${item.soname}\0${side.host?.search.tree.root}` : item;

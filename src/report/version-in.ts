@@ -1,8 +1,8 @@
-// The release of a library, as far as its file says it.
+// The release of a library, as given by its file name.
 
 import { basename } from "node:path";
 
-/** What is behind ".so." in a file's name, or before ".so" ("libc-2.31.so"); empty where it says nothing. */
+/** The text after ".so." in a file name, or before ".so" ("libc-2.31.so"). Empty if there is none. */
 export function versionIn(path: string): string {
   const name = basename(path);
   return /\.so\.(\d[\w.+-]*)$/.exec(name)?.[1] ?? /-(\d[\w.+-]*)\.so$/.exec(name)?.[1] ?? "";

@@ -1,4 +1,4 @@
-// `capsule why` as a person reads it: a paragraph a side, on one screen.
+// `capsule why` as text: one paragraph per side, on one screen.
 
 import { basename } from "node:path";
 import type { Step } from "../../lib/tree/search.ts";
@@ -8,10 +8,10 @@ import { clashesOf } from "./clashes.ts";
 import { type Item, isMissing, type Link, type Report } from "./item.ts";
 import { faultOf, missedGlibc } from "./words.ts";
 
-/** How wide what is said is, in columns, beside its labels: together 80. */
+/** The width of the text, in columns. With the labels and indent it is 80. */
 const WIDTH = 67;
 const LABEL = 11;
-/** More than these are counted. */
+/** The most names listed. The rest are counted. */
 const MOST_OTHERS = 6;
 
 export function whyText(soname: string, answers: readonly Answer[], report: Report, paint: Paint): string {
@@ -55,7 +55,7 @@ function shownAs(link: Link | undefined, search: Answer["search"]): { text: stri
   };
 }
 
-/** From what is loaded first to who needs it. */
+/** From the first library loaded to the one that needs it. */
 function needers({ side, link, chain, others }: Answer, report: Report): string[] {
   const item = link && !isMissing(link) && link.item.side === side ? link.item : undefined;
   const first = chain[0] ?? item;
@@ -69,7 +69,7 @@ function needers({ side, link, chain, others }: Answer, report: Report): string[
   return parts.filter(Boolean).flatMap(wrapped);
 }
 
-/** Who has the first of a chain loaded, if that is not the program itself, and what is between both. */
+/** What causes the first of a chain to be loaded, if not the program itself, with a separator. */
 function beginning(first: Item, goesOn: boolean, { asked, program, capsules }: Report): string {
   const { side, when, role } = first;
   if (role === "asked" || (asked.kind === "soname" && first.name === asked.soname)) return "";
@@ -105,7 +105,7 @@ function labelled(label: string, lines: readonly string[], show: (line: string) 
   return lines.map((line, i) => `  ${i === 0 ? label + " ".repeat(LABEL - width) : " ".repeat(LABEL)}${show(line)}`);
 }
 
-/** In lines, at its spaces. */
+/** Wraps at spaces. */
 function wrapped(text: string): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

@@ -9,7 +9,7 @@ import { MARK } from "../directories/private-directory.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 import { doorOf } from "./door.ts";
 
-/** What it exports. */
+/** Its exported functions, by label. */
 export const FUNCTIONS = {
   attach: "capsule_attach",
   late: "capsule_late",
@@ -19,7 +19,7 @@ export const FUNCTIONS = {
   complain: "capsule_complain",
 } as const;
 
-/** For the server to fill, in bytes: code first, then what has to be kept. */
+/** Room for the server to fill, in bytes: code first, then data that stays. */
 export const AGENT_PAGES = 64 * PAGE_SIZE;
 export const CODE_SIZE = 16 * PAGE_SIZE;
 
@@ -27,14 +27,14 @@ export const CODE_SIZE = 16 * PAGE_SIZE;
 type Nonce = readonly [bigint, bigint];
 
 export function makeNonce(): Nonce {
-  // Not by node:crypto, which takes 5 ms to load (Bun 1.4.5).
+  // Not from node:crypto, which takes 5 ms to load (Bun 1.4.5).
   const [first = 0n, second = 0n] = crypto.getRandomValues(new BigUint64Array(2));
   return [first, second];
 }
 
 /**
- * `needed` are libraries that it binds to. `auditedAt`: where the launch's auditor writes that it is there, in bytes
- * behind the load bias.
+ * `needed` are libraries that it binds to. `auditedAt` is where the launch's auditor says that it is there, in bytes
+ * from the load bias.
  */
 export function agentObject(
   directory: string,
@@ -64,7 +64,7 @@ export function agentObject(
       ["program_invocation_name", "program name"],
       ["_dl_signal_error", "raise"],
     ]),
-    // glibc's own affair (GLIBC_PRIVATE).
+    // Internal to glibc (GLIBC_PRIVATE).
     weak: new Set(["_dl_signal_error"]),
     gate: { resolver: "gate", isLazy: "lazy", pltGot: "plt got" },
     zeroPages: AGENT_PAGES / PAGE_SIZE,

@@ -1,9 +1,7 @@
-// What is answered to a dlopen or dlmopen. In a capsule: the file is looked for in
-// its host tree, what it needs is opened before it, and the caller's own call goes
-// on with the full path, so that glibc keeps the books (namespace, flags, counts,
-// errors). In the program: isolated libraries, under whatever name they are asked
-// for, are the shims; those that nobody has needed so far are opened now, also for
-// a plugin that needs them.
+// The answers to dlopen and dlmopen. In a capsule, the file is looked for in its host tree, what it needs is opened
+// before it, and the caller's own call goes on with the full path, so that glibc keeps the books (namespace, flags,
+// counts, errors). In the program, a request for an isolated library, under whatever name, gets its shim. Isolated
+// libraries that nothing has needed so far are opened then, also for a plugin that needs them.
 
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -48,9 +46,9 @@ export type Answer = { readonly open: string } | { readonly handle: Address };
 export interface Question {
   readonly file: string;
   readonly mode: number;
-  /** What dlmopen was given; undefined for dlopen, which goes by the caller. */
+  /** What dlmopen was given; undefined for dlopen, which uses the caller's namespace. */
   readonly namespace?: number | undefined;
-  /** Which thread asks. */
+  /** The asking thread. */
   readonly thread: number;
   readonly returnAddress: Address;
 }
@@ -58,7 +56,7 @@ export interface Question {
 export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
   const { file, mode, namespace } = question;
   const { search, ownership } = capsule;
-  // The program, as for NULL: glibc knows it by its empty name in the base namespace only.
+  // The program, as for NULL: glibc knows it by its empty name only in the base namespace.
   if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
   const tell = (text: string) => launch.trace.log("request", () => `"${file}": ${text}`);
   if (ownership.isShared(file)) {
@@ -76,7 +74,7 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   }
   if (!found) {
     tell(`not in ${search.tree.name}: ${tried.map(textOf).join("; ")}`);
-    // What belongs to the machine and not to its system (a layer in somebody's home) is taken as it is.
+    // A file of the machine that is not part of its system (a layer in somebody's home) is taken as it is.
     const isOutside =
       isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
     if (!isOutside) return { open: missing(search, file) };
@@ -95,7 +93,7 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
   return yield* openInside(launch, capsule, closure, library.path, question);
 }
 
-/** What is open already by a name without a slash, if that is not what the tree gives for it. */
+/** What is already open by a name without a slash, if the tree gives something else for it. */
 function* openAs(
   launch: Launch,
   capsule: Capsule,
@@ -107,7 +105,7 @@ function* openAs(
   return (yield* fileOpenAs(launch, capsule, file)) ?? (yield* pathOf(launch, capsule.namespace, file));
 }
 
-/** What has to be opened where a question wants it; in a new namespace nothing is open. */
+/** What has to be opened in the question's namespace; in a new namespace nothing is open. */
 function* closureFor(
   launch: Launch,
   capsule: Capsule,
@@ -119,7 +117,7 @@ function* closureFor(
   return yield* closureIn(launch, capsule, find, requester);
 }
 
-/** Opens a library with what it needs, by the caller's own call if nothing has to come before it. */
+/** Opens a library with what it needs, by the caller's own call if nothing has to be opened before it. */
 function* openInside(
   launch: Launch,
   capsule: Capsule,
@@ -142,26 +140,26 @@ function* openInside(
     if (paths.length > 0) tellOpened(launch, capsule, paths);
     return yield* openNamed(name, question);
   }
-  // What it needs is opened for this one: once it holds them, or has failed to, they are not ours any more.
+  // Its dependencies are opened only for it: once it holds them, or has failed to, they are no longer ours.
   const wanted = [...files, ...unnamed(others)];
   const object = isNamed ? together(launch, capsule, wanted) : findTogether(launch, capsule, wanted);
   const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
   const opened = object
     ? [yield* openTogether(capsule.namespace, object, question.mode)]
     : yield* openInTurn(capsule.namespace, before.slice(0, -1), question.mode);
-  // dlerror() on that thread has the reason, until something is closed.
+  // dlerror() on that thread has the reason until something is closed.
   if (opened.includes(NONE)) return { handle: NONE };
   const handle = yield* call("dlopen", name, question.mode);
   if (handle !== 0) {
     tellOpened(launch, capsule, paths);
-    // What it has of the program's side is found by that object alone, also when it is called for the first time.
+    // It finds symbols of the program's side through that object alone, also on the first call of a function.
     if (others.length === 0) yield* dlcloseAll(opened);
   }
   return { handle: toAddress(handle) };
 }
 
 /**
- * What host libraries take for the program's namespace is their own: the agent, which is in it, calls dlopen for them.
+ * Host libraries that name the program's namespace mean their own: the agent, which is in it, calls dlopen for them.
  */
 function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer> {
   return namespace === LM_ID_BASE ? { handle: toAddress(yield* call("dlopen", name, mode)) } : { open: name };
@@ -180,7 +178,7 @@ function* openOutside(
   return yield* openInside(launch, capsule, yield* closureFor(launch, capsule, question, find), file, question);
 }
 
-/** One of the shared set, or of another capsule: the capsule is shown it. */
+/** A library of the shared set, or of another capsule: it is shown to the capsule. */
 function* openShared(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode } = question;
   const isOpen = (mode & RTLD_NOLOAD) === 0 || (yield* findOpen(LM_ID_BASE, soname)) !== undefined;
@@ -202,20 +200,20 @@ export function* answerProgram(
   }
   const own = capsuleOf(capsules, file);
   if (own) return yield* openIsolated(launch, own, file, question);
-  // The program may have made the file itself, a moment ago.
+  // The program may have made the file itself a moment ago.
   launch.runtime.refresh();
   const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
   const asked = absolute(launch, question);
   const found = launch.runtime.find(asked, caller);
   const library = found ? soundLibrary(found) : namesake(capsules, file);
-  // The program's copy is elsewhere, so glibc would expand its $ORIGIN to another directory.
+  // The program runs from a copy elsewhere, so glibc would expand its $ORIGIN to another directory.
   const isProgram = caller !== undefined && caller.library === program.library;
   const name = (isProgram && file.includes("$") && expand(file, originOf(program), launch.runtime)) || file;
   if (!library) {
     tell("left to glibc, as neither side has it");
     return { open: name };
   }
-  // Under whatever name: its file tells what it is.
+  // Whatever the name, the file says which library it is.
   const { soname } = library;
   if (isShared(soname)) return { open: soname };
   const isolated = standsFor(capsules, { soname, path: found?.foundAs ?? library.path });
@@ -224,7 +222,7 @@ export function* answerProgram(
     return yield* openIsolated(launch, isolated.capsule, isolated.soname, question);
   }
   tell(`left to glibc, as ${soname} is not isolated`);
-  // What is not open yet is not to be opened for the question whether it is.
+  // RTLD_NOLOAD only asks whether the file is open: nothing may be opened for that.
   const isOpening = (mode & RTLD_NOLOAD) === 0;
   const isGlobal = namespace === LM_ID_BASE && (mode & RTLD_GLOBAL) !== 0;
   if (!isOpening && !(isGlobal && (yield* isOpen(name)))) return { open: name };
@@ -246,7 +244,7 @@ export function* answerProgram(
   return { handle: yield* openIn(launch.process, namespace, object, library.path, mode) };
 }
 
-/** An isolated library for the program: the shim answers. */
+/** Opens an isolated library for the program, which gets the shim. */
 function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode, namespace = LM_ID_BASE } = question;
   const path = capsule.search.find(soname, undefined)?.path;
@@ -264,7 +262,7 @@ function* openIsolated(launch: Launch, capsule: Capsule, soname: string, questio
   if (!shim) return { open: question.file };
   yield* showByHandle(launch, capsule, soname);
   if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(launch, capsule, [soname]);
-  // Another namespace of the program's has it from the same file: no symbol of it is there, so it serves there, too.
+  // Another namespace of the program can load the same file: its symbols all lie elsewhere.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
 }
 
@@ -280,7 +278,7 @@ function* isOpen(name: string): Linking<boolean> {
   return handle !== undefined;
 }
 
-/** A name that the runtime has not, for an isolated library of a host tree. */
+/** An isolated library of a host tree, by a name that the runtime does not have. */
 function namesake(capsules: readonly Capsule[], file: string): Library | undefined {
   for (const { search, isolated } of capsules) {
     const found = isRelative(file) ? undefined : search.find(file, undefined);
@@ -291,8 +289,8 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
 }
 
 /**
- * The isolated libraries that a library of the runtime needs, which is asked for by a name or a path, each by the name
- * that it is needed by. What is missing, or unsound, glibc may have open by that name; or it will say so itself.
+ * The isolated libraries that a runtime library, requested by name or path, needs, each with the name that it is needed
+ * by. glibc may have a missing or unsound one open by that name; otherwise it reports that itself.
  */
 function isolatedNeeds(
   { runtime }: Launch,
@@ -307,7 +305,7 @@ function isolatedNeeds(
   return [...new Map([...names, ...aliases])].filter(([, soname]) => isIsolated(soname));
 }
 
-/** Undefined for one that glibc will refuse itself. */
+/** Undefined for a library that glibc will refuse itself. */
 function soundLibrary(found: Found): Library | undefined {
   try {
     return found.library;
@@ -319,18 +317,18 @@ function soundLibrary(found: Found): Library | undefined {
 
 const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
 
-/** A path from where the asking thread is; a name without a slash as it is. */
+/** A path resolved in the asking thread's directory; a name without a slash as it is. */
 const absolute = ({ runtime }: Launch, { file }: Question): string =>
   isRelative(file) ? join(runtime.cwd(), file) : file;
 
-/** The path of the object that holds an address. */
+/** The path of the object that contains an address. */
 export function* objectAt({ process }: Launch, address: Address): Linking<string | undefined> {
   const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
   const found = yield* call("dladdr", address, info);
   return found === 0 ? undefined : process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
 }
 
-/** The library whose code has called, for its own search path. */
+/** The library whose code made the call, for its own search path. */
 function* callerOf(
   launch: Launch,
   search: Search,
@@ -350,8 +348,8 @@ function* callerOf(
 }
 
 /**
- * $ORIGIN of a library of a capsule, which is open there by the path of its file: where what the capsule has needed
- * since its start was found. Undefined where nobody asks for it, and for what was opened later.
+ * $ORIGIN of a capsule's library, which is open there by the path of its file: where it was found among what the
+ * capsule has needed since its start. Undefined if nothing uses $ORIGIN, and for libraries that were opened later.
  */
 export function originIn(
   { search, ownership, isolated }: Pick<Capsule, "search" | "ownership" | "isolated">,
@@ -363,7 +361,7 @@ export function originIn(
   return nodes.find(({ library }) => library.path === path)?.origin;
 }
 
-/** Reads what will be asked for, while nobody asks. What is wrong with it is said when somebody does. */
+/** Reads what will be asked for while there are no requests. Errors are reported when it is asked for. */
 export function readAhead(capsule: Capsule, name: string): void {
   const { search, ownership } = capsule;
   const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];

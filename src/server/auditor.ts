@@ -1,11 +1,11 @@
-// The auditor of a launch, where LD_AUDIT leads to: an object for each platform that ld.so may put there. That for 32-bit
-// programs does nothing; an ld.so that found none would complain.
+// The auditor of a launch, where LD_AUDIT leads: an object for each platform name that ld.so may insert there. The one
+// for 32-bit programs does nothing, but an ld.so that found none would complain.
 //
 //   libcapsule-audit-x86_64.so     also as haswell and xeon_phi
 //   libcapsule-audit-i686.so       also as i586, i486 and i386
 //
-// A program in-process has been given that variable before it is known whether it will start anything. Until then it
-// leads to two that do nothing.
+// An in-process program gets that variable before it is known whether it will start anything. Until then it leads to
+// two objects that do nothing.
 
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -23,28 +23,30 @@ import { EXE_SHIM } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 import { AGENT, KEPT } from "./shims.ts";
 
-/** Among a launch's libraries, and none. */
+/** Files among a launch's libraries that are not libraries. */
 const OTHERS: ReadonlySet<string> = new Set([
   ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, KEPT],
   ...[CHANNEL_FILE, DOOR].map((path) => basename(path)),
 ]);
-/** Platform → those that are the same to us. */
+/** Platform → platforms that get the same object. */
 const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
 
-/** How processes come to run on another glibc. */
+/** How processes get to run on another glibc. */
 export interface StartedOver {
-  /** Among the launch's libraries: names by which any process is started over, each with what it has then. */
+  /**
+   * Names, among the launch's libraries, by which any process is started over, each with the file that it gets then.
+   */
   readonly reexecStubs?: ReadonlyMap<string, string>;
-  /** What a process has then that is started over because its libc is older. */
+  /** The files that a process gets once it has been started over because its libc is older. */
   readonly family?: ReadonlyMap<string, string>;
   readonly older?: OlderTargets;
-  /** By what it is started over. */
+  /** The files that it is started over with. */
   readonly chosen?: readonly ChosenFile[];
 }
 
 /**
- * Has ld.so find what is among the launch's libraries by now. `auditedAt` is where the agent wants to be told,
- * `staticTls` what the hosts' libraries may need of that. Throws what writing throws.
+ * Has ld.so find what is among the launch's libraries so far. `auditedAt` is where the agent is told of the auditor,
+ * `staticTls` how much static thread-local data the hosts' libraries may need. Throws what writing throws.
  */
 export function placeAuditor(
   directory: ServingDirectory,
@@ -77,11 +79,11 @@ export function placeAuditor(
 }
 
 /**
- * For a program in-process: what it starts finds auditors that do nothing, until somebody serves it. Throws what
+ * For an in-process program: what it starts finds auditors that do nothing until there is a server for it. Throws what
  * writing throws.
  */
 export function placeIdleAuditor(directory: PrivateDirectory): void {
-  // An interface that nobody has.
+  // No ld.so has the interface version below.
   const none = new Map<string, string>();
   const idle = {
     ...{ files: none, reexecStubs: none, started: undefined, family: none, older: undefined, chosen: [] },

@@ -1,6 +1,5 @@
-// The channel of attached processes: a file that they all map, in the serving
-// directory. Its room on the disk is taken beforehand, so that a full one is an error
-// at the start and not a SIGBUS in the middle of the program.
+// The channel of attached processes: a file in the serving directory that they all map. Its disk space is allocated
+// beforehand, so that a full disk is an error at the start and not a SIGBUS in the middle of the program.
 
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +10,7 @@ import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
 /** Among the libraries: see door.ts. */
 export const CHANNEL_FILE = "lib/channel";
 
-/** Makes the file, and maps it. Throws SystemError and what open(2) throws. */
+/** Makes the file and maps it. Throws SystemError and what open(2) throws. */
 export function makeChannelFile(system: System, directory: string): Address {
   return mapped(system, directory, "wx+", (descriptor) => system.allocateFile(descriptor, OUTSIDE_CHANNEL_SIZE));
 }

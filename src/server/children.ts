@@ -1,6 +1,5 @@
-// What the program starts gets isolated libraries, too: shims, which its library path
-// leads to, and a server in a process of its own, as for an attached program. They are
-// made when the program starts something for the first time; before, there is nothing.
+// What the program starts gets isolated libraries, too: shims on its library path, and a server in a process of its
+// own, as for an attached program. They are made when the program starts something for the first time.
 
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
@@ -23,8 +22,8 @@ export class Children {
   ) {}
 
   /**
-   * Returns when what is started will be served: at once, but for the first time. Returns why it will not be, and says
-   * that once.
+   * Returns when what is started will be served: at once, except the first time. Returns the reason if it will not be,
+   * once.
    */
   serve(): string | undefined {
     if (this.#isServed) return undefined;
@@ -44,16 +43,16 @@ export class Children {
     const { trace, state, own, channels, files } = this.knowledge;
     const { libc } = channels.own;
     if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
-    // Where the environment says: the run may have gone on in another.
+    // The directory that the environment names: the run may have gone on in another.
     const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
     let server: number | undefined;
     try {
-      // It boots while the rest is done.
+      // The server boots while the rest is done.
       server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
       const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
         search,
         ownership,
-        // In-process it is found out only when somebody asks whether the tree has it.
+        // In-process, whether the tree has it is found out only on request.
         isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
         named: new Set<string>(),
         environment: state.capsules[index]?.environment ?? [],
@@ -75,7 +74,7 @@ export class Children {
       );
       ring(libc, directory);
       awaitIfLimited(this.system, directory, server);
-      // They stay for what is started, also when this process has ended.
+      // The auditors stay for what was started, even after this process has ended.
       files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
       trace.log("request", () => `what is started is served by process ${server}`);
     } catch (error) {

@@ -1,6 +1,5 @@
-// Where a thread dies of a signal: object, symbol and tree, if it is in a capsule.
-// glibc's own functions (abort, memcpy) say nothing about whose fault it is, so the
-// first return address above them counts.
+// Where a thread dies of a signal: object, symbol and tree, if it is in a capsule. glibc's own functions (abort,
+// memcpy) do not show whose fault it is, so the first return address above them counts.
 
 import { STT_FUNC, STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -14,14 +13,14 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Capsule } from "../passes/launch.ts";
 
-/** Of ucontext_t (x86-64): uc_mcontext.gregs[REG_RSP] and [REG_RIP]. */
+/** Offsets in ucontext_t (x86-64): uc_mcontext.gregs[REG_RSP] and [REG_RIP]. */
 const RSP = 160;
 const RIP = 168;
-/** How far up the stack a return address is looked for, in bytes. */
+/** How far up the stack to look for a return address, in bytes. */
 const REACH = 4096;
 
 /**
- * One line, or nothing where the program dies in its own code. `shared` are the files of the shared set, `context` is
+ * One line, or undefined if the program dies in its own code. `shared` are the files of the shared set, `context` is
  * the handler's third argument.
  */
 export function deathNotice(
@@ -38,7 +37,7 @@ export function deathNotice(
   const name = FATAL_SIGNALS[signal] ?? `signal ${signal}`;
   const here = placeIn(capsules, process, instruction);
   if (here) return `${name} in ${here}`;
-  // Not in a capsule: the program's own fault, unless glibc was called from there.
+  // Not in a capsule: the program's own fault, unless a capsule called glibc.
   const inside = findMapping(mappings, instruction);
   if (inside && !isLibc(inside)) return undefined;
   const top = Math.min(findMapping(mappings, stack)?.end ?? 0, stack + REACH);
@@ -46,7 +45,7 @@ export function deathNotice(
     const value = toAddress(readU64(process.memory.view(word, 8), 0));
     const mapping = Number.isFinite(value) ? findMapping(mappings, value) : undefined;
     if (!mapping?.executable || isLibc(mapping)) continue;
-    // Behind the call, which may have been the last instruction of its function.
+    // The call may have been the last instruction of its function, so the return address may lie after that.
     const caller = placeIn(capsules, process, add(value, -1));
     return (
       caller &&
@@ -70,10 +69,10 @@ function placeIn(capsules: readonly Capsule[], process: Process, address: Addres
   return undefined;
 }
 
-/** Undefined where the file is gone. */
+/** Undefined if the file is gone. */
 const imageOf = (object: LoadedObject): LoadedImage | undefined => unlessRefused(() => object.image);
 
-/** The exported function that an address is in; without one, how far it is into the object. */
+/** The exported function that contains an address; without one, the offset into the object. */
 function symbolAt(image: LoadedImage, address: Address): string {
   const vaddr = image.vaddrAt(address);
   for (const sym of image.symbols) {

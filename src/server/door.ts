@@ -1,5 +1,5 @@
-// Where the launch's libraries are mounted read-only, as in a sandbox, the channel cannot be opened for writing. There an
-// agent connects to a socket beside it, which a read-only mount permits, and is handed the channel's descriptor.
+// Where the launch's libraries are mounted read-only, as in a sandbox, the channel cannot be opened for writing. An
+// agent then connects to a socket beside it, which a read-only mount permits, and receives the channel's descriptor.
 
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -9,10 +9,10 @@ import { LONGEST_ADDRESS } from "../agent/code/connect.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 
-/** Among the libraries, as sandboxes show the directories of LD_LIBRARY_PATH. */
+/** Among the libraries, since sandboxes show the directories of LD_LIBRARY_PATH. */
 export const DOOR = join(LIBRARIES, "door");
 
-/** Of a serving directory; undefined where its path has no place in an address. */
+/** The door of a serving directory; undefined if its path does not fit into a socket address. */
 export function doorOf(directory: string): string | undefined {
   const path = join(directory, DOOR);
   return Buffer.byteLength(path) <= LONGEST_ADDRESS ? path : undefined;
@@ -25,7 +25,7 @@ export class Door {
     readonly channel: number,
   ) {}
 
-  /** `watcher` tells of whoever comes. Undefined where there can be none. Throws what opening the channel throws. */
+  /** `watcher` reports connections. Undefined if there can be no door. Throws what opening the channel throws. */
   static open(system: System, watcher: Watcher, directory: string): Door | undefined {
     const path = doorOf(directory);
     if (path === undefined) return undefined;
@@ -34,13 +34,13 @@ export class Door {
       watcher.add(socket, "each time");
       return new Door(system, socket, openSync(join(directory, CHANNEL_FILE), "r+"));
     } catch (error) {
-      // Who needs it is not answered, and says so.
+      // An agent that needs it is not answered, and says so.
       if (error instanceof SystemError) return undefined;
       throw error;
     }
   }
 
-  /** Lets in who waits: the directory is this user's alone. */
+  /** Serves the waiting connections: the directory is this user's alone. */
   admit(): void {
     for (;;) {
       const connection = this.system.accept(this.socket);

@@ -1,5 +1,4 @@
-// What the server knows of the run: the main thread has told it, as data, and it has
-// opened more since.
+// What the server knows of the run: data from the main thread, and what it has opened itself since.
 
 import type { ScopeOffsets } from "../../lib/loader/handle-scope.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -37,7 +36,7 @@ interface CapsuleState {
   /** See Ownership. */
   readonly newest: readonly string[];
   readonly others: readonly string[];
-  /** Variables that its libraries find in their environment. */
+  /** Variables that its libraries see in their environment. */
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly hooks: readonly Hook[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
@@ -61,7 +60,7 @@ export interface ServerState {
   readonly store: string | undefined;
   readonly shared: readonly (readonly [soname: string, file: string])[];
   readonly moved: readonly (readonly [from: number, to: Address])[];
-  /** The files of the shared set that are loaded. */
+  /** The loaded files of the shared set. */
   readonly sharedFiles: readonly string[];
   readonly functions: Functions;
   /** See Scopes. Undefined where shims do not stay. */
@@ -77,21 +76,18 @@ export interface ServerState {
   /** For each capsule, what its libraries will probably open. */
   readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string; readonly arguments: readonly string[] };
-  /** On which all of it runs: the root of the tree that has it, if that is not where ld.so looks. */
+  /** The glibc that all of it runs on; `root` is the tree that has it, if that is not where ld.so looks. */
   readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & {
     readonly root: string | undefined;
     readonly layout: Layout;
   };
-  /**
-   * How a server of what the program starts is started. Undefined where nobody is served but this process, which is
-   * nobody else's.
-   */
+  /** How to start a server for what the program starts. Undefined where only this process is served. */
   readonly server: ServerCommand | undefined;
 }
 
 type KnownTree = Pick<Capsule, "search" | "ownership" | "names">;
 
-/** In place of a state: nobody will ask any more. */
+/** Sent in place of a state: no more requests will come. */
 export const OVER = null;
 
 export class Knowledge {
@@ -119,12 +115,12 @@ export class Knowledge {
     this.#own = this.#linkedIn(this.#libc, state);
   }
 
-  /** Files of the shared set, as /proc/PID/maps has them. */
+  /** Files of the shared set, as in /proc/PID/maps. */
   get shared(): ReadonlySet<string> {
     return new Set(this.state.sharedFiles.map((path) => this.#runtime.tree.resolve(path) ?? path));
   }
 
-  /** Of what the program starts. Throws LinkError. */
+  /** The glibc of what the program starts. Throws LinkError. */
   get processGlibc(): ProcessGlibc {
     const { root, layout, ...chosen } = this.state.glibc;
     const search = (root: string) => new Search(new Tree(root, true), [], this.#store, undefined, layout);
@@ -133,7 +129,7 @@ export class Knowledge {
     return processGlibcOf(searches, { glibc, ...chosen });
   }
 
-  /** Of what it starts and has an older libc of its own. */
+  /** The glibc for started processes that have an older libc of their own. */
   get processGlibcOfOlder(): ProcessGlibc | undefined {
     return processGlibcOfOlder(this.processGlibc, new Search(new Tree("/", true), [], this.#store));
   }
@@ -143,7 +139,7 @@ export class Knowledge {
     return this.#own;
   }
 
-  /** What has been opened in the asking process: a forked child opens for itself. */
+  /** What has been opened in the asking process: a forked child opens libraries for itself. */
   of(process: Process): { launch: Launch; capsules: Capsule[] } {
     return process === this.#libc ? this.#own : this.#linkedIn(process, this.state);
   }
@@ -158,7 +154,10 @@ export class Knowledge {
         for (const [name, object] of before[index]?.[kind] ?? []) capsule[kind].set(name, object);
   }
 
-  /** What can wait until nobody asks, piece by piece: reads ahead a library with its dependencies at a time. */
+  /**
+   * What can wait until there are no requests, piece by piece: reads ahead one library at a time, with its
+   * dependencies.
+   */
   *idle(): Generator<undefined> {
     for (const [index, names] of this.state.ahead.entries()) {
       for (const name of names) {
@@ -229,7 +228,7 @@ export class Knowledge {
   #treeAt({ root, layout, newest, others, names }: CapsuleState): KnownTree {
     let known = this.#trees.get(root);
     if (!known) {
-      // Resolved: Bun's realpath asks /proc/self/fd, where this thread's descriptors are not.
+      // Already resolved: Bun's realpath uses /proc/self/fd, which does not have this thread's descriptors.
       const search = new Search(new Tree(root, true), [], this.#store, undefined, layout);
       const ownership = new Ownership(search, this.#runtime, newest, new Set(others));
       known = { search, ownership, names: new Names() };

@@ -1,5 +1,4 @@
-// What the launcher knows and the server of an attached program has to know: a file
-// in the serving directory, written once.
+// What the launcher knows and an attached program's server needs: a file in the serving directory, written once.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,23 +8,23 @@ import type { Hook } from "../plan/capsule-source.ts";
 
 export interface LaunchFile {
   readonly capsules: readonly LaunchCapsule[];
-  /** The user's LD_LIBRARY_PATH, expanded for the program that was asked for. */
+  /** The user's LD_LIBRARY_PATH, expanded for the requested program. */
   readonly libraryPath: readonly string[];
   /** The root of the tree with the program's libraries. */
   readonly runtime: string;
-  /** Files that are in the places of others for the programs, and not for the server: over which, and which. */
+  /** Files that the programs, but not the server, see in place of others: the path that is covered, and the file. */
   readonly mounts: readonly (readonly [over: string, file: string])[];
   /** Where what is known of libraries is kept. */
   readonly store?: string | undefined;
   readonly trace: readonly Category[];
-  /** Whether somebody reads events, and which: the server writes them to its standard output. */
+  /** Whether events are read, and which: the server writes them to its standard output. */
   readonly events: "none" | "all" | "with bindings";
-  /** In decimal: what only this launch's agents have. */
+  /** In decimal; only this launch's agents have it. */
   readonly nonce: readonly [string, string];
   /** The process that turns into the program. */
   readonly pid: number;
   readonly program: string;
-  /** Nothing has been linked yet, and if nothing will be that is to be said: see NativeWatch. */
+  /** Nothing has been linked yet, and if nothing ever is, that has to be reported: see NativeWatch. */
   readonly isAwaited: boolean;
 }
 
@@ -35,13 +34,13 @@ interface LaunchCapsule {
   readonly layout: Layout;
   /** Sonames that the program may see; the tree has them all. */
   readonly isolated: readonly string[];
-  /** Those that are shared where the runtime's copy is newer. */
+  /** Those that are shared if the runtime's copy is newer. */
   readonly newest: readonly string[];
   /** Those that come from another host tree. */
   readonly others: readonly string[];
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly hooks: readonly Hook[];
-  /** What its libraries will probably open, once it is used at all. */
+  /** What its libraries will probably open once the capsule is used. */
   readonly ahead: readonly string[];
 }
 

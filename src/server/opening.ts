@@ -1,21 +1,20 @@
-// How a file is opened for who asks, where something has to come before it: with
-// all that, by the thread that asks. Afterwards it holds what it needs, and what was
-// opened for it is closed. Nothing is thrown: what fails has left its reason in
-// dlerror() of that thread, until something is closed there.
+// Opens a file for the asking thread, on that thread, together with what has to be opened before it. Afterwards the
+// file holds what it needs, and what was opened for it is closed. Nothing is thrown: when a call fails, dlerror() on
+// that thread has the reason until something is closed there.
 
 import { dlcloseAll, namespaceOf, RTLD_DEEPBIND, RTLD_GLOBAL, RTLD_LAZY, RTLD_NOW } from "../../lib/loader/calls.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking, type Process } from "../../lib/process/process.ts";
 
-/** In place of a handle where there is none. */
+/** Stands for a missing handle. */
 export const NONE = toAddress(0);
 
-/** What of a mode holds for all that is opened with a library. */
+/** The mode flags that apply to all that is opened with a library. */
 const TOGETHER = RTLD_LAZY | RTLD_NOW | RTLD_DEEPBIND;
 
-/** Opens an object that needs others. NONE where that fails. */
+/** Opens an object that needs others. NONE if that fails. */
 export function* openTogether(namespace: number, object: string, mode: number): Linking<Address> {
-  // Once this object is closed, glibc puts the global scope in front again, so all that can be is bound before.
+  // Once this object is closed, glibc puts the global scope first again, so all that can be bound is bound before.
   const early = mode & RTLD_DEEPBIND ? yield* call("dlmopen", namespace, object, RTLD_NOW | RTLD_DEEPBIND) : 0;
   return toAddress(early || (yield* call("dlmopen", namespace, object, mode & TOGETHER)));
 }
@@ -37,7 +36,7 @@ export function* openIn(
   return toAddress(handle);
 }
 
-/** Opens libraries of which each needs nothing but earlier ones, up to the first that fails: then NONE is the last. */
+/** Opens libraries that need only earlier ones, up to the first that fails, whose handle is NONE. */
 export function* openInTurn(namespace: number, paths: readonly string[], mode: number): Linking<Address[]> {
   const handles: Address[] = [];
   for (const path of paths) {

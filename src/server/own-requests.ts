@@ -1,4 +1,4 @@
-// What the hosted program asks, and its forked children.
+// The requests of the hosted program and of its forked children.
 
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
@@ -56,7 +56,7 @@ export class OwnRequests extends Requests {
     }
   }
 
-  /** It is run as it is, and finds whom to ask. */
+  /** What it runs is started unchanged, and finds a server to ask. */
   *#run(slot: Slot, asking: Process): Session {
     const { kind, target, token } = slot.request;
     const list = argumentsOf(slot);

@@ -1,5 +1,5 @@
-// Where placeholders are kept from run to run, as making one takes some milliseconds:
-// each under a name that says of which file it was made and how long it is:
+// Keeps placeholders from run to run, since making one takes some milliseconds. The name says which file it was made
+// from, and how long it is:
 //
 //   FORMAT-HASH-SIZE.so    the last two in base 36
 
@@ -12,12 +12,12 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { isOurs } from "../directories/private-directory.ts";
 import { usableCache } from "../reexec/kept-directories.ts";
 
-/** Another number whenever the bytes of a placeholder change. */
+/** Must change whenever the bytes of a placeholder change. */
 const FORMAT = 6;
 const DAY = 24 * 60 * 60 * 1000;
-/** Unused for so long, a kept shim is removed; in milliseconds. */
+/** A kept shim that is unused for so long is removed; in milliseconds. */
 const KEPT_FOR = 30 * DAY;
-/** As long as nobody takes to write one. */
+/** Longer than writing one takes, in milliseconds. */
 const UNFINISHED_FOR = 60 * 60 * 1000;
 
 /** The directory of kept placeholders. */
@@ -37,14 +37,14 @@ export class PlaceholderCache {
     }
   }
 
-  /** Undefined where nothing can be kept or loaded, or where others can write: what is in there would be loaded. */
+  /** Undefined if nothing can be kept or loaded there, or if others can write there: its files are loaded. */
   static open(directory: string, system: System, trace: Trace): PlaceholderCache | undefined {
     const refuse = (reason: string) => trace.log("shim", () => `${directory}: nothing is kept there${reason}`);
     const usable = usableCache(directory, system, refuse);
     return usable === undefined ? undefined : new PlaceholderCache(usable, trace, readdirSync(usable));
   }
 
-  /** The file of that name, if it is whole. */
+  /** The file of that key, if it is complete. */
   find(key: string): string | undefined {
     const name = this.#names.get(key);
     if (name === undefined) return undefined;
@@ -58,7 +58,7 @@ export class PlaceholderCache {
     });
   }
 
-  /** Undefined where it cannot be written. */
+  /** Undefined if it cannot be written. */
   add(key: string, bytes: Uint8Array): string | undefined {
     if (!this.#isUsable) return undefined;
     const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
@@ -73,7 +73,7 @@ export class PlaceholderCache {
     });
   }
 
-  /** Removes what nobody will use any more; only now and then, when there is something new. */
+  /** Removes what will not be used any more, but only when something new was added. */
   tidy(): void {
     if (!this.#hasGrown) return;
     const now = Date.now();

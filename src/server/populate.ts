@@ -1,5 +1,4 @@
-// Puts into a serving directory what the programs that are served find there, and what
-// their server has to know.
+// Fills a serving directory with what the served programs find there and what their server needs to know.
 
 import { dirname, join } from "node:path";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
@@ -20,13 +19,13 @@ interface Offer {
   readonly runtime: Search;
   readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
   readonly processGlibc: ProcessGlibc;
-  /** What runs processes that bring a libc of their own which is older; undefined where they are left alone. */
+  /** The glibc for processes that bring an older libc of their own; undefined where they are left alone. */
   readonly older: ProcessGlibc | undefined;
   /** LD_AUDIT leads to an auditor: see canBeAudited(). */
   readonly isAudited: boolean;
-  /** What the hosts' libraries may need of static thread-local data, in bytes. */
+  /** How much static thread-local data the hosts' libraries may need, in bytes. */
   readonly staticTls?: number;
-  /** What is in another file's place for those that are served. */
+  /** Files that the served programs see in place of others. */
   readonly mounts?: Mounts;
 }
 
@@ -44,13 +43,13 @@ export function populate(
       : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
-  // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. Where that is not so, a
-  // process with an older libc of its own would be given the machine's libdl.
+  // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. On a newer glibc,
+  // needing it would give a process with an older libc of its own the machine's libdl.
   const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
   directory.putLibrary(AGENT, agent.bytes);
   const startedOver = startOver(directory, processGlibc, older, store.file);
   if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
-  // Found out once, kept for the next run.
+  // Keeps what was found out for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);
   const [first, second] = nonce;
@@ -78,7 +77,7 @@ export function populate(
   });
 }
 
-/** What is placed for processes that are started over on another glibc: all of them, or those with an older libc. */
+/** Places what starts processes over on another glibc: all of them, or those with an older libc. */
 function startOver(
   directory: ServingDirectory,
   { shared, starter }: ProcessGlibc,
@@ -91,7 +90,7 @@ function startOver(
     return { reexecStubs: family.files, chosen: chosenFiles(family) };
   }
   directory.linkLibraries(shared);
-  // Among the temporary files it would be left behind, for programs that are hardly ever run.
+  // Among temporary files it would be left behind, for programs that are hardly ever run.
   if (!older?.starter || placeInCache(store, directory.system) === undefined) return {};
   const family = keepFamily(directory, older.shared, older.starter, store);
   return { family: family.files, older: olderThan(family), chosen: chosenFiles(family) };

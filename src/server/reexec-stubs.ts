@@ -1,11 +1,9 @@
-// Where attached processes are to run on another glibc than the one whose ld.so the
-// kernel starts, and its files cannot be put in the place of the machine's: each
-// process that begins finds a stub library for libc, by which it starts over under the
-// other ld.so. So whoever starts it, and by whatever call, need not be asked. Where they can, that concerns processes
-// which bring an older libc of their own, and the auditor sees to it.
+// For attached processes that are to run on another glibc than the one whose ld.so the kernel starts, where its files
+// cannot be mounted over the machine's: each new process finds a stub library for libc, which starts it over under the
+// other ld.so. So it does not matter what starts the process, and by which call. Where the files can be mounted, only
+// processes that bring an older libc of their own are started over, and the auditor sees to it.
 //
-// Both are the same for all runs, and kept: links to what is chosen, with the object that
-// tells a process who it is, and the stub libraries.
+// Both are the same for all runs, and kept: links to the chosen files, with the exe shim, and the stub libraries.
 
 import { statSync } from "node:fs";
 import { join } from "node:path";
@@ -27,25 +25,25 @@ import type { ServingDirectory } from "./serving-directory.ts";
 
 export const EXE_SHIM = "libcapsule-exe.so";
 /**
- * A function that every glibc has, and nobody puts another in front of, or takes the address of: in a program at a fixed
- * address that would be its own (a canonical PLT entry).
+ * A function that every glibc has, and that nothing interposes or takes the address of: in a program at a fixed address
+ * that would be the program's own (a canonical PLT entry).
  */
 const ANCHOR = "gnu_get_libc_release";
-/** ld.so's own: where the kernel has put the arguments. */
+/** ld.so's own: where the kernel put the arguments. */
 const STACK_END = "__libc_stack_end";
 
 /** Where processes are started over on another glibc, and what they find there. */
 export interface Family {
-  /** The directory: links to `shared`, and the object that tells a process who it is. */
+  /** The directory: links to `shared`, and the exe shim. */
   readonly libraries: string;
   readonly key: string;
-  /** The names of those libraries of glibc that the process would have found otherwise, each with its path there. */
+  /** Names of glibc libraries that the process would have found otherwise, each with its path there. */
   readonly files: ReadonlyMap<string, string>;
   readonly shared: ReadonlyMap<string, string>;
   readonly starter: Starter;
 }
 
-/** `shared` is what belongs to the ld.so, `store` where more is kept. Throws what reading and writing throw. */
+/** `shared` belongs to the ld.so, `store` is where more is kept. Throws what reading and writing throw. */
 export function keepFamily(
   { system }: ServingDirectory,
   shared: ReadonlyMap<string, string>,
@@ -60,7 +58,7 @@ export function keepFamily(
   return { libraries, key, files: paths, shared, starter };
 }
 
-/** Has every process that finds the launch's libraries be started over. Throws as keepFamily does. */
+/** Has every process that finds the launch's libraries started over. Throws as keepFamily does. */
 export function placeReexecStubs(directory: ServingDirectory, family: Family, store: string | undefined): void {
   const { libraries, key, shared } = family;
   const names = namesOf(shared);
@@ -69,7 +67,7 @@ export function placeReexecStubs(directory: ServingDirectory, family: Family, st
   directory.linkLibraries(new Map(names.map((name) => [name, join(reexecStubs, name)])));
 }
 
-/** For the auditor, which has those processes started over that bring an older libc. */
+/** For the auditor, which has processes started over that bring an older libc. */
 export function olderThan(family: Family): OlderTargets {
   using libc = openImage(family.shared.get(LIBC) ?? "");
   const names = libc.verdefs.map(({ name }) => name);
@@ -77,7 +75,7 @@ export function olderThan(family: Family): OlderTargets {
   return { ...targetsOf(family), newest: minor };
 }
 
-/** By what a process is started over. */
+/** The files that a process is started over with. */
 export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
   return [starter.loader, join(libraries, LIBC)].map((path) => {
     const { dev, ino } = statSync(path, { bigint: true });
@@ -85,7 +83,7 @@ export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
   });
 }
 
-/** Another number whenever the machine code changes. */
+/** Must change whenever the machine code changes. */
 const FORMAT = 9;
 
 const namesOf = (shared: ReadonlyMap<string, string>): string[] =>
@@ -116,7 +114,7 @@ function stubLibraries(family: Family): Map<string, Uint8Array> {
   );
 }
 
-/** Since 2.34 nobody finds anything in these. */
+/** Since 2.34 nothing is bound to these. */
 const MERGED = ["libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libanl.so.1"];
 
 function hasAllInLibc(shared: ReadonlyMap<string, string>): boolean {
@@ -124,7 +122,7 @@ function hasAllInLibc(shared: ReadonlyMap<string, string>): boolean {
   return libc.verdefs.some(({ name }) => name === "GLIBC_2.34");
 }
 
-/** Tells where it would be used. */
+/** Complains if it would be used. */
 function checkedObject(image: Image): Uint8Array {
   const complaint =
     "capsule: this program has a libc of its own in front (DT_RPATH, LD_LIBRARY_PATH), and cannot be started on the glibc that was chosen, nor on both (--mount-namespace auto, where the kernel permits it)\n";
@@ -153,7 +151,7 @@ function reexecStubObject(libc: Image, targets: ReexecStubTargets): Uint8Array {
 
 function exeShimObject(libc: Image): Uint8Array {
   const vaddrOf = (name: string): number | undefined => {
-    // Of what is there for old programs only, dlsym knows nothing.
+    // Like dlsym, find() does not see symbols that exist for old programs only.
     const index = libc.find(name) ?? [...libc.findAll(name)].at(-1);
     return index === undefined ? undefined : libc.symbols.at(index).st_value;
   };

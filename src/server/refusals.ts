@@ -1,8 +1,7 @@
-// What a dlopen that we cannot answer comes to: it fails, and dlerror() says why. The
-// reason is glibc's own wherever glibc can be brought to say it: what has failed once is
-// tried once more, by the thread that asks, what is missing is asked for where the tree
-// would have it, and a file that is no sound ELF file is shown to it. Else it is the name
-// of a file that is not there, and says what is wrong.
+// The answer to a dlopen that cannot be carried out: it fails, and dlerror() says why. The reason is glibc's own
+// wherever glibc can be made to say it: a failed call is repeated by the asking thread, a missing file is asked for
+// where the tree would have it, and an unsound ELF file is shown to glibc. Otherwise the reason is put into the name of
+// a file that does not exist.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import type { LinkError } from "../../lib/link-error.ts";
@@ -14,7 +13,7 @@ import type { Launch } from "../passes/launch.ts";
 import { Refusal } from "../passes/open.ts";
 import { NONE } from "./opening.ts";
 
-/** As an Answer. `search` is where was looked for what `file` wants. */
+/** Returns an Answer. `search` is where what `file` needs was looked for. */
 export function* refused(
   launch: Launch,
   search: Search,
@@ -27,20 +26,22 @@ export function* refused(
   }
   if (error instanceof ElfError) {
     const { path, structure, fault } = error;
-    // Nothing of it is mapped by that.
+    // This maps nothing of the file.
     const attempt: Call = { name: "dlmopen", arguments: [namespace, path, RTLD_LAZY | RTLD_NOLOAD] };
     if ((yield* fails(launch, attempt)) && (yield* call("dlerror")) !== 0 && (yield* fails(launch, attempt)))
       return { handle: NONE };
     return { open: `${path}: ${structure}: ${fault}` };
   }
   const { object } = error.details;
-  // Programs are refused by glibc, too.
+  // glibc refuses programs, too.
   if (object === undefined || !object.includes("/") || isProgram(search, object))
     return { open: missing(search, object ?? file) };
   return { open: `${file}: ${error.message}` };
 }
 
-/** Does glibc refuse? Then dlerror() on that thread has the reason, if there is one, until something is closed. */
+/**
+ * Whether glibc refuses. If so, dlerror() on that thread has the reason, if there is one, until something is closed.
+ */
 function* fails({ process }: Launch, attempt: Call): Linking<boolean> {
   const [handle = 0] = yield [attempt];
   if (handle !== 0) yield* dlclose(process, toAddress(handle));
@@ -57,6 +58,6 @@ function isProgram(search: Search, path: string): boolean {
   }
 }
 
-/** A path that is not there, for glibc to say so. */
+/** A path that does not exist, for glibc to say so. */
 export const missing = (search: Search, file: string): string =>
   `${search.tree.root}${file.includes("/") ? (search.tree.holds(file) ? search.tree.inside(file) : file) : `${search.defaults[0]}/${file}`}`;

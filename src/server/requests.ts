@@ -1,5 +1,4 @@
-// What is asked by whoever is linked, kind by kind, and what the asking thread is told
-// to do.
+// The requests of linked processes, kind by kind, and what the asking thread is told to do.
 
 import { readlinkSync } from "node:fs";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -23,14 +22,14 @@ import { type Orders, orders } from "./session.ts";
 /** The last orders of a session end it. */
 export type Session = Orders<Instruction>;
 
-/** Who asks: the process, and what has been opened there. */
+/** The asking process, and what has been opened there. */
 export interface Client {
   readonly launch: Launch;
-  /** Files of the shared set, as /proc/PID/maps has them. */
+  /** Files of the shared set, as in /proc/PID/maps. */
   readonly sharedFiles: ReadonlySet<string>;
-  /** A path that glibc is to open as it is: see AS_IT_IS. */
+  /** The form of a path that glibc opens as it is: see AS_IT_IS. */
   asItIs(path: string): string;
-  /** A C string that stays there. Undefined when there is no room left. */
+  /** A C string that stays in that process. Undefined when there is no room left. */
   keep(text: string): Address | undefined;
 }
 
@@ -40,13 +39,13 @@ export abstract class Requests {
 
   constructor(readonly trace: Trace) {}
 
-  /** Throws UnreadableError where it cannot be told, or looked at. */
+  /** Throws UnreadableError if the client cannot be identified or read. */
   protected abstract clientOf(slot: Slot): Client;
 
   /** Requests of other kinds. */
   protected abstract other(slot: Slot): Session;
 
-  /** The functions of the process that asks, as far as it is known. */
+  /** The functions of the asking process, if they are known. */
   abstract functionsOf(slot: Slot): Functions | undefined;
 
   /** One request, from its first word to the last order. */
@@ -102,12 +101,12 @@ export abstract class Requests {
         ? { target: functions.dlmopen, arguments: [a0, path, mode] }
         : { target: functions.dlopen, arguments: [path, mode] };
     if (name !== undefined) return { what: "jump", ...going(name) };
-    // No room for another name that stays: the call is made from here, which only a "$ORIGIN" could tell.
+    // No room for another name that stays: the agent makes the call, a difference that only "$ORIGIN" could show.
     const [handle = 0n] = yield [{ what: "call", ...going(slot.lend(cString(open))?.at ?? toAddress(0)) }];
     return { what: "return", arguments: [handle] };
   }
 
-  /** What is there in the host tree is taken from there. */
+  /** A file that the host tree has is taken from there. */
   *#file(slot: Slot, client: Client): Session {
     const { launch } = client;
     const { kind, target, token } = slot.request;
@@ -143,7 +142,7 @@ export abstract class Requests {
     return { what: "return", arguments: [0] };
   }
 
-  /** What the user should hear of once. */
+  /** Tells the user, once. */
   protected *sayOnce(slot: Slot, functions: Functions, text: string): Orders<void> {
     if (this.#complaints.has(text)) return;
     this.#complaints.add(text);
@@ -166,16 +165,16 @@ export abstract class Requests {
       const program = { library: launch.runtime.libraryAt(path), image: path };
       return yield* answerProgram(launch, capsules, program, question);
     } catch (error) {
-      // Without all that it needs a library is not opened: glibc would search for the rest in the wrong tree.
+      // A library is not opened without all that it needs: glibc would search for the rest in the wrong tree.
       const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
       if (error instanceof LinkError || error instanceof ElfError) {
         this.trace.log("request", () => error.message);
         return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
       }
-      // Nothing can be written any more: the user has to hear of it, as dlerror() cannot say it.
+      // Nothing can be written any more: the user has to be told, as dlerror() cannot say it.
       const { code, message, path } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
-      // A file has gone meanwhile.
+      // A file was removed meanwhile.
       if (path !== undefined && code === "ENOENT") return { open: missing(search, path) };
       return { open: missing(search, question.file), complaint: `Cannot open "${question.file}": ${message}` };
     }
@@ -187,24 +186,24 @@ export function line(slot: Slot, functions: Functions, text: string): Instructio
   return { what: "call", target: functions.write, arguments: [2, ...lentLine(slot, text)] };
 }
 
-/** A line for standard error, where the client has it, and its length. */
+/** A line for standard error: its address in the client, and its length. */
 export function lentLine(slot: Slot, text: string): [at: Address, length: number] {
   const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
   return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 
-/** The host tree whose library asks; undefined for the program. */
+/** The host tree of the asking library; undefined for the program. */
 const hostOf = ({ capsules }: Launch, token: number): string | undefined =>
   capsules.find((capsule) => capsule.token === token)?.search.tree.name;
 
-/** As messages name who asks. */
+/** The requester, as messages name it. */
 export const whose = (token: number): string => (token === 0 ? "program" : `capsule ${token}`);
 
 export function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Slot): bigint[] {
   return [a0, a1, a2, a3, a4, a5];
 }
 
-/** Undefined for what the tree does not have, has a link for that leads nowhere, or does not let us see. */
+/** Undefined if the tree does not have it, has a dangling link there, or does not let us see it. */
 function resolved(tree: Tree, path: string, follows: boolean): string | undefined {
   try {
     return follows ? tree.resolve(path) : tree.resolveLink(path);

@@ -1,11 +1,10 @@
-// The directory that an attached program, what it starts, and their server have in
-// common. It is there for as long as one of them may ask. What a program in-process
-// starts finds it in that program's private directory.
+// The directory that an attached program, what it starts, and their server share. It exists for as long as one of them
+// may ask. What an in-process program starts finds it in that program's private directory.
 //
 //   lib/         what comes first on their LD_LIBRARY_PATH: shims, the agent, the auditor; and what is needed to ask,
-//                since a sandbox may show nothing else of it: lib/channel, the pages that they share, lib/door (door.ts),
-//                and by process the mirrors that have been made for it
-//   launch.json  what the server has to know
+//                since a sandbox may show nothing else of it: lib/channel, the pages that they share, lib/door
+//                (door.ts), and by process the mirrors that have been made for it
+//   launch.json  what the server needs to know
 //   owner        whose it is; see PrivateDirectory
 
 import { mkdirSync, readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
@@ -25,7 +24,7 @@ export class ServingDirectory {
   private constructor(
     readonly directory: PrivateDirectory,
     readonly system: System,
-    /** The channel, as this process has it. */
+    /** The channel, as mapped in this process. */
     readonly channel: Address,
   ) {}
 
@@ -37,7 +36,7 @@ export class ServingDirectory {
     return librariesIn(this.path);
   }
 
-  /** Throws what making it throws, with its name. */
+  /** Throws what making it throws, naming the directory. */
   static make(libc: Libc, system: System): ServingDirectory {
     const directory = PrivateDirectory.make(libc);
     try {
@@ -49,7 +48,7 @@ export class ServingDirectory {
     }
   }
 
-  /** In a directory that is there for something else, too. Throws as `make` does, and leaves nothing then. */
+  /** In a directory that also has another purpose. Throws as `make` does, and leaves nothing behind then. */
   static within(directory: PrivateDirectory, system: System): ServingDirectory {
     const { path } = directory;
     if (!canBeOnPath(path))
@@ -71,9 +70,7 @@ export class ServingDirectory {
     }
   }
 
-  /**
-   * Writes a file that stays for as long as the directory does. Throws what writing throws, with the directory's name.
-   */
+  /** Writes a file that stays as long as the directory. Throws what writing throws, naming the directory. */
   put(name: string, bytes: Uint8Array): void {
     try {
       writeFileSync(join(this.path, name), bytes, { mode: 0o600 });
@@ -86,7 +83,7 @@ export class ServingDirectory {
     this.put(join(LIBRARIES, name), bytes);
   }
 
-  /** Links, name → where it leads, among the libraries. Throws as put() does. */
+  /** Makes links, name → target, among the libraries. Throws as put() does. */
   linkLibraries(links: ReadonlyMap<string, string>): void {
     try {
       for (const [link, target] of links) symlinkSync(target, join(this.libraries, link));
@@ -99,14 +96,14 @@ export class ServingDirectory {
     this.put(LAUNCH_FILE, Buffer.from(JSON.stringify(file)));
   }
 
-  /** Nobody will serve: what is there for that is removed. The rest is this process's own. */
+  /** No server will answer: removes what was for one. The rest is this process's own. */
   clear(): void {
     clear(this.path);
     unlessRefused(() => this.directory.ownedBy("self"));
   }
 }
 
-/** As far as that is possible: the program may have dropped its rights. */
+/** Removes what it can: the program may have dropped its rights. */
 function clear(path: string): void {
   unlessRefused(() => unlinkSync(join(path, LAUNCH_FILE)));
   const libraries = librariesIn(path);

@@ -1,6 +1,5 @@
-// Turns the calls of a pass into orders for the thread that asks. Strings and
-// memory that the callee writes to are lent to it in its slot, which is at the same
-// address in every process that has the channel.
+// Turns the calls of a pass into orders for the asking thread. Strings, and memory that the callee writes to, are lent
+// to it in its slot, which is at the same address in every process that has the channel.
 
 import { cString } from "../../lib/memory/live.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
@@ -8,10 +7,10 @@ import { ORDER_LIMIT } from "../agent/protocol.ts";
 import type { Instruction, Slot } from "../agent/slot.ts";
 import type { Functions } from "../passes/functions.ts";
 
-/** Yields orders that are given at once, is given their results. */
+/** Yields orders that are given together, and receives their results. */
 export type Orders<Result> = Generator<readonly Instruction[], Result, readonly bigint[]>;
 
-/** Runs a pass by orders. `asItIs` gives what is passed for a path that is to be opened. */
+/** Runs a pass by orders. `asItIs` returns what to pass for a path that is to be opened. */
 export function* orders<Result>(
   slot: Slot,
   functions: Functions,
@@ -31,7 +30,7 @@ export function* orders<Result>(
 
 const OPENING: ReadonlySet<string> = new Set(["dlopen", "dlmopen"]);
 
-/** As many of the calls, from the first on, as the slot has room for; at least one. */
+/** Makes as many of the calls, from the first on, as the slot has room for; at least one. */
 function* some(
   slot: Slot,
   functions: Functions,

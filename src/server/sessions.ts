@@ -1,4 +1,4 @@
-// The sessions that are being led, one a slot.
+// The sessions in progress, one a slot.
 
 import { UnreadableError } from "../../lib/process/other.ts";
 import { State } from "../agent/protocol.ts";
@@ -10,7 +10,7 @@ export class Sessions {
 
   constructor(readonly requests: Requests) {}
 
-  /** Goes on with a session, from the request or from the results of the last orders. */
+  /** Continues a session, from the request or from the results of the last orders. */
   advance(slot: Slot): void {
     const before = slot.state;
     try {
@@ -25,12 +25,12 @@ export class Sessions {
       this.#sessions.delete(slot);
       this.requests.trace.log("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
       const failure: Instruction = { what: "fail", arguments: [] };
-      // Its memory is out of reach: it has to do without us.
+      // The client's memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {
         this.#order(slot, [failure]);
         return;
       }
-      // A fault of ours: nobody else would show it.
+      // An error of ours: nothing else would report it.
       const functions = this.requests.functionsOf(slot);
       const text = String(error instanceof Error ? error.stack : error);
       this.#order(slot, functions ? [line(slot, functions, text), failure] : [failure]);
@@ -45,7 +45,7 @@ export class Sessions {
     if (!slot.order(instructions)) this.forget(slot);
   }
 
-  /** Nobody waits in this slot any more. */
+  /** No thread waits in this slot any more. */
   forget(slot: Slot): void {
     this.#sessions.delete(slot);
     slot.free();

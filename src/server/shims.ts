@@ -1,6 +1,5 @@
-// What a process of its own finds in place of isolated libraries: placeholders,
-// by their sonames and by the names that developers have for them, in a directory that
-// comes first on its library path.
+// What an attached process finds in place of isolated libraries: placeholders, by their sonames and by their
+// development names, in a directory that comes first on its library path.
 
 import { copyFileSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -17,7 +16,7 @@ import type { PlaceholderCache } from "./placeholder-cache.ts";
 export const AGENT = "libcapsule-agent.so";
 export const ATTACH = "capsule_attach";
 
-/** Among the libraries: the files of those that are kept. */
+/** The directory, among the libraries, of the files of kept placeholders. */
 export const KEPT = "shims";
 
 /** One host tree, as a plan knows it. */
@@ -25,9 +24,9 @@ export interface ShimHost {
   readonly search: Search;
   /** Sonames; those that the tree lacks have no shim. */
   readonly isolated: readonly string[];
-  /** Nor have those of which the program's copy serves both sides. */
+  /** Libraries of which the program's copy serves both sides have no shim, either. */
   readonly ownership: { isShared(soname: string): boolean };
-  /** Those that the user has named: they must be sound. */
+  /** Libraries that the user has named: they must be sound. */
   readonly named?: ReadonlySet<string>;
 }
 
@@ -38,9 +37,9 @@ interface Shown {
 }
 
 /**
- * Fills `directory`, which is there. `placeholderCache` is where placeholders are kept; without it, or where that is not possible,
- * they are in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as
- * `hint` words it.
+ * Fills `directory`, which exists. Placeholders are kept in `placeholderCache`; without it, or if that fails, they are
+ * in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as `hint` words
+ * it.
  */
 export function placeShims(
   directory: string,
@@ -81,8 +80,8 @@ export function placeShims(
 }
 
 /**
- * A file of the placeholder cache's, below the directory: a sandbox may show that, and not the placeholder cache. /proc/PID/maps does not show the
- * library's name then, which the host's own file has there.
+ * Shows a cached placeholder below the directory, as a sandbox may show the directory but not the cache. It also keeps
+ * the library's name out of /proc/PID/maps, where only the host's own file should have it.
  */
 function show(file: string, directory: string, soname: string): void {
   const own = join(KEPT, basename(file));
@@ -96,7 +95,7 @@ function show(file: string, directory: string, soname: string): void {
   symlinkSync(own, join(directory, soname));
 }
 
-/** Undefined for a library that is unsound, which the user is told. Throws ElfError for one that the user has named. */
+/** Undefined for an unsound library, which is reported to the user. Throws ElfError if the user has named it. */
 function shimOf(
   { soname, host, found }: Shown,
   shown: ReadonlyMap<string, Shown>,
@@ -108,7 +107,7 @@ function shimOf(
   try {
     const { library } = found;
     const needed = library.needed.filter((name) => shown.has(name));
-    // Before it is read, so that a file that is replaced meanwhile is not known by its new identity.
+    // Before the file is read, so that a file that is replaced meanwhile is not cached by its new identity.
     const identity = store.known(found.path)?.identity;
     const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
     const kept = key === undefined ? undefined : placeholderCache?.find(key);
@@ -132,7 +131,7 @@ function shimOf(
 
 function keyOf(parts: readonly string[]): string {
   const digest = new Bun.CryptoHasher("sha256").update([AGENT, ATTACH, ...parts].join("\0")).digest();
-  // Short, since most file systems have links of less than 60 bytes in the inode itself.
+  // Short, since most file systems store links of less than 60 bytes in the inode itself.
   return digest.readBigUInt64LE().toString(36).padStart(13, "0");
 }
 
@@ -147,17 +146,17 @@ function write(directory: string, soname: string, bytes: Uint8Array): string {
   return path;
 }
 
-/** `libGL.so`, which some programs open, where it leads to the same library on either side. */
+/** `libGL.so`, which some programs open, if it leads to the same library on either side. */
 function developmentName({ soname, host, found }: Shown, runtime: Search): string | undefined {
   const end = soname.indexOf(".so");
   const name = end < 0 ? soname : soname.slice(0, end + ".so".length);
   if (name === soname) return undefined;
   const other = runtime.find(name, undefined) ?? host.search.find(name, undefined);
-  // By what it says of itself: some have a copy of that name where others have a link.
+  // By its soname: some trees have a copy of that name where others have a link.
   return other && (other.path === found.path || isNamed(other, soname)) ? name : undefined;
 }
 
-/** Has it that soname? Not if it cannot be told. */
+/** Whether it has that soname; false if the file is unsound. */
 function isNamed(found: Found, soname: string): boolean {
   try {
     return found.library.soname === soname;

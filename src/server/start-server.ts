@@ -1,5 +1,4 @@
-// Starts the server: this very Bun with another script, detached, so that it is no
-// child of whoever is served.
+// Starts the server: this Bun with another script, detached, so that it is no child of a process that it serves.
 
 import { closeSync, openSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
@@ -16,9 +15,9 @@ import { type Command, ownFile } from "../reexec/restart.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**
- * The command line of a server, but for what it serves: this Bun's name and options, and the script beside the
- * command's own file (main.ts, or main.js in the bundle), as hosted/serve.ts finds its. `command` are this command's
- * arguments as they were given. Only the main thread knows: a Worker has another Bun.main and process.argv.
+ * The command line of a server, without what it serves: this Bun's name and options, and the script beside the
+ * command's own file (main.ts, or main.js in the bundle), as hosted/serve.ts finds its own. `command` are this
+ * command's arguments as given. Only the main thread knows: a Worker has another Bun.main and process.argv.
  */
 export function serverCommand(command: Command): ServerCommand {
   const [, , ...list] = process.argv;
@@ -35,9 +34,9 @@ export interface ServerCommand {
 }
 
 /**
- * Returns the server's process. It looks at the channel when it has booted, knows `pid`, and ends when that has ended
- * and nobody else may ask. `command` is serverCommand's. It keeps standard error where it has something to tell, and
- * writes events to its standard output, or else what it has to say to whoever reads the program's standard error. Throws SystemError.
+ * Returns the server's PID. It looks at the channel once it has booted, knows `pid`, and ends when that has ended and
+ * no other process can ask. `command` is serverCommand's. It keeps standard error if it traces. Its standard output
+ * takes events, or else its complaints, for the reader of the program's standard error. Throws SystemError.
  */
 export function startServer(
   libc: Libc,
@@ -58,7 +57,8 @@ export function startServer(
     const program = openProgram(system, pid);
     if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
     keep(program);
-    // A thread of a program in-process has others. Not as its standard error: Bun's last words are not for them.
+    // A thread of an in-process program has other descriptors than the program. Not as the server's standard error:
+    // Bun's last words are not for the program's readers.
     const complaints = keep(system.descriptorOf(program, 2) ?? system.duplicate(nothing));
     const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
     const server = startDetached(libc, {
@@ -77,7 +77,7 @@ export function startServer(
         third: program === 3 ? keep(system.duplicate(program)) : program,
       },
     });
-    // Nobody who asks from here on shall think that there is nobody: it will come to it.
+    // A thread that asks from here on must not think that there is no server: this one will answer once it has booted.
     const header = viewAt(directory.channel, Header.size);
     for (const name of ["pid", "tid"] as const) header.setUint32(Header.offsetOf[name], server, true);
     header.setUint32(Header.offsetOf.isServed, 1, true);
@@ -89,7 +89,7 @@ export function startServer(
   }
 }
 
-/** Throws LinkError where the kernel refuses: a server must see when nobody can ask any more. */
+/** Throws LinkError if the kernel refuses: a server must see when no process can ask any more. */
 function openProgram(system: System, pid: number): number | undefined {
   try {
     return system.openProcess(pid);
@@ -101,11 +101,11 @@ function openProgram(system: System, pid: number): number | undefined {
   }
 }
 
-/** What helps where pidfd_open(2) is refused. */
+/** What helps if pidfd_open(2) is refused. */
 export const PIDFD_ADVICE =
   "a filter of system calls forbids it: a newer container engine, or its option --security-opt seccomp=unconfined";
 
-/** Of <bits/resource.h>, with what a server surely gets along with: bytes, and how many. */
+/** From <bits/resource.h>, each with what is surely enough for a server: bytes, or a number. */
 const LIMITS = [
   { resource: 2, enough: Number.POSITIVE_INFINITY }, // RLIMIT_DATA
   { resource: 3, enough: 2 ** 20 }, // RLIMIT_STACK
@@ -114,8 +114,7 @@ const LIMITS = [
 ];
 
 /**
- * Where it may be that this process's limits are too low for a server: returns when it has booted. Throws LinkError
- * where it has ended.
+ * If this process's limits may be too low for a server, returns once it has booted. Throws LinkError if it has ended.
  */
 export function awaitIfLimited(system: System, { channel }: ServingDirectory, server: number): void {
   if (LIMITS.every(({ resource, enough }) => system.limit(resource) >= enough)) return;
@@ -133,7 +132,7 @@ export function awaitIfLimited(system: System, { channel }: ServingDirectory, se
 /** In milliseconds. */
 const BOOT_INTERVAL_MS = 2;
 
-/** Wakes the server, or has it look when it has booted. */
+/** Wakes the server, or has it look once it has booted. */
 export function ring(libc: Libc, { channel }: ServingDirectory): void {
   const view = viewAt(channel, Header.size);
   Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.doorbell / 4, 1);

@@ -1,4 +1,4 @@
-// What may be chosen, and what each choice means; the help, the settings and messages are made from it.
+// The choices of settings and their meanings; help, settings and messages are generated from them.
 
 export const MODES = {
   auto: "in-process where that is possible, else attached",
@@ -22,5 +22,5 @@ export const GLIBC_CHOICES = {
   host: "the newest of the host trees'",
 } as const;
 
-/** One of these, or a tree of which it is. */
+/** One of these, or the tree whose glibc to use. */
 export type GlibcChoice = keyof typeof GLIBC_CHOICES | { readonly tree: string };

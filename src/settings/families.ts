@@ -1,6 +1,5 @@
-// Libraries of which one was given a tree, or named alone, bring the rest of their
-// family along: glvnd's libGL of one release does not work with another's libGLdispatch,
-// and a display that one libX11 has opened is nothing that another could draw on.
+// A library that was given a tree, or named alone, brings the rest of its family along: glvnd's libGL of one release
+// does not work with another's libGLdispatch, and one libX11 cannot draw on a display that another has opened.
 
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
@@ -10,22 +9,22 @@ import { FAMILIES, type Family } from "../profiles/profiles.ts";
 import { asSays, type Setting } from "./source.ts";
 import type { LibraryChoice } from "./tree-options.ts";
 
-/** What somebody has said of single libraries. */
+/** What the user has set for single libraries. */
 interface Wishes {
   /** The tree of all libraries that have none of their own. */
   readonly host: Setting<string>;
-  /** That of one library; `host` itself where nobody has said another. */
+  /** The tree of one library; `host` itself if none was set for it. */
   hostOf(soname: string): Setting<string>;
-  /** Is it there by a word of the user's about this library, and not by one of our profiles? */
+  /** Has the user asked for this library, rather than a built-in profile? */
   isNamed(soname: string): boolean;
 }
 
 /**
- * Adds to `libraries` what belongs to those that the user has named or given a tree, and has each family come from one
- * tree. Throws UsageError where the user has given two of a family to different trees.
+ * Adds to `libraries` the families of those that the user has named or given a tree, and has each family come from one
+ * tree. Throws UsageError if the user has given two of a family different trees.
  */
 export function joinFamilies(libraries: Map<string, LibraryChoice>, wishes: Wishes): void {
-  // Those that bring others along come before these.
+  // A family that brings others comes before them.
   for (const family of Object.values(FAMILIES)) joinFamily(family, libraries, wishes);
 }
 
@@ -39,7 +38,7 @@ function joinFamily(family: Family, libraries: Map<string, LibraryChoice>, wishe
   for (const soname of family.libraries.filter(hasTree)) refuseOther(family, leader, soname, hostOf(soname));
   const follow = (soname: string) => {
     const before = libraries.get(soname);
-    // What has the same tree anyway is there for its own reasons.
+    // A library with the same tree anyway needs no leader.
     if (soname === leader.soname || (before && leader.host === host)) return;
     const follows = { soname: leader.soname, otherwise: before && host };
     libraries.set(soname, { ...BY_ANOTHER, source: leader.source, ...before, soname, host: leader.host, follows });
@@ -52,7 +51,7 @@ function joinFamily(family: Family, libraries: Map<string, LibraryChoice>, wishe
   family.libraries.forEach(join);
   for (const name of family.brings) {
     const brought = FAMILIES[name]?.libraries ?? [];
-    // Those of one that is there, or has a tree of its own, go by that.
+    // If one of them is there, or has its own tree, the family follows that.
     const isThere = brought.some((soname) => libraries.has(soname));
     if (!isThere) (brought.some(hasTree) ? brought.filter(hasTree) : brought).forEach(join);
   }

@@ -1,5 +1,5 @@
-// What a settings file says. All of it is looked at, also what somebody else
-// overrides: a name that is not there is a mistake, whoever wins.
+// What a settings file says. All of it is checked, even what another source overrides: an unknown name is always a
+// mistake.
 
 import type { Profile, Variable } from "../profiles/profiles.ts";
 import { KEYS, NAMES, type Name } from "./keys.ts";
@@ -8,11 +8,11 @@ import { quoted } from "./source.ts";
 import { TomlFile } from "./toml-file.ts";
 import { checkValue, directoryOf } from "./values.ts";
 
-/** Tables beside the settings themselves. */
+/** Tables beside the settings. */
 const LIBRARIES = "libraries";
 const PROFILES = "profiles";
 
-/** `path` is absolute; what is relative in the file is relative to its directory. Throws UsageError. */
+/** `path` is absolute; relative paths in the file are relative to its directory. Throws UsageError. */
 export function fileLayer(text: string, path: string): Layer {
   const file = new TomlFile(text, path);
   const said = new Map<Name, Said>();
@@ -46,7 +46,7 @@ const isName = (key: string): key is Name => (NAMES as readonly string[]).includ
 
 function settingOf(file: TomlFile, name: Name, value: unknown): Said {
   const { isList, isPath } = KEYS[name];
-  // One of a list may stand alone.
+  // A list of one may be a plain string.
   const texts = isList && typeof value !== "string" ? file.texts(value, [name]) : [file.text(value, [name], isList)];
   if (!isPath) return file.said([name], texts);
   const resolved = texts.map((text) => {
@@ -84,7 +84,7 @@ function sonameOf(file: TomlFile, soname: string, at: readonly string[]): string
   return soname;
 }
 
-/** A text is its value; a table says what in the tree it is to lead to. */
+/** A string is the variable's value; a table says which paths in the tree it points to. */
 function variableOf(file: TomlFile, name: string, value: unknown, above: readonly string[]): Variable {
   const at = [...above, name];
   if (name === "" || /[=\0]/.test(name)) throw file.wrong(at, `${quoted(name)} cannot be the name of a variable`);

@@ -1,10 +1,9 @@
-// Settings files: which there may be, and whether what they say can be believed. One
-// lies beside the program, one in the user's configuration.
+// Settings files: which there may be, and whether they can be trusted. One lies beside the program, one in the user's
+// configuration.
 //
-// What they say decides which code is loaded into a process with the user's rights,
-// so they must be the user's own, or root's; or of whoever owns the program, who could
-// have put the same into that. The usual case of the other kind is a game that was
-// unpacked in a directory that everybody can write to, such as /tmp.
+// They decide which code is loaded into a process with the user's rights. So they must belong to the user or to root,
+// or to the program's owner, who could have put the same into the program. The usual untrusted one lies beside a game
+// that was unpacked in a directory that everybody can write to, such as /tmp.
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -18,14 +17,14 @@ const FILE = "capsule.toml";
 interface SettingsFiles {
   /** The first wins. */
   readonly layers: readonly Layer[];
-  /** Where one was looked for, whether it is there or not. */
+  /** Where files were looked for, whether they exist or not. */
   readonly paths: readonly string[];
-  /** What the user should know: which are passed over, and why. */
+  /** Warnings for the user: which files are ignored, and why. */
   readonly warnings: readonly string[];
 }
 
 /**
- * `program` is a file, without symbolic links. Throws UsageError for one that cannot be read or says what there is not.
+ * `program` is a file, without symbolic links. Throws UsageError for a file that is unreadable or has unknown settings.
  */
 export function readSettingsFiles(
   named: Flags["settings"],
@@ -55,33 +54,33 @@ export function readSettingsFiles(
   return { layers, paths, warnings };
 }
 
-/** The program and its folder. */
+/** The program and its directory. */
 function ownersOf(program = ""): { readonly program: Stats; readonly directory: Stats } {
   return { program: statSync(program), directory: statSync(dirname(program)) };
 }
 
-/** The one that is for all programs. */
+/** The user's file for all programs. */
 function ownFile({ XDG_CONFIG_HOME: config, HOME: home }: Environment): string | undefined {
   if (config?.startsWith("/")) return join(config, "capsule", FILE);
   return home?.startsWith("/") ? join(home, ".config", "capsule", FILE) : undefined;
 }
 
-/** What cannot be a file of settings is not read to its end, which it may not have. */
+/** Size limit in bytes: a larger file is no settings file, and may be endless. */
 const LIMIT = 1 << 20;
 
 type Text = { readonly content: string };
 
-/** Undefined for a file that is not there, as far as can be told. Throws UsageError. */
+/** Undefined if the file is missing or out of reach. Throws UsageError. */
 function textOf(path: string, isTrusted: (owner: Owner) => boolean): Text | "untrusted" | undefined {
   try {
-    // Before it is opened: that of somebody else must not be able to stop us.
+    // Before opening: somebody else's file must not be able to block us.
     const link = unlessMissing(() => lstatSync(path));
     if (!link) return undefined;
     if (!isTrusted(link.isSymbolicLink() ? { uid: link.uid, mode: 0 } : link)) return "untrusted";
     const stat = unlessMissing(() => statSync(path));
     if (!stat) return undefined;
     if (!isTrusted(stat)) return "untrusted";
-    // O_NONBLOCK: a FIFO in its place would be waited for.
+    // O_NONBLOCK: opening a FIFO would wait for its writer.
     const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const own = fstatSync(descriptor);
@@ -101,7 +100,10 @@ function textOf(path: string, isTrusted: (owner: Owner) => boolean): Text | "unt
   }
 }
 
-/** Undefined, too, in a directory that is closed to us, such as a home that was kept by who has changed the user. */
+/**
+ * Undefined also in a directory closed to us, such as the former user's home in an environment kept across a user
+ * change.
+ */
 function unlessMissing(look: () => Stats): Stats | undefined {
   try {
     return look();

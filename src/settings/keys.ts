@@ -1,5 +1,4 @@
-// The settings there are: one name each, for the flag and for files, and the variable
-// that says the same.
+// The settings: one name each, for the flag and in files, and the variable for the same.
 
 interface Key {
   /** As help shows it. */
@@ -7,7 +6,7 @@ interface Key {
   readonly variable?: string;
   /** Several values: an array in a file, repeatable as a flag. */
   readonly isList: boolean;
-  /** Its value is a directory, or may be one, behind an equals sign if there is one. */
+  /** Its value is a directory, or may be, after an equals sign if there is one. */
   readonly isPath: boolean;
   readonly summary: string;
 }
@@ -78,6 +77,6 @@ export const NAMES = Object.keys(KEYS) as readonly Name[];
 
 export const keyOf = (name: Name): Key => KEYS[name];
 
-/** The variable by which one library has a host tree of its own. */
+/** The variable that gives one library its own host tree. */
 export const variableOf = (soname: string): string =>
   `CAPSULE_${soname.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_PREFIX`;

@@ -1,11 +1,11 @@
-// What one place says, the command line, the environment or a file: texts, by the
-// name of the setting. What they mean is found out later, in one way for all.
+// What one source, the command line, the environment or a file, sets: texts by setting name. They are parsed later, in
+// the same way for all.
 
 import type { Profile } from "../profiles/profiles.ts";
 import { keyOf, type Name, variableOf } from "./keys.ts";
 import type { Source } from "./source.ts";
 
-/** A text that somebody has written, or several. */
+/** The text of a setting, or several. */
 export interface Said {
   readonly texts: readonly string[];
   readonly source: Source;
@@ -15,13 +15,13 @@ export interface Layer {
   said(name: Name): Said | undefined;
   /** The host tree of one library. */
   hostOf(soname: string): Said | undefined;
-  /** Those that have one, as far as that can be listed. */
+  /** The libraries with their own host tree, as far as they can be listed. */
   readonly sonames: readonly string[];
-  /** Profiles that are defined there. */
+  /** Profiles defined there. */
   readonly profiles: Readonly<Record<string, Profile>>;
 }
 
-/** As a command line has been taken apart, or as a caller gives it. */
+/** Flags as parsed from a command line, or as given by a caller. */
 export interface Flags {
   readonly host?: string | undefined;
   readonly hostLibraries?: readonly string[] | undefined;
@@ -33,7 +33,7 @@ export interface Flags {
   readonly mode?: string | undefined;
   readonly mountNamespace?: string | undefined;
   readonly trace?: readonly string[] | undefined;
-  /** The file to use in place of those that are looked for; false for none. */
+  /** The file to use instead of the usual ones; false for none. */
   readonly settings?: string | false | undefined;
 }
 
@@ -58,7 +58,7 @@ export function flagLayer(flags: Flags): Layer {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A variable that is empty says nothing. */
+/** Empty variables are ignored. */
 export function variableLayer(environment: Environment): Layer {
   const from = (name: string | undefined): Said | undefined => {
     const text = name && environment[name];

@@ -1,6 +1,6 @@
-// What somebody has probably meant who wrote a name that is not there.
+// Suggestions for misspelled names.
 
-/** The end of a message: the nearest of some names, or all of them where none is near. */
+/** The end of a message: the nearest name, or all of them if none is near. */
 export function suggestion(name: string, names: readonly string[]): string {
   const all = names.map((near) => ({ near, edits: editsBetween(name.toLowerCase(), near) }));
   const [nearest] = all.sort((one, other) => one.edits - other.edits);
@@ -9,12 +9,12 @@ export function suggestion(name: string, names: readonly string[]): string {
   return isNear ? `did you mean "${nearest.near}"?` : `choose of ${names.join(", ")}`;
 }
 
-/** The part of a name that may be wrong. */
+/** The fraction of a name that may be wrong. */
 const TOLERANCE = 0.4;
 
-/** How many characters to put in, leave out or change to make the other of the one: Levenshtein's distance. */
+/** Levenshtein's distance: how many characters to insert, delete or change. */
 function editsBetween(one: string, other: string): number {
-  // To each beginning of the other, from what has been read of the one.
+  // Distance of what has been read of `one` to each prefix of `other`.
   const row = Array.from({ length: other.length + 1 }, (_, length) => length);
   for (let i = 0; i < one.length; i++) {
     let diagonal = i;

@@ -1,6 +1,5 @@
-// The settings of a run, each from the first place that says something of it: flag,
-// environment, file beside the program, the user's own file, default. They are made
-// out when they are asked for, as a command minds only what it needs.
+// The settings of a run, each from the first source that has it: flag, environment, file beside the program, the user's
+// own file, default. They are evaluated on request, as a command uses only some.
 
 import { existsSync } from "node:fs";
 import { UsageError } from "../diagnostics/errors.ts";
@@ -28,28 +27,26 @@ import {
 } from "./values.ts";
 
 export class Settings {
-  /** Where files of settings were looked for. */
+  /** Where settings files were looked for. */
   readonly files: readonly string[];
-  /** What the user should know of them. */
+  /** Warnings about them for the user. */
   readonly warnings: readonly string[];
   readonly #layers: readonly Layer[];
 
-  /**
-   * `program` is the file of what shall run, without symbolic links. Throws UsageError for an unsound file of settings.
-   */
+  /** `program` is the file to run, without symbolic links. Throws UsageError for an invalid settings file. */
   constructor(flags: Flags, program: string | undefined, environment: Environment = process.env) {
     const { layers, paths, warnings } = readSettingsFiles(flags.settings, program, environment);
     this.#layers = [flagLayer(flags), variableLayer(environment), ...layers];
-    // A file may use a profile of the other's. What it says is looked at whether it counts or not.
+    // A file may use a profile that the other defines. It is checked even if overridden.
     for (const said of layers.map((layer) => layer.said("profile"))) if (said) profileNamesOf(said, this.profiles);
     this.files = paths;
     this.warnings = warnings;
   }
 
-  // Each of these throws UsageError for a value that there is not.
+  // Each of these throws UsageError for an invalid value.
 
   get host(): Setting<string> {
-    // Lazily, as it is looked for.
+    // Only if it is not set is the default searched for.
     return this.#said("host")
       ? this.#value("host", "", directoryOf("host tree"))
       : { value: defaultHost(), source: DEFAULT };
@@ -59,7 +56,7 @@ export class Settings {
     return this.#value<string | undefined>("runtime", undefined, directoryOf("runtime"));
   }
 
-  /** Of the two the one that says something is the source. */
+  /** The source is that of the one that is set. */
   get further(): Setting<FurtherDirectories> {
     const { hostLibraries, hostShares } = this;
     const { source } = hostLibraries.value.length > 0 ? hostLibraries : hostShares;
@@ -94,19 +91,19 @@ export class Settings {
     return this.#value("isolate", [], isolatedOf);
   }
 
-  /** Names of profiles. None by default where libraries are named by themselves. */
+  /** Names of profiles. By default all, or none if libraries are named themselves. */
   get profile(): Setting<readonly string[]> {
     const all = this.isolate.value.length > 0 ? [] : Object.keys(PROFILES);
     return this.#value("profile", all, (said) => profileNamesOf(said, this.profiles));
   }
 
-  /** All that there are: those of a file take the place of others. */
+  /** All profiles: those in files override built-in ones. */
   get profiles(): Readonly<Record<string, Profile>> {
     const all = [PROFILES, ...this.#layers.toReversed().map(({ profiles }) => profiles)];
     return Object.fromEntries(all.flatMap((some) => Object.entries(some)));
   }
 
-  /** What concerns trees. */
+  /** The settings about trees. */
   get trees(): TreeOptions {
     const { host, further, runtime, glibc, profiles, profile, isolate } = this;
     const named = profile.value.map((name) => ({ name, ...(profiles[name] as Profile) }));
@@ -135,7 +132,7 @@ export class Settings {
       return isExplicit === false && (profiles?.length === 0 || named.some(({ newest }) => newest.includes(soname)));
     };
     if (libraries.size === 0) throw new UsageError(`There is nothing to isolate${asSays(profile.source)}`);
-    // Without a word about profiles, drivers are told all the same where they find things.
+    // Without chosen profiles, all of them set the drivers' variables.
     const speaking = profile.source === DEFAULT ? Object.values(PROFILES) : named;
     return {
       host,
@@ -148,7 +145,7 @@ export class Settings {
     };
   }
 
-  /** All that are not of single libraries, by their names in files. */
+  /** All settings but those of single libraries, by their names in files. */
   get all(): ReadonlyMap<Name, Setting<string | readonly string[] | undefined>> {
     const { host, hostLibraries, hostShares, runtime, isolate, profile, glibc, mode, mountNamespace, trace } = this;
     const as = <Value, Shown>({ value, source }: Setting<Value>, shown: (value: Value) => Shown): Setting<Shown> => {
@@ -169,7 +166,7 @@ export class Settings {
     ]);
   }
 
-  /** Libraries for which a file names a host tree, and which nobody isolates. */
+  /** Libraries that have a host tree in a file, but are not isolated. */
   get idle(): Setting<string>[] {
     const isolated = new Set(this.trees.libraries.map(({ soname }) => soname));
     return this.#layers.flatMap((layer) =>
@@ -180,7 +177,7 @@ export class Settings {
     );
   }
 
-  /** The host tree of one library. SONAME=DIR counts where it is written, which may be behind a variable. */
+  /** The host tree of one library. SONAME=DIR has the precedence of its source: a variable may override it. */
   #hostOf(soname: string, isolate: Setting<readonly Isolated[]>, otherwise: Setting<string>): Setting<string> {
     const own = isolate.value.findLast((one) => one.soname === soname)?.directory;
     const isolating = this.#layers.find((layer) => layer.said("isolate"));
@@ -206,7 +203,7 @@ export class Settings {
   }
 }
 
-/** Where containers show their host, or the machine itself. */
+/** Where containers mount their host, else the machine itself. */
 function defaultHost(): string {
   const hosts = ["/run/host", "/host"].filter((host) =>
     ["/usr/lib", "/usr/lib64", "/lib", "/nix/store", "/gnu/store"].some((lib) => existsSync(host + lib)),

@@ -1,11 +1,11 @@
-// Where a setting comes from, so that messages can name what has to be changed.
+// Where a setting comes from, so that messages can name what to change.
 
 import { UsageError } from "../diagnostics/errors.ts";
 
 export type Source =
   | { readonly kind: "flag"; readonly name: string }
   | { readonly kind: "variable"; readonly name: string }
-  /** `key` as the file has it; `line` counts from 1, where it can be told. */
+  /** `key` is as in the file; `line` counts from 1, undefined if unknown. */
   | { readonly kind: "file"; readonly path: string; readonly key: string; readonly line: number | undefined }
   | { readonly kind: "default" };
 
@@ -16,7 +16,7 @@ export interface Setting<Value> {
 
 export const DEFAULT: Source = { kind: "default" };
 
-/** For the middle of a message; empty for a flag, which the user has just written, and for a default. */
+/** For the middle of a message; empty for a flag, which the user has just typed, and for a default. */
 export function asSays(source: Source): string {
   switch (source.kind) {
     case "variable":
@@ -37,10 +37,10 @@ export const nameOf = (source: Source): string =>
 const place = ({ path, line }: { readonly path: string; readonly line: number | undefined }): string =>
   `${quoted(path)}${line === undefined ? "" : `, line ${line}`}`;
 
-/** In quotes, with what would do something to a terminal spelled out. */
+/** In quotes, with terminal control characters escaped. */
 export const quoted = (text: string): string =>
   JSON.stringify(text).replace(/[\x7f-\x9f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
 
-/** Of a file of settings. */
+/** The error for a settings file. */
 export const cannot = (path: string, why: string, cause?: unknown): UsageError =>
   new UsageError(`Cannot use ${quoted(path)}: ${why}`, cause === undefined ? {} : { cause });

@@ -1,8 +1,7 @@
-// A file in TOML, value by value: of the kind that it has to be, or else with a message
-// that says which key of it is wrong, and how.
+// A TOML file, read value by value. A value of the wrong type is reported with its key and what is wrong.
 //
-// The parser is smol-toml, since Bun's own does not tell lines. It is loaded here and
-// not bundled, as hardly any run needs it: see scripts/build.ts.
+// The parser is smol-toml, since Bun's own does not report lines. It is loaded here and not bundled, as few runs need
+// it: see scripts/build.ts.
 
 import { dirname, resolve } from "node:path";
 import type { UsageError } from "../diagnostics/errors.ts";
@@ -12,7 +11,7 @@ import { cannot, quoted, type Source } from "./source.ts";
 
 type Table = readonly (readonly [key: string, value: unknown])[];
 
-/** Throws UsageError for what is not as it has to be. `at` are the keys that lead to a value. */
+/** Throws UsageError for invalid values. `at` is the path of keys to a value. */
 export class TomlFile {
   readonly #lines: readonly string[];
 
@@ -29,7 +28,7 @@ export class TomlFile {
       return parse(this.content);
     } catch (error) {
       if (!(error instanceof TomlError)) throw error;
-      // Its message has a picture of the place from the second line on.
+      // From its second line on, the message shows an excerpt of the file.
       const [first = ""] = error.message.split("\n");
       throw cannot(this.path, `line ${error.line}, column ${error.column}: ${lowered(first)}`, error);
     }
@@ -62,7 +61,7 @@ export class TomlFile {
     return this.text(value, at, false);
   }
 
-  /** "~" is of no shell's here. */
+  /** Expands "~", as no shell does so here. */
   pathOf(text: string): string {
     if (text === "") return text;
     const home = process.env.HOME;
@@ -90,8 +89,8 @@ export class TomlFile {
   }
 
   /**
-   * The parser does not tell where a key is: the one line that begins with it, or names it as a table. Undefined if
-   * there are several.
+   * The parser does not report positions of keys, so this searches the only line that begins with the key or names it
+   * as a table. Undefined if there is none, or several.
    */
   #lineOf(at: readonly string[]): number | undefined {
     const name = at.at(-1);

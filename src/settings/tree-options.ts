@@ -1,23 +1,23 @@
-// What the user says about trees and libraries, with who has said it.
+// The user's settings for trees and libraries, with their sources.
 
 import type { Variable } from "../profiles/profiles.ts";
 import type { GlibcChoice } from "./choices.ts";
 import type { Setting, Source } from "./source.ts";
 
-/** What is said about trees; see settings/settings.ts. */
+/** Settings for trees; see settings/settings.ts. */
 export interface TreeOptions {
-  /** Of those libraries that have none of their own. */
+  /** The tree of libraries that have none of their own. */
   readonly host: Setting<string>;
-  /** Where the program's own libraries are, if not where the machine has them. */
+  /** The tree of the program's own libraries, unless it is the machine. */
   readonly runtime: Setting<string | undefined>;
   readonly glibc: Setting<GlibcChoice>;
   /** What to isolate, each library once. */
   readonly libraries: readonly LibraryChoice[];
-  /** Sonames of those that are shared where the runtime's copy is newer. */
+  /** Sonames that are shared if the runtime's copy is newer. */
   readonly newest: readonly string[];
-  /** Of host trees, beside those that their ld.so knows. */
+  /** Directories of host trees beside those that their ld.so knows. */
   readonly further: Setting<FurtherDirectories>;
-  /** For the host's libraries. */
+  /** Set for the host's libraries. */
   readonly variables: readonly Variable[];
 }
 
@@ -26,23 +26,25 @@ export interface LibraryChoice {
   readonly soname: string;
   /** Its host tree. */
   readonly host: Setting<string>;
-  /** The user has named it, and not only a profile: then it must be there. */
+  /** The user has named the library itself, so it must exist. */
   readonly isExplicit: boolean;
-  /** The names of the profiles that have it; none where it was named itself. */
+  /** The profiles that have it; none if the library was named itself. */
   readonly profiles: readonly string[];
   readonly source: Source;
-  /** The user has said nothing of its tree: it comes from that of another of its family. */
+  /** Set if the library has no tree of its own and takes that of another of its family. */
   readonly follows?: Follows | undefined;
 }
 
 export interface Follows {
-  /** The one of the family whose tree the user has named. */
+  /** The family member whose tree the user has set. */
   readonly soname: string;
-  /** From where it comes if that tree does not have it; undefined for what is there by the other one alone. */
+  /**
+   * The tree to use if that one lacks the library; undefined for a library that is isolated only because of the other.
+   */
   readonly otherwise: Setting<string> | undefined;
 }
 
-/** Directories of host trees, as paths in the tree or of this machine. */
+/** Directories of host trees, as paths in the tree or on this machine. */
 export interface FurtherDirectories {
   readonly libraries: readonly string[];
   readonly shares: readonly string[];

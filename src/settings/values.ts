@@ -1,4 +1,4 @@
-// What the texts of settings mean. All throw UsageError for what there is not.
+// Parses the texts of settings. All functions throw UsageError for invalid ones.
 
 import { UsageError } from "../diagnostics/errors.ts";
 import { CATEGORIES, type Category, DEBUG_WORDS } from "../diagnostics/trace.ts";
@@ -17,7 +17,7 @@ import type { Said } from "./layer.ts";
 import { suggestion } from "./nearest.ts";
 import { asSays, quoted } from "./source.ts";
 
-/** Of a setting that is no list. */
+/** The text of a setting that is no list. */
 export const only = ({ texts: [text = ""] }: Said): string => text;
 
 export const directoryOf =
@@ -27,7 +27,7 @@ export const directoryOf =
     throw new UsageError(`Cannot use the ${what} ""${asSays(said.source)}: a directory is needed`);
   };
 
-/** Paths in host trees; of a variable split as other lists of directories are. */
+/** Paths in host trees; a variable is split at colons. */
 export const placesOf = (said: Said): string[] => {
   const all =
     said.source.kind === "variable" ? said.texts.flatMap((text) => text.split(":").filter(Boolean)) : said.texts;
@@ -61,14 +61,14 @@ export function categoriesOf(said: Said): Category[] {
 
 const ALL_CATEGORIES = { all: "", ...CATEGORIES };
 
-/** libcapsule passes over words that it does not know. */
+/** Unknown words are ignored, as in libcapsule. */
 const inLibcapsulesWords = (text: string): readonly Category[] =>
   text.split(/[\s,]+/).flatMap((word) => (Object.hasOwn(DEBUG_WORDS, word) ? (DEBUG_WORDS[word] ?? []) : []));
 
-/** A library that is named by itself. */
+/** A library that is named itself. */
 export interface Isolated {
   readonly soname: string;
-  /** Its host tree, if that is one of its own. */
+  /** Its own host tree, if any. */
   readonly directory: string | undefined;
 }
 
@@ -83,11 +83,11 @@ export const isolatedOf = ({ texts, source }: Said): Isolated[] =>
     return { soname, directory };
   });
 
-/** Names of profiles that there are. */
+/** Names of existing profiles. */
 export const profileNamesOf = (said: Said, profiles: Readonly<Record<string, Profile>>): string[] =>
   said.texts.map((name) => chosen("profile", name, said, profiles));
 
-/** Throws what making something out of it would throw. Of a profile it cannot be told here. */
+/** Throws what parsing the value would throw. Profile names cannot be checked here. */
 export function checkValue(name: Name, said: Said): void {
   CHECKS[name]?.(said);
 }

@@ -1,6 +1,5 @@
-// A shared object with machine code of one's own: functions that others can bind
-// to, data that they write to, and the addresses of other objects' symbols, which
-// the loader writes into that data.
+// A shared object with its own machine code: functions that others can bind to, data that they write to, and addresses
+// of other objects' symbols, which the loader writes into that data.
 
 import { add, type Vaddr } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
@@ -30,38 +29,38 @@ export interface CodeObjectOptions {
   readonly soname: string;
   /** Sonames or paths. */
   readonly needed?: readonly string[];
-  /** Instructions first, then, from `dataAt` on, what is writable. */
+  /** Instructions, then writable data from `dataAt` on. */
   readonly code: Code;
-  /** In bytes, a multiple of the page size; the object has no data of its own where the code ends before. */
+  /** In bytes, a multiple of the page size. If the code ends before it, the object has no data. */
   readonly dataAt: number;
-  /** Exported name → label. They have no versions and answer a reference with any. */
+  /** Exported name → label. They have no versions and match a reference with any. */
   readonly functions?: ReadonlyMap<string, string>;
-  /** Those functions of which a reference gets what they return (IFUNC). */
+  /** The functions that are IFUNCs: a reference gets what they return. */
   readonly indirect?: ReadonlySet<string>;
   /**
-   * Symbol → label of the quad, among the writable data, that gets its address. They ask for no version: of several
-   * that a library has, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
+   * Symbol → label of the quad in the writable data that gets its address. They name no version: if a library has
+   * several, glibc takes the oldest (memcpy@GLIBC_2.2.5, not memcpy@@GLIBC_2.14).
    */
   readonly imports?: ReadonlyMap<string, string>;
-  /** Those imports whose quads become 0 where nobody defines them; without the others the object does not load. */
+  /** The imports whose quads become 0 if nobody defines them; if any other is undefined, the object does not load. */
   readonly weak?: ReadonlySet<string>;
   readonly zeroPages?: number;
-  /** DF_1_NODELETE: once loaded it stays. */
+  /** DF_1_NODELETE: once loaded, it stays. */
   readonly nodelete?: boolean;
   /**
-   * The label of a function that the loader calls when it relocates the object, before any constructor, and after it
-   * has filled the imports.
+   * Label of a function that the loader calls while it relocates the object, after filling the imports and before any
+   * constructor.
    */
   readonly resolver?: string;
-  /** As `resolver`, which can tell whether functions are bound lazily. */
+  /** Like `resolver`, but can tell whether functions are bound lazily. */
   readonly gate?: Gate;
-  /** The label of a function that the loader calls as (argc, argv, envp), after those of `needed`. */
+  /** Label of a function that the loader calls with (argc, argv, envp), after those of `needed`. */
   readonly init?: string;
-  /** The label of a function that the loader calls at the end. */
+  /** Label of a function that the loader calls at the end. */
   readonly fini?: string;
 }
 
-/** Labels: of the function; of a quad that is 0 then where functions are bound at once; of three for the loader. */
+/** Labels: the function; a quad that is 0 when it runs if functions are bound at once; three quads for the loader. */
 interface Gate {
   readonly resolver: string;
   readonly isLazy: string;
@@ -76,10 +75,12 @@ export interface CodeObject {
   readonly labels: ReadonlyMap<string, Vaddr>;
 }
 
-/** A function that nobody has: its slot is 0 once it has been looked for, and something else as long as it waits. */
+/**
+ * A function that nobody defines: its slot is 0 once it has been looked up, and nonzero while lazy binding is pending.
+ */
 const NOBODYS = "capsule_nobodys";
 
-/** Throws for a label that is not there, and for an import whose quad could not be written to. */
+/** Throws for a missing label, and for an import whose quad is not writable. */
 export function codeObject(options: CodeObjectOptions): CodeObject {
   const { code, dataAt, weak = new Set(), indirect = new Set() } = options;
   const place = (label: string): number => {
@@ -153,7 +154,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
   return { bytes: emitSharedObject(plan), plan, zeroAt: plan.zeroAt, labels };
 }
 
-/** Has the loader call what is `at` bytes into the object's code, for what it returns, which is put into a slot. */
+/** Makes the loader call the function at offset `at` in the object's code, and store its result in a slot. */
 export function placeResolver(relocations: Uint8Array, index: number, plan: SharedObjectPlan, at: number): void {
   const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
   relocation.r_offset = plan.slotsAt;

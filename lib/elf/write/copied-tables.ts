@@ -1,5 +1,5 @@
-// The tables by which an object is linked to: symbols, names, hashes and versions, byte
-// for byte, so that the hash tables stay valid and no string is read.
+// The tables used to link to an object: symbols, names, hashes and versions, copied byte for byte, so that the hash
+// tables stay valid and no string is read.
 
 import { DT_GNU_HASH, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERSYM } from "../constants.ts";
 import type { Image } from "../image.ts";
@@ -10,15 +10,15 @@ import type { StringTableWriter } from "./string-table.ts";
 
 interface CopiedTables {
   readonly tables: Table[];
-  /** The bytes of two of them, to be changed. */
+  /** The bytes of two of them, for changes. */
   readonly symbols: Uint8Array;
   readonly versions: Uint16Array | undefined;
   readonly verdefCount: number;
 }
 
 /**
- * `strings` begins with the source's, and has everything that will be added. `more` symbols can be put behind the
- * source's; the hash tables do not know of them. Throws ElfError where the source's tables cannot be read.
+ * `strings` starts with the source's, and already has all additions. Leaves room for `more` symbols after the source's;
+ * the hash tables do not cover them. Throws ElfError if the source's tables cannot be read.
  */
 export function copyTables(source: Image, strings: StringTableWriter, more = 0): CopiedTables {
   const { symbols, gnuHash, sysvHash, versym, verdefs } = source;
@@ -38,7 +38,7 @@ export function copyTables(source: Image, strings: StringTableWriter, more = 0):
   return { tables, symbols: symbolBytes, versions, verdefCount };
 }
 
-/** `more` zeroes come behind. */
+/** Appends `more` zero bytes. */
 export function copyOf(view: DataView, size = view.byteLength, more = 0): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size + more);
   bytes.set(new Uint8Array(view.buffer, view.byteOffset, size));

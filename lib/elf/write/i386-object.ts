@@ -1,5 +1,5 @@
-// A 32-bit shared object for i386 with one function, which returns 0 and needs nothing: what has to be loadable by the
-// ld.so of either class, and is of no use to this one.
+// A 32-bit i386 shared object without dependencies, with one function that returns 0: for what the ld.so of either
+// class must be able to load, and the 32-bit one does not use.
 
 import { Assembler } from "../../x86-64/assembler.ts";
 import { eax } from "../../x86-64/narrow-registers.ts";
@@ -9,10 +9,10 @@ const [PT_LOAD, PT_DYNAMIC, PT_GNU_STACK] = [1, 2, 0x6474e551] as const;
 const [PF_X, PF_W, PF_R] = [1, 2, 4] as const;
 const PAGE = 0x1000;
 
-/** These have the same bytes there. */
+/** These have the same encoding on i386. */
 const returnZero = () => new Assembler().xor(eax, eax).ret().assemble().bytes;
 
-/** `name`: the function's. */
+/** `name` is the function's. */
 export function i386Object(soname: string, name: string): Uint8Array {
   const code = returnZero();
   const strings = new TextEncoder().encode(`\0${name}\0${soname}\0`);
@@ -44,7 +44,7 @@ export function i386Object(soname: string, name: string): Uint8Array {
   view.setUint16(40, EHDR, true);
   view.setUint16(42, PHDR, true);
   view.setUint16(44, 4, true);
-  // The dynamic section once more, on a page of its own: glibc before 2.35 writes to it.
+  // The dynamic section again, on a page of its own: glibc before 2.35 writes to it.
   const loaded = PAGE + dynamicAt;
   const size = end - dynamicAt;
   words(EHDR, [PT_LOAD, 0, 0, 0, end, end, PF_R | PF_X, PAGE]);

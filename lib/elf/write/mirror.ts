@@ -1,8 +1,7 @@
-// A mirror: a shared object that presents a loaded one to another namespace, at
-// the same addresses. The symbol, string, hash and version tables are the loaded
-// object's own, byte for byte, so the hash tables stay valid and no string is
-// read; only where each symbol is changes: SHN_ABS and its address (honoured
-// by glibc since 2.28). An IFUNC stays one: glibc calls its resolver.
+// A mirror: a shared object that presents a loaded one to another namespace, at the same addresses. The symbol, string,
+// hash and version tables are the loaded object's own, byte for byte, so the hash tables stay valid and no string is
+// read. Only each symbol's location changes, to SHN_ABS and its address (supported by glibc since 2.28). An IFUNC stays
+// one: glibc calls its resolver.
 
 import { readU64, writeU64 } from "../../memory/layout.ts";
 import type { Address } from "../../memory/numbers.ts";
@@ -23,17 +22,17 @@ import { StringTableWriter } from "./string-table.ts";
 
 export interface MirrorOptions {
   readonly soname: string;
-  /** By name, for all versions of the symbol. A name that the source does not export is passed over. */
+  /** By name, for all versions of the symbol. A name that the source does not export is ignored. */
   readonly overrides?: ReadonlyMap<string, Place>;
   readonly zeroPages?: number;
   /** Sonames. */
   readonly needed?: readonly string[];
   /**
-   * Show thread-local variables, too. Whoever loads the mirror then has to tell the loader whose they are, since their
-   * values are offsets into a block that the mirror does not have.
+   * Show thread-local variables too. The code that loads the mirror must then tell the loader whose they are, since
+   * their values are offsets into a block that the mirror does not have.
    */
   readonly hasThreadLocals?: boolean;
-  /** Addresses of symbols that are elsewhere by now: old → new. */
+  /** Addresses of symbols that have moved: old → new. */
   readonly moved?: ReadonlyMap<number, Address>;
 }
 
@@ -42,9 +41,9 @@ interface Mirror {
   readonly plan: SharedObjectPlan;
 }
 
-/** Throws ElfError where the source's tables cannot be read. */
+/** Throws ElfError if the source's tables cannot be read. */
 export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
-  // The soname is one of the source's strings, unless it has another name or none.
+  // The soname is one of the source's strings, unless the source has another soname or none.
   const stringTable = new StringTableWriter(source.strings.bytes);
   const known = source.soname === options.soname ? source.sonameOffset : undefined;
   const soname = known ?? stringTable.add(options.soname);
@@ -74,9 +73,9 @@ function showMoved(symbols: DataView, moved: ReadonlyMap<number, Address>): void
 }
 
 /**
- * The symbol table of a loaded image for an object at `loadBias` that shows it; see MirrorOptions. Its values are what
- * the gABI says, relative to that, so that whoever reads the table of a loaded object by himself finds what ld.so
- * finds. `functions` are addresses of some that it has in place of its own.
+ * The symbol table of a loaded image, for an object at `loadBias` that shows it; see MirrorOptions. Values are relative
+ * to `loadBias`, as in the gABI, so that code that reads a loaded object's table itself finds what ld.so finds.
+ * `functions` are addresses of functions that replace the image's own.
  */
 export function symbolsAt(
   image: LoadedImage,
@@ -97,13 +96,13 @@ interface Relocating {
   readonly versions: Uint16Array | undefined;
   /** What is added to each value, modulo 2^64. */
   readonly distance: number;
-  /** Where each symbol is said to be. */
+  /** The st_shndx that each symbol gets. */
   readonly section: number;
   readonly hasThreadLocals: boolean;
 }
 
 /**
- * Moves every defined symbol. Hot (libc has 3,000), so it goes by 32-bit words:
+ * Moves every defined symbol. Hot (libc has 3,000), so it works on 32-bit words:
  *
  *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
  */
@@ -114,7 +113,7 @@ function relocate(words: Uint32Array, { versions, distance, section, hasThreadLo
   for (let at = WORDS; at < words.length; at += WORDS) {
     const info = words[at + 1] as number;
     const before = info >>> 16;
-    // A mirror needs no versions of others: an index into them would lead nowhere.
+    // A mirror needs no versions from others: an index into them would dangle.
     if (before === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
     if (before === SHN_UNDEF || before === SHN_ABS) continue;
     if ((info & 15) === STT_TLS) {
@@ -122,8 +121,8 @@ function relocate(words: Uint32Array, { versions, distance, section, hasThreadLo
         words[at + 1] = (info & ~SECTION) | (ANY_SECTION << 16);
         continue;
       }
-      // Offsets into a thread's block cannot be said absolutely. glibc takes an undefined TLS symbol for a definition,
-      // so the type goes too.
+      // Offsets into a thread's block cannot be absolute. glibc takes an undefined TLS symbol for a definition, so the
+      // type is cleared too.
       words[at + 1] = (info & ~SECTION & ~15) | STT_NOTYPE;
       words[at + 2] = 0;
       words[at + 3] = 0;
@@ -136,5 +135,5 @@ function relocate(words: Uint32Array, { versions, distance, section, hasThreadLo
   }
 }
 
-/** Of a symbol. */
+/** In a symbol. */
 const WORDS = Sym.size / 4;

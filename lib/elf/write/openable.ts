@@ -1,6 +1,6 @@
-// A shared object that dlopen takes: the file's own bytes, but for DF_1_NOOPEN (ld -z
-// nodlopen), by which glibc refuses, whoever asks, what may be needed at the start of a
-// program alone. Sections and all stay as they are, for debuggers.
+// A copy of a shared object that dlopen accepts: the file's own bytes without DF_1_NOOPEN (ld -z nodlopen), with which
+// glibc refuses every dlopen and loads the object only at the start of a program. Sections and all else stay as they
+// are, for debuggers.
 
 import { readFileSync } from "node:fs";
 import { writeU64 } from "../../memory/layout.ts";

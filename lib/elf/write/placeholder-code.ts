@@ -1,12 +1,12 @@
-// The machine code of a placeholder: what asks for the real thing to be put in its
-// place, and what a function does of which nobody has yet. A function of the source is
+// The machine code of a placeholder: it asks for the real library to be put in its place, and handles calls of
+// functions that are not linked yet. A function of the source is
 //
 //   push $INDEX    of its symbol
 //   jmp missing
 //
-// and `missing` asks, too: somebody may call before the initializers have run (from
-// DT_PREINIT_ARRAY, or from a library that does not say what it needs). If the object's
-// own symbol table says afterwards where the function is, it goes on there.
+// and `missing` asks too: a function may be called before the initializers have run (from DT_PREINIT_ARRAY, or from a
+// library that does not declare its dependencies). If the object's own symbol table then has the function's address, it
+// continues there.
 
 import type { Assembler } from "../../x86-64/assembler.ts";
 import { cl, ecx } from "../../x86-64/narrow-registers.ts";
@@ -17,7 +17,7 @@ import { Sym } from "../sym.ts";
 
 interface PlaceholderCodeOptions {
   /**
-   * Distances from the beginning of the code, in bytes: the ELF header, DT_SYMTAB, DT_STRTAB, and the slot with the
+   * Distances in bytes from the start of the code to the ELF header, DT_SYMTAB, DT_STRTAB, and the slot with the
    * attaching function.
    */
   readonly header: number;
@@ -26,13 +26,13 @@ interface PlaceholderCodeOptions {
   readonly slot: number;
   /** How many stubs follow the code. */
   readonly stubs: number;
-  /** What is written before and behind the name. */
+  /** Text before and after the name. */
   readonly before: Uint8Array;
   readonly after: Uint8Array;
   readonly status: number;
 }
 
-/** `init` and `missing`. */
+/** Emits `init` and `missing`. */
 export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptions): void {
   const { before, after, status } = options;
   const { st_name, st_value, st_info } = Sym.offsetOf;
@@ -43,23 +43,23 @@ export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptio
     .outside("strings", options.strings)
     .outside("slot", options.slot);
 
-  // (argc, argv, envp), which nobody wants
+  // (argc, argv, envp) are not used
   to.label("init").lea(rip("header"), rdi).jmp(rip("slot")).align(16);
 
-  // (%rsp): the index of the symbol. What the caller has passed stays as it is.
+  // (%rsp): the symbol's index. The caller's arguments are preserved.
   to.label("missing")
     .push(...PASSED)
     .sub(VECTORS + 8, rsp);
   for (let i = 0; i < 8; i++) to.movups(xmm(i), mem(rsp, 16 * i));
   to.lea(rip("header"), rdi).call(rip("slot"));
-  // 24 bytes a symbol
+  // 24 bytes per symbol
   to.mov(index, rax).lea(mem(rax, 0, rax, 2), rax);
   to.lea(rip("symbols"), rcx).lea(mem(rcx, 0, rax, 8), rcx);
   to.mov(mem(rcx, st_value), rax).lea(rip("header"), rdx).add(rdx, rax);
   // still a stub?
   to.lea(rip("stubs"), rdx).mov(rax, rsi).sub(rdx, rsi).cmp(size, rsi).jb("tell");
   to.mov(mem(rcx, st_info), cl).and(0xf, cl).cmp(STT_GNU_IFUNC, cl).jne("found").call(rax);
-  // the function takes the place of the index, as if the stub had been called from there
+  // the function's address replaces the index, so that ret jumps there
   to.label("found").mov(rax, index);
   for (let i = 0; i < 8; i++) to.movups(mem(rsp, 16 * i), xmm(i));
   to.add(VECTORS + 8, rsp)
@@ -76,9 +76,9 @@ export function emitPlaceholderCode(to: Assembler, options: PlaceholderCodeOptio
   to.label("before").data(before).label("after").data(after).align(STUB_SIZE).label("stubs");
 }
 
-/** What a caller passes arguments in, besides the vectors, and al, which says how many of those there are. */
+/** The argument registers besides the vectors, and al, which has the number of vectors. */
 const PASSED = [rdi, rsi, rdx, rcx, r8, r9, rax];
-/** Of eight of them, in bytes. */
+/** Eight vectors, in bytes. */
 const VECTORS = 8 * 16;
 const STDERR = 2;
 
@@ -87,7 +87,7 @@ const PUSH = 0x68;
 const JUMP = 0xe9;
 const TRAP = 0xcc;
 
-/** A stub for each of these symbols, so many bytes behind `missing`; not by the assembler, as there are thousands. */
+/** A stub for each symbol, `distance` bytes after `missing`. Not by the assembler, as there are thousands. */
 export function stubs(symbols: readonly number[], distance: number): Uint8Array {
   const bytes = new Uint8Array(symbols.length * STUB_SIZE).fill(TRAP);
   const view = new DataView(bytes.buffer);

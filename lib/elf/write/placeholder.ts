@@ -1,22 +1,19 @@
-// A placeholder: a shared object with the interface of another, whose file alone
-// is read. It stands where the other will be shown once it is loaded, so that
-// somebody can link to it before. Tables are the source's own, byte for byte, as
-// a mirror's are, and have their positions in the symbol table; then
+// A placeholder: a shared object with the interface of another, made from the other's file alone. It stands in for the
+// other until that is loaded, so that objects can be linked to it before. Its tables are the source's own, byte for
+// byte, as in a mirror, and symbols keep their positions in the symbol table. In addition:
 //
 //   functions    are code that says which one was called, and ends the process
-//   objects      are storage with the bytes of the source's file, for COPY
-//                relocations to take; what overlaps there overlaps here
-//   DT_INIT      calls an imported function, `attach`, with the address of this
-//                object's ELF header: it may write the real addresses into the
-//                symbol table, which therefore is in writable memory
+//   objects      are storage with the bytes of the source's file, for COPY relocations; objects that overlap there
+//                overlap here
+//   DT_INIT      calls an imported function, `attach`, with the address of this object's ELF header: it may write the
+//                real addresses into the symbol table, which is therefore in writable memory
 //
 //   RW   ELF header, program headers, tables, dynamic section, slot, storage
 //   RX   code
-//   RW   storage that begins as zeroes, where there is so much that code could not reach
-//        over it (32 bits)
+//   RW   zero-initialized storage, if there is so much that code could not reach over it (32 bits)
 //
-// No two symbols that are apart in the source share an address, nor do their ends:
-// an address in a slot says which symbol it was bound to.
+// Symbols that are apart in the source share neither an address nor an end address here: an address in a slot says
+// which symbol it was bound to.
 
 import { add, alignUp, PAGE_SIZE, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import { Assembler } from "../../x86-64/assembler.ts";
@@ -76,37 +73,37 @@ import { StringTableWriter } from "./string-table.ts";
 
 interface PlaceholderOptions {
   readonly soname: string;
-  /** Sonames; `agent` comes behind them. */
+  /** Sonames; `agent` is added after them. */
   readonly needed: readonly string[];
   /** The soname of the object that defines `attach`. */
   readonly agent: string;
   /** A function that is called with the address of the placeholder's ELF header. */
   readonly attach: string;
-  /** Who speaks, when a function is called after all. */
+  /** Prefix of the message when a function is called after all. */
   readonly owner: string;
-  /** The process's exit status then. */
+  /** The process's exit status in that case. */
   readonly status: number;
 }
 
 const encoder = new TextEncoder();
 const SEGMENTS = 5;
-/** As far as code surely reaches, with all else that may lie in between; in bytes. */
+/** A distance that code surely reaches, whatever lies in between, in bytes. */
 const REACH = 2 ** 30;
 
-/** Throws ElfError where the source's tables cannot be read. */
+/** Throws ElfError if the source's tables cannot be read. */
 export function placeholderOf(source: FileImage, options: PlaceholderOptions): Uint8Array {
   const parts = copyTables(source, options);
   const { symbols, versions, tables, names } = parts;
   const relocations = new Uint8Array(Rela.size);
   const placed = placeTables([...tables, { tag: DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
   const dynamic = dynamicEntries({ ...names, verdefCount: parts.verdefCount }, placed);
-  // dlopen refuses it as it refuses the source; ld.so loads it at the start of a program.
+  // Like the source, dlopen refuses it and ld.so loads it at the start of a program.
   if ((source.flags1 & DF_1_NOOPEN) !== 0) dynamic.push([DT_FLAGS_1, DF_1_NOOPEN]);
   const dynamicAt = alignUp(
     placed.reduce((_, { at, bytes }) => toVaddr(at + bytes.length), toVaddr(0)),
     16,
   );
-  // DT_INIT and DT_NULL are still to come
+  // DT_INIT and DT_NULL are added later
   const slotAt = toVaddr(dynamicAt + (dynamic.length + 2) * Dyn.size);
 
   const { functions, objects } = sortSymbols(source, symbols, versions);
@@ -170,11 +167,11 @@ interface Copied {
   readonly tables: readonly Table[];
   readonly verdefCount: number;
   readonly names: { readonly soname: number; readonly needed: readonly number[] };
-  /** The symbol that is `attach`. */
+  /** Index of the symbol `attach`. */
   readonly attach: number;
 }
 
-/** The source's tables, with `attach` as one more symbol behind the others. */
+/** The source's tables, with `attach` added as the last symbol. */
 function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
   const { strings, gnuHash, sysvHash, versym, verdefs } = source;
   const count = source.symbols.length;
@@ -191,7 +188,7 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
     { tag: DT_SYMTAB, bytes: symbols },
     { tag: DT_STRTAB, bytes: stringTable.bytes },
   ];
-  // A chain ends with the last symbol, unless some linker has another order; then the symbol is only not counted.
+  // A chain ends with the last symbol, unless a linker uses another order; then the new symbol is just not counted.
   if (gnuHash && gnuHash.bucketCount === 0)
     tables.push({ tag: DT_GNU_HASH, bytes: gnuHashOfOne(count, options.attach) });
   else if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
@@ -207,7 +204,7 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
     tables.push({ tag: DT_HASH, bytes });
   }
   const verdefCount = verdefs.length;
-  // glibc believes a version table, and has no versions to look up where none are defined or needed.
+  // glibc trusts a version table, but has no versions to look up if none are defined or needed.
   if (!versym || verdefCount === 0 || !source.verdefView)
     return { symbols, versions: undefined, tables, verdefCount: 0, names: { soname, needed }, attach: count };
   const versions = new Uint16Array(copyOf(versym.view, versym.view.byteLength, 2).buffer);
@@ -223,8 +220,8 @@ function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
 }
 
 /**
- * Puts the last symbol behind the last chain, where nobody finds it: the end of that chain says how many symbols there
- * are.
+ * Appends the last symbol to the last chain, where no lookup finds it: the end of that chain gives the number of
+ * symbols.
  */
 function countInGnuHash(words: Uint32Array, index: number, name: string): void {
   // nbuckets | symoffset | bloom_size | bloom_shift | bloom (two words each) | buckets | chain
@@ -234,7 +231,7 @@ function countInGnuHash(words: Uint32Array, index: number, name: string): void {
   const hash = gnuHash(encoder.encode(name));
   const isEmpty = added === buckets + bucketCount;
   if (isEmpty) {
-    words[1] = index; // it was anything
+    words[1] = index; // was arbitrary
     words[buckets + (hash % bucketCount)] = index;
   } else words[added - 1] = (words[added - 1] as number) & ~1;
   words[added] = hash | 1;
@@ -246,13 +243,13 @@ function gnuHashOfOne(index: number, name: string): Uint8Array {
   return new Uint8Array(Uint32Array.of(1, index, 1, 0, 0, 0, index, gnuHash(encoder.encode(name)) | 1).buffer);
 }
 
-/** Storage of the source that must stay in one piece. */
+/** Storage of the source that must stay contiguous. */
 interface Range {
   readonly start: number;
   end: number;
-  /** The end of what the file has of it; `start` where it has nothing. */
+  /** End of its bytes in the file; `start` if it has none. */
   contentEnd: number;
-  /** Where it is here. */
+  /** Its position in the placeholder. */
   at: number;
 }
 
@@ -264,15 +261,15 @@ interface ObjectSymbol {
 }
 
 interface Functions {
-  /** Each function, and which stub it is. */
+  /** Each function and its stub. */
   readonly symbols: { readonly symbol: number; readonly stub: number }[];
   /** The first symbol of each stub. */
   readonly first: number[];
 }
 
 /**
- * Tells functions from objects, and gives each symbol the type, binding and section that it will have. Hot, so it goes
- * by 32-bit words, as a mirror does:
+ * Separates functions from objects, and sets each symbol's type, binding and section. Hot, so it works on 32-bit words,
+ * as a mirror does:
  *
  *   st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2)
  */
@@ -284,7 +281,7 @@ function sortSymbols(
   const words = new Uint32Array(symbols.buffer);
   const functions: Functions = { symbols: [], first: [] };
   const objects: ObjectSymbol[] = [];
-  // Several IFUNCs of one resolver may come to be different functions.
+  // IFUNCs that share a resolver may resolve to different functions.
   const known = new Map<number, number>();
   for (let at = WORDS, symbol = 1; at < words.length; at += WORDS, symbol++) {
     const info = words[at + 1] as number;
@@ -301,7 +298,7 @@ function sortSymbols(
       setValue(words, symbol, 0);
       continue;
     }
-    // A process that has such a symbol never lets go of the object, and goes by the first one that it met.
+    // A process never unloads an object with a unique symbol, and binds to the first definition that it met.
     const bound = binding === STB_GNU_UNIQUE ? STB_GLOBAL : binding;
     const start = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
     const load = segmentOf(source.loads, start);
@@ -331,7 +328,7 @@ function sortSymbols(
 const describe = (binding: number, type: number, other: number, section: number): number =>
   ((binding << 4) | type | (other << 8) | (section << 16)) >>> 0;
 
-/** The segment that has a place in memory, or that ends there. */
+/** The segment that contains a vaddr, or that ends there. */
 function segmentOf(loads: readonly Phdr[], vaddr: number): Phdr | undefined {
   const at = (isIn: (phdr: Phdr) => boolean) => loads.find((phdr) => vaddr >= phdr.p_vaddr && isIn(phdr));
   return (
@@ -339,10 +336,10 @@ function segmentOf(loads: readonly Phdr[], vaddr: number): Phdr | undefined {
   );
 }
 
-/** Nothing that the ABI asks for is aligned to more. */
+/** In bytes. The ABI never asks for more. */
 const ALIGNMENT = 64;
 
-/** Finds out which objects belong together; `zeroes` are those of which the file has nothing. */
+/** Groups overlapping objects; `zeroes` are the ranges without bytes in the file. */
 function rangesOf(objects: ObjectSymbol[]): { withContent: Range[]; zeroes: Range[] } {
   const ranges: Range[] = [];
   let current: Range | undefined;
@@ -361,11 +358,11 @@ function rangesOf(objects: ObjectSymbol[]): { withContent: Range[]; zeroes: Rang
   return { withContent: ranges.filter(hasContent), zeroes: ranges.filter((range) => !hasContent(range)) };
 }
 
-/** Gives ranges their places, from `start` on. Returns where they end. */
+/** Places ranges from `start` on. Returns their end. */
 function place(ranges: readonly Range[], start: number): number {
   let end = start;
   for (const range of ranges) {
-    // one byte more, so that a pointer to an object's end does not point to the next
+    // one byte more, so that a pointer to an object's end does not point to the next object
     const distance = (((range.start - end) % ALIGNMENT) + ALIGNMENT) % ALIGNMENT;
     range.at = end + distance;
     end = range.at + range.end - range.start + 1;
@@ -378,7 +375,7 @@ function copyContent(source: FileImage, { start, contentEnd, at }: Range, file: 
   file.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), at);
 }
 
-/** Of a symbol. */
+/** In a symbol. */
 const WORDS = Sym.size / 4;
 
 function setValue(words: Uint32Array, symbol: number, value: Vaddr | number): void {

@@ -1,8 +1,6 @@
-// The section headers of an object that needs none to be loaded. Where a file has no
-// section headers at all, BFD (since 2.41) takes its dynamic symbols for symbols of
-// sections that it makes up: gdb 16 then ends with an internal error. Here are the
-// sections without which readelf complains, and none of symbols: a debugger is to see
-// those of the libraries that are behind them.
+// Section headers for an object that needs none to be loaded. If a file has none at all, BFD (since 2.41) assigns its
+// dynamic symbols to sections that it makes up, and gdb 16 ends with an internal error. These are the sections without
+// which readelf complains. There are none of symbols: a debugger should see those of the real libraries.
 
 import { alignUp, toOffset, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import { SHT_DYNAMIC, SHT_STRTAB } from "../constants.ts";
@@ -14,13 +12,13 @@ const NAMES = ["", ".shstrtab", ".dynstr", ".dynamic"];
 const [SHSTRTAB, DYNSTR, DYNAMIC] = [1, 2, 3];
 const NAME_TABLE = new TextEncoder().encode(NAMES.map((name) => `${name}\0`).join(""));
 
-/** Where something is, which has the same place in the file. */
+/** Something whose vaddr equals its offset in the file. */
 interface Part {
   readonly at: Vaddr;
   readonly size: number;
 }
 
-/** The same file with section headers behind its last byte. */
+/** The file with section headers appended. */
 export function withSections(file: Uint8Array, strings: Part, dynamic: Part): Uint8Array {
   const at = alignUp(toVaddr(file.length + NAME_TABLE.length), 8);
   const bytes = new Uint8Array(at + NAMES.length * Shdr.size);

@@ -1,13 +1,11 @@
-// A shared object made of tables: headers, symbols, strings, hash tables,
-// versions and a dynamic section. Without code it needs no right to execute
-// files, so it loads from a noexec mount. The segments:
+// A shared object made of tables: headers, symbols, strings, hash tables, versions and a dynamic section. Without code
+// it needs no execute permission, so it loads from a noexec mount. The segments:
 //
 //   R    ELF header, program headers, tables
-//   RX   code, where there is some
-//   RW   the code's data; the dynamic section (glibc before 2.35 writes to it,
-//        wherever it is), slots
-//   RW   `zeroPages` of nothing, where a loader's requester may put what it likes:
-//        addresses in there belong to this object, and so to its namespace
+//   RX   code, if any
+//   RW   the code's data; the dynamic section (glibc before 2.35 writes to it, wherever it is); slots
+//   RW   `zeroPages` of zeroes, for the code that loads the object to use: addresses in there belong to this object,
+//        and so to its namespace
 //
 // `plan` fixes every position, `emit` fills a buffer in that order.
 
@@ -67,7 +65,7 @@ export interface Table {
 interface SharedObjectParts {
   /** DT_SYMTAB, DT_STRTAB, a hash table, and with versions DT_VERSYM and DT_VERDEF. */
   readonly tables: readonly Table[];
-  /** How many records DT_VERDEF has. */
+  /** Number of records in DT_VERDEF. */
   readonly verdefCount: number;
   /** Offsets into DT_STRTAB. */
   readonly soname: number;
@@ -76,27 +74,27 @@ interface SharedObjectParts {
   readonly zeroPages: number;
   /** A block of thread-local zeroes. */
   readonly tls?: ThreadLocal;
-  /** Words that relocations may fill, behind the dynamic section. */
+  /** Words that relocations may fill, after the dynamic section. */
   readonly slots?: number;
   readonly code?: CodeParts;
-  /** Where DT_FINI is, in bytes into the zero pages. */
+  /** Offset of DT_FINI in the zero pages, in bytes. */
   readonly zeroPagesFini?: number;
   /** DT_FLAGS_1 */
   readonly flags1?: number;
-  /** ELFOSABI_NONE where nothing is said. */
+  /** ELFOSABI_NONE by default. */
   readonly osAbi?: number;
 }
 
-/** Machine code, and behind it what it writes to, so many bytes apart as they will be in memory. */
+/** Machine code, followed by its writable data, laid out as in memory. */
 interface CodeParts {
   readonly bytes: Uint8Array;
-  /** Where the writable part begins: a multiple of the page size. */
+  /** Start of the writable part, a multiple of the page size. */
   readonly dataAt: number;
-  /** Where DT_INIT is, in bytes from the beginning. */
+  /** Offset of DT_INIT from the beginning, in bytes. */
   readonly init?: number;
-  /** DT_FINI, the same. */
+  /** The same for DT_FINI. */
   readonly fini?: number;
-  /** DT_PLTGOT, three words of the data, the same: a loader wants it where functions are bound lazily (DT_JMPREL). */
+  /** The same for DT_PLTGOT, three words of the data: a loader needs it to bind functions lazily (DT_JMPREL). */
   readonly pltGot?: number;
 }
 
@@ -119,17 +117,17 @@ export interface SharedObjectPlan {
   /** Where the zero pages begin. */
   readonly zeroAt: Vaddr;
   readonly zeroSize: number;
-  /** Of the file, in bytes, without its section headers. */
+  /** Size of the file in bytes, without section headers. */
   readonly size: number;
 }
 
-/** Where a symbol is: at an address, or so many bytes into the object's own zero pages. */
+/** Where a symbol is: an address, or an offset in bytes into the object's own zero pages. */
 export type Place = { readonly address: Address } | { readonly zeroPageOffset: number };
 
 /** Neither undefined nor absolute: the value is a vaddr of this object, or an offset into its thread-local block. */
 export const ANY_SECTION = 1;
 
-/** Makes a symbol a plain function at a place; its name and binding stay. */
+/** Turns a symbol into a plain function at a place, keeping its name and binding. */
 export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): void {
   if ("address" in place) placeFunctionAt(sym, place.address);
   else {
@@ -139,7 +137,7 @@ export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): v
   }
 }
 
-/** The same, whichever object it is of: absolutely, or relative to where that is loaded. */
+/** The same for any object: absolute, or relative to that object's load bias. */
 export function placeFunctionAt(sym: Sym, address: Address, loadBias?: Address): void {
   sym.st_value = toVaddr(address - (loadBias ?? 0));
   sym.st_shndx = loadBias === undefined ? SHN_ABS : ANY_SECTION;
@@ -153,7 +151,7 @@ export interface Segment {
   readonly type: number;
   readonly flags: number;
   readonly vaddr: number;
-  /** The vaddr where none is given. */
+  /** Defaults to the vaddr. */
   readonly offset?: number;
   readonly filesz: number;
   readonly memsz: number;
@@ -163,10 +161,10 @@ export interface Segment {
 const headersEnd = ({ tls, code }: { tls?: ThreadLocal | undefined; code?: CodeParts | undefined }): number =>
   sizeOfHeaders(5 + (tls ? 1 : 0) + (code ? 1 : 0));
 
-/** The ELF header and so many program headers, in bytes. */
+/** Size in bytes of the ELF header and `count` program headers. */
 export const sizeOfHeaders = (count: number): number => Ehdr.size + count * Phdr.size;
 
-/** Puts tables behind one another, from `start` bytes on. */
+/** Places tables one after another, from `start` bytes on. */
 export function placeTables(tables: readonly Table[], start: number): (Table & { readonly at: Vaddr })[] {
   let end = start;
   return tables.map((table) => {
@@ -179,14 +177,14 @@ export function placeTables(tables: readonly Table[], start: number): (Table & {
 const endOf = (tables: readonly (Table & { readonly at: Vaddr })[], start: number): number =>
   tables.reduce((_, { at, bytes }) => at + bytes.length, start);
 
-/** Where the names are. */
+/** Where the string table is. */
 export function stringsOf(tables: readonly (Table & { readonly at: Vaddr })[]): { at: Vaddr; size: number } {
   const strings = tables.find(({ tag }) => tag === DT_STRTAB);
   if (!strings) throw new Error("Cannot write a shared object: it has no names");
   return { at: strings.at, size: strings.bytes.length };
 }
 
-/** What the dynamic section says of names and tables; DT_NULL is the caller's to add. */
+/** The dynamic section's entries for names and tables. The caller adds DT_NULL. */
 export function dynamicEntries(
   { soname, needed, rpath, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "rpath" | "verdefCount">,
   tables: readonly (Table & { readonly at: Vaddr })[],
@@ -205,7 +203,7 @@ export function dynamicEntries(
   return dynamic;
 }
 
-/** Throws where the data of `code` does not begin with a page. */
+/** Throws if the data of `code` does not start on a page boundary. */
 export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   const { code, flags1, zeroPagesFini } = parts;
   const tables = placeTables(parts.tables, headersEnd(parts));
@@ -267,7 +265,7 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
   return withSections(file, stringsOf(plan.tables), { at: dynamicAt, size: dynamicSize });
 }
 
-/** The ELF header of a shared object, and its program headers. */
+/** Writes the ELF header and program headers of a shared object. */
 export function emitHeaders(view: DataView, segments: readonly Segment[], osAbi = ELFOSABI_NONE): void {
   const ehdr = Ehdr.at(view);
   const padding = new Array<number>(8).fill(0);

@@ -1,4 +1,4 @@
-// A program that needs nobody: one segment of code, with the data that it reads.
+// A program without dependencies: one segment of code, with the data that it reads.
 
 import { alignUp, PAGE_SIZE, toVaddr } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
@@ -6,7 +6,7 @@ import { PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD } from "../constants.ts";
 import { Ehdr } from "../ehdr.ts";
 import { emitHeaders, type Segment, sizeOfHeaders } from "./shared-object.ts";
 
-/** `entry` is a label. It can be anywhere in memory (ET_DYN). */
+/** `entry` is a label. The program can be loaded anywhere (ET_DYN). */
 export function staticProgram(code: Code, entry: string): Uint8Array {
   const codeAt = alignUp(toVaddr(sizeOfHeaders(2)), 16);
   const size = codeAt + code.bytes.length;

@@ -1,4 +1,4 @@
-// A string table that is being written: what there is, and strings behind it.
+// A string table under construction: an existing one, with strings appended.
 
 const encoder = new TextEncoder();
 
@@ -6,7 +6,7 @@ export class StringTableWriter {
   readonly #pieces: Uint8Array[];
   #size: number;
 
-  /** `first` is a whole table: at least the empty string. */
+  /** `first` is a whole table, with at least the empty string. */
   constructor(first: Uint8Array = Uint8Array.of(0)) {
     this.#pieces = [first];
     this.#size = first.length;

@@ -1,6 +1,6 @@
-// A shared object that can be linked to in place of another one, with its names and
-// versions, and that is not there to be used: no symbol leads anywhere. It may have
-// code that runs when it is relocated, behind everything that is relocated before.
+// A shared object that can be linked to in place of another one: it has the other's names and versions, but its symbols
+// point nowhere, and it is never used. It may have code that runs when it is relocated, after everything that is
+// relocated earlier.
 
 import { add } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
@@ -26,16 +26,16 @@ import { emitSharedObject, planSharedObject } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
 interface StubLibraryCode {
-  /** Instructions first, then, from `dataAt` on, what is writable. */
+  /** Instructions, then writable data from `dataAt` on. */
   readonly code: Code;
   readonly dataAt: number;
-  /** The label of the function that the loader calls. */
+  /** Label of the function that the loader calls. */
   readonly resolver: string;
-  /** A symbol of another object's, and the label of the quad, among the writable data, that gets its address. */
+  /** Another object's symbol, and the label of the quad in the writable data that gets its address. */
   readonly imports: readonly [symbol: string, label: string];
 }
 
-/** `needed` are sonames. Throws ElfError where the source's tables cannot be read. */
+/** `needed` are sonames. Throws ElfError if the source's tables cannot be read. */
 export function stubLibraryOf(source: Image, needed: readonly string[], own?: StubLibraryCode): Uint8Array {
   const stringTable = new StringTableWriter(source.strings.bytes);
   const soname = source.sonameOffset ?? 0;
@@ -64,7 +64,7 @@ export function stubLibraryOf(source: Image, needed: readonly string[], own?: St
   return emitSharedObject(plan);
 }
 
-/** An address at which there is never anything; glibc takes 0 for no definition. */
+/** An address where nothing is ever mapped; glibc takes 0 for no definition. */
 export const NOWHERE = 1;
 
 function leadNowhere(symbols: DataView, versions: Uint16Array | undefined): void {
@@ -72,14 +72,14 @@ function leadNowhere(symbols: DataView, versions: Uint16Array | undefined): void
     const sym = Sym.at(symbols, at);
     const type = sym.st_info & 15;
     if (sym.st_shndx === SHN_UNDEF) {
-      // It needs no versions of others: an index into them would lead nowhere.
+      // It needs no versions from others: an index into them would dangle.
       if (versions) versions[at / Sym.size] = VER_NDX_LOCAL;
       continue;
     }
     const isThreadLocal = type === STT_TLS;
     sym.st_shndx = isThreadLocal ? SHN_UNDEF : SHN_ABS;
     (sym as { st_value: number }).st_value = isThreadLocal ? 0 : NOWHERE;
-    // A resolver would be called.
+    // An IFUNC's resolver would be called.
     if (isThreadLocal) sym.st_info = (sym.st_info & ~15) | STT_NOTYPE;
     else if (type === STT_GNU_IFUNC) sym.st_info = (sym.st_info & ~15) | STT_FUNC;
   }

@@ -1,4 +1,4 @@
-// A shared object with a few symbols of one's own, and with dependencies.
+// A shared object with a few symbols of its own, and with dependencies.
 
 import { type Address, toVaddr } from "../../memory/numbers.ts";
 import {
@@ -33,20 +33,20 @@ interface SymbolObjectOptions {
   readonly soname: string;
   /** Sonames or paths. */
   readonly needed?: readonly string[];
-  /** DT_RPATH: where ld.so looks first for what it needs, LD_LIBRARY_PATH or not. */
+  /** DT_RPATH: where ld.so looks first for its dependencies, even before LD_LIBRARY_PATH. */
   readonly rpath?: string;
-  /** Functions, without versions: they answer a reference with any version. */
+  /** Functions without versions: they match a reference with any version. */
   readonly functions?: ReadonlyMap<string, Place>;
-  /** Objects of others, of which there is one in a namespace (STB_GNU_UNIQUE). */
+  /** Other libraries' objects, unique in a namespace (STB_GNU_UNIQUE). */
   readonly unique?: ReadonlyMap<string, Address>;
   readonly zeroPages?: number;
   /** DT_FINI, in bytes into the zero pages. */
   readonly fini?: number;
   /** DF_1_NODELETE */
   readonly nodelete?: boolean;
-  /** A thread-local block of its own, which has to be in static TLS. */
+  /** A thread-local block of its own, which must be in static TLS. */
   readonly staticTls?: ThreadLocal;
-  /** A thread-local variable of another object, whose block has to be in static TLS. */
+  /** A thread-local variable of another object, whose block must be in static TLS. */
   readonly wantedTls?: string;
 }
 
@@ -92,7 +92,7 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   relocation.r_offset = plan.slotsAt;
   relocation.r_type = R_X86_64_TPOFF64;
   if (wanted !== undefined) {
-    // Undefined, and behind the functions, of which alone the hash table knows.
+    // Undefined, and after the symbols that the hash table covers.
     const index = count - 1;
     const sym = Sym.at(new DataView(symbols.buffer), index * Sym.size);
     sym.st_name = wanted;
@@ -116,11 +116,11 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   return { bytes: emitSharedObject(plan), plan };
 }
 
-/** A hash table for `count` symbols, of which those behind the zeroth, so many of them, can be found. */
+/** A hash table for `count` symbols, in which symbols 1 to `found` can be looked up. */
 export function hashOfFirst(found: number, count: number): Table {
-  // A bloom filter in which nothing is. ld.so would hash names once more for DT_HASH, which hardly anybody else has.
+  // An empty bloom filter. For DT_HASH, ld.so would hash every name again, as hardly any other object has one.
   if (count === 1) return { tag: DT_GNU_HASH, bytes: new Uint8Array(Uint32Array.of(1, count, 1, 0, 0, 0, 0).buffer) };
-  const hash = new Uint32Array(2 + 1 + count); // one bucket: nobody looks here often
+  const hash = new Uint32Array(2 + 1 + count); // one bucket: lookups are rare
   hash.set([1, count, found]);
   for (let i = 1; i <= found; i++) hash[3 + i] = i - 1;
   return { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) };

@@ -1,22 +1,22 @@
-// The agent: how a thread of the program asks, and obeys. Everything is in the slot
-// of the channel that it claims; see protocol.ts.
+// The agent: how a thread of the program asks, and carries out orders. Everything is in the slot of the channel that it
+// claims; see protocol.ts.
 //
-// Beside it is all other machine code that capsule puts into a process, one purpose
-// a file. It is position-independent, has no writable data, makes system calls itself
-// (errno stays the program's) and runs only when something is asked:
+// The files beside it have all other machine code that capsule puts into a process, one purpose a file. It is
+// position-independent, has no writable data, makes system calls itself (errno stays the program's) and runs only when
+// something is asked:
 //
-//   ask          this: what dlopen and dlmopen are bound to
+//   ask          this file: what dlopen and dlmopen are bound to
 //   paths        functions that take a path: the program's own file, the host tree's files
-//   objects      what tells of objects that are loaded
-//   signals      what tells of handlers; a death that is told of; Bun's threads blocked
+//   objects      functions that report loaded objects
+//   signals      functions that report handlers; reports a death by signal; blocks signals in Bun's threads
 //   leave        the main thread's end
 //   stack-size   small stacks
 //   getenv       the environment as one capsule sees it: the process's own, then a table
 //   start        calls the program's main and exit
-//   re-exec stub       in libc's place: starts the program over under another glibc's ld.so
+//   reexec-stub  in libc's place: starts the program over under another glibc's ld.so
 //   older-libc   the auditor's: has that done to a process with an older libc of its own
-//   identity     tells a process that was started by an ld.so's name who it is
-//   vectors      what the kernel has put on the stack, for these two
+//   exe-shim     makes a process that was started by an ld.so's name find its own file
+//   vectors      what the kernel put on the stack, for these two
 //   enter        makes a mount namespace, and turns into the program
 //   cleanup      runs the program's destructors and removes the private directory
 //
@@ -31,22 +31,22 @@ import { r8, r9, r11, r12, r13, r14, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } fr
 import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "../protocol.ts";
 
 /**
- * How long a thread waits for an order, in seconds. A server that is alive takes microseconds, and for a large driver
- * on a cold disk a second or two.
+ * How long a thread waits for an order, in seconds. A live server takes microseconds, or a second or two for a large
+ * driver on a cold disk.
  */
 const ORDER_WAIT_S = 30;
-/** How often a thread looks for a free slot, a hundredth of a second apart. */
+/** How many times a thread looks for a free slot, a hundredth of a second apart. */
 const MOST_TRIES = 100 * ORDER_WAIT_S;
 
-/** How often a thread looks for its order before it sleeps. */
+/** How many times a thread looks for its order before it sleeps. */
 const SPINS = 4000;
 
-/** On the stack: the first words of a Request; until when to wait, a struct timespec; how many seconds are left; the doorbell. */
+/** On the stack: the first words of a Request, the deadline (a struct timespec), the seconds left, the doorbell. */
 const Stack = { time: 64, nanoseconds: 72, seconds: 80, doorbell: 88, size: 96 } as const;
-/** Where the channel's doorbell is, for `ring`. */
+/** Holds the address of the channel's doorbell, for `ring`. */
 export const BELL = mem(rsp, Stack.doorbell);
 const TIME = mem(rsp, Stack.time);
-/** What was asked for, behind the kind: the arguments, and the function that was meant. */
+/** The function that was called; its arguments are between the kind and this. */
 const TARGET = mem(rsp, Request.offsetOf.target);
 
 const ARGUMENTS = [rdi, rsi, rdx, rcx, r8, r9];
@@ -54,24 +54,24 @@ const [RTLD_LAZY, CLOCK_MONOTONIC, ANY_BIT] = [1, 1, -1] as const;
 
 const encoder = new TextEncoder();
 
-/** How a thread finds the channel, and whether there is a server. Each emits code. */
+/** How a thread finds the channel, and whether there is a server. Each method emits code. */
 export interface Connection {
   /** How many slots the channel has. */
   readonly slots: number;
   /**
-   * Loads the channel's address into rbx, or goes to `fail`. (%rsp) is the kind of request. r12 to r14 and what is on
-   * the stack have to stay.
+   * Loads the channel's address into rbx, or jumps to `fail`. (%rsp) is the kind of request. Must keep r12 to r14 and
+   * the stack.
    */
   find(to: Assembler): void;
-  /** Afterwards `je` means that nobody answers. */
+  /** Afterwards `je` means that no server answers. */
   look(to: Assembler): void;
-  /** Wakes the server, which has a slot of this channel to look at. Everything before is to be seen by it. */
+  /** Wakes the server to look at a slot of this channel. The server must see everything written before. */
   ring(to: Assembler): void;
-  /** The channel, in rbx unless that is NULL, is not needed any more. Changes any register that a call may. */
+  /** The channel (rbx, may be NULL) is not needed any more. May change any caller-saved register. */
   disconnect(to: Assembler): void;
-  /** Tells the user, once, if nobody answers. Changes any register that a call may. */
+  /** Tells the user, once, if no server answers. May change any caller-saved register. */
   complain(to: Assembler): void;
-  /** The words that these need. */
+  /** The data that these need. */
   data(to: Assembler): void;
 }
 
@@ -84,7 +84,7 @@ export interface AgentTargets {
   readonly dlmopen: Address;
 }
 
-/** Asks with `kind` as in Request. Unanswered, it goes on in the function whose address is at the label `real`. */
+/** Asks with `kind` as in Request. If unanswered, jumps to the function whose address is at the label `real`. */
 export function ask(to: Assembler, kind: number, real: string): void {
   to.mov(rip(real), r11);
   askForTarget(to, kind);
@@ -96,8 +96,8 @@ export function askForTarget(to: Assembler, kind: number): void {
 }
 
 /**
- * `dlopen`, `dlmopen`, and `request` for other functions. A dlopen that is not answered fails as a missing file does,
- * with dlerror() saying why.
+ * `dlopen`, `dlmopen`, and `request` for other functions. An unanswered dlopen fails as for a missing file, and
+ * dlerror() says why.
  */
 export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }: AgentTargets): void {
   to.label("dlopen"); // (file, mode)
@@ -121,7 +121,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   publish(to, connection);
   obey(to, connection);
 
-  // Nobody answers: have glibc fail to open a file of that name, so that dlerror() says so on this thread.
+  // No server answers: have glibc fail to open a file whose name says so, for dlerror() on this thread.
   to.label("fail").cmpb(Kind.file, mem(rsp)).jae("go on");
   connection.complain(to);
   connection.disconnect(to);
@@ -144,7 +144,7 @@ function claim(to: Assembler, { look, slots }: Connection): void {
   to.label("claim").cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("fail");
   look(to);
   to.je("fail");
-  // Who is killed in between can be told by that.
+  // The PID tells whose slot it is if the thread is killed meanwhile.
   to.systemCall("getpid").lea(mem(undefined, State.claimed, rax, 8), ecx);
   to.lea(mem(rbx, SLOTS), r12).mov(slots, r13d);
   to.label("claim next").xor(eax, eax).lock().cmpxchg(ecx, mem(r12)).je("claimed"); // State.free
@@ -163,11 +163,11 @@ function publish(to: Assembler, { look, ring }: Connection): void {
   to.label("publish").mov(r13d, mem(r12));
   markPending(to);
   ring(to);
-  // Most answers come within some 40 us, which is less than it takes to fall asleep and be woken.
+  // Most answers come within some 40 us, less than it takes to fall asleep and be woken.
   to.mov(SPINS, ecx);
   to.label("spin").pause().cmp(r13d, mem(r12)).jne("answered");
   to.dec(ecx).jne("spin");
-  // Until a point in time: a program with a timer is interrupted more often than any period would end.
+  // An absolute deadline: a program with a timer may interrupt every relative wait before it ends.
   to.label("wait a second").systemCall("clock_gettime", CLOCK_MONOTONIC, address(TIME)).addq(1, TIME);
   to.label("wait").cmp(r13d, mem(r12)).jne("answered");
   to.systemCall("futex", r12, FUTEX_WAIT_BITSET, r13d, address(TIME), r8, ANY_BIT);
@@ -177,21 +177,21 @@ function publish(to: Assembler, { look, ring }: Connection): void {
   to.cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("give up");
   to.decl(mem(rsp, Stack.seconds)).jne("wait a second");
   to.label("give up").mov(r13d, eax).mov(State.left, ecx);
-  to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it has been answered after all
+  to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it was answered after all
   markPending(to);
   to.jmp("fail");
 }
 
 /** Has the server look at the slot. */
 function markPending(to: Assembler): void {
-  to.mov(r12, rax).sub(rbx, rax).shr(Math.log2(SLOT_SIZE), rax); // SLOTS is less than one
+  to.mov(r12, rax).sub(rbx, rax).shr(Math.log2(SLOT_SIZE), rax); // SLOTS is less than SLOT_SIZE
   to.movb(1, mem(rbx, PENDING, rax));
 }
 
 /** Carries out the orders in the slot. */
 function obey(to: Assembler, { disconnect }: Connection): void {
   const { target, a0 } = Order.offsetOf;
-  // Else it has been taken away: this thread was thought to be dead.
+  // Otherwise the slot was taken away: this thread was thought to be dead.
   to.label("answered").cmpl(State.ordered, mem(r12)).jne("fail");
   to.mov(mem(r12, SlotLayout.count), r14d).lea(mem(r12, SlotLayout.orders), r13);
   to.label("obey").mov(mem(r13), eax);
@@ -209,7 +209,7 @@ function obey(to: Assembler, { disconnect }: Connection): void {
   to.mov(rax, mem(r13, a0)).add(Order.size, r13).dec(r14d).jne("obey");
   to.mov(State.obeyed, r13d).jmp("publish");
 
-  // In place of what the caller has passed.
+  // These replace the caller's arguments.
   to.label("obey jump").lea(mem(r13, a0), rsi).lea(mem(rsp, Request.offsetOf.a0), rdi);
   to.mov(ARGUMENTS.length, ecx).rep().movsq();
   to.mov(mem(r13, target), rax).mov(rax, TARGET);
@@ -224,14 +224,14 @@ function release(to: Assembler): void {
   to.movl(State.free, mem(r12));
 }
 
-/** From so many bytes behind where the register points. */
+/** Loads them from `at` bytes after `from`. */
 function loadArguments(to: Assembler, from: Pointer, at: number): void {
   ARGUMENTS.forEach((register, i) => {
     to.mov(mem(from, at + 8 * i), register);
   });
 }
 
-/** Counts up the doorbell that rdi points at, and wakes whoever sleeps on it. */
+/** Increments the doorbell at rdi, and wakes the server that sleeps on it. */
 export function ring(to: Assembler): void {
   to.lock().incl(mem(rdi)).systemCall("futex", rdi, FUTEX_WAKE, 1);
 }

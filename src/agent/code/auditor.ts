@@ -1,8 +1,8 @@
 // The auditor of a launch (rtld-audit(7)): ld.so asks it where to look for a library, before it looks anywhere itself.
 // So isolated libraries are found whatever LD_LIBRARY_PATH, DT_RPATH and the command line of an ld.so say, and also
-// where the program opens the runtime's copy by a path. It is told of nothing but names: no call goes through it.
+// where the program opens the runtime's copy by path. It only sees names: no call goes through it.
 //
-// It has no libc, needs nothing, and is in a namespace of its own.
+// It has no libc, needs no library, and is in a namespace of its own.
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
@@ -17,36 +17,34 @@ import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
 const encoder = new TextEncoder();
 
 /**
- * In front of a path that is meant as it is: who links asks glibc to open files of host trees that have the names of
- * isolated libraries, and the auditor cannot tell who asks where a path is given. Without an auditor the path is the
- * same file.
+ * Prefix of a path that is to be opened as it is: the linking thread has glibc open files of host trees that have the
+ * names of isolated libraries, and for a path the auditor cannot tell the requester. Without an auditor the prefixed
+ * path is the same file.
  */
 export const AS_IT_IS = "/./.";
 
-/** What ld.so is given in the place of what it was asked for. */
+/** What ld.so gets instead of what it asks for. */
 export interface AuditorTargets {
-  /**
-   * File name → path. A request for a path counts by the soname that the file has, or by its last part: see standsFor().
-   */
+  /** File name → path. A requested path is looked up by the file's soname, or by its last part: see standsFor(). */
   readonly files: ReadonlyMap<string, string>;
-  /** In front of `files`, until `started` has been asked for: what starts a program over on another glibc. */
+  /** Take precedence over `files` until `started` is requested: they start a program over on another glibc. */
   readonly reexecStubs: ReadonlyMap<string, string>;
   readonly started: string | undefined;
-  /** Behind `files`, once `started` has been asked for. */
+  /** Come after `files`, once `started` has been requested. */
   readonly family: ReadonlyMap<string, string>;
-  /** How processes are started over that load an older libc; undefined where they are left alone. */
+  /** How processes that load an older libc are started over; undefined where they are left alone. */
   readonly older: OlderTargets | undefined;
-  /** What processes are started over by: its ld.so and its libc; empty where none is. */
+  /** The files that processes are started over with: the ld.so and its libc; empty where none is started over. */
   readonly chosen: readonly ChosenFile[];
   /**
-   * The agent's path, as it is in `files`, and where its 64-bit word is that says that the process is audited, in bytes
-   * behind its load bias.
+   * The agent's path, as in `files`. `auditedAt` is the offset, in bytes from its load bias, of the 64-bit word that
+   * says that the process is audited.
    */
   readonly agent: string;
   readonly auditedAt: number;
-  /** Of the interface, as la_version is told it: with an older ld.so the auditor withdraws. */
+  /** Of the audit interface, as passed to la_version: with an older ld.so the auditor withdraws. */
   readonly leastVersion: number;
-  /** What isolated libraries are to find of static thread-local data, in bytes. */
+  /** Static thread-local data to keep available to isolated libraries, in bytes. */
   readonly staticTls: number;
 }
 
@@ -55,11 +53,11 @@ export interface AuditorCode {
   readonly dataAt: number;
 }
 
-/** Of an Elf64 struct link_map, in bytes. */
+/** Offsets in an Elf64 struct link_map, in bytes. */
 const [L_ADDR, L_NAME] = [0, 8] as const;
 const LA_SER_ORIG = 1;
 
-/** What becomes of an entry of the table. */
+/** How an entry of the table is treated. */
 const KINDS = { file: 0, reexecStub: 1, started: 2, family: 3 } as const;
 
 /** `la_version`, `la_objopen`, `la_activity`, `la_objsearch`, and the initialiser `note environment`. */
@@ -80,7 +78,10 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   return { code: to.assemble(), dataAt };
 }
 
-/** Needs `table`, `agent`, `is started`, what emitSonameOf and emitMoreRoom need, and `older` and `is reachable` where it is told of that. */
+/**
+ * Needs `table`, `agent`, `is started`, what emitSonameOf and emitMoreRoom need, and `older` and `is reachable` if
+ * those targets are given.
+ */
 export function emitAuditor(
   to: Assembler,
   {
@@ -101,8 +102,8 @@ export function emitAuditor(
 }
 
 /**
- * (version): the same, or 0, with which ld.so unloads the auditor and says nothing. Of an older ld.so's the process may
- * be started over.
+ * (version): returns it, or 0, at which ld.so silently unloads the auditor. An older ld.so is accepted where the
+ * process can be started over.
  */
 function emitVersion(to: Assembler, least: number, isStartedOver: boolean): void {
   to.label("la_version").cmp(least, edi).jae("sound version");
@@ -112,8 +113,9 @@ function emitVersion(to: Assembler, least: number, isStartedOver: boolean): void
 }
 
 /**
- * (link_map, namespace, cookie): keeps the namespace, by which it is known later who asks, and tells the agent that it
- * is there, and sees to it that there is room for static thread-local data. A libc that is too old does not come back from `older`.
+ * (link_map, namespace, cookie): stores the namespace in the cookie, which identifies later requesters, tells the agent
+ * that the auditor is there, and makes room for static thread-local data. For a libc that is too old, `older` does not
+ * return.
  */
 function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
   to.label("la_objopen").mov(rsi, mem(rdx)).test(rsi, rsi).jne("noted");
@@ -126,11 +128,11 @@ function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
 }
 
 /**
- * (name, cookie of who asks, flag): the name, or another path. Only what the program's side asks for is looked up, and
- * before ld.so has looked anywhere.
+ * (name, requester's cookie, flag): returns the name, or another path. Only requests from the program's side are looked
+ * up, and only before ld.so has looked anywhere.
  *
- * A path may be a link, of any name, to a file of any name: what the file says of itself tells which library it is. What
- * cannot be opened, or is no library, is left to ld.so, which says so.
+ * A path may be a link of any name to a file of any name: the soname in the file says which library it is. What cannot
+ * be opened, or is no library, is left to ld.so, which reports it.
  */
 function emitSearch(to: Assembler): void {
   to.label("la_objsearch").mov(rdi, r10).cmp(LA_SER_ORIG, edx).jne("as asked");
@@ -138,7 +140,7 @@ function emitSearch(to: Assembler): void {
     to.cmpb(char(character), mem(rdi, i)).jne("for the program");
   });
   to.lea(mem(rdi, AS_IT_IS.length), rax).ret();
-  // r10 is the name, r8 its last part, r9d not 0 where ld.so has yet to expand it ($ORIGIN).
+  // r10 is the name, r8 its last part; r9d is not 0 if ld.so has yet to expand the name ($ORIGIN).
   to.label("for the program").cmpq(0, mem(rsi)).jne("as asked");
   to.mov(rdi, rcx).xor(r9d, r9d);
   to.label("part").mov(rcx, r8);
@@ -151,15 +153,13 @@ function emitSearch(to: Assembler): void {
   to.label("known").cmpl(KINDS.started, mem(r9, Entry.kind)).jne("found");
   to.lea(rip("is started"), rsi).movb(1, mem(rsi)).jmp("as asked");
   to.label("found");
-  // It may be a link to what a sandbox hides.
+  // It may be a link to a file that a sandbox hides.
   to.mov(mem(r9, Entry.path), edi).add(r9, rdi).systemCall("access", rdi, 0).test(eax, eax).jne("as asked");
   to.mov(mem(r9, Entry.path), eax).add(r9, rax).ret();
   to.label("as asked").mov(r10, rax).ret();
 }
 
-/**
- * (r8: a name): `je` if there is an entry for it that counts by now, which r9 is then. r8 and r10 stay.
- */
+/** (r8: a name): `je` if the name has an entry that applies at this point, which is then in r9. Keeps r8 and r10. */
 function emitLookUp(to: Assembler): void {
   to.label("look up").mov(r8, rcx).mov(HASH_SEED, edx);
   to.label("sum").movzbl(mem(rcx), eax).inc(rcx).test(al, al).je("summed");
@@ -180,7 +180,7 @@ function emitLookUp(to: Assembler): void {
   to.label("no entry").inc(eax).ret(); // not equal
 }
 
-/** (string, string): `je` if they are. */
+/** (string, string): `je` if they are equal. */
 function emitEqual(to: Assembler): void {
   to.label("equal").movzbl(mem(rdi), eax).cmp(mem(rsi), al).jne("unequal");
   to.inc(rdi).inc(rsi).test(al, al).jne("equal");
@@ -194,7 +194,7 @@ function hash(name: Uint8Array): number {
   return name.reduce((sum, byte) => (Math.imul(sum, HASH_FACTOR) + byte) >>> 0, HASH_SEED);
 }
 
-/** Of an entry: 32 bits each, of which the last two are how far behind the entry these are. One of zeroes ends the table. */
+/** Fields of an entry, 32 bits each; the last two are offsets from the entry. An entry of zeroes ends the table. */
 const Entry = { hash: 0, kind: 4, name: 8, path: 12, size: 16 } as const;
 
 function emitTable(to: Assembler, { files, reexecStubs, started, family, agent }: AuditorTargets): void {

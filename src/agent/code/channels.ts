@@ -1,5 +1,5 @@
-// How a thread asks in the process that capsule runs in: the channel is mapped, and
-// the thread that answers is another one of the process, or of its parent.
+// How a thread asks in the process that capsule runs in: the channel is mapped, and the answering thread belongs to
+// this process, or to its parent.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -10,13 +10,12 @@ import { rbx, rdi, rdx } from "../../../lib/x86-64/registers.ts";
 import { Header, SLOT_COUNT } from "../protocol.ts";
 import { BELL, type Connection, ring } from "./ask.ts";
 
-/** Where a process asks, and where its children do. */
+/** Where the process asks, and where its children ask. */
 export interface Channels {
   readonly own: Address;
   readonly children: Address;
-  /** The one that has the doorbell for the process's own threads. */
+  /** The channel with the doorbell for the process's own threads. */
   readonly doorbell: Address;
-  /** The process. */
   readonly pid: number;
 }
 
@@ -33,7 +32,7 @@ export const mappedConnection = (channels: Channels): Connection => ({
     to.label("channel known").mov(rdx, BELL);
   },
 
-  /** The thread is gone, or out of sight: in another PID namespace numbers mean nothing. */
+  /** ESRCH: the thread is gone, or out of sight: in another PID namespace its number means nothing. */
   look(to: Assembler): void {
     to.mov(mem(rbx, Header.offsetOf.pid), edi).mov(mem(rbx, Header.offsetOf.tid), esi);
     to.systemCall("tgkill", edi, esi, 0).cmp(-ERRNO.ESRCH, eax);
@@ -45,7 +44,7 @@ export const mappedConnection = (channels: Channels): Connection => ({
 
   complain(): void {},
 
-  /** It stays. */
+  /** The channel stays mapped. */
   disconnect(): void {},
 
   data(to: Assembler): void {

@@ -1,6 +1,6 @@
-// The end of a hosted program: destructors where natively they would run, the private
-// directory, and then the end of the process, as Bun has handlers of its own, and
-// destructors that the program's exit must not come to (those of its threads run on).
+// The end of a hosted program: its destructors run where they would natively, the private directory is removed, and
+// then the process ends, because Bun has handlers of its own, and destructors that the program's exit must not reach
+// (Bun's threads are still running).
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -13,18 +13,19 @@ const encoder = new TextEncoder();
 
 export interface ExitTargets extends DestructorTargets {
   readonly pid: number;
-  /** The private directory, and a NULL-ended list of pointers to the paths of the files in it. */
+  /** The private directory, and a NULL-terminated list of pointers to the paths of the files in it. */
   readonly directory: string;
   readonly files: Address;
-  /** What exit(3) does behind all handlers: fcloseall. */
+  /** What exit(3) does after all handlers: fcloseall. */
   readonly closeAll: Address;
 }
 
 /**
- * Two handlers for exit. `cleanup`, to be registered where natively ld.so's own is, between what the program's libraries
- * register and what the program does, runs all destructors: those of the program's side, then the capsules'. `end`,
- * registered before everything else, unlinks the files and the directory, but not in a forked child, and ends the
- * process; so it does where a destructor calls exit again, or a constructor does, when natively no destructor runs.
+ * Two handlers for exit. `cleanup` has to be registered where ld.so registers its own natively: after the handlers of
+ * the program's libraries, before the program's. It runs all destructors: those of the program's side, then the
+ * capsules'. `end` has to be registered before everything else. It unlinks the files and the directory, except in a
+ * forked child, and ends the process. It also does so where a destructor calls exit again, or a constructor does, in
+ * which case no destructor runs natively.
  */
 export function emitCleanup(to: Assembler, targets: ExitTargets): void {
   const { pid, directory, files, closeAll } = targets;
@@ -36,7 +37,7 @@ export function emitCleanup(to: Assembler, targets: ExitTargets): void {
 
   to.label("end"); // (argument, status)
   to.push(rbx, r12, r13).mov(esi, r12d).systemCall("getpid").cmp(rip("pid"), eax).jne("end process");
-  // The second time for a directory among them, which is empty by then.
+  // The second pass removes directories in the list, which are empty by then.
   forEachFile(to, "unlink");
   forEachFile(to, "rmdir");
   to.systemCall("rmdir", "directory");

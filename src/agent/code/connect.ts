@@ -1,10 +1,9 @@
-// The agent of a process that is not capsule's own: an object that comes with the
-// shims. It maps the channel for as long as it asks, and not in forked children: a
-// process may drop its rights, and must not have then what others ask by. No
-// descriptor stays open. A thread that opens a library has none but where it has the
-// loader's lock, as others that do may want the last that there is.
+// The agent of a process that is not capsule's own: an object that comes with the shims. It maps the channel only while
+// it asks, and not in forked children: a process may drop its rights, and must then not have the means by which others
+// ask. No descriptor stays open. A thread that opens a library takes a descriptor only while it has the loader's lock,
+// since other threads that open libraries may want the last free one.
 //
-// What the server adds to the process asks by the same functions, at their addresses.
+// Code that the server adds to the process asks through the same functions, at their addresses.
 
 import { layout, type Struct, u64, u64bits } from "../../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
@@ -18,34 +17,34 @@ import { type Connection, emitAgent, ring } from "./ask.ts";
 
 const encoder = new TextEncoder();
 
-/** How often, and how many milliseconds apart, it is looked whether a server boots whose number says nothing. */
+/** How many times, and how many milliseconds apart, to check whether a server is booting if its PID says nothing. */
 const [LOOKS, LOOK_MS] = [500, 10];
 
-/** The data that the server reads first: it shows that this is a process which has loaded this launch's agent. */
+/** The data that the server reads first: it shows that the process has loaded this launch's agent. */
 export const ControlBlock = layout("controlBlock", {
   nonce0: u64bits,
   nonce1: u64bits,
-  /** ld.so's list of the objects that are loaded: the address of _r_debug. */
+  /** ld.so's list of loaded objects: the address of _r_debug. */
   debug: u64<Address>(),
-  /** The number under which the server knows the process; 0 before it has been linked. */
+  /** The number by which the server knows the process; 0 before it has been linked. */
   attachment: u64(),
   /**
-   * glibc's own dlsym, written by the server: 0 before it has been linked. By its name the agent would find that of
-   * whoever is preloaded.
+   * glibc's own dlsym, written by the server: 0 before the process has been linked. By name the agent would find the
+   * dlsym of a preloaded library.
    */
   dlsym: u64<Address>(),
-  /** What \`late\` calls first, and the shim that it asks for: written by the server. */
+  /** What `late` calls first, and the shim that it asks for: written by the server. */
   constructor: u64<Address>(),
   shim: u64<Address>(),
-  /** Not 0 where the launch's auditor is in the process. */
+  /** Not 0 if the launch's auditor is in the process. */
   audited: u64(),
 });
 export type ControlBlock = Struct<typeof ControlBlock>;
 
-/** Functions of the agent's; see emitConnect. */
+/** The agent's functions; see emitConnect. */
 export type AgentExports = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
 
-/** How code that the server puts into a process asks: by the agent's own functions. */
+/** How code that the server puts into a process asks: through the agent's own functions. */
 export const lentConnection = (lent: AgentExports): Connection => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
@@ -69,7 +68,7 @@ const ownConnection: Connection = {
   },
   look: (to) => to.call("look"),
   ring: ringChannel,
-  complain: () => {}, // as it goes on in `unanswered`
+  complain: () => {}, // since it goes on in `unanswered`
   disconnect: (to) => to.call("disconnect"),
   data: () => {},
 };
@@ -80,27 +79,27 @@ function take(to: Assembler): void {
   to.mov(rax, rbx).test(rax, rax).je("fail");
 }
 
-/** It is the channel's first word. */
+/** The doorbell is the channel's first word. */
 function ringChannel(to: Assembler): void {
   ring(to.mov(rbx, rdi));
 }
 
 export interface ConnectTargets {
-  /** The file with the channel, and how many bytes it has. */
+  /** The file with the channel; `size` is its size in bytes. */
   readonly channel: string;
-  /** Whose it is: an effective user's number. */
+  /** The channel's owner: an effective user ID. */
   readonly owner: number;
   /** The server's socket; empty where it has none. */
   readonly door: string;
   readonly size: number;
   readonly nonce: readonly [bigint, bigint];
-  /** Written to standard error, once a process, where nobody answers. */
+  /** Written to standard error, once a process, if no server answers. */
   readonly complaint: string;
 }
 
 /**
- * The label of what shims call, of the quad that the loader fills with the address of _r_debug, and where writable data
- * begins.
+ * The code, with labels for what shims call and for the quad that ld.so fills with the address of _r_debug, and where
+ * its writable data begins.
  */
 export interface AgentCode {
   readonly code: Code;
@@ -118,32 +117,32 @@ export function agentCode(targets: ConnectTargets): AgentCode {
   return { code: to.assemble(), dataAt };
 }
 
-/** Of <fcntl.h>, <sys/mman.h>, <sys/prctl.h>, <linux/futex.h> and <sys/socket.h>. */
+/** From <fcntl.h>, <sys/mman.h>, <sys/prctl.h>, <linux/futex.h> and <sys/socket.h>. */
 const [O_RDWR_CLOEXEC, PROT_READ_WRITE, MAP_SHARED, MADV_DONTFORK] = [0x80002, 3, 1, 10] as const;
 const [PR_SET_PTRACER, FUTEX_OWNER_DIED] = [0x5961_6d61, 0x4000_0000] as const;
 const [SOCK_STREAM_CLOEXEC, MSG_CMSG_CLOEXEC, CMSG_LENGTH] = [0x80001, 0x4000_0000, 20] as const;
 const STDERR = 2;
-/** What a system call returns above is a negative errno. */
+/** A system call's result above this is a negative errno. */
 const NO_ADDRESS = -4096;
-/** Of a struct sockaddr_un, in bytes. */
+/** Sizes in struct sockaddr_un, in bytes, and the family. */
 const [ADDRESS_SIZE, FAMILY_SIZE, AF_UNIX] = [110, 2, 1] as const;
-/** How long the path of a socket can be. */
+/** The longest path of a socket, in bytes. */
 export const LONGEST_ADDRESS = ADDRESS_SIZE - FAMILY_SIZE - 1;
-/** A function of the agent's that glibc calls with the loader's lock held, once it is looked for by dlsym: an IFUNC. */
+/** An agent function that glibc calls with the loader's lock held when dlsym looks it up: an IFUNC. */
 export const CHANNEL = "capsule_channel";
 
-/** How often a thread looks for a free descriptor, a millisecond apart. */
+/** How many times a thread looks for a free descriptor, a millisecond apart. */
 const MOST_TRIES = 200;
 
-/** It never opens anything by itself. */
+/** The agent never opens anything by itself. */
 const NOWHERE = 0 as Address;
 
 /**
- * `attach` (a shim's ELF header), what its initializer calls; `late`, which stands in the place of a constructor that
- * has to run before, see attached/await-allocator.ts; `connect` (kind of request), which maps the channel and
- * returns it, or NULL, by `map channel`; `disconnect`, after which it is not mapped (rbx: the channel, or NULL);
- * `look`, after which `je` means that nobody answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit
- * status), which the server may have called. Needs emitAgent's `request`.
+ * `attach` (a shim's ELF header), which a shim's initializer calls; `late`, which stands in for a constructor that has
+ * to run first, see attached/await-allocator.ts; `connect` (kind of request), which maps the channel by `map channel`
+ * and returns it, or NULL; `disconnect`, which unmaps it (rbx: the channel, or NULL); `look`, after which `je` means
+ * that no server answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server
+ * may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
   to.label("attach").lea(rip("controlBlock"), rsi).lea(rip("copy"), rdx).lea(rip("say"), rcx).lea(rip("leave"), r8);
@@ -162,7 +161,7 @@ export function emitConnect(to: Assembler): void {
     .systemCall("open", "channel path", O_RDWR_CLOEXEC, 0)
     .cmp(-ERRNO.EROFS, eax)
     .je("by the door");
-  // Other threads, such as those that are asking, have all descriptors just now.
+  // Other threads, such as those that are asking, may be using all descriptors.
   to.cmp(-ERRNO.EMFILE, eax).jne("channel is open");
   to.dec(ebx).je("no channel");
   to.systemCall("nanosleep", "pause", 0).jmp("open channel");
@@ -181,14 +180,14 @@ export function emitConnect(to: Assembler): void {
   to.label("disconnected").ret();
   to.label("look").mov(mem(rbx, Header.offsetOf.alive), eax).test(eax, eax).je("not yet");
   to.not(eax).test(FUTEX_OWNER_DIED, eax).ret();
-  // It boots, or has ended before; in another PID namespace its number does not tell which.
+  // The server is booting, or has already ended; in another PID namespace its PID does not tell which.
   to.label("not yet").push(LOOKS);
   to.label("still not").mov(mem(rbx, Header.offsetOf.pid), edi).systemCall("tgkill", edi, edi, 0);
   to.cmp(-ERRNO.ESRCH, eax).jne("looked");
   to.systemCall("poll", 0, 0, LOOK_MS);
   to.mov(mem(rbx, Header.offsetOf.alive), eax).test(eax, eax).jne("looked");
   to.decl(mem(rsp)).jne("still not");
-  to.label("looked").lea(mem(rsp, 8), rsp).ret(); // leaves ZF
+  to.label("looked").lea(mem(rsp, 8), rsp).ret(); // keeps ZF
   to.label("copy").mov(rdx, rcx).rep().movsb().ret();
   to.label("say").mov(rsi, rdx).mov(rdi, rsi).mov(STDERR, edi).systemCall("write", edi, rsi, rdx).ret();
   to.label("leave").systemCall("exit_group", edi).hlt();
@@ -200,7 +199,7 @@ export function emitConnect(to: Assembler): void {
   to.label("told already").xor(eax, eax).ret();
 }
 
-/** On the stack: a struct msghdr, a struct iovec, its byte, room for a descriptor; how often to try, and what it gives. */
+/** On the stack: struct msghdr, struct iovec, its byte, room for a descriptor; the tries left, and the result. */
 const MESSAGE = {
   size: 0x70,
   vector: 0x38,
@@ -211,13 +210,13 @@ const MESSAGE = {
   attempts: 0x68,
   result: 0x6c,
 } as const;
-/** How often a thread tries, a millisecond apart: the server may be booting. */
+/** How many times a thread tries, a millisecond apart: the server may be booting. */
 const KNOCKS = 1000;
 
 /**
- * `by the door`, where the directory is mounted read-only, as sandboxes do: nobody can open the channel for writing
- * there, but connect to the server's socket, which hands it out. Goes on at `channel is open` with eax as open(2) gives
- * it; ebx is free.
+ * `by the door`, for a directory that is mounted read-only, as in sandboxes: the channel cannot be opened for writing
+ * there, but a thread can connect to the server's socket, which hands it out. Goes on at `channel is open` with eax as
+ * from open(2); ebx is free.
  */
 function emitDoor(to: Assembler): void {
   to.label("by the door").sub(MESSAGE.size, rsp).movl(-ERRNO.ECONNREFUSED, mem(rsp, MESSAGE.result));
@@ -242,8 +241,8 @@ function emitDoor(to: Assembler): void {
 }
 
 /**
- * Where a filter of system calls denies the channel (eax: negative errno), also to its owner, or it is out of sight
- * together with /proc, the process has shut itself in: it does without, and nothing is said.
+ * If a system call filter denies the channel (eax: negative errno), also to its owner, or the channel and /proc are
+ * both out of sight, the process has sandboxed itself: it does without, and nothing is said.
  */
 function emitHush(to: Assembler): void {
   to.cmp(-ERRNO.EPERM, eax).je("hush");
@@ -257,17 +256,17 @@ function emitHush(to: Assembler): void {
 }
 
 /**
- * `gate`, which ld.so calls when it relocates the agent (IRELATIVE): the first shim comes into the process. Where a
- * dlopen brings it, that can still fail, as it cannot any more once constructors run: the server looks whether the
- * isolated libraries can be had, and has glibc raise an error if not; where there is no server the gate does. At the start of a program, before libc has been
- * initialized, nothing is asked: ld.so has no business with what is missing then, and linking ends the process.
+ * `gate`, which ld.so calls when it relocates the agent (IRELATIVE), as the first shim enters the process. If a dlopen
+ * brings it, that can still fail here, but not once constructors run: the server checks whether the isolated libraries
+ * are available and, if not, has glibc raise an error; without a server the gate raises it. At program start, before
+ * libc is initialized, nothing is asked: a missing library is then not ld.so's business, and linking ends the process.
  */
 export function emitGate(to: Assembler): void {
   to.label("gate").mov(rip("program name"), rax).mov(mem(rax), rax).test(rax, rax).je("passed");
   to.cmpb(0, mem(rax)).je("passed");
   to.xor(ecx, ecx).mov(rip("lazy"), rax).test(rax, rax).sete(cl);
   to.lea(rip("controlBlock"), rsi).lea(rip("copy"), rdx).lea(rip("refused"), r11).mov(Kind.check, eax).jmp("request");
-  to.label("refused"); // nobody answers
+  to.label("refused"); // no server answers
   to.sub(8, rsp).call("unanswered").add(8, rsp);
   to.mov(rip("raise"), rax).test(rax, rax).je("passed");
   to.xor(edi, edi).lea(rip("subject"), rsi).xor(edx, edx).lea(rip("reason"), rcx).jmp(rax);

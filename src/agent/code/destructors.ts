@@ -1,12 +1,9 @@
-// The destructors of the program's side at the end of the process, run by ld.so itself
-// (_dl_fini, 2.31-2.41), so that their order is its own, also that of what was opened
-// later, and so that nothing goes while they run. ld.so would go through the namespaces
-// from the last to the first, and finish the host's libraries before the program that
-// uses them. So it is called once more, before that, and is shown the base namespace
-// alone, as natively it would be: it makes its list at once, with the lock held, and
-// the first object that it comes to is one of ours, whose DT_FINI puts all back before
-// anybody's destructor runs. It is one that nobody needs or binds to, so nothing sorts
-// it behind others.
+// Runs the destructors of the program's side at the end of the process. ld.so runs them itself (_dl_fini, 2.31-2.41),
+// so that the order is its own, also for objects that were opened later, and nothing is unloaded meanwhile. ld.so would
+// go through the namespaces from the last to the first, and finish the host's libraries before the program that uses
+// them. So it is called an extra time before that, and sees only the base namespace, as natively: it makes its list at
+// once, with the lock held, and the first object that it finishes is one of ours, whose DT_FINI restores everything
+// before any other destructor runs. Nothing needs that object or binds to it, so sorting does not move it after others.
 
 import { layout, type Struct, u64 } from "../../../lib/memory/layout.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
@@ -15,45 +12,45 @@ import { eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
 import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 
-/** How many objects can be put in front. */
+/** How many objects can be moved to the front. */
 const MOVES = 64;
 
-/** What it goes by: words that it writes to. */
+/** The state that this code reads and writes. */
 export const Ending = layout("ending", {
-  /** ld.so's _dl_fini; 0 where that was not found: then nothing is done. */
+  /** ld.so's _dl_fini; 0 if it was not found: then nothing is done. */
   finalizer: u64<Address>(),
   /** See Counting; `count` is 0 where ld.so does not look as expected. */
   count: u64<Address>(),
   lock: u64<Address>(),
   first: u64<Address>(),
-  /** The link_map of the first object, where natively it is not there at all: it is left out. Else 0. */
+  /** The link_map of the first object if natively it does not exist: it is left out. Else 0. */
   hidden: u64<Address>(),
-  /** How many namespaces there are, while the base namespace is the only one that can be seen; else 0. */
+  /** The number of namespaces, while only the base namespace is visible; else 0. */
   namespaces: u64(),
   isDone: u64(),
 });
 export type Ending = Struct<typeof Ending>;
 
 const MOVES_AT = Ending.size;
-/** A link_map, and that of the object in front of it, or 0. */
+/** A link_map, and that of the object before it, or 0. */
 const MOVE_SIZE = 16;
 
 /** In words. The list of moves ends with a 0. */
 export const ENDING_WORDS = (Ending.size + MOVES * MOVE_SIZE) / 8 + 1;
 
-/** `front` are the link_maps of what comes first, ours the very first. Undefined where they are too many. */
+/** `front` are the link_maps of what comes first, ours the very first. Undefined if there are too many. */
 export function endingWords(fields: Partial<Ending>, front: readonly number[]): number[] | undefined {
   if (front.length > MOVES) return undefined;
   const view = new DataView(new ArrayBuffer(8 * ENDING_WORDS));
   Object.assign(Ending.at(view), fields);
-  // Each goes in front of all others.
+  // Each is put before all others.
   for (const [i, linkMap] of front.toReversed().entries())
     view.setBigUint64(MOVES_AT + i * MOVE_SIZE, BigInt(linkMap), true);
   return Array.from(new BigUint64Array(view.buffer), Number);
 }
 
 export interface DestructorTargets {
-  /** Where the words are. */
+  /** The address of the Ending. */
   readonly ending: Address;
   readonly lock: Address;
   readonly unlock: Address;
@@ -61,7 +58,7 @@ export interface DestructorTargets {
 
 const { finalizer, count, lock, first, hidden, namespaces, isDone } = Ending.offsetOf;
 const [L_NEXT, L_PREV] = [0x18, 0x20];
-/** Behind the pointer to the first link_map: how many there are, in 32 bits. */
+/** The number of objects, 32 bits, comes after the pointer to the first link_map. */
 const NS_NLOADED = 8;
 
 /** `finish base`, which is called once, and `show all`, which an object's DT_FINI calls. */
@@ -72,7 +69,7 @@ export function emitDestructors(to: Assembler, targets: DestructorTargets): void
   to.mov(mem(rbx, lock), rdi).call(rip("ending lock"));
   showBase(to);
   to.call(mem(rbx, finalizer));
-  // Should ld.so not have come to ours.
+  // In case ld.so did not reach our object.
   to.call("show all");
   to.label("base finished").pop(rbx).ret();
   showAll(to);
@@ -80,7 +77,7 @@ export function emitDestructors(to: Assembler, targets: DestructorTargets): void
   to.label("ending lock").quad(targets.lock).label("ending unlock").quad(targets.unlock);
 }
 
-/** r8: where the first link_map is said; rdi: the object; rsi: the one in front of it; rdx: the one behind it. */
+/** r8: the pointer to the first link_map; rdi: the object; rsi: the one before it; rdx: the one after it. */
 function showBase(to: Assembler): void {
   to.mov(mem(rbx, first), r8).mov(mem(rbx, hidden), rdi).test(rdi, rdi).je("nothing to hide");
   to.mov(mem(rdi, L_NEXT), rax).mov(rax, mem(r8)).movq(0, mem(rax, L_PREV)).decl(mem(r8, NS_NLOADED));
@@ -95,7 +92,7 @@ function showBase(to: Assembler): void {
   to.label("moved").mov(mem(rbx, count), rax).mov(mem(rax), rcx).mov(rcx, mem(rbx, namespaces)).movq(1, mem(rax));
 }
 
-/** In the reverse order: what was moved last is the first object now. */
+/** In reverse order: the object moved last is now the first. */
 function showAll(to: Assembler): void {
   to.label("show all").push(rbx).mov(rip("ending"), rbx).xor(ecx, ecx).xchg(rcx, mem(rbx, namespaces));
   to.test(rcx, rcx).je("all shown already");

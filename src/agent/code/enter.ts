@@ -1,7 +1,6 @@
-// The program that a launcher turns into for a moment where the attached program is to
-// see another glibc's files in the place of the machine's: it has one thread, as a
-// process must have that makes a user namespace, makes the namespaces, and turns into
-// the program, with its own arguments and environment.
+// The program that a launcher briefly turns into where the attached program is to see another glibc's files in place of
+// the machine's. It has one thread, as a process must to make a user namespace. It makes the namespaces, then turns
+// into the program, with its own arguments and environment.
 
 import { emitSteps, recordsOf, type Step } from "../../../lib/process/steps.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
@@ -12,16 +11,16 @@ import { EXIT } from "../../diagnostics/errors.ts";
 
 export interface EnterTargets {
   readonly steps: readonly Step[];
-  /** As execve(2) is given it. */
+  /** As passed to execve(2). */
   readonly program: string;
-  /** What to say, and with which exit status to end, where the kernel refuses that: by errno, 0 for any other. */
+  /** What to say, and which exit status to end with, if the kernel refuses the execve: by errno, 0 for any other. */
   readonly refusals: readonly (readonly [errno: number, exitCode: number, text: string])[];
 }
 
 const encoder = new TextEncoder();
 const STDERR = 2;
 
-/** It begins at `enter`. */
+/** The entry point is `enter`. */
 export function enterCode({ steps, program, refusals }: EnterTargets): Code {
   const to = new Assembler();
   emitEnter(to);
@@ -39,14 +38,14 @@ export function enterCode({ steps, program, refusals }: EnterTargets): Code {
   return to.assemble();
 }
 
-/** `enter`: where the kernel has put the arguments is told by rsp. */
+/** `enter`: rsp points at the arguments, where the kernel put them. */
 export function emitEnter(to: Assembler): void {
   to.label("enter").mov(rsp, rbp).and(-16, rsp);
   to.lea(rip("records"), rdi).call("steps").test(rax, rax).jne("enter failed");
   to.mov(mem(rbp), rax).lea(mem(rbp, 8), rsi);
   to.lea(mem(rbp, 16, rax, 8), rdx).systemCall("execve", "program", rsi, rdx);
   to.neg(eax).mov(eax, ecx);
-  // What to say of it: errno, exit status, length, text; the last is for any.
+  // The refusals: errno, exit status, length, text; the last is for any errno.
   to.lea(rip("refusals"), rsi);
   to.label("next refusal").mov(mem(rsi), eax).mov(mem(rsi, 4), ebx).mov(mem(rsi, 8), rdx).add(16, rsi);
   to.cmp(eax, ecx).je("say");

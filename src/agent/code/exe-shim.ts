@@ -1,7 +1,6 @@
-// A process that was started by an ld.so's name is that ld.so, for the kernel. Where it
-// asks who it is, it is told the program: functions that take a path stand in front of
-// libc's, and take /proc/self/exe for the program's own file. They know libc's own by
-// their distance from one of its functions, since they are for that one libc.
+// To the kernel, a process that was started by an ld.so's name is that ld.so. When it asks for its own file, it gets
+// the program: functions that take a path come before libc's, and treat /proc/self/exe as the program's own file. They
+// find libc's own by the distance from one of its functions, since they are made for that one libc.
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
@@ -13,13 +12,12 @@ import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
-/** As long as the kernel lets one be. */
+/** The kernel's limit (PATH_MAX). */
 const PATH_SIZE = 4096;
 const PR_SET_NAME = 15;
 
 /**
- * The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the function of
- * libc's.
+ * The labels of the function that ld.so calls first, and of the quads for __libc_stack_end and for the libc function.
  */
 export const EXE_SHIM_PARTS = { resolver: "exeShim", stackEnd: "stack end", anchor: "anchor" } as const;
 
@@ -30,7 +28,7 @@ export interface ExeShimCode {
   readonly names: readonly string[];
 }
 
-/** `distanceOf` says how far libc's function of a name is behind the anchor, if it has one. */
+/** `distanceOf` returns the distance of a libc function from the anchor, if libc has it. */
 export function exeShimCode(distanceOf: (name: string) => number | undefined): ExeShimCode {
   const to = new Assembler();
   emitVectors(to);
@@ -46,17 +44,17 @@ export function exeShimCode(distanceOf: (name: string) => number | undefined): E
   return { code: to.assemble(), dataAt, names };
 }
 
-/** Keeps the program's path, and has the process say what it was started as. */
+/** Saves the program's path, and has the process report what it was started as. */
 export function emitExeShim(to: Assembler): void {
   to.label("exeShim").push(rbx, rbp, r12, r13, r14, r15).call("vectors");
-  // What it was started as is told by a variable, which goes; else it is its file.
+  // A variable says what it was started as, and is removed; without it, that is its file.
   to.mov(r15, r11).mov(r14, rbx);
   to.label("next variable").mov(mem(rbx), rdi).test(rdi, rdi).je("started known");
   to.lea(rip("started name"), rsi).call("begins").je("started found");
   to.mov(mem(rbx), rdi).lea(rip("called name"), rsi).call("begins").je("called found");
   to.add(8, rbx).jmp("next variable");
   to.label("started found").mov(rdi, r11).mov(rdi, mem(r10)).jmp("remove variable");
-  // Its first argument is its path there, which was all that the ld.so could be told.
+  // argv[0] is its path there, which was all that the ld.so could be told.
   to.label("called found").mov(r13, rcx);
   to.label("next argument").mov(mem(rcx), rax).test(rax, rax).je("remove variable");
   to.cmp(r15, rax).je("first argument");
@@ -73,7 +71,7 @@ export function emitExeShim(to: Assembler): void {
   to.inc(rsi).inc(rdi).dec(ecx).jne("copy path");
   to.movb(0, mem(rdi));
   to.label("path copied").lea(rip("own path"), rax).sub(rax, rdi).mov(rdi, rip("own length"));
-  // The process's name is what is behind the last slash.
+  // The process's name is the part after the last slash.
   to.mov(r11, rsi);
   to.label("name begins").mov(r11, rsi);
   to.label("next byte").mov(mem(r11), al).test(al, al).je("name known");

@@ -1,4 +1,4 @@
-// getenv and secure_getenv as one capsule has them.
+// getenv and secure_getenv as one capsule sees them.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -7,7 +7,8 @@ import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 
 /**
- * `label`: what the real function finds, else what the table at `variables` (pairs of C strings, NULL at the end) says.
+ * `label`: returns what the real function finds, else the value in the table at `variables` (pairs of C strings,
+ * NULL-terminated).
  */
 export function emitGetenv(to: Assembler, label: string, real: Address, variables: Address): void {
   const [next, compare, skip, done] = [`${label} next`, `${label} compare`, `${label} skip`, `${label} done`];
@@ -18,7 +19,7 @@ export function emitGetenv(to: Assembler, label: string, real: Address, variable
     .test(rax, rax)
     .jne(done);
   to.mov(rip(`${label} variables`), rsi);
-  to.label(next).mov(mem(rsi), rdx).test(rdx, rdx).je(done); // with rax still NULL, or 0 from the comparison: see skip
+  to.label(next).mov(mem(rsi), rdx).test(rdx, rdx).je(done); // rax is still NULL, or 0 from the comparison: see skip
   to.xor(ecx, ecx);
   to.label(compare).movzbl(mem(rdi, 0, rcx), eax);
   to.cmp(mem(rdx, 0, rcx), al).jne(skip);

@@ -1,11 +1,9 @@
-// pthread_exit by the main thread. A process ends with its last thread, which calls
-// exit, but Bun's threads never end. So the main thread asks at its very end, behind
-// the destructors of thread-specific values, whether somebody of the program is still
-// there. If not, it exits. Otherwise another thread is left behind, which asks from
-// time to time, and exits when there is nobody. A forked child has none of Bun's
-// threads, and glibc counts its own: it ends by itself, unless the end of the thread
-// that has been Bun's makes another one. mimalloc does so in the destructor of its
-// thread-specific value (Bun 1.4.5), which is taken from it.
+// pthread_exit by the main thread. A process ends with its last thread, which calls exit, but Bun's threads never end.
+// So the main thread asks at its very end, after the destructors of thread-specific values, whether any other thread of
+// the program is left. If not, it exits. Otherwise it leaves another thread behind, which asks from time to time, and
+// exits when none is left. A forked child has none of Bun's threads, and glibc counts its own: it ends by itself,
+// unless the end of the thread that was Bun's creates another thread. mimalloc does so in the destructor of its
+// thread-specific value (Bun 1.4.5), so that value is cleared.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -17,17 +15,17 @@ import { ask } from "./ask.ts";
 
 const NEEDED = ["pthread_create", "pthread_detach", "exit", "pthread_setspecific"];
 
-/** How often glibc goes through a thread's specific values at its end (PTHREAD_DESTRUCTOR_ITERATIONS). */
+/** How many passes glibc makes over a thread's specific values at its end (PTHREAD_DESTRUCTOR_ITERATIONS). */
 const ROUNDS = 4;
 
-/** How often the thread that is left behind asks. */
+/** How long the thread that is left behind waits between requests. */
 const PAUSE_NS = 20_000_000;
 
 export interface Leaving {
   /** The process that has Bun's threads. */
   readonly pid: number;
   /**
-   * Where the key of a thread-specific value is, in 32 bits, of which `main left` is the destructor. Those before it are
+   * The address of the 32-bit key of the thread-specific value whose destructor is `main left`. Keys below it are
    * Bun's.
    */
   readonly key: Address;
@@ -35,7 +33,7 @@ export interface Leaving {
   readonly nothing: Address;
 }
 
-/** Those that there are, each at a label of its name; returns the names. Needs emitAgent's `request`. */
+/** The functions that glibc has, each at a label of its name; returns the names. Needs emitAgent's `request`. */
 export function emitLeavingFunctions(
   to: Assembler,
   { pid, key, nothing }: Leaving,
@@ -77,7 +75,7 @@ function emitLeaving(to: Assembler, name: string, real: string): void {
   to.label(`${forked} done`).add(8, rsp).pop(rbx, rdi).jmp(rip(real));
 }
 
-/** `main left` (round): in the last round it is the last that the thread does, or the last that the process does. */
+/** `main left` (round): in the last round this is the last thing that the thread does, or the process. */
 function emitMainLeft(to: Assembler): void {
   to.label("main left").cmp(ROUNDS, rdi).jae("main leaves");
   to.lea(mem(rdi, 1), rsi).mov(rip("leaving key"), rdi).mov(mem(rdi), edi).jmp(rip("set specific"));

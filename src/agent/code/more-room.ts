@@ -1,10 +1,10 @@
-// Static thread-local data in a process with an auditor. ld.so sets it aside before it knows the program's libraries
-// then, instead of as much as these have (2.35 to 2.41, elf/rtld.c: init_tls before load_audit_modules), and refuses one
-// for which there is no room: "cannot allocate memory in static TLS block".
+// Static thread-local data in a process with an auditor. There ld.so reserves it before it knows the program's
+// libraries, instead of as much as these have (2.35 to 2.41, elf/rtld.c: init_tls before load_audit_modules), and
+// refuses a library that does not fit: "cannot allocate memory in static TLS block".
 //
-// So what the libraries have is added up while ld.so maps them, when nothing of the program has run; and where it is more
-// than there is room for, the program is started over with a tunable that makes it. Each thread has as much as natively
-// then, and some spare.
+// So the libraries' sizes are added up while ld.so maps them, before any code of the program runs. If the sum exceeds
+// the room, the program is started over with a tunable that makes room. Each thread then has as much as natively, and
+// some spare.
 
 import { PT_TLS } from "../../../lib/elf/constants.ts";
 import { Ehdr } from "../../../lib/elf/ehdr.ts";
@@ -17,25 +17,25 @@ import { r8, r9, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from ".
 
 const encoder = new TextEncoder();
 
-/** Of the tunable, in bytes. */
+/** The tunable's default, in bytes. */
 const DEFAULT = 512;
-/** What is left for dlopen when a program has been started over, in bytes. */
+/** Left for dlopen after a program has been started over, in bytes. */
 const SPARE = 4608;
 
 const MAGIC = 0x46_4c_45_7f;
 const AT_EXECFN = 31;
-/** Of struct stat, in bytes. */
+/** Offsets in struct stat, and room for one, in bytes. */
 const [ST_DEV, ST_INO, STAT_SIZE] = [0, 8, 256] as const;
 const [O_CLOEXEC, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, PATH_MAX] = [0x8_0000, 3, 0x4022, 4096] as const;
-/** In bytes, some more than arguments and variables may have (3/4 of 8 MiB), with the pointers to them. */
+/** In bytes, a bit more than arguments and variables (at most 3/4 of 8 MiB) and the pointers to them can take. */
 const [WORK, ARGUMENTS] = [16 << 20, 8 << 20] as const;
 
-/** What emitMoreRoom needs beside `piece` of emitSonameOf, each a quad that begins with 0. */
+/** What emitMoreRoom needs besides `piece` of emitSonameOf, each a quad that is 0 at first. */
 export const ROOM_WORDS = ["is running", "has program", "size of blocks", "environment"] as const;
 
 /**
- * `note environment`, an initialiser, `la_activity`, and `make room`. `kept` is what the isolated libraries are to find,
- * in bytes.
+ * `note environment` (an initialiser), `la_activity` and `make room`. `kept` is what to keep available to the isolated
+ * libraries, in bytes.
  */
 export function emitMoreRoom(to: Assembler, kept: number): void {
   emitNotes(to);
@@ -56,19 +56,22 @@ export function emitMoreRoom(to: Assembler, kept: number): void {
 
 function emitNotes(to: Assembler): void {
   to.label("note environment").mov(rdx, rip("environment")).ret(); // (argc, argv, envp)
-  // (cookie, LA_ACT_CONSISTENT or another): the base namespace is complete, and bound.
+  // (cookie, activity): at LA_ACT_CONSISTENT the base namespace is complete, and bound.
   to.label("la_activity").cmpq(0, mem(rdi)).jne("unnoted").test(esi, esi).jne("unnoted");
   to.lea(rip("is running"), rdi).movb(1, mem(rdi));
   to.label("unnoted").ret();
 }
 
-/** (link_map): of the base namespace, in the order in which ld.so maps them. The first is the program, which it counts. */
+/**
+ * (link_map): of the base namespace, in the order in which ld.so maps them. The first is the program, which ld.so
+ * accounts for.
+ */
 function emitMakeRoom(to: Assembler, kept: number): void {
   const { p_type, p_memsz, p_align } = Phdr.offsetOf;
   to.label("make room").lea(rip("is running"), rsi).cmpb(0, mem(rsi)).jne("room enough");
   to.lea(rip("has program"), rsi).cmpb(0, mem(rsi)).movb(1, mem(rsi)).je("room enough");
 
-  // One that was prelinked does not begin at its load bias.
+  // A prelinked object does not begin at its load bias.
   to.mov(mem(rdi), r8).mov(r8, rdi).systemCall("mincore", rdi, 1, "piece").test(eax, eax).jne("room enough");
   to.cmpl(MAGIC, mem(r8)).jne("room enough");
   to.movzwl(mem(r8, Ehdr.offsetOf.e_phnum), edx).imul(Phdr.size, edx, edx).mov(mem(r8, Ehdr.offsetOf.e_phoff), rax);
@@ -85,7 +88,7 @@ function emitMakeRoom(to: Assembler, kept: number): void {
   to.label("room enough").ret();
 }
 
-/** rax is what the environment says that there is, and r15 the value of GLIBC_TUNABLES, or NULL. ld.so goes by the last. */
+/** Leaves in rax the room that the environment sets, and in r15 GLIBC_TUNABLES, or NULL. ld.so uses the last. */
 function emitRoomGiven(to: Assembler): void {
   to.label("room given").xor(r15d, r15d).mov(DEFAULT, r9d).mov(rip("environment"), r14);
   to.label("variable").mov(mem(r14), rdi).test(rdi, rdi).je("counted");
@@ -97,20 +100,20 @@ function emitRoomGiven(to: Assembler): void {
   to.label("counted").mov(r9, rax).ret();
 }
 
-/** (string, how it may begin): `je` if it does, and rdi is behind that then. r8 and up stay. */
+/** (string, prefix): `je` if the string begins with it; rdi is then after the prefix. Keeps r8 and up. */
 function emitBegins(to: Assembler): void {
   to.label("has name").movzbl(mem(rsi), eax).test(al, al).je("compared");
   to.cmp(mem(rdi), al).jne("compared").inc(rdi).inc(rsi).jmp("has name");
   to.label("compared").ret();
 }
 
-/** r13 is how much room there shall be. Comes back where that is not possible; ld.so says what is wrong then. */
+/** r13 is the room to make. Returns only if that is not possible; ld.so then reports what is wrong. */
 function emitStartOver(to: Assembler): void {
   to.label("start over");
   to.systemCall("mmap", 0, WORK, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, -1, 0).test(rax, rax).js("not started over");
   to.mov(rax, rbx);
 
-  // The arguments as the kernel was given them: an ld.so that was started by its name has taken its own away.
+  // The arguments as the kernel got them: an ld.so that was started by name has removed its own from the stack.
   to.systemCall("open", "own arguments", O_CLOEXEC).test(eax, eax).js("given up").mov(eax, ebp).mov(rbx, r12);
   to.label("arguments").systemCall("read", ebp, r12, ARGUMENTS).test(rax, rax).jle("all arguments");
   to.add(rax, r12).jmp("arguments");
@@ -120,7 +123,7 @@ function emitStartOver(to: Assembler): void {
   to.label("character").cmpb(0, mem(rcx)).lea(mem(rcx, 1), rcx).jne("character").jmp("argument");
   to.label("no argument").xor(eax, eax).stosq();
 
-  // The variables, of which one is another; behind them is the auxiliary vector.
+  // The variables, one of them replaced. The auxiliary vector follows them.
   to.mov(rdi, r12).mov(rip("environment"), r14);
   to.label("kept variable").mov(mem(r14), r9).add(8, r14).test(r9, r9).je("new variable");
   to.mov(rdi, r8).mov(r9, rdi).lea(rip("variable name"), rsi).call("has name").mov(r8, rdi).je("kept variable");
@@ -133,7 +136,7 @@ function emitStartOver(to: Assembler): void {
   to.label("written digit").pop(rax).mov(al, mem(rdi)).inc(rdi).dec(r9d).jne("written digit");
   to.movb(0, mem(rdi)).lea(mem(rdi, 16), r13).and(-8, r13);
 
-  // By the name that the kernel was given, unless that is a script's.
+  // Run by the name that the kernel was given, unless that is a script's.
   to.label("auxiliary").mov(mem(r14), rax).test(rax, rax).je("by the link");
   to.mov(mem(r14, 8), r15).add(16, r14).cmp(AT_EXECFN, rax).jne("auxiliary");
   to.systemCall("stat", r15, r13).test(eax, eax).jne("by the link");
@@ -153,12 +156,12 @@ function emitStartOver(to: Assembler): void {
   to.label("not started over").ret();
 }
 
-/** (path): with the arguments rbp and the variables r12. */
+/** (path): execve with the arguments at rbp and the variables at r12. */
 function emitExecute(to: Assembler): void {
   to.label("execute").systemCall("execve", rdi, rbp, r12).ret();
 }
 
-/** (where to, string): without its end, behind which rdi is then. */
+/** (destination, string): copies the string without its NUL, and leaves rdi at the end of the copy. */
 function emitAppend(to: Assembler): void {
   to.label("write text").movzbl(mem(rsi), eax).test(al, al).je("written text");
   to.mov(al, mem(rdi)).inc(rsi).inc(rdi).jmp("write text");

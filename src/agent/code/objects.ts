@@ -1,6 +1,5 @@
-// What a program learns of the objects that are loaded: the program comes first and
-// has no name, as natively, Bun is not there, nor is anything of ours, and the
-// capsules' objects are. glibc itself shows a caller its own namespace only.
+// What a program learns of loaded objects: the program comes first and has no name, as natively; Bun and our own
+// objects are left out; the capsules' objects are included. glibc itself shows a caller only its own namespace.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -11,9 +10,9 @@ import { Record } from "../record.ts";
 
 const encoder = new TextEncoder();
 
-/** What dl_iterate_phdr has on its stack: what it was given, and which round it is. */
+/** On dl_iterate_phdr's stack: its arguments, and the round. */
 const Iteration = { callback: 0, data: 8, round: 16, size: 32 } as const;
-/** Of a struct dl_phdr_info, in bytes, and how large one may be. */
+/** An offset in struct dl_phdr_info, and the largest one that is copied, in bytes. */
 const [DLPI_NAME, INFO_SIZE] = [8, 128] as const;
 
 export interface ObjectTargets {
@@ -23,23 +22,23 @@ export interface ObjectTargets {
   readonly dl_iterate_phdr: Address;
   /** The private directory. */
   readonly directory: string;
-  /** The l_name of another object of ours, which is elsewhere. */
+  /** The l_name of another of our objects, outside that directory. */
   readonly ownName: Address;
-  /** Links in there, as paths from there: what they lead to is shown. */
+  /** Links in that directory, as relative paths: objects loaded through them are shown. */
   readonly links?: readonly string[];
-  /** The program's l_name from before its constructors on. */
+  /** The program's l_name, from before its constructors on. */
   readonly programName: Address;
-  /** Where the Record is. */
+  /** The address of the Record. */
   readonly record: Address;
-  /** Bun's link_map, which dlopen(NULL) gives as a handle. */
+  /** Bun's link_map, which dlopen(NULL) returns as a handle. */
   readonly first: Address;
-  /** For each capsule the address of its `iterate here`, NULL behind the last. */
+  /** For each capsule the address of its `iterate here`; NULL after the last. */
   readonly iterators: Address;
 }
 
 /**
- * `dladdr` and `dladdr1` call the program by argv[0], as glibc does. `dlinfo` tells of the program where Bun is asked
- * for. `dl_iterate_phdr` goes through the base namespace twice, for the program and for the others, then through the
+ * `dladdr` and `dladdr1` name the program by argv[0], as glibc does. `dlinfo` reports the program when asked about Bun.
+ * `dl_iterate_phdr` goes through the base namespace twice, for the program and for the others, then through the
  * capsules.
  */
 export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void {
@@ -63,7 +62,7 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
   to.mov(mem(rbx), r11).test(r11, r11).je("iterated");
   to.add(8, rbx).lea(rip("each object"), rdi).mov(rsp, rsi).call(r11).jmp("next capsule");
   to.label("iterated").add(Iteration.size, rsp).pop(rbx).ret();
-  // (info, size, what dl_iterate_phdr has on its stack)
+  // (info, size, an Iteration)
   to.label("each object").mov(mem(rdi, DLPI_NAME), rax).cmp(rip("program name"), rax).je("program object");
   to.cmpq(0, mem(rdx, Iteration.round)).je("passed over");
   to.cmpb(0, mem(rax)).je("passed over");
@@ -109,8 +108,8 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
 }
 
 /**
- * `iterate here` and `open here`: dl_iterate_phdr and dlopen as the namespace of this code sees them, to which the agent
- * belongs. dlmopen does not take RTLD_GLOBAL.
+ * `iterate here` and `open here`: dl_iterate_phdr and dlopen in the namespace of this code, which is the agent's.
+ * dlmopen does not take RTLD_GLOBAL.
  */
 export function emitHere(to: Assembler, real: Address): void {
   for (const [label, cell] of [
@@ -122,8 +121,8 @@ export function emitHere(to: Assembler, real: Address): void {
 }
 
 /**
- * `iterate also` (callback, data): what the function at `before` shows, then what that one does whose address is at
- * `cell`, unless it is NULL.
+ * `iterate also` (callback, data): what the function at `before` shows, then what the function whose address is at
+ * `cell` shows, unless that is NULL.
  */
 export function emitIterateAlso(to: Assembler, before: Address, cell: Address): void {
   to.label("iterate also").push(rbx, r12).sub(8, rsp).mov(rdi, rbx).mov(rsi, r12).call(rip("before"));

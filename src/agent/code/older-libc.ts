@@ -1,6 +1,6 @@
-// A process that brings an ld.so and a libc of its own, older than the glibc that was chosen: isolated libraries may not run
-// on that. The auditor sees its libc when it has been mapped, before any version is compared, and has the process started
-// over (re-exec stub.ts) on the glibc that was chosen.
+// A process that brings an ld.so and a libc of its own, older than the chosen glibc: isolated libraries may not run on
+// that. The auditor sees the libc when it has been mapped, before any version is compared, and has the process started
+// over (reexec-stub.ts) on the chosen glibc.
 
 import { gnuHash } from "../../../lib/elf/gnu-hash.ts";
 import { LIBC } from "../../../lib/tree/glibc-names.ts";
@@ -13,11 +13,11 @@ import type { ReexecStubTargets } from "./reexec-stub.ts";
 const encoder = new TextEncoder();
 
 export interface OlderTargets extends ReexecStubTargets {
-  /** Of the newest version that the chosen glibc's libc defines, GLIBC_2.N: who has none as new is older. */
+  /** N of the newest version GLIBC_2.N that the chosen libc defines: a libc that defines none as new is older. */
   readonly newest: number;
 }
 
-/** A file that was chosen, by the path that it is reached by. */
+/** A chosen file, with the path by which it is reached. */
 export interface ChosenFile {
   readonly path: string;
   readonly dev: bigint;
@@ -27,19 +27,19 @@ export interface ChosenFile {
 const STACK_END = "__libc_stack_end";
 /** Tags of a dynamic section (gABI, and glibc's <elf.h>). */
 const TAG = { strtab: 5, symtab: 6, soname: 14, gnuHash: 0x6ffffef5, verdef: 0x6ffffffc } as const;
-/** In bytes, of an Elf64 struct link_map, an Elf64_Dyn, an Elf64_Verdef with the first Verdaux, and an Elf64_Sym. */
+/** Offsets and sizes, in bytes: Elf64 struct link_map, Elf64_Dyn, Elf64_Verdef with the first Verdaux, Elf64_Sym. */
 const LinkMap = { l_addr: 0, l_ld: 16, l_prev: 32 } as const;
 const Dyn = { d_tag: 0, d_un: 8, size: 16 } as const;
 const Verdef = { vd_aux: 12, vd_next: 16 } as const;
 const Sym = { st_value: 8, size: 24 } as const;
-/** Of DT_GNU_HASH: the filter has 64 bits each, behind it are the buckets. */
+/** Offsets in DT_GNU_HASH: the filter has 64-bit words; the buckets follow it. */
 const GnuHash = { buckets: 0, firstSymbol: 4, filterSize: 8, filter: 16 } as const;
-/** Of a struct stat, and its size with what keeps the stack aligned. */
+/** Offsets in struct stat, and its size, padded to keep the stack aligned. */
 const Stat = { st_dev: 0, st_ino: 8, room: 0x98 } as const;
 
 /**
- * `older` (link_map in r8): goes to `reexecStub` for a libc that is older, unless the process has been started over already
- * or could not be. Keeps r8. Needs `equal`, `is started`, `is reachable`, `stack end`, and what `reexecStub` has.
+ * `older` (link_map in r8): jumps to `reexecStub` for an older libc, unless the process has already been started over
+ * or cannot be. Keeps r8. Needs `equal`, `is started`, `is reachable`, `stack end`, and what `reexecStub` has.
  */
 export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest">): void {
   to.label("older").lea(rip("is started"), rax).cmpb(0, mem(rax)).jne("not older");
@@ -50,7 +50,7 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   to.cmp(TAG.verdef, rax).cmove(rcx, r10);
   to.add(Dyn.size, rdx).test(rax, rax).jne("next tag");
   to.test(r10, r10).je("not older");
-  // What a dynamic section says is an address once ld.so has been there, and a vaddr where that is read-only.
+  // A dynamic section has addresses once ld.so has relocated it, and vaddrs if it is read-only.
   to.mov(mem(r8, LinkMap.l_addr), rcx);
   to.cmp(rcx, r9).jae("strings known").add(rcx, r9);
   to.label("strings known").cmp(rcx, r10).jae("versions known").add(rcx, r10);
@@ -71,7 +71,7 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   to.label("number known").cmp(newest, ecx).jae("not older");
   to.label("version looked at").mov(mem(r10, Verdef.vd_next), eax).add(rax, r10).test(eax, eax).jne("next version");
   to.call("is reachable").jne("not older");
-  // ld.so is in front of libc in the list.
+  // ld.so comes before libc in the list.
   to.mov(r8, rdi);
   to.label("object before").mov(mem(rdi, LinkMap.l_prev), rdi).test(rdi, rdi).je("not older");
   to.call("find stack end").test(rax, rax).je("object before");
@@ -83,8 +83,8 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
 }
 
 /**
- * `is reachable`: je where the process finds the files that were chosen. A sandbox may hide them, or have those of
- * another system in their place. Changes rax, rcx, rsi, rdi and r11.
+ * `is reachable`: `je` if the process sees the chosen files. A sandbox may hide them, or have another system's files in
+ * their place. Changes rax, rcx, rsi, rdi and r11.
  */
 export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): void {
   to.label("is reachable").sub(Stat.room, rsp);
@@ -123,7 +123,7 @@ function emitFindStackEnd(to: Assembler): void {
   to.mov(mem(r9, GnuHash.filterSize), esi).lea(mem(r9, GnuHash.filter, rsi, 8), rsi); // rsi: the buckets
   to.mov(mem(rsi, 0, rdx, 4), edx)
     .test(edx, edx)
-    .je("not there"); // edx: the first symbol in it
+    .je("not there"); // edx: the first symbol in the bucket
   to.lea(mem(rsi, 0, rcx, 4), rsi); // rsi: the hashes; the lowest bit is set for the last of a bucket
   to.label("next of bucket")
     .mov(edx, eax)

@@ -1,6 +1,6 @@
-// Functions that take a path, in front of glibc's. The program's own file is behind
-// /proc/self/exe, where the kernel has Bun's; what a host library has where systems have
-// their files (/usr, /etc, the stores of NixOS and Guix) is looked for in its host tree first.
+// Functions that take a path, in front of glibc's. For them /proc/self/exe is the program's own file, where the kernel
+// has Bun's; a path in the system's directories (/usr, /etc, the stores of NixOS and Guix) that a host library uses is
+// looked for in its host tree first.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -12,7 +12,7 @@ import { askForTarget } from "./ask.ts";
 
 const encoder = new TextEncoder();
 
-/** The registers of the first arguments, each with that of the one behind it. */
+/** The registers of the first arguments, each with that of the next one. */
 const ARGUMENTS = [
   { register: rdi, next: esi },
   { register: rsi, next: edx },
@@ -22,29 +22,29 @@ const ARGUMENTS = [
 const AT_SYMLINK_NOFOLLOW = 0x100;
 /** O_WRONLY, O_RDWR, O_CREAT, O_NOFOLLOW. */
 const NOT_JUST_READ = 0x20043;
-/** Nothing is below it, as the kernel has it (vm.mmap_min_addr). */
+/** The kernel maps nothing below it (vm.mmap_min_addr). */
 const LEAST_ADDRESS = 0x1_0000;
 
 /** A function of glibc with a path among its arguments. */
 interface PathFunction {
   /** Which argument is the path. */
   readonly path: 0 | 1 | 2;
-  /** The next one is open(2)'s flags. */
+  /** The next argument is open(2)'s flags. */
   readonly hasFlags?: true;
-  /** The next one is fopen(3)'s mode. */
+  /** The next argument is fopen(3)'s mode. */
   readonly hasMode?: true;
-  /** The register with flags of which AT_SYMLINK_NOFOLLOW is one. */
+  /** The register with flags that may include AT_SYMLINK_NOFOLLOW. */
   readonly at?: Register<32>;
-  /** It looks at a symbolic link itself, which /proc/self/exe is. */
+  /** It does not follow a symbolic link, and /proc/self/exe is one. */
   readonly isLink?: true;
-  /** It runs what it is given. */
+  /** It runs the file. */
   readonly runs?: true;
 }
 
 const named = (names: string, description: PathFunction): [string, PathFunction][] =>
   names.split(" ").map((name) => [name, description]);
 
-/** Those that a libc does not have are passed over: __xstat and its like are what stat was before glibc 2.33. */
+/** Functions that a libc does not have are skipped: __xstat and its like are what stat was before glibc 2.33. */
 export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("open open64 __open_2 __open64_2", { path: 0, hasFlags: true }),
   ...named("openat openat64 __openat_2 __openat64_2", { path: 1, hasFlags: true }),
@@ -63,7 +63,7 @@ export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("posix_spawn posix_spawnp execveat", { path: 1, runs: true }),
 ]);
 
-/** Where the buffer and its length are among the arguments, which the path precedes. */
+/** Which argument is the path; the buffer and its length follow it. */
 export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> = new Map([
   ["readlink", { path: 0 }],
   ["__readlink_chk", { path: 0 }],
@@ -71,7 +71,7 @@ export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> =
   ["__readlinkat_chk", { path: 1 }],
 ]);
 
-/** Where systems have files of their own, and no user has. */
+/** Directories with the system's own files, and none of a user's. */
 const SYSTEM = ["/usr/", "/etc/", "/nix/store/", "/gnu/store/", "/run/opengl-driver/", "/run/current-system/"];
 
 /** Functions that run a command given to the shell. */
@@ -79,32 +79,30 @@ const SHELL_FUNCTIONS = ["system", "popen"];
 
 export interface PathTargets {
   /**
-   * The program's own file; undefined where the code around has it at `own path`, and how long that is at `own length`.
+   * The program's own file; undefined where the surrounding code has it at `own path`, and its length at `own length`.
    */
   readonly program: string | undefined;
-  /** Has a host tree that is not the machine itself. */
+  /** There is a host tree other than the machine itself. */
   readonly hasTree: boolean;
-  /** The program is in Bun's process: what it runs leaves that, and its own file is not what /proc says. */
+  /** The program is in Bun's process: what it runs leaves that process, and /proc does not show its own file. */
   readonly isHosted: boolean;
   /** glibc's own function of that name, if it has one. */
   readonly find: ((name: string) => Address | undefined) | Anchored;
 }
 
-/** Functions in a process that does not exist yet. What they do goes on without asking: there is nobody. */
+/** Functions in a process that does not exist yet. They proceed without asking: there is no server. */
 export interface Anchored {
-  /** The label of a quad with the address of one function of libc's. */
+  /** The label of a quad with the address of one of libc's functions. */
   readonly anchor: string;
-  /** How far behind it another one is, if there is one. */
+  /** The distance from there to another one, if there is one. */
   distanceOf(name: string): number | undefined;
 }
 
-/**
- * Emits all of them that there are, each at a label of its name, and returns the names. Needs emitAgent's `request`.
- */
+/** Emits all functions that exist, each at a label of its name, and returns the names. Needs emitAgent's `request`. */
 export function emitPathFunctions(to: Assembler, targets: PathTargets): string[] {
   const names: string[] = [];
   const shapes = new Map<string, PathFunction>();
-  // Each loads glibc's own into r11 and goes on in the code of its shape, of which there is one.
+  // Each loads glibc's own into r11 and jumps to the code of its shape, which is emitted once.
   const emit = (name: string, shape: string): void => {
     if (emitReal(to, name, targets.find)) names.push(name);
     else return;
@@ -128,7 +126,7 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
   return names;
 }
 
-/** Emits the beginning of a function: r11 is glibc's own then. Returns whether there is one. */
+/** Emits the beginning of a function, which loads glibc's own into r11. Returns whether there is one. */
 function emitReal(to: Assembler, name: string, find: PathTargets["find"]): boolean {
   if (typeof find !== "function") {
     const distance = find.distanceOf(name);
@@ -143,14 +141,14 @@ function emitReal(to: Assembler, name: string, find: PathTargets["find"]): boole
   return true;
 }
 
-/** As a function with that description does; r11 is glibc's own. */
+/** The code for functions with that description; r11 is glibc's own. */
 function emitShape(
   to: Assembler,
   shape: string,
   { path, hasFlags, hasMode, at, isLink, runs }: PathFunction,
   { hasTree, isHosted, find }: PathTargets,
 ): void {
-  // Who writes, or looks at a link itself, is the kernel's business.
+  // Calls that write, or look at a link itself, are left to the kernel.
   const testExtras = (go: string) => {
     if (hasFlags) testFlags(to, path, go);
     if (hasMode) testMode(to, go);
@@ -164,7 +162,7 @@ function emitShape(
   };
   to.label(shape);
   loadPath(to, path);
-  to.cmp(LEAST_ADDRESS, rax).jb(go); // NULL, or nothing that could be there
+  to.cmp(LEAST_ADDRESS, rax).jb(go); // NULL, or no valid address
   if (!isLink && isHosted) {
     callTest(to, "is own file");
     to.jne(other);
@@ -178,24 +176,24 @@ function emitShape(
   proceed();
 }
 
-/** Goes to `go` where the mode behind the path, which is the first argument, is for writing, too. */
+/** Jumps to `go` if the mode, which comes after the path as first argument, allows writing. */
 function testMode(to: Assembler, go: string): void {
   to.mov(rsi, rax).test(rax, rax).je(go);
   callTest(to, "reads only");
   to.jne(go);
 }
 
-/** Goes to `go` where AT_SYMLINK_NOFOLLOW is among the flags. */
+/** Jumps to `go` if AT_SYMLINK_NOFOLLOW is among the flags. */
 function testNoFollow(to: Assembler, register: Register<32>, go: string): void {
   to.test(AT_SYMLINK_NOFOLLOW, register).jne(go);
 }
 
-/** Leaves r11 as it is. */
+/** Keeps r11. */
 function callTest(to: Assembler, label: string): void {
   to.push(r11).call(label).pop(r11);
 }
 
-/** Asks where a path of the system is, unless it would be written to; goes to `go` with others. */
+/** Asks where a path of the system is, unless it would be written to; jumps to `go` for others. */
 function emitSystemTest(
   to: Assembler,
   path: 0 | 1 | 2,
@@ -210,7 +208,7 @@ function emitSystemTest(
   askForTarget(to, kind + 256 * path);
 }
 
-/** Goes to `go` where the flags behind the path are not just for reading. */
+/** Jumps to `go` if the flags after the path are not just for reading. */
 function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
   to.test(NOT_JUST_READ, ARGUMENTS[path].next).jne(go);
 }
@@ -244,8 +242,8 @@ function loadPath(to: Assembler, path: 0 | 1 | 2): void {
 }
 
 /**
- * `is own file` and `is system file`: is the path at rax, which is not NULL, /proc/self/exe by one of its names, or
- * below one of SYSTEM? The answer is in ZF; only rax, r10 and r11 are changed.
+ * `is own file` and `is system file`: whether the path at rax, which is not NULL, is /proc/self/exe by one of its
+ * names, or below one of SYSTEM. The answer is in ZF; only rax, r10 and r11 are changed.
  */
 function emitTests(to: Assembler, program: string | undefined): void {
   to.label("is own file").lea(rip("own proc"), r10).call("match").jne("other file");
@@ -266,12 +264,12 @@ function emitTests(to: Assembler, program: string | undefined): void {
       .call("match")
       .je("system out");
   to.label("system out").lea(mem(rsp, 8), rsp).ret();
-  // Has the text at rax what r10 points at in front? Then rax is behind it.
+  // ZF is set if the string at rax begins with the one at r10; rax is then after that.
   to.label("match").mov(mem(r10), r11b).test(r11b, r11b).je("match done");
   to.cmp(r11b, mem(rax)).jne("match done");
   to.inc(rax).inc(r10).jmp("match");
   to.label("match done").ret();
-  // Is the mode at rax one of fopen's that begin with r and have no +?
+  // ZF is set if the mode at rax, one of fopen's, begins with r and has no +.
   to.label("reads only").cmpb(char("r"), mem(rax)).jne("mode known");
   to.label("next of mode").inc(rax).mov(mem(rax), r10b).cmp(char("+"), r10b).je("writes");
   to.test(r10b, r10b).jne("next of mode");

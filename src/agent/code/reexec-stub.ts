@@ -1,7 +1,6 @@
-// What stands in the place of libc where processes are to run on another glibc than
-// the one whose ld.so the kernel starts: that ld.so has loaded the program and relocates
-// it, nothing of it has run yet, and here the program is started over, by the name of
-// the ld.so that was chosen.
+// The stub of libc, for processes that are to run on another glibc than the one whose ld.so the kernel starts. That
+// ld.so has loaded the program and is relocating it; no code of the program has run yet. Here the program is started
+// over, by the name of the ld.so that was chosen.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ebp, ebx, ecx, edi, r8d, r10d } from "../../../lib/x86-64/narrow-registers.ts";
@@ -27,27 +26,27 @@ import { EXIT } from "../../diagnostics/errors.ts";
 import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
-/** As long as the kernel lets one be. */
+/** The kernel's limit (PATH_MAX). */
 const PATH_SIZE = 4096;
-/** Of a command line, as much as is looked at. */
+/** How much of a command line is read. */
 const COMMAND_SIZE = 0x10000;
 const O_CLOEXEC = 0x80000;
 const STDERR = 2;
 
 export interface ReexecStubTargets {
-  /** The ld.so. */
+  /** The path of the ld.so. */
   readonly loader: string;
-  /** It can be told what the program is called. */
+  /** Whether it can be told argv[0]. */
   readonly takesArgv0: boolean;
-  /** The directory with the glibc that belongs to it: first on the library path. */
+  /** The directory of the ld.so's own glibc: first on the library path. */
   readonly libraries: string;
-  /** What is preloaded, by a name that is found there; a path may have spaces. See exe shim.ts. */
+  /** The preloaded object, by a name that is found there, since a path may contain spaces. See exe-shim.ts. */
   readonly exeShim: string;
-  /** For GCONV_PATH, unless the environment has that. */
+  /** For GCONV_PATH, unless the environment sets it. */
   readonly characterSets: string | undefined;
-  /** Written to standard error where the kernel refuses. */
+  /** Written to standard error if the kernel refuses the execve. */
   readonly complaint: string;
-  /** The same for a static program that opens libraries. */
+  /** Written for a static program that opens libraries. */
   readonly ofStatic: string;
 }
 
@@ -55,14 +54,13 @@ export interface ReexecStubTargets {
 export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void {
   emitVectors(to);
   to.label("reexecStub");
-  // A static program's dlopen has loaded an ld.so that has started nothing, and cannot be asked for the arguments.
+  // In a static program, dlopen loaded an ld.so that did not start the process and does not know the arguments.
   to.mov(rip("stack end"), rax).cmpq(0, mem(rax)).je("static");
   to.call("vectors");
-  // The file of the program: what the kernel runs, or what an ld.so has been told to run, whose own arguments come
-  // first then.
+  // The program's file: what the kernel runs, or what an ld.so was told to run, whose own arguments then come first.
   to.sub(PATH_SIZE + 8, rsp)
     .mov(r15, r11)
-    .xor(ebx, ebx) // rbx: the library path that an ld.so was told
+    .xor(ebx, ebx) // rbx: the library path given to an ld.so
     .test(rbp, rbp)
     .je("told");
   to.systemCall("readlink", "proc", rsp, PATH_SIZE - 1)
@@ -79,24 +77,24 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
   to.label("first argument");
   to.sub(rcx, r12).lea(mem(r13, 0, rcx, 8), r13);
   to.label("file known").xchg(r11, r15); // r15: the file, r11: what it was started as
-  // The library path: our own directory, what the ld.so was told, and the last that the environment has.
-  to.xor(ebp, ebp).xor(r8d, r8d); // how many variables
+  // The library path: our directory, the path given to the ld.so, and the environment's last LD_LIBRARY_PATH.
+  to.xor(ebp, ebp).xor(r8d, r8d); // r8: how many variables
   to.label("next variable").mov(mem(r14, 0, r8, 8), rax);
   to.test(rax, rax).je("variables known");
   to.inc(r8).lea(rip("path name"), rsi).mov(rax, rdi).call("begins");
   to.cmove(rdi, rbp).jmp("next variable");
   to.label("variables known");
   emitPath(to);
-  // What it was started as, and is called if the ld.so cannot be told, for more variables.
+  // More variables: what it was started as, and argv[0] if the ld.so cannot be told that.
   to.mov(r11, rbp);
   emitVariable(to, "started name");
   to.mov(rsp, r11); // r11: that variable
   if (!targets.takesArgv0) {
     to.mov(mem(r13), rbp).test(rbp, rbp).cmove(r15, rbp);
     emitVariable(to, "called name");
-    to.mov(rsp, r9); // r9: the other
+    to.mov(rsp, r9); // r9: the other variable
   }
-  // The environment, with these variables in front; where its character sets are unless that is there.
+  // The environment: these variables first, and GCONV_PATH unless it is set.
   to.lea(mem(undefined, 64, r8, 8), rax);
   to.and(-16, rax).sub(rax, rsp).mov(rsp, rdi).mov(rsp, rbp); // rbp: the environment
   to.mov(r11, rax).stosq();
@@ -109,7 +107,7 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
   to.je("copy variables").jmp("look for sets");
   to.label("add sets").lea(rip("sets"), rax).stosq();
   to.label("copy variables").mov(r14, rsi).lea(mem(r8, 1), rcx).rep().movsq();
-  // The arguments: the ld.so's own, the program, and its.
+  // The arguments: the ld.so's, the program, and the program's.
   to.lea(mem(undefined, 96, r12, 8), rax);
   to.and(-16, rax).sub(rax, rsp).mov(rsp, rdi).lea(rip("loader"), rax).stosq();
   if (targets.takesArgv0) {
@@ -126,20 +124,22 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
   emitData(to, targets);
 }
 
-/** Builds the library path on the stack, and leaves it in rbx: what rbx and rbp point at, if not 0, behind our own. */
+/**
+ * Builds the library path on the stack and leaves it in rbx: our directory, then the strings at rbx and rbp, if not 0.
+ */
 function emitPath(to: Assembler): void {
-  to.xor(r10d, r10d).mov(rbx, rdi).call("measure"); // r10: what is behind, with colons
+  to.xor(r10d, r10d).mov(rbx, rdi).call("measure"); // r10: the length of what follows, with colons
   to.mov(rbp, rdi).call("measure");
   to.lea(rip("own path"), rdi).call("length");
-  to.mov(rax, r9).lea(mem(r9, 32, r10), rax); // a NUL, too
+  to.mov(rax, r9).lea(mem(r9, 32, r10), rax); // with room for a NUL
   to.and(-16, rax).sub(rax, rsp).mov(rsp, rdi).lea(rip("own path"), rsi).mov(r9, rcx).rep().movsb();
   to.mov(rbx, rsi).call("append").mov(rbp, rsi).call("append");
   to.movb(0, mem(rdi)).mov(rsp, rbx).jmp("path built");
-  to.label("measure"); // (text or 0): adds its length and a colon to r10
+  to.label("measure"); // (text or 0): adds its length plus a colon to r10
   to.test(rdi, rdi).je("measured").call("length");
   to.lea(mem(r10, 1, rax), r10);
   to.label("measured").ret();
-  to.label("append"); // (where, text or 0): rdi is behind it then; an empty element would be the current directory
+  to.label("append"); // (where, text or 0): leaves rdi at the end; an empty element would be the current directory
   to.test(rsi, rsi).je("appended").cmpb(0, mem(rsi)).je("appended");
   to.movb(char(":"), mem(rdi)).inc(rdi);
   to.label("append byte").mov(mem(rsi), al).test(al, al).je("appended");
@@ -148,7 +148,7 @@ function emitPath(to: Assembler): void {
   to.label("path built");
 }
 
-/** `length`: how long is the text at rdi? */
+/** `length`: rax is the length of the string at rdi. */
 function emitLength(to: Assembler): void {
   to.label("length").xor(eax, eax);
   to.label("next byte");
@@ -158,8 +158,8 @@ function emitLength(to: Assembler): void {
 }
 
 /**
- * `given path`: leaves in rbx the --library-path of an ld.so that was started by name, or 0. Since 2.35 ld.so takes its
- * own arguments off the stack, so they are read from /proc, into COMMAND_SIZE bytes behind the return address.
+ * `given path`: leaves in rbx the --library-path of an ld.so that was started by name, or 0. Since 2.35 ld.so removes
+ * its own arguments from the stack, so they are read from /proc, into COMMAND_SIZE bytes above the return address.
  */
 function emitGivenPath(to: Assembler): void {
   to.label("given path").xor(ebx, ebx).systemCall("open", "cmdline", O_CLOEXEC);
@@ -179,7 +179,7 @@ function emitGivenPath(to: Assembler): void {
   to.mov(rdi, r9).lea(rip("option path"), rsi).call("begins").jne("another option");
   to.lea(mem(rdi, 1), rbx);
   to.label("another option");
-  // All that have a program run have a value, but for this.
+  // All options that still run a program take a value, except this one.
   to.mov(r9, rdi).lea(rip("option inhibit"), rsi).call("begins").mov(r9, rdi).je("skip a word");
   to.call("length")
     .lea(mem(rdi, 1, rax), rdi)
@@ -187,15 +187,15 @@ function emitGivenPath(to: Assembler): void {
   to.label("given known").ret();
 }
 
-/** Writes it to standard error, and ends the process. */
+/** Writes the text to standard error and ends the process. */
 function complain(to: Assembler, text: string, size: string): void {
   to.systemCall("write", STDERR, text, rip(size)).systemCall("exit_group", EXIT.failure).hlt();
 }
 
 /**
- * `check`, for a stub library of another library of glibc's: libc's comes with it, and starts the program over. Where the
- * program has a libc of its own, nothing would, and each call would lead nowhere. The quad at `anchor` is the address
- * of one of libc's functions, `nowhere` what a stub library's are.
+ * `check`, for a stub library of another glibc library: libc's stub library comes with it, and starts the program over.
+ * If the program has a libc of its own, nothing would start it over, and each call would go nowhere. The quad at
+ * `anchor` is the address of one of libc's functions, `nowhere` the address of a stub library's functions.
  */
 export function emitCheck(to: Assembler, nowhere: number, complaint: string): void {
   const text = encoder.encode(complaint);
@@ -206,7 +206,7 @@ export function emitCheck(to: Assembler, nowhere: number, complaint: string): vo
 }
 
 /**
- * Builds a variable on the stack, where rsp points at it then: `name`, a label, and what rbp points at. Changes r9 and
+ * Builds a variable on the stack, where rsp then points: the name at label `name`, and the value at rbp. Changes r9 and
  * r10.
  */
 function emitVariable(to: Assembler, name: string): void {

@@ -1,6 +1,5 @@
-// A thread that dies of a signal says where, if that was in a capsule; then it dies as
-// it would have. The program does not see the handler: sigaction and signal say
-// SIG_DFL in its place.
+// A thread that dies of a signal reports where, if that was in a capsule, and then dies as it would have. The program
+// does not see the handler: sigaction and signal report SIG_DFL in its place.
 
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -10,7 +9,7 @@ import { r12, rax, rbx, rcx, rdx, rsi, rsp } from "../../../lib/x86-64/registers
 import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
 
-/** Those that a program dies of by a fault of its own, by number. */
+/** Signals that a program dies of by its own fault, by number. */
 export const FATAL_SIGNALS: Readonly<Record<number, string>> = {
   4: "SIGILL",
   6: "SIGABRT",
@@ -19,19 +18,19 @@ export const FATAL_SIGNALS: Readonly<Record<number, string>> = {
   11: "SIGSEGV",
 };
 
-/** All that return the handler from before. */
+/** All functions that return the previous handler. */
 export const SIGNAL_FUNCTIONS = ["signal", "bsd_signal", "ssignal", "sysv_signal", "__sysv_signal", "sigset"] as const;
 export const SIGACTION_FUNCTIONS = ["sigaction", "__sigaction"] as const;
 
-/** Of glibc's siginfo_t, ucontext_t and struct sigaction, in bytes, and the size of the kernel's sigset_t. */
+/** Offsets in glibc's siginfo_t, ucontext_t and struct sigaction, in bytes, and the size of the kernel's sigset_t. */
 const [SI_CODE, UC_SIGMASK, SA_FLAGS, MASK_SIZE] = [8, 0x128, 0x88, 8] as const;
 
 /** `on signal`, to be installed with SA_SIGINFO. Needs emitAgent's `request`. */
 export function emitSignalHandler(to: Assembler, nothing: Address): void {
   to.label("on signal").push(rbx, r12).sub(8, rsp).mov(edi, ebx).mov(rsi, r12).call("tell death");
-  // the default from now on
+  // restores the default
   to.systemCall("rt_sigaction", ebx, "default action", 0, MASK_SIZE);
-  // A fault happens again at once; a signal that somebody has sent, or abort, is sent again.
+  // A fault recurs at once; a signal that was sent, also by abort, is sent again.
   to.cmpl(0, mem(r12, SI_CODE)).jg("signal over");
   to.systemCall("getpid").mov(eax, edi).systemCall("gettid").systemCall("tgkill", edi, eax, ebx);
   to.label("signal over").add(8, rsp).pop(r12, rbx).ret();
@@ -42,9 +41,9 @@ export function emitSignalHandler(to: Assembler, nothing: Address): void {
 }
 
 /**
- * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there but those that glibc needs
- * itself, so that the program's reach its own threads. Counts in the 32 bits at `counter`. `restorer` is what glibc
- * adds to a handler; see sigreturn(2).
+ * `quiet`, a handler to be called once on each of Bun's threads: blocks all signals there except those that glibc needs
+ * itself, so that the program's signals reach the program's threads. Counts in the 32 bits at `counter`. `restorer` is
+ * what glibc adds to a handler; see sigreturn(2).
  */
 export function emitQuieting(to: Assembler, counter: Address): void {
   to.label("quiet").mov(rip("quiet mask"), rax).mov(rax, mem(rdx, UC_SIGMASK));
@@ -58,7 +57,7 @@ export function emitQuieting(to: Assembler, counter: Address): void {
 /** SIGCANCEL and SIGSETXID (32 and 33; 2.31-2.41), as a mask. */
 const SIGNALS_OF_GLIBC = 3n << 31n;
 
-/** The functions that tell of handlers, each at a label of its name; returns the names. `find` gives glibc's own. */
+/** The functions that report handlers, each at a label of its name; returns the names. `find` gives glibc's own. */
 export function emitSignalFunctions(to: Assembler, find: (name: string) => Address | undefined): string[] {
   const names: string[] = [];
   const emit = (name: string, body: (real: string, done: string) => void): void => {

@@ -1,5 +1,5 @@
-// What a library says of itself (DT_SONAME), read from its file as ld.so would, in a process without a libc. Only what
-// ld.so would load has a name: x86-64's shared objects.
+// A library's soname (DT_SONAME), read from its file as ld.so would, in a process without a libc. Only a file that
+// ld.so would load has one: an x86-64 shared object.
 
 import {
   DT_SONAME,
@@ -20,23 +20,26 @@ import { eax, ebp, ebx, edi, edx, r10d, r13d, r14d } from "../../../lib/x86-64/n
 import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 
-/** How many program headers are looked at, and how many bytes of tables at once. */
+/** How many program headers are read at most, and how many bytes of tables at a time. */
 const [HEADERS, PIECE] = [36, 1024] as const;
 
-/** What emitSonameOf needs: the labels of writable bytes, and how many. ld.so holds a lock while it asks. */
+/**
+ * What emitSonameOf needs: labels of writable buffers, and their sizes in bytes. One set suffices, since ld.so holds a
+ * lock while it asks.
+ */
 export const SONAME_BUFFERS: ReadonlyMap<string, number> = new Map([
   ["headers", HEADERS * Phdr.size],
   ["piece", PIECE],
 ]);
 
-/** The path may be that of a FIFO, which ld.so would wait for, and we need not. */
+/** The path may be a FIFO's: ld.so would wait for it, but we need not. */
 const O_CLOEXEC_NONBLOCK = 0x8_0800;
-/** The first four bytes of a file, and the three behind them. */
+/** The first four bytes of a file, and the three after them. */
 const [MAGIC, CLASS] = [0x46_4c_45_7f, ELFCLASS64 | (ELFDATA2LSB << 8) | (EV_CURRENT << 16)] as const;
 
 /**
- * (path): a C string, empty where the file has no soname that is easily found; NULL for what cannot be opened or is no
- * shared object. Changes what a call may, and `piece`, in which the string is.
+ * (path): returns a C string, empty if the file has no soname that is easily found; NULL if it cannot be opened or is
+ * no shared object. Changes what a call may, and `piece`, which holds the string.
  */
 export function emitSonameOf(to: Assembler): void {
   const { e_type, e_phoff, e_phnum } = Ehdr.offsetOf;
@@ -57,7 +60,7 @@ export function emitSonameOf(to: Assembler): void {
   to.label("segment").cmp(r12, rcx).jae("nameless").cmpl(PT_DYNAMIC, mem(rcx, p_type)).je("dynamic");
   to.add(Phdr.size, rcx).jmp("segment");
 
-  // r13 is the vaddr of the strings, r14 where among them the soname is, r15 where to read on.
+  // r13: the vaddr of the strings, r14: the soname's offset in them, r15: where to read next.
   to.label("dynamic").mov(mem(rcx, p_offset), r15).xor(r13d, r13d).xor(r14d, r14d);
   to.label("entries").lea(rip("piece"), rsi).mov(PIECE, edx).mov(r15, r10).call("read piece");
   to.cmp(Dyn.size - 1, rax).jle("nameless");
@@ -91,6 +94,6 @@ export function emitSonameOf(to: Assembler): void {
   to.label("not opened").xor(eax, eax);
   to.label("named").pop(r15, r14, r13, r12, rbp, rbx).ret();
 
-  // (rsi: where to, edx: how many bytes, r10: where they are in the file ebx): rax, how many there were, or an error.
+  // (rsi: buffer, edx: size, r10: offset in the file ebx): rax is how many bytes were read, or an error.
   to.label("read piece").mov(ebx, edi).systemCall("pread64", edi, rsi, edx, r10).ret();
 }

@@ -1,21 +1,21 @@
-// What the kernel has put on a process's stack, for code that runs before libc does:
-// it is called by ld.so when it relocates the object that it is in.
+// What the kernel has put on a process's stack, for code that runs before libc: ld.so calls it when it relocates the
+// object that contains it.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { dl, ebp, r15d } from "../../../lib/x86-64/narrow-registers.ts";
 import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
 
-/** Of the auxiliary vector. */
+/** Types of auxiliary vector entries. */
 const [AT_BASE, AT_EXECFN] = [7, 31] as const;
 
 /**
- * `vectors`: leaves in r12 how many arguments there are, in r13 and r14 where those and the environment begin, in r15
- * the path by which the program was started (AT_EXECFN), in r10 where that is said, in rbp where its ld.so is
- * (AT_BASE), 0 for an ld.so that was started by name. The quad at `stack end` is the address of __libc_stack_end.
+ * `vectors`: leaves in r12 the number of arguments, in r13 and r14 the addresses of the arguments and of the
+ * environment, in r15 the path by which the program was started (AT_EXECFN), in r10 the address of that value, in rbp
+ * the address of its ld.so (AT_BASE), 0 for an ld.so that was started by name. The quad at `stack end` is the address
+ * of __libc_stack_end.
  *
- * `begins`: has the text at rdi that at rsi in front? The answer is in ZF; then rdi is behind it. Changes rsi and dl,
- * too.
+ * `begins`: `je` if the string at rdi begins with the one at rsi; rdi is then after that. Changes rsi and dl, too.
  */
 export function emitVectors(to: Assembler): void {
   to.label("vectors").mov(rip("stack end"), rax).mov(mem(rax), rbx).mov(mem(rbx), r12);
@@ -33,7 +33,7 @@ export function emitVectors(to: Assembler): void {
   to.label("begins done").ret();
 }
 
-/** Of a variable by which a re-exec stub says what the program was started as. */
+/** The variable by which a re-exec stub says what the program was started as. */
 export const STARTED_AS = "CAPSULE_STARTED_AS=";
-/** And argv[0], where the ld.so cannot be told that. */
+/** The variable for argv[0], if the ld.so cannot be told that. */
 export const CALLED = "CAPSULE_CALLED=";

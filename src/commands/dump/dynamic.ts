@@ -1,4 +1,4 @@
-// The dynamic section: tags by name, what they say in words.
+// The dynamic section: names of the tags, and readable values.
 
 import { DT_NULL } from "../../../lib/elf/constants.ts";
 import { FLAGS, FLAGS_1, flagsOf, type Names, nameOf, TAGS } from "../../../lib/elf/names.ts";
@@ -7,7 +7,7 @@ import { printable } from "../../diagnostics/output.ts";
 import { columns, count, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 
-/** What a value is, where it is no vaddr. */
+/** Tags whose value is not a vaddr, by what the value is. */
 const STRINGS = new Set(
   ["NEEDED", "SONAME", "RPATH", "RUNPATH", "AUXILIARY", "FILTER", "CONFIG", "DEPAUDIT", "AUDIT"].map((n) => `DT_${n}`),
 );
@@ -18,9 +18,9 @@ const FLAG_TAGS: Readonly<Record<string, Names>> = { DT_FLAGS: FLAGS, DT_FLAGS_1
 interface Entry {
   readonly tag: string;
   readonly value: Quantity;
-  /** Of DT_NEEDED and its like; null where it cannot be read. */
+  /** For DT_NEEDED and similar tags. Null if it cannot be read. */
   readonly string?: string | null;
-  /** Of DT_FLAGS and DT_FLAGS_1. */
+  /** For DT_FLAGS and DT_FLAGS_1. */
   readonly flags?: readonly string[];
 }
 

@@ -6,7 +6,7 @@ import { recordAt } from "../../../lib/elf/record.ts";
 import { columns, digits, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 
-/** Where e_ident has them. */
+/** Indices into e_ident. */
 const EI_OSABI = 7;
 const EI_ABIVERSION = 8;
 
@@ -16,7 +16,7 @@ function dataOf({ ehdr, head }: Subject) {
     ei_abiversion: ehdr.e_ident[EI_ABIVERSION] ?? 0,
     ...recordAt(Ehdr, head),
     e_type: nameOf(OBJECT_TYPES, ehdr.e_type),
-    // nothing else is read
+    // readEhdr() accepts no other machine
     e_machine: "EM_X86_64",
   };
 }

@@ -1,6 +1,5 @@
-// What runs when it is loaded and unloaded: DT_INIT, DT_FINI and the arrays. What is in
-// an array's slots in the file is only what linkers leave there (lld: nothing): with
-// addends in relocations, these say which function it will be.
+// Functions that run when the file is loaded and unloaded: DT_INIT, DT_FINI and the arrays. An array's slots in the
+// file hold only what the linker leaves there (lld: nothing). If relocations have addends, these give the function.
 
 import {
   DT_FINI,
@@ -32,7 +31,7 @@ const ARRAYS = [
 ] as const;
 const SLOT = 8;
 
-/** A function's vaddr, or its name where it is another object's to say. */
+/** A function's vaddr, or its symbol's name if symbol lookup determines the function. */
 interface Slot {
   readonly vaddr?: Quantity;
   readonly symbol?: string;
@@ -64,7 +63,7 @@ function slotsOf(image: FileImage, at: number, size: number, names: SymbolNames)
   const slots: Slot[] = [];
   for (let offset = 0; offset + SLOT <= size; offset += SLOT) slots.push({ vaddr: quantityAt(view, offset) });
   const { view: rela, length } = image.rela;
-  // Hot: libLLVM has 380,000, in no order that one could search by.
+  // Hot: libLLVM has 380,000 relocations, in no order that would allow a search.
   for (let i = 0, entry = 0; i < length; i++, entry += Rela.size) {
     const low = rela.getUint32(entry, true);
     const place = rela.getUint32(entry + 4, true) * 2 ** 32 + low - at;

@@ -1,4 +1,4 @@
-// The notes of PT_NOTE segments: build ID, ABI, what the code was built for.
+// The notes of PT_NOTE segments: build ID, ABI, and what the code was built for.
 
 import { PT_NOTE } from "../../../lib/elf/constants.ts";
 import { ElfError } from "../../../lib/elf/error.ts";
@@ -9,10 +9,10 @@ import { printable } from "../../diagnostics/output.ts";
 import { columns, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 
-/** Of a note that nobody knows to read, in bytes: enough to recognize it. */
+/** How much of an unknown note is shown, in bytes: enough to recognize it. */
 const GLANCE = 32;
 
-/** Sound files have a handful; of zeroes alone, which a sparse file has for nothing, one could read millions. */
+/** Intact files have a handful. From zeroes, which cost a sparse file nothing, one could read millions. */
 const MOST = 1000;
 
 function notesIn({ file }: Subject, { p_offset, p_filesz }: Phdr): Note[] {

@@ -1,25 +1,28 @@
-// A part of a dump, and what parts have in common when they are written out.
+// A part of a dump, and formatting that the parts share.
 
 import type { Quantity } from "../../../lib/elf/record.ts";
 import { hex } from "../../../lib/memory/numbers.ts";
 import type { Subject } from "./subject.ts";
 
 export interface Part {
-  /** What can be said of it in the command's help. */
+  /** For the command's help. */
   readonly summary: string;
-  /** For JSON: undefined where the file has no such thing, or one that cannot be read. */
+  /** For JSON. Undefined if the file has no such part, or it cannot be read. */
   data(subject: Subject): unknown;
-  /** For people: lines, the first of them a heading. */
+  /** For people: lines, the first of which is a heading. */
   text(subject: Subject): Iterable<string>;
 }
 
-/** As a position, or a pattern of bits, is written. */
+/** Formats a position or a bit pattern. */
 export function digits(value: Quantity): string {
   if (typeof value === "string") return value;
   return value < 0 ? `-${hex(-value)}` : hex(value);
 }
 
-/** Rows of a table, indented, each column as wide as its widest cell. The columns named by number are flushed right. */
+/**
+ * Rows of a table, indented, each column as wide as its widest cell. Columns in `flushedRight` (indices) are
+ * right-aligned.
+ */
 export function columns(rows: readonly (readonly string[])[], flushedRight: readonly number[] = []): string[] {
   const widths: number[] = [];
   for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);

@@ -1,6 +1,5 @@
-// The relocations: where, of which type, and what is put there. A library may have
-// hundreds of thousands (libLLVM: 380,000), so lines are made one by one and what is
-// written more than once, such as a symbol with its version, is made once.
+// The relocations: place, type and value. A library may have hundreds of thousands (libLLVM: 380,000), so lines are
+// generated one at a time, and repeated text, such as a symbol with its version, is made once.
 
 import { DT_JMPREL, DT_RELA, DT_RELR, R_X86_64_RELATIVE } from "../../../lib/elf/constants.ts";
 import { ElfError } from "../../../lib/elf/error.ts";
@@ -17,7 +16,7 @@ import { SymbolNames } from "./symbol-names.ts";
 interface Table {
   readonly name: string;
   readonly at: Quantity;
-  /** Undefined where it cannot be read. */
+  /** Undefined if it cannot be read. */
   readonly rela: RelaTable | undefined;
 }
 
@@ -34,7 +33,7 @@ function tablesOf(subject: Subject, image: FileImage): Table[] {
   });
 }
 
-/** The packed ones: the slots, and what is in them, which is what an addend is elsewhere. Throws ElfError. */
+/** The packed relocations: each slot and its content, which serves as the addend. Throws ElfError. */
 function* packedOf({ path, relr, bytes }: FileImage): Generator<{ r_offset: number; value: Quantity }> {
   for (const slot of relr) {
     if (!Number.isFinite(slot)) throw new ElfError(path, "DT_RELR", "a slot is beyond the address space");
@@ -46,7 +45,7 @@ interface Relocation {
   readonly r_offset: Quantity;
   readonly r_type: string;
   readonly r_sym: number;
-  /** name@@VERSION; null where it cannot be read. */
+  /** name@@VERSION. Null if it cannot be read. */
   readonly symbol?: string | null;
   readonly r_addend: Quantity;
 }
@@ -126,7 +125,7 @@ function withAddend(name: string, addend: Quantity): string {
 const printableName = (name: string | null | undefined, index: number): string =>
   name ? printable(name) : `symbol ${index}`;
 
-/** How many there are of each type, the most frequent first. */
+/** The number of relocations of each type, most frequent first. */
 function countsOf({ view, length }: RelaTable): [type: string, count: number][] {
   const counts = new Map<number, number>();
   for (let i = 0, at: number = Rela.offsetOf.r_type; i < length; i++, at += Rela.size) {

@@ -1,4 +1,4 @@
-// The section headers. What is loaded needs none, and many files have none.
+// The section headers. Loading does not need them, and many files have none.
 
 import { flagsOf, nameOf, SECTION_FLAGS, SECTION_TYPES } from "../../../lib/elf/names.ts";
 import { recordAt } from "../../../lib/elf/record.ts";
@@ -23,7 +23,7 @@ function dataOf(subject: Subject) {
   });
 }
 
-/** One letter a flag; what has none is a number. */
+/** One letter for each flag. A flag without a letter is shown as a number. */
 const LETTERS: Readonly<Record<string, string>> = {
   SHF_WRITE: "w",
   SHF_ALLOC: "a",

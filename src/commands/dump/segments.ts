@@ -30,7 +30,7 @@ function* lines(subject: Subject): Generator<string> {
     segment.p_type,
     modeOf(segment.p_flags),
     ...[segment.p_offset, segment.p_vaddr, segment.p_filesz, segment.p_memsz, segment.p_align].map(digits),
-    // It is what p_vaddr is, unless somebody has meant something by it.
+    // It equals p_vaddr, unless somebody set it on purpose.
     segment.p_paddr === segment.p_vaddr ? "" : `p_paddr ${digits(segment.p_paddr)}`,
   ]);
   yield* columns([["type", "mode", "offset", "vaddr", "in file", "in memory", "align"], ...rows], [2, 3, 4, 5, 6]);
@@ -38,7 +38,7 @@ function* lines(subject: Subject): Generator<string> {
     if (interpreter !== undefined) yield `  interpreter ${printable(interpreter)}`;
 }
 
-/** As ls(1) has it; a flag that has no letter is written behind. */
+/** In the style of ls(1). Flags without a letter follow. */
 function modeOf(flags: readonly string[]): string {
   const letters = { PF_R: "r", PF_W: "w", PF_X: "x" };
   const mode = Object.entries(letters).map(([flag, letter]) => (flags.includes(flag) ? letter : "-"));

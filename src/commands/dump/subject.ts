@@ -1,5 +1,5 @@
-// The file that is dumped. Who looks at a file in this way wants to see what is right
-// about a broken one, too: what cannot be read is noted, and the rest goes on.
+// The file that is dumped. A dump should also show what is intact in a broken file, so faults are recorded and reading
+// goes on.
 
 import { PT_DYNAMIC } from "../../../lib/elf/constants.ts";
 import { Dyn } from "../../../lib/elf/dyn.ts";
@@ -10,10 +10,10 @@ import { type Phdr, readPhdrs, sizeOfPhdrs } from "../../../lib/elf/phdr.ts";
 import { type Quantity, quantityAt } from "../../../lib/elf/record.ts";
 import { toOffset } from "../../../lib/memory/numbers.ts";
 
-/** Of a table with a thousand of the same kind, the first ones tell all. */
+/** If a table has a thousand faults of the same kind, the first ones suffice. */
 const MOST_FAULTS = 8;
 
-/** In the place of what is there, but damaged: the fault itself is told at the end. */
+/** Shown in place of a damaged part. The fault itself is reported at the end. */
 export const UNREADABLE = "cannot be read";
 
 interface DynamicEntry {
@@ -24,19 +24,19 @@ interface DynamicEntry {
 export class Subject implements Disposable {
   readonly file: FileBytes;
   readonly ehdr: Ehdr;
-  /** The header as it lies in the file. */
+  /** The header as it is in the file. */
   readonly head: DataView;
   readonly phdrTable: DataView;
   readonly phdrs: readonly Phdr[];
-  /** What its dynamic section leads to. Undefined where there is none, or none that can be read. */
+  /** What the dynamic section describes. Undefined if there is none, or none that can be read. */
   readonly image: FileImage | undefined;
-  /** What to say of that which a dynamic section would lead to, and there is no image. */
+  /** What to show for parts of the dynamic section if there is no image. */
   readonly absence: string;
-  /** The dynamic section's entries, every bit of them; `image.dynamic` has what no number can hold as Infinity. */
+  /** The dynamic section's entries, with all bits. `image.dynamic` has Infinity for values that no number can hold. */
   readonly entries: readonly DynamicEntry[];
   readonly #faults = new Map<string, ElfError>();
 
-  /** Throws what open(2) throws, and ElfError for what is no program or shared object of this machine. */
+  /** Throws what open(2) throws, and ElfError if the file is not a program or shared object for this machine. */
   constructor(path: string) {
     this.file = new FileBytes(path);
     try {
@@ -61,7 +61,7 @@ export class Subject implements Disposable {
     this.file[Symbol.dispose]();
   }
 
-  /** Undefined where an ElfError is thrown, which is kept. */
+  /** Undefined if an ElfError is thrown. The error is recorded. */
   attempt<T>(read: () => T): T | undefined {
     try {
       return read();
@@ -72,12 +72,12 @@ export class Subject implements Disposable {
     }
   }
 
-  /** The value of an entry of the dynamic section: the last one's, which is what ld.so goes by. */
+  /** The value of a dynamic section entry. If there are several, the last one, which is the one ld.so uses. */
   valueOf(tag: number): Quantity | undefined {
     return this.entries.findLast((entry) => entry.tag === tag)?.value;
   }
 
-  /** What could not be read so far. */
+  /** The faults found so far. */
   get faults(): ElfError[] {
     return [...this.#faults.values()];
   }

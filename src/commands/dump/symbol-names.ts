@@ -1,4 +1,4 @@
-// The names of symbols that relocations are about, with versions.
+// The names of symbols that relocations refer to, with versions.
 
 import type { FileImage } from "../../../lib/elf/file.ts";
 import type { SymbolTable } from "../../../lib/elf/sym.ts";
@@ -7,7 +7,7 @@ import type { Subject } from "./subject.ts";
 
 export class SymbolNames {
   readonly #symbols: SymbolTable | undefined;
-  /** Undefined where the versions cannot be read: a name without one is better than none. */
+  /** Undefined if the versions cannot be read: a name without a version is better than none. */
   readonly #labels: VersionLabels | undefined;
   readonly #known = new Map<number, string | undefined>();
 
@@ -17,13 +17,13 @@ export class SymbolNames {
   ) {
     this.#symbols = subject.attempt(() => image.symbols);
     this.#labels = subject.attempt(() => {
-      // All that a label takes, now: what fails here would fail for each of them.
+      // Read everything that a label needs now: a failure here would recur for each label.
       void [image.versym, image.verneeds];
       return new VersionLabels(image);
     });
   }
 
-  /** name@@VERSION or name@VERSION; empty where it has no name, undefined where that cannot be read. */
+  /** name@@VERSION or name@VERSION. Empty if the symbol has no name, undefined if the name cannot be read. */
   of(index: number): string | undefined {
     if (this.#known.has(index)) return this.#known.get(index);
     const name = this.subject.attempt(() => this.#nameOf(index));

@@ -1,5 +1,5 @@
-// Thread-local storage: what each thread gets a copy of, and what has to be in the
-// room that is set aside when a process starts.
+// Thread-local storage: what each thread gets a copy of, and what must fit in the static TLS that is reserved when a
+// process starts.
 
 import { DF_1_PIE, ET_EXEC, PT_TLS } from "../../../lib/elf/constants.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
@@ -26,7 +26,7 @@ function dataOf(subject: Subject) {
   };
 }
 
-/** A program's own block is in each thread's static TLS, without a relocation that would say so. */
+/** A program's own block is in each thread's static TLS, but no relocation says so. */
 const isProgram = ({ ehdr, image }: Subject): boolean =>
   ehdr.e_type === ET_EXEC || ((image?.flags1 ?? 0) & DF_1_PIE) !== 0;
 
@@ -35,7 +35,7 @@ function kindOf(isStatic: boolean | null): string {
   return isStatic ? "static: room is needed when the process starts" : "dynamic: may be allocated on first use";
 }
 
-/** It has no block of its own, but refers to those of others. */
+/** A file without a TLS block that refers to blocks of others. */
 const NONE = { p_vaddr: 0, p_memsz: 0, p_filesz: 0, p_align: 0 };
 
 function* lines(subject: Subject): Generator<string> {

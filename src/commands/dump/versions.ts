@@ -1,4 +1,4 @@
-// Symbol versions: those that the file defines, and those that it needs of others.
+// Symbol versions: those that the file defines, and those that it needs from others.
 
 import { readVersionParents } from "../../../lib/elf/versions.ts";
 import { printable } from "../../diagnostics/output.ts";

@@ -1,4 +1,4 @@
-// Step 1: the stack as the kernel leaves it, from where rsp points upwards, and how the program finds itself by it.
+// Step 1: the stack as the kernel leaves it, from rsp upwards, and how the program finds its own load bias from it.
 
 import type { ContextStep } from "../explanation.ts";
 import { html, type Markup } from "./markup.ts";
@@ -6,10 +6,10 @@ import { html, type Markup } from "./markup.ts";
 interface Word {
   readonly part: "argc" | "argv" | "envp" | "auxv";
   readonly name: string;
-  /** Undefined where each process has another one. */
+  /** Undefined if it differs in each process. */
   readonly value: string | undefined;
   readonly meaning?: string | undefined;
-  /** How many words it takes, where that is not one. */
+  /** The number of stack words, if not one. */
   readonly words?: number;
 }
 

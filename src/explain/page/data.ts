@@ -1,6 +1,6 @@
-// The relocations as the page's script reads them (relocations.page.js has the columns, too). A name is there once, and
-// so is a search: thousands of relocations ask the same objects and get the same answers, and written out
-// those would be most of a page.
+// The relocations as the page's script reads them (relocations.page.js lists the columns too). Names and searches are
+// stored once: thousands of relocations search the same objects with the same results, which would otherwise be most of
+// the page.
 
 import { printable } from "../../diagnostics/output.ts";
 import type { ExplainedRelocation, Explanation } from "../explanation.ts";
@@ -8,9 +8,9 @@ import type { ExplainedRelocation, Explanation } from "../explanation.ts";
 export interface PageData {
   readonly objects: readonly PageObject[];
   readonly strings: readonly string[];
-  /** Who was asked and the answer (of the strings), alternately. */
+  /** Objects searched and answers (indices into `strings`), alternating. */
   readonly searches: readonly (readonly number[])[];
-  /** Each has the columns that rowOf() gives; -1 for what is not there. */
+  /** Rows with the columns that rowOf() gives. -1 for an absent value. */
   readonly relocations: readonly (readonly number[])[];
 }
 
@@ -18,7 +18,7 @@ interface PageObject {
   readonly name: string;
   readonly start: string;
   readonly end: string;
-  /** Where what its thread-local blocks begin as is mapped. */
+  /** Where the initial image of its thread-local block is mapped. */
   readonly tls: string | undefined;
 }
 
@@ -55,7 +55,7 @@ export function pageData(explanation: Explanation): PageData {
   };
 }
 
-/** Values, each of them once, in the order in which they came. */
+/** Distinct values, in order of first use. */
 class Numbered<Value> {
   readonly values: Value[] = [];
   readonly #numbers = new Map<string, number>();

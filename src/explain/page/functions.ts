@@ -3,7 +3,7 @@
 import type { ExplainedFunction, Explanation } from "../explanation.ts";
 import { html, type Markup } from "./markup.ts";
 
-/** `count` is how many there are in all. */
+/** `count` is the number of all functions. */
 export function functionsTable(
   id: string,
   functions: readonly ExplainedFunction[],

@@ -1,6 +1,6 @@
-// Where all things of a memory map are drawn: on the left a strip, one scale for all objects and only what nobody maps
-// cut short, and beside it a row for each object, from its first to its last byte, so that
-// one of 16 KiB can be looked at beside one of 100 MiB.
+// The layout of the memory map: on the left a strip with one scale for all objects, in which only large unmapped gaps
+// are shortened. Beside it, a row for each object at a scale of its own, so that one of 16 KiB can be compared with one
+// of 100 MiB.
 
 import type { ExplainedObject } from "../explanation.ts";
 
@@ -10,7 +10,7 @@ interface MapLayout {
   readonly gaps: readonly MapGap[];
 }
 
-/** Pixels from the top; what is `from` and `to` is in the strip. */
+/** In pixels from the top. `from` and `to` are positions in the strip. */
 export interface MapRow {
   readonly object: ExplainedObject;
   readonly y: number;
@@ -28,7 +28,7 @@ export interface MapGap {
 export const ROW = 44;
 const GAP_ROW = 26;
 const GAP_IN_STRIP = 16;
-/** What nobody maps is cut short if it is more than this part of what is mapped. */
+/** An unmapped gap is shortened if it is larger than this fraction of what is mapped. */
 const CUT = 1 / 4;
 
 export function mapLayout(objects: readonly ExplainedObject[]): MapLayout {

@@ -1,4 +1,4 @@
-// Step 2's picture. The script copies its rows for step 3: `data-` says where what is.
+// Step 2's picture. The script copies its rows for step 3: the `data-` attributes hold the positions.
 
 import { inUnits } from "../../diagnostics/units.ts";
 import type { ExplainedObject, ExplainedSegment } from "../explanation.ts";
@@ -11,7 +11,7 @@ const STRIP = { left: 2, width: 44 };
 const LABEL = 92;
 const BAR = { left: 320, width: 450, top: 8, height: 24 };
 const NOTE = BAR.left + BAR.width + 10;
-/** Less than this could not be seen, or be pointed at. In pixels. */
+/** In pixels. Anything thinner could not be seen or pointed at. */
 const THINNEST = 2;
 const LONGEST_NAME = 30;
 
@@ -25,7 +25,7 @@ export function memoryMap(objects: readonly ExplainedObject[]): Markup {
     ${gaps.map(gapRow)}${rows.map(objectRow)}</svg></div>`;
 }
 
-/** For the eye, of a name that may be of any length. */
+/** A name can have any length. */
 function shortened(name: string): string {
   const characters = [...name];
   return characters.length <= LONGEST_NAME ? name : `${characters.slice(0, LONGEST_NAME - 1).join("")}…`;

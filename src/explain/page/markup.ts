@@ -1,5 +1,5 @@
-// HTML that is escaped by construction: what is put into a template is text, unless it is markup already. Names come
-// from files of strangers, and may be called what they like.
+// HTML that is escaped by construction: a value put into a template is text, unless it is Markup already. Names come
+// from untrusted files.
 
 import { printable } from "../../diagnostics/output.ts";
 
@@ -9,7 +9,7 @@ export class Markup {
 
 type Value = Markup | readonly Markup[] | string | number | undefined;
 
-/** Also for SVG. Undefined is nothing. */
+/** Also for SVG. Undefined becomes nothing. */
 export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Markup {
   return new Markup(parts.reduce((text, part, at) => text + markupOf(values[at - 1]) + part));
 }
@@ -34,5 +34,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 const escaped = (text: string): string => printable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
 
-/** For a script element that is data: nothing in it can end it. */
+/** For a script element with data: nothing in it can close the element. */
 export const jsonMarkup = (data: unknown): Markup => new Markup(JSON.stringify(data).replaceAll("<", "\\u003c"));

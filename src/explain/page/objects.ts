@@ -6,7 +6,7 @@ import { memoryMap } from "./map.ts";
 import { html, join, type Markup } from "./markup.ts";
 import { legend } from "./protection.ts";
 
-/** Up to so many objects, all is open. */
+/** With at most this many objects, all details are open. */
 const FEW = 8;
 
 export function objectsPart(objects: readonly ExplainedObject[]): Markup {

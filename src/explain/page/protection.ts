@@ -1,4 +1,4 @@
-// Protections, as colours.
+// Protections as colors.
 
 import type { ExplainedObject } from "../explanation.ts";
 import { html, type Markup } from "./markup.ts";
@@ -18,7 +18,7 @@ export function protectionClass(protection: string): keyof typeof MEANINGS {
   return can("r") ? "prot-r" : "prot-none";
 }
 
-/** Of what there is. */
+/** A legend for the protections that occur. */
 export function legend(objects: readonly ExplainedObject[]): Markup {
   const segments = objects.flatMap((object) => object.segments);
   const used = new Set(segments.map(({ protection }) => protectionClass(protection)));

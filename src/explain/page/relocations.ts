@@ -1,5 +1,5 @@
-// Step 3: of each object how many relocations, and to whom they bind it; then one by one. The script makes the
-// table and the pictures; without it the first few hundred are there as they are.
+// Step 3: for each object the number of relocations and the objects that they bind to, then the relocations one by one.
+// The script makes the table and the pictures. Without it, the first few hundred are shown as a plain table.
 
 import type { ExplainedObject, ExplainedRelocation, Explanation } from "../explanation.ts";
 import { html, join, type Markup } from "./markup.ts";

@@ -1,4 +1,4 @@
-// Parts of the page that are taken in as text.
+// Parts of the page that are imported as text.
 
 declare module "*.css" {
   const text: string;

@@ -1,9 +1,9 @@
-// LD_AUDIT: what others have there, and the auditor of a launch, by which ld.so finds isolated libraries whatever else is
-// in the environment (agent/code/auditor.ts).
+// LD_AUDIT: other tools' auditors, and the auditor of a launch, by which ld.so finds isolated libraries regardless of
+// the rest of the environment (agent/code/auditor.ts).
 //
-// Before glibc 2.32 any dlmopen dereferences NULL in a process that is watched by an auditor, so nothing can be isolated
-// there. Before 2.35 every call of a function that is bound lazily takes a re-exec stub through ld.so then. So ours withdraws
-// from a process with an older one.
+// Before glibc 2.32, dlmopen dereferences NULL in a process with an auditor, so nothing can be isolated there. Before
+// 2.35, every call of a lazily bound function goes through ld.so in such a process. So ours withdraws from processes
+// with an older glibc.
 
 import { join } from "node:path";
 import { compareVersions } from "../../../lib/elf/glibc-version.ts";
@@ -12,28 +12,28 @@ import { AUDITOR_DIRECTORY } from "../../directories/auditor-directory.ts";
 import { versionOf } from "./choice.ts";
 
 export const AUDITORS = "LD_AUDIT";
-/** ld.so puts "x86_64", "i686", … there. */
+/** ld.so replaces it with "x86_64", "i686", … */
 const PLATFORM = "$PLATFORM";
 
 export const auditorObject = (platform: string): string => `libcapsule-audit-${platform}.so`;
 
-/** As la_version is told it since that version of glibc. */
+/** The interface version that la_version gets, and the glibc that introduced it. */
 export const INTERFACE: { readonly version: number; readonly since: Version } = { version: 2, since: [2, 35] };
 
 const FIRST_SOUND: Version = [2, 32];
 
-/** What is to be in LD_AUDIT for a launch's libraries. */
+/** The launch's own entry in LD_AUDIT. */
 const auditorIn = (libraries: string): string => join(libraries, AUDITOR_DIRECTORY, auditorObject(PLATFORM));
 
-/** Those of a value of LD_AUDIT that are not a launch's. */
+/** The auditors in a value of LD_AUDIT that do not belong to a launch. */
 export const othersAuditors = (value: string | undefined): string[] =>
   (value ?? "").split(":").filter((path) => path !== "" && !path.endsWith(`/${auditorObject(PLATFORM)}`));
 
-/** The value with a launch's own behind the others, in the place of another launch's. */
+/** The value with this launch's auditor last, and without any other launch's. */
 export const withAuditor = (value: string | undefined, libraries: string): string =>
   [...othersAuditors(value), auditorIn(libraries)].join(":");
 
-/** Has a value that launch's? */
+/** Does a value contain that launch's auditor? */
 export const hasAuditor = (value: string, libraries: string): boolean =>
   value.split(":").includes(auditorIn(libraries));
 
@@ -41,7 +41,7 @@ export const hasAuditor = (value: string, libraries: string): boolean =>
 export const canBeAudited = ({ version }: { readonly version: string }): boolean =>
   compareVersions(versionOf({ version }), INTERFACE.since) >= 0;
 
-/** Why a process with these variables cannot have isolated libraries on that glibc; undefined where it can. */
+/** Why a process with these variables cannot have isolated libraries on that glibc; undefined if it can. */
 export function faultOfAuditors(
   variables: Readonly<Record<string, string | undefined>>,
   glibc: Version,

@@ -1,6 +1,5 @@
-// Which glibc a program runs on. A process has one ld.so, to which libc is tied, so it
-// is one for the runtime's libraries and the host's: the newest that any of the trees
-// has, as glibc keeps running what was built for an older one.
+// Which glibc a program runs on. A process has one ld.so, to which libc is tied, so the runtime's and the host's
+// libraries share one: the newest that any tree has, as glibc keeps running what was built for older ones.
 
 import { compareVersions } from "../../../lib/elf/glibc-version.ts";
 import type { Library } from "../../../lib/elf/library.ts";
@@ -13,17 +12,17 @@ import { UsageError } from "../../diagnostics/errors.ts";
 import type { Trace } from "../../diagnostics/trace.ts";
 import type { GlibcChoice } from "../../settings/choices.ts";
 
-/** The glibc that a process has. */
+/** The glibc of a process. */
 export interface OwnGlibc {
-  /** Of its libc. */
+  /** The path of its libc. */
   readonly path: string;
-  /** As gnu_get_libc_version gives it. */
+  /** As gnu_get_libc_version returns it. */
   readonly version: string;
-  /** Of the libc that this process has, where that is another one: it has been started over. */
+  /** The libc that this process runs on, if another: it has been started over. */
   readonly current?: string;
 }
 
-/** What a program has that the kernel starts. Throws LinkError where the machine has none. */
+/** The glibc of a program that the kernel starts. Throws LinkError if the machine has none. */
 export function machineGlibc(machine: Search): OwnGlibc {
   const glibc = Glibc.of(machine);
   if (!glibc) throw new LinkError(`Cannot find "${LIBC}" in this machine`, { object: LIBC });
@@ -31,19 +30,19 @@ export function machineGlibc(machine: Search): OwnGlibc {
 }
 
 export interface ChosenGlibc {
-  /** With its files; undefined where no tree has it but the one that ld.so itself looks at. */
+  /** With its files; undefined if only the tree that ld.so itself searches has it. */
   readonly glibc: Glibc | undefined;
-  /** This process, or one that the kernel starts, has it. */
+  /** This process, or one that the kernel starts, runs on it. */
   readonly isOwn: boolean;
-  /** What the kernel starts has it: it is the machine's own. */
+  /** It is the machine's own, on which the kernel starts programs. */
   readonly isNatural: boolean;
   /** "2.36" */
   readonly version: string;
-  /** Of its libc. */
+  /** The path of its libc. */
   readonly path: string;
 }
 
-/** One, and what it might have been. */
+/** The chosen glibc, and the alternatives. */
 export interface GlibcDecision extends ChosenGlibc {
   /** "the machine's own", "of the host tree /srv/debian-13", … */
   readonly whose: string;
@@ -56,9 +55,9 @@ interface Candidate extends OwnGlibc {
   readonly glibc?: Glibc;
 }
 
-/** Where one may come from. */
+/** Where a glibc may come from. */
 interface GlibcSources {
-  /** What a process has without our doing. */
+  /** What a process has without capsule. */
   readonly own: OwnGlibc;
   readonly machine: Search;
   readonly runtime: Search;
@@ -67,7 +66,7 @@ interface GlibcSources {
   readonly named: Search | undefined;
 }
 
-/** Throws LinkError for one that cannot be used, and UsageError for a host's where there is none. */
+/** Throws LinkError for a glibc that cannot be used, and UsageError if the chosen place has none. */
 export function chooseGlibc(
   choice: GlibcChoice,
   { own, machine, runtime, hosts, named }: GlibcSources,
@@ -99,7 +98,7 @@ export function chooseGlibc(
     return `glibc: ${chosen.version}, ${chosen.whose} ("${chosen.path}")${compared && `: ${why} ${compared}`}`;
   });
   const { version, path, whose } = chosen;
-  // Beside another runtime ld.so would not find the machine's own.
+  // With another runtime, ld.so would not find the machine's own glibc.
   const known = [...all, ...(runtime === machine ? [] : candidateOf("of", machine))];
   const glibc = known.find((one) => one.glibc && one.path === path)?.glibc;
   const isOwn = path === (own.current ?? own.path);
@@ -138,8 +137,8 @@ export const runsOn = ({ glibc }: Library, version: string): boolean =>
   glibc === undefined || compareVersions(versionOf({ version: glibc }), versionOf({ version })) <= 0;
 
 /**
- * Throws LinkError for a library that needs a newer glibc than the one that was chosen, and for one that is, or is
- * built for, another libc.
+ * Throws LinkError for a library that needs a newer glibc than the chosen one, and for one that is, or is built for,
+ * another libc.
  */
 export function checkNeeds(libraries: readonly Library[], { version, path }: ChosenGlibc): void {
   for (const library of libraries) {

@@ -1,7 +1,6 @@
-// A program that names an ld.so of its own (PT_INTERP) and brings the glibc that belongs to
-// it, as those of Nix and Guix do, and some AppImages. What is done with the machine's files
-// does not concern it. So the glibc that was chosen takes the place of these, too, unless
-// they are newer: whoever was built for an older one runs on them.
+// Programs that name their own ld.so (PT_INTERP) and bring the glibc that belongs to it, such as those of Nix, Guix and
+// some AppImages. Replacing the machine's files does not affect them. So the chosen glibc replaces their files, too,
+// unless these are newer: programs built for an older glibc run on it.
 
 import { realpathSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -20,26 +19,26 @@ import { type ChosenGlibc, runsOn, versionOf } from "./choice.ts";
 import type { Mounts, ProcessGlibc } from "./process-glibc.ts";
 
 export interface OwnInterpreter {
-  /** The program, or what runs the script. */
+  /** The program, or a script's interpreter. */
   readonly program: Library;
   /** The ld.so, without symbolic links. */
   readonly loader: string;
-  /** The files of its glibc that its search may find: paths without symbolic links, and the soname of each. */
+  /** The glibc files that its search may find: paths without symbolic links, each with its soname. */
   readonly files: ReadonlyMap<string, string>;
-  /** Of the libc among them; undefined where it would take the machine's. */
+  /** The libc among them; undefined if the program would use the machine's. */
   readonly libc: { readonly path: string; readonly version: Version } | undefined;
-  /** Its DT_RPATH, which comes before all that we could say, leads to that libc. */
+  /** Its DT_RPATH, which precedes everything that capsule can set, finds that libc. */
   readonly isFirst: boolean;
 }
 
-/** Undefined for a program that names the machine's ld.so, and where it cannot be told. */
+/** Undefined for a program that names the machine's ld.so, and if this cannot be determined. */
 export function ownInterpreterOf(path: string, machine: Search): OwnInterpreter | undefined {
   const { store } = machine;
   const runner = runnerOf(path);
   const program = runner === undefined ? undefined : libraryAt(runner, store);
   if (program?.interpreter === undefined || findUnlinked(program.path)) return undefined;
   const { interpreter } = program;
-  // A relative one is the kernel's to find, from the current directory.
+  // The kernel resolves a relative path from the current directory.
   const loader = unlessRefused(() => realpathSync(resolve(interpreter)));
   if (loader === undefined || libraryAt(loader, store)?.soname !== LOADER) return undefined;
   const own = machine.find(LOADER, undefined)?.path;
@@ -57,8 +56,8 @@ export function ownInterpreterOf(path: string, machine: Search): OwnInterpreter 
 }
 
 /**
- * What the glibc that was chosen has to take the place of, file by file, so that the program runs on it. Empty for one
- * that stays on its own: that is newer, or as good as the machine's.
+ * The files that the chosen glibc must replace for the program to run on it. Empty for a program that keeps its own:
+ * one newer than the chosen glibc, or no older if that is the machine's.
  */
 export function coverOf(
   own: OwnInterpreter,
@@ -67,7 +66,7 @@ export function coverOf(
   machine: Search,
 ): Mounts {
   const newer = own.libc && compareVersions(own.libc.version, versionOf(chosen));
-  // Beside the machine's libc its ld.so has to be of that one's build.
+  // With the machine's libc, the ld.so must be of the same build.
   const stays = starter ? newer !== undefined && newer > 0 : newer === undefined || newer >= 0;
   if (stays) return new Map();
   const family = starter ? shared : (Glibc.of(machine)?.family ?? shared);
@@ -78,15 +77,15 @@ export function coverOf(
   return new Map(covers);
 }
 
-/** What is told of it. */
+/** What is reported about it. */
 export const tellOwn = ({ program, loader, libc }: OwnInterpreter, cover: Mounts, chosen: ChosenGlibc): string =>
   `"${program.path}" names an ld.so of its own, "${loader}"${libc ? `, and brings glibc ${libc.version.join(".")}` : ""}: ` +
   (cover.size > 0 ? `glibc ${chosen.version} takes its place` : "it stays on that");
 
 /**
- * Throws ProgramError for one that would run on two halves of glibc, or on one that is too old for itself or for isolated
- * libraries, since there is no mount namespace: `why` says why. `chosen` is a version. An auditor has it started over on
- * that, wherever its own is.
+ * Throws ProgramError for a program that, without a mount namespace, would run on two halves of glibc, or on one too
+ * old for itself or for isolated libraries. `why` says why there is none; `chosen` is a version. An auditor starts it
+ * over on the chosen glibc, wherever its own is.
  */
 export function refuseUncovered(
   { program, libc, isFirst }: OwnInterpreter,
@@ -114,7 +113,7 @@ function libraryAt(path: string, store: LibraryStore): Library | undefined {
   try {
     return store.read(path);
   } catch (error) {
-    // A static program, one that may be run and not read, a damaged one: told elsewhere.
+    // A static, unreadable or damaged program: reported elsewhere.
     if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
     throw error;
   }

@@ -1,5 +1,5 @@
-// What processes run on: a tree's glibc, where the one that the kernel and ld.so find by
-// themselves is another, and the newest of all unwinders.
+// What processes run on: a tree's glibc, if the kernel and ld.so would find another, and the newest unwinder of all
+// trees.
 
 import { realpathSync } from "node:fs";
 import { LinkError } from "../../../lib/link-error.ts";
@@ -11,13 +11,13 @@ import type { ChosenGlibc } from "./choice.ts";
 import { newestUnwinder } from "./unwinder.ts";
 
 export interface ProcessGlibc {
-  /** Soname → file of what they have one copy of, and would not find. */
+  /** Soname → file of shared libraries that the processes would not find by themselves. */
   readonly shared: ReadonlyMap<string, string>;
-  /** Undefined where it belongs to the ld.so that the kernel starts. */
+  /** Undefined if the files belong to the ld.so that the kernel starts. */
   readonly starter: Starter | undefined;
 }
 
-/** An ld.so that has to be started in place of a program's own. */
+/** An ld.so to start in place of a program's own. */
 export interface Starter {
   readonly loader: string;
   readonly takesArgv0: boolean;
@@ -40,8 +40,8 @@ export function processGlibcOf(
 }
 
 /**
- * What runs processes that bring a libc of their own, older than the one that was chosen, where others find what is chosen
- * in any case: they are started by its ld.so's name. Undefined where the machine's is not of one piece.
+ * For processes that bring an older libc than the chosen one, where all others find the chosen glibc anyway: they are
+ * started by its ld.so's name. Undefined if the machine's glibc is incomplete or inconsistent.
  */
 export function processGlibcOfOlder(processGlibc: ProcessGlibc, machine: Search): ProcessGlibc | undefined {
   if (processGlibc.starter) return processGlibc;
@@ -59,10 +59,10 @@ export function processGlibcOfOlder(processGlibc: ProcessGlibc, machine: Search)
   }
 }
 
-/** What is mounted on what: files, and the directory with the character sets. */
+/** Maps mount points to what is mounted there: files, and the directory with the character sets. */
 export type Mounts = ReadonlyMap<string, string>;
 
-/** What takes the place of the machine's own glibc. Empty where all of it is there already. */
+/** What to mount over the machine's own glibc. Empty if nothing has to be replaced. */
 export function mountsOf({ shared, starter }: ProcessGlibc, machine: Search): Mounts {
   const mounts = new Map<string, string>();
   const own = Glibc.of(machine);

@@ -1,9 +1,9 @@
-// GLIBC_TUNABLES: settings that ld.so reads once, NAME=VALUE with colons in between, of
-// which the last of a name counts. Names that it does not know are passed over.
+// GLIBC_TUNABLES: settings that ld.so reads once, NAME=VALUE separated by colons. The last one of a name counts;
+// unknown names are ignored.
 
 export const TUNABLES = "GLIBC_TUNABLES";
 
-/** Undefined where nothing is set. */
+/** Undefined if it is not set. */
 export function tunableIn(tunables: string, name: string): string | undefined {
   const setting = tunables.split(":").findLast((one) => one.startsWith(`${name}=`));
   return setting?.slice(name.length + 1);

@@ -1,5 +1,4 @@
-// libgcc_s.so.1: a process has one, and of all that the trees have the newest serves
-// everybody.
+// libgcc_s.so.1: a process has one copy, the newest that any tree has.
 
 import { compareVersions, newestOf } from "../../../lib/elf/glibc-version.ts";
 import type { Found, Search } from "../../../lib/tree/search.ts";
@@ -7,14 +6,14 @@ import type { Trace } from "../../diagnostics/trace.ts";
 import { UNWINDER } from "../../profiles/shared-set.ts";
 import { type ChosenGlibc, runsOn } from "./choice.ts";
 
-/** What --trace tells of it. */
+/** The line that --trace prints about it. */
 export const tellUnwinder = (path: string | undefined, trace: Trace): void =>
   trace.log(
     "plan",
     () => `${UNWINDER}: ${path ? `"${path}", the newest of all trees'` : "the runtime's, as no other is newer"}`,
   );
 
-/** Undefined where that is the one of the first tree, which a process finds by itself. */
+/** Undefined if it is the first tree's, which a process finds by itself. */
 export function newestUnwinder(
   trees: readonly Search[],
   { version, isNatural }: Pick<ChosenGlibc, "version" | "isNatural">,
