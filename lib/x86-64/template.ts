@@ -6,6 +6,13 @@ import { Assembler, type Code } from "./assembler.ts";
 /** The value of a name; undefined if there is none. */
 export type Values = (name: string) => number | undefined;
 
+/** Throws where there is nothing of that name. */
+export function required(values: Values, name: string): number {
+  const value = values(name);
+  if (value === undefined) throw new Error(`Cannot assemble: there is no value for "${name}"`);
+  return value;
+}
+
 /** Emits code with the values as quads. Returns what the caller needs to know about it. */
 export type Emit<Result> = (to: Assembler, value: Values) => Result;
 
@@ -26,18 +33,18 @@ export class Template<Result> {
 
   constructor(emit: Emit<Result>, values: Values) {
     const to = new Assembler();
-    const stubLibraries = new Map<number, string>();
+    const markers = new Map<number, string>();
     this.#result = emit(to, (name) => {
       const isThere = values(name) !== undefined;
       this.#names.set(name, isThere);
       if (!isThere) return undefined;
-      const stubLibrary = FIRST + stubLibraries.size;
-      stubLibraries.set(stubLibrary, name);
-      return stubLibrary;
+      const marker = FIRST + markers.size;
+      markers.set(marker, name);
+      return marker;
     });
     this.#code = to.assemble();
     this.#places = this.#code.quads.flatMap(({ at, value }) => {
-      const name = stubLibraries.get(Number(value));
+      const name = markers.get(Number(value));
       return name === undefined ? [] : [{ at, name }];
     });
   }

@@ -8,7 +8,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { type Assembled, Templates, type Values } from "../../lib/x86-64/template.ts";
+import { type Assembled, required, Templates, type Values } from "../../lib/x86-64/template.ts";
 import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
@@ -63,7 +63,7 @@ export class Site {
     return this.#templates.assemble(
       key,
       (to, value) => {
-        const must = (name: string) => toAddress(value(name) ?? 0);
+        const must = (name: string) => toAddress(required(value, name));
         const [connect, disconnect] = [must("lent connect"), must("lent disconnect")];
         const [look, complain] = [must("lent look"), must("lent complain")];
         return emit(to, value, lentConnection({ connect, disconnect, look, complain }));

@@ -118,6 +118,8 @@ function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interpose
   const own = new Map<string, number>([
     ["token", TOKEN],
     ["program", programName],
+    // No process of a library has been started by an ld.so's name.
+    ["exeShim", 0],
     ["iterators", iterators],
     ...side.own.flatMap((name) => (name in functions ? [[name, functions[name as keyof Functions]] as const] : [])),
   ]);

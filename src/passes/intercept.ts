@@ -11,6 +11,7 @@ import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { required } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
@@ -22,7 +23,7 @@ import type { EmitAsking, Launch, ProcessCode } from "./launch.ts";
 /** The code for the program's side, the same for every process. */
 export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
   const emit: EmitAsking<string[]> = (to, value, connection) => {
-    const must = (name: string) => toAddress(value(name) ?? 0);
+    const must = (name: string) => toAddress(required(value, name));
     const find = (name: string) => value(name) as Address | undefined;
     emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
     // For its comparisons: here, the program's own file is at the path it reports.

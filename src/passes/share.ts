@@ -26,7 +26,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { Names } from "../../lib/tree/open-names.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
-import type { Assembled } from "../../lib/x86-64/template.ts";
+import { type Assembled, required } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitHere } from "../agent/code/objects.ts";
@@ -150,7 +150,7 @@ function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assemb
 /** The code of a capsule's agent, the same for every process; `program` is the program's path if hosted. */
 export function codeOf(hasTree: boolean, isHosted: boolean, program: string): ProcessCode<string[]> {
   const emit: EmitAsking<string[]> = (to, value, connection) => {
-    const must = (name: string) => toAddress(value(name) ?? 0);
+    const must = (name: string) => toAddress(required(value, name));
     const find = (name: string) => value(name) as Address | undefined;
     emitAgent(to, { connection, token: must("token"), dlopen: must("dlopen"), dlmopen: must("dlmopen") });
     for (const name of ["getenv", "secure_getenv"]) emitGetenv(to.align(16), name, must(name), must("variables"));

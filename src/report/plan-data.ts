@@ -105,6 +105,7 @@ export interface PlannedCapsule {
   readonly hooks: readonly PlannedHook[];
   /** Environment variables for the host's libraries. */
   readonly environment: readonly {
+    /** The variable's name. */
     readonly name: string;
     /** The value that the profile or a script gives it. */
     readonly value: string;
