@@ -93,5 +93,6 @@ function startOver(
   // Among temporary files it would be left behind, for programs that are hardly ever run.
   if (!older?.starter || placeInCache(store, directory.system) === undefined) return {};
   const family = keepFamily(directory, older.shared, older.starter, store);
-  return { family: family.files, older: olderThan(family), chosen: chosenFiles(family) };
+  const chosen = chosenFiles(family);
+  return chosen.length === 0 ? {} : { family: family.files, older: olderThan(family), chosen };
 }

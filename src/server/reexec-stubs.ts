@@ -18,6 +18,7 @@ import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import { emitCheck, emitReexecStub, type ReexecStubTargets } from "../agent/code/reexec-stub.ts";
+import { INTERFACE } from "../plan/glibc/auditing.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import { keptDirectory } from "../reexec/kept-directories.ts";
@@ -77,6 +78,10 @@ export function olderThan(family: Family): OlderTargets {
 
 /** The files that a process is started over with. */
 export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
+  // In a process with an auditor an older ld.so crashes at a dlmopen, whatever release it says it is: no auditor may
+  // stay until there, so none accepts an old ld.so on the way.
+  using loader = openImage(starter.loader);
+  if (!loader.verdefs.some(({ name }) => name === `GLIBC_${INTERFACE.since.join(".")}`)) return [];
   return [starter.loader, join(libraries, LIBC)].map((path) => {
     const { dev, ino } = statSync(path, { bigint: true });
     return { path, dev, ino };
