@@ -18,10 +18,16 @@ import type { Site } from "./site.ts";
 /** Directories in which processes outside the launch open programs and libraries, too. */
 const OF_THE_MACHINE = /^\/(?:$|(?:usr|bin|sbin|lib\w*|opt|nix|gnu)(?:\/|$))/;
 
-/** What one inotify instance watches: watch number → soname of a copy, or directory. */
+/** A file that was opened: its path, and what the user is told of it. */
+interface Opened {
+  readonly path: string;
+  readonly shown: string;
+}
+
+/** What one inotify instance watches: watch number → copy of an isolated library, or directory. */
 interface Watched {
   readonly inotify: number;
-  readonly copies: Map<number, string>;
+  readonly copies: Map<number, Opened>;
   readonly directories: Map<number, string>;
 }
 
@@ -31,6 +37,8 @@ export class NativeWatch {
   /** Read at once, while the process that opened something still exists. */
   readonly #common: Watched;
   readonly #isolated: ReadonlySet<string>;
+  /** By path, whether a program needs an isolated library. Looking opens it, which is an event again, so once each. */
+  readonly #programs = new Map<string, boolean>();
   #found: string | undefined;
 
   /**
@@ -53,20 +61,23 @@ export class NativeWatch {
   *begin(): Generator<undefined> {
     const { pid, program, libraryPath } = this.site.file;
     const directories = [dirname(program), unlessRefused(() => readlinkSync(`/proc/${pid}/cwd`))];
-    for (const path of new Set(directories)) if (path !== undefined) this.#watch(path, "directories", path);
+    for (const path of new Set(directories)) if (path !== undefined) this.#watch(path, path);
     const runtime = this.site.runtimeOf(libraryPath);
     for (const soname of this.#isolated) {
       yield;
       const path = runtime.find(soname, undefined)?.path;
-      if (path !== undefined && !this.#isHosts(soname, path)) this.#watch(path, "copies", soname);
+      if (path !== undefined && !this.#isHosts(soname, path)) this.#watch(path, { path, shown: soname });
     }
   }
 
-  #watch(path: string, kind: "copies" | "directories", value: string): void {
+  /** `value` is a copy, or the path of a directory. */
+  #watch(path: string, value: Opened | string): void {
     const isCommon = [path, this.site.file.program].some((one) => OF_THE_MACHINE.test(one));
     const watched = isCommon ? this.#common : this.#own;
     const number = this.system.watchOpening(watched.inotify, path);
-    if (number !== undefined) watched[kind].set(number, value);
+    if (number === undefined) return;
+    if (typeof value === "string") watched.directories.set(number, value);
+    else watched.copies.set(number, value);
   }
 
   /** Whether the runtime's copy is the host tree's own file: then capsules open it, too. */
@@ -95,21 +106,24 @@ export class NativeWatch {
     return this.#found;
   }
 
-  /** Copies, and programs that need an isolated library: their paths, and the names that a user knows. Each once. */
-  #openedIn({ inotify, copies, directories }: Watched): { readonly path: string; readonly shown: string }[] {
-    const runtime = this.site.runtimeOf(this.site.file.libraryPath);
-    const found = new Map<string, string>();
-    const seen = new Set<string>();
+  /** Copies, and programs that need an isolated library, each once. */
+  #openedIn({ inotify, copies, directories }: Watched): Iterable<Opened> {
+    const found = new Map<string, Opened>();
     for (const { number, name } of this.system.openedIn(inotify)) {
-      const soname = copies.get(number);
-      if (soname !== undefined) found.set(runtime.find(soname, undefined)?.path ?? "", soname);
+      const copy = copies.get(number);
+      if (copy) found.set(copy.path, copy);
       const directory = directories.get(number);
-      if (directory === undefined || name === "" || seen.has(name)) continue;
-      seen.add(name);
+      if (directory === undefined || name === "") continue;
       const path = join(directory, name);
-      if (this.#needsIsolated(path)) found.set(path, path);
+      if (this.#isProgram(path)) found.set(path, { path, shown: path });
     }
-    return [...found].map(([path, shown]) => ({ path, shown }));
+    return found.values();
+  }
+
+  #isProgram(path: string): boolean {
+    const known = this.#programs.get(path) ?? this.#needsIsolated(path);
+    this.#programs.set(path, known);
+    return known;
   }
 
   /** Whether a descendant of the launch's first process has it mapped. */

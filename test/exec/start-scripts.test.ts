@@ -199,7 +199,7 @@ describe("where the environment is emptied a program runs natively, and one line
 
   describe.skipIf(!existsSync("/usr/bin/python3"))("what is the machine's", () => {
     /** A program of the machine's that opens one of its libraries, and stays for a while. */
-    const opens = `/usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL("libz.so.1"); time.sleep(0.5)'`;
+    const opens = `/usr/bin/python3 -c 'import ctypes, time; ctypes.CDLL("libz.so.1"); time.sleep(1)'`;
     const host = (): string => {
       const tree = mkdtempSync(join(tmpdir(), "capsule-test-libz-"));
       mkdirSync(join(tree, HOST.slice("host/".length)), { recursive: true });
@@ -209,7 +209,7 @@ describe("where the environment is emptied a program runs natively, and one line
 
     test("counts if the launch opens it", async () => {
       const tree = host();
-      using file = script(`#!/bin/sh\nsleep 0.5\ne=env\n$e -i ${opens}\n`);
+      using file = script(`#!/bin/sh\nsleep 1.5\ne=env\n$e -i ${opens}\n`);
       const outcome = await capsule(["--isolate", `libz.so.1=${tree}`], file.path);
       rmSync(tree, { recursive: true });
       expect(outcome.stderr).toStartWith('capsule: nothing has been linked, and "libz.so.1" was opened: ');
