@@ -1,4 +1,5 @@
-// Answers the processes of a launch.
+// Tells which of a launch's processes a request comes from, and links a process at its first request. Everything that
+// a linked process asks, such as dlopen, is answered by server/answers.ts.
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
