@@ -2,6 +2,7 @@
 
 import { dirname, join } from "node:path";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
@@ -47,7 +48,7 @@ export function populate(
   // needing it would give a process with an older libc of its own the machine's libdl.
   const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
   directory.putLibrary(AGENT, agent.bytes);
-  const startedOver = startOver(directory, processGlibc, older, store.file);
+  const startedOver = startOver(directory, processGlibc, older, store);
   if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
   // Keeps what was found out for the next run.
   const unsaved = store.save();
@@ -82,17 +83,17 @@ function startOver(
   directory: ServingDirectory,
   { shared, starter }: ProcessGlibc,
   older: ProcessGlibc | undefined,
-  store: string | undefined,
+  store: LibraryStore,
 ): StartedOver {
   if (starter) {
-    const family = keepFamily(directory, shared, starter, store);
-    placeReexecStubs(directory, family, store);
-    return { reexecStubs: family.files, chosen: chosenFiles(family) };
+    const family = keepFamily(directory, shared, starter, store.file);
+    placeReexecStubs(directory, family, store.file);
+    return { reexecStubs: family.files, chosen: chosenFiles(family, store) };
   }
   directory.linkLibraries(shared);
   // Among temporary files it would be left behind, for programs that are hardly ever run.
-  if (!older?.starter || placeInCache(store, directory.system) === undefined) return {};
-  const family = keepFamily(directory, older.shared, older.starter, store);
-  const chosen = chosenFiles(family);
-  return chosen.length === 0 ? {} : { family: family.files, older: olderThan(family), chosen };
+  if (!older?.starter || placeInCache(store.file, directory.system) === undefined) return {};
+  const family = keepFamily(directory, older.shared, older.starter, store.file);
+  const chosen = chosenFiles(family, store);
+  return chosen.length === 0 ? {} : { family: family.files, older: olderThan(family, store), chosen };
 }

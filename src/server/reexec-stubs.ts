@@ -14,6 +14,7 @@ import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { NOWHERE, stubLibraryOf } from "../../lib/elf/write/stub-library.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
@@ -69,19 +70,16 @@ export function placeReexecStubs(directory: ServingDirectory, family: Family, st
 }
 
 /** For the auditor, which has processes started over that bring an older libc. */
-export function olderThan(family: Family): OlderTargets {
-  using libc = openImage(family.shared.get(LIBC) ?? "");
-  const names = libc.verdefs.map(({ name }) => name);
-  const [, minor = 0] = newestOf(names, "GLIBC");
+export function olderThan(family: Family, store: LibraryStore): OlderTargets {
+  const [, minor = 0] = newestOf(store.read(family.shared.get(LIBC) ?? "").versions, "GLIBC");
   return { ...targetsOf(family), newest: minor };
 }
 
 /** The files that a process is started over with. */
-export function chosenFiles({ starter, libraries }: Family): ChosenFile[] {
+export function chosenFiles({ starter, libraries }: Family, store: LibraryStore): ChosenFile[] {
   // In a process with an auditor an older ld.so crashes at a dlmopen, whatever release it says it is: no auditor may
   // stay until there, so none accepts an old ld.so on the way.
-  using loader = openImage(starter.loader);
-  if (!loader.verdefs.some(({ name }) => name === `GLIBC_${INTERFACE.since.join(".")}`)) return [];
+  if (!store.read(starter.loader).versions.includes(`GLIBC_${INTERFACE.since.join(".")}`)) return [];
   return [starter.loader, join(libraries, LIBC)].map((path) => {
     const { dev, ino } = statSync(path, { bigint: true });
     return { path, dev, ino };
