@@ -99,3 +99,6 @@ export const ERRNO = {
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
 } as const;
+
+/** Of struct stat, in bytes: where some members are, and its size. */
+export const STAT = { st_dev: 0, st_ino: 8, size: 144 } as const;

@@ -84,7 +84,7 @@ export function roomForHosts(capsules: readonly (readonly Library[])[]): number 
 /**
  * For blocks that must be in static TLS, in bytes: jemalloc has 2632, other libraries but sanitizers some 150 at most.
  */
-const AUDITED = 4096;
+export const AUDITED = 4096;
 
 /**
  * The tunables of processes with an auditor: glibc reserves static TLS before their libraries are known, so these use

@@ -19,6 +19,7 @@ import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import { emitCheck, emitReexecStub, type ReexecStubTargets } from "../agent/code/reexec-stub.ts";
+import { STACK_END } from "../agent/code/vectors.ts";
 import { INTERFACE } from "../plan/glibc/auditing.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
@@ -31,8 +32,6 @@ export const EXE_SHIM = "libcapsule-exe.so";
  * that would be the program's own (a canonical PLT entry).
  */
 const ANCHOR = "gnu_get_libc_release";
-/** ld.so's own: where the kernel put the arguments. */
-const STACK_END = "__libc_stack_end";
 
 /** Where processes are started over on another glibc, and what they find there. */
 export interface Family {

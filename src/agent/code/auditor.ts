@@ -4,6 +4,7 @@
 //
 // It has no libc, needs no library, and is in a namespace of its own.
 
+import { LinkMap } from "../../../lib/loader/link-map.ts";
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ecx, edi, edx, r9d } from "../../../lib/x86-64/narrow-registers.ts";
@@ -13,6 +14,7 @@ import { emitMoreRoom, ROOM_WORDS } from "./more-room.ts";
 import { type ChosenFile, emitIsReachable, emitOlder, type OlderTargets } from "./older-libc.ts";
 import { emitReexecStub } from "./reexec-stub.ts";
 import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
+import { emitBegins } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -53,8 +55,7 @@ export interface AuditorCode {
   readonly dataAt: number;
 }
 
-/** Offsets in an Elf64 struct link_map, in bytes. */
-const [L_ADDR, L_NAME] = [0, 8] as const;
+const { l_addr, l_name } = LinkMap.offsetOf;
 const LA_SER_ORIG = 1;
 
 /** How an entry of the table is treated. */
@@ -69,7 +70,7 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   if (targets.older) {
     emitOlder(to, targets.older);
     emitReexecStub(to, targets.older);
-  }
+  } else emitBegins(to);
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.label("is started").quad(0).label("stack end").quad(0);
@@ -121,8 +122,8 @@ function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
   to.label("la_objopen").mov(rsi, mem(rdx)).test(rsi, rsi).jne("noted");
   to.mov(rdi, r8);
   if (hasOlder) to.call("older");
-  to.mov(mem(r8, L_NAME), rdi).lea(rip("agent"), rsi).call("equal").jne("not the agent");
-  to.mov(mem(r8, L_ADDR), rax).movq(1, mem(rax, auditedAt));
+  to.mov(mem(r8, l_name), rdi).lea(rip("agent"), rsi).call("equal").jne("not the agent");
+  to.mov(mem(r8, l_addr), rax).movq(1, mem(rax, auditedAt));
   to.label("not the agent").mov(r8, rdi).call("make room");
   to.label("noted").xor(eax, eax).ret();
 }

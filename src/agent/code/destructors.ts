@@ -5,6 +5,7 @@
 // once, with the lock held, and the first object that it finishes is one of ours, whose DT_FINI restores everything
 // before any other destructor runs. Nothing needs that object or binds to it, so sorting does not move it after others.
 
+import { LinkMap } from "../../../lib/loader/link-map.ts";
 import { layout, type Struct, u64 } from "../../../lib/memory/layout.ts";
 import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
@@ -57,7 +58,7 @@ export interface DestructorTargets {
 }
 
 const { finalizer, count, lock, first, hidden, namespaces, isDone } = Ending.offsetOf;
-const [L_NEXT, L_PREV] = [0x18, 0x20];
+const { l_next, l_prev } = LinkMap.offsetOf;
 /** The number of objects, 32 bits, comes after the pointer to the first link_map. */
 const NS_NLOADED = 8;
 
@@ -80,14 +81,14 @@ export function emitDestructors(to: Assembler, targets: DestructorTargets): void
 /** r8: the pointer to the first link_map; rdi: the object; rsi: the one before it; rdx: the one after it. */
 function showBase(to: Assembler): void {
   to.mov(mem(rbx, first), r8).mov(mem(rbx, hidden), rdi).test(rdi, rdi).je("nothing to hide");
-  to.mov(mem(rdi, L_NEXT), rax).mov(rax, mem(r8)).movq(0, mem(rax, L_PREV)).decl(mem(r8, NS_NLOADED));
+  to.mov(mem(rdi, l_next), rax).mov(rax, mem(r8)).movq(0, mem(rax, l_prev)).decl(mem(r8, NS_NLOADED));
   to.label("nothing to hide").lea(mem(rbx, MOVES_AT), r9);
   to.label("move").mov(mem(r9), rdi).test(rdi, rdi).je("moved");
-  to.mov(mem(rdi, L_PREV), rsi).mov(rsi, mem(r9, 8)).test(rsi, rsi).je("in front");
-  to.mov(mem(rdi, L_NEXT), rdx).mov(rdx, mem(rsi, L_NEXT)).test(rdx, rdx).je("to the front");
-  to.mov(rsi, mem(rdx, L_PREV));
-  to.label("to the front").mov(mem(r8), rax).movq(0, mem(rdi, L_PREV)).mov(rax, mem(rdi, L_NEXT));
-  to.mov(rdi, mem(rax, L_PREV)).mov(rdi, mem(r8));
+  to.mov(mem(rdi, l_prev), rsi).mov(rsi, mem(r9, 8)).test(rsi, rsi).je("in front");
+  to.mov(mem(rdi, l_next), rdx).mov(rdx, mem(rsi, l_next)).test(rdx, rdx).je("to the front");
+  to.mov(rsi, mem(rdx, l_prev));
+  to.label("to the front").mov(mem(r8), rax).movq(0, mem(rdi, l_prev)).mov(rax, mem(rdi, l_next));
+  to.mov(rdi, mem(rax, l_prev)).mov(rdi, mem(r8));
   to.label("in front").add(MOVE_SIZE, r9).jmp("move");
   to.label("moved").mov(mem(rbx, count), rax).mov(mem(rax), rcx).mov(rcx, mem(rbx, namespaces)).movq(1, mem(rax));
 }
@@ -102,11 +103,11 @@ function showAll(to: Assembler): void {
   to.add(MOVE_SIZE, r9).jmp("find the last move");
   to.label("move back").cmp(r10, r9).je("moved back");
   to.sub(MOVE_SIZE, r9).mov(mem(r9), rdi).mov(mem(r9, 8), rsi).test(rsi, rsi).je("move back");
-  to.mov(mem(rdi, L_NEXT), rdx).mov(rdx, mem(r8)).movq(0, mem(rdx, L_PREV));
-  to.mov(mem(rsi, L_NEXT), rax).mov(rax, mem(rdi, L_NEXT)).mov(rsi, mem(rdi, L_PREV)).mov(rdi, mem(rsi, L_NEXT));
-  to.test(rax, rax).je("move back").mov(rdi, mem(rax, L_PREV)).jmp("move back");
+  to.mov(mem(rdi, l_next), rdx).mov(rdx, mem(r8)).movq(0, mem(rdx, l_prev));
+  to.mov(mem(rsi, l_next), rax).mov(rax, mem(rdi, l_next)).mov(rsi, mem(rdi, l_prev)).mov(rdi, mem(rsi, l_next));
+  to.test(rax, rax).je("move back").mov(rdi, mem(rax, l_prev)).jmp("move back");
   to.label("moved back").mov(mem(rbx, hidden), rdi).test(rdi, rdi).je("nothing hidden");
-  to.mov(mem(rdi, L_NEXT), rax).mov(rdi, mem(rax, L_PREV)).mov(rdi, mem(r8)).incl(mem(r8, NS_NLOADED));
+  to.mov(mem(rdi, l_next), rax).mov(rdi, mem(rax, l_prev)).mov(rdi, mem(r8)).incl(mem(r8, NS_NLOADED));
   to.label("nothing hidden").mov(mem(rbx, lock), rdi).call(rip("ending unlock"));
   to.label("all shown already").pop(rbx).ret();
 }

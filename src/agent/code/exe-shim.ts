@@ -8,7 +8,7 @@ import { al, eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitPathFunctions } from "./paths.ts";
-import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
+import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -32,6 +32,7 @@ export interface ExeShimCode {
 export function exeShimCode(distanceOf: (name: string) => number | undefined): ExeShimCode {
   const to = new Assembler();
   emitVectors(to);
+  emitBegins(to);
   emitExeShim(to);
   const names = emitPathFunctions(to, {
     ...{ program: undefined, hasTree: false, isHosted: true },

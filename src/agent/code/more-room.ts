@@ -11,26 +11,25 @@ import { Ehdr } from "../../../lib/elf/ehdr.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { STAT } from "../../../lib/x86-64/linux.ts";
 import { al, eax, ebp, ecx, edx, esi, r9d, r15d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
+import { TUNABLES } from "../../plan/glibc/tunables.ts";
+import { AUDITED, DEFAULT, TUNABLE } from "../../plan/static-tls.ts";
+import { MAGIC } from "./soname.ts";
+import { AT_EXECFN } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
-/** The tunable's default, in bytes. */
-const DEFAULT = 512;
 /** Left for dlopen after a program has been started over, in bytes. */
-const SPARE = 4608;
+const SPARE = AUDITED + DEFAULT;
 
-const MAGIC = 0x46_4c_45_7f;
-const AT_EXECFN = 31;
-/** Offsets in struct stat, and room for one, in bytes. */
-const [ST_DEV, ST_INO, STAT_SIZE] = [0, 8, 256] as const;
 const [O_CLOEXEC, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, PATH_MAX] = [0x8_0000, 3, 0x4022, 4096] as const;
 /** In bytes, a bit more than arguments and variables (at most 3/4 of 8 MiB) and the pointers to them can take. */
 const [WORK, ARGUMENTS] = [16 << 20, 8 << 20] as const;
 
-/** What emitMoreRoom needs besides `piece` of emitSonameOf, each a quad that is 0 at first. */
+/** What emitMoreRoom needs besides `begins`, and `piece` of emitSonameOf: each a quad that is 0 at first. */
 export const ROOM_WORDS = ["is running", "has program", "size of blocks", "environment"] as const;
 
 /**
@@ -41,13 +40,12 @@ export function emitMoreRoom(to: Assembler, kept: number): void {
   emitNotes(to);
   emitMakeRoom(to, kept);
   emitRoomGiven(to);
-  emitBegins(to);
   emitStartOver(to);
   emitExecute(to);
   emitAppend(to);
   for (const [label, text] of [
-    ["variable name", "GLIBC_TUNABLES="],
-    ["setting name", "glibc.rtld.optional_static_tls="],
+    ["variable name", `${TUNABLES}=`],
+    ["setting name", `${TUNABLE}=`],
     ["own arguments", "/proc/self/cmdline"],
     ["own file", "/proc/self/exe"],
   ] as const)
@@ -92,19 +90,12 @@ function emitMakeRoom(to: Assembler, kept: number): void {
 function emitRoomGiven(to: Assembler): void {
   to.label("room given").xor(r15d, r15d).mov(DEFAULT, r9d).mov(rip("environment"), r14);
   to.label("variable").mov(mem(r14), rdi).test(rdi, rdi).je("counted");
-  to.add(8, r14).lea(rip("variable name"), rsi).call("has name").jne("variable").mov(rdi, r15).mov(rdi, r8);
-  to.label("setting").mov(r8, rdi).lea(rip("setting name"), rsi).call("has name").jne("next setting").xor(r9d, r9d);
+  to.add(8, r14).lea(rip("variable name"), rsi).call("begins").jne("variable").mov(rdi, r15).mov(rdi, r8);
+  to.label("setting").mov(r8, rdi).lea(rip("setting name"), rsi).call("begins").jne("next setting").xor(r9d, r9d);
   to.label("digit").movzbl(mem(rdi), eax).sub(char("0"), eax).cmp(9, eax).ja("next setting");
   to.imul(10, r9d, r9d).add(eax, r9d).inc(rdi).jmp("digit");
   to.label("next setting").cmpb(0, mem(r8)).lea(mem(r8, 1), r8).jne("setting").jmp("variable");
   to.label("counted").mov(r9, rax).ret();
-}
-
-/** (string, prefix): `je` if the string begins with it; rdi is then after the prefix. Keeps r8 and up. */
-function emitBegins(to: Assembler): void {
-  to.label("has name").movzbl(mem(rsi), eax).test(al, al).je("compared");
-  to.cmp(mem(rdi), al).jne("compared").inc(rdi).inc(rsi).jmp("has name");
-  to.label("compared").ret();
 }
 
 /** r13 is the room to make. Returns only if that is not possible; ld.so then reports what is wrong. */
@@ -126,7 +117,7 @@ function emitStartOver(to: Assembler): void {
   // The variables, one of them replaced. The auxiliary vector follows them.
   to.mov(rdi, r12).mov(rip("environment"), r14);
   to.label("kept variable").mov(mem(r14), r9).add(8, r14).test(r9, r9).je("new variable");
-  to.mov(rdi, r8).mov(r9, rdi).lea(rip("variable name"), rsi).call("has name").mov(r8, rdi).je("kept variable");
+  to.mov(rdi, r8).mov(r9, rdi).lea(rip("variable name"), rsi).call("begins").mov(r8, rdi).je("kept variable");
   to.mov(r9, rax).stosq().jmp("kept variable");
   to.label("new variable").lea(mem(rdi, 16), rax).stosq().xor(eax, eax).stosq();
   to.lea(rip("variable name"), rsi).call("write text").test(r15, r15).je("new setting");
@@ -140,10 +131,10 @@ function emitStartOver(to: Assembler): void {
   to.label("auxiliary").mov(mem(r14), rax).test(rax, rax).je("by the link");
   to.mov(mem(r14, 8), r15).add(16, r14).cmp(AT_EXECFN, rax).jne("auxiliary");
   to.systemCall("stat", r15, r13).test(eax, eax).jne("by the link");
-  to.lea(mem(r13, STAT_SIZE), rsi).systemCall("stat", "own file", rsi).test(eax, eax).jne("by the link");
-  for (const field of [ST_DEV, ST_INO])
+  to.lea(mem(r13, STAT.size), rsi).systemCall("stat", "own file", rsi).test(eax, eax).jne("by the link");
+  for (const field of [STAT.st_dev, STAT.st_ino])
     to.mov(mem(r13, field), rax)
-      .cmp(mem(r13, STAT_SIZE + field), rax)
+      .cmp(mem(r13, STAT.size + field), rax)
       .jne("by the link");
   to.mov(r15, rdi).call("execute");
   to.label("by the link").systemCall("readlink", "own file", r13, PATH_MAX).test(rax, rax).jle("given up");

@@ -2,13 +2,21 @@
 // that. The auditor sees the libc when it has been mapped, before any version is compared, and has the process started
 // over (reexec-stub.ts) on the chosen glibc.
 
+import { DT_GNU_HASH, DT_SONAME, DT_STRTAB, DT_SYMTAB, DT_VERDEF } from "../../../lib/elf/constants.ts";
+import { Dyn } from "../../../lib/elf/dyn.ts";
 import { gnuHash } from "../../../lib/elf/gnu-hash.ts";
+import { Sym } from "../../../lib/elf/sym.ts";
+import { Verdef } from "../../../lib/elf/versions.ts";
+import { LinkMap } from "../../../lib/loader/link-map.ts";
 import { LIBC } from "../../../lib/tree/glibc-names.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { STAT } from "../../../lib/x86-64/linux.ts";
 import { eax, ecx, edi, edx, esi, r9d, r10d, r11d } from "../../../lib/x86-64/narrow-registers.ts";
+import type { Pointer } from "../../../lib/x86-64/operands.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import type { ReexecStubTargets } from "./reexec-stub.ts";
+import { STACK_END } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 
@@ -24,18 +32,12 @@ export interface ChosenFile {
   readonly ino: bigint;
 }
 
-const STACK_END = "__libc_stack_end";
-/** Tags of a dynamic section (gABI, and glibc's <elf.h>). */
-const TAG = { strtab: 5, symtab: 6, soname: 14, gnuHash: 0x6ffffef5, verdef: 0x6ffffffc } as const;
-/** Offsets and sizes, in bytes: Elf64 struct link_map, Elf64_Dyn, Elf64_Verdef with the first Verdaux, Elf64_Sym. */
-const LinkMap = { l_addr: 0, l_ld: 16, l_prev: 32 } as const;
-const Dyn = { d_tag: 0, d_un: 8, size: 16 } as const;
-const Verdef = { vd_aux: 12, vd_next: 16 } as const;
-const Sym = { st_value: 8, size: 24 } as const;
+const { l_addr, l_ld, l_prev } = LinkMap.offsetOf;
+const { vd_aux, vd_next } = Verdef.offsetOf;
 /** Offsets in DT_GNU_HASH: the filter has 64-bit words; the buckets follow it. */
 const GnuHash = { buckets: 0, firstSymbol: 4, filterSize: 8, filter: 16 } as const;
-/** Offsets in struct stat, and its size, padded to keep the stack aligned. */
-const Stat = { st_dev: 0, st_ino: 8, room: 0x98 } as const;
+/** For a struct stat on the stack, which stays aligned. */
+const STAT_ROOM = STAT.size + 8;
 
 /**
  * `older` (link_map in r8): jumps to `reexecStub` for an older libc, unless the process has already been started over
@@ -43,24 +45,20 @@ const Stat = { st_dev: 0, st_ino: 8, room: 0x98 } as const;
  */
 export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest">): void {
   to.label("older").lea(rip("is started"), rax).cmpb(0, mem(rax)).jne("not older");
-  to.xor(r9d, r9d).xor(r10d, r10d).xor(r11d, r11d).mov(mem(r8, LinkMap.l_ld), rdx);
-  to.label("next tag").mov(mem(rdx, Dyn.d_tag), rax).mov(mem(rdx, Dyn.d_un), rcx);
-  to.cmp(TAG.strtab, rax).cmove(rcx, r9);
-  to.cmp(TAG.soname, rax).cmove(rcx, r11);
-  to.cmp(TAG.verdef, rax).cmove(rcx, r10);
-  to.add(Dyn.size, rdx).test(rax, rax).jne("next tag");
+  to.xor(r9d, r9d).xor(r10d, r10d).xor(r11d, r11d);
+  emitDynamic(to, "of libc", r8, [
+    [DT_STRTAB, r9],
+    [DT_SONAME, r11],
+    [DT_VERDEF, r10],
+  ]);
   to.test(r10, r10).je("not older");
-  // A dynamic section has addresses once ld.so has relocated it, and vaddrs if it is read-only.
-  to.mov(mem(r8, LinkMap.l_addr), rcx);
-  to.cmp(rcx, r9).jae("strings known").add(rcx, r9);
-  to.label("strings known").cmp(rcx, r10).jae("versions known").add(rcx, r10);
-  to.label("versions known")
-    .lea(mem(r9, 0, r11), rdi)
+  emitAddresses(to, "of libc", r8, [r9, r10]);
+  to.lea(mem(r9, 0, r11), rdi)
     .lea(rip("libc name"), rsi)
     .call("equal")
     .jne("not older");
   to.label("next version")
-    .mov(mem(r10, Verdef.vd_aux), eax)
+    .mov(mem(r10, vd_aux), eax)
     .mov(mem(r10, 0, rax), edi)
     .add(r9, rdi);
   to.lea(rip("version family"), rsi).call("begins").jne("version looked at");
@@ -69,11 +67,11 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   to.sub(char("0"), eax).cmp(9, eax).ja("version looked at"); // GLIBC_2.2.5
   to.imul(10, ecx, ecx).add(eax, ecx).inc(rdi).jmp("next digit");
   to.label("number known").cmp(newest, ecx).jae("not older");
-  to.label("version looked at").mov(mem(r10, Verdef.vd_next), eax).add(rax, r10).test(eax, eax).jne("next version");
+  to.label("version looked at").mov(mem(r10, vd_next), eax).add(rax, r10).test(eax, eax).jne("next version");
   to.call("is reachable").jne("not older");
   // ld.so comes before libc in the list.
   to.mov(r8, rdi);
-  to.label("object before").mov(mem(rdi, LinkMap.l_prev), rdi).test(rdi, rdi).je("not older");
+  to.label("object before").mov(mem(rdi, l_prev), rdi).test(rdi, rdi).je("not older");
   to.call("find stack end").test(rax, rax).je("object before");
   to.mov(rax, rip("stack end")).jmp("reexecStub");
   to.label("not older").ret();
@@ -87,17 +85,17 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
  * their place. Changes rax, rcx, rsi, rdi and r11.
  */
 export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): void {
-  to.label("is reachable").sub(Stat.room, rsp);
+  to.label("is reachable").sub(STAT_ROOM, rsp);
   files.forEach((_, i) => {
     to.systemCall("stat", `file ${i}`, rsp).test(eax, eax).jne("looked");
-    to.mov(mem(rsp, Stat.st_dev), rax)
+    to.mov(mem(rsp, STAT.st_dev), rax)
       .cmp(rip(`device ${i}`), rax)
       .jne("looked");
-    to.mov(mem(rsp, Stat.st_ino), rax)
+    to.mov(mem(rsp, STAT.st_ino), rax)
       .cmp(rip(`inode ${i}`), rax)
       .jne("looked");
   });
-  to.label("looked").lea(mem(rsp, Stat.room), rsp).ret().align(8);
+  to.label("looked").lea(mem(rsp, STAT_ROOM), rsp).ret().align(8);
   files.forEach(({ dev, ino }, i) => {
     to.label(`device ${i}`).quad(dev).label(`inode ${i}`).quad(ino);
   });
@@ -109,16 +107,14 @@ export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): vo
 /** (link_map): the address of __libc_stack_end, if the object defines it, or 0. Changes rcx, rdx, rsi, r9, r10, r11. */
 function emitFindStackEnd(to: Assembler): void {
   const hash = gnuHash(encoder.encode(STACK_END));
-  to.label("find stack end").xor(r9d, r9d).xor(r10d, r10d).mov(mem(rdi, LinkMap.l_ld), rdx);
-  to.label("next tag of it").mov(mem(rdx, Dyn.d_tag), rax).mov(mem(rdx, Dyn.d_un), rcx);
-  to.cmp(TAG.symtab, rax).cmove(rcx, r10);
-  to.cmp(TAG.gnuHash, rax).cmove(rcx, r9);
-  to.add(Dyn.size, rdx).test(rax, rax).jne("next tag of it");
+  to.label("find stack end").xor(r9d, r9d).xor(r10d, r10d);
+  emitDynamic(to, "of ld.so", rdi, [
+    [DT_SYMTAB, r10],
+    [DT_GNU_HASH, r9],
+  ]);
   to.test(r9, r9).je("not there");
-  to.mov(mem(rdi, LinkMap.l_addr), rcx);
-  to.cmp(rcx, r9).jae("hash known").add(rcx, r9);
-  to.label("hash known").cmp(rcx, r10).jae("symbols known").add(rcx, r10);
-  to.label("symbols known").mov(mem(r9, GnuHash.buckets), ecx).test(ecx, ecx).je("not there");
+  emitAddresses(to, "of ld.so", rdi, [r9, r10]);
+  to.mov(mem(r9, GnuHash.buckets), ecx).test(ecx, ecx).je("not there");
   to.mov(hash, eax).xor(edx, edx).div(ecx);
   to.mov(mem(r9, GnuHash.filterSize), esi).lea(mem(r9, GnuHash.filter, rsi, 8), rsi); // rsi: the buckets
   to.mov(mem(rsi, 0, rdx, 4), edx)
@@ -134,6 +130,32 @@ function emitFindStackEnd(to: Assembler): void {
   to.label("not there").xor(eax, eax).ret();
   to.label("there")
     .imul(Sym.size, rdx, rdx)
-    .mov(mem(r10, Sym.st_value, rdx), rax);
-  to.add(mem(rdi, LinkMap.l_addr), rax).ret();
+    .mov(mem(r10, Sym.offsetOf.st_value, rdx), rax);
+  to.add(mem(rdi, l_addr), rax).ret();
+}
+
+/** Loads values of dynamic entries, by tag, of the object whose link_map is in a register. Changes rax, rcx and rdx. */
+function emitDynamic(
+  to: Assembler,
+  whose: string,
+  object: Pointer,
+  wanted: readonly (readonly [tag: number, to: Pointer])[],
+): void {
+  const { d_tag, d_val } = Dyn.offsetOf;
+  to.mov(mem(object, l_ld), rdx);
+  to.label(`next tag ${whose}`).mov(mem(rdx, d_tag), rax).mov(mem(rdx, d_val), rcx);
+  for (const [tag, register] of wanted) to.cmp(tag, rax).cmove(rcx, register);
+  to.add(Dyn.size, rdx).test(rax, rax).jne(`next tag ${whose}`);
+}
+
+/**
+ * Makes addresses of values from an object's dynamic section, which has them once ld.so has relocated it, and keeps
+ * vaddrs if it is read-only. Changes rcx.
+ */
+function emitAddresses(to: Assembler, whose: string, object: Pointer, values: readonly Pointer[]): void {
+  to.mov(mem(object, l_addr), rcx);
+  values.forEach((value, i) => {
+    const known = `value ${i} ${whose} known`;
+    to.cmp(rcx, value).jae(known).add(rcx, value).label(known);
+  });
 }

@@ -23,7 +23,7 @@ import {
   rsp,
 } from "../../../lib/x86-64/registers.ts";
 import { EXIT } from "../../diagnostics/errors.ts";
-import { CALLED, emitVectors, STARTED_AS } from "./vectors.ts";
+import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
 const encoder = new TextEncoder();
 /** The kernel's limit (PATH_MAX). */
@@ -53,6 +53,7 @@ export interface ReexecStubTargets {
 /** `reexecStub`, a function that does not return. */
 export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void {
   emitVectors(to);
+  emitBegins(to);
   to.label("reexecStub");
   // In a static program, dlopen loaded an ld.so that did not start the process and does not know the arguments.
   to.mov(rip("stack end"), rax).cmpq(0, mem(rax)).je("static");

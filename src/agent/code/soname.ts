@@ -6,6 +6,7 @@ import {
   DT_STRTAB,
   ELFCLASS64,
   ELFDATA2LSB,
+  ELFMAG,
   EM_X86_64,
   ET_DYN,
   EV_CURRENT,
@@ -34,8 +35,9 @@ export const SONAME_BUFFERS: ReadonlyMap<string, number> = new Map([
 
 /** The path may be a FIFO's: ld.so would wait for it, but we need not. */
 const O_CLOEXEC_NONBLOCK = 0x8_0800;
-/** The first four bytes of a file, and the three after them. */
-const [MAGIC, CLASS] = [0x46_4c_45_7f, ELFCLASS64 | (ELFDATA2LSB << 8) | (EV_CURRENT << 16)] as const;
+/** The first four bytes of an ELF file, and the three after them. */
+export const MAGIC = Buffer.from(ELFMAG).readUInt32LE();
+const CLASS = ELFCLASS64 | (ELFDATA2LSB << 8) | (EV_CURRENT << 16);
 
 /**
  * (path): returns a C string, empty if the file has no soname that is easily found; NULL if it cannot be opened or is

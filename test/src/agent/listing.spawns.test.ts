@@ -24,13 +24,22 @@ import { emitCheck, emitReexecStub } from "../../../src/agent/code/reexec-stub.t
 import { emitQuieting, emitSignalFunctions, emitSignalHandler } from "../../../src/agent/code/signals.ts";
 import { emitStackSize } from "../../../src/agent/code/stack-size.ts";
 import { emitStart } from "../../../src/agent/code/start.ts";
-import { emitVectors } from "../../../src/agent/code/vectors.ts";
+import { emitBegins, emitVectors } from "../../../src/agent/code/vectors.ts";
 import { Kind } from "../../../src/agent/protocol.ts";
 import { emitStubs } from "../../../src/hosted/image.ts";
 import { emitFinish } from "../../../src/passes/finish.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { agreement, disassemble } from "../../lib/x86-64/disassemble.ts";
 import { emitAsking } from "./asking.ts";
+
+/** Of a re-exec stub. */
+const PATHS = {
+  loader: "/t/ld.so",
+  libraries: "/kept",
+  exeShim: "/kept/identity.so",
+  complaint: "no",
+  ofStatic: "no",
+};
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
@@ -96,18 +105,12 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what ld.so asks for libraries": (to) => {
     emitAuditor(to, { leastVersion: 2, auditedAt: 0x2040, staticTls: 0x4000, older: undefined, chosen: [] });
+    emitBegins(to);
     for (const name of ["table", "agent", "is started", "headers", "piece", ...ROOM_WORDS]) to.label(name).quad(0);
   },
   "the same, where processes with an older libc are started over": (to) => {
-    const paths = {
-      loader: "/t/ld.so",
-      libraries: "/kept",
-      exeShim: "/kept/identity.so",
-      complaint: "no",
-      ofStatic: "no",
-    };
     const older = {
-      ...paths,
+      ...PATHS,
       takesArgv0: true,
       characterSets: undefined,
       newest: 38,
@@ -121,25 +124,11 @@ const emitters: Record<string, (to: Assembler) => void> = {
       to.label(name).quad(0);
   },
   "what stands in the place of libc": (to) => {
-    const paths = {
-      loader: "/t/ld.so",
-      libraries: "/kept",
-      exeShim: "/kept/identity.so",
-      complaint: "no",
-      ofStatic: "no",
-    };
-    emitReexecStub(to, { ...paths, takesArgv0: true, characterSets: "/t/gconv" });
+    emitReexecStub(to, { ...PATHS, takesArgv0: true, characterSets: "/t/gconv" });
     to.label("stack end").quad(0);
   },
   "the same, for an ld.so that cannot be told argv[0]": (to) => {
-    const paths = {
-      loader: "/t/ld.so",
-      libraries: "/kept",
-      exeShim: "/kept/identity.so",
-      complaint: "no",
-      ofStatic: "no",
-    };
-    emitReexecStub(to, { ...paths, takesArgv0: false, characterSets: undefined });
+    emitReexecStub(to, { ...PATHS, takesArgv0: false, characterSets: undefined });
     to.label("stack end").quad(0);
   },
   "what stands in the place of another library of glibc's": (to) => {
@@ -148,6 +137,7 @@ const emitters: Record<string, (to: Assembler) => void> = {
   },
   "what tells a process who it is": (to) => {
     emitVectors(to);
+    emitBegins(to);
     emitExeShim(to);
     const find = { anchor: "anchor", distanceOf: (name: string) => (name.length % 2 === 0 ? -0x1230 : 0x4560) };
     emitPathFunctions(to, { program: undefined, hasTree: false, isHosted: true, find });
