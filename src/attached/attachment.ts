@@ -165,11 +165,11 @@ export class Attachment implements Linker, Client {
 
   /** The l_name of its exe shim; 0 if there is none. */
   get exeShimName(): Address {
-    const identity = this.#identity;
-    return identity ? pointerIn(this.process, add(identity.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
+    const exeShim = this.#exeShim;
+    return exeShim ? pointerIn(this.process, add(exeShim.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
   }
 
-  get #identity(): LoadedObject | undefined {
+  get #exeShim(): LoadedObject | undefined {
     return this.objects().find(({ path }) => basename(path) === EXE_SHIM);
   }
 
@@ -222,8 +222,8 @@ export class Attachment implements Linker, Client {
   findSymbol(name: string): Address | undefined {
     if (!this.#found.has(name)) {
       // Its overrides of libc's functions know which file is the program's own.
-      const identity = this.#identity;
-      const family = [...(identity ? [identity.image] : []), ...this.#family];
+      const exeShim = this.#exeShim;
+      const family = [...(exeShim ? [exeShim.image] : []), ...this.#family];
       const home = family.find((image) => image.find(name) !== undefined);
       const index = home?.find(name);
       this.#found.set(name, home && index !== undefined ? home.symbolAddress(index) : undefined);
