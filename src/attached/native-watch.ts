@@ -3,8 +3,8 @@
 // program that needs one sends a request. So we record which of those copies are opened, and which programs in the
 // directories of the first one. inotify(7) reports neither the process nor whether the file is run or only read. So in
 // directories that the whole machine uses, or if the first program is the machine's (sha256sum, file), an opening
-// counts only if a process of the launch has the file mapped. A process that ends within a few milliseconds is missed
-// there.
+// counts only if a process of the launch has the file mapped, which it has a little later. A process that ends within a
+// few milliseconds is missed there.
 
 import { closeSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,6 +17,9 @@ import type { Site } from "./site.ts";
 
 /** Directories in which processes outside the launch open programs and libraries, too. */
 const OF_THE_MACHINE = /^\/(?:$|(?:usr|bin|sbin|lib\w*|opt|nix|gnu)(?:\/|$))/;
+
+/** When to check once more whether a file is mapped, in milliseconds since it was opened. */
+const CHECK_AGAIN_MS = [2, 20, 200];
 
 /** A file that was opened: its path, and what the user is told of it. */
 interface Opened {
@@ -39,6 +42,8 @@ export class NativeWatch {
   readonly #isolated: ReadonlySet<string>;
   /** By path, whether a program needs an isolated library. Looking opens it, which is an event again, so once each. */
   readonly #programs = new Map<string, boolean>();
+  /** What was opened and is not mapped yet, by path, with how often that was checked. */
+  readonly #unmapped = new Map<string, { readonly opened: Opened; readonly since: number; checks: number }>();
   #found: string | undefined;
 
   /**
@@ -89,10 +94,27 @@ export class NativeWatch {
     return this.site.sources.some(({ search }) => idOf(search.find(soname, undefined)?.path) === idOf(path));
   }
 
-  /** Checks whether a process of the launch has opened something common. Call whenever the watcher has rung. */
+  /**
+   * Checks whether a process of the launch has opened something common. Call when the watcher has rung, and after
+   * `patience`.
+   */
   look(): void {
     if (this.#found !== undefined) return;
-    for (const opened of this.#openedIn(this.#common)) if (this.#isMapped(opened.path)) this.#found ??= opened.shown;
+    const now = performance.now();
+    for (const opened of this.#openedIn(this.#common))
+      this.#unmapped.set(opened.path, { opened, since: now, checks: 0 });
+    for (const [path, entry] of this.#unmapped) {
+      if (entry.checks > 0 && now < entry.since + (CHECK_AGAIN_MS[entry.checks - 1] ?? 0)) continue;
+      if (this.#isMapped(path)) this.#found ??= entry.opened.shown;
+      if (++entry.checks > CHECK_AGAIN_MS.length) this.#unmapped.delete(path);
+    }
+  }
+
+  /** How long until `look` should be called in any case, in milliseconds; undefined if it need not be. */
+  get patience(): number | undefined {
+    if (this.#found !== undefined || this.#unmapped.size === 0) return undefined;
+    const due = [...this.#unmapped.values()].map(({ since, checks }) => since + (CHECK_AGAIN_MS[checks - 1] ?? 0));
+    return Math.max(1, Math.min(...due) - performance.now());
   }
 
   end(): void {

@@ -223,8 +223,12 @@ class Server {
     const isWatched = this.#answering?.sweep() ?? false;
     const { events } = this.#trace;
     events?.flush();
-    const patience = events?.isWaiting ? EVENTS_RETRY_MS : this.#hasLitter || isWatched ? IDLE_BEFORE_GC_MS : undefined;
-    this.channel.awaitDoorbell(doorbell, patience);
+    const waits = [
+      events?.isWaiting ? EVENTS_RETRY_MS : undefined,
+      this.#hasLitter || isWatched ? IDLE_BEFORE_GC_MS : undefined,
+      this.#watch?.patience,
+    ].filter((milliseconds) => milliseconds !== undefined);
+    this.channel.awaitDoorbell(doorbell, waits.length > 0 ? Math.min(...waits) : undefined);
     if (!this.#hasLitter || this.channel.doorbell !== doorbell) return;
     Bun.gc(true);
     this.#hasLitter = false;

@@ -215,6 +215,15 @@ describe("where the environment is emptied a program runs natively, and one line
       expect(outcome.stderr).toStartWith('capsule: nothing has been linked, and "libz.so.1" was opened: ');
     });
 
+    test("counts also if it is mapped a while after it was opened, as where the machine is busy", async () => {
+      const tree = host();
+      const late = `import mmap, os, time; fd = os.open("/lib/x86_64-linux-gnu/libz.so.1", 0); time.sleep(0.1); at = mmap.mmap(fd, 0, prot=1); time.sleep(1)`;
+      using file = script(`#!/bin/sh\nsleep 0.5\ne=env\n$e -i /usr/bin/python3 -S -c '${late}'\n`);
+      const outcome = await capsule(["--isolate", `libz.so.1=${tree}`], file.path);
+      rmSync(tree, { recursive: true });
+      expect(outcome.stderr).toStartWith('capsule: nothing has been linked, and "libz.so.1" was opened: ');
+    });
+
     test("and not if others do", async () => {
       const tree = host();
       const outcome = capsule(["--isolate", `libz.so.1=${tree}`], "/bin/sleep", ["1.5"]);

@@ -23,7 +23,8 @@ export function expectSame(outcome: Outcome, model: Outcome): void {
  */
 export function withoutShims(outcome: Outcome): Outcome {
   const own = `LD_LIBRARY_PATH=/[^:"\\s]*/capsule-\\w{6}/lib`;
-  const host = `:/[^:"\\s]*/fixtures/[^:"\\s]*`;
+  // The host tree, and the tree of another glibc.
+  const host = `:/[^:"\\s]*/fixtures/[^:"\\s]*(?::/[^:"\\s]*/trees/[^:"\\s]*)?`;
   const path = `${own}${host}`;
   const auditor = "LD_AUDIT=/[^:]*/capsule-\\w{6}/lib/audit/libcapsule-audit-\\$PLATFORM\\.so";
   const room = "glibc\\.rtld\\.optional_static_tls=\\d+";
