@@ -8,44 +8,61 @@ import { Slot } from "./slot.ts";
 
 const encoder = new TextEncoder();
 
-/** The channel of the process's own threads, and that of its children. */
+/** The channels that one thread answers. */
 export class Channels {
+  readonly #all: readonly Channel[];
+  /** Those that have a doorbell of their own. */
+  readonly #doorbells: readonly Channel[];
+
   constructor(
-    readonly own: Channel,
-    readonly children: Channel,
-  ) {}
+    readonly libc: Libc,
+    ...all: readonly Channel[]
+  ) {
+    this.#all = all;
+    this.#doorbells = all.filter(({ withDoorbell }) => !withDoorbell);
+  }
 
   /** The doorbells' counts. */
-  get doorbells(): Doorbells {
-    return [this.own.doorbell, this.children.doorbell];
+  get doorbells(): number[] {
+    return this.#doorbells.map(({ doorbell }) => doorbell);
+  }
+
+  /** Whether a doorbell differs from these counts. */
+  haveRung(before: readonly number[]): boolean {
+    return this.#doorbells.some(({ doorbell }, i) => doorbell !== before[i]);
   }
 
   asked(): Slot[] {
-    return [...this.own.asked(), ...this.children.asked()];
+    return this.#all.flatMap((channel) => channel.asked());
+  }
+
+  get slots(): Slot[] {
+    return this.#all.flatMap(({ slots }) => slots);
   }
 
   /** Sleeps until a doorbell differs from these counts. */
-  awaitDoorbell([own, children]: Doorbells, milliseconds?: number): void {
-    const { libc } = this.own;
-    if (this.own.withDoorbell) libc.sleepOn(this.children.at, children, milliseconds);
-    else
-      libc.sleepOnAny(
-        [
-          { word: this.own.at, value: own },
-          { word: this.children.at, value: children },
-        ],
-        milliseconds,
-      );
+  awaitDoorbell(before: readonly number[], milliseconds?: number): void {
+    const words = this.#doorbells.map(({ at }, i) => ({ word: at, value: before[i] ?? 0 }));
+    const [first] = words;
+    if (first && words.length === 1) this.libc.sleepOn(first.word, first.value, milliseconds);
+    else this.libc.sleepOnAny(words, milliseconds);
   }
 
   /** As awaitDoorbell, but spins. */
-  lookFor([own, children]: Doorbells, milliseconds: number): void {
+  spin(before: readonly number[], milliseconds: number): void {
     const end = performance.now() + milliseconds;
-    while (this.own.doorbell === own && this.children.doorbell === children && performance.now() < end);
+    while (!this.haveRung(before) && performance.now() < end);
+  }
+
+  /** This thread answers from now on. */
+  open(): void {
+    for (const channel of this.#all) channel.open();
+  }
+
+  close(): void {
+    for (const channel of this.#all) channel.close();
   }
 }
-
-type Doorbells = readonly [own: number, children: number];
 
 export class Channel {
   readonly #slots: Slot[] = [];

@@ -104,7 +104,7 @@ export function* attach(
 }
 
 function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<void> {
-  const { process, shared, site, token, trace } = attachment;
+  const { process, shared, context, token, trace } = attachment;
   trace.log("program", () => `process ${process.pid}: ${attachment.program.path}`);
   trace.mark(`process ${process.pid} asks`);
   const fault = attachment.faultOfAuditors;
@@ -121,7 +121,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   const objects = attachment.objects();
   attachment.scopes = scope && scopesOf(process, scope, main, objects);
   const allocator = scope ? yield* allocatorOf(objectsOf(scope, objects), main) : new Map();
-  for (const [index, source] of site.sources.entries()) {
+  for (const [index, source] of context.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);
     repairGlobal(attachment, namespaces, main, scope, capsule);
     setPointerIn(process, add(attachment.iterators, 8 * index), capsule.iterateHere);

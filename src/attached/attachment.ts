@@ -31,7 +31,7 @@ import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
 import { EXE_SHIM } from "../server/reexec-stubs.ts";
 import type { Client } from "../server/requests.ts";
 import { isFilled, placeholderShim } from "./fill.ts";
-import type { Site } from "./site.ts";
+import type { AttachedContext } from "./server-context.ts";
 
 /** Tokens per process: one for each capsule. */
 const TOKENS = 256;
@@ -74,23 +74,23 @@ export class Attachment implements Linker, Client {
    * reading /proc throws.
    */
   constructor(
-    readonly site: Site,
+    readonly context: AttachedContext,
     readonly process: OtherProcess,
     readonly id: number,
     readonly controlBlock: ControlBlockAddresses,
     origin?: Origin,
   ) {
-    this.trace = site.trace;
+    this.trace = context.trace;
     const { pid, task } = process;
-    this.directory = new ProcessDirectory(join(site.libraries, `${pid}`));
+    this.directory = new ProcessDirectory(join(context.libraries, `${pid}`));
     this.program = { path: programOf(task) };
     this.#environment = readFileSync(`/proc/${task}/environ`, "utf8");
     const [libraryPath = []] = libraryPathsIn(this.#environment);
-    this.runtime = site.runtimeOf(libraryPath, this.program.path);
+    this.runtime = context.runtimeOf(libraryPath, this.program.path);
     const objects = this.objects();
     for (const { image } of objects)
       if (image.soname !== undefined && isShared(image.soname)) this.shared.set(image.soname, image);
-    const agent = objects.find(({ path }) => basename(path) === MARK && dirname(path) === site.libraries);
+    const agent = objects.find(({ path }) => basename(path) === MARK && dirname(path) === context.libraries);
     if (!agent?.image.holds(controlBlock.at))
       throw new LinkError(
         `Cannot link what process ${pid} ("${this.program.path}") has opened in a namespace of its own, by dlmopen`,
@@ -120,7 +120,7 @@ export class Attachment implements Linker, Client {
    * read through its slot, which would overwrite what is lent there.
    */
   asItIs(path: string): string {
-    return this.#isAudited && path.startsWith("/") && this.site.isRedirected(path) ? `${AS_IT_IS}${path}` : path;
+    return this.#isAudited && path.startsWith("/") && this.context.isRedirected(path) ? `${AS_IT_IS}${path}` : path;
   }
 
   /** Why its ld.so cannot make a namespace, if so. */
@@ -202,7 +202,7 @@ export class Attachment implements Linker, Client {
 
   /** Whether it is one of the launch's own objects. */
   isOwn({ path }: LoadedObject): boolean {
-    return dirname(path) === this.site.libraries;
+    return dirname(path) === this.context.libraries;
   }
 
   get #family(): LoadedImage[] {
@@ -212,11 +212,11 @@ export class Attachment implements Linker, Client {
   }
 
   get sharedFiles(): ReadonlySet<string> {
-    return new Set([...this.shared.values()].map(({ path }) => this.site.machine.resolve(path) ?? path));
+    return new Set([...this.shared.values()].map(({ path }) => this.context.machine.resolve(path) ?? path));
   }
 
   assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result> {
-    return this.site.assemble(key, emit, values, this.#lent);
+    return this.context.assemble(key, emit, values, this.#lent);
   }
 
   findSymbol(name: string): Address | undefined {
@@ -282,7 +282,7 @@ export class Attachment implements Linker, Client {
       const mirrors = new Map<string, LoadedObject>();
       const opened = new Map<string, LoadedObject>();
       for (const object of linkMap(process, first)) {
-        const isMirror = dirname(dirname(object.path)) === this.site.libraries;
+        const isMirror = dirname(dirname(object.path)) === this.context.libraries;
         if (isMirror && object.image.soname !== undefined) mirrors.set(object.image.soname, object);
         else opened.set(object.path, object);
       }

@@ -13,7 +13,7 @@ import type { Slot } from "../agent/slot.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type ControlBlockAddresses, type Origin } from "./attachment.ts";
 import { type LibdlCall, missingLibdl } from "./libdl.ts";
-import type { Site } from "./site.ts";
+import type { AttachedContext } from "./server-context.ts";
 
 /** How many ended processes to remember, for children that they may have forked, before checking which have any. */
 const MOST_ENDED = 128;
@@ -35,11 +35,11 @@ export class Clients {
    * its request in that slot.
    */
   constructor(
-    readonly site: Site,
+    readonly context: AttachedContext,
     readonly watch: (pid: number) => void,
     readonly replaced: (pid: number, slot: Slot) => void,
   ) {
-    this.#agentFile = statSync(join(site.libraries, MARK)).ino;
+    this.#agentFile = statSync(join(context.libraries, MARK)).ino;
   }
 
   /** A thread of a known process has written to its slot, and waits. */
@@ -87,7 +87,7 @@ export class Clients {
     if (id !== 0 && !known)
       throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
     const origin = known instanceof Attachment ? known.origin : known;
-    const fresh = new Attachment(this.site, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
+    const fresh = new Attachment(this.context, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
     // Sign first, as it may have ended: once known, a process is watched, so we learn of its end.
     if (!origin) {
       fresh.sign();
@@ -128,7 +128,7 @@ export class Clients {
     const mapped = new Set<string>();
     for (const name of readdirSync("/proc")) {
       if (!(Number(name) > 0)) continue;
-      for (const [, pid = ""] of mapsOf(name).matchAll(new RegExp(` ${this.site.libraries}/(\\d+)/`, "g")))
+      for (const [, pid = ""] of mapsOf(name).matchAll(new RegExp(` ${this.context.libraries}/(\\d+)/`, "g")))
         mapped.add(pid);
     }
     for (const [id, origin] of this.#origins)
@@ -146,14 +146,14 @@ export class Clients {
       const known = this.#processes.get(candidate.pid);
       // Memory that the client transports is its own, and proves nothing about a pid: mappings do.
       if (!known && !this.#hasAgent(candidate.pid, at)) continue;
-      const asking = known ?? new AskingProcess(this.site.libc, candidate.pid, copy);
+      const asking = known ?? new AskingProcess(this.context.libc, candidate.pid, copy);
       // Another program's agent is elsewhere.
       asking.copy = copy;
       request.pid = candidate.pid;
       request.tid = candidate.tid;
       asking.listenTo(slot);
       const controlBlock = controlBlockIn(asking.process, at);
-      const [first, second] = this.site.file.nonce;
+      const [first, second] = this.context.file.nonce;
       if (controlBlock && `${controlBlock.nonce0}` === first && `${controlBlock.nonce1}` === second)
         return { asking, controlBlock };
     }

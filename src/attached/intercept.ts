@@ -20,8 +20,8 @@ export interface Interception {
 
 /** Collects into `patch` their entries in libc's tables, and into `moved` their old addresses. */
 export function* intercept(attachment: Attachment, patch: Patch, moved: Map<number, Address>): Linking<Interception> {
-  const { functions, token, pages, site } = attachment;
-  attachment.iterators = attachment.internWords(new Array<number>(site.sources.length + 1).fill(0));
+  const { functions, token, pages, context } = attachment;
+  attachment.iterators = attachment.internWords(new Array<number>(context.sources.length + 1).fill(0));
   const own = new Map<string, number>([
     ["token", token],
     ["program", attachment.programName],
@@ -29,7 +29,7 @@ export function* intercept(attachment: Attachment, patch: Patch, moved: Map<numb
     ["iterators", attachment.iterators],
     ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);
-  const { key, emit } = codeOfProgramsSide(site.directory);
+  const { key, emit } = codeOfProgramsSide(context.directory);
   const { code, result: signals } = attachment.assemble(
     key,
     emit,

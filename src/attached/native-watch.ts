@@ -13,7 +13,7 @@ import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import type { Site } from "./site.ts";
+import type { AttachedContext } from "./server-context.ts";
 
 /** Directories in which processes outside the launch open programs and libraries, too. */
 const OF_THE_MACHINE = /^\/(?:$|(?:usr|bin|sbin|lib\w*|opt|nix|gnu)(?:\/|$))/;
@@ -52,22 +52,22 @@ export class NativeWatch {
    */
   constructor(
     readonly system: System,
-    readonly site: Site,
+    readonly context: AttachedContext,
     watcher: Watcher,
   ) {
     const watched = () => ({ inotify: system.makeInotify(), copies: new Map(), directories: new Map() });
     this.#own = watched();
     this.#common = watched();
     watcher.add(this.#common.inotify, "each time");
-    this.#isolated = new Set(site.file.capsules.flatMap(({ isolated }) => isolated));
+    this.#isolated = new Set(context.file.capsules.flatMap(({ isolated }) => isolated));
   }
 
   /** Starts watching, the program's surroundings first; one step each. */
   *begin(): Generator<undefined> {
-    const { pid, program, libraryPath } = this.site.file;
+    const { pid, program, libraryPath } = this.context.file;
     const directories = [dirname(program), unlessRefused(() => readlinkSync(`/proc/${pid}/cwd`))];
     for (const path of new Set(directories)) if (path !== undefined) this.#watch(path, path);
-    const runtime = this.site.runtimeOf(libraryPath);
+    const runtime = this.context.runtimeOf(libraryPath);
     for (const soname of this.#isolated) {
       yield;
       const path = runtime.find(soname, undefined)?.path;
@@ -77,7 +77,7 @@ export class NativeWatch {
 
   /** `value` is a copy, or the path of a directory. */
   #watch(path: string, value: Opened | string): void {
-    const isCommon = [path, this.site.file.program].some((one) => OF_THE_MACHINE.test(one));
+    const isCommon = [path, this.context.file.program].some((one) => OF_THE_MACHINE.test(one));
     const watched = isCommon ? this.#common : this.#own;
     const number = this.system.watchOpening(watched.inotify, path);
     if (number === undefined) return;
@@ -91,7 +91,7 @@ export class NativeWatch {
       const status = file === undefined ? undefined : unlessRefused(() => statSync(file, { bigint: true }));
       return status && `${status.dev}:${status.ino}`;
     };
-    return this.site.sources.some(({ search }) => idOf(search.find(soname, undefined)?.path) === idOf(path));
+    return this.context.sources.some(({ search }) => idOf(search.find(soname, undefined)?.path) === idOf(path));
   }
 
   /**
@@ -156,7 +156,7 @@ export class NativeWatch {
         parents.set(Number(name), Number(unlessRefused(() => readStat(Number(name)).field(4)) ?? Number.NaN));
     const descends = (pid: number): boolean => {
       for (let at = pid, steps = 0; at > 1 && steps < parents.size; at = parents.get(at) ?? 0, steps++)
-        if (at === this.site.file.pid) return true;
+        if (at === this.context.file.pid) return true;
       return false;
     };
     const real = unlessRefused(() => realpathSync(path)) ?? path;
@@ -169,7 +169,7 @@ export class NativeWatch {
     return (
       unlessRefused(() => {
         try {
-          return this.site.store.read(path).needed.some((soname) => this.#isolated.has(soname));
+          return this.context.store.read(path).needed.some((soname) => this.#isolated.has(soname));
         } catch (error) {
           if (error instanceof ElfError) return false;
           throw error;

@@ -25,7 +25,7 @@ interface Objection {
 /** `bindsNow` is whether functions are bound at once. */
 export function findObjection(attachment: Attachment, bindsNow: boolean): Objection | undefined {
   const sonames = placeholdersOf(attachment);
-  for (const source of attachment.site.sources) {
+  for (const source of attachment.context.sources) {
     const isolated = new Set(source.isolated);
     const wanted = sonames.filter((soname) => isolated.has(soname) && !source.ownership.isShared(soname));
     const objection = wanted.length === 0 ? undefined : objectionTo(attachment, source, wanted, bindsNow);
@@ -145,9 +145,9 @@ function* faultsOf(
 }
 
 /** The file of a library of the shared set, or of another capsule. */
-function sharedFile({ site, shared, runtime }: Attachment, soname: string): string | undefined {
+function sharedFile({ context, shared, runtime }: Attachment, soname: string): string | undefined {
   const loaded = shared.get(soname);
-  if (loaded) return site.fileAt(loaded.path);
-  const owner = site.sources.find(({ isolated }) => new Set(isolated).has(soname));
+  if (loaded) return context.fileAt(loaded.path);
+  const owner = context.sources.find(({ isolated }) => new Set(isolated).has(soname));
   return (owner?.search ?? runtime).find(soname, undefined)?.path;
 }

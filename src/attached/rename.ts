@@ -17,9 +17,9 @@ import type { Attachment } from "./attachment.ts";
  * `program` is the first of `objects`. Only for objects that stay loaded, since ld.so frees the names of unloaded ones.
  */
 export function renameLinked(attachment: Attachment, program: LoadedObject, objects: readonly LoadedObject[]): void {
-  const { process, agent, site } = attachment;
+  const { process, agent, context } = attachment;
   const exeShim = objects.find(({ path }) => basename(path) === EXE_SHIM);
-  const directories = [site.libraries, ...(exeShim ? [dirname(exeShim.path)] : [])];
+  const directories = [context.libraries, ...(exeShim ? [dirname(exeShim.path)] : [])];
   for (const object of new Set([...scopeOf(program, objects), ...scopeOf(agent, objects)])) {
     if (!isShared(object.image.soname ?? "") || !directories.includes(dirname(object.path))) continue;
     const file = unlessRefused(() => readlinkSync(object.path));

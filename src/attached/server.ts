@@ -14,42 +14,40 @@ import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
 import { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { Channel } from "../agent/channel.ts";
-import { Header, OUTSIDE_SLOT_COUNT, State } from "../agent/protocol.ts";
+import { Channel, Channels } from "../agent/channel.ts";
+import { Header, OUTSIDE_SLOT_COUNT } from "../agent/protocol.ts";
+import type { Slot } from "../agent/slot.ts";
 import { EventWriter } from "../diagnostics/events.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
-import { claim, removeStale } from "../directories/private-directory.ts";
+import { claim } from "../directories/private-directory.ts";
 import { mapChannelFile } from "../server/channel-file.ts";
 import { Door } from "../server/door.ts";
 import { type LaunchFile, readLaunchFile } from "../server/launch-file.ts";
-import { Answering } from "./answering.ts";
+import { removeLeftovers } from "../server/read-ahead.ts";
+import { reportEnd, Server } from "../server/server.ts";
 import { Lifetime } from "./lifetime.ts";
 import { NativeWatch } from "./native-watch.ts";
+import { AttachedRequests } from "./requests.ts";
+import { AttachedContext } from "./server-context.ts";
 import { prepare, warmUp } from "./warm-up.ts";
 
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
 const RAN_NATIVELY = (opened: string) =>
   `capsule: nothing has been linked, and "${opened}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
-/** How long to poll for another request before going to sleep, in milliseconds. */
-const SPIN_MS = 0.05;
-/** The same, while a client executes orders. */
-const SPIN_WHILE_CALLED_MS = 1;
 /** After this long without requests, in milliseconds, memory is given back: a running game needs it more. */
 const IDLE_BEFORE_GC_MS = 1000;
 /** How often to check whether the reader of events has room for more, in milliseconds. */
 const EVENTS_RETRY_MS = 20;
 
-class Server {
-  readonly libc = new Libc();
-  readonly system = new System();
-  readonly lifetime: Lifetime;
+class AttachedServer extends Server<AttachedRequests> {
+  readonly system: System;
   readonly channel: Channel;
+  readonly lifetime: Lifetime;
   readonly #door: Door | undefined;
   #watch: NativeWatch | undefined;
   #launchFile?: LaunchFile;
-  #answering?: Answering;
   #trace = new Trace([]);
   #isTidy = false;
   #hasProgramEnded = false;
@@ -60,83 +58,87 @@ class Server {
   #busy = 0;
   /** What was read for answers is still in memory. */
   #hasLitter = false;
-  /** Idle work. */
-  #idle: Generator<undefined> | undefined = this.#warmUp();
   #glibc: readonly LoadedImage[] = [];
 
   constructor(
+    readonly libc: Libc,
     readonly directory: string,
     readonly program: number,
   ) {
-    const at = mapChannelFile(this.system, directory);
-    this.channel = new Channel(this.libc, at, undefined, OUTSIDE_SLOT_COUNT);
-    const watcher = new Watcher(this.libc, this.system, add(at, Header.offsetOf.doorbell));
+    const system = new System();
+    const channel = new Channel(libc, mapChannelFile(system, directory), undefined, OUTSIDE_SLOT_COUNT);
+    super(new Channels(libc, channel));
+    this.system = system;
+    this.channel = channel;
+    const watcher = new Watcher(libc, this.system, add(channel.at, Header.offsetOf.doorbell));
     this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
     this.#door = Door.open(this.system, watcher, directory);
     this.lifetime.watchBy(program, PROGRAM);
     // Clients can tell from this that we are alive, in any PID namespace.
-    holdRobustMutex(this.libc, add(at, Header.offsetOf.alive));
-    this.channel.open();
+    holdRobustMutex(libc, add(channel.at, Header.offsetOf.alive));
+    this.idle = this.#warmUp();
+    this.channels.open();
   }
 
-  /** Answers for as long as any process may send requests. */
-  serve(): void {
-    while (!this.lifetime.isOver) {
-      const { doorbell } = this.channel;
-      // After reading the doorbell: later arrivals ring again.
-      this.#door?.admit();
-      // The launcher rings when it has written everything.
-      if (doorbell > 0 && !this.lifetime.hasEnded) this.#begun();
-      for (const pid of this.lifetime.forgetEnded()) {
-        // The process may have deleted the file.
-        if (doorbell > 0) unlessRefused(() => this.#said);
-        this.#trace.emit(() => ({ event: "ended", pid }));
-        if (pid === this.program) {
-          this.#takeOver();
-          this.#hasProgramEnded = true;
-        }
-        this.#answering?.ended(pid);
+  /** There will be requests for as long as any process may send them. */
+  protected attend(): boolean {
+    this.#door?.admit();
+    // The launcher rings when it has written everything.
+    const isWritten = this.channel.doorbell > 0;
+    if (isWritten && !this.lifetime.hasEnded) this.#begun();
+    for (const pid of this.lifetime.forgetEnded()) {
+      // The process may have deleted the file.
+      if (isWritten) unlessRefused(() => this.#said);
+      this.#trace.emit(() => ({ event: "ended", pid }));
+      if (pid === this.program) {
+        this.#takeOver();
+        this.#hasProgramEnded = true;
       }
-      this.#watch?.look();
-      if (this.lifetime.isOver) this.lifetime.findOthers();
-      if (this.lifetime.isOver) continue;
-      if (this.#hasProgramEnded) this.#leave();
-      if (this.#advanceAll()) this.#lookBriefly(doorbell);
-      else if (!this.#goOn()) this.#sleep(doorbell);
+      this.requests?.ended(pid);
     }
+    this.#watch?.look();
+    if (this.lifetime.isOver) this.lifetime.findOthers();
+    if (this.lifetime.isOver) return false;
+    if (this.#hasProgramEnded) this.#leave();
+    return true;
+  }
+
+  /** Requests come only once the program runs, and by then the launcher has written all that it knows. */
+  protected override answer(asked: readonly Slot[]): void {
+    const before = performance.now();
+    this.#begun();
+    super.answer(asked);
+    if (this.#answers === 0) {
+      this.#leave();
+      this.#watch?.end();
+      this.#watch = undefined;
+      this.idle = this.#afterwards();
+    }
+    this.#answers += asked.length;
+    this.#busy += performance.now() - before;
+    this.#hasLitter = true;
+  }
+
+  protected patience(): number | undefined {
+    const { events } = this.#trace;
+    events?.flush();
+    if (events?.isWaiting) return EVENTS_RETRY_MS;
+    return this.#hasLitter ? IDLE_BEFORE_GC_MS : this.#watch?.patience;
+  }
+
+  protected override rest(): void {
+    if (this.#hasLitter) Bun.gc(true);
+    this.#hasLitter = false;
+  }
+
+  protected override end(): void {
     const found = this.#answers === 0 && this.#canComplain ? this.#watch?.found : undefined;
     if (found !== undefined) writeSync(COMPLAINTS, RAN_NATIVELY(found));
     this.#trace.log("time", () => `${this.#answers} answers took ${this.#busy.toFixed(1)}`);
     // The program may have ended before there was time for it.
     this.#tidy();
     this.#trace.events?.flush();
-  }
-
-  /** Releases the waiting clients. */
-  giveUp(): void {
-    this.channel.close();
-    for (const slot of this.channel.slots) {
-      const { state } = slot;
-      if (state === State.asked || state === State.obeyed) slot.order([{ what: "fail", arguments: [] }]);
-    }
-  }
-
-  /** Returns whether there were requests. */
-  #advanceAll(): boolean {
-    const asked = this.channel.asked();
-    // Requests come only once the program runs, and by then the launcher has written all that it knows.
-    const before = performance.now();
-    for (const slot of asked) this.#begun().advance(slot);
-    if (asked.length > 0 && this.#answers === 0) {
-      this.#leave();
-      this.#watch?.end();
-      this.#watch = undefined;
-      this.#idle = this.#afterwards();
-    }
-    this.#answers += asked.length;
-    this.#busy += performance.now() - before;
-    if (asked.length > 0) this.#hasLitter = true;
-    return asked.length > 0;
+    rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** What the launcher has written. It is complete once it has rung. */
@@ -152,17 +154,16 @@ class Server {
     return this.#launchFile;
   }
 
-  #begun(): Answering {
-    if (!this.#answering) {
-      const file = this.#said;
-      const watch = (pid: number) => {
-        if (!this.lifetime.watch(pid)) this.#answering?.ended(pid);
-      };
-      this.#answering = new Answering(this.libc, this.channel, file, this.directory, this.#trace, watch);
-      this.#idle = this.#prepare(this.#idle, this.#answering);
-      this.#trace.log("request", () => `the server is process ${process.pid}`);
-    }
-    return this.#answering;
+  #begun(): void {
+    if (this.requests) return;
+    const file = this.#said;
+    const watch = (pid: number) => {
+      if (!this.lifetime.watch(pid)) this.requests?.ended(pid);
+    };
+    const context = new AttachedContext(this.libc, this.directory, file, this.#trace);
+    this.requests = new AttachedRequests(context, this.channel, watch);
+    this.idle = this.#prepare(this.idle, context);
+    this.#trace.log("request", () => `the server is process ${process.pid}`);
   }
 
   /** A program in-process has removed its own files in the directory, such as the mark of its owner. */
@@ -173,18 +174,6 @@ class Server {
     );
   }
 
-  /** Does a step of idle work. Returns whether there was any. */
-  #goOn(): boolean {
-    try {
-      if (this.#idle && !this.#idle.next().done) return true;
-    } catch (error) {
-      // For example, a library is damaged. The error is reported to the caller that requests it.
-      this.#trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
-    }
-    this.#idle = undefined;
-    return false;
-  }
-
   /** A reader that waits for its end shall not wait for us. */
   #leave(): void {
     if (!this.#canComplain) return;
@@ -192,11 +181,11 @@ class Server {
     this.libc.replaceDescriptor(COMPLAINTS, NOTHING);
   }
 
-  /** Removes what killed runs have left behind, once. */
+  /** Once. */
   #tidy(): void {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    for (const fault of removeStale()) this.#trace.log("plan", () => `left behind, and not removed: ${fault}`);
+    removeLeftovers(this.#trace);
   }
 
   *#warmUp(): Generator<undefined> {
@@ -204,57 +193,33 @@ class Server {
   }
 
   /** Until the first request; after the work in progress. */
-  *#prepare(before: Generator<undefined> | undefined, { site }: Answering): Generator<undefined> {
+  *#prepare(before: Generator<undefined> | undefined, context: AttachedContext): Generator<undefined> {
     if (this.#canComplain) {
-      this.#watch = new NativeWatch(this.system, site, this.lifetime.watcher);
+      this.#watch = new NativeWatch(this.system, context, this.lifetime.watcher);
       yield* this.#watch.begin();
     }
     if (before) yield* before;
-    yield* prepare(site, this.#glibc);
+    yield* prepare(context, this.#glibc);
   }
 
   /** After the first request. */
   *#afterwards(): Generator<undefined> {
-    yield* this.#begun().idle();
+    if (this.requests) yield* this.requests.idle();
     this.#tidy();
-  }
-
-  #sleep(doorbell: number): void {
-    const isWatched = this.#answering?.sweep() ?? false;
-    const { events } = this.#trace;
-    events?.flush();
-    const waits = [
-      events?.isWaiting ? EVENTS_RETRY_MS : undefined,
-      this.#hasLitter || isWatched ? IDLE_BEFORE_GC_MS : undefined,
-      this.#watch?.patience,
-    ].filter((milliseconds) => milliseconds !== undefined);
-    this.channel.awaitDoorbell(doorbell, waits.length > 0 ? Math.min(...waits) : undefined);
-    if (!this.#hasLitter || this.channel.doorbell !== doorbell) return;
-    Bun.gc(true);
-    this.#hasLitter = false;
-  }
-
-  /** One request often follows another, sooner than a thread can be woken. */
-  #lookBriefly(before: number): void {
-    const end = performance.now() + (this.#answering?.isAmid ? SPIN_WHILE_CALLED_MS : SPIN_MS);
-    while (this.channel.doorbell === before && performance.now() < end);
   }
 }
 
 function main([directory = "", program = ""]: readonly string[]): void {
-  let server: Server | undefined;
+  const libc = new Libc();
   // Our files are not for others, whatever umask the program may want.
   process.umask(0o077);
+  libc.setThreadName("capsule");
   try {
-    server = new Server(directory, Number(program));
-    server.libc.setThreadName("capsule");
-    server.serve();
-    rmSync(directory, { recursive: true, force: true });
+    new AttachedServer(libc, directory, Number(program)).serve();
   } catch (error) {
-    writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
-    server?.giveUp();
+    reportEnd(error);
   }
-  (server?.libc ?? new Libc()).exitNow(0);
+  libc.exitNow(0);
 }
 
 main(process.argv.slice(2));

@@ -17,7 +17,7 @@ import type { ProcessCode } from "../passes/launch.ts";
 import { redirect } from "../passes/redirect.ts";
 import { codeOf } from "../passes/share.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import type { Site } from "./site.ts";
+import type { AttachedContext } from "./server-context.ts";
 
 /** Reads a process, and builds from its libc what a capsule gets; writes nothing. Returns the process's glibc. */
 export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
@@ -44,22 +44,22 @@ export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]
  * Finds what the first process may need, as far as files tell, and assembles the code that each process gets: nearly
  * always it has this same glibc.
  */
-export function* prepare(site: Site, glibc: readonly LoadedImage[]): Generator<undefined> {
+export function* prepare(context: AttachedContext, glibc: readonly LoadedImage[]): Generator<undefined> {
   const lent = { connect: SOMEWHERE, disconnect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
   const assemble = <Result>({ key, emit, own }: ProcessCode<Result>, finds: boolean): void => {
     const isThere = (name: string) => own.includes(name) || (finds && glibc.some((image) => image.find(name)));
-    site.assemble(key, emit, (name) => (isThere(name) ? SOMEWHERE : undefined), lent);
+    context.assemble(key, emit, (name) => (isThere(name) ? SOMEWHERE : undefined), lent);
   };
-  assemble(codeOfProgramsSide(site.directory), true);
+  assemble(codeOfProgramsSide(context.directory), true);
   yield;
-  for (const { search, ownership, isolated } of site.sources) {
+  for (const { search, ownership, isolated } of context.sources) {
     const hasTree = search.tree.root !== "";
     assemble(codeOf(hasTree, false, ""), hasTree);
     yield;
     for (const soname of isolated) {
       if (!search.find(soname, undefined)) continue;
       for (const { library } of closureOf(search, [soname], (name) => ownership.isShared(name)).members)
-        site.store.check(library.path, "whole");
+        context.store.check(library.path, "whole");
       yield;
     }
   }

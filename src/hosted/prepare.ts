@@ -73,7 +73,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
 export const hasShimsForOthers = ({ plan, directory }: Pick<Run, "plan" | "directory">): boolean =>
   plan.capsules.some(({ isolated }) => isolated.length > 0) && canBeOnPath(directory.path);
 
-/** Processes that the program starts find shims there, and a server; see server/children.ts. */
+/** Processes that the program starts find shims there, and a server; see children.ts. */
 function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name: string) => string | undefined): void {
   const libraries = librariesIn(directory.path);
   const before = process.env[LIBRARY_PATH] || undefined;

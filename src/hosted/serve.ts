@@ -15,8 +15,8 @@ import type { Functions } from "../passes/functions.ts";
 import type { Capsule, Scopes } from "../passes/launch.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
-import { OVER, type ServerState } from "../server/knowledge.ts";
 import type { ServerCommand } from "../server/start-server.ts";
+import { OVER, type ServerState } from "./server-state.ts";
 
 /** How long a Worker may take to start, in milliseconds; it takes three. */
 const BOOT_LIMIT_MS = 10_000;

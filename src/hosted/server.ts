@@ -1,131 +1,73 @@
-// Answers the agents, in a Worker while the program owns the main thread. It reads files, and the memory of what it has
-// opened itself; whatever takes the loader's lock is done by the requesting thread. So threads may send requests while
-// others are inside the loader, and one request may cause another.
+// Answers the agents of a hosted program, in a Worker while the program owns the main thread. It reads files, and the
+// memory of what it has opened itself; whatever takes the loader's lock is done by the requesting thread. So threads
+// may send requests while others are inside the loader, and one request may cause another.
 //
-// For a hosted program it never returns to Bun's event loop, whose descriptors are closed by now, or belong to the
-// program.
+// It never returns to Bun's event loop, whose descriptors are closed by now, or belong to the program.
 
-import { writeSync } from "node:fs";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { Channel, Channels } from "../agent/channel.ts";
 import type { Channels as ChannelAddresses } from "../agent/code/channels.ts";
-import { Kind, State } from "../agent/protocol.ts";
+import { Kind } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import { hasCharacterSets } from "../reexec/restart.ts";
-import { Knowledge, OVER, type ServerState } from "../server/knowledge.ts";
-import { OwnRequests } from "../server/own-requests.ts";
-import { Sessions } from "../server/sessions.ts";
+import { Server } from "../server/server.ts";
+import { HostedRequests } from "./requests.ts";
+import { HostedContext } from "./server-context.ts";
+import { OVER, type ServerState } from "./server-state.ts";
 
-/** How long to sleep while a client process may die, in milliseconds. */
-const WATCH = 1000;
 /** How often to check whether this Worker is to end, in milliseconds. */
-const HEAR = 200;
-/** How long to poll for another request before turning to idle work, in milliseconds. */
-const SPIN_MS = 0.05;
+const TERMINATION_INTERVAL_MS = 200;
 
-class Server {
-  readonly #sessions: Sessions;
-  /** Other processes have sent requests, and may have died. */
-  #hasOthers = false;
+class HostedServer extends Server<HostedRequests> {
+  readonly #system = new System();
+  #isOver = false;
 
   constructor(
-    readonly knowledge: Knowledge,
-    system: System,
+    readonly libc: Libc,
+    readonly own: Channel,
+    readonly children: Channel,
   ) {
-    this.#sessions = new Sessions(new OwnRequests(knowledge, system));
+    super(new Channels(libc, own, children));
+    this.channels.open();
   }
 
-  advance(slot: Slot): void {
-    if (slot.channel === this.knowledge.channels.children) this.#hasOthers = true;
-    this.#sessions.advance(slot);
+  /** Until the main thread says that it is over, or the process ends. */
+  protected attend(): boolean {
+    return !this.#isOver;
   }
 
-  forget(slot: Slot): void {
-    this.#sessions.forget(slot);
-  }
-
-  /** How long to sleep at most. A script's Worker may be told to end, which only JavaScript notices. */
-  get patience(): number | undefined {
-    return this.watch() ?? (this.knowledge.state.server === undefined ? HEAR : undefined);
-  }
-
-  /** Frees the slots of processes that died during a request. Returns when to check again, in milliseconds. */
-  watch(): number | undefined {
-    if (!this.#hasOthers) return undefined;
-    let isWatched = false;
-    for (const slot of this.knowledge.channels.children.used) {
-      const client = slot.client;
-      if (client === undefined) continue;
-      if (this.knowledge.channels.own.libc.isAlive(client)) isWatched = true;
-      else this.forget(slot);
+  /** The main thread first: other requests may depend on what it says. */
+  protected override answer(asked: readonly Slot[]): void {
+    const isState = (slot: Slot) => slot.channel === this.own && slot.request.kind === Kind.state;
+    for (const slot of asked) {
+      if (!isState(slot)) continue;
+      this.#hear(stateIn(slot));
+      slot.free();
     }
-    this.#hasOthers = isWatched;
-    return isWatched ? WATCH : undefined;
+    if (!this.#isOver) super.answer(asked.filter((slot) => !isState(slot)));
   }
-}
 
-/** Answers until the main thread says that it is over, or the process ends. */
-function serve(channels: Channels, system: System): void {
-  const { own, children } = channels;
-  const { libc } = own;
-  let server: Server | undefined;
-  let idle: Generator<undefined> | undefined;
-  try {
-    for (const channel of [own, children]) channel.open();
-    for (;;) {
-      const { doorbells } = channels;
-      const asked = channels.asked();
-      // The main thread first: other requests may depend on what it says.
-      for (const slot of asked) {
-        if (slot.channel !== own || slot.request.kind !== Kind.state) continue;
-        const state = stateIn(slot);
-        if (state === OVER) {
-          for (const channel of [own, children]) channel.close();
-          slot.free();
-          return;
-        }
-        if (server) server.knowledge.update(state);
-        else {
-          // The program may close descriptors, and reuse their numbers.
-          const hasOwn = state.server === undefined || libc.ownDescriptors(state.trace.length > 0);
-          server = new Server(new Knowledge(channels, state), system);
-          if (!hasOwn) server.knowledge.trace.log("request", () => "the server shares the program's descriptors");
-          idle = server.knowledge.idle();
-        }
-        slot.free();
-      }
-      for (const slot of asked) {
-        if (slot.state === State.left) server?.forget(slot);
-        else if (slot.isForServer) server?.advance(slot);
-      }
-      if (asked.length > 0) {
-        // One request often follows another, sooner than a thread can be woken.
-        channels.lookFor(doorbells, SPIN_MS);
-        continue;
-      }
-      if (idle && goOn(idle, server)) continue;
-      idle = undefined;
-      channels.awaitDoorbell(doorbells, server?.patience);
+  #hear(state: ServerState | typeof OVER): void {
+    if (state === OVER) {
+      this.channels.close();
+      this.#isOver = true;
+    } else if (this.requests) this.requests.context.update(state);
+    else {
+      // The program may close descriptors, and reuse their numbers.
+      const hasOwn = state.server === undefined || this.libc.ownDescriptors(state.trace.length > 0);
+      const context = new HostedContext(this.own, this.children, state);
+      this.requests = new HostedRequests(context, this.#system);
+      if (!hasOwn) context.trace.log("request", () => "the server shares the program's descriptors");
+      this.idle = context.idle();
     }
-  } catch (error) {
-    writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
-    for (const channel of [own, children]) channel.close();
-    // Not back to the event loop, whose descriptors may be closed or someone else's.
-    for (;;) channels.awaitDoorbell(channels.doorbells);
   }
-}
 
-/** Does a step of idle work. Returns whether there is more. */
-function goOn(idle: Generator<undefined>, server: Server | undefined): boolean {
-  try {
-    return !idle.next().done;
-  } catch (error) {
-    // For example, the program has closed what was being read. The error is reported to the caller that requests it.
-    server?.knowledge.trace.log("request", () => `not prepared: ${error instanceof Error ? error.stack : error}`);
-    return false;
+  /** A script's Worker may be told to end, which only JavaScript notices. */
+  protected patience(): number | undefined {
+    return this.requests?.context.state.server === undefined ? TERMINATION_INTERVAL_MS : undefined;
   }
 }
 
@@ -140,8 +82,8 @@ addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   // thread has more to do.
   if (hasCharacterSets()) libc.findCharacterSets();
   const children = new Channel(libc, data.children);
-  serve(
-    new Channels(new Channel(libc, data.own, data.doorbell === data.own ? undefined : children), children),
-    new System(),
-  );
+  const own = new Channel(libc, data.own, data.doorbell === data.own ? undefined : children);
+  const server = new HostedServer(libc, own, children);
+  // After an error not back to the event loop, whose descriptors may be closed or someone else's.
+  if (!server.serve()) for (;;) libc.sleepOn(children.at, children.doorbell);
 });

@@ -6,12 +6,11 @@
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
-import { LinkError } from "../../lib/link-error.ts";
 import { dlcloseAll, findOpen, LM_ID_BASE, LM_ID_NEWLM, RTLD_GLOBAL, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { readU64 } from "../../lib/memory/layout.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
-import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
+import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import { type Dependencies, dependenciesOf } from "../../lib/tree/dependencies.ts";
 import {
   expand,
@@ -33,9 +32,7 @@ import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
 import { findTogether, together, unnamed } from "../passes/together.ts";
-import { lackedBy } from "../plan/lacked.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
-import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
 import { missing } from "./refusals.ts";
@@ -359,19 +356,4 @@ export function originIn(
   if (![file, rpath, runpath].some(hasOrigin)) return undefined;
   const { nodes } = dependenciesOf(search, [...isolated], (soname) => ownership.isShared(soname));
   return nodes.find(({ library }) => library.path === path)?.origin;
-}
-
-/** Reads what will be asked for while there are no requests. Errors are reported when it is asked for. */
-export function readAhead(capsule: Capsule, name: string): void {
-  const { search, ownership } = capsule;
-  const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];
-  const found = paths.find((path) => search.find(path, undefined));
-  if (!found) return;
-  try {
-    const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
-    checkClosure(capsule, closure);
-    lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
-  } catch (error) {
-    if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
-  }
 }

@@ -9,18 +9,15 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
-import { Kind, SCRATCH_SIZE } from "../agent/protocol.ts";
-import type { Instruction, Slot } from "../agent/slot.ts";
+import { Kind, State } from "../agent/protocol.ts";
+import type { Slot } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 import type { Launch } from "../passes/launch.ts";
 import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
 import { deathNotice } from "./death.ts";
 import { missing, refused } from "./refusals.ts";
-import { type Orders, orders } from "./session.ts";
-
-/** The last orders of a session end it. */
-export type Session = Orders<Instruction>;
+import { line, type Orders, orders, type Session, Sessions } from "./sessions.ts";
 
 /** The asking process, and what has been opened there. */
 export interface Client {
@@ -36,6 +33,7 @@ export interface Client {
 export abstract class Requests {
   /** Complaints, each made once. */
   readonly #complaints = new Set<string>();
+  protected readonly sessions = new Sessions(this);
 
   constructor(readonly trace: Trace) {}
 
@@ -47,6 +45,20 @@ export abstract class Requests {
 
   /** The functions of the asking process, if they are known. */
   abstract functionsOf(slot: Slot): Functions | undefined;
+
+  /** Frees the slots of processes that died. Returns whether there are others that may, and nobody would tell. */
+  abstract sweep(): boolean;
+
+  /** Whether a client is executing orders and will report the result. */
+  get isAmid(): boolean {
+    return this.sessions.isAmid;
+  }
+
+  /** Advances the request in a slot. */
+  advance(slot: Slot): void {
+    if (slot.state === State.left) this.sessions.forget(slot);
+    else this.sessions.advance(slot);
+  }
 
   /** One request, from its first word to the last order. */
   *answer(slot: Slot): Session {
@@ -179,17 +191,6 @@ export abstract class Requests {
       return { open: missing(search, question.file), complaint: `Cannot open "${question.file}": ${message}` };
     }
   }
-}
-
-/** Has the client write a line to standard error: the server has no descriptors. */
-export function line(slot: Slot, functions: Functions, text: string): Instruction {
-  return { what: "call", target: functions.write, arguments: [2, ...lentLine(slot, text)] };
-}
-
-/** A line for standard error: its address in the client, and its length. */
-export function lentLine(slot: Slot, text: string): [at: Address, length: number] {
-  const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
-  return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 
 /** The host tree of the asking library; undefined for the program. */

@@ -1,21 +1,40 @@
-// The sessions in progress, one a slot.
+// The sessions in progress, one a slot: what a thread that waits there is told to do until its request is answered. The
+// calls of a pass become orders for the thread. Strings, and memory that the callee writes to, are lent to it in its
+// slot, which is at the same address in every process that has the channel.
 
+import { cString } from "../../lib/memory/live.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
+import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import { State } from "../agent/protocol.ts";
+import type { Call, Linking } from "../../lib/process/process.ts";
+import { ORDER_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
 import type { Instruction, Slot } from "../agent/slot.ts";
-import { line, type Requests, type Session } from "./requests.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import type { Functions } from "../passes/functions.ts";
+
+/** The last orders of a session end it. */
+export type Session = Orders<Instruction>;
+
+/** Where sessions come from. */
+interface Answerer {
+  readonly trace: Trace;
+  /** A request, from its first word to the last order. */
+  answer(slot: Slot): Session;
+  /** The functions of the asking process, if they are known. */
+  functionsOf(slot: Slot): Functions | undefined;
+}
 
 export class Sessions {
   readonly #sessions = new Map<Slot, Session>();
 
-  constructor(readonly requests: Requests) {}
+  constructor(readonly answerer: Answerer) {}
 
   /** Continues a session, from the request or from the results of the last orders. */
   advance(slot: Slot): void {
     const before = slot.state;
     try {
       let session = this.#sessions.get(slot);
-      if (before === State.asked || !session) session = this.requests.answer(slot);
+      if (before === State.asked || !session) session = this.answerer.answer(slot);
       this.#sessions.set(slot, session);
       const count = before === State.asked ? 0 : slot.ordered;
       const step = session.next(slot.results(count));
@@ -23,7 +42,7 @@ export class Sessions {
       this.#order(slot, step.done ? [step.value] : step.value);
     } catch (error) {
       this.#sessions.delete(slot);
-      this.requests.trace.log("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
+      this.answerer.trace.log("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
       const failure: Instruction = { what: "fail", arguments: [] };
       // The client's memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {
@@ -31,7 +50,7 @@ export class Sessions {
         return;
       }
       // An error of ours: nothing else would report it.
-      const functions = this.requests.functionsOf(slot);
+      const functions = this.answerer.functionsOf(slot);
       const text = String(error instanceof Error ? error.stack : error);
       this.#order(slot, functions ? [line(slot, functions, text), failure] : [failure]);
     }
@@ -45,9 +64,83 @@ export class Sessions {
     if (!slot.order(instructions)) this.forget(slot);
   }
 
+  /**
+   * Frees those of these slots whose processes have died. `isKnown` says whose end would be learned of otherwise.
+   * Returns whether there are others that may die.
+   */
+  sweep(slots: readonly Slot[], libc: Libc, isKnown: (pid: number) => boolean): boolean {
+    const doubtful = slots.filter(({ holder }) => holder !== undefined && !isKnown(holder));
+    const dead = doubtful.filter(({ holder }) => holder !== undefined && !libc.isAlive(holder));
+    for (const slot of dead) this.forget(slot);
+    return doubtful.length > dead.length;
+  }
+
   /** No thread waits in this slot any more. */
   forget(slot: Slot): void {
     this.#sessions.delete(slot);
     slot.free();
   }
+}
+
+/** Has the client write a line to standard error: the server has no descriptors. */
+export function line(slot: Slot, functions: Functions, text: string): Instruction {
+  return { what: "call", target: functions.write, arguments: [2, ...lentLine(slot, text)] };
+}
+
+/** A line for standard error: its address in the client, and its length. */
+export function lentLine(slot: Slot, text: string): [at: Address, length: number] {
+  const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
+  return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
+}
+
+/** Yields orders that are given together, and receives their results. */
+export type Orders<Result> = Generator<readonly Instruction[], Result, readonly bigint[]>;
+
+/** Runs a pass by orders. `asItIs` returns what to pass for a path that is to be opened. */
+export function* orders<Result>(
+  slot: Slot,
+  functions: Functions,
+  linking: Linking<Result>,
+  asItIs = (path: string) => path,
+): Orders<Result> {
+  let step = linking.next();
+  while (!step.done) {
+    const calls = step.value;
+    const results: number[] = [];
+    while (results.length < calls.length)
+      results.push(...(yield* some(slot, functions, calls.slice(results.length), asItIs)));
+    step = linking.next(results);
+  }
+  return step.value;
+}
+
+const OPENING: ReadonlySet<string> = new Set(["dlopen", "dlmopen"]);
+
+/** Makes as many of the calls, from the first on, as the slot has room for; at least one. */
+function* some(
+  slot: Slot,
+  functions: Functions,
+  calls: readonly Call[],
+  asItIs: (path: string) => string,
+): Orders<number[]> {
+  const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
+  const instructions: Instruction[] = [];
+  for (const { name, at, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
+    const buffers: typeof lent = [];
+    const words = list.map((argument) => {
+      if (typeof argument === "number") return argument;
+      const isPath = typeof argument === "string" && OPENING.has(name);
+      const text = isPath ? asItIs(argument) : argument;
+      const piece = slot.lend(typeof text === "string" ? cString(text) : text);
+      if (piece && typeof argument !== "string") buffers.push({ bytes: piece.bytes, buffer: argument });
+      return piece?.at;
+    });
+    if (words.includes(undefined)) break;
+    lent.push(...buffers);
+    instructions.push({ what: "call", target: at ?? functions[name], arguments: words as number[] });
+  }
+  if (instructions.length === 0) throw new Error(`Cannot order "${calls[0]?.name}": its arguments are too long`);
+  const results = (yield instructions).map(Number);
+  for (const { bytes, buffer } of lent) buffer.set(bytes);
+  return results;
 }

@@ -8,36 +8,42 @@ import { Kind } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import { BunThreads } from "../handover/threads.ts";
 import type { Functions } from "../passes/functions.ts";
+import { argumentsOf, type Client, Requests, whose } from "../server/requests.ts";
+import type { Session } from "../server/sessions.ts";
 import { Children } from "./children.ts";
-import type { Knowledge } from "./knowledge.ts";
-import { argumentsOf, type Client, Requests, type Session, whose } from "./requests.ts";
+import type { HostedContext } from "./server-context.ts";
 
-export class OwnRequests extends Requests {
+export class HostedRequests extends Requests {
   readonly #bunThreads = new BunThreads();
   readonly #children: Children;
 
   constructor(
-    readonly knowledge: Knowledge,
+    readonly context: HostedContext,
     system: System,
   ) {
-    super(knowledge.trace);
-    this.#children = new Children(knowledge, system);
+    super(context.trace);
+    this.#children = new Children(context, system);
   }
 
   functionsOf(): Functions {
-    return this.knowledge.state.functions;
+    return this.context.state.functions;
   }
 
   #isOwn(slot: Slot): boolean {
-    return slot.channel === this.knowledge.channels.own;
+    return slot.channel === this.context.own;
+  }
+
+  /** Forked children may die; a thread of the program's own does not without the process. */
+  sweep(): boolean {
+    return this.sessions.sweep(this.context.children.used, this.context.libc, () => false);
   }
 
   protected clientOf(slot: Slot): Client {
-    const { libc } = this.knowledge.channels.own;
+    const { libc } = this.context;
     const process: Process = this.#isOwn(slot) ? libc : new OtherProcess(libc, slot.request.pid);
     return {
-      launch: this.knowledge.of(process).launch,
-      sharedFiles: this.knowledge.shared,
+      launch: this.context.of(process),
+      sharedFiles: this.context.shared,
       asItIs: (path) => path,
       keep: (text) => slot.channel.intern(text),
     };

@@ -20,7 +20,7 @@ import type { LaunchFile } from "../server/launch-file.ts";
 /** Prefix of the names of lent functions. */
 const LENT = "lent ";
 
-export class Site {
+export class AttachedContext {
   readonly store: LibraryStore;
   /** The machine's own tree. */
   readonly machine: Tree;

@@ -8,16 +8,16 @@ import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
-import type { Knowledge } from "./knowledge.ts";
-import { populate } from "./populate.ts";
-import { ServingDirectory } from "./serving-directory.ts";
-import { awaitIfLimited, ring, startServer } from "./start-server.ts";
+import { populate } from "../server/populate.ts";
+import { ServingDirectory } from "../server/serving-directory.ts";
+import { awaitIfLimited, ring, startServer } from "../server/start-server.ts";
+import type { HostedContext } from "./server-context.ts";
 
 export class Children {
   #isServed = false;
 
   constructor(
-    readonly knowledge: Knowledge,
+    readonly context: HostedContext,
     readonly system: System,
   ) {}
 
@@ -34,14 +34,13 @@ export class Children {
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === undefined && !(error instanceof LinkError)) throw error;
-      this.knowledge.trace.log("request", () => `what is started is not served: ${message}`);
+      this.context.trace.log("request", () => `what is started is not served: ${message}`);
       return message;
     }
   }
 
   #begin(): void {
-    const { trace, state, own, channels, files } = this.knowledge;
-    const { libc } = channels.own;
+    const { trace, state, launch, libc, files } = this.context;
     if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
     // The directory that the environment names: the run may have gone on in another.
     const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
@@ -49,7 +48,7 @@ export class Children {
     try {
       // The server boots while the rest is done.
       server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
-      const capsules = own.capsules.map(({ search, ownership, isolated }, index) => ({
+      const capsules = launch.capsules.map(({ search, ownership, isolated }, index) => ({
         search,
         ownership,
         // In-process, whether the tree has it is found out only on request.
@@ -59,13 +58,13 @@ export class Children {
         hooks: state.capsules[index]?.hooks ?? [],
         ahead: state.ahead[index] ?? [],
       }));
-      const { processGlibc } = this.knowledge;
-      const { runtime } = own.launch;
+      const { processGlibc } = this.context;
+      const { runtime } = launch;
       const { path: program, arguments: list } = state.program;
-      const isLinked = own.capsules.some(({ shims }) => shims.size > 0);
+      const isLinked = launch.capsules.some(({ shims }) => shims.size > 0);
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
       const isAudited = canBeAudited(state.glibc);
-      const older = isAudited ? this.knowledge.processGlibcOfOlder : undefined;
+      const older = isAudited ? this.context.processGlibcOfOlder : undefined;
       populate(
         directory,
         { runtime, capsules, processGlibc, older, isAudited },

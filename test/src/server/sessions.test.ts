@@ -10,7 +10,7 @@ import { Channel } from "../../../src/agent/channel.ts";
 import { ORDER_LIMIT, Order, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
 import type { Slot } from "../../../src/agent/slot.ts";
 import type { Functions } from "../../../src/passes/functions.ts";
-import { orders } from "../../../src/server/session.ts";
+import { orders } from "../../../src/server/sessions.ts";
 
 const libc = new Libc();
 

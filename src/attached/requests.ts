@@ -5,63 +5,43 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
-import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Kind, State } from "../agent/protocol.ts";
 import type { Instruction, Slot } from "../agent/slot.ts";
 import { dataOf } from "../diagnostics/error-data.ts";
 import { EXIT } from "../diagnostics/errors.ts";
-import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
-import { readAhead } from "../server/answers.ts";
-import type { LaunchFile } from "../server/launch-file.ts";
-import { type Client, lentLine, Requests, type Session } from "../server/requests.ts";
-import { orders } from "../server/session.ts";
-import { Sessions } from "../server/sessions.ts";
+import { readAllAhead } from "../server/read-ahead.ts";
+import { type Client, Requests } from "../server/requests.ts";
+import { lentLine, orders, type Session } from "../server/sessions.ts";
 import { attach } from "./attach.ts";
 import { Attachment } from "./attachment.ts";
 import { Clients } from "./clients.ts";
 import { findObjection } from "./objections.ts";
-import { Site } from "./site.ts";
+import type { AttachedContext } from "./server-context.ts";
 
-export class Answering extends Requests {
-  readonly site: Site;
+export class AttachedRequests extends Requests {
   readonly #clients: Clients;
-  readonly #sessions = new Sessions(this);
 
   /** `watch` is called for each process that sends a request. */
   constructor(
-    readonly libc: Libc,
+    readonly context: AttachedContext,
     readonly channel: Channel,
-    file: LaunchFile,
-    directory: string,
-    trace: Trace,
     watch: (pid: number) => void,
   ) {
-    super(trace);
-    this.site = new Site(libc, directory, file, trace);
+    super(context.trace);
     // Threads with pending requests no longer exist.
-    this.#clients = new Clients(this.site, watch, (pid, slot) => this.#forget(pid, slot));
+    this.#clients = new Clients(this.context, watch, (pid, slot) => this.#forget(pid, slot));
   }
 
-  /** Advances the request in a slot. */
-  advance(slot: Slot): void {
-    if (slot.state === State.left) {
-      this.#sessions.forget(slot);
-      return;
-    }
-    this.#clients.hear(slot);
-    this.#sessions.advance(slot);
+  override advance(slot: Slot): void {
+    if (slot.state !== State.left) this.#clients.hear(slot);
+    super.advance(slot);
   }
 
   functionsOf(slot: Slot): Functions | undefined {
     return this.#clients.find(slot)?.functions;
-  }
-
-  /** Whether a client is executing orders and will report the result. */
-  get isAmid(): boolean {
-    return this.#sessions.isAmid;
   }
 
   /** Call when a process has ended. */
@@ -72,34 +52,18 @@ export class Answering extends Requests {
 
   /** A process's slots may go to another process from now on. */
   #forget(pid: number, except?: Slot): void {
-    for (const slot of this.channel.slots) if (slot !== except && slot.holder === pid) this.#sessions.forget(slot);
+    for (const slot of this.channel.slots) if (slot !== except && slot.holder === pid) this.sessions.forget(slot);
   }
 
-  /** Frees the slots of processes that died before they were known. Returns whether there are others that still may. */
   sweep(): boolean {
-    let isDoubtful = false;
-    for (const slot of this.channel.slots) {
-      const { holder } = slot;
-      if (holder === undefined || this.#clients.isKnown(holder)) continue;
-      if (this.libc.isAlive(holder)) isDoubtful = true;
-      else this.#sessions.forget(slot);
-    }
-    return isDoubtful;
+    return this.sessions.sweep(this.channel.slots, this.context.libc, (pid) => this.#clients.isKnown(pid));
   }
 
-  /** Idle work after the first request: reads what the host's libraries will probably open. */
-  *idle(): Generator<undefined> {
-    const capsules = this.#clients.newest?.capsules ?? [];
-    for (const [index, { ahead }] of this.site.file.capsules.entries()) {
-      for (const name of ahead) {
-        const capsule = capsules[index];
-        if (capsule) readAhead(capsule, name);
-        yield;
-      }
-    }
-    // Keeps what was learned of libraries for the next run.
-    const reason = this.site.store.save();
-    if (reason !== undefined) this.trace.log("plan", () => `the store of libraries was not written: ${reason}`);
+  /** Idle work after the first request. */
+  idle(): Generator<undefined> {
+    const { file, store } = this.context;
+    const ahead = file.capsules.map(({ ahead }) => ahead);
+    return readAllAhead(ahead, (index) => this.#clients.newest?.capsules[index], store, this.trace);
   }
 
   protected clientOf(slot: Slot): Client {

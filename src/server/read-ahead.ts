@@ -1,0 +1,53 @@
+// What a server does while there are no requests: it reads the files that will probably be asked for.
+
+import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
+import { closureOf } from "../../lib/tree/closure.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import type { Trace } from "../diagnostics/trace.ts";
+import { removeStale } from "../directories/private-directory.ts";
+import type { Capsule } from "../passes/launch.ts";
+import { checkClosure } from "../passes/open.ts";
+import { lackedBy } from "../plan/lacked.ts";
+import { LIBDIR } from "../profiles/profiles.ts";
+
+/**
+ * Reads libraries with their dependencies, one at a time, and keeps what was learned of them for the next run. `ahead`
+ * has names for each capsule.
+ */
+export function* readAllAhead(
+  ahead: readonly (readonly string[])[],
+  capsuleAt: (index: number) => Capsule | undefined,
+  store: LibraryStore,
+  trace: Trace,
+): Generator<undefined> {
+  for (const [index, names] of ahead.entries())
+    for (const name of names) {
+      const capsule = capsuleAt(index);
+      if (capsule) readAhead(capsule, name);
+      yield;
+    }
+  const reason = store.save();
+  if (reason !== undefined) trace.log("plan", () => `the store of libraries was not written: ${reason}`);
+  yield;
+}
+
+/** Removes what killed runs have left behind. */
+export function removeLeftovers(trace: Trace): void {
+  for (const fault of removeStale()) trace.log("plan", () => `left behind, and not removed: ${fault}`);
+}
+
+/** Errors are reported when it is asked for. */
+function readAhead(capsule: Capsule, name: string): void {
+  const { search, ownership } = capsule;
+  const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];
+  const found = paths.find((path) => search.find(path, undefined));
+  if (!found) return;
+  try {
+    const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
+    checkClosure(capsule, closure);
+    lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
+  } catch (error) {
+    if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
+  }
+}
