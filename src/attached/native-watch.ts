@@ -13,6 +13,7 @@ import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import type { AttachedContext } from "./server-context.ts";
 
 /** Directories in which processes outside the launch open programs and libraries, too. */
@@ -166,15 +167,7 @@ export class NativeWatch {
   }
 
   #needsIsolated(path: string): boolean {
-    return (
-      unlessRefused(() => {
-        try {
-          return this.context.store.read(path).needed.some((soname) => this.#isolated.has(soname));
-        } catch (error) {
-          if (error instanceof ElfError) return false;
-          throw error;
-        }
-      }) ?? false
-    );
+    const needed = unless([ElfError, SystemFault], () => this.context.store.read(path).needed) ?? [];
+    return needed.some((soname) => this.#isolated.has(soname));
   }
 }

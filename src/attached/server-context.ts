@@ -8,6 +8,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { type Assembled, required, Templates, type Values } from "../../lib/x86-64/template.ts";
 import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
@@ -89,12 +90,8 @@ export class AttachedContext {
     if (this.#names.has(basename(path))) return true;
     // Files that capsule writes already have the right names.
     if (path.startsWith(`${this.directory}/`)) return false;
-    try {
-      return this.#names.has(this.store.read(path).soname);
-    } catch (error) {
-      if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return false;
-      throw error;
-    }
+    const soname = unless([ElfError, SystemFault], () => this.store.read(path).soname);
+    return soname !== undefined && this.#names.has(soname);
   }
 
   /** How a process of that program, with that library path, finds its own libraries. */

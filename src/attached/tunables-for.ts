@@ -4,6 +4,7 @@
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { EXECUTABLE_STACK, wantingStacks } from "../plan/executable-stack.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
@@ -38,12 +39,10 @@ export function tunablesFor(
  * The program's direct dependencies except glibc's own, which ld.so counts. None if it is not a program of this class.
  */
 function needsOf(runtime: Search, executed: string): Library[] {
-  try {
+  const needs = unless([ElfError, SystemFault], () => {
     const library = runtime.libraryAt(executed);
     const found = library.needed.map((soname) => (isShared(soname) ? undefined : runtime.find(soname, { library })));
     return found.flatMap((one) => (one ? [one.library] : []));
-  } catch (error) {
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
-    throw error;
-  }
+  });
+  return needs ?? [];
 }

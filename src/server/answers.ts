@@ -22,6 +22,7 @@ import {
   type Tried,
   textOf,
 } from "../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { capsuleOf, standsFor } from "../passes/capsule-of.ts";
 import { ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
@@ -303,14 +304,7 @@ function isolatedNeeds(
 }
 
 /** Undefined for a library that glibc will refuse itself. */
-function soundLibrary(found: Found): Library | undefined {
-  try {
-    return found.library;
-  } catch (error) {
-    if (error instanceof ElfError) return undefined;
-    throw error;
-  }
-}
+const soundLibrary = (found: Found): Library | undefined => unless([ElfError], () => found.library);
 
 const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
 
@@ -335,13 +329,8 @@ function* callerOf(
   const path = yield* objectAt(launch, returnAddress);
   if (path === undefined) return undefined;
   if (program && path === program.image) return program;
-  try {
-    return { library: search.libraryAt(path), loader: program };
-  } catch (error) {
-    // A caller whose file is gone or is no file has no search path.
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
-    throw error;
-  }
+  // A caller whose file is gone or is no file has no search path.
+  return unless([ElfError, SystemFault], () => ({ library: search.libraryAt(path), loader: program }));
 }
 
 /**

@@ -4,6 +4,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { unless } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { removeStale } from "../directories/private-directory.ts";
 import type { Capsule } from "../passes/launch.ts";
@@ -43,11 +44,9 @@ function readAhead(capsule: Capsule, name: string): void {
   const paths = name.startsWith(LIBDIR) ? search.places.map((directory) => name.replace(LIBDIR, directory)) : [name];
   const found = paths.find((path) => search.find(path, undefined));
   if (!found) return;
-  try {
+  unless([LinkError, ElfError], () => {
     const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
     checkClosure(capsule, closure);
     lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
-  } catch (error) {
-    if (!(error instanceof LinkError || error instanceof ElfError)) throw error;
-  }
+  });
 }

@@ -9,6 +9,7 @@ import { dlclose, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { type Call, call, type Linking } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import type { Launch } from "../passes/launch.ts";
 import { Refusal } from "../passes/open.ts";
 import { NONE } from "./opening.ts";
@@ -49,13 +50,8 @@ function* fails({ process }: Launch, attempt: Call): Linking<boolean> {
 }
 
 function isProgram(search: Search, path: string): boolean {
-  try {
-    const { isFixed, isPie } = search.libraryAt(path);
-    return isFixed || isPie;
-  } catch (error) {
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return false;
-    throw error;
-  }
+  const library = unless([ElfError, SystemFault], () => search.libraryAt(path));
+  return library !== undefined && (library.isFixed || library.isPie);
 }
 
 /** A path that does not exist, for glibc to say so. */

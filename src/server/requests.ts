@@ -9,6 +9,7 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { Kind, State } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
@@ -206,10 +207,5 @@ export function argumentsOf({ request: { a0, a1, a2, a3, a4, a5 } }: Slot): bigi
 
 /** Undefined if the tree does not have it, has a dangling link there, or does not let us see it. */
 function resolved(tree: Tree, path: string, follows: boolean): string | undefined {
-  try {
-    return follows ? tree.resolve(path) : tree.resolveLink(path);
-  } catch (error) {
-    if (error instanceof LinkError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
-    throw error;
-  }
+  return unless([LinkError, SystemFault], () => (follows ? tree.resolve(path) : tree.resolveLink(path)));
 }

@@ -7,6 +7,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
+import { unless } from "../../lib/unless.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hint } from "../directories/private-directory.ts";
@@ -153,15 +154,6 @@ function developmentName({ soname, host, found }: Shown, runtime: Search): strin
   if (name === soname) return undefined;
   const other = runtime.find(name, undefined) ?? host.search.find(name, undefined);
   // By its soname: some trees have a copy of that name where others have a link.
-  return other && (other.path === found.path || isNamed(other, soname)) ? name : undefined;
-}
-
-/** Whether it has that soname; false if the file is unsound. */
-function isNamed(found: Found, soname: string): boolean {
-  try {
-    return found.library.soname === soname;
-  } catch (error) {
-    if (error instanceof ElfError) return false;
-    throw error;
-  }
+  const isSame = other?.path === found.path || unless([ElfError], () => other?.library.soname) === soname;
+  return isSame ? name : undefined;
 }
