@@ -24,7 +24,7 @@ export const AGENT_PAGES = 64 * PAGE_SIZE;
 export const CODE_SIZE = 16 * PAGE_SIZE;
 
 /** A number that only this launch's agents have. */
-type Nonce = readonly [bigint, bigint];
+export type Nonce = readonly [first: bigint, second: bigint];
 
 export function makeNonce(): Nonce {
   // Not from node:crypto, which takes 5 ms to load (Bun 1.4.5).
@@ -33,17 +33,18 @@ export function makeNonce(): Nonce {
 }
 
 /**
- * `needed` are libraries that it binds to. `auditedAt` is where the launch's auditor says that it is there, in bytes
+ * `owner` is the channel's, an effective user ID. `needed` are libraries that it binds to. `auditedAt` is where the launch's auditor says that it is there, in bytes
  * from the load bias.
  */
 export function agentObject(
   directory: string,
   nonce: Nonce,
+  owner: number,
   needed: readonly string[],
 ): { readonly bytes: Uint8Array; readonly auditedAt: number } {
   const { code, dataAt } = agentCode({
     channel: join(directory, CHANNEL_FILE),
-    owner: process.geteuid?.() ?? 0,
+    owner,
     door: doorOf(directory) ?? "",
     size: OUTSIDE_CHANNEL_SIZE,
     nonce,

@@ -45,19 +45,18 @@ export interface StartedOver {
 }
 
 /**
- * Has ld.so find what is among the launch's libraries so far. `auditedAt` is where the agent is told of the auditor,
- * `staticTls` how much static thread-local data the hosts' libraries may need. Throws what writing throws.
+ * The auditor of a launch. ld.so finds `names` among its `libraries`. `auditedAt` is where the agent is told of the
+ * auditor, `staticTls` how much static thread-local data the hosts' libraries may need.
  */
-export function placeAuditor(
-  directory: ServingDirectory,
+export function launchAuditor(
+  libraries: string,
+  names: readonly string[],
   { reexecStubs = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
   auditedAt: number,
   staticTls: number,
-): void {
-  const { libraries } = directory;
-  const names = readdirSync(libraries).filter((name) => !OTHERS.has(name));
+): Uint8Array {
   const paths = (list: readonly string[]) => new Map(list.map((name) => [name, join(libraries, name)]));
-  const object = auditor({
+  return auditor({
     files: new Map([...paths(names), ...reexecStubs]),
     reexecStubs: paths(names.filter((name) => reexecStubs.has(name))),
     started: chosen.length > 0 ? EXE_SHIM : undefined,
@@ -67,10 +66,21 @@ export function placeAuditor(
     staticTls,
     leastVersion: INTERFACE.version,
   });
+}
+
+/** What an auditor is to find among a launch's libraries. */
+export const auditedNames = ({ libraries }: ServingDirectory): string[] =>
+  readdirSync(libraries)
+    .filter((name) => !OTHERS.has(name))
+    .sort();
+
+/** Has ld.so ask that auditor. Throws what writing throws. */
+export function placeAuditor(directory: ServingDirectory, auditor: Uint8Array): void {
+  const { libraries } = directory;
   const place = join(libraries, LAUNCH_AUDITORS);
   try {
     mkdirSync(place, { mode: 0o700 });
-    for (const [name, bytes] of objects(object)) directory.put(join(LIBRARIES, LAUNCH_AUDITORS, name), bytes);
+    for (const [name, bytes] of objects(auditor)) directory.put(join(LIBRARIES, LAUNCH_AUDITORS, name), bytes);
     for (const [name, target] of links()) symlinkSync(target, join(place, name));
     leadToAuditors(libraries, LAUNCH_AUDITORS);
   } catch (error) {

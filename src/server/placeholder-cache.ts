@@ -12,8 +12,8 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { isOurs } from "../directories/private-directory.ts";
 import { usableCache } from "../reexec/kept-directories.ts";
 
-/** Must change whenever the bytes of a placeholder change. */
-const FORMAT = 6;
+/** Must change whenever the bytes of a placeholder, an agent or an auditor change. */
+export const FORMAT = 6;
 const DAY = 24 * 60 * 60 * 1000;
 /** A kept shim that is unused for so long is removed; in milliseconds. */
 const KEPT_FOR = 30 * DAY;
@@ -73,6 +73,13 @@ export class PlaceholderCache {
     });
   }
 
+  /** Removes all whose keys begin so, if there are more than `most`. */
+  limit(beginning: string, most: number): void {
+    const names = this.listing.filter((name) => name.startsWith(`${FORMAT}-${beginning}`));
+    if (names.length > most)
+      for (const name of names) unlessRefused(() => rmSync(join(this.directory, name), { force: true }));
+  }
+
   /** Removes what will not be used any more, but only when something new was added. */
   tidy(): void {
     if (!this.#hasGrown) return;
@@ -87,6 +94,13 @@ export class PlaceholderCache {
       });
     }
   }
+}
+
+/** A key for what is made from these. */
+export function keyOf(parts: readonly string[]): string {
+  const digest = new Bun.CryptoHasher("sha256").update(parts.join("\0")).digest();
+  // Short, since most file systems store links of less than 60 bytes in the inode itself.
+  return digest.readBigUInt64LE().toString(36).padStart(13, "0");
 }
 
 const sizeIn = (name: string): number => Number.parseInt(/-(\w+)\.so$/.exec(name)?.[1] ?? "", 36);

@@ -8,9 +8,10 @@ import type { Trace } from "../diagnostics/trace.ts";
 import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
 import { placeInCache } from "../reexec/kept-directories.ts";
-import { agentObject, makeNonce } from "./agent-object.ts";
-import { placeAuditor, type StartedOver } from "./auditor.ts";
+import { makeNonce } from "./agent-object.ts";
+import { auditedNames, placeAuditor, type StartedOver } from "./auditor.ts";
 import type { LaunchFile } from "./launch-file.ts";
+import { launchObjects } from "./launch-objects.ts";
 import { PlaceholderCache } from "./placeholder-cache.ts";
 import { chosenFiles, keepFamily, olderThan, placeReexecStubs } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
@@ -44,12 +45,17 @@ export function populate(
       : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
+  const startedOver = startOver(directory, processGlibc, older, store);
   // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. On a newer glibc,
   // needing it would give a process with an older libc of its own the machine's libdl.
-  const agent = agentObject(directory.path, nonce, isAudited ? [LIBC] : [LIBC, "libdl.so.2"]);
-  directory.putLibrary(AGENT, agent.bytes);
-  const startedOver = startOver(directory, processGlibc, older, store);
-  if (isAudited) placeAuditor(directory, startedOver, agent.auditedAt, staticTls);
+  const needed = isAudited ? [LIBC] : [LIBC, "libdl.so.2"];
+  const audited = isAudited ? { ...startedOver, names: [...auditedNames(directory), AGENT], staticTls } : undefined;
+  const objects = launchObjects(
+    { directory: directory.path, nonce, owner: process.geteuid?.() ?? 0, needed, audited },
+    placeholderCache,
+  );
+  directory.putLibrary(AGENT, objects.agent);
+  if (objects.auditor) placeAuditor(directory, objects.auditor);
   // Keeps what was found out for the next run.
   const unsaved = store.save();
   if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);

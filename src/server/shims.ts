@@ -11,7 +11,7 @@ import { unless } from "../../lib/unless.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hint } from "../directories/private-directory.ts";
-import type { PlaceholderCache } from "./placeholder-cache.ts";
+import { keyOf, type PlaceholderCache } from "./placeholder-cache.ts";
 
 /** The object that every shim needs, and its function that a shim's initialiser calls. */
 export const AGENT = "libcapsule-agent.so";
@@ -110,7 +110,7 @@ function shimOf(
     const needed = library.needed.filter((name) => shown.has(name));
     // Before the file is read, so that a file that is replaced meanwhile is not cached by its new identity.
     const identity = store.known(found.path)?.identity;
-    const key = identity === undefined ? undefined : keyOf([found.path, identity, soname, ...needed]);
+    const key = identity === undefined ? undefined : keyOf([AGENT, ATTACH, found.path, identity, soname, ...needed]);
     const kept = key === undefined ? undefined : placeholderCache?.find(key);
     if (kept !== undefined) {
       trace.log("shim", () => `${soname}: the placeholder of ${found.path} is kept, ${kept}`);
@@ -128,12 +128,6 @@ function shimOf(
     trace.warn(`${error.message}: programs get the runtime's own ${soname}`);
     return undefined;
   }
-}
-
-function keyOf(parts: readonly string[]): string {
-  const digest = new Bun.CryptoHasher("sha256").update([AGENT, ATTACH, ...parts].join("\0")).digest();
-  // Short, since most file systems store links of less than 60 bytes in the inode itself.
-  return digest.readBigUInt64LE().toString(36).padStart(13, "0");
 }
 
 function write(directory: string, soname: string, bytes: Uint8Array): string {
