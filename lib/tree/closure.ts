@@ -45,9 +45,7 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
     if ("fault" in need) throw need.fault;
     if ("open" in need) open.set(need.name, need.open);
     if (!("elsewhere" in need) || !needer) return;
-    const needers = elsewhere.get(need.elsewhere);
-    if (needers) needers.push(needer);
-    else elsewhere.set(need.elsewhere, [needer]);
+    elsewhere.getOrInsert(need.elsewhere, []).push(needer);
     if (need.name !== need.elsewhere) aliases.set(need.name, need.elsewhere);
   };
   for (const need of dependencies.roots) look(need, requester);

@@ -200,13 +200,11 @@ export class Loading {
     const { library, why } = given;
     // Two links to one file, or two paths through linked directories, are one library: the first.
     const identity = this.search.store.identity(library.path);
-    let node = this.#byIdentity.get(identity);
-    if (!node) {
+    const node = this.#byIdentity.getOrInsertComputed(identity, () => {
       const fresh = { library, name, why, requester, origin: originOf(given), names: [], needs: [], lacks: [] };
       this.#nodes.push(fresh);
-      this.#byIdentity.set(identity, fresh);
-      node = fresh;
-    }
+      return fresh;
+    });
     this.#byName.set(name, node);
     // The first library with a soname serves all later requests for it. Its file name is not one of its names.
     if (library.hasSoname && !this.#byName.has(library.soname)) this.#byName.set(library.soname, node);

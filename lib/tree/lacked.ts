@@ -19,26 +19,22 @@ const OF_TOOLCHAINS = new Set([
  * throws, and ElfError.
  */
 export function lackedOf(paths: readonly string[], optional: ReadonlySet<string>): string[] {
-  const images: FileImage[] = [];
-  try {
-    for (const path of paths) images.push(openImage(path));
-    const bySoname = new Map(images.map((image) => [image.soname ?? image.path, image]));
-    const known = new Map<string, boolean>();
-    for (const image of images) {
-      // The definer is nearly always a direct dependency.
-      const named = image.needed.flatMap((name) => bySoname.get(name) ?? []);
-      const others = [image, ...images];
-      for (const index of undefinedIn(image, optional.has(image.path))) {
-        const name = image.symbols.nameOf(image.symbols.at(index));
-        if (known.has(name) || OF_TOOLCHAINS.has(name)) continue;
-        const has = (other: FileImage) => other.findAll(name).next().done === false;
-        known.set(name, named.some(has) || others.some(has));
-      }
+  using open = new DisposableStack();
+  const images = paths.map((path) => open.use(openImage(path)));
+  const bySoname = new Map(images.map((image) => [image.soname ?? image.path, image]));
+  const known = new Map<string, boolean>();
+  for (const image of images) {
+    // The definer is nearly always a direct dependency.
+    const named = image.needed.flatMap((name) => bySoname.get(name) ?? []);
+    const others = [image, ...images];
+    for (const index of undefinedIn(image, optional.has(image.path))) {
+      const name = image.symbols.nameOf(image.symbols.at(index));
+      if (known.has(name) || OF_TOOLCHAINS.has(name)) continue;
+      const has = (other: FileImage) => other.findAll(name).next().done === false;
+      known.set(name, named.some(has) || others.some(has));
     }
-    return [...known].filter(([, isDefined]) => !isDefined).map(([name]) => name);
-  } finally {
-    for (const image of images) image[Symbol.dispose]();
   }
+  return [...known].filter(([, isDefined]) => !isDefined).map(([name]) => name);
 }
 
 // Hot: libLLVM has 60,000 symbols.

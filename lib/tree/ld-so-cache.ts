@@ -40,25 +40,20 @@ const encoder = new TextEncoder();
 /** Out-of-range data is skipped. */
 export class LdSoCache {
   readonly #view: DataView;
-  readonly #entries: number;
   readonly #count: number;
-  readonly #entrySize: number;
-  /** The base of string offsets. */
-  readonly #strings: number;
   #hwcaps?: readonly string[];
 
   private constructor(
     readonly file: Uint8Array,
-    entries: number,
-    entrySize: number,
+    /** Where the entries begin, and the size of one, in bytes. */
+    private readonly entries: number,
+    private readonly entrySize: number,
     count: number,
-    strings: number,
+    /** The base of string offsets. */
+    private readonly strings: number,
   ) {
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-    this.#entries = entries;
-    this.#entrySize = entrySize;
     this.#count = Math.max(0, Math.min(count, Math.floor((file.length - entries) / entrySize)));
-    this.#strings = strings;
   }
 
   /** Undefined if the bytes are not a cache. */
@@ -98,11 +93,11 @@ export class LdSoCache {
   }
 
   #entryAt(index: number): CacheEntry | undefined {
-    const at = this.#entries + index * this.#entrySize;
+    const at = this.entries + index * this.entrySize;
     const { flags, value } = OldEntry.at(this.#view, at);
-    const path = this.#stringAt(this.#strings + value);
+    const path = this.#stringAt(this.strings + value);
     if (flags !== FLAGS_X86_64 || path === undefined) return undefined;
-    if (this.#entrySize === OldEntry.size) return { path, hwcap: undefined };
+    if (this.entrySize === OldEntry.size) return { path, hwcap: undefined };
     const { hwcap } = NewEntry.at(this.#view, at);
     if (hwcap === 0n) return { path, hwcap: undefined };
     // Other bits are platforms of glibc before 2.33, which has a plain entry for the same soname too.
@@ -115,7 +110,7 @@ export class LdSoCache {
   #compare(name: Uint8Array, index: number): number {
     const { file } = this;
     let other =
-      this.#strings + this.#view.getUint32(this.#entries + index * this.#entrySize + OldEntry.offsetOf.key, true);
+      this.strings + this.#view.getUint32(this.entries + index * this.entrySize + OldEntry.offsetOf.key, true);
     let at = 0;
     for (;;) {
       const one = name[at] ?? 0;
@@ -144,7 +139,7 @@ export class LdSoCache {
 
   #readHwcaps(): string[] {
     const view = this.#view;
-    const start = this.#strings;
+    const start = this.strings;
     const at = start + view.getUint32(start + EXTENSION_OFFSET, true);
     if (at === start || at + 8 > view.byteLength || view.getUint32(at, true) !== EXTENSION_MAGIC) return [];
     const count = view.getUint32(at + 4, true);

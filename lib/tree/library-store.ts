@@ -32,7 +32,6 @@ export class LibraryStore {
   #kept?: Omit<StoreFile, "version">;
   readonly #learned = new Map<string, StoreEntry>();
   readonly #together = new Map<string, readonly string[]>();
-  #hasNewAnswers = false;
   /** Entries whose identity has been verified in this run. */
   readonly #fresh = new Map<string, StoreEntry>();
 
@@ -113,7 +112,6 @@ export class LibraryStore {
     if (Array.isArray(known)) return known;
     const found = find();
     this.#together.set(key, found);
-    this.#hasNewAnswers = true;
     return found;
   }
 
@@ -122,11 +120,9 @@ export class LibraryStore {
    * again.
    */
   save(): string | undefined {
-    if (this.file === undefined || (this.#learned.size === 0 && !this.#hasNewAnswers)) return undefined;
+    if (this.file === undefined || this.#learned.size + this.#together.size === 0) return undefined;
     try {
       this.#write(this.file);
-      this.#learned.clear();
-      this.#hasNewAnswers = false;
       return undefined;
     } catch (error) {
       // For example, a full disk or a read-only home.
@@ -141,6 +137,9 @@ export class LibraryStore {
     const together = { ...atMost(kept.together), ...Object.fromEntries(this.#together) };
     mkdirSync(dirname(file), { recursive: true });
     writeWhole(file, JSON.stringify({ version: VERSION, entries, together } satisfies StoreFile));
+    this.#kept = { entries, together };
+    this.#learned.clear();
+    this.#together.clear();
   }
 
   #learn(path: string, entry: StoreEntry): void {

@@ -7,9 +7,7 @@ export class Names {
   readonly #files = new Map<string, Set<string>>();
 
   add(name: string, path: string): void {
-    const files = this.#files.get(name);
-    if (files) files.add(path);
-    else this.#files.set(name, new Set([path]));
+    this.#files.getOrInsertComputed(name, () => new Set()).add(path);
   }
 
   /** Adds the names of a closure that is opened. */
@@ -32,7 +30,6 @@ export class Names {
 
   /** Has the name resolved to another file? */
   hasOther(name: string, path: string): boolean {
-    const files = this.#files.get(name);
-    return files !== undefined && [...files].some((file) => file !== path);
+    return this.of(name).some((file) => file !== path);
   }
 }

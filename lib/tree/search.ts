@@ -119,15 +119,13 @@ export class Search {
         if (found) return found;
       }
     }
-    for (const directory of this.libraryDirectories) {
-      const found = this.#inDirectory(directory, name, "LD_LIBRARY_PATH", tried, true);
-      if (found) return found;
-    }
-    if (runpath !== undefined && requester) {
-      const found = this.#along(runpath, requester, name, `runpath of ${requester.library.path}`, tried);
-      if (found) return found;
-    }
+    const inRunpath = (): Found | undefined =>
+      runpath === undefined || !requester
+        ? undefined
+        : this.#along(runpath, requester, name, `runpath of ${requester.library.path}`, tried);
     return (
+      this.#inAll(this.libraryDirectories, name, "LD_LIBRARY_PATH", tried, true) ??
+      inRunpath() ??
       this.#inAll(this.layout.first, name, "named directory", tried) ??
       this.#inCache(name, tried) ??
       this.#inDefaults(name, requester, tried) ??
@@ -165,15 +163,13 @@ export class Search {
   }
 
   #along(searchPath: string, owner: Requester, name: string, why: string, tried: Tried): Found | undefined {
-    for (const element of searchPath.split(":")) {
+    return firstOf(searchPath.split(":"), (element) => {
       const directory = expand(element || ".", originOf(owner), this);
-      if (directory === undefined) tried.push({ by: why, fault: `"${element}" cannot be expanded` });
-      if (directory === undefined) continue;
-      const isOutside = this.#isOutside(element, directory, owner);
-      const found = this.#inDirectory(directory, name, why, tried, isOutside);
-      if (found) return found;
-    }
-    return undefined;
+      if (directory !== undefined)
+        return this.#inDirectory(directory, name, why, tried, this.#isOutside(element, directory, owner));
+      tried.push({ by: why, fault: `"${element}" cannot be expanded` });
+      return undefined;
+    });
   }
 
   /**
@@ -188,24 +184,16 @@ export class Search {
   #inCache(name: string, tried: Tried): Found | undefined {
     if (!this.#cache) {
       tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "there is none" });
-      return this.#inConfigured(name, tried);
+      // ldconfig has not run in this tree.
+      this.#configured ??= configuredDirectories(this.tree);
+      return this.#inAll(this.#configured, name, "ld.so.conf", tried);
     }
     const entries = this.#cache.find(name);
     if (entries.length === 0)
       tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "it does not have it" });
     const rank = ({ hwcap }: CacheEntry) => (hwcap === undefined ? this.#levels.length : this.#levels.indexOf(hwcap));
     const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
-    for (const { path } of usable) {
-      const found = this.#at(path, CACHE, tried);
-      if (found) return found;
-    }
-    return undefined;
-  }
-
-  /** For a tree where ldconfig has not run. */
-  #inConfigured(name: string, tried: Tried): Found | undefined {
-    this.#configured ??= configuredDirectories(this.tree);
-    return this.#inAll(this.#configured, name, "ld.so.conf", tried);
+    return firstOf(usable, ({ path }) => this.#at(path, CACHE, tried));
   }
 
   #inDefaults(name: string, requester: Requester | undefined, tried: Tried): Found | undefined {
@@ -216,21 +204,22 @@ export class Search {
     return this.#inAll(this.defaults, name, "default directory", tried);
   }
 
-  /** In directories of the tree. */
-  #inAll(directories: readonly string[], name: string, why: string, tried: Tried): Found | undefined {
-    for (const directory of directories) {
-      const found = this.#inDirectory(directory, name, why, tried, false);
-      if (found) return found;
-    }
-    return undefined;
+  #inAll(
+    directories: readonly string[],
+    name: string,
+    why: string,
+    tried: Tried,
+    isOutside = false,
+  ): Found | undefined {
+    return firstOf(directories, (directory) => this.#inDirectory(directory, name, why, tried, isOutside));
   }
 
   #inDirectory(directory: string, name: string, why: string, tried: Tried, isOutside: boolean): Found | undefined {
-    for (const level of this.#hwcapsIn(directory, isOutside)) {
-      const found = this.#at(`${directory}/glibc-hwcaps/${level}/${name}`, why, [], isOutside);
-      if (found) return found;
-    }
-    return this.#at(`${directory}/${name}`, why, tried, isOutside);
+    const levels = this.#hwcapsIn(directory, isOutside);
+    return (
+      firstOf(levels, (level) => this.#at(`${directory}/glibc-hwcaps/${level}/${name}`, why, [], isOutside)) ??
+      this.#at(`${directory}/${name}`, why, tried, isOutside)
+    );
   }
 
   get #levels(): readonly string[] {
@@ -245,13 +234,11 @@ export class Search {
   }
 
   #hwcapsIn(directory: string, isOutside: boolean): readonly string[] {
-    let has = this.#hasHwcaps.get(directory);
-    if (has === undefined) {
+    const has = this.#hasHwcaps.getOrInsertComputed(directory, () => {
       const path = `${directory}/glibc-hwcaps`;
       const real = isOutside ? path : this.#real(this.#inTree(path), "", []);
-      has = real !== undefined && readable(() => readdirSync(real).length > 0);
-      this.#hasHwcaps.set(directory, has);
-    }
+      return real !== undefined && unlessRefused(() => readdirSync(real).length > 0) === true;
+    });
     return has ? this.#levels : [];
   }
 
@@ -261,20 +248,18 @@ export class Search {
     if (real === undefined) return undefined;
     // Symbolic links in a tree path are relative to the tree: lookups from here go through the tree again.
     const foundAs = inTree === undefined ? this.#absolute(path) : `${this.tree.root}${this.#absolute(inTree)}`;
-    try {
-      if (this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real)))) {
-        this.#foreign.add(real);
-        tried.push({ by: why, path: real, fault: "for another class or machine" });
-        return undefined;
-      }
-      return new Found(this, real, why, foundAs);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      // ld.so skips files that it cannot open; any other fault is an error.
-      if (code === undefined) throw error;
-      tried.push({ by: why, path: real, fault: reasonOf(code) });
-      return undefined;
-    }
+    let fault = "for another class or machine";
+    // ld.so skips files that it cannot open; any other fault is an error.
+    const isOther = unlessRefused(
+      () => this.#foreign.has(real) || (!this.store.known(real) && isForeign(headOf(real))),
+      ({ code = "" }) => {
+        fault = reasonOf(code);
+      },
+    );
+    if (isOther === false) return new Found(this, real, why, foundAs);
+    if (isOther) this.#foreign.add(real);
+    tried.push({ by: why, path: real, fault });
+    return undefined;
   }
 
   #outside(path: string, why: string, tried: Tried): string | undefined {
@@ -295,16 +280,15 @@ export class Search {
   }
 
   #real(inTree: string, why: string, tried: Tried, tree = this.tree): string | undefined {
-    try {
-      const real = tree.resolve(inTree);
-      if (real === undefined) tried.push({ by: why, path: `${tree.root}${inTree}`, fault: "no such file" });
-      return real;
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === undefined) throw error;
-      tried.push({ by: why, path: `${tree.root}${inTree}`, fault: reasonOf(code) });
-      return undefined;
-    }
+    let fault = "no such file";
+    const real = unlessRefused(
+      () => tree.resolve(inTree),
+      ({ code = "" }) => {
+        fault = reasonOf(code);
+      },
+    );
+    if (real === undefined) tried.push({ by: why, path: `${tree.root}${inTree}`, fault });
+    return real;
   }
 }
 
@@ -330,7 +314,9 @@ function headOf(path: string): DataView {
   }
 }
 
-const readable = (look: () => boolean): boolean => unlessRefused(look) ?? false;
+/** The first result; nothing is looked up after it. */
+const firstOf = <Item>(items: readonly Item[], look: (item: Item) => Found | undefined): Found | undefined =>
+  items.values().map(look).find(Boolean);
 
 export const hasOrigin = (path: string): boolean => /\$(\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/.test(path);
 

@@ -7,10 +7,12 @@ import { LinkError } from "../link-error.ts";
 /** The kernel's limit: more links than this in one path are a loop. */
 const LINK_LIMIT = 40;
 
+type Entry = "missing" | "plain" | { readonly link: string };
+
 export class Tree {
   /** The root as a path on this machine, without symbolic links or a trailing slash ("" for /). */
   readonly root: string;
-  readonly #entries = new Map<string, "missing" | "plain" | { readonly link: string }>();
+  readonly #entries = new Map<string, Entry>();
   readonly #resolved = new Map<string, string | undefined>();
 
   /** With `isResolved`, `directory` is already a tree's root. Throws what realpath(3) throws. */
@@ -35,11 +37,7 @@ export class Tree {
    * LinkError for links that loop or climb out.
    */
   resolve(path: string): string | undefined {
-    const known = this.#resolved.get(path);
-    if (known !== undefined || this.#resolved.has(path)) return known;
-    const found = this.#walk(path);
-    this.#resolved.set(path, found);
-    return found;
+    return this.#resolved.getOrInsertComputed(path, () => this.#walk(path));
   }
 
   /** Like resolve, but does not follow a link at the end of the path. */
@@ -72,12 +70,7 @@ export class Tree {
       if (name === "" || name === ".") continue;
       if (name === "..") {
         if (done.length === 0 && fromLink && this.root !== "")
-          throw new LinkError(
-            `Cannot follow "${path}" in "${this.name}": a symbolic link on its way climbs out of the tree`,
-            {
-              object: path,
-            },
-          );
+          throw this.#cannotFollow(path, "a symbolic link on its way climbs out of the tree");
         done.pop();
         continue;
       }
@@ -88,13 +81,7 @@ export class Tree {
         done.push(name);
         continue;
       }
-      if (++links > LINK_LIMIT)
-        throw new LinkError(
-          `Cannot follow "${path}" in "${this.name}": the symbolic link "${here}" is part of a loop`,
-          {
-            object: path,
-          },
-        );
+      if (++links > LINK_LIMIT) throw this.#cannotFollow(path, `the symbolic link "${here}" is part of a loop`);
       if (entry.link.startsWith("/")) done.length = 0;
       const parts = entry.link.split("/").reverse();
       rest.push(...parts);
@@ -103,17 +90,16 @@ export class Tree {
     return `${this.root}/${done.join("/")}`;
   }
 
-  #entry(path: string): "missing" | "plain" | { readonly link: string } {
-    let entry = this.#entries.get(path);
-    if (!entry) {
-      entry = readEntry(path);
-      this.#entries.set(path, entry);
-    }
-    return entry;
+  #entry(path: string): Entry {
+    return this.#entries.getOrInsertComputed(path, readEntry);
+  }
+
+  #cannotFollow(path: string, why: string): LinkError {
+    return new LinkError(`Cannot follow "${path}" in "${this.name}": ${why}`, { object: path });
   }
 }
 
-function readEntry(path: string): "missing" | "plain" | { readonly link: string } {
+function readEntry(path: string): Entry {
   try {
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (!stat) return "missing";
