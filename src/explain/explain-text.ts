@@ -3,6 +3,7 @@
 import type { Paint } from "../diagnostics/terminal.ts";
 import {
   ADDRESSES,
+  type ContextStep,
   type ExplainedFunction,
   type ExplainedObject,
   type ExplainedRelocation,
@@ -15,49 +16,52 @@ const MAP_WIDTH = 48;
 const FAR = 1 << 24;
 
 export function explanationText(explanation: Explanation, paint: Paint): string {
-  const { objects, relocations, warnings } = explanation;
+  const { context, objects, relocations, warnings, isOnlyShown } = explanation;
   const nameOf = (index: number): string => shortName(objects[index]);
+  const heading = (text: string): string[] => ["", paint("bold", text), ""];
+  const functions = (list: readonly ExplainedFunction[], count: number): string[] => {
+    if (count === 0) return [paint("dim", "  none")];
+    const lines = list.map(({ object, from, address, symbol }, i) => {
+      const name = symbol === undefined ? "" : paint("cyan", `  ${symbol}`);
+      return `  ${`${i + 1}`.padStart(3)}  ${paint("plain", nameOf(object))}  ${from}  ${address}${name}`;
+    });
+    return count > list.length ? [...lines, paint("dim", `       and ${count - list.length} more`)] : lines;
+  };
+  // In the order in which they are relocated. Those without symbolic relocations come last.
+  const order = new Set([...relocations.map(({ object }) => object), ...objects.keys()]);
+  const inOrder = [...order].flatMap((index) => objects[index] ?? []);
   return [
-    ...heading("1", "The process context", paint),
-    ...context(explanation, paint),
-    ...heading("2", "Mapping the program and what it needs", paint),
+    ...heading("(1) The process context"),
+    ...contextText(context, paint),
+    ...heading("(2) Mapping the program and what it needs"),
     ...linkMap(objects, paint),
     ...memoryMap(objects, paint),
-    ...heading("3", "Relocations", paint),
-    ...objectsInOrder(explanation).flatMap((object) =>
-      relocationsOf(
-        object,
-        relocations.filter((one) => one.object === object.index),
-        nameOf,
-        paint,
-      ),
-    ),
+    ...heading("(3) Relocations"),
+    ...inOrder.flatMap((object) => {
+      const own = relocations.filter((one) => one.object === object.index);
+      return relocationsOf(object, own, nameOf, paint);
+    }),
     ...warnings.map((text) => paint("yellow", `  ! ${text}`)),
-    ...relroOf(explanation, paint),
-    ...heading("4", "Constructors", paint),
-    ...functions(explanation.initializers, explanation.initializerCount, nameOf, paint),
-    ...heading("5", "The program", paint),
-    ...functions([explanation.entry], 1, nameOf, paint),
-    ...heading("6", "Destructors, when it returns", paint),
-    ...functions(explanation.finalizers, explanation.finalizerCount, nameOf, paint),
+    ...relroOf(inOrder, paint),
+    ...heading("(4) Constructors"),
+    ...functions(explanation.initializers, explanation.initializerCount),
+    ...heading("(5) The program"),
+    ...functions([explanation.entry], 1),
+    ...heading("(6) Destructors, when it returns"),
+    ...functions(explanation.finalizers, explanation.finalizerCount),
     "",
-    ...(explanation.isOnlyShown === undefined ? [] : [paint("plain", `Only shown: ${explanation.isOnlyShown}`)]),
+    ...(isOnlyShown === undefined ? [] : [paint("plain", `Only shown: ${isOnlyShown}`)]),
     paint("dim", `A simulation over the files: nothing has been run. ${ADDRESSES}`),
     "",
   ].join("\n");
 }
 
-const heading = (number: string, text: string, paint: Paint): string[] => [
-  "",
-  paint("bold", `(${number}) ${text}`),
-  "",
-];
-
-function context({ context }: Explanation, paint: Paint): string[] {
+function contextText(context: ContextStep, paint: Paint): string[] {
   const { arguments: list, environment, auxiliary, loadBias } = context;
   const width = Math.max(...auxiliary.map(({ name }) => name.length));
-  return [
-    ...["   rsp →  argc", `          ${paint("cyan", `${list.length}`)}`],
+  const lines = [
+    "   rsp →  argc",
+    `          ${paint("cyan", `${list.length}`)}`,
     ...list.map((text, i) => `          argv[${i}]  ${paint("plain", text)}`),
     `          NULL`,
     ...(environment > 0 ? [`          envp[0] … envp[${environment - 1}]`] : []),
@@ -67,26 +71,27 @@ function context({ context }: Explanation, paint: Paint): string[] {
       return `          ${name.padEnd(width)}  ${told}${meaning ? paint("dim", `  ${meaning}`) : ""}`;
     }),
     `          AT_NULL`,
-    ...(loadBias
-      ? [
-          "",
-          `  load bias = AT_PHDR − PT_PHDR's vaddr = ${loadBias.headersAt} − ${loadBias.vaddr} = ${paint("cyan", loadBias.bias)}`,
-        ]
-      : []),
   ];
+  if (!loadBias) return lines;
+  const { headersAt, vaddr, bias } = loadBias;
+  const sum = `  load bias = AT_PHDR − PT_PHDR's vaddr = ${headersAt} − ${vaddr} = ${paint("cyan", bias)}`;
+  return [...lines, "", sum];
 }
 
 function linkMap(objects: readonly ExplainedObject[], paint: Paint): string[] {
-  return [
-    "  The link map, in which symbols are looked up:",
-    ...objects.flatMap(({ index, path, why, needs, loadBias, relative, tls }) => [
+  const lines = objects.flatMap(({ index, path, why, needs, loadBias, relative, tls }) => {
+    const facts = [
+      `load bias ${loadBias}`,
+      ...(needs.length > 0 ? [`needs ${needs.join(" ")}`] : []),
+      `${relative} relative relocations`,
+      ...(tls ? [`${tls.size} bytes thread-local`, `${tls.offset} below the thread pointer`] : []),
+    ];
+    return [
       `  ${`${index}`.padStart(3)}  ${paint("plain", path)}${why === undefined ? "" : paint("dim", `  [${why}]`)}`,
-      paint(
-        "dim",
-        `       load bias ${loadBias}${needs.length > 0 ? `, needs ${needs.join(" ")}` : ""}, ${relative} relative relocations${tls ? `, ${tls.size} bytes thread-local, ${tls.offset} below the thread pointer` : ""}`,
-      ),
-    ]),
-  ];
+      paint("dim", `       ${facts.join(", ")}`),
+    ];
+  });
+  return ["  The link map, in which symbols are looked up:", ...lines];
 }
 
 /** Each object's pages to scale, from low to high addresses. */
@@ -100,7 +105,8 @@ function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] 
     if (before > 0 && start - before > FAR) lines.push("          ⋮");
     const bar = object.segments.map(({ start: from, end: to, protection }) => {
       const length = Math.max(1, Math.round(((Number(to) - Number(from)) / longest) * MAP_WIDTH));
-      return paint(STYLES[protection] ?? "plain", (FILLS[protection] ?? "░").repeat(length));
+      const { style, fill } = LOOKS[protection] ?? ({ style: "plain", fill: "░" } as const);
+      return paint(style, fill.repeat(length));
     });
     lines.push(
       `  ${object.start.padStart(14)}  ${bar.join("")}  ${paint("plain", shortName(object))}  ${(end - start) / 1024} KiB`,
@@ -110,14 +116,11 @@ function memoryMap(objects: readonly ExplainedObject[], paint: Paint): string[] 
   return [...lines, paint("dim", "                  █ code   ▓ data that is written   ▒ read-only")];
 }
 
-const FILLS: Readonly<Record<string, string>> = { "r-x": "█", "rw-": "▓", "r--": "▒" };
-const STYLES: Readonly<Record<string, "red" | "green" | "blue">> = { "r-x": "red", "rw-": "green", "r--": "blue" };
-
-/** Objects in the order in which they are relocated. Those without symbolic relocations come last. */
-function objectsInOrder({ objects, relocations }: Explanation): ExplainedObject[] {
-  const indexes = [...new Set([...relocations.map(({ object }) => object), ...objects.map(({ index }) => index)])];
-  return indexes.flatMap((index) => objects[index] ?? []);
-}
+const LOOKS: Readonly<Record<string, { style: "red" | "green" | "blue"; fill: string }>> = {
+  "r-x": { style: "red", fill: "█" },
+  "rw-": { style: "green", fill: "▓" },
+  "r--": { style: "blue", fill: "▒" },
+};
 
 function relocationsOf(
   object: ExplainedObject,
@@ -131,50 +134,29 @@ function relocationsOf(
   if (relative > 0)
     lines.push(paint("dim", `    ${relative} × R_X86_64_RELATIVE: the load bias, ${loadBias}, and what the file says`));
   for (const one of relocations) {
-    const { at, type, symbol, version, definer, value, copied, resolver, searched } = one;
+    const { at, type, symbol, version, definer, searched } = one;
     const name = symbol === undefined ? "" : ` ${symbol}${version === undefined ? "" : `@${version}`}`;
-    lines.push(`    ${at}  ${type.padEnd(18)}${paint("cyan", name)}${paint("plain", whatOf(value, copied, resolver))}`);
-    if (searched.length > 0)
-      lines.push(
-        paint("dim", `      ${searched.map(({ object: index, answer }) => `${nameOf(index)} ${answer}`).join(" → ")}`),
-      );
+    lines.push(`    ${at}  ${type.padEnd(18)}${paint("cyan", name)}${paint("plain", whatOf(one))}`);
+    const answers = searched.map(({ object: index, answer }) => `${nameOf(index)} ${answer}`);
+    if (answers.length > 0) lines.push(paint("dim", `      ${answers.join(" → ")}`));
     else if (symbol !== undefined && definer !== undefined)
       lines.push(paint("dim", `      ${nameOf(definer)} has it for itself: nobody is asked`));
   }
   return lines;
 }
 
-/** In the order of relocation. */
-function relroOf(explanation: Explanation, paint: Paint): string[] {
-  const lines = objectsInOrder(explanation).flatMap((object) => {
-    const { relro } = object;
-    return relro ? [`    pages ${relro.start} to ${relro.end} of ${paint("plain", shortName(object))}`] : [];
-  });
-  return lines.length === 0 ? [] : ["  RELRO: these become read-only now", ...lines];
-}
-
-function whatOf(
-  value: string | undefined,
-  copied: ExplainedRelocation["copied"],
-  resolver: string | undefined,
-): string {
+function whatOf({ value, copied, resolver }: ExplainedRelocation): string {
   if (copied) return `  ← ${copied.length} bytes at ${copied.from}`;
   if (resolver !== undefined) return `  ← what ${resolver} returns`;
   return value === undefined ? "" : `  = ${value}`;
 }
 
-function functions(
-  list: readonly ExplainedFunction[],
-  count: number,
-  nameOf: (index: number) => string,
-  paint: Paint,
-): string[] {
-  if (count === 0) return [paint("dim", "  none")];
-  const lines = list.map(
-    ({ object, from, address, symbol }, i) =>
-      `  ${`${i + 1}`.padStart(3)}  ${paint("plain", nameOf(object))}  ${from}  ${address}${symbol === undefined ? "" : paint("cyan", `  ${symbol}`)}`,
-  );
-  return count > list.length ? [...lines, paint("dim", `       and ${count - list.length} more`)] : lines;
+function relroOf(objects: readonly ExplainedObject[], paint: Paint): string[] {
+  const lines = objects.flatMap((object) => {
+    const { relro } = object;
+    return relro ? [`    pages ${relro.start} to ${relro.end} of ${paint("plain", shortName(object))}`] : [];
+  });
+  return lines.length === 0 ? [] : ["  RELRO: these become read-only now", ...lines];
 }
 
 const shortName = (object: ExplainedObject | undefined): string => object?.path.replace(/^.*\//, "") ?? "";

@@ -37,23 +37,15 @@ import type {
   ExplainedRelocation,
   Explanation,
 } from "./explanation.ts";
+import type { Linkable } from "./link-program.ts";
 
 /** The most constructors or destructors listed. The rest are counted, since a file can claim millions. */
 const LISTED = 1000;
 
-/** The program, as linkable() returns it. */
-interface Explainable {
-  readonly path: string;
-  /** The path by which it was found. */
-  readonly executed: string;
-  /** Why it can only be explained, not run. Undefined if it can be run. */
-  readonly fault: string | undefined;
-}
-
 /** `list` is the program's argv. Throws what link() throws. An undefined symbol is a warning. */
 export function explain(
   search: Search,
-  { path, executed, fault }: Explainable,
+  { path, executed, fault }: Omit<Linkable, "why">,
   list: readonly string[],
   environment: number,
 ): Explanation {
@@ -165,9 +157,7 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
 }
 
 const protectionOf = (protection: number): string =>
-  [protection & PROT_READ ? "r" : "-", protection & PROT_WRITE ? "w" : "-", protection & PROT_EXEC ? "x" : "-"].join(
-    "",
-  );
+  [PROT_READ, PROT_WRITE, PROT_EXEC].map((bit, i) => (protection & bit ? "rwx"[i] : "-")).join("");
 
 function told(relocation: Relocation): ExplainedRelocation {
   const { object, table, vaddr, typeName, name, version, addend, definition, effect, searched } = relocation;
@@ -196,10 +186,7 @@ const WORDS: Readonly<Partial<Record<Answer, string>>> = {
   undefined: "needs it, too",
 };
 
-const wordsOf = (answer: Answer): string => {
-  if (typeof answer === "number") return "has it";
-  return WORDS[answer] ?? answer;
-};
+const wordsOf = (answer: Answer): string => (typeof answer === "number" ? "has it" : (WORDS[answer] ?? answer));
 
 /**
  * Finds the names of functions. Each object's symbols are indexed at most once, and only if one of its functions is
@@ -218,13 +205,11 @@ class FunctionNames {
   }
 
   #of(object: LinkObject): ReadonlyMap<number, Sym> {
-    const known = this.#known.get(object);
-    if (known) return known;
-    const functions = new Map<number, Sym>();
-    for (const sym of object.image.symbols)
-      if (sym.st_shndx !== 0 && typeOf(sym) === STT_FUNC && !functions.has(sym.st_value))
-        functions.set(sym.st_value, sym);
-    this.#known.set(object, functions);
-    return functions;
+    return this.#known.getOrInsertComputed(object, () => {
+      const functions = new Map<number, Sym>();
+      for (const sym of object.image.symbols)
+        if (sym.st_shndx !== 0 && typeOf(sym) === STT_FUNC) functions.getOrInsert(sym.st_value, sym);
+      return functions;
+    });
   }
 }

@@ -41,8 +41,14 @@ export interface ContextStep {
   readonly loadBias: { readonly headersAt: string; readonly vaddr: string; readonly bias: string } | undefined;
 }
 
+/** Addresses; `end` is behind the last byte. */
+export interface Range {
+  readonly start: string;
+  readonly end: string;
+}
+
 /** 2. An object, and where it is mapped. */
-export interface ExplainedObject {
+export interface ExplainedObject extends Range {
   /** Its index in the link map. The program's is 0. */
   readonly index: number;
   readonly name: string;
@@ -52,28 +58,24 @@ export interface ExplainedObject {
   /** The indices of its direct dependencies. */
   readonly needs: readonly number[];
   readonly loadBias: string;
-  readonly start: string;
-  readonly end: string;
   readonly segments: readonly ExplainedSegment[];
   /** RELRO: pages that become read-only after relocation. */
-  readonly relro: { readonly start: string; readonly end: string } | undefined;
-  readonly tls: ExplainedTls | undefined;
+  readonly relro: Range | undefined;
+  /** Its thread-local block, `offset` bytes below the thread pointer. */
+  readonly tls:
+    | {
+        readonly module: number;
+        readonly offset: number;
+        readonly size: number;
+        /** The initial image of each thread's block (PT_TLS). Undefined if it is all zeroes. */
+        readonly image: Range | undefined;
+      }
+    | undefined;
   /** The number of relative relocations. They need no symbol, and are not listed. */
   readonly relative: number;
 }
 
-/** An object's thread-local block, `offset` bytes below the thread pointer. */
-interface ExplainedTls {
-  readonly module: number;
-  readonly offset: number;
-  readonly size: number;
-  /** The initial image of each thread's block (PT_TLS). Undefined if it is all zeroes. */
-  readonly image: { readonly start: string; readonly end: string } | undefined;
-}
-
-export interface ExplainedSegment {
-  readonly start: string;
-  readonly end: string;
+export interface ExplainedSegment extends Range {
   /** The protection before RELRO: "r-x". */
   readonly protection: string;
   /** The offset in the file. Undefined for zero pages. */

@@ -25,7 +25,7 @@ import { locateProgram } from "../plan/program.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
 /** A program, as the linker sees it. */
-interface Linkable {
+export interface Linkable {
   /** The path as found, possibly a symbolic link. `path` is the real file. */
   readonly executed: string;
   readonly path: string;

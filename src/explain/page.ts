@@ -49,13 +49,15 @@ export function pageOf(explanation: Explanation): string {
 <body>
 <header>
 <h1>What a dynamic linker does with <code>${program}</code></h1>
-<nav aria-label="Steps"><ol>${steps.map(({ id, title: name }) => html`<li><a href="#${id}">${name}</a></li>`)}</ol></nav>
+<nav aria-label="Steps"><ol>${steps.map(
+    ({ id, title: name }, at) => html`<li><a href="#${id}"><span class="quiet">${at + 1}. </span>${name}</a></li>`,
+  )}</ol></nav>
 <div id="stepper" role="group" aria-label="Stepping" hidden>
 <button type="button" data-by="step" data-to="-1" title="Shift+←">⏮ step</button>
 <button type="button" data-by="place" data-to="-1" title="←">← back</button>
 <button type="button" data-by="place" data-to="1" title="→" class="main">next →</button>
 <button type="button" data-by="step" data-to="1" title="Shift+→">step ⏭</button>
-<span id="where" aria-live="polite"></span></div>
+<span id="where" class="quiet" aria-live="polite"></span></div>
 </header>
 <main>
 ${isOnlyShown === undefined ? "" : html`<p class="notice">Only shown: ${isOnlyShown}</p>`}

@@ -13,41 +13,41 @@ class BindingsPicture {
 
   /** Undefined where there is nothing to draw. @param {number[]} indexes of relocations */
   of(indexes) {
+    const { row, left, right, width } = BINDINGS;
     const counts = this.counts(indexes);
-    if (counts.size === 0) return undefined;
-    const wanting = this.column([...counts.keys()]);
-    const defining = this.column([...counts.values()].flatMap((definers) => [...definers.keys()]));
-    const height = Math.max(wanting.size, defining.size) * BINDINGS.row;
-    const lines = [...counts].flatMap(([object, definers]) =>
-      [...definers].map(([definer, count]) => this.line(object, definer, count, wanting, defining)),
-    );
-    const names = [
-      ...[...wanting].map(([object, y]) => this.name(object, BINDINGS.left - 8, y, "end")),
-      ...[...defining].map(([object, y]) => this.name(object, BINDINGS.right + 8, y, "start")),
-    ];
+    if (counts.length === 0) return undefined;
+    const wanting = this.column(counts.map(({ object }) => object));
+    const defining = this.column(counts.map(({ definer }) => definer));
+    const height = Math.max(wanting.size, defining.size) * row;
     const label = `Who binds to whom: ${wanting.size} objects want what ${defining.size} define. The table per object says the same.`;
-    const attributes = { class: "map bindings", role: "group", "aria-label": label, width: BINDINGS.width };
-    const svg = drawn("svg", { ...attributes, viewBox: `0 0 ${BINDINGS.width} ${height + 26}` });
-    const heads = [
-      drawn("text", { x: BINDINGS.left - 8, y: 14, "text-anchor": "end", class: "small" }, "who wants"),
-      drawn("text", { x: BINDINGS.right + 8, y: 14, class: "small" }, "who defines"),
-    ];
-    svg.append(...heads, ...lines, ...names);
-    return svg;
+    return pictured(
+      { "aria-label": label },
+      [0, 0, width, height + 26],
+      drawn("text", { x: left - 8, y: 14, "text-anchor": "end", class: "small" }, "who wants"),
+      drawn("text", { x: right + 8, y: 14, class: "small" }, "who defines"),
+      ...counts.map(({ object, definer, count }) => {
+        const told = `${this.relocations.nameOf(object)} binds ${count} to ${this.relocations.nameOf(definer)}`;
+        return this.line(wanting.get(object) ?? 0, defining.get(definer) ?? 0, count, told);
+      }),
+      ...[...wanting].map(([object, y]) => {
+        const name = this.name(object, left - 8, y, "end");
+        return drawn("a", { href: `#relocations?object=${object}` }, name);
+      }),
+      ...[...defining].map(([object, y]) => this.name(object, right + 8, y, "start")),
+    );
   }
 
   /** Of each object, how many of its relocations each definer gives. @param {number[]} indexes */
   counts(indexes) {
-    /** @type {Map<number, Map<number, number>>} */
+    /** @type {Map<string, { object: number, definer: number, count: number }>} */
     const counts = new Map();
     for (const index of indexes) {
-      const relocation = this.relocations.at(index);
-      if (relocation?.definer === undefined) continue;
-      const { object, definer } = relocation;
-      const definers = counts.get(object) ?? new Map();
-      counts.set(object, definers.set(definer, (definers.get(definer) ?? 0) + 1));
+      const { object = 0, definer } = this.relocations.all[index] ?? {};
+      if (definer === undefined) continue;
+      const before = counts.get(`${object} ${definer}`)?.count ?? 0;
+      counts.set(`${object} ${definer}`, { object, definer, count: before + 1 });
     }
-    return counts;
+    return [...counts.values()];
   }
 
   /** Objects from top to bottom, each with the middle of its row. @param {number[]} objects */
@@ -60,31 +60,15 @@ class BindingsPicture {
   name(object, x, y, anchor) {
     const name = [...this.relocations.nameOf(object)];
     const shown = name.length > 30 ? `${name.slice(0, 29).join("")}…` : name.join("");
-    const text = drawn("text", { x, y: y + 4, "text-anchor": anchor }, `${object} ${shown}`);
-    return anchor === "end" ? drawn("a", { href: `#relocations?object=${object}` }, text) : text;
+    return drawn("text", { x, y: y + 4, "text-anchor": anchor }, `${object} ${shown}`);
   }
 
-  /**
-   * @param {number} object
-   * @param {number} definer
-   * @param {number} count
-   * @param {Map<number, number>} wanting
-   * @param {Map<number, number>} defining
-   */
-  line(object, definer, count, wanting, defining) {
+  /** @param {number} from @param {number} to @param {number} count @param {string} told */
+  line(from, to, count, told) {
     const { left, right } = BINDINGS;
-    const from = wanting.get(object) ?? 0;
-    const to = defining.get(definer) ?? 0;
     const middle = (left + right) / 2;
-    const told = `${this.relocations.nameOf(object)} binds ${count} to ${this.relocations.nameOf(definer)}`;
-    return drawn(
-      "path",
-      {
-        d: `M${left} ${from}C${middle} ${from} ${middle} ${to} ${right} ${to}`,
-        class: "binding",
-        "stroke-width": 1.2 + 0.7 * Math.log2(count),
-      },
-      drawn("title", {}, told),
-    );
+    const d = `M${left} ${from}C${middle} ${from} ${middle} ${to} ${right} ${to}`;
+    const width = 1.2 + 0.7 * Math.log2(count);
+    return drawn("path", { d, class: "binding", "stroke-width": width }, drawn("title", {}, told));
   }
 }

@@ -1,7 +1,7 @@
 // Step 1: the stack as the kernel leaves it, from rsp upwards, and how the program finds its own load bias from it.
 
 import type { ContextStep } from "../explanation.ts";
-import { html, type Markup } from "./markup.ts";
+import { headings, html, type Markup } from "./markup.ts";
 
 interface Word {
   readonly part: "argc" | "argv" | "envp" | "auxv";
@@ -29,37 +29,31 @@ export function contextPart(context: ContextStep, program: string): Markup {
 }
 
 function stack(context: ContextStep): Markup {
-  const { auxiliary } = context;
+  const { auxiliary, environment: count } = context;
+  const [names, variables] =
+    count === 1 ? ["envp[0]", "→ a variable"] : [`envp[0…${count - 1}]`, `→ ${count} variables`];
   const words: Word[] = [
     { part: "argc", name: "argc", value: String(context.arguments.length) },
     ...context.arguments.map((value, at): Word => ({ part: "argv", name: `argv[${at}]`, value: `→ "${value}"` })),
     { part: "argv", name: `argv[${context.arguments.length}]`, value: "NULL" },
-    ...variables(context.environment),
-    { part: "envp", name: `envp[${context.environment}]`, value: "NULL" },
+    ...(count === 0 ? [] : [{ part: "envp", name: names, value: variables, words: count } as const]),
+    { part: "envp", name: `envp[${count}]`, value: "NULL" },
     ...auxiliary.map(({ name, value, meaning }): Word => ({ part: "auxv", name, value, meaning, words: 2 })),
   ];
   if (auxiliary.at(-1)?.name !== "AT_NULL")
     words.push({ part: "auxv", name: "AT_NULL", value: "0", meaning: "the end", words: 2 });
   let at = 0;
   const rows = words.map((word) => {
+    const unknown = html`<span class="quiet">given by the kernel at start</span>`;
+    const value = word.value === undefined ? unknown : html`<code>${word.value}</code>`;
+    const meaning = word.meaning === undefined ? "" : html`<br><small>${word.meaning}</small>`;
     const row = html`<tr class="${word.part}"><td class="number">${at === 0 ? "rsp →" : `+0x${at.toString(16)}`}</td>
-      <th scope="row"><code>${word.name}</code></th><td>${
-        word.value === undefined
-          ? html`<span class="quiet">given by the kernel at start</span>`
-          : html`<code>${word.value}</code>`
-      }${word.meaning === undefined ? "" : html`<br><small>${word.meaning}</small>`}</td></tr>`;
+      <th scope="row"><code>${word.name}</code></th><td>${value}${meaning}</td></tr>`;
     at += 8 * (word.words ?? 1);
     return row;
   });
   return html`<table class="stack"><caption>argc, argv, envp and the auxiliary vector; addresses grow downwards</caption>
-    <thead><tr><th scope="col">at</th><th scope="col">what</th><th scope="col">value</th></tr></thead>
-    <tbody>${rows}</tbody></table>`;
-}
-
-function variables(count: number): Word[] {
-  if (count === 0) return [];
-  const name = count === 1 ? "envp[0]" : `envp[0…${count - 1}]`;
-  return [{ part: "envp", name, value: count === 1 ? "→ a variable" : `→ ${count} variables`, words: count }];
+    ${headings("at", "what", "value")}<tbody>${rows}</tbody></table>`;
 }
 
 function loadBias({ loadBias }: ContextStep, program: string): Markup {

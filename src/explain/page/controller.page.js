@@ -9,9 +9,8 @@ class Controller {
     this.picture = new Picture(this.relocations);
     this.bindingsPicture = new BindingsPicture(this.relocations);
     this.copyPicture = new CopyPicture(this.relocations);
-    this.sections = [...document.querySelectorAll("main > section")].filter(
-      (section) => section instanceof HTMLElement,
-    );
+    this.filters = /** @type {HTMLFormElement} */ (byId("filters"));
+    this.sections = [...document.querySelectorAll("section")];
     this.steps = this.sections.map(({ id }) => id);
     /** @type {Place} */
     this.place = placeOf("");
@@ -37,10 +36,11 @@ class Controller {
       const link = target instanceof Element ? target.closest("tr")?.querySelector("a") : undefined;
       if (target instanceof Element && target.closest("a") === null && getSelection()?.isCollapsed) link?.click();
     });
-    const filters = byId("filters");
-    filters.addEventListener("input", () => this.filter());
-    filters.addEventListener("submit", (event) => event.preventDefault());
-    filters.addEventListener("click", ({ target }) => {
+    this.filters.addEventListener("input", () => {
+      this.to({ ...this.place, filters: filtersOf(new FormData(this.filters)), page: undefined });
+    });
+    this.filters.addEventListener("submit", (event) => event.preventDefault());
+    this.filters.addEventListener("click", ({ target }) => {
       if (target instanceof HTMLButtonElement && target.dataset.page !== undefined)
         this.to({ ...this.place, page: Number(target.value) });
     });
@@ -58,19 +58,18 @@ class Controller {
   /** What there is of a place. @param {Place} place @returns {Place} */
   existing(place) {
     const step = this.steps.includes(place.step) ? place.step : (this.steps[0] ?? "");
-    const isThere = place.item !== undefined && place.item < this.itemsOf(step).length;
+    const isThere = place.item !== undefined && place.item < this.countIn(step);
     return { ...place, step, item: isThere ? place.item : undefined };
   }
 
-  /** What there is to step through, in a step. @param {string} step */
-  itemsOf(step) {
-    if (step === "relocations") return this.relocations.data.relocations;
-    return Array(Number(this.sections.find(({ id }) => id === step)?.dataset.items ?? 0));
+  /** How much there is to step through, in a step. @param {string} step */
+  countIn(step) {
+    return Number(this.sections.find(({ id }) => id === step)?.dataset.items ?? 0);
   }
 
   /** The items that stepping goes through. @param {Place} place */
-  ways(place) {
-    return place.step === "relocations" ? this.matching(place.filters) : [...this.itemsOf(place.step).keys()];
+  ways({ step, filters }) {
+    return step === "relocations" ? this.matching(filters) : [...Array(this.countIn(step)).keys()];
   }
 
   /** Kept until the filters change. @param {Filters} filters */
@@ -86,8 +85,7 @@ class Controller {
     this.place = place;
     for (const section of this.sections) section.hidden = section.id !== place.step;
     for (const link of document.querySelectorAll("nav a")) {
-      const isHere = link.getAttribute("href") === `#${place.step}`;
-      if (isHere) link.setAttribute("aria-current", "step");
+      if (link.getAttribute("href") === `#${place.step}`) link.setAttribute("aria-current", "step");
       else link.removeAttribute("aria-current");
     }
     if (place.step === "relocations") this.showRelocations(place);
@@ -104,9 +102,8 @@ class Controller {
     else {
       const spot = document.querySelector(`#${step} .spot`);
       const { object, address } = (shown ?? (spot instanceof HTMLElement ? spot : document.body)).dataset;
-      spot?.replaceChildren(
-        ...(object === undefined || address === undefined ? [] : [this.picture.spot(Number(object), address)]),
-      );
+      spot?.replaceChildren();
+      if (object !== undefined && address !== undefined) spot?.append(this.picture.spot(Number(object), address));
       shown?.scrollIntoView({ block: "nearest" });
     }
     if (shown === undefined) scrollTo(0, 0);
@@ -129,20 +126,15 @@ class Controller {
 
   /** @param {Place} place */
   showRelocations(place) {
-    const form = byId("filters");
-    for (const field of form.querySelectorAll("select, input"))
-      if (
-        (field instanceof HTMLSelectElement || field instanceof HTMLInputElement) &&
-        field !== document.activeElement
-      ) {
-        if (field.name === "object" || field.name === "type" || field.name === "symbol")
-          field.value = place.filters[field.name];
-      }
+    for (const [name, value] of Object.entries(place.filters)) {
+      const field = this.field(name);
+      if (field !== document.activeElement) field.value = value;
+    }
     const isInTable = byId("rows").contains(document.activeElement);
     showTable(this.relocations, this.matching(place.filters), place);
     const link = document.querySelector("#rows [aria-current]");
     if (isInTable && link instanceof HTMLElement) link.focus();
-    const relocation = place.item === undefined ? undefined : this.relocations.at(place.item);
+    const relocation = this.relocations.all[place.item ?? -1];
     byId("picked-title").textContent =
       relocation === undefined
         ? "Who binds to whom"
@@ -152,7 +144,7 @@ class Controller {
     );
     byId("relocations").classList.toggle("picking", relocation !== undefined);
     const picture = this.pictureOf(relocation, place);
-    byId("picture").replaceChildren(...(picture === undefined ? [] : [picture]));
+    byId("picture").replaceChildren(picture ?? "");
     byId("picture").hidden = picture === undefined;
     const hit = document.querySelector(".asked .hit");
     // Who has it is often the last of many.
@@ -170,12 +162,9 @@ class Controller {
     const ways = this.ways(place);
     const at = place.item === undefined ? -1 : ways.indexOf(place.item);
     const step = this.steps.indexOf(place.step);
-    const item =
-      ways.length === 0 || (at < 0 && place.item !== undefined)
-        ? ""
-        : at < 0
-          ? `, ${ways.length} to step through`
-          : `, ${at + 1} of ${ways.length}`;
+    let item = "";
+    if (at >= 0) item = `, ${at + 1} of ${ways.length}`;
+    else if (place.item === undefined && ways.length > 0) item = `, ${ways.length} to step through`;
     byId("where").textContent = `step ${step + 1} of ${this.steps.length}${item}`;
     for (const button of byId("stepper").querySelectorAll("button"))
       button.disabled = this.next(place, button.dataset.by === "step", Number(button.dataset.to)) === undefined;
@@ -226,34 +215,27 @@ class Controller {
     this.go(event.shiftKey, event.key === "ArrowRight" ? 1 : -1, event.repeat);
   }
 
-  filter() {
-    const data = new FormData(/** @type {HTMLFormElement} */ (byId("filters")));
-    const get = (/** @type {string} */ name) => String(data.get(name) ?? "");
-    this.to({
-      ...this.place,
-      filters: { object: get("object"), type: get("type"), symbol: get("symbol") },
-      page: undefined,
-    });
-  }
-
   fillFilters() {
-    const { objects, data } = this.relocations;
-    const used = (/** @type {number} */ column) =>
-      [...new Set(data.relocations.map((row) => row[column] ?? -1))].sort((one, other) => one - other);
+    const { all } = this.relocations;
     const fill = (/** @type {string} */ name, /** @type {[string, string][]} */ options) => {
       const choices = [["", "all"], ...options].map(([value, text]) => element("option", { value }, text ?? ""));
-      byId("filters")
-        .querySelector(`[name=${name}]`)
-        ?.replaceChildren(...choices);
+      this.field(name).replaceChildren(...choices);
     };
+    const objects = [...new Set(all.map(({ object }) => object))].sort((one, other) => one - other);
     fill(
       "object",
-      used(0).map((index) => [String(index), `${index} ${objects[index]?.name}`]),
+      objects.map((index) => [String(index), `${index} ${this.relocations.nameOf(index)}`]),
     );
+    const types = [...new Set(all.map(({ type }) => type))];
     fill(
       "type",
-      used(2).map((index) => [data.strings[index] ?? "", (data.strings[index] ?? "").replace(/^R_X86_64_/, "")]),
+      types.map((type) => [type, shortType(type)]),
     );
+  }
+
+  /** Of the filters. @param {string} name */
+  field(name) {
+    return /** @type {HTMLInputElement | HTMLSelectElement} */ (this.filters.elements.namedItem(name));
   }
 }
 

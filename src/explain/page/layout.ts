@@ -11,19 +11,14 @@ interface MapLayout {
 }
 
 /** In pixels from the top. `from` and `to` are positions in the strip. */
-export interface MapRow {
-  readonly object: ExplainedObject;
+interface Band {
   readonly y: number;
   readonly from: number;
   readonly to: number;
 }
 
-export interface MapGap {
-  readonly bytes: number;
-  readonly y: number;
-  readonly from: number;
-  readonly to: number;
-}
+export type MapRow = Band & { readonly object: ExplainedObject };
+export type MapGap = Band & { readonly bytes: number };
 
 export const ROW = 44;
 const GAP_ROW = 26;
@@ -34,14 +29,9 @@ const CUT = 1 / 4;
 export function mapLayout(objects: readonly ExplainedObject[]): MapLayout {
   const sorted = objects.toSorted((one, other) => Number(one.start) - Number(other.start));
   const mapped = sorted.reduce((sum, { start, end }) => sum + Number(end) - Number(start), 0);
-  const gapBefore = (at: number): number => {
-    const before = sorted[at - 1];
-    const object = sorted[at];
-    return before === undefined || object === undefined ? 0 : Math.max(0, Number(object.start) - Number(before.end));
-  };
   const isCut = (gap: number): boolean => gap > mapped * CUT;
 
-  const gapBytes = sorted.map((_, at) => gapBefore(at));
+  const gapBytes = sorted.map(({ start }, at) => Math.max(0, Number(start) - Number(sorted[at - 1]?.end ?? start)));
   const cuts = gapBytes.filter(isCut).length;
   const height = sorted.length * ROW + cuts * GAP_ROW;
   const drawn = mapped + gapBytes.reduce((sum, gap) => sum + (isCut(gap) ? 0 : gap), 0);

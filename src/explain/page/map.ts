@@ -1,9 +1,9 @@
 // Step 2's picture. The script copies its rows for step 3: the `data-` attributes hold the positions.
 
 import { inUnits } from "../../diagnostics/units.ts";
-import type { ExplainedObject, ExplainedSegment } from "../explanation.ts";
+import type { ExplainedObject, ExplainedSegment, Range } from "../explanation.ts";
 import { type MapGap, type MapRow, mapLayout, ROW } from "./layout.ts";
-import { html, type Markup } from "./markup.ts";
+import { html, type Markup, scrollable } from "./markup.ts";
 import { protectionClass } from "./protection.ts";
 
 const WIDTH = 900;
@@ -17,12 +17,13 @@ const LONGEST_NAME = 30;
 
 export function memoryMap(objects: readonly ExplainedObject[]): Markup {
   const { height, rows, gaps } = mapLayout(objects);
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Memory map"><svg class="map" id="map"
+  const map = html`<svg class="map" id="map"
     viewBox="0 -4 ${WIDTH} ${height + 8}" width="${WIDTH}" height="${height + 8}" role="group"
     aria-label="Memory map: ${objects.length} objects. The list below says the same."
     data-left="${LABEL}" data-bar="${BAR.left}" data-width="${BAR.width}" data-top="${BAR.top}" data-height="${BAR.height}"
     data-row="${ROW}">
-    ${gaps.map(gapRow)}${rows.map(objectRow)}</svg></div>`;
+    ${gaps.map(gapRow)}${rows.map(objectRow)}</svg>`;
+  return scrollable("Memory map", map);
 }
 
 /** A name can have any length. */
@@ -46,22 +47,19 @@ function objectRow({ object, y, from, to }: MapRow): Markup {
   const height = Math.max(0.75, to - from);
   const middle = y + BAR.top + BAR.height / 2;
   const fan = `M${STRIP.left + STRIP.width} ${round(from)}L${LABEL - 6} ${y + BAR.top}V${y + BAR.top + BAR.height}L${STRIP.left + STRIP.width} ${round(from + height)}z`;
-  const bar = (segment: { readonly start: string; readonly end: string }) => ({
-    left: round(BAR.left + x(segment.start)),
-    width: round(Math.max(THINNEST, x(segment.end) - x(segment.start))),
+  const bar = (range: Range) => ({
+    left: round(BAR.left + x(range.start)),
+    width: round(Math.max(THINNEST, x(range.end) - x(range.start))),
   });
 
   const segmentBar = (segment: ExplainedSegment): Markup => {
     const { left, width } = bar(segment);
-    const isWide = width > 34;
+    const text = html`<text x="${round(left + width / 2)}" y="${BAR.top + 16}" text-anchor="middle" class="inside">${segment.protection}</text>`;
     return html`<g><rect x="${left}" y="${BAR.top}" width="${width}" height="${BAR.height}"
-      class="segment ${protectionClass(segment.protection)}${segment.offset === undefined ? " zeroes" : ""}" data-start="${segment.start}" data-end="${segment.end}"><title>${told(object, segment)}</title></rect>${
-        isWide
-          ? html`<text x="${round(left + width / 2)}" y="${BAR.top + 16}" text-anchor="middle" class="inside">${segment.protection}</text>`
-          : ""
-      }</g>`;
+      class="segment ${protectionClass(segment.protection)}${segment.offset === undefined ? " zeroes" : ""}" data-start="${segment.start}" data-end="${segment.end}"
+      data-protection="${segment.protection}"><title>${told(object, segment)}</title></rect>${width > 34 ? text : ""}</g>`;
   };
-  const relroBar = (range: NonNullable<ExplainedObject["relro"]>): Markup => {
+  const relroBar = (range: Range): Markup => {
     const { left, width } = bar(range);
     return html`<rect x="${left}" y="${BAR.top + BAR.height - 5}" width="${width}" height="5" class="relro"><title>RELRO ${range.start}–${range.end}: read-only once relocated</title></rect>`;
   };

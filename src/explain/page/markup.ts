@@ -14,6 +14,18 @@ export function html(parts: TemplateStringsArray, ...values: readonly Value[]): 
   return new Markup(parts.reduce((text, part, at) => text + markupOf(values[at - 1]) + part));
 }
 
+/** An object by its number and name. */
+export const numbered = (index: number, objects: readonly { readonly name: string }[]): Markup =>
+  html`<b class="index">${index}</b> ${objects[index]?.name}`;
+
+/** The first row of a table. */
+export const headings = (...names: readonly string[]): Markup =>
+  html`<thead><tr>${names.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>`;
+
+/** What may be wider than the page. */
+export const scrollable = (label: string, content: Markup): Markup =>
+  html`<div class="scroll" tabindex="0" role="region" aria-label="${label}">${content}</div>`;
+
 export const join = (parts: readonly Markup[], between: string): Markup =>
   new Markup(parts.map(({ text }) => text).join(escaped(between)));
 

@@ -3,7 +3,7 @@
 import { inUnits } from "../../diagnostics/units.ts";
 import type { ExplainedObject } from "../explanation.ts";
 import { memoryMap } from "./map.ts";
-import { html, join, type Markup } from "./markup.ts";
+import { headings, html, join, type Markup, numbered } from "./markup.ts";
 import { legend } from "./protection.ts";
 
 /** With at most this many objects, all details are open. */
@@ -24,12 +24,12 @@ export function objectsPart(objects: readonly ExplainedObject[]): Markup {
     ${needsTree(objects)}</details>`;
 }
 
-const link = (object: ExplainedObject): Markup =>
-  html`<a href="#objects/${object.index}"><b class="index">${object.index}</b> ${object.name}</a>`;
-
 function linkMapEntry(object: ExplainedObject, all: readonly ExplainedObject[]): Markup {
   const links = (indexes: readonly number[]): Markup =>
-    join(indexes.flatMap((index) => all[index] ?? []).map(link), ", ");
+    join(
+      indexes.map((index) => link(index, all)),
+      ", ",
+    );
   const neededBy = all.filter(({ needs }) => needs.includes(object.index)).map(({ index }) => index);
   const facts: [string, Markup][] = [
     ["file", html`<code>${object.path}</code>`],
@@ -45,25 +45,27 @@ function linkMapEntry(object: ExplainedObject, all: readonly ExplainedObject[]):
   return html`<li value="${object.index}" id="objects/${object.index}"><details${all.length <= FEW ? html` open` : ""}>
     <summary><b>${object.name}</b> <span class="quiet">${object.why ?? "the program"}</span></summary>
     <dl>${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <table><caption>Segments</caption><thead><tr><th scope="col">from</th><th scope="col">to</th><th scope="col">size</th>
-      <th scope="col">protection</th><th scope="col">offset</th></tr></thead><tbody>${object.segments.map(
-        ({ start, end, protection, offset }) => html`<tr><td><code>${start}</code></td><td><code>${end}</code></td>
+    <table><caption>Segments</caption>${headings("from", "to", "size", "protection", "offset")}<tbody>${object.segments.map(
+      ({ start, end, protection, offset }) => html`<tr><td><code>${start}</code></td><td><code>${end}</code></td>
           <td>${inUnits(Number(end) - Number(start))}</td><td><code>${protection}</code></td>
           <td>${offset === undefined ? "none: zeroes" : html`<code>${offset}</code>`}</td></tr>`,
-      )}</tbody></table></details></li>`;
+    )}</tbody></table></details></li>`;
 }
 
 function needsTree(objects: readonly ExplainedObject[]): Markup {
   const shown = new Set<number>();
-  const item = (object: ExplainedObject): Markup => {
-    if (shown.has(object.index))
-      return html`<li>${link(object)}${object.needs.length > 0 ? html` <span class="quiet">above</span>` : ""}</li>`;
-    shown.add(object.index);
-    const below = object.needs.flatMap((index) => objects[index] ?? []);
-    return html`<li>${link(object)}${below.length === 0 ? "" : html`<ul>${below.map(item)}</ul>`}</li>`;
+  const below = (index: number): Markup => {
+    const needs = objects[index]?.needs ?? [];
+    if (needs.length === 0) return html``;
+    if (shown.has(index)) return html` <span class="quiet">above</span>`;
+    shown.add(index);
+    return html`<ul>${needs.map(item)}</ul>`;
   };
-  const [program] = objects;
-  // What is needed by nobody has been preloaded.
-  const roots = objects.filter(({ index }) => index > 0 && !objects.some(({ needs }) => needs.includes(index)));
-  return html`<ul class="tree">${[...(program === undefined ? [] : [program]), ...roots].map(item)}</ul>`;
+  const item = (index: number): Markup => html`<li>${link(index, objects)}${below(index)}</li>`;
+  // The program, and what is needed by nobody: it has been preloaded.
+  const roots = objects.filter(({ index }) => index === 0 || !objects.some(({ needs }) => needs.includes(index)));
+  return html`<ul class="tree">${roots.map(({ index }) => item(index))}</ul>`;
 }
+
+const link = (index: number, objects: readonly ExplainedObject[]): Markup =>
+  html`<a href="#objects/${index}">${numbered(index, objects)}</a>`;

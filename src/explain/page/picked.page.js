@@ -6,47 +6,39 @@
 function told(relocations, relocation) {
   const { object, at, vaddr, table, type, addend, symbol, definer, searched, resolver } = relocation;
   const code = (/** @type {string} */ text) => element("code", {}, text);
-  const named = (/** @type {number} */ index) =>
-    element("span", {}, element("b", { class: "index" }, String(index)), ` ${relocations.nameOf(index)}`);
-  const hasAddend = Number(addend) !== 0;
   const meaning = relocations.meaningOf(relocation);
 
-  const where = element("dd", {}, named(object), " at vaddr ", code(vaddr), ": address ", code(at), ` (${table})`);
-  const what = element(
-    "dd",
-    {},
+  const where = [relocations.named(object), " at vaddr ", code(vaddr), ": address ", code(at), ` (${table})`];
+  const what = [
     code(type),
     ...(symbol === undefined ? [] : [" of ", code(fullSymbol(relocation))]),
-    ...(hasAddend ? [", addend ", code(addend)] : []),
-    element("br"),
+    ...(Number(addend) === 0 ? [] : [", addend ", code(addend)]),
+    element("br", {}),
     ...effect(relocation).map((part, index) => (index % 2 === 0 ? part : code(part))),
     ...(meaning === undefined ? [] : [`: ${meaning}`]),
-  );
-  const answers = searched.map((asked) =>
-    element("li", { class: asked.object === definer ? "hit" : undefined }, named(asked.object), `: ${asked.answer}`),
-  );
-  const why = element("dd", {});
-  if (answers.length > 0)
-    why.append("Asked in this order:", element("ol", { class: "asked", tabindex: 0 }, ...answers));
-  else if (symbol === undefined) why.append("It has no symbol: nobody is asked. ");
-  else if (definer !== undefined) why.append(named(definer), " has it for itself: nobody is asked. ");
+  ];
+  const why = [];
+  if (searched.length > 0) {
+    const answers = searched.map((asked) =>
+      element(
+        "li",
+        { class: asked.object === definer ? "hit" : undefined },
+        relocations.named(asked.object),
+        `: ${asked.answer}`,
+      ),
+    );
+    why.push("Asked in this order:", element("ol", { class: "asked", tabindex: 0 }, ...answers));
+  } else if (symbol === undefined) why.push("It has no symbol: nobody is asked. ");
+  else if (definer !== undefined) why.push(relocations.named(definer), " has it for itself: nobody is asked. ");
   if (resolver !== undefined)
-    why.append(
+    why.push(
       "An IFUNC: a function is called, which says what variant fits this processor; the slot gets what it returns.",
     );
   if (definer === undefined && symbol !== undefined)
-    why.append("Nobody defines it. A weak symbol becomes 0 then; for any other there is a warning.");
+    why.push("Nobody defines it. A weak symbol becomes 0 then; for any other there is a warning.");
 
-  return element(
-    "dl",
-    {},
-    element("dt", {}, "Where"),
-    where,
-    element("dt", {}, "What"),
-    what,
-    element("dt", {}, "Why"),
-    why,
-  );
+  const parts = Object.entries({ Where: where, What: what, Why: why });
+  return element("dl", {}, ...parts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, ...text)]));
 }
 
 /** Text and code in turns. @param {Relocation} relocation @returns {string[]} */
@@ -60,9 +52,9 @@ function effect({ at, type, value, copied, resolver }) {
 }
 
 /** Before one is picked. @param {Relocations} relocations */
-function nothingPicked(relocations) {
+function nothingPicked({ all }) {
   const text =
-    relocations.length === 0
+    all.length === 0
       ? "There are none but relative ones."
       : "Pick one in the table, or go through them with → and ←: where it is, what is written there, and why that.";
   return element("p", { class: "quiet" }, text);

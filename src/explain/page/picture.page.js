@@ -22,42 +22,48 @@ class Picture {
   /** @param {Relocation} relocation */
   of(relocation) {
     const target = this.targetOf(relocation);
-    const rows = this.rowsOf(
-      relocation,
-      target?.object ?? this.relocations.threadLocalOf(relocation) ?? relocation.definer,
-    );
-    const svg = drawn("svg", { class: "map", role: "group", "aria-label": this.label(relocation) }, arrowHead());
+    const other = target?.object ?? this.relocations.threadLocalOf(relocation) ?? relocation.definer;
+    const parts = [];
     /** @type {Map<number, number>} */
     const tops = new Map();
     let y = 0;
-    for (const row of rows) {
+    for (const row of this.rowsOf(relocation, other)) {
       if (typeof row === "string") {
-        svg.append(drawn("text", { x: this.bar.left, y: y + 12, class: "small" }, row));
+        parts.push(drawn("text", { x: this.bar.left, y: y + 12, class: "small" }, row));
         y += FOLD_ROW;
         continue;
       }
       tops.set(row, y);
-      svg.append(this.rowAt(row, y, this.noteOn(row, relocation)));
+      parts.push(this.rowAt(row, y, this.noteOn(row, relocation)));
       y += this.row;
     }
-    svg.append(...this.arrow(relocation, target, tops, y));
-    if (this.wordsOn(relocation, target) !== undefined) y += FOLD_ROW;
-    svg.setAttribute("viewBox", `${this.left - 4} -14 ${this.width - this.left + 4} ${y + 18}`);
-    svg.setAttribute("width", String(this.width - this.left + 4));
-    return svg;
+    const words = this.wordsOn(relocation, target);
+    if (words !== undefined) {
+      parts.push(drawn("text", { x: this.left, y: y + 14 }, words));
+      y += FOLD_ROW;
+    }
+    parts.push(...this.arrow(relocation, target, tops));
+    return this.pictured(this.label(relocation), -14, y + 18, ...parts);
   }
 
   /** An object, and where in it something is. @param {number} object @param {string} address */
   spot(object, address) {
     const { top, height, left, width } = this.bar;
-    const label = `${address} in ${this.relocations.nameOf(object)}`;
-    const svg = drawn("svg", { class: "map", role: "group", "aria-label": label, width: this.width - this.left + 4 });
-    svg.setAttribute("viewBox", `${this.left - 4} -4 ${this.width - this.left + 4} ${this.row + 28}`);
     const x = this.x(object, address);
     const place = Math.min(left + width - 40, Math.max(left + 40, x));
-    const text = drawn("text", { x: place, y: this.row + 12, "text-anchor": "middle", class: "small" }, address);
-    svg.append(this.rowAt(object, 0, ""), ringed(x, top, height + 6), text);
-    return svg;
+    return this.pictured(
+      `${address} in ${this.relocations.nameOf(object)}`,
+      -4,
+      this.row + 28,
+      this.rowAt(object, 0, ""),
+      ringed(x, top, height + 6),
+      drawn("text", { x: place, y: this.row + 12, "text-anchor": "middle", class: "small" }, address),
+    );
+  }
+
+  /** As wide as the rows of the map. @param {string} label @param {number} top @param {number} height @param {...Element} parts */
+  pictured(label, top, height, ...parts) {
+    return pictured({ "aria-label": label }, [this.left - 4, top, this.width - this.left + 4, height], ...parts);
   }
 
   /** @param {Relocation} relocation */
@@ -100,19 +106,13 @@ class Picture {
 
   /** In the order of the link map. @param {Relocation} relocation @param {number | undefined} target */
   rowsOf({ object, searched }, target) {
-    const isEnd = (/** @type {number} */ index) => index === object || index === target;
-    const others = searched.map((asked) => asked.object).filter((asked) => !isEnd(asked));
-    const shown = new Set([
-      object,
-      ...(target === undefined ? [] : [target]),
-      ...others.slice(0, others.length > ASKED_ROWS ? ASKED_ROWS - 1 : ASKED_ROWS),
-    ]);
-    const folded = others.filter((asked) => !shown.has(asked)).length;
+    const ends = target === undefined ? [object] : [object, target];
+    const others = searched.map((asked) => asked.object).filter((asked) => !ends.includes(asked));
+    const shown = others.slice(0, others.length > ASKED_ROWS ? ASKED_ROWS - 1 : ASKED_ROWS);
     /** @type {(number | string)[]} */
-    const rows = [...shown].sort((one, other) => one - other);
-    const last = others.findLast((asked) => shown.has(asked));
-    if (folded > 0)
-      rows.splice(last === undefined ? rows.length : rows.indexOf(last) + 1, 0, `⋮ ${folded} more were asked, in vain`);
+    const rows = [...new Set([...ends, ...shown])].sort((one, other) => one - other);
+    const folded = others.length - shown.length;
+    if (folded > 0) rows.splice(rows.indexOf(shown.at(-1) ?? 0) + 1, 0, `⋮ ${folded} more were asked, in vain`);
     return rows;
   }
 
@@ -126,18 +126,17 @@ class Picture {
   /** A row of the memory map, elsewhere. @param {number} index @param {number} y @param {string} note */
   rowAt(index, y, note) {
     const row = document.querySelector(`#map [data-object="${index}"]`)?.cloneNode(true);
-    if (!(row instanceof SVGElement)) return drawn("g");
+    if (!(row instanceof SVGElement)) return drawn("g", {});
     row.setAttribute("transform", `translate(0 ${y})`);
     const told = row.querySelector(".note");
     if (told !== null) told.textContent = note;
     return row;
   }
 
-  /** @param {number} object @param {string | undefined} address */
+  /** @param {number} object @param {string} address */
   x(object, address) {
     const { start = "0", end = "0" } = this.relocations.objects[object] ?? {};
-    const part =
-      address === undefined ? 0 : (Number(address) - Number(start)) / Math.max(1, Number(end) - Number(start));
+    const part = (Number(address) - Number(start)) / Math.max(1, Number(end) - Number(start));
     return this.bar.left + Math.min(1, Math.max(0, part)) * this.bar.width;
   }
 
@@ -145,61 +144,24 @@ class Picture {
    * @param {Relocation} relocation
    * @param {{ object: number, address: string } | undefined} target
    * @param {Map<number, number>} tops
-   * @param {number} bottom
    */
-  arrow(relocation, target, tops, bottom) {
-    const { object, at, value, resolver } = relocation;
-    const slot = { x: this.x(object, at), y: tops.get(object) ?? 0 };
+  arrow({ object, at, value, resolver }, target, tops) {
     const { top, height } = this.bar;
-    const dot = drawn(
-      "circle",
-      { cx: slot.x, cy: slot.y + top + height / 2, r: 5, class: "slot" },
-      drawn("title", {}, `slot at ${at}`),
-    );
-    const words = this.wordsOn(relocation, target);
-    const text = words === undefined ? [] : [drawn("text", { x: this.left, y: bottom + 14 }, words)];
-    if (target === undefined) return [...text, dot];
-    const end = { x: this.x(target.object, target.address), y: tops.get(target.object) ?? 0 };
+    const x = this.x(object, at);
+    const slotTop = (tops.get(object) ?? 0) + top;
+    const middle = slotTop + height / 2;
+    const dot = drawn("circle", { cx: x, cy: middle, r: 5, class: "slot" }, drawn("title", {}, `slot at ${at}`));
+    if (target === undefined) return [dot];
+    const toX = this.x(target.object, target.address);
+    const endTop = (tops.get(target.object) ?? 0) + top;
     const kind = value === undefined && resolver !== undefined ? "arrow call" : "arrow";
-    const marks = [...text, ringed(end.x, end.y + top, height), dot];
-    if (target.object === object) {
-      const lift = slot.y + top;
-      const path = `M${slot.x} ${lift + height / 2 - 5}C${slot.x} ${lift - 18} ${end.x} ${lift - 18} ${end.x} ${lift - 1}`;
-      return [drawn("path", { d: path, class: kind, "marker-end": "url(#head)" }), ...marks];
-    }
-    const isDown = end.y > slot.y;
-    const from = slot.y + top + height / 2 + (isDown ? 5 : -5);
-    const to = isDown ? end.y + top - 1 : end.y + top + height + 1;
-    return [curve(slot.x, from, end.x, to, kind), ...marks];
+    const isDown = endTop > slotTop;
+    const from = middle + (isDown ? 5 : -5);
+    const to = isDown || target.object === object ? endTop - 1 : endTop + height + 1;
+    const bend = target.object === object ? slotTop - 18 : (from + to) / 2;
+    const d = `M${x} ${from}C${x} ${bend} ${toX} ${bend} ${toX} ${to}`;
+    return [drawn("path", { d, class: kind }), ringed(toX, endTop, height), dot];
   }
-}
-
-function arrowHead() {
-  const head = drawn(
-    "marker",
-    {
-      id: "head",
-      viewBox: "0 0 8 8",
-      refX: 7,
-      refY: 4,
-      markerWidth: 8,
-      markerHeight: 8,
-      orient: "auto",
-      markerUnits: "userSpaceOnUse",
-    },
-    drawn("path", { d: "M0 0L8 4L0 8z", class: "head" }),
-  );
-  return drawn("defs", {}, head);
-}
-
-/** @param {number} x @param {number} y @param {number} toX @param {number} toY @param {string} kind */
-function curve(x, y, toX, toY, kind) {
-  const middle = (y + toY) / 2;
-  return drawn("path", {
-    d: `M${x} ${y}C${x} ${middle} ${toX} ${middle} ${toX} ${toY}`,
-    class: kind,
-    "marker-end": "url(#head)",
-  });
 }
 
 /** @param {number} x @param {number} y @param {number} height */

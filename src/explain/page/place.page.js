@@ -13,14 +13,15 @@ function placeOf(hash) {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
   const [step = "", item] = path.split("/");
   const parameters = new URLSearchParams(query);
-  const get = (/** @type {string} */ name) => parameters.get(name) ?? "";
-  const number = (/** @type {string | undefined} */ text) => (/^\d+$/.test(text ?? "") ? Number(text) : undefined);
-  return {
-    step,
-    item: number(item),
-    filters: { object: get("object"), type: get("type"), symbol: get("symbol") },
-    page: number(get("page")),
-  };
+  const number = (/** @type {string | null | undefined} */ text) =>
+    /^\d+$/.test(text ?? "") ? Number(text) : undefined;
+  return { step, item: number(item), filters: filtersOf(parameters), page: number(parameters.get("page")) };
+}
+
+/** @param {URLSearchParams | FormData} fields @returns {Filters} */
+function filtersOf(fields) {
+  const get = (/** @type {string} */ name) => String(fields.get(name) ?? "");
+  return { object: get("object"), type: get("type"), symbol: get("symbol") };
 }
 
 /** @param {Place} place */

@@ -4,90 +4,61 @@
 
 /**
  * @typedef {{ name: string, start: string, end: string, tls?: string }} PageObject
- * @typedef {object} Relocation
- * @property {number} index
- * @property {number} object
- * @property {string} table
- * @property {string} type
- * @property {string} at
- * @property {string} vaddr
- * @property {string | undefined} symbol
- * @property {string | undefined} version
- * @property {string} addend
- * @property {number | undefined} definer
- * @property {string | undefined} value
- * @property {{ from: string, length: number } | undefined} copied
- * @property {string | undefined} resolver
- * @property {{ object: number, answer: string }[]} searched
+ * @typedef {import("../explanation.ts").ExplainedRelocation & { index: number }} Relocation
  */
 
 const THREAD_LOCAL = new Set(["R_X86_64_DTPMOD64", "R_X86_64_DTPOFF64", "R_X86_64_TPOFF64", "R_X86_64_TLSDESC"]);
 
+/** What a value is that is no address, by type. `name` is the object that it is about. */
+const MEANINGS = new Map([
+  ["R_X86_64_DTPMOD64", (/** @type {string} */ name) => `the number of ${name}’s module of thread-local data`],
+  ["R_X86_64_DTPOFF64", (name) => `so far into a thread’s block of ${name}`],
+  ["R_X86_64_TPOFF64", (name) => `so far from the thread pointer, in a thread’s block of ${name}`],
+  ["R_X86_64_TLSDESC", (name) => `so far from the thread pointer, in a thread’s block of ${name}`],
+  ["R_X86_64_SIZE32", () => "a size in bytes"],
+  ["R_X86_64_SIZE64", () => "a size in bytes"],
+  ["R_X86_64_PC32", () => "the distance from the slot"],
+  ["R_X86_64_PC64", () => "the distance from the slot"],
+]);
+
 class Relocations {
-  /** @param {{ objects: PageObject[], strings: string[], searches: number[][], relocations: number[][] }} data */
-  constructor(data) {
-    this.data = data;
-    this.objects = data.objects;
-  }
-
-  get length() {
-    return this.data.relocations.length;
-  }
-
-  /** @param {number} index @returns {Relocation | undefined} */
-  at(index) {
-    const row = this.data.relocations[index];
-    if (row === undefined) return undefined;
-    const number = (/** @type {number} */ column) => row[column] ?? -1;
-    const text = (/** @type {number} */ column) => this.data.strings[number(column)];
-    const known = (/** @type {number} */ value) => (value < 0 ? undefined : value);
-    const from = text(10);
-    const search = this.data.searches[number(13)] ?? [];
-    return {
-      index,
-      object: number(0),
-      table: text(1) ?? "",
-      type: text(2) ?? "",
-      at: text(3) ?? "",
-      vaddr: text(4) ?? "",
-      symbol: text(5),
-      version: text(6),
-      addend: text(7) ?? "",
-      definer: known(number(8)),
-      value: text(9),
-      copied: from === undefined ? undefined : { from, length: number(11) },
-      resolver: text(12),
-      searched: Array.from({ length: search.length / 2 }, (_, at) => ({
-        object: search[2 * at] ?? -1,
-        answer: this.data.strings[search[2 * at + 1] ?? -1] ?? "",
-      })),
-    };
-  }
-
-  *[Symbol.iterator]() {
-    for (let index = 0; index < this.length; index++) {
-      const relocation = this.at(index);
-      if (relocation !== undefined) yield relocation;
-    }
-  }
-
-  /** The indexes of those that fit. @param {{ object: string, type: string, symbol: string }} filters */
-  matching({ object, type, symbol }) {
-    const { strings, relocations } = this.data;
-    const part = symbol.toLowerCase();
-    const fits = new Set(strings.keys().filter((at) => (strings[at] ?? "").toLowerCase().includes(part)));
-    const wanted = strings.indexOf(type);
-    return Array.from(relocations.keys()).filter((index) => {
-      const row = relocations[index] ?? [];
-      if (object !== "" && row[0] !== Number(object)) return false;
-      if (type !== "" && row[2] !== wanted) return false;
-      return part === "" || fits.has(row[5] ?? -1);
+  /** @param {{ objects: PageObject[], strings: string[], searches: [number, number][][], relocations: number[][] }} data */
+  constructor({ objects, strings, searches, relocations }) {
+    this.objects = objects;
+    const asked = searches.map((search) => search.map(([object, answer]) => ({ object, answer: strings[answer] })));
+    this.all = relocations.map(([object, definer = -1, length, search = -1, ...texts], index) => {
+      const [table, type, at, vaddr, symbol, version, addend, value, resolver, from] = texts.map(
+        (text) => strings[text],
+      );
+      return /** @type {Relocation} */ ({
+        ...{ index, object, table, type, at, vaddr, symbol, version, addend, value, resolver },
+        definer: definer < 0 ? undefined : definer,
+        copied: from === undefined ? undefined : { from, length },
+        searched: asked[search],
+      });
     });
+  }
+
+  /** The indexes of those that fit. @param {Filters} filters */
+  matching({ object, type, symbol }) {
+    const part = symbol.toLowerCase();
+    const found = this.all.filter(
+      (one) =>
+        (object === "" || one.object === Number(object)) &&
+        (type === "" || one.type === type) &&
+        (part === "" || one.symbol?.toLowerCase().includes(part)),
+    );
+    return found.map(({ index }) => index);
   }
 
   /** @param {number} index */
   nameOf(index) {
     return this.objects[index]?.name ?? "?";
+  }
+
+  /** An object's number and name. @param {number} index */
+  named(index) {
+    return element("span", {}, element("b", { class: "index" }, String(index)), ` ${this.nameOf(index)}`);
   }
 
   /** Who shows an address of its own. @param {string} address */
@@ -112,34 +83,17 @@ class Relocations {
   meaningOf(relocation) {
     const { type, value, definer } = relocation;
     if (value === undefined) return undefined;
-    const name = this.nameOf(this.threadLocalOf(relocation) ?? definer ?? -1);
-    switch (type) {
-      case "R_X86_64_DTPMOD64":
-        return `the number of ${name}’s module of thread-local data`;
-      case "R_X86_64_DTPOFF64":
-        return `so far into a thread’s block of ${name}`;
-      case "R_X86_64_TPOFF64":
-      case "R_X86_64_TLSDESC":
-        return `so far from the thread pointer, in a thread’s block of ${name}`;
-      case "R_X86_64_SIZE32":
-      case "R_X86_64_SIZE64":
-        return "a size in bytes";
-      case "R_X86_64_PC32":
-      case "R_X86_64_PC64":
-        return "the distance from the slot";
-      default:
-        return undefined;
-    }
+    return MEANINGS.get(type)?.(this.nameOf(this.threadLocalOf(relocation) ?? definer ?? -1));
   }
 
   /** Other slots that lead to what has been copied to `copy`. @param {Relocation} copy */
-  leadingTo(copy) {
-    const found = [];
-    for (const other of this)
-      if (other.object !== copy.object && other.symbol === copy.symbol && other.value === copy.at) found.push(other);
-    return found;
+  leadingTo({ object, symbol, at }) {
+    return this.all.filter((one) => one.object !== object && one.symbol === symbol && one.value === at);
   }
 }
+
+/** @param {string} type */
+const shortType = (type) => type.replace(/^R_X86_64_/, "");
 
 /** "name@VERSION" @param {Relocation} relocation */
 function fullSymbol({ symbol, version }) {

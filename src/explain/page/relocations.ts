@@ -2,7 +2,7 @@
 // The script makes the table and the pictures. Without it, the first few hundred are shown as a plain table.
 
 import type { ExplainedObject, ExplainedRelocation, Explanation } from "../explanation.ts";
-import { html, join, type Markup } from "./markup.ts";
+import { headings, html, join, type Markup, numbered, scrollable } from "./markup.ts";
 
 const WITHOUT_SCRIPT = 500;
 
@@ -27,13 +27,17 @@ export function relocationsPart(explanation: Explanation): Markup {
         <label>Object <select name="object"></select></label>
         <label>Type <select name="type"></select></label>
         <label>Symbol <input type="search" name="symbol" autocomplete="off" spellcheck="false" placeholder="part of its name"></label>
-        <output id="found" aria-live="polite"></output>
+        <output id="found" class="quiet" aria-live="polite"></output>
         <span class="pages"><button type="button" data-page="-1">← page</button> <button type="button" data-page="1">page →</button></span>
       </form>
-      <div class="scroll" tabindex="0" role="region" aria-label="Relocations"><table class="list relocations"><thead><tr>
-        <th scope="col">#</th><th scope="col">object</th><th scope="col">vaddr</th><th scope="col">address</th>
-        <th scope="col">type</th><th scope="col">symbol</th><th scope="col">defined by</th><th scope="col">value</th></tr></thead>
-        <tbody id="rows"></tbody></table></div>
+      ${scrollable(
+        "Relocations",
+        html`<table class="list relocations">
+          ${headings("#", "object", "vaddr", "address", "type", "symbol", "defined by", "value")}
+          <tbody id="rows"></tbody></table>`,
+      )}
+      <svg width="0" height="0" aria-hidden="true"><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8"
+        markerHeight="8" orient="auto" markerUnits="userSpaceOnUse"><path d="M0 0L8 4L0 8z" class="head"/></marker></svg>
     </div>
     <noscript>${plainTable(relocations, objects)}</noscript>
     <h3>Per object: who binds to whom</h3>
@@ -57,37 +61,35 @@ function overview({ objects, relocations }: Explanation): Markup {
         html`<a href="#relocations?object=${object.index}&amp;type=${type}">${count} ${shortType(type)}</a>`,
     );
     const definers = counted(own.flatMap(({ definer }) => definer ?? [])).map(
-      ([definer, count]) => html`<b class="index">${definer}</b> ${objects[definer]?.name} (${count})`,
+      ([definer, count]) => html`${numbered(definer, objects)} (${count})`,
     );
-    return html`<tr><td><b class="index">${object.index}</b> ${object.name}</td><td class="number">${object.relative}</td>
+    return html`<tr><td>${numbered(object.index, objects)}</td><td class="number">${object.relative}</td>
       <td>${join(types, ", ")}</td><td>${join(definers, ", ")}</td>
       <td>${object.relro === undefined ? "" : html`<code>${object.relro.start}–${object.relro.end}</code>`}</td></tr>`;
   });
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Relocations per object"><table class="list overview"><thead><tr><th scope="col">object</th>
-    <th scope="col">relative</th><th scope="col">with a symbol, or a call</th><th scope="col">binds to</th>
-    <th scope="col">then read-only (RELRO)</th></tr></thead>
-    <tbody>${rows}</tbody></table></div>`;
+  const names = headings("object", "relative", "with a symbol, or a call", "binds to", "then read-only (RELRO)");
+  return scrollable(
+    "Relocations per object",
+    html`<table class="list overview">${names}<tbody>${rows}</tbody></table>`,
+  );
 }
 
 function plainTable(relocations: readonly ExplainedRelocation[], objects: readonly ExplainedObject[]): Markup {
-  const name = (index: number): Markup => html`<b class="index">${index}</b> ${objects[index]?.name}`;
+  const name = (index: number): Markup => numbered(index, objects);
   const what = ({ value, copied, resolver }: ExplainedRelocation): Markup => {
     if (copied !== undefined) return html`${copied.length} bytes from <code>${copied.from}</code>`;
     if (value !== undefined) return html`<code>${value}</code>`;
     return resolver === undefined ? html`` : html`what <code>${resolver}</code> returns`;
   };
-  const rows = relocations.slice(0, WITHOUT_SCRIPT).map(
-    (
-      relocation,
-    ) => html`<tr><td>${name(relocation.object)}<br><code>${relocation.vaddr}</code>, at <code>${relocation.at}</code></td>
-      <td><code>${relocation.type}</code><br>${what(relocation)}</td>
-      <td>${relocation.symbol === undefined ? "" : html`<code>${relocation.symbol}</code><br>`}${join(
-        relocation.searched.map(({ object, answer }) => html`${name(object)}: ${answer}`),
-        "; ",
-      )}</td></tr>`,
-  );
+  const row = (relocation: ExplainedRelocation): Markup => {
+    const { object, vaddr, at, type, symbol, searched } = relocation;
+    const answers = searched.map((asked) => html`${name(asked.object)}: ${asked.answer}`);
+    return html`<tr><td>${name(object)}<br><code>${vaddr}</code>, at <code>${at}</code></td>
+      <td><code>${type}</code><br>${what(relocation)}</td>
+      <td>${symbol === undefined ? "" : html`<code>${symbol}</code><br>`}${join(answers, "; ")}</td></tr>`;
+  };
+  const rows = relocations.slice(0, WITHOUT_SCRIPT).map(row);
   const more = relocations.length - rows.length;
-  return html`<table class="list"><thead><tr><th scope="col">where</th><th scope="col">what</th><th scope="col">why</th></tr></thead>
-    <tbody>${rows}</tbody></table>
+  return html`<table class="list">${headings("where", "what", "why")}<tbody>${rows}</tbody></table>
     ${more > 0 ? html`<p>${more} more are shown with JavaScript, or by <code>capsule link --explain</code> as text.</p>` : ""}`;
 }

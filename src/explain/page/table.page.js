@@ -4,11 +4,7 @@
 
 const ROWS = 100;
 
-/**
- * @param {Relocations} relocations
- * @param {number[]} indexes of those that fit
- * @param {Place} place
- */
+/** @param {Relocations} relocations @param {number[]} indexes of those that fit @param {Place} place */
 function showTable(relocations, indexes, place) {
   const position = place.item === undefined ? -1 : indexes.indexOf(place.item);
   const pages = Math.max(1, Math.ceil(indexes.length / ROWS));
@@ -16,41 +12,32 @@ function showTable(relocations, indexes, place) {
   const shown = indexes.slice(page * ROWS, (page + 1) * ROWS);
 
   const row = (/** @type {number} */ index) => {
-    const relocation = relocations.at(index);
+    const relocation = relocations.all[index];
     if (relocation === undefined) return "";
     const { object, vaddr, at, type, definer } = relocation;
     const isPicked = index === place.item;
-    const link = element(
-      "a",
-      { href: hashOf({ ...place, item: index, page: undefined }), "aria-current": isPicked ? "true" : undefined },
-      String(index + 1),
-    );
+    const href = hashOf({ ...place, item: index, page: undefined });
+    const link = element("a", { href, "aria-current": isPicked ? "true" : undefined }, String(index + 1));
+    const code = (/** @type {string} */ text) => element("code", {}, text);
     return element(
       "tr",
       { class: isPicked ? "here" : undefined },
       element("td", { class: "number" }, link),
-      element("td", {}, element("b", { class: "index" }, String(object)), ` ${relocations.nameOf(object)}`),
-      element("td", { class: "number" }, element("code", {}, vaddr)),
-      element("td", { class: "number" }, element("code", {}, at)),
-      element("td", {}, element("code", {}, type.replace(/^R_X86_64_/, ""))),
-      element("td", { class: "symbol" }, element("code", {}, fullSymbol(relocation))),
-      element(
-        "td",
-        {},
-        ...(definer === undefined
-          ? []
-          : [element("b", { class: "index" }, String(definer)), ` ${relocations.nameOf(definer)}`]),
-      ),
-      element("td", { class: "number" }, element("code", {}, writtenBy(relocation))),
+      element("td", {}, relocations.named(object)),
+      element("td", { class: "number" }, code(vaddr)),
+      element("td", { class: "number" }, code(at)),
+      element("td", {}, code(shortType(type))),
+      element("td", { class: "symbol" }, code(fullSymbol(relocation))),
+      element("td", {}, definer === undefined ? "" : relocations.named(definer)),
+      element("td", { class: "number" }, code(writtenBy(relocation))),
     );
   };
   byId("rows").replaceChildren(...shown.map(row));
 
   const range = shown.length === 0 ? "none" : `${page * ROWS + 1}–${page * ROWS + shown.length}`;
   byId("found").textContent =
-    pages === 1 ? `${indexes.length} of ${relocations.length}` : `${range} of ${indexes.length}`;
-  for (const button of document.querySelectorAll("[data-page]")) {
-    if (!(button instanceof HTMLButtonElement)) continue;
+    pages === 1 ? `${indexes.length} of ${relocations.all.length}` : `${range} of ${indexes.length}`;
+  for (const button of byId("filters").querySelectorAll("button")) {
     const to = page + Number(button.dataset.page);
     button.disabled = to < 0 || to >= pages;
     button.value = String(to);
