@@ -91,14 +91,14 @@ export function* dlclose(process: Process, handle: Address): Linking<void> {
  */
 export function* linkMapOf(process: Process, handle: Address): Linking<Address> {
   if (process.handlesAreLinkMaps) return handle;
-  const linkMap = toAddress(readU64(yield* dlinfo(process, handle, RTLD_DI_LINKMAP), 0));
+  const linkMap = toAddress(yield* dlinfo(process, handle, RTLD_DI_LINKMAP));
   process.handlesAreLinkMaps ??= linkMap === handle;
   return linkMap;
 }
 
 /** The number of the namespace of a handle's object. */
 export function* namespaceOf(process: Process, handle: Address): Linking<number> {
-  return readU64(yield* dlinfo(process, handle, RTLD_DI_LMID), 0);
+  return yield* dlinfo(process, handle, RTLD_DI_LMID);
 }
 
 /**
@@ -106,14 +106,14 @@ export function* namespaceOf(process: Process, handle: Address): Linking<number>
  * equal.
  */
 export function* tlsModuleOf(process: Process, object: Address): Linking<number> {
-  return readU64(yield* dlinfo(process, object, RTLD_DI_TLS_MODID), 0);
+  return yield* dlinfo(process, object, RTLD_DI_TLS_MODID);
 }
 
-function* dlinfo(process: Process, handle: Address, request: number): Linking<DataView> {
+function* dlinfo(process: Process, handle: Address, request: number): Linking<number> {
   const result = new Uint8Array(8);
   const failed = yield* call("dlinfo", handle, request, result);
   if (failed) throw new LinkError(`Cannot ask about a library: ${yield* dlerror(process)}`);
-  return new DataView(result.buffer);
+  return readU64(new DataView(result.buffer), 0);
 }
 
 /** The error of the last failed call on that thread. glibc reports it once. */

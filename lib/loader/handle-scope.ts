@@ -11,7 +11,7 @@
 import { readU64 } from "../memory/layout.ts";
 import { type Address, add, alignDown, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import { type Process, setPointerIn } from "../process/process.ts";
-import type { GlobalScope } from "./namespace.ts";
+import { entriesOf, type GlobalScope } from "./namespace.ts";
 
 /** How far into a link_map they may be; 0x390 in glibc 2.36. */
 const LIMIT = 2048;
@@ -56,14 +56,8 @@ export function isAsDrawn({ memory }: Process, object: Address, { searchList, lo
 }
 
 /** An object and its dependencies, as link_maps; empty for one that was never opened itself. */
-export function searchListOf({ memory }: Process, object: Address, { searchList }: ScopeOffsets): Address[] {
-  const element = memory.view(add(object, searchList), ELEMENT_SIZE);
-  const list = toAddress(readU64(element, 0));
-  const count = element.getUint32(8, true);
-  if (list === 0 || count === 0) return [];
-  const entries = memory.view(list, 8 * count);
-  return Array.from({ length: count }, (_, i) => toAddress(readU64(entries, 8 * i)));
-}
+export const searchListOf = (process: Process, object: Address, { searchList }: ScopeOffsets): Address[] =>
+  entriesOf(process, add(object, searchList));
 
 /** In bytes, for `count` entries. */
 export const sizeOfHandleScope = (count: number): number => ELEMENT_SIZE + 8 * count;

@@ -13,7 +13,8 @@
 // they are determined here, and whatever does not look as above is left alone.
 
 import type { LoadedImage } from "../elf/loaded.ts";
-import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
+import { readU64 } from "../memory/layout.ts";
+import { findMapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, toAddress } from "../memory/numbers.ts";
 import { type Process, pointerIn, setPointerIn, u32In } from "../process/process.ts";
 
@@ -37,9 +38,7 @@ export class GlobalScope {
   ) {}
 
   get entries(): Address[] {
-    const { process } = this;
-    const list = pointerIn(process, this.at);
-    return Array.from({ length: u32In(process, add(this.at, 8)) }, (_, i) => pointerIn(process, add(list, 8 * i)));
+    return entriesOf(this.process, this.at);
   }
 
   /**
@@ -53,7 +52,7 @@ export class GlobalScope {
     const start = add(list, -8 * (entries.length + 1));
     const mapping = findMapping(readMaps(process.task), start);
     if (!mapping || list > mapping.end) return undefined;
-    const words = Array.from({ length: entries.length + 1 }, (_, i) => pointerIn(process, add(start, 8 * i)));
+    const words = pointersIn(process, start, entries.length + 1);
     const order = words.slice(0, -1);
     return words.at(-1) === 0 && new Set([...order, ...entries]).size === entries.length ? order : undefined;
   }
@@ -63,6 +62,16 @@ export class GlobalScope {
     setPointerIn(this.process, this.at, list);
     this.process.write(add(this.at, 8), new Uint8Array(Uint32Array.of(count).buffer));
   }
+}
+
+/** What is in the search list (r_list, r_nlist) at an address. */
+export const entriesOf = (process: Process, at: Address): Address[] =>
+  pointersIn(process, pointerIn(process, at), u32In(process, add(at, 8)));
+
+function pointersIn({ memory }: Process, at: Address, count: number): Address[] {
+  if (at === 0 || count === 0) return [];
+  const view = memory.view(at, 8 * count);
+  return Array.from({ length: count }, (_, i) => toAddress(readU64(view, 8 * i)));
 }
 
 /** Where ld.so keeps what _dl_fini uses. */
@@ -100,7 +109,7 @@ export class Namespaces {
       return undefined;
     const at = pointerIn(process, add(this.#global, NS_MAIN_SEARCHLIST));
     if (!(at > main && at < main + LINK_MAP_LIMIT)) return undefined;
-    return scopeOf(process, at, main, readMaps(process.task));
+    return scopeOf(process, at, main);
   }
 
   /**
@@ -111,7 +120,7 @@ export class Namespaces {
    */
   allowGlobal(main: Address, base: GlobalScope, first: Address, objects: number): boolean {
     const { process } = this;
-    const scope = scopeOf(process, add(first, base.at - main), first, readMaps(process.task));
+    const scope = scopeOf(process, add(first, base.at - main), first);
     if (!scope) return false;
     const record = this.recordOf(first, objects);
     if (record === undefined) return false;
@@ -176,7 +185,8 @@ export class Namespaces {
 }
 
 /** The search list at this address whose first entry is `first`; undefined if there is none. */
-function scopeOf(process: Process, at: Address, first: Address, mappings: readonly Mapping[]): GlobalScope | undefined {
+function scopeOf(process: Process, at: Address, first: Address): GlobalScope | undefined {
+  const mappings = readMaps(process.task);
   if (!findMapping(mappings, add(at, 12))?.writable) return undefined;
   const list = pointerIn(process, at);
   const count = u32In(process, add(at, 8));

@@ -44,9 +44,8 @@ export function* findTlsRecord(process: Process, linkMap: Address, tls: Phdr): L
   for (let offset = 0; offset + TlsRecord.size <= view.byteLength; offset += 8) {
     const record = TlsRecord.at(view, offset);
     if (record.l_tls_modid !== module || record.l_tls_blocksize !== tls.p_memsz) continue;
-    const { l_tls_initimage_size, l_tls_align, l_tls_firstbyte_offset } = record;
-    if (l_tls_initimage_size !== tls.p_filesz || l_tls_align !== tls.p_align) continue;
-    if (l_tls_firstbyte_offset === firstByte) return offset;
+    if (record.l_tls_initimage_size !== tls.p_filesz || record.l_tls_align !== tls.p_align) continue;
+    if (record.l_tls_firstbyte_offset === firstByte) return offset;
   }
   return undefined;
 }
