@@ -19,7 +19,6 @@ export type Version = readonly number[];
 
 export class Glibc {
   #family?: ReadonlyMap<string, string>;
-  #takesArgv0?: boolean;
 
   private constructor(
     readonly search: Search,
@@ -44,17 +43,14 @@ export class Glibc {
     const { libc } = this;
     const path = this.#loaderPath();
     const loader = this.search.libraryAt(path);
-    const fault = this.search.store.compare(libc.path, path, () => belongTogether(libc, loader))
-      ? undefined
-      : `"${libc.path}" is of glibc ${released(libc)}, and "${path}" of ${released(loader)}`;
-    if (fault !== undefined) throw this.#cannot(fault, path);
+    if (!this.search.store.compare(libc.path, path, () => belongTogether(libc, loader)))
+      throw this.#cannot(`"${libc.path}" is of glibc ${released(libc)}, and "${path}" of ${released(loader)}`, path);
     return path;
   }
 
   /** Does its ld.so support --argv0? It does since 2.33. */
   get takesArgv0(): boolean {
-    this.#takesArgv0 ??= readFileSync(this.loader).includes("--argv0");
-    return this.#takesArgv0;
+    return readFileSync(this.loader).includes("--argv0");
   }
 
   /** The path of one of its libraries; undefined for a library that it lacks or that is not part of glibc. */

@@ -39,12 +39,12 @@ const encoder = new TextEncoder();
 
 /** Out-of-range data is skipped. */
 export class LdSoCache {
-  readonly #view: DataView;
   readonly #count: number;
   #hwcaps?: readonly string[];
 
   private constructor(
-    readonly file: Uint8Array,
+    private readonly file: Uint8Array,
+    private readonly view: DataView,
     /** Where the entries begin, and the size of one, in bytes. */
     private readonly entries: number,
     private readonly entrySize: number,
@@ -52,7 +52,6 @@ export class LdSoCache {
     /** The base of string offsets. */
     private readonly strings: number,
   ) {
-    this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength);
     this.#count = Math.max(0, Math.min(count, Math.floor((file.length - entries) / entrySize)));
   }
 
@@ -66,11 +65,11 @@ export class LdSoCache {
       const count = view.getUint32(12, true);
       const strings = OLD_HEADER + count * OldEntry.size;
       start = alignUp(strings, 8);
-      if (!startsWith(NEW_MAGIC, start)) return new LdSoCache(file, OLD_HEADER, OldEntry.size, count, strings);
+      if (!startsWith(NEW_MAGIC, start)) return new LdSoCache(file, view, OLD_HEADER, OldEntry.size, count, strings);
     }
     if (!startsWith(NEW_MAGIC, start) || file.length < start + NEW_HEADER) return undefined;
     const count = view.getUint32(start + NEW_MAGIC.length, true);
-    return new LdSoCache(file, start + NEW_HEADER, NewEntry.size, count, start);
+    return new LdSoCache(file, view, start + NEW_HEADER, NewEntry.size, count, start);
   }
 
   /** The files for a soname, in the cache's order. */
@@ -94,11 +93,11 @@ export class LdSoCache {
 
   #entryAt(index: number): CacheEntry | undefined {
     const at = this.entries + index * this.entrySize;
-    const { flags, value } = OldEntry.at(this.#view, at);
+    const { flags, value } = OldEntry.at(this.view, at);
     const path = this.#stringAt(this.strings + value);
     if (flags !== FLAGS_X86_64 || path === undefined) return undefined;
     if (this.entrySize === OldEntry.size) return { path, hwcap: undefined };
-    const { hwcap } = NewEntry.at(this.#view, at);
+    const { hwcap } = NewEntry.at(this.view, at);
     if (hwcap === 0n) return { path, hwcap: undefined };
     // Other bits are platforms of glibc before 2.33, which has a plain entry for the same soname too.
     if (!(hwcap & HWCAP_EXTENSION)) return undefined;
@@ -109,8 +108,7 @@ export class LdSoCache {
   /** Like _dl_cache_libcmp: runs of digits compare as numbers, and sort after anything else. */
   #compare(name: Uint8Array, index: number): number {
     const { file } = this;
-    let other =
-      this.strings + this.#view.getUint32(this.entries + index * this.entrySize + OldEntry.offsetOf.key, true);
+    let other = this.strings + this.view.getUint32(this.entries + index * this.entrySize + OldEntry.offsetOf.key, true);
     let at = 0;
     for (;;) {
       const one = name[at] ?? 0;
@@ -138,7 +136,7 @@ export class LdSoCache {
   }
 
   #readHwcaps(): string[] {
-    const view = this.#view;
+    const view = this.view;
     const start = this.strings;
     const at = start + view.getUint32(start + EXTENSION_OFFSET, true);
     if (at === start || at + 8 > view.byteLength || view.getUint32(at, true) !== EXTENSION_MAGIC) return [];

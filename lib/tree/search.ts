@@ -323,19 +323,12 @@ export const hasOrigin = (path: string): boolean => /\$(\{ORIGIN\}|ORIGIN(?![A-Z
 /** Expands $ORIGIN, $LIB and $PLATFORM, with or without braces. Undefined if $ORIGIN is used without an `origin`. */
 export function expand(path: string, origin: string | undefined, search: Search): string | undefined {
   if (!path.includes("$")) return path;
-  let known = true;
-  const expanded = path.replace(
-    /\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g,
-    (_, braced, plain) => {
-      const token = braced ?? plain;
-      if (token === "LIB")
-        return (search.defaults.find((directory) => !directory.startsWith("/usr")) ?? "/lib").slice(1);
-      if (token === "PLATFORM") return search.platform;
-      if (origin === undefined) known = false;
-      return origin ?? "";
-    },
-  );
-  return known ? expanded : undefined;
+  if (origin === undefined && hasOrigin(path)) return undefined;
+  return path.replace(/\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))/g, (_, braced, plain) => {
+    const token = braced ?? plain;
+    if (token === "LIB") return (search.defaults.find((directory) => !directory.startsWith("/usr")) ?? "/lib").slice(1);
+    return token === "PLATFORM" ? search.platform : (origin ?? "");
+  });
 }
 
 /** Like Search.find, but throws LinkError with all steps tried if nothing is found. */
