@@ -4,19 +4,7 @@ import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/link/candidates.ts";
-import {
-  AT_BASE,
-  AT_BASE_PLATFORM,
-  AT_ENTRY,
-  AT_EXECFN,
-  AT_PHDR,
-  AT_PHENT,
-  AT_PHNUM,
-  AT_PLATFORM,
-  AT_RANDOM,
-  AT_SYSINFO_EHDR,
-  AUXILIARY_NAMES,
-} from "../../lib/link/context.ts";
+import { AUXILIARY_NAMES } from "../../lib/link/context.ts";
 import { allFinalizers, allInitializers, functionCounts, type ObjectFunction } from "../../lib/link/functions.ts";
 import { auxiliaryOf, entryOf, programHeadersAt, relroPages } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
@@ -36,6 +24,7 @@ import type {
   ExplainedObject,
   ExplainedRelocation,
   Explanation,
+  Range,
 } from "./explanation.ts";
 import type { Linkable } from "./link-program.ts";
 
@@ -87,34 +76,30 @@ export function explain(
   };
 }
 
-const MEANINGS: Readonly<Record<number, string>> = {
-  [AT_PHDR]: "where the program's headers are mapped",
-  [AT_PHENT]: "bytes of one of them",
-  [AT_PHNUM]: "how many there are",
-  [AT_BASE]: "where its dynamic linker is mapped: nowhere, this is it",
-  [AT_ENTRY]: "where the program begins",
-  [AT_PLATFORM]: "where the name of the processor's kind is",
-  [AT_BASE_PLATFORM]: "where the name of the real processor's kind is",
-  [AT_RANDOM]: "where 16 random bytes are",
-  [AT_EXECFN]: "the path by which the program has been called",
-  [AT_SYSINFO_EHDR]: "where the kernel's own library, the vDSO, is mapped",
+const MEANINGS: Readonly<Record<string, string>> = {
+  AT_PHDR: "where the program's headers are mapped",
+  AT_PHENT: "bytes of one of them",
+  AT_PHNUM: "how many there are",
+  AT_BASE: "where its dynamic linker is mapped: nowhere, this is it",
+  AT_ENTRY: "where the program begins",
+  AT_PLATFORM: "where the name of the processor's kind is",
+  AT_BASE_PLATFORM: "where the name of the real processor's kind is",
+  AT_RANDOM: "where 16 random bytes are",
+  AT_EXECFN: "the path by which the program has been called",
+  AT_SYSINFO_EHDR: "where the kernel's own library, the vDSO, is mapped",
 };
 
 /** Entries that point to data whose address the kernel chooses for each process. */
-const AT_START = new Set([AT_PLATFORM, AT_BASE_PLATFORM, AT_RANDOM, AT_SYSINFO_EHDR]);
+const AT_START = new Set(["AT_PLATFORM", "AT_BASE_PLATFORM", "AT_RANDOM", "AT_SYSINFO_EHDR"]);
 
 function contextOf(program: LinkObject, executed: string, list: readonly string[], environment: number): ContextStep {
   const own = auxiliaryOf(program);
-  const valueFor = (type: number, value: bigint): string | undefined => {
-    if (type === AT_EXECFN) return executed;
-    // All other values are the same for every program started here.
-    return AT_START.has(type) ? undefined : hex(own.get(type) ?? value);
-  };
-  const auxiliary = ownContext().auxiliary.map(({ type, value }) => ({
-    name: AUXILIARY_NAMES[type] ?? `type ${type}`,
-    value: valueFor(type, value),
-    meaning: MEANINGS[type],
-  }));
+  const auxiliary = ownContext().auxiliary.map(({ type, value }) => {
+    const name = AUXILIARY_NAMES[type] ?? `type ${type}`;
+    // All others have the same value in every process that is started here.
+    const known = AT_START.has(name) ? undefined : hex(own.get(type) ?? value);
+    return { name, value: name === "AT_EXECFN" ? executed : known, meaning: MEANINGS[name] };
+  });
   const header = program.image.segment(PT_PHDR);
   const headersAt = programHeadersAt(program);
   const loadBias =
@@ -131,8 +116,7 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
   const segments = mapped
     .filter((area) => area.start >= start && area.end <= end && area.protection !== 0)
     .map((area) => ({
-      start: hex(area.start),
-      end: hex(area.end),
+      ...rangeOf(area.start, area.end),
       protection: protectionOf(area.protection),
       offset: area.backing && hex(area.backing.offset),
     }));
@@ -144,17 +128,18 @@ function shown(object: LinkObject, { mapped }: Simulation, relative: number): Ex
     why: isOwn ? "capsule's own, with what programs call of their linker" : object.why,
     needs: [...needs],
     loadBias: hex(loadBias),
-    start: hex(start),
-    end: hex(end),
+    ...rangeOf(start, end),
     segments,
-    relro: relro && { start: hex(relro.start), end: hex(add(relro.start, relro.length)) },
+    relro: relro && rangeOf(relro.start, add(relro.start, relro.length)),
     tls: tls && {
       ...{ module: tls.module, offset: tls.offset, size: tls.size },
-      image: tls.fileSize > 0 ? { start: hex(tls.image), end: hex(add(tls.image, tls.fileSize)) } : undefined,
+      image: tls.fileSize > 0 ? rangeOf(tls.image, add(tls.image, tls.fileSize)) : undefined,
     },
     relative,
   };
 }
+
+const rangeOf = (start: number, end: number): Range => ({ start: hex(start), end: hex(end) });
 
 const protectionOf = (protection: number): string =>
   [PROT_READ, PROT_WRITE, PROT_EXEC].map((bit, i) => (protection & bit ? "rwx"[i] : "-")).join("");

@@ -23,18 +23,17 @@ import table from "./page/table.page.js" with { type: "text" };
 /** Each script sees the declarations of those before it. */
 const SCRIPTS = [elements, relocations, place, table, picture, copyPicture, bindings, picked, controller];
 
-interface Step {
-  /** The section's id, which also appears in the URL. */
-  readonly id: string;
-  readonly title: string;
-  /** The number of places to step through. */
-  readonly items: number;
-  readonly content: Markup;
-}
-
 export function pageOf(explanation: Explanation): string {
   const { program, isOnlyShown } = explanation;
   const steps = stepsOf(explanation);
+  const sections = steps.map(
+    ({ id, title: name, items, content }, at) =>
+      html`<section id="${id}" data-items="${items}" aria-labelledby="${id}-title">
+<h2 id="${id}-title"><span class="quiet">${at + 1} / ${steps.length}</span> ${name}</h2>
+${content}
+</section>
+`,
+  );
   const title = `${program}: what a dynamic linker does with it`;
   return html`${new Markup("<!doctype html>")}
 <html lang="en">
@@ -61,16 +60,7 @@ export function pageOf(explanation: Explanation): string {
 </header>
 <main>
 ${isOnlyShown === undefined ? "" : html`<p class="notice">Only shown: ${isOnlyShown}</p>`}
-${steps.map(
-  (
-    { id, title: name, items, content },
-    at,
-  ) => html`<section id="${id}" data-items="${items}" aria-labelledby="${id}-title">
-<h2 id="${id}-title"><span class="quiet">${at + 1} / ${steps.length}</span> ${name}</h2>
-${content}
-</section>
-`,
-)}</main>
+${sections}</main>
 <footer>A simulation over the files, by <code>capsule link --explain=html</code>: nothing has been run. ${ADDRESSES}</footer>
 <script type="application/json" id="explanation">${jsonMarkup(pageData(explanation))}</script>
 ${SCRIPTS.map(
@@ -81,7 +71,8 @@ ${SCRIPTS.map(
 `.text;
 }
 
-function stepsOf(explanation: Explanation): Step[] {
+/** `id` is the section's, which also appears in the URL; `items` is the number of places to step through. */
+function stepsOf(explanation: Explanation) {
   const { program, context, objects, relocations, initializers, finalizers } = explanation;
   return [
     { id: "context", title: "Process context", items: 0, content: contextPart(context, program) },

@@ -17,14 +17,8 @@ export function contextPart(context: ContextStep, program: string): Markup {
   return html`<p>The kernel has mapped the program and the linker, and enters the linker. All that this is told is on the
     stack, where <code>rsp</code> points.</p>
     <div class="columns">
-      <div>
-        <h3>The stack</h3>
-        ${stack(context)}
-      </div>
-      <div>
-        <h3>The load bias</h3>
-        ${loadBias(context, program)}
-      </div>
+      <div><h3>The stack</h3>${stack(context)}</div>
+      <div><h3>The load bias</h3>${loadBias(context, program)}</div>
     </div>`;
 }
 

@@ -7,11 +7,11 @@ class Controller {
   constructor() {
     this.relocations = new Relocations(JSON.parse(byId("explanation").textContent ?? ""));
     this.picture = new Picture(this.relocations);
-    this.bindingsPicture = new BindingsPicture(this.relocations);
-    this.copyPicture = new CopyPicture(this.relocations);
     this.filters = /** @type {HTMLFormElement} */ (byId("filters"));
     this.sections = [...document.querySelectorAll("section")];
     this.steps = this.sections.map(({ id }) => id);
+    /** How much there is to step through, in each step. */
+    this.counts = new Map(this.sections.map(({ id, dataset }) => [id, Number(dataset.items)]));
     /** @type {Place} */
     this.place = placeOf("");
     /** By their places. @type {Map<string, HTMLElement>} */
@@ -58,18 +58,13 @@ class Controller {
   /** What there is of a place. @param {Place} place @returns {Place} */
   existing(place) {
     const step = this.steps.includes(place.step) ? place.step : (this.steps[0] ?? "");
-    const isThere = place.item !== undefined && place.item < this.countIn(step);
+    const isThere = place.item !== undefined && place.item < (this.counts.get(step) ?? 0);
     return { ...place, step, item: isThere ? place.item : undefined };
-  }
-
-  /** How much there is to step through, in a step. @param {string} step */
-  countIn(step) {
-    return Number(this.sections.find(({ id }) => id === step)?.dataset.items ?? 0);
   }
 
   /** The items that stepping goes through. @param {Place} place */
   ways({ step, filters }) {
-    return step === "relocations" ? this.matching(filters) : [...Array(this.countIn(step)).keys()];
+    return step === "relocations" ? this.matching(filters) : [...Array(this.counts.get(step) ?? 0).keys()];
   }
 
   /** Kept until the filters change. @param {Filters} filters */
@@ -134,16 +129,10 @@ class Controller {
     showTable(this.relocations, this.matching(place.filters), place);
     const link = document.querySelector("#rows [aria-current]");
     if (isInTable && link instanceof HTMLElement) link.focus();
-    const relocation = this.relocations.all[place.item ?? -1];
-    byId("picked-title").textContent =
-      relocation === undefined
-        ? "Who binds to whom"
-        : `Relocation ${relocation.index + 1}: ${relocation.type} ${fullSymbol(relocation)}`;
-    byId("picked").replaceChildren(
-      relocation === undefined ? nothingPicked(this.relocations) : told(this.relocations, relocation),
-    );
-    byId("relocations").classList.toggle("picking", relocation !== undefined);
-    const picture = this.pictureOf(relocation, place);
+    const { title, words, picture } = this.pickedIn(place);
+    byId("picked-title").textContent = title;
+    byId("picked").replaceChildren(words);
+    byId("relocations").classList.toggle("picking", place.item !== undefined);
     byId("picture").replaceChildren(picture ?? "");
     byId("picture").hidden = picture === undefined;
     const hit = document.querySelector(".asked .hit");
@@ -151,10 +140,17 @@ class Controller {
     if (hit instanceof HTMLElement && hit.parentElement !== null) hit.parentElement.scrollTop = hit.offsetTop - 100;
   }
 
-  /** @param {Relocation | undefined} relocation @param {Place} place */
-  pictureOf(relocation, place) {
-    if (relocation === undefined) return this.bindingsPicture.of(this.matching(place.filters));
-    return (relocation.copied === undefined ? this.picture : this.copyPicture).of(relocation);
+  /** What is said of one relocation, or of all that fit. @param {Place} place */
+  pickedIn({ item = -1, filters }) {
+    const { relocations } = this;
+    const one = relocations.all[item];
+    if (one === undefined) {
+      const picture = bindingsPicture(relocations, this.matching(filters));
+      return { title: "Who binds to whom", words: nothingPicked(relocations), picture };
+    }
+    const title = `Relocation ${one.index + 1}: ${one.type} ${fullSymbol(one)}`;
+    const picture = one.copied === undefined ? this.picture.of(one) : copyPicture(relocations, one);
+    return { title, words: told(relocations, one), picture };
   }
 
   /** @param {Place} place */

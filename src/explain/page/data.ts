@@ -54,10 +54,6 @@ class Numbered<Value> {
 
   of(value: Value | undefined): number {
     if (value === undefined) return -1;
-    const key = String(value);
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    this.#numbers.set(key, this.values.length);
-    return this.values.push(value) - 1;
+    return this.#numbers.getOrInsertComputed(String(value), () => this.values.push(value) - 1);
   }
 }

@@ -23,9 +23,8 @@ export function functionsTable(
 
 export function entryPart({ entry, objects, initializerCount }: Explanation): Markup {
   const { object, from, address, symbol } = entry;
-  return html`<p>All is mapped, bound and initialized${
-    initializerCount === 0 ? "" : html` (${initializerCount} constructors have been called)`
-  }. The linker jumps to the program’s first instruction, with the stack as in step 1 and in <code>rdx</code> what is to
+  const called = initializerCount === 0 ? "" : ` (${initializerCount} constructors have been called)`;
+  return html`<p>All is mapped, bound and initialized${called}. The linker jumps to the program’s first instruction, with the stack as in step 1 and in <code>rdx</code> what is to
     be called at the end.</p>
     <p class="jump"><code>jmp ${address}</code></p>
     <table class="sum"><tbody>

@@ -36,15 +36,7 @@ function markupOf(value: Value): string {
   return escaped(String(value));
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-const escaped = (text: string): string => printable(text).replace(/[&<>"']/g, (character) => ENTITIES[character] ?? "");
+const escaped = (text: string): string => Bun.escapeHTML(printable(text));
 
 /** For a script element with data: nothing in it can close the element. */
 export const jsonMarkup = (data: unknown): Markup => new Markup(JSON.stringify(data).replaceAll("<", "\\u003c"));

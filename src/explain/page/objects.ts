@@ -25,26 +25,24 @@ export function objectsPart(objects: readonly ExplainedObject[]): Markup {
 }
 
 function linkMapEntry(object: ExplainedObject, all: readonly ExplainedObject[]): Markup {
-  const links = (indexes: readonly number[]): Markup =>
-    join(
-      indexes.map((index) => link(index, all)),
-      ", ",
-    );
+  const { path, loadBias, relro, tls } = object;
+  const links = (indexes: readonly number[]): Markup | undefined => {
+    const each = indexes.map((index) => link(index, all));
+    return each.length === 0 ? undefined : join(each, ", ");
+  };
   const neededBy = all.filter(({ needs }) => needs.includes(object.index)).map(({ index }) => index);
-  const facts: [string, Markup][] = [
-    ["file", html`<code>${object.path}</code>`],
-    ["load bias", html`<code>${object.loadBias}</code>`],
-  ];
-  if (object.needs.length > 0) facts.push(["needs", links(object.needs)]);
-  if (neededBy.length > 0) facts.push(["needed by", links(neededBy)]);
-  if (object.relro !== undefined) facts.push(["RELRO", html`<code>${object.relro.start}–${object.relro.end}</code>`]);
-  if (object.tls !== undefined) {
-    const { module, offset, size } = object.tls;
-    facts.push(["TLS", html`module ${module}: ${size} bytes, ${offset} below the thread pointer`]);
-  }
+  const facts = {
+    file: html`<code>${path}</code>`,
+    "load bias": html`<code>${loadBias}</code>`,
+    needs: links(object.needs),
+    "needed by": links(neededBy),
+    RELRO: relro && html`<code>${relro.start}–${relro.end}</code>`,
+    TLS: tls && html`module ${tls.module}: ${tls.size} bytes, ${tls.offset} below the thread pointer`,
+  };
+  const rows = Object.entries(facts).filter(([, value]) => value !== undefined);
   return html`<li value="${object.index}" id="objects/${object.index}"><details${all.length <= FEW ? html` open` : ""}>
     <summary><b>${object.name}</b> <span class="quiet">${object.why ?? "the program"}</span></summary>
-    <dl>${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    <dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     <table><caption>Segments</caption>${headings("from", "to", "size", "protection", "offset")}<tbody>${object.segments.map(
       ({ start, end, protection, offset }) => html`<tr><td><code>${start}</code></td><td><code>${end}</code></td>
           <td>${inUnits(Number(end) - Number(start))}</td><td><code>${protection}</code></td>

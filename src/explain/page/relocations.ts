@@ -8,14 +8,11 @@ const WITHOUT_SCRIPT = 500;
 
 export function relocationsPart(explanation: Explanation): Markup {
   const { objects, relocations, warnings } = explanation;
+  const items = warnings.map((warning) => html`<li>${warning}</li>`);
   return html`<p>A slot gets the address of the first definition that the link map has. Objects that are needed are done
     before those that need them. Relative relocations need no symbol: the load bias is added, and they are only counted.
     When all is relocated, the pages of RELRO become read-only.</p>
-    ${
-      warnings.length === 0
-        ? ""
-        : html`<div class="warnings"><h3>Warnings</h3><ul>${warnings.map((warning) => html`<li>${warning}</li>`)}</ul></div>`
-    }
+    ${warnings.length === 0 ? "" : html`<div class="warnings"><h3>Warnings</h3><ul>${items}</ul></div>`}
     <div id="browser" hidden>
       <h3 id="picked-title">One relocation</h3>
       <div class="columns picked" role="group" aria-labelledby="picked-title">
@@ -45,9 +42,8 @@ export function relocationsPart(explanation: Explanation): Markup {
 }
 
 function counted<Key>(keys: Iterable<Key>): [Key, number][] {
-  const counts = new Map<Key, number>();
-  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-  return [...counts].toSorted(([, one], [, other]) => other - one);
+  const groups = [...Map.groupBy(keys, (key) => key)];
+  return groups.map(([key, { length }]): [Key, number] => [key, length]).sort(([, one], [, other]) => other - one);
 }
 
 const shortType = (type: string): string => type.replace(/^R_X86_64_/, "");
