@@ -29,25 +29,18 @@ const CONTAINERS: readonly Container[] = [
   { name: "a Docker container", mark: "/.dockerenv", advice: `start it with ${SHOW}` },
 ];
 
-interface HostFacts {
-  readonly hosts: readonly string[];
-  readonly variables: Readonly<Record<string, string | undefined>>;
-}
-
-export function containerFindings(files: MachineFiles, { hosts, variables }: HostFacts): Finding[] {
+/** `hosts` are the names of the host trees. */
+export function containerFinding(files: MachineFiles, hosts: readonly string[], variables: NodeJS.ProcessEnv): Finding {
   const container = CONTAINERS.find(({ name, mark }) =>
     name === "a Snap" ? variables.SNAP !== undefined : files.isThere(mark),
   );
   const manager = files.text("/run/systemd/container")?.trim();
   const name = container?.name ?? (manager ? `a container (${manager})` : undefined);
-  if (name === undefined) return [fine("container", "not in a container")];
-  if (hosts.some((host) => host !== "/"))
-    return [fine("container", `in ${name}, with ${hosts.join(", ")} as host tree`)];
-  return [
-    warning(
-      "container",
-      `in ${name}, and its host is not to be seen: the container's own graphics libraries are used`,
-      container?.advice ?? `its host tree has to be visible, and be named by --host`,
-    ),
-  ];
+  if (name === undefined) return fine("container", "not in a container");
+  if (hosts.some((host) => host !== "/")) return fine("container", `in ${name}, with ${hosts.join(", ")} as host tree`);
+  return warning(
+    "container",
+    `in ${name}, and its host is not to be seen: the container's own graphics libraries are used`,
+    container?.advice ?? `its host tree has to be visible, and be named by --host`,
+  );
 }

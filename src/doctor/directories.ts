@@ -78,43 +78,38 @@ const ELSEWHERE = "TMPDIR says which directory to use: export TMPDIR=DIRECTORY";
  */
 export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string; isForeign: boolean }): Finding[] {
   const { path, fault, isNoexec, free } = facts;
-  const bad = (text: string, advice = ELSEWHERE) => hindrance("temporary-files", `"${path}" ${text}`, advice);
-  const findings: Finding[] = [];
-  if (fault !== undefined) findings.push(bad(`cannot be written to: ${fault}`));
-  if (isNoexec) findings.push(bad("is on a file system that is mounted noexec: no library can be loaded from there"));
-  if (free < NEEDED) findings.push(bad(`has ${inUnits(free)} free, and a run needs ${inUnits(NEEDED)}`));
-  if (!canBeOnPath(path))
-    findings.push(bad("has a colon, a semicolon or a dollar sign in its name: no library path can have it"));
+  const faults = [
+    fault !== undefined && `cannot be written to: ${fault}`,
+    isNoexec && "is on a file system that is mounted noexec: no library can be loaded from there",
+    free < NEEDED && `has ${inUnits(free)} free, and a run needs ${inUnits(NEEDED)}`,
+    !canBeOnPath(path) && "has a colon, a semicolon or a dollar sign in its name: no library path can have it",
+  ].filter((text) => text !== false);
+  const findings = faults.map((text) => hindrance("temporary-files", `"${path}" ${text}`, ELSEWHERE));
   if (owned?.isForeign)
     findings.push(
-      bad(`has a "${owned.path}" of somebody else's, or that others may write to`, `remove it, or: ${ELSEWHERE}`),
+      hindrance(
+        "temporary-files",
+        `"${path}" has a "${owned.path}" of somebody else's, or that others may write to`,
+        `remove it, or: ${ELSEWHERE}`,
+      ),
     );
   return findings.length > 0 ? findings : [fine("temporary-files", `"${path}", with ${sizeOf(free)} free`)];
 }
 
 /** `facts` is undefined if there is no home directory. */
-export function cacheFindings(facts: DirectoryFacts | undefined): Finding[] {
+export function cacheFinding(facts: DirectoryFacts | undefined): Finding {
   const slow = (text: string, advice: string) =>
     warning("cache", `${text}: every run reads all libraries anew`, advice);
-  if (facts === undefined) return [slow("there is no cache, as HOME is not set", "export HOME, or XDG_CACHE_HOME")];
+  if (facts === undefined) return slow("there is no cache, as HOME is not set", "export HOME, or XDG_CACHE_HOME");
   const { path, fault, isNoexec, free } = facts;
   const elsewhere = "XDG_CACHE_HOME says which directory to use instead";
-  if (fault !== undefined) return [slow(`"${path}" cannot be written to (${fault})`, elsewhere)];
-  if (free < NEEDED) return [slow(`"${path}" has ${inUnits(free)} free`, `make room there, or: ${elsewhere}`)];
-  const unusable = isNoexec
-    ? "its file system is mounted noexec"
-    : facts.isTrusted
-      ? undefined
-      : "others may write to it, or to one above it";
-  if (unusable !== undefined)
-    return [
-      warning(
-        "cache",
-        `"${path}" is not used for what is loaded, as ${unusable}`,
-        `chmod go-w, or another one: ${elsewhere}`,
-      ),
-    ];
-  return [fine("cache", `"${path}", with ${sizeOf(free)} free`)];
+  if (fault !== undefined) return slow(`"${path}" cannot be written to (${fault})`, elsewhere);
+  if (free < NEEDED) return slow(`"${path}" has ${inUnits(free)} free`, `make room there, or: ${elsewhere}`);
+  const unused = (why: string) =>
+    warning("cache", `"${path}" is not used for what is loaded, as ${why}`, `chmod go-w, or another one: ${elsewhere}`);
+  if (isNoexec) return unused("its file system is mounted noexec");
+  if (!facts.isTrusted) return unused("others may write to it, or to one above it");
+  return fine("cache", `"${path}", with ${sizeOf(free)} free`);
 }
 
 const sizeOf = (free: number): string => (free === Number.POSITIVE_INFINITY ? "enough" : inUnits(free));

@@ -25,7 +25,6 @@ interface DisplayFacts {
 
 export function displayFindings({ variables, knockX11, knockWayland }: DisplayFacts): Finding[] {
   const { DISPLAY: display, WAYLAND_DISPLAY: wayland, WAYLAND_SOCKET: inherited } = variables;
-  const findings: Finding[] = [];
   if (!display && !wayland && !inherited)
     return [
       warning(
@@ -34,23 +33,16 @@ export function displayFindings({ variables, knockX11, knockWayland }: DisplayFa
         "start it in a graphical session, or on an X server without a screen: xvfb-run -a capsule exec …",
       ),
     ];
-  const faults = [
-    { check: "x11", name: `the X server of DISPLAY=${display}`, fault: display ? knockX11(variables) : undefined },
-    {
-      check: "wayland",
-      name: `the Wayland compositor of WAYLAND_DISPLAY=${wayland}`,
-      fault: wayland ? knockWayland(variables) : undefined,
-    },
-  ];
-  const isSet = [Boolean(display), Boolean(wayland)];
+  const x11 = display ? { ...X11, display, fault: knockX11(variables) } : undefined;
+  const compositor = wayland ? { ...WAYLAND, display: wayland, fault: knockWayland(variables) } : undefined;
+  const asked = [x11, compositor].filter((one) => one !== undefined);
   // One display that answers is enough for most programs.
-  const hasOne = faults.some(({ fault }, i) => isSet[i] && fault === undefined) || Boolean(inherited);
-  faults.forEach(({ check, name, fault }, i) => {
-    if (!isSet[i]) return;
-    if (fault === undefined) findings.push(fine(check, `${name} answers`));
-    else findings.push((hasOne ? warning : hindrance)(check, `${name} cannot be used: ${fault}`, ADVICE[check] ?? ""));
+  const hasOne = Boolean(inherited) || asked.some(({ fault }) => fault === undefined);
+  const findings = asked.map(({ check, name, display, fault, advice }) => {
+    if (fault === undefined) return fine(check, `${name}=${display} answers`);
+    return (hasOne ? warning : hindrance)(check, `${name}=${display} cannot be used: ${fault}`, advice);
   });
-  if (display && faults[0]?.fault === undefined && localDisplay(display) === undefined)
+  if (x11 && x11.fault === undefined && localDisplay(x11.display) === undefined)
     findings.push(
       warning(
         "x11",
@@ -58,24 +50,28 @@ export function displayFindings({ variables, knockX11, knockWayland }: DisplayFa
         "run the program where its screen is",
       ),
     );
-  return [...findings, ...runtimeDirectory(variables)];
+  if (!variables.XDG_RUNTIME_DIR && wayland && !wayland.startsWith("/"))
+    findings.push(
+      warning(
+        "XDG_RUNTIME_DIR",
+        `XDG_RUNTIME_DIR is not set, in which the socket "${wayland}" is looked for`,
+        "export XDG_RUNTIME_DIR=/run/user/$(id -u)",
+      ),
+    );
+  return findings;
 }
 
-const ADVICE: Readonly<Record<string, string>> = {
-  x11: "is the server running, is its socket (/tmp/.X11-unix) visible here, and does XAUTHORITY name the file with its key?",
-  wayland: "is the compositor running, and is its socket (in XDG_RUNTIME_DIR) visible here?",
+const X11 = {
+  check: "x11",
+  name: "the X server of DISPLAY",
+  advice:
+    "is the server running, is its socket (/tmp/.X11-unix) visible here, and does XAUTHORITY name the file with its key?",
 };
-
-function runtimeDirectory({ XDG_RUNTIME_DIR: directory, WAYLAND_DISPLAY: wayland }: Variables): Finding[] {
-  if (directory || !wayland || wayland.startsWith("/")) return [];
-  return [
-    warning(
-      "XDG_RUNTIME_DIR",
-      `XDG_RUNTIME_DIR is not set, in which the socket "${wayland}" is looked for`,
-      "export XDG_RUNTIME_DIR=/run/user/$(id -u)",
-    ),
-  ];
-}
+const WAYLAND = {
+  check: "wayland",
+  name: "the Wayland compositor of WAYLAND_DISPLAY",
+  advice: "is the compositor running, and is its socket (in XDG_RUNTIME_DIR) visible here?",
+};
 
 /** Tries to connect to an X server on this machine. A remote server is not asked. */
 export const knockX11 =

@@ -9,7 +9,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search, Tried } from "../../lib/tree/search.ts";
 import { PROFILES } from "../profiles/profiles.ts";
-import { type Finding, fine, hindrance, warning } from "./finding.ts";
+import { type Complaint, type Finding, fine, hindrance, warning } from "./finding.ts";
 import { MachineFiles } from "./machine-files.ts";
 
 /** Findings and paths for drivers of one kind. */
@@ -17,6 +17,8 @@ interface Found {
   readonly findings: readonly Finding[];
   readonly libraries: readonly string[];
 }
+
+const NOTHING: Found = { findings: [], libraries: [] };
 
 interface Drivers {
   readonly findings: readonly Finding[];
@@ -28,14 +30,11 @@ interface Drivers {
 
 /** For these profiles. `asked` has the ones that the user named. */
 export function driverFindings(search: Search, profiles: readonly string[], asked: ReadonlySet<string>): Drivers {
-  const has = (name: string) => profiles.includes(name);
-  const nothing: Found = { findings: [], libraries: [] };
-  const gl = has("gl") ? glVendors(search, asked.has("gl")) : nothing;
-  const egl = has("egl") ? eglVendors(search, asked.has("egl")) : nothing;
-  const platforms = has("egl") ? eglPlatforms(search) : nothing;
-  const vulkan = has("vulkan") ? vulkanDrivers(search, asked.has("vulkan")) : nothing;
-  const cl = has("cl") ? clDrivers(search, asked.has("cl")) : nothing;
-  const mesa = has("gl") || has("egl") ? mesaDrivers(search) : nothing;
+  const look = (profile: string, drivers: (search: Search, make: Complaint) => Found) =>
+    profiles.includes(profile) ? drivers(search, asked.has(profile) ? hindrance : warning) : NOTHING;
+  const [gl, egl, platforms] = [look("gl", glVendors), look("egl", eglVendors), look("egl", eglPlatforms)];
+  const [vulkan, cl] = [look("vulkan", vulkanDrivers), look("cl", clDrivers)];
+  const mesa = profiles.includes("gl") || profiles.includes("egl") ? mesaDrivers(search) : NOTHING;
   return {
     findings: [gl, egl, platforms, vulkan, cl, mesa].flatMap(({ findings }) => findings),
     alternatives: [gl, egl, mesa].map(({ libraries }) => libraries).filter((list) => list.length > 0),
@@ -43,22 +42,18 @@ export function driverFindings(search: Search, profiles: readonly string[], aske
   };
 }
 
-const make = (isAsked: boolean) => (isAsked ? hindrance : warning);
-
 /** libGLX.so.0 opens libGLX_VENDOR.so.0, where VENDOR is a name that the X server gives. */
-function glVendors(search: Search, isAsked: boolean): Found {
-  if (!search.find("libGLX.so.0", undefined)) return { findings: [], libraries: [] };
+function glVendors(search: Search, make: Complaint): Found {
+  if (!search.find("libGLX.so.0", undefined)) return NOTHING;
   const names = namesIn(search.directories, /^libGLX_\w+\.so\.0$/);
-  const found = names.flatMap((name) => search.find(name, undefined)?.path ?? []);
-  const finding =
-    found.length > 0
-      ? fine("glvnd", `OpenGL's drivers for X11: ${names.map((name) => /_(\w+)\.so/.exec(name)?.[1]).join(", ")}`)
-      : make(isAsked)(
-          "glvnd",
-          `${search.tree.name} has libGLX.so.0, and no driver for it (libGLX_mesa.so.0, libGLX_nvidia.so.0)`,
-          "install libglx-mesa0, or NVIDIA's driver, in the host tree",
-        );
-  return { findings: [finding], libraries: found };
+  const libraries = names.flatMap((name) => search.find(name, undefined)?.path ?? []);
+  const none = make(
+    "glvnd",
+    `${search.tree.name} has libGLX.so.0, and no driver for it (libGLX_mesa.so.0, libGLX_nvidia.so.0)`,
+    "install libglx-mesa0, or NVIDIA's driver, in the host tree",
+  );
+  const vendors = names.map((name) => /_(\w+)\.so/.exec(name)?.[1]).join(", ");
+  return { findings: [libraries.length > 0 ? fine("glvnd", `OpenGL's drivers for X11: ${vendors}`) : none], libraries };
 }
 
 /** The paths that a profile gives a variable. */
@@ -67,62 +62,41 @@ function pathsOf(profile: string, variable: string): readonly string[] {
   return found && "paths" in found ? found.paths : [];
 }
 
-function eglVendors(search: Search, isAsked: boolean): Found {
-  const { findings, libraries } = readManifests(
-    "egl-vendor",
-    "EGL",
-    search,
-    pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS"),
-  );
-  // Without glvnd, and in releases before it, libEGL itself is the driver.
-  const hasVendors = namesIn(search.directories, /^libEGL_\w+\.so\.0$/).length > 0;
-  if (libraries.length > 0 || !hasVendors) return { findings, libraries };
-  const none = make(isAsked)(
+function eglVendors(search: Search, make: Complaint): Found {
+  const none = make(
     "egl-vendor",
     `${search.tree.name} has no manifest of an EGL driver that can be used`,
     "install libegl-mesa0, or NVIDIA's driver, in the host tree: it brings /usr/share/glvnd/egl_vendor.d/*.json",
   );
-  return { findings: [...findings, none], libraries };
+  // Without glvnd, and in releases before it, libEGL itself is the driver.
+  const hasVendors = namesIn(search.directories, /^libEGL_\w+\.so\.0$/).length > 0;
+  const paths = pathsOf("egl", "__EGL_VENDOR_LIBRARY_DIRS");
+  return readManifests("egl-vendor", "EGL", search, paths, hasVendors ? none : undefined);
 }
 
 const eglPlatforms = (search: Search): Found =>
   readManifests("egl-platform", "EGL's window systems", search, pathsOf("egl", "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS"));
 
-function vulkanDrivers(search: Search, isAsked: boolean): Found {
-  if (!search.find("libvulkan.so.1", undefined)) return { findings: [], libraries: [] };
-  const { findings, libraries } = readManifests(
-    "vulkan-driver",
-    "Vulkan",
-    search,
-    pathsOf("vulkan", "VK_DRIVER_FILES"),
-  );
-  if (libraries.length > 0) return { findings, libraries };
-  const none = make(isAsked)(
+function vulkanDrivers(search: Search, make: Complaint): Found {
+  if (!search.find("libvulkan.so.1", undefined)) return NOTHING;
+  const none = make(
     "vulkan-driver",
     `${search.tree.name} has libvulkan.so.1, and no manifest of a driver that can be used`,
     "install mesa-vulkan-drivers, or NVIDIA's driver, in the host tree: it brings /usr/share/vulkan/icd.d/*.json",
   );
-  return { findings: [...findings, none], libraries };
+  return readManifests("vulkan-driver", "Vulkan", search, pathsOf("vulkan", "VK_DRIVER_FILES"), none);
 }
 
-function clDrivers(search: Search, isAsked: boolean): Found {
-  if (!search.find("libOpenCL.so.1", undefined)) return { findings: [], libraries: [] };
-  // The loader reads only one directory.
-  const [directory] = pathsOf("cl", "OCL_ICD_VENDORS").filter((path) => resolved(search, path) !== undefined);
-  const { findings, libraries } = readManifests(
-    "cl-driver",
-    "OpenCL",
-    search,
-    directory === undefined ? [] : [directory],
-    ICD,
-  );
-  if (libraries.length > 0) return { findings, libraries };
-  const none = make(isAsked)(
+function clDrivers(search: Search, make: Complaint): Found {
+  if (!search.find("libOpenCL.so.1", undefined)) return NOTHING;
+  const none = make(
     "cl-driver",
     `${search.tree.name} has libOpenCL.so.1, and names no driver for it that can be used`,
     "install mesa-opencl-icd, pocl-opencl-icd or NVIDIA's driver in the host tree: it brings /etc/OpenCL/vendors/*.icd",
   );
-  return { findings: [...findings, none], libraries };
+  // The loader reads only one directory.
+  const paths = pathsOf("cl", "OCL_ICD_VENDORS").filter((path) => resolved(search, path) !== undefined);
+  return readManifests("cl-driver", "OpenCL", search, paths.slice(0, 1), none, ICD);
 }
 
 /** A format of files that name a library. */
@@ -131,18 +105,31 @@ interface ManifestFormat {
   libraryIn(text: string): string | { readonly fault: string };
 }
 
-const JSON_MANIFEST: ManifestFormat = { ending: ".json", libraryIn: (text) => libraryPathIn(text) };
+/** glvnd, Vulkan's loader and EGL's platforms use it. */
+const JSON_MANIFEST: ManifestFormat = {
+  ending: ".json",
+  libraryIn(text) {
+    try {
+      const name = (JSON.parse(text) as { ICD?: { library_path?: unknown } } | null)?.ICD?.library_path;
+      return typeof name === "string" && name !== "" ? name : { fault: "names no library (ICD.library_path)" };
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      return { fault: "is not JSON" };
+    }
+  },
+};
 const ICD: ManifestFormat = {
   ending: ".icd",
   libraryIn: (text) => text.split("\n", 1)[0]?.trim() || { fault: "names no library in its first line" },
 };
 
-/** Reads all manifests in directories of the tree, and finds the libraries that they name. */
+/** Reads all manifests in directories of the tree, and finds the libraries that they name. `none` is told without one. */
 function readManifests(
   check: string,
   what: string,
   search: Search,
   directories: readonly string[],
+  none?: Finding,
   format = JSON_MANIFEST,
 ): Found {
   const findings: Finding[] = [];
@@ -153,22 +140,18 @@ function readManifests(
   for (const name of namesIn(real, new RegExp(`\\${format.ending}$`), true)) {
     const path = resolved(search, search.tree.inside(name));
     const manifest = libraryOf(path, search, format);
-    if ("fault" in manifest)
-      findings.push(
-        warning(
-          check,
-          `${what}: "${name}" ${manifest.fault}`,
-          "install the driver anew in the host tree, or remove that file",
-        ),
-      );
+    if ("fault" in manifest) findings.push(warning(check, `${what}: "${name}" ${manifest.fault}`, REPAIR));
     else if (manifest.path !== undefined) {
       libraries.push(manifest.path);
-      names.push(name.slice(name.lastIndexOf("/") + 1, -format.ending.length));
+      names.push(basename(name).slice(0, -format.ending.length));
     }
   }
   if (names.length > 0) findings.unshift(fine(check, `${what}'s drivers: ${names.join(", ")}`));
+  else if (none) findings.push(none);
   return { findings, libraries };
 }
+
+const REPAIR = "install the driver anew in the host tree, or remove that file";
 
 /** A manifest's library (undefined if it is not for this machine, such as a 32-bit one), or what is wrong. */
 function libraryOf(
@@ -189,44 +172,28 @@ function libraryOf(
   return { fault: `names "${name}", which ${search.tree.name} does not have` };
 }
 
-/** The library that a manifest names. glvnd, Vulkan's loader and EGL's platforms use the same format. */
-function libraryPathIn(text: string): string | { fault: string } {
-  try {
-    const name = (JSON.parse(text) as { ICD?: { library_path?: unknown } } | null)?.ICD?.library_path;
-    return typeof name === "string" && name !== "" ? name : { fault: "names no library (ICD.library_path)" };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return { fault: "is not JSON" };
-  }
-}
-
 /** Mesa's libraries open files in directories that were compiled into them. */
 function mesaDrivers(search: Search): Found {
   const hasMesa = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1"].some((name) => search.find(name, undefined));
-  if (!hasMesa) return { findings: [], libraries: [] };
+  if (!hasMesa) return NOTHING;
   const directories = directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH");
   // Since Mesa 24.2 drivers are links to one library, which later releases open directly.
   const paths = [
     ...namesIn(directories, /_dri\.so$/, true),
     ...namesIn(search.directories, /^libgallium-.*\.so$/, true),
   ];
-  const findings = [
+  const dead = [
     ...deadLinks(search, "dri", directories),
     ...deadLinks(search, "gbm", directoriesOf(search, "egl", "GBM_BACKENDS_PATH")),
   ];
-  if (paths.length === 0)
-    findings.push(
-      hindrance(
-        "dri",
-        `${search.tree.name} has Mesa's libraries, and none of Mesa's drivers (dri/*_dri.so), not even for the processor`,
-        "install libgl1-mesa-dri in the host tree",
-      ),
-    );
-  else {
-    const names = paths.map((path) => basename(path).replace(/(_dri)?\.so$/, ""));
-    findings.unshift(fine("dri", `Mesa's drivers: ${[...new Set(names)].join(", ")}`));
-  }
-  return { findings, libraries: differentFiles(search, paths) };
+  const none = hindrance(
+    "dri",
+    `${search.tree.name} has Mesa's libraries, and none of Mesa's drivers (dri/*_dri.so), not even for the processor`,
+    "install libgl1-mesa-dri in the host tree",
+  );
+  const names = new Set(paths.map((path) => basename(path).replace(/(_dri)?\.so$/, "")));
+  const some = fine("dri", `Mesa's drivers: ${[...names].join(", ")}`);
+  return { findings: names.size > 0 ? [some, ...dead] : [...dead, none], libraries: differentFiles(search, paths) };
 }
 
 /** Many drivers are one file under several names. */

@@ -16,15 +16,13 @@ interface EnvironmentFacts {
 /**
  * Variables that point drivers to their files. Capsule sets them to the host tree's paths unless the user has set them.
  */
-const TOLD = [
-  ...new Set(
-    Object.values(PROFILES).flatMap(({ environment }) =>
-      environment.filter(({ kind }) => kind !== "cache").map(({ name }) => name),
-    ),
+const TOLD = new Set([
+  ...Object.values(PROFILES).flatMap(({ environment }) =>
+    environment.filter(({ kind }) => kind !== "cache").map(({ name }) => name),
   ),
   "__EGL_VENDOR_LIBRARY_FILENAMES",
   "VK_ADD_DRIVER_FILES",
-];
+]);
 
 /** Variables that ask for less than the hardware can do. */
 const SLOW: Readonly<Record<string, string>> = {
@@ -36,16 +34,18 @@ export function environmentFindings(facts: EnvironmentFacts): Finding[] {
   const { variables } = facts;
   const set = (name: string): boolean => (variables[name] ?? "") !== "";
   const found = [
-    ...TOLD.filter(set).map((name) =>
-      warning(
-        name,
-        `${name} is set: the host's libraries look at "${variables[name]}" for it, not at the host tree's`,
-        `unset ${name}, unless that is what you want`,
+    ...[...TOLD]
+      .filter(set)
+      .map((name) =>
+        warning(
+          name,
+          `${name} is set: the host's libraries look at "${variables[name]}" for it, not at the host tree's`,
+          `unset ${name}, unless that is what you want`,
+        ),
       ),
-    ),
-    ...Object.keys(SLOW)
-      .filter((name) => set(name) && !["0", "false"].includes(variables[name] ?? ""))
-      .map((name) => warning(name, `${name} is set: ${SLOW[name]}`, `unset ${name}`)),
+    ...Object.entries(SLOW)
+      .filter(([name]) => !["", "0", "false"].includes(variables[name] ?? ""))
+      .map(([name, so]) => warning(name, `${name} is set: ${so}`, `unset ${name}`)),
     ...audit(facts),
     ...preload(facts),
   ];
@@ -68,16 +68,10 @@ function audit({ variables, glibc }: EnvironmentFacts): Finding[] {
 function preload({ variables, isolated }: EnvironmentFacts): Finding[] {
   const list = (variables.LD_PRELOAD ?? "").split(/[\s:]+/).filter(Boolean);
   return list.flatMap((name) => {
-    if (isolated.has(basename(name)))
-      return [
-        warning(
-          "LD_PRELOAD",
-          `LD_PRELOAD has "${name}", which is to be isolated: programs get that copy, before any other`,
-          "take it out of LD_PRELOAD",
-        ),
-      ];
+    const bad = (why: string) => warning("LD_PRELOAD", `LD_PRELOAD has "${name}", ${why}`, "take it out of LD_PRELOAD");
+    if (isolated.has(basename(name))) return bad("which is to be isolated: programs get that copy, before any other");
     // ld.so itself searches for a name with $LIB or without a slash.
     if (!name.startsWith("/") || name.includes("$") || existsSync(name)) return [];
-    return [warning("LD_PRELOAD", `LD_PRELOAD has "${name}", which is not there`, "take it out of LD_PRELOAD")];
+    return bad("which is not there");
   });
 }

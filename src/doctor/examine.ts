@@ -25,12 +25,12 @@ import { TUNABLE } from "../plan/static-tls.ts";
 import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../plan/trees.ts";
 import type { NamespaceChoice } from "../settings/choices.ts";
 import type { Settings } from "../settings/settings.ts";
-import { containerFindings } from "./container.ts";
-import { cacheFindings, directoryFacts, temporaryFindings } from "./directories.ts";
+import { containerFinding } from "./container.ts";
+import { cacheFinding, directoryFacts, temporaryFindings } from "./directories.ts";
 import { displayFindings, knockWayland, knockX11 } from "./display.ts";
 import { environmentFindings } from "./environment.ts";
 import { type Finding, type Group, hindrance } from "./finding.ts";
-import { glibcFindings, namespaceFindings, staticTlsFindings } from "./glibc.ts";
+import { glibcFinding, namespaceFinding, staticTlsFinding } from "./glibc.ts";
 import { gpuFindings } from "./gpus.ts";
 import { hostFindings } from "./host.ts";
 import { machineFindings, type ProcessFacts } from "./machine.ts";
@@ -68,7 +68,7 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   if (silent.length > 0) return [machine, { title: "Files", findings: silent }];
   const kept = [
     ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
-    ...cacheFindings(cache === undefined ? undefined : directoryFacts(cache, true, system)),
+    cacheFinding(cache === undefined ? undefined : directoryFacts(cache, true, system)),
   ];
   const store = new LibraryStore(cache && join(cache, "libraries.json"), patient.reading);
   const display = displayFindings({
@@ -108,9 +108,9 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
   const chosen = unlessUnsound(choose, (finding) => finding);
   if ("level" in chosen) return [{ title: "Host tree", findings: [chosen] }];
   const { trees, hosts, isIsolated } = chosen;
-  const group = (title: string, look: () => readonly Finding[]): Group => ({
+  const group = (title: string, look: () => Finding | readonly Finding[]): Group => ({
     title,
-    findings: unlessUnsound(look, (finding) => [finding]),
+    findings: [unlessUnsound(look, (finding) => finding)].flat(),
   });
   const capsules = hosts.map((host) =>
     unlessUnsound(
@@ -118,22 +118,20 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
       (finding) => ({ findings: [finding], libraries: [] }),
     ),
   );
+  const libraries = capsules.map((capsule) => capsule.libraries);
   const searches = hosts.map(({ search }) => search);
-  const isolated = () => new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated)));
+  const names = searches.map(({ tree }) => tree.name);
+  const { env } = process;
   const { program } = patient;
   return [
-    group("Container", () =>
-      containerFindings(files, { hosts: searches.map(({ tree }) => tree.name), variables: process.env }),
-    ),
-    ...searches.map(({ tree }, i) => group(`Host tree ${tree.name}`, () => capsules[i]?.findings ?? [])),
-    group("glibc", () => {
-      const libraries = capsules.map((capsule) => capsule.libraries);
-      return ofGlibc(trees, settings.mountNamespace.value, libraries, instruments);
-    }),
+    group("Container", () => containerFinding(files, names, env)),
+    ...names.map((name, i) => ({ title: `Host tree ${name}`, findings: capsules[i]?.findings ?? [] })),
+    group("glibc", () => ofGlibc(trees, settings.mountNamespace.value, libraries, instruments)),
     group("Graphics cards", () => gpuFindings(files, searches)),
     group("Environment", () => {
       const glibc = trees.glibc.version.split(".").map(Number);
-      return environmentFindings({ variables: process.env, glibc, isolated: isolated() });
+      const isolated = new Set(hosts.flatMap(({ choices }) => [...choices.keys()].filter(isIsolated)));
+      return environmentFindings({ variables: env, glibc, isolated });
     }),
     ...(program === undefined ? [] : [group("Program", () => programFindings(program, settings, trees, system))]),
   ];
@@ -178,13 +176,11 @@ function silentPaths(paths: readonly string[], files: MachineFiles): Finding[] {
   return paths.flatMap((path) => {
     const mount = askingMount(path, mounts, files);
     if (!mount || answers(mount.point)) return [];
-    return [
-      hindrance(
-        "network",
-        `"${path}" is on a file system of another machine (${mount.type} on "${mount.point}") that does not answer`,
-        "mount it anew, or name another directory",
-      ),
-    ];
+    return hindrance(
+      "network",
+      `"${path}" is on a file system of another machine (${mount.type} on "${mount.point}") that does not answer`,
+      "mount it anew, or name another directory",
+    );
   });
 }
 
@@ -212,15 +208,13 @@ function ofGlibc(
   }
   const way = wayTo(libc, new Map());
   return [
-    ...glibcFindings(glibc, others),
-    ...namespaceFindings(files, {
+    glibcFinding(glibc, others),
+    namespaceFinding(files, {
       isNeeded: !glibc.isNatural,
       choice,
       fault: typeof way === "string" ? way : undefined,
       hasBubblewrap: () => findBubblewrap(new Map()) !== undefined,
     }),
-    ...staticTlsFindings({ capsules, isTunable: glibc.glibc === undefined || isTunable(glibc.glibc) }),
+    staticTlsFinding(capsules, !glibc.glibc || readFileSync(glibc.glibc.loader).includes(TUNABLE)),
   ];
 }
-
-const isTunable = (glibc: Glibc): boolean => readFileSync(glibc.loader).includes(TUNABLE);

@@ -20,19 +20,11 @@ export interface Group {
 
 export const fine = (check: string, text: string): Finding => ({ check, level: "fine", text });
 
-export const warning = (check: string, text: string, advice: string): Finding => ({
-  check,
-  level: "warning",
-  text,
-  advice,
-});
+/** Makes a finding that is not fine. */
+export type Complaint = (check: string, text: string, advice: string) => Finding;
 
-export const hindrance = (check: string, text: string, advice: string): Finding => ({
-  check,
-  level: "hindrance",
-  text,
-  advice,
-});
+export const warning: Complaint = (check, text, advice) => ({ check, level: "warning", text, advice });
+export const hindrance: Complaint = (check, text, advice) => ({ check, level: "hindrance", text, advice });
 
 export const hinders = (groups: readonly Group[]): boolean =>
   groups.some(({ findings }) => findings.some(({ level }) => level === "hindrance"));

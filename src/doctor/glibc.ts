@@ -10,24 +10,20 @@ import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 
 /** `others` maps each tree that was not chosen to its version. */
-export function glibcFindings(
+export function glibcFinding(
   { version, path, isNatural }: Pick<ChosenGlibc, "version" | "path" | "isNatural">,
   others: ReadonlyMap<string, string>,
-): Finding[] {
+): Finding {
   const compared = [...others].map(([whose, version]) => `${version} ${whose}`).join(", ");
   const why = isNatural ? "the machine's own" : `of "${path}"`;
-  return [fine("glibc", `programs run on glibc ${version}, ${why}${compared && ` (there is ${compared})`}`)];
+  return fine("glibc", `programs run on glibc ${version}, ${why}${compared && ` (there is ${compared})`}`);
 }
 
 /** A hindrance if some of the host's libraries cannot run on the chosen glibc. */
 export function tooNew(libraries: readonly Library[], { version }: Pick<ChosenGlibc, "version">): Finding[] {
   const newer = libraries.filter((library) => !runsOn(library, version));
-  const newest = newer.reduce<Library | undefined>(
-    (best, one) => (best && runsOn(one, best.glibc ?? version) ? best : one),
-    undefined,
-  );
-  if (!newest) return [];
-  const { path, glibc } = newest;
+  if (newer.length === 0) return [];
+  const { path, glibc } = newer.reduce((best, one) => (runsOn(one, best.glibc ?? version) ? best : one));
   const text =
     newer.length === 1
       ? `"${path}" needs glibc ${glibc}, and ${version} was chosen`
@@ -45,16 +41,16 @@ export interface NamespaceFacts {
   readonly hasBubblewrap: () => boolean;
 }
 
-export function namespaceFindings(files: MachineFiles, facts: NamespaceFacts): Finding[] {
+export function namespaceFinding(files: MachineFiles, facts: NamespaceFacts): Finding {
   const { isNeeded, choice, fault, hasBubblewrap } = facts;
-  if (fault === undefined) return [fine("mount-namespace", "the kernel permits mount namespaces")];
+  if (fault === undefined) return fine("mount-namespace", "the kernel permits mount namespaces");
   if (!isNeeded || choice === "never")
-    return [fine("mount-namespace", `the kernel permits no mount namespaces (${fault}), and none is needed`)];
+    return fine("mount-namespace", `the kernel permits no mount namespaces (${fault}), and none is needed`);
   const advice = forbidder(files) ?? "a container engine or its filter of system calls may forbid it";
   const text = `programs run on another glibc than the machine's, and the kernel permits no mount namespace (${fault})`;
   if (choice === "always" && !hasBubblewrap())
-    return [hindrance("mount-namespace", text, `${advice}; or install bubblewrap`)];
-  return [warning("mount-namespace", `${text}: attached ones are started by an ld.so's name`, advice)];
+    return hindrance("mount-namespace", text, `${advice}; or install bubblewrap`);
+  return warning("mount-namespace", `${text}: attached ones are started by an ld.so's name`, advice);
 }
 
 /** Advice for the setting that forbids user namespaces. */
@@ -68,36 +64,29 @@ function forbidder(files: MachineFiles): string | undefined {
   return undefined;
 }
 
-interface TlsFacts {
-  /** For each host tree, the libraries that may be opened. */
-  readonly capsules: readonly (readonly Library[])[];
-  /** Whether the chosen glibc has a tunable for the size to reserve (2.33, or Debian's 2.31). */
-  readonly isTunable: boolean;
-}
-
 /** The static TLS that every version reserves by default, in bytes. */
 const SURPLUS = 1600;
 
-export function staticTlsFindings({ capsules, isTunable }: TlsFacts): Finding[] {
+/**
+ * `capsules` has, for each host tree, the libraries that may be opened. `isTunable`: the chosen glibc has a tunable for
+ * the size to reserve (2.33, or Debian's 2.31).
+ */
+export function staticTlsFinding(capsules: readonly (readonly Library[])[], isTunable: boolean): Finding {
   const { libraries, size } = staticNeed(capsules);
   const misaligned = libraries.find(({ tls }) => (tls?.alignment ?? 0) > MAXIMAL_ALIGNMENT);
   if (misaligned)
-    return [
-      hindrance(
-        "static-tls",
-        `"${misaligned.path}" wants its thread-local data aligned to ${misaligned.tls?.alignment} bytes in static TLS, and glibc does ${MAXIMAL_ALIGNMENT} at most`,
-        "another build of that library is needed",
-      ),
-    ];
+    return hindrance(
+      "static-tls",
+      `"${misaligned.path}" wants its thread-local data aligned to ${misaligned.tls?.alignment} bytes in static TLS, and glibc does ${MAXIMAL_ALIGNMENT} at most`,
+      "another build of that library is needed",
+    );
   const largest = libraries.toSorted((one, other) => (other.tls?.size ?? 0) - (one.tls?.size ?? 0))[0];
   if (size > SURPLUS && !isTunable)
-    return [
-      hindrance(
-        "static-tls",
-        `the host's libraries want ${inUnits(size)} of static TLS, most of it "${largest?.path}", and this glibc cannot be told to set so much aside`,
-        "a newer glibc can (2.33): --glibc DIR",
-      ),
-    ];
+    return hindrance(
+      "static-tls",
+      `the host's libraries want ${inUnits(size)} of static TLS, most of it "${largest?.path}", and this glibc cannot be told to set so much aside`,
+      "a newer glibc can (2.33): --glibc DIR",
+    );
   const how = size > SURPLUS ? "and GLIBC_TUNABLES will make room" : "which glibc has to spare";
-  return [fine("static-tls", `the host's libraries want ${size} bytes of static TLS, ${how}`)];
+  return fine("static-tls", `the host's libraries want ${size} bytes of static TLS, ${how}`);
 }

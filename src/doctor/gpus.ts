@@ -26,12 +26,16 @@ interface Card {
 
 export function gpuFindings(files: MachineFiles, hosts: readonly Search[]): Finding[] {
   const cards = cardsIn(files);
-  if (cards.length === 0 && nvidiaModule(files) === undefined)
+  const module = nvidiaModule(files);
+  if (cards.length === 0 && module === undefined)
     return [fine("gpu", "the machine has no graphics card that is to be seen: the processor draws")];
   return [
     ...cards.map(({ name, driver }) => fine("gpu", `${name}: ${driver}`)),
     ...devices(files, cards),
-    ...hosts.flatMap((search) => [...cards.flatMap((card) => mesaDriver(card, search)), ...nvidia(files, search)]),
+    ...hosts.flatMap((search) => [
+      ...cards.flatMap((card) => mesaDriver(card, search)),
+      ...(module === undefined ? [] : [nvidia(module, files, search)].flat()),
+    ]),
   ];
 }
 
@@ -74,21 +78,22 @@ function mesaDriver({ name, driver }: Card, search: Search): Finding[] {
   const known = MESA[driver];
   // Mesa has no driver for it, or its driver is not Mesa's.
   if (!known || !search.find("libGL.so.1", undefined)) return [];
-  const have = namesIn(directoriesOf(search, "gl", "LIBGL_DRIVERS_PATH"), /_dri\.so$/);
-  const isOneLibrary = namesIn(search.directories, /^libgallium-.*\.so$/).length > 0;
+  const lacks = (drivers: readonly string[], profile: string, variable: string, ending: string) => {
+    const there = namesIn(directoriesOf(search, profile, variable), /\.so$/);
+    return drivers.length > 0 && !drivers.some((one) => there.includes(`${one}${ending}`));
+  };
+  const { dri, video = [] } = known;
   const findings: Finding[] = [];
-  if (!isOneLibrary && !known.dri.some((one) => have.includes(`${one}_dri.so`)))
+  const isOneLibrary = namesIn(search.directories, /^libgallium-.*\.so$/).length > 0;
+  if (!isOneLibrary && lacks(dri, "gl", "LIBGL_DRIVERS_PATH", "_dri.so"))
     findings.push(
       warning(
         "gpu-driver",
-        `${search.tree.name} has no driver for ${name} (${driver}: ${known.dri.join(", ")}): the processor draws`,
+        `${search.tree.name} has no driver for ${name} (${driver}: ${dri.join(", ")}): the processor draws`,
         "install Mesa's drivers in the host tree (libgl1-mesa-dri), or a newer Mesa",
       ),
     );
-  const { video = [] } = known;
-  const decoders = namesIn(directoriesOf(search, "video", "LIBVA_DRIVERS_PATH"), /_drv_video\.so$/);
-  const hasVa = search.find("libva.so.2", undefined) !== undefined;
-  if (hasVa && video.length > 0 && !video.some((one) => decoders.includes(`${one}_drv_video.so`)))
+  if (search.find("libva.so.2", undefined) && lacks(video, "video", "LIBVA_DRIVERS_PATH", "_drv_video.so"))
     findings.push(
       warning(
         "video-driver",
@@ -105,27 +110,21 @@ function nvidiaModule(files: MachineFiles): string | undefined {
 }
 
 /** NVIDIA's libraries work only with a kernel module of the same release. */
-function nvidia(files: MachineFiles, search: Search): Finding[] {
-  const module = nvidiaModule(files);
-  if (module === undefined) return [];
+function nvidia(module: string, files: MachineFiles, search: Search): Finding | Finding[] {
   const found = search.find("libGLX_nvidia.so.0", undefined);
   if (!found)
-    return [
-      warning(
-        "nvidia",
-        `the machine has NVIDIA's kernel module ${module}, and ${search.tree.name} has no libGLX_nvidia.so.0: that card is not used`,
-        `install NVIDIA's libraries, ${module}, in the host tree`,
-      ),
-    ];
+    return warning(
+      "nvidia",
+      `the machine has NVIDIA's kernel module ${module}, and ${search.tree.name} has no libGLX_nvidia.so.0: that card is not used`,
+      `install NVIDIA's libraries, ${module}, in the host tree`,
+    );
   const version = /\.so\.(\d+\.\d+(?:\.\d+)?)$/.exec(found.path)?.[1];
   if (version !== undefined && version !== module)
-    return [
-      hindrance(
-        "nvidia",
-        `NVIDIA's kernel module is ${module}, and the libraries of ${search.tree.name} are ${version}: they refuse each other`,
-        "boot again after an upgrade, or install the same release in the host tree",
-      ),
-    ];
+    return hindrance(
+      "nvidia",
+      `NVIDIA's kernel module is ${module}, and the libraries of ${search.tree.name} are ${version}: they refuse each other`,
+      "boot again after an upgrade, or install the same release in the host tree",
+    );
   const locked = ["/dev/nvidiactl", "/dev/nvidia0"].filter((path) => !files.isUsable(path));
   return [
     fine("nvidia", `NVIDIA ${module}, as the kernel module`),

@@ -26,17 +26,11 @@ export function hostFindings(
   const drivers = driverFindings(search, names, asked);
 
   const isElsewhere = (soname: string) => ownership.isShared(soname);
-  const shown = dependencyFindings("libraries", search, sonames, isElsewhere, "hindrance");
+  const shown = dependencyFindings("libraries", search, sonames, isElsewhere, hindrance);
   const said = new Set(shown.findings.map(({ text }) => text));
   /** Drivers are opened when the isolated libraries are loaded already. */
   const opened = (paths: readonly string[]): Checked => {
-    const { findings, libraries } = dependencyFindings(
-      "drivers",
-      search,
-      [...sonames, ...paths],
-      isElsewhere,
-      "warning",
-    );
+    const { findings, libraries } = dependencyFindings("drivers", search, [...sonames, ...paths], isElsewhere, warning);
     return { findings: findings.filter(({ text }) => !said.has(text)), libraries };
   };
   const checked = [
@@ -46,17 +40,13 @@ export function hostFindings(
   const libraries = [...new Set([shown, ...checked].flatMap((one) => one.libraries))];
   const faults = uniqueOf([shown, ...checked].flatMap(({ findings }) => findings));
   const needs = [...faults, ...tooNew(libraries, glibc)];
-  const files = `${libraries.length} files`;
-  const whole = fine(
-    "libraries",
-    `isolated libraries (${sonames.length}) and drivers have all that they need: ${files}`,
-  );
+  const told = `isolated libraries (${sonames.length}) and drivers have all that they need: ${libraries.length} files`;
   return {
     findings: [
       ...layout,
       ...profileFindings(search, runtime, names, profiles, asked),
       ...drivers.findings,
-      ...(needs.length > 0 ? needs : [whole]),
+      ...(needs.length > 0 ? needs : [fine("libraries", told)]),
     ],
     libraries,
   };

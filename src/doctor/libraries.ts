@@ -5,7 +5,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import { dependenciesOf } from "../../lib/tree/dependencies.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Profile } from "../profiles/profiles.ts";
-import { type Finding, fine, hindrance, type Level, warning } from "./finding.ts";
+import { type Complaint, type Finding, fine, hindrance, warning } from "./finding.ts";
 
 type Profiles = Readonly<Record<string, Profile>>;
 
@@ -27,21 +27,17 @@ export function profileFindings(
     if (!profile) return [];
     const own = profile.isolate.filter((soname) => !isSeverals(soname, profiles));
     const missing = own.filter((soname) => !search.find(soname, undefined));
-    if (missing.length === 0) return [fine(`profile-${name}`, `${tree} has all libraries of ${profile.summary}`)];
+    if (missing.length === 0) return fine(`profile-${name}`, `${tree} has all libraries of ${profile.summary}`);
     if (missing.length < own.length)
-      return [
-        fine(`profile-${name}`, `${tree} has the libraries of ${profile.summary}, but not ${missing.join(", ")}`),
-      ];
+      return fine(`profile-${name}`, `${tree} has the libraries of ${profile.summary}, but not ${missing.join(", ")}`);
     const text = `${tree} has nothing of ${profile.summary} (${own.join(", ")})`;
     const isElsewhere = own.some((soname) => runtime.find(soname, undefined));
-    if (!asked.has(name) && !isElsewhere) return [fine(`profile-${name}`, text)];
-    return [
-      (asked.has(name) ? hindrance : warning)(
-        `profile-${name}`,
-        isElsewhere ? `${text}: programs get the runtime's` : text,
-        "install these libraries in the host tree, or name another by --host",
-      ),
-    ];
+    if (!asked.has(name) && !isElsewhere) return fine(`profile-${name}`, text);
+    return (asked.has(name) ? hindrance : warning)(
+      `profile-${name}`,
+      isElsewhere ? `${text}: programs get the runtime's` : text,
+      "install these libraries in the host tree, or name another by --host",
+    );
   });
 }
 
@@ -52,13 +48,13 @@ export interface Checked {
   readonly libraries: readonly Library[];
 }
 
-/** `roots` are sonames and paths in the tree. `level` is the severity if one cannot be opened. */
+/** `roots` are sonames and paths in the tree. `make` makes the finding if one cannot be opened. */
 export function dependencyFindings(
   check: string,
   search: Search,
   roots: readonly string[],
   isElsewhere: (soname: string) => boolean,
-  level: Exclude<Level, "fine">,
+  make: Complaint,
 ): Checked {
   const { roots: asked, nodes } = dependenciesOf(search, roots, isElsewhere);
   const needs = [
@@ -66,20 +62,14 @@ export function dependencyFindings(
     ...nodes.flatMap(({ library, needs }) => needs.map((need) => ({ need, who: library }))),
   ];
   const seen = new Set<string>();
-  const findings = needs.flatMap(({ need, who }): Finding[] => {
+  const findings = needs.flatMap(({ need, who }) => {
     if (!("fault" in need) || seen.has(need.name)) return [];
     seen.add(need.name);
-    const make = level === "hindrance" ? hindrance : warning;
     if (need.fault instanceof ElfError)
-      return [make(check, need.fault.message, "the file is damaged: install its package anew in the host tree")];
+      return make(check, need.fault.message, "the file is damaged: install its package anew in the host tree");
     const needer = who ? `"${who.path}" needs "${need.name}"` : `"${need.name}" is wanted`;
-    return [
-      make(
-        check,
-        `${needer}, which ${search.tree.name} does not have`,
-        `install the package of ${need.name} in the host tree`,
-      ),
-    ];
+    const text = `${needer}, which ${search.tree.name} does not have`;
+    return make(check, text, `install the package of ${need.name} in the host tree`);
   });
   return { findings, libraries: nodes.map(({ library }) => library) };
 }

@@ -24,7 +24,7 @@ export interface ProcessFacts {
 }
 
 export function machineFindings(files: MachineFiles, facts: ProcessFacts): Finding[] {
-  return [kernel(files), architecture(facts), bun(facts), ...processes(facts), memory(files), ...limits(files)];
+  return [kernel(files), architecture(facts), bun(facts), pidfd(facts), proc(facts), memory(files), ...limits(files)];
 }
 
 function kernel(files: MachineFiles): Finding {
@@ -59,20 +59,15 @@ function bun({ bun, neededBun }: ProcessFacts): Finding {
   );
 }
 
-function processes({ pidfdFault, procFault }: ProcessFacts): Finding[] {
-  const waiting =
-    pidfdFault === undefined
-      ? fine("pidfd", "processes can be waited for by pidfd_open(2)")
-      : hindrance(
-          "pidfd",
-          `pidfd_open(2) is refused (${pidfdFault}): no server can see when attached programs end`,
-          PIDFD_ADVICE,
-        );
-  const numbers =
-    procFault === undefined
-      ? fine("proc", "/proc has processes by the numbers that they have here")
-      : hindrance("proc", `${procFault}: no process is found by its number, and nothing is run`, PROC_ADVICE);
-  return [waiting, numbers];
+function pidfd({ pidfdFault: fault }: ProcessFacts): Finding {
+  if (fault === undefined) return fine("pidfd", "processes can be waited for by pidfd_open(2)");
+  const text = `pidfd_open(2) is refused (${fault}): no server can see when attached programs end`;
+  return hindrance("pidfd", text, PIDFD_ADVICE);
+}
+
+function proc({ procFault: fault }: ProcessFacts): Finding {
+  if (fault === undefined) return fine("proc", "/proc has processes by the numbers that they have here");
+  return hindrance("proc", `${fault}: no process is found by its number, and nothing is run`, PROC_ADVICE);
 }
 
 /** Hinders nothing: where other processes may not access the memory, a thread of the program does. */
@@ -82,34 +77,31 @@ function memory(files: MachineFiles): Finding {
   return fine("memory", `attached programs are read and written ${how}`);
 }
 
-/** In bytes: what Mesa and Bun map together, measured. */
-const ADDRESS_SPACE = 2 ** 30;
-/** The largest file that a run writes, in bytes. */
-const FILE_SIZE = OUTSIDE_CHANNEL_SIZE;
+/** Limits by their names in /proc/self/limits, with the least that a run needs, in bytes. */
+const LIMITS = [
+  {
+    name: "Max address space",
+    // What Mesa and Bun map together, measured.
+    least: 2 ** 30,
+    check: "address-space",
+    tell: (size: string) => `the address space is limited to ${size}, which is too little for graphics drivers`,
+    advice: "ulimit -v unlimited",
+  },
+  {
+    name: "Max file size",
+    // The largest file that a run writes.
+    least: OUTSIDE_CHANNEL_SIZE,
+    check: "file-size",
+    tell: (size: string) => `files are limited to ${size}, and a run writes some that are larger`,
+    advice: "ulimit -f unlimited",
+  },
+];
 
 function limits(files: MachineFiles): Finding[] {
   const text = files.text("/proc/self/limits") ?? "";
-  const soft = (name: string): number => {
-    const value = new RegExp(`^${name} +(\\d+) `, "m").exec(text)?.[1];
-    return value === undefined ? Number.POSITIVE_INFINITY : Number(value);
-  };
-  const [space, size] = [soft("Max address space"), soft("Max file size")];
-  const findings: Finding[] = [];
-  if (space < ADDRESS_SPACE)
-    findings.push(
-      hindrance(
-        "address-space",
-        `the address space is limited to ${inUnits(space)}, which is too little for graphics drivers`,
-        "ulimit -v unlimited",
-      ),
-    );
-  if (size < FILE_SIZE)
-    findings.push(
-      hindrance(
-        "file-size",
-        `files are limited to ${inUnits(size)}, and a run writes some that are larger`,
-        "ulimit -f unlimited",
-      ),
-    );
+  const findings = LIMITS.flatMap(({ name, least, check, tell, advice }) => {
+    const soft = new RegExp(`^${name} +(\\d+) `, "m").exec(text)?.[1];
+    return soft !== undefined && Number(soft) < least ? hindrance(check, tell(inUnits(Number(soft))), advice) : [];
+  });
   return findings.length > 0 ? findings : [fine("limits", "no limit of this process is too low")];
 }

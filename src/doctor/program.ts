@@ -19,15 +19,17 @@ import { type Finding, fine, hindrance, warning } from "./finding.ts";
 export function programFindings(program: string, settings: Settings, trees: Trees, system: System): Finding[] {
   const trace = new Trace([]);
   const found: Finding[] = [];
-  const mountNamespace = settings.mountNamespace.value;
+  const [mode, mountNamespace] = [settings.mode.value, settings.mountNamespace.value];
   const run: ExecOptions = {
     ...settings.trees,
-    ...{ program, arguments: [], mode: settings.mode.value, mountNamespace, hooks: [], settingsFiles: settings.files },
+    ...{ program, arguments: [], mode, mountNamespace, hooks: [], settingsFiles: settings.files },
   };
   try {
     const executed = locateProgram(program);
     const path = realpathSync(executed);
-    found.push(fine("program", `"${path}"`), ...scriptFindings(path));
+    found.push(fine("program", `"${path}"`));
+    for (const text of emptiedEnvironments(path, []))
+      found.push(warning("environment-emptied", text, "have the script keep LD_AUDIT and LD_LIBRARY_PATH"));
     const inProcess = (why: string): Finding[] => {
       const plan = makePlan(run, trees, trace);
       const { capsules, runtimeLibraries } = plan;
@@ -43,7 +45,6 @@ export function programFindings(program: string, settings: Settings, trees: Tree
       const plan = makeAttachedPlan(run, executed, trees, trace);
       return [fine("mode", `attached, ${why}`), ...lackFindings(plan, path)];
     };
-    const mode = settings.mode.value;
     return [...found, ...inMode(path, { mode, mountNamespace }, system, { inProcess, attached })];
   } catch (error) {
     if (!(error instanceof ProgramError || error instanceof LinkError || error instanceof ElfError)) throw error;
@@ -51,23 +52,14 @@ export function programFindings(program: string, settings: Settings, trees: Tree
   }
 }
 
-const scriptFindings = (path: string): Finding[] =>
-  emptiedEnvironments(path, []).map((text) =>
-    warning("environment-emptied", text, "have the script keep LD_AUDIT and LD_LIBRARY_PATH"),
-  );
-
 /**
  * Versions and symbols that the host tree is too old for. A missing version ends the program at the start, a missing
  * symbol perhaps never.
  */
 const lackFindings = (plan: Parameters<typeof lacksOf>[0], path: string): Finding[] =>
   lacksOf(plan, path).map((lack) => {
-    const make = lack.what === "version" ? hindrance : warning;
-    return make(
-      "host-age",
-      tellLack(lack),
-      "--host names another host tree; without --isolate it is the runtime's own",
-    );
+    const advice = "--host names another host tree; without --isolate it is the runtime's own";
+    return (lack.what === "version" ? hindrance : warning)("host-age", tellLack(lack), advice);
   });
 
 function adviceFor(error: ProgramError | LinkError | ElfError): string {

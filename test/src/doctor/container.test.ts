@@ -1,18 +1,18 @@
 // Containers, told by what is in their roots.
 
 import { expect, test } from "bun:test";
-import { containerFindings } from "../../../src/doctor/container.ts";
+import { containerFinding } from "../../../src/doctor/container.ts";
 import { MachineFiles } from "../../../src/doctor/machine-files.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
-import { complaints, textOf } from "./levels.ts";
+import { complaints } from "./levels.ts";
 
-function findings(marks: string[], hosts: string[], variables = {}) {
+function finding(marks: string[], hosts: string[], variables = {}) {
   using tree = new SmallTree(Object.fromEntries(marks.map((mark) => [mark, Buffer.from("systemd-nspawn\n")])));
-  return containerFindings(new MachineFiles(tree.directory), { hosts, variables });
+  return containerFinding(new MachineFiles(tree.directory), hosts, variables);
 }
 
 test("outside of containers the machine's own libraries are as good as any", () => {
-  expect(complaints(findings([], ["/"]))).toEqual([]);
+  expect(complaints(finding([], ["/"]))).toEqual([]);
 });
 
 test("a container that shows its host is fine, and one that does not is told how to", () => {
@@ -24,13 +24,13 @@ test("a container that shows its host is fine, and one that does not is told how
     ["/run/systemd/container", "systemd-nspawn", "--host"],
   ];
   for (const [mark, name, advice] of kinds) {
-    expect(complaints(findings([mark], ["/run/host"]))).toEqual([]);
-    const [finding] = findings([mark], ["/"]);
-    expect(finding).toMatchObject({ level: "warning", text: expect.stringContaining(name) });
-    expect(finding?.advice).toContain(advice);
+    expect(complaints(finding([mark], ["/run/host"]))).toEqual([]);
+    const found = finding([mark], ["/"]);
+    expect(found).toMatchObject({ level: "warning", text: expect.stringContaining(name) });
+    expect(found.advice).toContain(advice);
   }
 });
 
 test("a Snap is known by its variable", () => {
-  expect(textOf(findings([], ["/"], { SNAP: "/snap/game/1" }), "container")).toContain("a Snap");
+  expect(finding([], ["/"], { SNAP: "/snap/game/1" }).text).toContain("a Snap");
 });

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { System } from "../../../lib/process/system.ts";
 import {
-  cacheFindings,
+  cacheFinding,
   type DirectoryFacts,
   directoryFacts,
   temporaryFindings,
@@ -38,10 +38,10 @@ test("somebody else's directory in that place hinders, this user's own does not"
 });
 
 test("without a cache a run only takes longer", () => {
-  expect(complaints(cacheFindings(GOOD))).toEqual([]);
-  expect(complaints(cacheFindings(undefined))).toEqual(["warning cache"]);
+  expect(complaints(cacheFinding(GOOD))).toEqual([]);
+  expect(complaints(cacheFinding(undefined))).toEqual(["warning cache"]);
   for (const fault of [...BAD.slice(0, 3), { isTrusted: false }])
-    expect(complaints(cacheFindings({ ...GOOD, ...fault }))).toEqual(["warning cache"]);
+    expect(complaints(cacheFinding({ ...GOOD, ...fault }))).toEqual(["warning cache"]);
 });
 
 test("a directory is looked at as it is, or where it would be made", () => {

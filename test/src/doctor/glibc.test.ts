@@ -3,15 +3,15 @@
 import { expect, test } from "bun:test";
 import type { Library } from "../../../lib/elf/library.ts";
 import {
-  glibcFindings,
+  glibcFinding,
   type NamespaceFacts,
-  namespaceFindings,
-  staticTlsFindings,
+  namespaceFinding,
+  staticTlsFinding,
   tooNew,
 } from "../../../src/doctor/glibc.ts";
 import { MachineFiles } from "../../../src/doctor/machine-files.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
-import { complaints, textOf } from "./levels.ts";
+import { complaints } from "./levels.ts";
 
 const library = (said: Partial<Library>): Library => ({
   path: "/tree/libx.so.1",
@@ -46,7 +46,7 @@ const library = (said: Partial<Library>): Library => ({
 
 test("the chosen glibc is named, with those that were not", () => {
   const chosen = { version: "2.41", path: "/host/libc.so.6", isNatural: false };
-  const text = textOf(glibcFindings(chosen, new Map([["in /", "2.36"]])), "glibc");
+  const { text } = glibcFinding(chosen, new Map([["in /", "2.36"]]));
   expect(text).toBe('programs run on glibc 2.41, of "/host/libc.so.6" (there is 2.36 in /)');
 });
 
@@ -61,7 +61,7 @@ test("a library that needs a newer one hinders", () => {
 test("a mount namespace that nobody needs is missed by nobody", () => {
   const look = (facts: Partial<NamespaceFacts>) =>
     complaints(
-      namespaceFindings(new MachineFiles("/no/such"), {
+      namespaceFinding(new MachineFiles("/no/such"), {
         isNeeded: true,
         choice: "auto",
         fault: "unshare: EPERM",
@@ -86,15 +86,15 @@ test("the setting that forbids one is named", () => {
   for (const [path, value] of Object.entries(settings)) {
     using tree = new SmallTree({ [`/proc/sys/${path}`]: Buffer.from(`${value}\n`) });
     const facts = { isNeeded: true, choice: "auto", fault: "unshare: EPERM", hasBubblewrap: () => false } as const;
-    const [finding] = namespaceFindings(new MachineFiles(tree.directory), facts);
-    expect(finding?.advice).toContain(path.replace("/", "."));
+    const finding = namespaceFinding(new MachineFiles(tree.directory), facts);
+    expect(finding.advice).toContain(path.replace("/", "."));
   }
 });
 
 test("static TLS hinders where glibc cannot be told of it, or not so aligned", () => {
   const tls = { size: 4096, alignment: 16, isStatic: true, exported: [], wanted: [] };
   const look = (size: number, alignment: number, isTunable: boolean) =>
-    complaints(staticTlsFindings({ capsules: [[library({ tls: { ...tls, size, alignment } })]], isTunable }));
+    complaints(staticTlsFinding([[library({ tls: { ...tls, size, alignment } })]], isTunable));
   expect(look(40, 8, false)).toEqual([]);
   expect(look(4096, 16, true)).toEqual([]);
   expect(look(4096, 16, false)).toEqual(["hindrance static-tls"]);

@@ -3,8 +3,11 @@
 import type { Finding } from "../../../src/doctor/finding.ts";
 
 /** "warning gpu-driver", in order; what is fine is left out. */
-export const complaints = (findings: readonly Finding[]): string[] =>
-  findings.filter(({ level }) => level !== "fine").map(({ level, check }) => `${level} ${check}`);
+export const complaints = (findings: Finding | readonly Finding[]): string[] =>
+  [findings]
+    .flat()
+    .filter(({ level }) => level !== "fine")
+    .map(({ level, check }) => `${level} ${check}`);
 
 /** The words of one of them. Throws where there is none. */
 export function textOf(findings: readonly Finding[], check: string): string {

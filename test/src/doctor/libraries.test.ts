@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { Search } from "../../../lib/tree/search.ts";
+import { type Complaint, hindrance, warning } from "../../../src/doctor/finding.ts";
 import { dependencyFindings, profileFindings } from "../../../src/doctor/libraries.ts";
 import { PROFILES } from "../../../src/profiles/profiles.ts";
 import { type Content, SmallTree } from "../../lib/tree/small-tree.ts";
@@ -41,11 +42,11 @@ test("a library that lacks something is named once, with what it lacks", () => {
   };
   using tree = new SmallTree(content);
   const roots = ["libGL.so.1", "libEGL.so.1"];
-  const look = (level: "hindrance" | "warning") =>
-    dependencyFindings("libraries", new Search(tree.tree), roots, (soname) => soname === "libc.so.6", level);
-  const { findings, libraries } = look("hindrance");
+  const look = (make: Complaint) =>
+    dependencyFindings("libraries", new Search(tree.tree), roots, (soname) => soname === "libc.so.6", make);
+  const { findings, libraries } = look(hindrance);
   expect(complaints(findings)).toEqual(["hindrance libraries", "hindrance libraries"]);
   expect(textOf(findings, "libraries")).toMatch(/libGL\.so\.1" needs "libgone\.so\.1", which .* does not have$/);
   expect(libraries.map(({ soname }) => soname)).toEqual(["libGL.so.1", "libEGL.so.1"]);
-  expect(complaints(look("warning").findings)).toEqual(["warning libraries", "warning libraries"]);
+  expect(complaints(look(warning).findings)).toEqual(["warning libraries", "warning libraries"]);
 });
