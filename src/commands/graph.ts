@@ -3,11 +3,9 @@
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { print } from "../diagnostics/output.ts";
-import { dotOf } from "../report/dot.ts";
-import { exitCodeOf } from "../report/exit-code.ts";
+import { dotOf, startGraphviz } from "../report/dot.ts";
 import { pictureOf } from "../report/picture.ts";
-import { reportOn } from "../report/report.ts";
-import { startGraphviz } from "../report/svg.ts";
+import { exitCodeOf, reportOn } from "../report/report.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 
 interface Options extends TreeFlags {

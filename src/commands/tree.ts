@@ -3,9 +3,8 @@
 import { Command } from "commander";
 import { print, printJson } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
-import { exitCodeOf } from "../report/exit-code.ts";
 import { jsonOf } from "../report/json.ts";
-import { reportOn } from "../report/report.ts";
+import { exitCodeOf, reportOn } from "../report/report.ts";
 import { treeText } from "../report/tree-text.ts";
 import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
 

@@ -5,7 +5,6 @@ import { EXIT, UsageError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
 import { answersOf } from "../report/answers.ts";
-import { isMissing } from "../report/item.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
 import { whyText } from "../report/why-text.ts";
@@ -40,7 +39,7 @@ export function whyCommand(): Command {
       const answers = answersOf(soname, report);
       if (flags.json) printJson(answers.map(answerJson));
       else print(whyText(soname, answers, report, painter()));
-      const isThere = answers.some(({ link, search }) => (link && !isMissing(link)) || search?.found);
+      const isThere = answers.some(({ link, search }) => link?.item || search?.found);
       process.exitCode = isThere ? 0 : EXIT.notFound;
     });
 }

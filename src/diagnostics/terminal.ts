@@ -26,5 +26,30 @@ export function painter(isColoured = hasColours()): Paint {
 /** node:tty and node:util take milliseconds to load, which should not delay a program. */
 const isatty = (descriptor: number): boolean => (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
 
+/** Lines of words, of up to `width` columns. A longer word has a line of its own. */
+export function inLines(words: readonly string[], width: number): string[][] {
+  const lines: string[][] = [];
+  let room = 0; // in the last line, behind its last word
+  for (const word of words) {
+    const line = lines.at(-1);
+    const fits = word.length < room;
+    if (line && fits) line.push(word);
+    else lines.push([word]);
+    room = (fits ? room - 1 : width) - word.length;
+  }
+  return lines;
+}
+
+/** Wraps text at spaces. */
+export const wrapped = (text: string, width: number): string[] =>
+  inLines(text.split(" "), width).map((words) => words.join(" "));
+
+/** The width of each column of a table, that of its widest cell. */
+export function widthsOf(rows: readonly (readonly string[])[]): number[] {
+  const widths: number[] = [];
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  return widths;
+}
+
 /** The width of the terminal, in columns; infinite without one, as no line has to be broken. */
 export const widthOf = (): number => (isatty(1) ? process.stdout.columns || 80 : Number.POSITIVE_INFINITY);

@@ -1,6 +1,6 @@
 // The findings of a doctor, as text and as data.
 
-import type { Paint, Style } from "../diagnostics/terminal.ts";
+import { type Paint, type Style, wrapped } from "../diagnostics/terminal.ts";
 import { type Finding, type Group, hinders, type Level } from "./finding.ts";
 
 const MARKS: Readonly<Record<Level, readonly [mark: string, style: Style]>> = {
@@ -45,17 +45,6 @@ function summaryOf(groups: readonly Group[]): string {
   if (hindrances === 0) return `Nothing hinders, ${may}: ${checks}.`;
   const do_ = hindrances === 1 ? "One thing hinders" : `${hindrances} things hinder`;
   return `${do_}${may && `, ${may}`}: ${checks}.`;
-}
-
-/** Wraps at spaces. A word longer than a line gets its own line. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${last} ${word}`;
-  }
-  return lines;
 }
 
 /** As --json prints it. */

@@ -1,7 +1,7 @@
 // Which file provides a soname on each side: how it was found, for which library, and by which rule.
 
 import type { Requester, Search, Step } from "../../lib/tree/search.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
+import type { Item, Link, Report, Side } from "./item.ts";
 import { ruleOf } from "./rules.ts";
 
 export interface Answer {
@@ -47,15 +47,14 @@ function doorTo(soname: string, side: Side, { capsules, chosen }: Report): Link 
   return item && { name: soname, item, door: side.host ? "mirror" : "shim" };
 }
 
-const names = (link: Link, soname: string): boolean =>
-  link.name === soname || (!isMissing(link) && link.item.soname === soname);
+const names = (link: Link, soname: string): boolean => link.name === soname || link.item?.soname === soname;
 
 function chainTo(item: Item | undefined): Item[] {
   return item ? [...chainTo(item.requester), item] : [];
 }
 
 function searchFor(soname: string, side: Side, link: Link | undefined, report: Report): Answer["search"] {
-  const item = link && !isMissing(link) ? link.item : undefined;
+  const item = link?.item;
   if (item && item.side !== side) return undefined;
   const search = side.host?.search ?? report.trees.runtime;
   const needer = item ? item.requester : side.items.find(({ needs }) => link && needs.includes(link));

@@ -1,7 +1,7 @@
 // The clashes of a report as a table: a row per soname, a column per namespace.
 
 import { printable } from "../diagnostics/output.ts";
-import type { Paint, Style } from "../diagnostics/terminal.ts";
+import { type Paint, type Style, widthsOf } from "../diagnostics/terminal.ts";
 import type { Clash } from "./clashes.ts";
 import type { Report } from "./item.ts";
 
@@ -29,31 +29,23 @@ export function clashTable(clashes: readonly Clash[], report: Report, view: View
       const copy = clash.copies.find((one) => one.side === side);
       return copy ? (view.showsPaths ? copy.path : copy.version || "unknown") : "";
     });
-    return { clash, cells: [clash.soname, ...cells, outcomeOf(clash)] };
+    return [clash.soname, ...cells, outcomeOf(clash)];
   });
-  const head = [
-    "",
-    ...sides.map((side) => (side.host ? side.tree : side.tree === "/" ? "the program's" : side.tree)),
-    "",
-  ];
-  const table = [head, ...rows.map(({ cells }) => cells)].map((row) => row.map(printable));
-  const widths = head.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[], style: Style | "plain") =>
-    `  ${paint(
-      style,
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )}`;
+  const own = report.program.tree === "/" ? "the program's" : report.program.tree;
+  const head = ["", ...sides.map((side) => (side.host ? side.tree : own)), ""];
+  const table = [head, ...rows].map((row) => row.map(printable));
+  const widths = widthsOf(table);
+  const lines = table.map((row) =>
+    `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
+  );
+  const styles: readonly (Style | "plain")[] = ["dim", ...shown.map(({ isApart }) => (isApart ? "yellow" : "plain"))];
   const rest = clashes.length - shown.length;
   return [
     paint(
       ["yellow", "bold"],
       `${clashes.length === 1 ? "1 clash" : `${clashes.length} clashes`}: one soname, different files`,
     ),
-    line(table[0] ?? [], "dim"),
-    ...rows.map(({ clash }, i) => line(table[i + 1] ?? [], clash.isApart ? "yellow" : "plain")),
+    ...lines.map((line, i) => `  ${paint(styles[i] ?? "plain", line)}`),
     ...(rest > 0 ? [paint("dim", `  and ${rest} more (-v)`)] : []),
   ];
 }

@@ -3,8 +3,9 @@
 import { basename } from "node:path";
 import { printable } from "../diagnostics/output.ts";
 import type { Clash } from "./clashes.ts";
-import type { Edge, Figure, Kind, Picture } from "./figure.ts";
 import type { Item, Report, Side } from "./item.ts";
+import type { Picture } from "./picture.ts";
+import type { Edge, Figure, Kind } from "./sketch.ts";
 import { versionIn } from "./version-in.ts";
 
 type Attributes = Readonly<Record<string, string | number>>;
@@ -38,14 +39,17 @@ export function dotOf({ figures, edges, leftOut }: Picture, report: Report): str
   const ids = new Map(figures.map((figure, i) => [figure, `n${i}`]));
   const node = (figure: Figure) =>
     `    ${ids.get(figure)} ${list({ ...lookOf(figure), label: labelOf(figure, report), tooltip: tipOf(figure) })}`;
-  const box = (side: Side, i: number): string[] => [
-    `  subgraph cluster_${i} ${"{"}`,
-    `    ${Object.entries(boxOf(side, leftOut.get(side)))
-      .map(pair)
-      .join("; ")}`,
-    ...nodesOr(figures.filter((figure) => figure.side === side).map(node), `    empty${i} ${list(EMPTY)}`),
-    "  }",
-  ];
+  const box = (side: Side, i: number): string[] => {
+    const nodes = figures.filter((figure) => figure.side === side).map(node);
+    return [
+      `  subgraph cluster_${i} ${"{"}`,
+      `    ${Object.entries(boxOf(side, leftOut.get(side)))
+        .map(pair)
+        .join("; ")}`,
+      ...(nodes.length > 0 ? nodes : [`    empty${i} ${list(EMPTY)}`]),
+      "  }",
+    ];
+  };
   // A mirror stands above the capsule that needs it, so the edge is reversed.
   const edge = ({ from, to, kind }: Edge) => {
     const [one, other] = (from.kind === "mirror" ? [to, from] : [from, to]).map((figure) => ids.get(figure));
@@ -64,10 +68,8 @@ export function dotOf({ figures, edges, leftOut }: Picture, report: Report): str
   return `${lines.join("\n")}\n`;
 }
 
-const EMPTY: Attributes = { shape: "plain", style: "", fontcolor: GREY, label: "nothing, unless the program opens it" };
-
 /** Graphviz does not draw an empty box. */
-const nodesOr = (nodes: readonly string[], empty: string): readonly string[] => (nodes.length > 0 ? nodes : [empty]);
+const EMPTY: Attributes = { shape: "plain", style: "", fontcolor: GREY, label: "nothing, unless the program opens it" };
 
 /** A legend for the looks that occur, as an HTML-like label. */
 function legendOf(figures: readonly Figure[], edges: readonly Edge[]): string {
@@ -143,3 +145,10 @@ const text = (raw: string): string => printable(raw).replaceAll("\\", "\\\\").re
 const pair = ([name, value]: [string, string | number]): string => `${name}="${String(value).replaceAll('"', '\\"')}"`;
 
 const list = (attributes: Attributes): string => `[${Object.entries(attributes).map(pair).join(" ")}]`;
+
+/** Loads Graphviz, in WebAssembly, which draws DOT as SVG. It is large, and loads while other work goes on. */
+export async function startGraphviz(): Promise<(dot: string) => string> {
+  const { instance } = await import("@viz-js/viz");
+  const graphviz = await instance();
+  return (dot) => graphviz.renderString(dot, { format: "svg" });
+}

@@ -39,7 +39,7 @@ export interface Item {
   readonly needs: readonly Link[];
 }
 
-/** What a name resolves to. */
+/** What a name resolves to. A missing one has no `item`, a present one no `fault`. */
 export type Link = Present | Missing;
 
 export interface Present {
@@ -47,15 +47,16 @@ export interface Present {
   readonly item: Item;
   /** The kind of mirror through which a library of another side is visible. */
   readonly door: "shim" | "mirror" | undefined;
+  readonly fault?: undefined;
 }
 
 export interface Missing {
   readonly name: string;
   /** It is missing or damaged. */
   readonly fault: LinkError | ElfError;
+  readonly item?: undefined;
+  readonly door?: undefined;
 }
-
-export const isMissing = (link: Link): link is Missing => "fault" in link;
 
 export interface Root {
   readonly link: Link;

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import type { Need, Node } from "../../lib/tree/dependencies.ts";
 import type { Chosen } from "../plan/trees.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import { type Item, isMissing, type Link, type Role, type Root, type Side, WHENS } from "./item.ts";
+import { type Item, type Link, type Role, type Root, type Side, WHENS } from "./item.ts";
 import { ASKED, type Namespace } from "./namespace.ts";
 
 function roleInBase(soname: string, { hosts, isIsolated }: Chosen): Role {
@@ -29,7 +29,7 @@ export function itemsOf(
     const there = "elsewhere" in need && owner?.opened.get(need.elsewhere);
     if (!owner || !there) throw new Error(`Cannot report "${need.name}": it is in no namespace`);
     const link = linkOf(there.need, owner);
-    return isMissing(link) ? link : { ...link, name: need.name, door: place.host ? "mirror" : "shim" };
+    return link.fault ? link : { ...link, name: need.name, door: place.host ? "mirror" : "shim" };
   };
   const sides = namespaces.map(({ loading, host, whens }) => {
     const side = { host, tree: loading.search.tree.name, roots: [] as Root[], items: [] as Item[] };
@@ -67,7 +67,7 @@ export function itemsOf(
     for (const { need, when } of place.opened.values()) {
       const link = linkOf(need, place);
       // A library shown to a capsule may be loaded there anyway.
-      if (place.host || isMissing(link) || !link.item.requester) {
+      if (place.host || !link.item?.requester) {
         const openers = [...(place.openers.get(need.name) ?? [])]
           .flatMap((library) => byLibrary.get(library) ?? [])
           .filter((opener) => WHENS.indexOf(opener.when) <= WHENS.indexOf(when));

@@ -3,7 +3,7 @@
 import type { Step } from "../../lib/tree/search.ts";
 import type { Answer } from "./answers.ts";
 import { type Clash, clashesOf } from "./clashes.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
+import type { Item, Link, Report, Side } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 import { faultOf, missedGlibc } from "./words.ts";
 
@@ -41,7 +41,7 @@ const itemOf = ({ name, soname, path, role, when, why, requester, needs }: Item)
 
 function linkOf(link: Link): object {
   const { name } = link;
-  if (!isMissing(link)) return { name, path: link.item.path, tree: link.item.side.tree, door: link.door ?? null };
+  if (link.item) return { name, path: link.item.path, tree: link.item.side.tree, door: link.door ?? null };
   const { text, notes } = faultOf(link.fault);
   return { name, path: null, fault: text, tried: notes };
 }

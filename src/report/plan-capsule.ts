@@ -4,9 +4,9 @@ import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
 import type { CapsuleSource } from "../plan/capsule-source.ts";
 import type { Chosen, OwnedHost, Trees } from "../plan/trees.ts";
+import type { Source } from "../settings/source.ts";
 import type { LibraryChoice } from "../settings/tree-options.ts";
-import type { Asked, IsolatedLibrary, PlannedCapsule } from "./plan-data.ts";
-import { sourceOf } from "./plan-settings.ts";
+import type { Asked, IsolatedLibrary, PlannedCapsule, PlannedLibrary, PlannedSource } from "./plan-data.ts";
 
 export interface Found {
   /** Isolated libraries that the program needs at the start. Undefined if unknown. */
@@ -17,14 +17,15 @@ export interface Found {
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
   /** The libraries that need each soname on the program's side. */
   readonly needers: ReadonlyMap<string, readonly Library[]>;
+  readonly environment: CapsuleSource["environment"];
+  readonly hooks: CapsuleSource["hooks"];
 }
 
 export function capsuleOf(
   { search, choices }: OwnedHost,
   { isIsolated, left }: Chosen,
   { libraries }: Pick<Trees, "libraries">,
-  { environment, hooks }: Pick<CapsuleSource, "environment" | "hooks">,
-  { atStart, members, needers }: Found,
+  { atStart, members, needers, environment, hooks }: Found,
 ): PlannedCapsule {
   const choiceOf = new Map(libraries.map((choice) => [choice.soname, choice]));
   const asked = (soname: string): Asked => askedOf(choiceOf.get(soname) as LibraryChoice);
@@ -41,11 +42,7 @@ export function capsuleOf(
     libraryDirectories: [...search.layout.first, ...search.layout.last],
     shareDirectories: search.layout.shares,
     isolated,
-    dependencies: members
-      .filter(({ library }) => !shown.has(library.path))
-      .map(({ library: { soname, path }, why, requester }) => {
-        return { soname, path, why, neededBy: requester?.library.path ?? null };
-      }),
+    dependencies: members.filter(({ library }) => !shown.has(library.path)).map(libraryOf),
     left: [...left]
       .filter(([soname]) => choices.has(soname))
       .map(([soname, why]) => ({ soname, why, ...asked(soname) })),
@@ -56,9 +53,24 @@ export function capsuleOf(
   };
 }
 
+export const libraryOf = ({ library: { soname, path }, why, requester }: Member): PlannedLibrary => {
+  return { soname, path, why, neededBy: requester?.library.path ?? null };
+};
+
 const askedOf = ({ profiles, source, host, follows }: LibraryChoice): Asked => ({
   profiles,
   source: sourceOf(source),
   treeSource: sourceOf(host.source),
   follows: follows?.soname ?? null,
 });
+
+export function sourceOf(source: Source): PlannedSource {
+  switch (source.kind) {
+    case "file":
+      return { kind: "file", name: source.path, line: source.line ?? null };
+    case "default":
+      return { kind: "default", name: null, line: null };
+    default:
+      return { kind: source.kind, name: source.name, line: null };
+  }
+}

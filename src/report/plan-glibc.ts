@@ -15,18 +15,11 @@ export function plannedGlibc(
   mountNamespace: NamespaceChoice,
   isCovered: boolean,
 ): PlannedGlibc {
-  const { version, path, whose, others } = trees.glibc;
-  const [way, otherwise] =
+  const [way, otherwise = null] =
     mode === "in-process" ? [wayInProcess(trees)] : wayAttached(trees, mountNamespace, isCovered);
-  return {
-    version,
-    path,
-    whose,
-    isAskedFor: choice !== "auto",
-    others: others.map((one) => ({ version: one.version, path: one.path, whose: one.whose })),
-    way,
-    otherwise: otherwise ?? null,
-  };
+  const told = ({ version, path, whose }: PlannedGlibc["others"][number]) => ({ version, path, whose });
+  const { glibc } = trees;
+  return { ...told(glibc), isAskedFor: choice !== "auto", others: glibc.others.map(told), way, otherwise };
 }
 
 /** Mirrors the decision in reexec/start-over.ts. */

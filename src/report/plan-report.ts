@@ -8,27 +8,28 @@ import { LinkError } from "../../lib/link-error.ts";
 import { Libc } from "../../lib/process/libc.ts";
 import { needProc } from "../../lib/process/pid-namespace.ts";
 import { System } from "../../lib/process/system.ts";
-import { dependenciesOf, type Node } from "../../lib/tree/dependencies.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
+import type { Dependencies, Node } from "../../lib/tree/dependencies.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { storeFile } from "../directories/user-cache.ts";
-import type { CapsuleSource, Hook } from "../plan/capsule-source.ts";
+import type { Hook } from "../plan/capsule-source.ts";
 import { copiesInFront } from "../plan/copies-in-front.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { inMode } from "../plan/mode.ts";
-import { needsOf } from "../plan/needs.ts";
+import { needsIn, needsOf } from "../plan/needs.ts";
 import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan/plan.ts";
 import { checkAttachable, interpreterOf, locateProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
-import { chooseTrees, type OwnedHost, type Trees } from "../plan/trees.ts";
+import { chooseTrees, type Trees } from "../plan/trees.ts";
 import { ownGlibc } from "../reexec/start-over.ts";
 import type { Settings } from "../settings/settings.ts";
 import { asSays } from "../settings/source.ts";
-import { capsuleOf, type Found } from "./plan-capsule.ts";
-import type { PlannedLibrary, PlanReport } from "./plan-data.ts";
+import type { TreeOptions } from "../settings/tree-options.ts";
+import { capsuleOf, type Found, libraryOf, sourceOf } from "./plan-capsule.ts";
+import type { PlannedLibrary, PlannedSetting, PlanReport } from "./plan-data.ts";
 import { plannedGlibc } from "./plan-glibc.ts";
-import { plannedSettings } from "./plan-settings.ts";
 
 /**
  * `program` is a path, or the name of a program in PATH. `reading` is called with each library before it is read.
@@ -74,8 +75,9 @@ export function planReport(
 
   const { name, why, trees, plan, sides, warnings } = found;
   const interpreter = interpreterOf(path, store);
-  const capsules = plan.chosen.hosts.map((host, i) => {
-    return capsuleOf(host, plan.chosen, trees, plan.capsules[i] ?? EMPTY, sides[i] ?? NOTHING);
+  const capsules = plan.chosen.hosts.flatMap((host, i) => {
+    const side = sides[i];
+    return side ? capsuleOf(host, plan.chosen, trees, side) : [];
   });
   return {
     format: 1,
@@ -111,9 +113,7 @@ interface InMode extends Sides {
   readonly why: string;
   readonly isCovered: boolean;
   readonly trees: Trees;
-  readonly plan: Pick<Plan | AttachedPlan, "chosen" | "runtime"> & {
-    readonly capsules: readonly Pick<CapsuleSource, "environment" | "hooks">[];
-  };
+  readonly plan: Plan | AttachedPlan;
 }
 
 interface Sides {
@@ -126,24 +126,20 @@ interface Sides {
   readonly warnings: readonly string[];
 }
 
-const EMPTY = { environment: [], hooks: [] };
-const NOTHING: Found = { atStart: undefined, members: [], elsewhere: new Map(), needers: new Map() };
-
 function ofHosted(plan: Plan): Sides {
-  const { needs, capsules, chosen } = plan;
-  const needers = new Map(needs.elsewhere);
-  for (const soname of plan.program.library.needed)
-    needers.set(soname, [plan.program.library, ...(needers.get(soname) ?? [])]);
+  const { needs, chosen } = plan;
+  const needers = needersOf(plan.program.library, needs);
   const warnings: string[] = [];
-  const sides = capsules.map(({ search, ownership, atStart, closure }, i): Found => {
+  const sides = plan.capsules.map((capsule): Found => {
+    const { isolated, atStart, closure, environment, hooks } = capsule;
     // The plan does not include libraries that nothing needs at the start.
-    const later = isolatedOf(chosen.hosts[i], chosen.isIsolated).filter((soname) => !atStart.includes(soname));
-    const { roots, nodes } = dependenciesOf(search, later, (soname) => ownership.isShared(soname));
-    warnings.push(...faultsIn({ roots, nodes }));
+    const later = isolated.filter((soname) => chosen.isIsolated(soname) && !atStart.includes(soname));
+    const dependencies = needsIn(capsule, later);
+    warnings.push(...faultsIn(dependencies));
     const known = new Set(closure.members.map(({ library }) => library.path));
-    const others = nodes.filter(({ library }) => !known.has(library.path));
+    const others = dependencies.nodes.filter(({ library }) => !known.has(library.path));
     const elsewhere = new Map([...elsewhereOf(others), ...closure.elsewhere]);
-    return { atStart, members: [...closure.inLoadOrder, ...others], elsewhere, needers };
+    return { atStart, members: [...closure.inLoadOrder, ...others], elsewhere, needers, environment, hooks };
   });
   return {
     sides,
@@ -159,17 +155,23 @@ function ofAttached(plan: AttachedPlan, path: string): Sides {
   const { runtime, chosen, processGlibc } = plan;
   const warnings = copiesInFront(plan, path);
   const own = ownSide(plan, path, warnings);
-  const sides = plan.capsules.map(({ search, ownership, isolated, named }): Found => {
-    const dependencies = dependenciesOf(search, isolated, (soname) => ownership.isShared(soname));
+  const { needers = new Map() } = own ?? {};
+  const sides = plan.capsules.map((capsule): Found => {
+    const { search, isolated, named, environment, hooks } = capsule;
+    const dependencies = needsIn(capsule, isolated);
     warnings.push(...faultsIn(dependencies));
     for (const soname of isolated) {
       const found = search.find(soname, undefined);
-      const fault = found && faultOf(() => search.store.check(found.path, "tables"), named.has(soname));
-      if (fault !== undefined) warnings.push(`${fault}: programs get the runtime's own ${soname}`);
+      try {
+        if (found) search.store.check(found.path, "tables");
+      } catch (error) {
+        if (named.has(soname) || !(error instanceof ElfError)) throw error;
+        warnings.push(`${error.message}: programs get the runtime's own ${soname}`);
+      }
     }
-    const atStart = own && isolated.filter((soname) => own.needers.has(soname));
+    const atStart = own && isolated.filter((soname) => needers.has(soname));
     const { nodes } = dependencies;
-    return { atStart, members: nodes, elsewhere: elsewhereOf(nodes), needers: own?.needers ?? new Map() };
+    return { atStart, members: nodes, elsewhere: elsewhereOf(nodes), needers, environment, hooks };
   });
   return {
     sides,
@@ -185,9 +187,8 @@ function ownSide({ runtime, chosen }: AttachedPlan, path: string, warnings: stri
   try {
     const library = runtime.libraryAt(path);
     const { closure } = needsOf(library, runtime, chosen.isIsolated);
-    const needers = new Map<string, readonly Library[]>(closure.elsewhere);
-    for (const soname of library.needed) needers.set(soname, [library, ...(needers.get(soname) ?? [])]);
-    return { libraries: closure.inLoadOrder.map(libraryOf), aliases: closure.aliases, needers };
+    const libraries = closure.inLoadOrder.map(libraryOf);
+    return { libraries, aliases: closure.aliases, needers: needersOf(library, closure) };
   } catch (error) {
     // ld.so will report it.
     if (error instanceof LinkError) warnings.push(error.message);
@@ -197,26 +198,16 @@ function ownSide({ runtime, chosen }: AttachedPlan, path: string, warnings: stri
   }
 }
 
-const isolatedOf = (host: OwnedHost | undefined, isIsolated: (soname: string) => boolean): string[] =>
-  [...(host?.choices.keys() ?? [])].filter(isIsolated);
-
-const libraryOf = ({ library: { soname, path }, why, requester }: Omit<Node, "needs">): PlannedLibrary => {
-  return { soname, path, why, neededBy: requester?.library.path ?? null };
-};
+/** The libraries of the program's side that need each soname of another, the program first. */
+function needersOf(program: Library, { elsewhere }: Closure): Map<string, readonly Library[]> {
+  const needers = new Map(elsewhere);
+  for (const soname of program.needed) needers.set(soname, [program, ...(needers.get(soname) ?? [])]);
+  return needers;
+}
 
 /** Faults of libraries that nothing needs yet. A program that opens one gets an error then. */
-const faultsIn = ({ roots, nodes }: ReturnType<typeof dependenciesOf>): string[] =>
+const faultsIn = ({ roots, nodes }: Dependencies): string[] =>
   [...roots, ...nodes.flatMap(({ needs }) => needs)].flatMap((need) => ("fault" in need ? [need.fault.message] : []));
-
-function faultOf(check: () => void, isNamed: boolean): string | undefined {
-  try {
-    check();
-    return undefined;
-  } catch (error) {
-    if (isNamed || !(error instanceof ElfError)) throw error;
-    return error.message;
-  }
-}
 
 function elsewhereOf(nodes: readonly Node[]): Map<string, Library[]> {
   const elsewhere = new Map<string, Library[]>();
@@ -240,4 +231,16 @@ function sharedOf({ plan, sides, sharedFile }: InMode): PlanReport["shared"] {
       const path = sharedFile(soname);
       return path === undefined ? [] : [{ soname, path, neededBy: [...new Set(neededBy)] }];
     });
+}
+
+/** The settings, each with its source. */
+function plannedSettings(settings: Settings, { libraries, host }: TreeOptions): PlannedSetting[] {
+  const all = [...settings.all].map(([name, { value, source }]) => {
+    return { name: name as string, value: value ?? null, source: sourceOf(source) };
+  });
+  // Libraries with a host tree of their own.
+  const single = libraries
+    .filter((library) => library.host !== host && !library.follows)
+    .map(({ soname, host: { value, source } }) => ({ name: `libraries.${soname}`, value, source: sourceOf(source) }));
+  return [...all, ...single];
 }

@@ -2,7 +2,7 @@
 // shown without the tree.
 
 import { basename } from "node:path";
-import type { Paint, Style } from "../diagnostics/terminal.ts";
+import { inLines, type Paint, widthsOf } from "../diagnostics/terminal.ts";
 import type {
   GlibcWay,
   IsolatedLibrary,
@@ -23,7 +23,10 @@ export function planText(report: PlanReport, view: View, paint: Paint): string {
   head(page, report);
   for (const capsule of report.capsules) capsulePart(page, capsule, view);
   if (view.isVerbose) {
-    ownPart(page, report);
+    if (report.libraries && report.libraries.length > 0) {
+      page.title("the program's own libraries");
+      page.rows(report.libraries.map((one) => [one.soname, one.path, reasonText(one)]));
+    }
     page.title("shared set", "one copy of each for the whole process");
     page.rows(
       report.shared.map(({ soname, path, neededBy }) => [soname, path, `for ${counted(neededBy.length, "library")}`]),
@@ -46,12 +49,8 @@ function head(page: Page, { program, mode, runtime, glibc, libraries, aliases, s
   const why = glibc.isAskedFor ? "as was asked for, and not" : "no older than";
   page.entry("glibc", `${glibc.version}, ${glibc.whose}`, others && `${why} ${others}`);
   if (glibc.way !== "as it is") page.entry("", WAYS[glibc.way], glibc.otherwise ? `else ${WAYS[glibc.otherwise]}` : "");
-  const isAlone = libraries?.length === 0;
-  page.entry(
-    "own side",
-    libraries ? counted(libraries.length, "library") : "not known beforehand",
-    isAlone ? "but the shared set" : "",
-  );
+  const own = libraries ? counted(libraries.length, "library") : "not known beforehand";
+  page.entry("own side", own, libraries?.length === 0 ? "but the shared set" : "");
   page.entry("shared set", counted(shared.length, "library"), "one copy for both sides");
   if (aliases.length > 0) page.entry("aliases", aliases.map(({ name, soname }) => `${name} is ${soname}`).join(", "));
 }
@@ -79,54 +78,33 @@ function capsulePart(
   page.title(`from ${tree}`);
   for (const when of ["start", "use", "unknown"] as const) {
     const group = isolated.filter((library) => library.when === when);
-    if (group.length === 0) continue;
-    if (when !== "start" && !isVerbose)
-      page.list(
-        LABELS[when],
-        group.map(({ soname }) => soname),
-      );
-    else
-      page.block(
-        LABELS[when],
-        group.map((one) => [one.soname, inTree(one.path), askedText(one)]),
-      );
+    const rows = group.map((one) => [one.soname, inTree(one.path), askedText(one)]);
+    if (when === "start" || isVerbose) page.block(LABELS[when], rows);
+    else page.list(LABELS[when], namesOf(group));
   }
   for (const leader of new Set(isolated.flatMap(({ follows }) => follows ?? [])))
     page.list(
       "together",
-      isolated.filter(({ follows }) => follows === leader).map(({ soname }) => soname),
+      namesOf(isolated.filter(({ follows }) => follows === leader)),
       `from the tree of ${leader}, with which they belong`,
     );
   for (const why of new Set(left.map((one) => one.why)))
-    page.list(
-      "not isolated",
-      left.filter((one) => one.why === why).map(({ soname }) => soname),
-      why,
-    );
-  page.block(
-    "hooks",
-    hooks.map((hook) => [`${hook.soname}: ${hook.symbol}`, `${hook.file}: ${hook.function}`, "--hook"]),
-  );
+    page.list("not isolated", namesOf(left.filter((one) => one.why === why)), why);
+  const hookRows = hooks.map((hook) => [`${hook.soname}: ${hook.symbol}`, `${hook.file}: ${hook.function}`, "--hook"]);
+  page.block("hooks", hookRows);
   if (libraryDirectories.length > 0) page.list("libraries in", libraryDirectories, "beside the default directories");
   if (shareDirectories.length > 0) page.list("data in", shareDirectories, "beside /usr/share");
   const variables = environment.map(({ name, value, isOverridden }) => {
     return [isVerbose ? `${name}=${value}` : name, isOverridden ? "you have set it, which wins" : ""];
   });
   if (isVerbose || environment.some(({ isOverridden }) => isOverridden)) page.block("variables", variables);
-  else if (variables.length > 0) page.list("variables", variables.flat());
-  if (!isVerbose) page.entry("private", counted(dependencies.length, "dependency"));
-  else
-    page.block(
-      "private",
-      dependencies.map((one) => [one.soname, inTree(one.path), reasonText(one)]),
-    );
+  else page.list("variables", variables.flat());
+  const rows = dependencies.map((one) => [one.soname, inTree(one.path), reasonText(one)]);
+  if (isVerbose) page.block("private", rows);
+  else page.entry("private", counted(rows.length, "dependency"));
 }
 
-function ownPart(page: Page, { libraries }: PlanReport): void {
-  if (!libraries || libraries.length === 0) return;
-  page.title("the program's own libraries");
-  page.rows(libraries.map((one) => [one.soname, one.path, reasonText(one)]));
-}
+const namesOf = (libraries: readonly { readonly soname: string }[]): string[] => libraries.map(({ soname }) => soname);
 
 const askedText = ({ profiles, source, treeSource, follows }: IsolatedLibrary): string =>
   [
@@ -138,10 +116,8 @@ const askedText = ({ profiles, source, treeSource, follows }: IsolatedLibrary): 
 const reasonText = ({ why, neededBy }: PlannedLibrary): string =>
   `${why.replace(/ of .*\//s, " of ")}${neededBy === null ? "" : `, for ${basename(neededBy)}`}`;
 
-function sourceText({ kind, name, line }: PlannedSource): string {
-  if (kind === "default") return "default";
-  return `${name}${line === null ? "" : `, line ${line}`}`;
-}
+const sourceText = ({ name, line }: PlannedSource): string =>
+  `${name ?? "default"}${line === null ? "" : `, line ${line}`}`;
 
 function shownValue(value: string | readonly string[] | null): string {
   if (value === null) return "none";
@@ -184,25 +160,14 @@ class Page {
   /** Words, wrapped to the width. */
   list(label: string, words: readonly string[], note = ""): void {
     const said = note === "" ? [] : `(${note})`.split(" ");
-    const all = [
-      ...words.filter(Boolean).map((text) => ["plain", text] as const),
-      ...said.map((text) => ["dim", text] as const),
-    ];
-    let column = this.width; // of the last line, which starts full
-    const lines: [style: Style | "plain", text: string][][] = [];
-    for (const [style, text] of all) {
-      const runs = lines.at(-1);
-      const run = runs?.at(-1);
-      const isNew = column + 1 + text.length > this.width;
-      column = isNew || !runs ? INDENT + text.length : column + 1 + text.length;
-      if (isNew || !runs || !run) lines.push([[style, text]]);
-      else if (run[0] === style) run[1] += ` ${text}`;
-      else runs.push([style, text]);
-    }
-    this.#put(
-      label,
-      lines.map((runs) => runs.map(([style, text]) => this.paint(style, text)).join(" ")),
-    );
+    const plain = words.filter(Boolean);
+    let rest = plain.length; // of the words, those that are not on a line yet
+    const lines = inLines([...plain, ...said], this.width - INDENT).map((line) => {
+      const [before, behind] = [line.slice(0, rest), line.slice(rest)];
+      rest -= before.length;
+      return [this.paint("plain", before.join(" ")), this.paint("dim", behind.join(" "))].filter(Boolean).join(" ");
+    });
+    this.#put(label, lines);
   }
 
   /** A table, the last column of which gives the reason. */
@@ -225,13 +190,12 @@ class Page {
   }
 
   #table(rows: readonly Row[]): string[] {
-    const columns = Math.max(0, ...rows.map((row) => row.length));
-    const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+    const widths = widthsOf(rows);
     return rows.map((row) =>
       row
         .map((cell, i) => {
           const isLast = row.slice(i + 1).every((other) => other === "");
-          const style = i === columns - 1 ? "dim" : "plain";
+          const style = i === widths.length - 1 ? "dim" : "plain";
           return cell === "" ? "" : this.paint(style, isLast ? cell : cell.padEnd(widths[i] ?? 0));
         })
         .filter(Boolean)

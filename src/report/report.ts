@@ -11,8 +11,9 @@ import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees } from "../plan/trees.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import { type Asked, findAsked } from "./asked.ts";
-import { isMissing, type Report } from "./item.ts";
+import type { Report, Side } from "./item.ts";
 import { sidesOf } from "./sides.ts";
+import { missedGlibc } from "./words.ts";
 
 /** The options for the file that the report is about. Undefined for a soname. */
 type Choose = (file: string | undefined) => TreeOptions;
@@ -54,9 +55,25 @@ const programOf = (asked: Asked): string | undefined =>
 /** Throws ProgramError if nothing has that name. */
 function refuseNothing({ program }: Report, soname: string): void {
   const link = program.roots.find(({ link }) => link.name === soname)?.link;
-  if (!link || !isMissing(link)) return;
+  if (!link?.fault) return;
   if (link.fault instanceof ElfError) throw link.fault;
   const tried = link.fault.details.tried ?? [];
   const message = `Cannot find "${soname}": no directory in PATH has it, and as a library it is not in "${program.tree}": ${tried.join("; ")}`;
   throw new ProgramError(message, EXIT.notFound, { cause: link.fault });
 }
+
+/**
+ * The exit status of a report: 127 if the program lacks a library; 125 if a capsule lacks one at the start, or something needs a newer glibc; else
+ * 0.
+ */
+export function exitCodeOf(report: Report): number {
+  const { program, capsules } = report;
+  if (lacks(program)) return EXIT.notFound;
+  const atStart = [program, ...capsules].flatMap(({ items }) => items).filter(({ when }) => when === "start");
+  if (atStart.some((item) => missedGlibc(item, report) !== undefined)) return EXIT.failure;
+  const isMissed = ({ roots }: Side) => roots.some(({ link, when }) => when === "start" && link.fault);
+  return capsules.some((side) => lacks(side) || isMissed(side)) ? EXIT.failure : 0;
+}
+
+const lacks = ({ items }: Side): boolean =>
+  items.some(({ when, needs }) => when === "start" && needs.some(({ fault }) => fault));

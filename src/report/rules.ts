@@ -4,7 +4,7 @@ import type { Trees } from "../plan/trees.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
 import { GLIBC_CHOICES } from "../settings/choices.ts";
 import { asSays, nameOf } from "../settings/source.ts";
-import { isMissing, type Link, type Report, type Side } from "./item.ts";
+import type { Link, Report, Side } from "./item.ts";
 
 /** A phrase that follows "it is". `link` is what the name resolves to on that side, if anything. */
 export function ruleOf(soname: string, side: Side, link: Link | undefined, report: Report): string {
@@ -14,7 +14,7 @@ export function ruleOf(soname: string, side: Side, link: Link | undefined, repor
   if (!host) {
     const why = "no profile that is chosen and no --isolate names it";
     if (side.host) return link ? "a private dependency: only this capsule sees it" : "nothing that this capsule needs";
-    return link && !isMissing(link) ? `the runtime's own: ${why}` : `nothing that the program's side has; ${why}`;
+    return link?.item ? `the runtime's own: ${why}` : `nothing that the program's side has; ${why}`;
   }
   const { name } = host.search.tree;
   const [setting, more] = settingOf(soname, trees);

@@ -6,14 +6,16 @@
 // Libraries of the program's side that a capsule is shown are loaded on the program's side.
 
 import { realpathSync } from "node:fs";
-import { Loading, type Node } from "../../lib/tree/dependencies.ts";
-import type { Chosen, OwnedHost, Trees } from "../plan/trees.ts";
+import { type Given, Loading, type Node } from "../../lib/tree/dependencies.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { newestUnwinder } from "../plan/glibc/unwinder.ts";
+import { type Chosen, type OwnedHost, searchesOf, type Trees } from "../plan/trees.ts";
+import { isShared, LOADER, UNWINDER } from "../profiles/shared-set.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import type { Asked } from "./asked.ts";
 import type { Report, When } from "./item.ts";
 import { itemsOf } from "./items.ts";
 import { ASKED, Namespace, openedBy } from "./namespace.ts";
-import { sharedFiles } from "./shared-files.ts";
 
 /** Throws LinkError and ElfError if something essential to a namespace cannot be loaded. */
 export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen: Chosen): Report {
@@ -74,3 +76,17 @@ export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen
 /** The order in which a plan opens them. */
 const inOrder = (host: OwnedHost | undefined, names: ReadonlySet<string>): string[] =>
   host ? [...host.choices.keys()].filter((soname) => names.has(soname)) : [...names];
+
+/** Gives the files of the shared set that a search of the runtime would not find. */
+function sharedFiles(trees: Trees): (soname: string) => Given | undefined {
+  const { runtime, glibc: chosen, store } = trees;
+  const isFoundAnyway = runtime.find(LIBC, undefined)?.path === chosen.path;
+  const unwinder = newestUnwinder(searchesOf(trees), chosen);
+  return (soname) => {
+    if (!isShared(soname)) return undefined;
+    if (soname === UNWINDER && unwinder) return { library: unwinder.library, why: "the newest of all trees'" };
+    if (isFoundAnyway) return undefined;
+    const path = soname === LOADER ? chosen.glibc?.loader : chosen.glibc?.find(soname);
+    return path === undefined ? undefined : { library: store.read(path), why: `glibc ${chosen.version}` };
+  };
+}

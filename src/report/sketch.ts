@@ -1,10 +1,34 @@
 // A report as figures and edges, with nothing merged or reduced.
 
 import { type Clash, clashesOf } from "./clashes.ts";
-import type { Edge, Figure, Graph } from "./figure.ts";
-import { type Item, isMissing, type Link, type Report, type Side } from "./item.ts";
-import { unique } from "./simplify.ts";
+import type { Item, Link, Report, Side } from "./item.ts";
 import { missedGlibc } from "./words.ts";
+
+export type Kind = "asked" | "shim" | "isolated" | "mirror" | "plain" | "shared" | "missing";
+
+/** One box, for one library or several. */
+export interface Figure {
+  readonly side: Side;
+  readonly kind: Kind;
+  readonly names: readonly string[];
+  readonly items: readonly Item[];
+  /** The clash of its only library. */
+  readonly clash: Clash | undefined;
+  /** The glibc version that it needs, if the chosen one is older. */
+  readonly missedGlibc: string | undefined;
+}
+
+export interface Edge {
+  readonly from: Figure;
+  readonly to: Figure;
+  /** `door` leads to what a shim or a mirror shows, `use` to what is opened when a library is used. */
+  readonly kind: "needs" | "door" | "use";
+}
+
+export interface Graph {
+  readonly figures: readonly Figure[];
+  readonly edges: readonly Edge[];
+}
 
 /** Without libraries that are opened later, unless `isWhole`. */
 export function sketchOf(report: Report, isWhole: boolean): Graph {
@@ -29,7 +53,7 @@ class Sketch {
 
   add(side: Side): void {
     for (const { link, when, openers } of side.roots) {
-      if (isMissing(link) ? when !== "start" : !this.#isIn(link.item)) continue;
+      if (link.fault ? when !== "start" : !this.#isIn(link.item)) continue;
       const to = this.#figureOf(link, side);
       if (when !== "start")
         for (const opener of openers) if (this.#isIn(opener)) this.#edge(this.#figure(opener), to, "use");
@@ -39,7 +63,7 @@ class Sketch {
       for (const need of item.needs) {
         const to = this.#figureOf(need, side);
         // Every library needs something from the shared set.
-        if (isMissing(need) || need.item.role !== "shared") this.#edge(this.#figure(item), to, "needs");
+        if (need.item?.role !== "shared") this.#edge(this.#figure(item), to, "needs");
       }
     }
   }
@@ -49,7 +73,7 @@ class Sketch {
   /** The figure for a name on a side: the library, its door, or a missing one. */
   #figureOf(link: Link, side: Side): Figure {
     const root = side.host?.search.tree.root;
-    if (isMissing(link)) {
+    if (link.fault) {
       const { name } = link;
       return this.#once(JSON.stringify([root, "missing", name]), { side, kind: "missing", names: [name], items: [] });
     }
@@ -82,4 +106,14 @@ class Sketch {
   #edge(from: Figure, to: Figure, kind: Edge["kind"]): void {
     if (from !== to) this.edges.push({ from, to, kind });
   }
+}
+
+/** Keeps the first edge between any two figures. */
+export function unique(edges: readonly Edge[]): Edge[] {
+  const seen = new Map<Figure, Set<Figure>>();
+  return edges.filter(({ from, to }) => {
+    const others = seen.get(from) ?? new Set();
+    seen.set(from, others);
+    return !others.has(to) && others.add(to);
+  });
 }

@@ -1,11 +1,10 @@
 // `capsule tree` as text: a tree per namespace, in the style of libtree, and the clashes between them.
 
 import { basename } from "node:path";
-import type { Paint } from "../diagnostics/terminal.ts";
-import { type Branch, linesOf } from "./branches.ts";
+import { inLines, type Paint } from "../diagnostics/terminal.ts";
 import { clashTable, type View } from "./clash-table.ts";
 import { type Clash, type Copy, clashesOf } from "./clashes.ts";
-import { type Item, isMissing, type Link, type Missing, type Present, type Report, type Side } from "./item.ts";
+import type { Item, Link, Missing, Present, Report, Side, When } from "./item.ts";
 import { faultOf, missedGlibc, whyOf } from "./words.ts";
 
 export function treeText(report: Report, view: View, paint: Paint): string {
@@ -15,6 +14,30 @@ export function treeText(report: Report, view: View, paint: Paint): string {
   const trees = drawing.roots().map((root) => linesOf(root, rule));
   const table = clashTable(clashes, report, view, paint);
   return [...trees, table, [drawing.glibc()]].map((lines) => `${lines.join("\n")}\n`).join("\n");
+}
+
+/** A tree of text. */
+interface Branch {
+  readonly text: string;
+  /** Lines below the text that are not branches. */
+  readonly notes?: readonly string[];
+  readonly branches: readonly Branch[];
+}
+
+/** Draws it with lines. `rule` styles the lines that connect branches. */
+function linesOf(root: Branch, rule: (text: string) => string): string[] {
+  const lines: string[] = [];
+  const draw = ({ text, notes = [], branches }: Branch, first: string, rest: string): void => {
+    lines.push(rule(first) + text);
+    const between = branches.length > 0 ? "│ " : "  ";
+    lines.push(...notes.map((note) => rule(rest + between) + note));
+    for (const [i, branch] of branches.entries()) {
+      const isLast = i === branches.length - 1;
+      draw(branch, `${rest}${isLast ? "└── " : "├── "}`, `${rest}${isLast ? "    " : "│   "}`);
+    }
+  };
+  draw(root, "", "");
+  return lines;
 }
 
 class Drawing {
@@ -52,32 +75,27 @@ class Drawing {
   #program(links: readonly Link[]): Branch[] {
     const { asked, program } = this.report;
     const { paint } = this;
-    if (asked.kind === "static")
-      return [
-        {
-          text: `${paint("bold", asked.path)} ${paint("cyan", "[statically linked: it loads nothing]")}`,
-          branches: [],
-        },
-      ];
-    const isAsked = (link: Link) =>
-      isMissing(link) || link.item.role === "asked" || (asked.kind === "soname" && link.name === asked.soname);
+    if (asked.kind === "static") {
+      const text = `${paint("bold", asked.path)} ${paint("cyan", "[statically linked: it loads nothing]")}`;
+      return [{ text, branches: [] }];
+    }
+    const isAsked = ({ fault, item, name }: Link) =>
+      fault || item.role === "asked" || (asked.kind === "soname" && name === asked.soname);
     const branches = links.filter(isAsked).map((link) => this.#branch(link, program, [], true));
     const others = this.#visible(links.filter((link) => !isAsked(link))).filter(
-      (link) => isMissing(link) || link.item.when !== "later" || this.view.verbosity > 0,
+      ({ item }) => item?.when !== "later" || this.view.verbosity > 0,
     );
     if (others.length === 0) return branches;
-    const text = paint(
-      "bold",
-      `of ${program.tree}, for the ${this.report.capsules.length > 1 ? "capsules" : "capsule"}`,
-    );
+    const whose = this.report.capsules.length > 1 ? "capsules" : "capsule";
+    const text = paint("bold", `of ${program.tree}, for the ${whose}`);
     return [...branches, { text, branches: others.map((link) => this.#branch(link, program, [])) }];
   }
 
   #capsule(side: Side): Branch {
     const { paint, view } = this;
-    const at = (when: string) =>
+    const at = (time: When) =>
       side.roots
-        .filter((root) => root.when === when && (isMissing(root.link) || root.link.item.when === when))
+        .filter(({ link: { item }, when }) => when === time && (!item || item.when === time))
         .map(({ link }) => link);
     const branchesOf = (links: readonly Link[]) => this.#visible(links).map((link) => this.#branch(link, side, []));
     const branches = branchesOf(at("start"));
@@ -97,23 +115,17 @@ class Drawing {
 
   /** Names of isolated libraries, in lines of 72 columns. */
   #names(links: readonly Link[]): string[] {
-    const names = links.filter((link) => isMissing(link) || link.item.role === "isolated").map(({ name }) => name);
-    const lines: string[] = [];
-    for (const name of names) {
-      const last = lines.at(-1);
-      if (last !== undefined && last.length + name.length < 72) lines[lines.length - 1] = `${last} ${name}`;
-      else lines.push(name);
-    }
-    return lines.map((line) => this.paint("plain", line));
+    const names = links.filter(({ item }) => !item || item.role === "isolated").map(({ name }) => name);
+    return inLines(names, 72).map((line) => this.paint("plain", line.join(" ")));
   }
 
   /** Hides the shared set by default. */
   #visible(links: readonly Link[]): Link[] {
-    return links.filter((link) => isMissing(link) || link.item.role !== "shared" || this.view.verbosity > 0);
+    return links.filter(({ item }) => item?.role !== "shared" || this.view.verbosity > 0);
   }
 
   #branch(link: Link, side: Side, above: readonly Item[], isRoot = false): Branch {
-    if (isMissing(link)) return this.#missing(link);
+    if (link.fault) return this.#missing(link);
     const { item } = link;
     const { verbosity } = this.view;
     const isForeign = item.side !== side;
@@ -121,17 +133,14 @@ class Drawing {
     this.#shown.add(keyOf(link, side));
     const isFolded =
       isForeign || above.includes(item) || (isKnown && verbosity < 3) || (item.role === "shared" && verbosity < 2);
-    const path = [...above, item];
-    const branches = isFolded ? [] : this.#below(item.needs, side, path, isRoot);
+    const branches = isFolded ? [] : this.#below(item.needs, side, [...above, item], isRoot);
     return { text: this.#text(link, isKnown, isRoot), branches };
   }
 
   /** Branches for what the last item of `path` needs. `isAll` also keeps libraries shown before. */
   #below(needs: readonly Link[], side: Side, path: readonly Item[], isAll: boolean): Branch[] {
-    return this.#visible(needs).flatMap((need) => {
-      const isOld = !isMissing(need) && this.#shown.has(keyOf(need, side)) && this.view.verbosity === 0;
-      return isOld && !isAll ? [] : [this.#branch(need, side, path)];
-    });
+    const isOld = (need: Link) => !need.fault && this.#shown.has(keyOf(need, side)) && this.view.verbosity === 0;
+    return this.#visible(needs).flatMap((need) => (isOld(need) && !isAll ? [] : this.#branch(need, side, path)));
   }
 
   #missing({ name, fault }: Missing): Branch {
