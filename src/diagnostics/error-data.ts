@@ -29,11 +29,8 @@ export interface ErrorData {
  * for any other.
  */
 export function asLinkError(error: unknown): LinkError | undefined {
-  if (
-    !(error instanceof Error) ||
-    [LinkError, ElfError, ProgramError, UsageError].some((kind) => error instanceof kind)
-  )
-    return undefined;
+  const isOwn = [LinkError, ElfError, ProgramError, UsageError].some((kind) => error instanceof kind);
+  if (!(error instanceof Error) || isOwn) return undefined;
   const { code, path, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return undefined;
   return new LinkError(message, { ...(path === undefined ? {} : { object: path }), cause: error });
@@ -50,12 +47,8 @@ export const dataOf = (thrown: unknown): ErrorData => ownDataOf(asLinkError(thro
 function ownDataOf(error: unknown): ErrorData {
   if (!(error instanceof Error)) return { name: "Error", message: String(error), exitCode: EXIT.failure };
   const { name, message, cause } = error;
-  const common = {
-    name,
-    message,
-    exitCode: exitCodeOf(error),
-    ...(cause instanceof Error ? { cause: ownDataOf(cause) } : {}),
-  };
+  const inner = cause instanceof Error ? { cause: ownDataOf(cause) } : {};
+  const common = { name, message, exitCode: exitCodeOf(error), ...inner };
   if (error instanceof LinkError) {
     const { cause: _, ...details } = error.details;
     return { ...common, details };

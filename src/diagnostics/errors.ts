@@ -43,10 +43,7 @@ export class NotHostableError extends ProgramError {
     readonly reason: string,
     options?: ErrorOptions,
   ) {
-    super(
-      `Cannot host "${path}": ${reason} (--mode attached runs it in a process of its own)`,
-      EXIT.notRunnable,
-      options,
-    );
+    const text = `Cannot host "${path}": ${reason} (--mode attached runs it in a process of its own)`;
+    super(text, EXIT.notRunnable, options);
   }
 }

@@ -21,10 +21,7 @@ export interface Screen {
 }
 
 /** Standard error's terminal, if it is ours to use. */
-export function ownScreen(
-  system: System,
-  environment: Readonly<Record<string, string | undefined>>,
-): Screen | undefined {
+export function ownScreen(system: System, environment: NodeJS.ProcessEnv): Screen | undefined {
   const { TERM: terminal, CI: automatic } = environment;
   if (!terminal || terminal === "dumb" || automatic) return undefined;
   const width = system.terminalWidth(STDERR);

@@ -31,9 +31,8 @@ export function inLines(words: readonly string[], width: number): string[][] {
   const lines: string[][] = [];
   let room = 0; // in the last line, behind its last word
   for (const word of words) {
-    const line = lines.at(-1);
     const fits = word.length < room;
-    if (line && fits) line.push(word);
+    if (fits) lines.at(-1)?.push(word);
     else lines.push([word]);
     room = (fits ? room - 1 : width) - word.length;
   }

@@ -46,23 +46,18 @@ export function environmentFindings(facts: EnvironmentFacts): Finding[] {
     ...Object.entries(SLOW)
       .filter(([name]) => !["", "0", "false"].includes(variables[name] ?? ""))
       .map(([name, so]) => warning(name, `${name} is set: ${so}`, `unset ${name}`)),
-    ...audit(facts),
-    ...preload(facts),
-  ];
+    audit(facts),
+    preload(facts),
+  ].flat();
   return found.length > 0 ? found : [fine("environment", "no variable is in the way")];
 }
 
-function audit({ variables, glibc }: EnvironmentFacts): Finding[] {
+function audit({ variables, glibc }: EnvironmentFacts): Finding | [] {
   if (othersAuditors(variables.LD_AUDIT).length === 0) return [];
   const fault = glibc && faultOfAuditors(variables, glibc);
-  if (fault !== undefined) return [hindrance("LD_AUDIT", fault, "unset LD_AUDIT, or choose a newer glibc (--glibc)")];
-  return [
-    warning(
-      "LD_AUDIT",
-      "LD_AUDIT is set: its module is asked about the libraries of both sides",
-      "unset LD_AUDIT, unless that is what you want",
-    ),
-  ];
+  if (fault !== undefined) return hindrance("LD_AUDIT", fault, "unset LD_AUDIT, or choose a newer glibc (--glibc)");
+  const text = "LD_AUDIT is set: its module is asked about the libraries of both sides";
+  return warning("LD_AUDIT", text, "unset LD_AUDIT, unless that is what you want");
 }
 
 function preload({ variables, isolated }: EnvironmentFacts): Finding[] {

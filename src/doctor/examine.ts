@@ -105,19 +105,17 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
     const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace, fileOf(patient.program));
     return { trees, ...chooseHosts(trees, trace) };
   };
-  const chosen = unlessUnsound(choose, (finding) => finding);
+  const chosen = unlessUnsound(choose);
   if ("level" in chosen) return [{ title: "Host tree", findings: [chosen] }];
   const { trees, hosts, isIsolated } = chosen;
   const group = (title: string, look: () => Finding | readonly Finding[]): Group => ({
     title,
-    findings: [unlessUnsound(look, (finding) => finding)].flat(),
+    findings: [unlessUnsound(look)].flat(),
   });
-  const capsules = hosts.map((host) =>
-    unlessUnsound(
-      () => hostFindings(host, isIsolated, settings, trees),
-      (finding) => ({ findings: [finding], libraries: [] }),
-    ),
-  );
+  const capsules = hosts.map((host) => {
+    const found = unlessUnsound(() => hostFindings(host, isIsolated, settings, trees));
+    return "level" in found ? { findings: [found], libraries: [] } : found;
+  });
   const libraries = capsules.map((capsule) => capsule.libraries);
   const searches = hosts.map(({ search }) => search);
   const names = searches.map(({ tree }) => tree.name);
@@ -138,14 +136,13 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
 }
 
 /** An unusable tree, or something unreadable in it, becomes a finding. Bugs and usage errors are rethrown. */
-function unlessUnsound<Result, Instead>(look: () => Result, instead: (finding: Finding) => Instead): Result | Instead {
+function unlessUnsound<Result>(look: () => Result): Result | Finding {
   try {
     return look();
   } catch (error) {
     const isKnown = error instanceof LinkError || error instanceof ElfError;
     if (!isKnown && (error as NodeJS.ErrnoException).code === undefined) throw error;
-    const advice = "--host, --runtime and --glibc say which trees are used";
-    return instead(hindrance("trees", (error as Error).message, advice));
+    return hindrance("trees", (error as Error).message, "--host, --runtime and --glibc say which trees are used");
   }
 }
 

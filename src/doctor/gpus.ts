@@ -33,7 +33,7 @@ export function gpuFindings(files: MachineFiles, hosts: readonly Search[]): Find
     ...cards.map(({ name, driver }) => fine("gpu", `${name}: ${driver}`)),
     ...devices(files, cards),
     ...hosts.flatMap((search) => [
-      ...cards.flatMap((card) => mesaDriver(card, search)),
+      ...cards.flatMap((card) => [...mesaDriver(card, search)]),
       ...(module === undefined ? [] : [nvidia(module, files, search)].flat()),
     ]),
   ];
@@ -74,34 +74,28 @@ function devices(files: MachineFiles, cards: readonly Card[]): Finding[] {
   );
 }
 
-function mesaDriver({ name, driver }: Card, search: Search): Finding[] {
+function* mesaDriver({ name, driver }: Card, search: Search): Generator<Finding> {
   const known = MESA[driver];
   // Mesa has no driver for it, or its driver is not Mesa's.
-  if (!known || !search.find("libGL.so.1", undefined)) return [];
+  if (!known || !search.find("libGL.so.1", undefined)) return;
   const lacks = (drivers: readonly string[], profile: string, variable: string, ending: string) => {
     const there = namesIn(directoriesOf(search, profile, variable), /\.so$/);
     return drivers.length > 0 && !drivers.some((one) => there.includes(`${one}${ending}`));
   };
   const { dri, video = [] } = known;
-  const findings: Finding[] = [];
   const isOneLibrary = namesIn(search.directories, /^libgallium-.*\.so$/).length > 0;
   if (!isOneLibrary && lacks(dri, "gl", "LIBGL_DRIVERS_PATH", "_dri.so"))
-    findings.push(
-      warning(
-        "gpu-driver",
-        `${search.tree.name} has no driver for ${name} (${driver}: ${dri.join(", ")}): the processor draws`,
-        "install Mesa's drivers in the host tree (libgl1-mesa-dri), or a newer Mesa",
-      ),
+    yield warning(
+      "gpu-driver",
+      `${search.tree.name} has no driver for ${name} (${driver}: ${dri.join(", ")}): the processor draws`,
+      "install Mesa's drivers in the host tree (libgl1-mesa-dri), or a newer Mesa",
     );
   if (search.find("libva.so.2", undefined) && lacks(video, "video", "LIBVA_DRIVERS_PATH", "_drv_video.so"))
-    findings.push(
-      warning(
-        "video-driver",
-        `${search.tree.name} has no video driver for ${name} (${driver}: ${video.join(", ")}): the processor decodes`,
-        "install mesa-va-drivers or intel-media-va-driver in the host tree",
-      ),
+    yield warning(
+      "video-driver",
+      `${search.tree.name} has no video driver for ${name} (${driver}: ${video.join(", ")}): the processor decodes`,
+      "install mesa-va-drivers or intel-media-va-driver in the host tree",
     );
-  return findings;
 }
 
 /** The version of NVIDIA's kernel module. */

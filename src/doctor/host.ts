@@ -18,8 +18,12 @@ export function hostFindings(
   { runtime, glibc }: Pick<Trees, "runtime" | "glibc">,
 ): Checked {
   const sonames = [...choices.keys()].filter(isIsolated);
-  const layout = layoutFindings(search);
-  if (sonames.length === 0) return { findings: [empty(search), ...layout], libraries: [] };
+  const layout = [...layoutFindings(search)];
+  if (sonames.length === 0) {
+    const text = `${search.tree.name} has none of the libraries that are to be isolated`;
+    const advice = "is it the root of a tree, with usr/lib and the like in it? --host names another";
+    return { findings: [hindrance("libraries", text, advice), ...layout], libraries: [] };
+  }
   // The user will miss a library of a profile that they named.
   const asked = new Set(profile.source === DEFAULT ? [] : profile.value);
   const names = profile.value.filter((name) => profiles[name]?.isolate.some((soname) => choices.has(soname)));
@@ -34,11 +38,12 @@ export function hostFindings(
     return { findings: findings.filter(({ text }) => !said.has(text)), libraries };
   };
   const checked = [
+    shown,
     ...drivers.alternatives.map((paths) => oneOf(paths.map((path) => opened([path])))),
     opened(drivers.others),
   ];
-  const libraries = [...new Set([shown, ...checked].flatMap((one) => one.libraries))];
-  const faults = uniqueOf([shown, ...checked].flatMap(({ findings }) => findings));
+  const libraries = [...new Set(checked.flatMap((one) => one.libraries))];
+  const faults = uniqueOf(checked.flatMap(({ findings }) => findings));
   const needs = [...faults, ...tooNew(libraries, glibc)];
   const told = `isolated libraries (${sonames.length}) and drivers have all that they need: ${libraries.length} files`;
   return {
@@ -53,28 +58,25 @@ export function hostFindings(
 }
 
 /** Extra directories for libraries and data, and where else the tree may have OpenGL. */
-function layoutFindings(search: Search): Finding[] {
+function* layoutFindings(search: Search): Generator<Finding> {
   const { tree, layout } = search;
   const [libraries, shares] = [[...layout.first, ...layout.last].join(", "), layout.shares.join(", ")];
   const told = [libraries && `for libraries ${libraries}`, shares && `for data ${shares}`].filter(Boolean).join("; ");
-  const used = told === "" ? [] : [fine("host-directories", `beside the usual directories, ${tree.name} has ${told}`)];
-  if (search.find("libGL.so.1", undefined)) return used;
+  if (told !== "") yield fine("host-directories", `beside the usual directories, ${tree.name} has ${told}`);
+  if (search.find("libGL.so.1", undefined)) return;
   const [store, ...others] = inStores(search);
-  if (store === undefined) return used;
+  if (store === undefined) return;
   const more = others.length === 0 ? "" : ` (and ${others.length} more like it)`;
-  return [
-    ...used,
-    warning(
-      "host-directories",
-      `${tree.name} has OpenGL in "${store}"${more}, where nothing is searched`,
-      `name that directory: --host-libraries ${store}`,
-    ),
-  ];
+  yield warning(
+    "host-directories",
+    `${tree.name} has OpenGL in "${store}"${more}, where nothing is searched`,
+    `name that directory: --host-libraries ${store}`,
+  );
 }
 
 /** Package directories with libGL in the stores of NixOS and Guix, newest versions first. */
 function inStores({ tree }: Search): string[] {
-  return STORES.flatMap((store) => {
+  return ["/nix/store", "/gnu/store"].flatMap((store) => {
     const real = unlessRefused(() => tree.resolve(store));
     const names = namesIn(real === undefined ? [] : [real], /^\w+-(libglvnd|mesa)-[\d.]+$/);
     const version = (name: string) => name.slice(name.indexOf("-"));
@@ -83,15 +85,6 @@ function inStores({ tree }: Search): string[] {
     return paths.filter((path) => unlessRefused(() => tree.resolve(`${path}/libGL.so.1`)) !== undefined);
   });
 }
-
-const STORES = ["/nix/store", "/gnu/store"];
-
-const empty = (search: Search): Finding =>
-  hindrance(
-    "libraries",
-    `${search.tree.name} has none of the libraries that are to be isolated`,
-    "is it the root of a tree, with usr/lib and the like in it? --host names another",
-  );
 
 /** Faults of drivers become hindrances if no driver is intact. */
 function oneOf(drivers: readonly Checked[]): Checked {

@@ -7,25 +7,22 @@ import type { Search } from "../../lib/tree/search.ts";
 import type { Profile } from "../profiles/profiles.ts";
 import { type Complaint, type Finding, fine, hindrance, warning } from "./finding.ts";
 
-type Profiles = Readonly<Record<string, Profile>>;
-
-/** A library that several profiles list says nothing about any of them. */
-const isSeverals = (soname: string, profiles: Profiles): boolean =>
-  Object.values(profiles).filter(({ isolate, newest }) => [...isolate, ...newest].includes(soname)).length > 1;
-
 /** `asked` are the profiles that the user named. For the others, libraries that neither side has do not matter. */
 export function profileFindings(
   search: Search,
   runtime: Search,
   names: readonly string[],
-  profiles: Profiles,
+  profiles: Readonly<Record<string, Profile>>,
   asked: ReadonlySet<string>,
 ): Finding[] {
   const { name: tree } = search.tree;
+  // A library that several profiles list says nothing about any of them.
+  const listed = Object.values(profiles).map(({ isolate, newest }) => [...isolate, ...newest]);
+  const isSeverals = (soname: string) => listed.filter((list) => list.includes(soname)).length > 1;
   return names.flatMap((name) => {
     const profile = profiles[name];
     if (!profile) return [];
-    const own = profile.isolate.filter((soname) => !isSeverals(soname, profiles));
+    const own = profile.isolate.filter((soname) => !isSeverals(soname));
     const missing = own.filter((soname) => !search.find(soname, undefined));
     if (missing.length === 0) return fine(`profile-${name}`, `${tree} has all libraries of ${profile.summary}`);
     if (missing.length < own.length)

@@ -31,16 +31,11 @@ export class MachineFiles {
       const descriptor = openSync(this.root + path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
       try {
         if (!fstatSync(descriptor).isFile()) return undefined;
-        const chunks: Buffer[] = [];
-        for (let size = 0; size < LIMIT; ) {
-          // Files in /proc and /sys report no size.
-          const chunk = Buffer.alloc(64 * 1024);
-          const count = readSync(descriptor, chunk);
-          if (count === 0) break;
-          chunks.push(chunk.subarray(0, count));
-          size += count;
-        }
-        return Buffer.concat(chunks);
+        // Files in /proc and /sys report no size.
+        const bytes = Buffer.allocUnsafe(LIMIT);
+        let size = 0;
+        for (let count = 1; count > 0; size += count) count = readSync(descriptor, bytes, size, LIMIT - size, null);
+        return bytes.subarray(0, size);
       } finally {
         closeSync(descriptor);
       }

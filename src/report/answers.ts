@@ -1,6 +1,6 @@
 // Which file provides a soname on each side: how it was found, for which library, and by which rule.
 
-import type { Requester, Search, Step } from "../../lib/tree/search.ts";
+import type { Requester, Step } from "../../lib/tree/search.ts";
 import type { Item, Link, Report, Side } from "./item.ts";
 import { ruleOf } from "./rules.ts";
 
@@ -58,13 +58,10 @@ function searchFor(soname: string, side: Side, link: Link | undefined, report: R
   if (item && item.side !== side) return undefined;
   const search = side.host?.search ?? report.trees.runtime;
   const needer = item ? item.requester : side.items.find(({ needs }) => link && needs.includes(link));
-  const result = searched(search, item?.name ?? soname, requesterOf(needer ?? (item ? undefined : side.items[0])));
-  return item && result.found?.path !== item.path ? undefined : result;
-}
-
-function searched(search: Search, name: string, requester: Requester | undefined): NonNullable<Answer["search"]> {
+  const requester = requesterOf(needer ?? (item ? undefined : side.items[0]));
   const steps: Step[] = [];
-  const found = search.find(name, requester, steps);
+  const found = search.find(item?.name ?? soname, requester, steps);
+  if (item && found?.path !== item.path) return undefined;
   return { steps, found: found && { by: found.why, path: found.path, fault: "" } };
 }
 

@@ -3,7 +3,7 @@
 
 import { accessSync, constants } from "node:fs";
 import { basename, dirname } from "node:path";
-import { ELFMAG, PT_DYNAMIC } from "../../lib/elf/constants.ts";
+import { PT_DYNAMIC } from "../../lib/elf/constants.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -12,7 +12,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { fileAt } from "../plan/file-at.ts";
-import { locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../plan/program.ts";
+import { isShells, locateProgram, namedByEnv, SCRIPT_LIMIT, shebangOf } from "../plan/program.ts";
 
 export type Asked =
   | {
@@ -26,6 +26,10 @@ export type Asked =
   | { readonly kind: "static"; readonly path: string; readonly scripts: readonly string[] }
   /** No program has that name. */
   | { readonly kind: "soname"; readonly soname: string };
+
+/** The ELF file. */
+export const pathOf = (asked: Exclude<Asked, { kind: "soname" }>): string =>
+  asked.kind === "static" ? asked.path : asked.library.path;
 
 /**
  * A name with a slash is a file. Any other name is a program in PATH, or else a soname. Throws ProgramError, LinkError
@@ -46,22 +50,16 @@ function look(name: string, store: LibraryStore): Asked {
   const scripts: string[] = [];
   const first = realpathOf(name);
   let path = first;
-  for (;;) {
-    const next = interpreterOf(path);
-    if (next === undefined) {
-      const image = lookAtImage(path, store);
-      // A program derives $ORIGIN from its real file, a library from the path by which it was opened.
-      const origin = image.kind === "library" && path === first ? realpathOf(dirname(name)) : undefined;
-      return image.kind === "static" ? { ...image, scripts } : { ...image, origin, scripts };
-    }
+  for (let next = interpreterOf(path); next !== undefined; next = interpreterOf(path)) {
     scripts.push(path);
     if (scripts.length > SCRIPT_LIMIT)
-      throw new ProgramError(
-        `Cannot run "${scripts[0]}": too many scripts are each other's interpreters`,
-        EXIT.notRunnable,
-      );
+      throw new ProgramError(`Cannot run "${first}": too many scripts are each other's interpreters`, EXIT.notRunnable);
     path = next;
   }
+  const image = lookAtImage(path, store);
+  // A program derives $ORIGIN from its real file, a library from the path by which it was opened.
+  const origin = image.kind === "library" && path === first ? realpathOf(dirname(name)) : undefined;
+  return image.kind === "static" ? { ...image, scripts } : { ...image, origin, scripts };
 }
 
 type Image = { readonly kind: "program" | "library"; readonly library: Library } | { kind: "static"; path: string };
@@ -82,9 +80,8 @@ function lookAtImage(path: string, store: LibraryStore): Image {
  * ProgramError.
  */
 function interpreterOf(path: string): string | undefined {
-  const head = headOf(path);
-  const line = shebangOf(head);
-  if (line === undefined) return isShells(path, head) ? realpathOf("/bin/sh") : undefined;
+  const line = shebangOf(headOf(path));
+  if (line === undefined) return isShells(path) && isExecutable(path) ? realpathOf("/bin/sh") : undefined;
   const [interpreter, argument] = line;
   if (interpreter === "")
     throw new ProgramError(`Cannot run "${path}": its first line names no interpreter`, EXIT.notRunnable);
@@ -92,12 +89,8 @@ function interpreterOf(path: string): string | undefined {
   return realpathOf(locateProgram(named ?? interpreter));
 }
 
-/** An executable text file without an interpreter line, which a shell runs. */
-const isShells = (path: string, head: string): boolean =>
-  !ELFMAG.every((byte, i) => head.charCodeAt(i) === byte) &&
-  head !== "" &&
-  !head.includes("\0") &&
-  (unlessRefused(() => accessSync(path, constants.X_OK) === undefined) ?? false);
+const isExecutable = (path: string): boolean =>
+  unlessRefused(() => accessSync(path, constants.X_OK) === undefined) ?? false;
 
 /** The part of a script that the kernel reads, one character per byte. Throws what open(2) throws. */
 function headOf(path: string): string {

@@ -2,7 +2,7 @@
 // against the other get the wrong one.
 
 import { isShared } from "../profiles/shared-set.ts";
-import { type Item, type Report, type Side, WHENS, type When } from "./item.ts";
+import { type Report, type Side, WHENS, type When } from "./item.ts";
 import { versionIn } from "./version-in.ts";
 
 export interface Copy {
@@ -27,11 +27,8 @@ export interface Clash {
 
 /** Sorted: those kept apart first, then by time of loading, then by soname. */
 export function clashesOf({ program, capsules, native }: Report): Clash[] {
-  const loaded = new Map<string, Item[]>();
-  for (const { items } of [program, ...capsules])
-    for (const item of items)
-      if (!isShared(item.soname)) loaded.set(item.soname, [...(loaded.get(item.soname) ?? []), item]);
-  const clashes = [...loaded].flatMap(([soname, items]): Clash[] => {
+  const loaded = [program, ...capsules].flatMap(({ items }) => items).filter(({ soname }) => !isShared(soname));
+  const clashes = [...Map.groupBy(loaded, ({ soname }) => soname)].flatMap(([soname, items]): Clash[] => {
     const copies = items.map(({ side, path }) => ({ side, path, version: versionIn(path), isLoaded: true }));
     const path = native.get(soname);
     if (path !== undefined && !items.some(({ side }) => side === program))

@@ -2,6 +2,7 @@
 
 import type { Step } from "../../lib/tree/search.ts";
 import type { Answer } from "./answers.ts";
+import { pathOf } from "./asked.ts";
 import { type Clash, clashesOf } from "./clashes.ts";
 import type { Item, Link, Report, Side } from "./item.ts";
 import { versionIn } from "./version-in.ts";
@@ -17,8 +18,7 @@ export const jsonOf = (report: Report): object => ({
 
 function askedOf({ asked }: Report): object {
   if (asked.kind === "soname") return asked;
-  const { kind, scripts } = asked;
-  return { kind, path: asked.kind === "static" ? asked.path : asked.library.path, scripts };
+  return { kind: asked.kind, path: pathOf(asked), scripts: asked.scripts };
 }
 
 const sideOf = ({ tree, roots, items }: Side, report: Report): object => ({

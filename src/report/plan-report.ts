@@ -219,17 +219,15 @@ function elsewhereOf(nodes: readonly Node[]): Map<string, Library[]> {
 
 /** Libraries from another host tree are not part of the shared set. */
 function sharedOf({ plan, sides, sharedFile }: InMode): PlanReport["shared"] {
-  const needers = new Map<string, string[]>();
-  for (const [i, { elsewhere }] of sides.entries())
-    for (const [soname, libraries] of elsewhere) {
-      if (plan.chosen.hosts[i]?.ownership.others.has(soname)) continue;
-      needers.set(soname, [...(needers.get(soname) ?? []), ...libraries.map(({ path }) => path)]);
-    }
-  return [...needers]
+  const all = sides.flatMap(({ elsewhere }, i) =>
+    [...elsewhere].filter(([soname]) => !plan.chosen.hosts[i]?.ownership.others.has(soname)),
+  );
+  return [...Map.groupBy(all, ([soname]) => soname)]
     .sort(([one], [other]) => (one < other ? -1 : 1))
-    .flatMap(([soname, neededBy]) => {
+    .flatMap(([soname, needs]) => {
       const path = sharedFile(soname);
-      return path === undefined ? [] : [{ soname, path, neededBy: [...new Set(neededBy)] }];
+      const neededBy = needs.flatMap(([, libraries]) => libraries).map((library) => library.path);
+      return path === undefined ? [] : { soname, path, neededBy: [...new Set(neededBy)] };
     });
 }
 

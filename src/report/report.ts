@@ -10,7 +10,7 @@ import { storeFile } from "../directories/user-cache.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees } from "../plan/trees.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
-import { type Asked, findAsked } from "./asked.ts";
+import { type Asked, findAsked, pathOf } from "./asked.ts";
 import type { Report, Side } from "./item.ts";
 import { sidesOf } from "./sides.ts";
 import { missedGlibc } from "./words.ts";
@@ -23,9 +23,14 @@ type Choose = (file: string | undefined) => TreeOptions;
  */
 export function reportOn(name: string, choose: Choose): Report {
   const report = makeReport((store) => findAsked(name, store), choose);
-  const { asked } = report;
-  if (asked.kind === "soname") refuseNothing(report, asked.soname);
-  return report;
+  const { asked, program } = report;
+  if (asked.kind !== "soname") return report;
+  const fault = program.roots.find(({ link }) => link.name === asked.soname)?.link.fault;
+  if (!fault) return report;
+  if (fault instanceof ElfError) throw fault;
+  const tried = fault.details.tried ?? [];
+  const message = `Cannot find "${asked.soname}": no directory in PATH has it, and as a library it is not in "${program.tree}": ${tried.join("; ")}`;
+  throw new ProgramError(message, EXIT.notFound, { cause: fault });
 }
 
 /** Throws like reportOn, but not for a soname that does not exist. */
@@ -36,30 +41,12 @@ export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose)
   const asked = find(store);
   // choose() may print warnings about settings.
   progress.erase();
-  const options = choose(fileOf(asked));
+  const options = choose(asked.kind === "soname" ? undefined : (asked.scripts[0] ?? pathOf(asked)));
   const trace = new Trace([]);
-  const trees = chooseTrees(options, machineGlibc, store, system, trace, programOf(asked));
+  // For a script, its interpreter runs.
+  const program = "library" in asked ? asked.library.path : undefined;
+  const trees = chooseTrees(options, machineGlibc, store, system, trace, program);
   return sidesOf(asked, options, trees, chooseHosts(trees, trace));
-}
-
-/** The file that would be run: the script, if it is one. */
-function fileOf(asked: Asked): string | undefined {
-  if (asked.kind === "soname") return undefined;
-  return asked.scripts[0] ?? (asked.kind === "static" ? asked.path : asked.library.path);
-}
-
-/** The ELF file that runs: for a script, its interpreter. */
-const programOf = (asked: Asked): string | undefined =>
-  asked.kind === "program" || asked.kind === "library" ? asked.library.path : undefined;
-
-/** Throws ProgramError if nothing has that name. */
-function refuseNothing({ program }: Report, soname: string): void {
-  const link = program.roots.find(({ link }) => link.name === soname)?.link;
-  if (!link?.fault) return;
-  if (link.fault instanceof ElfError) throw link.fault;
-  const tried = link.fault.details.tried ?? [];
-  const message = `Cannot find "${soname}": no directory in PATH has it, and as a library it is not in "${program.tree}": ${tried.join("; ")}`;
-  throw new ProgramError(message, EXIT.notFound, { cause: link.fault });
 }
 
 /**

@@ -6,16 +6,19 @@
 // Libraries of the program's side that a capsule is shown are loaded on the program's side.
 
 import { realpathSync } from "node:fs";
+import { LinkError } from "../../lib/link-error.ts";
 import { type Given, Loading, type Node } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
+import type { Search } from "../../lib/tree/search.ts";
 import { newestUnwinder } from "../plan/glibc/unwinder.ts";
+import { openedAhead } from "../plan/plan.ts";
 import { type Chosen, type OwnedHost, searchesOf, type Trees } from "../plan/trees.ts";
+import { LIBDIR } from "../profiles/profiles.ts";
 import { isShared, LOADER, UNWINDER } from "../profiles/shared-set.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import type { Asked } from "./asked.ts";
 import type { Report, When } from "./item.ts";
-import { itemsOf } from "./items.ts";
-import { ASKED, Namespace, openedBy } from "./namespace.ts";
+import { ASKED, itemsOf, Namespace } from "./items.ts";
 
 /** Throws LinkError and ElfError if something essential to a namespace cannot be loaded. */
 export function sidesOf(asked: Asked, options: TreeOptions, trees: Trees, chosen: Chosen): Report {
@@ -89,4 +92,27 @@ function sharedFiles(trees: Trees): (soname: string) => Given | undefined {
     const path = soname === LOADER ? chosen.glibc?.loader : chosen.glibc?.find(soname);
     return path === undefined ? undefined : { library: store.read(path), why: `glibc ${chosen.version}` };
   };
+}
+
+/** What the isolated libraries of a capsule will probably open, if its tree has it. */
+function openedBy({ openers, host, loading: { nodes, search } }: Namespace): string[] {
+  for (const { library } of nodes) {
+    if (!host?.choices.has(library.soname)) continue;
+    for (const name of openedAhead([library.soname])) {
+      const paths = name.startsWith(LIBDIR) ? search.places.map((dir) => name.replace(LIBDIR, dir)) : [name];
+      const path = paths.find((one) => isThere(search, one));
+      if (path !== undefined) openers.set(path, (openers.get(path) ?? new Set()).add(library));
+    }
+  }
+  return [...openers.keys()];
+}
+
+/** The list is a guess, so a name that cannot be resolved counts as absent. */
+function isThere(search: Search, name: string): boolean {
+  try {
+    return search.find(name, undefined) !== undefined;
+  } catch (error) {
+    if (error instanceof LinkError) return false;
+    throw error;
+  }
 }

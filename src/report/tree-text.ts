@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { inLines, type Paint } from "../diagnostics/terminal.ts";
 import { clashTable, type View } from "./clash-table.ts";
 import { type Clash, type Copy, clashesOf } from "./clashes.ts";
-import type { Item, Link, Missing, Present, Report, Side, When } from "./item.ts";
+import type { Item, Link, Present, Report, Side, When } from "./item.ts";
 import { faultOf, missedGlibc, whyOf } from "./words.ts";
 
 export function treeText(report: Report, view: View, paint: Paint): string {
@@ -13,7 +13,9 @@ export function treeText(report: Report, view: View, paint: Paint): string {
   const rule = (text: string) => paint("dim", text);
   const trees = drawing.roots().map((root) => linesOf(root, rule));
   const table = clashTable(clashes, report, view, paint);
-  return [...trees, table, [drawing.glibc()]].map((lines) => `${lines.join("\n")}\n`).join("\n");
+  const { version, path } = report.trees.glibc;
+  const glibc = paint("dim", `All of it runs on glibc ${version}, ${path}`);
+  return [...trees, table, [glibc]].map((lines) => `${lines.join("\n")}\n`).join("\n");
 }
 
 /** A tree of text. */
@@ -51,29 +53,20 @@ class Drawing {
   ) {}
 
   roots(): Branch[] {
-    const { program, capsules } = this.report;
-    return [...this.#programs(program), ...capsules.map((capsule) => this.#capsule(capsule))];
-  }
-
-  glibc(): string {
-    const { version, path } = this.report.trees.glibc;
-    return this.paint("dim", `All of it runs on glibc ${version}, ${path}`);
-  }
-
-  /** Empty if the subject is in a capsule and there is nothing to show on the program's side. */
-  #programs({ roots }: Side): Branch[] {
-    const { asked } = this.report;
+    const { asked, capsules } = this.report;
     const scripts = asked.kind === "soname" ? [] : asked.scripts;
-    const inner = this.#program(roots.map(({ link }) => link));
+    const inner = this.#program();
     const outer = scripts.reduceRight<Branch | undefined>((branch, script) => {
       const text = `${this.paint("bold", script)} ${this.paint("cyan", "[a script; what it starts is not in here]")}`;
       return { text, branches: branch ? [branch] : [] };
     }, inner[0]);
-    return outer ? [outer, ...inner.slice(1)] : inner;
+    return [...(outer ? [outer] : []), ...inner.slice(1), ...capsules.map((capsule) => this.#capsule(capsule))];
   }
 
-  #program(links: readonly Link[]): Branch[] {
+  /** Empty if the subject is in a capsule and there is nothing to show on the program's side. */
+  #program(): Branch[] {
     const { asked, program } = this.report;
+    const links = program.roots.map(({ link }) => link);
     const { paint } = this;
     if (asked.kind === "static") {
       const text = `${paint("bold", asked.path)} ${paint("cyan", "[statically linked: it loads nothing]")}`;
@@ -125,7 +118,15 @@ class Drawing {
   }
 
   #branch(link: Link, side: Side, above: readonly Item[], isRoot = false): Branch {
-    if (link.fault) return this.#missing(link);
+    const { paint } = this;
+    if (link.fault) {
+      const { text, notes } = faultOf(link.fault);
+      return {
+        text: `${paint(["red", "bold"], link.name)} ${paint("red", `[${text}]`)}`,
+        notes: notes.map((note) => `${paint("dim", "┊ ")}${paint("red", note)}`),
+        branches: [],
+      };
+    }
     const { item } = link;
     const { verbosity } = this.view;
     const isForeign = item.side !== side;
@@ -133,24 +134,12 @@ class Drawing {
     this.#shown.add(keyOf(link, side));
     const isFolded =
       isForeign || above.includes(item) || (isKnown && verbosity < 3) || (item.role === "shared" && verbosity < 2);
-    const branches = isFolded ? [] : this.#below(item.needs, side, [...above, item], isRoot);
+    // A root also shows libraries that were shown before.
+    const isOld = (need: Link) => !need.fault && this.#shown.has(keyOf(need, side)) && verbosity === 0 && !isRoot;
+    const branches = this.#visible(isFolded ? [] : item.needs).flatMap((need) =>
+      isOld(need) ? [] : this.#branch(need, side, [...above, item]),
+    );
     return { text: this.#text(link, isKnown, isRoot), branches };
-  }
-
-  /** Branches for what the last item of `path` needs. `isAll` also keeps libraries shown before. */
-  #below(needs: readonly Link[], side: Side, path: readonly Item[], isAll: boolean): Branch[] {
-    const isOld = (need: Link) => !need.fault && this.#shown.has(keyOf(need, side)) && this.view.verbosity === 0;
-    return this.#visible(needs).flatMap((need) => (isOld(need) && !isAll ? [] : this.#branch(need, side, path)));
-  }
-
-  #missing({ name, fault }: Missing): Branch {
-    const { text, notes } = faultOf(fault);
-    const { paint } = this;
-    return {
-      text: `${paint(["red", "bold"], name)} ${paint("red", `[${text}]`)}`,
-      notes: notes.map((note) => `${paint("dim", "┊ ")}${paint("red", note)}`),
-      branches: [],
-    };
   }
 
   #text(link: Present, isKnown: boolean, isRoot: boolean): string {
