@@ -4,7 +4,6 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { LocalSocket } from "../../lib/process/local-socket.ts";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
 import type { MachineFiles } from "./machine-files.ts";
 import { answerOf, keyFor, localDisplay, setupRequest } from "./x11.ts";
@@ -114,17 +113,14 @@ function tryEach(
   talk: (socket: LocalSocket) => string | undefined = () => undefined,
 ): string | undefined {
   let fault: string | undefined;
-  for (const name of names) {
-    const result = unlessRefused(
-      () => {
-        using socket = new LocalSocket(name, system);
-        return { fault: talk(socket) };
-      },
-      ({ code = "", message }) => {
-        fault = FAULTS[code] ?? message;
-      },
-    );
-    if (result) return result.fault;
-  }
+  for (const name of names)
+    try {
+      using socket = new LocalSocket(name, system);
+      return talk(socket);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      fault = FAULTS[code] ?? message;
+    }
   return fault;
 }

@@ -17,13 +17,6 @@ const MESA: Readonly<Record<string, { readonly dri: readonly string[]; readonly 
   vmwgfx: { dri: ["vmwgfx"] },
 };
 
-/** A card in /sys/class/drm. */
-interface Card {
-  readonly name: string;
-  /** The kernel's driver. */
-  readonly driver: string;
-}
-
 export function gpuFindings(files: MachineFiles, hosts: readonly Search[]): Finding[] {
   const cards = cardsIn(files);
   const module = nvidiaModule(files);
@@ -39,7 +32,10 @@ export function gpuFindings(files: MachineFiles, hosts: readonly Search[]): Find
   ];
 }
 
-function cardsIn(files: MachineFiles): Card[] {
+type Card = ReturnType<typeof cardsIn>[number];
+
+/** The cards in /sys/class/drm, with the kernel's drivers. */
+function cardsIn(files: MachineFiles) {
   const DRM = "/sys/class/drm";
   return files
     .names(DRM)

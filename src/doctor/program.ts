@@ -30,22 +30,20 @@ export function programFindings(program: string, settings: Settings, trees: Tree
     found.push(fine("program", `"${path}"`));
     for (const text of emptiedEnvironments(path, []))
       found.push(warning("environment-emptied", text, "have the script keep LD_AUDIT and LD_LIBRARY_PATH"));
-    const inProcess = (why: string): Finding[] => {
-      const plan = makePlan(run, trees, trace);
-      const { capsules, runtimeLibraries } = plan;
-      const isolated = capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
-      return [
-        fine("mode", `in-process, ${why}`),
-        fine("needs", `isolated: ${isolated}; of the runtime: ${runtimeLibraries.length} libraries`),
-        ...lackFindings(plan, path),
-      ];
-    };
-    const attached = (why: string): Finding[] => {
-      checkAttachable(path, process.env.PATH ?? "", system);
-      const plan = makeAttachedPlan(run, executed, trees, trace);
-      return [fine("mode", `attached, ${why}`), ...lackFindings(plan, path)];
-    };
-    return [...found, ...inMode(path, { mode, mountNamespace }, system, { inProcess, attached })];
+    const findings = inMode(path, { mode, mountNamespace }, system, {
+      inProcess(why): Finding[] {
+        const plan = makePlan(run, trees, trace);
+        const isolated = plan.capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
+        const needs = `isolated: ${isolated}; of the runtime: ${plan.runtimeLibraries.length} libraries`;
+        return [fine("mode", `in-process, ${why}`), fine("needs", needs), ...lackFindings(plan, path)];
+      },
+      attached(why): Finding[] {
+        checkAttachable(path, process.env.PATH ?? "", system);
+        const plan = makeAttachedPlan(run, executed, trees, trace);
+        return [fine("mode", `attached, ${why}`), ...lackFindings(plan, path)];
+      },
+    });
+    return [...found, ...findings];
   } catch (error) {
     if (!(error instanceof ProgramError || error instanceof LinkError || error instanceof ElfError)) throw error;
     return [...found, hindrance("program", error.message, adviceFor(error))];

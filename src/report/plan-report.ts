@@ -22,7 +22,7 @@ import { lacksOf, tellLack } from "../plan/older-hosts.ts";
 import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../plan/plan.ts";
 import { checkAttachable, interpreterOf, locateProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
-import { chooseTrees, type Trees } from "../plan/trees.ts";
+import { chooseTrees } from "../plan/trees.ts";
 import { ownGlibc } from "../reexec/start-over.ts";
 import type { Settings } from "../settings/settings.ts";
 import { asSays } from "../settings/source.ts";
@@ -59,17 +59,14 @@ export function planReport(
   };
 
   const found = inMode(path, { mode, mountNamespace }, system, {
-    inProcess(why): InMode {
+    inProcess(why) {
       const trees = chooseTrees(options, (machine) => ownGlibc(new Libc(), machine), store, system, trace, path);
-      const plan = makePlan(options, trees, trace);
-      return { name: "in-process", why, trees, plan, isCovered: false, ...ofHosted(plan) };
+      return { why, trees, ...ofHosted(makePlan(options, trees, trace)) };
     },
-    attached(why): InMode {
+    attached(why) {
       checkAttachable(path, process.env.PATH ?? "", system);
       const trees = chooseTrees(options, machineGlibc, store, system, trace, path);
-      const plan = makeAttachedPlan(options, executed, trees, trace);
-      const isCovered = (plan.own?.cover.size ?? 0) > 0;
-      return { name: "attached", why, trees, plan, isCovered, ...ofAttached(plan, path) };
+      return { why, trees, ...ofAttached(makeAttachedPlan(options, executed, trees, trace), path) };
     },
   });
 
@@ -108,15 +105,11 @@ export function planReport(
 }
 
 /** What is known in both modes. */
-interface InMode extends Sides {
+interface InMode {
   readonly name: PlanReport["mode"]["name"];
-  readonly why: string;
-  readonly isCovered: boolean;
-  readonly trees: Trees;
   readonly plan: Plan | AttachedPlan;
-}
-
-interface Sides {
+  /** Files of the program's own glibc are replaced. */
+  readonly isCovered: boolean;
   /** The findings for each capsule, in order. */
   readonly sides: readonly Found[];
   readonly libraries: readonly PlannedLibrary[] | null;
@@ -126,7 +119,7 @@ interface Sides {
   readonly warnings: readonly string[];
 }
 
-function ofHosted(plan: Plan): Sides {
+function ofHosted(plan: Plan): InMode {
   const { needs, chosen } = plan;
   const needers = needersOf(plan.program.library, needs);
   const warnings: string[] = [];
@@ -142,16 +135,15 @@ function ofHosted(plan: Plan): Sides {
     return { atStart, members: [...closure.inLoadOrder, ...others], elsewhere, needers, environment, hooks };
   });
   return {
-    sides,
+    ...{ name: "in-process", plan, isCovered: false, sides, warnings },
     libraries: needs.inLoadOrder.map(libraryOf),
     aliases: plan.aliases,
     sharedFile: (soname) =>
       plan.shared.get(soname) ?? plan.glibc.glibc?.find(soname) ?? plan.runtime.find(soname, undefined)?.path,
-    warnings,
   };
 }
 
-function ofAttached(plan: AttachedPlan, path: string): Sides {
+function ofAttached(plan: AttachedPlan, path: string): InMode {
   const { runtime, chosen, processGlibc } = plan;
   const warnings = copiesInFront(plan, path);
   const own = ownSide(plan, path, warnings);
@@ -174,11 +166,10 @@ function ofAttached(plan: AttachedPlan, path: string): Sides {
     return { atStart, members: nodes, elsewhere: elsewhereOf(nodes), needers, environment, hooks };
   });
   return {
-    sides,
+    ...{ name: "attached", plan, isCovered: (plan.own?.cover.size ?? 0) > 0, sides, warnings },
     libraries: own?.libraries ?? null,
     aliases: new Map([...(own?.aliases ?? [])].filter(([, soname]) => chosen.isIsolated(soname))),
     sharedFile: (soname) => processGlibc.shared.get(soname) ?? runtime.find(soname, undefined)?.path,
-    warnings,
   };
 }
 
