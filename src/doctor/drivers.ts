@@ -8,6 +8,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search, Tried } from "../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Complaint, type Finding, fine, hindrance, warning } from "./finding.ts";
 import { MachineFiles } from "./machine-files.ts";
@@ -109,13 +110,10 @@ interface ManifestFormat {
 const JSON_MANIFEST: ManifestFormat = {
   ending: ".json",
   libraryIn(text) {
-    try {
-      const name = (JSON.parse(text) as { ICD?: { library_path?: unknown } } | null)?.ICD?.library_path;
-      return typeof name === "string" && name !== "" ? name : { fault: "names no library (ICD.library_path)" };
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      return { fault: "is not JSON" };
-    }
+    const data = unless([SyntaxError], () => JSON.parse(text) as { ICD?: { library_path?: unknown } } | null);
+    if (data === undefined) return { fault: "is not JSON" };
+    const name = data?.ICD?.library_path;
+    return typeof name === "string" && name !== "" ? name : { fault: "names no library (ICD.library_path)" };
   },
 };
 const ICD: ManifestFormat = {
@@ -224,14 +222,8 @@ function deadLinks(search: Search, check: string, directories: readonly string[]
 }
 
 /** Undefined also if links loop or point outside the tree. */
-function resolved(search: Search, path: string): string | undefined {
-  try {
-    return unlessRefused(() => search.tree.resolve(path));
-  } catch (error) {
-    if (error instanceof LinkError) return undefined;
-    throw error;
-  }
-}
+const resolved = (search: Search, path: string): string | undefined =>
+  unless([LinkError, SystemFault], () => search.tree.resolve(path));
 
 /** Names in directories of this machine that match, each once. With `asPaths`, the path of every match. */
 export function namesIn(directories: readonly string[], pattern: RegExp, asPaths = false): string[] {

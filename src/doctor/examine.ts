@@ -13,6 +13,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { unless } from "../../lib/unless.ts";
 import metadata from "../../package.json" with { type: "json" };
 import { findBubblewrap } from "../attached/entry.ts";
 import { wayTo } from "../attached/mount-namespace.ts";
@@ -86,23 +87,16 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   return groups;
 }
 
-/** Undefined if the program is faulty: the checks of the program report that. */
-function fileOf(program: string | undefined): string | undefined {
-  try {
-    return program === undefined ? undefined : findProgram(program);
-  } catch (error) {
-    if (error instanceof ProgramError) return undefined;
-    throw error;
-  }
-}
-
 /** The checks that depend on the chosen trees. */
 function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments): Group[] {
   const { system, files } = instruments;
   const settings = patient.settings();
+  const { program } = patient;
   const trace = new Trace([]);
   const choose = () => {
-    const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace, fileOf(patient.program));
+    // The checks of the program report what is wrong with it.
+    const path = program === undefined ? undefined : unless([ProgramError], () => findProgram(program));
+    const trees = chooseTrees(settings.trees, machineGlibc, store, system, trace, path);
     return { trees, ...chooseHosts(trees, trace) };
   };
   const chosen = unlessUnsound(choose);
@@ -120,7 +114,6 @@ function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments
   const searches = hosts.map(({ search }) => search);
   const names = searches.map(({ tree }) => tree.name);
   const { env } = process;
-  const { program } = patient;
   return [
     group("Container", () => containerFinding(files, names, env)),
     ...names.map((name, i) => ({ title: `Host tree ${name}`, findings: capsules[i]?.findings ?? [] })),

@@ -9,7 +9,7 @@ import { realpathSync } from "node:fs";
 import { LinkError } from "../../lib/link-error.ts";
 import { type Given, Loading, type Node } from "../../lib/tree/dependencies.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
-import type { Search } from "../../lib/tree/search.ts";
+import { unless } from "../../lib/unless.ts";
 import { newestUnwinder } from "../plan/glibc/unwinder.ts";
 import { openedAhead } from "../plan/plan.ts";
 import { type Chosen, type OwnedHost, searchesOf, type Trees } from "../plan/trees.ts";
@@ -100,19 +100,10 @@ function openedBy({ openers, host, loading: { nodes, search } }: Namespace): str
     if (!host?.choices.has(library.soname)) continue;
     for (const name of openedAhead([library.soname])) {
       const paths = name.startsWith(LIBDIR) ? search.places.map((dir) => name.replace(LIBDIR, dir)) : [name];
-      const path = paths.find((one) => isThere(search, one));
+      // The list is a guess, so a name that cannot be resolved counts as absent.
+      const path = paths.find((one) => unless([LinkError], () => search.find(one, undefined)));
       if (path !== undefined) openers.set(path, (openers.get(path) ?? new Set()).add(library));
     }
   }
   return [...openers.keys()];
-}
-
-/** The list is a guess, so a name that cannot be resolved counts as absent. */
-function isThere(search: Search, name: string): boolean {
-  try {
-    return search.find(name, undefined) !== undefined;
-  } catch (error) {
-    if (error instanceof LinkError) return false;
-    throw error;
-  }
 }
