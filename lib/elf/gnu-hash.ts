@@ -10,6 +10,7 @@
 
 import { isPowerOfTwo } from "../memory/numbers.ts";
 import { ElfError } from "./error.ts";
+import { wordsOf } from "./words.ts";
 
 export function gnuHash(name: Uint8Array): number {
   let hash = 5381;
@@ -17,15 +18,17 @@ export function gnuHash(name: Uint8Array): number {
   return hash;
 }
 
-/** In bytes. */
-const HEADER = 16;
+/** In words. */
+const HEADER = 4;
 
 export class GnuHash {
   readonly bucketCount: number;
   /** Index of the first symbol that the table covers. */
   readonly symOffset: number;
+  readonly #words: Uint32Array;
   readonly #bloomSize: number;
   readonly #bloomShift: number;
+  /** Where these begin, in words. */
   readonly #buckets: number;
   readonly #chain: number;
   #symbolCount?: number;
@@ -36,56 +39,50 @@ export class GnuHash {
     readonly path: string,
     readonly view: DataView,
   ) {
-    if (view.byteLength < HEADER) throw new ElfError(path, "DT_GNU_HASH", "its segment ends within its header");
-    this.bucketCount = view.getUint32(0, true);
-    this.symOffset = view.getUint32(4, true);
-    this.#bloomSize = view.getUint32(8, true);
-    this.#bloomShift = view.getUint32(12, true);
-    this.#buckets = HEADER + 8 * this.#bloomSize;
-    this.#chain = this.#buckets + 4 * this.bucketCount;
+    this.#words = wordsOf(view);
+    if (this.#words.length < HEADER) throw this.#fault("its segment ends within its header");
+    [this.bucketCount = 0, this.symOffset = 0, this.#bloomSize = 0, this.#bloomShift = 0] = this.#words;
+    this.#buckets = HEADER + 2 * this.#bloomSize;
+    this.#chain = this.#buckets + this.bucketCount;
     // Without buckets, a loader skips the object and reads nothing else (lld has written such tables).
     if (this.bucketCount === 0) return;
-    if (this.#chain > view.byteLength)
-      throw new ElfError(
-        path,
-        "DT_GNU_HASH",
-        `${this.#bloomSize} bloom words and ${this.bucketCount} buckets reach beyond its segment`,
-      );
-    if (this.#bloomSize === 0) throw new ElfError(path, "DT_GNU_HASH", "it has buckets, and no bloom filter");
+    if (this.#chain > this.#words.length)
+      throw this.#fault(`${this.#bloomSize} bloom words and ${this.bucketCount} buckets reach beyond its segment`);
+    if (this.#bloomSize === 0) throw this.#fault("it has buckets, and no bloom filter");
   }
 
   /** Candidates for a hash, in chain order: the indexes whose stored hash matches. The caller compares names. */
-  *candidates(hash: number): Generator<number> {
-    const { view } = this;
-    if (this.bucketCount === 0) return;
-    const word = view.getBigUint64(HEADER + 8 * ((hash >>> 6) % this.#bloomSize), true);
-    const first = 1n << BigInt(hash & 63);
-    const second = 1n << BigInt((hash >>> (this.#bloomShift & 31)) & 63);
-    if ((word & first) === 0n || (word & second) === 0n) return;
-    let index = view.getUint32(this.#buckets + 4 * (hash % this.bucketCount), true);
-    if (index === 0 || index < this.symOffset) return;
+  candidates(hash: number): readonly number[] {
+    if (this.bucketCount === 0 || !this.#mayHave(hash)) return [];
+    let index = this.#words[this.#buckets + (hash % this.bucketCount)] as number;
+    if (index === 0 || index < this.symOffset) return [];
+    const found: number[] = [];
     for (;;) {
       const stored = this.#stored(index);
-      if ((stored ^ hash) >>> 1 === 0) yield index;
-      if (stored & 1) return;
+      if ((stored ^ hash) >>> 1 === 0) found.push(index);
+      if (stored & 1) return found;
       index++;
     }
   }
 
+  /** Hot: most objects lack most names. Shifts use a count's lower five bits; the sixth selects the half of a word. */
+  #mayHave(hash: number): boolean {
+    const word = HEADER + 2 * ((hash >>> 6) % this.#bloomSize);
+    const other = hash >>> this.#bloomShift;
+    const first = (this.#words[word + ((hash >>> 5) & 1)] as number) >>> (hash & 31);
+    const second = (this.#words[word + ((other >>> 5) & 1)] as number) >>> (other & 31);
+    return (first & second & 1) !== 0;
+  }
+
   /** Throws ElfError if a lookup could leave the table of an object with `symbols` symbols. */
   check(symbols: number): void {
-    const { path, view, symOffset, bucketCount } = this;
     // glibc masks with the size minus one, and asserts a power of two
     if (this.#bloomSize > 0 && !isPowerOfTwo(this.#bloomSize))
-      throw new ElfError(path, "DT_GNU_HASH", `the size of its bloom filter, ${this.#bloomSize}, is no power of two`);
-    for (let i = 0; i < bucketCount; i++) {
-      const first = view.getUint32(this.#buckets + 4 * i, true);
-      if (first !== 0 && (first < symOffset || first >= symbols))
-        throw new ElfError(
-          path,
-          "DT_GNU_HASH",
-          `bucket ${i} begins with symbol ${first}, of ${symOffset} to ${symbols}`,
-        );
+      throw this.#fault(`the size of its bloom filter, ${this.#bloomSize}, is no power of two`);
+    for (let i = 0; i < this.bucketCount; i++) {
+      const first = this.#words[this.#buckets + i] as number;
+      if (first !== 0 && (first < this.symOffset || first >= symbols))
+        throw this.#fault(`bucket ${i} begins with symbol ${first}, of ${this.symOffset} to ${symbols}`);
     }
   }
 
@@ -110,26 +107,23 @@ export class GnuHash {
 
   /** The first symbol of the last chain. */
   #lastChain(): number {
-    if (this.#last !== undefined) return this.#last;
-    let last = 0;
-    for (let i = 0, at = this.#buckets; i < this.bucketCount; i++, at += 4) {
-      const first = this.view.getUint32(at, true);
-      if (first > last) last = first;
-    }
-    this.#last = last;
-    return last;
+    this.#last ??= this.#words.subarray(this.#buckets, this.#chain).reduce((last, first) => Math.max(last, first), 0);
+    return this.#last;
   }
 
   /** Size of the whole table in bytes; only the header if there are no buckets. */
   get size(): number {
-    if (this.bucketCount === 0) return HEADER;
-    return this.#chain + 4 * Math.max(0, this.symbolCount - this.symOffset);
+    if (this.bucketCount === 0) return 4 * HEADER;
+    return 4 * (this.#chain + Math.max(0, this.symbolCount - this.symOffset));
   }
 
   #stored(index: number): number {
-    const at = this.#chain + 4 * (index - this.symOffset);
-    if (at + 4 > this.view.byteLength)
-      throw new ElfError(this.path, "DT_GNU_HASH", `the chain of symbol ${index} reaches beyond its segment`);
-    return this.view.getUint32(at, true);
+    const stored = this.#words[this.#chain + index - this.symOffset];
+    if (stored === undefined) throw this.#fault(`the chain of symbol ${index} reaches beyond its segment`);
+    return stored;
+  }
+
+  #fault(text: string): ElfError {
+    return new ElfError(this.path, "DT_GNU_HASH", text);
   }
 }

@@ -28,18 +28,21 @@ import {
   PT_DYNAMIC,
   PT_GNU_RELRO,
   PT_TLS,
+  SHN_UNDEF,
+  STB_LOCAL,
   VER_NDX_GLOBAL,
 } from "./constants.ts";
 import { Dynamic } from "./dyn.ts";
 import type { Ehdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
-import { GnuHash, gnuHash } from "./gnu-hash.ts";
+import { type Answer, candidatesIn, findSymbol, wantedSymbol } from "./find-symbol.ts";
+import { GnuHash } from "./gnu-hash.ts";
 import { loadSegments, type Phdr } from "./phdr.ts";
 import { Rela, RelaTable } from "./rela.ts";
 import { relrSlots } from "./relr.ts";
 import { StringTable } from "./strings.ts";
-import { isExported, Sym, SymbolTable } from "./sym.ts";
-import { SysvHash, sysvHash } from "./sysv-hash.ts";
+import { Sym, SymbolTable } from "./sym.ts";
+import { SysvHash } from "./sysv-hash.ts";
 import { type DefinedVersion, definitions, type NeededVersion, readVerdefs, readVerneeds, Versym } from "./versions.ts";
 import { wordsOf } from "./words.ts";
 
@@ -64,8 +67,6 @@ export interface Filtee {
   readonly isOptional: boolean;
 }
 
-const encoder = new TextEncoder();
-
 /** The tables that the dynamic section names, adjacent in most images. */
 const TABLES = [
   DT_HASH,
@@ -87,13 +88,6 @@ export class Image {
   /** Where the dynamic section is. */
   readonly dynamicAt: Vaddr;
   readonly strings: StringTable;
-  #symbols?: SymbolTable;
-  #gnuHash?: GnuHash;
-  #sysvHash?: SysvHash | "none";
-  #versym?: Versym;
-  #verdefs?: readonly DefinedVersion[];
-  #verneeds?: readonly NeededVersion[];
-  #versionNames?: ReadonlyMap<number, string>;
 
   /** Throws ElfError if there is no dynamic section, or it cannot be read. */
   constructor(
@@ -177,20 +171,29 @@ export class Image {
   }
 
   get gnuHash(): GnuHash | undefined {
-    const at = this.#pointer(DT_GNU_HASH);
-    if (at === undefined) return undefined;
-    this.#gnuHash ??= new GnuHash(this.path, this.#rest(at, "DT_GNU_HASH"));
-    return this.#gnuHash;
+    return this.#gnuHash();
   }
+  // A lookup needs it and other tables, and finding one by its tag takes longer than the lookup itself.
+  readonly #gnuHash = once(() => {
+    const view = this.#rest(DT_GNU_HASH, "DT_GNU_HASH");
+    return view && new GnuHash(this.path, view);
+  });
 
   /** Also undefined if it is invalid and ignored, as there is a DT_GNU_HASH. */
   get sysvHash(): SysvHash | undefined {
-    if (this.#sysvHash === undefined) {
-      const table = this.#readSysvHash();
-      this.#sysvHash = table ?? "none";
-    }
-    return this.#sysvHash === "none" ? undefined : this.#sysvHash;
+    return this.#sysvHash();
   }
+  readonly #sysvHash = once(() => {
+    const isPassedOver = this.#pointer(DT_GNU_HASH) !== undefined;
+    try {
+      const view = this.#rest(DT_HASH, "DT_HASH");
+      const table = view && new SysvHash(this.path, view, isPassedOver);
+      return isPassedOver && table?.declaredCount === 0 ? undefined : table;
+    } catch (error) {
+      if (isPassedOver && error instanceof ElfError) return undefined;
+      throw error;
+    }
+  });
 
   /** Where the strings of the dynamic section and the symbols are. */
   get stringTableAt(): Vaddr {
@@ -207,47 +210,51 @@ export class Image {
    * table.
    */
   get symbols(): SymbolTable {
-    if (!this.#symbols) {
-      const at = this.#pointer(DT_SYMTAB);
-      if (at === undefined) throw new ElfError(this.path, "dynamic section", "it names no symbol table");
-      const view = (index: number, count: number) =>
-        this.bytes.view(add(at, index * Sym.size), count * Sym.size, "symbol table");
-      this.#symbols = new SymbolTable(view(0, this.#symbolCount(at)), this.strings, (index) =>
-        (index + 1) * Sym.size <= this.bytes.room(at) ? view(index, 1) : undefined,
-      );
-    }
-    return this.#symbols;
+    return this.#symbols();
   }
+  readonly #symbols = once(() => {
+    const at = this.#pointer(DT_SYMTAB);
+    if (at === undefined) throw new ElfError(this.path, "dynamic section", "it names no symbol table");
+    const view = (index: number, count: number) =>
+      this.bytes.view(add(at, index * Sym.size), count * Sym.size, "symbol table");
+    return new SymbolTable(view(0, this.#symbolCount(at)), this.strings, (index) =>
+      (index + 1) * Sym.size <= this.bytes.room(at) ? view(index, 1) : undefined,
+    );
+  });
 
   get versym(): Versym | undefined {
+    return this.#versym();
+  }
+  readonly #versym = once(() => {
     const at = this.#pointer(DT_VERSYM);
     if (at === undefined) return undefined;
-    this.#versym ??= new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"), (symbol) =>
+    return new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"), (symbol) =>
       this.bytes.view(add(at, 2 * symbol), 2, "version table"),
     );
-    return this.#versym;
-  }
+  });
 
   /** From DT_VERDEF to the next table or the end of its segment. */
   get verdefView(): DataView | undefined {
-    const at = this.#pointer(DT_VERDEF);
-    return at === undefined ? undefined : this.#rest(at, "DT_VERDEF");
+    return this.#rest(DT_VERDEF, "DT_VERDEF");
   }
 
   /** The versions that this object defines, including its own name (isBase). */
   get verdefs(): readonly DefinedVersion[] {
-    const view = this.#verdefs ? undefined : this.verdefView;
-    if (view) this.#verdefs = readVerdefs(this.path, view, this.strings);
-    return this.#verdefs ?? [];
+    return this.#verdefs();
   }
+  readonly #verdefs = once(() => {
+    const view = this.verdefView;
+    return view ? readVerdefs(this.path, view, this.strings) : [];
+  });
 
   /** The versions that this object needs from others. */
   get verneeds(): readonly NeededVersion[] {
-    const at = this.#pointer(DT_VERNEED);
-    if (at === undefined) return [];
-    this.#verneeds ??= readVerneeds(this.path, this.#rest(at, "DT_VERNEED"), this.strings);
-    return this.#verneeds;
+    return this.#verneeds();
   }
+  readonly #verneeds = once(() => {
+    const view = this.#rest(DT_VERNEED, "DT_VERNEED");
+    return view ? readVerneeds(this.path, view, this.strings) : [];
+  });
 
   /** DT_RELA. Its first `relativeCount` entries are RELATIVE. */
   get rela(): RelaTable {
@@ -275,42 +282,38 @@ export class Image {
     return relrSlots(this.#table(DT_RELR, DT_RELRSZ, 8, "DT_RELR"));
   }
 
+  /** The index of an exported symbol, as dlsym finds it: the default version (`f@@V2`, or `f` if unversioned). */
+  find(name: string | Uint8Array): number | undefined {
+    return indexIn(findSymbol(this, wantedSymbol(name), "dlsym"));
+  }
+
   /**
-   * The index of an exported symbol. Without a version, the default one (`f@@V2`, or `f` if unversioned), as dlsym
-   * finds it. With one, as a relocation finds it: that exact version, or an unversioned symbol.
+   * The index of an exported symbol, as ld.so finds it for another object's reference: the very version, or an
+   * unversioned symbol. A reference without a version gets the oldest one if that is the library's first.
    */
-  find(name: string | Uint8Array, version?: string): number | undefined {
-    for (const index of this.findAll(name)) if (this.#hasVersion(index, version)) return index;
-    return undefined;
+  findReferenced(name: string | Uint8Array, version: string | undefined): number | undefined {
+    return indexIn(findSymbol(this, wantedSymbol(name, version), "call"));
   }
 
   /** The indexes of an exported symbol in all its versions. */
-  *findAll(name: string | Uint8Array): Generator<number> {
-    const bytes = typeof name === "string" ? encoder.encode(name) : name;
-    const candidates = this.gnuHash?.candidates(gnuHash(bytes)) ?? this.sysvHash?.candidates(sysvHash(bytes)) ?? [];
+  findAll(name: string | Uint8Array): number[] {
     const { symbols } = this;
-    for (const index of candidates) {
-      const sym = symbols.at(index);
-      if (isExported(sym) && equal(this.strings.bytesAt(sym.st_name), bytes)) yield index;
-    }
+    return candidatesIn(this, wantedSymbol(name)).filter(
+      (symbol) => symbols.section(symbol) !== SHN_UNDEF && symbols.binding(symbol) !== STB_LOCAL,
+    );
   }
 
   /** The name of a symbol's version, or of the one it needs if it is undefined; undefined if there is none. */
   versionOf(symbol: number): string | undefined {
     const index = this.versym?.at(symbol);
     if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
-    // A program that has a library's object by COPY relocation exports it with the version that it needs from the
-    // library.
-    this.#versionNames ??= new Map([...this.verneeds, ...this.verdefs].map(({ index, name }) => [index, name]));
-    return this.#versionNames.get(index);
+    return this.#versionNames().get(index);
   }
-
-  #hasVersion(symbol: number, version: string | undefined): boolean {
-    const { versym } = this;
-    if (!versym) return true;
-    if (version === undefined) return !versym.isHidden(symbol);
-    return versym.at(symbol) <= VER_NDX_GLOBAL ? !versym.isHidden(symbol) : this.versionOf(symbol) === version;
-  }
+  // A program that has a library's object by COPY relocation exports it with the version that it needs from the library.
+  readonly #versionNames = once(() => {
+    const versions = [...this.verneeds, ...this.verdefs.filter(({ isBase }) => !isBase)];
+    return new Map(versions.map(({ index, name }) => [index, name]));
+  });
 
   #symbolCount(at: Vaddr): number {
     const { gnuHash, sysvHash } = this;
@@ -322,19 +325,6 @@ export class Image {
     if (!sysvHash)
       for (const table of [this.rela, this.jmprel]) for (const { r_sym } of table) count = Math.max(count, r_sym + 1);
     return count;
-  }
-
-  #readSysvHash(): SysvHash | undefined {
-    const at = this.#pointer(DT_HASH);
-    if (at === undefined) return undefined;
-    const isPassedOver = this.#pointer(DT_GNU_HASH) !== undefined;
-    try {
-      const table = new SysvHash(this.path, this.#rest(at, "DT_HASH"), isPassedOver);
-      return isPassedOver && table.declaredCount === 0 ? undefined : table;
-    } catch (error) {
-      if (isPassedOver && error instanceof ElfError) return undefined;
-      throw error;
-    }
   }
 
   /** Reads up to DT_NULL, as a loader does, whatever size the header gives. */
@@ -352,10 +342,12 @@ export class Image {
    * A table that does not give its length, up to the next one at most: the segments around them reach 100 MB (libLLVM),
    * and are read or, from another process, copied.
    */
-  #rest(at: Vaddr, structure: string): DataView {
+  #rest(tag: number, structure: string): DataView | undefined {
+    const at = this.#pointer(tag);
+    if (at === undefined) return undefined;
     let end = toVaddr(Number.POSITIVE_INFINITY);
-    for (const tag of TABLES) {
-      const table = this.#pointer(tag);
+    for (const other of TABLES) {
+      const table = this.#pointer(other);
       if (table !== undefined && table > at && table < end) end = table;
     }
     return this.bytes.rest(at, structure, end);
@@ -401,8 +393,13 @@ function lastString({ path, dynamic, symbols, verdefView, verneeds }: Image, roo
   return last;
 }
 
-function equal(one: Uint8Array, other: Uint8Array): boolean {
-  if (one.length !== other.length) return false;
-  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
-  return true;
+/** A function that makes a value at its first call, and returns the same one from then on. */
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
+
+const indexIn = (answer: Answer): number | undefined => (typeof answer === "number" ? answer : undefined);

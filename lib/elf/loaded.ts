@@ -101,9 +101,19 @@ export class LoadedImage extends Image {
 }
 
 /** The address of a symbol in the first image that exports it; see Image.find. */
-export function findAddress(images: readonly LoadedImage[], name: string, version?: string): Address | undefined {
+export const findAddress = (images: readonly LoadedImage[], name: string): Address | undefined =>
+  firstAddress(images, (image) => image.find(name));
+
+/** The same as for a reference; see Image.findReferenced. */
+export const findReferencedAddress = (
+  images: readonly LoadedImage[],
+  name: string,
+  version: string | undefined,
+): Address | undefined => firstAddress(images, (image) => image.findReferenced(name, version));
+
+function firstAddress(images: readonly LoadedImage[], find: (image: LoadedImage) => number | undefined) {
   for (const image of images) {
-    const index = image.find(name, version);
+    const index = find(image);
     if (index !== undefined) return image.symbolAddress(index);
   }
   return undefined;

@@ -74,6 +74,16 @@ export class StringTable {
     }
   }
 
+  /** Is this the string at `offset`? Throws like bytesAt. Hot: a lookup asks it of each symbol with the name's hash. */
+  isAt(offset: number, name: Uint8Array): boolean {
+    const whole = this.#whole && offset + name.length < this.#whole.length ? this.#whole : undefined;
+    const bytes = whole ?? this.bytesAt(offset);
+    const start = whole ? offset : 0;
+    if (whole ? bytes[start + name.length] !== 0 : bytes.length !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false;
+    return true;
+  }
+
   #measure(): number {
     if (!this.reach || this.room === 0) return this.declared;
     const last = this.reach.last(this.room);

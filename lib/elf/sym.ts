@@ -5,6 +5,7 @@ import type { Vaddr } from "../memory/numbers.ts";
 import { SHN_UNDEF, STB_LOCAL } from "./constants.ts";
 import { ElfError } from "./error.ts";
 import type { StringTable } from "./strings.ts";
+import { wordsOf } from "./words.ts";
 
 export const Sym = layout("Elf64_Sym", {
   st_name: u32,
@@ -22,14 +23,21 @@ export const typeOf = (sym: Sym): number => sym.st_info & 15;
 /** Can other objects bind to it? */
 export const isExported = (sym: Sym): boolean => sym.st_shndx !== SHN_UNDEF && bindingOf(sym) !== STB_LOCAL;
 
+/** A symbol's size in words: st_name | st_info, st_other, st_shndx | st_value (2) | st_size (2). */
+export const SYM_WORDS = Sym.size / 4;
+
 export class SymbolTable implements Iterable<Sym> {
+  readonly #words: Uint32Array;
+
   constructor(
     /** The symbols that the hash tables cover. */
     readonly view: DataView,
     readonly strings: StringTable,
     /** A symbol that they do not cover and a relocation refers to; undefined if there is none. */
     readonly beyond: (index: number) => DataView | undefined = () => undefined,
-  ) {}
+  ) {
+    this.#words = wordsOf(view);
+  }
 
   get length(): number {
     return Math.floor(this.view.byteLength / Sym.size);
@@ -45,6 +53,31 @@ export class SymbolTable implements Iterable<Sym> {
 
   nameOf(sym: Sym): string {
     return this.strings.at(sym.st_name);
+  }
+
+  // Hot: linking a graphics stack takes half a million lookups. These read symbols that the hash tables cover.
+
+  nameBytes(symbol: number): Uint8Array {
+    return this.strings.bytesAt(this.#words[symbol * SYM_WORDS] as number);
+  }
+  hasName(symbol: number, name: Uint8Array): boolean {
+    return this.strings.isAt(this.#words[symbol * SYM_WORDS] as number, name);
+  }
+  type(symbol: number): number {
+    return (this.#words[symbol * SYM_WORDS + 1] as number) & 15;
+  }
+  binding(symbol: number): number {
+    return ((this.#words[symbol * SYM_WORDS + 1] as number) >>> 4) & 15;
+  }
+  visibility(symbol: number): number {
+    return ((this.#words[symbol * SYM_WORDS + 1] as number) >>> 8) & 3;
+  }
+  section(symbol: number): number {
+    return (this.#words[symbol * SYM_WORDS + 1] as number) >>> 16;
+  }
+  hasValue(symbol: number): boolean {
+    const at = symbol * SYM_WORDS + 2;
+    return this.#words[at] !== 0 || this.#words[at + 1] !== 0;
   }
 
   *[Symbol.iterator](): Generator<Sym> {

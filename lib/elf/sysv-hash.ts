@@ -2,6 +2,7 @@
 // symbols.
 
 import { ElfError } from "./error.ts";
+import { wordsOf } from "./words.ts";
 
 export function sysvHash(name: Uint8Array): number {
   let hash = 0;
@@ -13,8 +14,12 @@ export function sysvHash(name: Uint8Array): number {
   return hash;
 }
 
+/** In words. */
+const HEADER = 2;
+
 export class SysvHash {
   readonly bucketCount: number;
+  readonly #words: Uint32Array;
   /** Length of the chains: as declared, or up to the last symbol that a lookup reaches. */
   #chainCount?: number;
 
@@ -27,10 +32,11 @@ export class SysvHash {
     readonly view: DataView,
     readonly isPassedOver = false,
   ) {
-    if (view.byteLength < HEADER) throw new ElfError(path, "DT_HASH", "its segment ends within its header");
-    this.bucketCount = view.getUint32(0, true);
-    if (HEADER + 4 * this.bucketCount > view.byteLength)
-      throw new ElfError(path, "DT_HASH", `${this.bucketCount} buckets reach beyond its segment`);
+    this.#words = wordsOf(view);
+    if (this.#words.length < HEADER) throw this.#fault("its segment ends within its header");
+    this.bucketCount = this.#words[0] as number;
+    if (HEADER + this.bucketCount > this.#words.length)
+      throw this.#fault(`${this.bucketCount} buckets reach beyond its segment`);
   }
 
   /**
@@ -44,37 +50,38 @@ export class SysvHash {
 
   /** nchain; 0 if that many do not fit in the segment. */
   get declaredCount(): number {
-    const count = this.view.getUint32(4, true);
-    return HEADER + 4 * (this.bucketCount + count) <= this.view.byteLength ? count : 0;
+    const count = this.#words[1] as number;
+    return HEADER + this.bucketCount + count <= this.#words.length ? count : 0;
   }
 
   /** Size of the whole table, in bytes. */
   get size(): number {
-    return HEADER + 4 * (this.bucketCount + this.symbolCount);
+    return 4 * (HEADER + this.bucketCount + this.symbolCount);
   }
 
   /**
    * Candidates for a hash: every index in its bucket's chain. The caller compares names. Throws ElfError for a chain
    * that loops.
    */
-  *candidates(hash: number): Generator<number> {
-    if (this.bucketCount === 0) return;
-    let index = this.view.getUint32(HEADER + 4 * (hash % this.bucketCount), true);
-    for (let steps = 0; index !== 0; steps++) {
-      const next = this.#next(index);
-      if (steps > this.view.byteLength / 4)
-        throw new ElfError(this.path, "DT_HASH", `a chain loops, at symbol ${index}`);
-      yield index;
-      index = next;
+  candidates(hash: number): readonly number[] {
+    const found: number[] = [];
+    if (this.bucketCount === 0) return found;
+    for (let index = this.#first(hash % this.bucketCount); index !== 0; index = this.#next(index)) {
+      if (found.length > this.#words.length) throw this.#fault(`a chain loops, at symbol ${index}`);
+      found.push(index);
     }
+    return found;
+  }
+
+  #first(bucket: number): number {
+    return this.#words[HEADER + bucket] as number;
   }
 
   /** The next symbol in the chain. */
   #next(index: number): number {
-    const at = HEADER + 4 * (this.bucketCount + index);
-    if (at + 4 > this.view.byteLength)
-      throw new ElfError(this.path, "DT_HASH", `a chain leads to symbol ${index}, beyond its segment`);
-    return this.view.getUint32(at, true);
+    const next = this.#words[HEADER + this.bucketCount + index];
+    if (next === undefined) throw this.#fault(`a chain leads to symbol ${index}, beyond its segment`);
+    return next;
   }
 
   /**
@@ -85,19 +92,18 @@ export class SysvHash {
     const metBy = new Map<number, number>();
     let count = 0;
     for (let bucket = 0; bucket < this.bucketCount; bucket++) {
-      let index = this.view.getUint32(HEADER + 4 * bucket, true);
-      while (index !== 0) {
+      for (let index = this.#first(bucket); index !== 0; index = this.#next(index)) {
         const before = metBy.get(index);
-        if (before === bucket) throw new ElfError(this.path, "DT_HASH", `a chain loops, at symbol ${index}`);
+        if (before === bucket) throw this.#fault(`a chain loops, at symbol ${index}`);
         if (before !== undefined) break;
         metBy.set(index, bucket);
         count = Math.max(count, index + 1);
-        index = this.#next(index);
       }
     }
     return count;
   }
-}
 
-/** In bytes. */
-const HEADER = 8;
+  #fault(text: string): ElfError {
+    return new ElfError(this.path, "DT_HASH", text);
+  }
+}

@@ -29,7 +29,7 @@ export function* undefinedIn(image: Image, scope: readonly Image[], bindsNow: bo
   }
 }
 
-const isThere = (definer: Image, name: Uint8Array): boolean => !definer.findAll(name).next().done;
+const isThere = (definer: Image, name: Uint8Array): boolean => definer.findAll(name).length > 0;
 
 function wantsAllNow({ dynamic, flags1 }: Image): boolean {
   const flags = dynamic.get(DT_FLAGS) ?? 0;

@@ -29,13 +29,14 @@ import {
   STT_TLS,
 } from "../elf/constants.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
+import { Sym } from "../elf/sym.ts";
 import { LinkError } from "../link-error.ts";
 import { type Address, add, hex, toAddress, type Vaddr } from "../memory/numbers.ts";
 import type { Definition } from "./lookup.ts";
 import type { LinkObject, TlsBlock } from "./objects.ts";
 import { type Effect, type Entry, NOTHING } from "./relocation.ts";
 import type { Slots } from "./slots.ts";
-import { minus, plus, type Value } from "./values.ts";
+import { minus, plus, type Value, value64At } from "./values.ts";
 
 /** Functions that TLS descriptors call: see the psABI's "TLS Descriptors". */
 export interface TlsDescriptors {
@@ -146,7 +147,7 @@ export class Effects {
   /** S */
   #symbol(entry: Entry, definition: Definition | undefined): Value {
     if (!definition) return 0;
-    if (definition.object.tables.type(definition.symbol) === STT_TLS)
+    if (definition.object.image.symbols.type(definition.symbol) === STT_TLS)
       throw this.#fault(entry, `wants an address, and ${described(definition)} is thread-local`);
     if (isChosen(definition))
       throw this.#fault(entry, `has no room for the address of ${described(definition)}, which is chosen by a call`);
@@ -162,9 +163,9 @@ export class Effects {
   #copy(entry: Entry, definition: Definition): Effect {
     const { object, space } = this.slots;
     const { vaddr, symbol } = entry;
-    const { path, start, end, tables } = definition.object;
+    const { path, start, end } = definition.object;
     const from = toAddress(Number(this.#symbol(entry, definition)));
-    const [room, size] = [Number(object.tables.size(symbol)), Number(tables.size(definition.symbol))];
+    const [room, size] = [Number(sizeOf({ object, symbol })), Number(sizeOf(definition))];
     const length = Math.min(room, size);
     if (room !== size)
       this.warn?.(
@@ -189,7 +190,7 @@ export class Effects {
   }
 
   #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {
-    const kind = object.tables.type(symbol);
+    const kind = object.image.symbols.type(symbol);
     // Symbol 0 or a section symbol means the object's own block.
     if (symbol !== 0 && kind !== STT_TLS && kind !== STT_SECTION)
       throw this.#fault(entry, `wants thread-local data, and ${described({ object, symbol })} is not thread-local`);
@@ -200,7 +201,7 @@ export class Effects {
   /** A thread-local variable's offset in its block. */
   #inBlock(entry: Entry, definition: Definition): Value {
     this.#tls(entry, definition);
-    return definition.object.tables.value(definition.symbol);
+    return symbolValue(definition);
   }
 
   /** Its offset from the thread pointer. */
@@ -225,17 +226,24 @@ export function faultOf({ path }: LinkObject, { type, vaddr }: Entry, text: stri
 }
 
 /** Must its resolver be called? An undefined symbol's value is a PLT entry, which already is the function's address. */
-const isChosen = ({ object: { tables }, symbol }: Definition): boolean =>
-  tables.type(symbol) === STT_GNU_IFUNC && tables.section(symbol) !== SHN_UNDEF;
-
-/** With SHN_ABS the value is an address, otherwise a vaddr. */
-function addressOf({ object, symbol }: Definition): Value {
-  const value = object.tables.value(symbol);
-  return object.tables.section(symbol) === SHN_ABS ? value : plus(object.loadBias, value);
+function isChosen({ object, symbol }: Definition): boolean {
+  const { symbols } = object.image;
+  return symbols.type(symbol) === STT_GNU_IFUNC && symbols.section(symbol) !== SHN_UNDEF;
 }
 
+/** With SHN_ABS the value is an address, otherwise a vaddr. */
+function addressOf(definition: Definition): Value {
+  const { object, symbol } = definition;
+  const value = symbolValue(definition);
+  return object.image.symbols.section(symbol) === SHN_ABS ? value : plus(object.loadBias, value);
+}
+
+const symbolValue = ({ object, symbol }: Definition): Value =>
+  value64At(object.image.symbols.view, symbol * Sym.size + Sym.offsetOf.st_value);
+
+/** In bytes. */
 const sizeOf = (definition: Definition | undefined): Value =>
-  definition ? definition.object.tables.size(definition.symbol) : 0;
+  definition ? value64At(definition.object.image.symbols.view, definition.symbol * Sym.size + Sym.offsetOf.st_size) : 0;
 
 function described({ object, symbol }: Definition): string {
   const { symbols } = object.image;

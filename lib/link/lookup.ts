@@ -17,9 +17,7 @@ import {
   STV_INTERNAL,
   STV_PROTECTED,
 } from "../elf/constants.ts";
-import { gnuHash } from "../elf/gnu-hash.ts";
-import { sysvHash } from "../elf/sysv-hash.ts";
-import { type Answer, answerOf, type Purpose, type Wanted } from "./candidates.ts";
+import { type Answer, findSymbol, type Purpose, type Wanted, wantedSymbol } from "../elf/find-symbol.ts";
 import type { LinkObject } from "./objects.ts";
 import type { Scope } from "./scope.ts";
 
@@ -39,12 +37,12 @@ export const purposeOf = (type: number): Purpose =>
   type === R_X86_64_COPY ? "copy" : CALLS.has(type) ? "call" : "data";
 
 /** Does a symbol bind to itself, without a search? */
-export function isBoundLocally({ tables }: LinkObject, symbol: number): boolean {
-  const visibility = tables.visibility(symbol);
-  return tables.binding(symbol) === STB_LOCAL || visibility === STV_HIDDEN || visibility === STV_INTERNAL;
+export function isBoundLocally({ image: { symbols } }: LinkObject, symbol: number): boolean {
+  const visibility = symbols.visibility(symbol);
+  return symbols.binding(symbol) === STB_LOCAL || visibility === STV_HIDDEN || visibility === STV_INTERNAL;
 }
 
-export const isWeak = ({ tables }: LinkObject, symbol: number): boolean => tables.binding(symbol) === STB_WEAK;
+export const isWeak = ({ image }: LinkObject, symbol: number): boolean => image.symbols.binding(symbol) === STB_WEAK;
 
 /** The lookups of one link. A witness makes a lookup slower, but does not change its result. */
 export class Lookup {
@@ -59,11 +57,12 @@ export class Lookup {
     purpose: Purpose,
     witness?: Witness,
   ): Definition | undefined {
-    const wanted = wantedBy(requester, symbol);
+    const { image } = requester;
+    const wanted = wantedSymbol(image.symbols.nameBytes(symbol), image.versionOf(symbol));
     const found = this.#search(wanted, scope, purpose, witness);
     if (!found) return undefined;
     const definition = this.#theOnly(found, requester, symbol, wanted, purpose);
-    if (requester.tables.visibility(symbol) !== STV_PROTECTED || definition.object === requester) return definition;
+    if (image.symbols.visibility(symbol) !== STV_PROTECTED || definition.object === requester) return definition;
     // A protected function's address may be the program's PLT entry, if no other object defines the function.
     const called = purpose === "call" ? definition : this.#search(wanted, scope, "call", undefined);
     return called && called.object !== requester ? { object: requester, symbol } : definition;
@@ -73,7 +72,7 @@ export class Lookup {
     for (const object of scope) {
       // A COPY relocation's source is never the program itself.
       if (purpose === "copy" && object.index === 0) continue;
-      const answer = answerOf(object.tables, wanted, purpose);
+      const answer = findSymbol(object.image, wanted, purpose);
       witness?.(object, answer);
       if (typeof answer === "number") return { object, symbol: answer };
     }
@@ -81,26 +80,12 @@ export class Lookup {
   }
 
   #theOnly(found: Definition, requester: LinkObject, symbol: number, wanted: Wanted, purpose: Purpose): Definition {
-    if (found.object.tables.binding(found.symbol) !== STB_GNU_UNIQUE) return found;
-    const { strings, at, length } = wanted;
-    const name = Buffer.from(strings.buffer, strings.byteOffset + at, length).toString("latin1");
+    if (found.object.image.symbols.binding(found.symbol) !== STB_GNU_UNIQUE) return found;
+    const { buffer, byteOffset, length } = wanted.name;
+    const name = Buffer.from(buffer, byteOffset, length).toString("latin1");
     const known = this.#unique.get(name);
     // From now on the unique symbol is the copy in the program; this lookup returns the source of the copy.
     if (!known) this.#unique.set(name, purpose === "copy" ? { object: requester, symbol } : found);
     return purpose === "copy" ? found : (known ?? found);
   }
-}
-
-function wantedBy({ tables }: LinkObject, symbol: number): Wanted {
-  const { strings } = tables;
-  const at = tables.nameAt(symbol);
-  const name = strings.subarray(at, strings.indexOf(0, at));
-  return {
-    strings,
-    at,
-    length: name.length,
-    gnuHash: gnuHash(name),
-    sysvHash: sysvHash(name),
-    version: tables.versionOf(symbol),
-  };
 }

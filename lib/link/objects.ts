@@ -3,7 +3,6 @@
 import type { FileImage } from "../elf/file.ts";
 import type { Library } from "../elf/library.ts";
 import type { Address } from "../memory/numbers.ts";
-import type { SymbolTables } from "./symbol-tables.ts";
 
 /** An object whose file is open and checked. */
 export interface OpenObject {
@@ -17,7 +16,6 @@ export interface OpenObject {
   readonly why: string | undefined;
   readonly library: Library;
   readonly image: FileImage;
-  readonly tables: SymbolTables;
   /** The indexes of its direct dependencies, in DT_NEEDED order. */
   readonly needs: readonly number[];
 }

@@ -10,7 +10,6 @@ import type { Library } from "../elf/library.ts";
 import { Loading, type Need } from "../tree/dependencies.ts";
 import type { Search } from "../tree/search.ts";
 import type { OpenObject } from "./objects.ts";
-import { SymbolTables } from "./symbol-tables.ts";
 
 /**
  * `preload` has sonames or paths (LD_PRELOAD). The files stay open until the caller disposes of the images. Throws
@@ -34,7 +33,8 @@ export function openObjects(search: Search, program: string, preload: readonly s
   const add = (of: Library, name: string, why: string | undefined, needs: readonly Need[]): FileImage => {
     const needed = indexesOf(needs);
     const image = openImage(of.path);
-    opened.push({ ...opening(image), index: opened.length, name, path: of.path, why, library: of, needs: needed });
+    opened.push({ image, index: opened.length, name, path: of.path, why, library: of, needs: needed });
+    check(image);
     return image;
   };
   try {
@@ -62,16 +62,12 @@ function checkProgram(image: FileImage): void {
   if (headers && !isMapped(headers.p_vaddr)) throw new ElfError(path, "PT_PHDR", "it is in no segment");
 }
 
-function opening(image: FileImage): { image: FileImage; tables: SymbolTables } {
-  try {
-    if ((image.dynamic.get(DT_RELSZ) ?? 0) !== 0 && image.dynamic.get(DT_REL) !== undefined)
-      throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
-    // Relocations are checked one by one when they are applied.
-    checkImage(image, "tables");
-    if (image.loads.length === 0) throw new ElfError(image.path, "program headers", "there is no PT_LOAD");
-    return { image, tables: new SymbolTables(image) };
-  } catch (error) {
-    image[Symbol.dispose]();
-    throw error;
-  }
+function check(image: FileImage): void {
+  if ((image.dynamic.get(DT_RELSZ) ?? 0) !== 0 && image.dynamic.get(DT_REL) !== undefined)
+    throw new ElfError(image.path, "dynamic section", "DT_REL has relocations without addends, and x86-64 has none");
+  // Relocations are checked one by one when they are applied.
+  checkImage(image, "tables");
+  if (image.loads.length === 0) throw new ElfError(image.path, "program headers", "there is no PT_LOAD");
+  // From now on, strings are read from the whole table.
+  void image.strings.bytes;
 }

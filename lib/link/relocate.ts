@@ -134,8 +134,8 @@ class Pass {
   #bind(entry: Entry): Definition | undefined {
     const { object, lookup, scope } = this.#requester;
     const { symbol, type } = entry;
-    if (symbol >= object.tables.count && symbol !== 0)
-      throw faultOf(object, entry, `refers to symbol ${symbol} of ${object.tables.count}`);
+    const { length } = object.image.symbols;
+    if (symbol >= length && symbol !== 0) throw faultOf(object, entry, `refers to symbol ${symbol} of ${length}`);
     if (symbol === 0 || isBoundLocally(object, symbol)) return { object, symbol };
     const purpose = purposeOf(type);
     const known = purpose === "copy" ? undefined : this.#bound[purpose];

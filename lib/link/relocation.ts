@@ -1,8 +1,8 @@
 // One relocation that has been applied, for observers. Names and the search path are computed on demand.
 
+import type { Answer } from "../elf/find-symbol.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import type { Address, Vaddr } from "../memory/numbers.ts";
-import type { Answer } from "./candidates.ts";
 import { type Definition, isBoundLocally, type Lookup, purposeOf, type Witness } from "./lookup.ts";
 import type { LinkObject } from "./objects.ts";
 import type { Scope } from "./scope.ts";
@@ -107,7 +107,7 @@ export class Relocation {
 
   /** The version that it requires. */
   get version(): string | undefined {
-    return this.symbol === 0 ? undefined : this.object.tables.versionOf(this.symbol);
+    return this.symbol === 0 ? undefined : this.object.image.versionOf(this.symbol);
   }
 
   /** Was its symbol looked up? Local and hidden ones are not. */

@@ -1,17 +1,17 @@
 // The error for a symbol that no object defines: its requester, the symbol, and each asked object's answer.
 
+import type { Answer } from "../elf/find-symbol.ts";
 import type { Image } from "../elf/image.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import { LinkError } from "../link-error.ts";
 import { hex } from "../memory/numbers.ts";
-import type { Answer } from "./candidates.ts";
 import { purposeOf } from "./lookup.ts";
 import type { Entry, Requester } from "./relocation.ts";
 
 export function unresolved({ object, lookup, scope }: Requester, { type, vaddr, symbol }: Entry): LinkError {
   const { symbols } = object.image;
   const name = symbols.nameOf(symbols.at(symbol));
-  const version = object.tables.versionOf(symbol);
+  const version = object.image.versionOf(symbol);
   const asked: string[] = [];
   const tried: string[] = [];
   lookup.find(object, symbol, scope, purposeOf(type), (definer, answer) => {
@@ -34,7 +34,10 @@ function reasonOf(answer: Answer, image: Image, name: string): string {
     case "undefined":
       return "wants it, too";
     case "another version":
-      return `has it in version ${[...image.findAll(name)].map((symbol) => `"${image.versionOf(symbol)}"`).join(" and ")}`;
+      return `has it in version ${image
+        .findAll(name)
+        .map((symbol) => `"${image.versionOf(symbol)}"`)
+        .join(" and ")}`;
     case "hidden":
       return "keeps it to itself (hidden)";
     case "local":

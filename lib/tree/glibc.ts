@@ -132,7 +132,11 @@ function belongTogether(libc: Library, loader: Library): boolean {
   for (let i = 1; i < symbols.length; i++) {
     const sym = symbols.at(i);
     const version = sym.st_shndx === 0 ? wanting.versionOf(i) : undefined;
-    if (version !== undefined && versions.has(version) && having.find(symbols.nameOf(sym), version) === undefined)
+    if (
+      version !== undefined &&
+      versions.has(version) &&
+      having.findReferenced(symbols.nameOf(sym), version) === undefined
+    )
       return false;
   }
   return true;

@@ -30,7 +30,7 @@ export function lackedOf(paths: readonly string[], optional: ReadonlySet<string>
     for (const index of undefinedIn(image, optional.has(image.path))) {
       const name = image.symbols.nameOf(image.symbols.at(index));
       if (known.has(name) || OF_TOOLCHAINS.has(name)) continue;
-      const has = (other: FileImage) => other.findAll(name).next().done === false;
+      const has = (other: FileImage) => other.findAll(name).length > 0;
       known.set(name, named.some(has) || others.some(has));
     }
   }

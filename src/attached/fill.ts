@@ -97,7 +97,7 @@ export function fillCopy(
     const sym = copy.symbols.at(i);
     if (!isExported(sym) || sym.st_shndx === SHN_ABS || typeOf(sym) === STT_TLS) continue;
     const name = copy.symbols.nameOf(sym);
-    const index = library.find(name, copy.versionOf(i));
+    const index = library.findReferenced(name, copy.versionOf(i));
     if (index === undefined) continue;
     const hook = hooks.get(name);
     const to = hook ?? library.symbolAddress(index);

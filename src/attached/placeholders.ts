@@ -2,7 +2,7 @@
 // copied.
 
 import { ET_EXEC, SHN_UNDEF, STT_FUNC } from "../../lib/elf/constants.ts";
-import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
+import { findReferencedAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
@@ -68,7 +68,7 @@ export function entriesOf(program: LoadedObject, objects: readonly LoadedObject[
     const { st_shndx, st_value, st_info } = image.symbols.at(i);
     if (st_shndx !== SHN_UNDEF || st_value === 0 || typeOf({ st_info } as Sym) !== STT_FUNC) continue;
     const name = image.symbols.nameOf(image.symbols.at(i));
-    const real = moved.get(findAddress(images(libraries), name, image.versionOf(i)) ?? 0);
+    const real = moved.get(findReferencedAddress(images(libraries), name, image.versionOf(i)) ?? 0);
     if (real !== undefined) entries.set(real, image.addressOf(st_value));
   }
   return entries;

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
 import { type Sym, typeOf } from "../../lib/elf/sym.ts";
-import type { Answer } from "../../lib/link/candidates.ts";
+import type { Answer } from "../../lib/elf/find-symbol.ts";
 import { AUXILIARY_NAMES } from "../../lib/link/context.ts";
 import { allFinalizers, allInitializers, functionCounts, type ObjectFunction } from "../../lib/link/functions.ts";
 import { auxiliaryOf, entryOf, programHeadersAt, relroPages } from "../../lib/link/map.ts";

@@ -5,7 +5,7 @@
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
-import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
+import { findReferencedAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
@@ -57,7 +57,7 @@ function giveBackCopies(libc: Libc, bun: LoadedImage, family: readonly LoadedIma
     if (r_type !== R_X86_64_COPY) continue;
     const sym = bun.symbols.at(r_sym);
     const name = bun.symbols.nameOf(sym);
-    const home = findAddress(family, name, bun.versionOf(r_sym));
+    const home = findReferencedAddress(family, name, bun.versionOf(r_sym));
     if (home === undefined)
       throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
     copy(libc, bun.addressOf(r_offset), home, sym.st_size);

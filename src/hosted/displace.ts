@@ -68,8 +68,8 @@ function bindAmongCopies(
     if (symbol === 0) return;
     const name = image.symbols.nameOf(image.symbols.at(symbol));
     const version = image.versionOf(symbol);
-    const owner = inOrder.find((object) => object.image.find(name, version) !== undefined);
-    const index = owner && copies.has(owner) ? owner.image.find(name, version) : undefined;
+    const owner = inOrder.find((object) => object.image.findReferenced(name, version) !== undefined);
+    const index = owner && copies.has(owner) ? owner.image.findReferenced(name, version) : undefined;
     if (!owner || index === undefined || isChosen(owner.image, index)) return;
     patch.setPointer(image.addressOf(at), owner.image.symbolAddress(index));
   });

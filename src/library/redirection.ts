@@ -169,6 +169,6 @@ function definerOf(
   scope: readonly LoadedObject[],
   copies: readonly LoadedObject[],
 ): LoadedObject | undefined {
-  const definer = scope.find(({ image }) => image.find(symbol, version) !== undefined);
+  const definer = scope.find(({ image }) => image.findReferenced(symbol, version) !== undefined);
   return definer && copies.find(({ linkMap }) => linkMap === definer.linkMap);
 }

@@ -36,7 +36,7 @@ export function bindingsOf(
 }
 
 const definer = (shims: readonly Shown[], symbol: string, version: string | undefined): string | undefined =>
-  shims.find(({ object }) => object.image.find(symbol, version) !== undefined)?.path;
+  shims.find(({ object }) => object.image.findReferenced(symbol, version) !== undefined)?.path;
 
 const holder = (capsules: readonly Capsule[], value: number): string | undefined =>
   capsules.flatMap(({ opened }) => [...opened.values()]).find(({ image }) => image.holds(value))?.path;

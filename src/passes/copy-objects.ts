@@ -48,7 +48,7 @@ export function findCopies(
     const name = program.symbols.nameOf(sym);
     const version = program.versionOf(symbol);
     for (const image of libraries) {
-      const index = image.find(name, version);
+      const index = image.findReferenced(name, version);
       if (index === undefined) continue;
       const { st_size } = image.symbols.at(index);
       trace.log("redirect", () => `${name}: ${sym.st_size} bytes of ${image.path} copied to the program`);

@@ -22,7 +22,7 @@ export function* filtered(
       const name = isExported(sym) && typeOf(sym) !== STT_TLS ? library.image.symbols.nameOf(sym) : "";
       if (name === "" || found.has(name)) continue;
       const version = library.image.versionOf(i);
-      const index = filtee.image.find(name, version);
+      const index = filtee.image.findReferenced(name, version);
       if (index === undefined) continue;
       const isChosen = typeOf(filtee.image.symbols.at(index)) === STT_GNU_IFUNC;
       const address = isChosen

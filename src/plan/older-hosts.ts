@@ -85,8 +85,8 @@ class Sides implements Disposable {
       if (sym.st_shndx !== 0 || bindingOf(sym) === STB_WEAK) continue;
       const name = image.strings.bytesAt(sym.st_name);
       const version = image.versionOf(i);
-      const meant = replaced.find(({ before }) => before.find(name, version) !== undefined);
-      if (!meant || meant.after.find(name, version) !== undefined) continue;
+      const meant = replaced.find(({ before }) => before.findReferenced(name, version) !== undefined);
+      if (!meant || meant.after.findReferenced(name, version) !== undefined) continue;
       const isKnown = version !== undefined && versions.get(meant.after.path)?.includes(version);
       if (isKnown || this.#isDefined(name, version)) continue;
       symbols.set(meant.after.path, [...(symbols.get(meant.after.path) ?? []), image.symbols.nameOf(sym)]);
@@ -109,7 +109,7 @@ class Sides implements Disposable {
 
   #isDefined(name: Uint8Array, version: string | undefined): boolean {
     const paths = [...this.own, ...this.hosts.values()].map(({ path }) => path);
-    return paths.some((path) => this.#image(path).find(name, version) !== undefined);
+    return paths.some((path) => this.#image(path).findReferenced(name, version) !== undefined);
   }
 
   #image(path: string): FileImage {

@@ -43,7 +43,7 @@ test("the same objects are asked in the same order, for all of glxinfo's symbols
   using _ = simulate(new Search(machine), "/usr/bin/glxinfo", {
     onRelocation({ object, symbol, isSearched, definition, name = "", version, searched }) {
       if (!isSearched || !definition || object.path === machine.resolve(LOADER)) return;
-      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
+      const isProtected = object.image.symbols.visibility(symbol) === STV_PROTECTED;
       const line = bindingLine(object.path, definition.object.path, name, version, isProtected);
       if (!asked.has(line))
         asked.set(
@@ -87,7 +87,7 @@ function simulated(of: Tree, search: Search, path: string, preload: readonly str
     onRelocation({ object, symbol, isSearched, definition, name = "", version }) {
       // ld.so has bound itself before.
       if (!isSearched || !definition || object.path === loader) return;
-      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
+      const isProtected = object.image.symbols.visibility(symbol) === STV_PROTECTED;
       bindings.add(bindingLine(object.path, definition.object.path, name, version, isProtected));
     },
     onUnresolved({ details: { object = "", symbol = "", version } }) {

@@ -58,7 +58,7 @@ export function expectBindingsAsLdSo(program: string): void {
   using _ = simulate(ownSearch(), program, {
     onRelocation({ object, symbol, isSearched, definition, name = "", version }) {
       if (!isSearched || !definition) return;
-      const isProtected = object.tables.visibility(symbol) === STV_PROTECTED;
+      const isProtected = object.image.symbols.visibility(symbol) === STV_PROTECTED;
       bindings.add(bindingLine(object.path, definition.object.path, name, version, isProtected));
     },
   });

@@ -46,7 +46,7 @@ export function everything(image: Image) {
       const name = strings.bytesAt(sym.st_name);
       return {
         byDefault: image.find(name),
-        byVersion: image.find(name, image.versionOf(index)),
+        byVersion: image.findReferenced(name, image.versionOf(index)),
         bySysvHash: image.sysvHash && [...image.sysvHash.candidates(sysvHash(name))].includes(index),
       };
     }),

@@ -414,7 +414,7 @@ describe("the dynamic section", () => {
 describe("Image.find()", () => {
   const found = (bytes: Uint8Array, ...[name, version]: [name: string, version?: string]) => {
     using image = openImage(scratch.write("libsmall.so.1", bytes));
-    return image.find(name, version);
+    return version === undefined ? image.find(name) : image.findReferenced(name, version);
   };
 
   test("takes the default version where none is asked for", () => {

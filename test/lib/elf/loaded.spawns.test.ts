@@ -98,7 +98,7 @@ test.skipIf(!vdso)(
     const image = loadedImage("[vdso]", start, start);
     expect(image.soname).toBe("linux-vdso.so.1");
     expect(image.needed).toEqual([]);
-    const index = image.find("__vdso_clock_gettime", "LINUX_2.6");
+    const index = image.findReferenced("__vdso_clock_gettime", "LINUX_2.6");
     expect(index).toBeDefined();
     expect(image.versionOf(index ?? 0)).toBe("LINUX_2.6");
     expect(everything(image).symbols.length).toBe(image.symbols.length);
@@ -135,7 +135,12 @@ describe("ld.so", () => {
       const version = image.versionOf(index);
       compare(name, undefined, libdl.dlsym(handle, cString(name)), image.find(name));
       if (version === undefined) continue;
-      compare(name, version, libdl.dlvsym(handle, cString(name), cString(version)), image.find(name, version));
+      compare(
+        name,
+        version,
+        libdl.dlvsym(handle, cString(name), cString(version)),
+        image.findReferenced(name, version),
+      );
     }
     expect(compared).toBeGreaterThan(500);
   });
@@ -149,7 +154,7 @@ describe("ld.so", () => {
       ["no_such_thing", "GLIBC_2.2.5"],
     ] as const) {
       expect(libdl.dlvsym(handle, cString(name), cString(version))).toBeNull();
-      expect(image.find(name, version)).toBeUndefined();
+      expect(image.findReferenced(name, version)).toBeUndefined();
     }
   });
 });

@@ -12,7 +12,7 @@ const imageOf = (number: number, st_size: number): LoadedImage =>
     path: `lib${number}`,
     symbols: { at: () => ({ st_size }), nameOf: () => "palette" },
     versionOf: () => undefined,
-    find: (name: string) => (name === "palette" ? 1 : undefined),
+    findReferenced: (name: string) => (name === "palette" ? 1 : undefined),
     symbolAddress: () => 4096 * number + 8,
     addressOf: (vaddr: number) => 4096 * number + vaddr,
   }) as unknown as LoadedImage;

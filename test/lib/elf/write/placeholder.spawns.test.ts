@@ -223,7 +223,7 @@ for (const [name, path] of Object.entries(sources)) {
         if (!isExported(sym)) continue;
         const text = source.strings.bytesAt(sym.st_name);
         const expected = typeOf(sym) === STT_TLS ? undefined : index;
-        expect(image.find(text, source.versionOf(index))).toBe(expected);
+        expect(image.findReferenced(text, source.versionOf(index))).toBe(expected);
         if (source.find(text) === index) expect(image.find(text)).toBe(expected);
       }
       expect(image.find("attach")).toBeUndefined();

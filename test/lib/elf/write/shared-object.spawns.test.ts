@@ -116,7 +116,7 @@ describe("symbolObject()", () => {
     using image = openImage(path);
     expect(image.soname).toBe("libown.so.1");
     expect(image.needed).toEqual(needed);
-    const found = [...functions.keys()].map((name) => image.symbols.at(image.find(name, "ANY_VERSION") ?? 0));
+    const found = [...functions.keys()].map((name) => image.symbols.at(image.findReferenced(name, "ANY_VERSION") ?? 0));
     expect(found.map(({ st_value }): number => st_value)).toEqual([0x7f12_3456_789a, plan.zeroAt + 40, 0x1000]);
     expect(found.map((sym) => [bindingOf(sym), typeOf(sym)])).toEqual(found.map(() => [STB_GLOBAL, STT_FUNC]));
     expect(found.map(({ st_shndx }) => st_shndx === SHN_ABS)).toEqual([true, false, true]);
