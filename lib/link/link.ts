@@ -7,7 +7,7 @@ import { Lookup } from "./lookup.ts";
 import { mapObject } from "./map.ts";
 import type { LinkObject, OpenObject, Placed } from "./objects.ts";
 import { closeObjects, openObjects } from "./open.ts";
-import { dependenciesFirst, initialization } from "./order.ts";
+import { initialization, relocation } from "./order.ts";
 import { type Listener, relocate } from "./relocate.ts";
 import type { StartStep } from "./relocation.ts";
 import { checkVersions } from "./required-versions.ts";
@@ -40,7 +40,7 @@ export function link(space: AddressSpace, search: Search, program: string, optio
     checkVersions(opened);
     const { objects, tls } = placed(space, opened);
     // Dependencies come first: an object must have its final contents before the program copies from it.
-    const order = dependenciesFirst(objects);
+    const order = relocation(objects);
     const steps: StartStep[] = [];
     const { descriptors } = options;
     const relocating = { space, objects, lookup: new Lookup(), descriptors, listener: options, steps };

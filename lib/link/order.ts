@@ -3,22 +3,14 @@
 // first from the last object to the first, visiting dependencies in DT_NEEDED order.
 
 import { DF_1_INITFIRST } from "../elf/constants.ts";
+import { dependenciesFirst } from "../tree/closure.ts";
 import type { OpenObject } from "./objects.ts";
 
-/** Dependencies first; the program is last. */
-export function dependenciesFirst<Member extends OpenObject>(objects: readonly Member[]): Member[] {
-  const visited = new Set<number>();
-  const order: Member[] = [];
-  const visit = (object: Member | undefined): void => {
-    // The program goes last even if a library needs it.
-    if (!object || object.index === 0 || visited.has(object.index)) return;
-    visited.add(object.index);
-    for (const index of object.needs) visit(objects[index]);
-    order.push(object);
-  };
-  for (const object of objects.toReversed()) visit(object);
-  const [program] = objects;
-  return program ? [...order, program] : [];
+/** Dependencies first; the program is last, even if a library needs it. */
+export function relocation<Member extends OpenObject>(objects: readonly Member[]): Member[] {
+  const libraries = objects.slice(1).toReversed();
+  const needsOf = ({ needs }: Member) => needs.flatMap((index) => (index === 0 ? [] : (objects[index] ?? [])));
+  return [...dependenciesFirst(libraries, needsOf), ...objects.slice(0, 1)];
 }
 
 /**
@@ -26,6 +18,6 @@ export function dependenciesFirst<Member extends OpenObject>(objects: readonly M
  */
 export function initialization<Member extends OpenObject>(objects: readonly Member[]): Member[] {
   const first = objects.findLast(({ image }) => (image.flags1 & DF_1_INITFIRST) !== 0);
-  const order = dependenciesFirst(objects);
+  const order = relocation(objects);
   return first ? [first, ...order.filter((object) => object !== first)] : order;
 }

@@ -52,7 +52,7 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
   for (const { library, needs } of dependencies.nodes) for (const need of needs) look(need, library);
   const absent = [...new Set(dependencies.nodes.flatMap(({ lacks }) => lacks))];
   return {
-    members: dependenciesFirst(dependencies.roots),
+    members: dependenciesFirst(nodesOf(dependencies.roots), ({ needs }) => nodesOf(needs)),
     inLoadOrder: dependencies.nodes,
     elsewhere,
     aliases,
@@ -61,15 +61,21 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
   };
 }
 
-function dependenciesFirst(roots: readonly Need[]): Node[] {
-  const visited = new Set<Node>();
-  const members: Node[] = [];
-  const visit = (need: Need): void => {
-    if (!("node" in need) || visited.has(need.node)) return;
-    visited.add(need.node);
-    need.node.needs.forEach(visit);
-    members.push(need.node);
+const nodesOf = (needs: readonly Need[]): Node[] => needs.flatMap((need) => ("node" in need ? [need.node] : []));
+
+/** Depth first, each member once: what it needs, then itself. */
+export function dependenciesFirst<Member>(
+  roots: readonly Member[],
+  needsOf: (member: Member) => readonly Member[],
+): Member[] {
+  const visited = new Set<Member>();
+  const order: Member[] = [];
+  const visit = (member: Member): void => {
+    if (visited.has(member)) return;
+    visited.add(member);
+    needsOf(member).forEach(visit);
+    order.push(member);
   };
   roots.forEach(visit);
-  return members;
+  return order;
 }
