@@ -8,7 +8,7 @@ import { verdefsSize } from "../versions.ts";
 import type { Table } from "./shared-object.ts";
 import type { StringTableWriter } from "./string-table.ts";
 
-interface CopiedTables {
+export interface CopiedTables {
   readonly tables: Table[];
   /** The bytes of two of them, for changes. */
   readonly symbols: Uint8Array;
@@ -17,8 +17,8 @@ interface CopiedTables {
 }
 
 /**
- * `strings` starts with the source's, and already has all additions. Leaves room for `more` symbols after the source's;
- * the hash tables do not cover them. Throws ElfError if the source's tables cannot be read.
+ * `strings` starts with the source's, and already has all additions. Leaves room for `more` symbols after the source's,
+ * in the hash tables, too, which do not count them. Throws ElfError if the source's tables cannot be read.
  */
 export function copyTables(source: Image, strings: StringTableWriter, more = 0): CopiedTables {
   const { symbols, gnuHash, sysvHash, versym, verdefs } = source;
@@ -28,8 +28,8 @@ export function copyTables(source: Image, strings: StringTableWriter, more = 0):
     { tag: DT_SYMTAB, bytes: symbolBytes },
     { tag: DT_STRTAB, bytes: strings.bytes },
   ];
-  if (gnuHash) tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
-  if (sysvHash) tables.push({ tag: DT_HASH, bytes: copyOf(sysvHash.view, sysvHash.size) });
+  if (gnuHash) tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size, more * 4) });
+  if (sysvHash) tables.push({ tag: DT_HASH, bytes: copyOf(sysvHash.view, sysvHash.size, more * 4) });
   if (versions) tables.push({ tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) });
   const verdefCount = verdefs.length;
   const { verdefView } = source;

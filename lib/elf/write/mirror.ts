@@ -43,10 +43,8 @@ interface Mirror {
 
 /** Throws ElfError if the source's tables cannot be read. */
 export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
-  // The soname is one of the source's strings, unless the source has another soname or none.
   const stringTable = new StringTableWriter(source.strings.bytes);
-  const known = source.soname === options.soname ? source.sonameOffset : undefined;
-  const soname = known ?? stringTable.add(options.soname);
+  const soname = stringTable.addSoname(options.soname, source);
   const needed = (options.needed ?? []).map((name) => stringTable.add(name));
 
   const { tables, symbols, versions, verdefCount } = copyTables(source, stringTable);

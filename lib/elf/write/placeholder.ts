@@ -27,7 +27,6 @@ import {
   DT_RELA,
   DT_STRTAB,
   DT_SYMTAB,
-  DT_VERDEF,
   DT_VERSYM,
   PF_R,
   PF_W,
@@ -55,8 +54,7 @@ import { gnuHash } from "../gnu-hash.ts";
 import type { Phdr } from "../phdr.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
-import { verdefsSize } from "../versions.ts";
-import { copyOf } from "./copied-tables.ts";
+import { type CopiedTables, copyTables } from "./copied-tables.ts";
 import { emitPlaceholderCode, STUB_SIZE, stubs } from "./placeholder-code.ts";
 import { withSections } from "./sections.ts";
 import {
@@ -67,7 +65,6 @@ import {
   placeTables,
   sizeOfHeaders,
   stringsOf,
-  type Table,
 } from "./shared-object.ts";
 import { StringTableWriter } from "./string-table.ts";
 
@@ -92,11 +89,19 @@ const REACH = 2 ** 30;
 
 /** Throws ElfError if the source's tables cannot be read. */
 export function placeholderOf(source: FileImage, options: PlaceholderOptions): Uint8Array {
-  const parts = copyTables(source, options);
-  const { symbols, versions, tables, names } = parts;
+  const strings = new StringTableWriter(source.strings.size === 0 ? Uint8Array.of(0) : source.strings.bytes);
+  const soname = strings.addSoname(options.soname, source);
+  const needed = [...options.needed, options.agent].map((name) => strings.add(name));
+  const attachAt = strings.add(options.attach);
+  const copied = copyTables(source, strings, 1);
+  const attach = addReference(source, copied, options.attach, attachAt);
+  const { symbols, verdefCount } = copied;
+  const versions = ownVersions(source, copied);
+  // glibc trusts a version table, but has no versions to look up if none are defined or needed.
+  const tables = copied.tables.filter(({ tag }) => tag !== DT_VERSYM || versions);
   const relocations = new Uint8Array(Rela.size);
   const placed = placeTables([...tables, { tag: DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
-  const dynamic = dynamicEntries({ ...names, verdefCount: parts.verdefCount }, placed);
+  const dynamic = dynamicEntries({ soname, needed, verdefCount }, placed);
   // Like the source, dlopen refuses it and ld.so loads it at the start of a program.
   if ((source.flags1 & DF_1_NOOPEN) !== 0) dynamic.push([DT_FLAGS_1, DF_1_NOOPEN]);
   const dynamicAt = alignUp(
@@ -140,7 +145,7 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = slotAt;
   relocation.r_type = R_X86_64_GLOB_DAT;
-  relocation.r_sym = parts.attach;
+  relocation.r_sym = attach;
 
   const file = new Uint8Array(codeOffset + codeSize);
   const view = new DataView(file.buffer);
@@ -161,62 +166,31 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   return withSections(file, stringsOf(placed), { at: dynamicAt, size: dynamicSize });
 }
 
-interface Copied {
-  readonly symbols: Uint8Array;
-  readonly versions: Uint16Array | undefined;
-  readonly tables: readonly Table[];
-  readonly verdefCount: number;
-  readonly names: { readonly soname: number; readonly needed: readonly number[] };
-  /** Index of the symbol `attach`. */
-  readonly attach: number;
+/** Makes the last symbol a reference to `name`, and counts it in the hash tables. Returns its index. */
+function addReference({ symbols, gnuHash }: FileImage, copied: CopiedTables, name: string, nameAt: number): number {
+  const index = symbols.length;
+  const sym = Sym.at(new DataView(copied.symbols.buffer), index * Sym.size);
+  sym.st_name = nameAt;
+  sym.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
+  copied.tables.forEach(({ tag, bytes }, i) => {
+    if (tag === DT_HASH) new Uint32Array(bytes.buffer)[1] = index + 1;
+    if (tag !== DT_GNU_HASH || !gnuHash) return;
+    // A chain ends with the last symbol, unless a linker uses another order; then the new symbol is just not counted.
+    if (gnuHash.bucketCount === 0) copied.tables[i] = { tag, bytes: gnuHashOfOne(index, name) };
+    else if (gnuHash.isEmpty || gnuHash.symbolCount === index)
+      countInGnuHash(new Uint32Array(bytes.buffer), index, name);
+  });
+  return index;
 }
 
-/** The source's tables, with `attach` added as the last symbol. */
-function copyTables(source: FileImage, options: PlaceholderOptions): Copied {
-  const { strings, gnuHash, sysvHash, versym, verdefs } = source;
-  const count = source.symbols.length;
-  const stringTable = new StringTableWriter(strings.size === 0 ? Uint8Array.of(0) : strings.bytes);
-  const known = source.soname === options.soname ? source.sonameOffset : undefined;
-  const soname = known ?? stringTable.add(options.soname);
-  const needed = [...options.needed, options.agent].map((name) => stringTable.add(name));
-  const symbols = copyOf(source.symbols.view, count * Sym.size, Sym.size);
-  const attach = Sym.at(new DataView(symbols.buffer), count * Sym.size);
-  attach.st_name = stringTable.add(options.attach);
-  attach.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
-
-  const tables: Table[] = [
-    { tag: DT_SYMTAB, bytes: symbols },
-    { tag: DT_STRTAB, bytes: stringTable.bytes },
-  ];
-  // A chain ends with the last symbol, unless a linker uses another order; then the new symbol is just not counted.
-  if (gnuHash && gnuHash.bucketCount === 0)
-    tables.push({ tag: DT_GNU_HASH, bytes: gnuHashOfOne(count, options.attach) });
-  else if (gnuHash && !gnuHash.isEmpty && gnuHash.symbolCount !== count)
-    tables.push({ tag: DT_GNU_HASH, bytes: copyOf(gnuHash.view, gnuHash.size) });
-  else if (gnuHash) {
-    const bytes = copyOf(gnuHash.view, gnuHash.size, 4);
-    countInGnuHash(new Uint32Array(bytes.buffer), count, options.attach);
-    tables.push({ tag: DT_GNU_HASH, bytes });
-  }
-  if (sysvHash) {
-    const bytes = copyOf(sysvHash.view, sysvHash.size, 4);
-    new Uint32Array(bytes.buffer)[1] = count + 1;
-    tables.push({ tag: DT_HASH, bytes });
-  }
-  const verdefCount = verdefs.length;
-  // glibc trusts a version table, but has no versions to look up if none are defined or needed.
-  if (!versym || verdefCount === 0 || !source.verdefView)
-    return { symbols, versions: undefined, tables, verdefCount: 0, names: { soname, needed }, attach: count };
-  const versions = new Uint16Array(copyOf(versym.view, versym.view.byteLength, 2).buffer);
-  const size = verdefsSize(source.path, source.verdefView);
-  tables.push(
-    { tag: DT_VERSYM, bytes: new Uint8Array(versions.buffer) },
-    { tag: DT_VERDEF, bytes: copyOf(source.verdefView, size) },
-  );
+/** The symbols' versions, without those of other objects that the source needs; undefined if it defines none. */
+function ownVersions({ verdefs }: FileImage, { versions }: CopiedTables): Uint16Array | undefined {
+  if (verdefs.length === 0) return undefined;
   const last = verdefs.reduce((index, version) => Math.max(index, version.index), VER_NDX_GLOBAL);
-  for (let i = 0; i < versions.length; i++)
-    if (((versions[i] as number) & ~VERSYM_HIDDEN) > last) versions[i] = VER_NDX_GLOBAL;
-  return { symbols, versions, tables, verdefCount, names: { soname, needed }, attach: count };
+  versions?.forEach((version, i) => {
+    if ((version & ~VERSYM_HIDDEN) > last) versions[i] = VER_NDX_GLOBAL;
+  });
+  return versions;
 }
 
 /**

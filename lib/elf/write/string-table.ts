@@ -1,5 +1,7 @@
 // A string table under construction: an existing one, with strings appended.
 
+import type { Image } from "../image.ts";
+
 const encoder = new TextEncoder();
 
 export class StringTableWriter {
@@ -19,6 +21,11 @@ export class StringTableWriter {
     this.#pieces.push(bytes);
     this.#size += bytes.length;
     return offset;
+  }
+
+  /** Returns the offset of the string in the source's table, with which this one begins, if that is its soname. */
+  addSoname(soname: string, source: Image): number {
+    return (source.soname === soname ? source.sonameOffset : undefined) ?? this.add(soname);
   }
 
   get bytes(): Uint8Array {
