@@ -21,7 +21,6 @@ import {
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
 import type { Filtee } from "./image.ts";
-import { Sym } from "./sym.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 export interface Library {
@@ -136,9 +135,8 @@ function refersTo({ symbols }: FileImage, name: string): boolean {
 // Hot: libLLVM has 60,000 symbols.
 function hasUnique(image: FileImage): boolean {
   if (!image.gnuHash && !image.sysvHash) return false;
-  const { view } = image.symbols;
-  for (let at = Sym.size; at + Sym.size <= view.byteLength; at += Sym.size)
-    if (view.getUint8(at + Sym.offsetOf.st_info) >> 4 === STB_GNU_UNIQUE) return true;
+  const { symbols } = image;
+  for (let i = 1; i < symbols.length; i++) if (symbols.binding(i) === STB_GNU_UNIQUE) return true;
   return false;
 }
 

@@ -83,6 +83,14 @@ export const RELOCATION_TYPES = numbered(
   [41, "GOTPCRELX REX_GOTPCRELX"],
 );
 
+/** Types of the kernel's auxiliary values, here of <asm/auxvec.h>, too. */
+export const AUXILIARY_TYPES = numbered(
+  "AT_",
+  [2, "EXECFD PHDR PHENT PHNUM PAGESZ BASE FLAGS ENTRY - UID EUID GID EGID PLATFORM HWCAP CLKTCK"],
+  [23, "SECURE BASE_PLATFORM RANDOM HWCAP2 RSEQ_FEATURE_SIZE RSEQ_ALIGN HWCAP3 HWCAP4 EXECFN - SYSINFO_EHDR"],
+  [51, "MINSIGSTKSZ"],
+);
+
 /** Types of notes named "GNU". */
 export const GNU_NOTE_TYPES = numbered("NT_", [
   1,

@@ -7,7 +7,7 @@
 import { DF_STATIC_TLS, DT_FLAGS, PT_INTERP, R_X86_64_TPOFF64, SHN_UNDEF, STT_TLS } from "./constants.ts";
 import type { Image } from "./image.ts";
 import { Rela } from "./rela.ts";
-import { isExported, Sym } from "./sym.ts";
+import { isExported } from "./sym.ts";
 
 export interface Tls {
   /** p_memsz and p_align of PT_TLS; 0 without one. */
@@ -41,7 +41,7 @@ export function readTls(image: Image): Tls | undefined {
 // Hot: libLLVM has 60,000 symbols.
 function* exportedVariables({ symbols }: Image): Generator<string> {
   for (let index = 1; index < symbols.length; index++) {
-    if ((symbols.view.getUint8(index * Sym.size + Sym.offsetOf.st_info) & 15) !== STT_TLS) continue;
+    if (symbols.type(index) !== STT_TLS) continue;
     const sym = symbols.at(index);
     if (isExported(sym)) yield symbols.nameOf(sym);
   }

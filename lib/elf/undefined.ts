@@ -44,22 +44,17 @@ function* referredTo({ view, length }: RelaTable): Generator<number> {
   }
 }
 
-interface MissingVersion {
-  /** The image that should define it. */
-  readonly definer: Image;
-  readonly version: string;
-}
-
-/** The first version that `image` needs and the library of that name does not define. One without versions has all. */
-export function findMissingVersion(
-  image: Image,
-  named: (name: string) => Image | undefined,
-): MissingVersion | undefined {
+/**
+ * The first version that `image` needs and the library of that name, `definer`, does not define. One without versions
+ * has all.
+ */
+export function findMissingVersion(image: Image, named: (name: string) => Image | undefined) {
   for (const { file, name, isWeak } of image.verneeds) {
     const definer = isWeak ? undefined : named(file);
     if (!definer) continue;
     const { verdefs } = definer;
-    if (verdefs.length > 0 && !verdefs.some((version) => version.name === name)) return { definer, version: name };
+    if (verdefs.length > 0 && !verdefs.some((version) => version.name === name))
+      return { definer, file, version: name };
   }
   return undefined;
 }

@@ -60,24 +60,22 @@ export function readVerdefs(path: string, view: DataView, strings: StringTable):
   });
 }
 
-interface Definition {
-  readonly flags: number;
-  readonly index: number;
-  /** Offset of its name in the string table. */
-  readonly nameOffset: number;
-}
-
-/** readVerdefs without the strings. */
-export function* definitions(path: string, view: DataView): Generator<Definition> {
+/** readVerdefs without the strings: `nameOffset` is the name's in the string table. */
+export function* definitions(path: string, view: DataView) {
   let count = 0;
-  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
+  for (const at of verdefsIn(path, view)) {
     if (++count > VERSYM_HIDDEN) throw new ElfError(path, "DT_VERDEF", "it has more versions than can be told apart");
-    const { vd_flags: flags, vd_ndx, vd_aux } = Verdef.at(view, at);
-    const [aux] = linked(path, "DT_VERDEF", view, at + vd_aux, Verdaux.size, Verdaux.offsetOf.vda_next);
-    const nameOffset = Verdaux.at(view, aux).vda_name;
-    yield { flags, index: vd_ndx & ~VERSYM_HIDDEN, nameOffset };
+    const { vd_flags: flags, vd_ndx } = Verdef.at(view, at);
+    const [aux] = auxesOf(path, view, at);
+    yield { flags, index: vd_ndx & ~VERSYM_HIDDEN, nameOffset: Verdaux.at(view, aux).vda_name };
   }
 }
+
+const verdefsIn = (path: string, view: DataView) =>
+  linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next);
+
+const auxesOf = (path: string, view: DataView, at: number) =>
+  linked(path, "DT_VERDEF", view, at + Verdef.at(view, at).vd_aux, Verdaux.size, Verdaux.offsetOf.vda_next);
 
 /** For all versions together: records may share lists, so a small file could describe billions. */
 const MOST_NAMES = 2 * VERSYM_HIDDEN;
@@ -86,11 +84,9 @@ const MOST_NAMES = 2 * VERSYM_HIDDEN;
 export function readVersionParents(path: string, view: DataView, strings: StringTable): string[][] {
   const parents: string[][] = [];
   let total = 0;
-  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
-    const { vd_aux } = Verdef.at(view, at);
-    const auxes = linked(path, "DT_VERDEF", view, at + vd_aux, Verdaux.size, Verdaux.offsetOf.vda_next);
+  for (const at of verdefsIn(path, view)) {
     const names: string[] = [];
-    for (const aux of auxes) {
+    for (const aux of auxesOf(path, view, at)) {
       if (++total > MOST_NAMES) throw new ElfError(path, "DT_VERDEF", "its versions have too many names");
       names.push(strings.at(Verdaux.at(view, aux).vda_name));
     }
@@ -103,7 +99,7 @@ export function readVersionParents(path: string, view: DataView, strings: String
 export function verdefsSize(path: string, view: DataView): number {
   let size = 0;
   let total = 0;
-  for (const at of linked(path, "DT_VERDEF", view, 0, Verdef.size, Verdef.offsetOf.vd_next)) {
+  for (const at of verdefsIn(path, view)) {
     const { vd_aux, vd_cnt } = Verdef.at(view, at);
     size = Math.max(size, at + Verdef.size);
     let aux = at + vd_aux;

@@ -23,36 +23,6 @@ export const AT_RANDOM = 25;
 export const AT_EXECFN = 31;
 export const AT_SYSINFO_EHDR = 33;
 
-/** From <elf.h> and <asm/auxvec.h>. */
-export const AUXILIARY_NAMES: Readonly<Record<number, string>> = {
-  2: "AT_EXECFD",
-  [AT_PHDR]: "AT_PHDR",
-  [AT_PHENT]: "AT_PHENT",
-  [AT_PHNUM]: "AT_PHNUM",
-  6: "AT_PAGESZ",
-  [AT_BASE]: "AT_BASE",
-  8: "AT_FLAGS",
-  [AT_ENTRY]: "AT_ENTRY",
-  11: "AT_UID",
-  12: "AT_EUID",
-  13: "AT_GID",
-  14: "AT_EGID",
-  [AT_PLATFORM]: "AT_PLATFORM",
-  16: "AT_HWCAP",
-  17: "AT_CLKTCK",
-  23: "AT_SECURE",
-  [AT_BASE_PLATFORM]: "AT_BASE_PLATFORM",
-  [AT_RANDOM]: "AT_RANDOM",
-  26: "AT_HWCAP2",
-  27: "AT_RSEQ_FEATURE_SIZE",
-  28: "AT_RSEQ_ALIGN",
-  29: "AT_HWCAP3",
-  30: "AT_HWCAP4",
-  [AT_EXECFN]: "AT_EXECFN",
-  [AT_SYSINFO_EHDR]: "AT_SYSINFO_EHDR",
-  51: "AT_MINSIGSTKSZ",
-};
-
 /** More words than in any context the kernel makes: a limit for memory that only looks like a context. */
 const WORDS_AT_MOST = 1 << 20;
 

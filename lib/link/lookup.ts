@@ -4,6 +4,9 @@
 // binds to itself, but its address may be the program's PLT entry.
 
 import {
+  DF_SYMBOLIC,
+  DT_FLAGS,
+  DT_SYMBOLIC,
   R_X86_64_COPY,
   R_X86_64_DTPMOD64,
   R_X86_64_DTPOFF64,
@@ -19,7 +22,6 @@ import {
 } from "../elf/constants.ts";
 import { type Answer, findSymbol, type Purpose, type Wanted, wantedSymbol } from "../elf/find-symbol.ts";
 import type { LinkObject } from "./objects.ts";
-import type { Scope } from "./scope.ts";
 
 export interface Definition {
   readonly object: LinkObject;
@@ -43,6 +45,19 @@ export function isBoundLocally({ image: { symbols } }: LinkObject, symbol: numbe
 }
 
 export const isWeak = ({ image }: LinkObject, symbol: number): boolean => image.symbols.binding(symbol) === STB_WEAK;
+
+/** Where an object's references are looked up, in order. */
+export type Scope = readonly LinkObject[];
+
+/**
+ * All objects, breadth first, which is link map order; with DT_SYMBOLIC, the object itself first. ld.so ignores it for
+ * the program, which is first anyway (elf/dl-load.c, glibc 2.36).
+ */
+export function scopeOf(object: LinkObject, objects: Scope): Scope {
+  const { dynamic } = object.image;
+  const isSymbolic = dynamic.get(DT_SYMBOLIC) !== undefined || ((dynamic.get(DT_FLAGS) ?? 0) & DF_SYMBOLIC) !== 0;
+  return object.index > 0 && isSymbolic ? [object, ...objects] : objects;
+}
 
 /** The lookups of one link. A witness makes a lookup slower, but does not change its result. */
 export class Lookup {

@@ -10,7 +10,7 @@ import { wordsOf } from "../elf/words.ts";
 import type { LinkError } from "../link-error.ts";
 import { type Address, toVaddr, type Vaddr } from "../memory/numbers.ts";
 import { Effects, faultOf, type TlsDescriptors } from "./effects.ts";
-import { type Definition, isBoundLocally, isWeak, type Lookup, purposeOf } from "./lookup.ts";
+import { type Definition, isBoundLocally, isWeak, type Lookup, purposeOf, scopeOf } from "./lookup.ts";
 import type { LinkObject } from "./objects.ts";
 import {
   type Effect,
@@ -21,7 +21,6 @@ import {
   type StartStep,
   type Table,
 } from "./relocation.ts";
-import { scopeOf } from "./scope.ts";
 import { Slots } from "./slots.ts";
 import type { AddressSpace } from "./space.ts";
 import { unresolved } from "./unresolved.ts";

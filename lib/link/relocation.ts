@@ -3,9 +3,8 @@
 import type { Answer } from "../elf/find-symbol.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import type { Address, Vaddr } from "../memory/numbers.ts";
-import { type Definition, isBoundLocally, type Lookup, purposeOf, type Witness } from "./lookup.ts";
+import { type Definition, isBoundLocally, type Lookup, purposeOf, type Scope, type Witness } from "./lookup.ts";
 import type { LinkObject } from "./objects.ts";
-import type { Scope } from "./scope.ts";
 import type { Value } from "./values.ts";
 
 export type Table = "DT_RELR" | "DT_RELA" | "DT_JMPREL";

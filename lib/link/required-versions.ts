@@ -1,23 +1,20 @@
 // Checks that every required version exists (glibc 2.36, elf/dl-version.c) before any symbol is looked up, so that a
 // library that is too old is reported as such.
 
+import { findMissingVersion } from "../elf/undefined.ts";
 import { LinkError } from "../link-error.ts";
 import type { OpenObject } from "./objects.ts";
 
 /** Throws LinkError for the first missing version. A library without any versions passes, as in ld.so. */
 export function checkVersions(objects: readonly OpenObject[]): void {
   for (const { image, path, needs } of objects) {
-    for (const { file, name, isWeak } of image.verneeds) {
-      if (isWeak) continue;
-      const definer = definerOf(objects, file, needs);
-      if (!definer) continue;
-      const versions = definer.image.verdefs;
-      if (versions.length === 0 || versions.some((version) => version.name === name)) continue;
-      throw new LinkError(
-        `Cannot link "${path}": it needs version "${name}" of "${file}", which "${definer.path}" does not define`,
-        { object: path, version: name, tried: versions.map((version) => version.name) },
-      );
-    }
+    const missing = findMissingVersion(image, (file) => definerOf(objects, file, needs)?.image);
+    if (!missing) continue;
+    const { definer, file, version } = missing;
+    throw new LinkError(
+      `Cannot link "${path}": it needs version "${version}" of "${file}", which "${definer.path}" does not define`,
+      { object: path, version, tried: definer.verdefs.map(({ name }) => name) },
+    );
   }
 }
 

@@ -60,11 +60,13 @@ export function emitStart(to: Assembler, tables: StartTables): void {
   // r12: the context, r13: argv, r14: envp; r15: the current row of a table, ebp: how many rows are left
   to.label("start").mov(rsp, r12).lea(mem(rsp, 8), r13);
   to.mov(mem(rsp), rax).lea(mem(r13, 8, rax, 8), r14);
-  makeZeroes(to, tables.zeroes.length);
+  eachOf(to, "zeroes", 3, tables.zeroes.length, () => {
+    to.systemCall("mmap", mem(r15), mem(r15, 8), mem(r15, 16), MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0);
+  });
   protect(to, "areas", tables.areas.length);
   tellAuxiliary(to, tables.auxiliary.size);
-  nameProcess(to);
-  setThreadPointer(to);
+  to.systemCall("prctl", PR_SET_NAME, "process name");
+  to.systemCall("arch_prctl", ARCH_SET_FS, rip("thread pointer"));
   doSteps(to, tables.steps.length);
   protect(to, "relro", tables.relro.length);
   eachOf(to, "initializers", 2, tables.initializers.length, () => {
@@ -79,24 +81,10 @@ export function emitStart(to: Assembler, tables: StartTables): void {
   emitTables(to, tables);
 }
 
-function makeZeroes(to: Assembler, count: number): void {
-  eachOf(to, "zeroes", 3, count, () => {
-    to.systemCall("mmap", mem(r15), mem(r15, 8), mem(r15, 16), MAP_PRIVATE_FIXED_ANONYMOUS, -1, 0);
-  });
-}
-
 function protect(to: Assembler, table: "areas" | "relro", count: number): void {
   eachOf(to, table, 3, count, () => {
     to.systemCall("mprotect", mem(r15), mem(r15, 8), mem(r15, 16));
   });
-}
-
-function nameProcess(to: Assembler): void {
-  to.systemCall("prctl", PR_SET_NAME, "process name");
-}
-
-function setThreadPointer(to: Assembler): void {
-  to.systemCall("arch_prctl", ARCH_SET_FS, rip("thread pointer"));
 }
 
 /** Four words each: a flag for copies, then slot, resolver and addend, or to, from and length. */

@@ -2,9 +2,9 @@
 
 import { basename } from "node:path";
 import { PT_PHDR, R_X86_64_NONE, R_X86_64_RELATIVE, STT_FUNC } from "../../lib/elf/constants.ts";
-import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import type { Answer } from "../../lib/elf/find-symbol.ts";
-import { AUXILIARY_NAMES } from "../../lib/link/context.ts";
+import { AUXILIARY_TYPES } from "../../lib/elf/names.ts";
+import { type Sym, typeOf } from "../../lib/elf/sym.ts";
 import { allFinalizers, allInitializers, functionCounts, type ObjectFunction } from "../../lib/link/functions.ts";
 import { auxiliaryOf, entryOf, programHeadersAt, relroPages } from "../../lib/link/map.ts";
 import type { LinkObject } from "../../lib/link/objects.ts";
@@ -95,7 +95,7 @@ const AT_START = new Set(["AT_PLATFORM", "AT_BASE_PLATFORM", "AT_RANDOM", "AT_SY
 function contextOf(program: LinkObject, executed: string, list: readonly string[], environment: number): ContextStep {
   const own = auxiliaryOf(program);
   const auxiliary = ownContext().auxiliary.map(({ type, value }) => {
-    const name = AUXILIARY_NAMES[type] ?? `type ${type}`;
+    const name = AUXILIARY_TYPES.get(type) ?? `type ${type}`;
     // All others have the same value in every process that is started here.
     const known = AT_START.has(name) ? undefined : hex(own.get(type) ?? value);
     return { name, value: name === "AT_EXECFN" ? executed : known, meaning: MEANINGS[name] };

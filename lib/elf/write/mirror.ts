@@ -7,7 +7,7 @@ import { readU64, writeU64 } from "../../memory/layout.ts";
 import type { Address } from "../../memory/numbers.ts";
 import { SHN_ABS, SHN_UNDEF, STT_NOTYPE, STT_TLS, VER_NDX_LOCAL } from "../constants.ts";
 import type { LoadedImage } from "../loaded.ts";
-import { Sym } from "../sym.ts";
+import { SYM_WORDS, Sym } from "../sym.ts";
 import { copyOf, copyTables } from "./copied-tables.ts";
 import {
   ANY_SECTION,
@@ -108,11 +108,11 @@ function relocate(words: Uint32Array, { versions, distance, section, hasThreadLo
   const high = Math.floor(distance / 2 ** 32);
   const low = distance - high * 2 ** 32;
   const SECTION = 0xffff0000;
-  for (let at = WORDS; at < words.length; at += WORDS) {
+  for (let at = SYM_WORDS; at < words.length; at += SYM_WORDS) {
     const info = words[at + 1] as number;
     const before = info >>> 16;
     // A mirror needs no versions from others: an index into them would dangle.
-    if (before === SHN_UNDEF && versions) versions[at / WORDS] = VER_NDX_LOCAL;
+    if (before === SHN_UNDEF && versions) versions[at / SYM_WORDS] = VER_NDX_LOCAL;
     if (before === SHN_UNDEF || before === SHN_ABS) continue;
     if ((info & 15) === STT_TLS) {
       if (hasThreadLocals) {
@@ -132,6 +132,3 @@ function relocate(words: Uint32Array, { versions, distance, section, hasThreadLo
     words[at + 1] = (info & ~SECTION) | (section << 16);
   }
 }
-
-/** In a symbol. */
-const WORDS = Sym.size / 4;

@@ -53,7 +53,7 @@ import type { FileImage } from "../file.ts";
 import { gnuHash } from "../gnu-hash.ts";
 import type { Phdr } from "../phdr.ts";
 import { Rela } from "../rela.ts";
-import { Sym } from "../sym.ts";
+import { SYM_WORDS, Sym } from "../sym.ts";
 import { type CopiedTables, copyTables } from "./copied-tables.ts";
 import { emitPlaceholderCode, STUB_SIZE, stubs } from "./placeholder-code.ts";
 import { withSections } from "./sections.ts";
@@ -257,7 +257,7 @@ function sortSymbols(
   const objects: ObjectSymbol[] = [];
   // IFUNCs that share a resolver may resolve to different functions.
   const known = new Map<number, number>();
-  for (let at = WORDS, symbol = 1; at < words.length; at += WORDS, symbol++) {
+  for (let at = SYM_WORDS, symbol = 1; at < words.length; at += SYM_WORDS, symbol++) {
     const info = words[at + 1] as number;
     const section = info >>> 16;
     const type = info & 15;
@@ -349,11 +349,8 @@ function copyContent(source: FileImage, { start, contentEnd, at }: Range, file: 
   file.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), at);
 }
 
-/** In a symbol. */
-const WORDS = Sym.size / 4;
-
 function setValue(words: Uint32Array, symbol: number, value: Vaddr | number): void {
-  const at = symbol * WORDS + 2;
+  const at = symbol * SYM_WORDS + 2;
   words[at] = value % 2 ** 32;
   words[at + 1] = Math.floor(value / 2 ** 32);
 }

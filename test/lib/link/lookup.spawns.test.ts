@@ -2,10 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Lookup } from "../../../lib/link/lookup.ts";
+import { Lookup, scopeOf } from "../../../lib/link/lookup.ts";
 import type { LinkObject } from "../../../lib/link/objects.ts";
 import { checkVersions } from "../../../lib/link/required-versions.ts";
-import { scopeOf } from "../../../lib/link/scope.ts";
 import { simulate } from "../../../lib/link/simulate.ts";
 import { FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 
