@@ -3,36 +3,7 @@
 // full, so they use offsets into plain arrays, not the structures.
 
 import { add, alignDown, alignUp, isPowerOfTwo, PAGE_SIZE } from "../memory/numbers.ts";
-import {
-  DT_FINI,
-  DT_FINI_ARRAY,
-  DT_FINI_ARRAYSZ,
-  DT_INIT,
-  DT_INIT_ARRAY,
-  DT_INIT_ARRAYSZ,
-  DT_JMPREL,
-  DT_PLTREL,
-  DT_PLTRELSZ,
-  DT_PREINIT_ARRAY,
-  DT_PREINIT_ARRAYSZ,
-  DT_RELA,
-  DT_RELAENT,
-  DT_RELASZ,
-  DT_RELR,
-  DT_RELRENT,
-  DT_RELRSZ,
-  PF_X,
-  PT_GNU_RELRO,
-  PT_TLS,
-  R_X86_64_NONE,
-  R_X86_64_RELATIVE,
-  SHN_ABS,
-  SHN_UNDEF,
-  STB_LOCAL,
-  STT_NOTYPE,
-  STT_TLS,
-  VERSYM_HIDDEN,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { ElfError } from "./error.ts";
 import { type FileImage, openImage } from "./file.ts";
 import type { Image } from "./image.ts";
@@ -82,13 +53,13 @@ function checkSegments({ path, loads, phdrs, file }: FileImage): void {
     if ((p_vaddr - p_offset) % PAGE_SIZE !== 0) throw fault("p_vaddr and p_offset are not congruent");
   }
   for (const { p_type, p_vaddr, p_filesz, p_memsz, p_align } of phdrs) {
-    if (p_type !== PT_TLS || p_memsz === 0) continue;
+    if (p_type !== elf.PT_TLS || p_memsz === 0) continue;
     const fault = (text: string) => new ElfError(path, "PT_TLS", text);
     if (!(p_align < ADDRESS_LIMIT)) throw fault("p_align is larger than the address space");
     if (p_filesz > 0 && !segmentAt(loads, p_vaddr, p_filesz)) throw fault("it is in no segment");
     if (p_filesz > p_memsz) throw fault("p_filesz is larger than p_memsz");
   }
-  const relro = phdrs.findLast(({ p_type }) => p_type === PT_GNU_RELRO);
+  const relro = phdrs.findLast(({ p_type }) => p_type === elf.PT_GNU_RELRO);
   if (relro && relro.p_memsz > 0 && !isMapped(loads, wholePages(relro)))
     throw new ElfError(path, "PT_GNU_RELRO", "its pages are not in the image");
 }
@@ -110,9 +81,9 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
   const fault = (text: string) => new ElfError(path, "dynamic section", text);
   // ld.so asserts these for tables that are present (RELRENT since 2.36).
   const expected: [tag: number, of: number, value: number, name: string][] = [
-    [DT_RELAENT, DT_RELA, Rela.size, "DT_RELAENT"],
-    [DT_RELRENT, DT_RELR, 8, "DT_RELRENT"],
-    [DT_PLTREL, DT_PLTREL, DT_RELA, "DT_PLTREL"],
+    [elf.DT_RELAENT, elf.DT_RELA, Rela.size, "DT_RELAENT"],
+    [elf.DT_RELRENT, elf.DT_RELR, 8, "DT_RELRENT"],
+    [elf.DT_PLTREL, elf.DT_PLTREL, elf.DT_RELA, "DT_PLTREL"],
   ];
   for (const [tag, of, value, name] of expected) {
     const found = dynamic.get(tag);
@@ -121,12 +92,12 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
   }
   // ld.so processes a partial last entry of a relocation table, but does not call one of a function array.
   const tables: [tag: number, size: number, round: (size: number) => number, name: string][] = [
-    [DT_RELA, DT_RELASZ, (size) => alignUp(size, Rela.size), "DT_RELA"],
-    [DT_JMPREL, DT_PLTRELSZ, (size) => alignUp(size, Rela.size), "DT_JMPREL"],
-    [DT_RELR, DT_RELRSZ, (size) => alignUp(size, WORD64), "DT_RELR"],
-    [DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_PREINIT_ARRAY"],
-    [DT_INIT_ARRAY, DT_INIT_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_INIT_ARRAY"],
-    [DT_FINI_ARRAY, DT_FINI_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_FINI_ARRAY"],
+    [elf.DT_RELA, elf.DT_RELASZ, (size) => alignUp(size, Rela.size), "DT_RELA"],
+    [elf.DT_JMPREL, elf.DT_PLTRELSZ, (size) => alignUp(size, Rela.size), "DT_JMPREL"],
+    [elf.DT_RELR, elf.DT_RELRSZ, (size) => alignUp(size, WORD64), "DT_RELR"],
+    [elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_PREINIT_ARRAY"],
+    [elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_INIT_ARRAY"],
+    [elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ, (size) => alignDown(size, WORD64), "DT_FINI_ARRAY"],
   ];
   for (const [tag, sizeTag, round, name] of tables) {
     const size = round(dynamic.get(sizeTag) ?? 0);
@@ -136,15 +107,15 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
       throw fault(`${name}, ${size} bytes at vaddr 0x${at.toString(16)}, is in no segment`);
   }
   // ld.so trusts it without checking the size.
-  const count = (dynamic.get(DT_RELASZ) ?? 0) / Rela.size;
-  if (relativeCount > count && dynamic.get(DT_RELA) !== undefined)
+  const count = (dynamic.get(elf.DT_RELASZ) ?? 0) / Rela.size;
+  if (relativeCount > count && dynamic.get(elf.DT_RELA) !== undefined)
     throw fault(`DT_RELACOUNT is ${relativeCount}, and DT_RELA has ${count} entries`);
   for (const [tag, name] of [
-    [DT_INIT, "DT_INIT"],
-    [DT_FINI, "DT_FINI"],
+    [elf.DT_INIT, "DT_INIT"],
+    [elf.DT_FINI, "DT_FINI"],
   ] as const) {
     const at = dynamic.get(tag);
-    if (at !== undefined && ((segmentAt(loads, at)?.p_flags ?? 0) & PF_X) === 0)
+    if (at !== undefined && ((segmentAt(loads, at)?.p_flags ?? 0) & elf.PF_X) === 0)
       throw fault(`${name}, vaddr 0x${at.toString(16)}, is in no executable segment`);
   }
 }
@@ -165,20 +136,20 @@ function checkSymbols(image: Image): void {
   for (let i = 0, at = 0; at + 6 <= words.length; i++, at += Sym.size / WORD) {
     const info = words[at + 1] as number;
     // Local symbols are never looked up.
-    if (((info >>> 4) & 15) === STB_LOCAL) continue;
+    if (((info >>> 4) & 15) === elf.STB_LOCAL) continue;
     if ((words[at] as number) >= strings.room)
       throw new ElfError(path, "symbol table", `the name of symbol ${i} is beyond the string table`);
     const section = info >>> 16;
-    if (section === SHN_UNDEF || section === SHN_ABS) continue;
+    if (section === elf.SHN_UNDEF || section === elf.SHN_ABS) continue;
     const value = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
     const type = info & 15;
-    if (type === STT_TLS && tlsSize === 0)
+    if (type === elf.STT_TLS && tlsSize === 0)
       throw new ElfError(path, "symbol table", `symbol ${i} is thread-local, and there is no such data (PT_TLS)`);
-    const limit = type === STT_TLS ? tlsSize : end;
+    const limit = type === elf.STT_TLS ? tlsSize : end;
     // A symbol may mark the end of what contains it (_end), or lie anywhere if it is only a mark (--defsym).
     if (
-      (value > limit || (type === STT_TLS && tlsSize === 0)) &&
-      (type !== STT_NOTYPE || words[at + 4] !== 0 || words[at + 5] !== 0)
+      (value > limit || (type === elf.STT_TLS && tlsSize === 0)) &&
+      (type !== elf.STT_NOTYPE || words[at + 4] !== 0 || words[at + 5] !== 0)
     )
       throw new ElfError(path, "symbol table", `symbol ${i} is beyond the image`);
   }
@@ -194,7 +165,7 @@ function checkVersions(image: Image): void {
   const { view } = versym;
   const indexes = new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   const symbol = indexes.findIndex(
-    (index, i) => (index & ~VERSYM_HIDDEN) > last && bindingOf(symbols.at(i)) !== STB_LOCAL,
+    (index, i) => (index & ~elf.VERSYM_HIDDEN) > last && bindingOf(symbols.at(i)) !== elf.STB_LOCAL,
   );
   if (symbol >= 0)
     throw new ElfError(path, "version table", `symbol ${symbol} has version ${indexes[symbol]}, and there are ${last}`);
@@ -215,7 +186,7 @@ function checkRelocations(image: Image): void {
       const place =
         words[at + 1] === 0 ? (words[at] as number) : (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
       if (place < start || place > end) {
-        if (words[at + 2] === R_X86_64_NONE) continue;
+        if (words[at + 2] === elf.R_X86_64_NONE) continue;
         // 32-bit types need only 4 bytes, at the end of a segment
         const load = segmentAt(loads, place, 4);
         if (!load)
@@ -225,7 +196,7 @@ function checkRelocations(image: Image): void {
         end = Math.min(pages.end, place < load.p_vaddr + load.p_memsz ? load.p_vaddr + load.p_memsz : pages.end) - 8;
       }
       // ld.so asserts this
-      if (i < relative && words[at + 2] !== R_X86_64_RELATIVE)
+      if (i < relative && words[at + 2] !== elf.R_X86_64_RELATIVE)
         throw new ElfError(
           path,
           name,

@@ -2,17 +2,7 @@
 
 import { bytes, layout, type Struct, u16, u32, u64 } from "../memory/layout.ts";
 import type { Offset, Vaddr } from "../memory/numbers.ts";
-import {
-  EI_CLASS,
-  EI_DATA,
-  ELFCLASS32,
-  ELFCLASS64,
-  ELFDATA2LSB,
-  ELFMAG,
-  EM_X86_64,
-  ET_DYN,
-  ET_EXEC,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { ElfError } from "./error.ts";
 
 export const Ehdr = layout("Elf64_Ehdr", {
@@ -51,18 +41,19 @@ export const machineName = (machine: number): string => MACHINES[machine] ?? `${
 
 /** Why these bytes are not the start of an ELF64 x86-64 program or shared object; undefined if they are. */
 export function faultOfHeader(head: DataView): string | undefined {
-  if (head.byteLength < ELFMAG.length || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return "not an ELF file";
+  if (head.byteLength < elf.ELFMAG.length || elf.ELFMAG.some((byte, i) => head.getUint8(i) !== byte))
+    return "not an ELF file";
   // Identification is checked before length: a header of another class has another size and is not truncated.
   const { e_type, e_machine, e_version } = Ehdr.offsetOf;
   if (head.byteLength < e_version) return `the file ends within it, after ${head.byteLength} bytes`;
-  if (head.getUint8(EI_CLASS) === ELFCLASS32) return "a 32-bit file, and only 64-bit x86-64 is supported";
-  if (head.getUint8(EI_CLASS) !== ELFCLASS64) return `unknown class ${head.getUint8(EI_CLASS)}`;
-  if (head.getUint8(EI_DATA) !== ELFDATA2LSB) return "not little-endian";
+  if (head.getUint8(elf.EI_CLASS) === elf.ELFCLASS32) return "a 32-bit file, and only 64-bit x86-64 is supported";
+  if (head.getUint8(elf.EI_CLASS) !== elf.ELFCLASS64) return `unknown class ${head.getUint8(elf.EI_CLASS)}`;
+  if (head.getUint8(elf.EI_DATA) !== elf.ELFDATA2LSB) return "not little-endian";
   const machine = head.getUint16(e_machine, true);
-  if (machine !== EM_X86_64) return `for machine ${machineName(machine)}, and only x86-64 is supported`;
+  if (machine !== elf.EM_X86_64) return `for machine ${machineName(machine)}, and only x86-64 is supported`;
   if (head.byteLength < Ehdr.size) return `the file ends within it, after ${head.byteLength} bytes`;
   const type = head.getUint16(e_type, true);
-  if (type !== ET_DYN && type !== ET_EXEC) return `e_type ${type} is neither a program nor a shared object`;
+  if (type !== elf.ET_DYN && type !== elf.ET_EXEC) return `e_type ${type} is neither a program nor a shared object`;
   return undefined;
 }
 

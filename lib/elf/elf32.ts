@@ -3,18 +3,7 @@
 
 import { bytes, layout, type Struct, u16, u32 } from "../memory/layout.ts";
 import { toOffset } from "../memory/numbers.ts";
-import {
-  DT_NEEDED,
-  DT_NULL,
-  DT_STRTAB,
-  EI_DATA,
-  ELFDATA2LSB,
-  EM_386,
-  EM_X86_64,
-  PT_DYNAMIC,
-  PT_INTERP,
-  PT_LOAD,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { machineName } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import type { FileBytes } from "./file.ts";
@@ -62,15 +51,15 @@ export function readElf32(file: FileBytes): Elf32 {
   const cannot = (structure: string, fault: string) => new ElfError(file.path, structure, fault);
   const ehdr = Ehdr32.at(file.view(toOffset(0), Ehdr32.size, "ELF header"));
   const { e_machine, e_phoff, e_phentsize, e_phnum } = ehdr;
-  if (ehdr.e_ident[EI_DATA] !== ELFDATA2LSB) throw cannot("ELF header", "not little-endian");
-  if (e_machine !== EM_386 && e_machine !== EM_X86_64)
+  if (ehdr.e_ident[elf.EI_DATA] !== elf.ELFDATA2LSB) throw cannot("ELF header", "not little-endian");
+  if (e_machine !== elf.EM_386 && e_machine !== elf.EM_X86_64)
     throw cannot("ELF header", `for machine ${machineName(e_machine)}, and only x86-64 is supported`);
   if (e_phentsize !== Phdr32.size || e_phnum === 0)
     throw cannot("ELF header", `a 32-bit file with ${e_phnum} program headers of ${e_phentsize} bytes`);
   const table = file.view(toOffset(e_phoff), e_phnum * Phdr32.size, "program headers");
   const phdrs = Array.from({ length: e_phnum }, (_, i) => Phdr32.at(table, i * Phdr32.size));
-  const interpreter = phdrs.find(({ p_type }) => p_type === PT_INTERP);
-  const dynamic = phdrs.findLast(({ p_type, p_filesz }) => p_type === PT_DYNAMIC && p_filesz > 0);
+  const interpreter = phdrs.find(({ p_type }) => p_type === elf.PT_INTERP);
+  const dynamic = phdrs.findLast(({ p_type, p_filesz }) => p_type === elf.PT_DYNAMIC && p_filesz > 0);
   return {
     interpreter: interpreter && file.stringAt(toOffset(interpreter.p_offset), interpreter.p_filesz, "PT_INTERP"),
     needed: dynamic ? neededIn(file, phdrs, dynamic) : [],
@@ -83,12 +72,12 @@ function neededIn(file: FileBytes, phdrs: readonly Phdr32[], { p_offset, p_files
   let strings = 0;
   for (let at = 0; at + Dyn32.size <= section.byteLength; at += Dyn32.size) {
     const { d_tag, d_val } = Dyn32.at(section, at);
-    if (d_tag === DT_NULL) break;
-    if (d_tag === DT_NEEDED) needed.push(d_val);
-    if (d_tag === DT_STRTAB) strings = d_val;
+    if (d_tag === elf.DT_NULL) break;
+    if (d_tag === elf.DT_NEEDED) needed.push(d_val);
+    if (d_tag === elf.DT_STRTAB) strings = d_val;
   }
   const load = phdrs.find(
-    ({ p_type, p_vaddr, p_filesz }) => p_type === PT_LOAD && strings >= p_vaddr && strings < p_vaddr + p_filesz,
+    ({ p_type, p_vaddr, p_filesz }) => p_type === elf.PT_LOAD && strings >= p_vaddr && strings < p_vaddr + p_filesz,
   );
   if (!load) return [];
   const start = strings - load.p_vaddr + load.p_offset;

@@ -6,22 +6,7 @@
 // reference without a version accepts an unversioned symbol, hidden or not, or the library's first version; failing that,
 // the default version, if there is exactly one. So does dlsym, except that the library's first version is like any other.
 
-import {
-  SHN_ABS,
-  SHN_UNDEF,
-  STB_GLOBAL,
-  STB_GNU_UNIQUE,
-  STB_WEAK,
-  STT_COMMON,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-  STT_OBJECT,
-  STT_TLS,
-  STV_HIDDEN,
-  STV_INTERNAL,
-  VER_NDX_GLOBAL,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { type GnuHash, gnuHash } from "./gnu-hash.ts";
 import type { SymbolTable } from "./sym.ts";
 import { type SysvHash, sysvHash } from "./sysv-hash.ts";
@@ -57,8 +42,13 @@ export type Answer = number | Refusal;
 type Refusal = "no such name" | "undefined" | "no code or data" | "another version" | "hidden" | "local";
 
 const KINDS =
-  (1 << STT_NOTYPE) | (1 << STT_OBJECT) | (1 << STT_FUNC) | (1 << STT_COMMON) | (1 << STT_TLS) | (1 << STT_GNU_IFUNC);
-const BINDINGS = new Set([STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE]);
+  (1 << elf.STT_NOTYPE) |
+  (1 << elf.STT_OBJECT) |
+  (1 << elf.STT_FUNC) |
+  (1 << elf.STT_COMMON) |
+  (1 << elf.STT_TLS) |
+  (1 << elf.STT_GNU_IFUNC);
+const BINDINGS = new Set([elf.STB_GLOBAL, elf.STB_WEAK, elf.STB_GNU_UNIQUE]);
 
 /** The symbols of a name that an object's hash table has, defined or not, in its order. Throws ElfError. */
 export function candidatesIn(image: Searched, { name, gnuHash }: Wanted): readonly number[] {
@@ -85,10 +75,10 @@ export function findSymbol(image: Searched, wanted: Wanted, purpose: Purpose | "
 function kindRefused({ symbols }: Searched, symbol: number, purpose: Purpose | "dlsym"): Refusal | undefined {
   const section = symbols.section(symbol);
   const type = symbols.type(symbol);
-  if (!symbols.hasValue(symbol) && section !== SHN_ABS && type !== STT_TLS) return "undefined";
+  if (!symbols.hasValue(symbol) && section !== elf.SHN_ABS && type !== elf.STT_TLS) return "undefined";
   // A fixed-address program has its own PLT entries for functions of other objects: undefined, with a value. They are
   // the functions' addresses for every object, but calls do not go through them.
-  if ((purpose === "call" || purpose === "dlsym") && section === SHN_UNDEF) return "undefined";
+  if ((purpose === "call" || purpose === "dlsym") && section === elf.SHN_UNDEF) return "undefined";
   return ((KINDS >>> type) & 1) === 0 ? "no code or data" : undefined;
 }
 
@@ -101,7 +91,7 @@ function versionRefused(
   const { versym } = image;
   if (!versym) return undefined;
   if (wanted === undefined) {
-    const base = purpose === "dlsym" ? VER_NDX_GLOBAL : VER_NDX_GLOBAL + 1;
+    const base = purpose === "dlsym" ? elf.VER_NDX_GLOBAL : elf.VER_NDX_GLOBAL + 1;
     return versym.at(symbol) <= base ? undefined : "another version";
   }
   const version = image.versionOf(symbol);
@@ -112,6 +102,6 @@ function versionRefused(
 /** A match that is not visible ends the search in this object. */
 function ifVisible({ symbols }: Searched, symbol: number): Answer {
   const visibility = symbols.visibility(symbol);
-  if (visibility === STV_HIDDEN || visibility === STV_INTERNAL) return "hidden";
+  if (visibility === elf.STV_HIDDEN || visibility === elf.STV_INTERNAL) return "hidden";
   return BINDINGS.has(symbols.binding(symbol)) ? symbol : "local";
 }

@@ -2,36 +2,7 @@
 // through the dynamic section is here, once for both.
 
 import { add, alignUp, toVaddr, type Vaddr } from "../memory/numbers.ts";
-import {
-  DT_AUXILIARY,
-  DT_FILTER,
-  DT_FLAGS_1,
-  DT_GNU_HASH,
-  DT_HASH,
-  DT_JMPREL,
-  DT_NEEDED,
-  DT_PLTRELSZ,
-  DT_RELA,
-  DT_RELACOUNT,
-  DT_RELASZ,
-  DT_RELR,
-  DT_RELRSZ,
-  DT_RPATH,
-  DT_RUNPATH,
-  DT_SONAME,
-  DT_STRSZ,
-  DT_STRTAB,
-  DT_SYMTAB,
-  DT_VERDEF,
-  DT_VERNEED,
-  DT_VERSYM,
-  PT_DYNAMIC,
-  PT_GNU_RELRO,
-  PT_TLS,
-  SHN_UNDEF,
-  STB_LOCAL,
-  VER_NDX_GLOBAL,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { Dynamic } from "./dyn.ts";
 import type { Ehdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
@@ -69,16 +40,16 @@ export interface Filtee {
 
 /** The tables that the dynamic section names, adjacent in most images. */
 const TABLES = [
-  DT_HASH,
-  DT_GNU_HASH,
-  DT_STRTAB,
-  DT_SYMTAB,
-  DT_RELA,
-  DT_JMPREL,
-  DT_RELR,
-  DT_VERSYM,
-  DT_VERDEF,
-  DT_VERNEED,
+  elf.DT_HASH,
+  elf.DT_GNU_HASH,
+  elf.DT_STRTAB,
+  elf.DT_SYMTAB,
+  elf.DT_RELA,
+  elf.DT_JMPREL,
+  elf.DT_RELR,
+  elf.DT_VERSYM,
+  elf.DT_VERDEF,
+  elf.DT_VERNEED,
 ];
 
 export class Image {
@@ -98,13 +69,13 @@ export class Image {
   ) {
     this.loads = loadSegments(path, phdrs);
     // The last one counts; split-off debugging information has an empty one.
-    const section = phdrs.findLast(({ p_type }) => p_type === PT_DYNAMIC);
+    const section = phdrs.findLast(({ p_type }) => p_type === elf.PT_DYNAMIC);
     if (!section || section.p_filesz === 0)
       throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
     this.dynamicAt = section.p_vaddr;
     this.dynamic = this.#readDynamic(section.p_filesz);
-    const strings = this.#pointer(DT_STRTAB);
-    const size = strings === undefined ? 0 : (this.dynamic.get(DT_STRSZ) ?? 0);
+    const strings = this.#pointer(elf.DT_STRTAB);
+    const size = strings === undefined ? 0 : (this.dynamic.get(elf.DT_STRSZ) ?? 0);
     const at = strings ?? toVaddr(0);
     this.strings = new StringTable(path, size, (from, length) => bytes.view(add(at, from), length, "string table"), {
       room: () => (strings === undefined ? 0 : bytes.room(at)),
@@ -131,43 +102,43 @@ export class Image {
   }
 
   get soname(): string | undefined {
-    return this.#string(DT_SONAME);
+    return this.#string(elf.DT_SONAME);
   }
 
   /** Offset of the soname in the string table, in bytes. */
   get sonameOffset(): number | undefined {
-    return this.dynamic.get(DT_SONAME);
+    return this.dynamic.get(elf.DT_SONAME);
   }
 
   /** DT_NEEDED, in order. */
   get needed(): string[] {
-    return this.dynamic.all(DT_NEEDED).map((offset) => this.strings.at(offset));
+    return this.dynamic.all(elf.DT_NEEDED).map((offset) => this.strings.at(offset));
   }
 
   /** DT_AUXILIARY and DT_FILTER, in order. */
   get filtees(): Filtee[] {
-    const entries = this.dynamic.entries.filter(({ tag }) => tag === DT_AUXILIARY || tag === DT_FILTER);
-    return entries.map(({ tag, value }) => ({ name: this.strings.at(value), isOptional: tag === DT_AUXILIARY }));
+    const entries = this.dynamic.entries.filter(({ tag }) => tag === elf.DT_AUXILIARY || tag === elf.DT_FILTER);
+    return entries.map(({ tag, value }) => ({ name: this.strings.at(value), isOptional: tag === elf.DT_AUXILIARY }));
   }
 
   get rpath(): string | undefined {
-    return this.#string(DT_RPATH);
+    return this.#string(elf.DT_RPATH);
   }
 
   get runpath(): string | undefined {
-    return this.#string(DT_RUNPATH);
+    return this.#string(elf.DT_RUNPATH);
   }
 
   get flags1(): number {
-    return this.dynamic.get(DT_FLAGS_1) ?? 0;
+    return this.dynamic.get(elf.DT_FLAGS_1) ?? 0;
   }
 
   get tls(): Phdr | undefined {
-    return this.segment(PT_TLS);
+    return this.segment(elf.PT_TLS);
   }
 
   get relro(): Phdr | undefined {
-    return this.segment(PT_GNU_RELRO);
+    return this.segment(elf.PT_GNU_RELRO);
   }
 
   get gnuHash(): GnuHash | undefined {
@@ -175,7 +146,7 @@ export class Image {
   }
   // A lookup needs it and other tables, and finding one by its tag takes longer than the lookup itself.
   readonly #gnuHash = once(() => {
-    const view = this.#rest(DT_GNU_HASH, "DT_GNU_HASH");
+    const view = this.#rest(elf.DT_GNU_HASH, "DT_GNU_HASH");
     return view && new GnuHash(this.path, view);
   });
 
@@ -184,9 +155,9 @@ export class Image {
     return this.#sysvHash();
   }
   readonly #sysvHash = once(() => {
-    const isPassedOver = this.#pointer(DT_GNU_HASH) !== undefined;
+    const isPassedOver = this.#pointer(elf.DT_GNU_HASH) !== undefined;
     try {
-      const view = this.#rest(DT_HASH, "DT_HASH");
+      const view = this.#rest(elf.DT_HASH, "DT_HASH");
       const table = view && new SysvHash(this.path, view, isPassedOver);
       return isPassedOver && table?.declaredCount === 0 ? undefined : table;
     } catch (error) {
@@ -197,12 +168,12 @@ export class Image {
 
   /** Where the strings of the dynamic section and the symbols are. */
   get stringTableAt(): Vaddr {
-    return this.#pointer(DT_STRTAB) ?? toVaddr(0);
+    return this.#pointer(elf.DT_STRTAB) ?? toVaddr(0);
   }
 
   /** Where the dynamic symbols are. */
   get symbolTableAt(): Vaddr {
-    return this.#pointer(DT_SYMTAB) ?? toVaddr(0);
+    return this.#pointer(elf.DT_SYMTAB) ?? toVaddr(0);
   }
 
   /**
@@ -213,7 +184,7 @@ export class Image {
     return this.#symbols();
   }
   readonly #symbols = once(() => {
-    const at = this.#pointer(DT_SYMTAB);
+    const at = this.#pointer(elf.DT_SYMTAB);
     if (at === undefined) throw new ElfError(this.path, "dynamic section", "it names no symbol table");
     const view = (index: number, count: number) =>
       this.bytes.view(add(at, index * Sym.size), count * Sym.size, "symbol table");
@@ -226,7 +197,7 @@ export class Image {
     return this.#versym();
   }
   readonly #versym = once(() => {
-    const at = this.#pointer(DT_VERSYM);
+    const at = this.#pointer(elf.DT_VERSYM);
     if (at === undefined) return undefined;
     return new Versym(this.bytes.view(at, 2 * this.symbols.length, "version table"), (symbol) =>
       this.bytes.view(add(at, 2 * symbol), 2, "version table"),
@@ -235,7 +206,7 @@ export class Image {
 
   /** From DT_VERDEF to the next table or the end of its segment. */
   get verdefView(): DataView | undefined {
-    return this.#rest(DT_VERDEF, "DT_VERDEF");
+    return this.#rest(elf.DT_VERDEF, "DT_VERDEF");
   }
 
   /** The versions that this object defines, including its own name (isBase). */
@@ -252,34 +223,34 @@ export class Image {
     return this.#verneeds();
   }
   readonly #verneeds = once(() => {
-    const view = this.#rest(DT_VERNEED, "DT_VERNEED");
+    const view = this.#rest(elf.DT_VERNEED, "DT_VERNEED");
     return view ? readVerneeds(this.path, view, this.strings) : [];
   });
 
   /** DT_RELA. Its first `relativeCount` entries are RELATIVE. */
   get rela(): RelaTable {
-    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, Rela.size, "DT_RELA"));
+    return new RelaTable(this.#table(elf.DT_RELA, elf.DT_RELASZ, Rela.size, "DT_RELA"));
   }
 
   /** DT_RELA without the RELATIVE entries, which refer to no symbol, and of which a large program has a million. */
   get symbolicRela(): RelaTable {
-    const size = this.dynamic.get(DT_RELASZ) ?? 0;
+    const size = this.dynamic.get(elf.DT_RELASZ) ?? 0;
     const from = Math.min(size, this.relativeCount * Rela.size);
-    return new RelaTable(this.#table(DT_RELA, DT_RELASZ, Rela.size, "DT_RELA", from));
+    return new RelaTable(this.#table(elf.DT_RELA, elf.DT_RELASZ, Rela.size, "DT_RELA", from));
   }
 
   get relativeCount(): number {
-    return this.dynamic.get(DT_RELACOUNT) ?? 0;
+    return this.dynamic.get(elf.DT_RELACOUNT) ?? 0;
   }
 
   /** DT_JMPREL: the procedure linkage table's relocations. */
   get jmprel(): RelaTable {
-    return new RelaTable(this.#table(DT_JMPREL, DT_PLTRELSZ, Rela.size, "DT_JMPREL"));
+    return new RelaTable(this.#table(elf.DT_JMPREL, elf.DT_PLTRELSZ, Rela.size, "DT_JMPREL"));
   }
 
   /** DT_RELR: the slots of packed relative relocations. */
   get relr(): Generator<Vaddr> {
-    return relrSlots(this.#table(DT_RELR, DT_RELRSZ, 8, "DT_RELR"));
+    return relrSlots(this.#table(elf.DT_RELR, elf.DT_RELRSZ, 8, "DT_RELR"));
   }
 
   /** The index of an exported symbol, as dlsym finds it: the default version (`f@@V2`, or `f` if unversioned). */
@@ -299,14 +270,14 @@ export class Image {
   findAll(name: string | Uint8Array): number[] {
     const { symbols } = this;
     return candidatesIn(this, wantedSymbol(name)).filter(
-      (symbol) => symbols.section(symbol) !== SHN_UNDEF && symbols.binding(symbol) !== STB_LOCAL,
+      (symbol) => symbols.section(symbol) !== elf.SHN_UNDEF && symbols.binding(symbol) !== elf.STB_LOCAL,
     );
   }
 
   /** The name of a symbol's version, or of the one it needs if it is undefined; undefined if there is none. */
   versionOf(symbol: number): string | undefined {
     const index = this.versym?.at(symbol);
-    if (index === undefined || index <= VER_NDX_GLOBAL) return undefined;
+    if (index === undefined || index <= elf.VER_NDX_GLOBAL) return undefined;
     return this.#versionNames().get(index);
   }
   // A program that has a library's object by COPY relocation exports it with the version that it needs from the library.
@@ -373,7 +344,7 @@ export class Image {
 }
 
 /** Entries of the dynamic section that are strings. */
-const NAMES = new Set([DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, DT_AUXILIARY, DT_FILTER]);
+const NAMES = new Set([elf.DT_NEEDED, elf.DT_SONAME, elf.DT_RPATH, elf.DT_RUNPATH, elf.DT_AUXILIARY, elf.DT_FILTER]);
 
 /** The highest string offset below `room` that a symbol, a version or the dynamic section refers to. */
 function lastString({ path, dynamic, symbols, verdefView, verneeds }: Image, room: number): number {

@@ -1,23 +1,7 @@
 // What the library search and a plan need to know about a file, read once and kept after the file is closed.
 
 import { readFileSync } from "node:fs";
-import {
-  DF_1_NODEFLIB,
-  DF_1_NOOPEN,
-  DF_1_PIE,
-  DT_AUDIT,
-  DT_DEPAUDIT,
-  EI_CLASS,
-  ELFCLASS64,
-  ELFMAG,
-  EM_X86_64,
-  ET_EXEC,
-  PF_X,
-  PT_GNU_STACK,
-  PT_INTERP,
-  SHN_UNDEF,
-  STB_GNU_UNIQUE,
-} from "./constants.ts";
+import * as elf from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
 import type { Filtee } from "./image.ts";
@@ -103,12 +87,14 @@ export function readLibrary(path: string): Library {
     filtees: image.filtees,
     rpath: image.rpath,
     runpath: image.runpath,
-    avoidsDefaults: (image.flags1 & DF_1_NODEFLIB) !== 0,
-    isFixed: image.ehdr.e_type === ET_EXEC,
-    isPie: (image.flags1 & DF_1_PIE) !== 0,
-    isForStart: (image.flags1 & DF_1_NOOPEN) !== 0,
-    wantsExecutableStack: ((image.segment(PT_GNU_STACK)?.p_flags ?? PF_X) & PF_X) !== 0,
-    auditors: [DT_AUDIT, DT_DEPAUDIT].flatMap((tag) => image.dynamic.all(tag)).map((at) => image.strings.at(at)),
+    avoidsDefaults: (image.flags1 & elf.DF_1_NODEFLIB) !== 0,
+    isFixed: image.ehdr.e_type === elf.ET_EXEC,
+    isPie: (image.flags1 & elf.DF_1_PIE) !== 0,
+    isForStart: (image.flags1 & elf.DF_1_NOOPEN) !== 0,
+    wantsExecutableStack: ((image.segment(elf.PT_GNU_STACK)?.p_flags ?? elf.PF_X) & elf.PF_X) !== 0,
+    auditors: [elf.DT_AUDIT, elf.DT_DEPAUDIT]
+      .flatMap((tag) => image.dynamic.all(tag))
+      .map((at) => image.strings.at(at)),
     interpreter,
     startsByLibc: interpreter !== undefined && refersTo(image, START),
     entersNamespaces: interpreter !== undefined && ["unshare", "setns"].some((name) => refersTo(image, name)),
@@ -128,7 +114,7 @@ export function readLibrary(path: string): Library {
 
 /** Does it have an undefined symbol of that name? */
 function refersTo({ symbols }: FileImage, name: string): boolean {
-  for (const sym of symbols) if (sym.st_shndx === SHN_UNDEF && symbols.nameOf(sym) === name) return true;
+  for (const sym of symbols) if (sym.st_shndx === elf.SHN_UNDEF && symbols.nameOf(sym) === name) return true;
   return false;
 }
 
@@ -136,19 +122,19 @@ function refersTo({ symbols }: FileImage, name: string): boolean {
 function hasUnique(image: FileImage): boolean {
   if (!image.gnuHash && !image.sysvHash) return false;
   const { symbols } = image;
-  for (let i = 1; i < symbols.length; i++) if (symbols.binding(i) === STB_GNU_UNIQUE) return true;
+  for (let i = 1; i < symbols.length; i++) if (symbols.binding(i) === elf.STB_GNU_UNIQUE) return true;
   return false;
 }
 
 /** Read as the kernel reads it in a program. In a library nothing reads it, so its bytes may be missing. */
 function interpreterOf(image: FileImage): string | undefined {
-  const header = image.phdrs.find(({ p_type }) => p_type === PT_INTERP);
+  const header = image.phdrs.find(({ p_type }) => p_type === elf.PT_INTERP);
   if (!header || !(header.p_offset + header.p_filesz <= image.file.size)) return undefined;
   return image.file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
 }
 
 /** An ELF file for another class or machine: ld.so skips it and searches on, while any other fault ends its search. */
 export function isForeign(head: DataView): boolean {
-  if (head.byteLength < 20 || ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return false;
-  return head.getUint8(EI_CLASS) !== ELFCLASS64 || head.getUint16(18, true) !== EM_X86_64;
+  if (head.byteLength < 20 || elf.ELFMAG.some((byte, i) => head.getUint8(i) !== byte)) return false;
+  return head.getUint8(elf.EI_CLASS) !== elf.ELFCLASS64 || head.getUint16(18, true) !== elf.EM_X86_64;
 }

@@ -5,29 +5,7 @@
 // A slot for an indirect function (STT_GNU_IFUNC, IRELATIVE) waits for its resolver call: the resolver is code of an
 // object being linked, which cannot run yet. A copy of such a slot waits too.
 
-import {
-  R_X86_64_32,
-  R_X86_64_32S,
-  R_X86_64_64,
-  R_X86_64_COPY,
-  R_X86_64_DTPMOD64,
-  R_X86_64_DTPOFF64,
-  R_X86_64_GLOB_DAT,
-  R_X86_64_IRELATIVE,
-  R_X86_64_JUMP_SLOT,
-  R_X86_64_PC32,
-  R_X86_64_PC64,
-  R_X86_64_RELATIVE64,
-  R_X86_64_SIZE32,
-  R_X86_64_SIZE64,
-  R_X86_64_TLSDESC,
-  R_X86_64_TPOFF64,
-  SHN_ABS,
-  SHN_UNDEF,
-  STT_GNU_IFUNC,
-  STT_SECTION,
-  STT_TLS,
-} from "../elf/constants.ts";
+import * as elf from "../elf/constants.ts";
 import { nameOf, RELOCATION_TYPES } from "../elf/names.ts";
 import { Sym } from "../elf/sym.ts";
 import { LinkError } from "../link-error.ts";
@@ -48,11 +26,11 @@ export interface TlsDescriptors {
 
 /** In bytes; every type not listed takes 8. */
 const SIZES: ReadonlyMap<number, number> = new Map([
-  [R_X86_64_PC32, 4],
-  [R_X86_64_32, 4],
-  [R_X86_64_32S, 4],
-  [R_X86_64_SIZE32, 4],
-  [R_X86_64_TLSDESC, 16],
+  [elf.R_X86_64_PC32, 4],
+  [elf.R_X86_64_32, 4],
+  [elf.R_X86_64_32S, 4],
+  [elf.R_X86_64_SIZE32, 4],
+  [elf.R_X86_64_TLSDESC, 16],
 ]);
 
 /** In bytes; a file can claim any size. */
@@ -73,7 +51,7 @@ export class Effects {
 
   /** The least number of bytes that a relocation writes: a COPY has its symbol's size. */
   sizeOf(type: number): number {
-    return type === R_X86_64_COPY ? 0 : (SIZES.get(type) ?? 8);
+    return type === elf.R_X86_64_COPY ? 0 : (SIZES.get(type) ?? 8);
   }
 
   /** Applies one relocation. Throws LinkError. */
@@ -81,36 +59,36 @@ export class Effects {
     const { vaddr, type, addend } = entry;
     const { loadBias } = this.slots.object;
     switch (type) {
-      case R_X86_64_RELATIVE64:
+      case elf.R_X86_64_RELATIVE64:
         return this.#word(vaddr, plus(loadBias, addend));
-      case R_X86_64_IRELATIVE:
+      case elf.R_X86_64_IRELATIVE:
         return this.#call(vaddr, plus(loadBias, addend), 0);
-      case R_X86_64_64:
+      case elf.R_X86_64_64:
         return this.#address(entry, definition, addend);
-      case R_X86_64_GLOB_DAT:
-      case R_X86_64_JUMP_SLOT:
+      case elf.R_X86_64_GLOB_DAT:
+      case elf.R_X86_64_JUMP_SLOT:
         return this.#address(entry, definition, 0);
-      case R_X86_64_32:
+      case elf.R_X86_64_32:
         return this.#half(entry, plus(this.#symbol(entry, definition), addend), UNSIGNED);
-      case R_X86_64_32S:
+      case elf.R_X86_64_32S:
         return this.#half(entry, plus(this.#symbol(entry, definition), addend), SIGNED);
-      case R_X86_64_PC32:
+      case elf.R_X86_64_PC32:
         return this.#half(entry, this.#distance(entry, definition), SIGNED);
-      case R_X86_64_PC64:
+      case elf.R_X86_64_PC64:
         return this.#word(vaddr, this.#distance(entry, definition));
-      case R_X86_64_SIZE32:
+      case elf.R_X86_64_SIZE32:
         return this.#half(entry, plus(sizeOf(definition), addend), UNSIGNED);
-      case R_X86_64_SIZE64:
+      case elf.R_X86_64_SIZE64:
         return this.#word(vaddr, plus(sizeOf(definition), addend));
-      case R_X86_64_COPY:
+      case elf.R_X86_64_COPY:
         return definition ? this.#copy(entry, definition) : NOTHING;
-      case R_X86_64_DTPMOD64:
+      case elf.R_X86_64_DTPMOD64:
         return definition ? this.#word(vaddr, this.#tls(entry, definition).module) : NOTHING;
-      case R_X86_64_DTPOFF64:
+      case elf.R_X86_64_DTPOFF64:
         return definition ? this.#word(vaddr, plus(this.#inBlock(entry, definition), addend)) : NOTHING;
-      case R_X86_64_TPOFF64:
+      case elf.R_X86_64_TPOFF64:
         return definition ? this.#word(vaddr, this.#threadOffset(entry, definition)) : NOTHING;
-      case R_X86_64_TLSDESC:
+      case elf.R_X86_64_TLSDESC:
         return this.#descriptor(entry, definition);
       default:
         throw this.#fault(entry, `has type ${type}, which no loader of x86-64 programs knows`);
@@ -147,7 +125,7 @@ export class Effects {
   /** S */
   #symbol(entry: Entry, definition: Definition | undefined): Value {
     if (!definition) return 0;
-    if (definition.object.image.symbols.type(definition.symbol) === STT_TLS)
+    if (definition.object.image.symbols.type(definition.symbol) === elf.STT_TLS)
       throw this.#fault(entry, `wants an address, and ${described(definition)} is thread-local`);
     if (isChosen(definition))
       throw this.#fault(entry, `has no room for the address of ${described(definition)}, which is chosen by a call`);
@@ -192,7 +170,7 @@ export class Effects {
   #tls(entry: Entry, { object, symbol }: Definition): TlsBlock {
     const kind = object.image.symbols.type(symbol);
     // Symbol 0 or a section symbol means the object's own block.
-    if (symbol !== 0 && kind !== STT_TLS && kind !== STT_SECTION)
+    if (symbol !== 0 && kind !== elf.STT_TLS && kind !== elf.STT_SECTION)
       throw this.#fault(entry, `wants thread-local data, and ${described({ object, symbol })} is not thread-local`);
     if (!object.tls) throw this.#fault(entry, `wants thread-local data of "${object.path}", which has no PT_TLS`);
     return object.tls;
@@ -228,14 +206,14 @@ export function faultOf({ path }: LinkObject, { type, vaddr }: Entry, text: stri
 /** Must its resolver be called? An undefined symbol's value is a PLT entry, which already is the function's address. */
 function isChosen({ object, symbol }: Definition): boolean {
   const { symbols } = object.image;
-  return symbols.type(symbol) === STT_GNU_IFUNC && symbols.section(symbol) !== SHN_UNDEF;
+  return symbols.type(symbol) === elf.STT_GNU_IFUNC && symbols.section(symbol) !== elf.SHN_UNDEF;
 }
 
 /** With SHN_ABS the value is an address, otherwise a vaddr. */
 function addressOf(definition: Definition): Value {
   const { object, symbol } = definition;
   const value = symbolValue(definition);
-  return object.image.symbols.section(symbol) === SHN_ABS ? value : plus(object.loadBias, value);
+  return object.image.symbols.section(symbol) === elf.SHN_ABS ? value : plus(object.loadBias, value);
 }
 
 const symbolValue = ({ object, symbol }: Definition): Value =>

@@ -1,16 +1,7 @@
 // An object's initialization and termination functions (gABI, "Initialization and Termination Functions"), read from
 // memory after relocation, when the arrays hold addresses. All functions here throw ElfError.
 
-import {
-  DT_FINI,
-  DT_FINI_ARRAY,
-  DT_FINI_ARRAYSZ,
-  DT_INIT,
-  DT_INIT_ARRAY,
-  DT_INIT_ARRAYSZ,
-  DT_PREINIT_ARRAY,
-  DT_PREINIT_ARRAYSZ,
-} from "../elf/constants.ts";
+import * as elf from "../elf/constants.ts";
 import { ElfError } from "../elf/error.ts";
 import { readU64 } from "../memory/layout.ts";
 import { type Address, add, toAddress, toVaddr } from "../memory/numbers.ts";
@@ -65,33 +56,33 @@ export function functionCounts(
   const inArray = ({ image: { dynamic } }: LinkObject, tag: number, sizeTag: number): number =>
     dynamic.get(tag) === undefined ? 0 : Math.floor((dynamic.get(sizeTag) ?? 0) / 8);
   const alone = ({ image: { dynamic } }: LinkObject, tag: number): number => (dynamic.get(tag) === undefined ? 0 : 1);
-  let initializers = inArray(program, DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ);
+  let initializers = inArray(program, elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ);
   let finalizers = 0;
   for (const object of initialization) {
-    initializers += alone(object, DT_INIT) + inArray(object, DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
-    finalizers += alone(object, DT_FINI) + inArray(object, DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
+    initializers += alone(object, elf.DT_INIT) + inArray(object, elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ);
+    finalizers += alone(object, elf.DT_FINI) + inArray(object, elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ);
   }
   return { initializers, finalizers };
 }
 
 /** The program's, in order; they run before all constructors. A library's are ignored. */
 export function preinitializers(space: AddressSpace, program: LinkObject, most?: number): ObjectFunction[] {
-  return arrayOf(space, program, "DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ, most);
+  return arrayOf(space, program, "DT_PREINIT_ARRAY", elf.DT_PREINIT_ARRAY, elf.DT_PREINIT_ARRAYSZ, most);
 }
 
 /** In order: DT_INIT, then DT_INIT_ARRAY. */
 export function initializers(space: AddressSpace, object: LinkObject, most?: number): ObjectFunction[] {
   return [
-    ...functionOf(object, "DT_INIT", DT_INIT),
-    ...arrayOf(space, object, "DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ, most),
+    ...functionOf(object, "DT_INIT", elf.DT_INIT),
+    ...arrayOf(space, object, "DT_INIT_ARRAY", elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ, most),
   ];
 }
 
 /** In order: DT_FINI_ARRAY backwards, then DT_FINI. */
 export function finalizers(space: AddressSpace, object: LinkObject, most?: number): ObjectFunction[] {
   return [
-    ...arrayOf(space, object, "DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ, most, true),
-    ...functionOf(object, "DT_FINI", DT_FINI),
+    ...arrayOf(space, object, "DT_FINI_ARRAY", elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ, most, true),
+    ...functionOf(object, "DT_FINI", elf.DT_FINI),
   ];
 }
 

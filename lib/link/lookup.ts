@@ -3,23 +3,7 @@
 // Local and hidden symbols are bound without a search. Protected ones are searched for anyway: a protected function
 // binds to itself, but its address may be the program's PLT entry.
 
-import {
-  DF_SYMBOLIC,
-  DT_FLAGS,
-  DT_SYMBOLIC,
-  R_X86_64_COPY,
-  R_X86_64_DTPMOD64,
-  R_X86_64_DTPOFF64,
-  R_X86_64_JUMP_SLOT,
-  R_X86_64_TLSDESC,
-  R_X86_64_TPOFF64,
-  STB_GNU_UNIQUE,
-  STB_LOCAL,
-  STB_WEAK,
-  STV_HIDDEN,
-  STV_INTERNAL,
-  STV_PROTECTED,
-} from "../elf/constants.ts";
+import * as elf from "../elf/constants.ts";
 import { type Answer, findSymbol, type Purpose, type Wanted, wantedSymbol } from "../elf/find-symbol.ts";
 import type { LinkObject } from "./objects.ts";
 
@@ -32,19 +16,26 @@ export interface Definition {
 /** Is told each object that is asked, in order, and its answer. */
 export type Witness = (object: LinkObject, answer: Answer) => void;
 
-const CALLS = new Set([R_X86_64_JUMP_SLOT, R_X86_64_DTPMOD64, R_X86_64_DTPOFF64, R_X86_64_TPOFF64, R_X86_64_TLSDESC]);
+const CALLS = new Set([
+  elf.R_X86_64_JUMP_SLOT,
+  elf.R_X86_64_DTPMOD64,
+  elf.R_X86_64_DTPOFF64,
+  elf.R_X86_64_TPOFF64,
+  elf.R_X86_64_TLSDESC,
+]);
 
 /** The purpose for which a relocation of this type looks a symbol up. */
 export const purposeOf = (type: number): Purpose =>
-  type === R_X86_64_COPY ? "copy" : CALLS.has(type) ? "call" : "data";
+  type === elf.R_X86_64_COPY ? "copy" : CALLS.has(type) ? "call" : "data";
 
 /** Does a symbol bind to itself, without a search? */
 export function isBoundLocally({ image: { symbols } }: LinkObject, symbol: number): boolean {
   const visibility = symbols.visibility(symbol);
-  return symbols.binding(symbol) === STB_LOCAL || visibility === STV_HIDDEN || visibility === STV_INTERNAL;
+  return symbols.binding(symbol) === elf.STB_LOCAL || visibility === elf.STV_HIDDEN || visibility === elf.STV_INTERNAL;
 }
 
-export const isWeak = ({ image }: LinkObject, symbol: number): boolean => image.symbols.binding(symbol) === STB_WEAK;
+export const isWeak = ({ image }: LinkObject, symbol: number): boolean =>
+  image.symbols.binding(symbol) === elf.STB_WEAK;
 
 /** Where an object's references are looked up, in order. */
 export type Scope = readonly LinkObject[];
@@ -55,7 +46,8 @@ export type Scope = readonly LinkObject[];
  */
 export function scopeOf(object: LinkObject, objects: Scope): Scope {
   const { dynamic } = object.image;
-  const isSymbolic = dynamic.get(DT_SYMBOLIC) !== undefined || ((dynamic.get(DT_FLAGS) ?? 0) & DF_SYMBOLIC) !== 0;
+  const isSymbolic =
+    dynamic.get(elf.DT_SYMBOLIC) !== undefined || ((dynamic.get(elf.DT_FLAGS) ?? 0) & elf.DF_SYMBOLIC) !== 0;
   return object.index > 0 && isSymbolic ? [object, ...objects] : objects;
 }
 
@@ -77,7 +69,7 @@ export class Lookup {
     const found = this.#search(wanted, scope, purpose, witness);
     if (!found) return undefined;
     const definition = this.#theOnly(found, requester, symbol, wanted, purpose);
-    if (image.symbols.visibility(symbol) !== STV_PROTECTED || definition.object === requester) return definition;
+    if (image.symbols.visibility(symbol) !== elf.STV_PROTECTED || definition.object === requester) return definition;
     // A protected function's address may be the program's PLT entry, if no other object defines the function.
     const called = purpose === "call" ? definition : this.#search(wanted, scope, "call", undefined);
     return called && called.object !== requester ? { object: requester, symbol } : definition;
@@ -95,7 +87,7 @@ export class Lookup {
   }
 
   #theOnly(found: Definition, requester: LinkObject, symbol: number, wanted: Wanted, purpose: Purpose): Definition {
-    if (found.object.image.symbols.binding(found.symbol) !== STB_GNU_UNIQUE) return found;
+    if (found.object.image.symbols.binding(found.symbol) !== elf.STB_GNU_UNIQUE) return found;
     const { buffer, byteOffset, length } = wanted.name;
     const name = Buffer.from(buffer, byteOffset, length).toString("latin1");
     const known = this.#unique.get(name);

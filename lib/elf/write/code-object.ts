@@ -3,22 +3,7 @@
 
 import { add, type Vaddr } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
-import {
-  DF_1_NODELETE,
-  DT_JMPREL,
-  DT_RELA,
-  DT_STRTAB,
-  DT_SYMTAB,
-  ELFOSABI_GNU,
-  R_X86_64_GLOB_DAT,
-  R_X86_64_IRELATIVE,
-  R_X86_64_JUMP_SLOT,
-  STB_GLOBAL,
-  STB_WEAK,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-} from "../constants.ts";
+import * as elf from "../constants.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import { ANY_SECTION, emitSharedObject, planSharedObject, type SharedObjectPlan } from "./shared-object.ts";
@@ -105,19 +90,19 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
   const relocations = new Uint8Array((imports.length + resolver.length) * Rela.size);
   const jumps = new Uint8Array(2 * Rela.size);
   const tables = [
-    { tag: DT_SYMTAB, bytes: symbols },
-    { tag: DT_STRTAB, bytes: strings.bytes },
+    { tag: elf.DT_SYMTAB, bytes: symbols },
+    { tag: elf.DT_STRTAB, bytes: strings.bytes },
     hashOfFirst(functions.length, count),
-    ...(relocations.length > 0 ? [{ tag: DT_RELA, bytes: relocations }] : []),
-    ...(gate ? [{ tag: DT_JMPREL, bytes: jumps }] : []),
+    ...(relocations.length > 0 ? [{ tag: elf.DT_RELA, bytes: relocations }] : []),
+    ...(gate ? [{ tag: elf.DT_JMPREL, bytes: jumps }] : []),
   ];
   const init = options.init === undefined ? {} : { init: place(options.init) };
   const fini = options.fini === undefined ? {} : { fini: place(options.fini) };
   const plan = planSharedObject({
     ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: gate ? 1 : resolver.length },
     code: { bytes: code.bytes, dataAt, ...init, ...fini, ...(gate ? { pltGot: place(gate.pltGot) } : {}) },
-    ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
-    ...(indirect.size > 0 ? { osAbi: ELFOSABI_GNU } : {}),
+    ...(options.nodelete ? { flags1: elf.DF_1_NODELETE } : {}),
+    ...(indirect.size > 0 ? { osAbi: elf.ELFOSABI_GNU } : {}),
   });
 
   names.forEach((name, i) => {
@@ -125,7 +110,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     sym.st_name = name;
     const defined = functions[i];
     if (defined) {
-      sym.st_info = (STB_GLOBAL << 4) | (indirect.has(defined.name) ? STT_GNU_IFUNC : STT_FUNC);
+      sym.st_info = (elf.STB_GLOBAL << 4) | (indirect.has(defined.name) ? elf.STT_GNU_IFUNC : elf.STT_FUNC);
       sym.st_shndx = ANY_SECTION;
       sym.st_value = add(plan.codeAt, defined.at);
       return;
@@ -133,20 +118,20 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     const index = i - functions.length;
     const wanted = imports[index];
     if (!wanted) {
-      sym.st_info = (STB_WEAK << 4) | STT_NOTYPE;
+      sym.st_info = (elf.STB_WEAK << 4) | elf.STT_NOTYPE;
       return;
     }
-    sym.st_info = ((weak.has(wanted.name) ? STB_WEAK : STB_GLOBAL) << 4) | STT_NOTYPE;
+    sym.st_info = ((weak.has(wanted.name) ? elf.STB_WEAK : elf.STB_GLOBAL) << 4) | elf.STT_NOTYPE;
     const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
     relocation.r_offset = add(plan.codeAt, wanted.at);
-    relocation.r_type = R_X86_64_GLOB_DAT;
+    relocation.r_type = elf.R_X86_64_GLOB_DAT;
     relocation.r_sym = 1 + i;
   });
   for (const at of resolver) placeResolver(relocations, imports.length, plan, at);
   if (gate) {
     const relocation = Rela.at(new DataView(jumps.buffer));
     relocation.r_offset = add(plan.codeAt, place(gate.isLazy));
-    relocation.r_type = R_X86_64_JUMP_SLOT;
+    relocation.r_type = elf.R_X86_64_JUMP_SLOT;
     relocation.r_sym = names.length;
     placeResolver(jumps, 1, plan, place(gate.resolver));
   }
@@ -158,6 +143,6 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
 export function placeResolver(relocations: Uint8Array, index: number, plan: SharedObjectPlan, at: number): void {
   const relocation = Rela.at(new DataView(relocations.buffer), index * Rela.size);
   relocation.r_offset = plan.slotsAt;
-  relocation.r_type = R_X86_64_IRELATIVE;
+  relocation.r_type = elf.R_X86_64_IRELATIVE;
   relocation.r_addend = add(plan.codeAt, at);
 }

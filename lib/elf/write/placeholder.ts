@@ -17,37 +17,7 @@
 
 import { add, alignUp, PAGE_SIZE, toVaddr, type Vaddr } from "../../memory/numbers.ts";
 import { Assembler } from "../../x86-64/assembler.ts";
-import {
-  DF_1_NOOPEN,
-  DT_FLAGS_1,
-  DT_GNU_HASH,
-  DT_HASH,
-  DT_INIT,
-  DT_NULL,
-  DT_RELA,
-  DT_STRTAB,
-  DT_SYMTAB,
-  DT_VERSYM,
-  PF_R,
-  PF_W,
-  PF_X,
-  PT_DYNAMIC,
-  PT_GNU_STACK,
-  PT_LOAD,
-  R_X86_64_GLOB_DAT,
-  SHN_ABS,
-  SHN_UNDEF,
-  STB_GLOBAL,
-  STB_GNU_UNIQUE,
-  STB_LOCAL,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-  STT_TLS,
-  VER_NDX_GLOBAL,
-  VER_NDX_LOCAL,
-  VERSYM_HIDDEN,
-} from "../constants.ts";
+import * as elf from "../constants.ts";
 import { Dyn } from "../dyn.ts";
 import type { FileImage } from "../file.ts";
 import { gnuHash } from "../gnu-hash.ts";
@@ -98,12 +68,12 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const { symbols, verdefCount } = copied;
   const versions = ownVersions(source, copied);
   // glibc trusts a version table, but has no versions to look up if none are defined or needed.
-  const tables = copied.tables.filter(({ tag }) => tag !== DT_VERSYM || versions);
+  const tables = copied.tables.filter(({ tag }) => tag !== elf.DT_VERSYM || versions);
   const relocations = new Uint8Array(Rela.size);
-  const placed = placeTables([...tables, { tag: DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
+  const placed = placeTables([...tables, { tag: elf.DT_RELA, bytes: relocations }], sizeOfHeaders(SEGMENTS));
   const dynamic = dynamicEntries({ soname, needed, verdefCount }, placed);
   // Like the source, dlopen refuses it and ld.so loads it at the start of a program.
-  if ((source.flags1 & DF_1_NOOPEN) !== 0) dynamic.push([DT_FLAGS_1, DF_1_NOOPEN]);
+  if ((source.flags1 & elf.DF_1_NOOPEN) !== 0) dynamic.push([elf.DT_FLAGS_1, elf.DF_1_NOOPEN]);
   const dynamicAt = alignUp(
     placed.reduce((_, { at, bytes }) => toVaddr(at + bytes.length), toVaddr(0)),
     16,
@@ -122,7 +92,7 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   const tableAt = (tag: number): number => (placed.find((table) => table.tag === tag)?.at ?? 0) - codeAt;
   const assembler = new Assembler();
   emitPlaceholderCode(assembler, {
-    ...{ header: -codeAt, symbols: tableAt(DT_SYMTAB), strings: tableAt(DT_STRTAB), slot: slotAt - codeAt },
+    ...{ header: -codeAt, symbols: tableAt(elf.DT_SYMTAB), strings: tableAt(elf.DT_STRTAB), slot: slotAt - codeAt },
     stubs: functions.first.length,
     before: encoder.encode(`${options.owner}: "`),
     after: encoder.encode(`" of "${options.soname}" is called, and was never linked\n`),
@@ -130,7 +100,7 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   });
   const code = assembler.assemble();
   const stubsAt = add(codeAt, code.bytes.length);
-  dynamic.push([DT_INIT, codeAt + (code.labels.get("init") ?? 0)], [DT_NULL, 0]);
+  dynamic.push([elf.DT_INIT, codeAt + (code.labels.get("init") ?? 0)], [elf.DT_NULL, 0]);
 
   const stubBytes = stubs(functions.first, code.bytes.length - (code.labels.get("missing") ?? 0));
   const codeSize = code.bytes.length + stubBytes.length;
@@ -144,19 +114,19 @@ export function placeholderOf(source: FileImage, options: PlaceholderOptions): U
   });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = slotAt;
-  relocation.r_type = R_X86_64_GLOB_DAT;
+  relocation.r_type = elf.R_X86_64_GLOB_DAT;
   relocation.r_sym = attach;
 
   const file = new Uint8Array(codeOffset + codeSize);
   const view = new DataView(file.buffer);
-  const [flags, dynamicSize] = [PF_R | PF_W, dynamic.length * Dyn.size];
-  const load = { type: PT_LOAD, align: PAGE_SIZE };
+  const [flags, dynamicSize] = [elf.PF_R | elf.PF_W, dynamic.length * Dyn.size];
+  const load = { type: elf.PT_LOAD, align: PAGE_SIZE };
   emitHeaders(view, [
     { ...load, flags, vaddr: 0, filesz: fileEnd, memsz: dataEnd },
-    { ...load, flags: PF_R | PF_X, vaddr: codeAt, offset: codeOffset, filesz: codeSize, memsz: codeSize },
+    { ...load, flags: elf.PF_R | elf.PF_X, vaddr: codeAt, offset: codeOffset, filesz: codeSize, memsz: codeSize },
     ...(isFar ? [{ ...load, flags, vaddr: farAt, offset: 0, filesz: 0, memsz: farSize }] : []),
-    { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
-    { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
+    { type: elf.PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
+    { type: elf.PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
   ]);
   for (const { at, bytes } of placed) file.set(bytes, at);
   emitDynamic(view, dynamicAt, dynamic);
@@ -171,10 +141,10 @@ function addReference({ symbols, gnuHash }: FileImage, copied: CopiedTables, nam
   const index = symbols.length;
   const sym = Sym.at(new DataView(copied.symbols.buffer), index * Sym.size);
   sym.st_name = nameAt;
-  sym.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
+  sym.st_info = (elf.STB_GLOBAL << 4) | elf.STT_NOTYPE;
   copied.tables.forEach(({ tag, bytes }, i) => {
-    if (tag === DT_HASH) new Uint32Array(bytes.buffer)[1] = index + 1;
-    if (tag !== DT_GNU_HASH || !gnuHash) return;
+    if (tag === elf.DT_HASH) new Uint32Array(bytes.buffer)[1] = index + 1;
+    if (tag !== elf.DT_GNU_HASH || !gnuHash) return;
     // A chain ends with the last symbol, unless a linker uses another order; then the new symbol is just not counted.
     if (gnuHash.bucketCount === 0) copied.tables[i] = { tag, bytes: gnuHashOfOne(index, name) };
     else if (gnuHash.isEmpty || gnuHash.symbolCount === index)
@@ -186,9 +156,9 @@ function addReference({ symbols, gnuHash }: FileImage, copied: CopiedTables, nam
 /** The symbols' versions, without those of other objects that the source needs; undefined if it defines none. */
 function ownVersions({ verdefs }: FileImage, { versions }: CopiedTables): Uint16Array | undefined {
   if (verdefs.length === 0) return undefined;
-  const last = verdefs.reduce((index, version) => Math.max(index, version.index), VER_NDX_GLOBAL);
+  const last = verdefs.reduce((index, version) => Math.max(index, version.index), elf.VER_NDX_GLOBAL);
   versions?.forEach((version, i) => {
-    if ((version & ~VERSYM_HIDDEN) > last) versions[i] = VER_NDX_GLOBAL;
+    if ((version & ~elf.VERSYM_HIDDEN) > last) versions[i] = elf.VER_NDX_GLOBAL;
   });
   return versions;
 }
@@ -262,28 +232,28 @@ function sortSymbols(
     const section = info >>> 16;
     const type = info & 15;
     const binding = (info >>> 4) & 15;
-    if (section === SHN_UNDEF || section === SHN_ABS) {
-      if (section === SHN_UNDEF && versions) versions[symbol] = VER_NDX_LOCAL;
+    if (section === elf.SHN_UNDEF || section === elf.SHN_ABS) {
+      if (section === elf.SHN_UNDEF && versions) versions[symbol] = elf.VER_NDX_LOCAL;
       continue;
     }
     const other = (info >>> 8) & 0xff;
-    if (type === STT_TLS || binding === STB_LOCAL) {
-      words[at + 1] = describe(binding, STT_NOTYPE, other, SHN_UNDEF);
+    if (type === elf.STT_TLS || binding === elf.STB_LOCAL) {
+      words[at + 1] = describe(binding, elf.STT_NOTYPE, other, elf.SHN_UNDEF);
       setValue(words, symbol, 0);
       continue;
     }
     // A process never unloads an object with a unique symbol, and binds to the first definition that it met.
-    const bound = binding === STB_GNU_UNIQUE ? STB_GLOBAL : binding;
+    const bound = binding === elf.STB_GNU_UNIQUE ? elf.STB_GLOBAL : binding;
     const start = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
     const load = segmentOf(source.loads, start);
-    const isCode = type === STT_NOTYPE && ((load?.p_flags ?? 0) & PF_X) !== 0;
-    if (isCode || type === STT_FUNC || type === STT_GNU_IFUNC) {
-      words[at + 1] = describe(bound, STT_FUNC, other, ANY_SECTION);
-      let stub = type === STT_GNU_IFUNC ? undefined : known.get(start);
+    const isCode = type === elf.STT_NOTYPE && ((load?.p_flags ?? 0) & elf.PF_X) !== 0;
+    if (isCode || type === elf.STT_FUNC || type === elf.STT_GNU_IFUNC) {
+      words[at + 1] = describe(bound, elf.STT_FUNC, other, ANY_SECTION);
+      let stub = type === elf.STT_GNU_IFUNC ? undefined : known.get(start);
       if (stub === undefined) {
         stub = functions.first.length;
         functions.first.push(symbol);
-        if (type !== STT_GNU_IFUNC) known.set(start, stub);
+        if (type !== elf.STT_GNU_IFUNC) known.set(start, stub);
       }
       functions.symbols.push({ symbol, stub });
       continue;

@@ -11,44 +11,7 @@
 
 import { writeU64 } from "../../memory/layout.ts";
 import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../memory/numbers.ts";
-import {
-  DT_FINI,
-  DT_FLAGS_1,
-  DT_INIT,
-  DT_JMPREL,
-  DT_NEEDED,
-  DT_NULL,
-  DT_PLTGOT,
-  DT_PLTREL,
-  DT_PLTRELSZ,
-  DT_RELA,
-  DT_RELAENT,
-  DT_RELASZ,
-  DT_RPATH,
-  DT_SONAME,
-  DT_STRSZ,
-  DT_STRTAB,
-  DT_SYMENT,
-  DT_SYMTAB,
-  DT_VERDEF,
-  DT_VERDEFNUM,
-  ELFCLASS64,
-  ELFDATA2LSB,
-  ELFMAG,
-  ELFOSABI_NONE,
-  EM_X86_64,
-  ET_DYN,
-  EV_CURRENT,
-  PF_R,
-  PF_W,
-  PF_X,
-  PT_DYNAMIC,
-  PT_GNU_STACK,
-  PT_LOAD,
-  PT_TLS,
-  SHN_ABS,
-  STT_FUNC,
-} from "../constants.ts";
+import * as elf from "../constants.ts";
 import { Dyn } from "../dyn.ts";
 import { Ehdr } from "../ehdr.ts";
 import { Phdr } from "../phdr.ts";
@@ -133,15 +96,15 @@ export function placeFunction(sym: Sym, place: Place, plan: SharedObjectPlan): v
   else {
     sym.st_value = toVaddr(plan.zeroAt + place.zeroPageOffset);
     sym.st_shndx = ANY_SECTION;
-    sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
+    sym.st_info = (sym.st_info & 0xf0) | elf.STT_FUNC;
   }
 }
 
 /** The same for any object: absolute, or relative to that object's load bias. */
 export function placeFunctionAt(sym: Sym, address: Address, loadBias?: Address): void {
   sym.st_value = toVaddr(address - (loadBias ?? 0));
-  sym.st_shndx = loadBias === undefined ? SHN_ABS : ANY_SECTION;
-  sym.st_info = (sym.st_info & 0xf0) | STT_FUNC;
+  sym.st_shndx = loadBias === undefined ? elf.SHN_ABS : ANY_SECTION;
+  sym.st_info = (sym.st_info & 0xf0) | elf.STT_FUNC;
 }
 
 type DynamicEntry = readonly [tag: number, value: number];
@@ -179,7 +142,7 @@ const endOf = (tables: readonly (Table & { readonly at: Vaddr })[], start: numbe
 
 /** Where the string table is. */
 export function stringsOf(tables: readonly (Table & { readonly at: Vaddr })[]): { at: Vaddr; size: number } {
-  const strings = tables.find(({ tag }) => tag === DT_STRTAB);
+  const strings = tables.find(({ tag }) => tag === elf.DT_STRTAB);
   if (!strings) throw new Error("Cannot write a shared object: it has no names");
   return { at: strings.at, size: strings.bytes.length };
 }
@@ -189,16 +152,16 @@ export function dynamicEntries(
   { soname, needed, rpath, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "rpath" | "verdefCount">,
   tables: readonly (Table & { readonly at: Vaddr })[],
 ): DynamicEntry[] {
-  const dynamic: DynamicEntry[] = [[DT_SONAME, soname]];
-  for (const offset of needed) dynamic.push([DT_NEEDED, offset]);
-  if (rpath !== undefined) dynamic.push([DT_RPATH, rpath]);
+  const dynamic: DynamicEntry[] = [[elf.DT_SONAME, soname]];
+  for (const offset of needed) dynamic.push([elf.DT_NEEDED, offset]);
+  if (rpath !== undefined) dynamic.push([elf.DT_RPATH, rpath]);
   for (const { tag, at, bytes } of tables) {
     dynamic.push([tag, at]);
-    if (tag === DT_STRTAB) dynamic.push([DT_STRSZ, bytes.length]);
-    if (tag === DT_SYMTAB) dynamic.push([DT_SYMENT, Sym.size]);
-    if (tag === DT_RELA) dynamic.push([DT_RELASZ, bytes.length], [DT_RELAENT, Rela.size]);
-    if (tag === DT_JMPREL) dynamic.push([DT_PLTRELSZ, bytes.length], [DT_PLTREL, DT_RELA]);
-    if (tag === DT_VERDEF) dynamic.push([DT_VERDEFNUM, verdefCount]);
+    if (tag === elf.DT_STRTAB) dynamic.push([elf.DT_STRSZ, bytes.length]);
+    if (tag === elf.DT_SYMTAB) dynamic.push([elf.DT_SYMENT, Sym.size]);
+    if (tag === elf.DT_RELA) dynamic.push([elf.DT_RELASZ, bytes.length], [elf.DT_RELAENT, Rela.size]);
+    if (tag === elf.DT_JMPREL) dynamic.push([elf.DT_PLTRELSZ, bytes.length], [elf.DT_PLTREL, elf.DT_RELA]);
+    if (tag === elf.DT_VERDEF) dynamic.push([elf.DT_VERDEFNUM, verdefCount]);
   }
   return dynamic;
 }
@@ -211,18 +174,18 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   const codeAt = alignUp(toVaddr(endOf(tables, headersEnd(parts))), PAGE_SIZE);
   if (code && code.dataAt % PAGE_SIZE !== 0)
     throw new Error(`Cannot plan a shared object: the data at ${code.dataAt} does not begin with a page`);
-  if (code?.init !== undefined) dynamic.push([DT_INIT, codeAt + code.init]);
-  if (code?.fini !== undefined) dynamic.push([DT_FINI, codeAt + code.fini]);
-  if (code?.pltGot !== undefined) dynamic.push([DT_PLTGOT, codeAt + code.pltGot]);
-  if (flags1 !== undefined) dynamic.push([DT_FLAGS_1, flags1]);
+  if (code?.init !== undefined) dynamic.push([elf.DT_INIT, codeAt + code.init]);
+  if (code?.fini !== undefined) dynamic.push([elf.DT_FINI, codeAt + code.fini]);
+  if (code?.pltGot !== undefined) dynamic.push([elf.DT_PLTGOT, codeAt + code.pltGot]);
+  if (flags1 !== undefined) dynamic.push([elf.DT_FLAGS_1, flags1]);
   const dynamicSize = (dynamic.length + (zeroPagesFini === undefined ? 1 : 2)) * Dyn.size;
   const dynamicAt = code ? alignUp(toVaddr(codeAt + Math.max(code.bytes.length, code.dataAt)), 16) : codeAt;
   const slotsAt = toVaddr(dynamicAt + dynamicSize);
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
   const zeroSize = parts.zeroPages * PAGE_SIZE;
-  if (zeroPagesFini !== undefined) dynamic.push([DT_FINI, zeroAt + zeroPagesFini]);
-  dynamic.push([DT_NULL, 0]);
+  if (zeroPagesFini !== undefined) dynamic.push([elf.DT_FINI, zeroAt + zeroPagesFini]);
+  dynamic.push([elf.DT_NULL, 0]);
   const { tls, osAbi } = parts;
   return { tables, code, codeAt, dynamic, dynamicAt, slotsAt, tls, osAbi, zeroAt, zeroSize, size };
 }
@@ -233,19 +196,21 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
   const view = new DataView(file.buffer);
   const tablesEnd = endOf(plan.tables, headersEnd(plan));
   const dataAt = code ? codeAt + code.dataAt : dynamicAt;
-  const flags = PF_R | PF_W;
+  const flags = elf.PF_R | elf.PF_W;
   const load = (flags: number, vaddr: number, filesz: number, memsz = filesz): Segment => {
-    return { type: PT_LOAD, flags, vaddr, filesz, memsz, align: PAGE_SIZE };
+    return { type: elf.PT_LOAD, flags, vaddr, filesz, memsz, align: PAGE_SIZE };
   };
   const dynamicSize = slotsAt - dynamicAt;
   const segments: Segment[] = [
-    load(PF_R, 0, tablesEnd),
-    ...(code ? [load(PF_R | PF_X, codeAt, Math.min(code.dataAt, code.bytes.length))] : []),
+    load(elf.PF_R, 0, tablesEnd),
+    ...(code ? [load(elf.PF_R | elf.PF_X, codeAt, Math.min(code.dataAt, code.bytes.length))] : []),
     load(flags, dataAt, plan.size - dataAt),
     load(flags, zeroAt, 0, zeroSize),
-    { type: PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
-    { type: PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
-    ...(tls ? [{ type: PT_TLS, flags: PF_R, vaddr: dynamicAt, filesz: 0, memsz: tls.size, align: tls.alignment }] : []),
+    { type: elf.PT_DYNAMIC, flags, vaddr: dynamicAt, filesz: dynamicSize, memsz: dynamicSize, align: 8 },
+    { type: elf.PT_GNU_STACK, flags, vaddr: 0, filesz: 0, memsz: 0, align: 16 },
+    ...(tls
+      ? [{ type: elf.PT_TLS, flags: elf.PF_R, vaddr: dynamicAt, filesz: 0, memsz: tls.size, align: tls.alignment }]
+      : []),
   ];
   emitHeaders(view, segments, osAbi);
 
@@ -266,13 +231,13 @@ export function emitSharedObject(plan: SharedObjectPlan): Uint8Array {
 }
 
 /** Writes the ELF header and program headers of a shared object. */
-export function emitHeaders(view: DataView, segments: readonly Segment[], osAbi = ELFOSABI_NONE): void {
+export function emitHeaders(view: DataView, segments: readonly Segment[], osAbi = elf.ELFOSABI_NONE): void {
   const ehdr = Ehdr.at(view);
   const padding = new Array<number>(8).fill(0);
-  ehdr.e_ident = Uint8Array.of(...ELFMAG, ELFCLASS64, ELFDATA2LSB, EV_CURRENT, osAbi, ...padding);
-  ehdr.e_type = ET_DYN;
-  ehdr.e_machine = EM_X86_64;
-  ehdr.e_version = EV_CURRENT;
+  ehdr.e_ident = Uint8Array.of(...elf.ELFMAG, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.EV_CURRENT, osAbi, ...padding);
+  ehdr.e_type = elf.ET_DYN;
+  ehdr.e_machine = elf.EM_X86_64;
+  ehdr.e_version = elf.EV_CURRENT;
   ehdr.e_phoff = toOffset(Ehdr.size);
   ehdr.e_ehsize = Ehdr.size;
   ehdr.e_phentsize = Phdr.size;

@@ -4,19 +4,7 @@
 
 import { add } from "../../memory/numbers.ts";
 import type { Code } from "../../x86-64/assembler.ts";
-import {
-  DT_RELA,
-  R_X86_64_GLOB_DAT,
-  SHN_ABS,
-  SHN_UNDEF,
-  STB_GLOBAL,
-  STT_FUNC,
-  STT_GNU_IFUNC,
-  STT_NOTYPE,
-  STT_TLS,
-  VER_NDX_GLOBAL,
-  VER_NDX_LOCAL,
-} from "../constants.ts";
+import * as elf from "../constants.ts";
 import type { Image } from "../image.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
@@ -44,7 +32,7 @@ export function stubLibraryOf(source: Image, needed: readonly string[], own?: St
 
   const { tables, symbols, versions, verdefCount } = copyTables(source, stringTable, own ? 1 : 0);
   const relocations = new Uint8Array(2 * Rela.size);
-  if (own) tables.push({ tag: DT_RELA, bytes: relocations });
+  if (own) tables.push({ tag: elf.DT_RELA, bytes: relocations });
   const code = own ? { code: { bytes: own.code.bytes, dataAt: own.dataAt }, slots: 1 } : {};
   const plan = planSharedObject({ tables, verdefCount, soname, needed: neededAt, zeroPages: 0, ...code });
   leadNowhere(new DataView(symbols.buffer, 0, source.symbols.length * Sym.size), versions);
@@ -53,11 +41,11 @@ export function stubLibraryOf(source: Image, needed: readonly string[], own?: St
     const index = source.symbols.length;
     const sym = Sym.at(new DataView(symbols.buffer), index * Sym.size);
     sym.st_name = importAt ?? 0;
-    sym.st_info = (STB_GLOBAL << 4) | STT_NOTYPE;
-    if (versions) versions[index] = VER_NDX_GLOBAL;
+    sym.st_info = (elf.STB_GLOBAL << 4) | elf.STT_NOTYPE;
+    if (versions) versions[index] = elf.VER_NDX_GLOBAL;
     const relocation = Rela.at(new DataView(relocations.buffer));
     relocation.r_offset = add(plan.codeAt, place(own.imports[1]));
-    relocation.r_type = R_X86_64_GLOB_DAT;
+    relocation.r_type = elf.R_X86_64_GLOB_DAT;
     relocation.r_sym = index;
     placeResolver(relocations, 1, plan, place(own.resolver));
   }
@@ -71,16 +59,16 @@ function leadNowhere(symbols: DataView, versions: Uint16Array | undefined): void
   for (let at = Sym.size; at + Sym.size <= symbols.byteLength; at += Sym.size) {
     const sym = Sym.at(symbols, at);
     const type = sym.st_info & 15;
-    if (sym.st_shndx === SHN_UNDEF) {
+    if (sym.st_shndx === elf.SHN_UNDEF) {
       // It needs no versions from others: an index into them would dangle.
-      if (versions) versions[at / Sym.size] = VER_NDX_LOCAL;
+      if (versions) versions[at / Sym.size] = elf.VER_NDX_LOCAL;
       continue;
     }
-    const isThreadLocal = type === STT_TLS;
-    sym.st_shndx = isThreadLocal ? SHN_UNDEF : SHN_ABS;
+    const isThreadLocal = type === elf.STT_TLS;
+    sym.st_shndx = isThreadLocal ? elf.SHN_UNDEF : elf.SHN_ABS;
     (sym as { st_value: number }).st_value = isThreadLocal ? 0 : NOWHERE;
     // An IFUNC's resolver would be called.
-    if (isThreadLocal) sym.st_info = (sym.st_info & ~15) | STT_NOTYPE;
-    else if (type === STT_GNU_IFUNC) sym.st_info = (sym.st_info & ~15) | STT_FUNC;
+    if (isThreadLocal) sym.st_info = (sym.st_info & ~15) | elf.STT_NOTYPE;
+    else if (type === elf.STT_GNU_IFUNC) sym.st_info = (sym.st_info & ~15) | elf.STT_FUNC;
   }
 }

@@ -1,21 +1,7 @@
 // A shared object with a few symbols of its own, and with dependencies.
 
 import { type Address, toVaddr } from "../../memory/numbers.ts";
-import {
-  DF_1_NODELETE,
-  DT_GNU_HASH,
-  DT_HASH,
-  DT_RELA,
-  DT_STRTAB,
-  DT_SYMTAB,
-  ELFOSABI_GNU,
-  R_X86_64_TPOFF64,
-  SHN_ABS,
-  STB_GLOBAL,
-  STB_GNU_UNIQUE,
-  STT_OBJECT,
-  STT_TLS,
-} from "../constants.ts";
+import * as elf from "../constants.ts";
 import { Rela } from "../rela.ts";
 import { Sym } from "../sym.ts";
 import {
@@ -63,19 +49,19 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const count = names.length + (wanted === undefined ? 1 : 2);
   const symbols = new Uint8Array(count * Sym.size);
   const tables = [
-    { tag: DT_SYMTAB, bytes: symbols },
-    { tag: DT_STRTAB, bytes: strings.bytes },
+    { tag: elf.DT_SYMTAB, bytes: symbols },
+    { tag: elf.DT_STRTAB, bytes: strings.bytes },
     hashOfFirst(names.length, count),
   ];
   const relocations = new Uint8Array(Rela.size);
   const slots = wanted !== undefined || options.staticTls ? 1 : 0;
-  if (slots > 0) tables.push({ tag: DT_RELA, bytes: relocations });
+  if (slots > 0) tables.push({ tag: elf.DT_RELA, bytes: relocations });
   const zeroPages = options.zeroPages ?? 0;
   const tls = options.staticTls ? { tls: options.staticTls } : {};
   const more = {
     ...(options.fini === undefined ? {} : { zeroPagesFini: options.fini }),
-    ...(options.nodelete ? { flags1: DF_1_NODELETE } : {}),
-    ...(unique.length > 0 ? { osAbi: ELFOSABI_GNU } : {}),
+    ...(options.nodelete ? { flags1: elf.DF_1_NODELETE } : {}),
+    ...(unique.length > 0 ? { osAbi: elf.ELFOSABI_GNU } : {}),
   };
   const plan = planSharedObject({
     tables,
@@ -90,27 +76,27 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;
-  relocation.r_type = R_X86_64_TPOFF64;
+  relocation.r_type = elf.R_X86_64_TPOFF64;
   if (wanted !== undefined) {
     // Undefined, and after the symbols that the hash table covers.
     const index = count - 1;
     const sym = Sym.at(new DataView(symbols.buffer), index * Sym.size);
     sym.st_name = wanted;
-    sym.st_info = (STB_GLOBAL << 4) | STT_TLS;
+    sym.st_info = (elf.STB_GLOBAL << 4) | elf.STT_TLS;
     relocation.r_sym = index;
   }
   functions.forEach(([, place], i) => {
     const sym = Sym.at(new DataView(symbols.buffer), (i + 1) * Sym.size);
     sym.st_name = names[i] ?? 0;
-    sym.st_info = STB_GLOBAL << 4;
+    sym.st_info = elf.STB_GLOBAL << 4;
     placeFunction(sym, place, plan);
   });
   unique.forEach(([, address], i) => {
     const index = functions.length + i;
     const sym = Sym.at(new DataView(symbols.buffer), (index + 1) * Sym.size);
     sym.st_name = names[index] ?? 0;
-    sym.st_info = (STB_GNU_UNIQUE << 4) | STT_OBJECT;
-    sym.st_shndx = SHN_ABS;
+    sym.st_info = (elf.STB_GNU_UNIQUE << 4) | elf.STT_OBJECT;
+    sym.st_shndx = elf.SHN_ABS;
     sym.st_value = toVaddr(address);
   });
   return { bytes: emitSharedObject(plan), plan };
@@ -119,9 +105,10 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
 /** A hash table for `count` symbols, in which symbols 1 to `found` can be looked up. */
 export function hashOfFirst(found: number, count: number): Table {
   // An empty bloom filter. For DT_HASH, ld.so would hash every name again, as hardly any other object has one.
-  if (count === 1) return { tag: DT_GNU_HASH, bytes: new Uint8Array(Uint32Array.of(1, count, 1, 0, 0, 0, 0).buffer) };
+  if (count === 1)
+    return { tag: elf.DT_GNU_HASH, bytes: new Uint8Array(Uint32Array.of(1, count, 1, 0, 0, 0, 0).buffer) };
   const hash = new Uint32Array(2 + 1 + count); // one bucket: lookups are rare
   hash.set([1, count, found]);
   for (let i = 1; i <= found; i++) hash[3 + i] = i - 1;
-  return { tag: DT_HASH, bytes: new Uint8Array(hash.buffer) };
+  return { tag: elf.DT_HASH, bytes: new Uint8Array(hash.buffer) };
 }
