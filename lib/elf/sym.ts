@@ -28,6 +28,7 @@ export const SYM_WORDS = Sym.size / 4;
 
 export class SymbolTable implements Iterable<Sym> {
   readonly #words: Uint32Array;
+  readonly length: number;
 
   constructor(
     /** The symbols that the hash tables cover. */
@@ -37,10 +38,7 @@ export class SymbolTable implements Iterable<Sym> {
     readonly beyond: (index: number) => DataView | undefined = () => undefined,
   ) {
     this.#words = wordsOf(view);
-  }
-
-  get length(): number {
-    return Math.floor(this.view.byteLength / Sym.size);
+    this.length = Math.floor(view.byteLength / Sym.size);
   }
 
   /** Throws ElfError for an index beyond the table. */

@@ -78,7 +78,7 @@ export function startImage(
   }
 }
 
-function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omit<SparseFile, keyof Disposable> {
+function clustersIn(space: SimulatedSpace, own: readonly Range[]): Cluster[] {
   const clusters: Cluster[] = [];
   for (const area of space.areas) {
     // Reserved space between distant segments is left out.
@@ -89,7 +89,7 @@ function emitImage(space: SimulatedSpace, { own, start, objects }: Started): Omi
     if (!isOurs && last && !last.isOurs && area.start - last.end < NEAR) last.end = area.end;
     else clusters.push({ start: area.start, end: area.end, isOurs, protection });
   }
-  return emit(space, clusters, start, objects.some(wantsExecutableStack));
+  return clusters;
 }
 
 const isOf = (own: readonly Range[], { start }: Area): boolean =>
@@ -119,12 +119,8 @@ function longZeroes(space: SimulatedSpace, { start, end, protection, backing }: 
   return zeroes;
 }
 
-function emit(
-  space: SimulatedSpace,
-  clusters: readonly Cluster[],
-  entry: Address,
-  isStackExecutable: boolean,
-): Omit<SparseFile, keyof Disposable> {
+function emitImage(space: SimulatedSpace, { own, start: entry, objects }: Started): Omit<SparseFile, keyof Disposable> {
+  const clusters = clustersIn(space, own);
   let size = wholePages(sizeOfHeaders(clusters.length + 1));
   const parts: { offset: number; bytes: Uint8Array }[] = [];
   const segments = clusters.map(({ start, end, isOurs, protection }): Segment => {
@@ -140,7 +136,7 @@ function emit(
     size += wholePages(filesz);
     return segment;
   });
-  const stack = PF_R | PF_W | (isStackExecutable ? PF_X : 0);
+  const stack = PF_R | PF_W | (objects.some(wantsExecutableStack) ? PF_X : 0);
   const headers = new Uint8Array(sizeOfHeaders(segments.length + 1));
   const view = new DataView(headers.buffer);
   emitHeaders(view, [...segments, { type: PT_GNU_STACK, flags: stack, vaddr: 0, filesz: 0, memsz: 0, align: 16 }]);

@@ -10,11 +10,7 @@ import type { OpenObject, Placed, TlsBlock } from "./objects.ts";
 const LARGEST_BLOCK = 2 ** 40;
 
 /** The fields of PT_TLS that matter here. */
-interface TlsSegment {
-  readonly p_vaddr: number;
-  readonly p_memsz: number;
-  readonly p_align: number;
-}
+type TlsSegment = Readonly<Record<"p_vaddr" | "p_memsz" | "p_align", number>>;
 
 export interface TlsLayout {
   /** Each segment's block start, in bytes below the thread pointer. */

@@ -55,8 +55,6 @@ interface Gate {
 export interface CodeObject {
   readonly bytes: Uint8Array;
   readonly plan: SharedObjectPlan;
-  /** Where the zero pages begin. */
-  readonly zeroAt: Vaddr;
   readonly labels: ReadonlyMap<string, Vaddr>;
 }
 
@@ -96,13 +94,13 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     ...(relocations.length > 0 ? [{ tag: elf.DT_RELA, bytes: relocations }] : []),
     ...(gate ? [{ tag: elf.DT_JMPREL, bytes: jumps }] : []),
   ];
-  const init = options.init === undefined ? {} : { init: place(options.init) };
-  const fini = options.fini === undefined ? {} : { fini: place(options.fini) };
+  const placeIf = (label: string | undefined) => (label === undefined ? undefined : place(label));
+  const [init, fini, pltGot] = [options.init, options.fini, gate?.pltGot].map(placeIf);
   const plan = planSharedObject({
-    ...{ tables, verdefCount: 0, soname, needed, zeroPages: options.zeroPages ?? 0, slots: gate ? 1 : resolver.length },
-    code: { bytes: code.bytes, dataAt, ...init, ...fini, ...(gate ? { pltGot: place(gate.pltGot) } : {}) },
-    ...(options.nodelete ? { flags1: elf.DF_1_NODELETE } : {}),
-    ...(indirect.size > 0 ? { osAbi: elf.ELFOSABI_GNU } : {}),
+    ...{ tables, soname, needed, zeroPages: options.zeroPages, slots: gate ? 1 : resolver.length },
+    code: { bytes: code.bytes, dataAt, init, fini, pltGot },
+    flags1: options.nodelete ? elf.DF_1_NODELETE : undefined,
+    osAbi: indirect.size > 0 ? elf.ELFOSABI_GNU : undefined,
   });
 
   names.forEach((name, i) => {
@@ -136,7 +134,7 @@ export function codeObject(options: CodeObjectOptions): CodeObject {
     placeResolver(jumps, 1, plan, place(gate.resolver));
   }
   const labels = new Map(Array.from(code.labels, ([label, at]) => [label, add(plan.codeAt, at)]));
-  return { bytes: emitSharedObject(plan), plan, zeroAt: plan.zeroAt, labels };
+  return { bytes: emitSharedObject(plan), plan, labels };
 }
 
 /** Makes the loader call the function at offset `at` in the object's code, and store its result in a slot. */

@@ -48,8 +48,7 @@ export function mirrorOf(source: LoadedImage, options: MirrorOptions): Mirror {
   const needed = (options.needed ?? []).map((name) => stringTable.add(name));
 
   const { tables, symbols, versions, verdefCount } = copyTables(source, stringTable);
-  const zeroPages = options.zeroPages ?? 0;
-  const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages });
+  const plan = planSharedObject({ tables, verdefCount, soname, needed, zeroPages: options.zeroPages });
   const hasThreadLocals = options.hasThreadLocals ?? false;
   const bias = source.loadBias;
   relocate(new Uint32Array(symbols.buffer), { versions, distance: bias, section: SHN_ABS, hasThreadLocals });

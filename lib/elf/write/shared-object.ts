@@ -29,23 +29,23 @@ interface SharedObjectParts {
   /** DT_SYMTAB, DT_STRTAB, a hash table, and with versions DT_VERSYM and DT_VERDEF. */
   readonly tables: readonly Table[];
   /** Number of records in DT_VERDEF. */
-  readonly verdefCount: number;
+  readonly verdefCount?: number;
   /** Offsets into DT_STRTAB. */
   readonly soname: number;
   readonly needed: readonly number[];
-  readonly rpath?: number;
-  readonly zeroPages: number;
+  readonly rpath?: number | undefined;
+  readonly zeroPages?: number | undefined;
   /** A block of thread-local zeroes. */
-  readonly tls?: ThreadLocal;
+  readonly tls?: ThreadLocal | undefined;
   /** Words that relocations may fill, after the dynamic section. */
-  readonly slots?: number;
-  readonly code?: CodeParts;
+  readonly slots?: number | undefined;
+  readonly code?: CodeParts | undefined;
   /** Offset of DT_FINI in the zero pages, in bytes. */
-  readonly zeroPagesFini?: number;
+  readonly zeroPagesFini?: number | undefined;
   /** DT_FLAGS_1 */
-  readonly flags1?: number;
+  readonly flags1?: number | undefined;
   /** ELFOSABI_NONE by default. */
-  readonly osAbi?: number;
+  readonly osAbi?: number | undefined;
 }
 
 /** Machine code, followed by its writable data, laid out as in memory. */
@@ -54,11 +54,11 @@ interface CodeParts {
   /** Start of the writable part, a multiple of the page size. */
   readonly dataAt: number;
   /** Offset of DT_INIT from the beginning, in bytes. */
-  readonly init?: number;
+  readonly init?: number | undefined;
   /** The same for DT_FINI. */
-  readonly fini?: number;
+  readonly fini?: number | undefined;
   /** The same for DT_PLTGOT, three words of the data: a loader needs it to bind functions lazily (DT_JMPREL). */
-  readonly pltGot?: number;
+  readonly pltGot?: number | undefined;
 }
 
 /** p_memsz and p_align. */
@@ -149,7 +149,7 @@ export function stringsOf(tables: readonly (Table & { readonly at: Vaddr })[]): 
 
 /** The dynamic section's entries for names and tables. The caller adds DT_NULL. */
 export function dynamicEntries(
-  { soname, needed, rpath, verdefCount }: Pick<SharedObjectParts, "soname" | "needed" | "rpath" | "verdefCount">,
+  { soname, needed, rpath, verdefCount = 0 }: Pick<SharedObjectParts, "soname" | "needed" | "rpath" | "verdefCount">,
   tables: readonly (Table & { readonly at: Vaddr })[],
 ): DynamicEntry[] {
   const dynamic: DynamicEntry[] = [[elf.DT_SONAME, soname]];
@@ -183,7 +183,7 @@ export function planSharedObject(parts: SharedObjectParts): SharedObjectPlan {
   const slotsAt = toVaddr(dynamicAt + dynamicSize);
   const size = slotsAt + 8 * (parts.slots ?? 0);
   const zeroAt = alignUp(toVaddr(size), PAGE_SIZE);
-  const zeroSize = parts.zeroPages * PAGE_SIZE;
+  const zeroSize = (parts.zeroPages ?? 0) * PAGE_SIZE;
   if (zeroPagesFini !== undefined) dynamic.push([elf.DT_FINI, zeroAt + zeroPagesFini]);
   dynamic.push([elf.DT_NULL, 0]);
   const { tls, osAbi } = parts;

@@ -34,7 +34,7 @@ export function stubLibraryOf(source: Image, needed: readonly string[], own?: St
   const relocations = new Uint8Array(2 * Rela.size);
   if (own) tables.push({ tag: elf.DT_RELA, bytes: relocations });
   const code = own ? { code: { bytes: own.code.bytes, dataAt: own.dataAt }, slots: 1 } : {};
-  const plan = planSharedObject({ tables, verdefCount, soname, needed: neededAt, zeroPages: 0, ...code });
+  const plan = planSharedObject({ tables, verdefCount, soname, needed: neededAt, ...code });
   leadNowhere(new DataView(symbols.buffer, 0, source.symbols.length * Sym.size), versions);
   if (own) {
     const place = (label: string) => own.code.labels.get(label) ?? 0;

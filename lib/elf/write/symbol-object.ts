@@ -42,7 +42,7 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const strings = new StringTableWriter();
   const soname = strings.add(options.soname);
   const needed = (options.needed ?? []).map((name) => strings.add(name));
-  const rpath = options.rpath === undefined ? {} : { rpath: strings.add(options.rpath) };
+  const rpath = options.rpath === undefined ? undefined : strings.add(options.rpath);
   const names = [...functions, ...unique].map(([name]) => strings.add(name));
   const wanted = options.wantedTls === undefined ? undefined : strings.add(options.wantedTls);
 
@@ -56,23 +56,11 @@ export function symbolObject(options: SymbolObjectOptions): { bytes: Uint8Array;
   const relocations = new Uint8Array(Rela.size);
   const slots = wanted !== undefined || options.staticTls ? 1 : 0;
   if (slots > 0) tables.push({ tag: elf.DT_RELA, bytes: relocations });
-  const zeroPages = options.zeroPages ?? 0;
-  const tls = options.staticTls ? { tls: options.staticTls } : {};
-  const more = {
-    ...(options.fini === undefined ? {} : { zeroPagesFini: options.fini }),
-    ...(options.nodelete ? { flags1: elf.DF_1_NODELETE } : {}),
-    ...(unique.length > 0 ? { osAbi: elf.ELFOSABI_GNU } : {}),
-  };
   const plan = planSharedObject({
-    tables,
-    verdefCount: 0,
-    soname,
-    needed,
-    zeroPages,
-    slots,
-    ...tls,
-    ...rpath,
-    ...more,
+    ...{ tables, soname, needed, rpath, slots, zeroPages: options.zeroPages, zeroPagesFini: options.fini },
+    tls: options.staticTls,
+    flags1: options.nodelete ? elf.DF_1_NODELETE : undefined,
+    osAbi: unique.length > 0 ? elf.ELFOSABI_GNU : undefined,
   });
   const relocation = Rela.at(new DataView(relocations.buffer));
   relocation.r_offset = plan.slotsAt;

@@ -117,7 +117,7 @@ describe("codeObject()", () => {
 
   test("runs: it has its data, what it imports and its zero pages, and stays", async () => {
     const program = scratch.compile("user", USER, "-ldl");
-    const { stdout, exitCode } = await run([program, path, `${object.zeroAt}`, `${object.plan.zeroSize}`]);
+    const { stdout, exitCode } = await run([program, path, `${object.plan.zeroAt}`, `${object.plan.zeroSize}`]);
     expect(stdout.split("\n")).toEqual([
       "the initialiser got 4 arguments of 4",
       "measured 1005 and 1007",
@@ -154,7 +154,7 @@ describe("codeObject()", () => {
     expect((data?.p_vaddr ?? 0) - (text?.p_vaddr ?? 0)).toBe(options.dataAt);
     expect(object.labels.get("data")).toBe(data?.p_vaddr);
     expect(object.labels.get("measure")).toBe(text?.p_vaddr);
-    expect(object.zeroAt).toBe(zero?.p_vaddr as typeof object.zeroAt);
+    expect(object.plan.zeroAt).toBe(zero?.p_vaddr as typeof object.plan.zeroAt);
     expect(zero?.p_memsz).toBe(3 * PAGE_SIZE);
   });
 
