@@ -3,7 +3,7 @@
 // the segment continues in memory after p_filesz (.bss), the rest of the last page is zeroed and pages of zeroes
 // follow. As in ld.so (elf/dl-map-segments.h), the later segment wins if two share a page.
 
-import { ET_EXEC, PF_R, PF_W, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
+import { ET_EXEC, PF_X, PT_GNU_STACK, PT_PHDR } from "../elf/constants.ts";
 import type { FileImage } from "../elf/file.ts";
 import type { Phdr } from "../elf/phdr.ts";
 import {
@@ -16,7 +16,7 @@ import {
   toAddress,
   toOffset,
 } from "../memory/numbers.ts";
-import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../process/patch.ts";
+import { PROT_READ, PROT_WRITE, protectionOfFlags } from "../process/patch.ts";
 import { AT_BASE, AT_ENTRY, AT_PHDR, AT_PHENT, AT_PHNUM } from "./context.ts";
 import type { Placed } from "./objects.ts";
 import type { AddressSpace, Protection } from "./space.ts";
@@ -96,7 +96,7 @@ export function wantsExecutableStack({ image, index }: { image: FileImage; index
 
 function mapSegment(space: AddressSpace, { file }: FileImage, loadBias: Address, load: Phdr): void {
   const { p_vaddr, p_offset, p_filesz, p_memsz, p_flags } = load;
-  const protection = protectionOf(p_flags);
+  const protection = protectionOfFlags(p_flags);
   const start = add(loadBias, p_vaddr);
   const page = alignDown(start, PAGE_SIZE);
   const endOfFile = add(start, p_filesz);
@@ -119,6 +119,3 @@ function clear(space: AddressSpace, from: Address, to: Address, page: Address, p
   }
   if (!isWritable) space.protect(page, to - page, protection);
 }
-
-const protectionOf = (flags: number): Protection =>
-  (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);

@@ -1,17 +1,26 @@
 // Writing to memory owned by others: the one way to do it. Writes are collected, checked against the mappings, and only
 // then made. Read-only pages (RELRO) are writable only during the write and get back exactly their previous protection.
 
+import { PF_R, PF_W, PF_X } from "../elf/constants.ts";
 import { LinkError } from "../link-error.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, alignDown, alignUp, hex, PAGE_SIZE, toAddress } from "../memory/numbers.ts";
 import type { Linking, Process } from "./process.ts";
 
-export const PROT_READ = 1;
-export const PROT_WRITE = 2;
-export const PROT_EXEC = 4;
+export const [PROT_READ, PROT_WRITE, PROT_EXEC] = [1, 2, 4] as const;
 
-export const protectionOf = ({ readable, writable, executable }: Mapping): number =>
+type Permissions = Pick<Mapping, "readable" | "writable" | "executable">;
+
+export const protectionOf = ({ readable, writable, executable }: Permissions): number =>
   (readable ? PROT_READ : 0) | (writable ? PROT_WRITE : 0) | (executable ? PROT_EXEC : 0);
+
+/** Of a segment, by its p_flags. */
+export const protectionOfFlags = (flags: number): number =>
+  protectionOf({
+    readable: (flags & PF_R) !== 0,
+    writable: (flags & PF_W) !== 0,
+    executable: (flags & PF_X) !== 0,
+  });
 
 /** Writes that are made together or, if one of them cannot be, not at all. */
 export class Patch {
