@@ -3,7 +3,6 @@
 import { realpathSync } from "node:fs";
 import type { Libc } from "../lib/process/libc.ts";
 import { needProc } from "../lib/process/pid-namespace.ts";
-import { System } from "../lib/process/system.ts";
 import { runAttached } from "./attached/run-attached.ts";
 import type { Trace } from "./diagnostics/trace.ts";
 import { procFiles } from "./handover/descriptors.ts";
@@ -27,7 +26,7 @@ export function runProgram(
   const inherited = new Set(inheritedDescriptors(procFiles));
   if (trace.events) inherited.delete(trace.events.descriptor);
   const executed = locateProgram(options.program);
-  const system = new System();
+  const { system } = libc;
   const tell = (name: string, why: string) => trace.log("plan", () => `mode: ${name}, ${why}`);
   return inMode<never, never>(
     realpathSync(executed),

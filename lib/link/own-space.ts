@@ -21,19 +21,19 @@ export class OwnSpace implements AddressSpace {
 
   reserve(length: number, alignment: number, at?: Address): Address {
     const size = alignUp(toAddress(length), PAGE_SIZE);
-    if (at !== undefined) return this.libc.reservePages(size, at);
+    if (at !== undefined) return this.libc.pages.reserve(size, at);
     // The kernel returns whole pages; the excess of an aligned range stays reserved and costs nothing.
     const slack = alignment > PAGE_SIZE ? alignment : 0;
-    return alignUp(this.libc.reservePages(size + slack), Math.max(alignment, PAGE_SIZE));
+    return alignUp(this.libc.pages.reserve(size + slack), Math.max(alignment, PAGE_SIZE));
   }
 
   mapFile(at: Address, length: number, protection: Protection, file: FileBytes, offset: Offset): void {
-    this.libc.mapFile(at, length, protection, file.descriptor, offset);
+    this.libc.pages.mapFile(at, length, protection, file.descriptor, offset);
     this.#add(at, length);
   }
 
   mapZeroes(at: Address, length: number, protection: Protection): void {
-    this.libc.mapZeroes(at, length, protection);
+    this.libc.pages.mapZeroes(at, length, protection);
     this.#add(at, length);
   }
 

@@ -1,6 +1,6 @@
 // Turns this process into the program's: ends all threads except the first, which starts the program.
 
-import { SIGPWR, SIGSETXID } from "../process/thread-signals.ts";
+import { SIGPWR, SIGSETXID } from "../process/signals.ts";
 import type { Assembler } from "../x86-64/assembler.ts";
 import { eax, ebp, esi, r12d, r14d, r15d } from "../x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../x86-64/operands.ts";

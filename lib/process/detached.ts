@@ -7,14 +7,14 @@
 import { CFunction, FFIType } from "bun:ffi";
 import { layout, u64, u64bits } from "../memory/layout.ts";
 import { addressOf, cString, pointer } from "../memory/live.ts";
-import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
-import { Assembler, type Code } from "../x86-64/assembler.ts";
+import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
+import { Assembler } from "../x86-64/assembler.ts";
 import { edi, esi } from "../x86-64/narrow-registers.ts";
 import { type Memory, mem } from "../x86-64/operands.ts";
 import { rax, rbx, rdi } from "../x86-64/registers.ts";
 import { awaitChild, cloneChild, setMask } from "./child-code.ts";
+import { vectorOf } from "./exec.ts";
 import type { Libc } from "./libc.ts";
-import { install } from "./patch.ts";
 import { SystemError } from "./system.ts";
 
 /** The code's input and output. */
@@ -93,31 +93,22 @@ interface Detached {
 export function startDetached(libc: Libc, detached: Detached): number {
   const to = new Assembler();
   emitDetach(to);
-  const code = to.assemble();
-  const place = libc.allocatePages(codeSize(code) + 2 * STACK_SIZE, false);
-  libc.run(install(libc, code.bytes, place));
-
-  const strings = [Buffer.from(detached.path), ...detached.arguments, ...detached.environment].map((bytes) =>
-    Buffer.concat([bytes, Uint8Array.of(0)]),
-  );
-  const [path = 0n, ...addresses] = strings.map((bytes) => BigInt(addressOf(bytes)));
-  const count = detached.arguments.length;
-  const argv = BigUint64Array.of(...addresses.slice(0, count), 0n);
-  const envp = BigUint64Array.of(...addresses.slice(count), 0n);
+  const code = libc.placeCode(to.assemble().bytes);
+  const stacks = libc.pages.allocate(2 * STACK_SIZE);
+  const path = cString(detached.path);
+  const [argv, envp] = [vectorOf(detached.arguments), vectorOf(detached.environment)];
   const record = new Uint8Array(Start.size);
   const fields = Start.at(new DataView(record.buffer));
   Object.assign(fields, {
-    path: Number(path),
-    argv: addressOf(argv),
-    envp: addressOf(envp),
-    childStack: add(place, codeSize(code) + STACK_SIZE),
-    stack: add(place, codeSize(code) + 2 * STACK_SIZE),
+    path: addressOf(path),
+    argv: addressOf(argv.pointers),
+    envp: addressOf(envp.pointers),
+    childStack: add(stacks, STACK_SIZE),
+    stack: add(stacks, 2 * STACK_SIZE),
     ...detached.descriptors,
     allSignals: 2n ** 64n - 1n,
   });
-  CFunction({ ptr: pointer(place), args: [FFIType.ptr], returns: FFIType.void })(record);
+  CFunction({ ptr: pointer(code), args: [FFIType.ptr], returns: FFIType.void })(record);
   if (fields.failure !== 0n) throw new SystemError("execve", Number(BigInt.asIntN(64, -fields.failure)));
   return fields.pid;
 }
-
-const codeSize = (code: Code): number => alignUp(code.bytes.length, PAGE_SIZE);

@@ -2,9 +2,10 @@
 // security module, a system call filter), a thread of that process transfers the bytes, if one has offered to.
 
 import { findLoadedImage, type LoadedImage } from "../elf/loaded.ts";
-import type { Memory } from "../memory/live.ts";
+import { addressOf, type Memory } from "../memory/live.ts";
 import { findMapping, type Mapping, readMaps } from "../memory/maps.ts";
 import { type Address, add, alignDown, hex, PAGE_SIZE } from "../memory/numbers.ts";
+import { ERRNO } from "../x86-64/linux.ts";
 import type { Libc } from "./libc.ts";
 import type { MappedObject, Process } from "./process.ts";
 
@@ -87,9 +88,14 @@ export class OtherProcess implements Process {
       transport[what](address, bytes);
       return;
     }
-    const count = what === "read" ? libc.readMemory(task, address, bytes) : libc.writeMemory(task, address, bytes);
+    // A struct iovec for each side.
+    const length = BigInt(bytes.length);
+    const local = BigUint64Array.of(BigInt(addressOf(bytes)), length);
+    const remote = BigUint64Array.of(BigInt(address), length);
+    const name = what === "read" ? "process_vm_readv" : "process_vm_writev";
+    const count = libc.system.call(name, task, addressOf(local), 1, addressOf(remote), 1);
     if (count === bytes.length) return;
-    if (transport && count < 0 && libc.isRefusal) {
+    if (transport && REFUSALS.includes(-count)) {
       this.#isRefused = true;
       transport[what](address, bytes);
       return;
@@ -99,6 +105,9 @@ export class OtherProcess implements Process {
     );
   }
 }
+
+/** errno where this process may not make the call. */
+const REFUSALS: readonly number[] = [ERRNO.EPERM, ERRNO.ENOSYS, ERRNO.EACCES];
 
 /** How many bytes of a string are read at once: most are shorter. */
 const PIECE = 256;

@@ -7,15 +7,14 @@
 
 import { CFunction, FFIType } from "bun:ffi";
 import { layout, u32, u64, u64bits } from "../memory/layout.ts";
-import { pointer } from "../memory/live.ts";
-import { type Address, add, alignUp, PAGE_SIZE } from "../memory/numbers.ts";
+import { addressOf, pointer } from "../memory/live.ts";
+import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
 import { Assembler } from "../x86-64/assembler.ts";
 import { eax, ebp, r13d } from "../x86-64/narrow-registers.ts";
 import { mem } from "../x86-64/operands.ts";
 import { r8, r10, r12, r13, rax, rbp, rbx, rdi, rdx, rsi } from "../x86-64/registers.ts";
 import { awaitChild, cloneChild, setMask } from "./child-code.ts";
 import type { Libc } from "./libc.ts";
-import { install } from "./patch.ts";
 
 const Record = layout("step", { number: u32, flags: u32, a: u64bits, b: u64bits, c: u64bits, d: u64bits, e: u64bits });
 const LAST = 0xffff_ffff;
@@ -116,23 +115,14 @@ export function tryOut(libc: Libc, steps: readonly Step[]): { step: Step | undef
   const to = new Assembler();
   emitTrial(to);
   emitSteps(to);
-  const code = to.assemble();
-  const [codeSize, recordsSize] = [code.bytes.length, records.length].map((size) =>
-    alignUp(add(NOWHERE, size), PAGE_SIZE),
-  );
-  const place = libc.allocatePages((codeSize ?? 0) + (recordsSize ?? 0) + PAGE_SIZE, false);
-  libc.run(install(libc, code.bytes, place));
-  const recordsAt = add(place, codeSize ?? 0);
-  libc.write(recordsAt, records);
+  const code = libc.placeCode(to.assemble().bytes);
   const bytes = new Uint8Array(Trial.size);
   const trial = Trial.at(new DataView(bytes.buffer));
-  trial.records = recordsAt;
-  trial.stack = add(recordsAt, (recordsSize ?? 0) + PAGE_SIZE);
+  trial.records = addressOf(records);
+  trial.stack = add(libc.pages.allocate(PAGE_SIZE), PAGE_SIZE);
   trial.allSignals = 2n ** 64n - 1n;
-  CFunction({ ptr: pointer(place), args: [FFIType.ptr], returns: FFIType.void })(bytes);
+  CFunction({ ptr: pointer(code), args: [FFIType.ptr], returns: FFIType.void })(bytes);
   if (trial.failure === 0n) return undefined;
   const errno = Number(-BigInt.asIntN(64, trial.failure));
   return { step: steps[Number(trial.at) / Record.size], errno };
 }
-
-const NOWHERE = 0 as Address;

@@ -1,8 +1,7 @@
-// System calls that neither Bun nor Libc has, for processes that start others or wait for them. None needs an event
-// loop, and each blocks only the calling thread.
+// System calls that Bun does not have. None needs an event loop, and each blocks only the calling thread.
 
 import { dlopen, FFIType } from "bun:ffi";
-import { addressOf, cString, u32At } from "../memory/live.ts";
+import { addressOf, cString, u32At, viewAt } from "../memory/live.ts";
 import { type Address, toAddress } from "../memory/numbers.ts";
 import { ERRNO, SYS, type SystemCall } from "../x86-64/linux.ts";
 
@@ -31,17 +30,43 @@ export class System {
     __errno_location: { args: [], returns: ptr },
   }).symbols;
 
-  /** Returns the negative errno if the kernel refuses. */
-  #call(number: number, ...list: readonly number[]): number {
-    const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = list;
-    const result = Number(this.#libc.syscall(number, a, b, c, d, e, f));
-    return result === -1 ? -u32At(toAddress(Number(this.#libc.__errno_location()))) : result;
+  /** Returns the negative errno if the kernel refuses. The caller keeps buffers alive whose addresses it passes. */
+  call(name: SystemCall, a = 0, b = 0, c = 0, d = 0, e = 0, f = 0): number {
+    const result = Number(this.#libc.syscall(SYS[name], a, b, c, d, e, f));
+    return result === -1 ? -u32At(this.#errno) : result;
   }
 
-  #mustCall(name: SystemCall, ...list: readonly number[]): number {
-    const result = this.#call(SYS[name], ...list);
+  /** Like call, but throws SystemError. */
+  mustCall(name: SystemCall, ...list: readonly number[]): number {
+    const result = this.call(name, ...list);
     if (result < 0) throw new SystemError(name, -result);
     return result;
+  }
+
+  get #errno(): Address {
+    return toAddress(Number(this.#libc.__errno_location()));
+  }
+
+  /** Sets errno to 0, as when a thread starts. */
+  clearErrno(): void {
+    viewAt(this.#errno, 4).setInt32(0, 0, true);
+  }
+
+  get threadId(): number {
+    return this.call("gettid");
+  }
+
+  /** Names the calling thread (15 bytes count). */
+  nameThread(name: string): void {
+    const PR_SET_NAME = 15;
+    const text = cString(name);
+    this.call("prctl", PR_SET_NAME, addressOf(text));
+  }
+
+  /** Ends the process without running any handlers. */
+  exit(code: number): never {
+    this.call("exit_group", code);
+    throw new Error("exit_group returned");
   }
 
   /** Extends an open file to `size` bytes and reserves the disk space. Throws SystemError. */
@@ -53,13 +78,13 @@ export class System {
   /** Maps an open file readable, writable and shared. Throws SystemError. */
   mapShared(descriptor: number, size: number): Address {
     const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];
-    return toAddress(this.#mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
+    return toAddress(this.mustCall("mmap", 0, size, PROT_READ_WRITE, MAP_SHARED, descriptor, 0));
   }
 
   /** A duplicate descriptor greater than 3, closed on exec. Throws SystemError. */
   duplicate(descriptor: number): number {
     const [F_DUPFD_CLOEXEC, FIRST] = [1030, 4];
-    return this.#mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
+    return this.mustCall("fcntl", descriptor, F_DUPFD_CLOEXEC, FIRST);
   }
 
   /**
@@ -70,24 +95,24 @@ export class System {
     const [MFD_CLOEXEC, MFD_EXEC, LONGEST] = [1, 0x10, 249];
     const text = Buffer.concat([Buffer.from(name).subarray(0, LONGEST), Uint8Array.of(0)]);
     try {
-      return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC | MFD_EXEC);
+      return this.mustCall("memfd_create", addressOf(text), MFD_CLOEXEC | MFD_EXEC);
     } catch (error) {
       // Before Linux 6.3, all are executable.
       if (!(error instanceof SystemError) || error.errno !== ERRNO.EINVAL) throw error;
-      return this.#mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
+      return this.mustCall("memfd_create", addressOf(text), MFD_CLOEXEC);
     }
   }
 
   /** Makes reads and writes of an open file non-blocking. Throws SystemError. */
   unblock(descriptor: number): void {
     const [F_GETFL, F_SETFL, O_NONBLOCK] = [3, 4, 0x800];
-    this.#mustCall("fcntl", descriptor, F_SETFL, this.#mustCall("fcntl", descriptor, F_GETFL) | O_NONBLOCK);
+    this.mustCall("fcntl", descriptor, F_SETFL, this.mustCall("fcntl", descriptor, F_GETFL) | O_NONBLOCK);
   }
 
   /** Makes a descriptor close on exec. Throws SystemError. */
   closeAtExec(descriptor: number): void {
     const [F_SETFD, FD_CLOEXEC] = [2, 1];
-    this.#mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
+    this.mustCall("fcntl", descriptor, F_SETFD, FD_CLOEXEC);
   }
 
   /**
@@ -95,7 +120,7 @@ export class System {
    * kernel refuses (before Linux 5.6, or by a system call filter).
    */
   descriptorOf(process: number, number: number): number | undefined {
-    const result = this.#call(SYS.pidfd_getfd, process, number, 0);
+    const result = this.call("pidfd_getfd", process, number, 0);
     return result < 0 ? undefined : result;
   }
 
@@ -104,7 +129,7 @@ export class System {
    * SystemError.
    */
   openProcess(pid: number): number | undefined {
-    const result = this.#call(SYS.pidfd_open, pid, 0);
+    const result = this.call("pidfd_open", pid, 0);
     if (result === -ERRNO.ESRCH) return undefined;
     if (result < 0) throw new SystemError("pidfd_open", -result);
     return result;
@@ -114,7 +139,7 @@ export class System {
   limit(resource: number): number {
     const NONE = 2n ** 64n - 1n;
     const limits = new BigUint64Array(2); // struct rlimit: soft, hard
-    this.#mustCall("prlimit64", 0, resource, 0, addressOf(limits));
+    this.mustCall("prlimit64", 0, resource, 0, addressOf(limits));
     const [soft = NONE] = limits;
     return soft === NONE ? Number.POSITIVE_INFINITY : Number(soft);
   }
@@ -128,22 +153,8 @@ export class System {
       list.setInt32(SIZE * i, descriptor, true);
       list.setInt16(SIZE * i + 4, POLLIN, true);
     });
-    if (descriptors.length > 0) this.#mustCall("poll", addressOf(list), descriptors.length, milliseconds);
+    if (descriptors.length > 0) this.mustCall("poll", addressOf(list), descriptors.length, milliseconds);
     return descriptors.filter((_, i) => list.getInt16(SIZE * i + REVENTS, true) !== 0);
-  }
-
-  /** Throws SystemError. */
-  makeEpoll(): number {
-    const EPOLL_CLOEXEC = 0x80000;
-    return this.#mustCall("epoll_create1", EPOLL_CLOEXEC);
-  }
-
-  /** Makes an epoll report that a descriptor is readable: once, or each time more data arrives. Throws SystemError. */
-  addToEpoll(epoll: number, descriptor: number, when: "once" | "each time"): void {
-    const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT, EPOLLET] = [1, 1, 2 ** 30, 2 ** 31];
-    // struct epoll_event, packed: events, data
-    const event = Uint32Array.of(EPOLLIN + (when === "once" ? EPOLLONESHOT : EPOLLET), descriptor, 0);
-    this.#mustCall("epoll_ctl", epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
   }
 
   /**
@@ -155,16 +166,16 @@ export class System {
     const address = Buffer.alloc(110); // struct sockaddr_un
     address.writeUInt16LE(AF_UNIX);
     address.write(path, 2, 107);
-    const socket = this.#mustCall("socket", AF_UNIX, STREAM, 0);
-    this.#mustCall("bind", socket, addressOf(address), address.length);
-    this.#mustCall("listen", socket, BACKLOG);
+    const socket = this.mustCall("socket", AF_UNIX, STREAM, 0);
+    this.mustCall("bind", socket, addressOf(address), address.length);
+    this.mustCall("listen", socket, BACKLOG);
     return socket;
   }
 
   /** The next connection; undefined if none is waiting. */
   accept(socket: number): number | undefined {
     const SOCK_CLOEXEC = 0x80000;
-    const result = this.#call(SYS.accept4, socket, 0, 0, SOCK_CLOEXEC);
+    const result = this.call("accept4", socket, 0, 0, SOCK_CLOEXEC);
     return result < 0 ? undefined : result;
   }
 
@@ -188,13 +199,13 @@ export class System {
     [SOL_SOCKET, SCM_RIGHTS, descriptor].forEach((word, i) => {
       view.setInt32(CONTROL + 8 + 4 * i, word, true);
     });
-    return this.#call(SYS.sendmsg, connection, at, MSG_NOSIGNAL) > 0;
+    return this.call("sendmsg", connection, at, MSG_NOSIGNAL) > 0;
   }
 
   /** For watchOpening. Throws SystemError. */
   makeInotify(): number {
     const [IN_CLOEXEC, IN_NONBLOCK] = [0x80000, 0x800];
-    return this.#mustCall("inotify_init1", IN_CLOEXEC | IN_NONBLOCK);
+    return this.mustCall("inotify_init1", IN_CLOEXEC | IN_NONBLOCK);
   }
 
   /**
@@ -204,7 +215,7 @@ export class System {
   watchOpening(inotify: number, path: string): number | undefined {
     const IN_OPEN = 0x20;
     const file = cString(path);
-    const result = this.#call(SYS.inotify_add_watch, inotify, addressOf(file), IN_OPEN);
+    const result = this.call("inotify_add_watch", inotify, addressOf(file), IN_OPEN);
     return result < 0 ? undefined : result;
   }
 
@@ -214,7 +225,7 @@ export class System {
     const [SIZE, LENGTH, NAME] = [1 << 16, 12, 16];
     const events = Buffer.alloc(SIZE);
     for (;;) {
-      const count = this.#call(SYS.read, inotify, addressOf(events), SIZE);
+      const count = this.call("read", inotify, addressOf(events), SIZE);
       if (count <= 0) return;
       for (let at = 0; at < count; ) {
         const length = events.readUInt32LE(at + LENGTH);
@@ -229,27 +240,32 @@ export class System {
   terminalWidth(descriptor: number): number | undefined {
     const [TIOCGWINSZ, USUAL] = [0x5413, 80];
     const size = new Uint16Array(4); // struct winsize: rows, columns, and both in pixels
-    const result = this.#call(SYS.ioctl, descriptor, TIOCGWINSZ, addressOf(size));
+    const result = this.call("ioctl", descriptor, TIOCGWINSZ, addressOf(size));
     return result < 0 ? undefined : size[1] || USUAL;
+  }
+
+  /** Does the process exist, whatever its user? */
+  isAlive(pid: number): boolean {
+    return this.call("kill", pid, 0) !== -ERRNO.ESRCH;
   }
 
   /** Sends SIGKILL; the process may have ended already. */
   kill(pid: number): void {
     const SIGKILL = 9;
-    this.#call(SYS.kill, pid, SIGKILL);
+    this.call("kill", pid, SIGKILL);
   }
 
   /** Does a file have an extended attribute of that name? */
   hasAttribute(path: string, name: string): boolean {
     const [file, attribute] = [cString(path), cString(name)];
-    return this.#call(SYS.getxattr, addressOf(file), addressOf(attribute), 0, 0) > 0;
+    return this.call("getxattr", addressOf(file), addressOf(attribute), 0, 0) > 0;
   }
 
   /** Does the path's file system forbid executable mappings? Throws SystemError. */
   isNoexec(path: string): boolean {
     const [F_FLAGS, SIZE, ST_NOEXEC] = [80, 120, 8]; // of struct statfs, in bytes
     const [file, statfs] = [cString(path), new DataView(new ArrayBuffer(SIZE))];
-    this.#mustCall("statfs", addressOf(file), addressOf(statfs));
+    this.mustCall("statfs", addressOf(file), addressOf(statfs));
     return (statfs.getUint32(F_FLAGS, true) & ST_NOEXEC) !== 0;
   }
 
@@ -257,9 +273,9 @@ export class System {
   adoptsOrphans(value: boolean): boolean {
     const [PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER] = [36, 37];
     const before = new Int32Array(1);
-    this.#mustCall("prctl", PR_GET_CHILD_SUBREAPER, addressOf(before));
+    this.mustCall("prctl", PR_GET_CHILD_SUBREAPER, addressOf(before));
     const had = before[0] !== 0;
-    if (had !== value) this.#mustCall("prctl", PR_SET_CHILD_SUBREAPER, value ? 1 : 0);
+    if (had !== value) this.mustCall("prctl", PR_SET_CHILD_SUBREAPER, value ? 1 : 0);
     return had;
   }
 }

@@ -2,18 +2,17 @@
 // both, so a second thread waits for the descriptors: a glibc thread that runs a few instructions of machine code and
 // no JavaScript. It rings the same doorbell as all others.
 
-import { CFunction, FFIType } from "bun:ffi";
+import { FFIType } from "bun:ffi";
 import { LinkError } from "../link-error.ts";
 import { layout, u64 } from "../memory/layout.ts";
-import { pointer, viewAt } from "../memory/live.ts";
-import { type Address, add, PAGE_SIZE } from "../memory/numbers.ts";
+import { addressOf, pointer, viewAt } from "../memory/live.ts";
+import type { Address } from "../memory/numbers.ts";
 import { Assembler } from "../x86-64/assembler.ts";
 import { FUTEX_WAKE } from "../x86-64/linux.ts";
 import { eax, edi } from "../x86-64/narrow-registers.ts";
 import { address, mem } from "../x86-64/operands.ts";
 import { rbx, rdi } from "../x86-64/registers.ts";
 import type { Libc } from "./libc.ts";
-import { install } from "./patch.ts";
 import type { System } from "./system.ts";
 
 /** The thread's input, in memory that stays. */
@@ -53,30 +52,27 @@ export class Watcher {
     readonly system: System,
     doorbell: Address,
   ) {
-    this.#epoll = system.makeEpoll();
+    const EPOLL_CLOEXEC = 0x80000;
+    this.#epoll = system.mustCall("epoll_create1", EPOLL_CLOEXEC);
     const to = new Assembler();
     emitWatch(to);
-    const place = libc.allocatePages(2 * PAGE_SIZE, false);
-    libc.run(install(libc, to.assemble().bytes, place));
-    const record = add(place, PAGE_SIZE);
+    const code = libc.placeCode(to.assemble().bytes);
+    const record = libc.pages.allocate(Watch.size);
     const view = viewAt(record, Watch.size);
-    const fields = Watch.at(view);
-    fields.epoll = this.#epoll;
-    fields.doorbell = doorbell;
+    Object.assign(Watch.at(view), { epoll: this.#epoll, doorbell });
     this.#count = new Int32Array(view.buffer, Watch.offsetOf.count, 1);
-    const { ptr, i32 } = FFIType;
-    const create = CFunction({
-      ptr: pointer(libc.mustFindSymbol("pthread_create")),
-      args: [ptr, ptr, ptr, ptr],
-      returns: i32,
-    });
-    const errno = create(new BigUint64Array(1), null, pointer(place), pointer(record));
+    const { ptr } = FFIType;
+    const thread = new BigUint64Array(1);
+    const errno = libc.callByName("pthread_create", [ptr, ptr, ptr, ptr], thread, null, pointer(code), pointer(record));
     if (errno !== 0) throw new LinkError(`Cannot make a thread: errno ${errno}`);
   }
 
-  /** Rings when the descriptor is readable: once, or each time more data arrives. */
+  /** Rings when the descriptor is readable: once, or each time more data arrives. Throws SystemError. */
   add(descriptor: number, when: "once" | "each time" = "once"): void {
-    this.system.addToEpoll(this.#epoll, descriptor, when);
+    const [EPOLL_CTL_ADD, EPOLLIN, EPOLLONESHOT, EPOLLET] = [1, 1, 2 ** 30, 2 ** 31];
+    // struct epoll_event, packed: events, data
+    const event = Uint32Array.of(EPOLLIN + (when === "once" ? EPOLLONESHOT : EPOLLET), descriptor, 0);
+    this.system.mustCall("epoll_ctl", this.#epoll, EPOLL_CTL_ADD, descriptor, addressOf(event));
   }
 
   /** How often a descriptor has become readable so far. */

@@ -44,8 +44,8 @@ export class Channels {
   awaitDoorbell(before: readonly number[], milliseconds?: number): void {
     const words = this.#doorbells.map(({ at }, i) => ({ word: at, value: before[i] ?? 0 }));
     const [first] = words;
-    if (first && words.length === 1) this.libc.sleepOn(first.word, first.value, milliseconds);
-    else this.libc.sleepOnAny(words, milliseconds);
+    if (first && words.length === 1) this.libc.futexes.sleepOn(first.word, first.value, milliseconds);
+    else this.libc.futexes.sleepOnAny(words, milliseconds);
   }
 
   /** As awaitDoorbell, but spins. */
@@ -73,7 +73,7 @@ export class Channel {
 
   /** `doorbell` is the channel that has the doorbell; without it, the new channel has its own. */
   static make(libc: Libc, isShared = true, doorbell?: Channel): Channel {
-    return new Channel(libc, libc.allocatePages(CHANNEL_SIZE, isShared), doorbell);
+    return new Channel(libc, libc.pages.allocate(CHANNEL_SIZE, isShared), doorbell);
   }
 
   constructor(
@@ -125,13 +125,13 @@ export class Channel {
 
   /** Sleeps until the doorbell differs from `before`. */
   awaitDoorbell(before: number, milliseconds?: number): void {
-    this.libc.sleepOn((this.withDoorbell ?? this).at, before, milliseconds);
+    this.libc.futexes.sleepOn((this.withDoorbell ?? this).at, before, milliseconds);
   }
 
   /** This thread answers from now on. */
   open(): void {
     this.#header[Header.offsetOf.pid / 4] = this.libc.pid;
-    this.#header[Header.offsetOf.tid / 4] = this.libc.threadId;
+    this.#header[Header.offsetOf.tid / 4] = this.libc.system.threadId;
     this.#setServed(1);
   }
 
@@ -146,7 +146,7 @@ export class Channel {
     while (Atomics.load(this.#header, Header.offsetOf.isServed / 4) === 0) {
       const left = end - performance.now();
       if (left <= 0) return false;
-      this.libc.sleepOn(served, 0, left);
+      this.libc.futexes.sleepOn(served, 0, left);
     }
     return true;
   }
@@ -173,7 +173,7 @@ export class Channel {
     while (milliseconds > 0 && slot.state === State.asked) {
       const left = end - performance.now();
       if (left <= 0) return false;
-      this.libc.sleepOn(slot.at, State.asked, left);
+      this.libc.futexes.sleepOn(slot.at, State.asked, left);
     }
     return true;
   }
@@ -192,7 +192,7 @@ export class Channel {
       return;
     }
     Atomics.add(this.#header, Header.offsetOf.doorbell / 4, 1);
-    this.libc.wake(this.at);
+    this.libc.futexes.wake(this.at);
   }
 
   /**
@@ -214,6 +214,6 @@ export class Channel {
 
   #setServed(value: number): void {
     Atomics.store(this.#header, Header.offsetOf.isServed / 4, value);
-    this.libc.wake(add(this.at, Header.offsetOf.isServed));
+    this.libc.futexes.wake(add(this.at, Header.offsetOf.isServed));
   }
 }

@@ -80,7 +80,7 @@ export class Slot {
 
   free(): void {
     Atomics.store(this.#words, 0, State.free);
-    this.libc.wake(this.at);
+    this.libc.futexes.wake(this.at);
   }
 
   /** Goes from one state to another, unless the other side was faster. */
@@ -138,7 +138,7 @@ export class Slot {
       const { doorbell } = this.channel;
       if (this.state !== State.ordered) break;
       this.channel.awaitDoorbell(doorbell, LIVENESS_INTERVAL_MS);
-      if (this.state === State.ordered && !libc.isAlive(pid)) return false;
+      if (this.state === State.ordered && !libc.system.isAlive(pid)) return false;
     }
     return this.state === State.obeyed;
   }
@@ -158,7 +158,7 @@ export class Slot {
     this.#words[SlotLayout.count / 4] = instructions.length;
     this.#used = 0;
     if ((from !== State.asked && from !== State.obeyed) || !this.change(from, State.ordered)) return false;
-    this.libc.wake(this.at);
+    this.libc.futexes.wake(this.at);
     return true;
   }
 

@@ -9,7 +9,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
-import { newAction } from "../../lib/process/sigaction.ts";
+import { newAction } from "../../lib/process/signals.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { LinkedEvent } from "../diagnostics/events.ts";
 import { settledSignals } from "../handover/signals.ts";

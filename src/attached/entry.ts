@@ -56,7 +56,7 @@ export function entryOf(
   trace: Trace,
 ): Entry {
   const tell = (text: string) => trace.log("plan", () => text);
-  const execute: Entry["execute"] = (file, list, variables) => libc.execute(file, list, variables);
+  const execute: Entry["execute"] = (file, list, variables) => libc.exec.execute(file, list, variables);
   const plainly: Entry = { processGlibc, mounts: new Map(), execute };
   const cover = own?.cover ?? new Map();
   if (!processGlibc.starter && cover.size === 0) {
@@ -91,7 +91,7 @@ export function entryOf(
         directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file, refusals }), "enter"));
         const path = join(directory.path, ENTER);
         chmodSync(path, 0o700);
-        return libc.execute(path, list, withSets(variables));
+        return libc.exec.execute(path, list, withSets(variables));
       },
     };
   }
@@ -111,7 +111,7 @@ export function entryOf(
         });
         const words = [...bubblewrapArguments(mounts), file].map((word) => Buffer.from(word));
         const rest = withSets(variables).filter((variable) => !nameOf(variable));
-        return libc.execute(bubblewrap, [Buffer.from(bubblewrap), ...set, ...words, ...list], rest);
+        return libc.exec.execute(bubblewrap, [Buffer.from(bubblewrap), ...set, ...words, ...list], rest);
       },
     };
   }

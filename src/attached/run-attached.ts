@@ -140,10 +140,10 @@ function prepare(
 
 /** The program gets what its parent passed on: an exec closes Bun's own descriptors and resets its signal handlers. */
 function passOn(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
-  for (const descriptor of inherited) libc.passOn(descriptor);
+  for (const descriptor of inherited) libc.exec.passOn(descriptor);
   trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
   resetSignals(libc);
-  const limit = libc.lowerOpenFiles();
+  const limit = libc.descriptors.lowerLimit();
   if (limit !== undefined) trace.log("program", () => `limit of open files: ${limit}, as its parent's`);
 }
 

@@ -10,8 +10,8 @@ import { join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Libc } from "../../lib/process/libc.ts";
-import { holdRobustMutex } from "../../lib/process/robust-mutex.ts";
-import { System } from "../../lib/process/system.ts";
+import { holdRobustMutex } from "../../lib/process/pthreads.ts";
+import type { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Channel, Channels } from "../agent/channel.ts";
@@ -65,7 +65,7 @@ class AttachedServer extends Server<AttachedRequests> {
     readonly directory: string,
     readonly program: number,
   ) {
-    const system = new System();
+    const { system } = libc;
     const channel = new Channel(libc, mapChannelFile(system, directory), undefined, OUTSIDE_SLOT_COUNT);
     super(new Channels(libc, channel));
     this.system = system;
@@ -178,7 +178,7 @@ class AttachedServer extends Server<AttachedRequests> {
   #leave(): void {
     if (!this.#canComplain) return;
     this.#canComplain = false;
-    this.libc.replaceDescriptor(COMPLAINTS, NOTHING);
+    this.libc.descriptors.replace(COMPLAINTS, NOTHING);
   }
 
   /** Once. */
@@ -213,13 +213,13 @@ function main([directory = "", program = ""]: readonly string[]): void {
   const libc = new Libc();
   // Our files are not for others, whatever umask the program may want.
   process.umask(0o077);
-  libc.setThreadName("capsule");
+  libc.system.nameThread("capsule");
   try {
     new AttachedServer(libc, directory, Number(program)).serve();
   } catch (error) {
     reportEnd(error);
   }
-  libc.exitNow(0);
+  libc.system.exit(0);
 }
 
 main(process.argv.slice(2));

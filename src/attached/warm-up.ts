@@ -22,7 +22,7 @@ import type { AttachedContext } from "./server-context.ts";
 /** Reads a process, and builds from its libc what a capsule gets; writes nothing. Returns the process's glibc. */
 export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]> {
   const own = new OtherProcess(libc, libc.pid, ownTransport);
-  const debug = libc.findSymbol("_r_debug");
+  const debug = libc.symbols.find("_r_debug");
   if (debug === undefined) return [];
   const objects = [...linkMap(own, firstLinkMap(own, debug))];
   yield;

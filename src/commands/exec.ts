@@ -66,7 +66,7 @@ function execute(
   const trace = new Trace(settings.trace.value, events);
   const mode = settings.mode.value;
   const libc = new Libc();
-  const fail = (error: unknown): never => libc.exitNow(report(error));
+  const fail = (error: unknown): never => libc.system.exit(report(error));
   const run = {
     program,
     arguments: list,

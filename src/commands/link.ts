@@ -3,7 +3,6 @@
 
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
-import { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
@@ -75,7 +74,7 @@ export function linkCommand(): Command {
         const words = ownCommand(libc, inherited)
           .arguments()
           .slice(-list.length - 1);
-        return linkProgram(libc, new System(), search, program, { list: words, inherited }, new Trace([]));
+        return linkProgram(libc, libc.system, search, program, { list: words, inherited }, new Trace([]));
       }
       const { length } = Object.keys(process.env);
       const explained = () => explain(search, program, [name, ...list], length);

@@ -108,7 +108,7 @@ export function linkProgram(
           resetSignals(libc);
           releaseDescriptors(libc, inherited, trace);
           // Bun opens /dev/null for standard descriptors that were closed. Inherited ones have no FD_CLOEXEC.
-          for (const standard of [0, 1, 2]) if (libc.isClosedAtExec(standard)) libc.close(standard);
+          for (const standard of [0, 1, 2]) if (libc.exec.isClosed(standard)) libc.descriptors.close(standard);
         },
       }),
     );
@@ -121,7 +121,7 @@ export function linkProgram(
     .environment.map((at) => stringBytesAt(at))
     .filter(isKept);
   resetSignals(libc);
-  libc.lowerOpenFiles();
+  libc.descriptors.lowerLimit();
   const exec = new Exec();
   for (const each of inherited) exec.passOn(each);
   const errno = exec.execute(`/proc/self/fd/${descriptor}`, list, environment);

@@ -16,11 +16,11 @@ export const procFiles: ProcFiles = {
 export function releaseDescriptors(libc: Libc, inherited: ReadonlySet<number>, trace: Trace): void {
   const all = openDescriptors(procFiles);
   for (const descriptor of all) {
-    if (inherited.has(descriptor)) libc.passOn(descriptor);
-    else libc.close(descriptor);
+    if (inherited.has(descriptor)) libc.exec.passOn(descriptor);
+    else libc.descriptors.close(descriptor);
   }
   trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
-  const limit = libc.lowerOpenFiles();
+  const limit = libc.descriptors.lowerLimit();
   if (limit !== undefined) trace.log("program", () => `limit of open files: ${limit}, as its parent's`);
 }
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import { SIGPWR, SIGSETXID } from "../../lib/process/thread-signals.ts";
+import { SIGPWR, SIGSETXID } from "../../lib/process/signals.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { isBuns } from "./threads.ts";
 
@@ -26,12 +26,12 @@ export function resetSignals(libc: Libc): void {
   const handled = signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0");
   const kept = [SIGKILL, SIGSTOP, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
   for (const signal of [...handled, ...IGNORED_BY_BUN])
-    if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.resetSignal(signal);
+    if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.signals.restore(signal);
 }
 
 /** Installs `handler` for fatal signals that have their default disposition. */
 export function catchFatalSignals(libc: Libc, handler: Address): void {
-  for (const signal of Object.keys(FATAL_SIGNALS)) libc.handleSignal(Number(signal), handler);
+  for (const signal of Object.keys(FATAL_SIGNALS)) libc.signals.handle(Number(signal), handler);
 }
 
 /**
@@ -44,14 +44,14 @@ export function quietOtherThreads(
   { handler, restorer }: { readonly handler: Address; readonly restorer: Address },
   counter: Address,
 ): () => void {
-  const before = libc.exchangeHandler(SIGSETXID, handler, restorer);
+  const before = libc.signals.exchange(SIGSETXID, handler, restorer);
   const told = new Set<number>();
   let sent = 0;
   const tell = (isMeant: (id: number) => boolean) => {
     for (const id of readdirSync("/proc/self/task").map(Number)) {
       if (id === libc.pid || told.has(id) || !isMeant(id)) continue;
       told.add(id);
-      if (libc.signalThread(id, SIGSETXID)) sent++;
+      if (libc.signals.send(id, SIGSETXID)) sent++;
     }
   };
   tell(() => true);
@@ -59,9 +59,9 @@ export function quietOtherThreads(
     // Threads made since then by the main thread (a compiler's) have its mask; a constructor may have made others.
     tell(isBuns);
     const end = performance.now() + INTERRUPT_LIMIT_MS;
-    while (u32At(counter) < sent && performance.now() < end) libc.sleepOn(counter, u32At(counter), 1);
+    while (u32At(counter) < sent && performance.now() < end) libc.futexes.sleepOn(counter, u32At(counter), 1);
     // A thread that has not handled the signal yet may still do so, and the default action would kill the process.
-    if (u32At(counter) === sent) libc.restoreHandler(SIGSETXID, before);
+    if (u32At(counter) === sent) libc.signals.restore(SIGSETXID, before);
   };
 }
 

@@ -45,7 +45,7 @@ function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
   eachBoundSlot(image, "calls", (value, at, _addend, symbol) => {
     if (!image.holds(value)) return;
     const name = add(strings, symbols.view.getUint32(symbol * Sym.size + Sym.offsetOf.st_name, true));
-    const found = libc.findSymbolAt(name, versions.get(versym?.at(symbol) ?? 0));
+    const found = libc.symbols.findAt(name, versions.get(versym?.at(symbol) ?? 0));
     if (found !== 0) patch.setPointer(image.addressOf(at), found);
   });
 }

@@ -8,8 +8,8 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import { layout, u64, writeU64 } from "../../lib/memory/layout.ts";
-import { pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
-import { type Address, add } from "../../lib/memory/numbers.ts";
+import { addressOf, pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "./run.ts";
@@ -87,13 +87,14 @@ export function tellRecords(libc: Libc, start: Address, end: Address, environmen
   const map = new Uint8Array(MemoryMap.size);
   const view = MemoryMap.at(new DataView(map.buffer));
   for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(stat.field(number));
-  view.brk = libc.programBreak();
+  view.brk = toAddress(libc.system.call("brk"));
   view.arg_start = start;
   view.arg_end = end;
   if (environmentEnd !== undefined) view.env_end = environmentEnd;
   const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, after auxv_size, which is 0
   writeU64(new DataView(map.buffer), MemoryMap.offsetOf.sizes, NO_EXECUTABLE);
-  return libc.setMemoryMap(map);
+  const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
+  return libc.system.call("prctl", PR_SET_MM, PR_SET_MM_MAP, addressOf(map), map.length) === 0;
 }
 
 /** The end of the last remaining variable, if removed ones follow it. `argv` and `argc` as the process was started. */

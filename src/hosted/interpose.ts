@@ -9,6 +9,7 @@ import { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { makeKey } from "../../lib/process/pthreads.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitCleanup } from "../agent/code/cleanup.ts";
@@ -83,7 +84,7 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
   const at = object.image.addressOf(plan.zeroAt);
   yield* install(process, code.bytes, at);
   const addressOf = (label: string) => addressOfLabel(code, label, at);
-  record.fields.key = launch.libc.makeKey(addressOf("main left"));
+  record.fields.key = makeKey(launch.libc, addressOf("main left"));
   return {
     object,
     both: new Map(both.map((name) => [name, addressOf(name)])),

@@ -51,7 +51,7 @@ export function loadProgram(
     () => {
       try {
         if (image) settleScope(run, beforeConstructors(run, imagePath, image), interposer, displaced);
-        libc.clearErrno();
+        libc.system.clearErrno();
       } catch (error) {
         fail(error);
       }

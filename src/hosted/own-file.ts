@@ -3,12 +3,11 @@
 // natively.
 
 import { closeSync, openSync } from "node:fs";
-import { DT_TEXTREL, PF_R, PF_W, PF_X } from "../../lib/elf/constants.ts";
+import { DT_TEXTREL } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import type { Phdr } from "../../lib/elf/phdr.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../../lib/process/patch.ts";
+import { PROT_READ, PROT_WRITE, protect, protectionOfFlags } from "../../lib/process/patch.ts";
 import type { ProgramImage } from "./image.ts";
 import type { Run } from "./run.ts";
 
@@ -25,9 +24,9 @@ export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["
       if (p_filesz === 0) continue;
       const start = alignDown(copy.addressOf(p_vaddr), PAGE_SIZE);
       const length = alignUp(add(copy.addressOf(p_vaddr), p_filesz), PAGE_SIZE) - start;
-      const protection = protectionOf(load);
+      const protection = protectionOfFlags(load.p_flags);
       const isWritable = (protection & PROT_WRITE) !== 0;
-      const map = (how: number) => libc.mapFile(start, length, how, file, alignDown(p_offset, PAGE_SIZE));
+      const map = (how: number) => libc.pages.mapFile(start, length, how, file, alignDown(p_offset, PAGE_SIZE));
       if (!isWritable && !isChanged) {
         map(protection);
         continue;
@@ -50,6 +49,3 @@ function restore(start: Address, bytes: Uint8Array): void {
     if (!Buffer.from(own.buffer, own.byteOffset, own.length).equals(page)) own.set(page);
   }
 }
-
-const protectionOf = ({ p_flags }: Phdr): number =>
-  (p_flags & PF_R ? PROT_READ : 0) | (p_flags & PF_W ? PROT_WRITE : 0) | (p_flags & PF_X ? PROT_EXEC : 0);

@@ -9,7 +9,6 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { System } from "../../lib/process/system.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { canBeOnPath, librariesIn } from "../directories/library-path.ts";
 import { withoutRunner } from "../handover/environment.ts";
@@ -58,10 +57,10 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
     canMove ? `arguments for constructors: ${argc}` : "arguments for constructors: libc does not have them as expected",
   );
   libc.run(patch.apply(libc));
-  libc.setThreadName(basename(plan.executed));
+  libc.system.nameThread(basename(plan.executed));
   for (const [name, value] of changed) libc.setEnvironment(name, value);
   if (hasShimsForOthers(run)) leadToShims(run, (name) => (changed.has(name) ? changed.get(name) : process.env[name]));
-  libc.dropSignalStack();
+  libc.signals.dropStack();
   rebuffer(run);
   resetSignals(libc);
   record.fields.argc = argc;
@@ -79,7 +78,7 @@ function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name
   const before = process.env[LIBRARY_PATH] || undefined;
   const roots = [...plan.capsules, plan.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
   // Then each process that it starts is started over under ld.so's name.
-  const kept = plan.glibc.isNatural ? [] : [placeOfKept(runtime.store.file, new System())];
+  const kept = plan.glibc.isNatural ? [] : [placeOfKept(runtime.store.file, libc.system)];
   const behind = [...directoriesBehind(), ...shownInSandboxes([...roots, ...kept])];
   // The decoded text no longer has bytes that are not UTF-8; scanning the whole environment takes half a millisecond.
   const value = before?.includes("\ufffd")
@@ -179,7 +178,7 @@ function rebuffer({ libc, base }: Run): void {
   const stream = pointerAt(addressIn(base.family, "stdout"));
   const IO_UNBUFFERED = 2; // in FILE's first word, _flags
   if ((u32At(stream) & IO_UNBUFFERED) === 0) return;
-  const isTerminal = libc.isTerminal(1);
+  const isTerminal = libc.descriptors.isTerminal(1);
   const size = isTerminal ? TERMINAL_BUFFER : blockSizeOf(1);
   libc.setBuffer(stream, isTerminal, size > 0 && size < BUFSIZ ? size : BUFSIZ);
 }

@@ -171,7 +171,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   settleScope(run, program.object, interposer.object, displaced);
   front.push(program.object, ...base.preloaded);
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
-  record.fields.environ = libc.mustFindSymbol("environ");
+  record.fields.environ = libc.symbols.mustFind("environ");
   record.fields.program = program.object.linkMap;
   auxiliary.setProgram(program);
   server.update(run);

@@ -71,7 +71,7 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
   const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
   // glibc's own lookup takes a fraction of the time of ours, and libc has nearly all the symbols.
   const home = [...base.known.values()].find(({ path }) => path !== "" && path === libcImage?.path);
-  const ownSymbol = (name: string) => (home && libc.findSymbolIn(home.linkMap, name)) ?? findAddress(family, name);
+  const ownSymbol = (name: string) => (home && libc.symbols.findIn(home.linkMap, name)) ?? findAddress(family, name);
   return {
     process: libc,
     libc,

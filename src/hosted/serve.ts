@@ -61,7 +61,7 @@ export class ServerHandle {
     readonly command?: ServerCommand,
   ) {
     this.#children = Channel.make(libc);
-    this.#own = Channel.make(libc, false, libc.canSleepOnAny ? undefined : this.#children);
+    this.#own = Channel.make(libc, false, libc.futexes.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(script, { smol: true });
     this.#worker.postMessage(this.addresses);
   }

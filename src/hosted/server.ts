@@ -6,8 +6,7 @@
 
 import { bytesAt } from "../../lib/memory/live.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
-import { Libc } from "../../lib/process/libc.ts";
-import { System } from "../../lib/process/system.ts";
+import { findCharacterSets, Libc } from "../../lib/process/libc.ts";
 import { Channel, Channels } from "../agent/channel.ts";
 import type { Channels as ChannelAddresses } from "../agent/code/channels.ts";
 import { Kind } from "../agent/protocol.ts";
@@ -22,7 +21,6 @@ import { OVER, type ServerState } from "./server-state.ts";
 const TERMINATION_INTERVAL_MS = 200;
 
 class HostedServer extends Server<HostedRequests> {
-  readonly #system = new System();
   #isOver = false;
 
   constructor(
@@ -57,9 +55,9 @@ class HostedServer extends Server<HostedRequests> {
     } else if (this.requests) this.requests.context.update(state);
     else {
       // The program may close descriptors, and reuse their numbers.
-      const hasOwn = state.server === undefined || this.libc.ownDescriptors(state.trace.length > 0);
+      const hasOwn = state.server === undefined || this.libc.descriptors.separate(state.trace.length > 0);
       const context = new HostedContext(this.own, this.children, state);
-      this.requests = new HostedRequests(context, this.#system);
+      this.requests = new HostedRequests(context, this.libc.system);
       if (!hasOwn) context.trace.log("request", () => "the server shares the program's descriptors");
       this.idle = context.idle();
     }
@@ -80,10 +78,10 @@ addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const libc = new Libc();
   // On another glibc: find its character sets while the variable that names their directory is still set. The main
   // thread has more to do.
-  if (hasCharacterSets()) libc.findCharacterSets();
+  if (hasCharacterSets()) findCharacterSets();
   const children = new Channel(libc, data.children);
   const own = new Channel(libc, data.own, data.doorbell === data.own ? undefined : children);
   const server = new HostedServer(libc, own, children);
   // After an error not back to the event loop, whose descriptors may be closed or someone else's.
-  if (!server.serve()) for (;;) libc.sleepOn(children.at, children.doorbell);
+  if (!server.serve()) for (;;) libc.futexes.sleepOn(children.at, children.doorbell);
 });

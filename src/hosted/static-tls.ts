@@ -68,7 +68,9 @@ function startOver({ libc, directory, plan }: Run, command: Command): never {
     ...plan.runtimeLibraries,
     ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
   ];
-  restart(libc, command, { environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]) });
+  restart(libc.exec, command, {
+    environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]),
+  });
 }
 
 /** The path of the library that found no room, if that is what an error says. */

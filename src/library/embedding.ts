@@ -4,7 +4,6 @@
 import { LinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import { placeCode } from "../../lib/process/code-pages.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
@@ -45,7 +44,7 @@ export interface Embedding extends Linker, Omit<Served, keyof Linker>, OwnProces
 
 /** The glibc of this process, the only one possible. */
 export function glibcOf(libc: Libc): ChosenGlibc {
-  const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
+  const path = findMapping(readMaps("self"), libc.symbols.mustFind("gnu_get_libc_version"))?.path ?? "";
   return { glibc: undefined, isOwn: true, isNatural: true, version: libc.version, path };
 }
 
@@ -128,6 +127,6 @@ function ownFunctions(linker: Linker, libc: Libc, iterators: Address): Interpose
     return emitStackSize(to, (name) => value(name) as Address | undefined);
   };
   const { code, result: stacks } = linker.assemble("", emit, (name) => own.get(name) ?? linker.findSymbol(name));
-  const at = placeCode(libc, code.bytes);
+  const at = libc.placeCode(code.bytes);
   return new Map(["dl_iterate_phdr", ...stacks].map((name) => [name, addressOfLabel(code, name, at)]));
 }

@@ -8,7 +8,6 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
-import { placeCode } from "../../lib/process/code-pages.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
@@ -40,7 +39,7 @@ export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cel
   const to = new Assembler();
   emitIterateAlso(to, before, cell);
   const code = to.assemble();
-  const page = placeCode(libc, code.bytes);
+  const page = libc.placeCode(code.bytes);
   const after = addressOfLabel(code, "iterate also", page);
   const write = (value: Address) => {
     const patch = new Patch();

@@ -6,6 +6,7 @@
 
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
+import { System } from "../../lib/process/system.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
@@ -41,7 +42,8 @@ function startOver(): void {
   if (cache === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
   // ld.so truncates the kernel's copy of that variable (2.31-2.36 at least), from which the environment is taken here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
-  const files = new SmallFiles();
+  const system = new System();
+  const files = new SmallFiles(system);
   const file = recallFileIn(cache);
   if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
@@ -54,7 +56,7 @@ function startOver(): void {
   if (!cmdline || !environ) return;
   const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
   const through = { ...entry.through, program: process.execPath };
-  restart(new Exec(), command, { environment: new Map(), through });
+  restart(new Exec(system), command, { environment: new Map(), through });
 }
 
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];

@@ -134,7 +134,7 @@ interface Changes {
  * Executes the command again in the same process: its id, directory, standard streams and initial descriptors stay
  * (Bun's own are all close-on-exec). Throws if the kernel refuses.
  */
-export function restart(exec: Pick<Exec, "execute" | "passOn">, command: Command, changes: Changes): never {
+export function restart(exec: Exec, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
   const environment = new Map(changes.environment);
   if (changes.through) {

@@ -19,7 +19,7 @@ import { runtimePath } from "./runtime-path.ts";
 
 /** The glibc that the kernel would start this process with, and the one that it runs on. */
 export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
-  const path = findMapping(readMaps("self"), libc.mustFindSymbol("gnu_get_libc_version"))?.path ?? "";
+  const path = findMapping(readMaps("self"), libc.symbols.mustFind("gnu_get_libc_version"))?.path ?? "";
   if (throughOf() === undefined) return { path, version: libc.version };
   return { ...machineGlibc(machine), current: path };
 }
@@ -30,7 +30,7 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
   const others = othersAuditors(value).join(":");
   if (!value || value === others) return;
   trace.log("plan", () => "starting over without the auditor of the capsule outside");
-  restart(libc, command, { environment: new Map([[AUDITORS, others || undefined]]) });
+  restart(libc.exec, command, { environment: new Map([[AUDITORS, others || undefined]]) });
 }
 
 /**
@@ -56,7 +56,7 @@ export function ensureGlibc(
   trace.log("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
   const through = wanted && { ...wanted, attempt };
   if (through && attempt === 1) remember(trees.store.file, through, options.settingsFiles);
-  restart(libc, command, { environment: new Map(), through: through ?? "none" });
+  restart(libc.exec, command, { environment: new Map(), through: through ?? "none" });
 }
 
 /** The first by what was remembered, the second by the plan. */

@@ -70,7 +70,7 @@ export class Sessions {
    */
   sweep(slots: readonly Slot[], libc: Libc, isKnown: (pid: number) => boolean): boolean {
     const doubtful = slots.filter(({ holder }) => holder !== undefined && !isKnown(holder));
-    const dead = doubtful.filter(({ holder }) => holder !== undefined && !libc.isAlive(holder));
+    const dead = doubtful.filter(({ holder }) => holder !== undefined && !libc.system.isAlive(holder));
     for (const slot of dead) this.forget(slot);
     return doubtful.length > dead.length;
   }

@@ -136,5 +136,5 @@ const BOOT_INTERVAL_MS = 2;
 export function ring(libc: Libc, { channel }: ServingDirectory): void {
   const view = viewAt(channel, Header.size);
   Atomics.add(new Int32Array(view.buffer, view.byteOffset, 1), Header.offsetOf.doorbell / 4, 1);
-  libc.wake(channel);
+  libc.futexes.wake(channel);
 }

@@ -122,6 +122,6 @@ const scopes: Scopes = {
   after,
   counting,
   finalizer: finalizer && loader.image.holds(finalizer) ? loader.path : "",
-  inBase: libc.findSymbol("capsule_test_red") !== undefined,
+  inBase: libc.symbols.find("capsule_test_red") !== undefined,
 };
 console.log(JSON.stringify(scopes));

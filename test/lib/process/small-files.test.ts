@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SmallFiles } from "../../../lib/process/small-files.ts";
+import { System } from "../../../lib/process/system.ts";
 
 let directory: string;
 beforeAll(() => {
@@ -29,7 +30,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 describe("a small file", () => {
-  const files = new SmallFiles();
+  const files = new SmallFiles(new System());
   const at = (name: string) => join(directory, name);
 
   test("is read to its end", () => {

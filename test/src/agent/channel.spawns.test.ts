@@ -129,7 +129,7 @@ describe("a channel", () => {
     expect([header(channel, "isServed"), header(channel, "pid"), header(channel, "tid")]).toEqual([
       1,
       process.pid,
-      libc.threadId,
+      libc.system.threadId,
     ]);
     expect(channel.awaitServer(0)).toBe(true);
     channel.close();
@@ -227,7 +227,7 @@ describe("tell()", () => {
       worker.onmessage = ({ data }) => resolve(data);
     });
     expect(channel.awaitServer(10_000)).toBe(true);
-    expect(header(channel, "tid")).not.toBe(libc.threadId);
+    expect(header(channel, "tid")).not.toBe(libc.system.threadId);
     expect(channel.tell("text", 10_000)).toBe(true);
     expect(await read).toBe("read");
     worker.terminate();

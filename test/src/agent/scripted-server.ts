@@ -91,7 +91,7 @@ export class Talk {
     });
     view.setUint32(at + SlotLayout.count, 1, true);
     this.slot.change(this.slot.state, State.ordered);
-    libc.wake(this.slot.at);
+    libc.futexes.wake(this.slot.at);
   }
 }
 

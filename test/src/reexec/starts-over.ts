@@ -16,7 +16,7 @@ if (count < Number(process.env.N)) {
     ["COUNT", `${count + 1}`],
     ["GIVEN", `changed ${count}`],
   ]);
-  restart(libc, command, { environment });
+  restart(libc.exec, command, { environment });
 }
 const text = (list: readonly Uint8Array[]) => list.map((bytes) => Buffer.from(bytes).toString("latin1"));
 console.log(

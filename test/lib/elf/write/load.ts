@@ -70,7 +70,7 @@ function write(name: string, bytes: Uint8Array): string {
 }
 
 // what the mirror of a libc has to have, since glibc 2.32 asserts it; abs does nothing to nobody
-const early = new Map<string, Place>([["__libc_early_init", { address: libc.mustFindSymbol("abs") }]]);
+const early = new Map<string, Place>([["__libc_early_init", { address: libc.symbols.mustFind("abs") }]]);
 
 function mirror(library: string): Mirrored {
   const original = open(LM_ID_BASE, library);
@@ -101,7 +101,7 @@ function mirror(library: string): Mirrored {
 
 function overrides(): Loaded["overrides"] {
   const { image } = objectOf(open(LM_ID_BASE, "libc.so.6"));
-  const wanted = libc.mustFindSymbol("abs");
+  const wanted = libc.symbols.mustFind("abs");
   const places = new Map<string, Place>([
     ...early,
     ["dlopen", { zeroPageOffset: 0 }],
@@ -122,7 +122,7 @@ function overrides(): Loaded["overrides"] {
 }
 
 function ownSymbols(): Loaded["symbolObject"] {
-  const wanted = libc.mustFindSymbol("abs");
+  const wanted = libc.symbols.mustFind("abs");
   const dependency = symbolObject({
     soname: "libdependency.so.1",
     functions: new Map([["inner", { address: wanted }]]),
