@@ -3,8 +3,9 @@
 // ends with the size, as in AT&T syntax: `to.movl(0, mem(rax))`. Labels are strings. Jumps to labels and pushed numbers
 // always have 32 bits; everything else takes the shortest form.
 //
-// Bytes are written at once. Instructions are also recorded, for a listing that tests compare with objdump's; nothing
-// else turns them into text. Encodings: Intel 64 SDM, volume 2, chapters 2 to 5.
+// Instructions that differ in numbers only are made from tables. Bytes are written at once. Instructions are also
+// recorded, for a listing that tests compare with objdump's; nothing else turns them into text. Encodings: Intel 64 SDM,
+// volume 2, chapters 2 to 5.
 
 import { Encoder, isByte } from "./encoder.ts";
 import { SYS, type SystemCall } from "./linux.ts";
@@ -25,6 +26,7 @@ export { addressOfLabel, type Code } from "./encoder.ts";
 
 /** The source for a destination: nothing of another size, and no second place in memory. */
 type Source<To> = To extends Register<infer Bits> ? Register<Bits> | Memory | number : Register;
+type Wide = Register<16 | 32 | 64>;
 /** The target of a jump or call: a label, or what holds the address. */
 type Target = string | Pointer | Memory;
 /** A system call argument: a number, the address of a label or of a place, 64 bits in memory, or a register. */
@@ -34,7 +36,91 @@ type Argument = number | string | PlaceAddress | Memory | Register<32 | 64>;
 const ARGUMENTS = [rdi, rsi, rdx, r10, r8, r9] as const;
 const NARROW_ARGUMENTS = [edi, esi, edx, r10d, r8d, r9d] as const;
 
-export class Assembler extends Encoder {
+/** Without operands. `lock` makes the next instruction's access to memory atomic; `rep` repeats it rcx times. */
+const PLAIN = { ret: 0xc3, hlt: 0xf4, syscall: 0x0f05, pause: 0xf390, fninit: 0xdbe3, lock: 0xf0, rep: 0xf3 } as const;
+
+/** Jumps to a label that depend on the last comparison. */
+const JUMPS = {
+  jb: 0x0f82,
+  jae: 0x0f83,
+  je: 0x0f84,
+  jne: 0x0f85,
+  ja: 0x0f87,
+  js: 0x0f88,
+  jle: 0x0f8e,
+  jg: 0x0f8f,
+} as const;
+
+/** Copies that depend on the last comparison. */
+const CONDITIONAL_COPIES = { cmove: 0x0f44, cmovne: 0x0f45, cmova: 0x0f47 } as const;
+
+const EXCHANGES = { xchg: 0x86, cmpxchg: 0x0fb0 } as const;
+
+/** Operations by kind. A following jump tests the second operand: after `cmp(8, rax)`, ja jumps if rax is above 8. */
+const SUMS = { add: 0, and: 4, sub: 5, xor: 6, cmp: 7 } as const;
+
+/** From a number to memory: the size, and the kind of operation. */
+const SUMS_IN_MEMORY = { addq: [64, 0], cmpb: [8, 7], cmpl: [32, 7], cmpq: [64, 7] } as const;
+const COPIES_TO_MEMORY = { movb: 8, movl: 32, movq: 64 } as const;
+
+/** With one operand: the opcode, and the kind of operation; in memory, also the size. */
+const CHANGES = { inc: [0xfe, 0], dec: [0xfe, 1], not: [0xf6, 2], neg: [0xf6, 3] } as const;
+const CHANGES_IN_MEMORY = { incl: [0xfe, 0, 32], incq: [0xfe, 0, 64], decl: [0xfe, 1, 32] } as const;
+
+type Methods<Table, Method> = { readonly [Name in keyof Table]: Method };
+type FromTables = Methods<typeof PLAIN, <To>(this: To) => To> &
+  Methods<typeof JUMPS, <To>(this: To, label: string) => To> &
+  Methods<
+    typeof EXCHANGES,
+    <To, P extends Place>(this: To, from: Exclude<Source<P>, Memory | number>, place: P) => To
+  > &
+  Methods<typeof SUMS, <To, P extends Place>(this: To, from: Source<P>, place: P) => To> &
+  Methods<typeof CONDITIONAL_COPIES, <To, R extends Wide>(this: To, from: Exclude<Source<R>, number>, place: R) => To> &
+  Methods<typeof SUMS_IN_MEMORY & typeof COPIES_TO_MEMORY, <To>(this: To, value: number, place: Memory) => To> &
+  Methods<typeof CHANGES, <To>(this: To, place: Register) => To> &
+  Methods<typeof CHANGES_IN_MEMORY, <To>(this: To, place: Memory) => To>;
+
+export class Assembler extends (Encoder as new () => Encoder & FromTables) {
+  static {
+    /** Adds a method for each row of a table. */
+    const add = <Row, A, B>(
+      table: Readonly<Record<string, Row>>,
+      emit: (to: Assembler, name: string, row: Row, a: A, b: B) => Assembler,
+    ) => {
+      for (const [name, row] of Object.entries(table))
+        Object.defineProperty(Assembler.prototype, name, {
+          value(this: Assembler, a: A, b: B) {
+            return emit(this, name, row, a, b);
+          },
+        });
+    };
+    add(PLAIN, (to, name, opcode) => to.line(name).opcode(32, opcode));
+    add(JUMPS, (to, name, opcode, label: string) => to.jump(name, opcode, label));
+    add(EXCHANGES, (to, name, opcode, from: Place, place: Place) => to.#between(name, opcode, from, place));
+    add(SUMS, (to, name, kind, from: Place | number, place: Place) => {
+      if (typeof from !== "number") return to.#between(name, kind << 3, from, place);
+      to.line(name, from, place);
+      return place.size === undefined ? to.refuse("its size is not known") : to.#sum(place.size, kind, from, place);
+    });
+    add(CONDITIONAL_COPIES, (to, name, opcode, from: Place, place: Register) => {
+      to.line(name, from, place);
+      if (from.size !== undefined && from.size !== place.size) to.refuse("their sizes differ");
+      return to.encode(place.size, opcode, place.code, from);
+    });
+    add(SUMS_IN_MEMORY, (to, name, [size, kind], value: number, place: Memory) =>
+      to.line(name, value, place).#sum(size, kind, value, place),
+    );
+    add(COPIES_TO_MEMORY, (to, name, size, value: number, place: Memory) =>
+      to.line(name, value, place).#copy(size, value, place),
+    );
+    add(CHANGES, (to, name, [opcode, kind], place: Register) =>
+      to.line(name, place).#change(place.size, opcode, kind, place),
+    );
+    add(CHANGES_IN_MEMORY, (to, name, [opcode, kind, size], place: Memory) =>
+      to.line(name, place).#change(size, opcode, kind, place),
+    );
+  }
+
   // Copies.
 
   mov<To extends Place>(from: Source<To>, to: To): this;
@@ -43,20 +129,13 @@ export class Assembler extends Encoder {
     this.line("mov", from, to);
     if (to.size === undefined) return this.refuse("its size is not known");
     const { code, size } = to;
-    if (size === 64) return this.encode(64, 0xc7, 0, to, 4).number(64, from);
+    if (size === 64) return this.#copy(64, from, to);
     return this.opcode(size, size === 8 ? 0xb0 : 0xb8, code).number(size, from);
   }
 
-  movb(value: number, to: Memory): this {
-    return this.line("movb", value, to).encode(8, 0xc6, 0, to, 1).number(8, value);
-  }
-
-  movl(value: number, to: Memory): this {
-    return this.line("movl", value, to).encode(32, 0xc7, 0, to, 4).number(32, value);
-  }
-
-  movq(value: number, to: Memory): this {
-    return this.line("movq", value, to).encode(64, 0xc7, 0, to, 4).number(64, value);
+  #copy(size: Size, value: number, to: Place): this {
+    const isByte = size === 8;
+    return this.encode(size, isByte ? 0xc6 : 0xc7, 0, to, isByte ? 1 : 4).number(size, value);
   }
 
   /** Loads all 64 bits of a number. */
@@ -86,26 +165,6 @@ export class Assembler extends Encoder {
     return this.line("lea", from, to).encode(to.size, 0x8d, to.code, from);
   }
 
-  cmove<To extends Register<16 | 32 | 64>>(from: Exclude<Source<To>, number>, to: To): this {
-    return this.#copyIf("cmove", 0x0f44, from, to);
-  }
-
-  cmovne<To extends Register<16 | 32 | 64>>(from: Exclude<Source<To>, number>, to: To): this {
-    return this.#copyIf("cmovne", 0x0f45, from, to);
-  }
-
-  cmova<To extends Register<16 | 32 | 64>>(from: Exclude<Source<To>, number>, to: To): this {
-    return this.#copyIf("cmova", 0x0f47, from, to);
-  }
-
-  xchg<To extends Place>(from: Exclude<Source<To>, Memory | number>, to: To): this {
-    return this.#between("xchg", 0x86, from, to);
-  }
-
-  cmpxchg<To extends Place>(from: Exclude<Source<To>, Memory | number>, to: To): this {
-    return this.#between("cmpxchg", 0x0fb0, from, to);
-  }
-
   push(...list: readonly (Pointer | number)[]): this {
     for (const from of list) {
       this.line("push", from);
@@ -122,43 +181,6 @@ export class Assembler extends Encoder {
 
   // Arithmetic.
 
-  add<To extends Place>(from: Source<To>, to: To): this {
-    return this.#compute("add", 0, from, to);
-  }
-
-  addq(value: number, to: Memory): this {
-    return this.line("addq", value, to).#computeNumber(64, 0, value, to);
-  }
-
-  and<To extends Place>(from: Source<To>, to: To): this {
-    return this.#compute("and", 4, from, to);
-  }
-
-  sub<To extends Place>(from: Source<To>, to: To): this {
-    return this.#compute("sub", 5, from, to);
-  }
-
-  xor<To extends Place>(from: Source<To>, to: To): this {
-    return this.#compute("xor", 6, from, to);
-  }
-
-  /** A following jump tests `to`, as in AT&T syntax: after `cmp(8, rax)`, ja jumps if rax is above 8. */
-  cmp<To extends Place>(from: Source<To>, to: To): this {
-    return this.#compute("cmp", 7, from, to);
-  }
-
-  cmpb(value: number, to: Memory): this {
-    return this.line("cmpb", value, to).#computeNumber(8, 7, value, to);
-  }
-
-  cmpl(value: number, to: Memory): this {
-    return this.line("cmpl", value, to).#computeNumber(32, 7, value, to);
-  }
-
-  cmpq(value: number, to: Memory): this {
-    return this.line("cmpq", value, to).#computeNumber(64, 7, value, to);
-  }
-
   test<To extends Place>(from: Exclude<Source<To>, Memory>, to: To): this;
   test(from: Register | number, to: Place): this {
     if (typeof from !== "number") return this.#between("test", 0x84, from, to);
@@ -166,39 +188,11 @@ export class Assembler extends Encoder {
     if (to.size === undefined) return this.refuse("its size is not known");
     const { code, size } = to;
     if (code === 0) this.opcode(size, size === 8 ? 0xa8 : 0xa9);
-    else this.#alter(size, 0xf6, 0, to);
+    else this.#change(size, 0xf6, 0, to);
     return this.number(size, from);
   }
 
-  inc(to: Register): this {
-    return this.line("inc", to).#alter(to.size, 0xfe, 0, to);
-  }
-
-  incl(to: Memory): this {
-    return this.line("incl", to).#alter(32, 0xfe, 0, to);
-  }
-
-  incq(to: Memory): this {
-    return this.line("incq", to).#alter(64, 0xfe, 0, to);
-  }
-
-  dec(to: Register): this {
-    return this.line("dec", to).#alter(to.size, 0xfe, 1, to);
-  }
-
-  decl(to: Memory): this {
-    return this.line("decl", to).#alter(32, 0xfe, 1, to);
-  }
-
-  not(to: Register): this {
-    return this.line("not", to).#alter(to.size, 0xf6, 2, to);
-  }
-
-  neg(to: Register): this {
-    return this.line("neg", to).#alter(to.size, 0xf6, 3, to);
-  }
-
-  imul<To extends Register<16 | 32 | 64>>(value: number, from: Exclude<Source<To>, number>, to: To): this {
+  imul<To extends Wide>(value: number, from: Exclude<Source<To>, number>, to: To): this {
     this.line("imul", value, from, to);
     const { size, code } = to;
     if (from.size !== undefined && from.size !== size) this.refuse("their sizes differ");
@@ -209,11 +203,11 @@ export class Assembler extends Encoder {
 
   /** Divides edx:eax or rdx:rax: the quotient goes to eax or rax, the remainder to edx or rdx. */
   div(by: Register<32 | 64>): this {
-    return this.line("div", by).#alter(by.size, 0xf6, 6, by);
+    return this.line("div", by).#change(by.size, 0xf6, 6, by);
   }
 
   shr(count: number, to: Register): this {
-    return this.line("shr", count, to).#alter(to.size, 0xc0, 5, to).number(8, count);
+    return this.line("shr", count, to).#change(to.size, 0xc0, 5, to).number(8, count);
   }
 
   sete(to: Register<8> | Memory): this {
@@ -230,50 +224,6 @@ export class Assembler extends Encoder {
   call(target: Target): this {
     if (typeof target === "string") return this.jump("call", 0xe8, target);
     return this.line("call", target).encode(32, 0xff, 2, target);
-  }
-
-  jb(label: string): this {
-    return this.jump("jb", 0x0f82, label);
-  }
-
-  jae(label: string): this {
-    return this.jump("jae", 0x0f83, label);
-  }
-
-  je(label: string): this {
-    return this.jump("je", 0x0f84, label);
-  }
-
-  jne(label: string): this {
-    return this.jump("jne", 0x0f85, label);
-  }
-
-  ja(label: string): this {
-    return this.jump("ja", 0x0f87, label);
-  }
-
-  js(label: string): this {
-    return this.jump("js", 0x0f88, label);
-  }
-
-  jle(label: string): this {
-    return this.jump("jle", 0x0f8e, label);
-  }
-
-  jg(label: string): this {
-    return this.jump("jg", 0x0f8f, label);
-  }
-
-  ret(): this {
-    return this.line("ret").opcode(32, 0xc3);
-  }
-
-  hlt(): this {
-    return this.line("hlt").opcode(32, 0xf4);
-  }
-
-  syscall(): this {
-    return this.line("syscall").opcode(32, 0x0f05);
   }
 
   /**
@@ -309,24 +259,6 @@ export class Assembler extends Encoder {
     return this.line("stos %rax,%es:(%rdi)").opcode(64, 0xab);
   }
 
-  /** Repeats the next string instruction rcx times. */
-  rep(): this {
-    return this.line("rep").opcode(32, 0xf3);
-  }
-
-  /** Makes the next instruction's access to memory atomic. */
-  lock(): this {
-    return this.line("lock").opcode(32, 0xf0);
-  }
-
-  pause(): this {
-    return this.line("pause").opcode(32, 0xf390);
-  }
-
-  fninit(): this {
-    return this.line("fninit").opcode(32, 0xdbe3);
-  }
-
   ldmxcsr(from: Memory): this {
     return this.line("ldmxcsr", from).encode(32, 0x0fae, 2, from);
   }
@@ -342,21 +274,8 @@ export class Assembler extends Encoder {
     return this.encode(to.size, opcode | (to.size === 8 ? 2 : 3), to.code, from);
   }
 
-  #copyIf(mnemonic: string, opcode: number, from: Place, to: Register): this {
-    this.line(mnemonic, from, to);
-    if (from.size !== undefined && from.size !== to.size) this.refuse("their sizes differ");
-    return this.encode(to.size, opcode, to.code, from);
-  }
-
-  /** `kind` selects one of eight operations. */
-  #compute(mnemonic: string, kind: number, from: Place | number, to: Place): this {
-    if (typeof from !== "number") return this.#between(mnemonic, kind << 3, from, to);
-    this.line(mnemonic, from, to);
-    if (to.size === undefined) return this.refuse("its size is not known");
-    return this.#computeNumber(to.size, kind, from, to);
-  }
-
-  #computeNumber(size: Size, kind: number, value: number, to: Place): this {
+  /** `kind` selects one of eight operations with a number. */
+  #sum(size: Size, kind: number, value: number, to: Place): this {
     const number = this.checked(size, value);
     if (size !== 8 && isByte(number)) return this.encode(size, 0x83, kind, to, 1).byte(number);
     // al, ax, eax and rax have forms of their own.
@@ -366,7 +285,7 @@ export class Assembler extends Encoder {
   }
 
   /** An instruction with one operand; `kind` selects the operation. */
-  #alter(size: Size, opcode: number, kind: number, to: Place): this {
+  #change(size: Size, opcode: number, kind: number, to: Place): this {
     return this.encode(size, size === 8 ? opcode : opcode | 1, kind, to);
   }
 }
