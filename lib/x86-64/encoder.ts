@@ -2,6 +2,7 @@
 // them. Bytes are written at once; names and operands are kept for the listing. Encodings: Intel 64 SDM, volume 2,
 // chapter 2.
 
+import { cString } from "../memory/live.ts";
 import { type Address, add } from "../memory/numbers.ts";
 import { LINE_WORDS, listingOf, type Operand, textOf } from "./listing.ts";
 import type { Memory, Register, Size } from "./operands.ts";
@@ -49,6 +50,29 @@ export class Encoder {
     this.line(".quad", value);
     this.#quads.push({ at: this.#length, value });
     return this.wide(value);
+  }
+
+  /** 64-bit words, each with a label. */
+  quads(words: Readonly<Record<string, number | bigint>>): this {
+    for (const [name, word] of Object.entries(words)) this.label(name).quad(word);
+    return this;
+  }
+
+  /** A NUL-terminated string. */
+  text(text: string): this {
+    return this.data(cString(text));
+  }
+
+  /** NUL-terminated strings, each with a label. */
+  texts(texts: Readonly<Record<string, string>>): this {
+    for (const [name, text] of Object.entries(texts)) this.label(name).text(text);
+    return this;
+  }
+
+  /** A string without a NUL, and at the label `NAME size` its length in bytes. */
+  sizedText(name: string, text: string): this {
+    const bytes = Buffer.from(text);
+    return this.label(name).data(bytes).align(8).label(`${name} size`).quad(bytes.length);
   }
 
   /** Raw bytes, padded with NULs to `size`. */

@@ -52,8 +52,6 @@ const TARGET = mem(rsp, Request.offsetOf.target);
 const ARGUMENTS = [rdi, rsi, rdx, rcx, r8, r9];
 const [RTLD_LAZY, CLOCK_MONOTONIC, ANY_BIT] = [1, 1, -1] as const;
 
-const encoder = new TextEncoder();
-
 /** How a thread finds the channel, and whether there is a server. Each method emits code. */
 export interface Connection {
   /** How many slots the channel has. */
@@ -134,9 +132,9 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   leave(to);
   to.jmp(r11);
 
-  to.align(8).label("dlopen address").quad(dlopen).label("dlmopen address").quad(dlmopen).label("token").quad(token);
+  to.align(8).quads({ "dlopen address": dlopen, "dlmopen address": dlmopen, token });
   connection.data(to);
-  to.label("failure").data(encoder.encode("/capsule does not answer\0"));
+  to.label("failure").text("/capsule does not answer");
 }
 
 /** Finds a free slot and writes the request into it. */

@@ -73,8 +73,7 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
   } else emitBegins(to);
   to.align(PAGE_SIZE);
   const dataAt = to.length;
-  to.label("is started").quad(0).label("stack end").quad(0);
-  for (const name of ROOM_WORDS) to.label(name).quad(0);
+  for (const name of ["is started", "stack end", ...ROOM_WORDS]) to.label(name).quad(0);
   for (const [name, size] of SONAME_BUFFERS) to.label(name).data(new Uint8Array(0), size);
   return { code: to.assemble(), dataAt };
 }
@@ -215,7 +214,7 @@ function emitTable(to: Assembler, { files, reexecStubs, started, family, agent }
   });
   to.quad(0).quad(0);
   for (const { name, path } of entries) to.data(name, name.length + 1).data(path, path.length + 1);
-  to.label("agent").data(encoder.encode(`${agent}\0`));
+  to.texts({ agent });
 }
 
 const words = (low: number, high: number): bigint => (BigInt(high) << 32n) | BigInt(low);

@@ -48,7 +48,7 @@ export const mappedConnection = (channels: Channels): Connection => ({
   disconnect(): void {},
 
   data(to: Assembler): void {
-    to.label("channel").quad(channels.own).label("doorbell").quad(channels.doorbell);
-    to.label("children").quad(channels.children).label("process").quad(channels.pid);
+    const { own, doorbell, children, pid } = channels;
+    to.quads({ channel: own, doorbell, children, process: pid });
   },
 });

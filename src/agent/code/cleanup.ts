@@ -9,8 +9,6 @@ import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r12, r13, rbx, rdi } from "../../../lib/x86-64/registers.ts";
 import { type DestructorTargets, Ending, emitDestructors } from "./destructors.ts";
 
-const encoder = new TextEncoder();
-
 export interface ExitTargets extends DestructorTargets {
   readonly pid: number;
   /** The private directory, and a NULL-terminated list of pointers to the paths of the files in it. */
@@ -44,8 +42,7 @@ export function emitCleanup(to: Assembler, targets: ExitTargets): void {
   to.label("end process").mov(rip("ending"), rbx).cmpq(0, mem(rbx, finalizer)).je("end by ld.so");
   to.call(rip("close all")).systemCall("exit_group", r12d);
   to.label("end by ld.so").pop(r13, r12, rbx).ret();
-  to.align(8).label("pid").quad(pid).label("files").quad(files).label("close all").quad(closeAll);
-  to.label("directory").data(encoder.encode(`${directory}\0`));
+  to.align(8).quads({ pid, files, "close all": closeAll }).texts({ directory });
 }
 
 /** Makes a system call with the path of each file in the list. */

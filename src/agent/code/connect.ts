@@ -15,8 +15,6 @@ import { r8, r11, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/
 import { Header, Kind, OUTSIDE_SLOT_COUNT, Request } from "../protocol.ts";
 import { type Connection, emitAgent, ring } from "./ask.ts";
 
-const encoder = new TextEncoder();
-
 /** How many times, and how many milliseconds apart, to check whether a server is booting if its PID says nothing. */
 const [LOOKS, LOOK_MS] = [500, 10];
 
@@ -56,7 +54,8 @@ export const lentConnection = (lent: AgentExports): Connection => ({
   complain: (to) => to.call(rip("complain")),
   disconnect: (to) => to.call(rip("disconnect")),
   data(to) {
-    for (const name of ["connect", "disconnect", "look", "complain"] as const) to.label(name).quad(lent[name]);
+    const { connect, disconnect, look, complain } = lent;
+    to.quads({ connect, disconnect, look, complain });
   },
 });
 
@@ -274,55 +273,19 @@ export function emitGate(to: Assembler): void {
 }
 
 function emitData(to: Assembler, { channel, owner, door, size, nonce, complaint }: ConnectTargets): void {
-  to.label("controlBlock")
-    .quad(nonce[0])
-    .quad(nonce[1])
-    .label("debug")
-    .quad(0)
-    .label("attachment")
-    .quad(0)
-    .label("dlsym address")
-    .quad(0)
-    .label("late constructor")
-    .quad(0)
-    .label("late shim")
-    .quad(0)
-    .label("audited")
-    .quad(0)
-    .label("told")
-    .quad(0)
-    .label("program name")
-    .quad(0)
-    .label("lazy")
-    .quad(0)
-    .label("raise")
-    .quad(0)
-    .label("plt got")
-    .quad(0)
-    .quad(0)
-    .quad(0)
-    .label("pause") // a struct timespec
-    .quad(0)
-    .quad(1_000_000)
-    .label("owner")
-    .quad(owner)
-    .label("channel size")
-    .quad(size)
-    .label("complaint size")
-    .quad(encoder.encode(complaint).length)
-    .label("channel path")
-    .data(encoder.encode(`${channel}\0`))
-    .label("door address")
-    .data(Uint8Array.of(AF_UNIX, 0))
-    .data(encoder.encode(door), ADDRESS_SIZE - FAMILY_SIZE)
-    .label("proc self")
-    .data(encoder.encode("/proc/self\0"))
-    .label("subject")
-    .data(encoder.encode("capsule\0"))
-    .label("reason")
-    .data(encoder.encode("isolated libraries cannot be linked: nobody answers\0"))
-    .label("channel function")
-    .data(encoder.encode(`${CHANNEL}\0`))
-    .label("complaint")
-    .data(encoder.encode(complaint));
+  const complaintBytes = Buffer.from(complaint);
+  to.label("controlBlock").quad(nonce[0]).quad(nonce[1]);
+  to.quads({ debug: 0, attachment: 0, "dlsym address": 0, "late constructor": 0, "late shim": 0, audited: 0 });
+  to.quads({ told: 0, "program name": 0, lazy: 0, raise: 0, "plt got": 0 }).quad(0).quad(0);
+  to.label("pause").quad(0).quad(1_000_000); // a struct timespec
+  to.quads({ owner, "channel size": size, "complaint size": complaintBytes.length });
+  to.texts({ "channel path": channel }).label("door address").data(Uint8Array.of(AF_UNIX, 0));
+  to.data(Buffer.from(door), ADDRESS_SIZE - FAMILY_SIZE);
+  to.texts({
+    "proc self": "/proc/self",
+    subject: "capsule",
+    reason: "isolated libraries cannot be linked: nobody answers",
+    "channel function": CHANNEL,
+  });
+  to.label("complaint").data(complaintBytes);
 }

@@ -74,8 +74,7 @@ export function emitDestructors(to: Assembler, targets: DestructorTargets): void
   to.call("show all");
   to.label("base finished").pop(rbx).ret();
   showAll(to);
-  to.align(8).label("ending").quad(targets.ending);
-  to.label("ending lock").quad(targets.lock).label("ending unlock").quad(targets.unlock);
+  to.align(8).quads({ ending: targets.ending, "ending lock": targets.lock, "ending unlock": targets.unlock });
 }
 
 /** r8: the pointer to the first link_map; rdi: the object; rsi: the one before it; rdx: the one after it. */

@@ -17,7 +17,6 @@ export interface EnterTargets {
   readonly refusals: readonly (readonly [errno: number, exitCode: number, text: string])[];
 }
 
-const encoder = new TextEncoder();
 const STDERR = 2;
 
 /** The entry point is `enter`. */
@@ -26,14 +25,14 @@ export function enterCode({ steps, program, refusals }: EnterTargets): Code {
   emitEnter(to);
   emitSteps(to);
   to.align(8).label("records").data(recordsOf(steps));
-  to.label("program").data(encoder.encode(`${program}\0`));
-  const complaint = encoder.encode("capsule: Cannot make a mount namespace, which was possible a moment ago\n");
-  to.label("not made").data(complaint).align(8).label("not made size").quad(complaint.length);
+  to.texts({ program });
+  to.sizedText("not made", "capsule: Cannot make a mount namespace, which was possible a moment ago\n");
   to.label("refusals");
   for (const [errno, exitCode, text] of refusals) {
-    const bytes = encoder.encode(text);
-    to.quad(errno + exitCode * 2 ** 32).quad(bytes.length);
-    to.data(bytes);
+    const bytes = Buffer.from(text);
+    to.quad(errno + exitCode * 2 ** 32)
+      .quad(bytes.length)
+      .data(bytes);
   }
   return to.assemble();
 }

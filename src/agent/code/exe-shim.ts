@@ -10,8 +10,6 @@ import { r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rsi } from "../.
 import { emitPathFunctions } from "./paths.ts";
 import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
-const encoder = new TextEncoder();
-
 /** The kernel's limit (PATH_MAX). */
 const PATH_SIZE = 4096;
 const PR_SET_NAME = 15;
@@ -40,7 +38,7 @@ export function exeShimCode(distanceOf: (name: string) => number | undefined): E
   });
   to.align(PAGE_SIZE);
   const dataAt = to.length;
-  for (const label of [EXE_SHIM_PARTS.stackEnd, EXE_SHIM_PARTS.anchor, "own length"]) to.label(label).quad(0);
+  to.quads({ [EXE_SHIM_PARTS.stackEnd]: 0, [EXE_SHIM_PARTS.anchor]: 0, "own length": 0 });
   to.label("own path").data(new Uint8Array(PATH_SIZE));
   return { code: to.assemble(), dataAt, names };
 }
@@ -79,6 +77,5 @@ export function emitExeShim(to: Assembler): void {
   to.inc(r11).cmp(char("/"), al).je("name begins").jmp("next byte");
   to.label("name known").systemCall("prctl", PR_SET_NAME, rsi);
   to.pop(r15, r14, r13, r12, rbp, rbx).xor(eax, eax).ret();
-  to.label("started name").data(encoder.encode(`${STARTED_AS}\0`));
-  to.label("called name").data(encoder.encode(`${CALLED}\0`));
+  to.texts({ "started name": STARTED_AS, "called name": CALLED });
 }

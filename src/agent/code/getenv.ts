@@ -27,5 +27,5 @@ export function emitGetenv(to: Assembler, label: string, real: Address, variable
   to.mov(mem(rsi, 8), rax).ret();
   to.label(skip).xor(eax, eax).add(16, rsi).jmp(next);
   to.label(done).ret();
-  to.align(8).label(`${label} real`).quad(real).label(`${label} variables`).quad(variables);
+  to.align(8).quads({ [`${label} real`]: real, [`${label} variables`]: variables });
 }

@@ -55,9 +55,8 @@ export function emitLeavingFunctions(
   }
   emitMainLeft(to);
   emitAwaitOthers(to);
-  to.align(8).label("create").quad(create).label("detach").quad(detach).label("leave exit").quad(exit);
-  to.label("leave address").quad(nothing).label("leaving pid").quad(pid);
-  to.label("leaving key").quad(key).label("set specific").quad(setSpecific);
+  to.align(8).quads({ create, detach, "leave exit": exit, "leave address": nothing });
+  to.quads({ "leaving pid": pid, "leaving key": key, "set specific": setSpecific });
   return names;
 }
 

@@ -20,8 +20,6 @@ import { AUDITED, DEFAULT, TUNABLE } from "../../plan/static-tls.ts";
 import { MAGIC } from "./soname.ts";
 import { AT_EXECFN } from "./vectors.ts";
 
-const encoder = new TextEncoder();
-
 /** Left for dlopen after a program has been started over, in bytes. */
 const SPARE = AUDITED + DEFAULT;
 
@@ -43,13 +41,12 @@ export function emitMoreRoom(to: Assembler, kept: number): void {
   emitStartOver(to);
   emitExecute(to);
   emitAppend(to);
-  for (const [label, text] of [
-    ["variable name", `${TUNABLES}=`],
-    ["setting name", `${TUNABLE}=`],
-    ["own arguments", "/proc/self/cmdline"],
-    ["own file", "/proc/self/exe"],
-  ] as const)
-    to.label(label).data(encoder.encode(`${text}\0`));
+  to.texts({
+    "variable name": `${TUNABLES}=`,
+    "setting name": `${TUNABLE}=`,
+    "own arguments": "/proc/self/cmdline",
+    "own file": "/proc/self/exe",
+  });
 }
 
 function emitNotes(to: Assembler): void {

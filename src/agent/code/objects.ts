@@ -8,8 +8,6 @@ import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, r11, r12, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Record } from "../record.ts";
 
-const encoder = new TextEncoder();
-
 /** On dl_iterate_phdr's stack: its arguments, and the round. */
 const Iteration = { callback: 0, data: 8, round: 16, size: 32 } as const;
 /** An offset in struct dl_phdr_info, and the largest one that is copied, in bytes. */
@@ -100,11 +98,10 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
   to.align(8);
   for (const name of ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr"] as const)
     to.label(`real ${name}`).quad(targets[name]);
-  to.label("program name").quad(targets.programName).label("own name").quad(targets.ownName);
-  to.label("object record").quad(targets.record).label("first").quad(targets.first);
-  to.label("iterators").quad(targets.iterators).label("empty").data(Uint8Array.of(0));
-  to.label("private").data(encoder.encode(`${targets.directory}/\0`));
-  to.label("links").data(encoder.encode(`${(targets.links ?? []).map((name) => `${name}\0`).join("")}\0`));
+  to.quads({ "program name": targets.programName, "own name": targets.ownName });
+  to.quads({ "object record": targets.record, first: targets.first, iterators: targets.iterators });
+  to.texts({ empty: "", private: `${targets.directory}/` });
+  to.texts({ links: (targets.links ?? []).map((name) => `${name}\0`).join("") });
 }
 
 /**
@@ -130,5 +127,5 @@ export function emitIterateAlso(to: Assembler, before: Address, cell: Address): 
   to.mov(rip("cell"), rdx).mov(mem(rdx), rdx).test(rdx, rdx).je("all shown");
   to.mov(rbx, rdi).mov(r12, rsi).call(rdx);
   to.label("all shown").add(8, rsp).pop(r12, rbx).ret();
-  to.align(8).label("before").quad(before).label("cell").quad(cell);
+  to.align(8).quads({ before, cell });
 }

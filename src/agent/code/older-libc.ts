@@ -18,8 +18,6 @@ import { r8, r9, r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86
 import type { ReexecStubTargets } from "./reexec-stub.ts";
 import { STACK_END } from "./vectors.ts";
 
-const encoder = new TextEncoder();
-
 export interface OlderTargets extends ReexecStubTargets {
   /** N of the newest version GLIBC_2.N that the chosen libc defines: a libc that defines none as new is older. */
   readonly newest: number;
@@ -76,8 +74,7 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   to.mov(rax, rip("stack end")).jmp("reexecStub");
   to.label("not older").ret();
   emitFindStackEnd(to);
-  to.label("libc name").data(encoder.encode(`${LIBC}\0`));
-  to.label("version family").data(encoder.encode("GLIBC_2.\0"));
+  to.texts({ "libc name": LIBC, "version family": "GLIBC_2." });
 }
 
 /**
@@ -86,27 +83,21 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
  */
 export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): void {
   to.label("is reachable").sub(STAT_ROOM, rsp);
-  files.forEach((_, i) => {
+  for (const i of files.keys()) {
     to.systemCall("stat", `file ${i}`, rsp).test(eax, eax).jne("looked");
-    to.mov(mem(rsp, STAT.st_dev), rax)
-      .cmp(rip(`device ${i}`), rax)
-      .jne("looked");
-    to.mov(mem(rsp, STAT.st_ino), rax)
-      .cmp(rip(`inode ${i}`), rax)
-      .jne("looked");
-  });
+    to.mov(mem(rsp, STAT.st_dev), rax).cmp(rip(`device ${i}`), rax);
+    to.jne("looked");
+    to.mov(mem(rsp, STAT.st_ino), rax).cmp(rip(`inode ${i}`), rax);
+    to.jne("looked");
+  }
   to.label("looked").lea(mem(rsp, STAT_ROOM), rsp).ret().align(8);
-  files.forEach(({ dev, ino }, i) => {
-    to.label(`device ${i}`).quad(dev).label(`inode ${i}`).quad(ino);
-  });
-  files.forEach(({ path }, i) => {
-    to.label(`file ${i}`).data(encoder.encode(`${path}\0`));
-  });
+  for (const [i, { dev, ino }] of files.entries()) to.quads({ [`device ${i}`]: dev, [`inode ${i}`]: ino });
+  for (const [i, { path }] of files.entries()) to.texts({ [`file ${i}`]: path });
 }
 
 /** (link_map): the address of __libc_stack_end, if the object defines it, or 0. Changes rcx, rdx, rsi, r9, r10, r11. */
 function emitFindStackEnd(to: Assembler): void {
-  const hash = gnuHash(encoder.encode(STACK_END));
+  const hash = gnuHash(Buffer.from(STACK_END));
   to.label("find stack end").xor(r9d, r9d).xor(r10d, r10d);
   emitDynamic(to, "of ld.so", rdi, [
     [DT_SYMTAB, r10],

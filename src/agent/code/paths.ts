@@ -10,8 +10,6 @@ import { r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/regi
 import { Kind } from "../protocol.ts";
 import { askForTarget } from "./ask.ts";
 
-const encoder = new TextEncoder();
-
 /** The registers of the first arguments, each with that of the next one. */
 const ARGUMENTS = [
   { register: rdi, next: esi },
@@ -275,19 +273,10 @@ function emitTests(to: Assembler, program: string | undefined): void {
   to.test(r10b, r10b).jne("next of mode");
   to.label("mode known").ret();
   to.label("writes").test(rsp, rsp).ret();
-  for (const [label, text] of [
-    ["own proc", "/proc/"],
-    ["own self", "self"],
-    ["own thread", "thread-self"],
-    ["own exe", "/exe"],
-    ...SYSTEM.map((directory) => [`system ${directory} directory`, directory] as const),
-  ] as const)
-    to.label(label).data(encoder.encode(`${text}\0`));
+  to.texts({ "own proc": "/proc/", "own self": "self", "own thread": "thread-self", "own exe": "/exe" });
+  for (const directory of SYSTEM) to.texts({ [`system ${directory} directory`]: directory });
   if (program === undefined) return;
-  const path = encoder.encode(`${program}\0`);
-  to.label("own path")
-    .data(path)
+  to.texts({ "own path": program })
     .align(8)
-    .label("own length")
-    .quad(path.length - 1);
+    .quads({ "own length": Buffer.byteLength(program) });
 }

@@ -25,7 +25,6 @@ import {
 import { EXIT } from "../../diagnostics/errors.ts";
 import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
-const encoder = new TextEncoder();
 /** The kernel's limit (PATH_MAX). */
 const PATH_SIZE = 4096;
 /** How much of a command line is read. */
@@ -118,8 +117,8 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
   to.lea(rip("option preload"), rax).stosq().lea(rip("exeShim"), rax).stosq().mov(r15, rax).stosq();
   to.lea(mem(r13, 8), rsi).mov(r12, rcx).test(rcx, rcx).jne("copy arguments").sub(8, rsi).inc(rcx);
   to.label("copy arguments").rep().movsq().systemCall("execve", "loader", rsp, rbp);
-  complain(to, "complaint", "complaint size");
-  complain(to.label("static"), "static complaint", "static size");
+  complain(to, "complaint");
+  complain(to.label("static"), "static complaint");
   emitLength(to);
   emitGivenPath(to);
   emitData(to, targets);
@@ -189,8 +188,10 @@ function emitGivenPath(to: Assembler): void {
 }
 
 /** Writes the text to standard error and ends the process. */
-function complain(to: Assembler, text: string, size: string): void {
-  to.systemCall("write", STDERR, text, rip(size)).systemCall("exit_group", EXIT.failure).hlt();
+function complain(to: Assembler, text: string): void {
+  to.systemCall("write", STDERR, text, rip(`${text} size`))
+    .systemCall("exit_group", EXIT.failure)
+    .hlt();
 }
 
 /**
@@ -199,11 +200,10 @@ function complain(to: Assembler, text: string, size: string): void {
  * `anchor` is the address of one of libc's functions, `nowhere` the address of a stub library's functions.
  */
 export function emitCheck(to: Assembler, nowhere: number, complaint: string): void {
-  const text = encoder.encode(complaint);
   to.label("check").mov(rip("anchor"), rax).cmp(nowhere, rax).jne("two halves");
   to.xor(eax, eax).ret();
-  complain(to.label("two halves"), "complaint", "complaint size");
-  to.label("complaint").data(text).align(8).label("complaint size").quad(text.length);
+  complain(to.label("two halves"), "complaint");
+  to.sizedText("complaint", complaint);
 }
 
 /**
@@ -220,24 +220,21 @@ function emitVariable(to: Assembler, name: string): void {
 
 function emitData(to: Assembler, targets: ReexecStubTargets): void {
   const { loader, libraries, exeShim, characterSets } = targets;
-  const [text, ofStatic] = [encoder.encode(targets.complaint), encoder.encode(targets.ofStatic)];
-  for (const [label, value] of [
-    ["proc", "/proc/self/exe"],
-    ["cmdline", "/proc/self/cmdline"],
-    ["path name", "LD_LIBRARY_PATH="],
-    ["started name", STARTED_AS],
-    ["called name", CALLED],
-    ["sets name", "GCONV_PATH="],
-    ["sets", characterSets === undefined ? "" : `GCONV_PATH=${characterSets}`],
-    ["loader", loader],
-    ["own path", libraries],
-    ["exeShim", exeShim],
-    ["option name", "--argv0"],
-    ["option path", "--library-path"],
-    ["option preload", "--preload"],
-    ["option inhibit", "--inhibit-cache"],
-  ] as const)
-    to.label(label).data(encoder.encode(`${value}\0`));
-  to.label("complaint").data(text).align(8).label("complaint size").quad(text.length);
-  to.label("static complaint").data(ofStatic).align(8).label("static size").quad(ofStatic.length);
+  to.texts({
+    proc: "/proc/self/exe",
+    cmdline: "/proc/self/cmdline",
+    "path name": "LD_LIBRARY_PATH=",
+    "started name": STARTED_AS,
+    "called name": CALLED,
+    "sets name": "GCONV_PATH=",
+    sets: characterSets === undefined ? "" : `GCONV_PATH=${characterSets}`,
+    loader,
+    "own path": libraries,
+    exeShim,
+    "option name": "--argv0",
+    "option path": "--library-path",
+    "option preload": "--preload",
+    "option inhibit": "--inhibit-cache",
+  });
+  to.sizedText("complaint", targets.complaint).sizedText("static complaint", targets.ofStatic);
 }

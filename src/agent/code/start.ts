@@ -16,6 +16,6 @@ export function emitStart(to: Assembler, record: Address, exit: Address, errnoLo
   to.ldmxcsr(rip("floating point")); // JavaScript leaves flags set
   to.xor(ebp, ebp); // the outermost frame, for debuggers
   to.and(-16, rsp).call(rax).mov(eax, edi).call(rip("exit")).hlt();
-  to.align(8).label("record").quad(record).label("exit").quad(exit).label("errno location").quad(errnoLocation);
+  to.align(8).quads({ record, exit, "errno location": errnoLocation });
   to.label("floating point").quad(0x1f80); // as a process starts: everything masked, no flags
 }
