@@ -167,10 +167,8 @@ function emitLookUp(to: Assembler): void {
   to.label("summed").lea(rip("table"), r9);
   to.label("entry").mov(mem(r9, Entry.name), eax).test(eax, eax).je("no entry");
   to.cmp(edx, mem(r9, Entry.hash)).jne("next entry");
-  to.lea(mem(r9, 0, rax), rsi)
-    .mov(r8, rdi)
-    .call("equal")
-    .jne("next entry");
+  to.lea(mem(r9, 0, rax), rsi).mov(r8, rdi);
+  to.call("equal").jne("next entry");
   to.mov(mem(r9, Entry.kind), ecx).lea(rip("is started"), rsi);
   to.cmp(KINDS.reexecStub, ecx).je("unless started").cmp(KINDS.family, ecx).je("if started");
   to.label("an entry").cmp(eax, eax).ret();

@@ -23,11 +23,8 @@ export const mappedConnection = (channels: Channels): Connection => ({
   slots: SLOT_COUNT,
 
   find(to: Assembler): void {
-    to.systemCall("getpid")
-      .mov(rip("channel"), rbx)
-      .mov(rip("doorbell"), rdx)
-      .cmp(rip("process"), eax)
-      .je("channel known");
+    to.systemCall("getpid").mov(rip("channel"), rbx).mov(rip("doorbell"), rdx);
+    to.cmp(rip("process"), eax).je("channel known");
     to.mov(rip("children"), rbx).mov(rbx, rdx);
     to.label("channel known").mov(rdx, BELL);
   },

@@ -156,10 +156,8 @@ export function emitConnect(to: Assembler): void {
   to.label("without the lock").call("map channel");
   to.label("connected").pop(rbx).ret();
   to.label("map channel").push(rbx).mov(MOST_TRIES, ebx);
-  to.label("open channel")
-    .systemCall("open", "channel path", O_RDWR_CLOEXEC, 0)
-    .cmp(-ERRNO.EROFS, eax)
-    .je("by the door");
+  to.label("open channel").systemCall("open", "channel path", O_RDWR_CLOEXEC, 0);
+  to.cmp(-ERRNO.EROFS, eax).je("by the door");
   // Other threads, such as those that are asking, may be using all descriptors.
   to.cmp(-ERRNO.EMFILE, eax).jne("channel is open");
   to.dec(ebx).je("no channel");
@@ -228,9 +226,8 @@ function emitDoor(to: Assembler): void {
   to.label("at the door").movq(0, mem(rsp)).movq(0, mem(rsp, 8));
   to.lea(mem(rsp, MESSAGE.vector), rax).mov(rax, mem(rsp, 16)).movq(1, mem(rsp, 24));
   to.lea(mem(rsp, MESSAGE.control), rax).mov(rax, mem(rsp, 32)).movq(MESSAGE.controlSize, mem(rsp, 40));
-  to.lea(mem(rsp, MESSAGE.byte), rax)
-    .mov(rax, mem(rsp, MESSAGE.vector))
-    .movq(1, mem(rsp, MESSAGE.vector + 8));
+  to.lea(mem(rsp, MESSAGE.byte), rax).mov(rax, mem(rsp, MESSAGE.vector));
+  to.movq(1, mem(rsp, MESSAGE.vector + 8));
   to.label("receive").systemCall("recvmsg", ebx, rsp, MSG_CMSG_CLOEXEC).cmp(-ERRNO.EINTR, eax).je("receive");
   to.test(eax, eax).jle("close door");
   to.cmpq(CMSG_LENGTH, mem(rsp, 40)).jb("close door");

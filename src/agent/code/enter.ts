@@ -30,9 +30,8 @@ export function enterCode({ steps, program, refusals }: EnterTargets): Code {
   to.label("refusals");
   for (const [errno, exitCode, text] of refusals) {
     const bytes = Buffer.from(text);
-    to.quad(errno + exitCode * 2 ** 32)
-      .quad(bytes.length)
-      .data(bytes);
+    to.quad(errno + exitCode * 2 ** 32);
+    to.quad(bytes.length).data(bytes);
   }
   return to.assemble();
 }

@@ -62,10 +62,8 @@ export function emitExeShim(to: Assembler): void {
   to.label("remove variable").mov(rbx, rcx);
   to.label("next behind").mov(mem(rcx, 8), rax).mov(rax, mem(rcx)).add(8, rcx).test(rax, rax).jne("next behind");
   to.jmp("next variable");
-  to.label("started known")
-    .lea(rip("own path"), rdi)
-    .mov(r15, rsi)
-    .mov(PATH_SIZE - 1, ecx);
+  to.label("started known").lea(rip("own path"), rdi).mov(r15, rsi);
+  to.mov(PATH_SIZE - 1, ecx);
   to.label("copy path").mov(mem(rsi), al).mov(al, mem(rdi)).test(al, al).je("path copied");
   to.inc(rsi).inc(rdi).dec(ecx).jne("copy path");
   to.movb(0, mem(rdi));

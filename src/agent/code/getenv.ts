@@ -12,12 +12,9 @@ import { rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
  */
 export function emitGetenv(to: Assembler, label: string, real: Address, variables: Address): void {
   const [next, compare, skip, done] = [`${label} next`, `${label} compare`, `${label} skip`, `${label} done`];
-  to.label(label)
-    .push(rdi)
-    .call(rip(`${label} real`))
-    .pop(rdi)
-    .test(rax, rax)
-    .jne(done);
+  to.label(label).push(rdi);
+  to.call(rip(`${label} real`)).pop(rdi);
+  to.test(rax, rax).jne(done);
   to.mov(rip(`${label} variables`), rsi);
   to.label(next).mov(mem(rsi), rdx).test(rdx, rdx).je(done); // rax is still NULL, or 0 from the comparison: see skip
   to.xor(ecx, ecx);

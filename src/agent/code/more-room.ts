@@ -129,17 +129,14 @@ function emitStartOver(to: Assembler): void {
   to.mov(mem(r14, 8), r15).add(16, r14).cmp(AT_EXECFN, rax).jne("auxiliary");
   to.systemCall("stat", r15, r13).test(eax, eax).jne("by the link");
   to.lea(mem(r13, STAT.size), rsi).systemCall("stat", "own file", rsi).test(eax, eax).jne("by the link");
-  for (const field of [STAT.st_dev, STAT.st_ino])
-    to.mov(mem(r13, field), rax)
-      .cmp(mem(r13, STAT.size + field), rax)
-      .jne("by the link");
+  for (const field of [STAT.st_dev, STAT.st_ino]) {
+    to.mov(mem(r13, field), rax);
+    to.cmp(mem(r13, STAT.size + field), rax).jne("by the link");
+  }
   to.mov(r15, rdi).call("execute");
   to.label("by the link").systemCall("readlink", "own file", r13, PATH_MAX).test(rax, rax).jle("given up");
-  to.movb(0, mem(r13, 0, rax))
-    .mov(r13, rdi)
-    .call("execute")
-    .lea(rip("own file"), rdi)
-    .call("execute");
+  to.movb(0, mem(r13, 0, rax)).mov(r13, rdi);
+  to.call("execute").lea(rip("own file"), rdi).call("execute");
   to.label("given up").systemCall("munmap", rbx, WORK);
   to.label("not started over").ret();
 }

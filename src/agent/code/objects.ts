@@ -12,6 +12,8 @@ import { Record } from "../record.ts";
 const Iteration = { callback: 0, data: 8, round: 16, size: 32 } as const;
 /** An offset in struct dl_phdr_info, and the largest one that is copied, in bytes. */
 const [DLPI_NAME, INFO_SIZE] = [8, 128] as const;
+/** On the stack, which stays aligned. */
+const INFO_ROOM = INFO_SIZE + 8;
 
 export interface ObjectTargets {
   readonly dladdr: Address;
@@ -74,26 +76,11 @@ export function emitObjectFunctions(to: Assembler, targets: ObjectTargets): void
   to.label("shown").mov(mem(rdx, Iteration.data), rcx).mov(mem(rdx, Iteration.callback), r11).mov(rcx, rdx).jmp(r11);
   to.label("program object").cmpq(0, mem(rdx, Iteration.round)).jne("passed over");
   to.mov(mem(rdx, Iteration.data), r8).mov(mem(rdx, Iteration.callback), r11);
-  to.mov(rsi, rcx)
-    .mov(rdi, r9)
-    .mov(rsi, rax)
-    .sub(INFO_SIZE + 8, rsp)
-    .cmp(INFO_SIZE, rcx)
-    .ja("too large");
+  to.mov(rsi, rcx).mov(rdi, r9).mov(rsi, rax).sub(INFO_ROOM, rsp).cmp(INFO_SIZE, rcx).ja("too large");
   to.mov(rdi, rsi).mov(rsp, rdi).rep().movsb();
   to.lea(rip("empty"), rcx).mov(rcx, mem(rsp, DLPI_NAME));
-  to.mov(rsp, rdi)
-    .mov(rax, rsi)
-    .mov(r8, rdx)
-    .call(r11)
-    .add(INFO_SIZE + 8, rsp)
-    .ret();
-  to.label("too large")
-    .add(INFO_SIZE + 8, rsp)
-    .mov(r9, rdi)
-    .mov(rax, rsi)
-    .mov(r8, rdx)
-    .jmp(r11);
+  to.mov(rsp, rdi).mov(rax, rsi).mov(r8, rdx).call(r11).add(INFO_ROOM, rsp).ret();
+  to.label("too large").add(INFO_ROOM, rsp).mov(r9, rdi).mov(rax, rsi).mov(r8, rdx).jmp(r11);
   to.label("passed over").xor(eax, eax).ret();
   to.align(8);
   for (const name of ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr"] as const)

@@ -51,14 +51,10 @@ export function emitOlder(to: Assembler, { newest }: Pick<OlderTargets, "newest"
   ]);
   to.test(r10, r10).je("not older");
   emitAddresses(to, "of libc", r8, [r9, r10]);
-  to.lea(mem(r9, 0, r11), rdi)
-    .lea(rip("libc name"), rsi)
-    .call("equal")
-    .jne("not older");
-  to.label("next version")
-    .mov(mem(r10, vd_aux), eax)
-    .mov(mem(r10, 0, rax), edi)
-    .add(r9, rdi);
+  to.lea(mem(r9, 0, r11), rdi).lea(rip("libc name"), rsi);
+  to.call("equal").jne("not older");
+  to.label("next version").mov(mem(r10, vd_aux), eax);
+  to.mov(mem(r10, 0, rax), edi).add(r9, rdi);
   to.lea(rip("version family"), rsi).call("begins").jne("version looked at");
   to.xor(ecx, ecx);
   to.label("next digit").movzbl(mem(rdi), eax).test(eax, eax).je("number known");
@@ -112,16 +108,13 @@ function emitFindStackEnd(to: Assembler): void {
     .test(edx, edx)
     .je("not there"); // edx: the first symbol in the bucket
   to.lea(mem(rsi, 0, rcx, 4), rsi); // rsi: the hashes; the lowest bit is set for the last of a bucket
-  to.label("next of bucket")
-    .mov(edx, eax)
-    .sub(mem(r9, GnuHash.firstSymbol), eax)
-    .mov(mem(rsi, 0, rax, 4), eax);
+  to.label("next of bucket").mov(edx, eax).sub(mem(r9, GnuHash.firstSymbol), eax);
+  to.mov(mem(rsi, 0, rax, 4), eax);
   to.mov(eax, r11d).xor(hash, eax).shr(1, eax).je("there");
   to.inc(edx).test(1, r11d).je("next of bucket");
   to.label("not there").xor(eax, eax).ret();
-  to.label("there")
-    .imul(Sym.size, rdx, rdx)
-    .mov(mem(r10, Sym.offsetOf.st_value, rdx), rax);
+  to.label("there").imul(Sym.size, rdx, rdx);
+  to.mov(mem(r10, Sym.offsetOf.st_value, rdx), rax);
   to.add(mem(rdi, l_addr), rax).ret();
 }
 

@@ -256,11 +256,10 @@ function emitTests(to: Assembler, program: string | undefined): void {
   to.label("own out").lea(mem(rsp, 8), rsp).ret();
   to.label("other file").test(rsp, rsp).ret();
   to.label("is system file").push(rax);
-  for (const directory of SYSTEM)
-    to.mov(mem(rsp), rax)
-      .lea(rip(`system ${directory} directory`), r10)
-      .call("match")
-      .je("system out");
+  for (const directory of SYSTEM) {
+    to.mov(mem(rsp), rax).lea(rip(`system ${directory} directory`), r10);
+    to.call("match").je("system out");
+  }
   to.label("system out").lea(mem(rsp, 8), rsp).ret();
   // ZF is set if the string at rax begins with the one at r10; rax is then after that.
   to.label("match").mov(mem(r10), r11b).test(r11b, r11b).je("match done");
@@ -276,7 +275,6 @@ function emitTests(to: Assembler, program: string | undefined): void {
   to.texts({ "own proc": "/proc/", "own self": "self", "own thread": "thread-self", "own exe": "/exe" });
   for (const directory of SYSTEM) to.texts({ [`system ${directory} directory`]: directory });
   if (program === undefined) return;
-  to.texts({ "own path": program })
-    .align(8)
-    .quads({ "own length": Buffer.byteLength(program) });
+  to.texts({ "own path": program }).align(8);
+  to.quads({ "own length": Buffer.byteLength(program) });
 }

@@ -63,10 +63,8 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
     .xor(ebx, ebx) // rbx: the library path given to an ld.so
     .test(rbp, rbp)
     .je("told");
-  to.systemCall("readlink", "proc", rsp, PATH_SIZE - 1)
-    .mov(r15, r11)
-    .test(rax, rax)
-    .jle("file known");
+  to.systemCall("readlink", "proc", rsp, PATH_SIZE - 1).mov(r15, r11);
+  to.test(rax, rax).jle("file known");
   to.movb(0, mem(rsp, 0, rax)).systemCall("access", rsp, 0);
   to.mov(r15, r11).test(rax, rax).cmove(rsp, r11).jmp("file known");
   to.label("told").sub(COMMAND_SIZE, rsp).call("given path");
@@ -164,16 +162,12 @@ function emitLength(to: Assembler): void {
 function emitGivenPath(to: Assembler): void {
   to.label("given path").xor(ebx, ebx).systemCall("open", "cmdline", O_CLOEXEC);
   to.test(eax, eax).js("given known");
-  to.mov(eax, edi)
-    .systemCall("read", edi, address(mem(rsp, 8)), COMMAND_SIZE - 1)
-    .test(rax, rax)
-    .jle("given known");
-  to.lea(mem(rsp, 8), rdi)
-    .lea(mem(rdi, 0, rax), r8)
-    .movb(0, mem(r8));
-  to.label("skip a word")
-    .call("length")
-    .lea(mem(rdi, 1, rax), rdi);
+  to.mov(eax, edi).systemCall("read", edi, address(mem(rsp, 8)), COMMAND_SIZE - 1);
+  to.test(rax, rax).jle("given known");
+  to.lea(mem(rsp, 8), rdi).lea(mem(rdi, 0, rax), r8);
+  to.movb(0, mem(r8));
+  to.label("skip a word").call("length");
+  to.lea(mem(rdi, 1, rax), rdi);
   to.cmp(r8, rdi).jae("given known");
   to.cmpb(char("-"), mem(rdi)).jne("given known").cmpb(char("-"), mem(rdi, 1)).jne("given known");
   to.mov(rdi, r9).lea(rip("option path"), rsi).call("begins").jne("another option");
@@ -181,17 +175,15 @@ function emitGivenPath(to: Assembler): void {
   to.label("another option");
   // All options that still run a program take a value, except this one.
   to.mov(r9, rdi).lea(rip("option inhibit"), rsi).call("begins").mov(r9, rdi).je("skip a word");
-  to.call("length")
-    .lea(mem(rdi, 1, rax), rdi)
-    .jmp("skip a word");
+  to.call("length").lea(mem(rdi, 1, rax), rdi);
+  to.jmp("skip a word");
   to.label("given known").ret();
 }
 
 /** Writes the text to standard error and ends the process. */
 function complain(to: Assembler, text: string): void {
-  to.systemCall("write", STDERR, text, rip(`${text} size`))
-    .systemCall("exit_group", EXIT.failure)
-    .hlt();
+  to.systemCall("write", STDERR, text, rip(`${text} size`)).systemCall("exit_group", EXIT.failure);
+  to.hlt();
 }
 
 /**

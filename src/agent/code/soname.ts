@@ -66,9 +66,8 @@ export function emitSonameOf(to: Assembler): void {
   to.label("dynamic").mov(mem(rcx, p_offset), r15).xor(r13d, r13d).xor(r14d, r14d);
   to.label("entries").lea(rip("piece"), rsi).mov(PIECE, edx).mov(r15, r10).call("read piece");
   to.cmp(Dyn.size - 1, rax).jle("nameless");
-  to.mov(rsi, rcx)
-    .lea(mem(rsi, -Dyn.size, rax), rdx)
-    .add(PIECE, r15);
+  to.mov(rsi, rcx).lea(mem(rsi, -Dyn.size, rax), rdx);
+  to.add(PIECE, r15);
   to.label("tag").mov(mem(rcx), rax).test(rax, rax).je("all tags");
   to.cmp(DT_STRTAB, rax).jne("no strings").mov(mem(rcx, Dyn.offsetOf.d_val), r13);
   to.label("no strings").cmp(DT_SONAME, rax).jne("no soname").mov(mem(rcx, Dyn.offsetOf.d_val), r14);
@@ -78,17 +77,12 @@ export function emitSonameOf(to: Assembler): void {
   to.label("loaded segment").cmp(r12, rcx).jae("nameless").cmpl(PT_LOAD, mem(rcx, p_type)).jne("next segment");
   to.mov(r13, rax).sub(mem(rcx, p_vaddr), rax).cmp(mem(rcx, p_filesz), rax).jb("strings");
   to.label("next segment").add(Phdr.size, rcx).jmp("loaded segment");
-  to.label("strings")
-    .add(mem(rcx, p_offset), rax)
-    .lea(mem(rax, 0, r14), r10);
-  to.lea(rip("piece"), rsi)
-    .mov(PIECE - 1, edx)
-    .call("read piece")
-    .test(rax, rax)
-    .jle("nameless");
-  to.mov(rsi, rbp)
-    .movb(0, mem(rsi, 0, rax))
-    .jmp("known soname");
+  to.label("strings").add(mem(rcx, p_offset), rax);
+  to.lea(mem(rax, 0, r14), r10);
+  to.lea(rip("piece"), rsi).mov(PIECE - 1, edx);
+  to.call("read piece").test(rax, rax).jle("nameless");
+  to.mov(rsi, rbp).movb(0, mem(rsi, 0, rax));
+  to.jmp("known soname");
 
   to.label("no library").xor(ebp, ebp).jmp("known soname");
   to.label("nameless").lea(rip("piece"), rbp).movb(0, mem(rbp));
