@@ -40,6 +40,8 @@ const Start = layout("start", {
 
 const STACK_SIZE = PAGE_SIZE;
 const NOT_FOUND = 127;
+/** Fields of Start, by number. */
+const DESCRIPTORS = ["nothing", "output", "error", "third"] as const;
 
 /** Takes a Start in rdi. */
 export function emitDetach(to: Assembler): void {
@@ -64,7 +66,7 @@ export function emitDetach(to: Assembler): void {
   to.label("not started").mov(rax, at("failure")).jmp("end");
 
   to.label("start");
-  for (const [descriptor, from] of (["nothing", "output", "error", "third"] as const).entries())
+  for (const [descriptor, from] of DESCRIPTORS.entries())
     to.mov(at(from), edi).mov(descriptor, esi).systemCall("dup2", edi, esi);
   to.systemCall("close_range", 4, -1, 0);
   // Its working directory must not keep a file system from being unmounted.
@@ -81,12 +83,7 @@ interface Detached {
   /** NAME=VALUE */
   readonly environment: readonly Uint8Array[];
   /** Our descriptors that become its 0, 1, 2, 3. None may equal a target number earlier in this order. */
-  readonly descriptors: {
-    readonly nothing: number;
-    readonly output: number;
-    readonly error: number;
-    readonly third: number;
-  };
+  readonly descriptors: Readonly<Record<(typeof DESCRIPTORS)[number], number>>;
 }
 
 /** Returns the process's id. Throws SystemError if the kernel refuses. */

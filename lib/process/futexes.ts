@@ -1,6 +1,6 @@
 // Words that threads sleep on until others wake them: futex(2).
 
-import { addressOf } from "../memory/live.ts";
+import { addressOf, u32At } from "../memory/live.ts";
 import type { Address } from "../memory/numbers.ts";
 import { ERRNO, FUTEX_WAIT, FUTEX_WAKE } from "../x86-64/linux.ts";
 import type { System } from "./system.ts";
@@ -15,6 +15,17 @@ export class Futexes {
   sleepOn(word: Address, value: number, milliseconds?: number): void {
     const timeout = milliseconds === undefined ? undefined : timespec(nanoseconds(milliseconds));
     this.system.call("futex", word, FUTEX_WAIT, value, timeout && addressOf(timeout));
+  }
+
+  /** Sleeps until the word has another value. Returns false if that takes longer. */
+  awaitChange(word: Address, value: number, milliseconds: number): boolean {
+    const end = performance.now() + milliseconds;
+    while (u32At(word) === value) {
+      const left = end - performance.now();
+      if (left <= 0) return false;
+      this.sleepOn(word, value, left);
+    }
+    return true;
   }
 
   /** Can a thread sleep on several words at once? Since Linux 5.16. */

@@ -52,15 +52,16 @@ export class Patch {
    * how many windows had to be opened.
    */
   *apply(process: Process, mappings: readonly Mapping[] = readMaps(process.task)): Linking<number> {
-    const byMapping = new Map<Mapping, Write[]>();
     const pieces = this.#writes.flatMap((write) => [...inMappings(write, mappings)]);
-    for (const { mapping, write } of pieces) {
-      const together = byMapping.get(mapping);
-      if (together) together.push(write);
-      else byMapping.set(mapping, [write]);
-    }
-    const windows = [...byMapping].flatMap(([mapping, writes]) =>
-      mapping.writable ? [] : [windowOf(mapping, writes)],
+    const windows = [...Map.groupBy(pieces, ({ mapping }) => mapping)].flatMap(([mapping, together]) =>
+      mapping.writable
+        ? []
+        : [
+            windowOf(
+              mapping,
+              together.map(({ write }) => write),
+            ),
+          ],
     );
     const closed = [...windows, ...this.#installed];
     // Without PROT_EXEC: none of our pages is ever writable and executable at once.

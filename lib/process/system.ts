@@ -43,6 +43,12 @@ export class System {
     return result;
   }
 
+  /** Like call, but returns undefined if the kernel refuses. */
+  #tryCall(name: SystemCall, ...list: readonly number[]): number | undefined {
+    const result = this.call(name, ...list);
+    return result < 0 ? undefined : result;
+  }
+
   get #errno(): Address {
     return toAddress(Number(this.#libc.__errno_location()));
   }
@@ -120,8 +126,7 @@ export class System {
    * kernel refuses (before Linux 5.6, or by a system call filter).
    */
   descriptorOf(process: number, number: number): number | undefined {
-    const result = this.call("pidfd_getfd", process, number, 0);
-    return result < 0 ? undefined : result;
+    return this.#tryCall("pidfd_getfd", process, number, 0);
   }
 
   /**
@@ -175,8 +180,7 @@ export class System {
   /** The next connection; undefined if none is waiting. */
   accept(socket: number): number | undefined {
     const SOCK_CLOEXEC = 0x80000;
-    const result = this.call("accept4", socket, 0, 0, SOCK_CLOEXEC);
-    return result < 0 ? undefined : result;
+    return this.#tryCall("accept4", socket, 0, 0, SOCK_CLOEXEC);
   }
 
   /** Passes an open file to the other end of a connection, with one byte. Returns false if nobody is there. */
@@ -215,8 +219,7 @@ export class System {
   watchOpening(inotify: number, path: string): number | undefined {
     const IN_OPEN = 0x20;
     const file = cString(path);
-    const result = this.call("inotify_add_watch", inotify, addressOf(file), IN_OPEN);
-    return result < 0 ? undefined : result;
+    return this.#tryCall("inotify_add_watch", inotify, addressOf(file), IN_OPEN);
   }
 
   /** The openings since the last call: the watch number and, for a directory, the file's name. */

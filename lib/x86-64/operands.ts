@@ -35,6 +35,14 @@ export const register = <Bits extends number>(name: string, code: number, size: 
   size,
 });
 
+type Registers<Bits extends number, Names extends string> = Names extends `${string} ${infer Rest}`
+  ? [Register<Bits>, ...Registers<Bits, Rest>]
+  : [Register<Bits>];
+
+/** Registers by their names, with the codes from `first` on. */
+export const registers = <Bits extends number, Names extends string>(size: Bits, first: number, names: Names) =>
+  names.split(" ").map((name, i) => register(name, first + i, size)) as Registers<Bits, Names>;
+
 /** `displacement(base,index,scale)`. Throws if the processor has no such address. */
 export function mem(base: Pointer | undefined, displacement = 0, index?: Pointer, scale: Scale = 1): Memory {
   const place = { base, displacement, index, scale, label: undefined, isThreadLocal: false };

@@ -141,14 +141,7 @@ export class Channel {
 
   /** Waits until a server answers. Returns false when that takes longer. */
   awaitServer(milliseconds: number): boolean {
-    const end = performance.now() + milliseconds;
-    const served = add(this.at, Header.offsetOf.isServed);
-    while (Atomics.load(this.#header, Header.offsetOf.isServed / 4) === 0) {
-      const left = end - performance.now();
-      if (left <= 0) return false;
-      this.libc.futexes.sleepOn(served, 0, left);
-    }
-    return true;
+    return this.libc.futexes.awaitChange(add(this.at, Header.offsetOf.isServed), 0, milliseconds);
   }
 
   /**
@@ -169,13 +162,7 @@ export class Channel {
     slot.change(State.claimed, State.asked);
     Atomics.store(this.#pending, slot.index, 1);
     this.#ring();
-    const end = performance.now() + milliseconds;
-    while (milliseconds > 0 && slot.state === State.asked) {
-      const left = end - performance.now();
-      if (left <= 0) return false;
-      this.libc.futexes.sleepOn(slot.at, State.asked, left);
-    }
-    return true;
+    return milliseconds === 0 || this.libc.futexes.awaitChange(slot.at, State.asked, milliseconds);
   }
 
   #claim(): Slot | undefined {

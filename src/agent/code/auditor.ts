@@ -84,14 +84,9 @@ export function auditorCode(targets: AuditorTargets): AuditorCode {
  */
 export function emitAuditor(
   to: Assembler,
-  {
-    leastVersion,
-    auditedAt,
-    staticTls,
-    older,
-    chosen,
-  }: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "staticTls" | "older" | "chosen">,
+  targets: Pick<AuditorTargets, "leastVersion" | "auditedAt" | "staticTls" | "older" | "chosen">,
 ): void {
+  const { leastVersion, auditedAt, staticTls, older, chosen } = targets;
   emitVersion(to, leastVersion, chosen.length > 0);
   emitOpened(to, auditedAt, older !== undefined);
   emitSearch(to);

@@ -10,7 +10,7 @@ import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { ERRNO } from "../../../lib/x86-64/linux.ts";
 import { cl, eax, ebx, ecx, edi, edx, esi, r8d } from "../../../lib/x86-64/narrow-registers.ts";
-import { mem, rip } from "../../../lib/x86-64/operands.ts";
+import { type Memory, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r11, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Header, Kind, OUTSIDE_SLOT_COUNT, Request } from "../protocol.ts";
 import { type Connection, emitAgent, ring } from "./ask.ts";
@@ -42,46 +42,29 @@ export type ControlBlock = Struct<typeof ControlBlock>;
 /** The agent's functions; see emitConnect. */
 export type AgentExports = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
 
-/** How code that the server puts into a process asks: through the agent's own functions. */
-export const lentConnection = (lent: AgentExports): Connection => ({
+/** A connection by functions of the agent; `of` is how they are called. */
+const connectionBy = (of: (name: string) => string | Memory): Omit<Connection, "complain" | "data"> => ({
   slots: OUTSIDE_SLOT_COUNT,
   find(to) {
-    kindOf(to).call(rip("connect"));
-    take(to);
+    to.mov(mem(rsp, Request.offsetOf.kind), edi).call(of("connect")).mov(rax, rbx).test(rax, rax).je("fail");
   },
-  look: (to) => to.call(rip("look")),
-  ring: ringChannel,
+  look: (to) => to.call(of("look")),
+  ring: (to) => ring(to.mov(rbx, rdi)), // the doorbell is the channel's first word
+  disconnect: (to) => to.call(of("disconnect")),
+});
+
+/** How code that the server puts into a process asks: through the agent's own functions. */
+export const lentConnection = ({ connect, disconnect, look, complain }: AgentExports): Connection => ({
+  ...connectionBy(rip),
   complain: (to) => to.call(rip("complain")),
-  disconnect: (to) => to.call(rip("disconnect")),
-  data(to) {
-    const { connect, disconnect, look, complain } = lent;
-    to.quads({ connect, disconnect, look, complain });
-  },
+  data: (to) => to.quads({ connect, disconnect, look, complain }),
 });
 
 const ownConnection: Connection = {
-  slots: OUTSIDE_SLOT_COUNT,
-  find(to) {
-    kindOf(to).call("connect");
-    take(to);
-  },
-  look: (to) => to.call("look"),
-  ring: ringChannel,
+  ...connectionBy((name) => name),
   complain: () => {}, // since it goes on in `unanswered`
-  disconnect: (to) => to.call("disconnect"),
   data: () => {},
 };
-
-const kindOf = (to: Assembler): Assembler => to.mov(mem(rsp, Request.offsetOf.kind), edi);
-
-function take(to: Assembler): void {
-  to.mov(rax, rbx).test(rax, rax).je("fail");
-}
-
-/** The doorbell is the channel's first word. */
-function ringChannel(to: Assembler): void {
-  ring(to.mov(rbx, rdi));
-}
 
 export interface ConnectTargets {
   /** The file with the channel; `size` is its size in bytes. */

@@ -12,6 +12,7 @@ import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { rbx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
+import { emitInFront, type Find } from "./in-front.ts";
 
 const NEEDED = ["pthread_create", "pthread_detach", "exit", "pthread_setspecific"];
 
@@ -34,25 +35,13 @@ export interface Leaving {
 }
 
 /** The functions that glibc has, each at a label of its name; returns the names. Needs emitAgent's `request`. */
-export function emitLeavingFunctions(
-  to: Assembler,
-  { pid, key, nothing }: Leaving,
-  find: (name: string) => Address | undefined,
-): string[] {
+export function emitLeavingFunctions(to: Assembler, { pid, key, nothing }: Leaving, find: Find): string[] {
   const [create, detach, exit, setSpecific] = NEEDED.map(find);
   if (create === undefined || detach === undefined || exit === undefined || setSpecific === undefined) {
     to.label("main left").ret();
     return [];
   }
-  const names: string[] = [];
-  for (const name of ["pthread_exit", "thrd_exit"]) {
-    const address = find(name);
-    if (address === undefined) continue;
-    const real = `real ${name}`;
-    to.align(8).label(real).quad(address).label(name);
-    emitLeaving(to, name, real);
-    names.push(name);
-  }
+  const names = emitInFront(to, ["pthread_exit", "thrd_exit"], find, (name, real) => emitLeaving(to, name, real));
   emitMainLeft(to);
   emitAwaitOthers(to);
   to.align(8).quads({ create, detach, "leave exit": exit, "leave address": nothing });

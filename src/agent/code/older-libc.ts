@@ -81,10 +81,10 @@ export function emitIsReachable(to: Assembler, files: readonly ChosenFile[]): vo
   to.label("is reachable").sub(STAT_ROOM, rsp);
   for (const i of files.keys()) {
     to.systemCall("stat", `file ${i}`, rsp).test(eax, eax).jne("looked");
-    to.mov(mem(rsp, STAT.st_dev), rax).cmp(rip(`device ${i}`), rax);
-    to.jne("looked");
-    to.mov(mem(rsp, STAT.st_ino), rax).cmp(rip(`inode ${i}`), rax);
-    to.jne("looked");
+    to.mov(mem(rsp, STAT.st_dev), rax);
+    to.cmp(rip(`device ${i}`), rax).jne("looked");
+    to.mov(mem(rsp, STAT.st_ino), rax);
+    to.cmp(rip(`inode ${i}`), rax).jne("looked");
   }
   to.label("looked").lea(mem(rsp, STAT_ROOM), rsp).ret().align(8);
   for (const [i, { dev, ino }] of files.entries()) to.quads({ [`device ${i}`]: dev, [`inode ${i}`]: ino });

@@ -2,13 +2,13 @@
 // has Bun's; a path in the system's directories (/usr, /etc, the stores of NixOS and Guix) that a host library uses is
 // looked for in its host tree first.
 
-import type { Address } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
 import { eax, ecx, edx, esi, r8d, r10b, r10d, r11b, r11d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, type Register, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r11, rax, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Kind } from "../protocol.ts";
 import { askForTarget } from "./ask.ts";
+import type { Find } from "./in-front.ts";
 
 /** The registers of the first arguments, each with that of the next one. */
 const ARGUMENTS = [
@@ -85,7 +85,7 @@ export interface PathTargets {
   /** The program is in Bun's process: what it runs leaves that process, and /proc does not show its own file. */
   readonly isHosted: boolean;
   /** glibc's own function of that name, if it has one. */
-  readonly find: ((name: string) => Address | undefined) | Anchored;
+  readonly find: Find | Anchored;
 }
 
 /** Functions in a process that does not exist yet. They proceed without asking: there is no server. */
@@ -102,8 +102,8 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
   const shapes = new Map<string, PathFunction>();
   // Each loads glibc's own into r11 and jumps to the code of its shape, which is emitted once.
   const emit = (name: string, shape: string): void => {
-    if (emitReal(to, name, targets.find)) names.push(name);
-    else return;
+    if (!emitReal(to, name, targets.find)) return;
+    names.push(name);
     to.jmp(shape);
   };
   for (const [name, description] of PATH_FUNCTIONS) {
@@ -147,10 +147,10 @@ function emitShape(
   { hasTree, isHosted, find }: PathTargets,
 ): void {
   // Calls that write, or look at a link itself, are left to the kernel.
-  const testExtras = (go: string) => {
-    if (hasFlags) testFlags(to, path, go);
+  const testExtras = () => {
+    if (hasFlags) to.test(NOT_JUST_READ, ARGUMENTS[path].next).jne(go);
     if (hasMode) testMode(to, go);
-    if (at) testNoFollow(to, at, go);
+    if (at) to.test(AT_SYMLINK_NOFOLLOW, at).jne(go);
   };
   const other = `${shape} other`;
   const go = `${shape} go`;
@@ -164,7 +164,7 @@ function emitShape(
   if (!isLink && isHosted) {
     callTest(to, "is own file");
     to.jne(other);
-    testExtras(go);
+    testExtras();
     to.lea(rip("own path"), ARGUMENTS[path].register);
     proceed();
     to.label(other);
@@ -181,34 +181,18 @@ function testMode(to: Assembler, go: string): void {
   to.jne(go);
 }
 
-/** Jumps to `go` if AT_SYMLINK_NOFOLLOW is among the flags. */
-function testNoFollow(to: Assembler, register: Register<32>, go: string): void {
-  to.test(AT_SYMLINK_NOFOLLOW, register).jne(go);
-}
-
 /** Keeps r11. */
 function callTest(to: Assembler, label: string): void {
   to.push(r11).call(label).pop(r11);
 }
 
-/** Asks where a path of the system is, unless it would be written to; jumps to `go` for others. */
-function emitSystemTest(
-  to: Assembler,
-  path: 0 | 1 | 2,
-  go: string,
-  kind: number,
-  testExtras?: (go: string) => void,
-): void {
+/** Asks where a path of the system is, unless `testExtras` jumps to `go`; jumps there for others. */
+function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, kind: number, testExtras?: () => void): void {
   loadPath(to, path);
   callTest(to, "is system file");
   to.jne(go);
-  testExtras?.(go);
+  testExtras?.();
   askForTarget(to, kind + 256 * path);
-}
-
-/** Jumps to `go` if the flags after the path are not just for reading. */
-function testFlags(to: Assembler, path: 0 | 1 | 2, go: string): void {
-  to.test(NOT_JUST_READ, ARGUMENTS[path].next).jne(go);
 }
 
 /** (path, buffer, size) or (directory, path, buffer, size): the path of the program's file, cut to the size. */
@@ -219,18 +203,15 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted }: PathTar
   to.label(shape);
   loadPath(to, path);
   to.cmp(LEAST_ADDRESS, rax).jb(go);
-  if (!isHosted) {
-    if (hasTree) emitSystemTest(to, path, go, Kind.link);
-    to.label(go).jmp(r11);
-    return;
+  if (isHosted) {
+    callTest(to, "is own file");
+    to.jne(other);
+    if (path === 0) to.test(rdx, rdx).jle(go).mov(rsi, rdi).mov(rdx, rcx);
+    else to.test(rcx, rcx).jle(go).mov(rdx, rdi);
+    to.lea(rip("own path"), rsi).mov(rip("own length"), eax).cmp(rax, rcx).cmova(rax, rcx);
+    to.mov(rcx, rax).rep().movsb().ret();
+    to.label(other);
   }
-  callTest(to, "is own file");
-  to.jne(other);
-  if (path === 0) to.test(rdx, rdx).jle(go).mov(rsi, rdi).mov(rdx, rcx);
-  else to.test(rcx, rcx).jle(go).mov(rdx, rdi);
-  to.lea(rip("own path"), rsi).mov(rip("own length"), eax).cmp(rax, rcx).cmova(rax, rcx);
-  to.mov(rcx, rax).rep().movsb().ret();
-  to.label(other);
   if (hasTree) emitSystemTest(to, path, go, Kind.link);
   to.label(go).jmp(r11);
 }

@@ -8,6 +8,7 @@ import { mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r12, rax, rbx, rcx, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
 import { Kind } from "../protocol.ts";
 import { ask } from "./ask.ts";
+import { emitInFront, type Find } from "./in-front.ts";
 
 /** Signals that a program dies of by its own fault, by number. */
 export const FATAL_SIGNALS: Readonly<Record<number, string>> = {
@@ -50,37 +51,29 @@ export function emitQuieting(to: Assembler, counter: Address): void {
   to.mov(rip("quiet counter"), rax).lock().incl(mem(rax)).ret();
   to.label("restorer").systemCall("rt_sigreturn").hlt();
   to.align(8);
-  to.label("quiet mask").quad(~SIGNALS_OF_GLIBC & 0xffff_ffff_ffff_ffffn);
-  to.label("quiet counter").quad(counter);
+  to.quads({ "quiet mask": ~SIGNALS_OF_GLIBC & 0xffff_ffff_ffff_ffffn, "quiet counter": counter });
 }
 
 /** SIGCANCEL and SIGSETXID (32 and 33; 2.31-2.41), as a mask. */
 const SIGNALS_OF_GLIBC = 3n << 31n;
 
-/** The functions that report handlers, each at a label of its name; returns the names. `find` gives glibc's own. */
-export function emitSignalFunctions(to: Assembler, find: (name: string) => Address | undefined): string[] {
-  const names: string[] = [];
-  const emit = (name: string, body: (real: string, done: string) => void): void => {
-    const address = find(name);
-    if (address === undefined) return;
-    to.align(8).label(`real ${name}`).quad(address).label(name);
-    body(`real ${name}`, `${name} done`);
-    names.push(name);
-  };
-  // (signal, new, old)
-  for (const name of SIGACTION_FUNCTIONS)
-    emit(name, (real, done) => {
+/** The functions that report handlers. */
+export function emitSignalFunctions(to: Assembler, find: Find): string[] {
+  return [
+    // (signal, new, old)
+    ...emitInFront(to, SIGACTION_FUNCTIONS, find, (name, real) => {
+      const done = `${name} done`;
       to.push(rdx).call(rip(real)).pop(rdx).test(rdx, rdx).je(done).test(eax, eax).jne(done);
       to.lea(rip("on signal"), rcx).cmp(rcx, mem(rdx)).jne(done);
       to.movq(0, mem(rdx)).movl(0, mem(rdx, SA_FLAGS));
       to.label(done).ret();
-    });
-  // (signal, handler)
-  for (const name of SIGNAL_FUNCTIONS)
-    emit(name, (real, done) => {
+    }),
+    // (signal, handler)
+    ...emitInFront(to, SIGNAL_FUNCTIONS, find, (name, real) => {
+      const done = `${name} done`;
       to.sub(8, rsp).call(rip(real)).add(8, rsp);
       to.lea(rip("on signal"), rcx).cmp(rcx, rax).jne(done).xor(eax, eax);
       to.label(done).ret();
-    });
-  return names;
+    }),
+  ];
 }
