@@ -22,7 +22,7 @@ import {
 } from "./operands.ts";
 import { r8, r9, r10, rdi, rdx, rsi } from "./registers.ts";
 
-export { addressOfLabel, type Code } from "./encoder.ts";
+export { addressOfLabel, type Code, type CodeAndData } from "./encoder.ts";
 
 /** The source for a destination: nothing of another size, and no second place in memory. */
 type Source<To> = To extends Register<infer Bits> ? Register<Bits> | Memory | number : Register;
@@ -38,6 +38,13 @@ const NARROW_ARGUMENTS = [edi, esi, edx, r10d, r8d, r9d] as const;
 
 /** Without operands. `lock` makes the next instruction's access to memory atomic; `rep` repeats it rcx times. */
 const PLAIN = { ret: 0xc3, hlt: 0xf4, syscall: 0x0f05, pause: 0xf390, fninit: 0xdbe3, lock: 0xf0, rep: 0xf3 } as const;
+
+/** From (%rsi), or rax, to (%rdi): the size, the opcode, and the text. */
+const STRING_COPIES = {
+  movsb: [32, 0xa4, "movsb %ds:(%rsi),%es:(%rdi)"],
+  movsq: [64, 0xa5, "movsq %ds:(%rsi),%es:(%rdi)"],
+  stosq: [64, 0xab, "stos %rax,%es:(%rdi)"],
+} as const;
 
 /** Jumps to a label that depend on the last comparison. */
 const JUMPS = {
@@ -68,7 +75,7 @@ const CHANGES = { inc: [0xfe, 0], dec: [0xfe, 1], not: [0xf6, 2], neg: [0xf6, 3]
 const CHANGES_IN_MEMORY = { incl: [0xfe, 0, 32], incq: [0xfe, 0, 64], decl: [0xfe, 1, 32] } as const;
 
 type Methods<Table, Method> = { readonly [Name in keyof Table]: Method };
-type FromTables = Methods<typeof PLAIN, <To>(this: To) => To> &
+type FromTables = Methods<typeof PLAIN & typeof STRING_COPIES, <To>(this: To) => To> &
   Methods<typeof JUMPS, <To>(this: To, label: string) => To> &
   Methods<
     typeof EXCHANGES,
@@ -95,6 +102,7 @@ export class Assembler extends (Encoder as new () => Encoder & FromTables) {
         });
     };
     add(PLAIN, (to, name, opcode) => to.line(name).opcode(32, opcode));
+    add(STRING_COPIES, (to, _, [size, opcode, text]) => to.line(text).opcode(size, opcode));
     add(JUMPS, (to, name, opcode, label: string) => to.jump(name, opcode, label));
     add(EXCHANGES, (to, name, opcode, from: Place, place: Place) => to.#between(name, opcode, from, place));
     add(SUMS, (to, name, kind, from: Place | number, place: Place) => {
@@ -243,20 +251,6 @@ export class Assembler extends (Encoder as new () => Encoder & FromTables) {
         this.#between("mov", 0x88, argument, argument.size === 64 ? wide : narrow);
     });
     return this.mov(SYS[name], eax).syscall();
-  }
-
-  // String instructions: from (%rsi), or rax, to (%rdi).
-
-  movsb(): this {
-    return this.line("movsb %ds:(%rsi),%es:(%rdi)").opcode(32, 0xa4);
-  }
-
-  movsq(): this {
-    return this.line("movsq %ds:(%rsi),%es:(%rdi)").opcode(64, 0xa5);
-  }
-
-  stosq(): this {
-    return this.line("stos %rax,%es:(%rdi)").opcode(64, 0xab);
   }
 
   ldmxcsr(from: Memory): this {

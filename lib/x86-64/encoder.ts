@@ -16,6 +16,12 @@ export interface Code {
   readonly quads: readonly { readonly at: number; readonly value: number | bigint }[];
 }
 
+/** Code that writable data follows, from the offset `dataAt` on: whole pages after the beginning. */
+export interface CodeAndData {
+  readonly code: Code;
+  readonly dataAt: number;
+}
+
 /** In bytes. */
 const LONGEST_INSTRUCTION = 15;
 

@@ -81,14 +81,11 @@ export const Header = layout("channel", {
   alive: bytes(40),
 });
 
+const ARGUMENTS = { a0: u64bits, a1: u64bits, a2: u64bits, a3: u64bits, a4: u64bits, a5: u64bits };
+
 export const Request = layout("request", {
   kind: u64(),
-  a0: u64bits,
-  a1: u64bits,
-  a2: u64bits,
-  a3: u64bits,
-  a4: u64bits,
-  a5: u64bits,
+  ...ARGUMENTS,
   /** The function that was called. */
   target: u64<Address>(),
   returnAddress: u64<Address>(),
@@ -103,12 +100,7 @@ export const Request = layout("request", {
 export const Order = layout("order", {
   what: u64(),
   target: u64<Address>(),
-  a0: u64bits,
-  a1: u64bits,
-  a2: u64bits,
-  a3: u64bits,
-  a4: u64bits,
-  a5: u64bits,
+  ...ARGUMENTS,
 });
 
 /** A thread keeps its slot while it carries out orders, and these may be to wait for another thread. */

@@ -110,9 +110,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   // rbx: the channel; r12: the slot; r13: an order, or the state that the server finds; r14: how many orders
   to.label("request").push(rbp).mov(rsp, rbp).push(rbx, r12, r13, r14);
   to.sub(Stack.size, rsp).and(-16, rsp).mov(rax, mem(rsp, Request.offsetOf.kind));
-  ARGUMENTS.forEach((register, i) => {
-    to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
-  });
+  for (const [i, register] of ARGUMENTS.entries()) to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
   to.mov(r11, TARGET).movl(ORDER_WAIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
   connection.find(to);
   claim(to, connection);
@@ -224,9 +222,7 @@ function release(to: Assembler): void {
 
 /** Loads them from `at` bytes after `from`. */
 function loadArguments(to: Assembler, from: Pointer, at: number): void {
-  ARGUMENTS.forEach((register, i) => {
-    to.mov(mem(from, at + 8 * i), register);
-  });
+  for (const [i, register] of ARGUMENTS.entries()) to.mov(mem(from, at + 8 * i), register);
 }
 
 /** Increments the doorbell at rdi, and wakes the server that sleeps on it. */

@@ -6,7 +6,7 @@
 
 import { LinkMap } from "../../../lib/loader/link-map.ts";
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
-import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
+import { Assembler, type CodeAndData } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ecx, edi, edx, r9d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r10, rax, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
@@ -50,11 +50,6 @@ export interface AuditorTargets {
   readonly staticTls: number;
 }
 
-export interface AuditorCode {
-  readonly code: Code;
-  readonly dataAt: number;
-}
-
 const { l_addr, l_name } = LinkMap.offsetOf;
 const LA_SER_ORIG = 1;
 
@@ -62,7 +57,7 @@ const LA_SER_ORIG = 1;
 const KINDS = { file: 0, reexecStub: 1, started: 2, family: 3 } as const;
 
 /** `la_version`, `la_objopen`, `la_activity`, `la_objsearch`, and the initialiser `note environment`. */
-export function auditorCode(targets: AuditorTargets): AuditorCode {
+export function auditorCode(targets: AuditorTargets): CodeAndData {
   const to = new Assembler();
   emitAuditor(to, targets);
   emitTable(to, targets);
@@ -131,9 +126,7 @@ function emitOpened(to: Assembler, auditedAt: number, hasOlder: boolean): void {
  */
 function emitSearch(to: Assembler): void {
   to.label("la_objsearch").mov(rdi, r10).cmp(LA_SER_ORIG, edx).jne("as asked");
-  [...AS_IT_IS].forEach((character, i) => {
-    to.cmpb(char(character), mem(rdi, i)).jne("for the program");
-  });
+  for (const [i, character] of [...AS_IT_IS].entries()) to.cmpb(char(character), mem(rdi, i)).jne("for the program");
   to.lea(mem(rdi, AS_IT_IS.length), rax).ret();
   // r10 is the name, r8 its last part; r9d is not 0 if ld.so has yet to expand the name ($ORIGIN).
   to.label("for the program").cmpq(0, mem(rsi)).jne("as asked");

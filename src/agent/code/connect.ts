@@ -7,7 +7,7 @@
 
 import { layout, type Struct, u64, u64bits } from "../../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../../lib/memory/numbers.ts";
-import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
+import { Assembler, type CodeAndData } from "../../../lib/x86-64/assembler.ts";
 import { ERRNO } from "../../../lib/x86-64/linux.ts";
 import { cl, eax, ebx, ecx, edi, edx, esi, r8d } from "../../../lib/x86-64/narrow-registers.ts";
 import { type Memory, mem, rip } from "../../../lib/x86-64/operands.ts";
@@ -79,16 +79,8 @@ export interface ConnectTargets {
   readonly complaint: string;
 }
 
-/**
- * The code, with labels for what shims call and for the quad that ld.so fills with the address of _r_debug, and where
- * its writable data begins.
- */
-export interface AgentCode {
-  readonly code: Code;
-  readonly dataAt: number;
-}
-
-export function agentCode(targets: ConnectTargets): AgentCode {
+/** Has labels for what shims call and for the quad that ld.so fills with the address of _r_debug. */
+export function agentCode(targets: ConnectTargets): CodeAndData {
   const to = new Assembler();
   emitAgent(to, { connection: ownConnection, token: 0, dlopen: NOWHERE, dlmopen: NOWHERE });
   emitConnect(to);

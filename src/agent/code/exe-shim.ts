@@ -3,7 +3,7 @@
 // find libc's own by the distance from one of its functions, since they are made for that one libc.
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
-import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
+import { Assembler, type CodeAndData } from "../../../lib/x86-64/assembler.ts";
 import { al, eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rsi } from "../../../lib/x86-64/registers.ts";
@@ -19,9 +19,7 @@ const PR_SET_NAME = 15;
  */
 export const EXE_SHIM_PARTS = { resolver: "exeShim", stackEnd: "stack end", anchor: "anchor" } as const;
 
-export interface ExeShimCode {
-  readonly code: Code;
-  readonly dataAt: number;
+export interface ExeShimCode extends CodeAndData {
   /** The functions, each at a label of its name. */
   readonly names: readonly string[];
 }

@@ -39,7 +39,6 @@ export function emitMoreRoom(to: Assembler, kept: number): void {
   emitMakeRoom(to, kept);
   emitRoomGiven(to);
   emitStartOver(to);
-  emitExecute(to);
   emitAppend(to);
   to.texts({
     "variable name": `${TUNABLES}=`,
@@ -139,10 +138,6 @@ function emitStartOver(to: Assembler): void {
   to.call("execute").lea(rip("own file"), rdi).call("execute");
   to.label("given up").systemCall("munmap", rbx, WORK);
   to.label("not started over").ret();
-}
-
-/** (path): execve with the arguments at rbp and the variables at r12. */
-function emitExecute(to: Assembler): void {
   to.label("execute").systemCall("execve", rdi, rbp, r12).ret();
 }
 
