@@ -13,16 +13,16 @@ const CLONE_VM_VFORK = 0x4100;
 const WALL = 0x4000_0000;
 
 /** Blocks the signals of `mask`; the previous mask is stored in `before`, if given. */
-export function setMask(to: Assembler, mask: Memory, before?: Memory): void {
-  to.systemCall("rt_sigprocmask", SIG_SETMASK, address(mask), before ? address(before) : 0, MASK_SIZE);
+export function setMask(to: Assembler, mask: Memory, before?: Memory): Assembler {
+  return to.systemCall("rt_sigprocmask", SIG_SETMASK, address(mask), before ? address(before) : 0, MASK_SIZE);
 }
 
 /** `stack` holds the stack's end. Afterwards `je` branches in the child, `js` in the caller if the kernel refuses. */
-export function cloneChild(to: Assembler, stack: Memory): void {
-  to.systemCall("clone", CLONE_VM_VFORK, stack, 0, 0, 0).test(rax, rax);
+export function cloneChild(to: Assembler, stack: Memory): Assembler {
+  return to.systemCall("clone", CLONE_VM_VFORK, stack, 0, 0, 0).test(rax, rax);
 }
 
 /** Waits for cloneChild's child. */
-export function awaitChild(to: Assembler): void {
-  to.systemCall("wait4", eax, 0, WALL, 0);
+export function awaitChild(to: Assembler): Assembler {
+  return to.systemCall("wait4", eax, 0, WALL, 0);
 }

@@ -49,18 +49,13 @@ export function emitDetach(to: Assembler): void {
   // A signal handler must not run on either stack.
   to.push(rbx).mov(rdi, rbx);
   setMask(to, at("allSignals"), at("mask"));
-  cloneChild(to, at("childStack"));
-  to.je("child").js("not cloned");
-  awaitChild(to);
-  to.jmp("done");
+  cloneChild(to, at("childStack")).je("child").js("not cloned");
+  awaitChild(to).jmp("done");
   to.label("not cloned").mov(rax, at("failure"));
-  to.label("done");
-  setMask(to, at("mask"));
-  to.pop(rbx).ret();
+  setMask(to.label("done"), at("mask")).pop(rbx).ret();
 
   to.label("child").systemCall("setsid");
-  cloneChild(to, at("stack"));
-  to.je("start").js("not started");
+  cloneChild(to, at("stack")).je("start").js("not started");
   to.mov(rax, at("pid"));
   to.label("end").systemCall("exit_group", 0);
   to.label("not started").mov(rax, at("failure")).jmp("end");
@@ -71,8 +66,7 @@ export function emitDetach(to: Assembler): void {
   to.systemCall("close_range", 4, -1, 0);
   // Its working directory must not keep a file system from being unmounted.
   to.systemCall("chdir", "root");
-  setMask(to, at("noSignals"));
-  to.systemCall("execve", at("path"), at("argv"), at("envp"));
+  setMask(to, at("noSignals")).systemCall("execve", at("path"), at("argv"), at("envp"));
   to.mov(rax, at("failure")).systemCall("exit_group", NOT_FOUND);
   to.label("root").data(cString("/"));
 }

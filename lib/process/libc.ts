@@ -24,6 +24,8 @@ export class Libc implements Process {
   readonly memory = ownMemory;
   handlesAreLinkMaps?: boolean;
   readonly #bound = bind();
+  /** From gnu_get_libc_version: "2.36". */
+  readonly version = this.#bound.version;
   readonly system = new System();
   readonly pages = new Pages(this.system);
   readonly futexes = new Futexes(this.system);
@@ -51,11 +53,6 @@ export class Libc implements Process {
 
   write(address: Address, bytes: Uint8Array): void {
     bytesAt(address, bytes.length).set(bytes);
-  }
-
-  /** From gnu_get_libc_version: "2.36". */
-  get version(): string {
-    return this.#bound.version;
   }
 
   /** Runs a pass, or a step of one, to its end: its calls are made immediately. */

@@ -6,16 +6,9 @@ import { readFileSync } from "node:fs";
 /** Its fields; the first is number 1, as in proc(5). Throws what reading /proc throws. */
 export function readStat(pid: number | "self"): { field(number: number): string } {
   const line = readFileSync(`/proc/${pid}/stat`, "latin1");
-  const end = line.lastIndexOf(")");
-  const name = line.indexOf(" ") + 1;
-  const fields = [
-    line.slice(0, name - 1),
-    line.slice(name, end + 1),
-    ...line
-      .slice(end + 2)
-      .trimEnd()
-      .split(" "),
-  ];
+  const [name, end] = [line.indexOf(" ") + 1, line.lastIndexOf(")") + 1];
+  const others = line.slice(end + 1).trimEnd();
+  const fields = [line.slice(0, name - 1), line.slice(name, end), ...others.split(" ")];
   return { field: (number) => fields[number - 1] ?? "" };
 }
 

@@ -42,15 +42,14 @@ export function recordsOf(steps: readonly Step[]): Uint8Array {
   };
   const head = new Uint8Array(end);
   const view = new DataView(head.buffer);
-  steps.forEach(({ number, arguments: [a = 0, b = 0, ...rest] }, i) => {
-    const step = Record.at(view, i * Record.size);
-    const value = (argument: number | string | typeof RESULT): bigint =>
-      typeof argument === "string" ? place(argument) : argument === RESULT ? 0n : BigInt.asUintN(64, BigInt(argument));
-    step.number = number;
-    step.flags =
-      (typeof a === "string" ? TEXT_A : 0) | (typeof b === "string" ? TEXT_B : 0) | (a === RESULT ? RESULT_A : 0);
-    [step.a, step.b] = [value(a), value(b)];
-    [step.c, step.d, step.e] = [value(rest[0] ?? 0), value(rest[1] ?? 0), value(rest[2] ?? 0)];
+  const wordOf = (argument: number | string | typeof RESULT): bigint =>
+    typeof argument === "string" ? place(argument) : argument === RESULT ? 0n : BigInt.asUintN(64, BigInt(argument));
+  steps.forEach(({ number, arguments: list }, i) => {
+    const [first, second] = list;
+    const texts = (typeof first === "string" ? TEXT_A : 0) | (typeof second === "string" ? TEXT_B : 0);
+    const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n] = list.map(wordOf);
+    const flags = texts | (first === RESULT ? RESULT_A : 0);
+    Object.assign(Record.at(view, i * Record.size), { number, flags, a, b, c, d, e });
   });
   Record.at(view, steps.length * Record.size).number = LAST;
   return Buffer.concat([head, ...texts]);
@@ -94,14 +93,10 @@ export function emitTrial(to: Assembler): void {
   const { records, stack, failure, at, allSignals, mask } = Trial.offsetOf;
   to.label("trial").push(rbx, rbp).mov(rdi, rbx);
   setMask(to, mem(rbx, allSignals), mem(rbx, mask));
-  cloneChild(to, mem(rbx, stack));
-  to.je("trial child").js("trial refused");
-  awaitChild(to);
-  to.jmp("trial done");
+  cloneChild(to, mem(rbx, stack)).je("trial child").js("trial refused");
+  awaitChild(to).jmp("trial done");
   to.label("trial refused").mov(rax, mem(rbx, failure));
-  to.label("trial done");
-  setMask(to, mem(rbx, mask));
-  to.pop(rbp, rbx).ret();
+  setMask(to.label("trial done"), mem(rbx, mask)).pop(rbp, rbx).ret();
   to.label("trial child").mov(mem(rbx, records), rdi).call("steps");
   to.mov(rax, mem(rbx, failure)).mov(rdx, mem(rbx, at)).systemCall("exit_group", 0).hlt();
 }
@@ -118,9 +113,8 @@ export function tryOut(libc: Libc, steps: readonly Step[]): { step: Step | undef
   const code = libc.placeCode(to.assemble().bytes);
   const bytes = new Uint8Array(Trial.size);
   const trial = Trial.at(new DataView(bytes.buffer));
-  trial.records = addressOf(records);
-  trial.stack = add(libc.pages.allocate(PAGE_SIZE), PAGE_SIZE);
-  trial.allSignals = 2n ** 64n - 1n;
+  const stack = add(libc.pages.allocate(PAGE_SIZE), PAGE_SIZE);
+  Object.assign(trial, { records: addressOf(records), stack, allSignals: 2n ** 64n - 1n });
   CFunction({ ptr: pointer(code), args: [FFIType.ptr], returns: FFIType.void })(bytes);
   if (trial.failure === 0n) return undefined;
   const errno = Number(-BigInt.asIntN(64, trial.failure));

@@ -10,16 +10,8 @@
 import { Encoder, isByte } from "./encoder.ts";
 import { SYS, type SystemCall } from "./linux.ts";
 import { eax, edi, edx, esi, r8d, r9d, r10d } from "./narrow-registers.ts";
-import {
-  type Memory,
-  type Place,
-  type PlaceAddress,
-  type Pointer,
-  type Register,
-  rip,
-  type Size,
-  type Xmm,
-} from "./operands.ts";
+import type { Memory, Place, PlaceAddress, Pointer, Register, Size, Xmm } from "./operands.ts";
+import { rip } from "./operands.ts";
 import { r8, r9, r10, rdi, rdx, rsi } from "./registers.ts";
 
 export { addressOfLabel, type Code, type CodeAndData } from "./encoder.ts";

@@ -106,5 +106,8 @@ export const ERRNO = {
   ECONNREFUSED: 111,
 } as const;
 
+/** The longest path that system calls take, in bytes, with its NUL. */
+export const PATH_MAX = 4096;
+
 /** Of struct stat, in bytes: where some members are, and its size. */
 export const STAT = { st_dev: 0, st_ino: 8, size: 144 } as const;

@@ -24,7 +24,7 @@ export interface Assembled<Result> {
 /** First number that stands for a name: no user address, and no other word in code. */
 const FIRST = 2 ** 50;
 
-export class Template<Result> {
+class Template<Result> {
   /** In the order of the numbers that stand for them; says whether the name had a value. */
   readonly #names = new Map<string, boolean>();
   readonly #code: Code;

@@ -33,12 +33,8 @@ export class RunRecord {
     this.fields = Record.at(viewAt(this.at, Record.size));
   }
 
-  get quieted(): Address {
-    return add(this.at, Record.offsetOf.quieted);
-  }
-
-  get key(): Address {
-    return add(this.at, Record.offsetOf.key);
+  addressOf(field: keyof typeof Record.offsetOf): Address {
+    return add(this.at, Record.offsetOf[field]);
   }
 
   setIterator(index: number, address: Address): void {

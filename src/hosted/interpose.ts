@@ -59,11 +59,11 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     ...{ directory: directory.path, programName: launch.programName, ownName: toAddress(0) },
   });
   emitSignalHandler(assembler.align(16), functions.nothing);
-  emitQuieting(assembler.align(16), record.quieted);
+  emitQuieting(assembler.align(16), record.addressOf("quieted"));
   const signals = emitSignalFunctions(assembler, find);
   const stacks = emitStackSize(assembler, find);
   const { nothing } = functions;
-  const leaving = emitLeavingFunctions(assembler, { pid: process.pid, key: record.key, nothing }, find);
+  const leaving = emitLeavingFunctions(assembler, { pid: process.pid, key: record.addressOf("key"), nothing }, find);
   emitStart(assembler.align(16), record.at, functions.exit, functions.errnoLocation);
   emitCleanup(assembler.align(16), {
     ...{ pid: process.pid, directory: directory.path, files: directory.files.at, closeAll: functions.closeAll },

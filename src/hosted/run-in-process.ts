@@ -142,7 +142,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const front = [interposer.object];
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   libc.atExit(interposer.end);
-  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.quieted);
+  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.addressOf("quieted"));
   trace.mark("server");
 
   // The host's libraries, all together, so that glibc does not search by itself; then their shims.

@@ -62,7 +62,7 @@ export interface Connection {
    */
   find(to: Assembler): void;
   /** Afterwards `je` means that no server answers. */
-  look(to: Assembler): void;
+  look(to: Assembler): Assembler;
   /** Wakes the server to look at a slot of this channel. The server must see everything written before. */
   ring(to: Assembler): void;
   /** The channel (rbx, may be NULL) is not needed any more. May change any caller-saved register. */
@@ -124,11 +124,9 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   to.lea(rip("failure"), rdi).mov(RTLD_LAZY, esi).mov(rip("dlopen address"), r11).jmp("leave for r11");
   to.label("go on");
   connection.disconnect(to);
-  loadArguments(to, rsp, Request.offsetOf.a0);
-  to.mov(TARGET, r11);
+  loadArguments(to, rsp, Request.offsetOf.a0).mov(TARGET, r11);
   to.label("leave for r11").xor(eax, eax); // a variadic callee finds no vector registers in use
-  leave(to);
-  to.jmp(r11);
+  leave(to).jmp(r11);
 
   to.align(8).quads({ "dlopen address": dlopen, "dlmopen address": dlmopen, token });
   connection.data(to);
@@ -138,8 +136,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
 /** Finds a free slot and writes the request into it. */
 function claim(to: Assembler, { look, slots }: Connection): void {
   to.label("claim").cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("fail");
-  look(to);
-  to.je("fail");
+  look(to).je("fail");
   // The PID tells whose slot it is if the thread is killed meanwhile.
   to.systemCall("getpid").lea(mem(undefined, State.claimed, rax, 8), ecx);
   to.lea(mem(rbx, SLOTS), r12).mov(slots, r13d);
@@ -168,20 +165,18 @@ function publish(to: Assembler, { look, ring }: Connection): void {
   to.label("wait").cmp(r13d, mem(r12)).jne("answered");
   to.systemCall("futex", r12, FUTEX_WAIT_BITSET, r13d, address(TIME), r8, ANY_BIT);
   to.cmp(-ERRNO.ETIMEDOUT, eax).jne("wait");
-  look(to);
-  to.je("give up");
+  look(to).je("give up");
   to.cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("give up");
   to.decl(mem(rsp, Stack.seconds)).jne("wait a second");
   to.label("give up").mov(r13d, eax).mov(State.left, ecx);
   to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it was answered after all
-  markPending(to);
-  to.jmp("fail");
+  markPending(to).jmp("fail");
 }
 
 /** Has the server look at the slot. */
-function markPending(to: Assembler): void {
+function markPending(to: Assembler): Assembler {
   to.mov(r12, rax).sub(rbx, rax).shr(Math.log2(SLOT_SIZE), rax); // SLOTS is less than SLOT_SIZE
-  to.movb(1, mem(rbx, PENDING, rax));
+  return to.movb(1, mem(rbx, PENDING, rax));
 }
 
 /** Carries out the orders in the slot. */
@@ -195,13 +190,9 @@ function obey(to: Assembler, { disconnect }: Connection): void {
   to.mov(mem(r13, a0), r14);
   release(to);
   disconnect(to);
-  to.mov(r14, rax);
-  leave(to);
-  to.ret();
+  leave(to.mov(r14, rax)).ret();
 
-  to.label("obey call");
-  loadArguments(to, r13, a0);
-  to.xor(eax, eax).call(mem(r13, target));
+  loadArguments(to.label("obey call"), r13, a0).xor(eax, eax).call(mem(r13, target));
   to.mov(rax, mem(r13, a0)).add(Order.size, r13).dec(r14d).jne("obey");
   to.mov(State.obeyed, r13d).jmp("publish");
 
@@ -209,20 +200,18 @@ function obey(to: Assembler, { disconnect }: Connection): void {
   to.label("obey jump").lea(mem(r13, a0), rsi).lea(mem(rsp, Request.offsetOf.a0), rdi);
   to.mov(ARGUMENTS.length, ecx).rep().movsq();
   to.mov(mem(r13, target), rax).mov(rax, TARGET);
-  release(to);
-  to.jmp("go on");
-
-  to.label("obey fail");
-  release(to);
+  release(to).jmp("go on");
+  release(to.label("obey fail"));
 }
 
-function release(to: Assembler): void {
-  to.movl(State.free, mem(r12));
+function release(to: Assembler): Assembler {
+  return to.movl(State.free, mem(r12));
 }
 
 /** Loads them from `at` bytes after `from`. */
-function loadArguments(to: Assembler, from: Pointer, at: number): void {
+function loadArguments(to: Assembler, from: Pointer, at: number): Assembler {
   for (const [i, register] of ARGUMENTS.entries()) to.mov(mem(from, at + 8 * i), register);
+  return to;
 }
 
 /** Increments the doorbell at rdi, and wakes the server that sleeps on it. */
@@ -230,6 +219,6 @@ export function ring(to: Assembler): void {
   to.lock().incl(mem(rdi)).systemCall("futex", rdi, FUTEX_WAKE, 1);
 }
 
-function leave(to: Assembler): void {
-  to.lea(mem(rbp, -32), rsp).pop(r14, r13, r12, rbx, rbp);
+function leave(to: Assembler): Assembler {
+  return to.lea(mem(rbp, -32), rsp).pop(r14, r13, r12, rbx, rbp);
 }

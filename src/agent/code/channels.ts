@@ -30,9 +30,9 @@ export const mappedConnection = (channels: Channels): Connection => ({
   },
 
   /** ESRCH: the thread is gone, or out of sight: in another PID namespace its number means nothing. */
-  look(to: Assembler): void {
+  look(to: Assembler): Assembler {
     to.mov(mem(rbx, Header.offsetOf.pid), edi).mov(mem(rbx, Header.offsetOf.tid), esi);
-    to.systemCall("tgkill", edi, esi, 0).cmp(-ERRNO.ESRCH, eax);
+    return to.systemCall("tgkill", edi, esi, 0).cmp(-ERRNO.ESRCH, eax);
   },
 
   ring(to: Assembler): void {

@@ -4,14 +4,13 @@
 
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import { Assembler, type CodeAndData } from "../../../lib/x86-64/assembler.ts";
+import { PATH_MAX } from "../../../lib/x86-64/linux.ts";
 import { al, eax, ecx } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rsi } from "../../../lib/x86-64/registers.ts";
 import { emitPathFunctions } from "./paths.ts";
 import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
-/** The kernel's limit (PATH_MAX). */
-const PATH_SIZE = 4096;
 const PR_SET_NAME = 15;
 
 /**
@@ -37,7 +36,7 @@ export function exeShimCode(distanceOf: (name: string) => number | undefined): E
   to.align(PAGE_SIZE);
   const dataAt = to.length;
   to.quads({ [EXE_SHIM_PARTS.stackEnd]: 0, [EXE_SHIM_PARTS.anchor]: 0, "own length": 0 });
-  to.label("own path").data(new Uint8Array(PATH_SIZE));
+  to.label("own path").data(new Uint8Array(PATH_MAX));
   return { code: to.assemble(), dataAt, names };
 }
 
@@ -61,7 +60,7 @@ export function emitExeShim(to: Assembler): void {
   to.label("next behind").mov(mem(rcx, 8), rax).mov(rax, mem(rcx)).add(8, rcx).test(rax, rax).jne("next behind");
   to.jmp("next variable");
   to.label("started known").lea(rip("own path"), rdi).mov(r15, rsi);
-  to.mov(PATH_SIZE - 1, ecx);
+  to.mov(PATH_MAX - 1, ecx);
   to.label("copy path").mov(mem(rsi), al).mov(al, mem(rdi)).test(al, al).je("path copied");
   to.inc(rsi).inc(rdi).dec(ecx).jne("copy path");
   to.movb(0, mem(rdi));

@@ -11,7 +11,7 @@ import { Ehdr } from "../../../lib/elf/ehdr.ts";
 import { Phdr } from "../../../lib/elf/phdr.ts";
 import { PAGE_SIZE } from "../../../lib/memory/numbers.ts";
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
-import { STAT } from "../../../lib/x86-64/linux.ts";
+import { PATH_MAX, STAT } from "../../../lib/x86-64/linux.ts";
 import { al, eax, ebp, ecx, edx, esi, r9d, r15d } from "../../../lib/x86-64/narrow-registers.ts";
 import { char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi } from "../../../lib/x86-64/registers.ts";
@@ -23,7 +23,7 @@ import { AT_EXECFN } from "./vectors.ts";
 /** Left for dlopen after a program has been started over, in bytes. */
 const SPARE = AUDITED + DEFAULT;
 
-const [O_CLOEXEC, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE, PATH_MAX] = [0x8_0000, 3, 0x4022, 4096] as const;
+const [O_CLOEXEC, PROT_READ_WRITE, MAP_ANONYMOUS_NORESERVE] = [0x8_0000, 3, 0x4022] as const;
 /** In bytes, a bit more than arguments and variables (at most 3/4 of 8 MiB) and the pointers to them can take. */
 const [WORK, ARGUMENTS] = [16 << 20, 8 << 20] as const;
 

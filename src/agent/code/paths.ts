@@ -43,7 +43,7 @@ const named = (names: string, description: PathFunction): [string, PathFunction]
   names.split(" ").map((name) => [name, description]);
 
 /** Functions that a libc does not have are skipped: __xstat and its like are what stat was before glibc 2.33. */
-export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
+const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
   ...named("open open64 __open_2 __open64_2", { path: 0, hasFlags: true }),
   ...named("openat openat64 __openat_2 __openat64_2", { path: 1, hasFlags: true }),
   ...named("fopen fopen64 freopen freopen64", { path: 0, hasMode: true }),
@@ -62,12 +62,7 @@ export const PATH_FUNCTIONS: ReadonlyMap<string, PathFunction> = new Map([
 ]);
 
 /** Which argument is the path; the buffer and its length follow it. */
-export const READLINK_FUNCTIONS: ReadonlyMap<string, { readonly path: 0 | 1 }> = new Map([
-  ["readlink", { path: 0 }],
-  ["__readlink_chk", { path: 0 }],
-  ["readlinkat", { path: 1 }],
-  ["__readlinkat_chk", { path: 1 }],
-]);
+const READLINK_FUNCTIONS = { readlink: 0, __readlink_chk: 0, readlinkat: 1, __readlinkat_chk: 1 };
 
 /** Directories with the system's own files, and none of a user's. */
 const SYSTEM = ["/usr/", "/etc/", "/nix/store/", "/gnu/store/", "/run/opengl-driver/", "/run/current-system/"];
@@ -114,7 +109,7 @@ export function emitPathFunctions(to: Assembler, targets: PathTargets): string[]
     shapes.set(shape, description);
     emit(name, shape);
   }
-  for (const [name, { path }] of READLINK_FUNCTIONS) emit(name, `readlink ${path}`);
+  for (const [name, path] of Object.entries(READLINK_FUNCTIONS)) emit(name, `readlink ${path}`);
   const asks = typeof targets.find === "function";
   if (targets.isHosted && asks) for (const name of SHELL_FUNCTIONS) emit(name, "shell");
   for (const [shape, description] of shapes) emitShape(to, shape, description, targets);
@@ -158,12 +153,9 @@ function emitShape(
     if (runs && typeof find === "function") askForTarget(to, Kind.run + 256 * path);
     else to.jmp(r11);
   };
-  to.label(shape);
-  loadPath(to, path);
-  to.cmp(LEAST_ADDRESS, rax).jb(go); // NULL, or no valid address
+  loadPath(to.label(shape), path).cmp(LEAST_ADDRESS, rax).jb(go); // NULL, or no valid address
   if (!isLink && isHosted) {
-    callTest(to, "is own file");
-    to.jne(other);
+    callTest(to, "is own file").jne(other);
     testExtras();
     to.lea(rip("own path"), ARGUMENTS[path].register);
     proceed();
@@ -177,20 +169,17 @@ function emitShape(
 /** Jumps to `go` if the mode, which comes after the path as first argument, allows writing. */
 function testMode(to: Assembler, go: string): void {
   to.mov(rsi, rax).test(rax, rax).je(go);
-  callTest(to, "reads only");
-  to.jne(go);
+  callTest(to, "reads only").jne(go);
 }
 
 /** Keeps r11. */
-function callTest(to: Assembler, label: string): void {
-  to.push(r11).call(label).pop(r11);
+function callTest(to: Assembler, label: string): Assembler {
+  return to.push(r11).call(label).pop(r11);
 }
 
 /** Asks where a path of the system is, unless `testExtras` jumps to `go`; jumps there for others. */
 function emitSystemTest(to: Assembler, path: 0 | 1 | 2, go: string, kind: number, testExtras?: () => void): void {
-  loadPath(to, path);
-  callTest(to, "is system file");
-  to.jne(go);
+  callTest(loadPath(to, path), "is system file").jne(go);
   testExtras?.();
   askForTarget(to, kind + 256 * path);
 }
@@ -200,12 +189,9 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted }: PathTar
   const shape = `readlink ${path}`;
   const other = `${shape} other`;
   const go = `${shape} go`;
-  to.label(shape);
-  loadPath(to, path);
-  to.cmp(LEAST_ADDRESS, rax).jb(go);
+  loadPath(to.label(shape), path).cmp(LEAST_ADDRESS, rax).jb(go);
   if (isHosted) {
-    callTest(to, "is own file");
-    to.jne(other);
+    callTest(to, "is own file").jne(other);
     if (path === 0) to.test(rdx, rdx).jle(go).mov(rsi, rdi).mov(rdx, rcx);
     else to.test(rcx, rcx).jle(go).mov(rdx, rdi);
     to.lea(rip("own path"), rsi).mov(rip("own length"), eax).cmp(rax, rcx).cmova(rax, rcx);
@@ -216,8 +202,8 @@ function emitReadlink(to: Assembler, path: 0 | 1, { hasTree, isHosted }: PathTar
   to.label(go).jmp(r11);
 }
 
-function loadPath(to: Assembler, path: 0 | 1 | 2): void {
-  to.mov(ARGUMENTS[path].register, rax);
+function loadPath(to: Assembler, path: 0 | 1 | 2): Assembler {
+  return to.mov(ARGUMENTS[path].register, rax);
 }
 
 /**

@@ -3,6 +3,7 @@
 // over, by the name of the ld.so that was chosen.
 
 import type { Assembler } from "../../../lib/x86-64/assembler.ts";
+import { PATH_MAX } from "../../../lib/x86-64/linux.ts";
 import { al, eax, ebp, ebx, ecx, edi, r8d, r10d } from "../../../lib/x86-64/narrow-registers.ts";
 import { address, char, mem, rip } from "../../../lib/x86-64/operands.ts";
 import {
@@ -25,8 +26,6 @@ import {
 import { EXIT } from "../../diagnostics/errors.ts";
 import { CALLED, emitBegins, emitVectors, STARTED_AS } from "./vectors.ts";
 
-/** The kernel's limit (PATH_MAX). */
-const PATH_SIZE = 4096;
 /** How much of a command line is read. */
 const COMMAND_SIZE = 0x10000;
 const O_CLOEXEC = 0x80000;
@@ -58,12 +57,12 @@ export function emitReexecStub(to: Assembler, targets: ReexecStubTargets): void 
   to.mov(rip("stack end"), rax).cmpq(0, mem(rax)).je("static");
   to.call("vectors");
   // The program's file: what the kernel runs, or what an ld.so was told to run, whose own arguments then come first.
-  to.sub(PATH_SIZE + 8, rsp)
+  to.sub(PATH_MAX + 8, rsp)
     .mov(r15, r11)
     .xor(ebx, ebx) // rbx: the library path given to an ld.so
     .test(rbp, rbp)
     .je("told");
-  to.systemCall("readlink", "proc", rsp, PATH_SIZE - 1).mov(r15, r11);
+  to.systemCall("readlink", "proc", rsp, PATH_MAX - 1).mov(r15, r11);
   to.test(rax, rax).jle("file known");
   to.movb(0, mem(rsp, 0, rax)).systemCall("access", rsp, 0);
   to.mov(r15, r11).test(rax, rax).cmove(rsp, r11).jmp("file known");

@@ -20,8 +20,8 @@ export const FATAL_SIGNALS: Readonly<Record<number, string>> = {
 };
 
 /** All functions that return the previous handler. */
-export const SIGNAL_FUNCTIONS = ["signal", "bsd_signal", "ssignal", "sysv_signal", "__sysv_signal", "sigset"] as const;
-export const SIGACTION_FUNCTIONS = ["sigaction", "__sigaction"] as const;
+const SIGNAL_FUNCTIONS = ["signal", "bsd_signal", "ssignal", "sysv_signal", "__sysv_signal", "sigset"] as const;
+const SIGACTION_FUNCTIONS = ["sigaction", "__sigaction"] as const;
 
 /** Offsets in glibc's siginfo_t, ucontext_t and struct sigaction, in bytes, and the size of the kernel's sigset_t. */
 const [SI_CODE, UC_SIGMASK, SA_FLAGS, MASK_SIZE] = [8, 0x128, 0x88, 8] as const;
