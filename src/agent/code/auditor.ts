@@ -16,8 +16,6 @@ import { emitReexecStub } from "./reexec-stub.ts";
 import { emitSonameOf, SONAME_BUFFERS } from "./soname.ts";
 import { emitBegins } from "./vectors.ts";
 
-const encoder = new TextEncoder();
-
 /**
  * Prefix of a path that is to be opened as it is: the linking thread has glibc open files of host trees that have the
  * names of isolated libraries, and for a path the auditor cannot tell the requester. Without an auditor the prefixed
@@ -189,7 +187,7 @@ function emitTable(to: Assembler, { files, reexecStubs, started, family, agent }
     ...Array.from(files, ([name, path]) => ({ name, path, kind: KINDS.file })),
     ...Array.from(family, ([name, path]) => ({ name, path, kind: KINDS.family })),
     ...(started === undefined ? [] : [{ name: started, path: "", kind: KINDS.started }]),
-  ].map(({ name, path, kind }) => ({ name: encoder.encode(name), path: encoder.encode(path), kind }));
+  ].map(({ name, path, kind }) => ({ name: Buffer.from(name), path: Buffer.from(path), kind }));
   to.align(8).label("table");
   let at = (entries.length + 1) * Entry.size;
   entries.forEach(({ name, path, kind }, i) => {

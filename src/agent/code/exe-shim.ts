@@ -18,13 +18,13 @@ const PR_SET_NAME = 15;
  */
 export const EXE_SHIM_PARTS = { resolver: "exeShim", stackEnd: "stack end", anchor: "anchor" } as const;
 
-export interface ExeShimCode extends CodeAndData {
-  /** The functions, each at a label of its name. */
-  readonly names: readonly string[];
-}
-
-/** `distanceOf` returns the distance of a libc function from the anchor, if libc has it. */
-export function exeShimCode(distanceOf: (name: string) => number | undefined): ExeShimCode {
+/**
+ * The code, and the names of its functions, each at a label of its name. `distanceOf` returns the distance of a libc
+ * function from the anchor, if libc has it.
+ */
+export function exeShimCode(
+  distanceOf: (name: string) => number | undefined,
+): CodeAndData & { readonly names: readonly string[] } {
   const to = new Assembler();
   emitVectors(to);
   emitBegins(to);
