@@ -1,12 +1,10 @@
 // The server's side of the shared pages, and the main thread's for the little that it reports; see protocol.ts.
 
-import { bytesAt, viewAt } from "../../lib/memory/live.ts";
+import { bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
 import { Slot } from "./slot.ts";
-
-const encoder = new TextEncoder();
 
 /** The channels that one thread answers. */
 export class Channels {
@@ -149,7 +147,7 @@ export class Channel {
    * if that takes longer.
    */
   tell(text: string, milliseconds = 0): boolean {
-    const bytes = encoder.encode(text);
+    const bytes = Buffer.from(text);
     const at = this.libc.allocate(bytes.length);
     bytesAt(at, bytes.length).set(bytes);
     const slot = this.#claim();
@@ -189,7 +187,7 @@ export class Channel {
   intern(text: string): Address | undefined {
     let at = this.#interned.get(text);
     if (at === undefined) {
-      const bytes = encoder.encode(`${text}\0`);
+      const bytes = cString(text);
       if (this.#arena + bytes.length > ARENA_SIZE) return undefined;
       at = add(this.at, ARENA + this.#arena);
       bytesAt(at, bytes.length).set(bytes);
