@@ -3,6 +3,8 @@
 import type { Library } from "../elf/library.ts";
 
 export const LIBC = "libc.so.6";
+/** Has dlopen and its family before glibc 2.34. */
+export const LIBDL = "libdl.so.2";
 export const LOADER = "ld-linux-x86-64.so.2";
 
 /** What some version of glibc installs besides libc and ld.so; a tree need not have all of it. */
@@ -11,7 +13,7 @@ export const GLIBC: readonly string[] = [
   "libm.so.6",
   "libmvec.so.1",
   "libpthread.so.0",
-  "libdl.so.2",
+  LIBDL,
   "librt.so.1",
   "libutil.so.1",
   "libresolv.so.2",

@@ -20,7 +20,7 @@ import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
 import { type AgentExports, ControlBlock } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { makeLinks } from "../directories/links.ts";
+import { makeLinks } from "../directories/library-path.ts";
 import { hint, MARK, privateParent } from "../directories/private-directory.ts";
 import { libraryPathsIn } from "../handover/program-environment.ts";
 import { type Functions, findFunctions } from "../passes/functions.ts";

@@ -8,10 +8,9 @@ import { RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { firstLinkMap, linkMap } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
-import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
-const LIBDL = "libdl.so.2";
 /** glibc's own name for the flag that marks a dlopen, as opposed to its internal opens. */
 const RTLD_DLOPEN = 0x80000000;
 

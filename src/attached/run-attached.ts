@@ -23,7 +23,7 @@ import { checkAttachable, isShells } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { roomForHosts } from "../plan/static-tls.ts";
 import { chooseTrees } from "../plan/trees.ts";
-import { placeOfKept } from "../reexec/kept-directories.ts";
+import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { ownCommand } from "../reexec/own-command.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
@@ -130,11 +130,12 @@ function prepare(
         `an older glibc than ${trees.glibc.version} that a process brings: it is started over on that, by the name of "${older.starter?.loader}"`,
     );
   const staticTls = roomForHosts(plan.capsules.map(({ libraries }) => libraries));
-  populate(directory, { ...plan, processGlibc, older, mounts, staticTls }, first, trace);
+  const kept = new KeptDirectories(store.file, system);
+  populate(directory, { ...plan, processGlibc, older, mounts, staticTls, kept }, first, trace);
   const tunables = tunablesFor(plan, trees.glibc, trace);
   const roots = [...plan.capsules, trees.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
-  const kept = entry.processGlibc.starter ? [placeOfKept(store.file, system)] : [];
-  const behind = [...runtimePath(trees, options, system, trace), ...shownInSandboxes([...roots, ...kept])];
+  const shown = shownInSandboxes([...roots, ...(entry.processGlibc.starter ? [kept.place] : [])]);
+  const behind = [...runtimePath(trees, options, kept, trace), ...shown];
   return { entry, behind, tunables, isAudited: plan.isAudited };
 }
 

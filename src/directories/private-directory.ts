@@ -18,14 +18,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { makeLinks } from "./links.ts";
+import { makeLinks } from "./library-path.ts";
+import { OTHERS_WRITE } from "./trusted.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim per library, a mirror per member of the shared set and capsule. */
@@ -69,32 +70,22 @@ export class FileList {
 }
 
 export class PrivateDirectory {
-  #path: string;
-
   constructor(
-    path: string,
+    /** Another one once nothing can be written to the first. */
+    public path: string,
     readonly files: FileList,
-  ) {
-    this.#path = path;
-  }
-
-  get path(): string {
-    return this.#path;
-  }
+  ) {}
 
   /** Throws what making it throws, with the directory's name. */
   static make(libc: Libc): PrivateDirectory {
-    let parent = resolve(tmpdir());
-    let directory: PrivateDirectory | undefined;
+    const directory = new PrivateDirectory(freshDirectory(), FileList.allocate(libc));
     try {
-      parent = privateParent(parent);
-      directory = new PrivateDirectory(mkdtempSync(join(parent, PREFIX)), FileList.allocate(libc));
-      directory.#own();
+      directory.ownedBy("self");
       return directory;
     } catch (error) {
       // Without the mark, no later run would remove it.
-      directory?.remove();
-      throw hint(error, parent);
+      directory.remove();
+      throw hint(error, dirname(directory.path));
     }
   }
 
@@ -118,11 +109,11 @@ export class PrivateDirectory {
     try {
       writeFileSync(fresh, bytes);
       renameSync(fresh, path);
+      return path;
     } catch (error) {
       if (isThere(fresh)) unlinkSync(fresh);
       throw hint(error, this.path);
     }
-    return path;
   }
 
   /** Makes a directory of links in it, from names and targets, that is removed at exit. Throws what writing throws. */
@@ -130,29 +121,15 @@ export class PrivateDirectory {
     const path = join(this.path, name);
     this.files.add(path);
     for (const link of links.keys()) this.files.add(join(path, link));
-    try {
-      makeLinks(path, links);
-    } catch (error) {
-      throw hint(error, this.path);
-    }
+    hinting(this.path, () => makeLinks(path, links));
   }
 
   /** Continues in another directory. The first one's files are already mapped. */
   #replace(): void {
-    let parent = resolve(tmpdir());
-    try {
-      parent = privateParent(parent);
-      this.#path = mkdtempSync(join(parent, PREFIX));
-    } catch (error) {
-      throw hint(error, parent);
-    }
+    this.path = freshDirectory();
     this.files.add(this.path);
-    this.#own();
-    this.#put(MARK, new Uint8Array(0));
-  }
-
-  #own(): void {
     this.ownedBy("self");
+    this.#put(MARK, new Uint8Array(0));
   }
 
   /**
@@ -168,6 +145,13 @@ export class PrivateDirectory {
   remove(): void {
     rmSync(this.path, { recursive: true, force: true });
   }
+}
+
+/** Makes an empty one. Throws what that throws, as `hint` words it. */
+function freshDirectory(): string {
+  const above = resolve(tmpdir());
+  const parent = hinting(above, () => privateParent(above));
+  return hinting(parent, () => mkdtempSync(join(parent, PREFIX)));
 }
 
 /**
@@ -192,8 +176,6 @@ export function privateParent(directory: string): string {
   throw Object.assign(new Error("somebody else has it, or may write to it"), { code: "EEXIST" });
 }
 
-const OTHERS_WRITE = 0o022;
-
 /** Could only this user have written it? */
 export const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & OTHERS_WRITE) === 0;
 
@@ -212,6 +194,15 @@ export function hint(error: unknown, directory: string): Error {
     new Error(`Cannot write to "${directory}": ${reason} (TMPDIR says which directory to use)`, { cause: error }),
     { code },
   );
+}
+
+/** What writing to a directory returns. Its errors are worded by `hint`. */
+export function hinting<Result>(directory: string, write: () => Result): Result {
+  try {
+    return write();
+  } catch (error) {
+    throw hint(error, directory);
+  }
 }
 
 /** As mkdtemp makes it from PREFIX. */

@@ -8,7 +8,7 @@ export interface Owner {
 }
 
 const [S_IFMT, S_IFDIR, S_ISVTX] = [0o170000, 0o040000, 0o1000];
-const OTHERS_WRITE = 0o022;
+export const OTHERS_WRITE = 0o022;
 /** Users that a user namespace does not map appear as this one; in most, root is one of them. */
 const OVERFLOW = 65534;
 

@@ -3,12 +3,13 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Libc } from "../../lib/process/libc.ts";
+import { unlessGone } from "../../lib/process/stat.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { openDescriptors, type ProcFiles } from "../reexec/inherited.ts";
 
 export const procFiles: ProcFiles = {
   names: (directory) => readdirSync(directory),
-  link: linkOf,
+  link: (path) => unlessGone(() => readlinkSync(path)),
   text: (path) => readFileSync(path, "latin1"),
 };
 
@@ -22,13 +23,4 @@ export function releaseDescriptors(libc: Libc, inherited: ReadonlySet<number>, t
   trace.log("program", () => `descriptors passed on: ${[...inherited].join(" ") || "only the first three"}`);
   const limit = libc.descriptors.lowerLimit();
   if (limit !== undefined) trace.log("program", () => `limit of open files: ${limit}, as its parent's`);
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
 }

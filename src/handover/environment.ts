@@ -3,9 +3,6 @@
 
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 
-/** Set by main.ts's first line. */
-const OWN = Object.keys(ENGINE_SETTINGS);
-
 /** Prefix for variables that are meant for the program but that this command's Bun would obey. */
 const KEPT = "CAPSULE_KEPT_";
 
@@ -27,7 +24,8 @@ export function withoutRunner(
   environment: Readonly<Record<string, string | undefined>>,
 ): Map<string, string | undefined> {
   const changes = new Map<string, string | undefined>();
-  for (const name of OWN) if (environment[name] !== undefined) changes.set(name, undefined);
+  // Set by main.ts's first line.
+  for (const name of Object.keys(ENGINE_SETTINGS)) if (environment[name] !== undefined) changes.set(name, undefined);
   for (const [name, value] of Object.entries(environment))
     if (name.startsWith(KEPT)) changes.set(name, undefined).set(name.slice(KEPT.length), value);
   if (environment.npm_execpath === undefined) return changes;

@@ -5,6 +5,7 @@
 import { readdirSync } from "node:fs";
 import { canBeOnPath } from "../directories/library-path.ts";
 import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
+import { changed, nameOf } from "../reexec/restart.ts";
 
 /** What is added to an environment. */
 interface Added {
@@ -21,20 +22,13 @@ export function programEnvironment(
   changes: ReadonlyMap<string, string | undefined>,
   { libraries, behind = [], isAudited }: Added,
 ): Uint8Array[] {
-  const left = new Map(changes);
-  const list = given.flatMap((variable) => {
-    const name = nameOf(variable);
-    if (!changes.has(name)) return [variable];
-    const value = left.get(name);
-    // Of a name that occurs twice, one stays.
-    left.delete(name);
-    return value === undefined ? [] : [Buffer.from(`${name}=${value}`)];
-  });
-  for (const [name, value] of left) if (value !== undefined) list.push(Buffer.from(`${name}=${value}`));
-  const withPath = put(list, LIBRARY_PATH, extendedPath(list, libraries, behind));
-  if (!isAudited) return withPath;
-  const auditors = withAuditor(valueIn(list, AUDITORS).toString("latin1"), libraries);
-  return put(withPath, AUDITORS, Buffer.from(auditors, "latin1"));
+  const list = changed(given, changes);
+  const added = new Map([[LIBRARY_PATH, extendedPath(list, libraries, behind)]]);
+  if (isAudited) {
+    const auditors = withAuditor(valueIn(list, AUDITORS).toString("latin1"), libraries);
+    added.set(AUDITORS, Buffer.from(auditors, "latin1"));
+  }
+  return changed(list, added);
 }
 
 export const LIBRARY_PATH = "LD_LIBRARY_PATH";
@@ -85,18 +79,4 @@ const valuesIn = (environment: string, name: string): string[] =>
 function valueIn(list: readonly Uint8Array[], name: string): Buffer {
   const last = list.findLast((variable) => nameOf(variable) === name) ?? new Uint8Array(0);
   return Buffer.from(last.subarray(name.length + 1));
-}
-
-/** The list with one variable of that name, in the first one's place, else at the end. */
-function put(list: readonly Uint8Array[], name: string, value: Uint8Array): Uint8Array[] {
-  const own = list.map((variable) => nameOf(variable) === name);
-  const first = own.indexOf(true);
-  const variable = Buffer.concat([Buffer.from(`${name}=`), value]);
-  if (first < 0) return [...list, variable];
-  return list.flatMap((before, i) => (i === first ? [variable] : own[i] ? [] : [before]));
-}
-
-function nameOf(variable: Uint8Array): string {
-  const end = variable.indexOf("=".charCodeAt(0));
-  return Buffer.from(end < 0 ? variable : variable.subarray(0, end)).toString("latin1");
 }

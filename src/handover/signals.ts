@@ -22,8 +22,7 @@ const INTERRUPT_LIMIT_MS = 100;
  * off (see main.ts): the program's own collector may use it.
  */
 export function resetSignals(libc: Libc): void {
-  const status = readFileSync("/proc/self/status", "latin1");
-  const handled = signalsIn(/^SigCgt:\s*(\w+)/m.exec(status)?.[1] ?? "0");
+  const handled = settledSignals("self", ["SigCgt"]);
   const kept = [SIGKILL, SIGSTOP, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
   for (const signal of [...handled, ...IGNORED_BY_BUN])
     if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.signals.restore(signal);
@@ -65,12 +64,10 @@ export function quietOtherThreads(
   };
 }
 
-/** The signals that a process handles or ignores. */
-export function settledSignals(task: number): number[] {
+/** The signals that a process handles or ignores, or those in one of these masks. */
+export function settledSignals(task: number | "self", masks = ["SigCgt", "SigIgn"]): number[] {
   const status = readFileSync(`/proc/${task}/status`, "latin1");
-  return ["SigCgt", "SigIgn"].flatMap((name) =>
-    signalsIn(new RegExp(`^${name}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"),
-  );
+  return masks.flatMap((name) => signalsIn(new RegExp(`^${name}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"));
 }
 
 /** The signals in a mask as /proc/PID/status shows it. */

@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
-import { AUDITOR_DIRECTORY } from "../directories/auditor-directory.ts";
+import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";

@@ -9,6 +9,7 @@ import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
+import { LIBDL } from "../../lib/tree/glibc-names.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { canBeOnPath, librariesIn } from "../directories/library-path.ts";
 import { withoutRunner } from "../handover/environment.ts";
@@ -18,7 +19,7 @@ import { addressIn } from "../passes/functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../plan/glibc/auditing.ts";
 import { TUNABLES } from "../plan/glibc/tunables.ts";
 import { withRoomForAudited } from "../plan/static-tls.ts";
-import { placeOfKept } from "../reexec/kept-directories.ts";
+import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { directoriesBehind } from "../reexec/start-over.ts";
 import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
@@ -38,7 +39,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   auxiliary.set("EXECFN", run.intern(plan.executed));
   const image = run.shared.get("libc.so.6");
   // Before glibc 2.34, dlopen is in libdl.so.2, which keeps its own.
-  const holders = [image, run.shared.get("libdl.so.2")].filter((holder) => holder !== undefined);
+  const holders = [image, run.shared.get(LIBDL)].filter((holder) => holder !== undefined);
   const kept = holders.flatMap((holder) => keptArguments(holder, argv, bunArgc));
   const canMove = kept.length > 0 && kept.every(({ count }) => count !== undefined);
   const list = [plan.program.name, ...plan.arguments];
@@ -78,7 +79,7 @@ function leadToShims({ libc, base, directory, plan, runtime }: Run, given: (name
   const before = process.env[LIBRARY_PATH] || undefined;
   const roots = [...plan.capsules, plan.glibc.glibc].flatMap((one) => one?.search.tree.root ?? []);
   // Then each process that it starts is started over under ld.so's name.
-  const kept = plan.glibc.isNatural ? [] : [placeOfKept(runtime.store.file, libc.system)];
+  const kept = plan.glibc.isNatural ? [] : [new KeptDirectories(runtime.store.file, libc.system).place];
   const behind = [...directoriesBehind(), ...shownInSandboxes([...roots, ...kept])];
   // The decoded text no longer has bytes that are not UTF-8; scanning the whole environment takes half a millisecond.
   const value = before?.includes("\ufffd")

@@ -10,7 +10,7 @@ import type { Mapping } from "../../lib/memory/maps.ts";
 import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import { required } from "../../lib/x86-64/template.ts";
 import { emitAgent } from "../agent/code/ask.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
@@ -77,7 +77,7 @@ export function showElsewhere(
 export function* interceptHandles({ process, shared }: Launch, names: ReadonlyMap<string, Address>): Linking<void> {
   const patch = new Patch();
   // Before glibc 2.34, dlopen is in the second.
-  const family = [LIBC, "libdl.so.2"].flatMap((soname) => shared.get(soname) ?? []);
+  const family = [LIBC, LIBDL].flatMap((soname) => shared.get(soname) ?? []);
   for (const image of family) showElsewhere(image, names, patch, new Map());
   // Mappings derived from the program headers: the kernel's list takes a millisecond to read here.
   const mappings = family.flatMap(tableMapping).sort((a, b) => a.start - b.start);

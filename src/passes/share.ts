@@ -23,7 +23,7 @@ import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import { Names } from "../../lib/tree/open-names.ts";
 import { addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { type Assembled, required } from "../../lib/x86-64/template.ts";
@@ -36,7 +36,7 @@ import { type Allocator, beyondLibc } from "./allocator.ts";
 import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
 
 /** Before glibc 2.34, dlopen is in the first, pthread_exit (and another open) in the second. */
-const OTHERS_OF_LIBC = ["libdl.so.2", "libpthread.so.0"];
+const OTHERS_OF_LIBC = [LIBDL, "libpthread.so.0"];
 
 /**
  * Makes a namespace with its libc mirror and the agent in it. `both` are functions that the mirror shows instead of

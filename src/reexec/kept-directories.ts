@@ -2,12 +2,9 @@
 // once, atomically, and never changed.
 
 import {
-  closeSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -22,7 +19,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { canBeOnPath } from "../directories/library-path.ts";
-import { hint, isThere, privateParent } from "../directories/private-directory.ts";
+import { hinting, isThere, privateParent } from "../directories/private-directory.ts";
 import { isTrusted } from "../directories/trusted.ts";
 
 /** A directory's content: links, name → target, and files. */
@@ -36,39 +33,52 @@ interface Content {
 }
 
 /**
- * The path of a directory with that content; `key` identifies all of it but the links. `store` is a file in the user's
- * cache, and the directory is made beside it; without `store`, or if that place is noexec or writable for others, it is
- * made among the temporary files. Throws what writing throws.
+ * Where they are, looked up when the first is wanted: beside `store`, a file in the user's cache, or among the temporary
+ * files, without `store` or if that place is noexec or writable for others.
  */
-export function keptDirectory(key: string, content: Content, store: string | undefined, system: System): string {
-  const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
-  const place = placeOfKept(store, system);
-  const path = join(place, name);
-  if (isWhole(path, content)) {
-    const now = Date.now();
-    if (now - lstatSync(path).mtimeMs > DAY) unlessRefused(() => utimesSync(path, now / 1000, now / 1000));
-    return path;
-  }
-  try {
-    tidy(place);
-    const fresh = mkdtempSync(join(place, `.${name}-`));
-    for (const [link, target] of content.links ?? []) symlinkSync(target, join(fresh, link));
-    for (const [file, bytes] of content.files?.make(path) ?? []) write(join(fresh, file), bytes);
-    rename(fresh, path);
-    return path;
-  } catch (error) {
-    throw hint(error, place);
-  }
-}
+export class KeptDirectories {
+  #inCache: { readonly place: string | undefined } | undefined;
+  #place: string | undefined;
 
-/** The directory that contains them and nothing else. Throws what making it throws. */
-export const placeOfKept = (store: string | undefined, system: System): string =>
-  placeInCache(store, system) ?? fallback();
+  constructor(
+    readonly store: string | undefined,
+    readonly system: System,
+  ) {}
 
-/** The same in the user's cache; undefined if nothing can be kept there. */
-export function placeInCache(store: string | undefined, system: System): string | undefined {
-  const cache = store && join(dirname(store), "glibc");
-  return cache && canBeOnPath(cache) ? usableCache(cache, system) : undefined;
+  /** The directory that contains them and nothing else. Throws what making it throws. */
+  get place(): string {
+    this.#place ??= this.placeInCache ?? fallback();
+    return this.#place;
+  }
+
+  /** The same in the user's cache; undefined if nothing can be kept there. */
+  get placeInCache(): string | undefined {
+    const cache = this.store && join(dirname(this.store), "glibc");
+    this.#inCache ??= { place: cache && canBeOnPath(cache) ? usableCache(cache, this.system) : undefined };
+    return this.#inCache.place;
+  }
+
+  /** The path of one with that content; `key` identifies all of it but the links. Throws what writing throws. */
+  with(key: string, content: Content): string {
+    const { place } = this;
+    const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
+    const path = join(place, name);
+    if (isWhole(path, content)) {
+      const now = Date.now();
+      if (now - lstatSync(path).mtimeMs > DAY) unlessRefused(() => utimesSync(path, now / 1000, now / 1000));
+      return path;
+    }
+    return hinting(place, () => {
+      tidy(place);
+      const fresh = mkdtempSync(join(place, `.${name}-`));
+      for (const [link, target] of content.links ?? []) symlinkSync(target, join(fresh, link));
+      // Synced before the directory gets its final name: its files are not checked again.
+      for (const [file, bytes] of content.files?.make(path) ?? [])
+        writeFileSync(join(fresh, file), bytes, { flag: "wx", mode: 0o600, flush: true });
+      rename(fresh, path);
+      return path;
+    });
+  }
 }
 
 /** Files may have been deleted from it. */
@@ -76,17 +86,6 @@ function isWhole(path: string, { links, files }: Content): boolean {
   if (!isThere(path)) return false;
   const there = new Set(unlessRefused(() => readdirSync(path)));
   return [...(links?.keys() ?? []), ...(files?.names ?? [])].every((name) => there.has(name));
-}
-
-/** Synced before the directory gets its final name: its files are not checked again. */
-function write(path: string, bytes: Uint8Array): void {
-  const descriptor = openSync(path, "wx", 0o600);
-  try {
-    writeFileSync(descriptor, bytes);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** To be changed whenever the content changes without its key. */
@@ -145,13 +144,12 @@ export function usableCache(
 /** Among the temporary files. Throws what making it throws, and LinkError if a library path cannot contain its name. */
 function fallback(): string {
   const parent = resolve(tmpdir());
-  try {
-    const place = join(privateParent(parent), "capsule-glibc");
-    mkdirSync(place, { recursive: true, mode: 0o700 });
-    if (canBeOnPath(place)) return place;
-  } catch (error) {
-    throw hint(error, parent);
-  }
+  const place = hinting(parent, () => {
+    const own = join(privateParent(parent), "capsule-glibc");
+    mkdirSync(own, { recursive: true, mode: 0o700 });
+    return own;
+  });
+  if (canBeOnPath(place)) return place;
   throw new LinkError(
     `Cannot use "${parent}": a library path has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
     { object: parent },

@@ -10,7 +10,7 @@ import { System } from "../../lib/process/system.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
-import { commandOf, restart, stringsIn, type Through, throughOf } from "./restart.ts";
+import { commandOf, jsonIn, restart, stringsIn, type Through, throughOf } from "./restart.ts";
 
 /** To be changed with the file's format. */
 export const VERSION = 4;
@@ -68,15 +68,9 @@ function isRegular(files: SmallFiles, file: string): boolean {
 
 /** Undefined if the file was never written, or is damaged: it will be rewritten. */
 export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
-  if (!bytes) return undefined;
-  try {
-    const content = JSON.parse(Buffer.from(bytes).toString()) as Partial<RecallFile> | null;
-    const isOurs = content?.version === VERSION && typeof content.entries === "object" && content.entries !== null;
-    return isOurs ? (content as RecallFile) : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  const content = jsonIn(bytes && Buffer.from(bytes).toString()) as Partial<RecallFile> | null | undefined;
+  const isOurs = content?.version === VERSION && typeof content.entries === "object" && content.entries !== null;
+  return isOurs ? (content as RecallFile) : undefined;
 }
 
 /** `cache` is a directory. */

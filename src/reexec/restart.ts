@@ -8,6 +8,8 @@
 
 import type { Exec } from "../../lib/process/exec.ts";
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** The last variable: MARK=CHANGES, JSON of each changed variable's former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";
 /** JSON of a Through, if there is one. */
@@ -58,15 +60,17 @@ export function commandOf(
 }
 
 /** The ld.so that started this process over by name; undefined if none did. */
-export function throughOf(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): Through | undefined {
-  const text = environment[THROUGH];
+export function throughOf(): Through | undefined {
+  const through = jsonIn(process.env[THROUGH]) as Partial<Through> | null | undefined;
+  const texts = [through?.loader, through?.path, through?.program];
+  return texts.every((value) => typeof value === "string") ? (through as Through) : undefined;
+}
+
+/** What JSON says; undefined for anything else. */
+export function jsonIn(text: string | undefined): unknown {
   if (text === undefined) return undefined;
   try {
-    const through = JSON.parse(text) as Partial<Through> | null;
-    const texts = [through?.loader, through?.path, through?.program];
-    return texts.every((value) => typeof value === "string") ? (through as Through) : undefined;
+    return JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
@@ -100,24 +104,13 @@ export function stringsIn(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** The user's values of variables that were changed when this process was started over. Empty if it was not. */
-export function formerVariables(
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-): ReadonlyMap<string, string | undefined> {
-  const text = environment[MARK];
-  if (text === undefined) return new Map();
-  try {
-    const changes = Object.entries(JSON.parse(text) as Record<string, unknown>);
-    return new Map(changes.map(([name, value]) => [name, typeof value === "string" ? value : undefined]));
-  } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError) return new Map();
-    throw error;
-  }
+export function formerVariables(environment: Environment = process.env): ReadonlyMap<string, string | undefined> {
+  const changes = Object.entries(jsonIn(environment[MARK]) ?? {});
+  return new Map(changes.map(([name, value]) => [name, typeof value === "string" ? value : undefined]));
 }
 
 /** The changes to the environment that undo this for the program. */
-export function withoutRestart(
-  environment: Readonly<Record<string, string | undefined>>,
-): Map<string, string | undefined> {
+export function withoutRestart(environment: Environment): Map<string, string | undefined> {
   const changes = new Map(formerVariables(environment));
   if (environment[MARK] !== undefined) changes.set(MARK, undefined);
   return changes;
@@ -141,26 +134,17 @@ export function restart(exec: Exec, command: Command, changes: Changes): never {
     environment.set(THROUGH, through && JSON.stringify(through));
     setCharacterSets(environment, through);
   }
-  const former: Record<string, string | null> = Object.fromEntries(
-    [...formerVariables()].map(([name, value]) => [name, value ?? null]),
-  );
   const given = command.environment();
-  const variables: Uint8Array[] = [];
-  for (const variable of given) {
-    const [name] = nameAndValue(variable);
-    const changed = environment.get(name);
-    if (name === MARK || (environment.has(name) && changed === undefined)) continue;
-    variables.push(changed === undefined ? variable : Buffer.from(`${name}=${changed}`));
-  }
-  for (const [name, value] of environment) {
-    const before = given.map(nameAndValue).find(([other]) => other === name);
-    if (!before && value !== undefined) variables.push(Buffer.from(`${name}=${value}`));
-    // If this is the second time, the user's value is the one before the first.
-    if (!Object.hasOwn(former, name)) former[name] = before ? before[1] : null;
-  }
-  variables.push(Buffer.from(`${MARK}=${JSON.stringify(former)}`));
+  // getenv(3) finds the first one of a name.
+  const before = new Map(given.map(nameAndValue).reverse());
+  // If this is the second time, the user's value is the one before the first.
+  const former = new Map([...environment.keys()].map((name) => [name, before.get(name)]));
+  for (const [name, value] of formerVariables()) former.set(name, value);
+  const texts = Array.from(former, ([name, value]) => [name, value ?? null]);
+  const mark = Buffer.from(JSON.stringify(Object.fromEntries(texts)));
+  const variables = changed(changed(given, new Map(environment).set(MARK, undefined)), new Map([[MARK, mark]]));
   for (const descriptor of command.descriptors) exec.passOn(descriptor);
-  const file = through?.loader ?? (command.through ? command.through.program : SELF);
+  const file = through?.loader ?? ownFile(command);
   const list = through ? withLoader(command.arguments(), through) : command.arguments();
   const errno = exec.execute(file, list, variables);
   throw new Error(`Cannot start over: execve of "${file}" failed with errno ${errno}`);
@@ -185,4 +169,28 @@ function nameAndValue(variable: Uint8Array): [name: string, value: string] {
   const text = Buffer.from(variable).toString();
   const end = text.indexOf("=");
   return end < 0 ? [text, ""] : [text.slice(0, end), text.slice(end + 1)];
+}
+
+/** One character a byte. */
+export function nameOf(variable: Uint8Array): string {
+  const end = variable.indexOf("=".charCodeAt(0));
+  return Buffer.from(end < 0 ? variable : variable.subarray(0, end)).toString("latin1");
+}
+
+/**
+ * A list of NAME=VALUE with other values, each in the place of the first variable of that name, the only one to stay,
+ * or else at the end. Undefined is for a variable to remove.
+ */
+export function changed(
+  list: readonly Uint8Array[],
+  changes: ReadonlyMap<string, string | Uint8Array | undefined>,
+): Uint8Array[] {
+  const left = new Map(changes);
+  const take = (name: string): Uint8Array[] => {
+    const value = left.get(name);
+    left.delete(name);
+    return value === undefined ? [] : [Buffer.concat([Buffer.from(`${name}=`), Buffer.from(value)])];
+  };
+  const kept = list.flatMap((variable) => (changes.has(nameOf(variable)) ? take(nameOf(variable)) : [variable]));
+  return [...kept, ...[...left.keys()].flatMap(take)];
 }

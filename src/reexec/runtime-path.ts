@@ -6,19 +6,18 @@ import { existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import type { System } from "../../lib/process/system.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { needsOf } from "../plan/needs.ts";
 import type { ExecOptions } from "../plan/plan.ts";
 import { locateProgram } from "../plan/program.ts";
 import type { Trees } from "../plan/trees.ts";
-import { keptDirectory } from "./kept-directories.ts";
+import type { KeptDirectories } from "./kept-directories.ts";
 
 /** Directories of this machine; none if the runtime is the machine's. Throws what writing throws. */
 export function runtimePath(
-  { machine, runtime, hosts, store }: Trees,
+  { machine, runtime, hosts }: Trees,
   { program }: Pick<ExecOptions, "program">,
-  system: System,
+  kept: KeptDirectories,
   trace: Trace,
 ): string[] {
   if (runtime === machine) return [];
@@ -43,7 +42,7 @@ export function runtimePath(
       throw error;
     trace.log("plan", () => `the runtime's libraries are not known beforehand: ${(error as Error).message}`);
   }
-  const first = links.size > 0 ? [keptDirectory("runtime", { links }, store.file, system)] : [];
+  const first = links.size > 0 ? [kept.with("runtime", { links })] : [];
   return [...first, ...directories];
 }
 

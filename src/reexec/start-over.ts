@@ -12,7 +12,7 @@ import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "../plan/glibc/cho
 import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
 import type { ExecOptions } from "../plan/plan.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
-import { keptDirectory } from "./kept-directories.ts";
+import { KeptDirectories } from "./kept-directories.ts";
 import { remember } from "./remember.ts";
 import { type Command, restart, type Through, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
@@ -70,9 +70,10 @@ function wantedThrough(
   trace: Trace,
 ): Omit<Through, "attempt"> | undefined {
   const { glibc, store } = trees;
-  const own = runtimePath(trees, options, system, trace);
+  const kept = new KeptDirectories(store.file, system);
+  const own = runtimePath(trees, options, kept, trace);
   if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
-  const links = keptDirectory("glibc", { links: processGlibcOf(searchesOf(trees), glibc).shared }, store.file, system);
+  const links = kept.with("glibc", { links: processGlibcOf(searchesOf(trees), glibc).shared });
   const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
   const { loader, takesArgv0, characterSets } = glibc.glibc;
   return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };

@@ -13,8 +13,14 @@ import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
 import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
-import { AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
-import { LIBRARIES, librariesIn } from "../directories/library-path.ts";
+import {
+  AUDITOR_DIRECTORY,
+  IDLE_AUDITORS,
+  LAUNCH_AUDITORS,
+  LIBRARIES,
+  leadToAuditors,
+  librariesIn,
+} from "../directories/library-path.ts";
 import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";

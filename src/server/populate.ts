@@ -1,13 +1,13 @@
 // Fills a serving directory with what the served programs find there and what their server needs to know.
 
 import { dirname, join } from "node:path";
-import { LIBC } from "../../lib/tree/glibc-names.ts";
+import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import type { AttachedCapsule } from "../plan/plan.ts";
-import { placeInCache } from "../reexec/kept-directories.ts";
+import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { makeNonce } from "./agent-object.ts";
 import { auditedNames, placeAuditor, type StartedOver } from "./auditor.ts";
 import type { LaunchFile } from "./launch-file.ts";
@@ -29,12 +29,14 @@ interface Offer {
   readonly staticTls?: number;
   /** Files that the served programs see in place of others. */
   readonly mounts?: Mounts;
+  /** Where this launch keeps what starts processes over. Default: looked up anew. */
+  readonly kept?: KeptDirectories;
 }
 
 /** Throws what writing throws. */
 export function populate(
   directory: ServingDirectory,
-  { runtime, capsules, processGlibc, older, isAudited, staticTls = 0, mounts }: Offer,
+  { runtime, capsules, processGlibc, older, isAudited, staticTls = 0, mounts, kept }: Offer,
   { pid, program, isAwaited }: Pick<LaunchFile, "pid" | "program" | "isAwaited">,
   trace: Trace,
 ): void {
@@ -45,10 +47,16 @@ export function populate(
       : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
-  const startedOver = startOver(directory, processGlibc, older, store);
+  const startedOver = startOver(
+    directory,
+    processGlibc,
+    older,
+    store,
+    kept ?? new KeptDirectories(store.file, directory.system),
+  );
   // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. On a newer glibc,
   // needing it would give a process with an older libc of its own the machine's libdl.
-  const needed = isAudited ? [LIBC] : [LIBC, "libdl.so.2"];
+  const needed = isAudited ? [LIBC] : [LIBC, LIBDL];
   const audited = isAudited ? { ...startedOver, names: [...auditedNames(directory), AGENT], staticTls } : undefined;
   const objects = launchObjects(
     { directory: directory.path, nonce, owner: process.geteuid?.() ?? 0, needed, audited },
@@ -90,16 +98,17 @@ function startOver(
   { shared, starter }: ProcessGlibc,
   older: ProcessGlibc | undefined,
   store: LibraryStore,
+  kept: KeptDirectories,
 ): StartedOver {
   if (starter) {
-    const family = keepFamily(directory, shared, starter, store.file);
-    placeReexecStubs(directory, family, store.file);
+    const family = keepFamily(kept, shared, starter);
+    placeReexecStubs(directory, family, kept);
     return { reexecStubs: family.files, chosen: chosenFiles(family, store) };
   }
   directory.linkLibraries(shared);
   // Among temporary files it would be left behind, for programs that are hardly ever run.
-  if (!older?.starter || placeInCache(store.file, directory.system) === undefined) return {};
-  const family = keepFamily(directory, older.shared, older.starter, store.file);
+  if (!older?.starter || kept.placeInCache === undefined) return {};
+  const family = keepFamily(kept, older.shared, older.starter);
   const chosen = chosenFiles(family, store);
   return chosen.length === 0 ? {} : { family: family.files, older: olderThan(family, store), chosen };
 }

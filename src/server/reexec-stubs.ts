@@ -13,7 +13,7 @@ import type { Image } from "../../lib/elf/image.ts";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { NOWHERE, stubLibraryOf } from "../../lib/elf/write/stub-library.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
-import { LIBC, LOADER } from "../../lib/tree/glibc-names.ts";
+import { LIBC, LIBDL, LOADER } from "../../lib/tree/glibc-names.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
@@ -23,7 +23,7 @@ import { STACK_END } from "../agent/code/vectors.ts";
 import { INTERFACE } from "../plan/glibc/auditing.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
-import { keptDirectory } from "../reexec/kept-directories.ts";
+import type { KeptDirectories } from "../reexec/kept-directories.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 export const EXE_SHIM = "libcapsule-exe.so";
@@ -44,27 +44,22 @@ export interface Family {
   readonly starter: Starter;
 }
 
-/** `shared` belongs to the ld.so, `store` is where more is kept. Throws what reading and writing throw. */
-export function keepFamily(
-  { system }: ServingDirectory,
-  shared: ReadonlyMap<string, string>,
-  starter: Starter,
-  store: string | undefined,
-): Family {
+/** `shared` belongs to the ld.so. Throws what reading and writing throw. */
+export function keepFamily(kept: KeptDirectories, shared: ReadonlyMap<string, string>, starter: Starter): Family {
   const files = [...shared.values()].map((file) => statSync(file));
   const key = JSON.stringify([FORMAT, starter, files.map(({ dev, ino, size, mtimeMs }) => [dev, ino, size, mtimeMs])]);
   const exeShim = { names: [EXE_SHIM], make: () => exeShimFile(shared) };
-  const libraries = keptDirectory(key, { links: shared, files: exeShim }, store, system);
+  const libraries = kept.with(key, { links: shared, files: exeShim });
   const paths = new Map(namesOf(shared).map((name) => [name, join(libraries, name)]));
   return { libraries, key, files: paths, shared, starter };
 }
 
 /** Has every process that finds the launch's libraries started over. Throws as keepFamily does. */
-export function placeReexecStubs(directory: ServingDirectory, family: Family, store: string | undefined): void {
+export function placeReexecStubs(directory: ServingDirectory, family: Family, kept: KeptDirectories): void {
   const { libraries, key, shared } = family;
   const names = namesOf(shared);
   const make = () => stubLibraries(family);
-  const reexecStubs = keptDirectory(`${key} ${libraries}`, { files: { names, make } }, store, directory.system);
+  const reexecStubs = kept.with(`${key} ${libraries}`, { files: { names, make } });
   directory.linkLibraries(new Map(names.map((name) => [name, join(reexecStubs, name)])));
 }
 
@@ -117,7 +112,7 @@ function stubLibraries(family: Family): Map<string, Uint8Array> {
 }
 
 /** Since 2.34 nothing is bound to these. */
-const MERGED = ["libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1", "libanl.so.1"];
+const MERGED = ["libpthread.so.0", LIBDL, "librt.so.1", "libutil.so.1", "libanl.so.1"];
 
 function hasAllInLibc(shared: ReadonlyMap<string, string>): boolean {
   using libc = openImage(shared.get(LIBC) ?? "");

@@ -14,8 +14,14 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { AUDITOR_DIRECTORY, IDLE_AUDITORS, leadToAuditors } from "../directories/auditor-directory.ts";
-import { canBeOnPath, LIBRARIES, librariesIn } from "../directories/library-path.ts";
+import {
+  AUDITOR_DIRECTORY,
+  canBeOnPath,
+  IDLE_AUDITORS,
+  LIBRARIES,
+  leadToAuditors,
+  librariesIn,
+} from "../directories/library-path.ts";
 import { hint, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";

@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import { compareVersions } from "../../../lib/elf/glibc-version.ts";
 import type { Version } from "../../../lib/tree/glibc.ts";
-import { AUDITOR_DIRECTORY } from "../../directories/auditor-directory.ts";
+import { AUDITOR_DIRECTORY } from "../../directories/library-path.ts";
 import { versionOf } from "./choice.ts";
 
 export const AUDITORS = "LD_AUDIT";

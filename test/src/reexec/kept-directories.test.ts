@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { System } from "../../../lib/process/system.ts";
-import { keptDirectory } from "../../../src/reexec/kept-directories.ts";
+import { KeptDirectories } from "../../../src/reexec/kept-directories.ts";
 
 const system = new System();
 let home: string;
@@ -26,12 +26,16 @@ afterEach(() => {
   rmSync(home, { recursive: true });
 });
 
+type Content = Parameters<KeptDirectories["with"]>[1];
+const keptDirectory = (key: string, content: Content, store: string | undefined): string =>
+  new KeptDirectories(store, system).with(key, content);
+
 const LINKS = new Map([["libc.so.6", "/trees/one/libc.so.6"]]);
 
 describe("a kept directory", () => {
   test("has its links and files, made for its path, and is this user's alone", () => {
     const files = { names: ["said"], make: (path: string) => new Map([["said", Buffer.from(path)]]) };
-    const path = keptDirectory("key", { links: LINKS, files }, store, system);
+    const path = keptDirectory("key", { links: LINKS, files }, store);
     expect(readdirSync(path).sort()).toEqual(["libc.so.6", "said"]);
     expect(readlinkSync(join(path, "libc.so.6"))).toBe("/trees/one/libc.so.6");
     expect(readFileSync(join(path, "said"), "utf8")).toBe(path);
@@ -43,64 +47,64 @@ describe("a kept directory", () => {
     let made = 0;
     const make = () => new Map([["count", Buffer.from(`${made++}`)]]);
     const content = { links: LINKS, files: { names: ["count"], make } };
-    const path = keptDirectory("key", content, store, system);
-    expect(keptDirectory("key", content, store, system)).toBe(path);
+    const path = keptDirectory("key", content, store);
+    expect(keptDirectory("key", content, store)).toBe(path);
     expect(made).toBe(1);
     const others = [
-      keptDirectory("other key", content, store, system),
-      keptDirectory("key", { ...content, links: new Map([["libc.so.6", "/trees/two/libc.so.6"]]) }, store, system),
+      keptDirectory("other key", content, store),
+      keptDirectory("key", { ...content, links: new Map([["libc.so.6", "/trees/two/libc.so.6"]]) }, store),
     ];
     expect(new Set([path, ...others]).size).toBe(3);
   });
 
   test("is among the temporary files where there is no cache, or others may write to it", () => {
-    const elsewhere = keptDirectory("nowhere", { links: LINKS }, undefined, system);
+    const elsewhere = keptDirectory("nowhere", { links: LINKS }, undefined);
     expect(elsewhere).not.toStartWith(home);
     rmSync(elsewhere, { recursive: true });
     mkdirSync(join(home, "capsule", "glibc"), { recursive: true });
     chmodSync(join(home, "capsule", "glibc"), 0o777);
-    const other = keptDirectory("others write", { links: LINKS }, store, system);
+    const other = keptDirectory("others write", { links: LINKS }, store);
     expect(other).not.toStartWith(home);
     rmSync(other, { recursive: true });
   });
 
   test("is not where a library path could not lead", () => {
     const odd = join(home, "with:colon", "libraries.json");
-    const path = keptDirectory("colon", { links: LINKS }, odd, system);
+    const path = keptDirectory("colon", { links: LINKS }, odd);
     expect(path).not.toContain(":");
     rmSync(path, { recursive: true });
   });
 
   test("is made again where something of it is gone", () => {
     const files = { names: ["said"], make: () => new Map([["said", Buffer.from("again")]]) };
-    const path = keptDirectory("key", { links: LINKS, files }, store, system);
+    const path = keptDirectory("key", { links: LINKS, files }, store);
     for (const name of ["said", "libc.so.6"]) {
       rmSync(join(path, name));
-      expect(keptDirectory("key", { links: LINKS, files }, store, system)).toBe(path);
+      expect(keptDirectory("key", { links: LINKS, files }, store)).toBe(path);
       expect(readdirSync(path).sort()).toEqual(["libc.so.6", "said"]);
     }
     expect(readdirSync(dirname(path))).toHaveLength(1);
   });
 
   test("leaves alone what only looks like one", () => {
-    const place = dirname(keptDirectory("one", { links: LINKS }, store, system));
+    const place = dirname(keptDirectory("one", { links: LINKS }, store));
     const others = ["kept-photos of ours", "kept_", ".kept-x"].map((name) => join(place, name));
     const long = Date.now() / 1000 - 400 * 24 * 60 * 60;
     for (const path of others) {
       mkdirSync(path);
       utimesSync(path, long, long);
     }
-    keptDirectory("another", { links: LINKS }, store, system);
+    keptDirectory("another", { links: LINKS }, store);
     for (const path of others) expect(statSync(path).isDirectory()).toBe(true);
   });
 
   test("goes when nobody has used it for long, as another one is made", () => {
-    const old = keptDirectory("old", { links: LINKS }, store, system);
-    const used = keptDirectory("used", { links: LINKS }, store, system);
+    const old = keptDirectory("old", { links: LINKS }, store);
+    const used = keptDirectory("used", { links: LINKS }, store);
     const long = Date.now() / 1000 - 100 * 24 * 60 * 60;
     for (const path of [old, used]) utimesSync(path, long, long);
-    expect(keptDirectory("used", { links: LINKS }, store, system)).toBe(used);
-    const fresh = keptDirectory("fresh", { links: LINKS }, store, system);
+    expect(keptDirectory("used", { links: LINKS }, store)).toBe(used);
+    const fresh = keptDirectory("fresh", { links: LINKS }, store);
     expect(
       readdirSync(dirname(fresh))
         .map((name) => join(dirname(fresh), name))
