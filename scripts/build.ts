@@ -5,7 +5,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import metadata from "../package.json" with { type: "json" };
-import { allCommands } from "../src/commands/root.ts";
+import { rootCommand } from "../src/commands/root.ts";
 import { manPage } from "./man.ts";
 
 const root = join(import.meta.dir, "..");
@@ -63,5 +63,5 @@ const { SOURCE_DATE_EPOCH: epoch } = process.env;
 const date = epoch === undefined ? new Date() : new Date(Number(epoch) * 1000);
 await Bun.write(
   join(root, "dist", "capsule.1"),
-  manPage(allCommands(), metadata.version, date.toISOString().slice(0, 10)),
+  manPage(rootCommand(), metadata.version, date.toISOString().slice(0, 10)),
 );

@@ -5,7 +5,7 @@ import { CommanderError } from "commander";
 import { ElfError } from "../lib/elf/error.ts";
 import { LinkError } from "../lib/link-error.ts";
 import { reasonOf } from "../lib/tree/search.ts";
-import { answerShell, COMPLETE } from "./commands/complete.ts";
+import { answerShell, COMPLETE } from "./commands/completions.ts";
 import { rootCommand } from "./commands/root.ts";
 import { exitCodeOf } from "./diagnostics/error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./diagnostics/errors.ts";

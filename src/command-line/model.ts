@@ -1,7 +1,26 @@
 // The command line as data, read from commander's definitions, for --help, the man page and completions.
 
-import type { Argument, Command, Option } from "commander";
-import { ChoiceOption, type Words } from "./choice-option.ts";
+import { type Argument, type Command, Option } from "commander";
+
+/** Each word with its meaning. */
+export type Words = Readonly<Record<string, string>>;
+
+/**
+ * An option that takes one of a few words, or several separated by commas. The words are for completions. The code that
+ * uses the option validates its value, which may also come from a variable.
+ */
+export class ChoiceOption extends Option {
+  constructor(
+    flags: string,
+    description: string,
+    /** A function if finding them takes time. */
+    readonly words: Words | (() => Words),
+    /** What the option accepts instead of a word, or besides. */
+    readonly takes: { readonly directory?: true; readonly list?: true } = {},
+  ) {
+    super(flags, description);
+  }
+}
 
 /** The value of an option or argument. */
 export type Value =
@@ -10,82 +29,44 @@ export type Value =
   | { readonly kind: "assignment"; readonly to: "directories" | "files"; readonly isList: boolean }
   | { readonly kind: "directories" | "files" | "programs" | "text" };
 
-export interface ModelOption {
-  /** "-v", "--verbose" */
-  readonly names: readonly string[];
-  readonly description: string;
-  /** As help shows it: "<dir>". Undefined if the option takes no value. */
-  readonly placeholder: string | undefined;
-  readonly value: Value | undefined;
-  /** The value may be omitted. If present, it follows "=". */
-  readonly isOptional: boolean;
-  readonly isRepeatable: boolean;
-}
+export type Model = ReturnType<typeof modelOf>;
+export type ModelCommand = ReturnType<typeof commandOf>;
+export type ModelOption = ReturnType<typeof optionOf>;
 
-interface ModelArgument {
-  readonly name: string;
-  readonly description: string;
-  readonly isRequired: boolean;
-  readonly isRepeatable: boolean;
-  readonly value: Value;
-}
+/** Which commander adds by itself. */
+const HELP = optionOf(new Option("-h, --help", "say how it is used"));
 
-export interface ModelCommand {
-  readonly name: string;
-  readonly summary: string;
-  readonly description: string;
-  readonly options: readonly ModelOption[];
-  readonly arguments: readonly ModelArgument[];
-  /** Options end at the first argument: the rest belongs to another program. */
-  readonly endsAtProgram: boolean;
-}
+export const modelOf = (root: Command) => ({
+  name: root.name(),
+  description: root.description(),
+  options: [...root.options.map(optionOf), HELP],
+  commands: root.commands.map(commandOf),
+});
 
-export interface Model {
-  readonly name: string;
-  readonly description: string;
-  readonly options: readonly ModelOption[];
-  readonly commands: readonly ModelCommand[];
-}
-
-const HELP: ModelOption = {
-  names: ["-h", "--help"],
-  description: "say how it is used",
-  placeholder: undefined,
-  value: undefined,
-  isOptional: false,
-  isRepeatable: false,
-};
-
-export function modelOf(root: Command): Model {
-  return {
-    name: root.name(),
-    description: root.description(),
-    options: [...root.options.map(optionOf), HELP],
-    commands: root.commands.map(commandOf),
-  };
-}
-
-function commandOf(command: Command): ModelCommand {
+function commandOf(command: Command) {
   const list = command.registeredArguments;
-  const endsAtProgram = list.some((argument) => argument.name() === "arguments");
   return {
     name: command.name(),
     summary: command.summary(),
     description: command.description(),
     options: [...command.options.filter(({ hidden }) => !hidden).map(optionOf), HELP],
     arguments: list.map(argumentOf),
-    endsAtProgram,
+    /** Options end at the first argument: the rest belongs to another program. */
+    endsAtProgram: list.some((argument) => argument.name() === "arguments"),
   };
 }
 
-function optionOf(option: Option): ModelOption {
+function optionOf(option: Option) {
   const { short, long, description, flags } = option;
   const placeholder = /[<[]\S+[>\]]$/.exec(flags)?.[0];
   return {
+    /** "-v", "--verbose" */
     names: [short, long].filter((name) => name !== undefined),
     description,
+    /** As help shows it: "<dir>". Undefined if the option takes no value. */
     placeholder,
     value: placeholder === undefined ? undefined : takenBy(option, placeholder),
+    /** The value may be omitted. If present, it follows "=". */
     isOptional: option.optional,
     isRepeatable: description.includes("repeatable"),
   };
@@ -101,22 +82,18 @@ function takenBy(option: Option, placeholder: string): Value {
       orDirectory: takes.directory ?? false,
     };
   }
-  if (option.argChoices) return wordsOf(option.argChoices);
-  if (placeholder === "<soname>")
-    return { kind: "assignment", to: "directories", isList: option.description.includes("commas too") };
+  if (placeholder === "<soname>") return { kind: "assignment", to: "directories", isList: true };
   if (placeholder.endsWith("=file>")) return { kind: "assignment", to: "files", isList: false };
   return kindOf(placeholder.replace(/\W/g, ""));
 }
 
-function argumentOf(argument: Argument): ModelArgument {
-  return {
-    name: argument.name(),
-    description: argument.description,
-    isRequired: argument.required,
-    isRepeatable: argument.variadic,
-    value: argument.argChoices ? wordsOf(argument.argChoices) : kindOf(argument.name()),
-  };
-}
+const argumentOf = (argument: Argument) => ({
+  name: argument.name(),
+  description: argument.description,
+  isRequired: argument.required,
+  isRepeatable: argument.variadic,
+  value: argument.argChoices ? wordsOf(argument.argChoices) : kindOf(argument.name()),
+});
 
 const wordsOf = (words: readonly string[]): Value => ({
   kind: "words",

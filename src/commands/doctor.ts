@@ -7,22 +7,20 @@ import { ProgramError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import { painter, widthOf } from "../diagnostics/terminal.ts";
-import { examine, type Patient } from "../doctor/examine.ts";
-import { type Group, hinders } from "../doctor/finding.ts";
+import { examine } from "../doctor/examine.ts";
+import { hinders } from "../doctor/finding.ts";
 import { MachineFiles } from "../doctor/machine-files.ts";
 import { dataOf, reportOf } from "../doctor/report.ts";
+import type { Flags } from "../settings/layer.ts";
 import type { Settings } from "../settings/settings.ts";
-import { addTreeOptions, settingsOf, type TreeFlags } from "./tree-options.ts";
+import { addTreeOptions, settingsOf } from "./tree-options.ts";
 
-interface Options extends TreeFlags {
-  readonly verbose?: boolean;
-  readonly json?: boolean;
-}
-
-/** The exit code if something hinders. */
-const HINDERED = 1;
 /** The minimum width of the output, in columns. */
 const NARROWEST = 40;
+
+const HELP = `
+Exit status: 0 where nothing hinders (warnings may be there), 1 where something does, 2 for a wrong
+command line.`;
 
 export function doctorCommand(): Command {
   const command = new Command("doctor")
@@ -34,29 +32,26 @@ export function doctorCommand(): Command {
   return addTreeOptions(command)
     .option("-v, --verbose", "also what is fine")
     .option("--json", "as JSON: an object of hinders and findings, each of group, check, level, text, advice")
-    .addHelpText(
-      "after",
-      [
-        "",
-        "Exit status: 0 where nothing hinders (warnings may be there), 1 where something does, 2 for a wrong",
-        "command line.",
-      ].join("\n"),
-    )
-    .action((program: string | undefined, options: Options) => {
+    .addHelpText("after", HELP)
+    .action((program: string | undefined, options: Flags & { verbose?: boolean; json?: boolean }) => {
       const paths = [...pathsIn(options), ...pathsOf(process.env), ...(program?.includes("/") ? [program] : [])];
       const system = new System();
-      const groups = whatIsFound(system, { settings: () => settingsFor(options, program), paths, program });
+      using progress = new Progress(() => ownScreen(system, process.env));
+      const { reading } = progress;
+      const groups = examine(
+        { settings: () => settingsFor(options, program), paths, program, reading },
+        { libc: new Libc(), system, files: new MachineFiles() },
+      );
+      progress.erase();
+      const view = { isVerbose: options.verbose ?? false, width: Math.max(NARROWEST, widthOf()) };
       if (options.json) printJson(dataOf(groups));
-      else
-        print(
-          reportOf(groups, { isVerbose: options.verbose ?? false, width: Math.max(NARROWEST, widthOf()) }, painter()),
-        );
-      process.exitCode = hinders(groups) ? HINDERED : 0;
+      else print(reportOf(groups, view, painter()));
+      process.exitCode = hinders(groups) ? 1 : 0;
     });
 }
 
 /** Directories that options name. */
-function pathsIn({ host, runtime, glibc, settings, isolate = [] }: Options): string[] {
+function pathsIn({ host, runtime, glibc, settings, isolate = [] }: Flags): string[] {
   const named = [host, runtime, glibc, settings || undefined, ...isolate.map((text) => text.split("=")[1])];
   return named.filter((path) => path !== undefined).filter((path) => path.includes("/"));
 }
@@ -68,14 +63,8 @@ function pathsOf(environment: Readonly<Record<string, string | undefined>>): str
   return ["/run/host", "/host", ...[...named, ...searched].filter((path) => path.includes("/"))];
 }
 
-function whatIsFound(system: System, patient: Omit<Patient, "reading">): Group[] {
-  using progress = new Progress(() => ownScreen(system, process.env));
-  const instruments = { libc: new Libc(), system, files: new MachineFiles() };
-  return examine({ ...patient, reading: progress.reading }, instruments);
-}
-
 /** A missing program is a finding, and then no settings file beside it applies. */
-function settingsFor(options: Options, program: string | undefined): Settings {
+function settingsFor(options: Flags, program: string | undefined): Settings {
   try {
     return settingsOf(options, program);
   } catch (error) {

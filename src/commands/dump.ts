@@ -7,7 +7,6 @@ import { dynamic } from "./dump/dynamic.ts";
 import { header } from "./dump/header.ts";
 import { init } from "./dump/init.ts";
 import { notes } from "./dump/notes.ts";
-import type { Part } from "./dump/part.ts";
 import { relocations } from "./dump/relocations.ts";
 import { sections } from "./dump/sections.ts";
 import { segments } from "./dump/segments.ts";
@@ -17,17 +16,7 @@ import { versions } from "./dump/versions.ts";
 import { findTarget } from "./target.ts";
 
 /** In the order of output. The names are also those of the options and of the JSON keys. */
-const PARTS = {
-  header,
-  segments,
-  sections,
-  dynamic,
-  versions,
-  init,
-  notes,
-  tls,
-  relocations,
-} as const satisfies Record<string, Part>;
+const PARTS = { header, segments, sections, dynamic, versions, init, notes, tls, relocations };
 type PartName = keyof typeof PARTS;
 const NAMES = Object.keys(PARTS) as PartName[];
 
@@ -56,7 +45,7 @@ export function dumpCommand(): Command {
 
 /** The requested parts, or all if none is requested. */
 function chosen(options: Options): PartName[] {
-  const asked = NAMES.filter((name) => options[name] === true);
+  const asked = NAMES.filter((name) => options[name]);
   return asked.length > 0 ? asked : NAMES.filter((name) => options[name] !== false);
 }
 

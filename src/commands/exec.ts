@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
-import { ChoiceOption } from "../command-line/choice-option.ts";
+import { ChoiceOption } from "../command-line/model.ts";
 import { dataOf, exitCodeOf } from "../diagnostics/error-data.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { descriptorOf, EventWriter } from "../diagnostics/events.ts";
@@ -19,7 +19,7 @@ import type { Flags } from "../settings/layer.ts";
 import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
 
 /** Flags of a single run, which are not settings. */
-interface RunFlags extends Flags {
+export interface RunFlags extends Flags {
   readonly hook?: readonly string[];
   readonly events?: string;
   readonly bindings?: boolean;
@@ -45,7 +45,21 @@ export function execCommand(report: (error: unknown) => number): Command {
     .action((program: string, list: string[], flags: RunFlags) => {
       const events = eventsOf(flags);
       try {
-        execute(program, list, flags, events, report);
+        const settings = settingsOf(flags, program);
+        const trace = new Trace(settings.trace.value, events);
+        const mode = settings.mode.value;
+        const libc = new Libc();
+        const fail = (error: unknown): never => libc.system.exit(report(error));
+        const run = {
+          program,
+          arguments: list,
+          mode,
+          settingsFiles: settings.files,
+          ...settings.trees,
+          mountNamespace: settings.mountNamespace.value,
+          hooks: (flags.hook ?? []).map(hookOf),
+        };
+        runProgram(libc, run, mode, trace, fail);
       } catch (error) {
         // The reader of the events decides whether to tell the user.
         if (!events) throw error;
@@ -53,30 +67,6 @@ export function execCommand(report: (error: unknown) => number): Command {
         process.exit(exitCodeOf(error));
       }
     });
-}
-
-function execute(
-  program: string,
-  list: readonly string[],
-  flags: RunFlags,
-  events: EventWriter | undefined,
-  report: (error: unknown) => number,
-): never {
-  const settings = settingsOf(flags, program);
-  const trace = new Trace(settings.trace.value, events);
-  const mode = settings.mode.value;
-  const libc = new Libc();
-  const fail = (error: unknown): never => libc.system.exit(report(error));
-  const run = {
-    program,
-    arguments: list,
-    mode,
-    settingsFiles: settings.files,
-    ...settings.trees,
-    mountNamespace: settings.mountNamespace.value,
-    hooks: (flags.hook ?? []).map(hookOf),
-  };
-  return runProgram(libc, run, mode, trace, fail);
 }
 
 /** Throws UsageError and SystemError. */
@@ -122,49 +112,48 @@ export const addRunOptions = (command: Command): Command =>
       ).argParser(collect),
     );
 
-const listed = (entries: readonly (readonly [name: string, text: string])[]): string[] =>
-  entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`);
+const listed = (entries: readonly (readonly [name: string, text: string])[]): string =>
+  entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`).join("\n");
+
+const SETTINGS = Object.entries(KEYS).map(
+  ([name, { value, isList }]) => [name, isList ? `["${value}", …]` : `"${value}"`] as const,
+);
 
 /** Follows the options in the help of exec. */
-const HELP = [
-  "",
-  "Profiles:",
-  ...listed(Object.entries(PROFILES).map(([name, { summary }]) => [name, summary])),
-  "",
-  "Modes:",
-  ...listed(Object.entries(MODES)),
-  "",
-  "Whose glibc:",
-  ...listed(Object.entries(GLIBC_CHOICES)),
-  ...listed([["DIR", "that tree's"]]),
-  "",
-  "A mount namespace, in which another glibc's files are in the place of the machine's:",
-  ...listed(Object.entries(NAMESPACE_CHOICES)),
-  "",
-  "Trace categories:",
-  ...listed(Object.entries(CATEGORIES)),
-  "",
-  "Environment:",
-  "  CAPSULE_PREFIX            the host tree",
-  "  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)",
-  "  CAPSULE_HOST_LIBRARIES    as --host-libraries, with colons",
-  "  CAPSULE_HOST_SHARES       as --host-shares, with colons",
-  "  CAPSULE_RUNTIME           the runtime",
-  "  CAPSULE_GLIBC             whose glibc",
-  "  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace",
-  "  CAPSULE_MODE              the mode",
-  "  CAPSULE_SETTINGS          the file of settings",
-  `  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}`,
-  "",
-  "Settings: the options above, by their names, may be in capsule.toml beside the program, or in",
-  "$XDG_CONFIG_HOME/capsule/capsule.toml (default: ~/.config) for all. A flag wins over a variable, that over",
-  "the file beside the program, that over the user's own.",
-  ...listed(Object.entries(KEYS).map(([name, { value, isList }]) => [name, isList ? `["${value}", …]` : `"${value}"`])),
-  ...listed([
-    ["[libraries]", '"SONAME" = "DIR": the host tree of one library'],
-    ["[profiles.NAME]", "a profile of one's own: isolate, newest, environment, summary"],
-  ]),
-  "",
-  "Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,",
-  "127 where it is not found, 2 for a wrong command line.",
-].join("\n");
+const HELP = `
+Profiles:
+${listed(Object.entries(PROFILES).map(([name, { summary }]) => [name, summary]))}
+
+Modes:
+${listed(Object.entries(MODES))}
+
+Whose glibc:
+${listed([...Object.entries(GLIBC_CHOICES), ["DIR", "that tree's"]])}
+
+A mount namespace, in which another glibc's files are in the place of the machine's:
+${listed(Object.entries(NAMESPACE_CHOICES))}
+
+Trace categories:
+${listed(Object.entries(CATEGORIES))}
+
+Environment:
+  CAPSULE_PREFIX            the host tree
+  CAPSULE_<SONAME>_PREFIX   the host tree of one library (libGL.so.1: CAPSULE_LIBGL_SO_1_PREFIX)
+  CAPSULE_HOST_LIBRARIES    as --host-libraries, with colons
+  CAPSULE_HOST_SHARES       as --host-shares, with colons
+  CAPSULE_RUNTIME           the runtime
+  CAPSULE_GLIBC             whose glibc
+  CAPSULE_MOUNT_NAMESPACE   whether there is to be a mount namespace
+  CAPSULE_MODE              the mode
+  CAPSULE_SETTINGS          the file of settings
+  CAPSULE_DEBUG             as --trace, in libcapsule's words: ${Object.keys(DEBUG_WORDS).join(" ")}
+
+Settings: the options above, by their names, may be in capsule.toml beside the program, or in
+$XDG_CONFIG_HOME/capsule/capsule.toml (default: ~/.config) for all. A flag wins over a variable, that over
+the file beside the program, that over the user's own.
+${listed(SETTINGS)}
+  [libraries]      "SONAME" = "DIR": the host tree of one library
+  [profiles.NAME]  a profile of one's own: isolate, newest, environment, summary
+
+Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,
+127 where it is not found, 2 for a wrong command line.`;

@@ -6,13 +6,8 @@ import { print } from "../diagnostics/output.ts";
 import { dotOf, startGraphviz } from "../report/dot.ts";
 import { pictureOf } from "../report/picture.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
-import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
-
-interface Options extends TreeFlags {
-  readonly all?: boolean;
-  readonly dot?: boolean;
-  readonly output?: string;
-}
+import type { Flags } from "../settings/layer.ts";
+import { addTreeOptions, settingsFor } from "./tree-options.ts";
 
 /** `report` reports an error and returns the exit code. */
 export function graphCommand(report: (error: unknown) => number): Command {
@@ -30,7 +25,7 @@ export function graphCommand(report: (error: unknown) => number): Command {
     .option("--dot", "print the source, for Graphviz, in place of the picture")
     .option("-o, --output <file>", "write to a file, not to standard output")
     .addHelpText("after", "\nExit status: as of capsule tree.")
-    .action(async (name: string, options: Options) => {
+    .action(async (name: string, options: Flags & { all?: boolean; dot?: boolean; output?: string }) => {
       try {
         const graphviz = options.dot ? undefined : startGraphviz();
         const found = reportOn(name, (file) => settingsFor(options, file).trees);

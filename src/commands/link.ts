@@ -6,7 +6,7 @@ import { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { libraryPathOf, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
-import { ChoiceOption } from "../command-line/choice-option.ts";
+import { ChoiceOption } from "../command-line/model.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
@@ -22,9 +22,11 @@ import { ownCommand } from "../reexec/own-command.ts";
 
 const FORMS = { text: "for a terminal", json: "as data", html: "a page, with pictures, to go through" };
 
-interface Options {
-  readonly explain?: string;
-}
+const HELP = `
+Libraries are searched as ld.so does, LD_LIBRARY_PATH first.
+
+Exit status: the program's own, 0 where its entry returns; 125 where it cannot be linked, 126 where it cannot
+be run, 127 where it is not found, 2 for a wrong command line.`;
 
 /** The word after --explain is the program. A form is seldom wanted, and has to be given with "=". */
 class LinkCommand extends Command {
@@ -51,19 +53,10 @@ export function linkCommand(): Command {
         FORMS,
       ),
     )
-    .addHelpText(
-      "after",
-      [
-        "",
-        "Libraries are searched as ld.so does, LD_LIBRARY_PATH first.",
-        "",
-        "Exit status: the program's own, 0 where its entry returns; 125 where it cannot be linked, 126 where it cannot",
-        "be run, 127 where it is not found, 2 for a wrong command line.",
-      ].join("\n"),
-    )
+    .addHelpText("after", HELP)
     .passThroughOptions()
-    .action((name: string, list: string[], options: Options) => {
-      const isRun = options.explain === undefined;
+    .action((name: string, list: string[], { explain: form }: { explain?: string }) => {
+      const isRun = form === undefined;
       // Before anything is opened that stays open.
       const inherited = isRun ? inheritedDescriptors(procFiles) : new Set<number>();
       const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
@@ -71,14 +64,13 @@ export function linkCommand(): Command {
       const program = linkable(search, name);
       if (isRun) {
         const libc = new Libc();
-        const words = ownCommand(libc, inherited)
-          .arguments()
-          .slice(-list.length - 1);
-        return linkProgram(libc, libc.system, search, program, { list: words, inherited }, new Trace([]));
+        const own = ownCommand(libc, inherited).arguments();
+        const words = { list: own.slice(-list.length - 1), inherited };
+        return linkProgram(libc, libc.system, search, program, words, new Trace([]));
       }
       const { length } = Object.keys(process.env);
       const explained = () => explain(search, program, [name, ...list], length);
-      switch (options.explain) {
+      switch (form) {
         case "text":
           return print(explanationText(explained(), painter()));
         case "json":
@@ -87,7 +79,7 @@ export function linkCommand(): Command {
           return print(pageOf(explained()));
         default:
           throw new UsageError(
-            `There is no form "${options.explain}" of an explanation: choose of ${Object.keys(FORMS).join(", ")}`,
+            `There is no form "${form}" of an explanation: choose of ${Object.keys(FORMS).join(", ")}`,
           );
       }
     });

@@ -8,15 +8,8 @@ import { painter, widthOf } from "../diagnostics/terminal.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
-import type { Flags } from "../settings/layer.ts";
-import { addRunOptions } from "./exec.ts";
+import { addRunOptions, type RunFlags } from "./exec.ts";
 import { settingsOf } from "./tree-options.ts";
-
-interface Options extends Flags {
-  readonly hook?: readonly string[];
-  readonly verbose?: boolean;
-  readonly json?: boolean;
-}
 
 export function planCommand(): Command {
   const command = new Command("plan")
@@ -31,7 +24,8 @@ export function planCommand(): Command {
     .option("--json", "as JSON, all of it; schema/plan.schema.json in the package says what there is")
     .addHelpText("after", "\nExit status: what exec's would be where it fails, else 0.")
     .passThroughOptions()
-    .action((program: string, list: string[], { hook = [], verbose = false, json = false, ...flags }: Options) => {
+    .action((program: string, list: string[], flags: RunFlags & { verbose?: boolean; json?: boolean }) => {
+      const { hook = [], verbose = false, json = false } = flags;
       // The report contains the warnings.
       const settings = settingsOf(flags, program, () => {});
       using progress = new Progress(() => ownScreen(new System(), process.env));

@@ -14,13 +14,19 @@ import { treeCommand } from "./tree.ts";
 import { versionCommand } from "./version.ts";
 import { whyCommand } from "./why.ts";
 
-/** `report` reports an error and returns the exit code. `configure` applies common behavior to a command. */
-export function rootCommand(report: (error: unknown) => number, configure: (command: Command) => Command): Command {
+/**
+ * `report` reports an error and returns the exit code. `configure` applies common behavior to a command. Code that only
+ * reads the definitions gives neither.
+ */
+export function rootCommand(
+  report: (error: unknown) => number = () => 0,
+  configure: (command: Command) => Command = (command) => command,
+): Command {
   const root = configure(new Command("capsule"))
     .description("Run programs on their own libraries and the host's graphics stack.")
     .version(metadata.version)
     .enablePositionalOptions();
-  const commands = [
+  for (const command of [
     execCommand(report),
     planCommand(),
     treeCommand(),
@@ -32,14 +38,7 @@ export function rootCommand(report: (error: unknown) => number, configure: (comm
     dumpCommand(),
     linkCommand(),
     completionsCommand(),
-  ];
-  for (const command of commands) root.addCommand(configure(command));
+  ])
+    root.addCommand(configure(command));
   return root;
 }
-
-/** The same, for code that only reads the definitions. */
-export const allCommands = (): Command =>
-  rootCommand(
-    () => 0,
-    (command) => command,
-  );

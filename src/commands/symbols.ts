@@ -15,7 +15,7 @@ import {
   STT_TLS,
 } from "../../lib/elf/constants.ts";
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
-import { bindingOf, isExported, type Sym, typeOf } from "../../lib/elf/sym.ts";
+import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
 import { VersionLabels } from "../../lib/elf/version-labels.ts";
 import { print, printable, printJson } from "../diagnostics/output.ts";
 import { findTarget } from "./target.ts";
@@ -33,23 +33,7 @@ const BINDINGS: Readonly<Record<number, string>> = {
   [STB_GNU_UNIQUE]: "unique",
 };
 
-export interface ShownSymbol {
-  readonly name: string;
-  /** Undefined if it has none. */
-  readonly version: string | undefined;
-  /** Whether a reference without a version gets this one (name@@VERSION). */
-  readonly isDefault: boolean;
-  readonly type: string;
-  readonly binding: string;
-  /** In bytes. */
-  readonly size: number;
-}
-
-interface Options {
-  readonly host?: string;
-  readonly undefined?: boolean;
-  readonly json?: boolean;
-}
+export type ShownSymbol = ReturnType<typeof symbolsOf>[number];
 
 export function symbolsCommand(): Command {
   return new Command("symbols")
@@ -61,7 +45,7 @@ export function symbolsCommand(): Command {
     .option("--host <dir>", "the tree to search for a soname (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option("--undefined", "those that it needs of others")
     .option("--json", "as JSON: an array of name, version, isDefault, type, binding, size")
-    .action((library: string, options: Options) => {
+    .action((library: string, options: { host?: string; undefined?: boolean; json?: boolean }) => {
       using image = openImage(findTarget(library, options.host).path);
       const symbols = symbolsOf(image, options.undefined ?? false);
       if (options.json) printJson(symbols);
@@ -70,12 +54,12 @@ export function symbolsCommand(): Command {
 }
 
 /** Sorted by name, bytewise. */
-export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
+export function symbolsOf(image: FileImage, isWanted: boolean) {
   const { symbols, strings } = image;
   // Read the whole table at once: there are many strings.
   void strings.bytes;
   const labels = new VersionLabels(image);
-  const shown: ShownSymbol[] = [];
+  const shown = [];
   for (let i = 1; i < symbols.length; i++) {
     const sym = symbols.at(i);
     if (isWanted ? sym.st_shndx !== SHN_UNDEF || sym.st_name === 0 : !isExported(sym)) continue;
@@ -83,20 +67,24 @@ export function symbolsOf(image: FileImage, isWanted: boolean): ShownSymbol[] {
     const name = symbols.nameOf(sym);
     // Skip the symbol that a version itself defines.
     if (sym.st_shndx === SHN_ABS && name === version) continue;
-    shown.push({ name, version, isDefault: labels.isDefault(i), ...kindOf(sym), size: sym.st_size });
+    const [type, binding] = [typeOf(sym), bindingOf(sym)];
+    shown.push({
+      name,
+      /** Undefined if it has none. */
+      version,
+      /** Whether a reference without a version gets this one (name@@VERSION). */
+      isDefault: labels.isDefault(i),
+      type: TYPES[type] ?? `type ${type}`,
+      binding: BINDINGS[binding] ?? `binding ${binding}`,
+      /** In bytes. */
+      size: sym.st_size,
+    });
   }
-  return shown.sort(byName);
+  return shown.sort(({ name: one, version = "" }, { name: other, version: another = "" }) => {
+    if (one !== other) return one < other ? -1 : 1;
+    return version < another ? -1 : 1;
+  });
 }
-
-function byName(one: ShownSymbol, other: ShownSymbol): number {
-  if (one.name !== other.name) return one.name < other.name ? -1 : 1;
-  return (one.version ?? "") < (other.version ?? "") ? -1 : 1;
-}
-
-const kindOf = (sym: Sym): { type: string; binding: string } => {
-  const [type, binding] = [typeOf(sym), bindingOf(sym)];
-  return { type: TYPES[type] ?? `type ${type}`, binding: BINDINGS[binding] ?? `binding ${binding}` };
-};
 
 /** One line per symbol: type, binding, size in bytes, and name@@VERSION (name@VERSION if that is not the default). */
 export function tableOf(symbols: readonly ShownSymbol[]): string {

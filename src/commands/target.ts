@@ -7,17 +7,13 @@ import { fileAt } from "../plan/file-at.ts";
 import { hostSearch, openHost } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
-interface Target {
-  /** A path on this machine, without symbolic links. */
-  readonly path: string;
-  /** The tree that was searched. Undefined for a file. */
-  readonly tree: Tree | undefined;
-}
-
-/** A name with a slash is a file. `host` is the value of --host. Throws LinkError, with the places searched. */
-export function findTarget(name: string, host: string | undefined): Target {
+/**
+ * `path` is on this machine, without symbolic links; `tree` is the one that was searched. A name with a slash is a file,
+ * and no tree is searched. `host` is the value of --host. Throws LinkError, with the places searched.
+ */
+export function findTarget(name: string, host: string | undefined): { readonly path: string; readonly tree?: Tree } {
   if (name === "") throw new LinkError('Cannot find "": a file or a soname is needed', { object: name });
-  if (name.includes("/")) return { path: fileAt(name), tree: undefined };
+  if (name.includes("/")) return { path: fileAt(name) };
   const settings = settingsOf({ host });
   const tree = openHost(settings.host);
   return { path: mustFind(hostSearch(tree, settings.further.value), name, undefined).path, tree };

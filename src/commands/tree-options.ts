@@ -2,7 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import type { Command } from "commander";
-import { ChoiceOption, type Words } from "../command-line/choice-option.ts";
+import { ChoiceOption, type Words } from "../command-line/model.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { warn } from "../diagnostics/output.ts";
 import { locateProgram } from "../plan/program.ts";
@@ -10,12 +10,6 @@ import { PROFILES, type Profile } from "../profiles/profiles.ts";
 import { GLIBC_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
-
-/** As commander parses them. */
-export type TreeFlags = Pick<
-  Flags,
-  "host" | "hostLibraries" | "hostShares" | "isolate" | "profile" | "runtime" | "glibc" | "settings"
->;
 
 /** For a repeatable option that also takes a list with commas. */
 export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];

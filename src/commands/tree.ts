@@ -6,13 +6,18 @@ import { painter } from "../diagnostics/terminal.ts";
 import { jsonOf } from "../report/json.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
 import { treeText } from "../report/tree-text.ts";
-import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
+import type { Flags } from "../settings/layer.ts";
+import { addTreeOptions, settingsFor } from "./tree-options.ts";
 
-interface Options extends TreeFlags {
-  readonly verbose: number;
-  readonly path?: boolean;
-  readonly json?: boolean;
-}
+const HELP = `
+By default the shared set (glibc's libraries and libgcc_s), what was shown before, and what libraries need that
+the program might open later, are left out:
+  -v    show these
+  -vv   also what the shared set needs
+  -vvv  also what libraries need that were shown before
+
+Exit status: 127 where a library of the program's side is missing; 125 where one that a capsule opens at the start
+is, where one needs a newer glibc than all of it runs on, or capsule fails; 2 for a wrong command line, else 0.`;
 
 export function treeCommand(): Command {
   const command = new Command("tree")
@@ -25,21 +30,8 @@ export function treeCommand(): Command {
     .option("-v, --verbose", "show more: see below", (_, before: number) => before + 1, 0)
     .option("-p, --path", "show paths in place of names")
     .option("--json", "as JSON, all of it")
-    .addHelpText(
-      "after",
-      [
-        "",
-        "By default the shared set (glibc's libraries and libgcc_s), what was shown before, and what libraries need that",
-        "the program might open later, are left out:",
-        "  -v    show these",
-        "  -vv   also what the shared set needs",
-        "  -vvv  also what libraries need that were shown before",
-        "",
-        "Exit status: 127 where a library of the program's side is missing; 125 where one that a capsule opens at the start",
-        "is, where one needs a newer glibc than all of it runs on, or capsule fails; 2 for a wrong command line, else 0.",
-      ].join("\n"),
-    )
-    .action((name: string, options: Options) => {
+    .addHelpText("after", HELP)
+    .action((name: string, options: Flags & { verbose: number; path?: boolean; json?: boolean }) => {
       const report = reportOn(name, (file) => settingsFor(options, file).trees);
       const view = { verbosity: options.verbose, showsPaths: options.path ?? false };
       if (options.json) printJson(jsonOf(report));

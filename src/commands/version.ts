@@ -7,11 +7,6 @@ import { print, printable, printJson } from "../diagnostics/output.ts";
 import { versionIn } from "../report/version-in.ts";
 import { findTarget } from "./target.ts";
 
-interface Options {
-  readonly host?: string;
-  readonly json?: boolean;
-}
-
 export function versionCommand(): Command {
   return new Command("version")
     .summary("say which release of a library a host tree has")
@@ -19,7 +14,7 @@ export function versionCommand(): Command {
     .argument("<soname>", "such as libGL.so.1")
     .option("--host <dir>", "the tree (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option("--json", "as JSON: an object of tree, soname, version, path")
-    .action((name: string, { host, json }: Options) => {
+    .action((name: string, { host, json }: { host?: string; json?: boolean }) => {
       const { path, tree: searched } = findTarget(name, host);
       const [tree, soname, version] = [searched?.name ?? "/", searched ? name : basename(name), versionIn(path)];
       if (json) printJson({ tree, soname, version: version || null, path });

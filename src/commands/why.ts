@@ -8,12 +8,8 @@ import { answersOf } from "../report/answers.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
 import { whyText } from "../report/why-text.ts";
-import { addTreeOptions, settingsFor, type TreeFlags } from "./tree-options.ts";
-
-interface Options extends TreeFlags {
-  readonly program?: string;
-  readonly json?: boolean;
-}
+import type { Flags } from "../settings/layer.ts";
+import { addTreeOptions, settingsFor } from "./tree-options.ts";
 
 export function whyCommand(): Command {
   const command = new Command("why")
@@ -29,13 +25,12 @@ export function whyCommand(): Command {
       "after",
       "\nExit status: 127 where no side has it, 125 where capsule fails, 2 for a wrong command line, else 0.",
     )
-    .action((soname: string, flags: Options) => {
+    .action((soname: string, flags: Flags & { program?: string; json?: boolean }) => {
       if (soname === "" || soname.includes("/")) throw new UsageError(`Cannot explain "${soname}": a soname is needed`);
       const choose = (file: string | undefined) => settingsFor(flags, file).trees;
+      const { program } = flags;
       const report =
-        flags.program === undefined
-          ? makeReport(() => ({ kind: "soname", soname }), choose)
-          : reportOn(flags.program, choose);
+        program === undefined ? makeReport(() => ({ kind: "soname", soname }), choose) : reportOn(program, choose);
       const answers = answersOf(soname, report);
       if (flags.json) printJson(answers.map(answerJson));
       else print(whyText(soname, answers, report, painter()));

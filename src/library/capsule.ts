@@ -129,10 +129,7 @@ export class Capsule {
     const trace = new Trace(options.trace ?? []);
     const libc = new Libc();
     const { host, hostLibraries, hostShares, profiles: profile } = options;
-    const { trees } = new Settings(
-      { host, hostLibraries, hostShares, ...(profile ? { profile: [...profile] } : {}), settings: false },
-      undefined,
-    );
+    const { trees } = new Settings({ host, hostLibraries, hostShares, profile, settings: false }, undefined);
     const store = new LibraryStore(storeFile());
     const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
     const runtime = new Search(new Tree("/"), libraryPath, store);
@@ -242,16 +239,14 @@ export class Capsule {
    */
   findSymbol(name: string, version?: string): Pointer | undefined {
     this.#mustBeOpen();
-    for (const { linkMap } of this.#opened.values()) {
-      const found = this.#libc.run(findIn(linkMap, name, version));
-      if (found !== undefined) return pointer(found);
-    }
-    return undefined;
+    return this.#find(this.#opened.values(), name, version);
   }
 
   /** The loader's current list in load order, including what libraries have opened themselves. */
   *linkMap(): Generator<MappedLibrary> {
-    for (const object of this.#objects()) yield this.#described(object);
+    this.#mustBeOpen();
+    const [first] = this.#capsule.mirrors.values();
+    if (first) for (const object of linkMap(this.#libc, first.linkMap)) yield this.#described(object);
   }
 
   /** Like {@link linkMap}. */
@@ -407,27 +402,25 @@ export class Capsule {
     const libraries = members.map(({ library }) => library);
     const { glibc } = this.#embedding.plan;
     const newer = libraries.find((library) => !runsOn(library, glibc.version));
-    checkNeeds(newer ? [] : libraries, glibc);
-    if (!newer) return;
-    const { path } = newer;
-    throw new LinkError(
-      `Cannot open "${path}": it needs glibc ${newer.glibc}, and this process runs on ${glibc.version}; capsule exec --glibc ${this.host} bun SCRIPT runs a script on the tree's`,
-      { object: path },
-    );
+    if (newer)
+      throw new LinkError(
+        `Cannot open "${newer.path}": it needs glibc ${newer.glibc}, and this process runs on ${glibc.version}; capsule exec --glibc ${this.host} bun SCRIPT runs a script on the tree's`,
+        { object: newer.path },
+      );
+    checkNeeds(libraries, glibc);
   }
 
   /** One closure for all libraries in the tree, and one for each file outside it. */
   *#closuresOf(names: readonly string[]): Linking<(Closure & { roots: string[] })[]> {
     const capsule = this.#capsule;
     const { search, ownership } = capsule;
-    const isElsewhere = (soname: string) => ownership.isShared(soname);
     const refuse = (name: string, is = "") => {
       throw new LinkError(
         `Cannot open "${name}" in a capsule: ${is}the whole process has one copy of it, which bun:ffi's own dlopen gives`,
         { object: name },
       );
     };
-    for (const name of names) if (isElsewhere(name)) refuse(name);
+    for (const name of names) if (ownership.isShared(name)) refuse(name);
     const files = names.filter((name) => name.includes("/")).map((name) => fileAt(name));
     const outside = files.filter((path) => !search.tree.holds(path));
     const inside = [...names.filter((name) => !name.includes("/")), ...files.filter((path) => search.tree.holds(path))];
@@ -450,24 +443,25 @@ export class Capsule {
     return closures;
   }
 
-  #mustFind(objects: readonly LoadedObject[], name: string, version?: string, of?: string): Pointer {
-    this.#mustBeOpen();
+  #find(objects: Iterable<LoadedObject>, name: string, version: string | undefined): Pointer | undefined {
     for (const { linkMap } of objects) {
       const found = this.#libc.run(findIn(linkMap, name, version));
       if (found !== undefined) return pointer(found);
     }
-    const subject = version === undefined ? name : `${name}@${version}`;
-    const where = of === undefined ? "none of the libraries that were opened" : `"${of}"`;
-    throw new LinkError(
-      `Cannot find "${subject}" in the capsule of "${this.host}": ${where} ${of === undefined ? "has it" : "does not have it"}`,
-      { symbol: name, ...(version === undefined ? {} : { version }), tried: objects.map(({ path }) => path) },
-    );
+    return undefined;
   }
 
-  *#objects(): Generator<LoadedObject> {
+  #mustFind(objects: readonly LoadedObject[], name: string, version?: string, of?: string): Pointer {
     this.#mustBeOpen();
-    const [first] = this.#capsule.mirrors.values();
-    if (first) yield* linkMap(this.#libc, first.linkMap);
+    const found = this.#find(objects, name, version);
+    if (found !== undefined) return found;
+    const subject = version === undefined ? name : `${name}@${version}`;
+    const why = of === undefined ? "none of the libraries that were opened has it" : `"${of}" does not have it`;
+    throw new LinkError(`Cannot find "${subject}" in the capsule of "${this.host}": ${why}`, {
+      symbol: name,
+      ...(version === undefined ? {} : { version }),
+      tried: objects.map(({ path }) => path),
+    });
   }
 
   #described(object: LoadedObject): MappedLibrary {

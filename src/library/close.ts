@@ -4,12 +4,11 @@
 import { dlclose } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Capsule } from "../passes/launch.ts";
 import { isHelper } from "../passes/together.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
-
-const LIBC = "libc.so.6";
 
 interface Remaining {
   /** The paths of the host's libraries that stay. */
@@ -33,19 +32,20 @@ export function* vacateNamespace(
   const objects = [...linkMap(process, libc.linkMap)];
   const ours = objects.filter(isOurs);
   const record = base.namespaces.recordOf(objects[0]?.linkMap ?? libc.linkMap, objects.length);
-  const held = (object: LoadedObject) => isHelper(object.path);
   const shown = ours.filter(({ path, linkMap }) => !isHelper(path) && linkMap !== libc.linkMap);
-  const isHosts = (object: LoadedObject) => !isOurs(object) && !isShared(object.image.soname ?? "");
+  const hostsIn = (objects: readonly LoadedObject[]) =>
+    objects.filter((each) => !isOurs(each) && !isShared(each.image.soname ?? "")).map(({ path }) => path);
   for (const { linkMap } of [...shims.values()].reverse()) yield* dlclose(process, linkMap);
-  if ([...linkMap(process, base.bun.linkMap)].some(isOurs))
-    return { paths: objects.filter(isHosts).map(({ path }) => path), isUsed: true };
+  if ([...linkMap(process, base.bun.linkMap)].some(isOurs)) return { paths: hostsIn(objects), isUsed: true };
   // Dependents before dependencies. libc's mirror comes last: it contains the agent, which any destructor may ask.
-  for (const { linkMap } of [...ours.filter(held), ...[...opened.values()].reverse(), ...shown.reverse(), libc])
+  for (const { linkMap } of [
+    ...ours.filter(({ path }) => isHelper(path)),
+    ...[...opened.values()].reverse(),
+    ...shown.reverse(),
+    libc,
+  ])
     yield* dlclose(process, linkMap);
   const first = record === undefined ? undefined : base.namespaces.findFirst(record);
-  if (first === undefined) {
-    hide();
-    return { paths: [], isUsed: false };
-  }
-  return { paths: [...linkMap(process, first)].filter(isHosts).map(({ path }) => path), isUsed: false };
+  if (first === undefined) hide();
+  return { paths: first === undefined ? [] : hostsIn([...linkMap(process, first)]), isUsed: false };
 }

@@ -29,11 +29,6 @@ import { showToUnwinder } from "./unwinding.ts";
 /** The token of its agent. Constant, since each capsule has its own server. */
 const TOKEN = 1;
 
-interface EmbeddingPlan extends CapsuleSource {
-  /** What its libraries will probably open. */
-  readonly ahead: readonly string[];
-}
-
 /** The counterpart of a Run, without a program. */
 export interface Embedding extends Linker, Omit<Served, keyof Linker>, OwnProcess {
   readonly directory: PrivateDirectory;
@@ -48,10 +43,10 @@ export function glibcOf(libc: Libc): ChosenGlibc {
   return { glibc: undefined, isOwn: true, isNatural: true, version: libc.version, path };
 }
 
-/** Makes an empty capsule. Throws LinkError, and what writing throws. Nothing is left behind then. */
+/** Makes an empty capsule; its libraries will probably open those `ahead`. Throws LinkError, and what writing throws. Nothing is left behind then. */
 export function embed(
   libc: Libc,
-  plan: EmbeddingPlan,
+  plan: CapsuleSource & { readonly ahead: readonly string[] },
   runtime: Search,
   unwinder: ReadonlyMap<string, string>,
   server: ServerHandle,
@@ -65,37 +60,32 @@ export function embed(
     // More of glibc's libraries may have been loaded since the process started.
     for (const object of linkMap(libc, bun.linkMap))
       if (object.path !== "" && isShared(sonameOf(object))) own.shared.set(sonameOf(object), object.image);
-    const moved = movesOf(findCopies(bunImage, copiedIn(bunImage), family, trace));
+    const moved = new Map(movesOf(findCopies(bunImage, copiedIn(bunImage), family, trace)));
     const program = { path: process.execPath };
-    const linker: Omit<Linker, "capsules"> = {
-      ...{ ...own, moved: new Map(moved) },
-      ...{ directory, trace, runtime, program, token: 0, isHosted: false },
+    const capsules: Capsule[] = [];
+    const linker = {
+      ...{ ...own, moved, directory, trace, runtime, program, capsules, token: 0, isHosted: false },
       programName: pointerIn(libc, add(bun.linkMap, LinkMap.offsetOf.l_name)),
       sharedFile: (soname) => unwinder.get(soname) ?? soname,
-    };
-    const capsules: Capsule[] = [];
+    } satisfies Linker;
     const iterators = own.internWords([0, 0]);
-    const unwinding = showToUnwinder(linker, libc, iterators);
-    const both = ownFunctions({ ...linker, capsules }, libc, iterators);
+    const unshow = showToUnwinder(linker, libc, iterators);
+    const both = ownFunctions(linker, libc, iterators);
     server.awaitBoot();
     const allocator = libc.run(allocatorOf(objectsOf(scope, [...linkMap(libc, bun.linkMap)]), bun.linkMap));
-    const capsule = libc.run(makeNamespace({ ...linker, capsules }, plan, TOKEN, both, allocator));
+    const capsule = libc.run(makeNamespace(linker, plan, TOKEN, both, allocator));
     capsules.push(capsule);
-    repairGlobal({ ...linker, capsules }, namespaces, bun.linkMap, scope, capsule);
+    repairGlobal(linker, namespaces, bun.linkMap, scope, capsule);
     setPointerIn(libc, iterators, capsule.iterateHere);
-    const served = { program, shared: unwinder, glibc: glibcOf(libc), capsules: [plan] };
-    const hide = () => {
-      setPointerIn(libc, iterators, 0);
-      unwinding?.undo();
-    };
     const embedding: Embedding = {
       ...own,
       ...linker,
-      moved: new Map(moved),
-      directory,
       capsules: [capsule],
-      plan: served,
-      hide,
+      plan: { program, shared: unwinder, glibc: glibcOf(libc), capsules: [plan] },
+      hide() {
+        setPointerIn(libc, iterators, 0);
+        unshow?.();
+      },
     };
     server.start(embedding);
     return embedding;

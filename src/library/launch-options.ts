@@ -110,33 +110,21 @@ export function commandLine(
   options: LaunchOptions,
   events: number,
 ): string[] {
-  const {
-    host,
-    hostLibraries = [],
-    hostShares = [],
-    runtime,
-    isolate = [],
-    profiles = [],
-    glibc,
-    settings,
-    mountNamespace,
-    trace = [],
-  } = options;
-  const one = (name: string, value: string | undefined) => (value === undefined ? [] : [`--${name}=${value}`]);
+  const { host, runtime, isolate, glibc, settings, trace } = options;
+  const values = {
+    ...{ mode: "attached", events: `${events}`, host, runtime, isolate, glibc, trace },
+    "host-libraries": options.hostLibraries,
+    "host-shares": options.hostShares,
+    profile: options.profiles,
+    settings: settings || undefined,
+    "mount-namespace": options.mountNamespace,
+    hook: hookTexts(options.hooks),
+  };
   return [
-    ...["exec", "--mode=attached", `--events=${events}`],
+    "exec",
     ...(options.bindings ? ["--bindings"] : []),
-    ...one("host", host),
-    ...hostLibraries.flatMap((path) => one("host-libraries", path)),
-    ...hostShares.flatMap((path) => one("host-shares", path)),
-    ...one("runtime", runtime),
-    ...isolate.flatMap((text) => one("isolate", text)),
-    ...profiles.flatMap((name) => one("profile", name)),
-    ...one("glibc", glibc),
-    ...(settings === false ? ["--no-settings"] : one("settings", settings)),
-    ...one("mount-namespace", mountNamespace),
-    ...hookTexts(options.hooks).flatMap((text) => one("hook", text)),
-    ...trace.flatMap((category) => one("trace", category)),
+    ...(settings === false ? ["--no-settings"] : []),
+    ...Object.entries(values).flatMap(([name, value = []]) => [value].flat().map((text) => `--${name}=${text}`)),
     ...["--", program, ...list],
   ];
 }

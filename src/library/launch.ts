@@ -151,20 +151,12 @@ export class Running<
     await listening;
     const { exitCode, signalCode } = this.#process;
     const signal = signalCode as NodeJS.Signals | null;
-    if (!this.#failure && !this.#isStarted) {
-      const how = signal === null ? `with exit code ${exitCode}` : `by ${signal}`;
-      const unstarted = new ProgramError(
-        `Cannot run "${this.#name}": capsule has ended ${how} before it was started`,
-        EXIT.notRunnable,
-      );
-      this.#hasStarted.reject(unstarted);
-      // If a signal ended it before it started, that was intended.
-      if (signal === null) throw unstarted;
-    }
-    if (this.#failure) {
-      this.#hasStarted.reject(this.#failure);
-      throw this.#failure;
-    }
+    const how = signal === null ? `with exit code ${exitCode}` : `by ${signal}`;
+    const unstarted = `Cannot run "${this.#name}": capsule has ended ${how} before it was started`;
+    const failure = this.#failure ?? (this.#isStarted ? undefined : new ProgramError(unstarted, EXIT.notRunnable));
+    if (failure) this.#hasStarted.reject(failure);
+    // If a signal ended it before it started, that was intended.
+    if (failure && (this.#failure || signal === null)) throw failure;
     return { exitCode, signal, stoppedBy: this.#stoppedBy };
   }
 

@@ -25,8 +25,6 @@ export function ownBun(): string {
   if (path) return path;
   throw new LinkError(
     "Cannot find bun: an executable that was made by bun build --compile needs one on PATH for capsule",
-    {
-      object: "bun",
-    },
+    { object: "bun" },
   );
 }

@@ -33,9 +33,7 @@ import { hookTexts, type PlanOptions } from "./launch-options.ts";
  */
 export function plan(program: string, options: PlanOptions = {}): PlanReport {
   const { arguments: list = [], profiles, hooks, ...choices } = options;
-  const settings = new Settings(
-    { mode: "attached", ...choices, profile: profiles },
-    realpathSync(locateProgram(program)),
-  );
+  const flags = { mode: "attached", ...choices, profile: profiles };
+  const settings = new Settings(flags, realpathSync(locateProgram(program)));
   return planReport(program, list, settings, hookTexts(hooks).map(hookOf));
 }

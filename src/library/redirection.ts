@@ -27,34 +27,33 @@ export interface Slot {
   readonly to: string;
 }
 
-interface Written extends Slot {
+/** A slot before its replacement in the capsule is known. */
+interface Found extends Omit<Slot, "to"> {
   readonly in: LoadedObject;
   readonly at: Address;
   readonly before: Address;
+  readonly addend: number;
+  readonly soname: string;
+}
+
+interface Written extends Slot, Pick<Found, "in" | "at" | "before"> {
   readonly after: Address;
 }
 
 /** The result of {@link Capsule.redirect}. `using` undoes it. */
 export class Redirection {
-  readonly #libc: Libc;
-  readonly #main: Address;
   #written: readonly Written[];
-  readonly #whenUndone: () => void;
+  readonly #restore: (written: readonly Written[]) => void;
 
   /** @internal */
   constructor(
-    libc: Libc,
-    /** The first entry of the base namespace's link map. */
-    main: Address,
     written: readonly Written[],
     /** Slots left unchanged because the capsule's libraries lack the symbol. */
     readonly kept: readonly Omit<Slot, "to">[],
-    whenUndone: () => void,
+    restore: (written: readonly Written[]) => void,
   ) {
-    this.#libc = libc;
-    this.#main = main;
     this.#written = written;
-    this.#whenUndone = whenUndone;
+    this.#restore = restore;
   }
 
   /** What has been overwritten. Empty after `undo`. */
@@ -69,16 +68,8 @@ export class Redirection {
    * @throws {@link LinkError} if the kernel refuses. Nothing is changed then.
    */
   undo(): void {
-    const patch = new Patch();
-    const loaded = new Map([...linkMap(this.#libc, this.#main)].map((object) => [object.linkMap, object]));
-    for (const { in: object, at, before, after } of this.#written) {
-      const now = loaded.get(object.linkMap);
-      const isThere = now?.loadBias === object.loadBias && now.path === object.path;
-      if (isThere && pointerIn(this.#libc, at) === after) patch.setPointer(at, before);
-    }
-    this.#libc.run(patch.apply(this.#libc));
+    this.#restore(this.#written);
     this.#written = [];
-    this.#whenUndone();
   }
 
   /**
@@ -89,15 +80,6 @@ export class Redirection {
   [Symbol.dispose](): void {
     this.undo();
   }
-}
-
-/** A slot before its replacement in the capsule is known. */
-interface Found extends Omit<Slot, "to"> {
-  readonly in: LoadedObject;
-  readonly at: Address;
-  readonly before: Address;
-  readonly addend: number;
-  readonly soname: string;
 }
 
 /**
@@ -137,7 +119,22 @@ export function redirectTo(
     }
   }
   libc.run(patch.apply(libc));
-  return new Redirection(libc, base.bun.linkMap, written, kept, whenUndone);
+  return new Redirection(written, kept, (slots) => {
+    restore(libc, base.bun.linkMap, slots);
+    whenUndone();
+  });
+}
+
+/** `main` is the first entry of the base namespace's link map. */
+function restore(libc: Libc, main: Address, written: readonly Written[]): void {
+  const patch = new Patch();
+  const loaded = new Map([...linkMap(libc, main)].map((object) => [object.linkMap, object]));
+  for (const { in: object, at, before, after } of written) {
+    const now = loaded.get(object.linkMap);
+    const isThere = now?.loadBias === object.loadBias && now.path === object.path;
+    if (isThere && pointerIn(libc, at) === after) patch.setPointer(at, before);
+  }
+  libc.run(patch.apply(libc));
 }
 
 /**

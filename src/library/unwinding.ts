@@ -20,15 +20,11 @@ const NAME = "dl_iterate_phdr";
 /** By which newer unwinders find objects, in any namespace. */
 const SUCCESSOR = "_dl_find_object";
 
-interface Shown {
-  undo(): void;
-}
-
 /**
- * Shows the unwinder also what the function whose address is at `cell` shows, unless that is NULL. Does nothing if the
- * unwinder needs no help.
+ * Shows the unwinder also what the function whose address is at `cell` shows, unless that is NULL. Returns what undoes
+ * it; does nothing, and returns undefined, if the unwinder needs no help.
  */
-export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cell: Address): Shown | undefined {
+export function showToUnwinder(linker: Linker, libc: Libc, cell: Address): (() => void) | undefined {
   if (linker.findSymbol(SUCCESSOR) !== undefined) return undefined;
   const unwinder = unwinderOf(linker, libc);
   const at = slotOf(unwinder);
@@ -47,10 +43,8 @@ export function showToUnwinder(linker: Omit<Linker, "capsules">, libc: Libc, cel
     libc.run(patch.apply(libc));
   };
   write(after);
-  return {
-    undo() {
-      if (pointerIn(libc, at) === after) write(before);
-    },
+  return () => {
+    if (pointerIn(libc, at) === after) write(before);
   };
 }
 

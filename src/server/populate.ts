@@ -47,13 +47,7 @@ export function populate(
       : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
-  const startedOver = startOver(
-    directory,
-    processGlibc,
-    older,
-    store,
-    kept ?? new KeptDirectories(store.file, directory.system),
-  );
+  const startedOver = startOver(directory, processGlibc, older, store, kept);
   // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. On a newer glibc,
   // needing it would give a process with an older libc of its own the machine's libdl.
   const needed = isAudited ? [LIBC] : [LIBC, LIBDL];
@@ -98,7 +92,7 @@ function startOver(
   { shared, starter }: ProcessGlibc,
   older: ProcessGlibc | undefined,
   store: LibraryStore,
-  kept: KeptDirectories,
+  kept = new KeptDirectories(store.file, directory.system),
 ): StartedOver {
   if (starter) {
     const family = keepFamily(kept, shared, starter);

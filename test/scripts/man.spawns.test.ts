@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { manPage } from "../../scripts/man.ts";
-import { allCommands } from "../../src/commands/root.ts";
+import { rootCommand } from "../../src/commands/root.ts";
 import { run } from "../support/run.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "capsule-man-"));
@@ -20,12 +20,12 @@ const shown = async (): Promise<string> =>
     .replace(/.[\b]/g, "")
     .replace(/(?<=\S) +/g, " ");
 
-const page = manPage(allCommands(), "1.2.3", "2026-01-31");
+const page = manPage(rootCommand(), "1.2.3", "2026-01-31");
 
 test("names every command, with its description, arguments and options", async () => {
   await write(page);
   const text = await shown();
-  const { commands } = allCommands();
+  const { commands } = rootCommand();
   expect(commands.length).toBeGreaterThan(3);
   for (const command of commands) {
     const [, section = ""] = text.split(`\nCAPSULE ${command.name().toUpperCase()}\n`);

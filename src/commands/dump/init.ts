@@ -20,11 +20,10 @@ import { columns, digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";
 
-const FUNCTIONS = [
+/** Tags of functions, and those of arrays with the tags of their sizes. */
+const TAGS = [
   ["DT_INIT", DT_INIT],
   ["DT_FINI", DT_FINI],
-] as const;
-const ARRAYS = [
   ["DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ],
   ["DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ],
   ["DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ],
@@ -43,16 +42,13 @@ function dataOf(subject: Subject): Data | undefined {
   const { image } = subject;
   if (!image) return undefined;
   const data: Record<string, readonly Slot[] | null> = {};
-  for (const [name, tag] of FUNCTIONS) {
-    const vaddr = subject.valueOf(tag);
-    if (vaddr !== undefined) data[name] = [{ vaddr }];
-  }
   const names = new SymbolNames(subject, image);
-  for (const [name, tag, sizeTag] of ARRAYS) {
+  for (const [name, tag, sizeTag] of TAGS) {
+    const vaddr = subject.valueOf(tag);
     const at = image.dynamic.get(tag);
-    if (at === undefined) continue;
-    const size = image.dynamic.get(sizeTag) ?? 0;
-    data[name] = subject.attempt(() => slotsOf(image, at, size, names)) ?? null;
+    if (vaddr === undefined || at === undefined) continue;
+    const size = sizeTag && (image.dynamic.get(sizeTag) ?? 0);
+    data[name] = size === undefined ? [{ vaddr }] : (subject.attempt(() => slotsOf(image, at, size, names)) ?? null);
   }
   return data;
 }
@@ -82,11 +78,11 @@ function* lines(subject: Subject): Generator<string> {
   const entries = Object.entries(data ?? {});
   const remark = data ? "none" : subject.absence;
   yield `Functions that run when it is loaded and unloaded${entries.length === 0 ? `: ${remark}` : ""}`;
-  const rows = entries.flatMap(([name, slots]) => {
-    if (!slots || slots.length === 0) return [[name, slots ? "empty" : UNREADABLE]];
-    return slots.map((slot, i) => [i === 0 ? name : "", textOf(slot)]);
+  const rows = entries.map(([name, slots]) => {
+    const texts = slots?.map(textOf) ?? [UNREADABLE];
+    return (texts.length > 0 ? texts : ["empty"]).map((text, i) => [i === 0 ? name : "", text]);
   });
-  yield* columns(rows);
+  yield* columns(rows.flat());
 }
 
 const textOf = ({ vaddr = "?", symbol }: Slot): string => (symbol === undefined ? digits(vaddr) : printable(symbol));

@@ -9,8 +9,8 @@ import { printable } from "../../diagnostics/output.ts";
 import { columns, type Part } from "./part.ts";
 import type { Subject } from "./subject.ts";
 
-/** How much of an unknown note is shown, in bytes: enough to recognize it. */
-const GLANCE = 32;
+/** How much of an unknown note is shown, in hexadecimal digits: enough to recognize it. */
+const GLANCE = 64;
 
 /** Intact files have a handful. From zeroes, which cost a sparse file nothing, one could read millions. */
 const MOST = 1000;
@@ -37,7 +37,7 @@ function* lines(subject: Subject): Generator<string> {
   const notes = dataOf(subject);
   yield `Notes: ${notes.length || "none"}`;
   const rows = notes.map(({ name, type, meaning, descriptor }) => {
-    const glance = descriptor.length > 2 * GLANCE ? `${descriptor.slice(0, 2 * GLANCE)}...` : descriptor;
+    const glance = descriptor.length > GLANCE ? `${descriptor.slice(0, GLANCE)}...` : descriptor;
     return [printable(name), type, printable(meaning ?? glance)];
   });
   yield* columns(rows);

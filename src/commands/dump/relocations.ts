@@ -52,18 +52,11 @@ interface Relocation {
 
 function* entriesOf({ view, length }: RelaTable, names: SymbolNames): Generator<Relocation> {
   const { r_offset: place, r_type: type, r_sym: symbol, r_addend: addend } = Rela.offsetOf;
-  const types = new Map<number, string>();
   for (let i = 0, at = 0; i < length; i++, at += Rela.size) {
-    const number = view.getUint32(at + type, true);
-    let name = types.get(number);
-    if (name === undefined) {
-      name = nameOf(RELOCATION_TYPES, number);
-      types.set(number, name);
-    }
     const r_sym = view.getUint32(at + symbol, true);
     const entry = {
       r_offset: quantityAt(view, at + place),
-      r_type: name,
+      r_type: nameOf(RELOCATION_TYPES, view.getUint32(at + type, true)),
       r_sym,
       r_addend: signedAt(view, at + addend),
     };
@@ -88,20 +81,21 @@ function* lines(subject: Subject): Generator<string> {
   }
   const names = new SymbolNames(subject, image);
   const width = hex(image.end).length;
-  let isFirst = true;
-  for (const table of tablesOf(subject, image)) {
-    if (!isFirst) yield "";
-    isFirst = false;
-    yield* linesOf(table, names, width);
-  }
+  const tables = tablesOf(subject, image).map((table) => linesOf(table, names, width));
   const at = subject.valueOf(DT_RELR);
-  if (at !== undefined) {
-    if (!isFirst) yield "";
-    const packed = subject.attempt(() => [...packedOf(image)]);
-    yield `Relocations, DT_RELR at vaddr ${digits(at)}: ${packed?.length ?? UNREADABLE}`;
-    for (const { r_offset, value } of packed ?? [])
-      yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
-  } else if (isFirst) yield "Relocations: none";
+  if (at !== undefined) tables.push(packedLines(subject, image, at, width));
+  if (tables.length === 0) yield "Relocations: none";
+  for (const [i, table] of tables.entries()) {
+    if (i > 0) yield "";
+    yield* table;
+  }
+}
+
+function* packedLines(subject: Subject, image: FileImage, at: Quantity, width: number): Generator<string> {
+  const packed = subject.attempt(() => [...packedOf(image)]);
+  yield `Relocations, DT_RELR at vaddr ${digits(at)}: ${packed?.length ?? UNREADABLE}`;
+  for (const { r_offset, value } of packed ?? [])
+    yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
 }
 
 function* linesOf({ name, at, rela }: Table, names: SymbolNames, width: number): Generator<string> {
@@ -111,7 +105,8 @@ function* linesOf({ name, at, rela }: Table, names: SymbolNames, width: number):
   yield `  ${counts.map(([type, number]) => `${number} ${type}`).join(", ")}`;
   const typeWidth = Math.max(...counts.map(([type]) => type.length));
   for (const { r_offset, r_type, symbol, r_sym, r_addend } of entriesOf(rela, names)) {
-    const target = r_sym === 0 ? digits(r_addend) : withAddend(printableName(symbol, r_sym), r_addend);
+    const name = symbol ? printable(symbol) : `symbol ${r_sym}`;
+    const target = r_sym === 0 ? digits(r_addend) : withAddend(name, r_addend);
     yield `  ${digits(r_offset).padEnd(width)}  ${r_type.padEnd(typeWidth)}  ${target}`;
   }
 }
@@ -121,9 +116,6 @@ function withAddend(name: string, addend: Quantity): string {
   const text = digits(addend);
   return text.startsWith("-") ? `${name} - ${text.slice(1)}` : `${name} + ${text}`;
 }
-
-const printableName = (name: string | null | undefined, index: number): string =>
-  name ? printable(name) : `symbol ${index}`;
 
 /** The number of relocations of each type, most frequent first. */
 function countsOf({ view, length }: RelaTable): [type: string, count: number][] {

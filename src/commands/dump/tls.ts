@@ -46,15 +46,14 @@ function* lines(subject: Subject): Generator<string> {
   }
   const { vaddr, size, initialized, alignment, isStatic, exported, wanted } = tls;
   yield `Thread-local storage: ${count(size, "byte")} a thread`;
+  const own = [
+    ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
+    ["alignment", count(alignment, "byte")],
+    ["kind", kindOf(isStatic)],
+  ];
   const list = (names: readonly string[]): string => names.map(printable).join(" ");
   yield* columns([
-    ...(size !== 0
-      ? [
-          ["initialized", `${count(initialized, "byte")}, from vaddr ${digits(vaddr)}`],
-          ["alignment", count(alignment, "byte")],
-          ["kind", kindOf(isStatic)],
-        ]
-      : []),
+    ...(size === 0 ? [] : own),
     ...(exported.length > 0 ? [["exported", list(exported)]] : []),
     ...(wanted.length > 0 ? [["of others", `${list(wanted)} (static)`]] : []),
   ]);

@@ -15,13 +15,11 @@ function dataOf(subject: Subject) {
     return image.verdefs.map((version, i) => ({ ...version, parents: parents[i] ?? [] }));
   });
   const needed = subject.attempt(() => {
-    const files = new Map<string, { index: number; name: string; isWeak: boolean }[]>();
-    for (const { file, index, name, isWeak } of image.verneeds) {
-      const versions = files.get(file) ?? [];
-      files.set(file, versions);
-      versions.push({ index, name, isWeak });
-    }
-    return [...files].map(([file, versions]) => ({ file, versions }));
+    const files = Map.groupBy(image.verneeds, ({ file }) => file);
+    return Array.from(files, ([file, all]) => ({
+      file,
+      versions: all.map(({ index, name, isWeak }) => ({ index, name, isWeak })),
+    }));
   });
   return { defined: defined ?? null, needed: needed ?? null };
 }
