@@ -6,6 +6,7 @@
 
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { unlessRefused } from "../../lib/system-error.ts";
 import { complete, type Shell } from "./complete.ts";
 import type { Model } from "./model.ts";
 import { typedWords } from "./typed-line.ts";
@@ -79,24 +80,17 @@ function programsFrom(beginning: string): string[] {
 
 /** Empty if the directory does not exist or cannot be read. */
 function entriesOf(directory: string, beginning: string): string[] {
-  try {
-    const names = readdirSync(directory).filter((name) => name.startsWith(beginning));
-    return names.map((name) => join(directory, name));
-  } catch {
-    return [];
-  }
+  const names = unlessRefused(() => readdirSync(directory)) ?? [];
+  return names.filter((name) => name.startsWith(beginning)).map((name) => join(directory, name));
 }
 
 const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
-function isProgram(path: string): boolean {
-  try {
+const isProgram = (path: string): boolean =>
+  unlessRefused(() => {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
+  }) ?? false;
 
 function quoted(word: string, quote: string): string {
   if (quote === '"') return word.replace(/["\\$`]/g, "\\$&");

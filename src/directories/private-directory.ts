@@ -48,15 +48,13 @@ export class FileList {
   }
 
   add(path: string): void {
-    const list = viewAt(this.at, 8 * FILE_LIMIT);
-    for (let at = 0; at < list.byteLength; at += 8) {
-      if (list.getBigUint64(at, true) !== 0n) continue;
-      const text = cString(path);
-      const copy = this.libc.allocate(text.length);
-      bytesAt(copy, text.length).set(text);
-      writeU64(list, at, copy);
-      return;
-    }
+    let end = this.at;
+    while (pointerAt(end) !== 0) end = add(end, 8);
+    if (end - this.at >= 8 * FILE_LIMIT) return;
+    const text = cString(path);
+    const copy = this.libc.allocate(text.length);
+    bytesAt(copy, text.length).set(text);
+    writeU64(viewAt(end, 8), 0, copy);
   }
 
   /** The file stays: another process has it now. */

@@ -24,15 +24,14 @@ export function withoutRunner(
   environment: Readonly<Record<string, string | undefined>>,
 ): Map<string, string | undefined> {
   const changes = new Map<string, string | undefined>();
-  // Set by main.ts's first line.
-  for (const name of Object.keys(ENGINE_SETTINGS)) if (environment[name] !== undefined) changes.set(name, undefined);
-  for (const [name, value] of Object.entries(environment))
-    if (name.startsWith(KEPT)) changes.set(name, undefined).set(name.slice(KEPT.length), value);
-  if (environment.npm_execpath === undefined) return changes;
+  const { npm_execpath: runner, npm_node_execpath: node } = environment;
   for (const [name, value] of Object.entries(environment)) {
-    const isOwn = name.startsWith("npm_") || name === "INIT_CWD";
-    if (isOwn || (name === "NODE" && value === environment.npm_node_execpath)) changes.set(name, undefined);
+    if (name.startsWith(KEPT)) changes.set(name, undefined).set(name.slice(KEPT.length), value);
+    const isRunners = name.startsWith("npm_") || name === "INIT_CWD" || (name === "NODE" && value === node);
+    // Those of main.ts's first line, and a runner's.
+    if (Object.hasOwn(ENGINE_SETTINGS, name) || (runner !== undefined && isRunners)) changes.set(name, undefined);
   }
+  if (runner === undefined) return changes;
   const directories = (environment.PATH ?? "").split(":");
   const first = directories.findIndex((directory) => !/\/node_modules\/\.bin$|\/node-gyp-bin$/.test(directory));
   if (first > 0) changes.set("PATH", directories.slice(first).join(":"));

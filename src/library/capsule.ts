@@ -14,7 +14,7 @@ import type { Closure } from "../../lib/tree/closure.ts";
 import type { Dependencies } from "../../lib/tree/dependencies.ts";
 import { isPlugIn } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
-import { libraryPathOf, mustFind, reasonOf, Search } from "../../lib/tree/search.ts";
+import { libraryPathOf, mustFind, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { asLinkError } from "../diagnostics/error-data.ts";
 import { type Category, Trace } from "../diagnostics/trace.ts";
@@ -24,7 +24,7 @@ import { withAdvice } from "../hosted/static-tls.ts";
 import { expose } from "../passes/expose.ts";
 import { closureIn } from "../passes/names.ts";
 import { checkClosure, openClosure } from "../passes/open.ts";
-import { fileAt } from "../plan/file-at.ts";
+import { fileAt, reaching } from "../plan/file-at.ts";
 import { checkNeeds, runsOn } from "../plan/glibc/choice.ts";
 import { newestUnwinder } from "../plan/glibc/unwinder.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
@@ -508,12 +508,5 @@ function explained(error: unknown): unknown {
   );
 }
 
-function libraryAt(search: Search, path: string): Library {
-  try {
-    return search.libraryAt(path);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new LinkError(`Cannot open "${path}": ${reasonOf(code)}`, { object: path, cause });
-  }
-}
+const libraryAt = (search: Search, path: string): Library =>
+  reaching(path, "Cannot open", () => search.libraryAt(path));

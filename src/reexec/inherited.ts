@@ -1,15 +1,12 @@
 // Which descriptors this command inherited. Bun has an event loop of its own, and marks inherited descriptors
 // close-on-exec.
 
+import type { SmallFiles } from "../../lib/process/small-files.ts";
+
 const FIRST = 3; // after standard input, output and error
 
 /** Access to /proc. */
-export interface ProcFiles {
-  names(directory: string): string[];
-  /** Undefined for a link that is gone. */
-  link(path: string): string | undefined;
-  text(path: string): string;
-}
+export type ProcFiles = Pick<SmallFiles, "names" | "link" | "text">;
 
 /**
  * The descriptors that were open when this command began, without Bun's own. To be called before anything is opened.
@@ -32,8 +29,6 @@ export function inheritedDescriptors(files: ProcFiles): ReadonlySet<number> {
 const FD = "/proc/self/fd";
 
 export function openDescriptors(files: Pick<ProcFiles, "names">): number[] {
-  return files
-    .names(FD)
-    .map(Number)
-    .filter((descriptor) => descriptor >= FIRST);
+  const descriptors = files.names(FD).map(Number);
+  return descriptors.filter((descriptor) => descriptor >= FIRST);
 }

@@ -30,33 +30,26 @@ export interface Through {
   readonly attempt: number;
 }
 
-export interface Command {
-  /** Descriptors that were open when it began. Bun has marked them close-on-exec. */
-  readonly descriptors: ReadonlySet<number>;
-  /** The ld.so that it was started through. */
-  readonly through: Through | undefined;
-  /** As given, without an ld.so's own arguments. */
-  arguments(): Uint8Array[];
-  /** NAME=VALUE */
-  environment(): Uint8Array[];
-}
+export type Command = ReturnType<typeof commandOf>;
 
 /** The program file of this process, without an ld.so in between. */
 export const ownFile = ({ through }: Pick<Command, "through">): string => through?.program ?? SELF;
 
-/** The command from its arguments, as in /proc, and its environment. To be called before any of these is changed. */
+/**
+ * The command from its arguments, as in /proc, and its environment. To be called before any of these is changed.
+ * `descriptors` were open when it began: Bun has marked them close-on-exec.
+ */
 export function commandOf(
   descriptors: ReadonlySet<number>,
   cmdline: Uint8Array,
+  /** NAME=VALUE */
   environment: () => Uint8Array[],
-): Command {
+) {
+  /** The ld.so that it was started through. */
   const through = throughOf();
-  return {
-    descriptors,
-    through,
-    arguments: () => (through ? withoutLoader(stringsIn(cmdline), through) : stringsIn(cmdline)),
-    environment,
-  };
+  /** As given, without an ld.so's own arguments. */
+  const given = () => (through ? withoutLoader(stringsIn(cmdline), through) : stringsIn(cmdline));
+  return { descriptors, through, arguments: given, environment };
 }
 
 /** The ld.so that started this process over by name; undefined if none did. */
@@ -130,16 +123,18 @@ interface Changes {
 export function restart(exec: Exec, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
   const environment = new Map(changes.environment);
+  const formerly = formerVariables();
   if (changes.through) {
     environment.set(THROUGH, through && JSON.stringify(through));
-    setCharacterSets(environment, through);
+    const own = formerly.has(CHARACTER_SETS) ? formerly.get(CHARACTER_SETS) : process.env[CHARACTER_SETS];
+    if (own === undefined) environment.set(CHARACTER_SETS, through?.characterSets);
   }
   const given = command.environment();
   // getenv(3) finds the first one of a name.
   const before = new Map(given.map(nameAndValue).reverse());
   // If this is the second time, the user's value is the one before the first.
   const former = new Map([...environment.keys()].map((name) => [name, before.get(name)]));
-  for (const [name, value] of formerVariables()) former.set(name, value);
+  for (const [name, value] of formerly) former.set(name, value);
   const texts = Array.from(former, ([name, value]) => [name, value ?? null]);
   const mark = Buffer.from(JSON.stringify(Object.fromEntries(texts)));
   const variables = changed(changed(given, new Map(environment).set(MARK, undefined)), new Map([[MARK, mark]]));
@@ -152,12 +147,6 @@ export function restart(exec: Exec, command: Command, changes: Changes): never {
 
 /** The variable that tells libc where character sets are. */
 const CHARACTER_SETS = "GCONV_PATH";
-
-function setCharacterSets(environment: Map<string, string | undefined>, through: Through | undefined): void {
-  const former = formerVariables();
-  const given = former.has(CHARACTER_SETS) ? former.get(CHARACTER_SETS) : process.env[CHARACTER_SETS];
-  if (given === undefined) environment.set(CHARACTER_SETS, through?.characterSets);
-}
 
 /** Must libc load its character sets before the program's own environment is restored? It searches only once. */
 export const hasCharacterSets = (): boolean => formerVariables().has(CHARACTER_SETS);

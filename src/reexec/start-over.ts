@@ -8,13 +8,13 @@ import type { System } from "../../lib/process/system.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { AUDITORS, othersAuditors } from "../plan/glibc/auditing.ts";
-import { type ChosenGlibc, machineGlibc, type OwnGlibc } from "../plan/glibc/choice.ts";
+import { machineGlibc, type OwnGlibc } from "../plan/glibc/choice.ts";
 import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
 import type { ExecOptions } from "../plan/plan.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import { KeptDirectories } from "./kept-directories.ts";
 import { remember } from "./remember.ts";
-import { type Command, restart, type Through, throughOf } from "./restart.ts";
+import { type Command, restart, throughOf } from "./restart.ts";
 import { runtimePath } from "./runtime-path.ts";
 
 /** The glibc that the kernel would start this process with, and the one that it runs on. */
@@ -45,38 +45,37 @@ export function ensureGlibc(
   system: System,
   trace: Trace,
 ): void {
+  const { glibc, runtime, machine, store } = trees;
   const before = throughOf();
   // It keeps its library path if its libc is the chosen one and no other runtime is used.
-  if (before && trees.glibc.isOwn && trees.runtime === trees.machine) return;
-  const wanted = wantedThrough(command, options, trees, system, trace);
-  if (before?.path === wanted?.path && trees.glibc.isOwn) return;
+  if (before && glibc.isOwn && runtime === machine) return;
+  const kept = new KeptDirectories(store.file, system);
+  const own = runtimePath(trees, options, kept, trace);
+  const chosen = glibc.isNatural && own.length === 0 ? undefined : glibc.glibc;
+  const path = chosen && libraryPath(trees, own, kept);
+  if (before?.path === path && glibc.isOwn) return;
   // What was remembered may be outdated; what was just determined is not.
   const attempt = (before?.attempt ?? 0) + 1;
-  if (attempt > ATTEMPTS) throw stuck(trees.glibc, libc);
-  trace.log("plan", () => `starting over by ${wanted?.loader ?? "the machine's ld.so"}`);
-  const through = wanted && { ...wanted, attempt };
-  if (through && attempt === 1) remember(trees.store.file, through, options.settingsFiles);
-  restart(libc.exec, command, { environment: new Map(), through: through ?? "none" });
+  if (attempt > ATTEMPTS)
+    throw new Error(
+      `Cannot start over on glibc ${glibc.version} ("${glibc.path}"): this process runs on ${libc.version} all the same`,
+    );
+  trace.log("plan", () => `starting over by ${chosen?.loader ?? "the machine's ld.so"}`);
+  if (!chosen || path === undefined) restart(libc.exec, command, { environment: new Map(), through: "none" });
+  const { loader, takesArgv0, characterSets } = chosen;
+  const program = command.through?.program ?? process.execPath;
+  const through = { loader, path, takesArgv0, characterSets, program, attempt };
+  if (attempt === 1) remember(store.file, through, options.settingsFiles);
+  restart(libc.exec, command, { environment: new Map(), through });
 }
 
 /** The first by what was remembered, the second by the plan. */
 const ATTEMPTS = 2;
 
-function wantedThrough(
-  { through }: Command,
-  options: ExecOptions,
-  trees: Trees,
-  system: System,
-  trace: Trace,
-): Omit<Through, "attempt"> | undefined {
-  const { glibc, store } = trees;
-  const kept = new KeptDirectories(store.file, system);
-  const own = runtimePath(trees, options, kept, trace);
-  if (!glibc.glibc || (glibc.isNatural && own.length === 0)) return undefined;
-  const links = kept.with("glibc", { links: processGlibcOf(searchesOf(trees), glibc).shared });
-  const path = [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
-  const { loader, takesArgv0, characterSets } = glibc.glibc;
-  return { loader, path, takesArgv0, characterSets, program: through?.program ?? process.execPath };
+/** The chosen glibc's files, then what the user has set, then the runtime's directories. */
+function libraryPath(trees: Trees, own: readonly string[], kept: KeptDirectories): string {
+  const links = kept.with("glibc", { links: processGlibcOf(searchesOf(trees), trees.glibc).shared });
+  return [links, process.env.LD_LIBRARY_PATH, ...own].filter(Boolean).join(":");
 }
 
 /** For a process that was started over: the runtime's directories on its library path, after the user's. */
@@ -85,6 +84,3 @@ export function directoriesBehind(): string[] {
   const given = process.env.LD_LIBRARY_PATH || undefined;
   return list.slice(given?.split(":").length ?? 0);
 }
-
-const stuck = ({ version, path }: ChosenGlibc, { version: own }: Libc): Error =>
-  new Error(`Cannot start over on glibc ${version} ("${path}"): this process runs on ${own} all the same`);
