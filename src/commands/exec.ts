@@ -3,7 +3,6 @@
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
-import { ChoiceOption } from "../command-line/model.ts";
 import { dataOf, exitCodeOf } from "../diagnostics/error-data.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { descriptorOf, EventWriter } from "../diagnostics/events.ts";
@@ -16,7 +15,7 @@ import { runProgram } from "../run-program.ts";
 import { GLIBC_CHOICES, MODES, NAMESPACE_CHOICES } from "../settings/choices.ts";
 import { KEYS } from "../settings/keys.ts";
 import type { Flags } from "../settings/layer.ts";
-import { addTreeOptions, collect, settingsOf } from "./tree-options.ts";
+import { addOptions, addTreeOptions, type Options, settingsOf } from "./tree-options.ts";
 
 /** Flags of a single run, which are not settings. */
 export interface RunFlags extends Flags {
@@ -81,36 +80,23 @@ function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefin
   return new EventWriter(descriptor, bindings);
 }
 
+const RUN_OPTIONS: Options = {
+  "--mount-namespace <choice>": [
+    `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
+    NAMESPACE_CHOICES,
+  ],
+  "--mode <mode>": [`where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`, MODES],
+  "--hook <soname:symbol=file>":
+    "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
+  "--trace <category>": [
+    "tell on standard error what is done and why (repeatable, commas too; all for everything)",
+    { ...CATEGORIES, all: "everything" },
+    { list: true },
+  ],
+};
+
 /** Options that control how a program runs. */
-export const addRunOptions = (command: Command): Command =>
-  addTreeOptions(command)
-    .addOption(
-      new ChoiceOption(
-        "--mount-namespace <choice>",
-        `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
-        NAMESPACE_CHOICES,
-      ),
-    )
-    .addOption(
-      new ChoiceOption(
-        "--mode <mode>",
-        `where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`,
-        MODES,
-      ),
-    )
-    .option(
-      "--hook <soname:symbol=file>",
-      "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
-      (text: string, before: string[] = []) => [...before, text],
-    )
-    .addOption(
-      new ChoiceOption(
-        "--trace <category>",
-        "tell on standard error what is done and why (repeatable, commas too; all for everything)",
-        { ...CATEGORIES, all: "everything" },
-        { list: true },
-      ).argParser(collect),
-    );
+export const addRunOptions = (command: Command): Command => addOptions(addTreeOptions(command), RUN_OPTIONS);
 
 const listed = (entries: readonly (readonly [name: string, text: string])[]): string =>
   entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`).join("\n");

@@ -1,7 +1,7 @@
 // Options that name the trees and say what comes from which.
 
 import { realpathSync } from "node:fs";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ChoiceOption, type Words } from "../command-line/model.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { warn } from "../diagnostics/output.ts";
@@ -10,9 +10,6 @@ import { PROFILES, type Profile } from "../profiles/profiles.ts";
 import { GLIBC_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
 import { Settings } from "../settings/settings.ts";
-
-/** For a repeatable option that also takes a list with commas. */
-export const collect = (text: string, before: string[] = []): string[] => [...before, ...text.split(",")];
 
 const summariesOf = (entries: Readonly<Record<string, { readonly summary: string }>>): Words =>
   Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
@@ -27,49 +24,48 @@ function profilesThere(): Readonly<Record<string, Profile>> {
   }
 }
 
-export function addTreeOptions(command: Command): Command {
-  return command
-    .option("--host <dir>", "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)")
-    .option(
-      "--host-libraries <path>",
-      "search this directory of the host tree for libraries and drivers first (repeatable, commas too; default: CAPSULE_HOST_LIBRARIES)",
-      collect,
-    )
-    .option(
-      "--host-shares <path>",
-      "look in this directory of the host tree, too, for what /usr/share has, as drivers' manifests (repeatable, commas too; default: CAPSULE_HOST_SHARES)",
-      collect,
-    )
-    .option(
-      "--isolate <soname>",
-      "take this library and its family from the host tree; SONAME=DIR from another (repeatable, commas too)",
-      collect,
-    )
-    .addOption(
-      new ChoiceOption(
-        "--profile <name>",
-        "isolate what belongs together (repeatable, commas too; default: all of them)",
-        () => summariesOf(profilesThere()),
-        { list: true },
-      ).argParser(collect),
-    )
-    .option(
-      "--runtime <dir>",
-      "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
-    )
-    .addOption(
-      new ChoiceOption(
-        "--glibc <choice>",
-        `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
-        GLIBC_CHOICES,
-        { directory: true },
-      ),
-    )
-    .option(
-      "--settings <file>",
-      "settings to use instead of capsule.toml beside the program and the user's own (default: CAPSULE_SETTINGS)",
-    )
-    .option("--no-settings", "use no file of settings");
+/** Options by what help shows of them: its line, and for some their words, and what else they take. */
+export type Options = Readonly<Record<string, string | readonly [text: string, ...words: Choice]>>;
+type Choice = readonly [words: Words | (() => Words), takes?: ChoiceOption["takes"]];
+
+const TREE_OPTIONS: Options = {
+  "--host <dir>": "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)",
+  "--host-libraries <path>":
+    "search this directory of the host tree for libraries and drivers first (repeatable, commas too; default: CAPSULE_HOST_LIBRARIES)",
+  "--host-shares <path>":
+    "look in this directory of the host tree, too, for what /usr/share has, as drivers' manifests (repeatable, commas too; default: CAPSULE_HOST_SHARES)",
+  "--isolate <soname>":
+    "take this library and its family from the host tree; SONAME=DIR from another (repeatable, commas too)",
+  "--profile <name>": [
+    "isolate what belongs together (repeatable, commas too; default: all of them)",
+    () => summariesOf(profilesThere()),
+    { list: true },
+  ],
+  "--runtime <dir>": "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
+  "--glibc <choice>": [
+    `whose glibc all of it runs on: ${Object.keys(GLIBC_CHOICES).join(", ")}, or a tree's, by its directory (default: CAPSULE_GLIBC, or auto)`,
+    GLIBC_CHOICES,
+    { directory: true },
+  ],
+  "--settings <file>":
+    "settings to use instead of capsule.toml beside the program and the user's own (default: CAPSULE_SETTINGS)",
+  "--no-settings": "use no file of settings",
+};
+
+export const addTreeOptions = (command: Command): Command => addOptions(command, TREE_OPTIONS);
+
+export function addOptions(command: Command, options: Options): Command {
+  for (const [flags, described] of Object.entries(options)) {
+    const [text, words, takes] = typeof described === "string" ? [described] : described;
+    const option = words ? new ChoiceOption(flags, text, words, takes) : new Option(flags, text);
+    if (text.includes("(repeatable"))
+      option.argParser((value: string, before: string[] = []) => [
+        ...before,
+        ...(text.includes("commas too") ? value.split(",") : [value]),
+      ]);
+    command.addOption(option);
+  }
+  return command;
 }
 
 /**
