@@ -16,9 +16,7 @@ import {
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
-import { cacheOf } from "./user-cache.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import { cacheOf, type Environment } from "./user-cache.ts";
 
 /**
  * The directory for a tree with this root; undefined for the machine's own, and if it would be in somebody else's home.

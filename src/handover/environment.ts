@@ -2,14 +2,13 @@
 // PATH. What the user has set stays.
 
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import type { Environment } from "../directories/user-cache.ts";
 
 /** Prefix for variables that are meant for the program but that this command's Bun would obey. */
 const KEPT = "CAPSULE_KEPT_";
 
 /** An environment for this command in which Bun finds no variable meant for the program or for its parent. */
-export const withKept = (
-  environment: Readonly<Record<string, string | undefined>>,
-): Record<string, string | undefined> =>
+export const withKept = (environment: Environment): Record<string, string | undefined> =>
   Object.fromEntries(
     Object.entries(environment).map(([name, value]) =>
       /^BUN_(OPTIONS|INSPECT)/.test(name) ? [`${KEPT}${name}`, value] : [name, value],
@@ -20,9 +19,7 @@ export const withKept = (
  * The changes that undo a runner's: undefined for a variable to remove. Without a runner, only capsule's own are
  * undone.
  */
-export function withoutRunner(
-  environment: Readonly<Record<string, string | undefined>>,
-): Map<string, string | undefined> {
+export function withoutRunner(environment: Environment): Map<string, string | undefined> {
   const changes = new Map<string, string | undefined>();
   const { npm_execpath: runner, npm_node_execpath: node } = environment;
   for (const [name, value] of Object.entries(environment)) {

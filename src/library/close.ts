@@ -10,21 +10,14 @@ import { isHelper } from "../passes/together.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";
 
-interface Remaining {
-  /** The paths of the host's libraries that stay. */
-  readonly paths: readonly string[];
-  /**
-   * A library outside the capsule has bound to one of its shims and may still call what that shows, so everything
-   * stays.
-   */
-  readonly isUsed: boolean;
-}
-
-/** Throws LinkError if glibc refuses. */
+/**
+ * Returns the paths of the host's libraries that stay. `isUsed`: a library outside the capsule has bound to one of its
+ * shims and may still call what that shows, so everything stays. Throws LinkError if glibc refuses.
+ */
 export function* vacateNamespace(
   { process, directory, base, hide }: Embedding,
   { mirrors, opened, shims }: Capsule,
-): Linking<Remaining> {
+): Linking<{ readonly paths: readonly string[]; readonly isUsed: boolean }> {
   const libc = mirrors.get(LIBC);
   if (!libc) return { paths: [], isUsed: false };
   // Recognized by path, since the server has opened some of them at a library's request.

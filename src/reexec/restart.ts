@@ -7,8 +7,7 @@
 // changes, so that the new process knows that it was started over and gives the program the user's own environment.
 
 import type { Exec } from "../../lib/process/exec.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
+import type { Environment } from "../directories/user-cache.ts";
 
 /** The last variable: MARK=CHANGES, JSON of each changed variable's former value, null for none. */
 const MARK = "CAPSULE_STARTED_OVER";

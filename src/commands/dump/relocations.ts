@@ -13,20 +13,14 @@ import { digits, type Part } from "./part.ts";
 import { type Subject, UNREADABLE } from "./subject.ts";
 import { SymbolNames } from "./symbol-names.ts";
 
-interface Table {
-  readonly name: string;
-  readonly at: Quantity;
-  /** Undefined if it cannot be read. */
-  readonly rela: RelaTable | undefined;
-}
-
 const SLOT = 8;
 const TABLES = [
   ["DT_RELA", DT_RELA, (image: FileImage) => image.rela],
   ["DT_JMPREL", DT_JMPREL, (image: FileImage) => image.jmprel],
 ] as const;
 
-function tablesOf(subject: Subject, image: FileImage): Table[] {
+/** `rela` is undefined if it cannot be read. */
+function tablesOf(subject: Subject, image: FileImage) {
   return TABLES.flatMap(([name, tag, read]) => {
     const at = subject.valueOf(tag);
     return at === undefined ? [] : [{ name, at, rela: subject.attempt(() => read(image)) }];
@@ -97,6 +91,8 @@ function* packedLines(subject: Subject, image: FileImage, at: Quantity, width: n
   for (const { r_offset, value } of packed ?? [])
     yield `  ${hex(r_offset).padEnd(width)}  ${nameOf(RELOCATION_TYPES, R_X86_64_RELATIVE)}  ${digits(value)}`;
 }
+
+type Table = ReturnType<typeof tablesOf>[number];
 
 function* linesOf({ name, at, rela }: Table, names: SymbolNames, width: number): Generator<string> {
   yield `Relocations, ${name} at vaddr ${digits(at)}: ${rela?.length ?? UNREADABLE}`;

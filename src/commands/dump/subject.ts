@@ -16,11 +16,6 @@ const MOST_FAULTS = 8;
 /** Shown in place of a damaged part. The fault itself is reported at the end. */
 export const UNREADABLE = "cannot be read";
 
-interface DynamicEntry {
-  readonly tag: Quantity;
-  readonly value: Quantity;
-}
-
 export class Subject implements Disposable {
   readonly file: FileBytes;
   readonly ehdr: Ehdr;
@@ -33,7 +28,7 @@ export class Subject implements Disposable {
   /** What to show for parts of the dynamic section if there is no image. */
   readonly absence: string;
   /** The dynamic section's entries, with all bits. `image.dynamic` has Infinity for values that no number can hold. */
-  readonly entries: readonly DynamicEntry[];
+  readonly entries: ReturnType<typeof entriesOf>;
   readonly #faults = new Map<string, ElfError>();
 
   /** Throws what open(2) throws, and ElfError if the file is not a program or shared object for this machine. */
@@ -46,13 +41,13 @@ export class Subject implements Disposable {
       this.file[Symbol.dispose]();
       throw error;
     }
-    const none = new DataView(new ArrayBuffer(0));
-    this.phdrTable =
-      this.attempt(() => this.file.view(this.ehdr.e_phoff, sizeOfPhdrs(path, this.ehdr), "program headers")) ?? none;
+    const { file, ehdr } = this;
+    const table = this.attempt(() => file.view(ehdr.e_phoff, sizeOfPhdrs(path, ehdr), "program headers"));
+    this.phdrTable = table ?? new DataView(new ArrayBuffer(0));
     const phdrs = readPhdrs(this.phdrTable);
     this.phdrs = phdrs;
     const isDynamic = phdrs.some(({ p_type }) => p_type === PT_DYNAMIC);
-    this.image = isDynamic ? this.attempt(() => new FileImage(this.file, this.ehdr, phdrs)) : undefined;
+    this.image = isDynamic ? this.attempt(() => new FileImage(file, ehdr, phdrs)) : undefined;
     this.absence = isDynamic ? UNREADABLE : "none";
     this.entries = this.image ? entriesOf(this.image) : [];
   }
@@ -83,7 +78,7 @@ export class Subject implements Disposable {
   }
 }
 
-function entriesOf(image: FileImage): DynamicEntry[] {
+function entriesOf(image: FileImage) {
   const { entries } = image.dynamic;
   const view = image.bytes.view(image.dynamicAt, entries.length * Dyn.size, "dynamic section");
   return entries.map(({ at }) => ({
