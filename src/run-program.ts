@@ -11,16 +11,9 @@ import { inMode } from "./plan/mode.ts";
 import type { ExecOptions } from "./plan/plan.ts";
 import { locateProgram } from "./plan/program.ts";
 import { inheritedDescriptors } from "./reexec/inherited.ts";
-import type { Mode } from "./settings/choices.ts";
 
 /** Throws as runInProcess and runAttached do; `fail` gets the later errors of an in-process program. */
-export function runProgram(
-  libc: Libc,
-  options: ExecOptions,
-  mode: Mode,
-  trace: Trace,
-  fail: (error: unknown) => never,
-): never {
+export function runProgram(libc: Libc, options: ExecOptions, trace: Trace, fail: (error: unknown) => never): never {
   needProc();
   // Before anything is opened that stays open.
   const inherited = new Set(inheritedDescriptors(procFiles));
@@ -28,19 +21,14 @@ export function runProgram(
   const executed = locateProgram(options.program);
   const { system } = libc;
   const tell = (name: string, why: string) => trace.log("plan", () => `mode: ${name}, ${why}`);
-  return inMode<never, never>(
-    realpathSync(executed),
-    { ...options, mode, isTold: trace.events !== undefined },
-    system,
-    {
-      inProcess(why) {
-        tell("in-process", why);
-        return runInProcess(libc, system, options, inherited, trace, fail);
-      },
-      attached(why) {
-        tell("attached", why);
-        return runAttached(libc, system, options, executed, inherited, trace);
-      },
+  return inMode<never, never>(realpathSync(executed), { ...options, isTold: trace.events !== undefined }, system, {
+    inProcess(why) {
+      tell("in-process", why);
+      return runInProcess(libc, system, options, inherited, trace, fail);
     },
-  );
+    attached(why) {
+      tell("attached", why);
+      return runAttached(libc, system, options, executed, inherited, trace);
+    },
+  });
 }

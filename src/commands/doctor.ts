@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
+import { unless } from "../../lib/unless.ts";
 import { ProgramError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
@@ -64,11 +65,5 @@ function pathsOf(environment: Readonly<Record<string, string | undefined>>): str
 }
 
 /** A missing program is a finding, and then no settings file beside it applies. */
-function settingsFor(options: Flags, program: string | undefined): Settings {
-  try {
-    return settingsOf(options, program);
-  } catch (error) {
-    if (!(error instanceof ProgramError)) throw error;
-    return settingsOf(options);
-  }
-}
+const settingsFor = (options: Flags, program: string | undefined): Settings =>
+  unless([ProgramError], () => settingsOf(options, program)) ?? settingsOf(options);

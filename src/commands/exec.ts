@@ -46,19 +46,18 @@ export function execCommand(report: (error: unknown) => number): Command {
       try {
         const settings = settingsOf(flags, program);
         const trace = new Trace(settings.trace.value, events);
-        const mode = settings.mode.value;
         const libc = new Libc();
         const fail = (error: unknown): never => libc.system.exit(report(error));
         const run = {
           program,
           arguments: list,
-          mode,
+          mode: settings.mode.value,
           settingsFiles: settings.files,
           ...settings.trees,
           mountNamespace: settings.mountNamespace.value,
           hooks: (flags.hook ?? []).map(hookOf),
         };
-        runProgram(libc, run, mode, trace, fail);
+        runProgram(libc, run, trace, fail);
       } catch (error) {
         // The reader of the events decides whether to tell the user.
         if (!events) throw error;

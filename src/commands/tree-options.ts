@@ -2,6 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import { type Command, Option } from "commander";
+import { unless } from "../../lib/unless.ts";
 import { ChoiceOption, type Words } from "../command-line/model.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { warn } from "../diagnostics/output.ts";
@@ -15,14 +16,8 @@ const summariesOf = (entries: Readonly<Record<string, { readonly summary: string
   Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
 
 /** Includes the profiles of the user's own file, unless it is invalid, which a run reports. */
-function profilesThere(): Readonly<Record<string, Profile>> {
-  try {
-    return new Settings({}, undefined).profiles;
-  } catch (error) {
-    if (error instanceof UsageError) return PROFILES;
-    throw error;
-  }
-}
+const profilesThere = (): Readonly<Record<string, Profile>> =>
+  unless([UsageError], () => new Settings({}, undefined).profiles) ?? PROFILES;
 
 /** Options by what help shows of them: its line, and for some their words, and what else they take. */
 export type Options = Readonly<Record<string, string | readonly [text: string, ...words: Choice]>>;

@@ -7,6 +7,7 @@
 // changes, so that the new process knows that it was started over and gives the program the user's own environment.
 
 import type { Exec } from "../../lib/process/exec.ts";
+import { unless } from "../../lib/unless.ts";
 import type { Environment } from "../directories/user-cache.ts";
 
 /** The last variable: MARK=CHANGES, JSON of each changed variable's former value, null for none. */
@@ -59,15 +60,8 @@ export function throughOf(): Through | undefined {
 }
 
 /** What JSON says; undefined for anything else. */
-export function jsonIn(text: string | undefined): unknown {
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
+export const jsonIn = (text: string | undefined): unknown =>
+  text === undefined ? undefined : unless([SyntaxError], (): unknown => JSON.parse(text));
 
 /** ld.so's own arguments precede the program's. */
 function withLoader([name = EMPTY, ...list]: readonly Uint8Array[], through: Through): Uint8Array[] {

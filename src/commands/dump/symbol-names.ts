@@ -25,11 +25,11 @@ export class SymbolNames {
 
   /** name@@VERSION or name@VERSION. Empty if the symbol has no name, undefined if the name cannot be read. */
   of(index: number): string | undefined {
+    return this.#known.getOrInsertComputed(index, () => this.subject.attempt(() => this.#nameOf(index)));
+  }
+
+  #nameOf(index: number): string | undefined {
     const symbols = this.#symbols;
-    if (!symbols || this.#known.has(index)) return this.#known.get(index);
-    const suffix = () => this.#labels?.suffixOf(index) ?? "";
-    const name = this.subject.attempt(() => symbols.nameOf(symbols.at(index)) + suffix());
-    this.#known.set(index, name);
-    return name;
+    return symbols && symbols.nameOf(symbols.at(index)) + (this.#labels?.suffixOf(index) ?? "");
   }
 }
