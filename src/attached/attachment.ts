@@ -290,7 +290,7 @@ export class Attachment implements Linker, Client {
         this.objects()
           .filter((object) => this.isOwn(object) && isFilled(object, this.functions.nothing))
           .map((object) => [object.image.soname ?? "", object] as const)
-          .filter(([soname]) => capsule.isolated.has(soname)),
+          .filter(([soname]) => capsule.isolated.includes(soname)),
       );
       this.capsules.push({ ...capsule, mirrors, opened, shims });
     }

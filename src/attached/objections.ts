@@ -10,7 +10,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { needsIn } from "../plan/needs.ts";
 import type { Attachment } from "./attachment.ts";
 import { isFilled, slotOf } from "./fill.ts";
@@ -26,8 +26,8 @@ interface Objection {
 export function findObjection(attachment: Attachment, bindsNow: boolean): Objection | undefined {
   const sonames = placeholdersOf(attachment);
   for (const source of attachment.context.sources) {
-    const isolated = new Set(source.isolated);
-    const wanted = sonames.filter((soname) => isolated.has(soname) && !source.ownership.isShared(soname));
+    const { isolated, ownership } = source;
+    const wanted = sonames.filter((soname) => isolated.includes(soname) && !ownership.isShared(soname));
     const objection = wanted.length === 0 ? undefined : objectionTo(attachment, source, wanted, bindsNow);
     if (objection) return objection;
   }
@@ -44,7 +44,7 @@ function placeholdersOf(attachment: Attachment): string[] {
 
 function objectionTo(
   attachment: Attachment,
-  source: CapsuleSource,
+  source: HostTree,
   sonames: readonly string[],
   bindsNow: boolean,
 ): Objection | undefined {
@@ -83,7 +83,7 @@ function faultOf({ structure, fault }: ElfError): string {
 
 function objectionToSymbols(
   attachment: Attachment,
-  { search }: CapsuleSource,
+  { search }: HostTree,
   closure: Closure,
   bindsNow: boolean,
 ): Objection | undefined {
@@ -148,6 +148,6 @@ function* faultsOf(
 function sharedFile({ context, shared, runtime }: Attachment, soname: string): string | undefined {
   const loaded = shared.get(soname);
   if (loaded) return context.fileAt(loaded.path);
-  const owner = context.sources.find(({ isolated }) => new Set(isolated).has(soname));
+  const owner = context.sources.find(({ isolated }) => isolated.includes(soname));
   return (owner?.search ?? runtime).find(soname, undefined)?.path;
 }

@@ -61,9 +61,7 @@ export class AttachedRequests extends Requests {
 
   /** Idle work after the first request. */
   idle(): Generator<undefined> {
-    const { file, store } = this.context;
-    const ahead = file.capsules.map(({ ahead }) => ahead);
-    return readAllAhead(ahead, (index) => this.#clients.newest?.capsules[index], store, this.trace);
+    return readAllAhead(this.#clients.newest?.capsules ?? [], this.context.store, this.trace);
   }
 
   protected clientOf(slot: Slot): Client {

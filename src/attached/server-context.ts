@@ -14,8 +14,7 @@ import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import type { EmitAsking } from "../passes/launch.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
-import { Ownership } from "../plan/ownership.ts";
+import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
 
 /** Prefix of the names of lent functions. */
@@ -27,7 +26,7 @@ export class AttachedContext {
   readonly machine: Tree;
   /** The tree that the programs take their libraries from. */
   readonly #runtime: Tree;
-  readonly sources: readonly CapsuleSource[];
+  readonly sources: readonly HostTree[];
   readonly #templates = new Templates();
   #names?: ReadonlySet<string>;
   readonly #mounts: ReadonlyMap<string, string>;
@@ -45,18 +44,7 @@ export class AttachedContext {
     // As the launch found them: they may be gone by now.
     this.#runtime = file.runtime === "" ? this.machine : new Tree(file.runtime, true);
     const runtime = this.runtimeOf(file.libraryPath);
-    this.sources = file.capsules.map(({ root, layout, isolated, newest, others, environment, hooks }) => {
-      const search = new Search(new Tree(root, true), [], this.store, undefined, layout);
-      return {
-        search,
-        ownership: new Ownership(search, runtime, newest, new Set(others)),
-        isolated,
-        // The launch has checked.
-        promised: isolated,
-        environment,
-        hooks,
-      };
-    });
+    this.sources = file.capsules.map((data) => hostTreeOf(data, runtime));
   }
 
   /** Code for a process, from a template. `lent` are the agent's functions that the code sends requests through. */

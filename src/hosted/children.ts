@@ -48,16 +48,13 @@ export class Children {
     try {
       // The server boots while the rest is done.
       server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
-      const capsules = launch.capsules.map(({ search, ownership, isolated }, index) => ({
-        search,
-        ownership,
+      const capsules = launch.capsules.map((capsule) => {
+        const { search, ownership } = capsule;
         // In-process, whether the tree has it is found out only on request.
-        isolated: [...isolated].filter((soname) => search.find(soname, undefined) && !ownership.isShared(soname)),
-        named: new Set<string>(),
-        environment: state.capsules[index]?.environment ?? [],
-        hooks: state.capsules[index]?.hooks ?? [],
-        ahead: state.ahead[index] ?? [],
-      }));
+        const isThere = (soname: string) => search.find(soname, undefined) && !ownership.isShared(soname);
+        const isolated = capsule.isolated.filter(isThere);
+        return { ...capsule, isolated, promised: isolated };
+      });
       const { processGlibc } = this.context;
       const { runtime } = launch;
       const { path: program, arguments: list } = state.program;

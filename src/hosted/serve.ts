@@ -13,8 +13,8 @@ import type { Trace } from "../diagnostics/trace.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
 import type { Functions } from "../passes/functions.ts";
 import type { Capsule, Scopes } from "../passes/launch.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import { dataOf } from "../plan/host-tree.ts";
 import type { ServerCommand } from "../server/start-server.ts";
 import { OVER, type ServerState } from "./server-state.ts";
 
@@ -42,7 +42,6 @@ export interface Served {
     readonly arguments?: readonly string[];
     readonly shared: ReadonlyMap<string, string>;
     readonly glibc: ChosenGlibc;
-    readonly capsules: readonly (Pick<CapsuleSource, "environment"> & { readonly ahead: readonly string[] })[];
   };
 }
 
@@ -123,18 +122,10 @@ export class ServerHandle {
         family: [...served.scopes.family],
         lent: [...served.scopes.lent],
       },
-      ahead: plan.capsules.map(({ ahead }) => ahead),
-      capsules: served.capsules.map((capsule, index) => ({
-        root: capsule.search.tree.root,
-        layout: capsule.search.layout,
+      capsules: served.capsules.map((capsule) => ({
+        ...dataOf(capsule),
         token: capsule.token,
         namespace: capsule.namespace,
-        isolated: [...capsule.isolated],
-        promised: [...capsule.promised],
-        newest: capsule.ownership.newest,
-        others: [...capsule.ownership.others],
-        environment: plan.capsules[index]?.environment ?? [],
-        hooks: capsule.hooks,
         overrides: [...capsule.overrides],
         iterateHere: capsule.iterateHere,
         openHere: capsule.openHere,

@@ -16,11 +16,11 @@ import { BunThreads } from "../handover/threads.ts";
 import { mirrorShim, mirrorShimAlone } from "../passes/expose.ts";
 import type { Capsule, Launch } from "../passes/launch.ts";
 import { type ProcessGlibc, processGlibcOf, processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
-import { Ownership } from "../plan/ownership.ts";
+import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
 import { readAllAhead, removeLeftovers } from "../server/read-ahead.ts";
 import type { CapsuleState, ServerState } from "./server-state.ts";
 
-type KnownTree = Pick<Capsule, "search" | "ownership" | "names">;
+type KnownTree = HostTree & Pick<Capsule, "names">;
 
 export class HostedContext {
   readonly trace: Trace;
@@ -90,7 +90,7 @@ export class HostedContext {
 
   /** What can wait until there are no requests. */
   *idle(): Generator<undefined> {
-    yield* readAllAhead(this.state.ahead, (index) => this.#launch.capsules[index], this.#store, this.trace);
+    yield* readAllAhead(this.#launch.capsules, this.#store, this.trace);
     removeLeftovers(this.trace);
   }
 
@@ -116,9 +116,6 @@ export class HostedContext {
       moved: new Map(state.moved),
       capsules: state.capsules.map((capsule) => ({
         ...this.#treeAt(capsule),
-        isolated: new Set(capsule.isolated),
-        promised: new Set(capsule.promised),
-        hooks: capsule.hooks,
         token: capsule.token,
         namespace: capsule.namespace,
         overrides: new Map(capsule.overrides),
@@ -139,16 +136,13 @@ export class HostedContext {
     };
   }
 
-  #treeAt({ root, layout, newest, others, names }: CapsuleState): KnownTree {
-    let known = this.#trees.get(root);
+  #treeAt(capsule: CapsuleState): KnownTree {
+    let known = this.#trees.get(capsule.root);
     if (!known) {
-      // Already resolved: Bun's realpath uses /proc/self/fd, which does not have this thread's descriptors.
-      const search = new Search(new Tree(root, true), [], this.#store, undefined, layout);
-      const ownership = new Ownership(search, this.#runtime, newest, new Set(others));
-      known = { search, ownership, names: new Names() };
-      this.#trees.set(root, known);
+      known = { ...hostTreeOf(capsule, this.#runtime), names: new Names() };
+      this.#trees.set(capsule.root, known);
     }
-    for (const [name, path] of names) known.names.add(name, path);
+    for (const [name, path] of capsule.names) known.names.add(name, path);
     return known;
   }
 }

@@ -5,24 +5,14 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Layout } from "../../lib/tree/layout.ts";
 import type { Category } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
-import type { Hook } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import type { HostTreeData } from "../plan/host-tree.ts";
 import type { ServerCommand } from "../server/start-server.ts";
 
 /** What the server knows of a capsule. Objects are given as the addresses of their link_maps. */
-export interface CapsuleState {
-  readonly root: string;
-  readonly layout: Layout;
+export interface CapsuleState extends HostTreeData {
   readonly token: number;
   readonly namespace: number;
-  readonly isolated: readonly string[];
-  readonly promised: readonly string[];
-  /** See Ownership. */
-  readonly newest: readonly string[];
-  readonly others: readonly string[];
-  /** Variables that its libraries see in their environment. */
-  readonly environment: readonly (readonly [name: string, value: string])[];
-  readonly hooks: readonly Hook[];
   readonly overrides: readonly (readonly [name: string, address: Address])[];
   readonly iterateHere: Address;
   readonly openHere: Address;
@@ -57,8 +47,6 @@ export interface ServerState {
       }
     | undefined;
   readonly capsules: readonly CapsuleState[];
-  /** For each capsule, what its libraries will probably open. */
-  readonly ahead: readonly (readonly string[])[];
   readonly program: { readonly path: string; readonly arguments: readonly string[] };
   /** The glibc that all of it runs on; `root` is the tree that has it, if that is not where ld.so looks. */
   readonly glibc: Pick<ChosenGlibc, "version" | "isNatural"> & {

@@ -21,8 +21,8 @@ import { codeOfProgramsSide } from "../passes/intercept.ts";
 import type { Capsule, EmitAsking, Linker } from "../passes/launch.ts";
 import { objectsOf } from "../passes/scope-of.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { showToUnwinder } from "./unwinding.ts";
 
@@ -43,10 +43,10 @@ export function glibcOf(libc: Libc): ChosenGlibc {
   return { glibc: undefined, isOwn: true, isNatural: true, version: libc.version, path };
 }
 
-/** Makes an empty capsule; its libraries will probably open those `ahead`. Throws LinkError, and what writing throws. Nothing is left behind then. */
+/** Makes an empty capsule. Throws LinkError, and what writing throws. Nothing is left behind then. */
 export function embed(
   libc: Libc,
-  plan: CapsuleSource & { readonly ahead: readonly string[] },
+  plan: HostTree,
   runtime: Search,
   unwinder: ReadonlyMap<string, string>,
   server: ServerHandle,
@@ -81,7 +81,7 @@ export function embed(
       ...own,
       ...linker,
       capsules: [capsule],
-      plan: { program, shared: unwinder, glibc: glibcOf(libc), capsules: [plan] },
+      plan: { program, shared: unwinder, glibc: glibcOf(libc) },
       hide() {
         setPointerIn(libc, iterators, 0);
         unshow?.();

@@ -5,7 +5,7 @@ import type { Capsule } from "./launch.ts";
 
 /** The capsule whose copy of a library the program sees. */
 export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>
-  capsules.find(({ isolated, ownership }) => isolated.has(soname) && !ownership.isShared(soname));
+  capsules.find(({ isolated, ownership }) => isolated.includes(soname) && !ownership.isShared(soname));
 
 /**
  * The isolated library, by its soname, that an object of the program's side is a copy of, judged by the file's soname

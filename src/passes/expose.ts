@@ -25,7 +25,7 @@ import { ensureOpened, openedAs } from "./open.ts";
 export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string, mode?: number): Linking<void> {
   if (capsule.shims.has(soname)) return;
   const { search, promised } = capsule;
-  if (search.find(soname, undefined) || promised.has(soname) || !existsSync(search.tree.name)) {
+  if (search.find(soname, undefined) || promised.includes(soname) || !existsSync(search.tree.name)) {
     yield* ensureOpened(launch, capsule, soname, mode);
     yield* expose(launch, capsule, soname);
   } else launch.trace.log("shim", () => `${soname}: left to the runtime, ${capsule.search.tree.name} does not have it`);

@@ -11,8 +11,7 @@ import type { Assembler } from "../../lib/x86-64/assembler.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import type { Connection } from "../agent/code/ask.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import type { Hook } from "../plan/capsule-source.ts";
-import type { Ownership } from "../plan/ownership.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import type { Functions } from "./functions.ts";
 
 /** The process being linked, and where its data is kept. */
@@ -105,12 +104,7 @@ export interface Linker extends Launch {
 }
 
 /** A host tree's libraries in their namespace. */
-export interface Capsule {
-  readonly search: Search;
-  readonly ownership: Ownership;
-  readonly isolated: ReadonlySet<string>;
-  readonly promised: ReadonlySet<string>;
-  readonly hooks: readonly Hook[];
+export interface Capsule extends HostTree {
   /** Identifies its agent; 0 is the program's. */
   readonly token: number;
   readonly namespace: number;

@@ -20,7 +20,7 @@ export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closu
   const { process, directory, trace } = launch;
   const libraries = members.filter(
     ({ library: { path, soname, hasUnique } }) =>
-      hasUnique && capsule.isolated.has(soname) && !capsule.opened.has(path),
+      hasUnique && capsule.isolated.includes(soname) && !capsule.opened.has(path),
   );
   if (libraries.length === 0) return;
   const side = programsSide(launch);

@@ -31,7 +31,7 @@ import { emitAgent } from "../agent/code/ask.ts";
 import { emitGetenv } from "../agent/code/getenv.ts";
 import { emitHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
 
@@ -44,7 +44,7 @@ const OTHERS_OF_LIBC = [LIBDL, "libpthread.so.0"];
  */
 export function* makeNamespace(
   launch: Linker,
-  plan: CapsuleSource,
+  plan: HostTree,
   token: number,
   both: ReadonlyMap<string, Address>,
   allocator: Allocator,
@@ -66,11 +66,7 @@ export function* makeNamespace(
   const namespace = yield* namespaceOf(launch.process, handle);
   launch.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
   return {
-    search: plan.search,
-    ownership: plan.ownership,
-    isolated: new Set(plan.isolated),
-    promised: new Set(plan.promised),
-    hooks: plan.hooks,
+    ...plan,
     token,
     namespace,
     overrides: new Map([...both, ...names.map((name) => [name, addressOfLabel(code, name, at)] as const)]),
@@ -134,7 +130,7 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 }
 
 /** Also returns the names of the functions in it that override glibc's. */
-function capsuleCode(launch: Linker, plan: CapsuleSource, token: number): Assembled<string[]> {
+function capsuleCode(launch: Linker, plan: HostTree, token: number): Assembled<string[]> {
   const { functions } = launch;
   const hasTree = plan.search.tree.root !== "";
   const own = new Map<string, Address>([
@@ -166,7 +162,7 @@ export function codeOf(hasTree: boolean, isHosted: boolean, program: string): Pr
 const OWN_FUNCTIONS = ["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const;
 
 /** The capsule's own environment: pairs of C strings, then NULL. */
-function variables(launch: Linker, { environment }: CapsuleSource): Address {
+function variables(launch: Linker, { environment }: HostTree): Address {
   const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
   return launch.internWords([...words, 0]);
 }

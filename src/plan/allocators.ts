@@ -38,7 +38,7 @@ export function refuseOtherAllocator(
 }
 
 /** Refuses isolated libraries with an allocator, which would have to be loaded before them. Throws LinkError. */
-export function refuseIsolatedAllocators({ search, choices }: Pick<Host, "search" | "choices">): void {
+export function refuseIsolatedAllocators({ search, choices }: Host): void {
   for (const [soname, isNamed] of choices) {
     const library = isNamed ? search.find(soname, undefined)?.library : undefined;
     if (library?.hasMalloc)

@@ -5,10 +5,9 @@ import { openImage } from "../../lib/elf/file.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { UsageError } from "../diagnostics/errors.ts";
-import type { CapsuleSource, Hook } from "./capsule-source.ts";
-
 import { fileAt } from "./file-at.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
+import type { Hook, OwnedTree } from "./host-tree.ts";
 import { closureOfOutsider } from "./needs.ts";
 
 /**
@@ -25,16 +24,16 @@ export function hookOf(text: string): Hook {
 /** The hooks for one host tree's libraries. Throws LinkError and ElfError for those that are impossible. */
 export function hooksIn(
   hooks: readonly Hook[],
-  { search, ownership }: Pick<CapsuleSource, "search" | "ownership">,
+  host: OwnedTree,
   isIsolated: (soname: string) => boolean,
   glibc: ChosenGlibc,
 ): Hook[] {
   return hooks.filter((hook) => {
-    const library = isIsolated(hook.soname) ? search.find(hook.soname, undefined) : undefined;
+    const library = isIsolated(hook.soname) ? host.search.find(hook.soname, undefined) : undefined;
     if (!library) return false;
     mustHave(hook, library.path, hook.symbol);
     mustHave(hook, hook.file, hook.function);
-    const { members } = closureOfOutsider({ search, ownership }, search.libraryAt(hook.file));
+    const { members } = closureOfOutsider(host, host.search.libraryAt(hook.file));
     checkNeeds(
       members.map(({ library }) => library),
       glibc,

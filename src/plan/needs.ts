@@ -6,7 +6,7 @@ import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts"
 import { type Dependencies, dependenciesOf, dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import type { Requester, Search } from "../../lib/tree/search.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import type { CapsuleSource } from "./capsule-source.ts";
+import type { OwnedTree } from "./host-tree.ts";
 
 interface ProgramNeeds {
   /** The runtime's libraries. */
@@ -23,11 +23,9 @@ export function needsOf(program: Library, runtime: Search, isIsolated: (soname: 
   return { closure, isolated: new Set([...program.needed, ...closure.elsewhere.keys()].filter(isIsolated)) };
 }
 
-type Tree = Pick<CapsuleSource, "search" | "ownership">;
-
 /** What host libraries that `requester` asks for need; `open` maps the names of open files to their paths. */
 export const needsIn = (
-  { search, ownership }: Tree,
+  { search, ownership }: OwnedTree,
   names: readonly string[],
   requester?: Requester,
   open?: ReadonlyMap<string, string>,
@@ -35,11 +33,12 @@ export const needsIn = (
 
 /** What a library outside a host tree needs from that tree. `origin` is as in Requester. */
 export const needsOfOutsider = (
-  { search, ownership }: Tree,
+  { search, ownership }: OwnedTree,
   library: Library,
   origin?: string,
   open?: ReadonlyMap<string, string>,
 ): Dependencies => dependenciesOfFile(search, { library, origin }, (soname) => ownership.isShared(soname), open);
 
 /** A library outside the host tree, with what it needs from there. Throws as closureOf does. */
-export const closureOfOutsider = (tree: Tree, library: Library): Closure => closureFrom(needsOfOutsider(tree, library));
+export const closureOfOutsider = (tree: OwnedTree, library: Library): Closure =>
+  closureFrom(needsOfOutsider(tree, library));

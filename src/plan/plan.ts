@@ -19,13 +19,13 @@ import type { Mode, NamespaceChoice } from "../settings/choices.ts";
 import { asSays } from "../settings/source.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
 import { refuseIsolatedAllocators, refuseOtherAllocator, refuseSanitizers } from "./allocators.ts";
-import type { CapsuleSource, Hook } from "./capsule-source.ts";
 import { canBeAudited } from "./glibc/auditing.ts";
 import { type ChosenGlibc, checkNeeds, runsOn } from "./glibc/choice.ts";
 import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "./glibc/own-interpreter.ts";
 import { type Mounts, type ProcessGlibc, processGlibcOf } from "./glibc/process-glibc.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
 import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
+import type { Hook, HostTree } from "./host-tree.ts";
 import { refuseLacked } from "./lacked.ts";
 import { needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
@@ -48,9 +48,7 @@ export interface ExecOptions extends TreeOptions {
 }
 
 /** One host tree and what the launch takes from it. */
-interface CapsulePlan extends CapsuleSource {
-  /** All that the program may see of it. The tree may lack some that the program does not need at the start. */
-  readonly isolated: readonly string[];
+interface HostedTree extends HostTree {
   readonly atStart: readonly string[];
   readonly closure: Closure;
   /**
@@ -58,8 +56,6 @@ interface CapsulePlan extends CapsuleSource {
    * there.
    */
   readonly lentStatically: ReadonlyMap<string, string>;
-  /** What its libraries will probably open later. */
-  readonly ahead: readonly string[];
 }
 
 export interface Plan {
@@ -73,7 +69,7 @@ export interface Plan {
   /** The same, with the reasons. */
   readonly needs: Closure;
   readonly chosen: Chosen;
-  readonly capsules: readonly CapsulePlan[];
+  readonly capsules: readonly HostedTree[];
   /** Other names by which the program or its libraries need isolated libraries, mapped to their sonames. */
   readonly aliases: ReadonlyMap<string, string>;
   /** The file of each shared set member that some capsule needs. */
@@ -100,7 +96,8 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   const unwinder = newestUnwinder(searchesOf(trees), glibc);
   tellUnwinder(unwinder?.path, trace);
   const shared = new Map<string, string>();
-  const capsules = hosts.map(({ search, choices, ownership }): CapsulePlan => {
+  const capsules = hosts.map(({ choices, ...host }): HostedTree => {
+    const { search, ownership } = host;
     const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
@@ -121,10 +118,9 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const ahead = openedAhead(atStart);
     const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
     const lent = lentStatically([program.library, ...runtimeLibraries], shown);
-    const hooks = hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc);
+    const hooks = hooksIn(options.hooks, host, (soname) => isolated.includes(soname), glibc);
     const promised = isolated.filter((soname) => choices.get(soname) || needs.has(soname));
-    const plan = { search, ownership, isolated, promised, atStart, closure, lentStatically: lent, hooks };
-    return { ...plan, environment, ahead };
+    return { ...host, isolated, promised, environment, hooks, ahead, atStart, closure, lentStatically: lent };
   });
   const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
   refuseUnhostable(program, runtimeLibraries, opened, glibc);
@@ -169,7 +165,7 @@ export interface AttachedPlan {
   /** The program's path as execve(2) will get it. */
   readonly executed: string;
   readonly runtime: Search;
-  readonly capsules: readonly AttachedCapsule[];
+  readonly capsules: readonly AttachedTree[];
   readonly chosen: Chosen;
   readonly processGlibc: ProcessGlibc;
   /** ld.so asks an auditor for isolated libraries before it searches for them. */
@@ -178,16 +174,10 @@ export interface AttachedPlan {
   readonly own: (OwnInterpreter & { readonly cover: Mounts }) | undefined;
 }
 
-export interface AttachedCapsule {
-  readonly search: Search;
-  readonly ownership: Ownership;
-  /** Only those that the host tree has. */
-  readonly isolated: readonly string[];
+/** Only libraries that the tree has are isolated. */
+interface AttachedTree extends HostTree {
   /** Those that the user has named. */
   readonly named: ReadonlySet<string>;
-  readonly environment: readonly (readonly [name: string, value: string])[];
-  readonly hooks: readonly Hook[];
-  readonly ahead: readonly string[];
   /**
    * The isolated libraries with their dependencies. One whose dependencies are missing is left out: opening it reports
    * that.
@@ -201,7 +191,8 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const { runtime, glibc } = trees;
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
-  const capsules = hosts.map(({ search, choices, ownership }): AttachedCapsule => {
+  const capsules = hosts.map(({ choices, ...host }): AttachedTree => {
+    const { search, ownership } = host;
     const isolated = [...choices.keys()].filter(isIsolated);
     trace.log("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
     const environment = environmentOf(options.variables, search);
@@ -209,12 +200,12 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
     const libraries = [...new Set(isolated.flatMap((soname) => neededBy(soname, ownership)))];
     refuseSanitizers(libraries);
     return {
-      search,
-      ownership,
+      ...host,
       isolated,
+      promised: isolated,
       named: new Set(isolated.filter((soname) => choices.get(soname))),
       environment,
-      hooks: hooksIn(options.hooks, { search, ownership }, (soname) => isolated.includes(soname), glibc),
+      hooks: hooksIn(options.hooks, host, (soname) => isolated.includes(soname), glibc),
       ahead: openedAhead(isolated),
       libraries,
     };
@@ -273,10 +264,9 @@ function neededBy(soname: string, ownership: Ownership): Library[] {
 function refuseUseless(
   { host: { value: host, source } }: ExecOptions,
   hosts: readonly Host[],
-  capsules: readonly Pick<CapsulePlan, "search" | "isolated">[],
+  capsules: readonly HostTree[],
 ): void {
-  const isUseless = ({ search, isolated }: Pick<CapsulePlan, "search" | "isolated">) =>
-    !isolated.some((soname) => search.find(soname, undefined));
+  const isUseless = ({ search, isolated }: HostTree) => !isolated.some((soname) => search.find(soname, undefined));
   // A variable may be meant for other programs.
   const isMeant = source.kind === "flag" || source.kind === "file";
   if (isMeant && capsules.every(isUseless))
@@ -411,7 +401,7 @@ function cacheFor({ users }: CacheVariable, search: Search): string | undefined 
 }
 
 /** Makes the cache directories that host libraries are told to use. */
-export function keepCaches(capsules: readonly Pick<CapsuleSource, "search" | "environment">[]): void {
+export function keepCaches(capsules: readonly HostTree[]): void {
   for (const { search, environment } of capsules) {
     const { root } = search.tree;
     const cache = shaderCacheOf(root);

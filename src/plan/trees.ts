@@ -19,6 +19,7 @@ import {
   type TreeOptions,
 } from "../settings/tree-options.ts";
 import { chooseGlibc, type GlibcDecision, type OwnGlibc } from "./glibc/choice.ts";
+import type { OwnedTree } from "./host-tree.ts";
 import { layoutOf } from "./layout.ts";
 import { Ownership } from "./ownership.ts";
 
@@ -29,6 +30,8 @@ export interface Trees {
   /** The program's. */
   readonly runtime: Search;
   readonly hosts: readonly Host[];
+  /** See Ownership. */
+  readonly newest: readonly string[];
   /** The libraries to isolate from these hosts. */
   readonly libraries: readonly LibraryChoice[];
   readonly glibc: GlibcDecision;
@@ -80,7 +83,8 @@ export function chooseTrees(
         ? undefined
         : hostSearch(openTree({ value: choice.tree, source }, "glibc"), NOTHING_FURTHER, store),
   };
-  return { store, machine, runtime, hosts, libraries, glibc: chooseGlibc(choice, sources, system, trace) };
+  const glibc = chooseGlibc(choice, sources, system, trace);
+  return { store, machine, runtime, hosts, newest: options.newest, libraries, glibc };
 }
 
 export interface Chosen {
@@ -94,7 +98,7 @@ export interface Chosen {
 }
 
 /** Which libraries come from which host tree. Throws LinkError. */
-export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
+export function chooseHosts({ runtime, hosts, newest }: Trees, trace: Trace): Chosen {
   // Whether a tree has a library that nothing needs at the start is looked up only on request.
   const there = new Set<string>();
   const left = new Map<string, string>();
@@ -102,7 +106,7 @@ export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
     if (there.has(soname) || left.has(soname)) return there.has(soname);
     const host = hosts.find(({ choices }) => choices.has(soname));
     if (!host) return false;
-    const why = reasonToLeave(host, soname, runtime);
+    const why = reasonToLeave(host, soname, new Ownership(host.search, runtime, newest));
     if (why === undefined) there.add(soname);
     else {
       left.set(soname, why);
@@ -113,7 +117,7 @@ export function chooseHosts({ runtime, hosts }: Trees, trace: Trace): Chosen {
   for (const { choices } of hosts) for (const [soname, isExplicit] of choices) if (isExplicit) isIsolated(soname);
   const owned = hosts.map((host) => {
     const others = hosts.flatMap(({ choices }) => (choices === host.choices ? [] : [...choices.keys()]));
-    const ownership = new Ownership(host.search, runtime, host.newest, new Set(others.filter(isIsolated)));
+    const ownership = new Ownership(host.search, runtime, newest, new Set(others.filter(isIsolated)));
     return { ...host, ownership };
   });
   return { hosts: owned, isIsolated, isKnownToLack: (soname) => left.has(soname), left };
@@ -124,15 +128,12 @@ export interface Host {
   readonly search: Search;
   /** Sonames, and whether the user has named them: those must exist. */
   readonly choices: Map<string, boolean>;
-  readonly newest: readonly string[];
 }
 
-export interface OwnedHost extends Host {
-  readonly ownership: Ownership;
-}
+export interface OwnedHost extends Host, OwnedTree {}
 
 function chooseLibraries(
-  { libraries: asked, newest, further }: TreeOptions,
+  { libraries: asked, further }: TreeOptions,
   store: LibraryStore,
   trace: Trace,
 ): { readonly hosts: Host[]; readonly libraries: LibraryChoice[] } {
@@ -151,7 +152,7 @@ function chooseLibraries(
     else if (source.kind === "variable" && source.name === variableOf(soname))
       trace.log("plan", () => `${soname}: from ${value}${asSays(source)}`);
     const search = searchOf(directory);
-    const host = hosts.get(search) ?? { search, choices: new Map(), newest };
+    const host = hosts.get(search) ?? { search, choices: new Map() };
     host.choices.set(soname, isExplicit);
     hosts.set(search, host);
   }
@@ -231,13 +232,13 @@ function openTree({ value: directory, source }: Setting<string>, what: "host tre
  * Why a library is left to the runtime; undefined if it is isolated. Throws LinkError if the user has named it and the
  * tree does not have it.
  */
-function reasonToLeave({ search, choices, newest }: Host, soname: string, runtime: Search): string | undefined {
+function reasonToLeave({ search, choices }: Host, soname: string, ownership: Ownership): string | undefined {
   if (choices.get(soname)) {
     mustFind(search, soname, undefined);
     return undefined;
   }
   const { name } = search.tree;
   if (!search.find(soname, undefined)) return `${name} does not have it`;
-  if (!new Ownership(search, runtime, newest).isShared(soname)) return undefined;
+  if (!ownership.isShared(soname)) return undefined;
   return `the runtime's serves both sides, being newer than the one of ${name}`;
 }

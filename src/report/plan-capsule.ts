@@ -2,7 +2,7 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Member } from "../../lib/tree/closure.ts";
-import type { CapsuleSource } from "../plan/capsule-source.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import type { Chosen, OwnedHost, Trees } from "../plan/trees.ts";
 import type { Source } from "../settings/source.ts";
 import type { LibraryChoice } from "../settings/tree-options.ts";
@@ -17,8 +17,8 @@ export interface Found {
   readonly elsewhere: ReadonlyMap<string, readonly Library[]>;
   /** The libraries that need each soname on the program's side. */
   readonly needers: ReadonlyMap<string, readonly Library[]>;
-  readonly environment: CapsuleSource["environment"];
-  readonly hooks: CapsuleSource["hooks"];
+  readonly environment: HostTree["environment"];
+  readonly hooks: HostTree["hooks"];
 }
 
 export function capsuleOf(

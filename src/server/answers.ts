@@ -33,6 +33,7 @@ import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
 import { findTogether, together, unnamed } from "../passes/together.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { NONE, openIn, openInTurn, openTogether } from "./opening.ts";
@@ -281,7 +282,7 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
   for (const { search, isolated } of capsules) {
     const found = isRelative(file) ? undefined : search.find(file, undefined);
     const library = found && soundLibrary(found);
-    if (library && isolated.has(library.soname)) return library;
+    if (library && isolated.includes(library.soname)) return library;
   }
   return undefined;
 }
@@ -338,11 +339,11 @@ function* callerOf(
  * capsule has needed since its start. Undefined if nothing uses $ORIGIN, and for libraries that were opened later.
  */
 export function originIn(
-  { search, ownership, isolated }: Pick<Capsule, "search" | "ownership" | "isolated">,
+  { search, ownership, isolated }: HostTree,
   { path, rpath = "", runpath = "" }: Library,
   file: string,
 ): string | undefined {
   if (![file, rpath, runpath].some(hasOrigin)) return undefined;
-  const { nodes } = dependenciesOf(search, [...isolated], (soname) => ownership.isShared(soname));
+  const { nodes } = dependenciesOf(search, isolated, (soname) => ownership.isShared(soname));
   return nodes.find(({ library }) => library.path === path)?.origin;
 }

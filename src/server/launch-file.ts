@@ -2,12 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Layout } from "../../lib/tree/layout.ts";
 import type { Category } from "../diagnostics/trace.ts";
-import type { Hook } from "../plan/capsule-source.ts";
+import type { HostTreeData } from "../plan/host-tree.ts";
 
 export interface LaunchFile {
-  readonly capsules: readonly LaunchCapsule[];
+  readonly capsules: readonly HostTreeData[];
   /** The user's LD_LIBRARY_PATH, expanded for the requested program. */
   readonly libraryPath: readonly string[];
   /** The root of the tree with the program's libraries. */
@@ -26,22 +25,6 @@ export interface LaunchFile {
   readonly program: string;
   /** Nothing has been linked yet, and if nothing ever is, that has to be reported: see NativeWatch. */
   readonly isAwaited: boolean;
-}
-
-/** A host tree, and what is taken from it. */
-interface LaunchCapsule {
-  readonly root: string;
-  readonly layout: Layout;
-  /** Sonames that the program may see; the tree has them all. */
-  readonly isolated: readonly string[];
-  /** Those that are shared if the runtime's copy is newer. */
-  readonly newest: readonly string[];
-  /** Those that come from another host tree. */
-  readonly others: readonly string[];
-  readonly environment: readonly (readonly [name: string, value: string])[];
-  readonly hooks: readonly Hook[];
-  /** What its libraries will probably open once the capsule is used. */
-  readonly ahead: readonly string[];
 }
 
 export const LAUNCH_FILE = "launch.json";

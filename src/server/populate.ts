@@ -6,7 +6,7 @@ import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
-import type { AttachedCapsule } from "../plan/plan.ts";
+import { dataOf } from "../plan/host-tree.ts";
 import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { makeNonce } from "./agent-object.ts";
 import { auditedNames, placeAuditor, type StartedOver } from "./auditor.ts";
@@ -15,11 +15,11 @@ import { launchObjects } from "./launch-objects.ts";
 import { PlaceholderCache } from "./placeholder-cache.ts";
 import { chosenFiles, keepFamily, olderThan, placeReexecStubs } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
-import { AGENT, placeShims, type ShimHost } from "./shims.ts";
+import { AGENT, placeShims, type ShownTree } from "./shims.ts";
 
 interface Offer {
   readonly runtime: Search;
-  readonly capsules: readonly (Omit<AttachedCapsule, "libraries" | "named"> & ShimHost)[];
+  readonly capsules: readonly ShownTree[];
   readonly processGlibc: ProcessGlibc;
   /** The glibc for processes that bring an older libc of their own; undefined where they are left alone. */
   readonly older: ProcessGlibc | undefined;
@@ -63,16 +63,7 @@ export function populate(
   if (unsaved !== undefined) trace.log("plan", () => `the store of libraries was not written: ${unsaved}`);
   const [first, second] = nonce;
   directory.tell({
-    capsules: capsules.map(({ search, ownership, isolated, environment, hooks, ahead }) => ({
-      root: search.tree.root,
-      layout: search.layout,
-      isolated,
-      newest: ownership.newest,
-      others: [...ownership.others],
-      environment,
-      hooks,
-      ahead,
-    })),
+    capsules: capsules.map(dataOf),
     libraryPath: runtime.libraryDirectories,
     runtime: runtime.tree.root,
     mounts: [...(mounts ?? [])],

@@ -12,20 +12,11 @@ import { checkClosure } from "../passes/open.ts";
 import { lackedBy } from "../plan/lacked.ts";
 import { LIBDIR } from "../profiles/profiles.ts";
 
-/**
- * Reads libraries with their dependencies, one at a time, and keeps what was learned of them for the next run. `ahead`
- * has names for each capsule.
- */
-export function* readAllAhead(
-  ahead: readonly (readonly string[])[],
-  capsuleAt: (index: number) => Capsule | undefined,
-  store: LibraryStore,
-  trace: Trace,
-): Generator<undefined> {
-  for (const [index, names] of ahead.entries())
-    for (const name of names) {
-      const capsule = capsuleAt(index);
-      if (capsule) readAhead(capsule, name);
+/** Reads libraries with their dependencies, one at a time, and keeps what was learned of them for the next run. */
+export function* readAllAhead(capsules: readonly Capsule[], store: LibraryStore, trace: Trace): Generator<undefined> {
+  for (const capsule of capsules)
+    for (const name of capsule.ahead) {
+      readAhead(capsule, name);
       yield;
     }
   const reason = store.save();
@@ -47,6 +38,6 @@ function readAhead(capsule: Capsule, name: string): void {
   unless([LinkError, ElfError], () => {
     const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
     checkClosure(capsule, closure);
-    lackedBy(search.store, closure, (soname) => capsule.isolated.has(soname));
+    lackedBy(search.store, closure, (soname) => capsule.isolated.includes(soname));
   });
 }

@@ -11,6 +11,7 @@ import { unless } from "../../lib/unless.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hint } from "../directories/private-directory.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { keyOf, type PlaceholderCache } from "./placeholder-cache.ts";
 
 /** The object that every shim needs, and its function that a shim's initialiser calls. */
@@ -20,20 +21,15 @@ export const ATTACH = "capsule_attach";
 /** The directory, among the libraries, of the files of kept placeholders. */
 export const KEPT = "shims";
 
-/** One host tree, as a plan knows it. */
-export interface ShimHost {
-  readonly search: Search;
-  /** Sonames; those that the tree lacks have no shim. */
-  readonly isolated: readonly string[];
-  /** Libraries of which the program's copy serves both sides have no shim, either. */
-  readonly ownership: { isShared(soname: string): boolean };
+/** Isolated libraries that it lacks have no shim, nor have those of which the program's copy serves both sides. */
+export interface ShownTree extends HostTree {
   /** Libraries that the user has named: they must be sound. */
   readonly named?: ReadonlySet<string>;
 }
 
 interface Shown {
   readonly soname: string;
-  readonly host: ShimHost;
+  readonly host: ShownTree;
   readonly found: Found;
 }
 
@@ -44,7 +40,7 @@ interface Shown {
  */
 export function placeShims(
   directory: string,
-  hosts: readonly ShimHost[],
+  hosts: readonly ShownTree[],
   placeholderCache: PlaceholderCache | undefined,
   runtime: Search,
   trace: Trace,

@@ -16,7 +16,7 @@ afterAll(() => tree[Symbol.dispose]());
 
 const search = new Search(tree.tree);
 const ownership = new Ownership(search, new Search(tree.tree), []);
-const capsule = { search, ownership, isolated: new Set(["libred.so.1"]) };
+const capsule = { search, ownership, isolated: ["libred.so.1"], promised: [], environment: [], hooks: [], ahead: [] };
 const origin = (path: string, file: string, directory?: string) => {
   expect(originIn(capsule, search.libraryAt(`${search.tree.root}${path}`), file)).toBe(
     directory === undefined ? undefined : `${search.tree.root}${directory}`,

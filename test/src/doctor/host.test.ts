@@ -39,7 +39,7 @@ function findingsOf(content: Record<string, Content>, version = "2.36"): readonl
     others: [],
   };
   const { findings } = hostFindings(
-    { search, choices, newest: [], ownership: new Ownership(search, other, []) },
+    { search, choices, ownership: new Ownership(search, other, []) },
     (soname) => search.find(soname, undefined) !== undefined,
     { profile: { value: names, source: DEFAULT }, profiles: PROFILES },
     { runtime: other, glibc },

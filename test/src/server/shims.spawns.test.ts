@@ -22,8 +22,9 @@ import { System } from "../../../lib/process/system.ts";
 import { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Trace } from "../../../src/diagnostics/trace.ts";
+import { Ownership } from "../../../src/plan/ownership.ts";
 import { PlaceholderCache } from "../../../src/server/placeholder-cache.ts";
-import { AGENT, ATTACH, placeShims, type ShimHost } from "../../../src/server/shims.ts";
+import { AGENT, ATTACH, placeShims, type ShownTree } from "../../../src/server/shims.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { run } from "../../support/run.ts";
 
@@ -54,14 +55,15 @@ afterEach(() => {
 
 let count = 0;
 interface Changes {
-  readonly hosts?: readonly ShimHost[];
+  readonly hosts?: readonly ShownTree[];
   readonly keep?: string | undefined;
   readonly directory?: string;
 }
 
-function hostOf(isolated: readonly string[], tree = host, shared: readonly string[] = []): ShimHost {
+function hostOf(isolated: readonly string[], tree = host, shared: readonly string[] = []): ShownTree {
   const search = new Search(tree.tree, [], new LibraryStore());
-  return { search, isolated, ownership: { isShared: (soname) => shared.includes(soname) } };
+  const ownership = new Ownership(search, new Search(runtime.tree), [], new Set(shared));
+  return { search, isolated, ownership, promised: [], environment: [], hooks: [], ahead: [] };
 }
 
 function place(changes: Changes = {}): { directory: string; files: Map<string, string> } {
