@@ -11,6 +11,7 @@ export type Member = Omit<Node, "needs">;
 export interface Closure {
   /** Dependencies first; in a cycle, the library that was requested last comes first. */
   readonly members: readonly Member[];
+  readonly libraries: readonly Library[];
   /** The same libraries in the order of a loader that is given the roots: breadth first. */
   readonly inLoadOrder: readonly Member[];
   /** The names that `isElsewhere` excluded, each with the libraries that need it. */
@@ -51,8 +52,10 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
   for (const need of dependencies.roots) look(need, requester);
   for (const { library, needs } of dependencies.nodes) for (const need of needs) look(need, library);
   const absent = [...new Set(dependencies.nodes.flatMap(({ lacks }) => lacks))];
+  const members = dependenciesFirst(nodesOf(dependencies.roots), ({ needs }) => nodesOf(needs));
   return {
-    members: dependenciesFirst(nodesOf(dependencies.roots), ({ needs }) => nodesOf(needs)),
+    members,
+    libraries: members.map(({ library }) => library),
     inLoadOrder: dependencies.nodes,
     elsewhere,
     aliases,

@@ -34,7 +34,7 @@ export function programFindings(program: string, settings: Settings, trees: Tree
       inProcess(why): Finding[] {
         const plan = makePlan(run, trees, trace);
         const isolated = plan.capsules.flatMap(({ atStart }) => atStart).join(", ") || "none at its start";
-        const needs = `isolated: ${isolated}; of the runtime: ${plan.runtimeLibraries.length} libraries`;
+        const needs = `isolated: ${isolated}; of the runtime: ${plan.needs.libraries.length} libraries`;
         return [fine("mode", `in-process, ${why}`), fine("needs", needs), ...lackFindings(plan, path)];
       },
       attached(why): Finding[] {

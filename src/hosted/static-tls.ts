@@ -64,10 +64,7 @@ function hasRoom({ libc, directory }: Run, size: number): boolean {
 function startOver({ libc, directory, plan }: Run, command: Command): never {
   directory.remove();
   // TLS descriptors (TLSDESC) also use free space, so all blocks count.
-  const libraries = [
-    ...plan.runtimeLibraries,
-    ...plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library)),
-  ];
+  const libraries = [...plan.needs.libraries, ...plan.capsules.flatMap(({ closure }) => closure.libraries)];
   restart(libc.exec, command, {
     environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]),
   });
@@ -119,7 +116,7 @@ export function withAdvice(error: unknown): unknown {
 
 /** The library of a file that glibc names; for a shim, the one that it shows. */
 function libraryAt({ plan, directory, runtime }: Run, path: string): Library {
-  const members = plan.capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
+  const members = plan.capsules.flatMap(({ closure }) => closure.libraries);
   const shown = dirname(path) === directory.path && members.find(({ soname }) => soname === basename(path));
   return shown || runtime.store.read(path);
 }

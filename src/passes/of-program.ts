@@ -20,7 +20,7 @@ import type { Capsule, Launch } from "./launch.ts";
  */
 export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
   const { scopes, directory, trace } = launch;
-  const lacked = lackedBy(capsule.search.store, closure, (soname) => capsule.isolated.includes(soname));
+  const lacked = lackedBy(capsule, closure);
   if (!scopes || lacked.length === 0) return [];
   const mirrors = [...capsule.mirrors.values()].map(({ image }) => image);
   const functions = new Map<string, { address: Address }>();

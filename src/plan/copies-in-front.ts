@@ -1,7 +1,7 @@
 // Copies of isolated libraries that ld.so finds before the shims, whatever the environment says.
 
 import { ElfError } from "../../lib/elf/error.ts";
-import type { Library } from "../../lib/elf/library.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import type { AttachedPlan } from "./plan.ts";
 import { findUnlinked } from "./unlinked.ts";
 
@@ -19,15 +19,9 @@ export function copiesInFront(
     return own.length === 0 ? [] : [`"${path}" gets its own ${own.join(", ")}, as it ${unlinked.why}`];
   }
   if (isAudited) return [];
-  let library: Library;
-  try {
-    library = runtime.libraryAt(path);
-  } catch (error) {
-    // A script, or a file that can be executed but not read.
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
-    throw error;
-  }
-  if (library.rpath === undefined || library.runpath !== undefined) return [];
+  // Undefined for a script, or a file that can be executed but not read.
+  const library = unless([ElfError, SystemFault], () => runtime.libraryAt(path));
+  if (library?.rpath === undefined || library.runpath !== undefined) return [];
   return capsules.flatMap(({ isolated }) =>
     isolated.flatMap((soname) => {
       const found = runtime.find(soname, { library });

@@ -4,11 +4,12 @@ import { STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE } from "../../lib/elf/constants.ts"
 import { openImage } from "../../lib/elf/file.ts";
 import { typeOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
+import { closureFrom } from "../../lib/tree/closure.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { fileAt } from "./file-at.ts";
 import { type ChosenGlibc, checkNeeds } from "./glibc/choice.ts";
 import type { Hook, OwnedTree } from "./host-tree.ts";
-import { closureOfOutsider } from "./needs.ts";
+import { needsOfOutsider } from "./needs.ts";
 
 /**
  * Parses `SONAME:SYMBOL=FILE`, or `SONAME:SYMBOL=FILE:FUNCTION` if the function has another name. Throws UsageError,
@@ -25,19 +26,15 @@ export function hookOf(text: string): Hook {
 export function hooksIn(
   hooks: readonly Hook[],
   host: OwnedTree,
-  isIsolated: (soname: string) => boolean,
+  isolated: readonly string[],
   glibc: ChosenGlibc,
 ): Hook[] {
   return hooks.filter((hook) => {
-    const library = isIsolated(hook.soname) ? host.search.find(hook.soname, undefined) : undefined;
+    const library = isolated.includes(hook.soname) ? host.search.find(hook.soname, undefined) : undefined;
     if (!library) return false;
     mustHave(hook, library.path, hook.symbol);
     mustHave(hook, hook.file, hook.function);
-    const { members } = closureOfOutsider(host, host.search.libraryAt(hook.file));
-    checkNeeds(
-      members.map(({ library }) => library),
-      glibc,
-    );
+    checkNeeds(closureFrom(needsOfOutsider(host, host.search.libraryAt(hook.file))).libraries, glibc);
     return true;
   });
 }
@@ -55,21 +52,21 @@ function mustHave(hook: Hook, file: string, name: string): void {
     });
 }
 
-/** Throws UsageError if one function is hooked twice. */
-export function refuseTwice(hooks: readonly Hook[]): void {
+/**
+ * Throws UsageError if one function is hooked twice, and LinkError for a hook that is not in `chosen`: those of all
+ * host trees.
+ */
+export function refuseHooks(hooks: readonly Hook[], chosen: ReadonlySet<Hook>): void {
   for (const [i, { soname, symbol }] of hooks.entries())
     if (hooks.findIndex((other) => other.soname === soname && other.symbol === symbol) < i)
       throw new UsageError(`Cannot hook "${symbol}" of "${soname}" twice`);
-}
-
-/** `chosen` are the hooks of all host trees. Throws LinkError for a hook that belongs to none. */
-export function refuseOtherHooks(hooks: readonly Hook[], chosen: readonly Hook[]): void {
-  for (const hook of hooks)
-    if (!chosen.includes(hook))
-      throw new LinkError(`Cannot hook "${hook.symbol}" of "${hook.soname}": that is not an isolated library`, {
-        object: hook.soname,
-        symbol: hook.symbol,
-      });
+  const other = hooks.find((hook) => !chosen.has(hook));
+  if (!other) return;
+  const { soname, symbol } = other;
+  throw new LinkError(`Cannot hook "${symbol}" of "${soname}": that is not an isolated library`, {
+    object: soname,
+    symbol,
+  });
 }
 
 /** The error for a file that does not export a function: the hooked library's, or the hook's. */

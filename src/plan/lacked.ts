@@ -6,22 +6,18 @@ import { openImage } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { lackedOf } from "../../lib/tree/lacked.ts";
-import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
+import type { HostTree } from "./host-tree.ts";
 
 /**
  * Their names; for nearly all libraries there are none. A weak reference counts only in an isolated library: private
  * dependencies have many that are never defined. The result is cached. Throws what reading throws.
  */
-export function lackedBy(
-  store: LibraryStore,
-  { inLoadOrder }: Pick<Closure, "inLoadOrder">,
-  isIsolated: (soname: string) => boolean,
-): readonly string[] {
+export function lackedBy({ search, isolated }: HostTree, { inLoadOrder }: Closure): readonly string[] {
   const libraries = inLoadOrder.map(({ library }) => library);
-  const optional = libraries.filter(({ soname }) => isIsolated(soname)).map(({ path }) => path);
+  const optional = libraries.filter(({ soname }) => isolated.includes(soname)).map(({ path }) => path);
   const paths = libraries.map(({ path }) => path);
-  return store.ofAll(paths, `lacked ${optional.map((path) => paths.indexOf(path))}`, () =>
+  return search.store.ofAll(paths, `lacked ${optional.map((path) => paths.indexOf(path))}`, () =>
     lackedOf(paths, new Set(optional)),
   );
 }
@@ -34,12 +30,11 @@ export function lackedBy(
 export function refuseLacked(
   program: string,
   own: readonly Library[],
+  host: HostTree,
   closure: Closure,
-  isIsolated: (soname: string) => boolean,
   shared: Iterable<string>,
-  store: LibraryStore,
 ): void {
-  const lacked = lackedBy(store, closure, isIsolated);
+  const lacked = lackedBy(host, closure);
   if (lacked.length === 0) return;
   const common = [...shared];
   for (const name of lacked) {

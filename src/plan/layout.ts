@@ -9,6 +9,7 @@ import { unlessRefused } from "../../lib/system-error.ts";
 import type { Layout } from "../../lib/tree/layout.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { DRIVER_PLACES } from "../profiles/profiles.ts";
 import type { FurtherDirectories } from "../settings/tree-options.ts";
 
@@ -31,14 +32,8 @@ const isDirectory = (tree: Tree, path: string): boolean => {
 };
 
 /** Undefined also if links loop or leave the tree. */
-function resolved(tree: Tree, path: string): string | undefined {
-  try {
-    return unlessRefused(() => tree.resolve(path));
-  } catch (error) {
-    if (error instanceof LinkError) return undefined;
-    throw error;
-  }
-}
+const resolved = (tree: Tree, path: string): string | undefined =>
+  unless([LinkError, SystemFault], () => tree.resolve(path));
 
 /** Drivers that glvnd opens by name, and libgbm. */
 const DRIVERS = /^(lib(GLX|EGL)_\w+\.so\.0|libgbm\.so\.1)$/;
@@ -59,13 +54,8 @@ function besideDrivers(tree: Tree, directory: string, store: LibraryStore): stri
 }
 
 function searchPathOf(path: string, tree: Tree, store: LibraryStore): string[] {
-  try {
-    const { runpath, rpath } = store.read(path);
-    const elements = (runpath ?? rpath ?? "").split(":").filter((element) => /^(\/|\$\{?ORIGIN)/.test(element));
-    return elements.map((element) => element.replace(/\$(ORIGIN|\{ORIGIN\})/g, dirname(tree.inside(path))));
-  } catch (error) {
-    // Opening the file reports the error.
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return [];
-    throw error;
-  }
+  // Opening the file reports an error.
+  const { runpath, rpath } = unless([ElfError, SystemFault], () => store.read(path)) ?? {};
+  const elements = (runpath ?? rpath ?? "").split(":").filter((element) => /^(\/|\$\{?ORIGIN)/.test(element));
+  return elements.map((element) => element.replace(/\$(ORIGIN|\{ORIGIN\})/g, dirname(tree.inside(path))));
 }

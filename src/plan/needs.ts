@@ -2,7 +2,7 @@
 // capsule need.
 
 import type { Library } from "../../lib/elf/library.ts";
-import { type Closure, closureFrom, closureOf } from "../../lib/tree/closure.ts";
+import { type Closure, closureOf } from "../../lib/tree/closure.ts";
 import { type Dependencies, dependenciesOf, dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import type { Requester, Search } from "../../lib/tree/search.ts";
 import { isShared } from "../profiles/shared-set.ts";
@@ -38,7 +38,3 @@ export const needsOfOutsider = (
   origin?: string,
   open?: ReadonlyMap<string, string>,
 ): Dependencies => dependenciesOfFile(search, { library, origin }, (soname) => ownership.isShared(soname), open);
-
-/** A library outside the host tree, with what it needs from there. Throws as closureOf does. */
-export const closureOfOutsider = (tree: OwnedTree, library: Library): Closure =>
-  closureFrom(needsOfOutsider(tree, library));

@@ -10,6 +10,7 @@ import type { Library } from "../../lib/elf/library.ts";
 import { bindingOf } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { needsOf } from "./needs.ts";
 import type { Chosen } from "./trees.ts";
 
@@ -24,18 +25,15 @@ interface Lack {
 
 /** `path` is the program's file. Empty if this cannot be determined, as for a script. */
 export function lacksOf({ runtime, chosen }: { runtime: Search; chosen: Chosen }, path: string): Lack[] {
-  try {
+  const look = () => {
     const program = runtime.libraryAt(path);
     const { closure, isolated } = needsOf(program, runtime, chosen.isIsolated);
-    const own = [program, ...closure.members.map(({ library }) => library)];
+    const own = [program, ...closure.libraries];
     using sides = new Sides(own, hostsOf(isolated, chosen), runtime);
     return own.filter(({ needed }) => needed.some((name) => isolated.has(name))).flatMap((one) => sides.lacksOf(one));
-  } catch (error) {
-    // Missing and damaged files are reported elsewhere.
-    if (error instanceof LinkError || error instanceof ElfError) return [];
-    if ((error as NodeJS.ErrnoException).code !== undefined) return [];
-    throw error;
-  }
+  };
+  // Missing and damaged files are reported elsewhere.
+  return unless([LinkError, ElfError, SystemFault], look) ?? [];
 }
 
 /** One paragraph for the user. */

@@ -6,14 +6,15 @@ import { delimiter, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import { type Closure, closureOf } from "../../lib/tree/closure.ts";
+import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import { GLIBC } from "../../lib/tree/glibc-names.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { unless } from "../../lib/unless.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { keepShaderCache, shaderCacheOf } from "../directories/shader-caches.ts";
-import { type CacheVariable, LIBDIR, PROFILES, type Variable } from "../profiles/profiles.ts";
+import { AHEAD, type CacheVariable, LIBDIR, type Variable } from "../profiles/profiles.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import type { Mode, NamespaceChoice } from "../settings/choices.ts";
 import { asSays } from "../settings/source.ts";
@@ -24,13 +25,13 @@ import { type ChosenGlibc, checkNeeds, runsOn } from "./glibc/choice.ts";
 import { coverOf, type OwnInterpreter, ownInterpreterOf, refuseUncovered, tellOwn } from "./glibc/own-interpreter.ts";
 import { type Mounts, type ProcessGlibc, processGlibcOf } from "./glibc/process-glibc.ts";
 import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
-import { hooksIn, refuseOtherHooks, refuseTwice } from "./hooks.ts";
-import type { Hook, HostTree } from "./host-tree.ts";
+import { hooksIn, refuseHooks } from "./hooks.ts";
+import type { Hook, HostTree, OwnedTree } from "./host-tree.ts";
 import { refuseLacked } from "./lacked.ts";
-import { needsOf } from "./needs.ts";
+import { needsIn, needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { locateProgram, type Program, readProgram, runnerOf } from "./program.ts";
-import { lentStatically } from "./tls-wants.ts";
+import { lentStatically } from "./static-tls.ts";
 import { type Chosen, chooseHosts, type Host, type OwnedHost, searchesOf, type Trees } from "./trees.ts";
 import { refuseUnhostable } from "./unhostable.ts";
 import { findUnlinked, refuseMisled } from "./unlinked.ts";
@@ -65,8 +66,6 @@ export interface Plan {
   readonly arguments: readonly string[];
   readonly runtime: Search;
   /** What the program needs of the runtime, without the program itself. */
-  readonly runtimeLibraries: readonly Library[];
-  /** The same, with the reasons. */
   readonly needs: Closure;
   readonly chosen: Chosen;
   readonly capsules: readonly HostedTree[];
@@ -86,78 +85,66 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
   const { needs, aliases, closure: own } = runtimeNeeds(program, runtime, isIsolated, trace);
-  const runtimeLibraries = own.members.map(({ library }) => library);
+  const side = [program.library, ...own.libraries];
   for (const host of hosts) refuseIsolatedAllocators(host);
-  refuseOtherAllocator(program.path, [program.library, ...runtimeLibraries], () => isolatedOf(hosts));
+  refuseOtherAllocator(program.path, side, () => isolatedOf(hosts));
   if (hosts.length > 1) addNeedsOfHosts(needs, hosts);
-  refuseOwnNewer(program, runtimeLibraries, trees);
-  checkNeeds([program.library, ...runtimeLibraries], glibc);
+  refuseOwnNewer(program, side, trees);
+  checkNeeds(side, glibc);
 
   const unwinder = newestUnwinder(searchesOf(trees), glibc);
   tellUnwinder(unwinder?.path, trace);
   const shared = new Map<string, string>();
-  const capsules = hosts.map(({ choices, ...host }): HostedTree => {
-    const { search, ownership } = host;
+  const capsules = hosts.map((host): HostedTree => {
+    const { search, ownership, choices } = host;
     const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
-    const closure = closureOf(search, atStart, (soname) => ownership.isShared(soname));
-    refuseSanitizers(closure.members.map(({ library }) => library));
+    const closure = closureFrom(needsIn(host, atStart));
+    refuseSanitizers(closure.libraries);
     for (const { library, why, requester } of closure.members) {
       store.check(library.path, "whole");
       trace.log("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
     }
-    checkNeeds(
-      closure.members.map(({ library }) => library),
-      glibc,
-    );
+    checkNeeds(closure.libraries, glibc);
     chooseShared(closure, ownership, glibc, unwinder?.path, shared);
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");
     trace.log("plan", () => `host tree ${search.tree.name}: at the start ${atStart.join(" ") || "nothing"}`);
     trace.log("plan", () => `host tree ${search.tree.name}: when asked for ${later || "nothing"}`);
-    const environment = environmentOf(options.variables, search);
-    const ahead = openedAhead(atStart);
-    const shown = closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname));
-    const lent = lentStatically([program.library, ...runtimeLibraries], shown);
-    const hooks = hooksIn(options.hooks, host, (soname) => isolated.includes(soname), glibc);
     const promised = isolated.filter((soname) => choices.get(soname) || needs.has(soname));
-    return { ...host, isolated, promised, environment, hooks, ahead, atStart, closure, lentStatically: lent };
+    const shown = closure.libraries.filter(({ soname }) => atStart.includes(soname));
+    return {
+      ...takenFrom(host, isolated, atStart, options, glibc),
+      promised,
+      atStart,
+      closure,
+      lentStatically: lentStatically(side, shown),
+    };
   });
-  const opened = capsules.flatMap(({ closure }) => closure.members.map(({ library }) => library));
-  refuseUnhostable(program, runtimeLibraries, opened, glibc);
+  const opened = capsules.flatMap(({ closure }) => closure.libraries);
+  refuseUnhostable(program, own.libraries, opened, glibc);
   // The program itself works in-process, but a child in another PID namespace could not reach the server.
   if (options.mode === "auto" && program.library.entersNamespaces)
     throw new NotHostableError(
       program.path,
       "it makes namespaces, or enters them, and what it starts there asks as well",
     );
-  for (const { closure, isolated } of capsules)
-    refuseLacked(
-      program.path,
-      [program.library, ...runtimeLibraries],
-      closure,
-      (soname) => isolated.includes(soname),
-      shared.values(),
-      store,
-    );
+  for (const capsule of capsules) refuseLacked(program.path, side, capsule, capsule.closure, shared.values());
   refuseUseless(options, hosts, capsules);
-  refuseTwice(options.hooks);
-  refuseOtherHooks(
-    options.hooks,
-    capsules.flatMap(({ hooks }) => hooks),
-  );
-  return {
-    program,
-    executed,
-    arguments: options.arguments,
-    runtime,
-    runtimeLibraries,
-    needs: own,
-    chosen,
-    capsules,
-    aliases,
-    shared,
-    glibc,
-  };
+  const { arguments: list } = options;
+  return { program, executed, arguments: list, runtime, needs: own, chosen, capsules, aliases, shared, glibc };
+}
+
+/** What both modes' plans say of a host tree. `shown` are the isolated libraries that will probably be used. */
+function takenFrom(
+  { search, ownership }: OwnedTree,
+  isolated: readonly string[],
+  shown: readonly string[],
+  options: ExecOptions,
+  glibc: ChosenGlibc,
+): Omit<HostTree, "promised"> {
+  const environment = environmentOf(options.variables, search);
+  const hooks = hooksIn(options.hooks, { search, ownership }, isolated, glibc);
+  return { search, ownership, isolated, environment, hooks, ahead: openedAhead(shown) };
 }
 
 /** The plan of an attached program, whose needs are not known beforehand. */
@@ -191,31 +178,16 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const { runtime, glibc } = trees;
   const chosen = chooseHosts(trees, trace);
   const { hosts, isIsolated } = chosen;
-  const capsules = hosts.map(({ choices, ...host }): AttachedTree => {
-    const { search, ownership } = host;
-    const isolated = [...choices.keys()].filter(isIsolated);
-    trace.log("plan", () => `host tree ${search.tree.name}: ${isolated.join(" ") || "nothing"}`);
-    const environment = environmentOf(options.variables, search);
-    refuseIsolatedAllocators({ search, choices });
-    const libraries = [...new Set(isolated.flatMap((soname) => neededBy(soname, ownership)))];
+  const capsules = hosts.map((host): AttachedTree => {
+    const isolated = [...host.choices.keys()].filter(isIsolated);
+    trace.log("plan", () => `host tree ${host.search.tree.name}: ${isolated.join(" ") || "nothing"}`);
+    refuseIsolatedAllocators(host);
+    const libraries = [...new Set(isolated.flatMap((soname) => neededBy(soname, host)))];
     refuseSanitizers(libraries);
-    return {
-      ...host,
-      isolated,
-      promised: isolated,
-      named: new Set(isolated.filter((soname) => choices.get(soname))),
-      environment,
-      hooks: hooksIn(options.hooks, host, (soname) => isolated.includes(soname), glibc),
-      ahead: openedAhead(isolated),
-      libraries,
-    };
+    const named = new Set(isolated.filter((soname) => host.choices.get(soname)));
+    return { ...takenFrom(host, isolated, isolated, options, glibc), promised: isolated, named, libraries };
   });
   refuseUseless(options, hosts, capsules);
-  refuseTwice(options.hooks);
-  refuseOtherHooks(
-    options.hooks,
-    capsules.flatMap(({ hooks }) => hooks),
-  );
   if (hosts.length > 1) addNeedsOfHosts(new Set(capsules.flatMap(({ isolated }) => isolated)), hosts);
   for (const { libraries } of capsules) checkNeeds(libraries, glibc);
   const processGlibc = processGlibcOf(searchesOf(trees), glibc);
@@ -238,8 +210,8 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
 }
 
 /** Throws NotHostableError for a program that needs a newer glibc than the chosen one, and brings its own. */
-function refuseOwnNewer({ path, library }: Program, libraries: readonly Library[], { glibc, machine }: Trees): void {
-  const needing = [library, ...libraries].find((one) => !runsOn(one, glibc.version));
+function refuseOwnNewer({ path }: Program, side: readonly Library[], { glibc, machine }: Trees): void {
+  const needing = side.find((one) => !runsOn(one, glibc.version));
   const own = needing && ownInterpreterOf(path, machine);
   if (own)
     throw new NotHostableError(
@@ -251,18 +223,13 @@ function refuseOwnNewer({ path, library }: Program, libraries: readonly Library[
 const BY_AUDITOR = "by an auditor (LD_AUDIT), whatever LD_LIBRARY_PATH and DT_RPATH say";
 const BY_PATH = "by LD_LIBRARY_PATH alone, as glibc before 2.35 calls through ld.so where it is audited";
 
-function neededBy(soname: string, ownership: Ownership): Library[] {
-  try {
-    const { members } = closureOf(ownership.host, [soname], (name) => ownership.isShared(name));
-    return members.map(({ library }) => library);
-  } catch (error) {
-    if (error instanceof LinkError || error instanceof ElfError) return [];
-    throw error;
-  }
+function neededBy(soname: string, host: OwnedTree): readonly Library[] {
+  return unless([LinkError, ElfError], () => closureFrom(needsIn(host, [soname])).libraries) ?? [];
 }
 
+/** Throws LinkError for a host tree or a hook that is of no use, and UsageError for two hooks of one function. */
 function refuseUseless(
-  { host: { value: host, source } }: ExecOptions,
+  { host: { value: host, source }, hooks }: ExecOptions,
   hosts: readonly Host[],
   capsules: readonly HostTree[],
 ): void {
@@ -274,6 +241,7 @@ function refuseUseless(
       `Cannot use the host tree "${host}"${asSays(source)}: it has none of ${hosts.flatMap(({ choices }) => [...choices.keys()]).join(", ")}`,
       { object: host },
     );
+  refuseHooks(hooks, new Set(capsules.flatMap((capsule) => capsule.hooks)));
 }
 
 /** The files of all libraries that may be isolated. */
@@ -290,7 +258,7 @@ function* isolatedOf(hosts: readonly Host[]): Generator<Library> {
  * LIBDIR.
  */
 export const openedAhead = (sonames: readonly string[]): string[] => [
-  ...new Set(Object.values(PROFILES).flatMap(({ ahead }) => sonames.flatMap((soname) => ahead[soname] ?? []))),
+  ...new Set(sonames.flatMap((soname) => AHEAD[soname] ?? [])),
 ];
 
 /**
@@ -307,11 +275,7 @@ function runtimeNeeds(
     const { closure, isolated: needs } = needsOf(program.library, runtime, isIsolated);
     for (const { library, why } of closure.members)
       trace.log("search", () => `${library.path}: ${why}, for the program`);
-    return {
-      needs,
-      aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))),
-      closure,
-    };
+    return { needs, aliases: new Map([...closure.aliases].filter(([, soname]) => isIsolated(soname))), closure };
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     throw new ProgramError(`Cannot run "${program.path}": ${error.message}`, EXIT.notFound, { cause: error });
@@ -330,10 +294,10 @@ function addNeedsOfHosts(needs: Set<string>, hosts: readonly OwnedHost[]): void 
         { object: soname },
       );
     needs.add(soname);
-    const ownership = hosts.find(({ choices }) => choices.has(soname))?.ownership;
-    if (!ownership) return;
-    const { elsewhere } = closureOf(ownership.host, [soname], (name) => ownership.isShared(name));
-    for (const name of elsewhere.keys()) if (ownership.others.has(name)) visit(name, [...users, soname]);
+    const host = hosts.find(({ choices }) => choices.has(soname));
+    if (!host) return;
+    for (const name of closureFrom(needsIn(host, [soname])).elsewhere.keys())
+      if (host.ownership.others.has(name)) visit(name, [...users, soname]);
   };
   for (const soname of [...needs]) visit(soname, []);
 }
@@ -356,9 +320,7 @@ function chooseShared(
     if (path === undefined)
       throw new LinkError(
         `Cannot find "${soname}", which "${needers[0]?.path}" needs, in the runtime: the whole process has one copy of it`,
-        {
-          object: soname,
-        },
+        { object: soname },
       );
     shared.set(soname, path);
   }

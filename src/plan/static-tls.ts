@@ -4,10 +4,10 @@
 
 import type { Library } from "../../lib/elf/library.ts";
 import type { Tls } from "../../lib/elf/tls.ts";
+import type { Closure } from "../../lib/tree/closure.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { tunableIn, withTunable } from "./glibc/tunables.ts";
-import type { Plan } from "./plan.ts";
-import { definesAny, wantedOf } from "./tls-wants.ts";
+import type { Program } from "./program.ts";
 
 /** Available since glibc 2.33, and in Debian's 2.31. */
 export const TUNABLE = "glibc.rtld.optional_static_tls";
@@ -21,21 +21,44 @@ export const RESERVE = 8192;
 /** Largest alignment of a thread-local block that glibc supports for dlopen, in bytes (TCB_ALIGNMENT). */
 export const MAXIMAL_ALIGNMENT = 64;
 
-/** Libraries that are loaded before the program starts and whose blocks must be in static TLS. */
-export function staticLibraries(plan: Plan): Library[] {
-  const sides = [
-    [plan.program.library, ...plan.runtimeLibraries],
-    ...plan.capsules.map(({ closure }) => closure.members.map(({ library }) => library)),
-  ];
-  const shown = plan.capsules.flatMap(({ closure, atStart }) =>
-    closure.members.map(({ library }) => library).filter(({ soname }) => atStart.includes(soname)),
+/** Thread-local variables of other libraries that these need in static TLS. */
+const wantedOf = (libraries: readonly Library[]): Set<string> =>
+  new Set(libraries.flatMap(({ tls }) => tls?.wanted ?? []));
+
+/**
+ * The isolated libraries, by path, of which the program's side needs a variable in static TLS, each with one such
+ * variable.
+ */
+export function lentStatically(program: readonly Library[], isolated: readonly Library[]): Map<string, string> {
+  const wanted = wantedOf(program);
+  return new Map(
+    isolated.flatMap(({ path, tls }) => {
+      const name = tls?.exported.find((variable) => wanted.has(variable));
+      return name === undefined ? [] : [[path, name] as const];
+    }),
   );
-  const found = sides.flatMap((libraries, i) => {
-    const wanted = wantedOf(libraries);
-    const own = libraries.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
-    return i === 0 ? [...own, ...shown.filter(({ tls }) => definesAny(tls, wanted))] : own;
-  });
-  return [...new Set(found)];
+}
+
+/** Those whose blocks must be in static TLS: by their own marks, or as others of them want a variable there. */
+function staticOf(libraries: readonly Library[]): Library[] {
+  const wanted = wantedOf(libraries);
+  return libraries.filter(({ tls }) => tls?.isStatic || tls?.exported.some((name) => wanted.has(name)));
+}
+
+/** Libraries that are loaded before the program starts and whose blocks must be in static TLS. */
+export function staticLibraries({ program, needs, capsules }: Hosted): Library[] {
+  const side = staticOf([program.library, ...needs.libraries]);
+  const lent = capsules.flatMap(({ closure, lentStatically }) =>
+    closure.libraries.filter(({ path }) => lentStatically.has(path)),
+  );
+  return [...new Set([...side, ...lent, ...capsules.flatMap(({ closure }) => staticOf(closure.libraries))])];
+}
+
+/** What it has to know of a plan. */
+interface Hosted {
+  readonly program: Program;
+  readonly needs: Closure;
+  readonly capsules: readonly { readonly closure: Closure; readonly lentStatically: ReadonlyMap<string, string> }[];
 }
 
 export const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
@@ -57,10 +80,7 @@ export function withRoomFor(libraries: readonly Library[], before: string): stri
  * bytes.
  */
 export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
-  const libraries = capsules.flatMap((members) => {
-    const wanted = wantedOf(members);
-    return members.filter(({ tls }) => tls?.isStatic || definesAny(tls, wanted));
-  });
+  const libraries = capsules.flatMap(staticOf);
   return { libraries, size: libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0) };
 }
 

@@ -8,7 +8,7 @@ import { readElf32 } from "../../lib/elf/elf32.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, type FileImage, openImage, readHeaders } from "../../lib/elf/file.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 
 interface UnlinkedProgram {
@@ -60,14 +60,8 @@ const isStartedAlone = ({ ehdr, soname, needed }: FileImage): boolean =>
   ehdr.e_entry !== 0 && soname === undefined && needed.length === 0;
 
 /** As readUnlinked; undefined also for files that are unreadable or damaged. */
-export function findUnlinked(path: string): UnlinkedProgram | undefined {
-  try {
-    return unlessRefused(() => readUnlinked(path));
-  } catch (error) {
-    if (error instanceof ElfError) return undefined;
-    throw error;
-  }
-}
+export const findUnlinked = (path: string): UnlinkedProgram | undefined =>
+  unless([ElfError, SystemFault], () => readUnlinked(path));
 
 /** The predicate of a sentence about the program. */
 export const tellUnlinked = ({ why, interpreter }: UnlinkedProgram): string =>

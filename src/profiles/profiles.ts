@@ -44,8 +44,6 @@ export interface Profile {
   /** As `isolate`, but if the runtime's copy is newer, it serves both sides. */
   readonly newest: readonly string[];
   readonly environment: readonly Variable[];
-  /** What an isolated library will probably open when it is used, for reading ahead. */
-  readonly ahead: Readonly<Record<string, readonly string[]>>;
 }
 
 /**
@@ -151,41 +149,42 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     isolate: ["libGL.so.1", "libGLX.so.0", "libOpenGL.so.0", "libGLdispatch.so.0", ...X11],
     newest: [],
     environment: [DRIVERS, DRIRC, ...CACHES],
-    ahead: { "libGL.so.1": ["libGLX_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"], "libGLX.so.0": ["libGLX_mesa.so.0"] },
   },
   egl: {
     summary: "EGL, OpenGL ES and GBM",
     isolate: ["libEGL.so.1", "libGLESv1_CM.so.1", "libGLESv2.so.2", "libGLdispatch.so.0", "libgbm.so.1", ...X11],
     newest: WAYLAND,
     environment: [DRIVERS, BACKENDS, DRIRC, ...CACHES, ...EGL_MANIFESTS],
-    ahead: { "libEGL.so.1": ["libEGL_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"] },
   },
   vulkan: {
     summary: "Vulkan",
     isolate: ["libvulkan.so.1", ...X11],
     newest: WAYLAND,
     environment: [...VULKAN_MANIFESTS, DRIRC, ...CACHES],
-    ahead: {},
   },
   video: {
     summary: "video decoding by VA-API and VDPAU",
     isolate: [...VA, "libvdpau.so.1", ...X11],
     newest: WAYLAND,
     environment: [{ name: "LIBVA_DRIVERS_PATH", kind: "directories", paths: ["$LIBDIR/dri"] }, VDPAU, DRIRC, ...CACHES],
-    ahead: {},
   },
   cl: {
     summary: "OpenCL",
     isolate: ["libOpenCL.so.1", ...X11],
     newest: [],
     environment: [...CL_MANIFESTS, ...CACHES],
-    ahead: {},
   },
   nvidia: {
     summary: "what programs open of NVIDIA's driver, such as CUDA",
     isolate: [...NVIDIA, ...X11],
     newest: [],
     environment: [...EGL_MANIFESTS, ...VULKAN_MANIFESTS, BACKENDS, VDPAU, ...CL_MANIFESTS, ...CACHES],
-    ahead: {},
   },
+};
+
+/** What an isolated library will probably open when it is used, for reading ahead. */
+export const AHEAD: Readonly<Record<string, readonly string[]>> = {
+  "libGL.so.1": ["libGLX_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"],
+  "libGLX.so.0": ["libGLX_mesa.so.0"],
+  "libEGL.so.1": ["libEGL_mesa.so.0", "$LIBDIR/dri/swrast_dri.so"],
 };

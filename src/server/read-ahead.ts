@@ -38,6 +38,6 @@ function readAhead(capsule: Capsule, name: string): void {
   unless([LinkError, ElfError], () => {
     const closure = closureOf(search, [found], (soname) => ownership.isShared(soname));
     checkClosure(capsule, closure);
-    lackedBy(search.store, closure, (soname) => capsule.isolated.includes(soname));
+    lackedBy(capsule, closure);
   });
 }

@@ -75,7 +75,7 @@ function profileOf(file: TomlFile, value: unknown, at: readonly string[]): Profi
       known.environment = file.tableOf(part, ...here).map(([name, variable]) => variableOf(file, name, variable, here));
     else throw file.unknown("key of a profile", here, PROFILE_KEYS);
   }
-  return { ...known, ahead: {} };
+  return known;
 }
 
 function sonameOf(file: TomlFile, soname: string, at: readonly string[]): string {

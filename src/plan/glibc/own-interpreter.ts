@@ -12,6 +12,7 @@ import { Glibc, type Version, versionOfLibc } from "../../../lib/tree/glibc.ts";
 import { GLIBC, LIBC, LOADER } from "../../../lib/tree/glibc-names.ts";
 import type { LibraryStore } from "../../../lib/tree/library-store.ts";
 import { expand, type Search } from "../../../lib/tree/search.ts";
+import { SystemFault, unless } from "../../../lib/unless.ts";
 import { EXIT, ProgramError } from "../../diagnostics/errors.ts";
 import { runnerOf } from "../program.ts";
 import { findUnlinked } from "../unlinked.ts";
@@ -109,15 +110,9 @@ export function refuseUncovered(
     throw cannot(`it brings glibc ${version} ("${libc.path}"), and "${needing.path}" needs ${needing.glibc}`);
 }
 
-function libraryAt(path: string, store: LibraryStore): Library | undefined {
-  try {
-    return store.read(path);
-  } catch (error) {
-    // A static, unreadable or damaged program: reported elsewhere.
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
-    throw error;
-  }
-}
+/** Undefined for a static, unreadable or damaged program, which is reported elsewhere. */
+const libraryAt = (path: string, store: LibraryStore): Library | undefined =>
+  unless([ElfError, SystemFault], () => store.read(path));
 
 const directoriesIn = (list: string | undefined, { path }: Library, search: Search): string[] =>
   (list ?? "").split(":").flatMap((element) => (element === "" ? [] : (expand(element, dirname(path), search) ?? [])));
