@@ -4,7 +4,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import { mustFind } from "../../lib/tree/search.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 import { fileAt } from "../plan/file-at.ts";
-import { hostSearch, openHost } from "../plan/trees.ts";
+import { hostSearch, openTree } from "../plan/trees.ts";
 import { settingsOf } from "./tree-options.ts";
 
 /**
@@ -15,6 +15,6 @@ export function findTarget(name: string, host: string | undefined): { readonly p
   if (name === "") throw new LinkError('Cannot find "": a file or a soname is needed', { object: name });
   if (name.includes("/")) return { path: fileAt(name) };
   const settings = settingsOf({ host });
-  const tree = openHost(settings.host);
+  const tree = openTree(settings.host);
   return { path: mustFind(hostSearch(tree, settings.further.value), name, undefined).path, tree };
 }

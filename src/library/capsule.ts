@@ -30,7 +30,7 @@ import { newestUnwinder } from "../plan/glibc/unwinder.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { environmentOf, keepCaches, openedAhead } from "../plan/plan.ts";
-import { hostSearch, openHost, refuseMissing } from "../plan/trees.ts";
+import { hostSearch, openTree, refuseMissing } from "../plan/trees.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
 import { Settings } from "../settings/settings.ts";
 import { vacateNamespace } from "./close.ts";
@@ -133,7 +133,7 @@ export class Capsule {
     const store = new LibraryStore(storeFile());
     const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);
     const runtime = new Search(new Tree("/"), libraryPath, store);
-    const search = hostSearch(openHost(trees.host), trees.further.value, store);
+    const search = hostSearch(openTree(trees.host), trees.further.value, store);
     refuseMissing(trees.further, [search]);
     const unwinder = newestUnwinder([runtime, search], glibcOf(libc))?.path;
     const names = options.libraries ?? [];

@@ -6,8 +6,8 @@ import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import { NotHostableError, UsageError } from "../diagnostics/errors.ts";
 import type { Mode, NamespaceChoice } from "../settings/choices.ts";
 import { AUDITORS, othersAuditors } from "./glibc/auditing.ts";
-import { reasonToAttach, refuseCapabilities, runnerOf } from "./program.ts";
-import { findUnlinked, tellUnlinked } from "./unlinked.ts";
+import { findUnlinkedRunner, reasonToAttach, refuseCapabilities } from "./program.ts";
+import { tellUnlinked } from "./unlinked.ts";
 
 /** What to do in either mode; `why` is the reason for the mode. */
 interface ByMode<InProcess, Attached> {
@@ -72,9 +72,8 @@ export function inMode<InProcess, Attached>(
 
 /** Adds to `why` that the program itself is not linked, unless it says so already. */
 function withUnlinked(why: string, path: string): string {
-  const runner = runnerOf(path);
-  const unlinked = runner === undefined ? undefined : findUnlinked(runner);
+  const unlinked = findUnlinkedRunner(path);
   if (!unlinked) return why;
   const text = tellUnlinked(unlinked);
-  return why.endsWith(text) ? why : `${why}; ${runner === path ? "it" : "its interpreter"} ${text}`;
+  return why.endsWith(text) ? why : `${why}; ${unlinked.path === path ? "it" : "its interpreter"} ${text}`;
 }

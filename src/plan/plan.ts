@@ -30,11 +30,11 @@ import type { Hook, HostTree, OwnedTree } from "./host-tree.ts";
 import { refuseLacked } from "./lacked.ts";
 import { needsIn, needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
-import { locateProgram, type Program, readProgram, runnerOf } from "./program.ts";
+import { findUnlinkedRunner, locateProgram, type Program, readProgram } from "./program.ts";
 import { lentStatically } from "./static-tls.ts";
 import { type Chosen, chooseHosts, type Host, type OwnedHost, searchesOf, type Trees } from "./trees.ts";
 import { refuseUnhostable } from "./unhostable.ts";
-import { findUnlinked, refuseMisled } from "./unlinked.ts";
+import { refuseMisled } from "./unlinked.ts";
 
 export interface ExecOptions extends TreeOptions {
   readonly mode: Mode;
@@ -97,7 +97,7 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
   const shared = new Map<string, string>();
   const capsules = hosts.map((host): HostedTree => {
     const { search, ownership, choices } = host;
-    const isolated = [...choices.keys()].filter((soname) => !chosen.isKnownToLack(soname));
+    const isolated = [...choices.keys()].filter((soname) => !chosen.left.has(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureFrom(needsIn(host, atStart));
     refuseSanitizers(closure.libraries);
@@ -201,8 +201,7 @@ export function makeAttachedPlan(options: ExecOptions, executed: string, trees: 
   const why = "--mount-namespace never lets no other take its place";
   if (own && (cover.size > 0 || processGlibc.starter) && options.mountNamespace === "never")
     refuseUncovered(own, { processGlibc, isAudited }, isolated, glibc.version, why);
-  const runner = runnerOf(path);
-  const unlinked = runner === undefined ? undefined : findUnlinked(runner);
+  const unlinked = findUnlinkedRunner(path);
   const shown = [...capsules.flatMap(({ isolated }) => isolated), ...processGlibc.shared.keys()];
   if (unlinked) refuseMisled(unlinked, new Set(shown.filter((soname) => !GLIBC.includes(soname))));
   trace.log("plan", () => `isolated libraries are found ${isAudited ? BY_AUDITOR : BY_PATH}`);

@@ -11,7 +11,7 @@ import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
-import { findUnlinked, readUnlinked, tellUnlinked } from "./unlinked.ts";
+import { findUnlinked, readUnlinked, tellUnlinked, type UnlinkedProgram } from "./unlinked.ts";
 
 export interface Program {
   /** argv[0], as the user wrote it. */
@@ -22,9 +22,7 @@ export interface Program {
 }
 
 /** Finds the program by path or in PATH. Throws ProgramError. */
-export function findProgram(name: string, searchPath?: string): string {
-  return realpathSync(locateProgram(name, searchPath));
-}
+export const findProgram = (name: string, searchPath?: string): string => realpathSync(locateProgram(name, searchPath));
 
 /** As findProgram, but returns the path as execvp would make it. */
 export function locateProgram(name: string, searchPath = process.env.PATH ?? ""): string {
@@ -50,6 +48,15 @@ interface Fault {
   readonly exitCode: 126 | 127;
 }
 
+const NO_FILE: Fault = { text: "there is no such file", exitCode: EXIT.notFound };
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  ENOENT: NO_FILE,
+  ENOTDIR: NO_FILE,
+  EACCES: { text: "permission denied", exitCode: EXIT.notRunnable },
+  ELOOP: { text: "its symbolic links loop", exitCode: EXIT.notRunnable },
+};
+
 function faultOf(path: string): Fault | undefined {
   try {
     const stat = statSync(path);
@@ -58,11 +65,9 @@ function faultOf(path: string): Fault | undefined {
     accessSync(path, constants.X_OK);
     return undefined;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return { text: "there is no such file", exitCode: EXIT.notFound };
-    if (code === "EACCES") return { text: "permission denied", exitCode: EXIT.notRunnable };
-    if (code === "ELOOP") return { text: "its symbolic links loop", exitCode: EXIT.notRunnable };
-    throw error;
+    const fault = FAULTS[(error as NodeJS.ErrnoException).code ?? ""];
+    if (!fault) throw error;
+    return fault;
   }
 }
 
@@ -132,11 +137,8 @@ export function checkAttachable(path: string, searchPath: string, system: System
   const cannot: Refusal = (why, cause) => refusal(path, "run", why, cause);
   try {
     const head = firstBytes(path);
-    if (head.startsWith("#!")) {
-      checkInterpreter(path, searchPath, system);
-      return;
-    }
-    if (isText(head)) return;
+    if (head.startsWith("#!")) checkInterpreter(path, searchPath, system);
+    if (head.startsWith("#!") || isText(head)) return;
     refuseOthers(path, cannot);
     const unlinked = readUnlinked(path);
     const interpreter = unlinked ? unlinked.interpreter : linkedBy(path);
@@ -285,11 +287,9 @@ function firstLine(path: string, cannot: Refusal): string {
  */
 export function interpreterOf(path: string, store: LibraryStore): { isScript: boolean; words: string[] } | undefined {
   return unlessRefused(() => {
-    const shebang = shebangOf(firstBytes(path));
-    if (shebang) return { isScript: true, words: shebang.filter(Boolean) };
-    if (isShells(path)) return { isScript: true, words: [SHELL] };
-    const unlinked = findUnlinked(path);
-    const { interpreter } = unlinked ?? store.read(path);
+    const words = scriptWords(path);
+    if (words) return { isScript: true, words: words.filter(Boolean) };
+    const { interpreter } = findUnlinked(path) ?? store.read(path);
     return { isScript: false, words: interpreter === undefined ? [] : [interpreter] };
   });
 }
@@ -299,15 +299,24 @@ export const runnerOf = (path: string): string | undefined =>
   unlessRefused(() => {
     let runner = path;
     for (let depth = 0; depth < SCRIPT_LIMIT; depth++) {
-      const [interpreter] = shebangOf(firstBytes(runner)) ?? (isShells(runner) ? [SHELL] : []);
+      const [interpreter] = scriptWords(runner) ?? [];
       if (interpreter === undefined) return runner;
       runner = realpathSync(interpreter);
     }
     return undefined;
   });
 
-/** Runs scripts that name no interpreter, as execvp(3) does. */
-const SHELL = "/bin/sh";
+/** What runs a script, one that names no interpreter as execvp(3) does; undefined for any other file. */
+function scriptWords(path: string): string[] | undefined {
+  const head = firstBytes(path);
+  return shebangOf(head) ?? (isText(head) ? ["/bin/sh"] : undefined);
+}
+
+/** The program that the kernel finally runs, if it is not linked. */
+export function findUnlinkedRunner(path: string): UnlinkedProgram | undefined {
+  const runner = runnerOf(path);
+  return runner === undefined ? undefined : findUnlinked(runner);
+}
 
 /** Up to 256 bytes, as many as the kernel reads of a script; one character per byte. */
 function firstBytes(path: string): string {

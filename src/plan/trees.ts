@@ -58,42 +58,34 @@ export function chooseTrees(
   const tree = given === undefined ? machine.tree : openTree({ ...options.runtime, value: given }, "runtime");
   const runtime = tree.root === "" ? machine : new Search(tree, libraryPath, store, program);
   const { hosts, libraries } = chooseLibraries(options, store, trace);
-  for (const { tree } of [runtime, ...hosts.map(({ search }) => search)])
+  const cannotUse = (what: string, { name }: Tree, why: string) =>
+    new LinkError(`Cannot use ${what}"${name}": ${why}`, { object: name });
+  const trees = hosts.map(({ search }) => search.tree);
+  for (const tree of [runtime.tree, ...trees])
     if (tree.root !== "" && system.isNoexec(tree.root))
-      throw new LinkError(
-        `Cannot use "${tree.name}": its file system is mounted noexec, so that no library can be loaded from there`,
-        { object: tree.name },
-      );
-  if (!canBeOnPath(runtime.tree.root))
-    throw new LinkError(
-      `Cannot use the runtime "${runtime.tree.name}": a library path has no place for a name with a colon, a semicolon or a dollar sign`,
-      { object: runtime.tree.name },
-    );
-  for (const { search } of hosts)
-    if (search.tree.root.includes("$"))
-      throw new LinkError(
-        `Cannot use the host tree "${search.tree.name}": ld.so takes a dollar sign in the path of a library for something else`,
-        { object: search.tree.name },
-      );
+      throw cannotUse("", tree, "its file system is mounted noexec, so that no library can be loaded from there");
+  if (!canBeOnPath(runtime.tree.root)) throw cannotUse("the runtime ", runtime.tree, NO_PLACE);
+  for (const tree of trees) if (tree.root.includes("$")) throw cannotUse("the host tree ", tree, DOLLAR);
   const { value: choice, source } = options.glibc;
   const sources = {
     ...{ own: own(machine), machine, runtime, hosts: hosts.map(({ search }) => search) },
     named:
       typeof choice === "string"
         ? undefined
-        : hostSearch(openTree({ value: choice.tree, source }, "glibc"), NOTHING_FURTHER, store),
+        : hostSearch(openTree({ value: choice.tree, source }, "glibc of"), NOTHING_FURTHER, store),
   };
   const glibc = chooseGlibc(choice, sources, system, trace);
   return { store, machine, runtime, hosts, newest: options.newest, libraries, glibc };
 }
 
+const NO_PLACE = "a library path has no place for a name with a colon, a semicolon or a dollar sign";
+const DOLLAR = "ld.so takes a dollar sign in the path of a library for something else";
+
 export interface Chosen {
   readonly hosts: readonly OwnedHost[];
   /** Does it come from a host tree that has it? */
   isIsolated(soname: string): boolean;
-  /** Was it asked for and found to be left to the runtime? */
-  isKnownToLack(soname: string): boolean;
-  /** Why libraries are left to the runtime, by soname. */
+  /** Why libraries that were asked for are left to the runtime, by soname. */
   readonly left: ReadonlyMap<string, string>;
 }
 
@@ -120,7 +112,7 @@ export function chooseHosts({ runtime, hosts, newest }: Trees, trace: Trace): Ch
     const ownership = new Ownership(host.search, runtime, newest, new Set(others.filter(isIsolated)));
     return { ...host, ownership };
   });
-  return { hosts: owned, isIsolated, isKnownToLack: (soname) => left.has(soname), left };
+  return { hosts: owned, isIsolated, left };
 }
 
 /** A host tree and the libraries to take from it. */
@@ -139,7 +131,7 @@ function chooseLibraries(
 ): { readonly hosts: Host[]; readonly libraries: LibraryChoice[] } {
   const searches = new Map<string, Search>();
   const searchOf = (directory: Setting<string>): Search => {
-    const tree = openTree(directory, "host tree");
+    const tree = openTree(directory);
     const search = searches.get(tree.root) ?? hostSearch(tree, further.value, store);
     searches.set(tree.root, search);
     return search;
@@ -202,29 +194,27 @@ function whereItStays(
 const needed = (search: Search, soname: string): readonly string[] =>
   search.find(soname, undefined)?.library.needed ?? [];
 
-/** Throws LinkError. */
-export const openHost = (directory: Setting<string>): Tree => openTree(directory, "host tree");
-
 /** Why a directory cannot be used as a tree. */
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such directory",
   ENOTDIR: "it is no directory",
 };
 
-function openTree({ value: directory, source }: Setting<string>, what: "host tree" | "runtime" | "glibc"): Tree {
+/** Throws LinkError. */
+export function openTree(
+  { value: directory, source }: Setting<string>,
+  what: "host tree" | "runtime" | "glibc of" = "host tree",
+): Tree {
   try {
     const tree = new Tree(directory);
     if (!statSync(tree.name).isDirectory()) throw Object.assign(new Error(), { code: "ENOTDIR" });
     return tree;
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
-    throw new LinkError(
-      `Cannot use the ${what}${what === "glibc" ? " of" : ""} "${directory}"${asSays(source)}: ${REASONS[code] ?? reasonOf(code)}`,
-      {
-        object: directory,
-        cause: error,
-      },
-    );
+    throw new LinkError(`Cannot use the ${what} "${directory}"${asSays(source)}: ${REASONS[code] ?? reasonOf(code)}`, {
+      object: directory,
+      cause: error,
+    });
   }
 }
 

@@ -1,13 +1,18 @@
 // What the kernel and ld.so do only for a program that they start, not for one loaded into a running process.
 
 import { statSync } from "node:fs";
+import { PT_LOAD } from "../../lib/elf/constants.ts";
+import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, LARGEST_READ, readHeaders } from "../../lib/elf/file.ts";
+import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { loadSegments } from "../../lib/elf/phdr.ts";
+import { readSections } from "../../lib/elf/sections.ts";
+import { Shdr } from "../../lib/elf/shdr.ts";
+import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
-import { missedAlignment } from "./alignment.ts";
 import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
-import type { ChosenGlibc } from "./glibc/choice.ts";
+import { type ChosenGlibc, versionOf } from "./glibc/choice.ts";
 import type { Program } from "./program.ts";
 
 /** `own` are the libraries of the program's side, `hosts` those opened with them. Throws NotHostableError. */
@@ -44,4 +49,36 @@ function sizeOfImage(path: string): number {
   using file = new FileBytes(path);
   const { phdrs } = readHeaders(file);
   return Math.max(...loadSegments(path, phdrs).map(({ p_offset, p_filesz }) => p_offset + p_filesz));
+}
+
+/**
+ * The kernel respects the p_align of a program since 5.10, ld.so that of a dlopened file only since glibc 2.35. Many old
+ * programs have 2 MiB there, the linker's former default, without needing it. Their sections show what they need.
+ */
+const FIRST_TO_ALIGN = [2, 35];
+const SHF_ALLOC = 2;
+
+/** The alignment in bytes that a program needs and that glibc's dlopen does not provide; undefined if it does. */
+function missedAlignment(path: string, glibc: ChosenGlibc): number | undefined {
+  if (compareVersions(versionOf(glibc), FIRST_TO_ALIGN) >= 0) return undefined;
+  const alignment = alignmentOf(path);
+  return alignment > PAGE_SIZE ? alignment : undefined;
+}
+
+function alignmentOf(path: string): number {
+  using file = new FileBytes(path);
+  const { ehdr, phdrs } = readHeaders(file);
+  const said = Math.max(...phdrs.filter(({ p_type }) => p_type === PT_LOAD).map(({ p_align }) => p_align));
+  if (said <= PAGE_SIZE) return said;
+  try {
+    const table = readSections(file, ehdr);
+    if (!table) return said;
+    const sections = Array.from({ length: table.length }, (_, i) => Shdr.at(table.view, i * Shdr.size));
+    const loaded = sections.filter(({ sh_flags }) => sh_flags % (2 * SHF_ALLOC) >= SHF_ALLOC);
+    return Math.min(said, Math.max(...loaded.map(({ sh_addralign }) => sh_addralign)));
+  } catch (error) {
+    // A program runs without section headers, so damaged ones do not matter.
+    if (error instanceof ElfError) return said;
+    throw error;
+  }
 }

@@ -11,7 +11,7 @@ import { toOffset } from "../../lib/memory/numbers.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 
-interface UnlinkedProgram {
+export interface UnlinkedProgram {
   readonly path: string;
   /** Such as "is statically linked". */
   readonly why: string;

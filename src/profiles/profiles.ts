@@ -5,13 +5,10 @@
 // them, so libX11, libxcb and libXext (and Wayland's client side) must be one copy for program and driver.
 
 /** A variable that the host's libraries read. */
-export type Variable = PathVariable | FixedVariable | CacheVariable;
-
-interface FixedVariable {
-  readonly name: string;
-  readonly kind: "value";
-  readonly value: string;
-}
+export type Variable =
+  | PathVariable
+  | CacheVariable
+  | { readonly name: string; readonly kind: "value"; readonly value: string };
 
 /** Names a directory for data kept between runs: each host tree has its own. */
 export interface CacheVariable {
@@ -104,30 +101,21 @@ const DRIVERS: Variable = { name: "LIBGL_DRIVERS_PATH", kind: "directories", pat
 const BACKENDS: Variable = { name: "GBM_BACKENDS_PATH", kind: "directories", paths: ["$LIBDIR/gbm"] };
 // Mesa's configuration for single programs
 const DRIRC: Variable = { name: "DRIRC_CONFIGDIR", kind: "first", paths: ["/usr/share/drirc.d"] };
-const VULKAN_DRIVERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"];
+const manifestsOf = (what: string) => [`/etc/${what}`, `/usr/share/${what}`];
+const VULKAN_DRIVERS = manifestsOf("vulkan/icd.d");
 const MESA = ["libGLX_mesa.so.0", "libEGL_mesa.so.0", "libgbm.so.1", "$LIBDIR/dri", ...VULKAN_DRIVERS];
 const CACHES: readonly Variable[] = [
   { name: "MESA_SHADER_CACHE_DIR", kind: "cache", users: MESA, unless: ["MESA_GLSL_CACHE_DIR"] },
   // read by Mesa before 22, and by later releases if the other is not set
   { name: "MESA_GLSL_CACHE_DIR", kind: "cache", users: MESA },
-  {
-    name: "__GL_SHADER_DISK_CACHE_PATH",
-    kind: "cache",
-    users: ["libGLX_nvidia.so.0", "libEGL_nvidia.so.0"],
-  },
+  { name: "__GL_SHADER_DISK_CACHE_PATH", kind: "cache", users: ["libGLX_nvidia.so.0", "libEGL_nvidia.so.0"] },
 ];
 
+const EGL_VENDORS = manifestsOf("glvnd/egl_vendor.d");
+const EGL_PLATFORMS = manifestsOf("egl/egl_external_platform.d");
 const EGL_MANIFESTS: readonly Variable[] = [
-  {
-    name: "__EGL_VENDOR_LIBRARY_DIRS",
-    kind: "directories",
-    paths: ["/etc/glvnd/egl_vendor.d", "/usr/share/glvnd/egl_vendor.d"],
-  },
-  {
-    name: "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS",
-    kind: "directories",
-    paths: ["/etc/egl/egl_external_platform.d", "/usr/share/egl/egl_external_platform.d"],
-  },
+  { name: "__EGL_VENDOR_LIBRARY_DIRS", kind: "directories", paths: EGL_VENDORS },
+  { name: "__EGL_EXTERNAL_PLATFORM_CONFIG_DIRS", kind: "directories", paths: EGL_PLATFORMS },
 ];
 const VULKAN_MANIFESTS: readonly Variable[] = [
   { name: "VK_DRIVER_FILES", kind: "manifests", paths: VULKAN_DRIVERS },

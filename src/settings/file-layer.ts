@@ -6,7 +6,7 @@ import { KEYS, NAMES, type Name } from "./keys.ts";
 import type { Layer, Said } from "./layer.ts";
 import { quoted } from "./source.ts";
 import { TomlFile } from "./toml-file.ts";
-import { checkValue, directoryOf } from "./values.ts";
+import { PARSERS } from "./values.ts";
 
 /** Tables beside the settings. */
 const LIBRARIES = "libraries";
@@ -23,14 +23,14 @@ export function fileLayer(text: string, path: string): Layer {
       for (const [soname, directory] of file.tableOf(value, key)) {
         const at = [key, soname];
         const host = file.said(at, [file.pathOf(file.libraryHost(directory, at))]);
-        directoryOf("host tree")(host);
+        PARSERS.host(host);
         hosts.set(soname, host);
       }
     else if (key === PROFILES)
       for (const [name, profile] of file.tableOf(value, key)) profiles[name] = profileOf(file, profile, [key, name]);
     else if (isName(key)) {
       const one = settingOf(file, key, value);
-      checkValue(key, one);
+      if (key !== "profile") PARSERS[key](one);
       said.set(key, one);
     } else throw file.unknown("setting", [key], [...NAMES, LIBRARIES, PROFILES]);
   }
@@ -45,7 +45,7 @@ export function fileLayer(text: string, path: string): Layer {
 const isName = (key: string): key is Name => (NAMES as readonly string[]).includes(key);
 
 function settingOf(file: TomlFile, name: Name, value: unknown): Said {
-  const { isList, isPath } = KEYS[name];
+  const { isList = false, isPath } = KEYS[name];
   // A list of one may be a plain string.
   const texts = isList && typeof value !== "string" ? file.texts(value, [name]) : [file.text(value, [name], isList)];
   if (!isPath) return file.said([name], texts);

@@ -2,7 +2,7 @@
 // the same way for all.
 
 import type { Profile } from "../profiles/profiles.ts";
-import { keyOf, type Name, variableOf } from "./keys.ts";
+import { KEYS, type Name, variableOf } from "./keys.ts";
 import type { Source } from "./source.ts";
 
 /** The text of a setting, or several. */
@@ -37,23 +37,21 @@ export interface Flags {
   readonly settings?: string | false | undefined;
 }
 
-export function flagLayer(flags: Flags): Layer {
-  const values: Readonly<Record<Name, string | readonly string[] | undefined>> = {
-    ...flags,
-    "mount-namespace": flags.mountNamespace,
-    "host-libraries": flags.hostLibraries,
-    "host-shares": flags.hostShares,
-  } as Record<Name, string | readonly string[] | undefined>;
-  return {
-    said(name) {
-      const value = values[name];
-      if (value === undefined || (keyOf(name).isList && value.length === 0)) return undefined;
-      return { texts: typeof value === "string" ? [value] : value, source: { kind: "flag", name: `--${name}` } };
-    },
-    hostOf: () => undefined,
-    sonames: [],
-    profiles: {},
+const NOTHING: Layer = { said: () => undefined, hostOf: () => undefined, sonames: [], profiles: {} };
+
+export function flagLayer({ mountNamespace, hostLibraries, hostShares, ...others }: Flags): Layer {
+  const values: Readonly<Partial<Record<Name, string | readonly string[] | undefined>>> = {
+    ...others,
+    "mount-namespace": mountNamespace,
+    "host-libraries": hostLibraries,
+    "host-shares": hostShares,
   };
+  const said = (name: Name): Said | undefined => {
+    const value = values[name];
+    if (value === undefined || (KEYS[name].isList && value.length === 0)) return undefined;
+    return { texts: typeof value === "string" ? [value] : value, source: { kind: "flag", name: `--${name}` } };
+  };
+  return { ...NOTHING, said };
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -64,10 +62,5 @@ export function variableLayer(environment: Environment): Layer {
     const text = name && environment[name];
     return name && text ? { texts: [text], source: { kind: "variable", name } } : undefined;
   };
-  return {
-    said: (name) => from(keyOf(name).variable),
-    hostOf: (soname) => from(variableOf(soname)),
-    sonames: [],
-    profiles: {},
-  };
+  return { ...NOTHING, said: (name) => from(KEYS[name].variable), hostOf: (soname) => from(variableOf(soname)) };
 }

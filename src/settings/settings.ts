@@ -13,18 +13,9 @@ import type { Name } from "./keys.ts";
 import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";
 import { asSays, DEFAULT, type Setting } from "./source.ts";
 import type { FurtherDirectories, LibraryChoice, TreeOptions } from "./tree-options.ts";
-import {
-  categoriesOf,
-  directoryOf,
-  glibcOf,
-  type Isolated,
-  isolatedOf,
-  modeOf,
-  namespaceChoiceOf,
-  only,
-  placesOf,
-  profileNamesOf,
-} from "./values.ts";
+import { type Isolated, only, PARSERS, profileNamesOf } from "./values.ts";
+
+type Parsed = { readonly [Of in keyof typeof PARSERS]: ReturnType<(typeof PARSERS)[Of]> };
 
 export class Settings {
   /** Where settings files were looked for. */
@@ -47,13 +38,11 @@ export class Settings {
 
   get host(): Setting<string> {
     // Only if it is not set is the default searched for.
-    return this.#said("host")
-      ? this.#value("host", "", directoryOf("host tree"))
-      : { value: defaultHost(), source: DEFAULT };
+    return this.#said("host") ? this.#value("host", "") : { value: defaultHost(), source: DEFAULT };
   }
 
   get runtime(): Setting<string | undefined> {
-    return this.#value<string | undefined>("runtime", undefined, directoryOf("runtime"));
+    return this.#value("runtime", undefined);
   }
 
   /** The source is that of the one that is set. */
@@ -64,37 +53,38 @@ export class Settings {
   }
 
   get hostLibraries(): Setting<readonly string[]> {
-    return this.#value("host-libraries", [], placesOf);
+    return this.#value("host-libraries", []);
   }
 
   get hostShares(): Setting<readonly string[]> {
-    return this.#value("host-shares", [], placesOf);
+    return this.#value("host-shares", []);
   }
 
   get glibc(): Setting<GlibcChoice> {
-    return this.#value("glibc", "auto", glibcOf);
+    return this.#value("glibc", "auto");
   }
 
   get mode(): Setting<Mode> {
-    return this.#value("mode", "auto", modeOf);
+    return this.#value("mode", "auto");
   }
 
   get mountNamespace(): Setting<NamespaceChoice> {
-    return this.#value("mount-namespace", "auto", namespaceChoiceOf);
+    return this.#value("mount-namespace", "auto");
   }
 
   get trace(): Setting<readonly Category[]> {
-    return this.#value("trace", [], categoriesOf);
+    return this.#value("trace", []);
   }
 
   get isolate(): Setting<readonly Isolated[]> {
-    return this.#value("isolate", [], isolatedOf);
+    return this.#value("isolate", []);
   }
 
   /** Names of profiles. By default all, or none if libraries are named themselves. */
   get profile(): Setting<readonly string[]> {
-    const all = this.isolate.value.length > 0 ? [] : Object.keys(PROFILES);
-    return this.#value("profile", all, (said) => profileNamesOf(said, this.profiles));
+    const said = this.#said("profile");
+    if (said) return { value: profileNamesOf(said, this.profiles), source: said.source };
+    return { value: this.isolate.value.length > 0 ? [] : Object.keys(PROFILES), source: DEFAULT };
   }
 
   /** All profiles: those in files override built-in ones. */
@@ -190,16 +180,13 @@ export class Settings {
   }
 
   #said(name: Name): Said | undefined {
-    for (const layer of this.#layers) {
-      const said = layer.said(name);
-      if (said) return said;
-    }
-    return undefined;
+    return this.#layers.find((layer) => layer.said(name))?.said(name);
   }
 
-  #value<Value>(name: Name, otherwise: Value, parse: (said: Said) => Value): Setting<Value> {
+  #value<Of extends keyof Parsed, Otherwise>(name: Of, otherwise: Otherwise): Setting<Parsed[Of] | Otherwise> {
     const said = this.#said(name);
-    return said ? { value: parse(said), source: said.source } : { value: otherwise, source: DEFAULT };
+    if (!said) return { value: otherwise, source: DEFAULT };
+    return { value: (PARSERS[name] as (said: Said) => Parsed[Of])(said), source: said.source };
   }
 }
 

@@ -20,7 +20,7 @@ import { asSays, quoted } from "./source.ts";
 /** The text of a setting that is no list. */
 export const only = ({ texts: [text = ""] }: Said): string => text;
 
-export const directoryOf =
+const directoryOf =
   (what: string) =>
   (said: Said): string => {
     if (only(said) !== "") return only(said);
@@ -28,7 +28,7 @@ export const directoryOf =
   };
 
 /** Paths in host trees; a variable is split at colons. */
-export const placesOf = (said: Said): string[] => {
+const placesOf = (said: Said): string[] => {
   const all =
     said.source.kind === "variable" ? said.texts.flatMap((text) => text.split(":").filter(Boolean)) : said.texts;
   for (const path of all)
@@ -39,18 +39,13 @@ export const placesOf = (said: Said): string[] => {
   return [...all];
 };
 
-export const modeOf = (said: Said): Mode => chosen("mode", only(said), said, MODES);
-
-export const namespaceChoiceOf = (said: Said): NamespaceChoice =>
-  chosen("choice of a mount namespace", only(said), said, NAMESPACE_CHOICES);
-
-export function glibcOf(said: Said): GlibcChoice {
+function glibcOf(said: Said): GlibcChoice {
   const text = only(said);
   if (text.includes("/")) return { tree: text };
   return chosen("glibc", text, said, GLIBC_CHOICES, `, or a directory (./${text})`);
 }
 
-export function categoriesOf(said: Said): Category[] {
+function categoriesOf(said: Said): Category[] {
   const all = Object.keys(CATEGORIES) as Category[];
   const categories =
     said.source.kind === "variable"
@@ -72,7 +67,7 @@ export interface Isolated {
   readonly directory: string | undefined;
 }
 
-export const isolatedOf = ({ texts, source }: Said): Isolated[] =>
+const isolatedOf = ({ texts, source }: Said): Isolated[] =>
   texts.map((text) => {
     const [soname = "", ...rest] = text.split("=");
     const directory = rest.length > 0 ? rest.join("=") : undefined;
@@ -87,22 +82,19 @@ export const isolatedOf = ({ texts, source }: Said): Isolated[] =>
 export const profileNamesOf = (said: Said, profiles: Readonly<Record<string, Profile>>): string[] =>
   said.texts.map((name) => chosen("profile", name, said, profiles));
 
-/** Throws what parsing the value would throw. Profile names cannot be checked here. */
-export function checkValue(name: Name, said: Said): void {
-  CHECKS[name]?.(said);
-}
-
-const CHECKS: Readonly<Partial<Record<Name, (said: Said) => unknown>>> = {
+/** How the text of each setting is parsed, but for the names of profiles: files may define some. */
+export const PARSERS = {
   host: directoryOf("host tree"),
   runtime: directoryOf("runtime"),
   "host-libraries": placesOf,
   "host-shares": placesOf,
   isolate: isolatedOf,
   glibc: glibcOf,
-  mode: modeOf,
-  "mount-namespace": namespaceChoiceOf,
+  mode: (said: Said): Mode => chosen("mode", only(said), said, MODES),
+  "mount-namespace": (said: Said): NamespaceChoice =>
+    chosen("choice of a mount namespace", only(said), said, NAMESPACE_CHOICES),
   trace: categoriesOf,
-};
+} satisfies Partial<Record<Name, (said: Said) => unknown>>;
 
 function chosen<Choices extends object>(
   what: string,

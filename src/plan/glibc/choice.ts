@@ -114,22 +114,19 @@ export const versionOf = ({ version }: Pick<OwnGlibc, "version">): number[] => v
 
 /** Throws LinkError. */
 function check(glibc: Glibc, system: System): void {
-  const loader = loaderOf(glibc);
-  if (system.isNoexec(loader))
-    throw new LinkError(
-      `Cannot use the glibc of "${glibc.search.tree.name}": the file system of "${loader}" is mounted noexec, so that nothing can be run from there`,
-      { object: loader },
-    );
-}
-
-function loaderOf(glibc: Glibc): string {
+  let loader: string;
   try {
-    return glibc.loader;
+    loader = glibc.loader;
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     const message = `${error.message} (--glibc says whose is used)`;
     throw new LinkError(message, { object: glibc.libc.path, cause: error });
   }
+  if (system.isNoexec(loader))
+    throw new LinkError(
+      `Cannot use the glibc of "${glibc.search.tree.name}": the file system of "${loader}" is mounted noexec, so that nothing can be run from there`,
+      { object: loader },
+    );
 }
 
 /** Can a library run on that version of glibc? */

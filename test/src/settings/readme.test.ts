@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileLayer } from "../../../src/settings/file-layer.ts";
-import { keyOf, NAMES } from "../../../src/settings/keys.ts";
+import { KEYS, NAMES } from "../../../src/settings/keys.ts";
 import { repository } from "../../support/run.ts";
 
 const readme = readFileSync(join(repository, "docs/commands.md"), "utf8");
@@ -21,7 +21,7 @@ test("its table has every setting, with the flag and the variable that say the s
   for (const name of NAMES) {
     const row = readme.split("\n").find((line) => line.startsWith(`| \`${name}\` `) && line.includes("`--"));
     expect(row).toContain(`\`--${name}\``);
-    const { variable } = keyOf(name);
+    const { variable } = KEYS[name];
     if (variable !== undefined) expect(row).toContain(`\`${variable}\``);
   }
 });
