@@ -6,11 +6,11 @@ import type { Library } from "../../lib/elf/library.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { EXECUTABLE_STACK, wantingStacks } from "../plan/executable-stack.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
 import { TUNABLES, tunableIn, withTunable } from "../plan/glibc/tunables.ts";
 import type { AttachedPlan } from "../plan/plan.ts";
 import { withRoomForAttached, withRoomForAudited } from "../plan/static-tls.ts";
+import { EXECUTABLE_STACK, wantingStacks } from "../plan/unhostable.ts";
 import { isShared } from "../profiles/shared-set.ts";
 
 /** The variable, if there is anything to set. The user's own settings stay. */

@@ -15,8 +15,8 @@ import {
   isMisaligned,
   MAXIMAL_ALIGNMENT,
   RESERVE,
-  roundedSize,
   SURELY_FREE,
+  sizeOf,
   staticLibraries,
   TUNABLE,
   withRoomFor,
@@ -27,7 +27,7 @@ import type { Run } from "./run.ts";
 /** Starts over if the surplus will be too small, unless that has been done. */
 export function ensureStaticTls(run: Run, command: Command): void {
   const libraries = staticLibraries(run.plan);
-  const size = libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
+  const size = sizeOf(libraries);
   // The usual case: no need to ask glibc.
   if (size <= SURELY_FREE || libraries.some(isMisaligned) || isSettled(run)) return;
   if (hasRoom(run, size + LATER)) return;

@@ -5,6 +5,7 @@ import type { System } from "../../lib/process/system.ts";
 import { hasOrigin, libraryPathOf } from "../../lib/tree/search.ts";
 import { NotHostableError, UsageError } from "../diagnostics/errors.ts";
 import type { Mode, NamespaceChoice } from "../settings/choices.ts";
+import type { Environment } from "../settings/layer.ts";
 import { AUDITORS, othersAuditors } from "./glibc/auditing.ts";
 import { findUnlinkedRunner, reasonToAttach, refuseCapabilities } from "./program.ts";
 import { tellUnlinked } from "./unlinked.ts";
@@ -23,10 +24,7 @@ interface ModeOptions {
 }
 
 /** Why variables forbid in-process mode: ld.so applied them at the start of this process to Bun, not to the program. */
-function reasonInVariables({
-  LD_LIBRARY_PATH: path,
-  [AUDITORS]: auditors,
-}: Readonly<Record<string, string | undefined>>): string | undefined {
+function reasonInVariables({ LD_LIBRARY_PATH: path, [AUDITORS]: auditors }: Environment): string | undefined {
   if (othersAuditors(auditors).length > 0)
     return `${AUDITORS} is set, and auditors are told of a program when a process begins`;
   if (!libraryPathOf(path).some(hasOrigin)) return undefined;

@@ -326,12 +326,8 @@ function chooseShared(
 }
 
 export function environmentOf(variables: readonly Variable[], search: Search): [string, string][] {
-  const environment = new Map<string, string>();
-  for (const variable of variables) {
-    const value = settingOf(variable, search);
-    if (value !== undefined) environment.set(variable.name, value);
-  }
-  return [...environment];
+  const found = variables.map((variable) => [variable.name, settingOf(variable, search)] as const);
+  return [...new Map(found.filter((pair): pair is [string, string] => pair[1] !== undefined))];
 }
 
 function settingOf(variable: Variable, search: Search): string | undefined {

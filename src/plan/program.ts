@@ -48,15 +48,6 @@ interface Fault {
   readonly exitCode: 126 | 127;
 }
 
-const NO_FILE: Fault = { text: "there is no such file", exitCode: EXIT.notFound };
-
-const FAULTS: Readonly<Record<string, Fault>> = {
-  ENOENT: NO_FILE,
-  ENOTDIR: NO_FILE,
-  EACCES: { text: "permission denied", exitCode: EXIT.notRunnable },
-  ELOOP: { text: "its symbolic links loop", exitCode: EXIT.notRunnable },
-};
-
 function faultOf(path: string): Fault | undefined {
   try {
     const stat = statSync(path);
@@ -65,9 +56,11 @@ function faultOf(path: string): Fault | undefined {
     accessSync(path, constants.X_OK);
     return undefined;
   } catch (error) {
-    const fault = FAULTS[(error as NodeJS.ErrnoException).code ?? ""];
-    if (!fault) throw error;
-    return fault;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return { text: "there is no such file", exitCode: EXIT.notFound };
+    if (code === "EACCES") return { text: "permission denied", exitCode: EXIT.notRunnable };
+    if (code === "ELOOP") return { text: "its symbolic links loop", exitCode: EXIT.notRunnable };
+    throw error;
   }
 }
 

@@ -61,7 +61,11 @@ interface Hosted {
   readonly capsules: readonly { readonly closure: Closure; readonly lentStatically: ReadonlyMap<string, string> }[];
 }
 
-export const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
+const roundedSize = ({ size, alignment }: Tls): number => Math.ceil(size / (alignment || 1)) * (alignment || 1);
+
+/** Of their thread-local blocks, in bytes. */
+export const sizeOf = (libraries: readonly Library[]): number =>
+  libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0);
 
 /** True if no setting can give the library its alignment. */
 export const isMisaligned = ({ tls }: Library): boolean => tls !== undefined && tls.alignment > MAXIMAL_ALIGNMENT;
@@ -81,7 +85,7 @@ export function withRoomFor(libraries: readonly Library[], before: string): stri
  */
 export function staticNeed(capsules: readonly (readonly Library[])[]): { libraries: readonly Library[]; size: number } {
   const libraries = capsules.flatMap(staticOf);
-  return { libraries, size: libraries.reduce((sum, { tls }) => sum + (tls ? roundedSize(tls) : 0), 0) };
+  return { libraries, size: sizeOf(libraries) };
 }
 
 /**
@@ -89,8 +93,8 @@ export function staticNeed(capsules: readonly (readonly Library[])[]): { librari
  * `capsules` are the libraries that may be opened, by host tree, `before` are the tunables already set.
  */
 export function withRoomForAttached(capsules: readonly (readonly Library[])[], before: string, trace: Trace): string {
-  const { size } = staticNeed(capsules);
-  if (size <= SURELY_FREE) return before;
+  const size = roomForHosts(capsules);
+  if (size === 0) return before;
   trace.log("plan", () => `static TLS: ${size} bytes may be needed, and may not be free`);
   return withRoomFor(capsules.flat(), before);
 }
@@ -111,6 +115,6 @@ export const AUDITED = 4096;
  * the surplus as well (2.36, 2.41). `needed` are libraries of one such process.
  */
 export function withRoomForAudited(needed: readonly Library[], before: string): string {
-  const size = needed.reduce((sum, { tls }) => sum + (tls?.isStatic ? roundedSize(tls) : 0), AUDITED + DEFAULT);
+  const size = sizeOf(needed.filter(({ tls }) => tls?.isStatic)) + AUDITED + DEFAULT;
   return (Number(tunableIn(before, TUNABLE)) || DEFAULT) >= size ? before : withTunable(before, TUNABLE, size);
 }

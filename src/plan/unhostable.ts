@@ -9,9 +9,9 @@ import type { Library } from "../../lib/elf/library.ts";
 import { loadSegments } from "../../lib/elf/phdr.ts";
 import { readSections } from "../../lib/elf/sections.ts";
 import { Shdr } from "../../lib/elf/shdr.ts";
+import { readMaps } from "../../lib/memory/maps.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
-import { hasExecutableStack, wantingStacks } from "./executable-stack.ts";
 import { type ChosenGlibc, versionOf } from "./glibc/choice.ts";
 import type { Program } from "./program.ts";
 
@@ -82,3 +82,25 @@ function alignmentOf(path: string): number {
     throw error;
   }
 }
+
+/**
+ * Some libraries request executable stacks (mostly assembly without .note.GNU-stack). Up to glibc 2.40, loading such a
+ * library makes all stacks executable, whoever loads it. Since 2.41, dlopen refuses it unless they already are, and ld.so
+ * makes them so only at process start: if the program or one of its dependencies requests it, or by a tunable (this value
+ * of it is in 2.42 and most builds of 2.41).
+ */
+export const EXECUTABLE_STACK = { name: "glibc.rtld.execstack", always: "2" } as const;
+
+const FIRST_TO_REFUSE = [2, 41];
+
+/** The libraries that dlopen refuses on that glibc unless all stacks are executable from the start. */
+export const wantingStacks = (
+  libraries: readonly Library[],
+  { version }: Pick<ChosenGlibc, "version">,
+): readonly Library[] =>
+  compareVersions(versionOf({ version }), FIRST_TO_REFUSE) < 0
+    ? []
+    : libraries.filter(({ wantsExecutableStack }) => wantsExecutableStack);
+
+/** Is this process's main stack executable? */
+const hasExecutableStack = (): boolean => readMaps().some(({ path, executable }) => path === "[stack]" && executable);

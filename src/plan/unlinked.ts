@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { DF_1_PIE, EI_CLASS, ELFCLASS32, ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP } from "../../lib/elf/constants.ts";
 import { readElf32 } from "../../lib/elf/elf32.ts";
 import { ElfError } from "../../lib/elf/error.ts";
-import { FileBytes, type FileImage, openImage, readHeaders } from "../../lib/elf/file.ts";
+import { FileBytes, openImage, readHeaders } from "../../lib/elf/file.ts";
 import { toOffset } from "../../lib/memory/numbers.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
@@ -37,27 +37,22 @@ export function readUnlinked(path: string): UnlinkedProgram | undefined {
   const header = phdrs.find(({ p_type }) => p_type === PT_INTERP);
   if (header) {
     const interpreter = file.stringAt(header.p_offset, header.p_filesz, "PT_INTERP");
-    return basename(interpreter).startsWith("ld-musl-") ? ofMusl(path, interpreter) : undefined;
+    if (!basename(interpreter).startsWith("ld-musl-")) return undefined;
+    using image = openImage(path);
+    const why = `is for another libc than glibc (its interpreter is "${interpreter}")`;
+    return { path, why, interpreter, needed: image.needed, isMisled: true };
   }
   const isDynamic = phdrs.some(({ p_type }) => p_type === PT_DYNAMIC);
   if (isDynamic && ehdr.e_type !== ET_EXEC && !isStaticPie(path)) return undefined;
   return { path, why: "is statically linked", interpreter: undefined, needed: [], isMisled: false };
 }
 
-function ofMusl(path: string, interpreter: string): UnlinkedProgram {
-  using image = openImage(path);
-  const why = `is for another libc than glibc (its interpreter is "${interpreter}")`;
-  return { path, why, interpreter, needed: image.needed, isMisled: true };
-}
-
 /** A library has no interpreter either. Linkers before binutils 2.26 do not mark programs (DF_1_PIE). */
 function isStaticPie(path: string): boolean {
   using image = openImage(path);
-  return (image.flags1 & DF_1_PIE) !== 0 || isStartedAlone(image);
+  const { ehdr, soname, needed, flags1 } = image;
+  return (flags1 & DF_1_PIE) !== 0 || (ehdr.e_entry !== 0 && soname === undefined && needed.length === 0);
 }
-
-const isStartedAlone = ({ ehdr, soname, needed }: FileImage): boolean =>
-  ehdr.e_entry !== 0 && soname === undefined && needed.length === 0;
 
 /** As readUnlinked; undefined also for files that are unreadable or damaged. */
 export const findUnlinked = (path: string): UnlinkedProgram | undefined =>

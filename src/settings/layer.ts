@@ -54,6 +54,7 @@ export function flagLayer({ mountNamespace, hostLibraries, hostShares, ...others
   return { ...NOTHING, said };
 }
 
+/** Variables of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Empty variables are ignored. */

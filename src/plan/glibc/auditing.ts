@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { compareVersions } from "../../../lib/elf/glibc-version.ts";
 import type { Version } from "../../../lib/tree/glibc.ts";
 import { AUDITOR_DIRECTORY } from "../../directories/library-path.ts";
+import type { Environment } from "../../settings/layer.ts";
 import { versionOf } from "./choice.ts";
 
 export const AUDITORS = "LD_AUDIT";
@@ -42,10 +43,7 @@ export const canBeAudited = ({ version }: { readonly version: string }): boolean
   compareVersions(versionOf({ version }), INTERFACE.since) >= 0;
 
 /** Why a process with these variables cannot have isolated libraries on that glibc; undefined if it can. */
-export function faultOfAuditors(
-  variables: Readonly<Record<string, string | undefined>>,
-  glibc: Version,
-): string | undefined {
+export function faultOfAuditors(variables: Environment, glibc: Version): string | undefined {
   if (othersAuditors(variables[AUDITORS]).length === 0 || compareVersions(glibc, FIRST_SOUND) >= 0) return undefined;
   return `${AUDITORS} is set, and before 2.32 glibc crashes when a namespace is made under it`;
 }
