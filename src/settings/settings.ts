@@ -138,18 +138,15 @@ export class Settings {
   /** All settings but those of single libraries, by their names in files. */
   get all(): ReadonlyMap<Name, Setting<string | readonly string[] | undefined>> {
     const { host, hostLibraries, hostShares, runtime, isolate, profile, glibc, mode, mountNamespace, trace } = this;
-    const as = <Value, Shown>({ value, source }: Setting<Value>, shown: (value: Value) => Shown): Setting<Shown> => {
-      return { value: shown(value), source };
-    };
     const isolated = ({ soname, directory }: Isolated) => (directory === undefined ? soname : `${soname}=${directory}`);
     return new Map<Name, Setting<string | readonly string[] | undefined>>([
       ["host", host],
       ["runtime", runtime],
-      ["isolate", as(isolate, (list) => list.map(isolated))],
+      ["isolate", { ...isolate, value: isolate.value.map(isolated) }],
       ["profile", profile],
       ["host-libraries", hostLibraries],
       ["host-shares", hostShares],
-      ["glibc", as(glibc, (choice) => (typeof choice === "string" ? choice : choice.tree))],
+      ["glibc", { ...glibc, value: typeof glibc.value === "string" ? glibc.value : glibc.value.tree }],
       ["mode", mode],
       ["mount-namespace", mountNamespace],
       ["trace", trace],
