@@ -17,11 +17,7 @@ export const AT_PHENT = 4;
 export const AT_PHNUM = 5;
 export const AT_BASE = 7;
 export const AT_ENTRY = 9;
-export const AT_PLATFORM = 15;
-export const AT_BASE_PLATFORM = 24;
-export const AT_RANDOM = 25;
 export const AT_EXECFN = 31;
-export const AT_SYSINFO_EHDR = 33;
 
 /** More words than in any context the kernel makes: a limit for memory that only looks like a context. */
 const WORDS_AT_MOST = 1 << 20;
