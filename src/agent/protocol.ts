@@ -7,16 +7,16 @@
 //   Header   doorbell      counts what the server has to look at; the server sleeps on it
 //            …
 //            pending   a byte a slot, set when the server has to look at it
-//   slots    one request each: a page with the request and the server's orders,
+//   slots    one request each: a page with the request and the server's commands,
 //            and a page for the strings and results that those point at
 //   arena    strings that stay
 //
 // A slot goes from state to state:
 //
-//   free → claimed → asked → ordered → obeyed → ordered → … → free
+//   free → claimed → asked → commanded → executed → commanded → … → free
 //                      └── left, when the client has given up → free
 //
-// The client writes in "claimed" and "ordered", the server in "asked" and "obeyed".
+// The client writes in "claimed" and "commanded", the server in "asked" and "executed".
 
 import { bytes, layout, u32, u64, u64bits } from "../../lib/memory/layout.ts";
 import { type Address, PAGE_SIZE } from "../../lib/memory/numbers.ts";
@@ -64,7 +64,7 @@ export const What = {
 } as const;
 
 /** In the lowest three bits; for "claimed", the others have the claimer's PID. */
-export const State = { free: 0, claimed: 1, asked: 2, ordered: 3, obeyed: 4, left: 5 } as const;
+export const State = { free: 0, claimed: 1, asked: 2, commanded: 3, executed: 4, left: 5 } as const;
 
 export const Header = layout("channel", {
   doorbell: u32,
@@ -97,13 +97,13 @@ export const Request = layout("request", {
   channel: u64<Address>(),
 });
 
-export const Order = layout("order", {
+export const CommandLayout = layout("command", {
   what: u64(),
   target: u64<Address>(),
   ...ARGUMENTS,
 });
 
-/** A thread keeps its slot while it carries out orders, and these may be to wait for another thread. */
+/** A thread keeps its slot while it executes commands, and these may be to wait for another thread. */
 export const SLOT_COUNT = 512;
 /** For other processes, which map the pages themselves and have no arena. */
 export const OUTSIDE_SLOT_COUNT = 128;
@@ -112,8 +112,8 @@ export const PENDING = 64;
 /** Offsets and sizes in the channel and in a slot, in bytes. */
 export const SLOTS = PAGE_SIZE;
 export const SLOT_SIZE = 2 * PAGE_SIZE;
-export const SlotLayout = { state: 0, count: 4, request: 8, orders: 128, scratch: PAGE_SIZE } as const;
-export const ORDER_LIMIT = Math.floor((SlotLayout.scratch - SlotLayout.orders) / Order.size);
+export const SlotLayout = { state: 0, count: 4, request: 8, commands: 128, scratch: PAGE_SIZE } as const;
+export const COMMAND_LIMIT = Math.floor((SlotLayout.scratch - SlotLayout.commands) / CommandLayout.size);
 export const SCRATCH_SIZE = SLOT_SIZE - SlotLayout.scratch;
 export const ARENA = SLOTS + SLOT_COUNT * SLOT_SIZE;
 /** For strings; pages that are never written to cost nothing. */

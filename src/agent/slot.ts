@@ -5,10 +5,10 @@ import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, hex } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
-import { Order, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "./protocol.ts";
+import { CommandLayout, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "./protocol.ts";
 
-/** One order, decoded. */
-export interface Instruction {
+/** One command, decoded. */
+export interface Command {
   readonly what: keyof typeof What;
   readonly target?: Address;
   readonly arguments: readonly (number | bigint)[];
@@ -64,7 +64,7 @@ export class Slot {
   /** It has a request or results, or was left. */
   get isForServer(): boolean {
     const { state } = this;
-    return state === State.asked || state === State.obeyed || state === State.left;
+    return state === State.asked || state === State.executed || state === State.left;
   }
 
   /** The process that has asked in it. */
@@ -73,8 +73,8 @@ export class Slot {
     return state === State.free || state === State.claimed ? undefined : this.request.pid;
   }
 
-  /** How many orders it has. */
-  get ordered(): number {
+  /** How many commands it has. */
+  get commandCount(): number {
     return this.#words[SlotLayout.count / 4] ?? 0;
   }
 
@@ -92,7 +92,7 @@ export class Slot {
     return Request.at(this.#view, SlotLayout.request);
   }
 
-  /** Puts bytes where the client can see them until its next orders. Undefined if there is no room left. */
+  /** Puts bytes where the client can see them until its next commands. Undefined if there is no room left. */
   lend(bytes: Uint8Array): Lent | undefined {
     if (this.#used + bytes.length > SCRATCH_SIZE) return undefined;
     const offset = SlotLayout.scratch + this.#used;
@@ -107,7 +107,7 @@ export class Slot {
   }
 
   /**
-   * Copies memory of the client through its function `copy` (to, from, length) while it waits for orders, where the
+   * Copies memory of the client through its function `copy` (to, from, length) while it waits for commands, where the
    * kernel does not let us. `direction` says what happens to the client's memory. Throws UnreadableError.
    */
   transport(direction: "read" | "write", copy: Address, address: Address, bytes: Uint8Array): void {
@@ -119,8 +119,8 @@ export class Slot {
       if (direction === "write") here.set(piece);
       const place = add(address, done);
       const list = direction === "write" ? [place, there] : [there, place];
-      const isOrdered = this.order([{ what: "call", target: copy, arguments: [...list, piece.length] }]);
-      if (!isOrdered || !this.#awaitObedience())
+      const isSent = this.command([{ what: "call", target: copy, arguments: [...list, piece.length] }]);
+      if (!isSent || !this.#awaitExecution())
         throw new UnreadableError(`Cannot ${direction} ${bytes.length} bytes at ${hex(address)}: nobody carries them`);
       if (direction === "read") piece.set(here.subarray(0, piece.length));
       done += piece.length;
@@ -128,42 +128,45 @@ export class Slot {
   }
 
   /** Returns false if the client is gone, or stopped: others wait, too. */
-  #awaitObedience(): boolean {
+  #awaitExecution(): boolean {
     const { request, libc } = this;
     const { pid } = request;
     const soon = performance.now() + SPIN_MS;
-    while (this.state === State.ordered && performance.now() < soon);
+    while (this.state === State.commanded && performance.now() < soon);
     const late = performance.now() + CLIENT_LIMIT_MS;
     while (performance.now() < late) {
       const { doorbell } = this.channel;
-      if (this.state !== State.ordered) break;
+      if (this.state !== State.commanded) break;
       this.channel.awaitDoorbell(doorbell, LIVENESS_INTERVAL_MS);
-      if (this.state === State.ordered && !libc.system.isAlive(pid)) return false;
+      if (this.state === State.commanded && !libc.system.isAlive(pid)) return false;
     }
-    return this.state === State.obeyed;
+    return this.state === State.executed;
   }
 
-  /** Gives the client its orders, at most ORDER_LIMIT. Returns false if it no longer waits. */
-  order(instructions: readonly Instruction[]): boolean {
+  /** Gives the client its commands, at most COMMAND_LIMIT. Returns false if it no longer waits. */
+  command(commands: readonly Command[]): boolean {
     const from = this.state;
-    instructions.forEach(({ what, target, arguments: list }, i) => {
-      const at = SlotLayout.orders + i * Order.size;
-      const fields = Order.at(this.#view, at);
+    commands.forEach(({ what, target, arguments: list }, i) => {
+      const at = SlotLayout.commands + i * CommandLayout.size;
+      const fields = CommandLayout.at(this.#view, at);
       fields.what = What[what];
       fields.target = target ?? (0 as Address);
       list.forEach((word, k) => {
-        this.#view.setBigUint64(at + Order.offsetOf.a0 + 8 * k, BigInt.asUintN(64, BigInt(word)), true);
+        this.#view.setBigUint64(at + CommandLayout.offsetOf.a0 + 8 * k, BigInt.asUintN(64, BigInt(word)), true);
       });
     });
-    this.#words[SlotLayout.count / 4] = instructions.length;
+    this.#words[SlotLayout.count / 4] = commands.length;
     this.#used = 0;
-    if ((from !== State.asked && from !== State.obeyed) || !this.change(from, State.ordered)) return false;
+    if ((from !== State.asked && from !== State.executed) || !this.change(from, State.commanded)) return false;
     this.libc.futexes.wake(this.at);
     return true;
   }
 
-  /** What the calls of the last orders returned. */
+  /** What the calls of the last commands returned. */
   results(count: number): bigint[] {
-    return Array.from({ length: count }, (_, i) => Order.at(this.#view, SlotLayout.orders + i * Order.size).a0);
+    return Array.from(
+      { length: count },
+      (_, i) => CommandLayout.at(this.#view, SlotLayout.commands + i * CommandLayout.size).a0,
+    );
   }
 }

@@ -8,13 +8,13 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Kind, State } from "../agent/protocol.ts";
-import type { Instruction, Slot } from "../agent/slot.ts";
+import type { Command, Slot } from "../agent/slot.ts";
 import { dataOf } from "../diagnostics/error-data.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Functions } from "../passes/functions.ts";
 import { readAllAhead } from "../server/read-ahead.ts";
 import { type Client, Requests } from "../server/requests.ts";
-import { lentLine, orders, type Session } from "../server/sessions.ts";
+import { byCommands, lentLine, type Session } from "../server/sessions.ts";
 import { attach } from "./attach.ts";
 import { Attachment } from "./attachment.ts";
 import { Clients } from "./clients.ts";
@@ -76,9 +76,9 @@ export class AttachedRequests extends Requests {
   }
 
   /** A dlopen loads the first shims: it fails if their libraries are unavailable. */
-  #check(slot: Slot): Instruction {
+  #check(slot: Slot): Command {
     const { a1, a2, a3, pid } = slot.request;
-    const passed: Instruction = { what: "return", arguments: [0] };
+    const passed: Command = { what: "return", arguments: [0] };
     const begun = performance.now();
     try {
       const [at, copy] = [a1, a2].map((word) => toAddress(Number(word))) as [Address, Address];
@@ -117,7 +117,7 @@ export class AttachedRequests extends Requests {
         yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
       const asking = this.#clients.of(slot, { at: controlBlock, copy });
       attachment = asking;
-      const linked = yield* orders(slot, asking.functions, attach(asking, shim, returnAddress), (path) =>
+      const linked = yield* byCommands(slot, asking.functions, attach(asking, shim, returnAddress), (path) =>
         asking.asItIs(path),
       );
       if (!linked) return { what: "return", arguments: [0] };

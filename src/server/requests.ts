@@ -18,7 +18,7 @@ import type { Launch } from "../passes/launch.ts";
 import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
 import { deathNotice } from "./death.ts";
 import { missing, refused } from "./refusals.ts";
-import { line, type Orders, orders, type Session, Sessions } from "./sessions.ts";
+import { byCommands, type Commands, line, type Session, Sessions } from "./sessions.ts";
 
 /** The asking process, and what has been opened there. */
 export interface Client {
@@ -50,7 +50,7 @@ export abstract class Requests {
   /** Frees the slots of processes that died. Returns whether there are others that may, and nobody would tell. */
   abstract sweep(): boolean;
 
-  /** Whether a client is executing orders and will report the result. */
+  /** Whether a client is executing commands and will report the result. */
   get isAmid(): boolean {
     return this.sessions.isAmid;
   }
@@ -61,7 +61,7 @@ export abstract class Requests {
     else this.sessions.advance(slot);
   }
 
-  /** One request, from its first word to the last order. */
+  /** One request, from its first word to the last command. */
   *answer(slot: Slot): Session {
     switch (slot.request.kind & 0xff) {
       case Kind.dlopen:
@@ -93,7 +93,7 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* orders(slot, functions, this.#opened(client.launch, token, question), (path) =>
+    const answer = yield* byCommands(slot, functions, this.#opened(client.launch, token, question), (path) =>
       client.asItIs(path),
     );
     this.trace.emit(() => ({
@@ -156,7 +156,7 @@ export abstract class Requests {
   }
 
   /** Tells the user, once. */
-  protected *sayOnce(slot: Slot, functions: Functions, text: string): Orders<void> {
+  protected *sayOnce(slot: Slot, functions: Functions, text: string): Commands<void> {
     if (this.#complaints.has(text)) return;
     this.#complaints.add(text);
     yield [line(slot, functions, text)];

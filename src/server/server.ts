@@ -10,7 +10,7 @@ import type { Requests } from "./requests.ts";
 
 /** How long to poll for another request before turning to idle work, in milliseconds. */
 const SPIN_MS = 0.05;
-/** The same, while a client executes orders. */
+/** The same, while a client executes commands. */
 const SPIN_WHILE_CALLED_MS = 1;
 /** How often to check whether a process has died during its request, in milliseconds. */
 const SWEEP_INTERVAL_MS = 1000;
@@ -87,7 +87,7 @@ export abstract class Server<Kind extends Requests> {
   #giveUp(): void {
     this.channels.close();
     for (const slot of this.channels.slots)
-      if (slot.state === State.asked || slot.state === State.obeyed) slot.order([{ what: "fail", arguments: [] }]);
+      if (slot.state === State.asked || slot.state === State.executed) slot.command([{ what: "fail", arguments: [] }]);
   }
 }
 

@@ -1,5 +1,5 @@
 // The sessions in progress, one a slot: what a thread that waits there is told to do until its request is answered. The
-// calls of a pass become orders for the thread. Strings, and memory that the callee writes to, are lent to it in its
+// calls of a pass become commands for the thread. Strings, and memory that the callee writes to, are lent to it in its
 // slot, which is at the same address in every process that has the channel.
 
 import { cString } from "../../lib/memory/live.ts";
@@ -7,18 +7,18 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
-import { ORDER_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
-import type { Instruction, Slot } from "../agent/slot.ts";
+import { COMMAND_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
+import type { Command, Slot } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 
-/** The last orders of a session end it. */
-export type Session = Orders<Instruction>;
+/** The last commands of a session end it. */
+export type Session = Commands<Command>;
 
 /** Where sessions come from. */
 interface Answerer {
   readonly trace: Trace;
-  /** A request, from its first word to the last order. */
+  /** A request, from its first word to the last command. */
   answer(slot: Slot): Session;
   /** The functions of the asking process, if they are known. */
   functionsOf(slot: Slot): Functions | undefined;
@@ -29,30 +29,30 @@ export class Sessions {
 
   constructor(readonly answerer: Answerer) {}
 
-  /** Continues a session, from the request or from the results of the last orders. */
+  /** Continues a session, from the request or from the results of the last commands. */
   advance(slot: Slot): void {
     const before = slot.state;
     try {
       let session = this.#sessions.get(slot);
       if (before === State.asked || !session) session = this.answerer.answer(slot);
       this.#sessions.set(slot, session);
-      const count = before === State.asked ? 0 : slot.ordered;
+      const count = before === State.asked ? 0 : slot.commandCount;
       const step = session.next(slot.results(count));
       if (step.done) this.#sessions.delete(slot);
-      this.#order(slot, step.done ? [step.value] : step.value);
+      this.#command(slot, step.done ? [step.value] : step.value);
     } catch (error) {
       this.#sessions.delete(slot);
       this.answerer.trace.log("request", () => `not answered: ${error instanceof Error ? error.stack : error}`);
-      const failure: Instruction = { what: "fail", arguments: [] };
+      const failure: Command = { what: "fail", arguments: [] };
       // The client's memory is out of reach: it has to do without us.
       if (error instanceof UnreadableError) {
-        this.#order(slot, [failure]);
+        this.#command(slot, [failure]);
         return;
       }
       // An error of ours: nothing else would report it.
       const functions = this.answerer.functionsOf(slot);
       const text = String(error instanceof Error ? error.stack : error);
-      this.#order(slot, functions ? [line(slot, functions, text), failure] : [failure]);
+      this.#command(slot, functions ? [line(slot, functions, text), failure] : [failure]);
     }
   }
 
@@ -60,8 +60,8 @@ export class Sessions {
     return this.#sessions.size > 0;
   }
 
-  #order(slot: Slot, instructions: readonly Instruction[]): void {
-    if (!slot.order(instructions)) this.forget(slot);
+  #command(slot: Slot, commands: readonly Command[]): void {
+    if (!slot.command(commands)) this.forget(slot);
   }
 
   /**
@@ -83,7 +83,7 @@ export class Sessions {
 }
 
 /** Has the client write a line to standard error: the server has no descriptors. */
-export function line(slot: Slot, functions: Functions, text: string): Instruction {
+export function line(slot: Slot, functions: Functions, text: string): Command {
   return { what: "call", target: functions.write, arguments: [2, ...lentLine(slot, text)] };
 }
 
@@ -93,16 +93,16 @@ export function lentLine(slot: Slot, text: string): [at: Address, length: number
   return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 
-/** Yields orders that are given together, and receives their results. */
-export type Orders<Result> = Generator<readonly Instruction[], Result, readonly bigint[]>;
+/** Yields commands that are given together, and receives their results. */
+export type Commands<Result> = Generator<readonly Command[], Result, readonly bigint[]>;
 
-/** Runs a pass by orders. `asItIs` returns what to pass for a path that is to be opened. */
-export function* orders<Result>(
+/** Runs a pass by commands. `asItIs` returns what to pass for a path that is to be opened. */
+export function* byCommands<Result>(
   slot: Slot,
   functions: Functions,
   linking: Linking<Result>,
   asItIs = (path: string) => path,
-): Orders<Result> {
+): Commands<Result> {
   let step = linking.next();
   while (!step.done) {
     const calls = step.value;
@@ -122,10 +122,10 @@ function* some(
   functions: Functions,
   calls: readonly Call[],
   asItIs: (path: string) => string,
-): Orders<number[]> {
+): Commands<number[]> {
   const lent: { bytes: Uint8Array; buffer: Uint8Array }[] = [];
-  const instructions: Instruction[] = [];
-  for (const { name, at, arguments: list } of calls.slice(0, ORDER_LIMIT)) {
+  const commands: Command[] = [];
+  for (const { name, at, arguments: list } of calls.slice(0, COMMAND_LIMIT)) {
     const buffers: typeof lent = [];
     const words = list.map((argument) => {
       if (typeof argument === "number") return argument;
@@ -137,10 +137,10 @@ function* some(
     });
     if (words.includes(undefined)) break;
     lent.push(...buffers);
-    instructions.push({ what: "call", target: at ?? functions[name], arguments: words as number[] });
+    commands.push({ what: "call", target: at ?? functions[name], arguments: words as number[] });
   }
-  if (instructions.length === 0) throw new Error(`Cannot order "${calls[0]?.name}": its arguments are too long`);
-  const results = (yield instructions).map(Number);
+  if (commands.length === 0) throw new Error(`Cannot call "${calls[0]?.name}": its arguments are too long`);
+  const results = (yield commands).map(Number);
   for (const { bytes, buffer } of lent) buffer.set(bytes);
   return results;
 }

@@ -1,4 +1,4 @@
-// The agent: how a thread of the program asks, and carries out orders. Everything is in the slot of the channel that it
+// The agent: how a thread of the program asks, and executes commands. Everything is in the slot of the channel that it
 // claims; see protocol.ts.
 //
 // The files beside it have all other machine code that capsule puts into a process, one purpose a file. It is
@@ -28,17 +28,28 @@ import { ERRNO, FUTEX_WAIT_BITSET, FUTEX_WAKE } from "../../../lib/x86-64/linux.
 import { eax, ecx, esi, r13d, r14d } from "../../../lib/x86-64/narrow-registers.ts";
 import { address, mem, type Pointer, rip } from "../../../lib/x86-64/operands.ts";
 import { r8, r9, r11, r12, r13, r14, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/registers.ts";
-import { Header, Kind, Order, PENDING, Request, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "../protocol.ts";
+import {
+  CommandLayout,
+  Header,
+  Kind,
+  PENDING,
+  Request,
+  SLOT_SIZE,
+  SLOTS,
+  SlotLayout,
+  State,
+  What,
+} from "../protocol.ts";
 
 /**
- * How long a thread waits for an order, in seconds. A live server takes microseconds, or a second or two for a large
+ * How long a thread waits for a command, in seconds. A live server takes microseconds, or a second or two for a large
  * driver on a cold disk.
  */
-const ORDER_WAIT_S = 30;
+const COMMAND_WAIT_S = 30;
 /** How many times a thread looks for a free slot, a hundredth of a second apart. */
-const MOST_TRIES = 100 * ORDER_WAIT_S;
+const MOST_TRIES = 100 * COMMAND_WAIT_S;
 
-/** How many times a thread looks for its order before it sleeps. */
+/** How many times a thread looks for its command before it sleeps. */
 const SPINS = 4000;
 
 /** On the stack: the first words of a Request, the deadline (a struct timespec), the seconds left, the doorbell. */
@@ -107,15 +118,15 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   to.label("real dlopen").jmp(rip("dlopen address"));
   to.label("real dlmopen").jmp(rip("dlmopen address"));
 
-  // rbx: the channel; r12: the slot; r13: an order, or the state that the server finds; r14: how many orders
+  // rbx: the channel; r12: the slot; r13: a command, or the state that the server finds; r14: how many commands
   to.label("request").push(rbp).mov(rsp, rbp).push(rbx, r12, r13, r14);
   to.sub(Stack.size, rsp).and(-16, rsp).mov(rax, mem(rsp, Request.offsetOf.kind));
   for (const [i, register] of ARGUMENTS.entries()) to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
-  to.mov(r11, TARGET).movl(ORDER_WAIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
+  to.mov(r11, TARGET).movl(COMMAND_WAIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
   connection.find(to);
   claim(to, connection);
   publish(to, connection);
-  obey(to, connection);
+  execute(to, connection);
 
   // No server answers: have glibc fail to open a file whose name says so, for dlerror() on this thread.
   to.label("fail").cmpb(Kind.file, mem(rsp)).jae("go on");
@@ -179,29 +190,29 @@ function markPending(to: Assembler): Assembler {
   return to.movb(1, mem(rbx, PENDING, rax));
 }
 
-/** Carries out the orders in the slot. */
-function obey(to: Assembler, { disconnect }: Connection): void {
-  const { target, a0 } = Order.offsetOf;
+/** Executes the commands in the slot. */
+function execute(to: Assembler, { disconnect }: Connection): void {
+  const { target, a0 } = CommandLayout.offsetOf;
   // Otherwise the slot was taken away: this thread was thought to be dead.
-  to.label("answered").cmpl(State.ordered, mem(r12)).jne("fail");
-  to.mov(mem(r12, SlotLayout.count), r14d).lea(mem(r12, SlotLayout.orders), r13);
-  to.label("obey").mov(mem(r13), eax);
-  for (const what of ["call", "jump", "fail"] as const) to.cmp(What[what], eax).je(`obey ${what}`);
+  to.label("answered").cmpl(State.commanded, mem(r12)).jne("fail");
+  to.mov(mem(r12, SlotLayout.count), r14d).lea(mem(r12, SlotLayout.commands), r13);
+  to.label("execute").mov(mem(r13), eax);
+  for (const what of ["call", "jump", "fail"] as const) to.cmp(What[what], eax).je(`execute ${what}`);
   to.mov(mem(r13, a0), r14);
   release(to);
   disconnect(to);
   leave(to.mov(r14, rax)).ret();
 
-  loadArguments(to.label("obey call"), r13, a0).xor(eax, eax).call(mem(r13, target));
-  to.mov(rax, mem(r13, a0)).add(Order.size, r13).dec(r14d).jne("obey");
-  to.mov(State.obeyed, r13d).jmp("publish");
+  loadArguments(to.label("execute call"), r13, a0).xor(eax, eax).call(mem(r13, target));
+  to.mov(rax, mem(r13, a0)).add(CommandLayout.size, r13).dec(r14d).jne("execute");
+  to.mov(State.executed, r13d).jmp("publish");
 
   // These replace the caller's arguments.
-  to.label("obey jump").lea(mem(r13, a0), rsi).lea(mem(rsp, Request.offsetOf.a0), rdi);
+  to.label("execute jump").lea(mem(r13, a0), rsi).lea(mem(rsp, Request.offsetOf.a0), rdi);
   to.mov(ARGUMENTS.length, ecx).rep().movsq();
   to.mov(mem(r13, target), rax).mov(rax, TARGET);
   release(to).jmp("go on");
-  release(to.label("obey fail"));
+  release(to.label("execute fail"));
 }
 
 function release(to: Assembler): Assembler {

@@ -6,12 +6,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { Assembler, type Code } from "../../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../../../src/agent/code/ask.ts";
 import { mappedConnection } from "../../../src/agent/code/channels.ts";
-import { Kind, ORDER_LIMIT, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
-import type { Instruction } from "../../../src/agent/slot.ts";
+import { COMMAND_LIMIT, Kind, SLOT_COUNT, State, What } from "../../../src/agent/protocol.ts";
+import type { Command } from "../../../src/agent/slot.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import type { Running } from "../../support/run.ts";
 import { emitAsking } from "./asking.ts";
-import { Caller, type Command, ended } from "./caller.ts";
+import { Caller, type CallerCommand, ended } from "./caller.ts";
 import { call, ScriptedServer, type Talk } from "./scripted-server.ts";
 
 setDefaultTimeout(20_000);
@@ -57,7 +57,7 @@ const secondsLast = (code: Code, seconds: number): void => patch(code, "addq $0x
 const lookOnly = (code: Code, times: number): void => patch(code, "mov $0xbb8,%r14d", times, 0, 0, 0);
 
 interface Question {
-  readonly command?: Command;
+  readonly command?: CallerCommand;
   readonly label?: string;
   readonly server?: ScriptedServer;
   readonly by?: readonly string[];
@@ -164,7 +164,7 @@ describe("the request", () => {
     expect(performance.now() - before).toBeLessThan(late);
     expect(slot?.state).toBe(State.asked);
     await asleep(child.pid);
-    expect(slot?.order([{ what: "return", arguments: [5] }])).toBe(true);
+    expect(slot?.command([{ what: "return", arguments: [5] }])).toBe(true);
     expect(await ended(child)).toEqual(["result 5"]);
   });
 
@@ -192,10 +192,10 @@ describe("the request", () => {
   });
 });
 
-describe("an order", () => {
+describe("a command", () => {
   test("RETURN gives all 64 bits back", async () => {
     for (const word of [0xfedc_ba98_7654_3210n, 0xffff_ffff_ffff_ffffn, 0n, 0x8000_0000n]) {
-      const printed = await ask(["@x", 1], (talk) => talk.orderWords(What.return, 0, [word]));
+      const printed = await ask(["@x", 1], (talk) => talk.commandWords(What.return, 0, [word]));
       expect(printed).toEqual([`result ${word.toString(16)}`]);
     }
   });
@@ -216,12 +216,12 @@ describe("an order", () => {
     expect([...server.states]).toEqual(["free"]);
   });
 
-  test("CALL is obeyed with six arguments, as often as it comes", async () => {
+  test("CALL is executed with six arguments, as often as it comes", async () => {
     const printed = await ask(["@x", 1], async (talk) => {
       for (const first of [1, 2, 3]) {
         const words = [first, 0x7fff_ffff_ffff, -1, 0, 5, 6].map(BigInt);
-        talk.orderWords(What.call, six, words);
-        await talk.until(State.obeyed);
+        talk.commandWords(What.call, six, words);
+        await talk.until(State.executed);
         expect(talk.slot.results(1)).toEqual([BigInt(first) * 1_000_000_000_000n + 6n]);
       }
       talk.answer(9);
@@ -244,12 +244,12 @@ describe("an order", () => {
     expect(printed).toEqual(["six 1 2 3 4 5 6, from the agent", "result 9"]);
   });
 
-  test("many come at once, as many as there is room for, and are obeyed one behind the other", async () => {
+  test("many come at once, as many as there is room for, and are executed one behind the other", async () => {
     const rounds = 3;
-    const list = Array.from({ length: rounds * ORDER_LIMIT }, (_, i) => i);
+    const list = Array.from({ length: rounds * COMMAND_LIMIT }, (_, i) => i);
     const printed = await ask(["@x", 1], async (talk) => {
-      for (let from = 0; from < list.length; from += ORDER_LIMIT) {
-        const batch = list.slice(from, from + ORDER_LIMIT);
+      for (let from = 0; from < list.length; from += COMMAND_LIMIT) {
+        const batch = list.slice(from, from + COMMAND_LIMIT);
         const results = await talk.results(...batch.map((i) => call(six, i, 0, 0, 0, 0, 7)));
         expect(results).toEqual(batch.map((i) => BigInt(i) * 1_000_000_000_000n + 7n));
       }
@@ -259,7 +259,7 @@ describe("an order", () => {
   });
 
   test("that ends the session can stand behind a CALL", async () => {
-    const endings: [Instruction, string[]][] = [
+    const endings: [Command, string[]][] = [
       [{ what: "return", arguments: [4] }, ["result 4"]],
       [{ what: "fail", arguments: [] }, FAILED],
       [
@@ -268,7 +268,7 @@ describe("an order", () => {
       ],
     ];
     for (const [ending, lines] of endings) {
-      const printed = await ask(["@x", 1], (talk) => talk.order(call(six, 1), ending));
+      const printed = await ask(["@x", 1], (talk) => talk.command(call(six, 1), ending));
       expect(printed).toEqual(["six 1 0 0 0 0 0, from the agent", ...lines]);
     }
   });
@@ -290,7 +290,7 @@ describe("an order", () => {
   test("JUMP goes on as if the caller had called that function", async () => {
     const server = freshServer();
     const words = [10n, 11n, 12n, 13n, 14n, 0xffff_ffff_ffff_ffffn];
-    const printed = await ask(["@x", 1, 2, 3, 4, 5], (talk) => talk.orderWords(What.jump, six, words), { server });
+    const printed = await ask(["@x", 1, 2, 3, 4, 5], (talk) => talk.commandWords(What.jump, six, words), { server });
     expect(printed).toEqual([
       "six a b c d e ffffffffffffffff, from the caller",
       `result ${(9_999_999_999_999).toString(16)}`,
@@ -300,14 +300,14 @@ describe("an order", () => {
 
   test("JUMP leaves arguments on the stack where they are", async () => {
     const printed = await ask([1, "@x", 3, 4, 5, 6, 7, 8], (talk) =>
-      talk.order({ what: "jump", target: eight, arguments: [0xa, 0xb, 0xc, 0xd, 0xe, 0xf] }),
+      talk.command({ what: "jump", target: eight, arguments: [0xa, 0xb, 0xc, 0xd, 0xe, 0xf] }),
     );
     expect(printed).toEqual(["eight a b c d e f 7 8, from the caller", "result d8"]);
   });
 
   test("FAIL is as if there were no server", async () => {
     const server = freshServer();
-    const fail: Script = (talk) => talk.order({ what: "fail", arguments: [] });
+    const fail: Script = (talk) => talk.command({ what: "fail", arguments: [] });
     expect(await ask(["@x", 1], fail, { server })).toEqual(FAILED);
     expect(await ask([5, "@x", 1], fail, { server, label: "dlmopen" })).toEqual(FAILED);
     expect([...server.states]).toEqual(["free"]);
@@ -438,7 +438,7 @@ describe("a request that is not answered fails as a missing file does, when", ()
       expect([...server.states]).toEqual(["left", "free"]);
     });
 
-    test(`the server ${words} before it has a CALL's result, which was obeyed`, async () => {
+    test(`the server ${words} before it has a CALL's result, which was executed`, async () => {
       const server = freshServer();
       const printed = await ask(
         ["@x", 1],
@@ -479,7 +479,7 @@ describe("a request that is not answered fails as a missing file does, when", ()
     }
   });
 
-  test("the server takes the slot away: what was ordered in it before is not obeyed again", async () => {
+  test("the server takes the slot away: what was commanded in it before is not executed again", async () => {
     const printed = await ask(
       [2, "@x", 1],
       async (talk, _, number) => {
@@ -523,12 +523,12 @@ describe("a function that is not dlopen goes on with its own arguments, when", (
 
   test("the server has it fail, before or behind a CALL", async () => {
     const fail = { what: "fail", arguments: [] } as const;
-    expect(await ask(own, (talk) => talk.order(fail), { label: "opening" })).toEqual(REAL);
+    expect(await ask(own, (talk) => talk.command(fail), { label: "opening" })).toEqual(REAL);
     const printed = await ask(
       own,
       async (talk) => {
         await talk.results(call(six, 9, 9, 9, 9, 9, 9));
-        talk.order(fail);
+        talk.command(fail);
       },
       { label: "opening" },
     );
@@ -537,14 +537,14 @@ describe("a function that is not dlopen goes on with its own arguments, when", (
 });
 
 describe("a client that has left", () => {
-  test("while the server works gets no orders; the slot can be had again when the server has freed it", async () => {
+  test("while the server works gets no commands; the slot can be had again when the server has freed it", async () => {
     const server = freshServer();
     const printed = await ask(
       ["@x", 1],
       async (talk) => {
         await talk.until(State.left);
         expect(talk.slot.isForServer).toBe(true);
-        expect(talk.slot.order([call(six, 1)])).toBe(false);
+        expect(talk.slot.command([call(six, 1)])).toBe(false);
         talk.free();
       },
       { server, change: (code) => waitOnly(code, 1) },
@@ -553,7 +553,7 @@ describe("a client that has left", () => {
     expect([...server.states]).toEqual(["free"]);
   });
 
-  test("or not, just then: either it obeys, or the server hears that it has left", async () => {
+  test("or not, just then: either it executes, or the server hears that it has left", async () => {
     const server = freshServer();
     const rounds = 600;
     const code = agent(server);
@@ -584,7 +584,7 @@ describe("a client that has left", () => {
         const left = spinUntil(() => slot?.state === State.left);
         if (isEarly) patience = left - asked;
       } else if (round % 8 > 1) spinUntil(() => performance.now() - asked >= patience * (0.9 + (round % 40) / 200));
-      const isInTime = slot.order([{ what: "return", arguments: [round] }]);
+      const isInTime = slot.command([{ what: "return", arguments: [round] }]);
       if (!isInTime) slot.free();
       answered.push(isInTime);
       // what it prints has to be read, or it stops
@@ -613,13 +613,13 @@ describe("a signal that comes in between changes nothing", () => {
   const signals = (from: number, to: number): string[] =>
     Array.from({ length: to - from + 1 }, (_, i) => `signal ${from + i}`);
 
-  test("while an order is waited for, the first or a later one", async () => {
+  test("while a command is waited for, the first or a later one", async () => {
     const printed = await ask(["@x", 1], async (talk, child) => {
       for (const number of [1, 2, 3]) await interrupt(child, number);
       expect(talk.slot.state).toBe(State.asked);
       await talk.results(call(six, 1));
       for (const number of [4, 5, 6]) await interrupt(child, number);
-      expect(talk.slot.state).toBe(State.obeyed);
+      expect(talk.slot.state).toBe(State.executed);
       talk.answer(1);
     });
     expect(printed).toEqual([...signals(1, 3), "six 1 0 0 0 0 0, from the agent", ...signals(4, 6), "result 1"]);

@@ -10,7 +10,7 @@ import { type Running, start } from "../../support/run.ts";
 /** Where the code will stand: caller.c's BASE. */
 export const BASE = 0x1000_0000;
 
-export type Command =
+export type CallerCommand =
   | `${"" | "unaligned " | "forked " | "repeated "}call${"" | " without descriptors" | " with a timer"}`
   | "threads"
   | "getenv"
@@ -46,7 +46,7 @@ export class Caller {
 
   start(
     code: Code,
-    command: Command,
+    command: CallerCommand,
     label: string,
     args: string[] = [],
     { env = {}, pages, by = [] }: { env?: Record<string, string>; pages?: Pages; by?: readonly string[] } = {},

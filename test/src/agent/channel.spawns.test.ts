@@ -9,10 +9,10 @@ import {
   ARENA,
   ARENA_SIZE,
   CHANNEL_SIZE,
+  COMMAND_LIMIT,
+  CommandLayout,
   Header,
   Kind,
-  ORDER_LIMIT,
-  Order,
   Request,
   SCRATCH_SIZE,
   SLOT_COUNT,
@@ -35,15 +35,15 @@ function slotOf(channel: Channel, index: number): Slot {
 
 describe("the pages", () => {
   test("have the sizes that the agent knows", () => {
-    expect([Header.size, Request.size, Order.size]).toEqual([64, 104, 64]);
+    expect([Header.size, Request.size, CommandLayout.size]).toEqual([64, 104, 64]);
   });
 
   test("have room for all that is in them, and one does not reach into another", () => {
     expect(Header.size).toBeLessThanOrEqual(SLOTS);
     expect(SlotLayout.count).toBeGreaterThanOrEqual(SlotLayout.state + 4);
     expect(SlotLayout.request).toBeGreaterThanOrEqual(SlotLayout.count + 4);
-    expect(SlotLayout.orders).toBeGreaterThanOrEqual(SlotLayout.request + Request.size);
-    expect(SlotLayout.scratch).toBeGreaterThanOrEqual(SlotLayout.orders + ORDER_LIMIT * Order.size);
+    expect(SlotLayout.commands).toBeGreaterThanOrEqual(SlotLayout.request + Request.size);
+    expect(SlotLayout.scratch).toBeGreaterThanOrEqual(SlotLayout.commands + COMMAND_LIMIT * CommandLayout.size);
     expect(SlotLayout.scratch + SCRATCH_SIZE).toBe(SLOT_SIZE);
     expect(ARENA).toBe(SLOTS + SLOT_COUNT * SLOT_SIZE);
     expect(CHANNEL_SIZE).toBe(ARENA + ARENA_SIZE);
@@ -68,7 +68,7 @@ describe("a slot", () => {
       view.setUint32(0, state, true);
       return slot.isForServer;
     });
-    expect(forServer.map(([name]) => name)).toEqual(["asked", "obeyed", "left"]);
+    expect(forServer.map(([name]) => name)).toEqual(["asked", "executed", "left"]);
   });
 
   test("changes its state only from the one that is meant", () => {
@@ -79,14 +79,14 @@ describe("a slot", () => {
     expect(slot.state).toBe(State.claimed);
   });
 
-  test("is its own: what is ordered in one is not seen in its neighbours", () => {
+  test("is its own: what is commanded in one is not seen in its neighbours", () => {
     const channel = Channel.make(libc);
     const [before, slot, after] = [3, 4, 5].map((index) => slotOf(channel, index)) as [Slot, Slot, Slot];
     slot.change(State.free, State.asked);
     expect(slot.lend(new Uint8Array(SCRATCH_SIZE).fill(0xff))?.at).toBe(add(slot.at, SlotLayout.scratch));
     const full = { what: "call", target: toAddress(0xffff), arguments: Array(6).fill(-1) } as const;
-    expect(slot.order(Array(ORDER_LIMIT).fill(full))).toBe(true);
-    expect([slot.state, slot.ordered]).toEqual([State.ordered, ORDER_LIMIT]);
+    expect(slot.command(Array(COMMAND_LIMIT).fill(full))).toBe(true);
+    expect([slot.state, slot.commandCount]).toEqual([State.commanded, COMMAND_LIMIT]);
     for (const { at, request } of [before, after]) {
       request.channel = toAddress(0);
       expect(bytesAt(at, SLOT_SIZE).every((byte) => byte === 0)).toBe(true);
@@ -94,17 +94,17 @@ describe("a slot", () => {
     expect(bytesAt(add(slot.at, SlotLayout.scratch), SCRATCH_SIZE).every((byte) => byte === 0xff)).toBe(true);
   });
 
-  test("gives no orders to a client that has left, and none twice", () => {
+  test("gives no commands to a client that has left, and none twice", () => {
     const slot = slotOf(Channel.make(libc), 0);
-    const instruction = { what: "return", arguments: [1] } as const;
-    for (const state of [State.free, State.claimed, State.ordered, State.left]) {
+    const command = { what: "return", arguments: [1] } as const;
+    for (const state of [State.free, State.claimed, State.commanded, State.left]) {
       slot.change(slot.state, state);
-      expect(slot.order([instruction])).toBe(false);
+      expect(slot.command([command])).toBe(false);
       expect(slot.state).toBe(state);
     }
   });
 
-  test("lends as much as there is room for, and all of it again when orders have been given", () => {
+  test("lends as much as there is room for, and all of it again when commands have been given", () => {
     const slot = slotOf(Channel.make(libc), 0);
     slot.change(State.free, State.asked);
     const first = slot.lend(new Uint8Array(SCRATCH_SIZE - 8).fill(1));
@@ -112,10 +112,10 @@ describe("a slot", () => {
     expect(slot.lend(new Uint8Array(9))).toBeUndefined();
     expect(slot.lend(new Uint8Array(8))?.at).toBe(add(slot.at, SLOT_SIZE - 8));
     expect(slot.lend(new Uint8Array(1))).toBeUndefined();
-    expect(slot.order([])).toBe(true);
+    expect(slot.command([])).toBe(true);
     expect(slot.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(slot.at, SlotLayout.scratch));
     // nobody waits: what was lent is over all the same
-    expect(slot.order([])).toBe(false);
+    expect(slot.command([])).toBe(false);
     expect(slot.lend(new Uint8Array(SCRATCH_SIZE))?.at).toBe(add(slot.at, SlotLayout.scratch));
   });
 });

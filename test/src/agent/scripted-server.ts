@@ -16,7 +16,7 @@ import {
   SlotLayout,
   State,
 } from "../../../src/agent/protocol.ts";
-import type { Instruction, Slot } from "../../../src/agent/slot.ts";
+import type { Command, Slot } from "../../../src/agent/slot.ts";
 import type { Pages } from "./caller.ts";
 
 const libc = new Libc();
@@ -45,16 +45,16 @@ export class Talk {
     );
   }
 
-  /** Gives orders. Throws where nobody waits for them. */
-  order(...instructions: Instruction[]): void {
+  /** Gives commands. Throws where nobody waits for them. */
+  command(...instructions: Command[]): void {
     this.isAnswered = true;
-    if (!this.slot.order(instructions)) throw new Error("It has left");
+    if (!this.slot.command(instructions)) throw new Error("It has left");
   }
 
-  /** Gives orders that do not end the session; returns what came of them. */
-  async results(...instructions: Instruction[]): Promise<bigint[]> {
-    this.order(...instructions);
-    await this.until(State.obeyed);
+  /** Gives commands that do not end the session; returns what came of them. */
+  async results(...instructions: Command[]): Promise<bigint[]> {
+    this.command(...instructions);
+    await this.until(State.executed);
     return this.slot.results(instructions.length);
   }
 
@@ -78,19 +78,19 @@ export class Talk {
 
   /** RETURN. */
   answer(value: number): void {
-    this.order({ what: "return", arguments: [value] });
+    this.command({ what: "return", arguments: [value] });
   }
 
-  /** An order of raw words, whatever they mean. */
-  orderWords(what: number, target: number, words: readonly bigint[]): void {
+  /** A command of raw words, whatever they mean. */
+  commandWords(what: number, target: number, words: readonly bigint[]): void {
     this.isAnswered = true;
     const at = SLOTS + this.slot.index * SLOT_SIZE;
     const { view } = this.server;
     [BigInt(what), BigInt(target), ...words].forEach((word, i) => {
-      view.setBigUint64(at + SlotLayout.orders + 8 * i, BigInt.asUintN(64, word), true);
+      view.setBigUint64(at + SlotLayout.commands + 8 * i, BigInt.asUintN(64, word), true);
     });
     view.setUint32(at + SlotLayout.count, 1, true);
-    this.slot.change(this.slot.state, State.ordered);
+    this.slot.change(this.slot.state, State.commanded);
     libc.futexes.wake(this.slot.at);
   }
 }
@@ -181,4 +181,4 @@ export class ScriptedServer {
 }
 
 /** CALL. */
-export const call = (target: Address, ...list: number[]): Instruction => ({ what: "call", target, arguments: list });
+export const call = (target: Address, ...list: number[]): Command => ({ what: "call", target, arguments: list });

@@ -1,4 +1,4 @@
-// A pass as orders: what stands in the slot, and what becomes of what comes back. The client is played here, from the
+// A pass as commands: what stands in the slot, and what becomes of what comes back. The client is played here, from the
 // raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
@@ -7,10 +7,10 @@ import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
 import { Channel } from "../../../src/agent/channel.ts";
-import { ORDER_LIMIT, Order, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
+import { COMMAND_LIMIT, CommandLayout, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
 import type { Slot } from "../../../src/agent/slot.ts";
 import type { Functions } from "../../../src/passes/functions.ts";
-import { orders } from "../../../src/server/sessions.ts";
+import { byCommands } from "../../../src/server/sessions.ts";
 
 const libc = new Libc();
 
@@ -18,36 +18,36 @@ const functionAt = (name: string): Address => toAddress(0x1000 + 16 * (CALLABLE 
 const functions = Object.fromEntries(CALLABLE.map((name) => [name, functionAt(name)])) as unknown as Functions;
 const nameOf = (target: number): Callable => CALLABLE[(target - 0x1000) / 16] as Callable;
 
-/** What an order calls, with its six words. */
-type Ordered = readonly [name: Callable, ...words: bigint[]];
+/** What a command calls, with its six words. */
+type Called = readonly [name: Callable, ...words: bigint[]];
 
 /** What the client does with a call: returns the result. */
-type Callee = (...ordered: Ordered) => bigint | number;
+type Callee = (...called: Called) => bigint | number;
 
 /**
- * Leads a session to its end, as the server and the client would; returns the batches that were ordered, and its
+ * Leads a session to its end, as the server and the client would; returns the batches that were called, and its
  * result.
  */
 function converse<Result>(slot: Slot, pass: Linking<Result>, callee: Callee) {
-  const batches: Ordered[][] = [];
-  const session = orders(slot, functions, pass);
+  const batches: Called[][] = [];
+  const session = byCommands(slot, functions, pass);
   const words = viewAt(slot.at, 2 * SlotLayout.scratch);
   slot.change(State.free, State.asked);
   slot.request.channel = slot.channel.at;
   let step = session.next([]);
   while (!step.done) {
-    expect(slot.order(step.value)).toBe(true);
-    const batch: Ordered[] = [];
+    expect(slot.command(step.value)).toBe(true);
+    const batch: Called[] = [];
     for (let i = 0; i < words.getUint32(SlotLayout.count, true); i++) {
-      const at = SlotLayout.orders + i * Order.size;
+      const at = SlotLayout.commands + i * CommandLayout.size;
       const word = (index: number) => words.getBigUint64(at + 8 * index, true);
       expect(word(0)).toBe(BigInt(What.call));
-      const ordered = [nameOf(Number(word(1))), ...[2, 3, 4, 5, 6, 7].map(word)] as unknown as Ordered;
-      batch.push(ordered);
-      words.setBigUint64(at + 16, BigInt(callee(...ordered)), true);
+      const called = [nameOf(Number(word(1))), ...[2, 3, 4, 5, 6, 7].map(word)] as unknown as Called;
+      batch.push(called);
+      words.setBigUint64(at + 16, BigInt(callee(...called)), true);
     }
     batches.push(batch);
-    expect(slot.change(State.ordered, State.obeyed)).toBe(true);
+    expect(slot.change(State.commanded, State.executed)).toBe(true);
     step = session.next(slot.results(batch.length));
   }
   slot.free();
@@ -56,14 +56,14 @@ function converse<Result>(slot: Slot, pass: Linking<Result>, callee: Callee) {
 
 const freshSlot = (): Slot => Channel.make(libc).slots[3] as Slot;
 const textAt = (word: bigint | undefined): string => stringAt(toAddress(Number(word)));
-const sizes = (batches: readonly Ordered[][]): number[] => batches.map((batch) => batch.length);
+const sizes = (batches: readonly Called[][]): number[] => batches.map((batch) => batch.length);
 
 /** Several calls, one behind the other. */
 function* all(list: readonly Call[]): Linking<readonly number[]> {
   return yield list;
 }
 
-describe("orders()", () => {
+describe("byCommands()", () => {
   test("has six words for a call, those that are not given 0, negative ones with 64 bits", () => {
     const { batches, result } = converse(freshSlot(), call("dlmopen", -1, 2 ** 47, 1), () => 0x7000);
     expect(batches).toEqual([[["dlmopen", 0xffff_ffff_ffff_ffffn, 1n << 47n, 1n, 0n, 0n, 0n]]]);
@@ -111,9 +111,9 @@ describe("orders()", () => {
   });
 
   test("gives calls that can be made one behind the other at once, as many as there is room for", () => {
-    const list: Call[] = Array.from({ length: 2 * ORDER_LIMIT + 1 }, (_, i) => ({ name: "dlclose", arguments: [i] }));
+    const list: Call[] = Array.from({ length: 2 * COMMAND_LIMIT + 1 }, (_, i) => ({ name: "dlclose", arguments: [i] }));
     const { batches, result } = converse(freshSlot(), all(list), (_, handle) => Number(handle) * 3);
-    expect(sizes(batches)).toEqual([ORDER_LIMIT, ORDER_LIMIT, 1]);
+    expect(sizes(batches)).toEqual([COMMAND_LIMIT, COMMAND_LIMIT, 1]);
     expect(result).toEqual(list.map((_, i) => i * 3));
   });
 
@@ -150,11 +150,11 @@ describe("orders()", () => {
     const longest = "p".repeat(4095);
     expect(converse(freshSlot(), call("dlopen", longest, 1), (_, text) => textAt(text).length).result).toBe(4095);
     expect(() => converse(freshSlot(), call("dlopen", `${longest}p`, 1), () => 0)).toThrow(
-      'Cannot order "dlopen": its arguments are too long',
+      'Cannot call "dlopen": its arguments are too long',
     );
   });
 
-  test("makes no order where there is nothing to call", () => {
+  test("makes no command where there is nothing to call", () => {
     const never: Callee = () => {
       throw new Error("It is called");
     };
