@@ -39,13 +39,13 @@ class HostedServer extends Server<HostedRequests> {
 
   /** The main thread first: other requests may depend on what it says. */
   protected override answer(asked: readonly Slot[]): void {
-    const isState = (slot: Slot) => slot.channel === this.own && slot.request.kind === Kind.state;
-    for (const slot of asked) {
-      if (!isState(slot)) continue;
+    const states = asked.filter(({ channel, request }) => channel === this.own && request.kind === Kind.state);
+    for (const slot of states) {
       this.#hear(stateIn(slot));
       slot.free();
     }
-    if (!this.#isOver) super.answer(asked.filter((slot) => !isState(slot)));
+    // A slot that is free may be another thread's by now.
+    if (!this.#isOver) super.answer(asked.filter((slot) => !states.includes(slot)));
   }
 
   #hear(state: ServerState | typeof OVER): void {
