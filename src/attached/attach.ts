@@ -15,14 +15,15 @@ import type { LinkedEvent } from "../diagnostics/events.ts";
 import { settledSignals } from "../handover/signals.ts";
 import { allocatorOf } from "../passes/allocator.ts";
 import { bindingsOf } from "../passes/bindings.ts";
+import { findOpened } from "../passes/capsule-of.ts";
 import { finishProgramFirst } from "../passes/finish.ts";
 import { followGlobal } from "../passes/global.ts";
-import { scopesOf, widen } from "../passes/handle-scope.ts";
+import { scopesOf, showByHandle } from "../passes/handle-scope.ts";
 import { openHooks } from "../passes/hooks.ts";
 import { lendUnique, showUnique } from "../passes/lend-unique.ts";
 import { moveObjects } from "../passes/move-objects.ts";
 import { closureIn } from "../passes/names.ts";
-import { checkClosure, isOpenAs, openClosure, openedAs } from "../passes/open.ts";
+import { checkClosure, openClosure, openedAs } from "../passes/open.ts";
 import { type Moved, redirect } from "../passes/redirect.ts";
 import { objectsOf, scopeOf } from "../passes/scope-of.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
@@ -120,7 +121,7 @@ function* begin(attachment: Attachment, moved: Map<number, Address>): Linking<vo
   const scope = namespaces.baseScope(main);
   const objects = attachment.objects();
   attachment.scopes = scope && scopesOf(process, scope, main, objects);
-  const allocator = scope ? yield* allocatorOf(objectsOf(scope, objects), main) : new Map();
+  const allocator = scope ? yield* allocatorOf(objectsOf(scope.entries, objects), main) : new Map();
   for (const [index, source] of context.sources.entries()) {
     const capsule = yield* makeNamespace(attachment, source, token + index + 1, both, allocator);
     repairGlobal(attachment, namespaces, main, scope, capsule);
@@ -143,7 +144,7 @@ function* openLibraries(attachment: Attachment, placeholders: readonly Placehold
     checkClosure(capsule, closure, "whole");
     // For a dlopen of a running program, ld.so sets this once it has finished.
     const isGlobal = own.every(({ object }) => global.has(object.linkMap));
-    const opened = own.filter(({ soname }) => !isOpenAs(capsule, soname));
+    const opened = own.filter(({ soname }) => !findOpened(capsule, soname));
     const intern = (text: string) => attachment.intern(text);
     yield* lendUnique(attachment, capsule, closure);
     yield* openClosure(attachment, capsule, closure, { isGlobal, ...(attachment.isRunning ? {} : { intern }) });
@@ -171,7 +172,7 @@ function* settle(attachment: Attachment, placeholders: readonly Placeholder[]): 
   for (const { object, soname, capsule } of placeholders) {
     capsule.shims.set(soname, new LoadedObject(attachment.process, object.linkMap));
     if (attachment.isRunning) {
-      yield* widen(attachment, capsule, soname, object.linkMap);
+      yield* showByHandle(attachment, capsule, soname, object.linkMap);
       yield* showUnique(attachment, capsule, soname);
     } else attachment.scopes?.staying.set(soname, object.linkMap);
   }

@@ -27,7 +27,7 @@ export function* awaitAllocator(
   const { process, controlBlock, namespaces, main, trace } = attachment;
   if (attachment.awaited) return true;
   const scope = namespaces.baseScope(main);
-  const pending = scope && findPendingConstructor(process, scope, objectsOf(scope, objects), shim);
+  const pending = scope && findPendingConstructor(process, scope, objectsOf(scope.entries, objects), shim);
   if (!pending) return false;
   attachment.awaited = pending;
   setPointerIn(process, add(controlBlock.at, ControlBlock.offsetOf.constructor), pending.address);

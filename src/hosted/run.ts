@@ -16,7 +16,7 @@ import type { Connection } from "../agent/code/ask.ts";
 import { type Channels, mappedConnection } from "../agent/code/channels.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
-import { mirrorShimAlone } from "../passes/expose.ts";
+import { mirrorShim } from "../passes/expose.ts";
 import { findFunctions } from "../passes/functions.ts";
 import { scopesOf } from "../passes/handle-scope.ts";
 import type { Capsule, Linker } from "../passes/launch.ts";
@@ -90,7 +90,7 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
       return found.get(name);
     },
     moved: new Map(),
-    shim: mirrorShimAlone,
+    shim: mirrorShim(true),
     shared,
     intern: (text) => allocateCopy(libc, cString(text)),
     internWords: (words) => allocateCopy(libc, new Uint8Array(BigUint64Array.from(words, BigInt).buffer)),

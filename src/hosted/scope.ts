@@ -63,7 +63,7 @@ export function settleScope(
   const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
   const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
   const [first, ...libraries] = scopeOf(own(program), objects);
-  const added = objectsOf(scope, objects);
+  const added = objectsOf(scope.entries, objects);
   const shims = displaced.map(({ shim }) => own(shim));
   const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
   // The displaced copies come last: they look up their own symbols there, including those that an older host's library

@@ -13,7 +13,7 @@ import type { Channel } from "../agent/channel.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { FileList, PrivateDirectory } from "../directories/private-directory.ts";
 import { BunThreads } from "../handover/threads.ts";
-import { mirrorShim, mirrorShimAlone } from "../passes/expose.ts";
+import { mirrorShim } from "../passes/expose.ts";
 import type { Capsule, Launch } from "../passes/launch.ts";
 import { type ProcessGlibc, processGlibcOf, processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
 import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
@@ -109,8 +109,7 @@ export class HostedContext {
       runtime: this.#runtime,
       functions: state.functions,
       program: state.program,
-      shim: (...shown) =>
-        (process === this.libc && !this.#threads.hasOthers(process.pid) ? mirrorShimAlone : mirrorShim)(...shown),
+      shim: (...shown) => mirrorShim(process === this.libc && !this.#threads.hasOthers(process.pid))(...shown),
       sharedFile: (soname) => files.get(soname) ?? soname,
       shared: new Map(),
       moved: new Map(state.moved),

@@ -72,7 +72,7 @@ export function embed(
     const unshow = showToUnwinder(linker, libc, iterators);
     const both = ownFunctions(linker, libc, iterators);
     server.awaitBoot();
-    const allocator = libc.run(allocatorOf(objectsOf(scope, [...linkMap(libc, bun.linkMap)]), bun.linkMap));
+    const allocator = libc.run(allocatorOf(objectsOf(scope.entries, [...linkMap(libc, bun.linkMap)]), bun.linkMap));
     const capsule = libc.run(makeNamespace(linker, plan, TOKEN, both, allocator));
     capsules.push(capsule);
     repairGlobal(linker, namespaces, bun.linkMap, scope, capsule);

@@ -27,35 +27,20 @@ const CORE = ["malloc", "free", "calloc", "realloc"];
 /** malloc(3), aligned_alloc(3), malloc_usable_size(3), C23's free_sized, and others that allocators replace. */
 const MALLOC = [
   ...CORE,
-  "cfree",
-  "reallocarray",
-  "memalign",
-  "aligned_alloc",
-  "posix_memalign",
-  "valloc",
-  "pvalloc",
-  "free_sized",
-  "free_aligned_sized",
-  "malloc_usable_size",
-  "malloc_trim",
-  "malloc_stats",
-  "malloc_info",
-  "mallinfo",
-  "mallinfo2",
-  "mallopt",
+  ..."cfree reallocarray memalign aligned_alloc posix_memalign valloc pvalloc".split(" "),
+  ..."free_sized free_aligned_sized malloc_usable_size".split(" "),
+  ..."malloc_trim malloc_stats malloc_info mallinfo mallinfo2 mallopt".split(" "),
   // glibc's own names for some of them, which allocators linked into programs (Chromium's) also replace
-  ...["__libc_malloc", "__libc_calloc", "__libc_realloc", "__libc_free", "__libc_memalign", "__libc_valloc"],
-  ...["__libc_pvalloc", "__libc_cfree", "__posix_memalign"],
+  ..."__libc_malloc __libc_calloc __libc_realloc __libc_free __libc_memalign __libc_valloc".split(" "),
+  ..."__libc_pvalloc __libc_cfree __posix_memalign".split(" "),
 ];
+
+const NEW = ["", "RKSt9nothrow_t", "St11align_val_t", "St11align_val_tRKSt9nothrow_t"];
 
 /** new and delete, and those of arrays, as the Itanium C++ ABI mangles them: sized, aligned, nothrow. */
 const OPERATORS = [
-  ...["_Znwm", "_Znam"].flatMap((name) => [name, `${name}RKSt9nothrow_t`]),
-  ...["_Znwm", "_Znam"].flatMap((name) => [`${name}St11align_val_t`, `${name}St11align_val_tRKSt9nothrow_t`]),
-  ...["_ZdlPv", "_ZdaPv"].flatMap((name) => [name, `${name}m`, `${name}RKSt9nothrow_t`]),
-  ...["_ZdlPv", "_ZdaPv"].flatMap((name) => [
-    ...[`${name}St11align_val_t`, `${name}mSt11align_val_t`, `${name}St11align_val_tRKSt9nothrow_t`],
-  ]),
+  ...["_Znwm", "_Znam"].flatMap((name) => NEW.map((form) => name + form)),
+  ...["_ZdlPv", "_ZdaPv"].flatMap((name) => [...NEW, "m", "mSt11align_val_t"].map((form) => name + form)),
 ];
 
 /**
@@ -68,7 +53,7 @@ export function* allocatorOf(scope: readonly LoadedObject[], main: Address): Lin
   for (const name of MALLOC) yield* find(before, name, main, found);
   // If the C++ library's operator new precedes an object's own, the object has replaced nothing.
   const others = scope.filter(({ image }) => !isShared(image.soname ?? ""));
-  for (const name of OPERATORS) yield* find(others, name, main, found, ({ image }) => isCxxRuntime(image.soname ?? ""));
+  for (const name of OPERATORS) yield* find(others, name, main, found, ({ soname }) => isCxxRuntime(soname ?? ""));
   return found;
 }
 
@@ -87,13 +72,12 @@ function* find(
   name: string,
   main: Address,
   found: Map<string, Address>,
-  isUsual: (object: LoadedObject) => boolean = () => false,
+  isUsual: (image: LoadedImage) => boolean = () => false,
 ): Linking<void> {
-  for (const object of objects) {
-    const { image } = object;
+  for (const { image } of objects) {
     const index = image.find(name);
     if (index === undefined) continue;
-    if (isUsual(object)) return;
+    if (isUsual(image)) return;
     // dlsym takes the handle of an opened library or of the program: a library loaded at startup has no scope.
     const isIndirect = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
     const address = isIndirect ? yield* findIn(main, name) : image.symbolAddress(index);

@@ -5,7 +5,7 @@ import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Binding } from "../diagnostics/events.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Launch } from "./launch.ts";
 import type { Moved } from "./redirect.ts";
 
 /** A shim, and the file of the library that it shows. */
@@ -22,6 +22,7 @@ export function bindingsOf(
   moved: Moved,
 ): Binding[] {
   const shown = new Set<number>(moved.values());
+  const opened = capsules.flatMap((capsule) => [...capsule.opened.values()]);
   const bindings: Binding[] = [];
   for (const image of images)
     eachBoundSlot(image, "all", (value, _at, _addend, index, isCall) => {
@@ -29,14 +30,10 @@ export function bindingsOf(
       if (index === 0 || (!isLazy && !shown.has(value))) return;
       const symbol = image.symbols.nameOf(image.symbols.at(index));
       const version = image.versionOf(index);
-      const path = isLazy ? definer(shims, symbol, version) : holder(capsules, value);
-      if (path !== undefined) bindings.push({ object: image.path, symbol, version, path, isLazy });
+      const definer = isLazy
+        ? shims.find(({ object }) => object.image.findReferenced(symbol, version) !== undefined)
+        : opened.find((object) => object.image.holds(value));
+      if (definer) bindings.push({ object: image.path, symbol, version, path: definer.path, isLazy });
     });
   return bindings;
 }
-
-const definer = (shims: readonly Shown[], symbol: string, version: string | undefined): string | undefined =>
-  shims.find(({ object }) => object.image.findReferenced(symbol, version) !== undefined)?.path;
-
-const holder = (capsules: readonly Capsule[], value: number): string | undefined =>
-  capsules.flatMap(({ opened }) => [...opened.values()]).find(({ image }) => image.holds(value))?.path;

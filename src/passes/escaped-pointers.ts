@@ -6,7 +6,7 @@
 
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
+import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import type { Process } from "../../lib/process/process.ts";
@@ -22,31 +22,21 @@ export function redirectEscaped(
   if (copies.length === 0) return 0;
   const before = patch.length;
   const mappings = readMaps(process.task);
+  // The writable parts between `start` and `end`, where constructors could have written.
+  const scan = (start: Address, end: Address): void => {
+    for (let at = alignUp(start, 8); at < end; ) {
+      const mapping = findMapping(mappings, at);
+      if (!mapping) return;
+      const stop = toAddress(Math.min(end, mapping.end));
+      if (mapping.writable) scanWords(process, at, stop - at, copies, patch);
+      at = stop;
+    }
+  };
   for (const image of images)
     for (const { p_vaddr, p_memsz, p_flags } of image.loads)
-      if (p_flags & PF_W)
-        scan(process, image.addressOf(p_vaddr), toAddress(image.addressOf(p_vaddr) + p_memsz), mappings, copies, patch);
-  for (const { start, end, path } of mappings)
-    if (path === "[heap]") scan(process, start, end, mappings, copies, patch);
+      if (p_flags & PF_W) scan(image.addressOf(p_vaddr), image.addressOf(add(p_vaddr, p_memsz)));
+  for (const { start, end, path } of mappings) if (path === "[heap]") scan(start, end);
   return patch.length - before;
-}
-
-/** Scans the writable parts between `start` and `end`, where constructors could have written. */
-function scan(
-  process: Process,
-  start: Address,
-  end: Address,
-  mappings: readonly Mapping[],
-  copies: readonly Copy[],
-  patch: Patch,
-): void {
-  for (let at = alignUp(start, 8); at < end; ) {
-    const mapping = findMapping(mappings, at);
-    if (!mapping) return;
-    const stop = toAddress(Math.min(end, mapping.end));
-    if (mapping.writable) scanWords(process, at, stop - at, copies, patch);
-    at = stop;
-  }
 }
 
 // Hot: a heap has some 100,000 words. In 32-bit halves, since a number cannot hold every 64-bit value.

@@ -4,11 +4,12 @@
 
 import { STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
 import { isExported, typeOf } from "../../lib/elf/sym.ts";
-import { dlclose, findIn, findOpen, linkMapOf } from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { findIn } from "../../lib/loader/calls.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Capsule, Launch } from "./launch.ts";
+import { findObject } from "./opened.ts";
 
 /** The exports of an open library that its filtees define: name → address. */
 export function* filtered(
@@ -18,16 +19,14 @@ export function* filtered(
 ): Linking<ReadonlyMap<string, Address>> {
   const found = new Map<string, Address>();
   for (const filtee of yield* filteesOf(launch, namespace, library, new Set())) {
+    const { image, linkMap } = filtee;
     for (const [i, sym] of [...library.image.symbols].entries()) {
       const name = isExported(sym) && typeOf(sym) !== STT_TLS ? library.image.symbols.nameOf(sym) : "";
       if (name === "" || found.has(name)) continue;
-      const version = library.image.versionOf(i);
-      const index = filtee.image.findReferenced(name, version);
+      const index = image.findReferenced(name, library.image.versionOf(i));
       if (index === undefined) continue;
-      const isChosen = typeOf(filtee.image.symbols.at(index)) === STT_GNU_IFUNC;
-      const address = isChosen
-        ? yield* findIn(filtee.linkMap, name, filtee.image.versionOf(index))
-        : filtee.image.symbolAddress(index);
+      const isChosen = typeOf(image.symbols.at(index)) === STT_GNU_IFUNC;
+      const address = isChosen ? yield* findIn(linkMap, name, image.versionOf(index)) : image.symbolAddress(index);
       if (address !== undefined) found.set(name, address);
     }
     launch.trace.log("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
@@ -44,11 +43,8 @@ function* filteesOf(
 ): Linking<LoadedObject[]> {
   const filtees: LoadedObject[] = [];
   for (const { name } of image.filtees) {
-    const handle = yield* findOpen(namespace, name);
-    if (handle === undefined) continue;
-    const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
-    yield* dlclose(launch.process, handle);
-    if (known.has(object.linkMap)) continue;
+    const object = yield* findObject(launch.process, namespace, name);
+    if (!object || known.has(object.linkMap)) continue;
     known.add(object.linkMap);
     filtees.push(...(yield* filteesOf(launch, namespace, object, known)), object);
   }

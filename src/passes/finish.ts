@@ -4,9 +4,9 @@
 // object needs it. For a hosted program, see emitCleanup.
 
 import { type CodeObject, codeObject } from "../../lib/elf/write/code-object.ts";
-import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { LM_ID_BASE } from "../../lib/loader/calls.ts";
 import { findFinalizer } from "../../lib/loader/finalizer.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, alignUp, PAGE_SIZE, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
@@ -15,6 +15,7 @@ import { rip } from "../../lib/x86-64/operands.ts";
 import { ENDING_WORDS, type Ending, emitDestructors, endingWords } from "../agent/code/destructors.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import type { Capsule, Launch, Linker } from "./launch.ts";
+import { openGenerated } from "./opened.ts";
 
 /**
  * The words that emitDestructors reads. `front` are objects of the base namespace, the first of which is generated. If
@@ -46,14 +47,12 @@ export function* finishProgramFirst(
   namespaces: Namespaces,
   capsules: readonly Capsule[],
 ): Linking<void> {
-  const { process, directory, functions } = linker;
+  const { process, functions } = linker;
   const ending = linker.internWords(new Array<number>(ENDING_WORDS).fill(0));
   const base = new Assembler();
   emitDestructors(base, { ending, lock: functions.lock, unlock: functions.unlock });
   const { bytes, labels } = codeOnly(END, base, "show all");
-  const path = directory.write(END, bytes);
-  const handle = yield* dlmopen(process, LM_ID_BASE, path, RTLD_LAZY);
-  const end = new LoadedObject(process, yield* linkMapOf(process, handle));
+  const end = yield* openGenerated(linker, LM_ID_BASE, END, bytes);
   const words = findEnding(linker, namespaces, capsules[0], { front: [end] });
   process.write(ending, new Uint8Array(BigUint64Array.from(words, BigInt).buffer));
 
@@ -61,8 +60,7 @@ export function* finishProgramFirst(
   for (const { token, namespace } of capsules) {
     const first = new Assembler();
     emitFinish(first, finish);
-    const file = directory.write(`${token}-${FIRST}`, codeOnly(FIRST, first, "finish").bytes);
-    yield* dlmopen(process, namespace, file, RTLD_LAZY);
+    yield* openGenerated(linker, namespace, `${token}-${FIRST}`, codeOnly(FIRST, first, "finish").bytes);
   }
 }
 

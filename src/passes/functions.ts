@@ -5,29 +5,26 @@ import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { CALLABLE, type Callable } from "../../lib/process/process.ts";
 
+/** Those that passes do not call, by the names that we give them. */
+const OTHERS = {
+  getenv: "getenv",
+  secure_getenv: "secure_getenv",
+  dladdr1: "dladdr1",
+  dl_iterate_phdr: "dl_iterate_phdr",
+  write: "write",
+  errnoLocation: "__errno_location",
+  exit: "exit",
+  atExit: "__cxa_atexit",
+  closeAll: "fcloseall",
+  // Before 2.34 libc's own, which forward to libpthread's once that is loaded.
+  lock: "pthread_mutex_lock",
+  unlock: "pthread_mutex_unlock",
+  // A function without side effects: a mirror's __libc_early_init.
+  nothing: "abs",
+};
+
 /** glibc's own functions that our code calls or overrides. */
-export interface Functions extends Readonly<Record<Callable, Address>> {
-  readonly getenv: Address;
-  readonly secure_getenv: Address;
-  readonly dladdr1: Address;
-  readonly dl_iterate_phdr: Address;
-  readonly write: Address;
-  /** __errno_location. */
-  readonly errnoLocation: Address;
-  readonly exit: Address;
-  /** __cxa_atexit. */
-  readonly atExit: Address;
-  /** fcloseall */
-  readonly closeAll: Address;
-  /**
-   * pthread_mutex_lock and pthread_mutex_unlock; before 2.34 libc's own, which forward to libpthread's once that is
-   * loaded.
-   */
-  readonly lock: Address;
-  readonly unlock: Address;
-  /** A function without side effects: a mirror's __libc_early_init. */
-  readonly nothing: Address;
-}
+export type Functions = Readonly<Record<Callable | keyof typeof OTHERS, Address>>;
 
 /** Throws LinkError. */
 export function addressIn(family: readonly LoadedImage[], name: string): Address {
@@ -36,22 +33,8 @@ export function addressIn(family: readonly LoadedImage[], name: string): Address
   return found;
 }
 
-/** glibc's own, even if others are preloaded before them. */
+/** glibc's own, even if others are preloaded before them. Throws LinkError. */
 export function findFunctions(family: readonly LoadedImage[]): Functions {
-  const own = (name: string): Address => addressIn(family, name);
-  return {
-    ...(Object.fromEntries(CALLABLE.map((name) => [name, own(name)])) as Record<(typeof CALLABLE)[number], Address>),
-    getenv: own("getenv"),
-    secure_getenv: own("secure_getenv"),
-    dladdr1: own("dladdr1"),
-    dl_iterate_phdr: own("dl_iterate_phdr"),
-    write: own("write"),
-    errnoLocation: own("__errno_location"),
-    exit: own("exit"),
-    atExit: own("__cxa_atexit"),
-    closeAll: own("fcloseall"),
-    lock: own("pthread_mutex_lock"),
-    unlock: own("pthread_mutex_unlock"),
-    nothing: own("abs"),
-  };
+  const names = [...CALLABLE.map((name) => [name, name] as const), ...Object.entries(OTHERS)];
+  return Object.fromEntries(names.map(([key, name]) => [key, addressIn(family, name)])) as Functions;
 }

@@ -5,18 +5,19 @@
 import { RTLD_GLOBAL, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { findOpened } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
 /** The program makes these isolated libraries global. */
 export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonames: readonly string[]): Linking<void> {
-  const { opened, search, namespace, shims, openHere } = capsule;
+  const { namespace, shims, openHere } = capsule;
   const paths: string[] = [];
   for (const soname of sonames) {
     const shim = shims.get(soname);
-    const path = search.find(soname, undefined)?.path ?? "";
-    if (!shim || !scopes || scopes.lent.has(shim.linkMap) || !opened.has(path)) continue;
+    const library = findOpened(capsule, soname);
+    if (!shim || !scopes || scopes.lent.has(shim.linkMap) || !library) continue;
     scopes.lent.add(shim.linkMap);
-    paths.push(path);
+    paths.push(library.path);
   }
   if (paths.length === 0) return;
   const mode = RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL;

@@ -40,16 +40,18 @@ export function scopesOf(
   return offsets && { offsets, main, family, lent: new Set(), staying: new Map(), rooms: new Map() };
 }
 
-/** Call when the program is about to get a handle of a shim that stays. */
-export function* showByHandle(launch: Launch, capsule: Capsule, name: string): Linking<void> {
-  const shim = launch.scopes?.staying.get(name);
-  if (shim !== undefined) yield* widen(launch, capsule, name, shim);
-}
-
-/** `name` is the shim's soname, `shim` its link_map. */
-export function* widen(launch: Launch, capsule: Capsule, name: string, shim: Address): Linking<void> {
+/**
+ * Call when the program is about to get a handle of a shim: its soname, and its link_map, by default that of one that
+ * stays.
+ */
+export function* showByHandle(
+  launch: Launch,
+  capsule: Capsule,
+  name: string,
+  shim = launch.scopes?.staying.get(name),
+): Linking<void> {
   const { process, scopes, trace } = launch;
-  if (!scopes || !isAsDrawn(process, shim, scopes.offsets)) return;
+  if (!scopes || shim === undefined || !isAsDrawn(process, shim, scopes.offsets)) return;
   const library = openedAs(capsule, name);
   const entries = entriesOf(launch, scopes, capsule, library, shim);
   if (entries.length <= 1) return;
@@ -86,11 +88,8 @@ function entriesOf(
     const shared = soname === undefined ? undefined : family.get(soname);
     // As in the global scope, functions that we intercept precede glibc's own.
     if (shared !== undefined && interposer !== undefined) list.push(interposer);
-    const owned = soname === undefined ? undefined : shownElsewhere(capsules, capsule, soname);
-    list.push(shared ?? owned ?? there.get(entry) ?? entry);
+    const owner = capsules.find(({ shims }) => shims !== capsule.shims && shims.has(soname ?? ""));
+    list.push(shared ?? owner?.shims.get(soname ?? "")?.linkMap ?? there.get(entry) ?? entry);
   }
   return [...new Set(list)];
 }
-
-const shownElsewhere = (capsules: readonly Capsule[], own: Capsule, soname: string): Address | undefined =>
-  capsules.find((capsule) => capsule !== own && capsule.shims.has(soname))?.shims.get(soname)?.linkMap;

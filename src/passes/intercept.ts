@@ -88,8 +88,8 @@ export function* interceptHandles({ process, shared }: Launch, names: ReadonlyMa
 export function tableMapping({ path, loads, loadBias, symbolTableAt }: LoadedImage): Mapping[] {
   const load = loads.find(({ p_vaddr, p_filesz }) => symbolTableAt >= p_vaddr && symbolTableAt < p_vaddr + p_filesz);
   if (!load) return [];
-  const [start, end] = [load.p_vaddr, load.p_vaddr + load.p_filesz].map((vaddr) => add(loadBias, vaddr));
+  const start = add(loadBias, load.p_vaddr);
   const has = (flag: number) => (load.p_flags & flag) !== 0;
   const kind = { readable: has(PF_R), writable: has(PF_W), executable: has(PF_X), shared: false };
-  return [{ start: start ?? loadBias, end: end ?? loadBias, ...kind, offset: load.p_offset, inode: 0, path }];
+  return [{ start, end: add(start, load.p_filesz), ...kind, offset: load.p_offset, inode: 0, path }];
 }

@@ -6,6 +6,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { linkMap } from "../../lib/loader/link-map.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
 import { redirectEscaped } from "./escaped-pointers.ts";
@@ -34,7 +35,7 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
       return own.filter(({ from }) => met.has(from) && image.holds(from));
     });
     // libc holds the arguments of destructors.
-    const libcImage = shared.get("libc.so.6");
+    const libcImage = shared.get(LIBC);
     const kept = redirectEscaped(process, libcImage ? [...images, libcImage] : images, named, patch);
     if (named.length > 0) trace.log("redirect", () => `${kept} pointers to objects of host libraries redirected`);
     for (const { image } of capsule.mirrors.values()) updateSymbols(image, moved, patch);
@@ -54,10 +55,9 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
 function objectsIn({ process, shared }: Launch, { mirrors, opened }: Capsule): LoadedImage[] {
   const others = new Set([...mirrors.values()].map((object) => object.linkMap));
   const known = new Map([...opened.values()].map((object) => [object.linkMap, object]));
+  const biases = [0, shared.get(LOADER)?.loadBias];
   const [first] = mirrors.values();
-  const objects = first ? [...linkMap(process, first.linkMap)] : [];
-  return objects
-    .filter(({ linkMap }) => !others.has(linkMap))
-    .filter(({ loadBias }) => loadBias !== 0 && loadBias !== shared.get(LOADER)?.loadBias)
+  return [...(first ? linkMap(process, first.linkMap) : [])]
+    .filter((object) => !others.has(object.linkMap) && !biases.includes(object.loadBias))
     .map((object) => (known.get(object.linkMap) ?? object).image);
 }

@@ -4,12 +4,11 @@
 // the tree would give another file or none.
 
 import type { Library } from "../../lib/elf/library.ts";
-import { dlclose, findOpen, linkMapOf } from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
 import type { Capsule, Launch } from "./launch.ts";
+import { findObject } from "./opened.ts";
 
 /** Where libraries are open, and under which names. */
 type Place = Pick<Capsule, "namespace" | "names" | "opened">;
@@ -27,11 +26,7 @@ export function* fileOpenAs(
 
 /** The path of the object that glibc has open under a name or a path; glibc may search for a name. */
 export function* pathOf({ process }: Launch, namespace: number, name: string): Linking<string | undefined> {
-  const handle = yield* findOpen(namespace, name);
-  if (handle === undefined) return undefined;
-  const { path } = new LoadedObject(process, yield* linkMapOf(process, handle));
-  yield* dlclose(process, handle);
-  return path;
+  return (yield* findObject(process, namespace, name))?.path;
 }
 
 /**
@@ -64,10 +59,8 @@ export function* closureIn(
 
 /** Needs that the search cannot resolve, or resolves to another file than was once opened under that name. */
 function doubtful({ names }: Place, { nodes }: Dependencies): Need[] {
-  return nodes
-    .flatMap(({ needs }) => needs)
-    .filter((need) => {
-      if (need.name.includes("/")) return false;
-      return "fault" in need || ("node" in need && names.hasOther(need.name, need.node.library.path));
-    });
+  const needs = nodes.flatMap((node) => node.needs).filter(({ name }) => !name.includes("/"));
+  return needs.filter(
+    (need) => "fault" in need || ("node" in need && names.hasOther(need.name, need.node.library.path)),
+  );
 }

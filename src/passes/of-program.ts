@@ -5,12 +5,12 @@
 
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { findIn } from "../../lib/loader/calls.ts";
-import { linkMap } from "../../lib/loader/link-map.ts";
+import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { lackedBy } from "../plan/lacked.ts";
-import { capsuleOf } from "./capsule-of.ts";
+import { isStandIn } from "./capsule-of.ts";
 import type { Capsule, Launch } from "./launch.ts";
 
 /**
@@ -22,12 +22,16 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
   const { scopes, directory, trace } = launch;
   const lacked = lackedBy(capsule, closure);
   if (!scopes || lacked.length === 0) return [];
+  let standIns: readonly LoadedObject[] | undefined;
   const mirrors = [...capsule.mirrors.values()].map(({ image }) => image);
   const functions = new Map<string, { address: Address }>();
   for (const name of lacked) {
     if (mirrors.some((image) => image.find(name) !== undefined)) continue;
     const address = yield* findIn(scopes.main, name);
-    if (address !== undefined && !isPlaceholders(launch, address)) functions.set(name, { address });
+    if (address === undefined) continue;
+    // In a placeholder, it is not the final address.
+    standIns ??= [...linkMap(launch.process, scopes.main)].filter((object) => isStandIn(launch.capsules, object));
+    if (!standIns.some(({ image }) => image.holds(address))) functions.set(name, { address });
   }
   if (functions.size === 0) return [];
   const text = JSON.stringify([...functions]);
@@ -36,13 +40,4 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
   trace.log("capsule", () => `of the program's side: ${[...functions.keys()].join(" ")}`);
   const open = closure.inLoadOrder.map(({ library }) => library.path).filter((file) => capsule.opened.has(file));
   return [...open, ...closure.elsewhere.keys(), path];
-}
-
-/** Whether the address is in a placeholder: then the final address is unknown. */
-function isPlaceholders({ process, scopes, capsules }: Launch, address: Address): boolean {
-  for (const object of scopes ? linkMap(process, scopes.main) : []) {
-    if (object.path === "" || object.isVdso) continue;
-    if (object.image.holds(address)) return capsuleOf(capsules, object.image.soname ?? "") !== undefined;
-  }
-  return false;
 }

@@ -16,13 +16,12 @@ import {
   dlmopen,
   dlmopenAll,
   dlopenBy,
-  linkMapOf,
   RTLD_GLOBAL,
   RTLD_LAZY,
   RTLD_NOLOAD,
   RTLD_NOW,
 } from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
@@ -30,30 +29,31 @@ import type { Closure, Member } from "../../lib/tree/closure.ts";
 import { refuseSanitizers } from "../plan/allocators.ts";
 import { needsIn } from "../plan/needs.ts";
 import { LOADER } from "../profiles/shared-set.ts";
-import { capsuleOf } from "./capsule-of.ts";
+import { capsuleOf, findOpened } from "./capsule-of.ts";
 import { followGlobal } from "./global.ts";
 import type { Capsule, Launch } from "./launch.ts";
 import { lendUnique } from "./lend-unique.ts";
 import { closureIn } from "./names.ts";
 import { needsOfProgram } from "./of-program.ts";
+import { objectOf } from "./opened.ts";
 import { addMirror } from "./share.ts";
 import { absentees, isHelper, type Named, together, unnamed } from "./together.ts";
 
-/** The part of a closure that a capsule has yet to open. */
-interface Missing {
-  readonly paths: readonly string[];
-  /** These, and open libraries whose DT_NEEDED name glibc has yet to learn; in glibc's order. */
-  readonly files: readonly Named[];
-}
-
-/** Shows the capsule the shared libraries of a closure, and returns what it has yet to open. */
-export function* missingOf(launch: Launch, capsule: Capsule, closure: Closure): Linking<Missing> {
+/**
+ * Shows the capsule the shared libraries of a closure, and returns what it has yet to open. `files` are also the open
+ * libraries whose DT_NEEDED name glibc has yet to learn, in glibc's order.
+ */
+export function* missingOf(
+  launch: Launch,
+  capsule: Capsule,
+  closure: Closure,
+): Linking<{ paths: string[]; files: Named[] }> {
   for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
   if (closure.elsewhere.has(LOADER)) yield* showLoader(launch, capsule, closure);
   const { opened } = capsule;
   const paths = closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !opened.has(path));
   if (paths.length === 0) return { paths, files: [] };
-  const files = filesOf(closure).filter((file) => isWanted(capsule, file));
+  const files = filesOf(closure).filter(({ path, names }) => !opened.has(path) || names.length > 0);
   return { paths, files: [...absentees(launch, capsule, closure), ...files] };
 }
 
@@ -82,14 +82,12 @@ export function* ensureOpened(
   return openedAs(capsule, soname);
 }
 
-export const isOpenAs = ({ search, opened }: Capsule, soname: string): boolean =>
-  opened.has(search.find(soname, undefined)?.path ?? "");
-
+/** Throws LinkError if the library is not open. */
 export function openedAs(capsule: Capsule, soname: string): LoadedObject {
+  const object = findOpened(capsule, soname);
+  if (object) return object;
   const file = capsule.search.find(soname, undefined)?.path ?? "";
-  const object = capsule.opened.get(file);
-  if (!object) throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
-  return object;
+  throw new LinkError(`Cannot show "${soname}" to the program: "${file}" is not open`, { object: soname });
 }
 
 /**
@@ -101,8 +99,6 @@ function* showLoader({ process }: Launch, { namespace, opened }: Capsule, { memb
     avoidsDefaults && needed.includes(LOADER) && !opened.has(path);
   if (members.some(isNew)) yield* dlmopen(process, namespace, LOADER, RTLD_LAZY);
 }
-
-const isWanted = ({ opened }: Capsule, { path, names }: Named): boolean => !opened.has(path) || names.length > 0;
 
 /** The files that a closure requires, in glibc's order. */
 export function filesOf({ inLoadOrder, open }: Closure): Named[] {
@@ -176,12 +172,12 @@ export function* openClosure(
     ...files.map(({ path, names }) => ({ path: fileOf(path), names })),
     ...unnamed([...references, ...beside, ...others]),
   ];
-  const object = together(launch, capsule, wanted);
+  const helper = together(launch, capsule, wanted);
   // dlmopen does not accept RTLD_GLOBAL.
   const attempt: Call =
     isGlobal && others.length === 0
-      ? { name: "dlopen", at: capsule.openHere, arguments: [object, mode | RTLD_GLOBAL] }
-      : { name: "dlmopen", arguments: [namespace, object, mode] };
+      ? { name: "dlopen", at: capsule.openHere, arguments: [helper, mode | RTLD_GLOBAL] }
+      : { name: "dlmopen", arguments: [namespace, helper, mode] };
   const [opened = 0] = yield [attempt];
   if (opened === 0) throw refusal(paths, yield* dlerror(process), attempt);
   // One by one, since the program's symbols are for these alone.
@@ -192,10 +188,10 @@ export function* openClosure(
   const handles = yield* dlmopenAll(process, namespace, paths.map(fileOf), RTLD_LAZY | RTLD_NOLOAD);
   for (const [i, handle] of handles.entries()) {
     const path = paths[i] ?? "";
-    const opened = new LoadedObject(process, yield* linkMapOf(process, handle));
-    const isCopy = intern !== undefined && copies.has(path);
-    const name = isCopy ? { path: intern(path), directory: intern(dirname(path)) } : undefined;
-    capsule.opened.set(path, name ? rename(opened, name).object : opened);
+    let object = yield* objectOf(process, handle);
+    if (intern && copies.has(path))
+      object = rename(object, { path: intern(path), directory: intern(dirname(path)) }).object;
+    capsule.opened.set(path, object);
   }
   tellOpened(launch, capsule, paths);
 }

@@ -2,12 +2,12 @@
 
 import { basename } from "node:path";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import type { GlobalScope } from "../../lib/loader/namespace.ts";
+import type { Address } from "../../lib/memory/numbers.ts";
 
-/** The entries of `scope` that are among `objects`, in glibc's search order. */
-export function objectsOf(scope: GlobalScope, objects: readonly LoadedObject[]): LoadedObject[] {
-  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
-  return scope.entries.flatMap((entry) => byAddress.get(entry) ?? []);
+/** The objects with these link_maps, the entries of a scope, that are among `objects`; in the scope's order. */
+export function objectsOf(entries: readonly Address[], objects: readonly LoadedObject[]): LoadedObject[] {
+  const byAddress = new Map(objects.map((object) => [object.linkMap, object]));
+  return entries.flatMap((entry) => byAddress.get(entry) ?? []);
 }
 
 /** The program's scope in ld.so's order: the program, then its dependencies, breadth first. */

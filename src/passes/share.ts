@@ -9,16 +9,8 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { mirrorOf } from "../../lib/elf/write/mirror.ts";
 import type { Place } from "../../lib/elf/write/shared-object.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import {
-  dlmopen,
-  findOpen,
-  LM_ID_BASE,
-  LM_ID_NEWLM,
-  linkMapOf,
-  namespaceOf,
-  RTLD_LAZY,
-} from "../../lib/loader/calls.ts";
-import { LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
+import { dlmopen, findOpen, LM_ID_BASE, LM_ID_NEWLM, namespaceOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import { linkMap } from "../../lib/loader/link-map.ts";
 import type { GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
@@ -34,6 +26,7 @@ import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { HostTree } from "../plan/host-tree.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
 import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
+import { objectOf, openGenerated } from "./opened.ts";
 
 /** Before glibc 2.34, dlopen is in the first, pthread_exit (and another open) in the second. */
 const OTHERS_OF_LIBC = [LIBDL, "libpthread.so.0"];
@@ -58,13 +51,11 @@ export function* makeNamespace(
   const beyond = beyondLibc(launch, token, allocator, libc);
   const needed = beyond === undefined ? [] : [beyond];
   const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, needed, moved: launch.moved });
-  const path = launch.directory.write(`${token}-${LIBC}`, bytes);
-  const handle = yield* dlmopen(launch.process, LM_ID_NEWLM, path, RTLD_LAZY);
-  const object = new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle));
+  const object = yield* openGenerated(launch, LM_ID_NEWLM, `${token}-${LIBC}`, bytes);
   const at = object.image.addressOf(mirror.zeroAt);
   yield* install(launch.process, code.bytes, at);
-  const namespace = yield* namespaceOf(launch.process, handle);
-  launch.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${path}`);
+  const namespace = yield* namespaceOf(launch.process, object.linkMap);
+  launch.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${object.path}`);
   return {
     ...plan,
     token,
@@ -103,28 +94,25 @@ export function repairGlobal(
  */
 export function* addMirror(launch: Launch, capsule: Capsule, soname: string, given?: LoadedImage): Linking<void> {
   const image = given ?? (yield* sharedImage(launch, soname));
-  const overrides = new Map<string, Place>();
-  if (OTHERS_OF_LIBC.includes(soname))
-    for (const [name, address] of capsule.overrides) overrides.set(name, { address });
+  const own = OTHERS_OF_LIBC.includes(soname) ? [...capsule.overrides] : [];
+  const overrides = new Map(own.map(([name, address]) => [name, { address }]));
   const { bytes } = mirrorOf(image, { soname, overrides, moved: launch.moved });
-  const path = launch.directory.write(`${capsule.token}-${soname}`, bytes);
-  const handle = yield* dlmopen(launch.process, capsule.namespace, path, RTLD_LAZY);
-  capsule.mirrors.set(soname, new LoadedObject(launch.process, yield* linkMapOf(launch.process, handle)));
-  launch.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${path}`);
+  const mirror = yield* openGenerated(launch, capsule.namespace, `${capsule.token}-${soname}`, bytes);
+  capsule.mirrors.set(soname, mirror);
+  launch.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${mirror.path}`);
 }
 
 /** A member of the shared set in the base namespace: the loaded one, or else the chosen file. */
 function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
-  let image = launch.shared.get(soname);
-  if (image) return image;
+  const known = launch.shared.get(soname);
+  if (known) return known;
   const { process } = launch;
   const file = launch.sharedFile(soname);
   // Given a soname, glibc itself finds a library that is already open.
   const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
   const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
-  const object = new LoadedObject(process, yield* linkMapOf(process, handle));
-  launch.scopes?.family.set(soname, object.linkMap);
-  image = object.image;
+  const { linkMap, image } = yield* objectOf(process, handle);
+  launch.scopes?.family.set(soname, linkMap);
   launch.shared.set(soname, image);
   return image;
 }

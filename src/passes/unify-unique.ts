@@ -15,17 +15,17 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { findOpened } from "./capsule-of.ts";
 import type { Copy } from "./copy-objects.ts";
 import type { Launch } from "./launch.ts";
 
 /** `scope` is the program's, starting with the program. Writes nothing. */
 export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
   const { capsules, process, trace } = launch;
-  const shown = capsules.flatMap(({ shims, search, opened }) =>
-    [...shims].flatMap(([soname, shim]) => {
-      const path = search.find(soname, undefined)?.path ?? "";
-      const object = opened.get(path);
-      return object && search.libraryAt(path).hasUnique ? [{ shim, object }] : [];
+  const shown = capsules.flatMap((capsule) =>
+    [...capsule.shims].flatMap(([soname, shim]) => {
+      const object = findOpened(capsule, soname);
+      return object && capsule.search.libraryAt(object.path).hasUnique ? [{ shim, object }] : [];
     }),
   );
   const [program] = scope;
@@ -57,7 +57,10 @@ interface Static {
 /** Unique symbols that a library shares with `others`; none if any of them differs in size. */
 export function sharedUnique(library: Image, others: readonly Image[], trace: Trace): Static[] {
   const both = uniqueSymbols(library).flatMap(({ name, size }) => {
-    const sizes = sizesIn(others, name);
+    const sizes = others.flatMap((image) => {
+      const index = image.find(name);
+      return index === undefined ? [] : [image.symbols.at(index).st_size];
+    });
     return sizes.length > 0 ? [{ name, size, isEqual: sizes.every((other) => other === size) }] : [];
   });
   const unequal = both.find(({ isEqual }) => !isEqual);
@@ -75,10 +78,3 @@ export function uniqueSymbols({ symbols }: Image): Static[] {
 
 /** Mangled: an object, a guard (GV), or a function-local (Z), in namespace std or __gnu_cxx. */
 const OF_STD = /^_Z(?:GV)?Z?(?:N[rVK]*)?(?:S[tabsiod]|9__gnu_cxx)/;
-
-function sizesIn(images: readonly Image[], name: string): number[] {
-  return images.flatMap((image) => {
-    const index = image.find(name);
-    return index === undefined ? [] : [image.symbols.at(index).st_size];
-  });
-}
