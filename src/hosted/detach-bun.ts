@@ -4,7 +4,6 @@
 // objects are libc's own again, and the global scope contains only what the user preloads, and glibc.
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
-import { R_X86_64_COPY } from "../../lib/elf/constants.ts";
 import { findReferencedAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { Sym } from "../../lib/elf/sym.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -12,6 +11,7 @@ import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { copy, Patch } from "../../lib/process/patch.ts";
+import { copiedIn } from "../passes/copy-objects.ts";
 import { redirect } from "../passes/redirect.ts";
 import type { Run } from "./run.ts";
 import { hostScope } from "./scope.ts";
@@ -53,15 +53,14 @@ function bindNow(libc: Libc, image: LoadedImage, patch: Patch): void {
 /** Moves the objects that Bun has copied back to the library that defines them. */
 function giveBackCopies(libc: Libc, bun: LoadedImage, family: readonly LoadedImage[], patch: Patch): void {
   const moved = new Map<number, Address>();
-  for (const { r_offset, r_type, r_sym } of bun.symbolicRela) {
-    if (r_type !== R_X86_64_COPY) continue;
-    const sym = bun.symbols.at(r_sym);
+  for (const { at, symbol } of copiedIn(bun)) {
+    const sym = bun.symbols.at(symbol);
     const name = bun.symbols.nameOf(sym);
-    const home = findReferencedAddress(family, name, bun.versionOf(r_sym));
+    const home = findReferencedAddress(family, name, bun.versionOf(symbol));
     if (home === undefined)
       throw new LinkError(`Cannot find the object "${name}" that Bun has copied`, { symbol: name });
-    copy(libc, bun.addressOf(r_offset), home, sym.st_size);
-    moved.set(bun.addressOf(r_offset), home);
+    copy(libc, bun.addressOf(at), home, sym.st_size);
+    moved.set(bun.addressOf(at), home);
   }
   redirect(family, moved, patch);
 }

@@ -21,7 +21,8 @@ export interface Displaced {
 
 export function displace(run: Run): Displaced[] {
   const { base, trace } = run;
-  const displaced = [...base.preloaded, ...base.dependencies].flatMap((copy): Displaced[] => {
+  const inOrder = [...base.preloaded, ...base.dependencies];
+  const displaced = inOrder.flatMap((copy): Displaced[] => {
     const there = standsFor(run.capsules, { soname: copy.image.soname, path: copy.path });
     if (!there) return [];
     const { capsule, soname } = there;
@@ -30,11 +31,10 @@ export function displace(run: Run): Displaced[] {
     return shim ? [{ copy, shim }] : [];
   });
   if (displaced.length === 0) return [];
-  const copies = new Set(displaced.map(({ copy }) => copy));
+  const copies = displaced.map(({ copy }) => copy);
   const patch = new Patch();
-  const inOrder = [...base.preloaded, ...base.dependencies];
   for (const object of inOrder)
-    if (copies.has(object)) bindAmongCopies(object.image, inOrder, copies, patch);
+    if (copies.includes(object)) bindAmongCopies(object.image, inOrder, copies, patch);
     else redirectSlots(object.image, displaced, patch);
   run.libc.run(patch.apply(run.libc));
   run.counts.written += patch.length;
@@ -61,7 +61,7 @@ function redirectSlots(image: LoadedImage, displaced: readonly Displaced[], patc
 function bindAmongCopies(
   image: LoadedImage,
   inOrder: readonly LoadedObject[],
-  copies: ReadonlySet<LoadedObject>,
+  copies: readonly LoadedObject[],
   patch: Patch,
 ): void {
   eachBoundSlot(image, "calls", (_value, at, _addend, symbol) => {
@@ -69,11 +69,10 @@ function bindAmongCopies(
     const name = image.symbols.nameOf(image.symbols.at(symbol));
     const version = image.versionOf(symbol);
     const owner = inOrder.find((object) => object.image.findReferenced(name, version) !== undefined);
-    const index = owner && copies.has(owner) ? owner.image.findReferenced(name, version) : undefined;
-    if (!owner || index === undefined || isChosen(owner.image, index)) return;
+    const index = owner && copies.includes(owner) ? owner.image.findReferenced(name, version) : undefined;
+    if (!owner || index === undefined) return;
+    // Only its resolver knows an IFUNC's address; glibc has already called it where the address was needed.
+    if (typeOf(owner.image.symbols.at(index)) === STT_GNU_IFUNC) return;
     patch.setPointer(image.addressOf(at), owner.image.symbolAddress(index));
   });
 }
-
-/** An IFUNC, whose address only its resolver knows; glibc has already called it where the address was needed. */
-const isChosen = ({ symbols }: LoadedImage, index: number): boolean => typeOf(symbols.at(index)) === STT_GNU_IFUNC;

@@ -7,9 +7,8 @@ import { Dyn } from "../../lib/elf/dyn.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
-import { layout, u64, writeU64 } from "../../lib/memory/layout.ts";
 import { addressOf, pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
-import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { type Address, add, toVaddr } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { Run } from "./run.ts";
@@ -19,15 +18,21 @@ const AT = { PHDR: 3, PHNUM: 5, ENTRY: 9, EXECFN: 31 } as const;
 /** More than any kernel passes. */
 const AUXV_LIMIT = 64;
 
+/** The pointers from an address on that precede a NULL. */
+export function pointersFrom(start: Address): Address[] {
+  const pointers: Address[] = [];
+  for (let at = start; pointerAt(at) !== 0; at = add(at, 8)) pointers.push(pointerAt(at));
+  return pointers;
+}
+
 /** The auxiliary vector, where the kernel put it: after the environment, which follows argv. */
 export class AuxiliaryVector {
   readonly #entries = new Map<number, Address>();
 
   /** `argv` and `argc` as the process was started. Empty if something else is there. */
   constructor(libc: Libc, argv: Address, argc: number) {
-    let at = add(argv, 8 * (argc + 1));
-    while (pointerAt(at) !== 0) at = add(at, 8);
-    at = add(at, 8);
+    const environment = add(argv, 8 * (argc + 1));
+    let at = add(environment, 8 * (pointersFrom(environment).length + 1));
     const entries = new Map<number, Address>();
     for (let i = 0; i < AUXV_LIMIT && pointerAt(at) !== 0; i++, at = add(at, 16))
       entries.set(pointerAt(at), add(at, 8));
@@ -36,9 +41,9 @@ export class AuxiliaryVector {
   }
 
   /** Sets where the program's headers and its entry point are. */
-  setProgram({ headers, headerCount, entry }: { headers: Address; headerCount: number; entry: Address }): void {
-    this.set("PHDR", headers);
-    this.set("PHNUM", headerCount);
+  setProgram({ image }: LoadedObject, entry: Address): void {
+    this.set("PHDR", image.addressOf(image.headersAt ?? toVaddr(0)));
+    this.set("PHNUM", image.phdrs.length);
     this.set("ENTRY", entry);
   }
 
@@ -48,35 +53,26 @@ export class AuxiliaryVector {
   }
 }
 
-/** prctl(2)'s struct prctl_mm_map. The last three fields, auxv and the executable, stay as they are. */
-const MemoryMap = layout("prctl_mm_map", {
-  start_code: u64(),
-  end_code: u64(),
-  start_data: u64(),
-  end_data: u64(),
-  start_brk: u64(),
-  brk: u64(),
-  start_stack: u64(),
-  arg_start: u64(),
-  arg_end: u64(),
-  env_start: u64(),
-  env_end: u64(),
-  auxv: u64(),
-  sizes: u64(),
-});
-/** Fields of /proc/PID/stat, counted from 1 as in proc(5). */
-const STAT = {
+/**
+ * prctl(2)'s struct prctl_mm_map, in its order: which field of /proc/PID/stat has the value, counted from 1 as in
+ * proc(5). The last three fields, auxv and the executable, stay as they are.
+ */
+const MEMORY_MAP = {
   start_code: 26,
   end_code: 27,
-  start_stack: 28,
   start_data: 45,
   end_data: 46,
   start_brk: 47,
+  brk: undefined,
+  start_stack: 28,
   arg_start: 48,
   arg_end: 49,
   env_start: 50,
   env_end: 51,
-} as const;
+  auxv: undefined,
+  /** auxv_size and exe_fd. */
+  sizes: undefined,
+};
 
 /**
  * Tells the kernel where the arguments are, and where the environment ends if its last variables are not the program's,
@@ -84,23 +80,20 @@ const STAT = {
  */
 export function tellRecords(libc: Libc, start: Address, end: Address, environmentEnd: Address | undefined): boolean {
   const stat = readStat("self");
-  const map = new Uint8Array(MemoryMap.size);
-  const view = MemoryMap.at(new DataView(map.buffer));
-  for (const [name, number] of Object.entries(STAT)) view[name as keyof typeof STAT] = Number(stat.field(number));
-  view.brk = toAddress(libc.system.call("brk"));
-  view.arg_start = start;
-  view.arg_end = end;
-  if (environmentEnd !== undefined) view.env_end = environmentEnd;
   const NO_EXECUTABLE = 0xffff_ffff * 2 ** 32; // exe_fd is -1, after auxv_size, which is 0
-  writeU64(new DataView(map.buffer), MemoryMap.offsetOf.sizes, NO_EXECUTABLE);
+  const own: Partial<Record<string, number>> = {
+    ...{ brk: libc.system.call("brk"), sizes: NO_EXECUTABLE },
+    ...{ arg_start: start, arg_end: end, env_end: environmentEnd },
+  };
+  const words = Object.entries(MEMORY_MAP).map(([name, field]) => own[name] ?? (field ? Number(stat.field(field)) : 0));
+  const map = BigUint64Array.from(words, BigInt);
   const [PR_SET_MM, PR_SET_MM_MAP] = [35, 14];
-  return libc.system.call("prctl", PR_SET_MM, PR_SET_MM_MAP, addressOf(map), map.length) === 0;
+  return libc.system.call("prctl", PR_SET_MM, PR_SET_MM_MAP, addressOf(map), map.byteLength) === 0;
 }
 
 /** The end of the last remaining variable, if removed ones follow it. `argv` and `argc` as the process was started. */
 export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlySet<string>): Address | undefined {
-  const variables: Address[] = [];
-  for (let at = add(argv, 8 * (argc + 1)); pointerAt(at) !== 0; at = add(at, 8)) variables.push(pointerAt(at));
+  const variables = pointersFrom(add(argv, 8 * (argc + 1)));
   const isRemoved = (variable: Address) => removed.has(stringAt(variable).split("=", 1)[0] ?? "");
   const last = variables.findLastIndex((variable) => !isRemoved(variable));
   if (last === variables.length - 1) return undefined;

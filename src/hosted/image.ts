@@ -42,7 +42,8 @@ import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import { Phdr, segmentAt } from "../../lib/elf/phdr.ts";
 import { Rela } from "../../lib/elf/rela.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
-import { type Address, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
+import { cString } from "../../lib/memory/live.ts";
+import { type Address, add, alignUp, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../../lib/memory/numbers.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { edx, esi } from "../../lib/x86-64/narrow-registers.ts";
 import { rip } from "../../lib/x86-64/operands.ts";
@@ -68,47 +69,43 @@ interface Hooks {
   readonly cxaAtexit: Address;
 }
 
-const encoder = new TextEncoder();
 const START = "__libc_start_main";
 
 /** Throws ProgramError and ElfError. */
 export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   using program = openImage(path);
   const size = copiedSize(program);
-  const strings = spelledOut(program, dirname(path));
   const at = alignUp(program.end, PAGE_SIZE);
   const init = program.dynamic.get(DT_INIT);
   const assembler = new Assembler();
   emitStubs(assembler, hooks, init === undefined ? undefined : init - at);
   const { bytes: stub, labels } = assembler.assemble();
+  const { table, values } = spelledOut(program, dirname(path), add(at, stub.length));
   const offset = alignUp(toOffset(size), PAGE_SIZE);
-  const extra = Buffer.concat([stub, strings.table]);
+  const extra = Buffer.concat([stub, table]);
 
   const bytes = new Uint8Array(offset + extra.length);
   const original = program.file.view(toOffset(0), size, "PT_LOAD");
-  bytes.set(new Uint8Array(original.buffer, original.byteOffset, size));
+  const before = new Uint8Array(original.buffer, original.byteOffset, size);
+  bytes.set(before);
   bytes.set(extra, offset);
   const view = new DataView(bytes.buffer);
 
-  const ehdr = Ehdr.at(view);
-  ehdr.e_shoff = toOffset(0);
-  ehdr.e_shnum = 0;
-  ehdr.e_shstrndx = 0;
+  Object.assign(Ehdr.at(view), { e_shoff: 0, e_shnum: 0, e_shstrndx: 0 });
   replacePhdrs(program, view, { at, offset, size: extra.length });
-  patchDynamic(program, view, strings, toVaddr(at + stub.length), toVaddr(at + (labels.get("init") ?? 0)));
+  const hooked = init === undefined ? DT_DEBUG : DT_INIT;
+  values.set(hooked, at + (labels.get("init") ?? 0));
+  patchDynamic(program, view, hooked, values);
   const copied = patchRelocations(program, view, at);
   const segments = program.loads.map((load) => {
     const [from, to] = [load.p_offset, Math.min(load.p_offset + load.p_filesz, size)];
-    const before = new Uint8Array(original.buffer, original.byteOffset + from, Math.max(0, to - from));
-    return { load, isChanged: !Buffer.from(bytes.buffer, from, before.length).equals(before) };
+    return { load, isChanged: Buffer.compare(before.subarray(from, to), bytes.subarray(from, to)) !== 0 };
   });
   const isHookedBehindLibraries = init !== undefined || program.dynamic.get(DT_DEBUG) !== undefined;
   return { bytes, segments, entry: program.ehdr.e_entry, copied, isHookedBehindLibraries };
 }
 
-/**
- * How much of the file to copy: the mapped parts, in whole pages, and the program headers, which may come after them.
- */
+/** How much of the file to copy: the mapped parts, in whole pages, and the headers, which may come after them. */
 function copiedSize({ file, ehdr, loads }: FileImage): number {
   const ends = loads.map(({ p_offset, p_filesz }) => (p_filesz === 0 ? 0 : alignUp(p_offset + p_filesz, PAGE_SIZE)));
   return Math.min(file.size, Math.max(ehdr.e_phoff + ehdr.e_phnum * Phdr.size, ...ends));
@@ -141,15 +138,16 @@ export function emitStubs(to: Assembler, { relocated, atExit, cxaAtexit }: Hooks
   to.align(16);
 }
 
-interface Strings {
-  /** Empty if the program's own suffices. */
-  readonly table: Uint8Array;
-  /** Dynamic tag → offset into the table. */
-  readonly paths: ReadonlyMap<number, number>;
-}
-
-function spelledOut(program: FileImage, origin: string): Strings {
-  const paths = new Map<number, number>();
+/**
+ * The string table with $ORIGIN expanded, empty if the program's own suffices, and what the dynamic section then says:
+ * tag → value. It will be at `tableAt`.
+ */
+function spelledOut(
+  program: FileImage,
+  origin: string,
+  tableAt: Vaddr,
+): { table: Uint8Array; values: Map<number, number> } {
+  const values = new Map<number, number>();
   const pieces: Uint8Array[] = [];
   let size = program.strings.size;
   for (const [tag, path] of [
@@ -158,29 +156,28 @@ function spelledOut(program: FileImage, origin: string): Strings {
   ] as const) {
     const expanded = path?.replace(/\$(?:\{ORIGIN\}|ORIGIN(?![A-Za-z0-9_]))/g, () => origin);
     if (expanded === undefined || expanded === path) continue;
-    const piece = encoder.encode(`${expanded}\0`);
-    paths.set(tag, size);
+    const piece = cString(expanded);
+    values.set(tag, size);
     pieces.push(piece);
     size += piece.length;
   }
-  const table =
-    pieces.length === 0 ? new Uint8Array(0) : new Uint8Array(Buffer.concat([program.strings.bytes, ...pieces]));
-  return { table, paths };
+  if (pieces.length === 0) return { table: new Uint8Array(0), values };
+  values.set(DT_STRTAB, tableAt).set(DT_STRSZ, size);
+  return { table: Buffer.concat([program.strings.bytes, ...pieces]), values };
 }
 
-function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; offset: number; size: number }): void {
+function replacePhdrs(
+  program: FileImage,
+  view: DataView,
+  { at, offset, size }: { at: Vaddr; offset: number; size: number },
+): void {
   const { e_phoff } = program.ehdr;
   const rawOf = (index: number) => new Uint8Array(view.buffer, e_phoff + index * Phdr.size, Phdr.size).slice();
   const load = new Uint8Array(Phdr.size);
-  const phdr = Phdr.at(new DataView(load.buffer));
-  phdr.p_type = PT_LOAD;
-  phdr.p_flags = PF_R | PF_X;
-  phdr.p_offset = toOffset(extra.offset);
-  phdr.p_vaddr = extra.at;
-  phdr.p_paddr = extra.at;
-  phdr.p_filesz = extra.size;
-  phdr.p_memsz = extra.size;
-  phdr.p_align = PAGE_SIZE;
+  Object.assign(Phdr.at(new DataView(load.buffer)), {
+    ...{ p_type: PT_LOAD, p_flags: PF_R | PF_X, p_offset: offset, p_align: PAGE_SIZE },
+    ...{ p_vaddr: at, p_paddr: at, p_filesz: size, p_memsz: size },
+  });
   const kinds = program.phdrs.map(({ p_type }) => p_type);
   const lastLoad = kinds.lastIndexOf(PT_LOAD);
   const table = kinds.flatMap((kind, i) => [
@@ -191,21 +188,13 @@ function replacePhdrs(program: FileImage, view: DataView, extra: { at: Vaddr; of
   Ehdr.at(view).e_phnum = table.length;
 }
 
-function patchDynamic(program: FileImage, view: DataView, strings: Strings, tableAt: Vaddr, init: Vaddr): void {
+/** `hooked` is the tag of the entry that becomes DT_INIT; `values` has the new values, tag → value. */
+function patchDynamic(program: FileImage, view: DataView, hooked: number, values: ReadonlyMap<number, number>): void {
   const start = fileOffset(program, program.dynamicAt);
-  const hooked = program.dynamic.get(DT_INIT) === undefined ? DT_DEBUG : DT_INIT;
   for (const { tag, value, at } of program.dynamic.entries) {
-    const write = (changed: number) => writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
-    if (tag === DT_FLAGS_1) write([DF_1_PIE, DF_1_NOOPEN].reduce(without, value));
-    if (tag === hooked) {
-      writeU64(view, start + at + Dyn.offsetOf.d_tag, DT_INIT);
-      write(init);
-    }
-    if (strings.table.length === 0) continue;
-    if (tag === DT_STRTAB) write(tableAt);
-    if (tag === DT_STRSZ) write(strings.table.length);
-    const path = strings.paths.get(tag);
-    if (path !== undefined) write(path);
+    const changed = tag === DT_FLAGS_1 ? [DF_1_PIE, DF_1_NOOPEN].reduce(without, value) : values.get(tag);
+    if (changed !== undefined) writeU64(view, start + at + Dyn.offsetOf.d_val, changed);
+    if (tag === hooked) writeU64(view, start + at + Dyn.offsetOf.d_tag, DT_INIT);
   }
 }
 

@@ -4,8 +4,8 @@
 // slot has to be overwritten.
 
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { LM_ID_BASE } from "../../lib/loader/calls.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { type Address, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
 import { install } from "../../lib/process/patch.ts";
 import type { Linking } from "../../lib/process/process.ts";
@@ -21,6 +21,7 @@ import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { MARK } from "../directories/private-directory.ts";
+import { openGenerated } from "../passes/opened.ts";
 import type { Run } from "./run.ts";
 
 export interface Interposer {
@@ -42,27 +43,20 @@ export interface Interposer {
 
 /** `first` is Bun's link_map. */
 export function* interpose(launch: Run, record: RunRecord, first: Address): Linking<Interposer> {
-  const { process, directory, functions } = launch;
-  const assembler = new Assembler();
-  emitAgent(assembler, {
-    connection: launch.connection,
-    token: 0,
-    dlopen: functions.dlopen,
-    dlmopen: functions.dlmopen,
-  });
+  const { process, directory, functions, connection, program } = launch;
+  const { dlopen, dlmopen, dladdr, dladdr1, dlinfo, dl_iterate_phdr, nothing } = functions;
   const find = (name: string) => launch.findSymbol(name);
-  const { program } = launch;
+  const assembler = new Assembler();
+  emitAgent(assembler, { connection, token: 0, dlopen, dlmopen });
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, isHosted: true, find });
-  const { dladdr, dladdr1, dlinfo, dl_iterate_phdr } = functions;
   emitObjectFunctions(assembler.align(16), {
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
     ...{ directory: directory.path, programName: launch.programName, ownName: toAddress(0) },
   });
-  emitSignalHandler(assembler.align(16), functions.nothing);
+  emitSignalHandler(assembler.align(16), nothing);
   emitQuieting(assembler.align(16), record.addressOf("quieted"));
   const signals = emitSignalFunctions(assembler, find);
   const stacks = emitStackSize(assembler, find);
-  const { nothing } = functions;
   const leaving = emitLeavingFunctions(assembler, { pid: process.pid, key: record.addressOf("key"), nothing }, find);
   emitStart(assembler.align(16), record.at, functions.exit, functions.errnoLocation);
   emitCleanup(assembler.align(16), {
@@ -79,16 +73,16 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     // So that it is finalized first: objects that bind to it are not sorted before it.
     ...{ fini: code.labels.get("show all") ?? 0, nodelete: true },
   });
-  const handle = yield* dlmopen(process, LM_ID_BASE, directory.write(MARK, bytes), RTLD_LAZY);
-  const object = new LoadedObject(process, yield* linkMapOf(process, handle));
+  const object = yield* openGenerated(launch, LM_ID_BASE, MARK, bytes);
   const at = object.image.addressOf(plan.zeroAt);
   yield* install(process, code.bytes, at);
   const addressOf = (label: string) => addressOfLabel(code, label, at);
+  const addressesOf = (labels: readonly string[]) => new Map(labels.map((label) => [label, addressOf(label)]));
   record.fields.key = makeKey(launch.libc, addressOf("main left"));
   return {
     object,
-    both: new Map(both.map((name) => [name, addressOf(name)])),
-    loading: new Map(["dlopen", "dlmopen", "dl_iterate_phdr"].map((name) => [name, addressOf(name)])),
+    both: addressesOf(both),
+    loading: addressesOf(["dlopen", "dlmopen", "dl_iterate_phdr"]),
     onSignal: addressOf("on signal"),
     quiet: { handler: addressOf("quiet"), restorer: addressOf("restorer") },
     start: addressOf("start"),

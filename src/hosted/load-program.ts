@@ -1,23 +1,18 @@
 // Makes glibc load the program and its libraries, and performs its COPY relocations in between: when everything is
 // relocated and no constructor has run.
 
-import { JSCallback } from "bun:ffi";
+import { CFunction, JSCallback } from "bun:ffi";
+import { basename } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
-import {
-  dlmopen,
-  LM_ID_BASE,
-  linkMapOf,
-  RTLD_GLOBAL,
-  RTLD_LAZY,
-  RTLD_NODELETE,
-  RTLD_NOLOAD,
-} from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, toAddress, toVaddr } from "../../lib/memory/numbers.ts";
+import { dlmopen, LM_ID_BASE, RTLD_GLOBAL, RTLD_LAZY, RTLD_NODELETE, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
+import { pointer } from "../../lib/memory/live.ts";
+import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { findCopies } from "../passes/copy-objects.ts";
 import { moveObjects } from "../passes/move-objects.ts";
+import { objectOf } from "../passes/opened.ts";
 import { scopeOf } from "../passes/scope-of.ts";
 import { findUnified } from "../passes/unify-unique.ts";
 import { isShared } from "../profiles/shared-set.ts";
@@ -29,22 +24,14 @@ import { mapOwnFile } from "./own-file.ts";
 import { baseObjects, type Run } from "./run.ts";
 import { settleScope } from "./scope.ts";
 
-interface LoadedProgram {
-  readonly object: LoadedObject;
-  readonly entry: Address;
-  /** Its program headers, and how many. */
-  readonly headers: Address;
-  readonly headerCount: number;
-}
-
-/** `fail` ends the process: inside glibc nothing can be thrown. */
+/** Also returns its entry point. `fail` ends the process: inside glibc nothing can be thrown. */
 export function loadProgram(
   run: Run,
   imagePath: string,
   { object: interposer, start, cleanup }: Interposer,
   displaced: readonly Displaced[],
   fail: (error: unknown) => never,
-): LoadedProgram {
+): { object: LoadedObject; entry: Address } {
   const { libc, directory, plan, trace } = run;
   let image: ProgramImage | undefined;
   const hook = new JSCallback(
@@ -59,28 +46,23 @@ export function loadProgram(
     },
     { args: [], returns: "u64" },
   );
-  const { atExit } = run.functions;
   const relocated = toAddress(Number(hook.ptr));
-  image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: atExit });
+  image = hostedImage(plan.program.path, { relocated, atExit: cleanup, cxaAtexit: run.functions.atExit });
   if (!image.isHookedBehindLibraries) libc.atExit(cleanup);
-  directory.write(imagePath.slice(imagePath.lastIndexOf("/") + 1), image.bytes);
-  const mode = RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE;
-  const handle = openImageOf(run, imagePath, mode);
-  const opened = libc.run(linkMapOf(libc, handle));
-  const object = run.base.known.get(opened) ?? new LoadedObject(libc, opened);
+  directory.write(basename(imagePath), image.bytes);
+  const opened = libc.run(objectOf(libc, openImageOf(run, imagePath)));
+  const object = run.base.known.get(opened.linkMap) ?? opened;
   trace.log("program", () => `${plan.program.path} loaded as ${imagePath} at 0x${object.loadBias.toString(16)}`);
-  const scope = scopeOf(object, baseObjects(run)).filter(({ image }) => !isShared(image.soname ?? ""));
-  libc.run(keepLoaded(scope));
-  const { phdrs, headersAt } = object.image;
-  const headers = object.image.addressOf(headersAt ?? toVaddr(0));
-  return { object, entry: object.image.addressOf(image.entry), headers, headerCount: phdrs.length };
+  libc.run(keepLoaded(scopeOf(object, baseObjects(run)).filter(isOwn)));
+  return { object, entry: object.image.addressOf(image.entry) };
 }
 
-/**
- * libc was bound to its own malloc long ago, so memory that it allocates (strdup, getline) would be freed by another.
- */
+/** Whether an object is the program's, and not of the shared set. */
+const isOwn = ({ image }: LoadedObject): boolean => !isShared(image.soname ?? "");
+
+/** libc was bound to its own malloc long ago: another would free what it has allocated (strdup, getline). */
 function refuseOtherMalloc(run: Run, scope: readonly LoadedObject[]): void {
-  const other = scope.find(({ image }) => !isShared(image.soname ?? "") && image.find("malloc") !== undefined);
+  const other = scope.find((object) => isOwn(object) && object.image.find("malloc") !== undefined);
   if (!other) return;
   const path = other === scope[0] ? run.plan.program.path : other.path;
   throw new ProgramError(
@@ -99,9 +81,9 @@ function* keepLoaded(objects: readonly LoadedObject[]): Linking<void> {
 }
 
 /** Errors name the program's own file: glibc opens our copy. */
-function openImageOf({ libc, plan }: Run, imagePath: string, mode: number): Address {
+function openImageOf({ libc, plan }: Run, imagePath: string): Address {
   try {
-    return libc.run(dlmopen(libc, LM_ID_BASE, imagePath, mode));
+    return libc.run(dlmopen(libc, LM_ID_BASE, imagePath, RTLD_LAZY | RTLD_GLOBAL | RTLD_NODELETE));
   } catch (error) {
     if (!(error instanceof LinkError)) throw error;
     const { path } = plan.program;
@@ -120,12 +102,16 @@ function beforeConstructors(run: Run, imagePath: string, { segments, copied }: P
   refuseOtherMalloc(run, scope);
   const unified = libc.run(findUnified(run, scope));
   if (copied.length === 0 && unified.length === 0) return program;
-  const [, ...libraries] = scope;
-  const preloaded = base.preloaded.map(({ image }) => image);
-  const sources = [...preloaded, ...libraries.map(({ image }) => image)];
+  const sources = [...base.preloaded, ...scope.slice(1)].map(({ image }) => image);
   const copies = [...findCopies(program.image, copied, sources, trace), ...unified];
   const family = [...run.shared.values()];
   for (const { from, to } of copies) if (family.some((image) => image.holds(from))) run.moved.set(from, to);
   counts.written += libc.run(moveObjects(run, copies));
   return program;
+}
+
+/** Calls the program's entry point, which calls the replacement of __libc_start_main, which does not return. */
+export function enter(entry: Address): never {
+  CFunction({ ptr: pointer(entry), args: [], returns: "void" })();
+  throw new Error("The program's entry point returned");
 }

@@ -1,6 +1,5 @@
 // Maps the program's own file in place of its copy, once glibc has relocated the copy. The bytes stay the same, but
-// code that looks for the program in /proc/self/maps (binreloc, which finds a program's data; profilers) finds it, as
-// natively.
+// code that looks for the program in /proc/self/maps (binreloc, for a program's data; profilers) finds it, as natively.
 
 import { closeSync, openSync } from "node:fs";
 import { DT_TEXTREL } from "../../lib/elf/constants.ts";
@@ -20,11 +19,11 @@ export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["
   const file = openSync(program.path, "r");
   try {
     for (const { load, isChanged } of segments) {
-      const { p_vaddr, p_offset, p_filesz } = load;
+      const { p_vaddr, p_offset, p_filesz, p_flags } = load;
       if (p_filesz === 0) continue;
       const start = alignDown(copy.addressOf(p_vaddr), PAGE_SIZE);
       const length = alignUp(add(copy.addressOf(p_vaddr), p_filesz), PAGE_SIZE) - start;
-      const protection = protectionOfFlags(load.p_flags);
+      const protection = protectionOfFlags(p_flags);
       const isWritable = (protection & PROT_WRITE) !== 0;
       const map = (how: number) => libc.pages.mapFile(start, length, how, file, alignDown(p_offset, PAGE_SIZE));
       if (!isWritable && !isChanged) {

@@ -5,11 +5,11 @@ import { fstatSync } from "node:fs";
 import { basename } from "node:path";
 import { PF_W } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import { writeU64 } from "../../lib/memory/layout.ts";
-import { bytesAt, pointerAt, stringBytesAt, u32At, viewAt } from "../../lib/memory/live.ts";
-import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
+import { bytesAt, pointerAt, setPointerAt, stringBytesAt, u32At } from "../../lib/memory/live.ts";
+import { type Address, add } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
-import { LIBDL } from "../../lib/tree/glibc-names.ts";
+import { unlessRefused } from "../../lib/system-error.ts";
+import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { canBeOnPath, librariesIn } from "../directories/library-path.ts";
 import { withoutRunner } from "../handover/environment.ts";
@@ -22,7 +22,7 @@ import { withRoomForAudited } from "../plan/static-tls.ts";
 import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { withoutRestart } from "../reexec/restart.ts";
 import { directoriesBehind } from "../reexec/start-over.ts";
-import { AuxiliaryVector, endOfEnvironment, tellRecords } from "./identity.ts";
+import { AuxiliaryVector, endOfEnvironment, pointersFrom, tellRecords } from "./identity.ts";
 import type { Run } from "./run.ts";
 
 const encoder = new TextEncoder();
@@ -31,24 +31,25 @@ const decoder = new TextDecoder();
 export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
-  const bunArgc = countPointers(argv);
+  const bunArgc = pointersFrom(argv).length;
   const changed = new Map([...withoutRunner(process.env), ...withoutRestart(process.env)]);
   const removed = new Set([...changed.keys()].filter((name) => changed.get(name) === undefined));
   const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);
   auxiliary.set("EXECFN", run.intern(plan.executed));
-  const image = run.shared.get("libc.so.6");
   // Before glibc 2.34, dlopen is in libdl.so.2, which keeps its own.
-  const holders = [image, run.shared.get(LIBDL)].filter((holder) => holder !== undefined);
+  const holders = [LIBC, LIBDL].flatMap((soname) => run.shared.get(soname) ?? []);
   const kept = holders.flatMap((holder) => keptArguments(holder, argv, bunArgc));
   const canMove = kept.length > 0 && kept.every(({ count }) => count !== undefined);
   const list = [plan.program.name, ...plan.arguments];
   const own = canMove ? add(argv, 8 * (bunArgc - list.length)) : argv;
-  const argc = replaceArguments(argv, own, bunArgc, list, (start, end) =>
-    tellRecords(libc, start, end, environmentEnd),
-  );
+  const argc = list.length;
+  replaceArguments(argv, own, bunArgc, list, (start, end) => tellRecords(libc, start, end, environmentEnd));
   const patch = new Patch();
-  if (image) renameInvocation(image, own, patch);
+  const name = pointerAt(own);
+  const shortName = add(name, stringBytesAt(name).lastIndexOf("/".charCodeAt(0)) + 1);
+  patch.setPointer(addressIn(run.base.family, "program_invocation_name"), name);
+  patch.setPointer(addressIn(run.base.family, "program_invocation_short_name"), shortName);
   patch.setPointer(addressIn(run.base.family, "_dl_argv"), own);
   for (const { pointer, count } of canMove ? kept : []) {
     patch.setPointer(pointer, own);
@@ -105,12 +106,16 @@ function replaceArguments(
   argc: number,
   list: readonly string[],
   tell: (start: Address, end: Address) => boolean,
-): number {
-  const pointers = viewAt(own, 8 * (list.length + 1));
-  const strings = list.map((text, i) => original(argv, argc - list.length + i, text));
-  const size = strings.reduce((sum, { length }) => sum + length, 0);
+): void {
+  const strings = list.map((text, i) => {
+    // The argument's own bytes: the text no longer has those that are not UTF-8.
+    const bytes = stringBytesAt(pointerAt(add(argv, 8 * (argc - list.length + i))));
+    return decoder.decode(bytes) === text ? bytes : encoder.encode(text);
+  });
+  const size = strings.reduce((sum, { length }) => sum + length + 1, 0);
   const start = pointerAt(argv);
-  const end = endOfString(pointerAt(add(argv, 8 * (argc - 1))));
+  const last = pointerAt(add(argv, 8 * (argc - 1)));
+  const end = add(last, stringBytesAt(last).length + 1);
   if (list.length > argc || size > end - start)
     throw new Error("Cannot pass the program's arguments on: they are longer than this command's");
   const isTold = tell(add(end, -size), end);
@@ -118,35 +123,12 @@ function replaceArguments(
   bytesAt(start, end - start).fill(0);
   strings.forEach((bytes, i) => {
     bytesAt(at, bytes.length).set(bytes);
-    writeU64(pointers, 8 * i, at);
-    at = add(at, bytes.length);
+    setPointerAt(add(own, 8 * i), at);
+    at = add(at, bytes.length + 1);
   });
-  writeU64(pointers, 8 * list.length, 0);
-  // The word before it is argc, unless an ld.so of glibc before 2.33 was started by name: it only skips its own
-  // arguments.
-  const isCounted = viewAt(toAddress(argv - 8), 8).getBigUint64(0, true) === BigInt(argc);
-  if (isCounted) writeU64(viewAt(toAddress(own - 8), 8), 0, list.length);
-  return list.length;
-}
-
-/** The argument's own bytes: the text no longer has those that are not UTF-8. */
-function original(argv: Address, index: number, text: string): Uint8Array {
-  const start = pointerAt(add(argv, 8 * index));
-  const bytes = bytesAt(start, endOfString(start) - start).slice();
-  return decoder.decode(bytes) === `${text}\0` ? bytes : encoder.encode(`${text}\0`);
-}
-
-/** How many pointers precede a NULL. */
-function countPointers(at: Address): number {
-  let count = 0;
-  while (pointerAt(add(at, 8 * count)) !== 0) count++;
-  return count;
-}
-
-function endOfString(start: Address): Address {
-  let end = start;
-  while (viewAt(end, 1).getUint8(0) !== 0) end = add(end, 1);
-  return add(end, 1);
+  setPointerAt(add(own, 8 * list.length), 0);
+  // The word before it is argc, unless an ld.so before glibc 2.33 was started by name: it only skips its own arguments.
+  if (pointerAt(add(argv, -8)) === argc) setPointerAt(add(own, -8), list.length);
 }
 
 /**
@@ -180,31 +162,9 @@ function rebuffer({ libc, base }: Run): void {
   const IO_UNBUFFERED = 2; // in FILE's first word, _flags
   if ((u32At(stream) & IO_UNBUFFERED) === 0) return;
   const isTerminal = libc.descriptors.isTerminal(1);
-  const size = isTerminal ? TERMINAL_BUFFER : blockSizeOf(1);
+  const size = isTerminal ? TERMINAL_BUFFER : (unlessRefused(() => fstatSync(1).blksize) ?? 0);
   libc.setBuffer(stream, isTerminal, size > 0 && size < BUFSIZ ? size : BUFSIZ);
 }
 
 const BUFSIZ = 8192;
 const TERMINAL_BUFFER = 1024;
-
-/** In bytes; 0 for a closed descriptor. */
-function blockSizeOf(descriptor: number): number {
-  try {
-    return fstatSync(descriptor).blksize;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EBADF") return 0;
-    throw error;
-  }
-}
-
-/** program_invocation_name and program_invocation_short_name. */
-function renameInvocation(libc: LoadedImage, argv: Address, patch: Patch): void {
-  const full = pointerAt(argv);
-  const name = bytesAt(full, endOfString(full) - full - 1);
-  const short = add(full, name.lastIndexOf("/".charCodeAt(0)) + 1);
-  for (const [symbol, value] of [
-    ["program_invocation_name", full],
-    ["program_invocation_short_name", short],
-  ] as const)
-    patch.setPointer(addressIn([libc], symbol), value);
-}

@@ -1,5 +1,4 @@
-// The whole run, pass by pass. Before the first fence it only reads files; after the last, the program owns the
-// process.
+// The whole run, pass by pass. Before the first fence it only reads files; after the last, the program has the process.
 
 import { join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -29,9 +28,8 @@ import { placeIdleAuditor } from "../server/auditor.ts";
 import { serverCommand } from "../server/start-server.ts";
 import { detachBun } from "./detach-bun.ts";
 import { displace } from "./displace.ts";
-import { enter } from "./enter.ts";
 import { interpose } from "./interpose.ts";
-import { loadProgram } from "./load-program.ts";
+import { enter, loadProgram } from "./load-program.ts";
 import { hasShimsForOthers, prepareProcess } from "./prepare.ts";
 import { beginRun, type Run } from "./run.ts";
 import { openScope, settleScope } from "./scope.ts";
@@ -134,8 +132,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // ---- Constructors run from here on, and may send requests: the server answers before the first one.
   const imagePath = join(directory.path, "program");
-  // The server may have to share our descriptors (if unshare(2) is denied): those that it opens must not be taken for
-  // Bun's.
+  // The server may have to share our descriptors (if unshare(2) is denied): what it opens must not be taken for Bun's.
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
   catchFatalSignals(libc, interposer.onSignal);
@@ -162,8 +159,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const displaced = displace(run);
   openScope(run, interposer.object, displaced);
 
-  // glibc loads the program and its own libraries. Before their constructors: COPY relocations, and slots that hold old
-  // addresses.
+  // glibc loads the program and its own libraries. Before their constructors: COPY relocations, and old addresses.
   const program = loadProgram(run, imagePath, interposer, displaced, fail);
   trace.mark("program");
 
@@ -173,7 +169,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   record.fields.environ = libc.symbols.mustFind("environ");
   record.fields.program = program.object.linkMap;
-  auxiliary.setProgram(program);
+  auxiliary.setProgram(program.object, program.entry);
   server.update(run);
   awaitQuiet();
   trace.mark("settle");

@@ -6,11 +6,12 @@ import { findAddress, type LoadedImage, loadedImage } from "../../lib/elf/loaded
 import { LinkError } from "../../lib/link-error.ts";
 import { dlmopen, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
-import { type GlobalScope, Namespaces } from "../../lib/loader/namespace.ts";
+import { Namespaces } from "../../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../../lib/memory/live.ts";
-import { type Address, alignDown, PAGE_SIZE, toAddress } from "../../lib/memory/numbers.ts";
+import { type Address, alignDown, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
 import type { Connection } from "../agent/code/ask.ts";
 import { type Channels, mappedConnection } from "../agent/code/channels.ts";
@@ -21,34 +22,7 @@ import { findFunctions } from "../passes/functions.ts";
 import { scopesOf } from "../passes/handle-scope.ts";
 import type { Capsule, Linker } from "../passes/launch.ts";
 import type { Plan } from "../plan/plan.ts";
-import { isShared } from "../profiles/shared-set.ts";
-
-/** The namespace that the process was started with. */
-interface Base {
-  readonly bun: LoadedObject;
-  readonly bunImage: LoadedImage;
-  /** Members of the shared set that were loaded with Bun. */
-  readonly family: readonly LoadedImage[];
-  /** What the user preloads, in the user's order. */
-  readonly preloaded: readonly LoadedObject[];
-  /** What only preloaded objects need. */
-  readonly dependencies: readonly LoadedObject[];
-  readonly namespaces: Namespaces;
-  /** All objects seen so far, by link_map. */
-  readonly known: Map<Address, LoadedObject>;
-  readonly scope: GlobalScope;
-}
-
-export interface Run extends Linker {
-  readonly libc: Libc;
-  readonly plan: Plan;
-  readonly base: Base;
-  readonly capsules: Capsule[];
-  readonly directory: PrivateDirectory;
-  /** How agents reach the server. */
-  readonly connection: Connection;
-  readonly counts: { written: number };
-}
+import { isShared, LOADER } from "../profiles/shared-set.ts";
 
 /** The parts of a Linker that depend only on this process. */
 export interface OwnProcess
@@ -57,8 +31,16 @@ export interface OwnProcess
     "process" | "functions" | "shared" | "moved" | "shim" | "assemble" | "findSymbol" | "intern" | "internWords"
   > {
   readonly libc: Libc;
-  readonly base: Base;
+  readonly base: ReturnType<typeof readBase>;
+  /** How agents reach the server. */
   readonly connection: Connection;
+}
+
+export interface Run extends Linker, OwnProcess {
+  readonly plan: Plan;
+  readonly capsules: Capsule[];
+  readonly directory: PrivateDirectory;
+  readonly counts: { written: number };
 }
 
 export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
@@ -66,12 +48,10 @@ export function ownProcess(libc: Libc, channels: Channels): OwnProcess {
   const shared = new Map<string, LoadedImage>();
   const base = readBase(libc, shared);
   const found = new Map<string, Address | undefined>();
-  // libc has nearly all the symbols asked for.
-  const libcImage = shared.get("libc.so.6");
-  const family = [...(libcImage ? [libcImage] : []), ...base.family.filter((image) => image !== libcImage)];
   // glibc's own lookup takes a fraction of the time of ours, and libc has nearly all the symbols.
-  const home = [...base.known.values()].find(({ path }) => path !== "" && path === libcImage?.path);
-  const ownSymbol = (name: string) => (home && libc.symbols.findIn(home.linkMap, name)) ?? findAddress(family, name);
+  const home = [...base.known.values()].find(({ path }) => path !== "" && path === shared.get(LIBC)?.path);
+  const ownSymbol = (name: string) =>
+    (home && libc.symbols.findIn(home.linkMap, name)) ?? findAddress(base.family, name);
   return {
     process: libc,
     libc,
@@ -116,9 +96,7 @@ export function beginRun(libc: Libc, plan: Plan, directory: PrivateDirectory, ch
   };
 }
 
-/**
- * The base namespace's current objects, in load order. Known objects keep their image, since reading one opens a file.
- */
+/** The base namespace's objects, in load order. Known objects keep their image, since reading one opens a file. */
 export function baseObjects(run: Run): LoadedObject[] {
   const { known } = run.base;
   return [...linkMap(run.libc, run.base.bun.linkMap)].map((object) => {
@@ -130,12 +108,16 @@ export function baseObjects(run: Run): LoadedObject[] {
   });
 }
 
-function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
-  const anyObject = libc.run(dlmopen(libc, LM_ID_BASE, "libc.so.6", RTLD_LAZY));
+/** The namespace that the process was started with; puts its part of the shared set into `shared`. Throws LinkError. */
+function readBase(libc: Libc, shared: Map<string, LoadedImage>) {
+  const anyObject = libc.run(dlmopen(libc, LM_ID_BASE, LIBC, RTLD_LAZY));
   const [bun, ...others] = linkMap(libc, libc.run(linkMapOf(libc, anyObject)));
   if (!bun) throw new LinkError("Cannot find this process's own program");
+  // All objects seen so far, by link_map.
   const known = new Map([bun, ...others].map((object) => [object.linkMap, object]));
+  // Members of the shared set that were loaded with Bun.
   const family: LoadedImage[] = [];
+  // What the user preloads, in the user's order, and what only those objects need.
   const preloaded: LoadedObject[] = [];
   const dependencies: LoadedObject[] = [];
   const names = preloadedNames();
@@ -150,7 +132,7 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>): Base {
       if (isPreloaded) preloaded.push(object);
     } else (isPreloaded ? preloaded : dependencies).push(object);
   }
-  const loader = shared.get("ld-linux-x86-64.so.2");
+  const loader = shared.get(LOADER);
   if (!loader) throw new LinkError("Cannot find ld.so in this process");
   const namespaces = new Namespaces(libc, loader);
   // Not through its file: /proc/self/exe is ld.so if that was started by name.
@@ -171,5 +153,5 @@ function preloadedNames(): ReadonlySet<string> {
 function allocateCopy(libc: Libc, bytes: Uint8Array): Address {
   const at = libc.allocate(bytes.length);
   bytesAt(at, bytes.length).set(bytes);
-  return toAddress(at);
+  return at;
 }

@@ -32,8 +32,7 @@ function setGlobalScope(run: Run, objects: readonly LoadedObject[]): void {
  */
 export function hostScope(run: Run, interposer: LoadedObject): void {
   const { preloaded, dependencies, family, known } = run.base;
-  const paths = new Set(family.map(({ path }) => path));
-  const shared = [...known.values()].filter(({ path }) => paths.has(path));
+  const shared = [...known.values()].filter((object) => family.some(({ path }) => path === object.path));
   setGlobalScope(run, [...new Set([...preloaded, interposer, ...dependencies, ...shared])]);
 }
 
@@ -43,8 +42,8 @@ export function hostScope(run: Run, interposer: LoadedObject): void {
  */
 export function openScope(run: Run, interposer: LoadedObject, displaced: readonly Displaced[]): void {
   const { preloaded, dependencies } = run.base;
-  const rest = dependencies.filter((object) => !displaced.some(({ copy }) => copy === object));
   const copies = displaced.map(({ copy }) => copy);
+  const rest = dependencies.filter((object) => !copies.includes(object));
   setGlobalScope(run, [...preloaded, interposer, ...displaced.map(({ shim }) => shim), ...rest, ...copies]);
 }
 
@@ -58,16 +57,14 @@ export function settleScope(
   interposer: LoadedObject,
   displaced: readonly Displaced[],
 ): void {
-  const { scope, preloaded } = run.base;
+  const { scope, preloaded, known } = run.base;
   const objects = baseObjects(run);
-  const byAddress = new Map(objects.map((object) => [object.linkMap as number, object]));
-  const own = (object: LoadedObject) => byAddress.get(object.linkMap) ?? object;
+  const own = (object: LoadedObject) => known.get(object.linkMap) ?? object;
   const [first, ...libraries] = scopeOf(own(program), objects);
   const added = objectsOf(scope.entries, objects);
   const shims = displaced.map(({ shim }) => own(shim));
   const order = [first ?? program, ...preloaded.map(own), own(interposer), ...shims, ...libraries, ...added];
-  // The displaced copies come last: they look up their own symbols there, including those that an older host's library
-  // lacks.
+  // The displaced copies come last: they look up their own symbols there, also those that an older host library lacks.
   const copies = displaced.map(({ copy }) => own(copy));
   const others = [...new Set(order)].filter((object) => !copies.includes(object));
   setGlobalScope(run, [...others, ...copies]);

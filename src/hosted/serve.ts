@@ -2,17 +2,12 @@
 
 import { realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
-import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { PLAIN } from "../../lib/tree/layout.ts";
-import type { Search } from "../../lib/tree/search.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
-import type { Trace } from "../diagnostics/trace.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
-import type { Functions } from "../passes/functions.ts";
-import type { Capsule, Scopes } from "../passes/launch.ts";
+import type { Capsule, Launch } from "../passes/launch.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
 import { dataOf } from "../plan/host-tree.ts";
 import type { ServerCommand } from "../server/start-server.ts";
@@ -28,15 +23,9 @@ const BOOT_LIMIT_MS = 10_000;
 export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `server${extname(Bun.main)}`);
 
 /** What the server has to know. */
-export interface Served {
+export interface Served
+  extends Pick<Launch, "trace" | "runtime" | "shared" | "moved" | "functions" | "capsules" | "scopes"> {
   readonly directory: PrivateDirectory;
-  readonly trace: Trace;
-  readonly runtime: Search;
-  readonly shared: ReadonlyMap<string, LoadedImage>;
-  readonly moved: ReadonlyMap<number, Address>;
-  readonly functions: Functions;
-  readonly capsules: readonly Capsule[];
-  readonly scopes?: Scopes | undefined;
   readonly plan: {
     readonly program: { readonly path: string };
     readonly arguments?: readonly string[];
@@ -50,10 +39,7 @@ export class ServerHandle {
   readonly #children: Channel;
   readonly #worker: Worker;
 
-  /**
-   * Boots in a Worker, while other work goes on. `command` starts a server for the program's children, if they are to
-   * have one.
-   */
+  /** Boots in a Worker, while other work goes on. `command` starts a server for the program's children, if given. */
   constructor(
     libc: Libc,
     script: string,
@@ -80,10 +66,7 @@ export class ServerHandle {
     if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), BOOT_LIMIT_MS)) throw silence();
   }
 
-  /**
-   * Reports what has been opened meanwhile. If that may be closed again, set `isAwaited`: the server has to read it
-   * first.
-   */
+  /** Reports what has been opened. If that may be closed again, set `isAwaited`: the server has to read it first. */
   update(served: Served, isAwaited = false): void {
     this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? BOOT_LIMIT_MS : 0);
   }
@@ -102,25 +85,25 @@ export class ServerHandle {
   #stateOf(served: Served): ServerState {
     const addresses = (objects: Capsule["opened"]) =>
       [...objects].map(([name, { linkMap }]) => [name, linkMap as number] as const);
-    const { plan } = served;
+    const { plan, directory, runtime, functions, scopes } = served;
     const { glibc, version, isNatural } = plan.glibc;
     return {
-      directory: served.directory.path,
-      files: served.directory.files.at,
+      directory: directory.path,
+      files: directory.files.at,
       trace: served.trace.categories,
-      store: served.runtime.store.file,
-      libraryPath: served.runtime.libraryDirectories,
-      runtime: served.runtime.tree.root,
+      store: runtime.store.file,
+      libraryPath: runtime.libraryDirectories,
+      runtime: runtime.tree.root,
       shared: [...plan.shared],
       moved: [...served.moved],
       // Links to them are in a directory that the program may lose access to.
       sharedFiles: [...served.shared.values()].map(({ path }) => realpathSync(path)),
-      functions: served.functions,
-      scopes: served.scopes && {
-        offsets: served.scopes.offsets,
-        main: served.scopes.main,
-        family: [...served.scopes.family],
-        lent: [...served.scopes.lent],
+      functions,
+      scopes: scopes && {
+        offsets: scopes.offsets,
+        main: scopes.main,
+        family: [...scopes.family],
+        lent: [...scopes.lent],
       },
       capsules: served.capsules.map((capsule) => ({
         ...dataOf(capsule),

@@ -21,6 +21,7 @@ import {
   TUNABLE,
   withRoomFor,
 } from "../plan/static-tls.ts";
+import { LOADER } from "../profiles/shared-set.ts";
 import { type Command, formerVariables, restart } from "../reexec/restart.ts";
 import type { Run } from "./run.ts";
 
@@ -41,7 +42,7 @@ const LATER = 1024;
 /** Whether nothing more can be done: the command has been started over, or this glibc has no such tunable. */
 function isSettled({ shared }: Run): boolean {
   if (formerVariables().has(TUNABLES)) return true;
-  const loader = shared.get("ld-linux-x86-64.so.2");
+  const loader = shared.get(LOADER);
   const name = Buffer.from(TUNABLE);
   return !loader?.loads.some(({ p_vaddr, p_memsz }) => {
     const { buffer, byteOffset, byteLength } = loader.bytes.view(p_vaddr, p_memsz, "segment");
@@ -78,10 +79,7 @@ function refusedLibrary(error: unknown): string | undefined {
   return named?.replace(/^Cannot open "(.*)"$/, "$1");
 }
 
-/**
- * Handles an error on the way to the program: starts over if that may help, otherwise returns an error that says what
- * the library needs.
- */
+/** Handles an error on the way to the program: starts over, or returns an error that says what the library needs. */
 export function explainStaticTls(run: Run, command: Command, error: unknown): unknown {
   const path = refusedLibrary(error);
   if (path === undefined) return error;
@@ -90,28 +88,32 @@ export function explainStaticTls(run: Run, command: Command, error: unknown): un
     run.trace.log("plan", () => `static TLS: ${path} finds no room: starting over`);
     startOver(run, command);
   }
-  const { size, alignment } = library.tls ?? { size: 0, alignment: 0 };
-  const needs = `its thread-local data, ${size} bytes, has to be in static TLS`;
-  const object = library.path;
-  return new LinkError(`Cannot open "${object}": ${needs}, ${refusal(run, alignment)}`, { object, cause: error });
+  return lacking(error, library.path, library, () =>
+    formerVariables().has(TUNABLES)
+      ? `of which ${process.env[TUNABLES]} has not made enough free`
+      : `of which this glibc (${run.libc.version}) cannot be told to set more aside`,
+  );
 }
 
 /** Adds advice to an error in a process that cannot be started over. */
 export function withAdvice(error: unknown): unknown {
   const path = refusedLibrary(error);
   if (path === undefined) return error;
-  const { size, alignment } = readLibrary(path).tls ?? { size: 0, alignment: 0 };
-  const advice =
+  return lacking(error, path, readLibrary(path), (size) => {
+    const tunable = `${TUNABLE}=${size + DEFAULT + RESERVE}`;
+    return `of which there is not enough free: start Bun with ${TUNABLES}=${tunable}`;
+  });
+}
+
+/** `reason` says why there is no room, unless the alignment is why. */
+function lacking(cause: unknown, object: string, { tls }: Library, reason: (size: number) => string): LinkError {
+  const { size, alignment } = tls ?? { size: 0, alignment: 0 };
+  const why =
     alignment > MAXIMAL_ALIGNMENT
       ? `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`
-      : `of which there is not enough free: start Bun with ${TUNABLES}=${TUNABLE}=${size + DEFAULT + RESERVE}`;
-  return new LinkError(
-    `Cannot open "${path}": its thread-local data, ${size} bytes, has to be in static TLS, ${advice}`,
-    {
-      object: path,
-      cause: error,
-    },
-  );
+      : reason(size);
+  const needs = `its thread-local data, ${size} bytes, has to be in static TLS`;
+  return new LinkError(`Cannot open "${object}": ${needs}, ${why}`, { object, cause });
 }
 
 /** The library of a file that glibc names; for a shim, the one that it shows. */
@@ -119,11 +121,4 @@ function libraryAt({ plan, directory, runtime }: Run, path: string): Library {
   const members = plan.capsules.flatMap(({ closure }) => closure.libraries);
   const shown = dirname(path) === directory.path && members.find(({ soname }) => soname === basename(path));
   return shown || runtime.store.read(path);
-}
-
-function refusal({ libc }: Run, alignment: number): string {
-  if (alignment > MAXIMAL_ALIGNMENT)
-    return `aligned to ${alignment}, which glibc does for ${MAXIMAL_ALIGNMENT} at most in a process that runs`;
-  if (formerVariables().has(TUNABLES)) return `of which ${process.env[TUNABLES]} has not made enough free`;
-  return `of which this glibc (${libc.version}) cannot be told to set more aside`;
 }
