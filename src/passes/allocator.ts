@@ -3,8 +3,7 @@
 // that crosses the border, or that glibc allocates for its caller (strdup, getline), is freed by the wrong allocator.
 // The same holds for C++'s operator new, which a program may replace, too.
 //
-// As natively, the first definition in the global scope counts. An allocator from a later dlopen comes after libc
-// there.
+// As natively, the first definition in the global scope counts. There, one from a later dlopen comes after libc.
 
 import { STT_GNU_IFUNC } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";

@@ -8,17 +8,11 @@ import type { Binding } from "../diagnostics/events.ts";
 import type { Launch } from "./launch.ts";
 import type { Moved } from "./redirect.ts";
 
-/** A shim, and the file of the library that it shows. */
-interface Shown {
-  readonly object: LoadedObject;
-  readonly path: string;
-}
-
-/** `images` have already been redirected by `moved`. */
+/** `images` have been redirected by `moved`. `shims` are given with the files of the libraries that they show. */
 export function bindingsOf(
   { capsules }: Pick<Launch, "capsules">,
   images: readonly LoadedImage[],
-  shims: readonly Shown[],
+  shims: readonly { readonly object: LoadedObject; readonly path: string }[],
   moved: Moved,
 ): Binding[] {
   const shown = new Set<number>(moved.values());

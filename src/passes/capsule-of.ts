@@ -24,9 +24,9 @@ export function standsFor(
   capsules: readonly Capsule[],
   { soname, path }: { readonly soname: string | undefined; readonly path: string },
 ): { capsule: Capsule; soname: string } | undefined {
-  for (const name of [soname, basename(path)]) {
-    const capsule = name === undefined ? undefined : capsuleOf(capsules, name);
-    if (name !== undefined && capsule) return { capsule, soname: name };
+  for (const name of [soname ?? "", basename(path)]) {
+    const capsule = capsuleOf(capsules, name);
+    if (capsule) return { capsule, soname: name };
   }
   return undefined;
 }

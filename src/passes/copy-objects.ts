@@ -33,10 +33,7 @@ export const copiedIn = (program: LoadedImage): CopiedObject[] =>
     .filter(({ r_type }) => r_type === R_X86_64_COPY)
     .map(({ r_offset, r_sym }) => ({ at: r_offset, symbol: r_sym }));
 
-/**
- * Finds every object's source in `libraries` (the program's scope without the program). Writes nothing. Throws
- * LinkError.
- */
+/** Finds every object's source in `libraries`, the program's scope without it. Writes nothing. Throws LinkError. */
 export function findCopies(
   program: LoadedImage,
   copied: readonly CopiedObject[],

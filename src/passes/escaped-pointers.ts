@@ -52,8 +52,7 @@ function scanWords(process: Process, at: Address, length: number, copies: readon
     if (half < firstHalf || half > lastHalf) continue;
     const value = half * HALF + (words[i - 1] as number);
     if (value < low || value > high) continue;
-    // Code keeps the end of an array as often as its beginning. If another object starts there, that object takes
-    // precedence.
+    // Code keeps the end of an array as often as its beginning. If another object starts there, it is that object's.
     const object =
       copies.find(({ from, size }) => value >= from && value < from + size) ??
       copies.find(({ from, size }) => value === from + size);

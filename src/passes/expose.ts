@@ -53,10 +53,7 @@ export function* expose(
   yield* show(launch, capsule, soname, needed);
 }
 
-/**
- * For objects that need it under another name: glibc knows a shim only by its soname, and would open the runtime's
- * file.
- */
+/** For objects that need it by another name: glibc knows a shim only by its soname, and would open another file. */
 export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
   if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
   yield* show(launch, capsule, soname, [soname], alias);
@@ -77,9 +74,9 @@ function* show(
 }
 
 /**
- * A shim that is made when the library is open: a mirror of it. Its address is not known when it is written. If no other
- * thread of the program can be binding to it already (`isAlone`), its table is rewritten once it is loaded, to follow
- * the gABI, for code that reads it directly.
+ * A shim that is made when the library is open: a mirror of it. Its address is not known when it is written. If no
+ * other thread of the program can be binding to it already (`isAlone`), its table is rewritten once it is loaded, to
+ * follow the gABI, for code that reads it directly.
  */
 export const mirrorShim = (isAlone: boolean): Shim =>
   function* (launch, name, object, needed, hooks) {

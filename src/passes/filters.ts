@@ -1,6 +1,5 @@
 // Filters (DT_FILTER, DT_AUXILIARY): ld.so puts the libraries that they name before them, so their definitions take
-// precedence. The program finds an isolated library only through its shim, so a filter's shim shows the filtees'
-// definitions.
+// precedence. The program finds an isolated library only by its shim, so a filter's shim shows what its filtees define.
 
 import { STT_GNU_IFUNC, STT_TLS } from "../../lib/elf/constants.ts";
 import { isExported, typeOf } from "../../lib/elf/sym.ts";
@@ -12,13 +11,9 @@ import type { Capsule, Launch } from "./launch.ts";
 import { findObject } from "./opened.ts";
 
 /** The exports of an open library that its filtees define: name → address. */
-export function* filtered(
-  launch: Launch,
-  { namespace }: Capsule,
-  library: LoadedObject,
-): Linking<ReadonlyMap<string, Address>> {
+export function* filtered({ trace }: Launch, capsule: Capsule, library: LoadedObject): Linking<Map<string, Address>> {
   const found = new Map<string, Address>();
-  for (const filtee of yield* filteesOf(launch, namespace, library, new Set())) {
+  for (const filtee of yield* filteesOf(capsule.namespace, library, new Set())) {
     const { image, linkMap } = filtee;
     for (const [i, sym] of [...library.image.symbols].entries()) {
       const name = isExported(sym) && typeOf(sym) !== STT_TLS ? library.image.symbols.nameOf(sym) : "";
@@ -29,24 +24,19 @@ export function* filtered(
       const address = isChosen ? yield* findIn(linkMap, name, image.versionOf(index)) : image.symbolAddress(index);
       if (address !== undefined) found.set(name, address);
     }
-    launch.trace.log("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
+    trace.log("shim", () => `${library.path}: ${filtee.path} is before it (DT_FILTER, DT_AUXILIARY)`);
   }
   return found;
 }
 
 /** The libraries that precede one, each after those that precede it. */
-function* filteesOf(
-  launch: Launch,
-  namespace: number,
-  { image }: LoadedObject,
-  known: Set<Address>,
-): Linking<LoadedObject[]> {
+function* filteesOf(namespace: number, library: LoadedObject, known: Set<Address>): Linking<LoadedObject[]> {
   const filtees: LoadedObject[] = [];
-  for (const { name } of image.filtees) {
-    const object = yield* findObject(launch.process, namespace, name);
+  for (const { name } of library.image.filtees) {
+    const object = yield* findObject(library.process, namespace, name);
     if (!object || known.has(object.linkMap)) continue;
     known.add(object.linkMap);
-    filtees.push(...(yield* filteesOf(launch, namespace, object, known)), object);
+    filtees.push(...(yield* filteesOf(namespace, object, known)), object);
   }
   return filtees;
 }

@@ -32,10 +32,8 @@ export function findEnding(
   const fields: Partial<Ending> = { ...(finalizer && { finalizer }), ...(hidden && { hidden: hidden.linkMap }) };
   const [first] = capsule?.mirrors.values() ?? [];
   const counting = first && capsule && namespaces.findCounting(first.linkMap, capsule.namespace);
-  const words = endingWords(
-    { ...fields, ...counting },
-    front.map((object) => object.linkMap),
-  );
+  const linkMaps = front.map(({ linkMap }) => linkMap);
+  const words = endingWords({ ...fields, ...counting }, linkMaps);
   if (!finalizer || !counting || !words)
     trace.log("capsule", () => "this ld.so does not look as expected: its own order of destructors stays");
   return words ?? endingWords(fields, []) ?? [];

@@ -25,9 +25,7 @@ export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonam
   trace.log("capsule", () => `global in namespace ${namespace}: ${paths.join(" ")}`);
 }
 
-/**
- * Lends the isolated libraries whose shims are in the global scope but which are not in their capsule's, in that order.
- */
+/** Lends the isolated libraries whose shims are global and which are not so in their capsule, in the shims' order. */
 export function* followGlobal(launch: Launch, capsule: Capsule): Linking<void> {
   const { process, scopes } = launch;
   if (!scopes || [...capsule.shims.values()].every(({ linkMap }) => scopes.lent.has(linkMap))) return;

@@ -40,10 +40,7 @@ export function scopesOf(
   return offsets && { offsets, main, family, lent: new Set(), staying: new Map(), rooms: new Map() };
 }
 
-/**
- * Call when the program is about to get a handle of a shim: its soname, and its link_map, by default that of one that
- * stays.
- */
+/** Call when the program is about to get a handle of a shim: its soname and link_map, by default of one that stays. */
 export function* showByHandle(
   launch: Launch,
   capsule: Capsule,

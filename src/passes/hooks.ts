@@ -23,7 +23,7 @@ export function* openHooks(
   soname: string,
   library: LoadedObject,
 ): Linking<ReadonlyMap<string, Address>> {
-  const found = new Map(yield* filtered(launch, capsule, library));
+  const found = yield* filtered(launch, capsule, library);
   for (const hook of capsule.hooks) {
     if (hook.soname !== soname) continue;
     const file = capsule.search.libraryAt(hook.file);

@@ -22,10 +22,8 @@ export interface Launch {
   /** Where the program's own libraries are searched. */
   readonly runtime: Search;
   readonly functions: Functions;
-  readonly program: {
-    /** The path of its own file. */
-    readonly path: string;
-  };
+  /** `path` is that of its own file. */
+  readonly program: { readonly path: string };
   /** The file of a member of the shared set that is not loaded yet: a path, or the soname for glibc to search. */
   sharedFile(soname: string): string;
   /** The base namespace's members of the shared set, by soname. */
@@ -63,9 +61,7 @@ export interface Directory {
   link(name: string, links: ReadonlyMap<string, string>): void;
 }
 
-/**
- * Loads a shim into the base namespace. `needed` are names of other shims; `hooks` replace functions of the library.
- */
+/** Loads a shim into the base namespace. `needed` are names of other shims, `hooks` functions for the library's. */
 export type Shim = (
   launch: Launch,
   name: string,

@@ -3,7 +3,7 @@
 // the program's addresses. The library then binds to the program's from its first constructor on, as it would natively.
 
 import { openImage } from "../../lib/elf/file.ts";
-import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
+import { findAddress } from "../../lib/elf/loaded.ts";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { findIn } from "../../lib/loader/calls.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
@@ -42,9 +42,7 @@ export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closu
   trace.log("shim", () => `of the program for both sides: ${[...unique.keys()].join(" ")}`);
 }
 
-/**
- * Makes objects that are loaded later on the program's side, with the same unique symbols, find the isolated library's.
- */
+/** Makes objects with the same unique symbols, loaded later on the program's side, find the isolated library's. */
 export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string): Linking<void> {
   const path = findOpened(capsule, soname)?.path;
   const shim = capsule.shims.get(soname)?.linkMap;
@@ -63,14 +61,8 @@ export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string
 const lookUp = (object: Address, names: readonly string[]) =>
   names.map((name) => ({ name: "dlsym" as const, arguments: [object, name] }));
 
-interface Side {
-  /** In search order. */
-  readonly images: readonly LoadedImage[];
-  find(name: string): Linking<Address | undefined>;
-}
-
-/** The base namespace without the shims and copies of isolated libraries. */
-function programsSide({ process, capsules }: Launch, { main, offsets }: Scopes): Side {
+/** The base namespace without the shims and copies of isolated libraries, in search order. */
+function programsSide({ process, capsules }: Launch, { main, offsets }: Scopes) {
   const scope = searchListOf(process, main, offsets);
   const objects = [...linkMap(process, main)].filter(({ isVdso }) => !isVdso);
   const standIns = objects.filter((object) => isStandIn(capsules, object));
@@ -81,7 +73,7 @@ function programsSide({ process, capsules }: Launch, { main, offsets }: Scopes):
     .map(({ image }) => image);
   return {
     images: [...global, ...others],
-    *find(name) {
+    *find(name: string): Linking<Address | undefined> {
       const isGlobal = global.some((image) => image.find(name) !== undefined);
       const found = isGlobal ? yield* findIn(main, name) : findAddress(others, name);
       // A placeholder may precede it in the scope: then the isolated library's is used.

@@ -15,8 +15,7 @@ import { type Moved, redirect } from "./redirect.ts";
 
 /**
  * Returns how many references it redirected. `functions` are those whose address changes for everybody because the
- * program calls them through an entry of its own (in a program at a fixed address, that entry is the function's
- * address).
+ * program, at a fixed address, calls them through an entry of its own, which is the function's address then.
  */
 export function* moveObjects(launch: Launch, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
   const { process, capsules, shared, trace } = launch;

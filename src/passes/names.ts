@@ -14,13 +14,9 @@ import { findObject } from "./opened.ts";
 type Place = Pick<Capsule, "namespace" | "names" | "opened">;
 
 /** The file that is open under a name without a slash, if any. */
-export function* fileOpenAs(
-  launch: Launch,
-  { namespace, names, opened }: Place,
-  name: string,
-): Linking<string | undefined> {
-  for (const path of names.of(name))
-    if (opened.has(path) || (yield* pathOf(launch, namespace, path)) !== undefined) return path;
+export function* fileOpenAs(launch: Launch, place: Place, name: string): Linking<string | undefined> {
+  for (const path of place.names.of(name))
+    if (place.opened.has(path) || (yield* pathOf(launch, place.namespace, path)) !== undefined) return path;
   return undefined;
 }
 

@@ -34,8 +34,7 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
     if (!standIns.some(({ image }) => image.holds(address))) functions.set(name, { address });
   }
   if (functions.size === 0) return [];
-  const text = JSON.stringify([...functions]);
-  const soname = `${capsule.token}-of-the-program-${Bun.hash(text).toString(36)}.so`;
+  const soname = `${capsule.token}-of-the-program-${Bun.hash(JSON.stringify([...functions])).toString(36)}.so`;
   const path = directory.write(soname, symbolObject({ soname, functions }).bytes);
   trace.log("capsule", () => `of the program's side: ${[...functions.keys()].join(" ")}`);
   const open = closure.inLoadOrder.map(({ library }) => library.path).filter((file) => capsule.opened.has(file));

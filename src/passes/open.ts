@@ -106,10 +106,7 @@ export function filesOf({ inLoadOrder, open }: Closure): Named[] {
   return [...files, ...[...open].map(([name, path]) => ({ path, names: [name] }))];
 }
 
-/**
- * Checks the libraries of a closure that the capsule has not opened: is each safe for a loader to read? Throws ElfError
- * and what open(2) throws.
- */
+/** Checks that a closure's unopened libraries are safe for a loader. Throws ElfError and what open(2) throws. */
 export function checkClosure(
   { search, opened }: Capsule,
   { members }: Closure,
@@ -119,17 +116,17 @@ export function checkClosure(
   for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
 }
 
-/**
- * glibc has refused to open something, and will again, so repeating the call gives the requester glibc's own reason.
- */
+/** glibc has refused to open something, and will again: repeating the call gives the requester glibc's own reason. */
 export class Refusal extends LinkError {
+  /** `reason` is glibc's, which begins with a file name or with what it did not find. `attempt` is the refused call. */
   constructor(
-    message: string,
-    object: string,
-    /** The refused call. */
+    paths: readonly string[],
+    reason: string,
     readonly attempt: Call,
   ) {
-    super(message, { object });
+    const named = paths.find((path) => reason.startsWith(`${path}: `));
+    const object = named ?? paths[0] ?? "";
+    super(`Cannot open "${object}": ${named === undefined ? reason : reason.slice(named.length + 2)}`, { object });
   }
 }
 
@@ -141,10 +138,7 @@ interface Opening {
   readonly beside?: readonly string[];
   /** Libraries that are opened later in the capsule shall find its symbols. */
   readonly isGlobal?: boolean;
-  /**
-   * Keeps a C string in the process. Given for libraries needed at program start, where ld.so loads even what dlopen
-   * refuses.
-   */
+  /** Keeps a C string in the process. Given at program start, where ld.so loads even what dlopen refuses. */
   readonly intern?: (text: string) => Address;
   /** RTLD_LAZY or RTLD_NOW. */
   readonly mode?: number;
@@ -179,7 +173,7 @@ export function* openClosure(
       ? { name: "dlopen", at: capsule.openHere, arguments: [helper, mode | RTLD_GLOBAL] }
       : { name: "dlmopen", arguments: [namespace, helper, mode] };
   const [opened = 0] = yield [attempt];
-  if (opened === 0) throw refusal(paths, yield* dlerror(process), attempt);
+  if (opened === 0) throw new Refusal(paths, yield* dlerror(process), attempt);
   // One by one, since the program's symbols are for these alone.
   if (isGlobal && others.length > 0)
     for (const path of paths)
@@ -194,14 +188,6 @@ export function* openClosure(
     capsule.opened.set(path, object);
   }
   tellOpened(launch, capsule, paths);
-}
-
-/** `reason` is glibc's, which begins with a file name or with what it did not find. */
-function refusal(paths: readonly string[], reason: string, attempt: Call): Refusal {
-  const named = paths.find((path) => reason.startsWith(`${path}: `));
-  const [first = ""] = paths;
-  const text = named === undefined ? reason : reason.slice(named.length + 2);
-  return new Refusal(`Cannot open "${named ?? first}": ${text}`, named ?? first, attempt);
 }
 
 /**

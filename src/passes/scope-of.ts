@@ -15,12 +15,13 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
   const named = byName(objects);
   const scope = [program];
   const known = new Set(scope);
-  const add = (name: string, put: (object: LoadedObject) => void): void => {
-    const found = named.get(name);
-    if (!found || known.has(found)) return;
-    known.add(found);
-    put(found);
-  };
+  const found = (names: readonly string[]): LoadedObject[] =>
+    names.flatMap((name) => {
+      const object = named.get(name);
+      if (!object || known.has(object)) return [];
+      known.add(object);
+      return [object];
+    });
   const followed = new Set<LoadedObject>();
   for (let i = 0; i < scope.length; ) {
     const object = scope[i] as LoadedObject;
@@ -29,25 +30,18 @@ export function scopeOf(program: LoadedObject, objects: readonly LoadedObject[])
       continue;
     }
     followed.add(object);
-    for (const needed of object.image.needed) add(needed, (found) => scope.push(found));
+    scope.push(...found(object.image.needed));
     // Its filtees come before it, followed by their dependencies.
-    let at = i;
-    for (const { name } of object.image.filtees) add(name, (found) => scope.splice(at++, 0, found));
+    scope.splice(i, 0, ...found(object.image.filtees.map(({ name }) => name)));
   }
   return scope;
 }
 
-/**
- * Objects by DT_NEEDED name. If a library has a different soname, it is listed under its file name, by which it was
- * found.
- */
-function byName(objects: readonly LoadedObject[]): Map<string, LoadedObject> {
-  const named = new Map<string, LoadedObject>();
+/** Objects by DT_NEEDED name. One with a different soname is found under its file name, by which it was loaded. */
+function byName(objects: readonly LoadedObject[]): Map<string | undefined, LoadedObject> {
   const there = objects.filter(({ path, isVdso }) => path !== "" && !isVdso);
-  const add = (name: string | undefined, object: LoadedObject) => {
-    if (name !== undefined && !named.has(name)) named.set(name, object);
-  };
-  for (const object of there) for (const name of [object.image.soname, object.path]) add(name, object);
-  for (const object of there) add(basename(object.path), object);
-  return named;
+  const names = there.flatMap((object) => [object.image.soname, object.path].map((name) => [name, object] as const));
+  const files = there.map((object) => [basename(object.path), object] as const);
+  // The first of a name counts.
+  return new Map([...names, ...files].toReversed());
 }

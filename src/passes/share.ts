@@ -120,10 +120,12 @@ function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
 /** Also returns the names of the functions in it that override glibc's. */
 function capsuleCode(launch: Linker, plan: HostTree, token: number): Assembled<string[]> {
   const { functions } = launch;
+  // The capsule's own environment: pairs of C strings, then NULL.
+  const variables = plan.environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
   const hasTree = plan.search.tree.root !== "";
   const own = new Map<string, Address>([
     ["token", toAddress(token)],
-    ["variables", variables(launch, plan)],
+    ["variables", launch.internWords([...variables, 0])],
     ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);
   const find = (name: string) => (launch.isHosted || hasTree ? launch.findSymbol(name) : undefined);
@@ -148,9 +150,3 @@ export function codeOf(hasTree: boolean, isHosted: boolean, program: string): Pr
 
 /** The members of Functions that it calls. */
 const OWN_FUNCTIONS = ["dlopen", "dlmopen", "getenv", "secure_getenv", "dl_iterate_phdr"] as const;
-
-/** The capsule's own environment: pairs of C strings, then NULL. */
-function variables(launch: Linker, { environment }: HostTree): Address {
-  const words = environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
-  return launch.internWords([...words, 0]);
-}

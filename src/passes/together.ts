@@ -27,10 +27,7 @@ const TOGETHER = "-together-";
 /** Whether a path is that of a generated object that only loads others. */
 export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
 
-/**
- * Writes an object that needs these files, and returns its path. Equal lists give the same object. Throws what writing
- * throws.
- */
+/** Writes an object that needs these files, the same for equal lists. Returns its path. Throws what writing throws. */
 export function together({ directory, trace }: Launch, capsule: Capsule, files: readonly Named[]): string {
   trace.log("capsule", () => `opening ${files.map(({ path }) => path).join(" ")}`);
   const links = files.flatMap(({ path, names }) => names.filter(canBeLink).map((name) => [name, path] as const));
@@ -61,9 +58,7 @@ export function absentees({ directory, trace }: Launch, capsule: Capsule, { abse
   return unnamed(paths);
 }
 
-/**
- * As `together`, but undefined if nothing can be written: the disk is full, the directory gone, the process exiting.
- */
+/** As `together`, but undefined if nothing can be written: a full disk, no directory, the process is exiting. */
 export function findTogether(launch: Launch, capsule: Capsule, files: readonly Named[]): string | undefined {
   return unlessRefused(
     () => together(launch, capsule, files),
