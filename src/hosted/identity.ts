@@ -4,7 +4,6 @@
 import { dirname } from "node:path";
 import { DT_DEBUG } from "../../lib/elf/constants.ts";
 import { Dyn } from "../../lib/elf/dyn.ts";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { rename } from "../../lib/loader/rename.ts";
 import { addressOf, pointerAt, setPointerAt, stringAt, stringBytesAt } from "../../lib/memory/live.ts";
@@ -103,21 +102,16 @@ export function endOfEnvironment(argv: Address, argc: number, removed: ReadonlyS
   return isKernels(kept) ? add(kept, stringBytesAt(kept).length + 1) : variables.slice(last + 1).find(isKernels);
 }
 
-/**
- * Makes the program's DT_DEBUG point to the list of objects, as ld.so does for the program that a process starts with.
- */
-function showList(run: Run, image: LoadedImage): void {
-  const list = run.findSymbol("_r_debug");
-  const entry = image.dynamic.entries.find(({ tag }) => tag === DT_DEBUG);
-  if (list === undefined || !entry) return;
-  setPointerAt(image.addressOf(add(image.dynamicAt, entry.at + Dyn.offsetOf.d_val)), list);
-}
-
 /** Makes glibc name the program's image by the program's own path, and use its directory as $ORIGIN. */
 export function renameImage(run: Run, program: LoadedObject): LoadedObject {
   const directory = run.intern(dirname(run.program.path));
   const { object, hasOrigin } = rename(program, { path: run.programName, directory });
-  showList(run, program.image);
+  // Its DT_DEBUG points to the list of objects, as in a program that a process starts with.
+  const { image } = program;
+  const list = run.findSymbol("_r_debug");
+  const entry = image.dynamic.entries.find(({ tag }) => tag === DT_DEBUG);
+  if (list !== undefined && entry)
+    setPointerAt(image.addressOf(add(image.dynamicAt, entry.at + Dyn.offsetOf.d_val)), list);
   run.trace.log(
     "program",
     () => `called ${run.program.path}${hasOrigin ? "" : ", but for $ORIGIN, which was not found"}`,

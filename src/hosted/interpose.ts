@@ -21,6 +21,7 @@ import { emitStackSize } from "../agent/code/stack-size.ts";
 import { emitStart } from "../agent/code/start.ts";
 import type { RunRecord } from "../agent/record.ts";
 import { MARK } from "../directories/private-directory.ts";
+import { REPORTING } from "../passes/intercept.ts";
 import { openGenerated } from "../passes/opened.ts";
 import type { Run } from "./run.ts";
 
@@ -30,15 +31,8 @@ export interface Interposer {
   readonly both: ReadonlyMap<string, Address>;
   /** Those that report on libraries, and open them. */
   readonly loading: ReadonlyMap<string, Address>;
-  /** The handler of fatal signals. */
-  readonly onSignal: Address;
-  /** Called instead of __libc_start_main. */
-  readonly start: Address;
-  /** See emitQuieting. */
-  readonly quiet: { readonly handler: Address; readonly restorer: Address };
-  /** Call at exit; see emitCleanup. */
-  readonly cleanup: Address;
-  readonly end: Address;
+  /** The code at a label of emitSignalHandler, emitQuieting, emitStart or emitCleanup. */
+  readonly addressOf: (label: string) => Address;
 }
 
 /** `first` is Bun's link_map. */
@@ -64,7 +58,7 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     ...{ ending: record.ending, lock: functions.lock, unlock: functions.unlock },
   });
   const code = assembler.assemble();
-  const both = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr", ...signals, ...leaving, ...stacks];
+  const both = [...REPORTING, ...signals, ...leaving, ...stacks];
   const names = ["dlopen", "dlmopen", ...both, ...paths];
   const { bytes, plan } = symbolObject({
     soname: MARK,
@@ -83,10 +77,6 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     object,
     both: addressesOf(both),
     loading: addressesOf(["dlopen", "dlmopen", "dl_iterate_phdr"]),
-    onSignal: addressOf("on signal"),
-    quiet: { handler: addressOf("quiet"), restorer: addressOf("restorer") },
-    start: addressOf("start"),
-    cleanup: addressOf("cleanup"),
-    end: addressOf("end"),
+    addressOf,
   };
 }

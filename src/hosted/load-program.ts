@@ -28,11 +28,13 @@ import { settleScope } from "./scope.ts";
 export function loadProgram(
   run: Run,
   imagePath: string,
-  { object: interposer, start, cleanup }: Interposer,
+  { object: interposer, addressOf }: Interposer,
   displaced: readonly Displaced[],
   fail: (error: unknown) => never,
 ): { object: LoadedObject; entry: Address } {
   const { libc, directory, plan, trace } = run;
+  const start = addressOf("start");
+  const cleanup = addressOf("cleanup");
   let image: ProgramImage | undefined;
   const hook = new JSCallback(
     () => {

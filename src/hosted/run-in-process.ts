@@ -135,11 +135,12 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // The server may have to share our descriptors (if unshare(2) is denied): what it opens must not be taken for Bun's.
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
-  catchFatalSignals(libc, interposer.onSignal);
+  catchFatalSignals(libc, interposer.addressOf("on signal"));
   const front = [interposer.object];
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
-  libc.atExit(interposer.end);
-  const awaitQuiet = quietOtherThreads(libc, interposer.quiet, record.addressOf("quieted"));
+  libc.atExit(interposer.addressOf("end"));
+  const quiet = { handler: interposer.addressOf("quiet"), restorer: interposer.addressOf("restorer") };
+  const awaitQuiet = quietOtherThreads(libc, quiet, record.addressOf("quieted"));
   trace.mark("server");
 
   // The host's libraries, all together, so that glibc does not search by itself; then their shims.

@@ -81,12 +81,12 @@ function entriesOf(
   const list: Address[] = [];
   const mirrored = new Map([...capsule.mirrors].map(([soname, { linkMap }]) => [linkMap, soname]));
   for (const entry of searchListOf(process, library.linkMap, offsets)) {
-    const soname = mirrored.get(entry);
-    const shared = soname === undefined ? undefined : family.get(soname);
+    const soname = mirrored.get(entry) ?? "";
+    const shared = family.get(soname);
     // As in the global scope, functions that we intercept precede glibc's own.
     if (shared !== undefined && interposer !== undefined) list.push(interposer);
-    const owner = capsules.find(({ shims }) => shims !== capsule.shims && shims.has(soname ?? ""));
-    list.push(shared ?? owner?.shims.get(soname ?? "")?.linkMap ?? there.get(entry) ?? entry);
+    const owner = capsules.find(({ shims }) => shims !== capsule.shims && shims.has(soname));
+    list.push(shared ?? owner?.shims.get(soname)?.linkMap ?? there.get(entry) ?? entry);
   }
   return [...new Set(list)];
 }

@@ -43,16 +43,11 @@ export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
   return { key: "the program's side", emit, own: ["token", "program", "exeShim", "iterators", ...OWN_FUNCTIONS] };
 }
 
+/** Functions that report on objects. */
+export const REPORTING = ["dladdr", "dladdr1", "dlinfo", "dl_iterate_phdr"] as const;
+
 /** The members of Functions that it calls. */
-export const OWN_FUNCTIONS = [
-  "dlopen",
-  "dlmopen",
-  "dladdr",
-  "dladdr1",
-  "dlinfo",
-  "dl_iterate_phdr",
-  "nothing",
-] as const;
+export const OWN_FUNCTIONS = ["dlopen", "dlmopen", "nothing", ...REPORTING] as const;
 
 /** Collects into `patch` the new addresses of an image's functions, and into `moved` the old ones. */
 export function showElsewhere(

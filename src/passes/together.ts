@@ -37,12 +37,11 @@ export function together({ directory, trace }: Launch, capsule: Capsule, files: 
   const path = join(directory.path, name);
   const names = `${name}.names`;
   if (existsSync(path) && (links.length === 0 || existsSync(join(directory.path, names)))) return path;
-  if (links.length === 0) return directory.write(name, symbolObject({ soname: name, needed }).bytes);
-  const { bytes } = symbolObject({ soname: name, needed, rpath: `$ORIGIN/${names}` });
-  const written = directory.write(name, bytes);
+  const rpath = links.length > 0 ? { rpath: `$ORIGIN/${names}` } : {};
+  const written = directory.write(name, symbolObject({ soname: name, needed, ...rpath }).bytes);
   for (const [link, file] of links)
     trace.log("capsule", () => `${file}: needed as "${link}", which is no name of its own`);
-  directory.link(names, new Map(links));
+  if (links.length > 0) directory.link(names, new Map(links));
   return written;
 }
 

@@ -48,14 +48,8 @@ export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Li
   return [...unified.values()];
 }
 
-interface Static {
-  readonly name: string;
-  /** In bytes. */
-  readonly size: number;
-}
-
 /** Unique symbols that a library shares with `others`; none if any of them differs in size. */
-export function sharedUnique(library: Image, others: readonly Image[], trace: Trace): Static[] {
+export function sharedUnique(library: Image, others: readonly Image[], trace: Trace): { name: string; size: number }[] {
   const both = uniqueSymbols(library).flatMap(({ name, size }) => {
     const sizes = others.flatMap((image) => {
       const index = image.find(name);
@@ -69,7 +63,8 @@ export function sharedUnique(library: Image, others: readonly Image[], trace: Tr
   return [];
 }
 
-export function uniqueSymbols({ symbols }: Image): Static[] {
+/** Their names and sizes in bytes. */
+export function uniqueSymbols({ symbols }: Image): { name: string; size: number }[] {
   return [...symbols]
     .filter((sym) => bindingOf(sym) === STB_GNU_UNIQUE && typeOf(sym) !== STT_TLS && isExported(sym))
     .map((sym) => ({ name: symbols.nameOf(sym), size: sym.st_size }))
