@@ -2,12 +2,13 @@
 
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 
-/** The file's mode is 0600. Throws what writing throws, and leaves no temporary file then. */
-export function writeWhole(path: string, content: string | Uint8Array): void {
+/** Returns the path. The file's mode is 0600. Throws what writing throws, and leaves no temporary file then. */
+export function writeWhole(path: string, content: string | Uint8Array): string {
   const fresh = `${path}.${process.pid}-${performance.now()}`;
   try {
     writeFileSync(fresh, content, { mode: 0o600, flag: "wx" });
     renameSync(fresh, path);
+    return path;
   } catch (error) {
     rmSync(fresh, { force: true });
     throw error;

@@ -21,7 +21,7 @@ import { AS_IT_IS } from "../agent/code/auditor.ts";
 import { type AgentExports, ControlBlock } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { makeLinks } from "../directories/library-path.ts";
-import { hint, MARK, privateParent } from "../directories/private-directory.ts";
+import { hint, hinting, MARK, privateParent } from "../directories/private-directory.ts";
 import { libraryPathsIn } from "../handover/program-environment.ts";
 import { type Functions, findFunctions } from "../passes/functions.ts";
 import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/launch.ts";
@@ -391,11 +391,7 @@ class ProcessDirectory implements Directory {
   }
 
   link(name: string, links: ReadonlyMap<string, string>): void {
-    try {
-      makeLinks(join(this.#path, name), links);
-    } catch (error) {
-      throw hint(error, this.#path);
-    }
+    hinting(this.#path, () => makeLinks(join(this.#path, name), links));
   }
 
   remove(): void {

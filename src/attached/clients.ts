@@ -8,6 +8,7 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { type MemoryTransport, OtherProcess, UnreadableError } from "../../lib/process/other.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
+import { unless } from "../../lib/unless.ts";
 import { ControlBlock } from "../agent/code/connect.ts";
 import type { Slot } from "../agent/slot.ts";
 import { MARK } from "../directories/private-directory.ts";
@@ -200,12 +201,7 @@ const tasksOf = (pid: string): string[] => unlessRefused(() => readdirSync(`/pro
 
 /** Undefined if nothing is mapped at that address. */
 function controlBlockIn(process: OtherProcess, at: Address): ControlBlock | undefined {
-  try {
-    return ControlBlock.at(process.memory.view(at, ControlBlock.size));
-  } catch (error) {
-    if (error instanceof UnreadableError) return undefined;
-    throw error;
-  }
+  return unless([UnreadableError], () => ControlBlock.at(process.memory.view(at, ControlBlock.size)));
 }
 
 /** A process that has a waiting thread. That thread is alive, and transports memory if the kernel refuses to. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WriteFile } from "../../lib/link/start.ts";
-import { hint } from "./private-directory.ts";
+import { hinting } from "./private-directory.ts";
 
 /**
  * The files exist while `action` runs, or until it removes them. Writing one throws what that throws, as `hint` words
@@ -17,14 +17,12 @@ export function withFiles<Result>(action: (write: WriteFile, remove: () => void)
   };
   const write: WriteFile = (name, bytes) => {
     const parent = tmpdir();
-    try {
+    return hinting(parent, () => {
       directory ??= mkdtempSync(join(parent, "capsule-link-"));
       const path = join(directory, name);
       writeFileSync(path, bytes, { mode: 0o600 });
       return path;
-    } catch (error) {
-      throw hint(error, parent);
-    }
+    });
   };
   try {
     return action(write, remove);

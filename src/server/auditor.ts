@@ -17,11 +17,10 @@ import {
   AUDITOR_DIRECTORY,
   IDLE_AUDITORS,
   LAUNCH_AUDITORS,
-  LIBRARIES,
   leadToAuditors,
   librariesIn,
 } from "../directories/library-path.ts";
-import { hint, type PrivateDirectory } from "../directories/private-directory.ts";
+import { hinting, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
 import { DOOR } from "./door.ts";
@@ -81,43 +80,38 @@ export const auditedNames = ({ libraries }: ServingDirectory): string[] =>
     .sort();
 
 /** Has ld.so ask that auditor. Throws what writing throws. */
-export function placeAuditor(directory: ServingDirectory, auditor: Uint8Array): void {
-  const { libraries } = directory;
-  const place = join(libraries, LAUNCH_AUDITORS);
-  try {
-    mkdirSync(place, { mode: 0o700 });
-    for (const [name, bytes] of objects(auditor)) directory.put(join(LIBRARIES, LAUNCH_AUDITORS, name), bytes);
-    for (const [name, target] of links()) symlinkSync(target, join(place, name));
-    leadToAuditors(libraries, LAUNCH_AUDITORS);
-  } catch (error) {
-    throw hint(error, directory.path);
-  }
+export function placeAuditor({ path }: ServingDirectory, auditor: Uint8Array): void {
+  place(path, LAUNCH_AUDITORS, objects(auditor));
 }
 
 /**
  * For an in-process program: what it starts finds auditors that do nothing until there is a server for it. Throws what
  * writing throws.
  */
-export function placeIdleAuditor(directory: PrivateDirectory): void {
+export function placeIdleAuditor({ path, files }: PrivateDirectory): void {
   // No ld.so has the interface version below.
   const none = new Map<string, string>();
   const idle = {
     ...{ files: none, reexecStubs: none, started: undefined, family: none, older: undefined, chosen: [] },
     ...{ agent: "", auditedAt: 0, staticTls: 0, leastVersion: 127 },
   };
-  const libraries = librariesIn(directory.path);
-  const place = join(libraries, IDLE_AUDITORS);
-  const bytes = objects(auditor(idle));
-  for (const name of [...bytes.keys(), ...links().keys()]) directory.files.add(join(place, name));
-  for (const path of [place, libraries, join(libraries, AUDITOR_DIRECTORY)]) directory.files.add(path);
-  try {
-    mkdirSync(place, { mode: 0o700, recursive: true });
-    for (const [name, object] of bytes) writeFileSync(join(place, name), object, { mode: 0o600 });
-    for (const [name, target] of links()) symlinkSync(target, join(place, name));
-    leadToAuditors(libraries, IDLE_AUDITORS);
-  } catch (error) {
-    throw hint(error, directory.path);
-  }
+  const libraries = librariesIn(path);
+  const directory = join(libraries, IDLE_AUDITORS);
+  const made = objects(auditor(idle));
+  for (const name of [...made.keys(), ...links().keys()]) files.add(join(directory, name));
+  for (const one of [directory, libraries, join(libraries, AUDITOR_DIRECTORY)]) files.add(one);
+  place(path, IDLE_AUDITORS, made);
+}
+
+function place(path: string, name: string, auditors: ReadonlyMap<string, Uint8Array>): void {
+  const libraries = librariesIn(path);
+  const directory = join(libraries, name);
+  hinting(path, () => {
+    mkdirSync(directory, { mode: 0o700, recursive: true });
+    for (const [file, bytes] of auditors) writeFileSync(join(directory, file), bytes, { mode: 0o600 });
+    for (const [link, target] of links()) symlinkSync(target, join(directory, link));
+    leadToAuditors(libraries, name);
+  });
 }
 
 const objects = (own: Uint8Array): Map<string, Uint8Array> =>

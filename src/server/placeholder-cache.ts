@@ -63,9 +63,8 @@ export class PlaceholderCache {
     if (!this.#isUsable) return undefined;
     const path = join(this.directory, `${FORMAT}-${key}-${bytes.length.toString(36)}.so`);
     const write = (): string => {
-      writeWhole(path, bytes);
       this.#hasGrown = true;
-      return path;
+      return writeWhole(path, bytes);
     };
     return unlessRefused(write, ({ message }) => {
       this.#isUsable = false;

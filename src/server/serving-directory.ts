@@ -22,7 +22,7 @@ import {
   leadToAuditors,
   librariesIn,
 } from "../directories/library-path.ts";
-import { hint, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
+import { hint, hinting, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
@@ -78,11 +78,7 @@ export class ServingDirectory {
 
   /** Writes a file that stays as long as the directory. Throws what writing throws, naming the directory. */
   put(name: string, bytes: Uint8Array): void {
-    try {
-      writeFileSync(join(this.path, name), bytes, { mode: 0o600 });
-    } catch (error) {
-      throw hint(error, this.path);
-    }
+    hinting(this.path, () => writeFileSync(join(this.path, name), bytes, { mode: 0o600 }));
   }
 
   putLibrary(name: string, bytes: Uint8Array): void {
@@ -91,11 +87,9 @@ export class ServingDirectory {
 
   /** Makes links, name → target, among the libraries. Throws as put() does. */
   linkLibraries(links: ReadonlyMap<string, string>): void {
-    try {
+    hinting(this.path, () => {
       for (const [link, target] of links) symlinkSync(target, join(this.libraries, link));
-    } catch (error) {
-      throw hint(error, this.path);
-    }
+    });
   }
 
   tell(file: LaunchFile): void {

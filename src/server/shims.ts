@@ -1,16 +1,17 @@
 // What an attached process finds in place of isolated libraries: placeholders, by their sonames and by their
 // development names, in a directory that comes first on its library path.
 
-import { copyFileSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
 import { unless } from "../../lib/unless.ts";
+import { writeWhole } from "../../lib/whole-file.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { hint } from "../directories/private-directory.ts";
+import { hinting } from "../directories/private-directory.ts";
 import type { HostTree } from "../plan/host-tree.ts";
 import { keyOf, type PlaceholderCache } from "./placeholder-cache.ts";
 
@@ -65,14 +66,12 @@ export function placeShims(
     const name = developmentName(shown.get(soname) as Shown, runtime);
     if (name !== undefined && !files.has(name)) others.set(name, soname);
   }
-  try {
+  hinting(directory, () => {
     const kept = [...files].filter(([soname, file]) => file !== join(directory, soname));
     if (kept.length > 0) mkdirSync(join(directory, KEPT), { mode: 0o700 });
     for (const [soname, file] of kept) show(file, directory, soname);
     for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
-  } catch (error) {
-    throw hint(error, directory);
-  }
+  });
   return files;
 }
 
@@ -116,7 +115,8 @@ function shimOf(
     using source = openImage(found.path);
     const names = { soname, needed, agent: AGENT, attach: ATTACH };
     const bytes = placeholderOf(source, { ...names, owner: "capsule", status: EXIT.failure });
-    const made = (key === undefined ? undefined : placeholderCache?.add(key, bytes)) ?? write(directory, soname, bytes);
+    const write = () => hinting(directory, () => writeWhole(join(directory, soname), bytes));
+    const made = (key === undefined ? undefined : placeholderCache?.add(key, bytes)) ?? write();
     trace.log("shim", () => `${soname}: a placeholder of ${found.path}, ${made}`);
     return made;
   } catch (error) {
@@ -124,17 +124,6 @@ function shimOf(
     trace.warn(`${error.message}: programs get the runtime's own ${soname}`);
     return undefined;
   }
-}
-
-function write(directory: string, soname: string, bytes: Uint8Array): string {
-  const path = join(directory, soname);
-  try {
-    writeFileSync(path, bytes, { mode: 0o600 });
-  } catch (error) {
-    rmSync(path, { force: true });
-    throw hint(error, directory);
-  }
-  return path;
 }
 
 /** `libGL.so`, which some programs open, if it leads to the same library on either side. */
