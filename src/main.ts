@@ -6,9 +6,9 @@
 // others use, too, and any collection takes longer than the memory it frees is worth. The 6 GB that are reserved by
 // default get in the way of programs that limit or lock their memory. (The kernel reads 254 bytes of that line.)
 
-import { recall } from "./reexec/recall.ts";
+import { reexecFromCache } from "./reexec/from-cache.ts";
 
-recall();
+reexecFromCache();
 // By path, as it lies beside this file in the bundle, too; dynamically, as it is not needed if the command is started
 // over.
 void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));

@@ -25,7 +25,7 @@ import { roomForHosts } from "../plan/static-tls.ts";
 import { chooseTrees } from "../plan/trees.ts";
 import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { ownCommand } from "../reexec/own-command.ts";
-import { withoutRestart } from "../reexec/restart.ts";
+import { withoutReexec } from "../reexec/reexec.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
 import { populate } from "../server/populate.ts";
 import { ServingDirectory } from "../server/serving-directory.ts";
@@ -61,7 +61,7 @@ export function runAttached(
     ring(libc, directory);
     process.umask(umask);
     passOn(libc, inherited, trace);
-    const changes = new Map([...withoutRunner(process.env), ...withoutRestart(process.env), ...tunables]);
+    const changes = new Map([...withoutRunner(process.env), ...withoutReexec(process.env), ...tunables]);
     const variables = programEnvironment(command.environment(), changes, {
       libraries: directory.libraries,
       ...{ behind, isAudited },

@@ -1,4 +1,4 @@
-// Capsule's directory in the user's cache. Nothing is imported here that takes time: see reexec/recall.ts.
+// Capsule's directory in the user's cache. Nothing is imported here that takes time: see reexec/from-cache.ts.
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

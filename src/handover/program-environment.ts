@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { canBeOnPath } from "../directories/library-path.ts";
 import { AUDITORS, hasAuditor, withAuditor } from "../plan/glibc/auditing.ts";
-import { changed, nameOf } from "../reexec/restart.ts";
+import { changed, nameOf } from "../reexec/reexec.ts";
 
 /** What is added to an environment. */
 interface Added {

@@ -19,9 +19,9 @@ import { addressIn } from "../passes/functions.ts";
 import { AUDITORS, canBeAudited, withAuditor } from "../plan/glibc/auditing.ts";
 import { TUNABLES } from "../plan/glibc/tunables.ts";
 import { withRoomForAudited } from "../plan/static-tls.ts";
+import { directoriesBehind } from "../reexec/chosen-glibc.ts";
 import { KeptDirectories } from "../reexec/kept-directories.ts";
-import { withoutRestart } from "../reexec/restart.ts";
-import { directoriesBehind } from "../reexec/start-over.ts";
+import { withoutReexec } from "../reexec/reexec.ts";
 import { AuxiliaryVector, endOfEnvironment, pointersFrom, tellRecords } from "./identity.ts";
 import type { Run } from "./run.ts";
 
@@ -32,7 +32,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = pointersFrom(argv).length;
-  const changed = new Map([...withoutRunner(process.env), ...withoutRestart(process.env)]);
+  const changed = new Map([...withoutRunner(process.env), ...withoutReexec(process.env)]);
   const removed = new Set([...changed.keys()].filter((name) => changed.get(name) === undefined));
   const environmentEnd = endOfEnvironment(argv, bunArgc, removed);
   const auxiliary = new AuxiliaryVector(libc, argv, bunArgc);

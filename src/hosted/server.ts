@@ -11,7 +11,7 @@ import { Channel, Channels } from "../agent/channel.ts";
 import type { Channels as ChannelAddresses } from "../agent/code/channels.ts";
 import { Kind } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
-import { hasCharacterSets } from "../reexec/restart.ts";
+import { hasCharacterSets } from "../reexec/reexec.ts";
 import { Server } from "../server/server.ts";
 import { HostedRequests } from "./requests.ts";
 import { HostedContext } from "./server-context.ts";

@@ -1,7 +1,7 @@
 // Room in static TLS. A library with the initial-exec model has its thread-local block at a fixed distance from the
 // thread pointer, in an area that glibc reserves for each thread when the process starts: natively as large as the
 // program and its libraries need, plus some surplus for dlopen. Here all of them come by dlopen, and share the surplus
-// (some 1.6 KB). If it is too small, the command starts over with a tunable that enlarges it. We detect that from files
+// (some 1.6 KB). If it is too small, the command is executed again with a tunable that enlarges it. We detect that from files
 // before anything is changed, as far as they tell, or else from glibc's refusal.
 
 import { basename, dirname } from "node:path";
@@ -22,7 +22,7 @@ import {
   withRoomFor,
 } from "../plan/static-tls.ts";
 import { LOADER } from "../profiles/shared-set.ts";
-import { type Command, formerVariables, restart } from "../reexec/restart.ts";
+import { type Command, formerVariables, reexec } from "../reexec/reexec.ts";
 import type { Run } from "./run.ts";
 
 /** Starts over if the surplus will be too small, unless that has been done. */
@@ -33,7 +33,7 @@ export function ensureStaticTls(run: Run, command: Command): void {
   if (size <= SURELY_FREE || libraries.some(isMisaligned) || isSettled(run)) return;
   if (hasRoom(run, size + LATER)) return;
   run.trace.log("plan", () => `static TLS: ${size} bytes are needed, and are not free: starting over`);
-  startOver(run, command);
+  reexecWithRoom(run, command);
 }
 
 /** Bytes of the surplus for what is opened later: natively that has all of it. */
@@ -62,11 +62,11 @@ function hasRoom({ libc, directory }: Run, size: number): boolean {
   }
 }
 
-function startOver({ libc, directory, plan }: Run, command: Command): never {
+function reexecWithRoom({ libc, directory, plan }: Run, command: Command): never {
   directory.remove();
   // TLS descriptors (TLSDESC) also use free space, so all blocks count.
   const libraries = [...plan.needs.libraries, ...plan.capsules.flatMap(({ closure }) => closure.libraries)];
-  restart(libc.exec, command, {
+  reexec(libc.exec, command, {
     environment: new Map([[TUNABLES, withRoomFor(libraries, process.env[TUNABLES] ?? "")]]),
   });
 }
@@ -79,14 +79,14 @@ function refusedLibrary(error: unknown): string | undefined {
   return named?.replace(/^Cannot open "(.*)"$/, "$1");
 }
 
-/** Handles an error on the way to the program: starts over, or returns an error that says what the library needs. */
+/** Handles an error on the way to the program: executes the command again, or returns an error that says what the library needs. */
 export function explainStaticTls(run: Run, command: Command, error: unknown): unknown {
   const path = refusedLibrary(error);
   if (path === undefined) return error;
   const library = libraryAt(run, path);
   if (!isMisaligned(library) && !isSettled(run)) {
     run.trace.log("plan", () => `static TLS: ${path} finds no room: starting over`);
-    startOver(run, command);
+    reexecWithRoom(run, command);
   }
   return lacking(error, library.path, library, () =>
     formerVariables().has(TUNABLES)

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { stringBytesAt } from "../../lib/memory/live.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import { type Command, commandOf } from "./restart.ts";
+import { type Command, commandOf } from "./reexec.ts";
 
 /** To be called before any of it is changed. */
 export function ownCommand(libc: Libc, descriptors: ReadonlySet<number>): Command {

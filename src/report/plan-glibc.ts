@@ -22,7 +22,7 @@ export function plannedGlibc(
   return { ...told(glibc), isAskedFor: choice !== "auto", others: glibc.others.map(told), way, otherwise };
 }
 
-/** Mirrors the decision in reexec/start-over.ts. */
+/** Mirrors the decision in reexec/chosen-glibc.ts. */
 function wayInProcess({ glibc, runtime, machine }: Trees): GlibcWay {
   return glibc.glibc && !(glibc.isNatural && runtime === machine) ? "started over" : "as it is";
 }

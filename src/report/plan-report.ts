@@ -23,7 +23,7 @@ import { type AttachedPlan, makeAttachedPlan, makePlan, type Plan } from "../pla
 import { checkAttachable, interpreterOf, locateProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
-import { ownGlibc } from "../reexec/start-over.ts";
+import { ownGlibc } from "../reexec/chosen-glibc.ts";
 import type { Settings } from "../settings/settings.ts";
 import { asSays } from "../settings/source.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";

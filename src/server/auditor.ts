@@ -37,7 +37,7 @@ const OTHERS: ReadonlySet<string> = new Set([
 const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
 
 /** How processes get to run on another glibc. */
-export interface StartedOver {
+export interface ReexecFiles {
   /**
    * Names, among the launch's libraries, by which any process is started over, each with the file that it gets then.
    */
@@ -56,7 +56,7 @@ export interface StartedOver {
 export function launchAuditor(
   libraries: string,
   names: readonly string[],
-  { reexecStubs = new Map(), family = new Map(), older, chosen = [] }: StartedOver,
+  { reexecStubs = new Map(), family = new Map(), older, chosen = [] }: ReexecFiles,
   auditedAt: number,
   staticTls: number,
 ): Uint8Array {

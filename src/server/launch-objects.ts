@@ -7,7 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { librariesIn } from "../directories/library-path.ts";
 import { agentObject, type Nonce } from "./agent-object.ts";
-import { launchAuditor, type StartedOver } from "./auditor.ts";
+import { launchAuditor, type ReexecFiles } from "./auditor.ts";
 import { keyOf, type PlaceholderCache } from "./placeholder-cache.ts";
 
 /** What they are made from. */
@@ -20,7 +20,7 @@ export interface LaunchParts {
   /** Libraries that the agent binds to. */
   readonly needed: readonly string[];
   /** Undefined without an auditor: see launchAuditor(). */
-  readonly audited: (StartedOver & { readonly names: readonly string[]; readonly staticTls: number }) | undefined;
+  readonly audited: (ReexecFiles & { readonly names: readonly string[]; readonly staticTls: number }) | undefined;
 }
 
 export interface LaunchObjects {

@@ -9,7 +9,7 @@ import type { Mounts, ProcessGlibc } from "../plan/glibc/process-glibc.ts";
 import { dataOf } from "../plan/host-tree.ts";
 import { KeptDirectories } from "../reexec/kept-directories.ts";
 import { makeNonce } from "./agent-object.ts";
-import { auditedNames, placeAuditor, type StartedOver } from "./auditor.ts";
+import { auditedNames, placeAuditor, type ReexecFiles } from "./auditor.ts";
 import type { LaunchFile } from "./launch-file.ts";
 import { launchObjects } from "./launch-objects.ts";
 import { PlaceholderCache } from "./placeholder-cache.ts";
@@ -47,11 +47,11 @@ export function populate(
       : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
-  const startedOver = startOver(directory, processGlibc, older, store, kept);
+  const reexecFiles = placeReexecFiles(directory, processGlibc, older, store, kept);
   // libc first: it has to have seen its environment. Before glibc 2.34 dlopen is in libdl.so.2. On a newer glibc,
   // needing it would give a process with an older libc of its own the machine's libdl.
   const needed = isAudited ? [LIBC] : [LIBC, LIBDL];
-  const audited = isAudited ? { ...startedOver, names: [...auditedNames(directory), AGENT], staticTls } : undefined;
+  const audited = isAudited ? { ...reexecFiles, names: [...auditedNames(directory), AGENT], staticTls } : undefined;
   const objects = launchObjects(
     { directory: directory.path, nonce, owner: process.geteuid?.() ?? 0, needed, audited },
     placeholderCache,
@@ -78,13 +78,13 @@ export function populate(
 }
 
 /** Places what starts processes over on another glibc: all of them, or those with an older libc. */
-function startOver(
+function placeReexecFiles(
   directory: ServingDirectory,
   { shared, starter }: ProcessGlibc,
   older: ProcessGlibc | undefined,
   store: LibraryStore,
   kept = new KeptDirectories(store.file, directory.system),
-): StartedOver {
+): ReexecFiles {
   if (starter) {
     const family = keepFamily(kept, shared, starter);
     placeReexecStubs(directory, family, kept);

@@ -11,7 +11,7 @@ import { type System, SystemError } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { type Command, ownFile } from "../reexec/restart.ts";
+import { type Command, ownFile } from "../reexec/reexec.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**

@@ -1,6 +1,6 @@
-// Remembers how a command was started over, so that the next time this happens before anything else: loading this
-// program takes as long as all of Bun's own start. The new process checks for itself, and starts over again if what was
-// remembered no longer holds.
+// Executes this command once more in the way that was kept the last time (to-cache.ts), before anything else: loading
+// the whole program takes as long as all of Bun's own start. The new process checks for itself, and executes the command
+// again if what was kept no longer holds.
 //
 // Nothing is imported here that takes time, not even node:fs.
 
@@ -10,7 +10,7 @@ import { System } from "../../lib/process/system.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
-import { commandOf, jsonIn, restart, stringsIn, type Through, throughOf } from "./restart.ts";
+import { commandOf, jsonIn, reexec, stringsIn, type Through, throughOf } from "./reexec.ts";
 
 /** To be changed with the file's format. */
 export const VERSION = 4;
@@ -23,28 +23,28 @@ interface Entry {
   readonly identity: string;
 }
 
-export interface RecallFile {
+export interface ReexecCache {
   readonly version: number;
   readonly entries: Record<string, Entry>;
 }
 
-/** Starts over as the same command did the last time, if it did. Returns if nothing is known, or if this fails. */
-export function recall(): void {
+/** Does as the same command did the last time, if it did. Returns if nothing is known, or if this fails. */
+export function reexecFromCache(): void {
   try {
-    startOver();
+    reexecAsBefore();
   } catch {
     // The command itself runs into the same error, and reports it.
   }
 }
 
-function startOver(): void {
+function reexecAsBefore(): void {
   const cache = cacheOf(process.env);
   if (cache === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
   // ld.so truncates the kernel's copy of that variable (2.31-2.36 at least), from which the environment is taken here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
   const system = new System();
   const files = new SmallFiles(system);
-  const file = recallFileIn(cache);
+  const file = reexecCacheIn(cache);
   if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
   if (!entry || entry.identity !== identityOf(entry.through, entry.settings)) return;
@@ -56,7 +56,7 @@ function startOver(): void {
   if (!cmdline || !environ) return;
   const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
   const through = { ...entry.through, program: process.execPath };
-  restart(new Exec(system), command, { environment: new Map(), through });
+  reexec(new Exec(system), command, { environment: new Map(), through });
 }
 
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
@@ -67,14 +67,14 @@ function isRegular(files: SmallFiles, file: string): boolean {
 }
 
 /** Undefined if the file was never written, or is damaged: it will be rewritten. */
-export function parsed(bytes: Uint8Array | undefined): RecallFile | undefined {
-  const content = jsonIn(bytes && Buffer.from(bytes).toString()) as Partial<RecallFile> | null | undefined;
+export function parsed(bytes: Uint8Array | undefined): ReexecCache | undefined {
+  const content = jsonIn(bytes && Buffer.from(bytes).toString()) as Partial<ReexecCache> | null | undefined;
   const isOurs = content?.version === VERSION && typeof content.entries === "object" && content.entries !== null;
-  return isOurs ? (content as RecallFile) : undefined;
+  return isOurs ? (content as ReexecCache) : undefined;
 }
 
 /** `cache` is a directory. */
-export const recallFileIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;
+export const reexecCacheIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;
 
 /** A hash of everything that the choice of trees depends on, except their content. */
 export function ownKey(): string {

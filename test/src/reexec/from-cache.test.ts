@@ -1,8 +1,8 @@
-// For how long it holds what was remembered of a start over.
+// For how long it holds what was kept of a re-execution.
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
-import { identityOf } from "../../../src/reexec/recall.ts";
+import { identityOf } from "../../../src/reexec/from-cache.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 
 const scratch = new Scratch();

@@ -96,7 +96,7 @@ export function formerVariables(environment: Environment = process.env): Readonl
 }
 
 /** The changes to the environment that undo this for the program. */
-export function withoutRestart(environment: Environment): Map<string, string | undefined> {
+export function withoutReexec(environment: Environment): Map<string, string | undefined> {
   const changes = new Map(formerVariables(environment));
   if (environment[MARK] !== undefined) changes.set(MARK, undefined);
   return changes;
@@ -113,7 +113,7 @@ interface Changes {
  * Executes the command again in the same process: its id, directory, standard streams and initial descriptors stay
  * (Bun's own are all close-on-exec). Throws if the kernel refuses.
  */
-export function restart(exec: Exec, command: Command, changes: Changes): never {
+export function reexec(exec: Exec, command: Command, changes: Changes): never {
   const through = changes.through === "none" ? undefined : (changes.through ?? command.through);
   const environment = new Map(changes.environment);
   const formerly = formerVariables();

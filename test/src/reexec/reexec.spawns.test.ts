@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { formerVariables, withoutRestart } from "../../../src/reexec/restart.ts";
+import { formerVariables, withoutReexec } from "../../../src/reexec/reexec.ts";
 import { run, start } from "../../support/run.ts";
 
-const SCRIPT = join(import.meta.dir, "starts-over.ts");
+const SCRIPT = join(import.meta.dir, "executes-itself.ts");
 
 interface Shown {
   pid: number;
@@ -22,7 +22,7 @@ async function show(times: number, args: string[], env: Record<string, string>):
   return JSON.parse(outcome.stdout) as Shown;
 }
 
-describe("restart()", () => {
+describe("reexec()", () => {
   const args = ["one", "", "two words", "line\nbreak", "--help"];
 
   test("gives the same arguments and variables, and what is changed in its place", async () => {
@@ -83,6 +83,6 @@ describe("formerVariables()", () => {
       { CAPSULE_STARTED_OVER: "null" },
     ])
       expect([...formerVariables(environment)]).toEqual([]);
-    expect([...withoutRestart({ CAPSULE_STARTED_OVER: "{" })]).toEqual([["CAPSULE_STARTED_OVER", undefined]]);
+    expect([...withoutReexec({ CAPSULE_STARTED_OVER: "{" })]).toEqual([["CAPSULE_STARTED_OVER", undefined]]);
   });
 });

@@ -1,11 +1,11 @@
-// For a process of its own: starts over as often as N says, with a Worker that is just starting, and shows what it was
+// For a process of its own: executes itself as often as N says, with a Worker that is just starting, and shows what it was
 // given.
 //
-//   starts-over.ts ARGUMENT…
+//   executes-itself.ts ARGUMENT…
 
 import { Libc } from "../../../lib/process/libc.ts";
 import { ownCommand } from "../../../src/reexec/own-command.ts";
-import { formerVariables, restart, withoutRestart } from "../../../src/reexec/restart.ts";
+import { formerVariables, reexec, withoutReexec } from "../../../src/reexec/reexec.ts";
 
 const libc = new Libc();
 const command = ownCommand(libc, new Set());
@@ -16,7 +16,7 @@ if (count < Number(process.env.N)) {
     ["COUNT", `${count + 1}`],
     ["GIVEN", `changed ${count}`],
   ]);
-  restart(libc.exec, command, { environment });
+  reexec(libc.exec, command, { environment });
 }
 const text = (list: readonly Uint8Array[]) => list.map((bytes) => Buffer.from(bytes).toString("latin1"));
 console.log(
@@ -26,7 +26,7 @@ console.log(
     arguments: text(command.arguments()).slice(2),
     environment: text(command.environment()),
     former: [...formerVariables()],
-    undone: [...withoutRestart(process.env)],
+    undone: [...withoutReexec(process.env)],
   }),
 );
 process.exit(0);

@@ -13,9 +13,9 @@ import { processGlibcOf } from "../plan/glibc/process-glibc.ts";
 import type { ExecOptions } from "../plan/plan.ts";
 import { searchesOf, type Trees } from "../plan/trees.ts";
 import { KeptDirectories } from "./kept-directories.ts";
-import { remember } from "./remember.ts";
-import { type Command, restart, throughOf } from "./restart.ts";
+import { type Command, reexec, throughOf } from "./reexec.ts";
 import { runtimePath } from "./runtime-path.ts";
+import { toReexecCache } from "./to-cache.ts";
 
 /** The glibc that the kernel would start this process with, and the one that it runs on. */
 export function ownGlibc(libc: Libc, machine: Search): OwnGlibc {
@@ -30,7 +30,7 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
   const others = othersAuditors(value).join(":");
   if (!value || value === others) return;
   trace.log("plan", () => "starting over without the auditor of the capsule outside");
-  restart(libc.exec, command, { environment: new Map([[AUDITORS, others || undefined]]) });
+  reexec(libc.exec, command, { environment: new Map([[AUDITORS, others || undefined]]) });
 }
 
 /**
@@ -54,22 +54,22 @@ export function ensureGlibc(
   const chosen = glibc.isNatural && own.length === 0 ? undefined : glibc.glibc;
   const path = chosen && libraryPath(trees, own, kept);
   if (before?.path === path && glibc.isOwn) return;
-  // What was remembered may be outdated; what was just determined is not.
+  // What was kept may be outdated; what was just determined is not.
   const attempt = (before?.attempt ?? 0) + 1;
   if (attempt > ATTEMPTS)
     throw new Error(
       `Cannot start over on glibc ${glibc.version} ("${glibc.path}"): this process runs on ${libc.version} all the same`,
     );
   trace.log("plan", () => `starting over by ${chosen?.loader ?? "the machine's ld.so"}`);
-  if (!chosen || path === undefined) restart(libc.exec, command, { environment: new Map(), through: "none" });
+  if (!chosen || path === undefined) reexec(libc.exec, command, { environment: new Map(), through: "none" });
   const { loader, takesArgv0, characterSets } = chosen;
   const program = command.through?.program ?? process.execPath;
   const through = { loader, path, takesArgv0, characterSets, program, attempt };
-  if (attempt === 1) remember(store.file, through, options.settingsFiles);
-  restart(libc.exec, command, { environment: new Map(), through });
+  if (attempt === 1) toReexecCache(store.file, through, options.settingsFiles);
+  reexec(libc.exec, command, { environment: new Map(), through });
 }
 
-/** The first by what was remembered, the second by the plan. */
+/** The first by what was kept, the second by the plan. */
 const ATTEMPTS = 2;
 
 /** The chosen glibc's files, then what the user has set, then the runtime's directories. */
