@@ -24,7 +24,7 @@ import { makeLinks } from "../directories/library-path.ts";
 import { hint, hinting, MARK, privateParent } from "../directories/private-directory.ts";
 import { libraryPathsIn } from "../handover/program-environment.ts";
 import { type Functions, findFunctions } from "../passes/functions.ts";
-import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/launch.ts";
+import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/linkage.ts";
 import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
@@ -137,7 +137,7 @@ export class Attachment implements Linker, Client {
     setPointerIn(this.process, add(this.controlBlock.at, ControlBlock.offsetOf.attachment), this.id);
   }
 
-  get launch(): this {
+  get linkage(): this {
     return this;
   }
 

@@ -15,7 +15,7 @@ import { readWrapping } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import { type Linking, pointerIn } from "../../lib/process/process.ts";
-import type { Launch } from "../passes/launch.ts";
+import type { Linkage } from "../passes/linkage.ts";
 
 /** The one relocation of a placeholder: its slot for the function that its initializer calls. */
 export function slotOf(placeholder: LoadedImage): Address | undefined {
@@ -113,7 +113,7 @@ export function fillCopy(
 
 /** A shim for a library that is open: loads its placeholder, whose initializer requests to be filled. */
 export function* placeholderShim(
-  { process }: Launch,
+  { process }: Linkage,
   name: string,
   _: LoadedObject,
   needed: readonly string[],

@@ -9,7 +9,7 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { standsFor } from "../passes/capsule-of.ts";
 import { type Copy, copiedIn, findCopies } from "../passes/copy-objects.ts";
-import type { Capsule } from "../passes/launch.ts";
+import type { Capsule } from "../passes/linkage.ts";
 import type { Moved } from "../passes/redirect.ts";
 import { scopeOf } from "../passes/scope-of.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";

@@ -13,7 +13,7 @@ import { type Assembled, required, Templates, type Values } from "../../lib/x86-
 import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
-import type { EmitAsking } from "../passes/launch.ts";
+import type { EmitAsking } from "../passes/linkage.ts";
 import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
 

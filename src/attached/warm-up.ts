@@ -13,7 +13,7 @@ import { Patch } from "../../lib/process/patch.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
 import { findFunctions } from "../passes/functions.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
-import type { ProcessCode } from "../passes/launch.ts";
+import type { ProcessCode } from "../passes/linkage.ts";
 import { redirect } from "../passes/redirect.ts";
 import { codeOf } from "../passes/share.ts";
 import { isShared } from "../profiles/shared-set.ts";

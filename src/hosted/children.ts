@@ -40,7 +40,7 @@ export class Children {
   }
 
   #begin(): void {
-    const { trace, state, launch, libc, files } = this.context;
+    const { trace, state, linkage, libc, files } = this.context;
     if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
     // The directory that the environment names: the run may have gone on in another.
     const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
@@ -48,7 +48,7 @@ export class Children {
     try {
       // The server boots while the rest is done.
       server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
-      const capsules = launch.capsules.map((capsule) => {
+      const capsules = linkage.capsules.map((capsule) => {
         const { search, ownership } = capsule;
         // In-process, whether the tree has it is found out only on request.
         const isThere = (soname: string) => search.find(soname, undefined) && !ownership.isShared(soname);
@@ -56,9 +56,9 @@ export class Children {
         return { ...capsule, isolated, promised: isolated };
       });
       const { processGlibc } = this.context;
-      const { runtime } = launch;
+      const { runtime } = linkage;
       const { path: program, arguments: list } = state.program;
-      const isLinked = launch.capsules.some(({ shims }) => shims.size > 0);
+      const isLinked = linkage.capsules.some(({ shims }) => shims.size > 0);
       const isAwaited = !isLinked && emptiedEnvironments(program, list).length === 0;
       const isAudited = canBeAudited(state.glibc);
       const older = isAudited ? this.context.processGlibcOfOlder : undefined;

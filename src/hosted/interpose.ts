@@ -36,16 +36,16 @@ export interface Interposer {
 }
 
 /** `first` is Bun's link_map. */
-export function* interpose(launch: Run, record: RunRecord, first: Address): Linking<Interposer> {
-  const { process, directory, functions, connection, program } = launch;
+export function* interpose(linkage: Run, record: RunRecord, first: Address): Linking<Interposer> {
+  const { process, directory, functions, connection, program } = linkage;
   const { dlopen, dlmopen, dladdr, dladdr1, dlinfo, dl_iterate_phdr, nothing } = functions;
-  const find = (name: string) => launch.findSymbol(name);
+  const find = (name: string) => linkage.findSymbol(name);
   const assembler = new Assembler();
   emitAgent(assembler, { connection, token: 0, dlopen, dlmopen });
   const paths = emitPathFunctions(assembler, { program: program.path, hasTree: false, isHosted: true, find });
   emitObjectFunctions(assembler.align(16), {
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
-    ...{ directory: directory.path, programName: launch.programName, ownName: toAddress(0) },
+    ...{ directory: directory.path, programName: linkage.programName, ownName: toAddress(0) },
   });
   emitSignalHandler(assembler.align(16), nothing);
   emitQuieting(assembler.align(16), record.addressOf("quieted"));
@@ -67,12 +67,12 @@ export function* interpose(launch: Run, record: RunRecord, first: Address): Link
     // So that it is finalized first: objects that bind to it are not sorted before it.
     ...{ fini: code.labels.get("show all") ?? 0, nodelete: true },
   });
-  const object = yield* openGenerated(launch, LM_ID_BASE, MARK, bytes);
+  const object = yield* openGenerated(linkage, LM_ID_BASE, MARK, bytes);
   const at = object.image.addressOf(plan.zeroAt);
   yield* install(process, code.bytes, at);
   const addressOf = (label: string) => addressOfLabel(code, label, at);
   const addressesOf = (labels: readonly string[]) => new Map(labels.map((label) => [label, addressOf(label)]));
-  record.fields.key = makeKey(launch.libc, addressOf("main left"));
+  record.fields.key = makeKey(linkage.libc, addressOf("main left"));
   return {
     object,
     both: addressesOf(both),

@@ -42,7 +42,7 @@ export class HostedRequests extends Requests {
     const { libc } = this.context;
     const process: Process = this.#isOwn(slot) ? libc : new OtherProcess(libc, slot.request.pid);
     return {
-      launch: this.context.of(process),
+      linkage: this.context.of(process),
       sharedFiles: this.context.shared,
       asItIs: (path) => path,
       keep: (text) => slot.channel.intern(text),
@@ -54,7 +54,7 @@ export class HostedRequests extends Requests {
     switch (kind & 0xff) {
       case Kind.run:
       case Kind.shell:
-        return yield* this.#run(slot, this.clientOf(slot).launch.process);
+        return yield* this.#run(slot, this.clientOf(slot).linkage.process);
       case Kind.leave:
         return { what: "return", arguments: [this.#isOwn(slot) && !this.#bunThreads.hasOthers(tid) ? 1 : 0] };
       default:

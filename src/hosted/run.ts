@@ -20,7 +20,7 @@ import type { PrivateDirectory } from "../directories/private-directory.ts";
 import { mirrorShim } from "../passes/expose.ts";
 import { findFunctions } from "../passes/functions.ts";
 import { scopesOf } from "../passes/handle-scope.ts";
-import type { Capsule, Linker } from "../passes/launch.ts";
+import type { Capsule, Linker } from "../passes/linkage.ts";
 import type { Plan } from "../plan/plan.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 

@@ -7,7 +7,7 @@ import { PLAIN } from "../../lib/tree/layout.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
 import type { PrivateDirectory } from "../directories/private-directory.ts";
-import type { Capsule, Launch } from "../passes/launch.ts";
+import type { Capsule, Linkage } from "../passes/linkage.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";
 import { dataOf } from "../plan/host-tree.ts";
 import type { ServerCommand } from "../server/start-server.ts";
@@ -24,7 +24,7 @@ export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `se
 
 /** What the server has to know. */
 export interface Served
-  extends Pick<Launch, "trace" | "runtime" | "shared" | "moved" | "functions" | "capsules" | "scopes"> {
+  extends Pick<Linkage, "trace" | "runtime" | "shared" | "moved" | "functions" | "capsules" | "scopes"> {
   readonly directory: PrivateDirectory;
   readonly plan: {
     readonly program: { readonly path: string };

@@ -14,7 +14,7 @@ import { Trace } from "../diagnostics/trace.ts";
 import { FileList, PrivateDirectory } from "../directories/private-directory.ts";
 import { BunThreads } from "../handover/threads.ts";
 import { mirrorShim } from "../passes/expose.ts";
-import type { Capsule, Launch } from "../passes/launch.ts";
+import type { Capsule, Linkage } from "../passes/linkage.ts";
 import { type ProcessGlibc, processGlibcOf, processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
 import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
 import { readAllAhead, removeLeftovers } from "../server/read-ahead.ts";
@@ -32,7 +32,7 @@ export class HostedContext {
   readonly #store: LibraryStore;
   readonly #runtime: Search;
   readonly #directory: PrivateDirectory;
-  #launch: Launch;
+  #linkage: Linkage;
 
   /** `own` is the channel of this process's threads, `children` that of its children. */
   constructor(
@@ -46,7 +46,7 @@ export class HostedContext {
     this.#directory = new PrivateDirectory(state.directory, this.files);
     this.#store = new LibraryStore(state.store);
     this.#runtime = new Search(new Tree(state.runtime, true), state.libraryPath, this.#store);
-    this.#launch = this.#launchIn(this.libc, state);
+    this.#linkage = this.#linkageIn(this.libc, state);
   }
 
   /** Files of the shared set, as in /proc/PID/maps. */
@@ -59,7 +59,7 @@ export class HostedContext {
     const { root, layout, ...chosen } = this.state.glibc;
     const search = (root: string) => new Search(new Tree(root, true), [], this.#store, undefined, layout);
     const glibc = root === undefined ? undefined : Glibc.of(search(root));
-    const searches = [this.#runtime, ...this.#launch.capsules.map(({ search }) => search)];
+    const searches = [this.#runtime, ...this.#linkage.capsules.map(({ search }) => search)];
     return processGlibcOf(searches, { glibc, ...chosen });
   }
 
@@ -69,32 +69,32 @@ export class HostedContext {
   }
 
   /** What has been opened in this process. */
-  get launch(): Launch {
-    return this.#launch;
+  get linkage(): Linkage {
+    return this.#linkage;
   }
 
   /** What has been opened in the asking process: a forked child opens libraries for itself. */
-  of(process: Process): Launch {
-    return process === this.libc ? this.#launch : this.#launchIn(process, this.state);
+  of(process: Process): Linkage {
+    return process === this.libc ? this.#linkage : this.#linkageIn(process, this.state);
   }
 
   /** The main thread has opened more; what was opened here meanwhile, for a constructor, stays known. */
   update(state: ServerState): void {
-    const before = this.#launch.capsules;
+    const before = this.#linkage.capsules;
     this.state = state;
-    this.#launch = this.#launchIn(this.libc, state);
-    for (const [index, capsule] of this.#launch.capsules.entries())
+    this.#linkage = this.#linkageIn(this.libc, state);
+    for (const [index, capsule] of this.#linkage.capsules.entries())
       for (const kind of ["mirrors", "opened", "shims"] as const)
         for (const [name, object] of before[index]?.[kind] ?? []) capsule[kind].set(name, object);
   }
 
   /** What can wait until there are no requests. */
   *idle(): Generator<undefined> {
-    yield* readAllAhead(this.#launch.capsules, this.#store, this.trace);
+    yield* readAllAhead(this.#linkage.capsules, this.#store, this.trace);
     removeLeftovers(this.trace);
   }
 
-  #launchIn(process: Process, state: ServerState): Launch {
+  #linkageIn(process: Process, state: ServerState): Linkage {
     const files = new Map(state.shared);
     const objects = (list: readonly (readonly [string, number])[]) =>
       new Map(list.map(([name, linkMap]) => [name, new LoadedObject(process, toAddress(linkMap))]));

@@ -5,7 +5,7 @@ import { dlclose } from "../../lib/loader/calls.ts";
 import { type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
-import type { Capsule } from "../passes/launch.ts";
+import type { Capsule } from "../passes/linkage.ts";
 import { isHelper } from "../passes/together.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import type { Embedding } from "./embedding.ts";

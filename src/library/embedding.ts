@@ -18,7 +18,7 @@ import { allocatorOf } from "../passes/allocator.ts";
 import { copiedIn, findCopies, movesOf } from "../passes/copy-objects.ts";
 import type { Functions } from "../passes/functions.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
-import type { Capsule, EmitAsking, Linker } from "../passes/launch.ts";
+import type { Capsule, EmitAsking, Linker } from "../passes/linkage.ts";
 import { objectsOf } from "../passes/scope-of.ts";
 import { makeNamespace, repairGlobal } from "../passes/share.ts";
 import type { ChosenGlibc } from "../plan/glibc/choice.ts";

@@ -13,7 +13,7 @@ import { Patch } from "../../lib/process/patch.ts";
 import { pointerIn } from "../../lib/process/process.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitIterateAlso } from "../agent/code/objects.ts";
-import type { Linker } from "../passes/launch.ts";
+import type { Linker } from "../passes/linkage.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 
 const NAME = "dl_iterate_phdr";

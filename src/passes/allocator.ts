@@ -16,7 +16,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { isCxxRuntime } from "../plan/allocators.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import type { Launch } from "./launch.ts";
+import type { Linkage } from "./linkage.ts";
 
 /** The functions of an allocator that is not libc's: name → address. */
 export type Allocator = ReadonlyMap<string, Address>;
@@ -91,7 +91,7 @@ function* find(
  * writing throws.
  */
 export function beyondLibc(
-  { directory, trace }: Launch,
+  { directory, trace }: Linkage,
   token: number,
   allocator: Allocator,
   libc: LoadedImage,

@@ -5,12 +5,12 @@ import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Binding } from "../diagnostics/events.ts";
-import type { Launch } from "./launch.ts";
+import type { Linkage } from "./linkage.ts";
 import type { Moved } from "./redirect.ts";
 
 /** `images` have been redirected by `moved`. `shims` are given with the files of the libraries that they show. */
 export function bindingsOf(
-  { capsules }: Pick<Launch, "capsules">,
+  { capsules }: Pick<Linkage, "capsules">,
   images: readonly LoadedImage[],
   shims: readonly { readonly object: LoadedObject; readonly path: string }[],
   moved: Moved,

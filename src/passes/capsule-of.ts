@@ -2,7 +2,7 @@
 
 import { basename } from "node:path";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
-import type { Capsule } from "./launch.ts";
+import type { Capsule } from "./linkage.ts";
 
 /** The capsule whose copy of a library the program sees. */
 export const capsuleOf = (capsules: readonly Capsule[], soname: string): Capsule | undefined =>

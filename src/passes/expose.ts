@@ -12,7 +12,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { capsuleOf } from "./capsule-of.ts";
 import { openHooks } from "./hooks.ts";
 import { tableMapping } from "./intercept.ts";
-import type { Capsule, Launch, Shim } from "./launch.ts";
+import type { Capsule, Linkage, Shim } from "./linkage.ts";
 import { ensureOpened, openedAs } from "./open.ts";
 import { openGenerated } from "./opened.ts";
 
@@ -21,13 +21,13 @@ import { openGenerated } from "./opened.ts";
  * the tree lacks is left to the runtime, unless the tree had it before or the whole tree is gone. Throws as
  * ensureOpened does.
  */
-export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string, mode?: number): Linking<void> {
+export function* ensureExposed(linkage: Linkage, capsule: Capsule, soname: string, mode?: number): Linking<void> {
   if (capsule.shims.has(soname)) return;
   const { search, promised } = capsule;
   if (search.find(soname, undefined) || promised.includes(soname) || !existsSync(search.tree.name)) {
-    yield* ensureOpened(launch, capsule, soname, mode);
-    yield* expose(launch, capsule, soname);
-  } else launch.trace.log("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
+    yield* ensureOpened(linkage, capsule, soname, mode);
+    yield* expose(linkage, capsule, soname);
+  } else linkage.trace.log("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);
 }
 
 /**
@@ -35,7 +35,7 @@ export function* ensureExposed(launch: Launch, capsule: Capsule, soname: string,
  * that dlsym finds them, as do programs that link to one library and use the other.
  */
 export function* expose(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   soname: string,
   users: readonly string[] = [],
@@ -43,34 +43,34 @@ export function* expose(
   if (capsule.shims.has(soname)) return;
   const needed: string[] = [];
   for (const name of openedAs(capsule, soname).image.needed) {
-    const owner = capsuleOf(launch.capsules, name);
+    const owner = capsuleOf(linkage.capsules, name);
     // In a cycle, one library has to come first.
     if (!owner || users.includes(name)) continue;
-    if (owner === capsule) yield* expose(launch, capsule, name, [...users, soname]);
-    else yield* ensureExposed(launch, owner, name);
+    if (owner === capsule) yield* expose(linkage, capsule, name, [...users, soname]);
+    else yield* ensureExposed(linkage, owner, name);
     needed.push(name);
   }
-  yield* show(launch, capsule, soname, needed);
+  yield* show(linkage, capsule, soname, needed);
 }
 
 /** For objects that need it by another name: glibc knows a shim only by its soname, and would open another file. */
-export function* exposeAs(launch: Launch, capsule: Capsule, alias: string, soname: string): Linking<void> {
+export function* exposeAs(linkage: Linkage, capsule: Capsule, alias: string, soname: string): Linking<void> {
   if (!capsule.shims.has(soname) || capsule.shims.has(alias)) return;
-  yield* show(launch, capsule, soname, [soname], alias);
+  yield* show(linkage, capsule, soname, [soname], alias);
 }
 
 function* show(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   soname: string,
   needed: readonly string[],
   name = soname,
 ): Linking<void> {
   const object = openedAs(capsule, soname);
-  const shim = yield* launch.shim(launch, name, object, needed, yield* openHooks(launch, capsule, soname, object));
+  const shim = yield* linkage.shim(linkage, name, object, needed, yield* openHooks(linkage, capsule, soname, object));
   capsule.shims.set(name, shim);
-  if (name === soname) launch.scopes?.staying.set(name, shim.linkMap);
-  launch.trace.log("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
+  if (name === soname) linkage.scopes?.staying.set(name, shim.linkMap);
+  linkage.trace.log("shim", () => `${name}: ${object.path} shown to the program by ${shim.path}`);
 }
 
 /**
@@ -79,8 +79,8 @@ function* show(
  * follow the gABI, for code that reads it directly.
  */
 export const mirrorShim = (isAlone: boolean): Shim =>
-  function* (launch, name, object, needed, hooks) {
-    const { process } = launch;
+  function* (linkage, name, object, needed, hooks) {
+    const { process } = linkage;
     const { tls } = object.image;
     const record = tls && exportsTls(object.image) ? yield* findTlsRecord(process, object.linkMap, tls) : undefined;
     const hasThreadLocals = record !== undefined;
@@ -88,7 +88,7 @@ export const mirrorShim = (isAlone: boolean): Shim =>
     const { bytes } = mirrorOf(object.image, { soname: name, needed, overrides, hasThreadLocals });
     // ld.so compares requested names with sonames: for a library needed by path, the soname is that path.
     const file = name.includes("/") ? `${Bun.hash(name).toString(36)}-${basename(name)}` : name;
-    const shim = yield* openGenerated(launch, LM_ID_BASE, file, bytes);
+    const shim = yield* openGenerated(linkage, LM_ID_BASE, file, bytes);
     if (record !== undefined) lendTls(process, object.linkMap, shim.linkMap, record);
     if (!isAlone) return shim;
     const { image } = shim;

@@ -7,11 +7,11 @@ import { findIn } from "../../lib/loader/calls.ts";
 import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking } from "../../lib/process/process.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 import { findObject } from "./opened.ts";
 
 /** The exports of an open library that its filtees define: name → address. */
-export function* filtered({ trace }: Launch, capsule: Capsule, library: LoadedObject): Linking<Map<string, Address>> {
+export function* filtered({ trace }: Linkage, capsule: Capsule, library: LoadedObject): Linking<Map<string, Address>> {
   const found = new Map<string, Address>();
   for (const filtee of yield* filteesOf(capsule.namespace, library, new Set())) {
     const { image, linkMap } = filtee;

@@ -14,7 +14,7 @@ import { Assembler } from "../../lib/x86-64/assembler.ts";
 import { rip } from "../../lib/x86-64/operands.ts";
 import { ENDING_WORDS, type Ending, emitDestructors, endingWords } from "../agent/code/destructors.ts";
 import { LOADER } from "../profiles/shared-set.ts";
-import type { Capsule, Launch, Linker } from "./launch.ts";
+import type { Capsule, Linkage, Linker } from "./linkage.ts";
 import { openGenerated } from "./opened.ts";
 
 /**
@@ -22,7 +22,7 @@ import { openGenerated } from "./opened.ts";
  * ld.so does not look as expected, its own order remains.
  */
 export function findEnding(
-  { shared, trace }: Launch,
+  { shared, trace }: Linkage,
   namespaces: Namespaces,
   capsule: Capsule | undefined,
   { front, hidden }: { readonly front: readonly LoadedObject[]; readonly hidden?: LoadedObject },

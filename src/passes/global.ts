@@ -6,10 +6,10 @@ import { RTLD_GLOBAL, RTLD_LAZY, RTLD_NOLOAD } from "../../lib/loader/calls.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { findOpened } from "./capsule-of.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 
 /** The program makes these isolated libraries global. */
-export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonames: readonly string[]): Linking<void> {
+export function* lendGlobally({ trace, scopes }: Linkage, capsule: Capsule, sonames: readonly string[]): Linking<void> {
   const { namespace, shims, openHere } = capsule;
   const paths: string[] = [];
   for (const soname of sonames) {
@@ -26,12 +26,12 @@ export function* lendGlobally({ trace, scopes }: Launch, capsule: Capsule, sonam
 }
 
 /** Lends the isolated libraries whose shims are global and which are not so in their capsule, in the shims' order. */
-export function* followGlobal(launch: Launch, capsule: Capsule): Linking<void> {
-  const { process, scopes } = launch;
+export function* followGlobal(linkage: Linkage, capsule: Capsule): Linking<void> {
+  const { process, scopes } = linkage;
   if (!scopes || [...capsule.shims.values()].every(({ linkMap }) => scopes.lent.has(linkMap))) return;
   const names = new Map([...capsule.shims].map(([soname, { linkMap }]) => [linkMap, soname]));
   const sonames = searchListOf(process, scopes.main, scopes.offsets).flatMap((linkMap) =>
     scopes.lent.has(linkMap) ? [] : (names.get(linkMap) ?? []),
   );
-  yield* lendGlobally(launch, capsule, sonames);
+  yield* lendGlobally(linkage, capsule, sonames);
 }

@@ -19,7 +19,7 @@ import { call, type Linking, type Process } from "../../lib/process/process.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { MARK } from "../directories/private-directory.ts";
 import { isShared } from "../profiles/shared-set.ts";
-import type { Capsule, Launch, Scopes } from "./launch.ts";
+import type { Capsule, Linkage, Scopes } from "./linkage.ts";
 import { openedAs } from "./open.ts";
 
 /** `objects` are the known objects of the base namespace; `main` is its first. */
@@ -42,15 +42,15 @@ export function scopesOf(
 
 /** Call when the program is about to get a handle of a shim: its soname and link_map, by default of one that stays. */
 export function* showByHandle(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   name: string,
-  shim = launch.scopes?.staying.get(name),
+  shim = linkage.scopes?.staying.get(name),
 ): Linking<void> {
-  const { process, scopes, trace } = launch;
+  const { process, scopes, trace } = linkage;
   if (!scopes || shim === undefined || !isAsDrawn(process, shim, scopes.offsets)) return;
   const library = openedAs(capsule, name);
-  const entries = entriesOf(launch, scopes, capsule, library, shim);
+  const entries = entriesOf(linkage, scopes, capsule, library, shim);
   if (entries.length <= 1) return;
   // A longer list needs more room than the previous one had.
   const kept = `${name} ${entries.length}`;
@@ -65,7 +65,7 @@ export function* showByHandle(
  * What the library's own handle searches in the capsule, each object replaced by its counterpart on the program's side.
  */
 function entriesOf(
-  { process, capsules }: Launch,
+  { process, capsules }: Linkage,
   { offsets, family }: Scopes,
   capsule: Capsule,
   library: LoadedObject,

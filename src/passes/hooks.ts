@@ -9,7 +9,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { lacks } from "../plan/hooks.ts";
 import { needsOfOutsider } from "../plan/needs.ts";
 import { filtered } from "./filters.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 import { closureIn } from "./names.ts";
 import { checkClosure, openClosure } from "./open.ts";
 
@@ -18,24 +18,24 @@ import { checkClosure, openClosure } from "./open.ts";
  * library is open. Throws LinkError and ElfError.
  */
 export function* openHooks(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   soname: string,
   library: LoadedObject,
 ): Linking<ReadonlyMap<string, Address>> {
-  const found = yield* filtered(launch, capsule, library);
+  const found = yield* filtered(linkage, capsule, library);
   for (const hook of capsule.hooks) {
     if (hook.soname !== soname) continue;
     const file = capsule.search.libraryAt(hook.file);
-    const closure = yield* closureIn(launch, capsule, (open) => needsOfOutsider(capsule, file, undefined, open));
+    const closure = yield* closureIn(linkage, capsule, (open) => needsOfOutsider(capsule, file, undefined, open));
     checkClosure(capsule, closure, "whole");
     // RTLD_NEXT searches what was opened together.
-    yield* openClosure(launch, capsule, closure, { beside: [library.path] });
+    yield* openClosure(linkage, capsule, closure, { beside: [library.path] });
     const object = capsule.opened.get(hook.file);
     const address = object && (yield* findIn(object.linkMap, hook.function));
     if (address === undefined) throw lacks(hook, hook.file, hook.function);
     found.set(hook.symbol, address);
-    launch.trace.log("shim", () => `${soname}: "${hook.symbol}" is "${hook.function}" of ${hook.file}`);
+    linkage.trace.log("shim", () => `${soname}: "${hook.symbol}" is "${hook.function}" of ${hook.file}`);
   }
   return found;
 }

@@ -18,7 +18,7 @@ import { emitPathFunctions } from "../agent/code/paths.ts";
 import { emitSignalFunctions, emitSignalHandler } from "../agent/code/signals.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import { SHARED } from "../profiles/shared-set.ts";
-import type { EmitAsking, Launch, ProcessCode } from "./launch.ts";
+import type { EmitAsking, Linkage, ProcessCode } from "./linkage.ts";
 
 /** The code for the program's side, the same for every process. */
 export function codeOfProgramsSide(directory: string): ProcessCode<string[]> {
@@ -69,7 +69,7 @@ export function showElsewhere(
  * The same in a process whose global scope has them before libc: for code that looks them up by libc's own handle, or
  * reads its tables.
  */
-export function* interceptHandles({ process, shared }: Launch, names: ReadonlyMap<string, Address>): Linking<void> {
+export function* interceptHandles({ process, shared }: Linkage, names: ReadonlyMap<string, Address>): Linking<void> {
   const patch = new Patch();
   // Before glibc 2.34, dlopen is in the second.
   const family = [LIBC, LIBDL].flatMap((soname) => shared.get(soname) ?? []);

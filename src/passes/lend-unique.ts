@@ -12,20 +12,20 @@ import type { Address } from "../../lib/memory/numbers.ts";
 import { call, type Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { findOpened, isStandIn } from "./capsule-of.ts";
-import type { Capsule, Launch, Scopes } from "./launch.ts";
+import type { Capsule, Linkage, Scopes } from "./linkage.ts";
 import { openGenerated } from "./opened.ts";
 import { objectsOf } from "./scope-of.ts";
 import { sharedUnique, uniqueSymbols } from "./unify-unique.ts";
 
 /** Call before the closure is opened. Throws what reading and writing throw, and LinkError. */
-export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closure): Linking<void> {
-  const { scopes, trace } = launch;
+export function* lendUnique(linkage: Linkage, capsule: Capsule, { members }: Closure): Linking<void> {
+  const { scopes, trace } = linkage;
   const libraries = members.filter(
     ({ library: { path, soname, hasUnique } }) =>
       hasUnique && capsule.isolated.includes(soname) && !capsule.opened.has(path),
   );
   if (!scopes || libraries.length === 0) return;
-  const side = programsSide(launch, scopes);
+  const side = programsSide(linkage, scopes);
   const unique = new Map<string, Address>();
   for (const { library } of libraries) {
     using image = openImage(library.path);
@@ -36,14 +36,14 @@ export function* lendUnique(launch: Launch, capsule: Capsule, { members }: Closu
   }
   if (unique.size === 0) return;
   const soname = `${capsule.token}-statics-${Bun.hash(JSON.stringify([...unique])).toString(36)}.so`;
-  const { linkMap } = yield* openGenerated(launch, capsule.namespace, soname, symbolObject({ soname, unique }).bytes);
+  const { linkMap } = yield* openGenerated(linkage, capsule.namespace, soname, symbolObject({ soname, unique }).bytes);
   // The first symbol of a name to be looked up becomes the one for its namespace.
   yield lookUp(linkMap, [...unique.keys()]);
   trace.log("shim", () => `of the program for both sides: ${[...unique.keys()].join(" ")}`);
 }
 
 /** Makes objects with the same unique symbols, loaded later on the program's side, find the isolated library's. */
-export function* showUnique({ scopes }: Launch, capsule: Capsule, soname: string): Linking<void> {
+export function* showUnique({ scopes }: Linkage, capsule: Capsule, soname: string): Linking<void> {
   const path = findOpened(capsule, soname)?.path;
   const shim = capsule.shims.get(soname)?.linkMap;
   if (!scopes || !shim || path === undefined || !capsule.search.libraryAt(path).hasUnique) return;
@@ -62,7 +62,7 @@ const lookUp = (object: Address, names: readonly string[]) =>
   names.map((name) => ({ name: "dlsym" as const, arguments: [object, name] }));
 
 /** The base namespace without the shims and copies of isolated libraries, in search order. */
-function programsSide({ process, capsules }: Launch, { main, offsets }: Scopes) {
+function programsSide({ process, capsules }: Linkage, { main, offsets }: Scopes) {
   const scope = searchListOf(process, main, offsets);
   const objects = [...linkMap(process, main)].filter(({ isVdso }) => !isVdso);
   const standIns = objects.filter((object) => isStandIn(capsules, object));

@@ -10,21 +10,21 @@ import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { type Copy, makeCopies, movesOf, updateSymbols } from "./copy-objects.ts";
 import { redirectEscaped } from "./escaped-pointers.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 import { type Moved, redirect } from "./redirect.ts";
 
 /**
  * Returns how many references it redirected. `functions` are those whose address changes for everybody because the
  * program, at a fixed address, calls them through an entry of its own, which is the function's address then.
  */
-export function* moveObjects(launch: Launch, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
-  const { process, capsules, shared, trace } = launch;
+export function* moveObjects(linkage: Linkage, copies: readonly Copy[], functions: Moved = new Map()): Linking<number> {
+  const { process, capsules, shared, trace } = linkage;
   // Slots first, so that an object that points to another one is copied with the new address in it.
   const moved = movesOf(copies);
   const patch = new Patch();
   redirect([...shared.values()], moved, patch);
   for (const capsule of capsules) {
-    const images = objectsIn(launch, capsule);
+    const images = objectsIn(linkage, capsule);
     redirect(images, functions, patch);
     const own = copies.filter(({ from }) => images.some((image) => image.holds(from)));
     // A library's references to its own objects that do not go by name stay bound to it, natively too.
@@ -51,7 +51,7 @@ export function* moveObjects(launch: Launch, copies: readonly Copy[], functions:
  * What a capsule has loaded except its mirrors, including libraries opened by constructors. glibc gives each namespace
  * an entry for the one ld.so, without its address in 2.31.
  */
-function objectsIn({ process, shared }: Launch, { mirrors, opened }: Capsule): LoadedImage[] {
+function objectsIn({ process, shared }: Linkage, { mirrors, opened }: Capsule): LoadedImage[] {
   const others = new Set([...mirrors.values()].map((object) => object.linkMap));
   const known = new Map([...opened.values()].map((object) => [object.linkMap, object]));
   const biases = [0, shared.get(LOADER)?.loadBias];

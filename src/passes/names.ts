@@ -7,21 +7,21 @@ import type { Library } from "../../lib/elf/library.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 import { findObject } from "./opened.ts";
 
 /** Where libraries are open, and under which names. */
 type Place = Pick<Capsule, "namespace" | "names" | "opened">;
 
 /** The file that is open under a name without a slash, if any. */
-export function* fileOpenAs(launch: Launch, place: Place, name: string): Linking<string | undefined> {
+export function* fileOpenAs(linkage: Linkage, place: Place, name: string): Linking<string | undefined> {
   for (const path of place.names.of(name))
-    if (place.opened.has(path) || (yield* pathOf(launch, place.namespace, path)) !== undefined) return path;
+    if (place.opened.has(path) || (yield* pathOf(linkage, place.namespace, path)) !== undefined) return path;
   return undefined;
 }
 
 /** The path of the object that glibc has open under a name or a path; glibc may search for a name. */
-export function* pathOf({ process }: Launch, namespace: number, name: string): Linking<string | undefined> {
+export function* pathOf({ process }: Linkage, namespace: number, name: string): Linking<string | undefined> {
   return (yield* findObject(process, namespace, name))?.path;
 }
 
@@ -30,7 +30,7 @@ export function* pathOf({ process }: Launch, namespace: number, name: string): L
  * `requester` is the library that asks for the roots. Throws as closureOf does.
  */
 export function* closureIn(
-  launch: Launch,
+  linkage: Linkage,
   place: Place,
   find: (open: ReadonlyMap<string, string>) => Dependencies,
   requester?: Library,
@@ -44,12 +44,12 @@ export function* closureIn(
       if (asked.has(need.name)) continue;
       asked.add(need.name);
       const path =
-        (yield* fileOpenAs(launch, place, need.name)) ??
-        ("fault" in need ? yield* pathOf(launch, place.namespace, need.name) : undefined);
+        (yield* fileOpenAs(linkage, place, need.name)) ??
+        ("fault" in need ? yield* pathOf(linkage, place.namespace, need.name) : undefined);
       if (path !== undefined) open.set(need.name, path);
     }
     if (open.size === before) return closureFrom(dependencies, requester);
-    for (const [name, path] of open) launch.trace.log("capsule", () => `${name}: ${path}, which is open by that name`);
+    for (const [name, path] of open) linkage.trace.log("capsule", () => `${name}: ${path}, which is open by that name`);
   }
 }
 

@@ -11,15 +11,15 @@ import type { Linking } from "../../lib/process/process.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
 import { lackedBy } from "../plan/lacked.ts";
 import { isStandIn } from "./capsule-of.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 
 /**
  * What an object that needs a closure's libraries has to need in addition, in this order: paths and sonames. Empty if
  * the program's side defines none of the missing symbols. The capsule has the closure's mirrors. Throws what reading
  * and writing throw.
  */
-export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closure): Linking<string[]> {
-  const { scopes, directory, trace } = launch;
+export function* needsOfProgram(linkage: Linkage, capsule: Capsule, closure: Closure): Linking<string[]> {
+  const { scopes, directory, trace } = linkage;
   const lacked = lackedBy(capsule, closure);
   if (!scopes || lacked.length === 0) return [];
   let standIns: readonly LoadedObject[] | undefined;
@@ -30,7 +30,7 @@ export function* needsOfProgram(launch: Launch, capsule: Capsule, closure: Closu
     const address = yield* findIn(scopes.main, name);
     if (address === undefined) continue;
     // In a placeholder, it is not the final address.
-    standIns ??= [...linkMap(launch.process, scopes.main)].filter((object) => isStandIn(launch.capsules, object));
+    standIns ??= [...linkMap(linkage.process, scopes.main)].filter((object) => isStandIn(linkage.capsules, object));
     if (!standIns.some(({ image }) => image.holds(address))) functions.set(name, { address });
   }
   if (functions.size === 0) return [];

@@ -31,8 +31,8 @@ import { needsIn } from "../plan/needs.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { capsuleOf, findOpened } from "./capsule-of.ts";
 import { followGlobal } from "./global.ts";
-import type { Capsule, Launch } from "./launch.ts";
 import { lendUnique } from "./lend-unique.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 import { closureIn } from "./names.ts";
 import { needsOfProgram } from "./of-program.ts";
 import { objectOf } from "./opened.ts";
@@ -44,25 +44,25 @@ import { absentees, isHelper, type Named, together, unnamed } from "./together.t
  * libraries whose DT_NEEDED name glibc has yet to learn, in glibc's order.
  */
 export function* missingOf(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   closure: Closure,
 ): Linking<{ paths: string[]; files: Named[] }> {
-  for (const soname of closure.elsewhere.keys()) yield* share(launch, capsule, soname);
-  if (closure.elsewhere.has(LOADER)) yield* showLoader(launch, capsule, closure);
+  for (const soname of closure.elsewhere.keys()) yield* share(linkage, capsule, soname);
+  if (closure.elsewhere.has(LOADER)) yield* showLoader(linkage, capsule, closure);
   const { opened } = capsule;
   const paths = closure.inLoadOrder.map(({ library }) => library.path).filter((path) => !opened.has(path));
   if (paths.length === 0) return { paths, files: [] };
   const files = filesOf(closure).filter(({ path, names }) => !opened.has(path) || names.length > 0);
-  return { paths, files: [...absentees(launch, capsule, closure), ...files] };
+  return { paths, files: [...absentees(linkage, capsule, closure), ...files] };
 }
 
 /** Adds a mirror of a member of the shared set, or of another capsule's library, unless the capsule has one. */
-export function* share(launch: Launch, capsule: Capsule, soname: string): Linking<void> {
+export function* share(linkage: Linkage, capsule: Capsule, soname: string): Linking<void> {
   if (soname === LOADER || capsule.mirrors.has(soname)) return;
-  const owner = capsuleOf(launch.capsules, soname);
-  const image = owner && (yield* ensureOpened(launch, owner, soname)).image;
-  yield* addMirror(launch, capsule, soname, image);
+  const owner = capsuleOf(linkage.capsules, soname);
+  const image = owner && (yield* ensureOpened(linkage, owner, soname)).image;
+  yield* addMirror(linkage, capsule, soname, image);
 }
 
 /**
@@ -70,15 +70,15 @@ export function* share(launch: Launch, capsule: Capsule, soname: string): Linkin
  * library or glibc refuses it.
  */
 export function* ensureOpened(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   soname: string,
   mode = RTLD_LAZY,
 ): Linking<LoadedObject> {
-  const closure = yield* closureIn(launch, capsule, (open) => needsIn(capsule, [soname], undefined, open));
+  const closure = yield* closureIn(linkage, capsule, (open) => needsIn(capsule, [soname], undefined, open));
   checkClosure(capsule, closure);
-  yield* lendUnique(launch, capsule, closure);
-  yield* openClosure(launch, capsule, closure, { mode: mode & RTLD_NOW ? RTLD_NOW : RTLD_LAZY });
+  yield* lendUnique(linkage, capsule, closure);
+  yield* openClosure(linkage, capsule, closure, { mode: mode & RTLD_NOW ? RTLD_NOW : RTLD_LAZY });
   return openedAs(capsule, soname);
 }
 
@@ -94,7 +94,7 @@ export function openedAs(capsule: Capsule, soname: string): LoadedObject {
  * ld.so gets an entry in a namespace as soon as it is looked up there. A library that must not search the default
  * directories (DF_1_NODEFLIB) does not find it unless another library already has.
  */
-function* showLoader({ process }: Launch, { namespace, opened }: Capsule, { members }: Closure): Linking<void> {
+function* showLoader({ process }: Linkage, { namespace, opened }: Capsule, { members }: Closure): Linking<void> {
   const isNew = ({ library: { avoidsDefaults, needed, path } }: Member) =>
     avoidsDefaults && needed.includes(LOADER) && !opened.has(path);
   if (members.some(isNew)) yield* dlmopen(process, namespace, LOADER, RTLD_LAZY);
@@ -146,27 +146,27 @@ interface Opening {
 
 /** Opens what the capsule has yet to open of a closure; it stays open. Throws Refusal, and what writing throws. */
 export function* openClosure(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   closure: Closure,
   { lent = new Map(), beside = [], isGlobal = false, intern, mode = RTLD_LAZY }: Opening = {},
 ): Linking<void> {
-  const { process } = launch;
+  const { process } = linkage;
   const { namespace } = capsule;
-  const { paths, files } = yield* missingOf(launch, capsule, closure);
+  const { paths, files } = yield* missingOf(linkage, capsule, closure);
   if (paths.length === 0) return;
-  yield* followGlobal(launch, capsule);
-  const copies = intern ? copiesOf(launch, capsule, closure, paths) : new Map<string, string>();
+  yield* followGlobal(linkage, capsule);
+  const copies = intern ? copiesOf(linkage, capsule, closure, paths) : new Map<string, string>();
   const fileOf = (path: string) => copies.get(path) ?? path;
   const references = [...lent]
     .filter(([path]) => paths.includes(path))
-    .map(([path, variable]) => staticReference(launch, capsule, fileOf(path), variable));
-  const others = yield* needsOfProgram(launch, capsule, closure);
+    .map(([path, variable]) => staticReference(linkage, capsule, fileOf(path), variable));
+  const others = yield* needsOfProgram(linkage, capsule, closure);
   const wanted = [
     ...files.map(({ path, names }) => ({ path: fileOf(path), names })),
     ...unnamed([...references, ...beside, ...others]),
   ];
-  const helper = together(launch, capsule, wanted);
+  const helper = together(linkage, capsule, wanted);
   // dlmopen does not accept RTLD_GLOBAL.
   const attempt: Call =
     isGlobal && others.length === 0
@@ -187,7 +187,7 @@ export function* openClosure(
       object = rename(object, { path: intern(path), directory: intern(dirname(path)) }).object;
     capsule.opened.set(path, object);
   }
-  tellOpened(launch, capsule, paths);
+  tellOpened(linkage, capsule, paths);
 }
 
 /**
@@ -195,7 +195,7 @@ export function* openClosure(
  * maps for a dlopen, dependencies included (2.31-2.41).
  */
 function copiesOf(
-  { directory, trace }: Launch,
+  { directory, trace }: Linkage,
   capsule: Capsule,
   { members }: Closure,
   paths: readonly string[],
@@ -211,7 +211,7 @@ function copiesOf(
 }
 
 /** Reports the libraries to readers of events. */
-export function tellOpened({ process, trace }: Launch, { search }: Capsule, opened: readonly string[]): void {
+export function tellOpened({ process, trace }: Linkage, { search }: Capsule, opened: readonly string[]): void {
   const paths = opened.filter((path) => !isHelper(path));
   trace.emit(() => ({ event: "opened", pid: process.pid, host: search.tree.name, paths }));
 }
@@ -220,7 +220,7 @@ export function tellOpened({ process, trace }: Launch, { search }: Capsule, open
  * An object that needs a library and one of its thread-local variables in static TLS. Opened together with it, before
  * the library's constructors run: later, its block may have been allocated elsewhere.
  */
-function staticReference({ directory, trace }: Launch, capsule: Capsule, path: string, variable: string): string {
+function staticReference({ directory, trace }: Linkage, capsule: Capsule, path: string, variable: string): string {
   const soname = `static-tls-of-${basename(path)}`;
   const { bytes } = symbolObject({ soname, needed: [path], wantedTls: variable });
   trace.log("capsule", () => `${path}: the program wants "${variable}" in static TLS`);

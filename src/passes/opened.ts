@@ -4,7 +4,7 @@ import { dlclose, dlmopen, findOpen, linkMapOf, RTLD_LAZY } from "../../lib/load
 import { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Linking, Process } from "../../lib/process/process.ts";
-import type { Launch } from "./launch.ts";
+import type { Linkage } from "./linkage.ts";
 
 export function* objectOf(process: Process, handle: Address): Linking<LoadedObject> {
   return new LoadedObject(process, yield* linkMapOf(process, handle));
@@ -21,7 +21,7 @@ export function* findObject(process: Process, namespace: number, name: string): 
 
 /** Writes a generated object and opens it; it stays open. Throws LinkError, and what writing throws. */
 export function* openGenerated(
-  { process, directory }: Launch,
+  { process, directory }: Linkage,
   namespace: number,
   name: string,
   bytes: Uint8Array,

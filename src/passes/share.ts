@@ -25,7 +25,7 @@ import { emitHere } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
 import type { HostTree } from "../plan/host-tree.ts";
 import { type Allocator, beyondLibc } from "./allocator.ts";
-import type { Capsule, EmitAsking, Launch, Linker, ProcessCode } from "./launch.ts";
+import type { Capsule, EmitAsking, Linkage, Linker, ProcessCode } from "./linkage.ts";
 import { objectOf, openGenerated } from "./opened.ts";
 
 /** Before glibc 2.34, dlopen is in the first, pthread_exit (and another open) in the second. */
@@ -36,26 +36,26 @@ const OTHERS_OF_LIBC = [LIBDL, "libpthread.so.0"];
  * libc's; `allocator` is the program's.
  */
 export function* makeNamespace(
-  launch: Linker,
+  linkage: Linker,
   plan: HostTree,
   token: number,
   both: ReadonlyMap<string, Address>,
   allocator: Allocator,
 ): Linking<Capsule> {
-  const { code, result: names } = capsuleCode(launch, plan, token);
-  const libc = yield* sharedImage(launch, LIBC);
-  const overrides = new Map<string, Place>([["__libc_early_init", { address: launch.functions.nothing }]]);
+  const { code, result: names } = capsuleCode(linkage, plan, token);
+  const libc = yield* sharedImage(linkage, LIBC);
+  const overrides = new Map<string, Place>([["__libc_early_init", { address: linkage.functions.nothing }]]);
   for (const [name, address] of [...allocator, ...both]) overrides.set(name, { address });
   for (const name of names) overrides.set(name, { zeroPageOffset: code.labels.get(name) ?? 0 });
   const zeroPages = Math.ceil(code.bytes.length / PAGE_SIZE);
-  const beyond = beyondLibc(launch, token, allocator, libc);
+  const beyond = beyondLibc(linkage, token, allocator, libc);
   const needed = beyond === undefined ? [] : [beyond];
-  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, needed, moved: launch.moved });
-  const object = yield* openGenerated(launch, LM_ID_NEWLM, `${token}-${LIBC}`, bytes);
+  const { bytes, plan: mirror } = mirrorOf(libc, { soname: LIBC, overrides, zeroPages, needed, moved: linkage.moved });
+  const object = yield* openGenerated(linkage, LM_ID_NEWLM, `${token}-${LIBC}`, bytes);
   const at = object.image.addressOf(mirror.zeroAt);
-  yield* install(launch.process, code.bytes, at);
-  const namespace = yield* namespaceOf(launch.process, object.linkMap);
-  launch.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${object.path}`);
+  yield* install(linkage.process, code.bytes, at);
+  const namespace = yield* namespaceOf(linkage.process, object.linkMap);
+  linkage.trace.log("capsule", () => `namespace ${namespace} for ${plan.search.tree.name}, libc mirror ${object.path}`);
   return {
     ...plan,
     token,
@@ -75,7 +75,7 @@ export function* makeNamespace(
  * launch. `main` and `scope` are the base namespace's first link_map and its global scope. Throws LinkError.
  */
 export function repairGlobal(
-  { process, trace }: Launch,
+  { process, trace }: Linkage,
   namespaces: Namespaces,
   main: Address,
   scope: GlobalScope | undefined,
@@ -92,45 +92,45 @@ export function repairGlobal(
  * Adds a mirror of a library unless the capsule has one: of a member of the shared set, or of another capsule's
  * library, given as `image`.
  */
-export function* addMirror(launch: Launch, capsule: Capsule, soname: string, given?: LoadedImage): Linking<void> {
-  const image = given ?? (yield* sharedImage(launch, soname));
+export function* addMirror(linkage: Linkage, capsule: Capsule, soname: string, given?: LoadedImage): Linking<void> {
+  const image = given ?? (yield* sharedImage(linkage, soname));
   const own = OTHERS_OF_LIBC.includes(soname) ? [...capsule.overrides] : [];
   const overrides = new Map(own.map(([name, address]) => [name, { address }]));
-  const { bytes } = mirrorOf(image, { soname, overrides, moved: launch.moved });
-  const mirror = yield* openGenerated(launch, capsule.namespace, `${capsule.token}-${soname}`, bytes);
+  const { bytes } = mirrorOf(image, { soname, overrides, moved: linkage.moved });
+  const mirror = yield* openGenerated(linkage, capsule.namespace, `${capsule.token}-${soname}`, bytes);
   capsule.mirrors.set(soname, mirror);
-  launch.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${mirror.path}`);
+  linkage.trace.log("capsule", () => `${soname}: shared, ${image.path}, mirrored as ${mirror.path}`);
 }
 
 /** A member of the shared set in the base namespace: the loaded one, or else the chosen file. */
-function* sharedImage(launch: Launch, soname: string): Linking<LoadedImage> {
-  const known = launch.shared.get(soname);
+function* sharedImage(linkage: Linkage, soname: string): Linking<LoadedImage> {
+  const known = linkage.shared.get(soname);
   if (known) return known;
-  const { process } = launch;
-  const file = launch.sharedFile(soname);
+  const { process } = linkage;
+  const file = linkage.sharedFile(soname);
   // Given a soname, glibc itself finds a library that is already open.
   const isOpen = file === soname ? undefined : yield* findOpen(LM_ID_BASE, soname);
   const handle = isOpen ?? (yield* dlmopen(process, LM_ID_BASE, file, RTLD_LAZY));
   const { linkMap, image } = yield* objectOf(process, handle);
-  launch.scopes?.family.set(soname, linkMap);
-  launch.shared.set(soname, image);
+  linkage.scopes?.family.set(soname, linkMap);
+  linkage.shared.set(soname, image);
   return image;
 }
 
 /** Also returns the names of the functions in it that override glibc's. */
-function capsuleCode(launch: Linker, plan: HostTree, token: number): Assembled<string[]> {
-  const { functions } = launch;
+function capsuleCode(linkage: Linker, plan: HostTree, token: number): Assembled<string[]> {
+  const { functions } = linkage;
   // The capsule's own environment: pairs of C strings, then NULL.
-  const variables = plan.environment.flatMap(([name, value]) => [launch.intern(name), launch.intern(value)]);
+  const variables = plan.environment.flatMap(([name, value]) => [linkage.intern(name), linkage.intern(value)]);
   const hasTree = plan.search.tree.root !== "";
   const own = new Map<string, Address>([
     ["token", toAddress(token)],
-    ["variables", launch.internWords([...variables, 0])],
+    ["variables", linkage.internWords([...variables, 0])],
     ...OWN_FUNCTIONS.map((name) => [name, functions[name]] as const),
   ]);
-  const find = (name: string) => (launch.isHosted || hasTree ? launch.findSymbol(name) : undefined);
-  const { key, emit } = codeOf(hasTree, launch.isHosted, launch.program.path);
-  return launch.assemble(key, emit, (name) => own.get(name) ?? find(name));
+  const find = (name: string) => (linkage.isHosted || hasTree ? linkage.findSymbol(name) : undefined);
+  const { key, emit } = codeOf(hasTree, linkage.isHosted, linkage.program.path);
+  return linkage.assemble(key, emit, (name) => own.get(name) ?? find(name));
 }
 
 /** The code of a capsule's agent, the same for every process; `program` is the program's path if hosted. */

@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
-import type { Capsule, Launch } from "./launch.ts";
+import type { Capsule, Linkage } from "./linkage.ts";
 
 /** A file, and the names that glibc shall know it by in addition to its own. */
 export interface Named {
@@ -28,7 +28,7 @@ const TOGETHER = "-together-";
 export const isHelper = (path: string): boolean => basename(path).includes(TOGETHER);
 
 /** Writes an object that needs these files, the same for equal lists. Returns its path. Throws what writing throws. */
-export function together({ directory, trace }: Launch, capsule: Capsule, files: readonly Named[]): string {
+export function together({ directory, trace }: Linkage, capsule: Capsule, files: readonly Named[]): string {
   trace.log("capsule", () => `opening ${files.map(({ path }) => path).join(" ")}`);
   const links = files.flatMap(({ path, names }) => names.filter(canBeLink).map((name) => [name, path] as const));
   const needed = files.flatMap(({ path, names }) => [path, ...names.filter(canBeLink)]);
@@ -46,7 +46,7 @@ export function together({ directory, trace }: Launch, capsule: Capsule, files: 
 }
 
 /** Empty stand-ins for what the tree lacks and glibc would otherwise search on the machine (DT_AUXILIARY). */
-export function absentees({ directory, trace }: Launch, capsule: Capsule, { absent }: Closure): Named[] {
+export function absentees({ directory, trace }: Linkage, capsule: Capsule, { absent }: Closure): Named[] {
   const names = absent.filter((name) => !name.includes("/"));
   const paths = names.map((soname) => {
     trace.log("search", () => `${soname}: the tree does not have it, and it is optional (DT_AUXILIARY)`);
@@ -58,10 +58,10 @@ export function absentees({ directory, trace }: Launch, capsule: Capsule, { abse
 }
 
 /** As `together`, but undefined if nothing can be written: a full disk, no directory, the process is exiting. */
-export function findTogether(launch: Launch, capsule: Capsule, files: readonly Named[]): string | undefined {
+export function findTogether(linkage: Linkage, capsule: Capsule, files: readonly Named[]): string | undefined {
   return unlessRefused(
-    () => together(launch, capsule, files),
-    ({ message }) => launch.trace.log("capsule", () => `one behind the other: ${message}`),
+    () => together(linkage, capsule, files),
+    ({ message }) => linkage.trace.log("capsule", () => `one behind the other: ${message}`),
   );
 }
 

@@ -17,11 +17,11 @@ import type { Linking } from "../../lib/process/process.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { findOpened } from "./capsule-of.ts";
 import type { Copy } from "./copy-objects.ts";
-import type { Launch } from "./launch.ts";
+import type { Linkage } from "./linkage.ts";
 
 /** `scope` is the program's, starting with the program. Writes nothing. */
-export function* findUnified(launch: Launch, scope: readonly LoadedObject[]): Linking<Copy[]> {
-  const { capsules, process, trace } = launch;
+export function* findUnified(linkage: Linkage, scope: readonly LoadedObject[]): Linking<Copy[]> {
+  const { capsules, process, trace } = linkage;
   const shown = capsules.flatMap((capsule) =>
     [...capsule.shims].flatMap(([soname, shim]) => {
       const object = findOpened(capsule, soname);

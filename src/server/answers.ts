@@ -27,8 +27,8 @@ import { capsuleOf, standsFor } from "../passes/capsule-of.ts";
 import { ensureExposed, exposeAs } from "../passes/expose.ts";
 import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
-import type { Capsule, Launch } from "../passes/launch.ts";
 import { showUnique } from "../passes/lend-unique.ts";
+import type { Capsule, Linkage } from "../passes/linkage.ts";
 import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
@@ -52,21 +52,21 @@ export interface Question {
   readonly returnAddress: Address;
 }
 
-export function* answerCapsule(launch: Launch, capsule: Capsule, question: Question): Linking<Answer> {
+export function* answerCapsule(linkage: Linkage, capsule: Capsule, question: Question): Linking<Answer> {
   const { file, mode, namespace } = question;
   const { search, ownership } = capsule;
   // The program, as for NULL: glibc knows it by its empty name only in the base namespace.
   if (file === "") return { handle: toAddress(yield* call("dlopen", 0, mode)) };
-  const tell = (text: string) => launch.trace.log("request", () => `"${file}": ${text}`);
+  const tell = (text: string) => linkage.trace.log("request", () => `"${file}": ${text}`);
   if (ownership.isShared(file)) {
     tell("both sides have one copy of it");
-    return yield* openShared(launch, capsule, file, question);
+    return yield* openShared(linkage, capsule, file, question);
   }
-  const caller = yield* callerOf(launch, search, question.returnAddress);
+  const caller = yield* callerOf(linkage, search, question.returnAddress);
   const requester = caller && { ...caller, origin: originIn(capsule, caller.library, file) };
   const tried: Tried = [];
   const found = isRelative(file) ? undefined : search.find(file, requester, tried);
-  const open = namespace === LM_ID_NEWLM ? undefined : yield* openAs(launch, capsule, file, found);
+  const open = namespace === LM_ID_NEWLM ? undefined : yield* openAs(linkage, capsule, file, found);
   if (open !== undefined) {
     tell(`${open}, which is open by that name`);
     return yield* openNamed(open, question);
@@ -77,48 +77,48 @@ export function* answerCapsule(launch: Launch, capsule: Capsule, question: Quest
     const isOutside =
       isRelative(file) || (file.startsWith("/") && !file.startsWith("/usr/") && !file.startsWith("/lib"));
     if (!isOutside) return { open: missing(search, file) };
-    const outside = launch.runtime.find(absolute(launch, question), undefined);
+    const outside = linkage.runtime.find(absolute(linkage, question), undefined);
     const library = outside && soundLibrary(outside);
     if (!outside || !library) return { open: file };
-    return yield* openOutside(launch, capsule, { library, origin: outside.origin }, question);
+    return yield* openOutside(linkage, capsule, { library, origin: outside.origin }, question);
   }
   const { library } = found;
   const isOpen = capsule.opened.has(library.path);
   tell(`${library.path}, by ${found.why}${isOpen ? ", open already" : ""}`);
-  if (ownership.isShared(library.soname)) return yield* openShared(launch, capsule, library.soname, question);
+  if (ownership.isShared(library.soname)) return yield* openShared(linkage, capsule, library.soname, question);
   if (namespace !== LM_ID_NEWLM && (isOpen || mode & RTLD_NOLOAD)) return yield* openNamed(library.path, question);
   const find = (open: ReadonlyMap<string, string>) => needsIn(capsule, [file], requester, open);
-  const closure = yield* closureFor(launch, capsule, question, find, requester?.library);
-  return yield* openInside(launch, capsule, closure, library.path, question);
+  const closure = yield* closureFor(linkage, capsule, question, find, requester?.library);
+  return yield* openInside(linkage, capsule, closure, library.path, question);
 }
 
 /** What is already open by a name without a slash, if the tree gives something else for it. */
 function* openAs(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   file: string,
   found: Found | undefined,
 ): Linking<string | undefined> {
   if (file.includes("/")) return undefined;
-  if (found) return capsule.names.hasOther(file, found.path) ? yield* fileOpenAs(launch, capsule, file) : undefined;
-  return (yield* fileOpenAs(launch, capsule, file)) ?? (yield* pathOf(launch, capsule.namespace, file));
+  if (found) return capsule.names.hasOther(file, found.path) ? yield* fileOpenAs(linkage, capsule, file) : undefined;
+  return (yield* fileOpenAs(linkage, capsule, file)) ?? (yield* pathOf(linkage, capsule.namespace, file));
 }
 
 /** What has to be opened in the question's namespace; in a new namespace nothing is open. */
 function* closureFor(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   { namespace }: Question,
   find: (open: ReadonlyMap<string, string>) => Dependencies,
   requester?: Library,
 ): Linking<Closure> {
   if (namespace === LM_ID_NEWLM) return closureFrom(find(new Map()), requester);
-  return yield* closureIn(launch, capsule, find, requester);
+  return yield* closureIn(linkage, capsule, find, requester);
 }
 
 /** Opens a library with what it needs, by the caller's own call if nothing has to be opened before it. */
 function* openInside(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   closure: Closure,
   name: string,
@@ -127,21 +127,21 @@ function* openInside(
   checkClosure(capsule, closure);
   if (question.namespace === LM_ID_NEWLM) {
     // glibc puts another libc there, as it always does.
-    const object = together(launch, capsule, filesOf(closure));
-    return { handle: yield* openIn(launch.process, LM_ID_NEWLM, object, name, question.mode) };
+    const object = together(linkage, capsule, filesOf(closure));
+    return { handle: yield* openIn(linkage.process, LM_ID_NEWLM, object, name, question.mode) };
   }
-  const { paths, files } = yield* missingOf(launch, capsule, closure);
+  const { paths, files } = yield* missingOf(linkage, capsule, closure);
   capsule.names.addAll(closure);
-  if (paths.length > 0) yield* followGlobal(launch, capsule);
-  const others = paths.length > 0 ? yield* needsOfProgram(launch, capsule, closure) : [];
+  if (paths.length > 0) yield* followGlobal(linkage, capsule);
+  const others = paths.length > 0 ? yield* needsOfProgram(linkage, capsule, closure) : [];
   const isNamed = files.some(({ names }) => names.length > 0);
   if (files.length <= 1 && others.length === 0 && !isNamed) {
-    if (paths.length > 0) tellOpened(launch, capsule, paths);
+    if (paths.length > 0) tellOpened(linkage, capsule, paths);
     return yield* openNamed(name, question);
   }
   // Its dependencies are opened only for it: once it holds them, or has failed to, they are no longer ours.
   const wanted = [...files, ...unnamed(others)];
-  const object = isNamed ? together(launch, capsule, wanted) : findTogether(launch, capsule, wanted);
+  const object = isNamed ? together(linkage, capsule, wanted) : findTogether(linkage, capsule, wanted);
   const before = closure.members.map(({ library }) => library.path).filter((path) => paths.includes(path));
   const opened = object
     ? [yield* openTogether(capsule.namespace, object, question.mode)]
@@ -150,7 +150,7 @@ function* openInside(
   if (opened.includes(NONE)) return { handle: NONE };
   const handle = yield* call("dlopen", name, question.mode);
   if (handle !== 0) {
-    tellOpened(launch, capsule, paths);
+    tellOpened(linkage, capsule, paths);
     // It finds symbols of the program's side through that object alone, also on the first call of a function.
     if (others.length === 0) yield* dlcloseAll(opened);
   }
@@ -166,7 +166,7 @@ function* openNamed(name: string, { mode, namespace }: Question): Linking<Answer
 
 /** A library that the host tree does not have, with what it needs from there. */
 function* openOutside(
-  launch: Launch,
+  linkage: Linkage,
   capsule: Capsule,
   { library, origin }: Requester,
   question: Question,
@@ -174,40 +174,40 @@ function* openOutside(
   const { file } = question;
   if (question.mode & RTLD_NOLOAD) return { open: file };
   const find = (open: ReadonlyMap<string, string>) => needsOfOutsider(capsule, library, origin, open);
-  return yield* openInside(launch, capsule, yield* closureFor(launch, capsule, question, find), file, question);
+  return yield* openInside(linkage, capsule, yield* closureFor(linkage, capsule, question, find), file, question);
 }
 
 /** A library of the shared set, or of another capsule: it is shown to the capsule. */
-function* openShared(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+function* openShared(linkage: Linkage, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode } = question;
   const isOpen = (mode & RTLD_NOLOAD) === 0 || (yield* findOpen(LM_ID_BASE, soname)) !== undefined;
-  if (isOpen) yield* share(launch, capsule, soname);
+  if (isOpen) yield* share(linkage, capsule, soname);
   return yield* openNamed(soname, question);
 }
 
 export function* answerProgram(
-  launch: Launch,
+  linkage: Linkage,
   capsules: readonly Capsule[],
   program: Requester & { readonly image: string },
   question: Question,
 ): Linking<Answer> {
   const { file, mode, namespace = LM_ID_BASE, returnAddress } = question;
-  const tell = (text: string) => launch.trace.log("request", () => `"${file}": ${text}`);
+  const tell = (text: string) => linkage.trace.log("request", () => `"${file}": ${text}`);
   if (isShared(file) || file === "") {
     tell("left to glibc, as the whole process has one copy of it");
     return { open: file };
   }
   const own = capsuleOf(capsules, file);
-  if (own) return yield* openIsolated(launch, own, file, question);
+  if (own) return yield* openIsolated(linkage, own, file, question);
   // The program may have made the file itself a moment ago.
-  launch.runtime.refresh();
-  const caller = yield* callerOf(launch, launch.runtime, returnAddress, program);
-  const asked = absolute(launch, question);
-  const found = launch.runtime.find(asked, caller);
+  linkage.runtime.refresh();
+  const caller = yield* callerOf(linkage, linkage.runtime, returnAddress, program);
+  const asked = absolute(linkage, question);
+  const found = linkage.runtime.find(asked, caller);
   const library = found ? soundLibrary(found) : namesake(capsules, file);
   // The program runs from a copy elsewhere, so glibc would expand its $ORIGIN to another directory.
   const isProgram = caller !== undefined && caller.library === program.library;
-  const name = (isProgram && file.includes("$") && expand(file, originOf(program), launch.runtime)) || file;
+  const name = (isProgram && file.includes("$") && expand(file, originOf(program), linkage.runtime)) || file;
   if (!library) {
     tell("left to glibc, as neither side has it");
     return { open: name };
@@ -218,7 +218,7 @@ export function* answerProgram(
   const isolated = standsFor(capsules, { soname, path: found?.foundAs ?? library.path });
   if (isolated) {
     tell(`it is ${isolated.soname}, which is isolated`);
-    return yield* openIsolated(launch, isolated.capsule, isolated.soname, question);
+    return yield* openIsolated(linkage, isolated.capsule, isolated.soname, question);
   }
   tell(`left to glibc, as ${soname} is not isolated`);
   // RTLD_NOLOAD only asks whether the file is open: nothing may be opened for that.
@@ -227,48 +227,48 @@ export function* answerProgram(
   if (!isOpening && !(isGlobal && (yield* isOpen(name)))) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
-  for (const [needed, soname] of isolatedNeeds(launch, asked, isIsolated, caller)) {
+  for (const [needed, soname] of isolatedNeeds(linkage, asked, isIsolated, caller)) {
     const capsule = capsuleOf(capsules, soname);
     if (!capsule) continue;
-    if (isOpening) yield* show(launch, capsule, soname, mode);
-    if (isOpening && needed !== soname) yield* exposeAs(launch, capsule, needed, soname);
-    if (isGlobal) yield* lendGlobally(launch, capsule, [soname]);
+    if (isOpening) yield* show(linkage, capsule, soname, mode);
+    if (isOpening && needed !== soname) yield* exposeAs(linkage, capsule, needed, soname);
+    if (isGlobal) yield* lendGlobally(linkage, capsule, [soname]);
     const shim = capsule.shims.get(needed);
     if (shim) shims.push(shim.path);
   }
   if (namespace === LM_ID_BASE || shims.length === 0) return { open: name };
   const [first] = capsules;
   if (!first) return { open: name };
-  const object = together(launch, first, unnamed([...shims, library.path]));
-  return { handle: yield* openIn(launch.process, namespace, object, library.path, mode) };
+  const object = together(linkage, first, unnamed([...shims, library.path]));
+  return { handle: yield* openIn(linkage.process, namespace, object, library.path, mode) };
 }
 
 /** Opens an isolated library for the program, which gets the shim. */
-function* openIsolated(launch: Launch, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
+function* openIsolated(linkage: Linkage, capsule: Capsule, soname: string, question: Question): Linking<Answer> {
   const { mode, namespace = LM_ID_BASE } = question;
   const path = capsule.search.find(soname, undefined)?.path;
   if ((mode & RTLD_NOLOAD) === 0) {
     if (path !== undefined && !capsule.shims.has(soname) && capsule.search.libraryAt(path).isForStart) {
-      launch.trace.log("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
+      linkage.trace.log("request", () => `"${question.file}": ${path}, which glibc refuses (DF_1_NOOPEN)`);
       return { open: path };
     }
-    yield* show(launch, capsule, soname, mode);
+    yield* show(linkage, capsule, soname, mode);
   }
   const shim = capsule.shims.get(soname);
-  launch.trace.log("request", () =>
+  linkage.trace.log("request", () =>
     shim ? `"${question.file}": the shim of ${path}` : `"${question.file}": left to glibc, there is no shim of it`,
   );
   if (!shim) return { open: question.file };
-  yield* showByHandle(launch, capsule, soname);
-  if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(launch, capsule, [soname]);
+  yield* showByHandle(linkage, capsule, soname);
+  if (mode & RTLD_GLOBAL && namespace === LM_ID_BASE) yield* lendGlobally(linkage, capsule, [soname]);
   // Another namespace of the program can load the same file: its symbols all lie elsewhere.
   return { open: namespace === LM_ID_BASE ? soname : shim.path };
 }
 
-function* show(launch: Launch, capsule: Capsule, soname: string, mode: number): Linking<void> {
+function* show(linkage: Linkage, capsule: Capsule, soname: string, mode: number): Linking<void> {
   const before = new Set(capsule.shims.keys());
-  yield* ensureExposed(launch, capsule, soname, mode);
-  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showUnique(launch, capsule, name);
+  yield* ensureExposed(linkage, capsule, soname, mode);
+  for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showUnique(linkage, capsule, name);
 }
 
 function* isOpen(name: string): Linking<boolean> {
@@ -292,7 +292,7 @@ function namesake(capsules: readonly Capsule[], file: string): Library | undefin
  * by. glibc may have a missing or unsound one open by that name; otherwise it reports that itself.
  */
 function isolatedNeeds(
-  { runtime }: Launch,
+  { runtime }: Linkage,
   asked: string,
   isIsolated: (soname: string) => boolean,
   caller: Requester | undefined,
@@ -310,11 +310,11 @@ const soundLibrary = (found: Found): Library | undefined => unless([ElfError], (
 const isRelative = (file: string): boolean => file.includes("/") && !/^[/$]/.test(file);
 
 /** A path resolved in the asking thread's directory; a name without a slash as it is. */
-const absolute = ({ runtime }: Launch, { file }: Question): string =>
+const absolute = ({ runtime }: Linkage, { file }: Question): string =>
   isRelative(file) ? join(runtime.cwd(), file) : file;
 
 /** The path of the object that contains an address. */
-export function* objectAt({ process }: Launch, address: Address): Linking<string | undefined> {
+export function* objectAt({ process }: Linkage, address: Address): Linking<string | undefined> {
   const info = new Uint8Array(32); // Dl_info: dli_fname, dli_fbase, dli_sname, dli_saddr
   const found = yield* call("dladdr", address, info);
   return found === 0 ? undefined : process.stringAt(toAddress(readU64(new DataView(info.buffer), 0)));
@@ -322,12 +322,12 @@ export function* objectAt({ process }: Launch, address: Address): Linking<string
 
 /** The library whose code made the call, for its own search path. */
 function* callerOf(
-  launch: Launch,
+  linkage: Linkage,
   search: Search,
   returnAddress: Address,
   program?: Requester & { readonly image: string },
 ): Linking<Requester | undefined> {
-  const path = yield* objectAt(launch, returnAddress);
+  const path = yield* objectAt(linkage, returnAddress);
   if (path === undefined) return undefined;
   if (program && path === program.image) return program;
   // A caller whose file is gone or is no file has no search path.

@@ -11,7 +11,7 @@ import { type Address, add, hex, toAddress } from "../../lib/memory/numbers.ts";
 import type { Process } from "../../lib/process/process.ts";
 import { unlessRefused } from "../../lib/system-error.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
-import type { Capsule } from "../passes/launch.ts";
+import type { Capsule } from "../passes/linkage.ts";
 
 /** Offsets in ucontext_t (x86-64): uc_mcontext.gregs[REG_RSP] and [REG_RIP]. */
 const RSP = 160;

@@ -7,7 +7,7 @@ import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { unless } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { removeStale } from "../directories/private-directory.ts";
-import type { Capsule } from "../passes/launch.ts";
+import type { Capsule } from "../passes/linkage.ts";
 import { checkClosure } from "../passes/open.ts";
 import { lackedBy } from "../plan/lacked.ts";
 import { LIBDIR } from "../profiles/profiles.ts";

@@ -10,26 +10,26 @@ import { type Address, toAddress } from "../../lib/memory/numbers.ts";
 import { type Call, call, type Linking } from "../../lib/process/process.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
-import type { Launch } from "../passes/launch.ts";
+import type { Linkage } from "../passes/linkage.ts";
 import { Refusal } from "../passes/open.ts";
 import { NONE } from "./opening.ts";
 
 /** Returns an Answer. `search` is where what `file` needs was looked for. */
 export function* refused(
-  launch: Launch,
+  linkage: Linkage,
   search: Search,
   namespace: number,
   file: string,
   error: LinkError | ElfError,
 ): Linking<{ open: string } | { handle: Address }> {
   if (error instanceof Refusal) {
-    if (yield* fails(launch, error.attempt)) return { handle: NONE };
+    if (yield* fails(linkage, error.attempt)) return { handle: NONE };
   }
   if (error instanceof ElfError) {
     const { path, structure, fault } = error;
     // This maps nothing of the file.
     const attempt: Call = { name: "dlmopen", arguments: [namespace, path, RTLD_LAZY | RTLD_NOLOAD] };
-    if ((yield* fails(launch, attempt)) && (yield* call("dlerror")) !== 0 && (yield* fails(launch, attempt)))
+    if ((yield* fails(linkage, attempt)) && (yield* call("dlerror")) !== 0 && (yield* fails(linkage, attempt)))
       return { handle: NONE };
     return { open: `${path}: ${structure}: ${fault}` };
   }
@@ -43,7 +43,7 @@ export function* refused(
 /**
  * Whether glibc refuses. If so, dlerror() on that thread has the reason, if there is one, until something is closed.
  */
-function* fails({ process }: Launch, attempt: Call): Linking<boolean> {
+function* fails({ process }: Linkage, attempt: Call): Linking<boolean> {
   const [handle = 0] = yield [attempt];
   if (handle !== 0) yield* dlclose(process, toAddress(handle));
   return handle === 0;

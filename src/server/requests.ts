@@ -14,7 +14,7 @@ import { Kind, State } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
-import type { Launch } from "../passes/launch.ts";
+import type { Linkage } from "../passes/linkage.ts";
 import { type Answer, answerCapsule, answerProgram, objectAt, type Question } from "./answers.ts";
 import { deathNotice } from "./death.ts";
 import { missing, refused } from "./refusals.ts";
@@ -22,7 +22,7 @@ import { byCommands, type Commands, line, type Session, Sessions } from "./sessi
 
 /** The asking process, and what has been opened there. */
 export interface Client {
-  readonly launch: Launch;
+  readonly linkage: Linkage;
   /** Files of the shared set, as in /proc/PID/maps. */
   readonly sharedFiles: ReadonlySet<string>;
   /** The form of a path that glibc opens as it is: see AS_IT_IS. */
@@ -79,7 +79,7 @@ export abstract class Requests {
 
   *#open(slot: Slot, client: Client): Session {
     const { kind, a0, a1, a2, returnAddress, pid, tid, token } = slot.request;
-    const { process, functions } = client.launch;
+    const { process, functions } = client.linkage;
     const isDlmopen = kind === Kind.dlmopen;
     const [file, mode] = isDlmopen ? [a1, a2] : [a0, a1];
     const question: Question = {
@@ -93,12 +93,12 @@ export abstract class Requests {
       "request",
       () => `${whose(token)}: ${isDlmopen ? "dlmopen" : "dlopen"} "${question.file}" (pid ${pid}, thread ${tid})`,
     );
-    const answer = yield* byCommands(slot, functions, this.#opened(client.launch, token, question), (path) =>
+    const answer = yield* byCommands(slot, functions, this.#opened(client.linkage, token, question), (path) =>
       client.asItIs(path),
     );
     this.trace.emit(() => ({
       ...{ event: "request", pid, kind: isDlmopen ? "dlmopen" : "dlopen", name: question.file },
-      ...{ host: hostOf(client.launch, token), path: "open" in answer ? answer.open : undefined },
+      ...{ host: hostOf(client.linkage, token), path: "open" in answer ? answer.open : undefined },
     }));
     if (answer.complaint !== undefined) yield* this.sayOnce(slot, functions, answer.complaint);
     if ("handle" in answer) {
@@ -121,17 +121,17 @@ export abstract class Requests {
 
   /** A file that the host tree has is taken from there. */
   *#file(slot: Slot, client: Client): Session {
-    const { launch } = client;
+    const { linkage } = client;
     const { kind, target, token } = slot.request;
     const list = argumentsOf(slot);
     const index = kind >> 8;
-    const path = launch.process.stringAt(toAddress(Number(list[index])));
-    const capsule = launch.capsules.find((each) => each.token === token);
+    const path = linkage.process.stringAt(toAddress(Number(list[index])));
+    const capsule = linkage.capsules.find((each) => each.token === token);
     const found = capsule && resolved(capsule.search.tree, path, (kind & 0xff) === Kind.file);
     this.trace.log("request", () => `${whose(token)}: file "${path}", ${found ?? "not in its tree, so the machine's"}`);
     const { pid } = slot.request;
     this.trace.emit(() => ({
-      ...{ event: "request", pid, kind: "file", host: hostOf(launch, token), name: path, path: found },
+      ...{ event: "request", pid, kind: "file", host: hostOf(linkage, token), name: path, path: found },
     }));
     if (found === undefined) return { what: "jump", target, arguments: list };
     const at = client.keep(found);
@@ -142,16 +142,16 @@ export abstract class Requests {
     return { what: "return", arguments: [result] };
   }
 
-  *#death(slot: Slot, { launch, sharedFiles }: Client): Session {
+  *#death(slot: Slot, { linkage, sharedFiles }: Client): Session {
     const { a0: signal, a2: context } = slot.request;
     const notice = deathNotice(
-      launch.process,
-      launch.capsules,
+      linkage.process,
+      linkage.capsules,
       sharedFiles,
       Number(signal),
       toAddress(Number(context)),
     );
-    if (notice !== undefined) yield [line(slot, launch.functions, notice)];
+    if (notice !== undefined) yield [line(slot, linkage.functions, notice)];
     return { what: "return", arguments: [0] };
   }
 
@@ -162,27 +162,27 @@ export abstract class Requests {
     yield [line(slot, functions, text)];
   }
 
-  *#opened(launch: Launch, token: number, question: Question): Linking<Answer & { complaint?: string }> {
-    const { capsules } = launch;
+  *#opened(linkage: Linkage, token: number, question: Question): Linking<Answer & { complaint?: string }> {
+    const { capsules } = linkage;
     const capsule = capsules.find((each) => each.token === token);
-    if (launch.trace.has("request")) {
-      const client = yield* objectAt(launch, question.returnAddress);
-      launch.trace.log("request", () => `asked by ${client ?? "code of no object"}`);
+    if (linkage.trace.has("request")) {
+      const client = yield* objectAt(linkage, question.returnAddress);
+      linkage.trace.log("request", () => `asked by ${client ?? "code of no object"}`);
     }
     const cwd = () =>
-      unlessRefused(() => readlinkSync(`/proc/${launch.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
-    for (const search of capsule ? [launch.runtime, capsule.search] : [launch.runtime]) search.cwd = cwd;
+      unlessRefused(() => readlinkSync(`/proc/${linkage.process.pid}/task/${question.thread}/cwd`)) ?? process.cwd();
+    for (const search of capsule ? [linkage.runtime, capsule.search] : [linkage.runtime]) search.cwd = cwd;
     try {
-      if (capsule) return yield* answerCapsule(launch, capsule, question);
-      const { path } = launch.program;
-      const program = { library: launch.runtime.libraryAt(path), image: path };
-      return yield* answerProgram(launch, capsules, program, question);
+      if (capsule) return yield* answerCapsule(linkage, capsule, question);
+      const { path } = linkage.program;
+      const program = { library: linkage.runtime.libraryAt(path), image: path };
+      return yield* answerProgram(linkage, capsules, program, question);
     } catch (error) {
       // A library is not opened without all that it needs: glibc would search for the rest in the wrong tree.
-      const search = (capsule ?? capsules[0])?.search ?? launch.runtime;
+      const search = (capsule ?? capsules[0])?.search ?? linkage.runtime;
       if (error instanceof LinkError || error instanceof ElfError) {
         this.trace.log("request", () => error.message);
-        return yield* refused(launch, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
+        return yield* refused(linkage, search, capsule?.namespace ?? LM_ID_BASE, question.file, error);
       }
       // Nothing can be written any more: the user has to be told, as dlerror() cannot say it.
       const { code, message, path } = error as NodeJS.ErrnoException;
@@ -195,7 +195,7 @@ export abstract class Requests {
 }
 
 /** The host tree of the asking library; undefined for the program. */
-const hostOf = ({ capsules }: Launch, token: number): string | undefined =>
+const hostOf = ({ capsules }: Linkage, token: number): string | undefined =>
   capsules.find((capsule) => capsule.token === token)?.search.tree.name;
 
 /** The requester, as messages name it. */

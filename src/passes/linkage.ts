@@ -1,4 +1,4 @@
-// The state of one launch, passed from pass to pass. There is no other state.
+// What passes know of the process that they link, handed from pass to pass. There is no other state.
 
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import type { ScopeOffsets } from "../../lib/loader/handle-scope.ts";
@@ -15,7 +15,7 @@ import type { HostTree } from "../plan/host-tree.ts";
 import type { Functions } from "./functions.ts";
 
 /** The process being linked, and where its data is kept. */
-export interface Launch {
+export interface Linkage {
   readonly process: Process;
   readonly directory: Directory;
   readonly trace: Trace;
@@ -63,7 +63,7 @@ export interface Directory {
 
 /** Loads a shim into the base namespace. `needed` are names of other shims, `hooks` functions for the library's. */
 export type Shim = (
-  launch: Launch,
+  linkage: Linkage,
   name: string,
   object: LoadedObject,
   needed: readonly string[],
@@ -82,7 +82,7 @@ export interface ProcessCode<Result> {
 }
 
 /** What else is required to put code into the process. */
-export interface Linker extends Launch {
+export interface Linker extends Linkage {
   /** Assembles code for the process. `key` identifies the code: equal keys give equal code except for the values. */
   assemble<Result>(key: string, emit: EmitAsking<Result>, values: Values): Assembled<Result>;
   /** Whether this is capsule's own process. */
