@@ -1,9 +1,7 @@
 // The storeys of the house: what each folder may import. CONTRIBUTING.md draws them.
 
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { Glob } from "bun";
+import { type Imports, importedIn, importsOf } from "../../scripts/imports.ts";
 import { repository } from "../support/run.ts";
 
 /** From the ground up: a folder, or a file that stands alone, may import those before it and no others. */
@@ -30,23 +28,6 @@ const STOREYS = [
   ["src/command.ts", "src/index.ts"],
   ["src/main.ts"],
 ];
-
-/** Importing file → imported files, as paths in the repository. */
-type Imports = ReadonlyMap<string, readonly string[]>;
-
-/** Of types, too, which Bun.Transpiler leaves out. */
-const importedIn = (text: string): string[] =>
-  [...text.matchAll(/(?<=\bfrom |\bimport |\bimport\()"(\.[^"]+)"/g)].map(([, path = ""]) => path);
-
-function importsOf(root: string): Imports {
-  const files = [...new Glob("{src,lib}/**/*.ts").scanSync(root)].filter((file) => !file.endsWith(".d.ts"));
-  return new Map(
-    files.map((file) => {
-      const paths = importedIn(readFileSync(join(root, file), "utf8")).map((path) => join(dirname(file), path));
-      return [file, paths.filter((path) => /^(src|lib)\//.test(path))];
-    }),
-  );
-}
 
 /** A folder of src or lib, or a file that is in none. */
 const roomOf = (file: string): string => file.split("/").slice(0, 2).join("/");
@@ -76,7 +57,12 @@ function circlesIn(imports: Imports): string[] {
   return circles;
 }
 
-const imports = importsOf(repository);
+const imports: Imports = new Map(
+  [...importsOf(repository, ["src", "lib"])].map(([file, others]) => [
+    file,
+    others.filter((other) => /^(src|lib)\//.test(other)),
+  ]),
+);
 
 describe("src and lib", () => {
   test("have no room that is on no storey, and no storey without a room", () => {
