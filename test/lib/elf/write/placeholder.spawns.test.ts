@@ -286,6 +286,28 @@ test("symbols that overlap in the source overlap in the same way", () => {
   expect(typeOf(image.symbols.at(image.find("label") ?? 0))).toBe(STT_OBJECT);
 });
 
+test("the end of an object is nobody's beginning, though it is in the source", () => {
+  const code = `__asm__(".balign 64\\n.data\\n.globl red, blue\\n.type red, @object\\n.type blue, @object\\n"
+    ".size red, 64\\n.size blue, 64\\nred: .zero 64, 1\\nblue: .zero 64, 2\\n"
+    ".bss\\n.globl dark, black\\n.type dark, @object\\n.type black, @object\\n"
+    ".size dark, 64\\n.size black, 64\\ndark: .zero 64\\nblack: .zero 64\\n.text");`;
+  using source = openImage(scratch.compile("libneighbours.so.1", code, "-shared", "-Wl,-soname,libneighbours.so.1"));
+  using image = openImage(placeholder(source.path, "neighbours"));
+  for (const [first, second] of [
+    ["red", "blue"],
+    ["dark", "black"],
+  ] as const) {
+    const distanceIn = (opened: FileImage): number => {
+      const [one = 0, other = 0] = [first, second].map((name) => opened.symbols.at(opened.find(name) ?? 0).st_value);
+      return other - one;
+    };
+    expect(distanceIn(source)).toBe(64);
+    // The end of the first is still an address of the first alone, and the second is aligned as it was.
+    expect(distanceIn(image)).toBeGreaterThan(64);
+    expect(distanceIn(image) % 64).toBe(0);
+  }
+});
+
 const ATTACHING = `
 #define _GNU_SOURCE
 #include <dlfcn.h>
