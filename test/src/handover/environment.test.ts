@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { withoutRunner } from "../../../src/handover/environment.ts";
+import { withKept, withoutRunner } from "../../../src/handover/environment.ts";
 
 const BIN = "/home/me/game/node_modules/.bin";
 
@@ -28,5 +28,25 @@ describe("withoutRunner()", () => {
   test("leaves a NODE that is the user's, and a PATH without a runner's directories", () => {
     const runner = { npm_execpath: "/bin/bun", npm_node_execpath: "/bin/node", NODE: "production", PATH: "/usr/bin" };
     expect([...withoutRunner(runner).keys()].toSorted()).toEqual(["npm_execpath", "npm_node_execpath"]);
+  });
+});
+
+describe("variables that this command's Bun would obey", () => {
+  const given = { BUN_OPTIONS: "--smol", BUN_INSPECT_CONNECT_TO: "tcp://x", BUN_INSTALL: "/bun", A: "1" };
+
+  test("have other names while it runs", () => {
+    expect(withKept(given)).toEqual({
+      CAPSULE_KEPT_BUN_OPTIONS: "--smol",
+      CAPSULE_KEPT_BUN_INSPECT_CONNECT_TO: "tcp://x",
+      BUN_INSTALL: "/bun",
+      A: "1",
+    });
+  });
+
+  test("are given back to the program", () => {
+    expect(Object.fromEntries(withoutRunner(withKept(given)))).toEqual({
+      ...{ CAPSULE_KEPT_BUN_OPTIONS: undefined, CAPSULE_KEPT_BUN_INSPECT_CONNECT_TO: undefined },
+      ...{ BUN_OPTIONS: "--smol", BUN_INSPECT_CONNECT_TO: "tcp://x" },
+    });
   });
 });
