@@ -148,6 +148,19 @@ describe("a channel", () => {
     }
   });
 
+  test("finds a slot that has been marked once, and again when it is marked again", () => {
+    const channel = Channel.make(libc);
+    const asked = () => channel.asked().map(({ index }) => index);
+    expect(asked()).toEqual([]);
+    channel.tell("first");
+    channel.tell("second");
+    expect(asked()).toEqual([0, 1]);
+    // Whoever has been found is being answered.
+    expect(asked()).toEqual([]);
+    channel.tell("third");
+    expect(asked()).toEqual([2]);
+  });
+
   test("has one copy of each interned string, which stays", () => {
     const channel = Channel.make(libc);
     const [red, green, empty] = ["/lib/libred.so", "/lib/libżółć.so", ""].map((text) => channel.intern(text));
