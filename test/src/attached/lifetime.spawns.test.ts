@@ -1,0 +1,53 @@
+// Which processes a server finds when none that it knows is alive.
+
+import { expect, test } from "bun:test";
+import type { System } from "../../../lib/process/system.ts";
+import type { Watcher } from "../../../lib/process/watcher.ts";
+import { Lifetime } from "../../../src/attached/lifetime.ts";
+
+const LIBRARIES = `/nowhere/capsule-${process.pid}/lib`;
+
+const sleeper = (env: Record<string, string>) => Bun.spawn(["/bin/sleep", "60"], { env });
+
+/** All that may be watched is, by a descriptor that is its pid; `found` is called with it. */
+function lifetimeWith(found: (pid: number) => void): Lifetime {
+  const openProcess = (pid: number) => {
+    found(pid);
+    return pid;
+  };
+  return new Lifetime(
+    { openProcess } as unknown as System,
+    { add: () => {}, count: 0 } as unknown as Watcher,
+    LIBRARIES,
+  );
+}
+
+test("those of its launch, by their library path, and no others", () => {
+  const own = sleeper({ LD_LIBRARY_PATH: LIBRARIES });
+  const other = sleeper({ LD_LIBRARY_PATH: `${LIBRARIES}2` });
+  const pids: number[] = [];
+  try {
+    lifetimeWith((pid) => pids.push(pid)).findOthers();
+    expect(pids).toEqual([own.pid]);
+  } finally {
+    own.kill("SIGKILL");
+    other.kill("SIGKILL");
+  }
+});
+
+test("also one that starts while it looks, if another could not be seen into", () => {
+  // As a process shows itself in the middle of an exec.
+  const unseen = sleeper({});
+  const own = sleeper({ LD_LIBRARY_PATH: LIBRARIES });
+  const later: ReturnType<typeof sleeper>[] = [];
+  const pids: number[] = [];
+  try {
+    lifetimeWith((pid) => {
+      pids.push(pid);
+      if (later.length === 0) later.push(sleeper({ LD_LIBRARY_PATH: LIBRARIES }));
+    }).findOthers();
+    expect(pids).toEqual([own, ...later].map(({ pid }) => pid));
+  } finally {
+    for (const child of [unseen, own, ...later]) child.kill("SIGKILL");
+  }
+});
