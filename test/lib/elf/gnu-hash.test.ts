@@ -132,6 +132,13 @@ describe("GnuHash", () => {
     expect(faultOf(() => one(4).check(4)).fault).toContain("symbol 4");
   });
 
+  test("is checked in every bucket", () => {
+    const two = (second: number) => table(...HEADER(2, 2), xword(-1), word(2), word(second), word(1), word(1), word(1));
+    expect(() => two(4).check(5)).not.toThrow();
+    expect(faultOf(() => two(7).check(5)).fault).toBe("bucket 1 begins with symbol 7, of 2 to 5");
+    expect(faultOf(() => two(1).check(5)).fault).toBe("bucket 1 begins with symbol 1, of 2 to 5");
+  });
+
   test("is not read with buckets and without a filter", () => {
     expect(faultOf(() => table(...HEADER(1, 1, 0), xword(-1), word(0))).structure).toBe("DT_GNU_HASH");
   });

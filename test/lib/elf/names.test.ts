@@ -62,5 +62,6 @@ test("what has no name is shown by its number", () => {
   expect(names.nameOf(names.TAGS, 0x60000000)).toBe("0x60000000");
   expect(names.flagsOf(names.FLAGS_1, 0x08000001)).toEqual(["DF_1_NOW", "DF_1_PIE"]);
   expect(names.flagsOf(names.FLAGS, 0)).toEqual([]);
+  expect(names.flagsOf(new Map([[2, "TWO"]]), 3)).toEqual(["TWO", "0x1"]);
   expect(names.flagsOf(names.FLAGS, 2 ** 40 + 0x8 + 0x20)).toEqual(["DF_BIND_NOW", "0x10000000020"]);
 });

@@ -72,6 +72,11 @@ describe("SysvHash", () => {
     expect(table(1, 0xffffffff, 1, ...[0, 2, 0]).size).toBe(8 + 4 * 4);
   });
 
+  test("counts its symbols by the chains of every bucket", () => {
+    // bucket 0: 1, bucket 1: 3 → 4
+    expect(table(2, 1, ...[1, 3], ...[0, 0, 0, 4, 0]).symbolCount).toBe(5);
+  });
+
   test("may have chains that meet, but none that loops", () => {
     // bucket 0: 1 → 3, bucket 1: 2 → 3
     expect(table(2, 4, ...[1, 2], ...[0, 3, 3, 0]).symbolCount).toBe(4);

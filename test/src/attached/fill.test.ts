@@ -2,15 +2,15 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { openImage } from "../../../lib/elf/file.ts";
-import { LoadedImage } from "../../../lib/elf/loaded.ts";
 import { placeholderOf } from "../../../lib/elf/write/placeholder.ts";
 import { LinkError } from "../../../lib/link-error.ts";
 import type { LoadedObject } from "../../../lib/loader/link-map.ts";
 import type { Mapping } from "../../../lib/memory/maps.ts";
-import { type Address, add, alignUp, PAGE_SIZE, toAddress, toOffset } from "../../../lib/memory/numbers.ts";
+import { type Address, add, toAddress, toOffset } from "../../../lib/memory/numbers.ts";
 import { Patch } from "../../../lib/process/patch.ts";
 import type { Linking, Process } from "../../../lib/process/process.ts";
 import { fill, isFilled } from "../../../src/attached/fill.ts";
+import { inMemory } from "../../lib/elf/in-memory.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 import { smallImage, withoutDynamic } from "../../lib/elf/small-image.ts";
 
@@ -29,15 +29,7 @@ function placeholderFile(path: string, name: string): string {
 
 /** A file as it lies in memory. */
 function loaded(path: string, loadBias: Address): { readonly object: LoadedObject; readonly mappings: Mapping[] } {
-  using file = openImage(path);
-  const content = new Uint8Array(alignUp(file.end, PAGE_SIZE));
-  for (const { p_vaddr, p_filesz } of file.loads) {
-    const { buffer, byteOffset } = file.bytes.view(p_vaddr, p_filesz, "segment");
-    content.set(new Uint8Array(buffer, byteOffset, p_filesz), p_vaddr);
-  }
-  const view = (at: Address, length: number) => new DataView(content.buffer, at - loadBias, length);
-  const memory = { view };
-  const image = new LoadedImage(path, loadBias, file.ehdr, [...file.phdrs], memory);
+  const { image, memory, content } = inMemory(path, loadBias);
   const write = (at: Address, bytes: Uint8Array) => content.set(bytes, at - loadBias);
   const process = { memory, write, pid: 1, task: 1 } as unknown as Process;
   const access = { readable: true, writable: true, executable: false, shared: false };
