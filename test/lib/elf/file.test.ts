@@ -3,11 +3,11 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { FileBytes, openImage } from "../../../lib/elf/file.ts";
-import { toOffset } from "../../../lib/memory/numbers.ts";
+import { toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../../lib/system-error.ts";
-import { faultOf } from "./bytes.ts";
+import { faultOf, word, xword } from "./bytes.ts";
 import { Scratch } from "./scratch.ts";
-import { smallImage } from "./small-image.ts";
+import { changed, smallImage } from "./small-image.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
@@ -91,5 +91,57 @@ describe("FileBytes.view()", () => {
     expect(open.stringAt(toOffset(0), 7, "strings")).toBe("ab");
     expect(open.stringAt(toOffset(3), 3, "strings")).toBe("cde");
     expect(open.stringAt(toOffset(2), 1, "strings")).toBe("");
+  });
+});
+
+describe("a segment in a file", () => {
+  const FAR = 0x10_0000;
+  const small = smallImage();
+  const { length } = small.bytes;
+
+  /** An image with a segment in place of its notes that begins with the file, and bytes of it by their distance. */
+  function bytesWith(filesz: number, memsz: number) {
+    const header = [word(1), word(4), xword(0), xword(FAR), xword(FAR), xword(filesz), xword(memsz), xword(4096)];
+    const content = changed(small.at("phdrs") + 3 * 56, ...header);
+    const image = openImage(scratch.write("far.so", content));
+    const bytes = (from: number, length: number): number[] => {
+      const { buffer, byteOffset, byteLength } = image.bytes.view(toVaddr(FAR + from), length, "bytes");
+      return [...new Uint8Array(buffer, byteOffset, byteLength)];
+    };
+    const [none, fault] = [new Array<number>(8).fill(0), (from: number) => faultOf(() => bytes(from, 8)).fault];
+    return { image, bytes, fault, none, content, [Symbol.dispose]: () => image[Symbol.dispose]() };
+  }
+
+  test("has zeroes behind its bytes, where it has more memory", () => {
+    using far = bytesWith(64, 0x2000);
+    expect(far.bytes(56, 8)).toEqual([...far.content.slice(56, 64)]);
+    expect(far.bytes(60, 8)).toEqual([...far.content.slice(60, 64), 0, 0, 0, 0]);
+    expect(far.bytes(64, 8)).toEqual(far.none);
+  });
+
+  test("has the file's next bytes up to the end of the page, where it has not, and zeroes behind the file", () => {
+    using far = bytesWith(64, 64);
+    expect(far.bytes(60, 8)).toEqual([...far.content.slice(60, 68)]);
+    expect(far.bytes(length - 4, 8)).toEqual([...far.content.slice(length - 4), 0, 0, 0, 0]);
+    expect(far.bytes(4088, 8)).toEqual(far.none);
+    expect(far.fault(4089)).toContain("reach beyond its segment");
+    expect(far.fault(4096)).toContain("is in no segment of the file");
+  });
+
+  test("is cut off where the file has fewer pages", () => {
+    using far = bytesWith(0x3000, 0x3000);
+    expect(far.bytes(4088, 8)).toEqual(far.none);
+    expect(far.fault(4092)).toContain(`reach beyond the end of the file (${length} bytes)`);
+    expect(far.fault(0x3000 - 4)).toContain("reach beyond its segment");
+  });
+
+  test("has room to the end of what the file fills", () => {
+    using far = bytesWith(64, 64);
+    expect([0, 64, 4095, 4096].map((from) => far.image.bytes.room(toVaddr(FAR + from)))).toEqual([4096, 4032, 1, 0]);
+    const rest = (from: number, end: number) =>
+      far.image.bytes.rest(toVaddr(FAR + from), "rest", toVaddr(end)).byteLength;
+    expect(rest(0, Number.MAX_SAFE_INTEGER)).toBe(64);
+    expect(rest(16, FAR + 40)).toBe(24);
+    expect(rest(64, Number.MAX_SAFE_INTEGER)).toBe(4032);
   });
 });

@@ -6,6 +6,7 @@ import {
   i64At,
   ownMemory,
   pointerAt,
+  setPointerAt,
   stringAt,
   u32At,
   viewAt,
@@ -73,4 +74,12 @@ test("stringAt() reads what cString() made, as UTF-8", () => {
   const bytes = cString(text);
   expect(bytes.at(-1)).toBe(0);
   expect(stringAt(addressOf(bytes))).toBe(text);
+});
+
+test("setPointerAt() writes 64 bits there, and nothing beside", () => {
+  const bytes = buffer(...new Array<number>(24).fill(0xee));
+  const at = add(addressOf(bytes), 8);
+  setPointerAt(at, 0x7f12_3456_789a);
+  expect(pointerAt(at)).toBe(toAddress(0x7f12_3456_789a));
+  expect([...bytes.slice(7, 17)]).toEqual([0xee, 0x9a, 0x78, 0x56, 0x34, 0x12, 0x7f, 0, 0, 0xee]);
 });
