@@ -39,20 +39,27 @@ test("the string table reaches to the last string that anything refers to, whate
   const end = strings.indexOf("/opt/run") + "/opt/run".length + 1;
   using byRunpath = open(withDynamic(DT_STRSZ, 1));
   expect(byRunpath.strings.size).toBe(end);
-  // the name of the version that it needs
   const bytes = withoutDynamic(DT_RUNPATH);
+  const entries = new DataView(bytes.buffer);
+  for (let entry = at("dynamic"); entry < at("end"); entry += 16)
+    if (entries.getUint32(entry, true) === DT_STRSZ) entries.setUint32(entry + 8, 1, true);
+  using bySymbol = open(bytes);
+  expect(bySymbol.strings.size).toBe(strings.indexOf("table") + "table".length + 1);
+  // the name of the version that it needs
   const [VERNEED, VNA_NAME] = [16, 8];
   bytes.set(word(strings.indexOf("/opt/run")), at("verneed") + VERNEED + VNA_NAME);
-  const size = new DataView(bytes.buffer);
-  for (let entry = at("dynamic"); entry < at("end"); entry += 16)
-    if (size.getUint32(entry, true) === DT_STRSZ) size.setUint32(entry + 8, 1, true);
   using byVersion = open(bytes);
   expect(byVersion.strings.size).toBe(end);
 });
 
 test("a symbol that nobody can look up is counted by the relocation that refers to it", () => {
-  const [DT_HASH, DT_GNU_HASH] = [4, 0x6ffffef5];
+  const [DT_HASH, DT_GNU_HASH, DT_RELA, DT_JMPREL] = [4, 0x6ffffef5, 7, 23];
   using image = open(withoutDynamic(DT_HASH, DT_GNU_HASH));
   // table, of the second entry of DT_RELA, is the last symbol
   expect(image.symbols.length).toBe(6);
+  using other = open(withoutDynamic(DT_HASH, DT_GNU_HASH, DT_RELA));
+  // puts, of DT_JMPREL
+  expect(other.symbols.length).toBe(2);
+  using none = open(withoutDynamic(DT_HASH, DT_GNU_HASH, DT_RELA, DT_JMPREL));
+  expect(none.symbols.length).toBe(1);
 });

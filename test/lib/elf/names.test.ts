@@ -57,6 +57,13 @@ describe("names are those of <elf.h>:", () => {
   });
 });
 
+test("constants have the values of <elf.h>", () => {
+  const theirs = defined("(?!ELF_)");
+  const known = Object.entries(constants).filter(([name]) => theirs.has(name));
+  expect(known.length).toBeGreaterThan(120);
+  expect(known.filter(([name, value]) => theirs.get(name) !== value)).toEqual([]);
+});
+
 test("what has no name is shown by its number", () => {
   expect(names.nameOf(names.TAGS, 1)).toBe("DT_NEEDED");
   expect(names.nameOf(names.TAGS, 0x60000000)).toBe("0x60000000");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { add, alignDown, alignUp, hex, toAddress, toVaddr } from "../../../lib/memory/numbers.ts";
+import { add, alignDown, alignUp, hex, isPowerOfTwo, toAddress, toVaddr } from "../../../lib/memory/numbers.ts";
 
 describe("alignDown() and alignUp()", () => {
   test("keep the high half of an address, where a bit operator would lose it", () => {
@@ -29,4 +29,25 @@ test("add() steps over the 32-bit border", () => {
 test("hex() writes numbers and bigints as messages have them", () => {
   expect(hex(0x7ffd_95979000)).toBe("0x7ffd95979000");
   expect(hex(0xffff_ffff_ff60_0000n)).toBe("0xffffffffff600000");
+});
+
+test("isPowerOfTwo() is true for no number between them, and none that is not counted exactly", () => {
+  const powers = [1, 2, 4, 4096, 2 ** 31, 2 ** 32, 2 ** 52];
+  expect(powers.filter((value) => !isPowerOfTwo(value))).toEqual([]);
+  const others = [
+    0,
+    -1,
+    -2,
+    3,
+    6,
+    4095,
+    4097,
+    2 ** 32 + 1,
+    0.5,
+    2 ** 53,
+    2 ** 60,
+    Number.POSITIVE_INFINITY,
+    Number.NaN,
+  ];
+  expect(others.filter(isPowerOfTwo)).toEqual([]);
 });
