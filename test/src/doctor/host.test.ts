@@ -92,6 +92,13 @@ describe("a tree like NixOS's", () => {
     );
   });
 
+  test("has OpenGL in several places: one is told how many", () => {
+    const told = (content: Record<string, Content>) =>
+      findingsOf(content).find(({ check, level }) => check === "host-directories" && level === "warning")?.text;
+    expect(told(store)).toContain('"/nix/store/a-libglvnd-1.7.0/lib", where');
+    expect(told({ ...store, ...older })).toContain('"/nix/store/a-libglvnd-1.7.0/lib" (and 1 more like it), where');
+  });
+
   test("that is ordinary besides gives no complaint of that", () => {
     expect(
       look({ ...store, ...GL, ...library("libGLX_nvidia.so.0"), ...VULKAN, ...library("libvulkan_x.so") }),
