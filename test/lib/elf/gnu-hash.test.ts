@@ -57,6 +57,20 @@ describe("GnuHash.candidates()", () => {
     expect([...table(...HEADER(1, 1, 2), ...words(1), ...chain).candidates(HASH)]).toEqual([]);
   });
 
+  test("looks at two bits of the word, each in either half, and takes both", () => {
+    for (const hash of [0x02, 0x22, 0x42, 0x62, 0x1f, 0x20, 0x3f, 0x802, 0x822, 0xfc2, 0xfe2]) {
+      const [first, second] = [hash & 63, (hash >>> 6) & 63].map((bit) => 1n << BigInt(bit)) as [bigint, bigint];
+      const found = (filter: bigint) => [
+        ...table(...HEADER(1, 1), xword(filter), word(1), word(hash | 1)).candidates(hash),
+      ];
+      expect([hash, found(first | second)]).toEqual([hash, [1]]);
+      expect([hash, found(~(first | second))]).toEqual([hash, []]);
+      if (first === second) continue;
+      expect([hash, found(~first)]).toEqual([hash, []]);
+      expect([hash, found(~second)]).toEqual([hash, []]);
+    }
+  });
+
   test("shifts a hash as unsigned", () => {
     const filter = (1n << 63n) | (1n << 1n); // 0xffffffff: bit 63 and, shifted by 31, bit 1
     expect([...table(...HEADER(1, 1, 1, 31), xword(filter), word(1), word(-1)).candidates(0xffffffff)]).toEqual([1]);

@@ -99,6 +99,20 @@ describe("StringTable", () => {
     expect(table.at(0)).toBe("");
   });
 
+  test("knows whether a string is at an offset, whether it has been read as a whole or not", () => {
+    const table = strings(text(""), text("red"), text("redder"), text("z"));
+    const is = (offset: number, name: string) => table.isAt(offset, new TextEncoder().encode(name));
+    const all = () => [
+      ...[is(0, ""), is(1, "red"), is(5, "redder"), is(8, "der"), is(4, ""), is(12, "z")],
+      ...[is(0, "r"), is(1, "re"), is(1, "redd"), is(5, "red"), is(1, "rid"), is(12, "zz"), is(12, "")],
+    ];
+    const expected = [...new Array(6).fill(true), ...new Array(7).fill(false)];
+    expect(all()).toEqual(expected);
+    expect(table.bytes).toHaveLength(14);
+    expect(all()).toEqual(expected);
+    expect(faultOf(() => is(14, "z")).fault).toBe("offset 14 is beyond its 14 bytes");
+  });
+
   test("reads no more than a piece for one string", () => {
     const lengths: number[] = [];
     const table = new StringTable("libtest.so", 1 << 20, (_, length) => {
@@ -150,6 +164,31 @@ describe("SymbolTable", () => {
     });
     expect(table.nameOf(sym)).toBe("glClear");
     expect([bindingOf(sym), typeOf(sym)]).toEqual([2, 10]);
+  });
+
+  test("reads a field by itself as in the whole symbol", () => {
+    const indexes = [0, 1, 2, 3];
+    const syms = indexes.map((index) => table.at(index));
+    const all = (read: (symbol: number) => unknown) => indexes.map(read);
+    expect(all((i) => table.type(i))).toEqual(syms.map(typeOf));
+    expect(all((i) => table.binding(i))).toEqual(syms.map(bindingOf));
+    expect(all((i) => table.visibility(i))).toEqual([0, 0, 3, 0]);
+    expect(all((i) => table.section(i))).toEqual(syms.map(({ st_shndx }) => st_shndx));
+    expect(all((i) => table.hasValue(i))).toEqual([false, false, true, true]);
+    expect(all((i) => new TextDecoder().decode(table.nameBytes(i)))).toEqual(["", "puts", "glClear", "glClear"]);
+    const names = ["", "puts", "glClear", "glClea", "glClears"].map((name) => new TextEncoder().encode(name));
+    expect(all((i) => names.map((name) => table.hasName(i, name)))).toEqual([
+      [true, false, false, false, false],
+      [false, true, false, false, false],
+      [false, false, true, false, false],
+      [false, false, true, false, false],
+    ]);
+  });
+
+  test("has a value in either half", () => {
+    const sym = (value: bigint) => [...word(0), 0, 0, ...half(1), ...xword(value), ...xword(0)];
+    const values = new SymbolTable(viewOf(sym(1n), sym(1n << 32n), sym(0n)), strings(text("")));
+    expect([0, 1, 2].map((i) => values.hasValue(i))).toEqual([true, true, false]);
   });
 
   test("is iterable", () => {
