@@ -4,7 +4,7 @@
 
 import { readFileSync, readlinkSync } from "node:fs";
 import { LinkError } from "../link-error.ts";
-import { unlessRefused } from "../system-error.ts";
+import { unlessRefused } from "../unless.ts";
 
 /** Why /proc does not have this process's ids; undefined if it does. */
 export function faultOfProc(): string | undefined {

@@ -7,7 +7,7 @@ import { openImage } from "../elf/file.ts";
 import { compareVersions, newestOf } from "../elf/glibc-version.ts";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
-import { unlessRefused } from "../system-error.ts";
+import { unlessRefused } from "../unless.ts";
 import { GLIBC, LIBC, LOADER, NSS_MODULE } from "./glibc-names.ts";
 import type { Search } from "./search.ts";
 

@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { unlessRefused } from "../system-error.ts";
+import { unlessRefused } from "../unless.ts";
 import type { Tree } from "./tree.ts";
 
 const CONF = "/etc/ld.so.conf";

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
+import { SystemFault, unless } from "../unless.ts";
 import { writeWhole } from "../whole-file.ts";
 
 /** Must change whenever an entry's shape or the checks change. */
@@ -148,22 +149,17 @@ export class LibraryStore {
   }
 
   #load(): Omit<StoreFile, "version"> {
-    if (this.file === undefined) return NOTHING;
-    try {
-      // Do not trust another user's file.
-      if (statSync(this.file).uid !== process.getuid?.()) return NOTHING;
-      const kept = JSON.parse(readFileSync(this.file, "utf8")) as Partial<StoreFile> | null;
-      if (kept?.version !== VERSION) return NOTHING;
-      return { entries: kept.entries ?? {}, together: kept.together ?? {} };
-    } catch (error) {
-      // Missing, unreadable or truncated: start empty.
-      if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code !== undefined) return NOTHING;
-      throw error;
-    }
+    const { file } = this;
+    // Missing, unreadable or truncated, or another user's, which is not to be trusted: start empty.
+    const kept = unless([SyntaxError, SystemFault], () => {
+      if (file === undefined || statSync(file).uid !== process.getuid?.()) return undefined;
+      return JSON.parse(readFileSync(file, "utf8")) as Partial<StoreFile> | null;
+    });
+    return kept?.version === VERSION
+      ? { entries: kept.entries ?? {}, together: kept.together ?? {} }
+      : { entries: {}, together: {} };
   }
 }
-
-const NOTHING = { entries: {}, together: {} };
 
 const atMost = <Value>(kept: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> =>
   Object.keys(kept).length > LIMIT ? {} : kept;

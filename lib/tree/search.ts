@@ -8,7 +8,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:f
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
-import { unlessRefused } from "../system-error.ts";
+import { unlessRefused } from "../unless.ts";
 import { ownHwcaps, ownPlatform } from "./hwcaps.ts";
 import { type Layout, PLAIN } from "./layout.ts";
 import { type CacheEntry, LdSoCache } from "./ld-so-cache.ts";

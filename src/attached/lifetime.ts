@@ -5,7 +5,7 @@ import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { isOfLaunch } from "../handover/program-environment.ts";
 
 const LOADER = /\/ld[-.][^/]*$/;

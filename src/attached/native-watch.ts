@@ -12,8 +12,7 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
-import { SystemFault, unless } from "../../lib/unless.ts";
+import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
 import type { AttachedContext } from "./server-context.ts";
 
 /** Directories in which processes outside the launch open programs and libraries, too. */

@@ -7,7 +7,7 @@ import { basename, dirname } from "node:path";
 import { LinkMap, type LoadedObject } from "../../lib/loader/link-map.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { setPointerIn } from "../../lib/process/process.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { scopeOf } from "../passes/scope-of.ts";
 import { isShared } from "../profiles/shared-set.ts";
 import { EXE_SHIM } from "../server/reexec-stubs.ts";

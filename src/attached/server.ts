@@ -13,7 +13,7 @@ import { Libc } from "../../lib/process/libc.ts";
 import { holdRobustMutex } from "../../lib/process/pthreads.ts";
 import type { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { Channel, Channels } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";

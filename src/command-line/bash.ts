@@ -6,7 +6,7 @@
 
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { complete, type Shell } from "./complete.ts";
 import type { Model } from "./model.ts";
 import { typedWords } from "./typed-line.ts";

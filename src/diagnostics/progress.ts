@@ -6,7 +6,7 @@ import { writeSync } from "node:fs";
 import { basename } from "node:path";
 import { readStat } from "../../lib/process/stat.ts";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 
 /** From the start of the process until something is shown; in milliseconds. */
 const SHOWN_AFTER_MS = 300;

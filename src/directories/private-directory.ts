@@ -24,7 +24,7 @@ import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { makeLinks } from "./library-path.ts";
 import { OTHERS_WRITE } from "./trusted.ts";
 

@@ -4,7 +4,7 @@
 import { accessSync, constants, lstatSync, realpathSync, statfsSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { inUnits } from "../diagnostics/units.ts";
 import { canBeOnPath } from "../directories/library-path.ts";
 import { isTrusted } from "../directories/trusted.ts";

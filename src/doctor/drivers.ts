@@ -5,10 +5,9 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search, Tried } from "../../lib/tree/search.ts";
-import { SystemFault, unless } from "../../lib/unless.ts";
+import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { type Complaint, type Finding, fine, hindrance, warning } from "./finding.ts";
 import { MachineFiles } from "./machine-files.ts";

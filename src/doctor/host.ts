@@ -1,7 +1,7 @@
 // Whether a host tree has the libraries to isolate, drivers for them, and all their dependencies.
 
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import type { OwnedHost, Trees } from "../plan/trees.ts";
 import type { Settings } from "../settings/settings.ts";
 import { DEFAULT } from "../settings/source.ts";

@@ -12,7 +12,7 @@ import {
   readlinkSync,
   readSync,
 } from "node:fs";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 
 /** The most that is read of a file, in bytes. */
 const LIMIT = 1024 * 1024;

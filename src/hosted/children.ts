@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import type { System } from "../../lib/process/system.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
@@ -28,15 +29,16 @@ export class Children {
   serve(): string | undefined {
     if (this.#isServed) return undefined;
     this.#isServed = true;
-    try {
-      this.#begin();
-      return undefined;
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      if (code === undefined && !(error instanceof LinkError)) throw error;
-      this.context.trace.log("request", () => `what is started is not served: ${message}`);
-      return message;
-    }
+    let reason: string | undefined;
+    unless(
+      [LinkError, SystemFault],
+      () => this.#begin(),
+      ({ message }) => {
+        this.context.trace.log("request", () => `what is started is not served: ${message}`);
+        reason = message;
+      },
+    );
+    return reason;
   }
 
   #begin(): void {

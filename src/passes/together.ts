@@ -10,8 +10,8 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { symbolObject } from "../../lib/elf/write/symbol-object.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { Closure } from "../../lib/tree/closure.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import type { Capsule, Linkage } from "./linkage.ts";
 
 /** A file, and the names that glibc shall know it by in addition to its own. */

@@ -5,11 +5,10 @@ import { readdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { Layout } from "../../lib/tree/layout.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
-import { SystemFault, unless } from "../../lib/unless.ts";
+import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
 import { DRIVER_PLACES } from "../profiles/profiles.ts";
 import type { FurtherDirectories } from "../settings/tree-options.ts";
 

@@ -8,8 +8,8 @@ import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
 import { findUnlinked, readUnlinked, tellUnlinked, type UnlinkedProgram } from "./unlinked.ts";
 

@@ -2,7 +2,7 @@
 
 import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { isShells } from "./program.ts";
 
 /** In bytes; no script is longer. */

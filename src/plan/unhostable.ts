@@ -11,6 +11,7 @@ import { readSections } from "../../lib/elf/sections.ts";
 import { Shdr } from "../../lib/elf/shdr.ts";
 import { readMaps } from "../../lib/memory/maps.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
+import { unless } from "../../lib/unless.ts";
 import { NotHostableError } from "../diagnostics/errors.ts";
 import { type ChosenGlibc, versionOf } from "./glibc/choice.ts";
 import type { Program } from "./program.ts";
@@ -70,17 +71,12 @@ function alignmentOf(path: string): number {
   const { ehdr, phdrs } = readHeaders(file);
   const said = Math.max(...phdrs.filter(({ p_type }) => p_type === PT_LOAD).map(({ p_align }) => p_align));
   if (said <= PAGE_SIZE) return said;
-  try {
-    const table = readSections(file, ehdr);
-    if (!table) return said;
-    const sections = Array.from({ length: table.length }, (_, i) => Shdr.at(table.view, i * Shdr.size));
-    const loaded = sections.filter(({ sh_flags }) => sh_flags % (2 * SHF_ALLOC) >= SHF_ALLOC);
-    return Math.min(said, Math.max(...loaded.map(({ sh_addralign }) => sh_addralign)));
-  } catch (error) {
-    // A program runs without section headers, so damaged ones do not matter.
-    if (error instanceof ElfError) return said;
-    throw error;
-  }
+  // A program runs without section headers, so damaged ones do not matter.
+  const table = unless([ElfError], () => readSections(file, ehdr));
+  if (!table) return said;
+  const sections = Array.from({ length: table.length }, (_, i) => Shdr.at(table.view, i * Shdr.size));
+  const loaded = sections.filter(({ sh_flags }) => sh_flags % (2 * SHF_ALLOC) >= SHF_ALLOC);
+  return Math.min(said, Math.max(...loaded.map(({ sh_addralign }) => sh_addralign)));
 }
 
 /**

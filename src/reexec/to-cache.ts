@@ -2,7 +2,7 @@
 
 import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { writeWhole } from "../../lib/whole-file.ts";
 import { identityOf, ownKey, parsed, type ReexecCache, reexecCacheIn, VERSION } from "./from-cache.ts";
 import type { Through } from "./reexec.ts";

@@ -9,7 +9,7 @@ import { readU64 } from "../../lib/memory/layout.ts";
 import { findMapping, type Mapping, readMaps } from "../../lib/memory/maps.ts";
 import { type Address, add, hex, toAddress } from "../../lib/memory/numbers.ts";
 import type { Process } from "../../lib/process/process.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { FATAL_SIGNALS } from "../agent/code/signals.ts";
 import type { Capsule } from "../passes/linkage.ts";
 

@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { type System, SystemError } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
+import { unless } from "../../lib/unless.ts";
 import { LONGEST_ADDRESS } from "../agent/code/connect.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
@@ -29,15 +30,12 @@ export class Door {
   static open(system: System, watcher: Watcher, directory: string): Door | undefined {
     const path = doorOf(directory);
     if (path === undefined) return undefined;
-    try {
+    // Without it, an agent that needs it is not answered, and says so.
+    return unless([SystemError], () => {
       const socket = system.listenAt(path);
       watcher.add(socket, "each time");
       return new Door(system, socket, openSync(join(directory, CHANNEL_FILE), "r+"));
-    } catch (error) {
-      // An agent that needs it is not answered, and says so.
-      if (error instanceof SystemError) return undefined;
-      throw error;
-    }
+    });
   }
 
   /** Serves the waiting connections: the directory is this user's alone. */

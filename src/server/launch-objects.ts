@@ -4,7 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { librariesIn } from "../directories/library-path.ts";
 import { agentObject, type Nonce } from "./agent-object.ts";
 import { launchAuditor, type ReexecFiles } from "./auditor.ts";

@@ -6,7 +6,7 @@
 import { lstatSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { writeWhole } from "../../lib/whole-file.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { isOurs } from "../directories/private-directory.ts";

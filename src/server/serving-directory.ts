@@ -13,7 +13,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import {
   AUDITOR_DIRECTORY,
   canBeOnPath,

@@ -3,7 +3,7 @@
 
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { unlessRefused } from "../../lib/system-error.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { FAMILIES, type Family } from "../profiles/profiles.ts";
 import { asSays, type Setting } from "./source.ts";

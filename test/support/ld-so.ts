@@ -4,8 +4,8 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { type Library, readLibrary } from "../../lib/elf/library.ts";
-import { unlessRefused } from "../../lib/system-error.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 

@@ -6,6 +6,7 @@ import { LinkError } from "../../../lib/link-error.ts";
 import { Glibc } from "../../../lib/tree/glibc.ts";
 import { LOADER } from "../../../lib/tree/glibc-names.ts";
 import type { Search } from "../../../lib/tree/search.ts";
+import { unless } from "../../../lib/unless.ts";
 import { UNWINDER } from "../../profiles/shared-set.ts";
 import type { ChosenGlibc } from "./choice.ts";
 import { newestUnwinder } from "./unwinder.ts";
@@ -45,7 +46,7 @@ export function processGlibcOf(
  */
 export function processGlibcOfOlder(processGlibc: ProcessGlibc, machine: Search): ProcessGlibc | undefined {
   if (processGlibc.starter) return processGlibc;
-  try {
+  return unless([LinkError], () => {
     const own = Glibc.of(machine);
     if (!own) return undefined;
     const { family, loader, takesArgv0 } = own;
@@ -53,10 +54,7 @@ export function processGlibcOfOlder(processGlibc: ProcessGlibc, machine: Search)
       shared: new Map([...family, ...processGlibc.shared]),
       starter: { loader, takesArgv0, characterSets: undefined },
     };
-  } catch (error) {
-    if (!(error instanceof LinkError)) throw error;
-    return undefined;
-  }
+  });
 }
 
 /** Maps mount points to what is mounted there: files, and the directory with the character sets. */

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { readdirSync, readlinkSync } from "node:fs";
 import { FileBytes, openImage } from "../../../lib/elf/file.ts";
 import { toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
-import { unlessRefused } from "../../../lib/system-error.ts";
+import { unlessRefused } from "../../../lib/unless.ts";
 import { faultOf, word, xword } from "./bytes.ts";
 import { Scratch } from "./scratch.ts";
 import { changed, smallImage } from "./small-image.ts";
