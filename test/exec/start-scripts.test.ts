@@ -9,6 +9,7 @@ import { expectLines } from "../support/expect.ts";
 import { glibc } from "../support/glibc.ts";
 import { copyOwnGlibc } from "../support/own-glibc.ts";
 import { HOST, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { runs32 } from "../support/programs-of-32-bits.ts";
 import { COMMAND, capsule, native, type Outcome, run } from "../support/run.ts";
 import { script } from "../support/script.ts";
 
@@ -285,8 +286,8 @@ test("a script that puts its own behind what it finds has it on every glibc", as
   expectLines(await inCapsule(script), ["linked: 42"]);
 });
 
-test.skipIf(!existsSync("/lib/ld-linux.so.2"))(
-  "32-bit programs run, and their ld.so complains of nothing",
+test.skipIf(!runs32 || !existsSync("/lib/ld-linux.so.2"))(
+  "32-bit programs run, and their ld.so complains of nothing (takes libc6-i386, and a kernel that runs them)",
   async () => {
     const out = join(fixture.out, "small");
     const source = join("fixtures", "process", "isolated-libraries-are-found-however-a-program-is-started", "small.c");
