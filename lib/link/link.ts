@@ -1,13 +1,14 @@
 // Links a program, one line per pass: the architecture of this directory. No code of the program runs here, and nothing
 // outside the address space changes.
 
+import { DF_1_INITFIRST } from "../elf/constants.ts";
+import { dependenciesFirst } from "../tree/closure.ts";
 import type { Search } from "../tree/search.ts";
 import type { TlsDescriptors } from "./effects.ts";
 import { Lookup } from "./lookup.ts";
 import { mapObject } from "./map.ts";
 import type { LinkObject, OpenObject, Placed } from "./objects.ts";
 import { closeObjects, openObjects } from "./open.ts";
-import { initialization, relocation } from "./order.ts";
 import { type Listener, relocate } from "./relocate.ts";
 import type { StartStep } from "./relocation.ts";
 import { checkVersions } from "./required-versions.ts";
@@ -62,4 +63,24 @@ function placed(space: AddressSpace, opened: readonly OpenObject[]): { objects: 
   const mapped: (OpenObject & Placed)[] = opened.map((object) => ({ ...object, ...mapObject(space, object.image) }));
   const { blocks, layout } = blocksOf(mapped);
   return { objects: mapped.map((object, i) => ({ ...object, tls: blocks[i] })), tls: layout };
+}
+
+/**
+ * Dependencies come before their dependents; in a cycle, ld.so's order applies. That is the reverse postorder of glibc
+ * 2.35 and newer (elf/dl-sort-maps.c, glibc.rtld.dynamic_sort=2): depth first from the last object to the first,
+ * visiting dependencies in DT_NEEDED order. The program is last, even if a library needs it.
+ */
+function relocation(objects: readonly LinkObject[]): LinkObject[] {
+  const libraries = objects.slice(1).toReversed();
+  const needsOf = ({ needs }: LinkObject) => needs.flatMap((index) => (index === 0 ? [] : (objects[index] ?? [])));
+  return [...dependenciesFirst(libraries, needsOf), ...objects.slice(0, 1)];
+}
+
+/**
+ * The order of constructors; destructors run in reverse. The last object with DF_1_INITFIRST goes before all others.
+ */
+function initialization(objects: readonly LinkObject[]): LinkObject[] {
+  const first = objects.findLast(({ image }) => (image.flags1 & DF_1_INITFIRST) !== 0);
+  const order = relocation(objects);
+  return first ? [first, ...order.filter((object) => object !== first)] : order;
 }

@@ -44,7 +44,6 @@ export function setPointerAt(address: Address, value: number): void {
 }
 
 export const u32At = (address: Address): number => read.u32(pointer(address), 0);
-export const i64At = (address: Address): number => Number(read.i64(pointer(address), 0));
 
 /** The C string at an address, as UTF-8. */
 export const stringAt = (address: Address): string => new CString(pointer(address)).toString();

@@ -8,14 +8,15 @@ import { isExported, Sym, typeOf } from "../../lib/elf/sym.ts";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { symbolsAt } from "../../lib/elf/write/mirror.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import { dlmopen, findIn, LM_ID_BASE, linkMapOf, RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { LoadedObject } from "../../lib/loader/link-map.ts";
+import { dlmopen, findIn, LM_ID_BASE, RTLD_LAZY } from "../../lib/loader/calls.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import { findTlsRecord, lendTls } from "../../lib/loader/tls.ts";
 import { readWrapping } from "../../lib/memory/layout.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Patch } from "../../lib/process/patch.ts";
 import { type Linking, pointerIn } from "../../lib/process/process.ts";
 import type { Linkage } from "../passes/linkage.ts";
+import { objectOf } from "../passes/opened.ts";
 
 /** The one relocation of a placeholder: its slot for the function that its initializer calls. */
 export function slotOf(placeholder: LoadedImage): Address | undefined {
@@ -121,5 +122,5 @@ export function* placeholderShim(
   // For a path, the auditor substitutes the library's own placeholder.
   const [soname = name] = needed;
   const handle = yield* dlmopen(process, LM_ID_BASE, name.includes("/") ? soname : name, RTLD_LAZY);
-  return new LoadedObject(process, yield* linkMapOf(process, handle));
+  return yield* objectOf(process, handle);
 }

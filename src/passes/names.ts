@@ -16,13 +16,8 @@ type Place = Pick<Capsule, "namespace" | "names" | "opened">;
 /** The file that is open under a name without a slash, if any. */
 export function* fileOpenAs(linkage: Linkage, place: Place, name: string): Linking<string | undefined> {
   for (const path of place.names.of(name))
-    if (place.opened.has(path) || (yield* pathOf(linkage, place.namespace, path)) !== undefined) return path;
+    if (place.opened.has(path) || (yield* findObject(linkage.process, place.namespace, path))) return path;
   return undefined;
-}
-
-/** The path of the object that glibc has open under a name or a path; glibc may search for a name. */
-export function* pathOf({ process }: Linkage, namespace: number, name: string): Linking<string | undefined> {
-  return (yield* findObject(process, namespace, name))?.path;
 }
 
 /**
@@ -45,7 +40,7 @@ export function* closureIn(
       asked.add(need.name);
       const path =
         (yield* fileOpenAs(linkage, place, need.name)) ??
-        ("fault" in need ? yield* pathOf(linkage, place.namespace, need.name) : undefined);
+        ("fault" in need ? (yield* findObject(linkage.process, place.namespace, need.name))?.path : undefined);
       if (path !== undefined) open.set(need.name, path);
     }
     if (open.size === before) return closureFrom(dependencies, requester);

@@ -29,9 +29,10 @@ import { followGlobal, lendGlobally } from "../passes/global.ts";
 import { showByHandle } from "../passes/handle-scope.ts";
 import { showUnique } from "../passes/lend-unique.ts";
 import type { Capsule, Linkage } from "../passes/linkage.ts";
-import { closureIn, fileOpenAs, pathOf } from "../passes/names.ts";
+import { closureIn, fileOpenAs } from "../passes/names.ts";
 import { needsOfProgram } from "../passes/of-program.ts";
 import { checkClosure, filesOf, missingOf, share, tellOpened } from "../passes/open.ts";
+import { findObject } from "../passes/opened.ts";
 import { findTogether, together, unnamed } from "../passes/together.ts";
 import type { HostTree } from "../plan/host-tree.ts";
 import { needsIn, needsOfOutsider } from "../plan/needs.ts";
@@ -101,7 +102,8 @@ function* openAs(
 ): Linking<string | undefined> {
   if (file.includes("/")) return undefined;
   if (found) return capsule.names.hasOther(file, found.path) ? yield* fileOpenAs(linkage, capsule, file) : undefined;
-  return (yield* fileOpenAs(linkage, capsule, file)) ?? (yield* pathOf(linkage, capsule.namespace, file));
+  const known = yield* fileOpenAs(linkage, capsule, file);
+  return known ?? (yield* findObject(linkage.process, capsule.namespace, file))?.path;
 }
 
 /** What has to be opened in the question's namespace; in a new namespace nothing is open. */
@@ -224,7 +226,7 @@ export function* answerProgram(
   // RTLD_NOLOAD only asks whether the file is open: nothing may be opened for that.
   const isOpening = (mode & RTLD_NOLOAD) === 0;
   const isGlobal = namespace === LM_ID_BASE && (mode & RTLD_GLOBAL) !== 0;
-  if (!isOpening && !(isGlobal && (yield* isOpen(name)))) return { open: name };
+  if (!isOpening && !(isGlobal && (yield* findObject(linkage.process, LM_ID_BASE, name)))) return { open: name };
   const isIsolated = (needed: string) => capsuleOf(capsules, needed) !== undefined;
   const shims: string[] = [];
   for (const [needed, soname] of isolatedNeeds(linkage, asked, isIsolated, caller)) {
@@ -269,12 +271,6 @@ function* show(linkage: Linkage, capsule: Capsule, soname: string, mode: number)
   const before = new Set(capsule.shims.keys());
   yield* ensureExposed(linkage, capsule, soname, mode);
   for (const name of [...capsule.shims.keys()]) if (!before.has(name)) yield* showUnique(linkage, capsule, name);
-}
-
-function* isOpen(name: string): Linking<boolean> {
-  const handle = yield* findOpen(LM_ID_BASE, name);
-  if (handle !== undefined) yield* dlcloseAll([handle]);
-  return handle !== undefined;
 }
 
 /** An isolated library of a host tree, by a name that the runtime does not have. */

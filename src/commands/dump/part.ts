@@ -2,6 +2,7 @@
 
 import type { Quantity } from "../../../lib/elf/record.ts";
 import { hex } from "../../../lib/memory/numbers.ts";
+import { widthsOf } from "../../diagnostics/terminal.ts";
 import type { Subject } from "./subject.ts";
 
 export interface Part {
@@ -24,8 +25,7 @@ export function digits(value: Quantity): string {
  * right-aligned.
  */
 export function columns(rows: readonly (readonly string[])[], flushedRight: readonly number[] = []): string[] {
-  const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  const widths = widthsOf(rows);
   return rows.map((row) => {
     const cells = row.map((cell, i) =>
       flushedRight.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
