@@ -3,7 +3,7 @@
 // exit to itself.
 
 import { CFunction, FFIType } from "bun:ffi";
-import { constants, openSync, readFileSync } from "node:fs";
+import { constants, openSync } from "node:fs";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
 import { addressOf, bytesAt, cString, ownMemory, pointer, stringBytesAt } from "../memory/live.ts";
@@ -12,6 +12,7 @@ import type { Libc } from "../process/libc.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, protect } from "../process/patch.ts";
 import { faultOfProc } from "../process/pid-namespace.ts";
 import { SIGPWR, SIGSETXID } from "../process/signals.ts";
+import { readStat } from "../process/stat.ts";
 import type { Search } from "../tree/search.ts";
 import { Assembler, addressOfLabel } from "../x86-64/assembler.ts";
 import { AT_EXECFN, contextWords, type ProcessContext, readContext } from "./context.ts";
@@ -24,9 +25,8 @@ import { emitTakeOver } from "./take-over-code.ts";
 
 /** The context that the kernel put on this process's stack. Throws what reading /proc throws. */
 export function ownContext(): ProcessContext {
-  // proc(5): startstack is the 28th field; the process's name, in parentheses, may contain anything
-  const [, fields = ""] = /^.*\) (.*)$/s.exec(readFileSync("/proc/self/stat", "utf8")) ?? [];
-  return readContext(ownMemory, toAddress(Number(fields.split(" ")[25])));
+  const STARTSTACK = 28; // proc(5)
+  return readContext(ownMemory, toAddress(Number(readStat("self").field(STARTSTACK))));
 }
 
 /** Why a program cannot run in this process; undefined if it can. */

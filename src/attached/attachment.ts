@@ -1,8 +1,7 @@
 // A process that is linked from outside: its Launch. The memory is another process's, calls are made by the requesting
 // thread, and what is put into it is kept in pages of the agent's object.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -16,15 +15,15 @@ import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import { GLIBC, LIBC } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
+import { unlessRefused } from "../../lib/unless.ts";
 import type { Assembled, Values } from "../../lib/x86-64/template.ts";
 import { AS_IT_IS } from "../agent/code/auditor.ts";
-import { type AgentExports, ControlBlock } from "../agent/code/connect.ts";
+import { type AgentExports, agentExports, ControlBlock } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { makeLinks } from "../directories/library-path.ts";
-import { hint, hinting, MARK, privateParent } from "../directories/private-directory.ts";
+import { type FileList, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { libraryPathsIn } from "../handover/program-environment.ts";
 import { type Functions, findFunctions } from "../passes/functions.ts";
-import type { Capsule, Directory, EmitAsking, Linker, Scopes } from "../passes/linkage.ts";
+import type { Capsule, EmitAsking, Linker, Scopes } from "../passes/linkage.ts";
 import { AUDITORS, faultOfAuditors } from "../plan/glibc/auditing.ts";
 import { isShared, LOADER } from "../profiles/shared-set.ts";
 import { AGENT_PAGES, CODE_SIZE, FUNCTIONS } from "../server/agent-object.ts";
@@ -101,14 +100,8 @@ export class Attachment implements Linker, Client {
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
       return agent.image.symbolAddress(index);
     };
-    const { late, connect, disconnect, look, complain } = FUNCTIONS;
-    this.late = address(late);
-    this.#lent = {
-      connect: address(connect),
-      disconnect: address(disconnect),
-      look: address(look),
-      complain: address(complain),
-    };
+    this.late = address(FUNCTIONS.late);
+    this.#lent = agentExports((name) => address(FUNCTIONS[name]));
     this.functions = origin?.functions ?? findFunctions(this.#family);
     this.#arena = origin?.arena ?? add(this.pages, CODE_SIZE);
     this.#isAudited = pointerIn(process, add(controlBlock.at, ControlBlock.offsetOf.audited)) !== 0;
@@ -357,44 +350,21 @@ const variableIn = (environment: string, name: string): string | undefined =>
     ?.slice(name.length + 1);
 
 /** For one process's mirrors, made when the first is written. */
-class ProcessDirectory implements Directory {
+class ProcessDirectory extends PrivateDirectory<Pick<FileList, "add">> {
   readonly #own: string;
-  #path: string;
 
   constructor(path: string) {
+    super(path, { add() {} });
     this.#own = path;
-    this.#path = path;
   }
 
-  get path(): string {
-    return this.#path;
+  override write(name: string, bytes: Uint8Array): string {
+    if (this.path === this.#own) unlessRefused(() => mkdirSync(this.path, { mode: 0o700, recursive: true }));
+    return super.write(name, bytes);
   }
 
-  write(name: string, bytes: Uint8Array): string {
-    try {
-      return this.#put(name, bytes);
-    } catch (error) {
-      const isOurs = this.#path === this.#own;
-      if (!isOurs || !["EACCES", "ENOENT", "ENOTDIR", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? ""))
-        throw hint(error, this.#path);
-      // The directory was deleted. Its files are already mapped.
-      this.#path = mkdtempSync(join(privateParent(tmpdir()), "capsule-"));
-      return this.#put(name, bytes);
-    }
-  }
-
-  #put(name: string, bytes: Uint8Array): string {
-    const path = join(this.#path, name);
-    if (this.#path === this.#own) mkdirSync(this.#path, { mode: 0o700, recursive: true });
-    writeFileSync(path, bytes);
-    return path;
-  }
-
-  link(name: string, links: ReadonlyMap<string, string>): void {
-    hinting(this.#path, () => makeLinks(join(this.#path, name), links));
-  }
-
-  remove(): void {
-    for (const path of new Set([this.#own, this.#path])) rmSync(path, { recursive: true, force: true });
+  override remove(): void {
+    super.remove();
+    rmSync(this.#own, { recursive: true, force: true });
   }
 }

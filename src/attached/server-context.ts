@@ -10,7 +10,7 @@ import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { type Assembled, required, Templates, type Values } from "../../lib/x86-64/template.ts";
-import { type AgentExports, lentConnection } from "../agent/code/connect.ts";
+import { type AgentExports, agentExports, lentConnection } from "../agent/code/connect.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
 import type { EmitAsking } from "../passes/linkage.ts";
@@ -52,10 +52,8 @@ export class AttachedContext {
     return this.#templates.assemble(
       key,
       (to, value) => {
-        const must = (name: string) => toAddress(required(value, name));
-        const [connect, disconnect] = [must("lent connect"), must("lent disconnect")];
-        const [look, complain] = [must("lent look"), must("lent complain")];
-        return emit(to, value, lentConnection({ connect, disconnect, look, complain }));
+        const lent = agentExports((name) => toAddress(required(value, `${LENT}${name}`)));
+        return emit(to, value, lentConnection(lent));
       },
       (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof AgentExports] : values(name)),
     );

@@ -11,6 +11,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { type MemoryTransport, OtherProcess } from "../../lib/process/other.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { closureOf } from "../../lib/tree/closure.ts";
+import { agentExports } from "../agent/code/connect.ts";
 import { findFunctions } from "../passes/functions.ts";
 import { codeOfProgramsSide } from "../passes/intercept.ts";
 import type { ProcessCode } from "../passes/linkage.ts";
@@ -45,7 +46,7 @@ export function* warmUp(libc: Libc): Generator<undefined, readonly LoadedImage[]
  * always it has this same glibc.
  */
 export function* prepare(context: AttachedContext, glibc: readonly LoadedImage[]): Generator<undefined> {
-  const lent = { connect: SOMEWHERE, disconnect: SOMEWHERE, look: SOMEWHERE, complain: SOMEWHERE };
+  const lent = agentExports(() => SOMEWHERE);
   const assemble = <Result>({ key, emit, own }: ProcessCode<Result>, finds: boolean): void => {
     const isThere = (name: string) => own.includes(name) || (finds && glibc.some((image) => image.find(name)));
     context.assemble(key, emit, (name) => (isThere(name) ? SOMEWHERE : undefined), lent);

@@ -67,11 +67,11 @@ export class FileList {
   }
 }
 
-export class PrivateDirectory {
+export class PrivateDirectory<Files extends Pick<FileList, "add"> = FileList> {
   constructor(
     /** Another one once nothing can be written to the first. */
     public path: string,
-    readonly files: FileList,
+    readonly files: Files,
   ) {}
 
   /** Throws what making it throws, with the directory's name. */

@@ -40,7 +40,10 @@ export const ControlBlock = layout("controlBlock", {
 export type ControlBlock = Struct<typeof ControlBlock>;
 
 /** The agent's functions; see emitConnect. */
-export type AgentExports = Readonly<Record<"connect" | "disconnect" | "look" | "complain", Address>>;
+const AGENT_EXPORTS = ["connect", "disconnect", "look", "complain"] as const;
+export type AgentExports = Readonly<Record<(typeof AGENT_EXPORTS)[number], Address>>;
+export const agentExports = (addressOf: (name: keyof AgentExports) => Address): AgentExports =>
+  Object.fromEntries(AGENT_EXPORTS.map((name) => [name, addressOf(name)])) as AgentExports;
 
 /** A connection by functions of the agent; `of` is how they are called. */
 const connectionBy = (of: (name: string) => string | Memory): Omit<Connection, "complain" | "data"> => ({
@@ -54,10 +57,10 @@ const connectionBy = (of: (name: string) => string | Memory): Omit<Connection, "
 });
 
 /** How code that the server puts into a process asks: through the agent's own functions. */
-export const lentConnection = ({ connect, disconnect, look, complain }: AgentExports): Connection => ({
+export const lentConnection = (lent: AgentExports): Connection => ({
   ...connectionBy(rip),
   complain: (to) => to.call(rip("complain")),
-  data: (to) => to.quads({ connect, disconnect, look, complain }),
+  data: (to) => to.quads(lent),
 });
 
 const ownConnection: Connection = {
