@@ -11,7 +11,7 @@ import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
-import { type AuditorTargets, auditorCode } from "../agent/code/auditor.ts";
+import { type AuditorTargets, auditorCode, idleAuditorCode } from "../agent/code/auditor.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import {
   AUDITOR_DIRECTORY,
@@ -33,6 +33,7 @@ const OTHERS: ReadonlySet<string> = new Set([
   ...[AUDITOR_DIRECTORY, IDLE_AUDITORS, LAUNCH_AUDITORS, KEPT],
   ...[CHANNEL_FILE, DOOR].map((path) => basename(path)),
 ]);
+const SONAME = "libcapsule-audit.so";
 /** Platform → platforms that get the same object. */
 const PLATFORMS = { x86_64: ["haswell", "xeon_phi"], i686: ["i586", "i486", "i386"] } as const;
 
@@ -89,15 +90,9 @@ export function placeAuditor({ path }: ServingDirectory, auditor: Uint8Array): v
  * writing throws.
  */
 export function placeIdleAuditor({ path, files }: PrivateDirectory): void {
-  // No ld.so has the interface version below.
-  const none = new Map<string, string>();
-  const idle = {
-    ...{ files: none, reexecStubs: none, started: undefined, family: none, older: undefined, chosen: [] },
-    ...{ agent: "", auditedAt: 0, staticTls: 0, leastVersion: 127 },
-  };
   const libraries = librariesIn(path);
   const directory = join(libraries, IDLE_AUDITORS);
-  const made = objects(auditor(idle));
+  const made = objects(idleAuditor());
   for (const name of [...made.keys(), ...links().keys()]) files.add(join(directory, name));
   for (const one of [directory, libraries, join(libraries, AUDITOR_DIRECTORY)]) files.add(one);
   place(path, IDLE_AUDITORS, made);
@@ -117,7 +112,7 @@ function place(path: string, name: string, auditors: ReadonlyMap<string, Uint8Ar
 const objects = (own: Uint8Array): Map<string, Uint8Array> =>
   new Map([
     [auditorObject("x86_64"), own],
-    [auditorObject("i686"), i386Object("libcapsule-audit.so", "la_version")],
+    [auditorObject("i686"), i386Object(SONAME, "la_version")],
   ]);
 
 const links = (): Map<string, string> =>
@@ -128,11 +123,12 @@ const links = (): Map<string, string> =>
   );
 
 function auditor(targets: AuditorTargets): Uint8Array {
-  const { code, dataAt } = auditorCode(targets);
-  const functions = ["la_version", "la_objopen", "la_activity", "la_objsearch"];
-  return codeObject({
-    ...{ soname: "libcapsule-audit.so", code, dataAt },
-    functions: new Map(functions.map((name) => [name, name])),
-    init: "note environment",
-  }).bytes;
+  const names = ["la_version", "la_objopen", "la_activity", "la_objsearch"];
+  const functions = new Map(names.map((name) => [name, name]));
+  return codeObject({ ...auditorCode(targets), soname: SONAME, functions, init: "note environment" }).bytes;
+}
+
+function idleAuditor(): Uint8Array {
+  const functions = new Map([["la_version", "la_version"]]);
+  return codeObject({ ...idleAuditorCode(), soname: SONAME, functions }).bytes;
 }

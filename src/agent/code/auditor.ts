@@ -71,6 +71,12 @@ export function auditorCode(targets: AuditorTargets): CodeAndData {
   return { code: to.assemble(), dataAt };
 }
 
+/** An auditor that ld.so unloads at once: `la_version` returns 0. */
+export const idleAuditorCode = (): CodeAndData => ({
+  code: new Assembler().label("la_version").xor(eax, eax).ret().assemble(),
+  dataAt: PAGE_SIZE,
+});
+
 /**
  * Needs `table`, `agent`, `is started`, what emitSonameOf and emitMoreRoom need, and `older` and `is reachable` if
  * those targets are given.
