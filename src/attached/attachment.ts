@@ -1,4 +1,4 @@
-// A process that is linked from outside: its Launch. The memory is another process's, calls are made by the requesting
+// A process that is linked from outside: its linkage. The memory is another process's, calls are made by the requesting
 // thread, and what is put into it is kept in pages of the agent's object.
 
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";

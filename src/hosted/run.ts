@@ -1,4 +1,4 @@
-// A run in this process: its Launch, and what only this process has.
+// A run in this process: its linkage, and what only this process has.
 
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";

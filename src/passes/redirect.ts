@@ -1,6 +1,6 @@
 // Redirects slots of the global offset tables: a slot that holds the address of a moved object gets the new address.
 // Slots are identified by value, so aliases need no special care. All slots are found first; applying the patch
-// (lib/process/patch.ts) writes them, in this process or in another one.
+// (lib/process/patch.ts) writes them, in this process or in another one (lib/process/other.ts).
 
 import { eachBoundSlot } from "../../lib/elf/bound-slots.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";

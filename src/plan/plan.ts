@@ -48,7 +48,7 @@ export interface ExecOptions extends TreeOptions {
   readonly arguments: readonly string[];
 }
 
-/** One host tree and what the launch takes from it. */
+/** What a plan for an in-process program adds. */
 interface HostedTree extends HostTree {
   readonly atStart: readonly string[];
   readonly closure: Closure;

@@ -33,8 +33,8 @@ export function makeNonce(): Nonce {
 }
 
 /**
- * `owner` is the channel's, an effective user ID. `needed` are libraries that it binds to. `auditedAt` is where the launch's auditor says that it is there, in bytes
- * from the load bias.
+ * `owner` is the channel's, an effective user ID. `needed` are libraries that it binds to. `auditedAt` is where the
+ * launch's auditor says that it is there, in bytes from the load bias.
  */
 export function agentObject(
   directory: string,

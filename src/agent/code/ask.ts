@@ -1,7 +1,7 @@
 // The agent: how a thread of the program asks, and executes commands. Everything is in the slot of the channel that it
 // claims; see protocol.ts.
 //
-// The files beside it have all other machine code that capsule puts into a process, one purpose a file. It is
+// The files beside it have the other machine code of both modes, one purpose a file. What a process asks through is
 // position-independent, has no writable data, makes system calls itself (errno stays the program's) and runs only when
 // something is asked:
 //
