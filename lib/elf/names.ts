@@ -73,6 +73,7 @@ export const FLAGS_1 = flags(
     "SINGLETON STUB PIE KMOD WEAKFILTER NOCOMMON",
   ].join(" "),
 );
+export const VERSION_FLAGS = flags("VER_FLG_", "BASE WEAK");
 
 export const RELOCATION_TYPES = numbered(
   "R_X86_64_",

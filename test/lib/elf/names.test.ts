@@ -27,6 +27,7 @@ const TABLES: readonly [prefix: string, table: names.Names][] = [
   ["DT_", names.TAGS],
   ["DF_(?!1_|P1_)", names.FLAGS],
   ["DF_1_", names.FLAGS_1],
+  ["VER_FLG_", names.VERSION_FLAGS],
   ["R_X86_64_", names.RELOCATION_TYPES],
   ["NT_GNU_", names.GNU_NOTE_TYPES],
 ];
