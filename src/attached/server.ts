@@ -11,7 +11,6 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { add } from "../../lib/memory/numbers.ts";
 import { Libc } from "../../lib/process/libc.ts";
 import { holdRobustMutex } from "../../lib/process/pthreads.ts";
-import type { System } from "../../lib/process/system.ts";
 import { Watcher } from "../../lib/process/watcher.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import { Channel, Channels } from "../agent/channel.ts";
@@ -42,7 +41,6 @@ const IDLE_BEFORE_GC_MS = 1000;
 const EVENTS_RETRY_MS = 20;
 
 class AttachedServer extends Server<AttachedRequests> {
-  readonly system: System;
   readonly channel: Channel;
   readonly lifetime: Lifetime;
   readonly #door: Door | undefined;
@@ -68,11 +66,10 @@ class AttachedServer extends Server<AttachedRequests> {
     const { system } = libc;
     const channel = new Channel(libc, mapChannelFile(system, directory), undefined, OUTSIDE_SLOT_COUNT);
     super(new Channels(libc, channel));
-    this.system = system;
     this.channel = channel;
-    const watcher = new Watcher(libc, this.system, add(channel.at, Header.offsetOf.doorbell));
-    this.lifetime = new Lifetime(this.system, watcher, join(directory, LIBRARIES));
-    this.#door = Door.open(this.system, watcher, directory);
+    const watcher = new Watcher(libc, system, add(channel.at, Header.offsetOf.doorbell));
+    this.lifetime = new Lifetime(system, watcher, join(directory, LIBRARIES));
+    this.#door = Door.open(system, watcher, directory);
     this.lifetime.watchBy(program, PROGRAM);
     // Clients can tell from this that we are alive, in any PID namespace.
     holdRobustMutex(libc, add(channel.at, Header.offsetOf.alive));
@@ -195,7 +192,7 @@ class AttachedServer extends Server<AttachedRequests> {
   /** Until the first request; after the work in progress. */
   *#prepare(before: Generator<undefined> | undefined, context: AttachedContext): Generator<undefined> {
     if (this.#canComplain) {
-      this.#watch = new NativeWatch(this.system, context, this.lifetime.watcher);
+      this.#watch = new NativeWatch(this.libc.system, context, this.lifetime.watcher);
       yield* this.#watch.begin();
     }
     if (before) yield* before;

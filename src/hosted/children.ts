@@ -3,7 +3,6 @@
 
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
-import type { System } from "../../lib/process/system.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
 import { PrivateDirectory } from "../directories/private-directory.ts";
@@ -17,10 +16,7 @@ import type { HostedContext } from "./server-context.ts";
 export class Children {
   #isServed = false;
 
-  constructor(
-    readonly context: HostedContext,
-    readonly system: System,
-  ) {}
+  constructor(readonly context: HostedContext) {}
 
   /**
    * Returns when what is started will be served: at once, except the first time. Returns the reason if it will not be,
@@ -45,11 +41,11 @@ export class Children {
     const { trace, state, linkage, libc, files } = this.context;
     if (!state.server) throw new Error("Cannot serve what is started: nobody is to");
     // The directory that the environment names: the run may have gone on in another.
-    const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), this.system);
+    const directory = ServingDirectory.within(new PrivateDirectory(state.directory, files), libc.system);
     let server: number | undefined;
     try {
       // The server boots while the rest is done.
-      server = startServer(libc, this.system, directory, state.server, libc.pid, trace);
+      server = startServer(libc, libc.system, directory, state.server, libc.pid, trace);
       const capsules = linkage.capsules.map((capsule) => {
         const { search, ownership } = capsule;
         // In-process, whether the tree has it is found out only on request.
@@ -71,12 +67,12 @@ export class Children {
         trace,
       );
       ring(libc, directory);
-      awaitIfLimited(this.system, directory, server);
+      awaitIfLimited(libc.system, directory, server);
       // The auditors stay for what was started, even after this process has ended.
       files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
       trace.log("request", () => `what is started is served by process ${server}`);
     } catch (error) {
-      if (server !== undefined) this.system.kill(server);
+      if (server !== undefined) libc.system.kill(server);
       directory.clear();
       throw error;
     }

@@ -3,7 +3,6 @@
 import { toAddress } from "../../lib/memory/numbers.ts";
 import { OtherProcess } from "../../lib/process/other.ts";
 import type { Process } from "../../lib/process/process.ts";
-import type { System } from "../../lib/process/system.ts";
 import { Kind } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import { BunThreads } from "../handover/threads.ts";
@@ -17,12 +16,9 @@ export class HostedRequests extends Requests {
   readonly #bunThreads = new BunThreads();
   readonly #children: Children;
 
-  constructor(
-    readonly context: HostedContext,
-    system: System,
-  ) {
+  constructor(readonly context: HostedContext) {
     super(context.trace);
-    this.#children = new Children(context, system);
+    this.#children = new Children(context);
   }
 
   functionsOf(): Functions {

@@ -57,7 +57,7 @@ class HostedServer extends Server<HostedRequests> {
       // The program may close descriptors, and reuse their numbers.
       const hasOwn = state.server === undefined || this.libc.descriptors.separate(state.trace.length > 0);
       const context = new HostedContext(this.own, this.children, state);
-      this.requests = new HostedRequests(context, this.libc.system);
+      this.requests = new HostedRequests(context);
       if (!hasOwn) context.trace.log("request", () => "the server shares the program's descriptors");
       this.idle = context.idle();
     }
