@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import metadata from "../package.json" with { type: "json" };
+import { allCommands } from "../src/commands/all.ts";
 import { rootCommand } from "../src/commands/root.ts";
 import { manPage } from "./man.ts";
 
@@ -18,8 +19,8 @@ const told = ({ success, logs }: Bun.BuildOutput): void => {
 
 rmSync(join(root, "dist"), { recursive: true, force: true });
 const result = await Bun.build({
-  entrypoints: ["src/main.ts", "src/command.ts", "src/hosted/server.ts", "src/attached/server.ts"].map((file) =>
-    join(root, file),
+  entrypoints: ["src/main.ts", "src/exec.ts", "src/command.ts", "src/hosted/server.ts", "src/attached/server.ts"].map(
+    (file) => join(root, file),
   ),
   outdir: join(root, "dist"),
   target: "bun",
@@ -63,5 +64,5 @@ const { SOURCE_DATE_EPOCH: epoch } = process.env;
 const date = epoch === undefined ? new Date() : new Date(Number(epoch) * 1000);
 await Bun.write(
   join(root, "dist", "capsule.1"),
-  manPage(rootCommand(), metadata.version, date.toISOString().slice(0, 10)),
+  manPage(rootCommand(allCommands()), metadata.version, date.toISOString().slice(0, 10)),
 );

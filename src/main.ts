@@ -11,4 +11,5 @@ import { reexecFromCache } from "./reexec/from-cache.ts";
 reexecFromCache();
 // By path, as it lies beside this file in the bundle, too; dynamically, as it is not needed if the command is started
 // over.
-void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));
+const entry = process.argv[2] === "exec" ? "exec" : "command";
+void import(Bun.main.replace(/main(\.\w+)$/, `${entry}$1`));

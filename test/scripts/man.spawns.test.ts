@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { manPage } from "../../scripts/man.ts";
+import { allCommands } from "../../src/commands/all.ts";
 import { rootCommand } from "../../src/commands/root.ts";
 import { run } from "../support/run.ts";
 
@@ -20,12 +21,12 @@ const shown = async (): Promise<string> =>
     .replace(/.[\b]/g, "")
     .replace(/(?<=\S) +/g, " ");
 
-const page = manPage(rootCommand(), "1.2.3", "2026-01-31");
+const page = manPage(rootCommand(allCommands()), "1.2.3", "2026-01-31");
 
 test("names every command, with its description, arguments and options", async () => {
   await write(page);
   const text = await shown();
-  const { commands } = rootCommand();
+  const { commands } = rootCommand(allCommands());
   expect(commands.length).toBeGreaterThan(3);
   for (const command of commands) {
     const [, section = ""] = text.split(`\nCAPSULE ${command.name().toUpperCase()}\n`);

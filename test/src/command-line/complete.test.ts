@@ -6,9 +6,10 @@ import { type Answer, complete } from "../../../src/command-line/complete.ts";
 import { FISH } from "../../../src/command-line/fish.ts";
 import { modelOf } from "../../../src/command-line/model.ts";
 import { ZSH } from "../../../src/command-line/zsh.ts";
+import { allCommands } from "../../../src/commands/all.ts";
 import { rootCommand } from "../../../src/commands/root.ts";
 
-const model = modelOf(rootCommand());
+const model = modelOf(rootCommand(allCommands()));
 const at = (...words: string[]): Answer => complete(model, ["capsule", ...words]);
 const wordsAt = (...words: string[]): string[] => at(...words).words.map(({ word }) => word);
 
