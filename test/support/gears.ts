@@ -36,17 +36,12 @@ export async function gearsWhere(
   return { pictures, stderr };
 }
 
-/** `share` is how much more or less of a colour there may be, `distance` how far its middle may be away, in pixels. */
-export function expectSameGears(
-  drawn: readonly Picture[],
-  model: readonly Picture[],
-  { share = 0.05, distance = 4 }: { readonly share?: number; readonly distance?: number } = {},
-): void {
+export function expectSameGears(drawn: readonly Picture[], model: readonly Picture[]): void {
   for (const colour of COLOURS) {
     const [expected, actual] = [model, drawn].map((pictures) => mean(pictures.map((picture) => picture.patch(colour))));
     if (expected === undefined || actual === undefined) throw new Error("there are two lists of pictures");
-    expect(actual.count / expected.count).toBeWithin(1 - share, 1 + share);
-    expect(Math.hypot(actual.x - expected.x, actual.y - expected.y)).toBeLessThan(distance);
+    expect(actual.count / expected.count).toBeWithin(0.95, 1.05);
+    expect(Math.hypot(actual.x - expected.x, actual.y - expected.y)).toBeLessThan(4);
   }
 }
 
