@@ -39,10 +39,16 @@ export class Futexes {
     const waiters = BigUint64Array.from(
       words.flatMap(({ word, value }) => [BigInt(value >>> 0), BigInt(word), FUTEX_32]),
     );
-    // An absolute time on CLOCK_MONOTONIC, which hrtime reads.
-    const until =
-      milliseconds === undefined ? undefined : timespec(process.hrtime.bigint() + nanoseconds(milliseconds));
+    const until = milliseconds === undefined ? undefined : this.#timeIn(milliseconds);
     this.system.call("futex_waitv", addressOf(waiters), words.length, 0, until && addressOf(until), CLOCK_MONOTONIC);
+  }
+
+  /** An absolute time. Not by process.hrtime, which counts from the start of the process in Bun (1.4.5). */
+  #timeIn(milliseconds: number): BigInt64Array {
+    const now = timespec(0n);
+    this.system.call("clock_gettime", CLOCK_MONOTONIC, addressOf(now));
+    const [seconds = 0n, rest = 0n] = now;
+    return timespec(seconds * NS_PER_S + rest + nanoseconds(milliseconds));
   }
 
   /** Wakes all threads that sleep on the word at an address. */
