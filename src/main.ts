@@ -9,7 +9,5 @@
 import { reexecFromCache } from "./reexec/from-cache.ts";
 
 reexecFromCache();
-// By path, as it lies beside this file in the bundle, too; dynamically, as it is not needed if the command is started
-// over.
-const entry = process.argv[2] === "exec" ? "exec" : "command";
-void import(Bun.main.replace(/main(\.\w+)$/, `${entry}$1`));
+// By path, as the bundle has it beside this file, too; dynamically, as a command that is started over does not need it.
+void import(Bun.main.replace(/main(\.\w+)$/, `${process.argv[2] === "exec" ? "exec" : "command"}$1`));

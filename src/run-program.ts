@@ -19,16 +19,14 @@ export function runProgram(libc: Libc, options: ExecOptions, trace: Trace, fail:
   const inherited = new Set(inheritedDescriptors(procFiles));
   if (trace.events) inherited.delete(trace.events.descriptor);
   const executed = locateProgram(options.program);
-  const { system } = libc;
-  const tell = (name: string, why: string) => trace.log("plan", () => `mode: ${name}, ${why}`);
-  return inMode<never, never>(realpathSync(executed), { ...options, isTold: trace.events !== undefined }, system, {
+  return inMode<never, never>(realpathSync(executed), { ...options, isTold: trace.events !== undefined }, libc.system, {
     inProcess(why) {
-      tell("in-process", why);
-      return runInProcess(libc, system, options, inherited, trace, fail);
+      trace.log("plan", () => `mode: in-process, ${why}`);
+      return runInProcess(libc, options, inherited, trace, fail);
     },
     attached(why) {
-      tell("attached", why);
-      return runAttached(libc, system, options, executed, inherited, trace);
+      trace.log("plan", () => `mode: attached, ${why}`);
+      return runAttached(libc, options, executed, inherited, trace);
     },
   });
 }

@@ -36,9 +36,8 @@ export class Futexes {
   /** Like sleepOn, for several words at once. */
   sleepOnAny(words: readonly { readonly word: Address; readonly value: number }[], milliseconds?: number): void {
     // struct futex_waitv: val, uaddr, flags
-    const waiters = BigUint64Array.from(
-      words.flatMap(({ word, value }) => [BigInt(value >>> 0), BigInt(word), FUTEX_32]),
-    );
+    const fields = words.flatMap(({ word, value }) => [BigInt(value >>> 0), BigInt(word), FUTEX_32]);
+    const waiters = BigUint64Array.from(fields);
     const until = milliseconds === undefined ? undefined : this.#timeIn(milliseconds);
     this.system.call("futex_waitv", addressOf(waiters), words.length, 0, until && addressOf(until), CLOCK_MONOTONIC);
   }

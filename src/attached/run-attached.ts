@@ -4,7 +4,6 @@
 
 import { realpathSync } from "node:fs";
 import type { Libc } from "../../lib/process/libc.ts";
-import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
@@ -39,13 +38,13 @@ import { tunablesFor } from "./tunables-for.ts";
  */
 export function runAttached(
   libc: Libc,
-  system: System,
   options: ExecOptions,
   executed: string,
   inherited: ReadonlySet<number>,
   trace: Trace,
 ): never {
   const command = ownCommand(libc, inherited);
+  const { system } = libc;
   checkAttachable(realpathSync(executed), process.env.PATH ?? "", system);
   // Our files are not for others, whatever umask the program may want.
   const umask = process.umask(0o077);

@@ -66,7 +66,7 @@ export function linkCommand(): Command {
         const libc = new Libc();
         const own = ownCommand(libc, inherited).arguments();
         const words = { list: own.slice(-list.length - 1), inherited };
-        return linkProgram(libc, libc.system, search, program, words, new Trace([]));
+        return linkProgram(libc, search, program, words, new Trace([]));
       }
       const { length } = Object.keys(process.env);
       const explained = () => explain(search, program, [name, ...list], length);

@@ -86,7 +86,6 @@ interface Given {
  */
 export function linkProgram(
   libc: Libc,
-  system: System,
   search: Search,
   { executed, path, fault, why }: Linkable,
   { list, inherited }: Given,
@@ -115,7 +114,7 @@ export function linkProgram(
   }
   const descriptor = withFiles((write) => {
     using image = startImage(search, path, executed, write, { onWarning });
-    return memoryFileOf(system, path, image);
+    return memoryFileOf(libc.system, path, image);
   });
   const environment = ownContext()
     .environment.map((at) => stringBytesAt(at))

@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
-import type { System } from "../../lib/process/system.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { RunRecord } from "../agent/record.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
@@ -42,7 +41,6 @@ import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
  */
 export function runInProcess(
   libc: Libc,
-  system: System,
   options: ExecOptions,
   inherited: ReadonlySet<number>,
   trace: Trace,
@@ -56,12 +54,12 @@ export function runInProcess(
   leaveOuterAuditor(libc, command, trace);
 
   // Choose the trees and the glibc. Start over if this process has another glibc.
-  using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(system, process.env)));
+  using progress = new Progress(() => (trace.isOn ? undefined : ownScreen(libc.system, process.env)));
   const store = new LibraryStore(storeFile(), progress.reading);
   const program = findProgram(options.program);
-  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, system, trace, program);
+  const trees = chooseTrees(options, (machine) => ownGlibc(libc, machine), store, libc.system, trace, program);
   progress.erase();
-  ensureGlibc(libc, command, options, trees, system, trace);
+  ensureGlibc(libc, command, options, trees, trace);
 
   // The server for the agents boots in a Worker meanwhile.
   const server = new ServerHandle(libc, besideCommand(), serverCommand(command));

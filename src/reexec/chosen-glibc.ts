@@ -4,7 +4,6 @@
 
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Libc } from "../../lib/process/libc.ts";
-import type { System } from "../../lib/process/system.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { AUDITORS, othersAuditors } from "../plan/glibc/auditing.ts";
@@ -37,19 +36,12 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
  * Starts over if this process does not run on the chosen glibc, or would not find the runtime's libraries. Throws what
  * writing throws.
  */
-export function ensureGlibc(
-  libc: Libc,
-  command: Command,
-  options: ExecOptions,
-  trees: Trees,
-  system: System,
-  trace: Trace,
-): void {
+export function ensureGlibc(libc: Libc, command: Command, options: ExecOptions, trees: Trees, trace: Trace): void {
   const { glibc, runtime, machine, store } = trees;
   const before = throughOf();
   // It keeps its library path if its libc is the chosen one and no other runtime is used.
   if (before && glibc.isOwn && runtime === machine) return;
-  const kept = new KeptDirectories(store.file, system);
+  const kept = new KeptDirectories(store.file, libc.system);
   const own = runtimePath(trees, options, kept, trace);
   const chosen = glibc.isNatural && own.length === 0 ? undefined : glibc.glibc;
   const path = chosen && libraryPath(trees, own, kept);
