@@ -55,22 +55,26 @@ export class Slot {
     return Atomics.load(this.#words, 0) & 7;
   }
 
-  /** The process that has asked in it, or is about to. */
-  get holder(): number | undefined {
+  /**
+   * Frees the slot if `isGone` says so of the process that has asked in it, or is about to. That process may free it
+   * meanwhile, and end, and another may ask in it: then it is not freed. Returns whether it was.
+   */
+  reclaim(isGone: (pid: number) => boolean): boolean {
+    // In this order: the PID may be of a later client than the word, never of an earlier one.
     const word = Atomics.load(this.#words, 0);
-    return (word & 7) === State.claimed ? word >>> 3 : this.client;
+    const state = word & 7;
+    if (state === State.free || !isGone(state === State.claimed ? word >>> 3 : this.request.pid)) return false;
+    // The same word is the same client's: a claim has its PID, and no other client's request gets back to any of the
+    // other states without the server.
+    if (Atomics.compareExchange(this.#words, 0, word, State.free) !== word) return false;
+    this.libc.futexes.wake(this.at);
+    return true;
   }
 
   /** It has a request or results, or was left. */
   get isForServer(): boolean {
     const { state } = this;
     return state === State.asked || state === State.executed || state === State.left;
-  }
-
-  /** The process that has asked in it. */
-  get client(): number | undefined {
-    const { state } = this;
-    return state === State.free || state === State.claimed ? undefined : this.request.pid;
   }
 
   /** How many commands it has. */

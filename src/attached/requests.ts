@@ -52,11 +52,17 @@ export class AttachedRequests extends Requests {
 
   /** A process's slots may go to another process from now on. */
   #forget(pid: number, except?: Slot): void {
-    for (const slot of this.channel.slots) if (slot !== except && slot.holder === pid) this.sessions.forget(slot);
+    const isGone = (holder: number) => holder === pid;
+    for (const slot of this.channel.slots) if (slot !== except) this.sessions.reclaim(slot, isGone);
   }
 
   sweep(): boolean {
-    return this.sessions.sweep(this.channel.slots, this.context.libc, (pid) => this.#clients.isKnown(pid));
+    const { system } = this.context.libc;
+    return this.sessions.sweep(
+      this.channel.slots,
+      (pid) => system.isAlive(pid),
+      (pid) => this.#clients.isKnown(pid),
+    );
   }
 
   /** Idle work after the first request. */

@@ -31,7 +31,12 @@ export class HostedRequests extends Requests {
 
   /** Forked children may die; a thread of the program's own does not without the process. */
   sweep(): boolean {
-    return this.sessions.sweep(this.context.children.used, this.context.libc, () => false);
+    const { children, libc } = this.context;
+    return this.sessions.sweep(
+      children.used,
+      (pid) => libc.system.isAlive(pid),
+      () => false,
+    );
   }
 
   protected clientOf(slot: Slot): Client {

@@ -4,7 +4,6 @@
 
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
-import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import { COMMAND_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
@@ -64,18 +63,31 @@ export class Sessions {
     if (!slot.command(commands)) this.forget(slot);
   }
 
+  /** Frees the slot if the process that holds it is gone. Returns whether it was. */
+  reclaim(slot: Slot, isGone: (pid: number) => boolean): boolean {
+    const isFreed = slot.reclaim(isGone);
+    if (isFreed) this.#sessions.delete(slot);
+    return isFreed;
+  }
+
   /**
    * Frees those of these slots whose processes have died. `isKnown` says whose end would be learned of otherwise.
    * Returns whether there are others that may die.
    */
-  sweep(slots: readonly Slot[], libc: Libc, isKnown: (pid: number) => boolean): boolean {
-    const doubtful = slots.filter(({ holder }) => holder !== undefined && !isKnown(holder));
-    const dead = doubtful.filter(({ holder }) => holder !== undefined && !libc.system.isAlive(holder));
-    for (const slot of dead) this.forget(slot);
-    return doubtful.length > dead.length;
+  sweep(slots: readonly Slot[], isAlive: (pid: number) => boolean, isKnown: (pid: number) => boolean): boolean {
+    let mayDie = false;
+    for (const slot of slots) {
+      let isDoubtful = false;
+      const isFreed = this.reclaim(slot, (pid) => {
+        isDoubtful = !isKnown(pid);
+        return isDoubtful && !isAlive(pid);
+      });
+      if (isDoubtful && !isFreed) mayDie = true;
+    }
+    return mayDie;
   }
 
-  /** No thread waits in this slot any more. */
+  /** The thread that waited in this slot has left. */
   forget(slot: Slot): void {
     this.#sessions.delete(slot);
     slot.free();

@@ -1,5 +1,5 @@
-// A pass as commands: what stands in the slot, and what becomes of what comes back. The client is played here, from the
-// raw words of the slot.
+// A pass as commands: what stands in the slot, and what becomes of what comes back. And which slots are freed for clients
+// that have ended. The client is played here, from the raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
@@ -9,8 +9,9 @@ import { CALLABLE, type Call, type Callable, call, type Linking } from "../../..
 import { Channel } from "../../../src/agent/channel.ts";
 import { COMMAND_LIMIT, CommandLayout, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
 import type { Slot } from "../../../src/agent/slot.ts";
+import { Trace } from "../../../src/diagnostics/trace.ts";
 import type { Functions } from "../../../src/passes/functions.ts";
-import { byCommands } from "../../../src/server/sessions.ts";
+import { byCommands, type Session, Sessions } from "../../../src/server/sessions.ts";
 
 const libc = new Libc();
 
@@ -168,4 +169,48 @@ describe("byCommands()", () => {
     }
     expect(() => converse(freshSlot(), pass(), () => 0)).toThrow("Cannot go on");
   });
+});
+
+/** Writes a slot's state as the agent of that process does. */
+function hold(slot: Slot, pid: number, state: number): void {
+  viewAt(slot.at, 4).setUint32(SlotLayout.state, state === State.claimed ? state + 8 * pid : state, true);
+  if (state !== State.claimed) slot.request.pid = pid;
+}
+
+const sessionsOf = (answer: (slot: Slot) => Session) =>
+  new Sessions({ trace: new Trace([]), answer, functionsOf: () => undefined });
+
+const unasked = sessionsOf(() => {
+  throw new Error("It is answered");
+});
+
+describe("sweep()", () => {
+  const [FIRST, SECOND] = [4_000_001, 4_000_002];
+  const nobody = () => false;
+
+  test("frees the slots of processes that have died, in whatever state, and only theirs", () => {
+    const held = [State.claimed, State.asked, State.commanded, State.executed, State.left];
+    const slots = Channel.make(libc).slots.slice(0, 2 * held.length);
+    for (const [i, slot] of slots.entries())
+      hold(slot, i < held.length ? FIRST : SECOND, held[i % held.length] ?? State.free);
+    expect(unasked.sweep(slots, (pid) => pid === SECOND, nobody)).toBe(true);
+    expect(slots.map(({ state }) => state)).toEqual([0, 0, 0, 0, 0, 1, 2, 3, 4, 5]);
+    expect(unasked.sweep(slots, nobody, (pid) => pid === SECOND)).toBe(false);
+    expect(slots.map(({ state }) => state)).toEqual([0, 0, 0, 0, 0, 1, 2, 3, 4, 5]);
+    expect(unasked.sweep(slots, nobody, nobody)).toBe(false);
+    expect(slots.every(({ state }) => state === State.free)).toBe(true);
+  });
+
+  // Two children, the second one forked when the first has ended, while the server was about to sleep.
+  for (const state of ["claimed", "commanded"] as const)
+    test(`leaves a slot to a process that has taken it since; the one that died had ${state}`, () => {
+      const slot = freshSlot();
+      hold(slot, FIRST, State[state]);
+      const isAlive = (pid: number) => {
+        hold(slot, SECOND, State.asked);
+        return pid === SECOND;
+      };
+      expect(unasked.sweep([slot], isAlive, nobody)).toBe(true);
+      expect([slot.state, slot.request.pid]).toEqual([State.asked, SECOND]);
+    });
 });
