@@ -184,6 +184,10 @@ function* candidates(pid: number, tid: number): Generator<{ pid: number; tid: nu
   }
 }
 
+/** Whether a process has that number in a PID namespace of its own: in its slot it stands until it is identified. */
+export const isOfOtherNamespace = (pid: number): boolean =>
+  readdirSync("/proc").some((name) => Number(name) > 0 && innermost(`/proc/${name}`) === pid);
+
 /** The number of a process or thread in its own PID namespace, if that is not ours. */
 function innermost(directory: string): number | undefined {
   const [, numbers = ""] = /^NSpid:\s*(.*)$/m.exec(textOf(`${directory}/status`)) ?? [];

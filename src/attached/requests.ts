@@ -17,7 +17,7 @@ import { type Client, Requests } from "../server/requests.ts";
 import { byCommands, lentLine, type Session } from "../server/sessions.ts";
 import { attach } from "./attach.ts";
 import { Attachment } from "./attachment.ts";
-import { Clients } from "./clients.ts";
+import { Clients, isOfOtherNamespace } from "./clients.ts";
 import { findObjection } from "./objections.ts";
 import type { AttachedContext } from "./server-context.ts";
 
@@ -52,7 +52,7 @@ export class AttachedRequests extends Requests {
 
   /** A process's slots may go to another process from now on. */
   #forget(pid: number, except?: Slot): void {
-    const isGone = (holder: number) => holder === pid;
+    const isGone = (holder: number) => holder === pid && !isOfOtherNamespace(pid);
     for (const slot of this.channel.slots) if (slot !== except) this.sessions.reclaim(slot, isGone);
   }
 
@@ -60,7 +60,7 @@ export class AttachedRequests extends Requests {
     const { system } = this.context.libc;
     return this.sessions.sweep(
       this.channel.slots,
-      (pid) => system.isAlive(pid),
+      (pid) => system.isAlive(pid) || isOfOtherNamespace(pid),
       (pid) => this.#clients.isKnown(pid),
     );
   }
