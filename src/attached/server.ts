@@ -57,6 +57,8 @@ class AttachedServer extends Server<AttachedRequests> {
   /** What was read for answers is still in memory. */
   #hasLitter = false;
   #glibc: readonly LoadedImage[] = [];
+  /** Processes that could not be watched any more. Their slots are not freed until their requests are dealt with. */
+  readonly #endedAlready: number[] = [];
 
   constructor(
     readonly libc: Libc,
@@ -93,6 +95,7 @@ class AttachedServer extends Server<AttachedRequests> {
       }
       this.requests?.ended(pid);
     }
+    for (const pid of this.#endedAlready.splice(0)) this.requests?.ended(pid);
     this.#watch?.look();
     if (this.lifetime.isOver) this.lifetime.findOthers();
     if (this.lifetime.isOver) return false;
@@ -155,7 +158,7 @@ class AttachedServer extends Server<AttachedRequests> {
     if (this.requests) return;
     const file = this.#said;
     const watch = (pid: number) => {
-      if (!this.lifetime.watch(pid)) this.requests?.ended(pid);
+      if (!this.lifetime.watch(pid)) this.#endedAlready.push(pid);
     };
     const context = new AttachedContext(this.libc, this.directory, file, this.#trace);
     this.requests = new AttachedRequests(context, this.channel, watch);

@@ -60,7 +60,8 @@ export class Sessions {
   }
 
   #command(slot: Slot, commands: readonly Command[]): void {
-    if (!slot.command(commands)) this.forget(slot);
+    // One that has only been stopped for a while comes back with results.
+    if (!slot.command(commands) && slot.state === State.left) this.forget(slot);
   }
 
   /** Frees the slot if the process that holds it is gone. Returns whether it was. */

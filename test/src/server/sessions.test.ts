@@ -1,10 +1,11 @@
 // A pass as commands: what stands in the slot, and what becomes of what comes back. And which slots are freed for clients
-// that have ended. The client is played here, from the raw words of the slot.
+// that have ended or left. The client is played here, from the raw words of the slot.
 
 import { describe, expect, test } from "bun:test";
 import { bytesAt, stringAt, viewAt } from "../../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
+import { UnreadableError } from "../../../lib/process/other.ts";
 import { CALLABLE, type Call, type Callable, call, type Linking } from "../../../lib/process/process.ts";
 import { Channel } from "../../../src/agent/channel.ts";
 import { COMMAND_LIMIT, CommandLayout, SCRATCH_SIZE, SlotLayout, State, What } from "../../../src/agent/protocol.ts";
@@ -213,4 +214,30 @@ describe("sweep()", () => {
       expect(unasked.sweep([slot], isAlive, nobody)).toBe(true);
       expect([slot.state, slot.request.pid]).toEqual([State.asked, SECOND]);
     });
+});
+
+describe("advance()", () => {
+  test("leaves its slot to a client that is stopped while it executes a command", () => {
+    const slot = freshSlot();
+    const sessions = sessionsOf(() => {
+      // As for memory that it was to carry.
+      slot.command([{ what: "call", target: toAddress(0x1000), arguments: [] }]);
+      throw new UnreadableError("Nobody carries it");
+    });
+    hold(slot, 1, State.asked);
+    sessions.advance(slot);
+    expect(slot.state).toBe(State.commanded);
+  });
+
+  test("frees the slot of a client that has left meanwhile", () => {
+    const slot = freshSlot();
+    const sessions = sessionsOf(function* (): Session {
+      slot.change(State.asked, State.left);
+      yield [];
+      return { what: "return", arguments: [0] };
+    });
+    hold(slot, 1, State.asked);
+    sessions.advance(slot);
+    expect(slot.state).toBe(State.free);
+  });
 });
