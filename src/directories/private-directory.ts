@@ -34,7 +34,10 @@ const FILE_LIMIT = 1024;
 /** Identifies the owning process; see ownerOf. */
 const OWNER = "owner";
 
-/** The list of files that native code removes at exit: pointers to C strings, ended by NULL. */
+/**
+ * The list of files that native code removes at exit, the last one first, so that a directory comes before what it
+ * contains: pointers to C strings, ended by NULL.
+ */
 export class FileList {
   constructor(
     readonly libc: Libc,

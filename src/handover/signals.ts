@@ -5,7 +5,7 @@ import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { SIGPWR, SIGSETXID } from "../../lib/process/signals.ts";
-import { FATAL_SIGNALS } from "../agent/code/signals.ts";
+import { ENDING_SIGNALS, FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { isBuns } from "./threads.ts";
 
 const SIGKILL = 9;
@@ -28,9 +28,10 @@ export function resetSignals(libc: Libc): void {
     if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.signals.restore(signal);
 }
 
-/** Installs `handler` for fatal signals that have their default disposition. */
-export function catchFatalSignals(libc: Libc, handler: Address): void {
-  for (const signal of Object.keys(FATAL_SIGNALS)) libc.signals.handle(Number(signal), handler);
+/** Installs `handler` for the signals that the process would die of. */
+export function catchSignals(libc: Libc, handler: Address): void {
+  for (const signal of [...Object.keys(FATAL_SIGNALS).map(Number), ...ENDING_SIGNALS])
+    libc.signals.handle(signal, handler);
 }
 
 /**

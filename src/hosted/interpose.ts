@@ -12,7 +12,7 @@ import type { Linking } from "../../lib/process/process.ts";
 import { makeKey } from "../../lib/process/pthreads.ts";
 import { Assembler, addressOfLabel } from "../../lib/x86-64/assembler.ts";
 import { emitAgent } from "../agent/code/ask.ts";
-import { emitCleanup } from "../agent/code/cleanup.ts";
+import { emitCleanup, REMOVE_FILES } from "../agent/code/cleanup.ts";
 import { emitLeavingFunctions } from "../agent/code/leave.ts";
 import { emitObjectFunctions } from "../agent/code/objects.ts";
 import { emitPathFunctions } from "../agent/code/paths.ts";
@@ -47,7 +47,7 @@ export function* interpose(linkage: Run, record: RunRecord, first: Address): Lin
     ...{ dladdr, dladdr1, dlinfo, dl_iterate_phdr, first, record: record.at, iterators: record.iterators },
     ...{ directory: directory.path, programName: linkage.programName, ownName: toAddress(0) },
   });
-  emitSignalHandler(assembler.align(16), nothing);
+  emitSignalHandler(assembler.align(16), nothing, REMOVE_FILES);
   emitQuieting(assembler.align(16), record.addressOf("quieted"));
   const signals = emitSignalFunctions(assembler, find);
   const stacks = emitStackSize(assembler, find);

@@ -9,7 +9,7 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { storeFile } from "../directories/user-cache.ts";
 import { releaseDescriptors } from "../handover/descriptors.ts";
-import { catchFatalSignals, quietOtherThreads } from "../handover/signals.ts";
+import { catchSignals, quietOtherThreads } from "../handover/signals.ts";
 import { allocatorOf } from "../passes/allocator.ts";
 import { expose, exposeAs } from "../passes/expose.ts";
 import { findEnding } from "../passes/finish.ts";
@@ -133,7 +133,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // The server may have to share our descriptors (if unshare(2) is denied): what it opens must not be taken for Bun's.
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
-  catchFatalSignals(libc, interposer.addressOf("on signal"));
+  catchSignals(libc, interposer.addressOf("on signal"));
   const front = [interposer.object];
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   libc.atExit(interposer.addressOf("end"));

@@ -93,8 +93,8 @@ export function placeIdleAuditor({ path, files }: PrivateDirectory): void {
   const libraries = librariesIn(path);
   const directory = join(libraries, IDLE_AUDITORS);
   const made = objects(idleAuditor());
+  for (const one of [libraries, join(libraries, AUDITOR_DIRECTORY), directory]) files.add(one);
   for (const name of [...made.keys(), ...links().keys()]) files.add(join(directory, name));
-  for (const one of [directory, libraries, join(libraries, AUDITOR_DIRECTORY)]) files.add(one);
   place(path, IDLE_AUDITORS, made);
 }
 

@@ -130,6 +130,23 @@ describe("whoever runs the program sees that it died of", () => {
     });
 });
 
+describe("nothing is left in TMPDIR by a program that dies of", () => {
+  for (const signal of ["SIGTERM", "SIGHUP", "SIGPIPE", "SIGSEGV"] as const)
+    test(signal, async () => {
+      const TMPDIR = mkdtempSync(join(tmpdir(), "capsule-test-"));
+      await using program = start(capsuleCommand(signals.flags(), signals.program(), ["wait"]), {
+        env: { LD_LIBRARY_PATH: signals.runtime, TMPDIR },
+      });
+      await program.line((line) => line === "ready");
+      process.kill(program.pid, signal);
+      expect(await program.end()).toMatchObject({ stdout: "ready\n", stderr: "", signal, exitCode: null });
+      // Attached, its server removes it.
+      for (let i = 0; i < 300 && readdirSync(TMPDIR).length > 0; i++) await Bun.sleep(10);
+      expect(readdirSync(TMPDIR)).toEqual([]);
+      rmSync(TMPDIR, { recursive: true });
+    });
+});
+
 test("a core is left where the limit allows one", async () => {
   const cores: string[][] = [];
   for (const argv of [
