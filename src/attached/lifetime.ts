@@ -1,7 +1,7 @@
 // Which processes may send requests: those that are known, starting with the one that became the program, and when none
 // of them is alive, any other that has inherited the library path. A daemon that has never sent one may do so later.
 
-import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { System } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
@@ -72,7 +72,8 @@ export class Lifetime {
       isSure = true;
       for (const name of readdirSync("/proc")) {
         const pid = Number(name);
-        if (!(pid > 0) || pid === process.pid) continue;
+        // Those of other users cannot be served: the launch's directory is closed to them.
+        if (!(pid > 0) || pid === process.pid || !isOwn(pid)) continue;
         // In this order: a forked process may exec, and have the path, in between.
         const isForked = this.#isForked(pid);
         const hasPath = this.#hasPath(pid);
@@ -102,11 +103,14 @@ export class Lifetime {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
-      // Another user's (EACCES, EPERM) cannot be served either.
+      // It may have closed itself to its own user (EACCES, EPERM), or have become another user's.
       return code === "ENOENT" || code === "ESRCH" ? undefined : false;
     }
   }
 }
+
+const isOwn = (pid: number): boolean =>
+  unlessRefused(() => statSync(`/proc/${pid}`).uid === process.geteuid?.()) ?? false;
 
 /** Undefined for a kernel thread, and if it cannot be seen. */
 const fileOf = (pid: number): string | undefined => unlessRefused(() => readlinkSync(`/proc/${pid}/exe`));

@@ -1,6 +1,7 @@
 // Which processes a server finds when none that it knows is alive.
 
 import { expect, test } from "bun:test";
+import { statSync } from "node:fs";
 import type { System } from "../../../lib/process/system.ts";
 import type { Watcher } from "../../../lib/process/watcher.ts";
 import { Lifetime } from "../../../src/attached/lifetime.ts";
@@ -32,6 +33,20 @@ test("those of its launch, by their library path, and no others", () => {
   } finally {
     own.kill("SIGKILL");
     other.kill("SIGKILL");
+  }
+});
+
+test.skipIf(process.getuid?.() !== 0)("not a stranger's, who names the same path (takes root)", () => {
+  const stranger = Bun.spawn(["setpriv", "--reuid", "4711", "--clear-groups", "/bin/sleep", "60"], {
+    env: { LD_LIBRARY_PATH: LIBRARIES, PATH: process.env.PATH },
+  });
+  const pids: number[] = [];
+  try {
+    while (statSync(`/proc/${stranger.pid}`).uid !== 4711) Bun.sleepSync(1);
+    lifetimeWith((pid) => pids.push(pid)).findOthers();
+    expect(pids).toEqual([]);
+  } finally {
+    stranger.kill("SIGKILL");
   }
 });
 
