@@ -2,15 +2,15 @@
 // A file is identified by its path and identity (device, inode, size, times of change), so an entry is never wrong for
 // long, and the store may be lost at any time.
 
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
-import { SystemFault, unless } from "../unless.ts";
-import { writeWhole } from "../whole-file.ts";
+import { makeDirectories, readOwn, writeWhole } from "../own-files.ts";
+import { sealed, unsealed } from "../sealed.ts";
 
 /** Must change whenever an entry's shape or the checks change. */
-const VERSION = 19;
+const VERSION = 20;
 /** With more entries than this, the store starts afresh: trees come and go. */
 const LIMIT = 1000;
 
@@ -22,15 +22,14 @@ interface StoreEntry {
   readonly compared?: { readonly other: string; readonly result: boolean } | undefined;
 }
 
-interface StoreFile {
-  readonly version: number;
+interface Kept {
   readonly entries: Readonly<Record<string, StoreEntry>>;
   /** Answers about several files together. */
   readonly together: Readonly<Record<string, readonly string[]>>;
 }
 
 export class LibraryStore {
-  #kept?: Omit<StoreFile, "version">;
+  #kept?: Kept;
   readonly #learned = new Map<string, StoreEntry>();
   readonly #together = new Map<string, readonly string[]>();
   /** Entries whose identity has been verified in this run. */
@@ -110,7 +109,7 @@ export class LibraryStore {
     this.#kept ??= this.#load();
     const { together } = this.#kept;
     const known = this.#together.get(key) ?? (Object.hasOwn(together, key) ? together[key] : undefined);
-    if (Array.isArray(known)) return known;
+    if (known) return known;
     const found = find();
     this.#together.set(key, found);
     return found;
@@ -136,8 +135,8 @@ export class LibraryStore {
     const kept = this.#load();
     const entries = { ...atMost(kept.entries), ...Object.fromEntries(this.#learned) };
     const together = { ...atMost(kept.together), ...Object.fromEntries(this.#together) };
-    mkdirSync(dirname(file), { recursive: true });
-    writeWhole(file, JSON.stringify({ version: VERSION, entries, together } satisfies StoreFile));
+    makeDirectories(dirname(file));
+    writeWhole(file, sealed(VERSION, { entries, together } satisfies Kept));
     this.#kept = { entries, together };
     this.#learned.clear();
     this.#together.clear();
@@ -148,16 +147,10 @@ export class LibraryStore {
     this.#learned.set(path, entry);
   }
 
-  #load(): Omit<StoreFile, "version"> {
-    const { file } = this;
-    // Missing, unreadable or truncated, or another user's, which is not to be trusted: start empty.
-    const kept = unless([SyntaxError, SystemFault], () => {
-      if (file === undefined || statSync(file).uid !== process.getuid?.()) return undefined;
-      return JSON.parse(readFileSync(file, "utf8")) as Partial<StoreFile> | null;
-    });
-    return kept?.version === VERSION
-      ? { entries: kept.entries ?? {}, together: kept.together ?? {} }
-      : { entries: {}, together: {} };
+  /** Missing, damaged, of another version, or another user's, which is not to be trusted: start empty. */
+  #load(): Kept {
+    const bytes = this.file === undefined ? undefined : readOwn(this.file);
+    return ((bytes && unsealed(VERSION, bytes.toString())) as Kept | undefined) ?? { entries: {}, together: {} };
   }
 }
 

@@ -7,13 +7,14 @@
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
 import { System } from "../../lib/process/system.ts";
+import { unsealed } from "../../lib/sealed.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { inheritedDescriptors } from "./inherited.ts";
-import { commandOf, jsonIn, reexec, stringsIn, type Through, throughOf } from "./reexec.ts";
+import { commandOf, reexec, stringsIn, type Through, throughOf } from "./reexec.ts";
 
 /** To be changed with the file's format. */
-export const VERSION = 4;
+export const VERSION = 5;
 
 interface Entry {
   readonly through: Through;
@@ -24,7 +25,6 @@ interface Entry {
 }
 
 export interface ReexecCache {
-  readonly version: number;
   readonly entries: Record<string, Entry>;
 }
 
@@ -67,11 +67,8 @@ function isRegular(files: SmallFiles, file: string): boolean {
 }
 
 /** Undefined if the file was never written, or is damaged: it will be rewritten. */
-export function parsed(bytes: Uint8Array | undefined): ReexecCache | undefined {
-  const content = jsonIn(bytes && Buffer.from(bytes).toString()) as Partial<ReexecCache> | null | undefined;
-  const isOurs = content?.version === VERSION && typeof content.entries === "object" && content.entries !== null;
-  return isOurs ? (content as ReexecCache) : undefined;
-}
+export const parsed = (bytes: Uint8Array | undefined): ReexecCache | undefined =>
+  bytes && (unsealed(VERSION, Buffer.from(bytes).toString()) as ReexecCache | undefined);
 
 /** `cache` is a directory. */
 export const reexecCacheIn = (cache: string | undefined): string | undefined => cache && `${cache}/started-over.json`;

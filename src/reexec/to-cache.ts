@@ -1,9 +1,9 @@
 // Writes the file that from-cache.ts reads.
 
-import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeDirectories, readOwn, writeWhole } from "../../lib/own-files.ts";
+import { sealed } from "../../lib/sealed.ts";
 import { unlessRefused } from "../../lib/unless.ts";
-import { writeWhole } from "../../lib/whole-file.ts";
 import { identityOf, ownKey, parsed, type ReexecCache, reexecCacheIn, VERSION } from "./from-cache.ts";
 import type { Through } from "./reexec.ts";
 
@@ -18,13 +18,12 @@ export function toReexecCache(store: string | undefined, through: Through, setti
   const file = reexecCacheIn(store && dirname(store));
   if (file === undefined) return;
   const key = ownKey();
-  const isFile = unlessRefused(() => lstatSync(file).isFile()) ?? false;
-  const known = isFile ? parsed(unlessRefused(() => readFileSync(file))) : undefined;
+  const known = parsed(readOwn(file));
   const entries = Object.entries(known?.entries ?? {}).filter(([other]) => other !== key);
   entries.push([key, { through, settings, identity: identityOf(through, settings) }]);
-  const content: ReexecCache = { version: VERSION, entries: Object.fromEntries(entries.slice(-LIMIT)) };
+  const content: ReexecCache = { entries: Object.fromEntries(entries.slice(-LIMIT)) };
   unlessRefused(() => {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeWhole(file, JSON.stringify(content));
+    makeDirectories(dirname(file));
+    writeWhole(file, sealed(VERSION, content));
   });
 }

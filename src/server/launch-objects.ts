@@ -2,9 +2,8 @@
 // launches they differ by the directory's name and the nonce alone, so they are made for a name and a nonce that no
 // launch has, kept beside the placeholders, and filled in.
 
-import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { unlessRefused } from "../../lib/unless.ts";
+import { readOwn } from "../../lib/own-files.ts";
 import { librariesIn } from "../directories/library-path.ts";
 import { agentObject, type Nonce } from "./agent-object.ts";
 import { launchAuditor, type ReexecFiles } from "./auditor.ts";
@@ -45,7 +44,7 @@ export function launchObjects(parts: LaunchParts, cache: PlaceholderCache | unde
   const model = { ...parts, directory: join(dirname(parts.directory), modelName), nonce: MODEL_NONCE };
   const key = `${KIND}${keyOf([JSON.stringify(model, asJson)])}`;
   const path = cache.find(key);
-  const kept = path === undefined ? undefined : unlessRefused(() => readFileSync(path));
+  const kept = path === undefined ? undefined : readOwn(path);
   const file = kept && fillIn(kept, modelName, parts) ? kept : undefined;
   if (file) return unpack(file);
   const made = pack(make(model));

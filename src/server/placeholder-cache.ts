@@ -5,11 +5,11 @@
 
 import { lstatSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { writeWhole } from "../../lib/own-files.ts";
+import { isOurs } from "../../lib/ownership.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/unless.ts";
-import { writeWhole } from "../../lib/whole-file.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { isOurs } from "../directories/private-directory.ts";
 import { usableCache } from "../reexec/kept-directories.ts";
 
 /** Must change whenever the bytes of a placeholder, an agent or an auditor change. */

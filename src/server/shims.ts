@@ -1,14 +1,14 @@
 // What an attached process finds in place of isolated libraries: placeholders, by their sonames and by their
 // development names, in a directory that comes first on its library path.
 
-import { copyFileSync, linkSync, mkdirSync, symlinkSync } from "node:fs";
+import { linkSync, readFileSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
+import { makeDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
 import { unless } from "../../lib/unless.ts";
-import { writeWhole } from "../../lib/whole-file.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hinting } from "../directories/private-directory.ts";
@@ -68,7 +68,7 @@ export function placeShims(
   }
   hinting(directory, () => {
     const kept = [...files].filter(([soname, file]) => file !== join(directory, soname));
-    if (kept.length > 0) mkdirSync(join(directory, KEPT), { mode: 0o700 });
+    if (kept.length > 0) makeDirectory(join(directory, KEPT));
     for (const [soname, file] of kept) show(file, directory, soname);
     for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
   });
@@ -86,7 +86,7 @@ function show(file: string, directory: string, soname: string): void {
   } catch (error) {
     // Another file system, or one without links.
     if (!["EXDEV", "EPERM", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    copyFileSync(file, join(directory, own));
+    writeWhole(join(directory, own), readFileSync(file));
   }
   symlinkSync(own, join(directory, soname));
 }

@@ -52,9 +52,13 @@ describe("what one run has learned", () => {
     expect(new LibraryStore(kept).known(file)).toBeUndefined();
   });
 
-  test("is nobody else's to read", () => {
+  test("is nobody else's to read, or to write, whatever the umask", () => {
+    const umask = process.umask(0);
     learn();
-    expect(statSync(kept).mode & 0o777).toBe(0o600);
+    process.umask(umask);
+    expect([kept, tree.path("/cache/below"), tree.path("/cache")].map((path) => statSync(path).mode & 0o777)).toEqual([
+      ...[0o600, 0o700, 0o700],
+    ]);
   });
 
   test("is not written where nothing was learned, or nowhere is said", () => {
@@ -88,6 +92,26 @@ describe("a store that is not as it should be tells nothing:", () => {
     learn();
     writeFileSync(kept, content);
     expect(new LibraryStore(kept).known(file)).toBeUndefined();
+    learn();
+    expect(new LibraryStore(kept).known(file)).toBeDefined();
+  });
+
+  /** An entry in which that is something else, as JSON of the right version. */
+  const changes: [string, (entry: Record<string, unknown>) => void][] = [
+    ["no library", (entry) => Reflect.set(entry, "library", null)],
+    ["half a library", (entry) => Reflect.set(entry, "library", { soname: "libred.so.1" })],
+    ["no list of what is needed", (entry) => Reflect.deleteProperty(entry.library as object, "needed")],
+    ["a needed library without a name", (entry) => Reflect.set(entry.library as object, "needed", [null])],
+    ["another path", (entry) => Reflect.set(entry.library as object, "path", "/etc/passwd")],
+    ["another soname", (entry) => Reflect.set(entry.library as object, "soname", "libblue.so.1")],
+    ["a comparison that is none", (entry) => Reflect.set(entry, "compared", 3)],
+  ];
+  test.each(changes)("with an entry with %s", (_, change) => {
+    learn();
+    const content = JSON.parse(readFileSync(kept, "utf8")) as { entries: Record<string, Record<string, unknown>> };
+    change(content.entries[file] ?? {});
+    writeFileSync(kept, JSON.stringify(content));
+    expect(new LibraryStore(kept).read(file)).toEqual(new LibraryStore().read(file));
     learn();
     expect(new LibraryStore(kept).known(file)).toBeDefined();
   });

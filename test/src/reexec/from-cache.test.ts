@@ -2,7 +2,8 @@
 
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
-import { identityOf } from "../../../src/reexec/from-cache.ts";
+import { sealed } from "../../../lib/sealed.ts";
+import { identityOf, parsed, VERSION } from "../../../src/reexec/from-cache.ts";
 import { Scratch } from "../../lib/elf/scratch.ts";
 
 const scratch = new Scratch();
@@ -37,4 +38,12 @@ describe("identityOf()", () => {
     seen.push(identity());
     expect(new Set(seen).size).toBe(seen.length);
   });
+});
+
+test("what was kept is believed only as it was written", () => {
+  const content = { entries: { key: { settings: [] } } };
+  const text = sealed(VERSION, content);
+  expect(parsed(Buffer.from(text)) as unknown).toMatchObject(content);
+  for (const other of ["", "{}", text.slice(0, -1), text.replace("[]", "{}"), sealed(VERSION + 1, { entries: {} })])
+    expect(parsed(Buffer.from(other))).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Stats } from "node:fs";
-import { isOurs } from "../../../src/directories/private-directory.ts";
+import { isOurs } from "../../lib/ownership.ts";
 
 const uid = process.getuid?.() ?? 0;
 const of = (uid: number, mode: number): boolean => isOurs({ uid, mode } as Stats);
