@@ -1,7 +1,7 @@
 // A process that is linked from outside: its linkage. The memory is another process's, calls are made by the requesting
 // thread, and what is put into it is kept in pages of the agent's object.
 
-import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
@@ -11,6 +11,7 @@ import { firstLinkMap, LinkMap, LoadedObject, linkMap } from "../../lib/loader/l
 import { Namespaces } from "../../lib/loader/namespace.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, add, alignUp, toAddress } from "../../lib/memory/numbers.ts";
+import { makeDirectories } from "../../lib/own-files.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
 import { pointerIn, setPointerIn } from "../../lib/process/process.ts";
 import { GLIBC, LIBC } from "../../lib/tree/glibc-names.ts";
@@ -359,7 +360,7 @@ class ProcessDirectory extends PrivateDirectory<Pick<FileList, "add">> {
   }
 
   override write(name: string, bytes: Uint8Array): string {
-    if (this.path === this.#own) unlessRefused(() => mkdirSync(this.path, { mode: 0o700, recursive: true }));
+    if (this.path === this.#own) unlessRefused(() => makeDirectories(this.path));
     return super.write(name, bytes);
   }
 

@@ -1,8 +1,6 @@
 // How a launcher becomes the program when that is to run on another glibc than the kernel would start: in a mount
 // namespace, made by a generated program or by bubblewrap, or else directly, as a re-exec stub.
 
-import { chmodSync } from "node:fs";
-import { join } from "node:path";
 import type { Library } from "../../lib/elf/library.ts";
 import { staticProgram } from "../../lib/elf/write/static-program.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -88,9 +86,8 @@ export function entryOf(
     return {
       ...inside,
       execute(file, list, variables, refusals) {
-        directory.put(ENTER, staticProgram(enterCode({ steps: way.steps, program: file, refusals }), "enter"));
-        const path = join(directory.path, ENTER);
-        chmodSync(path, 0o700);
+        const bytes = staticProgram(enterCode({ steps: way.steps, program: file, refusals }), "enter");
+        const path = directory.put(ENTER, bytes, 0o700);
         return libc.exec.execute(path, list, withSets(variables));
       },
     };

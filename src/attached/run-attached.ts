@@ -9,7 +9,7 @@ import { ERRNO } from "../../lib/x86-64/linux.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../directories/user-cache.ts";
+import { storeFile } from "../directories/own-cache.ts";
 import { withoutRunner } from "../handover/environment.ts";
 import { programEnvironment, shownInSandboxes } from "../handover/program-environment.ts";
 import { resetSignals } from "../handover/signals.ts";

@@ -6,8 +6,9 @@
 //
 // Each has one object for each platform that ld.so may put into that path (server/auditor.ts).
 
-import { mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { makeFreshDirectory } from "../../lib/own-files.ts";
 
 export const LIBRARIES = "lib";
 
@@ -22,7 +23,7 @@ export const canBeOnPath = (directory: string): boolean => !/[:;$]/.test(directo
  * content. Throws what writing throws.
  */
 export function makeLinks(path: string, links: ReadonlyMap<string, string>): void {
-  const fresh = mkdtempSync(`${path}.`);
+  const fresh = makeFreshDirectory(`${path}.`);
   try {
     for (const [name, target] of links) symlinkSync(target, join(fresh, name));
     renameSync(fresh, path);

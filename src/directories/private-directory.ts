@@ -2,31 +2,19 @@
 // /proc/self/fd/5 opens its own descriptor 5 and hangs. Mode 0700. The program removes it when it exits; if it was
 // killed, the next run does.
 
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  type Stats,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { LinkError } from "../../lib/link-error.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
+import { isThere, makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
-import { unlessRefused } from "../../lib/unless.ts";
+import { SystemFault, unless } from "../../lib/unless.ts";
 import { makeLinks } from "./library-path.ts";
-import { OTHERS_WRITE } from "./trusted.ts";
+import { privateParent } from "./temporary-place.ts";
 
 const PREFIX = "capsule-";
 /** More files than any run makes: a shim per library, a mirror per member of the shared set and capsule. */
@@ -50,6 +38,15 @@ export class FileList {
     return new FileList(libc, at);
   }
 
+  /**
+   * How long a file may be. A program's thread that exceeds that would be ended by SIGXFSZ, which Bun ignores, but the
+   * program need not.
+   */
+  get sizeLimit(): number {
+    const RLIMIT_FSIZE = 1;
+    return this.libc.system.limit(RLIMIT_FSIZE);
+  }
+
   add(path: string): void {
     let end = this.at;
     while (pointerAt(end) !== 0) end = add(end, 8);
@@ -70,23 +67,29 @@ export class FileList {
   }
 }
 
-export class PrivateDirectory<Files extends Pick<FileList, "add"> = FileList> {
+export class PrivateDirectory<Files extends Pick<FileList, "add"> & Partial<FileList> = FileList> {
   constructor(
     /** Another one once nothing can be written to the first. */
     public path: string,
     readonly files: Files,
   ) {}
 
-  /** Throws what making it throws, with the directory's name. */
+  /** Throws what making it throws, with the directory's name, and LinkError if no library can be loaded from it. */
   static make(libc: Libc): PrivateDirectory {
     const directory = new PrivateDirectory(freshDirectory(), FileList.allocate(libc));
+    const { path } = directory;
     try {
+      if (libc.system.isNoexec(path))
+        throw new LinkError(
+          `Cannot use "${path}": its file system is mounted noexec, so that no library can be loaded from there (TMPDIR says which directory to use)`,
+          { object: path },
+        );
       directory.ownedBy("self");
       return directory;
     } catch (error) {
       // Without the mark, no later run would remove it.
       directory.remove();
-      throw hint(error, dirname(directory.path));
+      throw hint(error, dirname(path));
     }
   }
 
@@ -105,16 +108,12 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> = FileList> {
   #put(name: string, bytes: Uint8Array): string {
     const path = join(this.path, name);
     this.files.add(path);
-    // If two threads ask for the same thing, a file of that name may already be mapped, and must not change.
-    const fresh = `${path}.new`;
-    try {
-      writeFileSync(fresh, bytes);
-      renameSync(fresh, path);
-      return path;
-    } catch (error) {
-      if (isThere(fresh)) unlinkSync(fresh);
-      throw hint(error, this.path);
-    }
+    return hinting(this.path, () => {
+      const most = this.files.sizeLimit ?? Number.POSITIVE_INFINITY;
+      if (bytes.length > most) throw Object.assign(new Error("EFBIG: file too large"), { code: "EFBIG" });
+      // If two threads ask for the same thing, a file of that name may already be mapped, and must not change.
+      return writeWhole(path, bytes);
+    });
   }
 
   /** Makes a directory of links in it, from names and targets, that is removed at exit. Throws what writing throws. */
@@ -152,50 +151,27 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> = FileList> {
 function freshDirectory(): string {
   const above = resolve(tmpdir());
   const parent = hinting(above, () => privateParent(above));
-  return hinting(parent, () => mkdtempSync(join(parent, PREFIX)));
+  return hinting(parent, () => makeFreshDirectory(join(parent, PREFIX)));
 }
-
-/**
- * The parent of private directories, where nobody else can write. A directory's name outlives it, on library paths and
- * in what processes have saved: anybody who could reuse the name could run code in these processes. Below /tmp, this
- * takes a permanent directory of this user. Throws what making it throws, and an error if it belongs to, or is open to,
- * others.
- */
-export function privateParent(directory: string): string {
-  const uid = process.geteuid?.() ?? 0;
-  const { uid: owner, mode } = statSync(directory);
-  if (owner === uid && (mode & OTHERS_WRITE) === 0) return directory;
-  const own = join(directory, `capsule-of-${uid}`);
-  try {
-    mkdirSync(own);
-    chmodSync(own, 0o700); // regardless of the umask
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-  const stat = lstatSync(own);
-  if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return own;
-  throw Object.assign(new Error("somebody else has it, or may write to it"), { code: "EEXIST" });
-}
-
-/** Could only this user have written it? */
-export const isOurs = ({ uid, mode }: Stats): boolean => uid === process.getuid?.() && (mode & OTHERS_WRITE) === 0;
-
-/** True also for a dangling link. */
-export const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 /** An error that says what the user can do about a directory that cannot be written to. */
 export function hint(error: unknown, directory: string): Error {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return error as Error;
-  const reason =
-    { ENOSPC: "its disk is full", EROFS: "it is read-only", EACCES: "permission denied", ENOENT: "it is not there" }[
-      code
-    ] ?? message;
-  return Object.assign(
-    new Error(`Cannot write to "${directory}": ${reason} (TMPDIR says which directory to use)`, { cause: error }),
-    { code },
-  );
+  const fault = (text: string) => Object.assign(new Error(text, { cause: error }), { code });
+  if (code === "EFBIG")
+    return fault(`Cannot write to "${directory}": a file would be larger than any may be here (ulimit -f)`);
+  const reason = REASONS[code] ?? message;
+  return fault(`Cannot write to "${directory}": ${reason} (TMPDIR says which directory to use)`);
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "its disk is full",
+  EDQUOT: "its owner may not have more on that disk (quota)",
+  EROFS: "it is read-only",
+  EACCES: "permission denied",
+  ENOENT: "it is not there",
+};
 
 /** What writing to a directory returns. Its errors are worded by `hint`. */
 export function hinting<Result>(directory: string, write: () => Result): Result {
@@ -222,25 +198,23 @@ export function claim(path: string): void {
   writeNew(join(path, MARK), "");
 }
 
-/** An existing file stays, as it may be mapped. */
+/** An existing file stays, as it may be mapped. Nobody else writes these. */
 function writeNew(path: string, text: string): void {
-  try {
-    writeFileSync(path, text, { flag: "wx" });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
+  if (!isThere(path)) writeWhole(path, text);
 }
 
 /**
  * Removes directories that ended runs have left behind: those with the mark whose process is gone. Returns why some
  * could not be removed.
  */
-export function removeStale(directory = privateParent(resolve(tmpdir()))): string[] {
+export function removeStale(directory?: string): string[] {
   const faults: string[] = [];
-  // We may not be allowed to list or remove what belongs to somebody else.
-  const trying = (action: () => void): void => unlessRefused(action, ({ message }) => faults.push(message));
+  // We may not be allowed to list or remove what belongs to somebody else; the program may have become another user's.
+  const trying = (action: () => void): void =>
+    unless([SystemFault, LinkError], action, ({ message }) => faults.push(message));
   trying(() => {
-    for (const name of readdirSync(directory)) if (NAME.test(name)) trying(() => removeIfStale(join(directory, name)));
+    const parent = directory ?? privateParent();
+    for (const name of readdirSync(parent)) if (NAME.test(name)) trying(() => removeIfStale(join(parent, name)));
   });
   return faults;
 }

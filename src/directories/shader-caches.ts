@@ -2,20 +2,12 @@
 // (util/disk_cache.c): if two releases share a cache, one dies of SIGBUS. So each host tree has its own directory in
 // the user's cache, while the machine's own Mesa keeps its usual one.
 
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  type Stats,
-  statSync,
-  symlinkSync,
-  utimesSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { makeDirectories } from "../../lib/own-files.ts";
 import { unlessRefused } from "../../lib/unless.ts";
+import { isOwnCache } from "./own-cache.ts";
 import { cacheOf, type Environment } from "./user-cache.ts";
 
 /**
@@ -26,20 +18,13 @@ export function shaderCacheOf(root: string, environment: Environment = process.e
   if (root === "") return undefined;
   // Without HOME, Mesa uses the user's entry in passwd as well.
   const cache = cacheOf(environment) ?? cacheOf({ HOME: unlessRefused(() => userInfo().homedir) });
-  if (cache === undefined || !isOwn(cache)) return undefined;
+  if (cache === undefined || !isOwnCache(cache)) return undefined;
   return join(cache, SHADERS, Bun.hash(root).toString(36));
 }
 
 const SHADERS = "shaders";
 /** In the directory: a link to the tree. */
 const TREE = "tree";
-
-/** What root makes in somebody else's home could not be used or removed by that user. */
-function isOwn(path: string): boolean {
-  const stat = unlessRefused<Stats>(() => statSync(path));
-  if (!stat) return path !== dirname(path) && isOwn(dirname(path));
-  return [0, process.getuid?.()].includes(stat.uid);
-}
 
 /**
  * Makes the directory that shaderCacheOf returned, and removes unused ones of other trees. If this fails, drivers go
@@ -51,7 +36,7 @@ export function keepShaderCache(path: string, root: string): void {
     const used = unlessRefused(() => lstatSync(path).mtimeMs);
     if (used !== undefined && now - used < DAY) return;
     // Mesa before 23 makes only the last directory of a path.
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectories(path);
     unlessRefused(() => symlinkSync(root, join(path, TREE)));
     utimesSync(path, now / 1000, now / 1000);
     tidy(dirname(path), now);

@@ -1,10 +1,12 @@
 // Files that must be passed by name and are removed at once.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WriteFile } from "../../lib/link/start.ts";
+import { makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
 import { hinting } from "./private-directory.ts";
+import { privateParent } from "./temporary-place.ts";
 
 /**
  * The files exist while `action` runs, or until it removes them. Writing one throws what that throws, as `hint` words
@@ -16,12 +18,9 @@ export function withFiles<Result>(action: (write: WriteFile, remove: () => void)
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   };
   const write: WriteFile = (name, bytes) => {
-    const parent = tmpdir();
-    return hinting(parent, () => {
-      directory ??= mkdtempSync(join(parent, "capsule-link-"));
-      const path = join(directory, name);
-      writeFileSync(path, bytes, { mode: 0o600 });
-      return path;
+    return hinting(directory ?? tmpdir(), () => {
+      directory ??= makeFreshDirectory(join(privateParent(), "capsule-link-"));
+      return writeWhole(join(directory, name), bytes);
     });
   };
   try {

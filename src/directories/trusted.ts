@@ -1,5 +1,7 @@
 // Which places are safe for files to load or run: nobody else can have written or replaced anything there.
 
+import { OTHERS_WRITE } from "../../lib/ownership.ts";
+
 /** A file's owner, from lstat(2). */
 export interface Owner {
   readonly uid: number;
@@ -8,28 +10,38 @@ export interface Owner {
 }
 
 const [S_IFMT, S_IFDIR, S_ISVTX] = [0o170000, 0o040000, 0o1000];
-export const OTHERS_WRITE = 0o022;
 /** Users that a user namespace does not map appear as this one; in most, root is one of them. */
-const OVERFLOW = 65534;
+export const OVERFLOW = 65534;
+
+type OwnerOf = (path: string) => Owner | undefined;
 
 /**
  * Can only this user write to a directory, and only root and this user replace it or a directory above? `path` is
  * absolute. Symbolic links are refused: the way to their target would have to be checked, too.
  */
-export function isTrusted(
-  path: string,
-  ownerOf: (path: string) => Owner | undefined,
-  uid = process.getuid?.(),
-): boolean {
+export function isTrusted(path: string, ownerOf: OwnerOf, uid = process.getuid?.()): boolean {
+  const owner = ownerOf(path);
+  if (!owner || !isDirectory(owner) || owner.uid !== uid || (owner.mode & OTHERS_WRITE) !== 0) return false;
+  return openedAbove(path.slice(0, path.lastIndexOf("/")), ownerOf, uid) === undefined;
+}
+
+/**
+ * The first directory on the way to this one, or itself, in which others may replace what this user has made; undefined
+ * if there is none. `path` is absolute.
+ */
+export function openedAbove(path: string, ownerOf: OwnerOf, uid = process.getuid?.()): string | undefined {
   const parts = path.split("/").filter(Boolean);
-  return Array.from({ length: parts.length + 1 }, (_, i) => `/${parts.slice(0, i).join("/")}`).every((directory, i) => {
+  const all = Array.from({ length: parts.length + 1 }, (_, i) => `/${parts.slice(0, i).join("/")}`);
+  // The owner of the root directory has the system's own files, too, whoever that is.
+  const trusted = [0, uid, OVERFLOW, ownerOf("/")?.uid];
+  return all.find((directory) => {
     const owner = ownerOf(directory);
-    if (!owner || (owner.mode & S_IFMT) !== S_IFDIR) return false;
-    if (i === parts.length) return owner.uid === uid && (owner.mode & OTHERS_WRITE) === 0;
-    const isSafe = (owner.mode & OTHERS_WRITE) === 0 || (owner.mode & S_ISVTX) !== 0;
-    return isSafe && [0, uid, OVERFLOW].includes(owner.uid);
+    if (!owner || !isDirectory(owner) || !trusted.includes(owner.uid)) return true;
+    return (owner.mode & OTHERS_WRITE) !== 0 && (owner.mode & S_ISVTX) === 0;
   });
 }
+
+const isDirectory = ({ mode }: Owner): boolean => (mode & S_IFMT) === S_IFDIR;
 
 /**
  * Can a file about a program be trusted: did root, this user, or a user who could have changed the program itself write

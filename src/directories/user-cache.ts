@@ -7,9 +7,3 @@ export function cacheOf({ XDG_CACHE_HOME: cache, HOME: home }: Environment): str
   if (cache?.startsWith("/")) return `${cache}/capsule`;
   return home?.startsWith("/") ? `${home}/.cache/capsule` : undefined;
 }
-
-/** Where knowledge of libraries is kept; undefined without a home. */
-export function storeFile(): string | undefined {
-  const cache = cacheOf(process.env);
-  return cache && `${cache}/libraries.json`;
-}

@@ -73,10 +73,8 @@ function nearest(path: string): string {
 const NEEDED = 4 * 2 ** 20;
 const ELSEWHERE = "TMPDIR says which directory to use: export TMPDIR=DIRECTORY";
 
-/**
- * `owned` is the user's own directory inside this one, if this one is shared. `isForeign`: others control it.
- */
-export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string; isForeign: boolean }): Finding[] {
+/** `opened` is where others may replace what this user makes in it, if there is such a directory on the way. */
+export function temporaryFindings(facts: DirectoryFacts, opened?: string): Finding[] {
   const { path, fault, isNoexec, free } = facts;
   const faults = [
     fault !== undefined && `cannot be written to: ${fault}`,
@@ -85,12 +83,12 @@ export function temporaryFindings(facts: DirectoryFacts, owned?: { path: string;
     !canBeOnPath(path) && "has a colon, a semicolon or a dollar sign in its name: no library path can have it",
   ].filter((text) => text !== false);
   const findings = faults.map((text) => hindrance("temporary-files", `"${path}" ${text}`, ELSEWHERE));
-  if (owned?.isForeign)
+  if (opened !== undefined && findings.length === 0)
     findings.push(
-      hindrance(
+      warning(
         "temporary-files",
-        `"${path}" has a "${owned.path}" of somebody else's, or that others may write to`,
-        `remove it, or: ${ELSEWHERE}`,
+        `"${path}" is not used, as others may replace what is in "${opened}": another directory is`,
+        ELSEWHERE,
       ),
     );
   return findings.length > 0 ? findings : [fine("temporary-files", `"${path}", with ${sizeOf(free)} free`)];

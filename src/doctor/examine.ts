@@ -1,9 +1,9 @@
 // Everything that a doctor checks, in the order in which a run would need it. Checks that an earlier finding makes
 // impossible are skipped.
 
-import { closeSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { closeSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -18,6 +18,8 @@ import { findBubblewrap } from "../attached/entry.ts";
 import { wayTo } from "../attached/mount-namespace.ts";
 import { ProgramError } from "../diagnostics/errors.ts";
 import { Trace } from "../diagnostics/trace.ts";
+import { isOwnCache, storeFile } from "../directories/own-cache.ts";
+import { openedIn, realPath } from "../directories/temporary-place.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { findProgram } from "../plan/program.ts";
@@ -26,7 +28,7 @@ import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../plan/trees.
 import type { NamespaceChoice } from "../settings/choices.ts";
 import type { Settings } from "../settings/settings.ts";
 import { containerFinding } from "./container.ts";
-import { cacheFinding, directoryFacts, temporaryFindings } from "./directories.ts";
+import { cacheFinding, type DirectoryFacts, directoryFacts, temporaryFindings } from "./directories.ts";
 import { displayFindings, knockWayland, knockX11 } from "./display.ts";
 import { environmentFindings } from "./environment.ts";
 import { type Finding, type Group, hindrance } from "./finding.ts";
@@ -67,10 +69,13 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
   // Accessing one of these paths would block forever.
   if (silent.length > 0) return [machine, { title: "Files", findings: silent }];
   const kept = [
-    ...temporaryFindings(directoryFacts(temporary, false, system), ownedIn(temporary)),
-    cacheFinding(cache === undefined ? undefined : directoryFacts(cache, true, system)),
+    ...temporaryFindings(
+      directoryFacts(temporary, false, system),
+      unlessRefused(() => openedIn(realPath(temporary))),
+    ),
+    cacheFinding(cache === undefined ? undefined : factsOfCache(cache, system)),
   ];
-  const store = new LibraryStore(cache && join(cache, "libraries.json"), patient.reading);
+  const store = new LibraryStore(storeFile(), patient.reading);
   const display = displayFindings({
     variables: process.env,
     knockX11: knockX11(system, files),
@@ -173,14 +178,9 @@ function silentPaths(paths: readonly string[], files: MachineFiles): Finding[] {
   });
 }
 
-/** The user's own directory in a shared temporary directory, if it exists already. */
-function ownedIn(temporary: string): { path: string; isForeign: boolean } | undefined {
-  const uid = process.getuid?.() ?? 0;
-  const path = join(temporary, `capsule-of-${uid}`);
-  const parent = unlessRefused(() => statSync(temporary));
-  const stat = unlessRefused(() => lstatSync(path));
-  if (!stat || !parent || (parent.uid === uid && (parent.mode & 0o022) === 0)) return undefined;
-  return { path, isForeign: !stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0 };
+function factsOfCache(cache: string, system: System): DirectoryFacts {
+  const facts = directoryFacts(cache, true, system);
+  return isOwnCache(cache) ? facts : { ...facts, fault: "it is somebody else's, or in somebody else's" };
 }
 
 function ofGlibc(

@@ -18,7 +18,7 @@ import { libraryPathOf, mustFind, Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import { asLinkError } from "../diagnostics/error-data.ts";
 import { type Category, Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../directories/user-cache.ts";
+import { storeFile } from "../directories/own-cache.ts";
 import { ServerHandle } from "../hosted/serve.ts";
 import { withAdvice } from "../hosted/static-tls.ts";
 import { expose } from "../passes/expose.ts";

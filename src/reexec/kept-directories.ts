@@ -1,26 +1,17 @@
 // Directories of links and small objects that are the same for all runs, under a name derived from their content: made
 // once, atomically, and never changed.
 
-import {
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
+import { isThere, makeDirectories, makeDirectory, makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
+import { isOurs } from "../../lib/ownership.ts";
 import type { System } from "../../lib/process/system.ts";
-import { Tree } from "../../lib/tree/tree.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import { canBeOnPath } from "../directories/library-path.ts";
-import { hinting, isThere, privateParent } from "../directories/private-directory.ts";
-import { isTrusted } from "../directories/trusted.ts";
+import { hinting } from "../directories/private-directory.ts";
+import { isSafe, privateParent, realPath } from "../directories/temporary-place.ts";
 
 /** A directory's content: links, name → target, and files. */
 interface Content {
@@ -61,31 +52,59 @@ export class KeptDirectories {
   /** The path of one with that content; `key` identifies all of it but the links. Throws what writing throws. */
   with(key: string, content: Content): string {
     const { place } = this;
-    const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
-    const path = join(place, name);
-    if (isWhole(path, content)) {
-      const now = Date.now();
-      if (now - lstatSync(path).mtimeMs > DAY) unlessRefused(() => utimesSync(path, now / 1000, now / 1000));
-      return path;
+    try {
+      return keptIn(place, key, content);
+    } catch (error) {
+      // The disk of the user's cache may be full, and that of temporary files another.
+      if ((error as NodeJS.ErrnoException).code === undefined || place !== this.#inCache?.place) throw error;
+      this.#inCache = { place: undefined };
+      this.#place = fallback();
+      return keptIn(this.#place, key, content);
     }
-    return hinting(place, () => {
-      tidy(place);
-      const fresh = mkdtempSync(join(place, `.${name}-`));
-      for (const [link, target] of content.links ?? []) symlinkSync(target, join(fresh, link));
-      // Synced before the directory gets its final name: its files are not checked again.
-      for (const [file, bytes] of content.files?.make(path) ?? [])
-        writeFileSync(join(fresh, file), bytes, { flag: "wx", mode: 0o600, flush: true });
-      rename(fresh, path);
-      return path;
-    });
   }
 }
 
-/** Files may have been deleted from it. */
+function keptIn(place: string, key: string, content: Content): string {
+  const name = `kept-${Bun.hash(JSON.stringify([FORMAT, key, ...(content.links ?? [])])).toString(36)}`;
+  const path = join(place, name);
+  if (isWhole(path, content)) {
+    const now = Date.now();
+    if (now - lstatSync(path).mtimeMs > DAY) unlessRefused(() => utimesSync(path, now / 1000, now / 1000));
+    return path;
+  }
+  return hinting(place, () => {
+    tidy(place);
+    const fresh = makeFreshDirectory(join(place, `.${name}-`));
+    try {
+      for (const [link, target] of content.links ?? []) symlinkSync(target, join(fresh, link));
+      // Synced before the directory gets its final name: what is in its files is not checked again.
+      for (const [file, bytes] of content.files?.make(path) ?? [])
+        writeWhole(join(fresh, file), bytes, { isSynced: true });
+      rename(fresh, path);
+      return path;
+    } catch (error) {
+      unlessRefused(() => rmSync(fresh, { recursive: true, force: true }));
+      throw error;
+    }
+  });
+}
+
+/** Something of it may have been deleted, or replaced. */
 function isWhole(path: string, { links, files }: Content): boolean {
-  if (!isThere(path)) return false;
-  const there = new Set(unlessRefused(() => readdirSync(path)));
-  return [...(links?.keys() ?? []), ...(files?.names ?? [])].every((name) => there.has(name));
+  const look = (): boolean => {
+    const own = lstatSync(path, { throwIfNoEntry: false });
+    if (!own?.isDirectory() || !isOurs(own)) return false;
+    return (
+      [...(links ?? [])].every(([link, target]) => readlinkSync(join(path, link)) === target) &&
+      [...(files?.names ?? [])].every((file) => isFilled(join(path, file)))
+    );
+  };
+  return unlessRefused(look) ?? false;
+}
+
+function isFilled(path: string): boolean {
+  const stat = lstatSync(path);
+  return stat.isFile() && isOurs(stat) && stat.size > 0;
 }
 
 /** To be changed whenever the content changes without its key. */
@@ -130,10 +149,9 @@ export function usableCache(
   refuse: (reason: string) => void = () => {},
 ): string | undefined {
   const look = (): string | undefined => {
-    if (!isThere(directory)) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    // Bun's realpath reads /proc/self/fd, which lacks the descriptors of an in-process program's server thread.
-    const real = new Tree("/", true).resolve(directory) ?? directory;
-    if (!isTrusted(real, (path) => lstatSync(path, { throwIfNoEntry: false }))) refuse(", as others may write to it");
+    makeDirectories(directory);
+    const real = realPath(directory);
+    if (!isSafe(real)) refuse(", as others may write to it");
     else if (system.isNoexec(real)) refuse(", as its file system is mounted noexec");
     else return real;
     return undefined;
@@ -146,7 +164,7 @@ function fallback(): string {
   const parent = resolve(tmpdir());
   const place = hinting(parent, () => {
     const own = join(privateParent(parent), "capsule-glibc");
-    mkdirSync(own, { recursive: true, mode: 0o700 });
+    makeDirectory(own);
     return own;
   });
   if (canBeOnPath(place)) return place;

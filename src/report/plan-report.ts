@@ -12,7 +12,7 @@ import type { Closure } from "../../lib/tree/closure.ts";
 import type { Dependencies, Node } from "../../lib/tree/dependencies.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../directories/user-cache.ts";
+import { storeFile } from "../directories/own-cache.ts";
 import { copiesInFront } from "../plan/copies-in-front.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import type { Hook } from "../plan/host-tree.ts";

@@ -6,7 +6,7 @@ import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import { Trace } from "../diagnostics/trace.ts";
-import { storeFile } from "../directories/user-cache.ts";
+import { storeFile } from "../directories/own-cache.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees } from "../plan/trees.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";

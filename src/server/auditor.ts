@@ -7,10 +7,11 @@
 // An in-process program gets that variable before it is known whether it will start anything. Until then it leads to
 // two objects that do nothing.
 
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { i386Object } from "../../lib/elf/write/i386-object.ts";
+import { makeDirectories, writeWhole } from "../../lib/own-files.ts";
 import { type AuditorTargets, auditorCode, idleAuditorCode } from "../agent/code/auditor.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import {
@@ -102,8 +103,8 @@ function place(path: string, name: string, auditors: ReadonlyMap<string, Uint8Ar
   const libraries = librariesIn(path);
   const directory = join(libraries, name);
   hinting(path, () => {
-    mkdirSync(directory, { mode: 0o700, recursive: true });
-    for (const [file, bytes] of auditors) writeFileSync(join(directory, file), bytes, { mode: 0o600 });
+    makeDirectories(directory);
+    for (const [file, bytes] of auditors) writeWhole(join(directory, file), bytes);
     for (const [link, target] of links()) symlinkSync(target, join(directory, link));
     leadToAuditors(libraries, name);
   });

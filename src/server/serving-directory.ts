@@ -7,10 +7,11 @@
 //   launch.json  what the server needs to know
 //   owner        whose it is; see PrivateDirectory
 
-import { mkdirSync, readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
+import { isThere, makeDirectories, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/unless.ts";
@@ -22,7 +23,7 @@ import {
   leadToAuditors,
   librariesIn,
 } from "../directories/library-path.ts";
-import { hint, hinting, isThere, MARK, PrivateDirectory } from "../directories/private-directory.ts";
+import { hint, hinting, MARK, PrivateDirectory } from "../directories/private-directory.ts";
 import { makeChannelFile } from "./channel-file.ts";
 import { LAUNCH_FILE, type LaunchFile } from "./launch-file.ts";
 
@@ -62,13 +63,8 @@ export class ServingDirectory {
         `Cannot use "${path}": LD_LIBRARY_PATH has no place for a name with a colon, a semicolon or a dollar sign (TMPDIR says which directory to use)`,
         { object: path },
       );
-    if (system.isNoexec(path))
-      throw new LinkError(
-        `Cannot use "${path}": its file system is mounted noexec, so that no library can be loaded from there (TMPDIR says which directory to use)`,
-        { object: path },
-      );
     try {
-      mkdirSync(librariesIn(path), { mode: 0o700, recursive: true });
+      makeDirectories(librariesIn(path));
       return new ServingDirectory(directory, system, makeChannelFile(system, path));
     } catch (error) {
       clear(path);
@@ -76,9 +72,9 @@ export class ServingDirectory {
     }
   }
 
-  /** Writes a file that stays as long as the directory. Throws what writing throws, naming the directory. */
-  put(name: string, bytes: Uint8Array): void {
-    hinting(this.path, () => writeFileSync(join(this.path, name), bytes, { mode: 0o600 }));
+  /** Writes a file that stays as long as the directory, and returns its path. Throws what writing throws, naming the directory. */
+  put(name: string, bytes: Uint8Array, mode?: number): string {
+    return hinting(this.path, () => writeWhole(join(this.path, name), bytes, { mode }));
   }
 
   putLibrary(name: string, bytes: Uint8Array): void {

@@ -60,7 +60,8 @@ export function startServer(
     // A thread of an in-process program has other descriptors than the program. Not as the server's standard error:
     // Bun's last words are not for the program's readers.
     const complaints = keep(system.descriptorOf(program, 2) ?? system.duplicate(nothing));
-    const settings = { ...ENGINE_SETTINGS, TMPDIR: process.env.TMPDIR };
+    // It has none of the variables that say where else there may be a place.
+    const settings = { ...ENGINE_SETTINGS, TMPDIR: dirname(directory.path) };
     const server = startDetached(libc, {
       path: command.path,
       arguments: [

@@ -12,7 +12,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -21,13 +20,7 @@ import { basename, dirname, join } from "node:path";
 import { pointerAt, stringAt } from "../../../lib/memory/live.ts";
 import { add } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
-import {
-  claim,
-  MARK,
-  PrivateDirectory,
-  privateParent,
-  removeStale,
-} from "../../../src/directories/private-directory.ts";
+import { claim, MARK, PrivateDirectory, removeStale } from "../../../src/directories/private-directory.ts";
 
 const libc = new Libc();
 const before = process.env.TMPDIR;
@@ -91,6 +84,26 @@ describe("a private directory", () => {
     directory.remove();
   });
 
+  test("has no file that is larger than any may be: that would end the program", () => {
+    const own = mkdtempSync(join(temporary, "capsule-"));
+    const directory = new PrivateDirectory(own, { add() {}, sizeLimit: 10 });
+    expect(readFileSync(directory.write("small", new Uint8Array(10)))).toHaveLength(10);
+    expect(() => directory.write("large", new Uint8Array(11))).toThrow(/^Cannot write to ".*": .* \(ulimit -f\)$/);
+    expect(readdirSync(own)).toEqual(["small"]);
+  });
+
+  test("is for this user alone, with what is in it, whatever the umask", () => {
+    for (const umask of [0, 0o777]) {
+      const before = process.umask(umask);
+      const directory = PrivateDirectory.make(libc);
+      const file = directory.write("library", Uint8Array.of(1));
+      directory.link("links", new Map([["libc.so.6", "/lib/libc.so.6"]]));
+      process.umask(before);
+      const modes = [directory.path, file, join(directory.path, "links")].map((path) => statSync(path).mode & 0o777);
+      expect(modes).toEqual([0o700, 0o600, 0o700]);
+    }
+  });
+
   /** A directory whose path has that many bytes. */
   function long(length: number): string {
     let path = temporary;
@@ -113,31 +126,6 @@ describe("a private directory", () => {
     process.env.TMPDIR = parent;
     expect(() => PrivateDirectory.make(libc)).toThrow(`Cannot write to "${parent}": `);
     expect(readdirSync(parent)).toEqual([]);
-  });
-});
-
-describe("privateParent()", () => {
-  test("is the directory itself where nobody else can write to it", () => {
-    const own = mkdtempSync(join(tmpdir(), "capsule-test-"));
-    expect(privateParent(own)).toBe(own);
-    rmSync(own, { recursive: true });
-  });
-
-  test("is a directory in it that only this user has, made once, where others can", () => {
-    const common = mkdtempSync(join(tmpdir(), "capsule-test-"));
-    chmodSync(common, 0o1777);
-    const umask = process.umask(0o777);
-    const parent = privateParent(common);
-    process.umask(umask);
-    expect(dirname(parent)).toBe(common);
-    expect(statSync(parent).mode & 0o777).toBe(0o700);
-    expect(privateParent(common)).toBe(parent);
-    chmodSync(parent, 0o755);
-    expect(() => privateParent(common)).toThrow("somebody else has it");
-    rmSync(parent, { recursive: true });
-    symlinkSync("/", parent);
-    expect(() => privateParent(common)).toThrow("somebody else has it");
-    rmSync(common, { recursive: true });
   });
 });
 

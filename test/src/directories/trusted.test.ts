@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { isTrusted, type Owner } from "../../../src/directories/trusted.ts";
+import { isTrusted, type Owner, openedAbove } from "../../../src/directories/trusted.ts";
 
 const DIRECTORY = 0o040000;
 const SAFE: Record<string, Owner> = {
@@ -21,6 +21,12 @@ describe("a directory is trusted", () => {
     expect(isSafe("/home/me/.cache", { "/": { uid: 65534, mode: DIRECTORY | 0o755 } })).toBe(true);
   });
 
+  test("if its owner, or that of one above it, has the whole system", () => {
+    const theirs = { uid: 7, mode: DIRECTORY | 0o755 };
+    expect(isSafe("/home/me/.cache", { "/": theirs, "/home": theirs })).toBe(true);
+    expect(isSafe("/home/me/.cache", { "/home": theirs })).toBe(false);
+  });
+
   test("but not if it is somebody else's, or below what is somebody else's", () => {
     expect(isSafe("/home/me/.cache", {}, 0)).toBe(false);
     expect(isSafe("/home/me/.cache", { "/home/me/.cache": { uid: 0, mode: DIRECTORY | 0o700 } }, 0)).toBe(false);
@@ -39,4 +45,12 @@ describe("a directory is trusted", () => {
     expect(isSafe("/home/me/.cache", { "/home/me": { uid: 1000, mode: 0o120777 } })).toBe(false);
     expect(isSafe("/home/me/.cache", { "/home/me/.cache": { uid: 1000, mode: 0o100600 } })).toBe(false);
   });
+});
+
+test("the first directory is named in which others may replace what is made", () => {
+  const open: Record<string, Owner> = { "/home": { uid: 0, mode: DIRECTORY | 0o777 } };
+  const ownerOf = (path: string) => open[path] ?? SAFE[path];
+  expect(openedAbove("/home/me", ownerOf, 1000)).toBe("/home");
+  expect(openedAbove("/tmp", ownerOf, 1000)).toBeUndefined();
+  expect(openedAbove("/tmp/missing", ownerOf, 1000)).toBe("/tmp/missing");
 });

@@ -31,10 +31,10 @@ test("without a place for temporary files nothing runs", () => {
     expect(complaints(temporaryFindings({ ...GOOD, ...fault }))).toEqual(["hindrance temporary-files"]);
 });
 
-test("somebody else's directory in that place hinders, this user's own does not", () => {
-  const owned = { path: "/tmp/capsule-of-1000", isForeign: false };
-  expect(complaints(temporaryFindings(GOOD, owned))).toEqual([]);
-  expect(complaints(temporaryFindings(GOOD, { ...owned, isForeign: true }))).toEqual(["hindrance temporary-files"]);
+test("a place in which others may replace what is made is left, and that is told", () => {
+  const [finding] = temporaryFindings({ ...GOOD, path: "/shared/tmp" }, "/shared");
+  expect(complaints(finding ? [finding] : [])).toEqual(["warning temporary-files"]);
+  expect(finding?.text).toContain('"/shared"');
 });
 
 test("without a cache a run only takes longer", () => {

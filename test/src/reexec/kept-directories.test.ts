@@ -8,7 +8,9 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -84,6 +86,46 @@ describe("a kept directory", () => {
       expect(readdirSync(path).sort()).toEqual(["libc.so.6", "said"]);
     }
     expect(readdirSync(dirname(path))).toHaveLength(1);
+  });
+
+  test("is made again where something of it is something else", () => {
+    const files = { names: ["said"], make: () => new Map([["said", Buffer.from("again")]]) };
+    const kept = () => keptDirectory("key", { links: LINKS, files }, store);
+    const path = kept();
+    const [link, file] = [join(path, "libc.so.6"), join(path, "said")];
+    const changes: [string, (at: string) => void][] = [
+      [link, (at) => symlinkSync("/trees/two/libc.so.6", at)],
+      [link, (at) => writeFileSync(at, "")],
+      [file, (at) => writeFileSync(at, "")],
+      [file, (at) => symlinkSync("/etc/passwd", at)],
+      [file, (at) => mkdirSync(at)],
+      [path, (at) => writeFileSync(at, "")],
+    ];
+    for (const [at, change] of changes) {
+      rmSync(at, { recursive: true });
+      change(at);
+      expect(kept()).toBe(path);
+      expect(readlinkSync(link)).toBe("/trees/one/libc.so.6");
+      expect(readFileSync(file, "utf8")).toBe("again");
+      expect(readdirSync(dirname(path))).toHaveLength(1);
+    }
+  });
+
+  test("is among the temporary files where the cache has no room for it, and half of it stays nowhere", () => {
+    let isFull = true;
+    const make = () => {
+      if (isFull) {
+        isFull = false;
+        throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+      }
+      return new Map([["said", Buffer.from("said")]]);
+    };
+    const kept = new KeptDirectories(store, system);
+    const path = kept.with("full", { links: LINKS, files: { names: ["said"], make } });
+    expect(path).not.toStartWith(home);
+    expect([kept.place, kept.placeInCache]).toEqual([dirname(path), undefined]);
+    expect(readdirSync(join(home, "capsule", "glibc"))).toEqual([]);
+    rmSync(path, { recursive: true });
   });
 
   test("leaves alone what only looks like one", () => {
