@@ -104,6 +104,7 @@ export const ERRNO = {
   ENOTSOCK: 88,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
+  EDQUOT: 122,
 } as const;
 
 /** The longest path that system calls take, in bytes, with its NUL. */

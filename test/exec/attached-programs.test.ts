@@ -384,9 +384,11 @@ describe("an attached program is not run, and nothing is left, with", () => {
     mkdirSync(small);
     expect((await run(["mount", "-t", "tmpfs", "-o", "mode=0700,noexec", "none", small])).exitCode).toBe(0);
     try {
-      const outcome = await start("/bin/true", [], ["--mode", "attached"], { TMPDIR: small });
-      workshop.expectRefusal(outcome, FAILED, small, "noexec", "TMPDIR");
-      expect(readdirSync(small)).toEqual([]);
+      for (const mode of ["attached", "in-process"]) {
+        const outcome = await start("/bin/true", [], ["--mode", mode], { TMPDIR: small });
+        workshop.expectRefusal(outcome, FAILED, small, "noexec", "TMPDIR");
+        expect(readdirSync(small)).toEqual([]);
+      }
     } finally {
       expect((await run(["umount", small])).exitCode).toBe(0);
     }

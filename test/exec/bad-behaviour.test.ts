@@ -169,6 +169,14 @@ describe("when the private directory", () => {
       },
     );
 
+  for (const limit of [0, 100_000])
+    test(`may have no file of more than ${limit} bytes, nothing is run, and no signal ends it`, async () => {
+      const argv = ["prlimit", `--fsize=${limit}`, "--core=0", ...survivorCommand()];
+      const outcome = await run(argv, { env: { LD_LIBRARY_PATH: survivor.runtime } });
+      expect(outcome).toMatchObject({ stdout: "", signal: null, exitCode: FAILED });
+      expect(outcome.stderr).toMatch(/^capsule: Cannot write to "[^"\n]+": [^\n]*\(ulimit -f\)\n$/);
+    });
+
   test("is full, what can be opened is opened, and somebody says why the rest cannot (takes root)", async () => {
     const directory = mkdtempSync(join(tmpdir(), "capsule-test-"));
     const pipe = join(directory, "program");
