@@ -68,9 +68,7 @@ export function startServer(
         ...command.arguments.map((text) => Buffer.from(text, "latin1")),
         ...[directory.path, `${pid}`].map((text) => Buffer.from(text)),
       ],
-      environment: Object.entries(settings)
-        .filter(([, value]) => value !== undefined)
-        .map(([name, value]) => Buffer.from(`${name}=${value}`)),
+      environment: Object.entries(settings).map(([name, value]) => Buffer.from(`${name}=${value}`)),
       descriptors: {
         nothing,
         output: events?.descriptor ?? complaints,
