@@ -5,7 +5,7 @@
 // It sleeps until the doorbell rings or a process ends, and wakes up for nothing else; it never returns to Bun's event
 // loop. When no process can send requests any more, it removes the directory and ends.
 
-import { rmSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { add } from "../../lib/memory/numbers.ts";
@@ -18,12 +18,12 @@ import { Header, OUTSIDE_SLOT_COUNT } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import { EventWriter } from "../diagnostics/events.ts";
 import { Trace } from "../diagnostics/trace.ts";
+import { reportLeftovers } from "../directories/leftovers.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
-import { claim } from "../directories/private-directory.ts";
+import { removeDirectory } from "../directories/private-directory.ts";
 import { mapChannelFile } from "../server/channel-file.ts";
 import { Door } from "../server/door.ts";
 import { type LaunchFile, readLaunchFile } from "../server/launch-file.ts";
-import { removeLeftovers } from "../server/read-ahead.ts";
 import { reportEnd, Server } from "../server/server.ts";
 import { Lifetime } from "./lifetime.ts";
 import { NativeWatch } from "./native-watch.ts";
@@ -89,10 +89,7 @@ class AttachedServer extends Server<AttachedRequests> {
       // The process may have deleted the file.
       if (isWritten) unlessRefused(() => this.#said);
       this.#trace.emit(() => ({ event: "ended", pid }));
-      if (pid === this.program) {
-        this.#takeOver();
-        this.#hasProgramEnded = true;
-      }
+      if (pid === this.program) this.#hasProgramEnded = true;
       this.requests?.ended(pid);
     }
     for (const pid of this.#endedAlready.splice(0)) this.requests?.ended(pid);
@@ -138,7 +135,7 @@ class AttachedServer extends Server<AttachedRequests> {
     // The program may have ended before there was time for it.
     this.#tidy();
     this.#trace.events?.flush();
-    rmSync(this.directory, { recursive: true, force: true });
+    removeDirectory(this.directory);
   }
 
   /** What the launcher has written. It is complete once it has rung. */
@@ -166,14 +163,6 @@ class AttachedServer extends Server<AttachedRequests> {
     this.#trace.log("request", () => `the server is process ${process.pid}`);
   }
 
-  /** A program in-process has removed its own files in the directory, such as the mark of its owner. */
-  #takeOver(): void {
-    unlessRefused(
-      () => claim(this.directory),
-      ({ message }) => this.#trace.log("request", () => `not known to be this server's: ${message}`),
-    );
-  }
-
   /** A reader that waits for its end shall not wait for us. */
   #leave(): void {
     if (!this.#canComplain) return;
@@ -185,7 +174,7 @@ class AttachedServer extends Server<AttachedRequests> {
   #tidy(): void {
     if (this.#isTidy) return;
     this.#isTidy = true;
-    removeLeftovers(this.#trace);
+    reportLeftovers(this.#trace);
   }
 
   *#warmUp(): Generator<undefined> {

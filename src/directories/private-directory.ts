@@ -2,25 +2,24 @@
 // /proc/self/fd/5 opens its own descriptor 5 and hangs. Mode 0700. The program removes it when it exits; if it was
 // killed, the next run does.
 
-import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { readdirSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import { isThere, makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
+import { makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
-import { SystemFault, unless } from "../../lib/unless.ts";
 import { makeLinks } from "./library-path.ts";
 import { privateParent } from "./temporary-place.ts";
 
-const PREFIX = "capsule-";
+export const PREFIX = "capsule-";
 /** More files than any run makes: a shim per library, a mirror per member of the shared set and capsule. */
 const FILE_LIMIT = 1024;
 /** Identifies the owning process; see ownerOf. */
-const OWNER = "owner";
+export const OWNER = "owner";
 
 /**
  * The list of files that native code removes at exit, the last one first, so that a directory comes before what it
@@ -87,7 +86,6 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> & Partial<File
       directory.ownedBy("self");
       return directory;
     } catch (error) {
-      // Without the mark, no later run would remove it.
       directory.remove();
       throw hint(error, dirname(path));
     }
@@ -143,8 +141,20 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> & Partial<File
 
   /** For a run that ends before its program starts. */
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    removeDirectory(this.path);
   }
+}
+
+/**
+ * Removes a private directory, if it is there. Its owner and its mark are the last files in it: if this process is
+ * killed meanwhile, the next run goes on. Throws what removing throws.
+ */
+export function removeDirectory(path: string): void {
+  const last = [MARK, OWNER];
+  const names = unlessGone(() => readdirSync(path)) ?? [];
+  for (const name of names.toSorted((a, b) => last.indexOf(a) - last.indexOf(b)))
+    rmSync(join(path, name), { recursive: true, force: true });
+  unlessGone(() => rmdirSync(path));
 }
 
 /** Makes an empty one. Throws what that throws, as `hint` words it. */
@@ -182,68 +192,14 @@ export function hinting<Result>(directory: string, write: () => Result): Result 
   }
 }
 
-/** As mkdtemp makes it from PREFIX. */
-const NAME = /^capsule-[A-Za-z0-9]{6}$/;
-
 /** A file that every run's directory has, and no other. */
 export const MARK = "libcapsule-agent.so";
 
-/**
- * Writes what removeStale checks, if it is missing: the directory belongs to this process from now on. Throws what
- * writing throws.
- */
-export function claim(path: string): void {
-  // The owner first: with the mark alone it would be removed.
-  writeNew(join(path, OWNER), ownerOf("self"));
-  writeNew(join(path, MARK), "");
-}
-
-/** An existing file stays, as it may be mapped. Nobody else writes these. */
-function writeNew(path: string, text: string): void {
-  if (!isThere(path)) writeWhole(path, text);
-}
-
-/**
- * Removes directories that ended runs have left behind: those with the mark whose process is gone. Returns why some
- * could not be removed.
- */
-export function removeStale(directory?: string): string[] {
-  const faults: string[] = [];
-  // We may not be allowed to list or remove what belongs to somebody else; the program may have become another user's.
-  const trying = (action: () => void): void =>
-    unless([SystemFault, LinkError], action, ({ message }) => faults.push(message));
-  trying(() => {
-    const parent = directory ?? privateParent();
-    for (const name of readdirSync(parent)) if (NAME.test(name)) trying(() => removeIfStale(join(parent, name)));
-  });
-  return faults;
-}
-
-function removeIfStale(path: string): void {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat?.isDirectory() || stat.uid !== process.getuid?.()) return;
-  const isNew = Date.now() - stat.mtimeMs < 60_000;
-  if (isThere(join(path, MARK)) && isAbandoned(path, isNew)) rmSync(path, { recursive: true, force: true });
-}
-
 /** Identifies a process: PID namespace, number, and start in clock ticks since boot. Throws if it does not exist. */
-function ownerOf(pid: "self" | number): string {
+export function ownerOf(pid: "self" | number): string {
   const stat = readStat(pid);
   const [PID, STATE, STARTTIME] = [1, 3, 22];
   // A zombie: it has ended, and its parent has not waited for it yet.
   if (stat.field(STATE) === "Z") return "";
   return `${readlinkSync("/proc/self/ns/pid")} ${stat.field(PID)} ${stat.field(STARTTIME)}\n`;
-}
-
-function isAbandoned(path: string, isNew: boolean): boolean {
-  try {
-    const owner = readFileSync(join(path, OWNER), "latin1");
-    const [namespace, pid] = owner.split(" ");
-    // In another namespace, its number means nothing here.
-    if (namespace !== readlinkSync("/proc/self/ns/pid")) return false;
-    return !isThere(`/proc/${pid}`) || ownerOf(Number(pid)) !== owner;
-  } catch (error) {
-    // The process has just ended, or has not written the file yet.
-    return (error as NodeJS.ErrnoException).code === "ENOENT" && !isNew;
-  }
 }

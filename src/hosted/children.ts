@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
-import { PrivateDirectory } from "../directories/private-directory.ts";
+import { MARK, OWNER, PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { populate } from "../server/populate.ts";
@@ -68,7 +68,8 @@ export class Children {
       );
       ring(libc, directory);
       awaitIfLimited(libc.system, directory, server);
-      // The auditors stay for what was started, even after this process has ended.
+      // They stay for what was started, even after this process has ended: the auditors, and what says whose all is.
+      for (const name of [OWNER, MARK]) files.forget(join(directory.path, name));
       files.forget(join(directory.libraries, AUDITOR_DIRECTORY));
       trace.log("request", () => `what is started is served by process ${server}`);
     } catch (error) {

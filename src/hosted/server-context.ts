@@ -11,13 +11,14 @@ import { Search } from "../../lib/tree/search.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Trace } from "../diagnostics/trace.ts";
+import { reportLeftovers } from "../directories/leftovers.ts";
 import { FileList, PrivateDirectory } from "../directories/private-directory.ts";
 import { BunThreads } from "../handover/threads.ts";
 import { mirrorShim } from "../passes/expose.ts";
 import type { Capsule, Linkage } from "../passes/linkage.ts";
 import { type ProcessGlibc, processGlibcOf, processGlibcOfOlder } from "../plan/glibc/process-glibc.ts";
 import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
-import { readAllAhead, removeLeftovers } from "../server/read-ahead.ts";
+import { readAllAhead } from "../server/read-ahead.ts";
 import type { CapsuleState, ServerState } from "./server-state.ts";
 
 type KnownTree = HostTree & Pick<Capsule, "names">;
@@ -91,7 +92,7 @@ export class HostedContext {
   /** What can wait until there are no requests. */
   *idle(): Generator<undefined> {
     yield* readAllAhead(this.#linkage.capsules, this.#store, this.trace);
-    removeLeftovers(this.trace);
+    reportLeftovers(this.trace);
   }
 
   #linkageIn(process: Process, state: ServerState): Linkage {

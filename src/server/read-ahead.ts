@@ -6,7 +6,6 @@ import { closureOf } from "../../lib/tree/closure.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { unless } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
-import { removeStale } from "../directories/private-directory.ts";
 import type { Capsule } from "../passes/linkage.ts";
 import { checkClosure } from "../passes/open.ts";
 import { lackedBy } from "../plan/lacked.ts";
@@ -22,11 +21,6 @@ export function* readAllAhead(capsules: readonly Capsule[], store: LibraryStore,
   const reason = store.save();
   if (reason !== undefined) trace.log("plan", () => `the store of libraries was not written: ${reason}`);
   yield;
-}
-
-/** Removes what killed runs have left behind. */
-export function removeLeftovers(trace: Trace): void {
-  for (const fault of removeStale()) trace.log("plan", () => `left behind, and not removed: ${fault}`);
 }
 
 /** Errors are reported when it is asked for. */
