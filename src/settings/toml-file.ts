@@ -13,14 +13,12 @@ type Table = readonly (readonly [key: string, value: unknown])[];
 
 /** Throws UsageError for invalid values. `at` is the path of keys to a value. */
 export class TomlFile {
-  readonly #lines: readonly string[];
+  #lines?: ReadonlyMap<string, readonly number[]>;
 
   constructor(
     readonly content: string,
     readonly path: string,
-  ) {
-    this.#lines = content.split("\n");
-  }
+  ) {}
 
   parsed(): unknown {
     const { parse, TomlError } = require("smol-toml") as typeof import("smol-toml");
@@ -89,20 +87,35 @@ export class TomlFile {
   }
 
   /**
-   * The parser does not report positions of keys, so this searches the only line that begins with the key or names it
-   * as a table. Undefined if there is none, or several.
+   * The parser does not report positions of keys, so this finds the only line that begins with the key or names it as a
+   * table. Undefined if there is none, or several.
    */
   #lineOf(at: readonly string[]): number | undefined {
-    const name = at.at(-1);
-    if (name === undefined) return undefined;
-    const key = `(?:"${literal(name)}"|'${literal(name)}'|${literal(name)})`;
-    const pattern = new RegExp(`^\\s*(?:\\[(?:[^\\]]*\\.)?\\s*|[\\w."'-]+\\.\\s*)?${key}\\s*[=.\\]]`);
-    const lines = this.#lines.flatMap((line, i) => (pattern.test(line) ? [i + 1] : []));
-    return lines.length === 1 ? lines[0] : undefined;
+    this.#lines ??= linesOfKeys(this.content);
+    const lines = this.#lines.get(at.at(-1) ?? "");
+    return lines?.length === 1 ? lines[0] : undefined;
   }
 }
 
-const literal = (text: string): string => text.replace(/[^\w]/g, "\\$&");
+/** A part of a dotted key, quoted or bare, and what follows it. */
+const PART = /\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))\s*([=.\]])/y;
+
+/** The numbers, from 1, of the lines that seem to begin with a key or a table's name: for each part of these. */
+function linesOfKeys(content: string): Map<string, number[]> {
+  const lines = new Map<string, number[]>();
+  for (const [i, line] of content.split("\n").entries()) {
+    PART.lastIndex = /^\s*\[*/.exec(line)?.[0].length ?? 0;
+    const names = new Set<string>();
+    for (let after: string | undefined = "."; after === "."; ) {
+      const [, quoted, literal, bare, end] = PART.exec(line) ?? [];
+      const name = quoted ?? literal ?? bare;
+      if (name !== undefined) names.add(name);
+      after = end;
+    }
+    for (const name of names) lines.getOrInsertComputed(name, () => []).push(i + 1);
+  }
+  return lines;
+}
 
 const shown = (at: readonly string[]): string =>
   at.map((part) => (/^[\w-]+$/.test(part) ? part : quoted(part))).join(".");

@@ -42,6 +42,27 @@ describe("the line of a setting is told", () => {
     expect(lineOf('"host" = "/x"')).toBe(1);
   });
 
+  test("for a library and a profile, of a table or with dots", () => {
+    const text = `[libraries]\n"libred.so.1" = "/red"\n'libblue.so.1'="/blue"\n[profiles . "a.b"]\nsummary = "x"\n`;
+    const lineOfHost = (soname: string, content: string) => {
+      const source = fileLayer(content, PATH).hostOf(soname)?.source;
+      return source?.kind === "file" ? source.line : "none";
+    };
+    expect(["libred.so.1", "libblue.so.1"].map((soname) => lineOfHost(soname, text))).toEqual([2, 3]);
+    expect(lineOfHost("libred.so.1", '\nlibraries."libred.so.1" = "/red"')).toBe(2);
+    expect(() => fileLayer(`${text}isolated = []`, PATH)).toThrow('line 6: there is no key of a profile "isolated"');
+    expect(() => fileLayer('[profiles."a.b"]\n\n[profiles."c d".environment]\n"x=" = 1', PATH)).toThrow("line 4: ");
+  });
+
+  test("at once, of however many libraries", () => {
+    const libraries = Array.from({ length: 20_000 }, (_, i) => `"lib${i}.so" = "/opt"`);
+    const start = performance.now();
+    const layer = fileLayer(["[libraries]", ...libraries].join("\n"), PATH);
+    expect(layer.hostOf("lib19999.so")?.source).toMatchObject({ line: 20_001 });
+    // With a search through the file for each it was half a minute.
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
   test("and not where there are several", () => {
     expect(lineOf('host = "/x"\n[profiles.x.environment]\nhost = "y"')).toBeUndefined();
   });
