@@ -8,7 +8,7 @@ import { reasonOf } from "../lib/tree/search.ts";
 import { rootCommand } from "./commands/root.ts";
 import { exitCodeOf } from "./diagnostics/error-data.ts";
 import { EXIT, ProgramError, UsageError } from "./diagnostics/errors.ts";
-import { printable } from "./diagnostics/output.ts";
+import { printable, printableLines } from "./diagnostics/output.ts";
 
 /** Node's messages name the system call, not the purpose. */
 function messageOf(error: unknown): string {
@@ -26,7 +26,7 @@ function report(error: unknown): number {
   const known = [ProgramError, UsageError, LinkError, ElfError].some((kind) => error instanceof kind);
   const isSystem = (error as NodeJS.ErrnoException).code !== undefined;
   // For a bug in capsule the stack is printed, too: nothing else shows where it is.
-  const where = known || isSystem ? "" : `\n${error instanceof Error ? error.stack : ""}`;
+  const where = known || isSystem ? "" : `\n${printableLines(error instanceof Error ? (error.stack ?? "") : "")}`;
   writeSync(2, `capsule: ${printable(message)}${where}\n`);
   return exitCodeOf(error);
 }

@@ -17,6 +17,7 @@ import { Channel, Channels } from "../agent/channel.ts";
 import { Header, OUTSIDE_SLOT_COUNT } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
 import { EventWriter } from "../diagnostics/events.ts";
+import { printable } from "../diagnostics/output.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { reportLeftovers } from "../directories/leftovers.ts";
 import { LIBRARIES } from "../directories/library-path.ts";
@@ -34,7 +35,7 @@ import { prepare, warmUp } from "./warm-up.ts";
 /** Descriptors: /dev/null; the program's standard error, or where events go; the program's process. */
 const [NOTHING, COMPLAINTS, PROGRAM] = [0, 1, 3] as const;
 const RAN_NATIVELY = (opened: string) =>
-  `capsule: nothing has been linked, and "${opened}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
+  `capsule: nothing has been linked, and "${printable(opened)}" was opened: what ran so had no isolated libraries, as if started without LD_AUDIT and LD_LIBRARY_PATH (env -i)\n`;
 /** After this long without requests, in milliseconds, memory is given back: a running game needs it more. */
 const IDLE_BEFORE_GC_MS = 1000;
 /** How often to check whether the reader of events has room for more, in milliseconds. */

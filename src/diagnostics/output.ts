@@ -1,12 +1,13 @@
 // Prints a command's results on standard output: either all of them, or the process ends as other programs do then.
 
 import { writeSync } from "node:fs";
-import { constants } from "node:os";
 
 /** What a terminal would obey or not show: control characters (C0, DEL, C1), bidi controls, unusual line separators. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const PLAIN = /^[ -~]*$/;
 
+/** From <signal.h>: node:os takes time to load. */
+const SIGPIPE = 13;
 /** How long to wait for a full non-blocking pipe, in milliseconds. */
 const PAUSE = 1;
 
@@ -17,6 +18,9 @@ const PAUSE = 1;
 export function printable(text: string): string {
   return PLAIN.test(text) ? text : text.replace(UNPRINTABLE, (character) => escaped(character.codePointAt(0) ?? 0));
 }
+
+/** As printable(), for text of several lines. */
+export const printableLines = (text: string): string => text.split("\n").map(printable).join("\n");
 
 const escaped = (code: number): string =>
   code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
@@ -47,7 +51,7 @@ function writeSome(bytes: Uint8Array): number {
     return writeSync(1, bytes);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
+    if (code === "EPIPE") process.exit(128 + SIGPIPE);
     if (code !== "EAGAIN") throw error;
     Bun.sleepSync(PAUSE);
     return 0;
@@ -55,4 +59,4 @@ function writeSome(bytes: Uint8Array): number {
 }
 
 /** Tells the user something on standard error, whatever is traced. */
-export const warn = (text: string): void => void writeSync(2, `capsule: ${text}\n`);
+export const warn = (text: string): void => void writeSync(2, `capsule: ${printable(text)}\n`);

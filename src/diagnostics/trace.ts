@@ -2,6 +2,7 @@
 
 import { writeSync } from "node:fs";
 import type { CapsuleEvent, EventWriter } from "./events.ts";
+import { printable, warn } from "./output.ts";
 
 /**
  * A category of lines on standard error, chosen by `--trace` and by options of that name; `capsule exec --help`
@@ -66,7 +67,7 @@ export class Trace {
 
   /** Tells the user something, whatever is traced. */
   warn(text: string): void {
-    writeSync(2, `capsule: ${text}\n`);
+    warn(text);
   }
 
   /** The end of a pass: prints the time since the previous one. */
@@ -79,6 +80,6 @@ export class Trace {
 
   // Not through process.stderr, which would make the descriptor non-blocking for the program, too.
   #write(category: Category, text: string): void {
-    writeSync(2, `capsule: ${category}: ${text}\n`);
+    writeSync(2, `capsule: ${category}: ${printable(text)}\n`);
   }
 }

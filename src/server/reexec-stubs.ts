@@ -20,6 +20,7 @@ import { EXE_SHIM_PARTS, exeShimCode } from "../agent/code/exe-shim.ts";
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import { emitCheck, emitReexecStub, type ReexecStubTargets } from "../agent/code/reexec-stub.ts";
 import { STACK_END } from "../agent/code/vectors.ts";
+import { printable } from "../diagnostics/output.ts";
 import { INTERFACE } from "../plan/glibc/auditing.ts";
 import type { Starter } from "../plan/glibc/process-glibc.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
@@ -92,7 +93,7 @@ function exeShimFile(shared: ReadonlyMap<string, string>): Map<string, Uint8Arra
 }
 
 function targetsOf({ libraries, starter: { loader, takesArgv0, characterSets } }: Family): ReexecStubTargets {
-  const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${loader}", or the arguments and the environment are too long for it\n`;
+  const complaint = `capsule: this program cannot be started on the glibc that was chosen: the kernel does not run "${printable(loader)}", or the arguments and the environment are too long for it\n`;
   const ofStatic =
     "capsule: this program is statically linked and opens libraries (dlopen, iconv, users and hosts), which need the glibc that it was linked with, and another one was chosen (--glibc says whose is used)\n";
   return { loader, takesArgv0, libraries, exeShim: EXE_SHIM, characterSets, complaint, ofStatic };

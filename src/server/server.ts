@@ -6,6 +6,7 @@ import { writeSync } from "node:fs";
 import type { Channels } from "../agent/channel.ts";
 import { State } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
+import { printableLines } from "../diagnostics/output.ts";
 import type { Requests } from "./requests.ts";
 
 /** How long to poll for another request before turning to idle work, in milliseconds. */
@@ -92,5 +93,6 @@ export abstract class Server<Kind extends Requests> {
 }
 
 export function reportEnd(error: unknown): void {
-  writeSync(2, `capsule: what is asked is not answered any more: ${error instanceof Error ? error.stack : error}\n`);
+  const text = printableLines(`${error instanceof Error ? error.stack : error}`);
+  writeSync(2, `capsule: what is asked is not answered any more: ${text}\n`);
 }

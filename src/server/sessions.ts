@@ -8,6 +8,7 @@ import { UnreadableError } from "../../lib/process/other.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import { COMMAND_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
 import type { Command, Slot } from "../agent/slot.ts";
+import { printableLines } from "../diagnostics/output.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
 
@@ -102,7 +103,7 @@ export function line(slot: Slot, functions: Functions, text: string): Command {
 
 /** A line for standard error: its address in the client, and its length. */
 export function lentLine(slot: Slot, text: string): [at: Address, length: number] {
-  const bytes = new TextEncoder().encode(`capsule: ${text}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
+  const bytes = new TextEncoder().encode(`capsule: ${printableLines(text)}`.slice(0, SCRATCH_SIZE / 4).concat("\n"));
   return [slot.lend(bytes)?.at ?? toAddress(0), bytes.length];
 }
 

@@ -21,6 +21,14 @@ describe("log()", () => {
     ]);
   });
 
+  test("writes nothing that a terminal would obey, nor does warn()", async () => {
+    const text = JSON.stringify("lib\x1b]0;title\x07\x9bdep.so");
+    const shown = String.raw`lib\x1b]0;title\x07\x9bdep.so`;
+    expect(
+      await told(`const trace = new Trace(["plan"]); trace.log("plan", () => ${text}); trace.warn(${text})`),
+    ).toEqual([`capsule: plan: ${shown}`, `capsule: ${shown}`]);
+  });
+
   test("writes nothing of other categories, and does not even make the text", async () => {
     const code = `new Trace(["plan"]).log("shim", () => { throw new Error("it was made"); });`;
     expect(await told(code)).toEqual([]);
