@@ -5,21 +5,19 @@
 import {
   chmodSync,
   closeSync,
-  constants,
   fchmodSync,
-  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
-  readFileSync,
   renameSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { isOurs } from "./ownership.ts";
+import { RegularFile } from "./regular-file.ts";
 import { unlessRefused } from "./unless.ts";
 
 interface Written {
@@ -59,14 +57,8 @@ export function writeWhole(
 /** The content of a file that only this user can have written; undefined for anything else, such as a FIFO. */
 export function readOwn(path: string): Buffer | undefined {
   return unlessRefused(() => {
-    // Opening a FIFO would wait for its other end.
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    try {
-      const stat = fstatSync(descriptor);
-      return stat.isFile() && isOurs(stat) ? readFileSync(descriptor) : undefined;
-    } finally {
-      closeSync(descriptor);
-    }
+    using file = new RegularFile(path);
+    return isOurs(file.stat) ? file.bytes(0, file.stat.size) : undefined;
   });
 }
 

@@ -1,8 +1,8 @@
 // An image in a file. ELF files reach 100 MB and more, and a linker needs a few kilobytes of them, so they are read in
 // small pieces with pread: with a mapping, a file truncated meanwhile would raise SIGBUS.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { alignUp, type Offset, PAGE_SIZE, toOffset, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { NotRegularError, RegularFile } from "../regular-file.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
@@ -10,37 +10,42 @@ import { loadSegments, type Phdr, pagesOf, readPhdrs, sizeOfPhdrs } from "./phdr
 
 /** Size in bytes of the cached pieces that serve neighbouring reads (headers, strings). */
 const PIECE = 8192;
-/** In bytes. No table of a valid file comes near it; a sparse file can claim any size. */
-export const LARGEST_READ = 2 ** 30;
+/** The most that the tables of one file have together, in bytes. Those of the largest libraries (CUDA) have half of it. */
+const MOST = 128 << 20;
+/** As MOST, in bytes, for a file that takes less space on the disk than this: many file systems compress. */
+const MOST_OF_SPARSE = 16 << 20;
+/** In bytes: a larger program is not copied. */
+export const LARGEST_COPY = 2 ** 30;
+/** Of a block in st_blocks, in bytes. */
+const BLOCK = 512;
 
 /** A file's bytes by offset. */
 export class FileBytes implements Disposable {
   readonly size: number;
-  #descriptor: number;
+  readonly #file: RegularFile;
   readonly #pieces = new Map<number, DataView>();
+  /** Of the tables that were read: offset → length, in bytes. */
+  readonly #tables = new Map<number, number>();
+  #read = 0;
 
   /** Throws what open(2) throws (with `code` and `path`), and ElfError if it is not a regular file. */
   constructor(readonly path: string) {
-    // O_NONBLOCK: a FIFO must fail, not block.
-    this.#descriptor = openSync(path, 0x800);
-    const stat = fstatSync(this.#descriptor);
-    if (!stat.isFile()) {
-      this[Symbol.dispose]();
-      throw new ElfError(path, "file", "not a regular file");
+    try {
+      this.#file = new RegularFile(path);
+    } catch (error) {
+      if (!(error instanceof NotRegularError)) throw error;
+      throw new ElfError(path, "file", "not a regular file", { cause: error });
     }
-    this.size = stat.size;
+    this.size = this.#file.stat.size;
   }
 
   /** For callers that map the open file. */
   get descriptor(): number {
-    return this.#descriptor;
+    return this.#file.descriptor;
   }
 
   [Symbol.dispose](): void {
-    if (this.#descriptor < 0) return;
-    closeSync(this.#descriptor);
-    // The number may belong to another file from now on.
-    this.#descriptor = -1;
+    this.#file[Symbol.dispose]();
   }
 
   /** Throws ElfError if the file does not have these bytes. */
@@ -53,10 +58,10 @@ export class FileBytes implements Disposable {
       );
     const first = Math.floor(offset / PIECE);
     if (length === 0 || first !== Math.floor((offset + length - 1) / PIECE))
-      return this.#read(offset, length, structure);
+      return this.#table(offset, length, structure);
     let piece = this.#pieces.get(first);
     if (!piece) {
-      piece = this.#read(toOffset(first * PIECE), Math.min(PIECE, this.size - first * PIECE), structure);
+      piece = this.#table(toOffset(first * PIECE), Math.min(PIECE, this.size - first * PIECE), structure);
       this.#pieces.set(first, piece);
     }
     return new DataView(piece.buffer, offset - first * PIECE, length);
@@ -70,16 +75,39 @@ export class FileBytes implements Disposable {
     return text.toString("utf8", 0, end < 0 ? text.length : end);
   }
 
-  #read(offset: Offset, length: number, structure: string): DataView {
-    if (length > LARGEST_READ) throw new ElfError(this.path, structure, `its ${length} bytes are too many to read`);
-    const buffer = new Uint8Array(length);
-    let done = 0;
-    while (done < length) {
-      const count = readSync(this.#descriptor, buffer, done, length - done, offset + done);
-      if (count === 0) throw new ElfError(this.path, structure, "the file became shorter while it was read");
-      done += count;
+  /** The first `length` bytes of a program. Throws as view() does. */
+  copy(length: number, structure: string): Uint8Array {
+    if (length > LARGEST_COPY) throw new ElfError(this.path, structure, `its ${length} bytes are too many to copy`);
+    return this.#bytes(toOffset(0), length, structure);
+  }
+
+  /** Tables may claim any size, each of them, and lie in a hole of the file. */
+  #table(offset: Offset, length: number, structure: string): DataView {
+    const before = this.#tables.get(offset) ?? 0;
+    if (length > Math.max(before, PIECE - 1)) {
+      this.#read += length - before;
+      if (this.#read > this.#most)
+        throw new ElfError(
+          this.path,
+          structure,
+          `its ${length} bytes are too many to read: with its other tables, they are more than ${this.#most}`,
+        );
+      this.#tables.set(offset, length);
     }
-    return new DataView(buffer.buffer);
+    const { buffer, byteOffset, byteLength } = this.#bytes(offset, length, structure);
+    return new DataView(buffer, byteOffset, byteLength);
+  }
+
+  /** See MOST. Some file systems (FUSE) do not count blocks. */
+  get #most(): number {
+    const { blocks } = this.#file.stat;
+    return blocks === 0 ? MOST : Math.min(MOST, Math.max(MOST_OF_SPARSE, blocks * BLOCK));
+  }
+
+  #bytes(offset: Offset, length: number, structure: string): Uint8Array<ArrayBuffer> {
+    const bytes = this.#file.bytes(offset, length);
+    if (bytes.length < length) throw new ElfError(this.path, structure, "the file became shorter while it was read");
+    return bytes;
   }
 }
 
@@ -130,11 +158,9 @@ class FileImageBytes implements ImageBytes {
     const offset = toOffset(vaddr - p_vaddr + p_offset);
     const shown = Math.min(p_memsz > p_filesz ? p_vaddr + p_filesz - vaddr : length, this.file.size - offset, length);
     if (shown === length) return this.file.view(offset, length, structure);
+    const view = shown > 0 ? this.file.view(offset, shown, structure) : undefined;
     const bytes = new Uint8Array(length);
-    if (shown > 0) {
-      const { buffer, byteOffset } = this.file.view(offset, shown, structure);
-      bytes.set(new Uint8Array(buffer, byteOffset, shown));
-    }
+    if (view) bytes.set(new Uint8Array(view.buffer, view.byteOffset, shown));
     return new DataView(bytes.buffer);
   }
 

@@ -1,6 +1,6 @@
 // What the library search and a plan need to know about a file, read once and kept after the file is closed.
 
-import { readFileSync } from "node:fs";
+import { toOffset } from "../memory/numbers.ts";
 import * as elf from "./constants.ts";
 import { type FileImage, openImage } from "./file.ts";
 import { newestOf } from "./glibc-version.ts";
@@ -63,9 +63,6 @@ export interface Library {
 /** new and delete: for one object, for arrays, and aligned (Itanium C++ ABI). */
 const OPERATORS = ["_Znwm", "_ZdlPv"].flatMap((name) => [name, name.replace(/w|l/, "a"), `${name}St11align_val_t`]);
 
-/** Text in glibc's own files that gives these. */
-const RELEASE = / release version (\d+\.\d+)/;
-const GCONV = /\0(\/[^\0]*\/gconv)\0/;
 /** What the usual startup code of a program calls. */
 const START = "__libc_start_main";
 const SAY = new Set(["libc.so.6", "ld-linux-x86-64.so.2"]);
@@ -76,7 +73,7 @@ export function readLibrary(path: string): Library {
   const interpreter = interpreterOf(image);
   const soname = image.soname ?? path.slice(path.lastIndexOf("/") + 1);
   const wanted = image.verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
-  const text = SAY.has(soname) ? readFileSync(path, "latin1") : "";
+  const { release, gconv } = SAY.has(soname) ? saidBy(image) : {};
   const has = (name: string) => image.find(name) !== undefined;
   const hasMalloc = has("malloc");
   return {
@@ -107,9 +104,27 @@ export function readLibrary(path: string): Library {
     isLibc: hasMalloc && has(START),
     glibc: newestOf(wanted, "GLIBC").join(".") || undefined,
     isOfGlibc: wanted.includes("GLIBC_PRIVATE"),
-    release: RELEASE.exec(text)?.[1],
-    gconv: GCONV.exec(text)?.[1],
+    release,
+    gconv,
   };
+}
+
+/** Text in glibc's own files. The release is in the banner: "GNU C Library … stable release version 2.36." */
+const BANNER = " release version ";
+const GCONV = "/gconv\0";
+
+function saidBy({ file }: FileImage): Pick<Library, "release" | "gconv"> {
+  const { buffer, byteOffset, byteLength } = file.view(toOffset(0), file.size, "file");
+  const text = Buffer.from(buffer, byteOffset, byteLength);
+  let release: string | undefined;
+  for (let at = text.indexOf(BANNER); at >= 0 && release === undefined; at = text.indexOf(BANNER, at + 1))
+    release = /^\d+\.\d+/.exec(text.toString("latin1", at + BANNER.length, at + BANNER.length + 16))?.[0];
+  let gconv: string | undefined;
+  for (let at = text.indexOf(GCONV); at > 0 && gconv === undefined; at = text.indexOf(GCONV, at + 1)) {
+    const string = text.toString("latin1", text.lastIndexOf(0, at) + 1, at + GCONV.length - 1);
+    if (/^\/.*\/gconv$/s.test(string)) gconv = string;
+  }
+  return { release, gconv };
 }
 
 /** Does it have an undefined symbol of that name? */

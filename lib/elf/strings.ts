@@ -7,6 +7,8 @@ import { ElfError } from "./error.ts";
 const decoder = new TextDecoder();
 /** Longer than nearly every soname and search path. */
 const GLANCE = 256;
+/** The longest string that is read, in bytes: names of C++'s templates reach a tenth of it. */
+const LONGEST = 1 << 20;
 
 /** How far a table really extends. Its declared size is unreliable: ld.so does not read DT_STRSZ. */
 interface Reach {
@@ -71,6 +73,8 @@ export class StringTable {
       if (end >= 0) return bytes.subarray(0, end);
       if (offset + length >= this.room)
         throw new ElfError(this.path, "string table", `the string at offset ${offset} has no end`);
+      if (length >= LONGEST)
+        throw new ElfError(this.path, "string table", `the string at offset ${offset} has more than ${length} bytes`);
     }
   }
 

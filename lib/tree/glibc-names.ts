@@ -1,11 +1,14 @@
 // The names of the files that glibc installs.
 
 import type { Library } from "../elf/library.ts";
+import type { FileKind } from "../regular-file.ts";
 
 export const LIBC = "libc.so.6";
 /** Has dlopen and its family before glibc 2.34. */
 export const LIBDL = "libdl.so.2";
 export const LOADER = "ld-linux-x86-64.so.2";
+/** With all that is for debuggers, it has some megabytes. */
+export const LD_SO: FileKind = { name: "ld.so", most: 64 << 20 };
 
 /** What some version of glibc installs besides libc and ld.so; a tree need not have all of it. */
 export const GLIBC: readonly string[] = [

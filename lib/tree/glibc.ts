@@ -1,14 +1,15 @@
 // The glibc of a tree. Its libraries and its ld.so are from one build and do not work with another build's, so they are
 // found, checked and used together.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { openImage } from "../elf/file.ts";
 import { compareVersions, newestOf } from "../elf/glibc-version.ts";
 import type { Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
+import { readWhole } from "../regular-file.ts";
 import { unlessRefused } from "../unless.ts";
-import { GLIBC, LIBC, LOADER, NSS_MODULE } from "./glibc-names.ts";
+import { GLIBC, LD_SO, LIBC, LOADER, NSS_MODULE } from "./glibc-names.ts";
 import type { Search } from "./search.ts";
 
 /** The path of ld.so in x86-64 programs (psABI), if libc itself does not name it. */
@@ -50,7 +51,12 @@ export class Glibc {
 
   /** Does its ld.so support --argv0? It does since 2.33. */
   get takesArgv0(): boolean {
-    return readFileSync(this.loader).includes("--argv0");
+    return this.loaderSays("--argv0");
+  }
+
+  /** Has its ld.so this text, such as the name of an option or a tunable? */
+  loaderSays(text: string): boolean {
+    return readWhole(this.loader, LD_SO).includes(text);
   }
 
   /** The path of one of its libraries; undefined for a library that it lacks or that is not part of glibc. */

@@ -24,6 +24,10 @@ const EXTENSION_HWCAPS = 1;
 const Extension = layout("cache_extension_section", { tag: u32, flags: u32, offset: u32, size: u32 });
 /** If hwcap has this bit, its low half is an index into the list of glibc-hwcaps directories. */
 const HWCAP_EXTENSION = 1n << 62n;
+/** No name, path or number in a name is longer, in bytes. */
+const LONGEST = 4096;
+/** More libraries of one name, or directories of glibc-hwcaps, than there are. */
+const MOST = 1024;
 /** An x86-64 library for glibc 2. */
 const FLAGS_X86_64 = 0x0303;
 
@@ -84,7 +88,8 @@ export class LdSoCache {
       else high = middle;
     }
     const found: CacheEntry[] = [];
-    for (let i = low; i < this.#count && this.#compare(name, i) === 0; i++) {
+    const end = Math.min(this.#count, low + MOST);
+    for (let i = low; i < end && this.#compare(name, i) === 0; i++) {
       const entry = this.#entryAt(i);
       if (entry) found.push(entry);
     }
@@ -117,7 +122,8 @@ export class LdSoCache {
         let first = 0;
         let second = 0;
         for (; isDigit(name[at] ?? 0); at++) first = first * 10 + (name[at] ?? 0) - ZERO;
-        for (; isDigit(file[other] ?? 0); other++) second = second * 10 + (file[other] ?? 0) - ZERO;
+        const last = other + LONGEST;
+        for (; other < last && isDigit(file[other] ?? 0); other++) second = second * 10 + (file[other] ?? 0) - ZERO;
         if (first !== second) return first - second;
         continue;
       }
@@ -131,8 +137,9 @@ export class LdSoCache {
   }
 
   #stringAt(start: number): string | undefined {
-    const end = this.file.indexOf(0, start);
-    return start < this.file.length && end >= 0 ? decoder.decode(this.file.subarray(start, end)) : undefined;
+    const string = this.file.subarray(start, start + LONGEST);
+    const end = string.indexOf(0);
+    return end >= 0 ? decoder.decode(string.subarray(0, end)) : undefined;
   }
 
   #readHwcaps(): string[] {
@@ -146,7 +153,7 @@ export class LdSoCache {
       if (section + Extension.size > view.byteLength) break;
       const { tag, offset, size } = Extension.at(view, section);
       if (tag !== EXTENSION_HWCAPS || start + offset + size > view.byteLength) continue;
-      return Array.from({ length: Math.floor(size / 4) }, (_, k) => {
+      return Array.from({ length: Math.min(MOST, Math.floor(size / 4)) }, (_, k) => {
         return this.#stringAt(start + view.getUint32(start + offset + 4 * k, true)) ?? "unknown";
       });
     }

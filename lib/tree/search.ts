@@ -4,10 +4,11 @@
 // first. A tree may have more directories than its ld.so knows (layout.ts). A file for another class or machine is
 // skipped; any other bad file is an error.
 
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
+import { readBeginning, readWhole } from "../regular-file.ts";
 import { unlessRefused } from "../unless.ts";
 import { ownHwcaps, ownPlatform } from "./hwcaps.ts";
 import { type Layout, PLAIN } from "./layout.ts";
@@ -65,6 +66,10 @@ export const textOf = ({ by, path, fault }: Step): string => `${path ?? by}: ${f
 export type Tried = Step[];
 
 const CACHE = "ld.so.cache";
+/** Of a DT_RPATH or DT_RUNPATH. */
+const MOST_ELEMENTS = 4096;
+/** A hundred thousand libraries have so much. */
+const CACHE_FILE = { name: CACHE, most: 16 << 20 };
 
 /**
  * LD_LIBRARY_PATH's directories. As in ld.so, an empty value has none, and an empty element is the current directory.
@@ -75,7 +80,8 @@ export const libraryPathOf = (value: string | undefined): string[] =>
 export class Search {
   /** LD_LIBRARY_PATH, expanded, without elements that cannot be. */
   readonly libraryDirectories: readonly string[];
-  readonly #cache: LdSoCache | undefined;
+  /** Or why there is none to be used. */
+  readonly #cache: LdSoCache | string;
   #defaults?: readonly string[];
   #configured?: readonly string[];
   #hwcaps?: readonly string[];
@@ -89,7 +95,7 @@ export class Search {
   /**
    * `libraryPath` is LD_LIBRARY_PATH, split: directories on this machine. $ORIGIN in it is always the directory of
    * `program`, a path on this machine without symbolic links, whoever the requester is. `layout` is the tree's. Throws
-   * what reading the cache throws.
+   * LinkError for a cache that is too large, or links that lead to none.
    */
   constructor(
     readonly tree: Tree,
@@ -100,8 +106,7 @@ export class Search {
   ) {
     const origin = program === undefined ? undefined : dirname(program);
     this.libraryDirectories = libraryPath.flatMap((directory) => expand(directory, origin, this) ?? []);
-    const cache = tree.resolve("/etc/ld.so.cache");
-    this.#cache = cache === undefined ? undefined : LdSoCache.parse(readFileSync(cache));
+    this.#cache = cacheOf(tree);
   }
 
   /** Undefined if no step finds it; `tried` then says why. */
@@ -163,7 +168,12 @@ export class Search {
   }
 
   #along(searchPath: string, owner: Requester, name: string, why: string, tried: Tried): Found | undefined {
-    return firstOf(searchPath.split(":"), (element) => {
+    const elements = searchPath.split(":");
+    if (elements.length > MOST_ELEMENTS)
+      throw new LinkError(`Cannot follow the ${why}: it has ${elements.length} directories, and no library so many`, {
+        object: owner.library.path,
+      });
+    return firstOf(elements, (element) => {
       const directory = expand(element || ".", originOf(owner), this);
       if (directory !== undefined)
         return this.#inDirectory(directory, name, why, tried, this.#isOutside(element, directory, owner));
@@ -182,15 +192,15 @@ export class Search {
   }
 
   #inCache(name: string, tried: Tried): Found | undefined {
-    if (!this.#cache) {
-      tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "there is none" });
+    const path = `${this.tree.root}${CACHE_PATH}`;
+    if (typeof this.#cache === "string") {
+      tried.push({ by: CACHE, path, fault: this.#cache });
       // ldconfig has not run in this tree.
       this.#configured ??= configuredDirectories(this.tree);
       return this.#inAll(this.#configured, name, "ld.so.conf", tried);
     }
     const entries = this.#cache.find(name);
-    if (entries.length === 0)
-      tried.push({ by: CACHE, path: `${this.tree.root}/etc/ld.so.cache`, fault: "it does not have it" });
+    if (entries.length === 0) tried.push({ by: CACHE, path, fault: "it does not have it" });
     const rank = ({ hwcap }: CacheEntry) => (hwcap === undefined ? this.#levels.length : this.#levels.indexOf(hwcap));
     const usable = entries.filter((entry) => rank(entry) >= 0).sort((one, other) => rank(one) - rank(other));
     return firstOf(usable, ({ path }) => this.#at(path, CACHE, tried));
@@ -304,14 +314,26 @@ const REASONS: Readonly<Record<string, string>> = {
 /** The text for an errno's name; the name itself for unusual ones. */
 export const reasonOf = (code: string): string => REASONS[code] ?? code;
 
+const CACHE_PATH = "/etc/ld.so.cache";
+
+/** As ld.so, it does without a cache that it cannot open or does not know. */
+function cacheOf(tree: Tree): LdSoCache | string {
+  let fault = "there is none";
+  const path = tree.resolve(CACHE_PATH);
+  const bytes =
+    path &&
+    unlessRefused(
+      () => readWhole(path, CACHE_FILE),
+      ({ code = "" }) => {
+        fault = reasonOf(code);
+      },
+    );
+  return bytes ? (LdSoCache.parse(bytes) ?? "not a cache of ld.so") : fault;
+}
+
 function headOf(path: string): DataView {
-  const head = new Uint8Array(20);
-  const descriptor = openSync(path, 0x800); // O_NONBLOCK: see FileBytes
-  try {
-    return new DataView(head.buffer, 0, readSync(descriptor, head, 0, head.length, 0));
-  } finally {
-    closeSync(descriptor);
-  }
+  const { buffer, byteOffset, byteLength } = readBeginning(path, 20);
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 /** The first result; nothing is looked up after it. */

@@ -105,8 +105,9 @@ function readEntry(path: string): Entry {
     if (!stat) return "missing";
     return stat.isSymbolicLink() ? { link: readlinkSync(path) } : "plain";
   } catch (error) {
-    // A file in place of a directory, or an impossible name.
-    if (["ENOTDIR", "ENAMETOOLONG"].includes((error as NodeJS.ErrnoException).code ?? "")) return "missing";
+    // A file in place of a directory, or an impossible name: one that is too long, or has a NUL.
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (["ENOTDIR", "ENAMETOOLONG", "ERR_INVALID_ARG_VALUE"].includes(code)) return "missing";
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // Everything that a doctor checks, in the order in which a run would need it. Checks that an earlier finding makes
 // impossible are skipped.
 
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
@@ -204,6 +204,6 @@ function ofGlibc(
       fault: typeof way === "string" ? way : undefined,
       hasBubblewrap: () => findBubblewrap(new Map()) !== undefined,
     }),
-    staticTlsFinding(capsules, !glibc.glibc || readFileSync(glibc.glibc.loader).includes(TUNABLE)),
+    staticTlsFinding(capsules, !glibc.glibc || glibc.glibc.loaderSays(TUNABLE)),
   ];
 }

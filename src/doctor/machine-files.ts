@@ -1,17 +1,8 @@
-// Reads small files of the machine, such as those in /proc and /sys, for checks. Reading never blocks (a FIFO may have
-// no writer) or runs on (a device may have no end). Missing or inaccessible files are undefined.
+// Reads small files of the machine, such as those in /proc and /sys, for checks. Missing or inaccessible files are
+// undefined, and all that is not a file.
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-} from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, readlinkSync } from "node:fs";
+import { readBeginning } from "../../lib/regular-file.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 
 /** The most that is read of a file, in bytes. */
@@ -27,19 +18,7 @@ export class MachineFiles {
 
   /** The beginning of a regular file. */
   bytes(path: string): Buffer | undefined {
-    return unlessRefused(() => {
-      const descriptor = openSync(this.root + path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-      try {
-        if (!fstatSync(descriptor).isFile()) return undefined;
-        // Files in /proc and /sys report no size.
-        const bytes = Buffer.allocUnsafe(LIMIT);
-        let size = 0;
-        for (let count = 1; count > 0; size += count) count = readSync(descriptor, bytes, size, LIMIT - size, null);
-        return bytes.subarray(0, size);
-      } finally {
-        closeSync(descriptor);
-      }
-    });
+    return unlessRefused(() => readBeginning(this.root + path, LIMIT));
   }
 
   /** The number that is all of a file's text. */

@@ -85,8 +85,7 @@ export function hostedImage(path: string, hooks: Hooks): ProgramImage {
   const extra = Buffer.concat([stub, table]);
 
   const bytes = new Uint8Array(offset + extra.length);
-  const original = program.file.view(toOffset(0), size, "PT_LOAD");
-  const before = new Uint8Array(original.buffer, original.byteOffset, size);
+  const before = program.file.copy(size, "PT_LOAD");
   bytes.set(before);
   bytes.set(extra, offset);
   const view = new DataView(bytes.buffer);

@@ -1,12 +1,12 @@
 // Maps the program's own file in place of its copy, once glibc has relocated the copy. The bytes stay the same, but
 // code that looks for the program in /proc/self/maps (binreloc, for a program's data; profilers) finds it, as natively.
 
-import { closeSync, openSync } from "node:fs";
 import { DT_TEXTREL } from "../../lib/elf/constants.ts";
 import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { bytesAt } from "../../lib/memory/live.ts";
 import { type Address, add, alignDown, alignUp, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { PROT_READ, PROT_WRITE, protect, protectionOfFlags } from "../../lib/process/patch.ts";
+import { RegularFile } from "../../lib/regular-file.ts";
 import type { ProgramImage } from "./image.ts";
 import type { Run } from "./run.ts";
 
@@ -16,27 +16,24 @@ export function mapOwnFile(run: Run, copy: LoadedImage, segments: ProgramImage["
     trace.log("program", () => "its copy stays mapped: glibc is still writing to its code (DT_TEXTREL)");
     return;
   }
-  const file = openSync(program.path, "r");
-  try {
-    for (const { load, isChanged } of segments) {
-      const { p_vaddr, p_offset, p_filesz, p_flags } = load;
-      if (p_filesz === 0) continue;
-      const start = alignDown(copy.addressOf(p_vaddr), PAGE_SIZE);
-      const length = alignUp(add(copy.addressOf(p_vaddr), p_filesz), PAGE_SIZE) - start;
-      const protection = protectionOfFlags(p_flags);
-      const isWritable = (protection & PROT_WRITE) !== 0;
-      const map = (how: number) => libc.pages.mapFile(start, length, how, file, alignDown(p_offset, PAGE_SIZE));
-      if (!isWritable && !isChanged) {
-        map(protection);
-        continue;
-      }
-      const bytes = bytesAt(start, length).slice();
-      map(PROT_READ | PROT_WRITE);
-      restore(start, bytes);
-      if (!isWritable) libc.run(protect([{ start, length, protection }]));
+  using file = new RegularFile(program.path);
+  for (const { load, isChanged } of segments) {
+    const { p_vaddr, p_offset, p_filesz, p_flags } = load;
+    if (p_filesz === 0) continue;
+    const start = alignDown(copy.addressOf(p_vaddr), PAGE_SIZE);
+    const length = alignUp(add(copy.addressOf(p_vaddr), p_filesz), PAGE_SIZE) - start;
+    const protection = protectionOfFlags(p_flags);
+    const isWritable = (protection & PROT_WRITE) !== 0;
+    const map = (how: number) =>
+      libc.pages.mapFile(start, length, how, file.descriptor, alignDown(p_offset, PAGE_SIZE));
+    if (!isWritable && !isChanged) {
+      map(protection);
+      continue;
     }
-  } finally {
-    closeSync(file);
+    const bytes = bytesAt(start, length).slice();
+    map(PROT_READ | PROT_WRITE);
+    restore(start, bytes);
+    if (!isWritable) libc.run(protect([{ start, length, protection }]));
   }
 }
 

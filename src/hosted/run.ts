@@ -1,6 +1,5 @@
 // A run in this process: its linkage, and what only this process has.
 
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { findAddress, type LoadedImage, loadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/link-error.ts";
@@ -10,6 +9,7 @@ import { Namespaces } from "../../lib/loader/namespace.ts";
 import { bytesAt, cString } from "../../lib/memory/live.ts";
 import { type Address, alignDown, PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
+import { readWhole } from "../../lib/regular-file.ts";
 import { LIBC } from "../../lib/tree/glibc-names.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import { Assembler } from "../../lib/x86-64/assembler.ts";
@@ -144,9 +144,12 @@ function readBase(libc: Libc, shared: Map<string, LoadedImage>) {
   return { bun, bunImage, family, preloaded, dependencies, namespaces, known, scope };
 }
 
+const PRELOAD = "/etc/ld.so.preload";
+const PRELOAD_FILE = { name: "ld.so.preload", most: 1 << 20 };
+
 /** The file names in LD_PRELOAD, and of what is preloaded into every process of the machine. */
 function preloadedNames(): ReadonlySet<string> {
-  const list = unlessRefused(() => readFileSync("/etc/ld.so.preload", "utf8").replace(/#.*/g, "")) ?? "";
+  const list = unlessRefused(() => readWhole(PRELOAD, PRELOAD_FILE).toString().replace(/#.*/g, "")) ?? "";
   return new Set(`${process.env.LD_PRELOAD ?? ""} ${list}`.split(/[\s:]+/).map((name) => basename(name)));
 }
 

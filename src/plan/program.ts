@@ -1,13 +1,14 @@
 // The program to run: finds it as a shell does, and checks whether it can be hosted in this process or attached in one
 // of its own.
 
-import { accessSync, closeSync, constants, openSync, readSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { basename, delimiter, resolve } from "node:path";
 import { ELFMAG, ET_EXEC, PT_DYNAMIC, PT_INTERP, PT_TLS } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
 import { FileBytes, readHeaders } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import type { System } from "../../lib/process/system.ts";
+import { readBeginning } from "../../lib/regular-file.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import { EXIT, NotHostableError, ProgramError } from "../diagnostics/errors.ts";
@@ -312,12 +313,4 @@ export function findUnlinkedRunner(path: string): UnlinkedProgram | undefined {
 }
 
 /** Up to 256 bytes, as many as the kernel reads of a script; one character per byte. */
-function firstBytes(path: string): string {
-  const bytes = new Uint8Array(256);
-  const descriptor = openSync(path, "r");
-  try {
-    return Buffer.from(bytes.subarray(0, readSync(descriptor, bytes))).toString("latin1");
-  } finally {
-    closeSync(descriptor);
-  }
-}
+const firstBytes = (path: string): string => readBeginning(path, 256).toString("latin1");

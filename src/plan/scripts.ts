@@ -1,7 +1,8 @@
 // Finds scripts that empty the environment, as far as their text shows: this removes capsule's variables from it.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { basename } from "node:path";
+import { readBeginning } from "../../lib/regular-file.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import { isShells } from "./program.ts";
 
@@ -107,9 +108,10 @@ const isIgnoring = (option: string): boolean =>
 /** The text of a script; undefined for any other file. */
 function textOf(path: string): string | undefined {
   return unlessRefused(() => {
+    // The word may be any file's name: opening a FIFO would be noticed by its writer.
     const stat = statSync(path, { throwIfNoEntry: false });
     if (!stat?.isFile() || stat.size > LONGEST) return undefined;
-    const text = readFileSync(path, "latin1");
+    const text = readBeginning(path, stat.size).toString("latin1");
     return text.startsWith("#!") || isShells(path) ? text : undefined;
   });
 }

@@ -3,7 +3,7 @@
 import { statSync } from "node:fs";
 import { PT_LOAD } from "../../lib/elf/constants.ts";
 import { ElfError } from "../../lib/elf/error.ts";
-import { FileBytes, LARGEST_READ, readHeaders } from "../../lib/elf/file.ts";
+import { FileBytes, LARGEST_COPY, readHeaders } from "../../lib/elf/file.ts";
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { loadSegments } from "../../lib/elf/phdr.ts";
@@ -30,8 +30,8 @@ export function refuseUnhostable(
   const [auditor] = library.auditors;
   if (auditor !== undefined)
     refuse(`it is watched by "${auditor}" (DT_AUDIT), which ld.so loads before a program alone`);
-  const size = statSync(path).size > LARGEST_READ ? sizeOfImage(path) : 0;
-  if (size > LARGEST_READ) refuse(`its file has ${size} bytes to be loaded, too many for a copy of it`);
+  const size = statSync(path).size > LARGEST_COPY ? sizeOfImage(path) : 0;
+  if (size > LARGEST_COPY) refuse(`its file has ${size} bytes to be loaded, too many for a copy of it`);
   const alignment = missedAlignment(path, glibc);
   if (alignment !== undefined)
     refuse(`it has to be aligned to ${alignment} bytes, which before 2.35 glibc does for nothing that is opened`);

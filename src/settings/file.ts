@@ -5,8 +5,9 @@
 // or to the program's owner, who could have put the same into the program. The usual untrusted one lies beside a game
 // that was unpacked in a directory that everybody can write to, such as /tmp.
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { lstatSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { RegularFile } from "../../lib/regular-file.ts";
 import { isTrustedFile, type Owner } from "../directories/trusted.ts";
 import { fileLayer } from "./file-layer.ts";
 import type { Environment, Flags, Layer } from "./layer.ts";
@@ -65,7 +66,7 @@ function ownFile({ XDG_CONFIG_HOME: config, HOME: home }: Environment): string |
   return home?.startsWith("/") ? join(home, ".config", "capsule", FILE) : undefined;
 }
 
-/** Size limit in bytes: a larger file is no settings file, and may be endless. */
+/** Size limit in bytes: a larger file is no settings file. */
 const LIMIT = 1 << 20;
 
 type Text = { readonly content: string };
@@ -80,18 +81,11 @@ function textOf(path: string, isTrusted: (owner: Owner) => boolean): Text | "unt
     const stat = unlessMissing(() => statSync(path));
     if (!stat) return undefined;
     if (!isTrusted(stat)) return "untrusted";
-    // O_NONBLOCK: opening a FIFO would wait for its writer.
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const own = fstatSync(descriptor);
-      if (!isTrusted(own)) return "untrusted";
-      if (own.isDirectory()) throw cannot(path, "it is a directory");
-      if (!own.isFile()) throw cannot(path, "it is not a regular file");
-      if (own.size > LIMIT) throw cannot(path, `it has ${own.size} bytes, and ${LIMIT} are too many for settings`);
-      return { content: new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(descriptor)) };
-    } finally {
-      closeSync(descriptor);
-    }
+    using file = new RegularFile(path);
+    const { size } = file.stat;
+    if (!isTrusted(file.stat)) return "untrusted";
+    if (size > LIMIT) throw cannot(path, `it has ${size} bytes, and ${LIMIT} are too many for settings`);
+    return { content: new TextDecoder("utf-8", { fatal: true }).decode(file.bytes(0, size)) };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") throw cannot(path, "it is not UTF-8");
@@ -115,5 +109,7 @@ function unlessMissing(look: () => Stats): Stats | undefined {
 
 const REASONS: Readonly<Record<string, string>> = {
   EACCES: "permission denied (--no-settings does without)",
+  EISDIR: "it is a directory",
   ELOOP: "its symbolic links loop",
+  ENXIO: "it is not a regular file",
 };

@@ -7,6 +7,7 @@ import { repository } from "../support/run.ts";
 /** From the ground up: a folder, or a file that stands alone, may import those before it and no others. */
 const STOREYS = [
   ["lib/link-error.ts", "lib/ownership.ts", "lib/sealed.ts", "lib/unless.ts"],
+  ["lib/regular-file.ts"],
   ["lib/own-files.ts"],
   ["lib/memory"],
   ["lib/x86-64"],

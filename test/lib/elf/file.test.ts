@@ -1,7 +1,7 @@
 // Bytes of files: what of them is read, and when the file is closed.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync, truncateSync } from "node:fs";
 import { FileBytes, openImage } from "../../../lib/elf/file.ts";
 import { toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
 import { unlessRefused } from "../../../lib/unless.ts";
@@ -91,6 +91,42 @@ describe("FileBytes.view()", () => {
     expect(open.stringAt(toOffset(0), 7, "strings")).toBe("ab");
     expect(open.stringAt(toOffset(3), 3, "strings")).toBe("cde");
     expect(open.stringAt(toOffset(2), 1, "strings")).toBe("");
+  });
+});
+
+describe("a file that is nearly all hole", () => {
+  const path = scratch.write("sparse", "some bytes");
+  truncateSync(path, 8 * 2 ** 30);
+  const MIB = 1 << 20;
+
+  test("may be read as far as one that is compressed may need, all its tables together", () => {
+    using file = new FileBytes(path);
+    const read = (offset: number, length: number) => file.view(toOffset(offset), length, "table").byteLength;
+    expect(read(0, 8 * MIB)).toBe(8 * MIB);
+    // One table again, or more of it, is one table.
+    expect(read(0, 8 * MIB)).toBe(8 * MIB);
+    expect(read(0, 9 * MIB)).toBe(9 * MIB);
+    expect(read(4 * 2 ** 30, 6 * MIB)).toBe(6 * MIB);
+    expect(faultOf(() => read(2 ** 30, 2 * MIB))).toMatchObject({
+      structure: "table",
+      fault: `its ${2 * MIB} bytes are too many to read: with its other tables, they are more than ${16 * MIB}`,
+    });
+  });
+
+  test("is not read piece by piece, either", () => {
+    using file = new FileBytes(path);
+    let read = 0;
+    const all = () => {
+      for (; read < 32 * MIB; read += 4096) file.view(toOffset(read), 4, "strings");
+    };
+    expect(faultOf(all).fault).toContain("too many to read");
+    expect(read).toBe(16 * MIB);
+  });
+
+  test("is not copied, if it claims to be larger than any program", () => {
+    using file = new FileBytes(path);
+    expect(faultOf(() => file.copy(2 ** 30 + 1, "PT_LOAD")).fault).toContain("too many to copy");
+    expect(`${Buffer.from(file.copy(10, "PT_LOAD"))}`).toBe("some bytes");
   });
 });
 

@@ -201,6 +201,16 @@ test("numbers are compared as numbers: 01 is 1, as for ld.so", () => {
   expect(pathsOf(cache, "libred.so.10")).toEqual([]);
 });
 
+test("a name is not followed without an end, nor are more libraries found than one can have", () => {
+  const many = Array.from({ length: 3000 }, (_, i) => ({ soname: "libred.so.1", path: `/${i}/libred.so.1` }));
+  expect(pathsOf(parse(newCache(many)), "libred.so.1").length).toBe(1024);
+  const cache = parse(newCache([{ soname: `libred.so.${"0".repeat(5000)}1`, path: "/lib/libred.so.1" }]));
+  expect(pathsOf(cache, "libred.so.1")).toEqual([]);
+  expect(pathsOf(parse(newCache([{ soname: "libred.so.1", path: `/${"a".repeat(5000)}` }])), "libred.so.1")).toEqual(
+    [],
+  );
+});
+
 test("other bytes are no cache", () => {
   for (const text of [
     "",

@@ -1,7 +1,7 @@
 // Where a library is searched, in which order, and what is said when it is nowhere.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, realpathSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync, truncateSync } from "node:fs";
 import { relative } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
@@ -480,4 +480,48 @@ describe("the message when nothing is found", () => {
     expect(() => search.find("libred.so.1", requesting(tree, { runpath: "/loop" }))).toThrow("is part of a loop");
     expect(() => search.find("/loop/libred.so.1", undefined)).toThrow(LinkError);
   });
+});
+
+describe("a cache", () => {
+  const fault = (tree: SmallTree) => {
+    const tried: Tried = [];
+    searchIn(tree).find("libnone.so", undefined, tried);
+    return tried.find(({ by }) => by === "ld.so.cache")?.fault;
+  };
+
+  test("that ld.so cannot open, or does not know, is as none, and the search says why", () => {
+    const opt = { "/etc/ld.so.conf": new TextEncoder().encode("/opt\n") };
+    const trees = [
+      treeWith(["/opt"], opt),
+      treeWith(["/opt"], { ...opt, "/etc/ld.so.cache/file": new Uint8Array(0) }),
+      treeWith(["/opt"], { ...opt, "/etc/ld.so.cache": "-> /dev/zero" }),
+      treeWith(["/opt"], { ...opt, "/etc/ld.so.cache": new Uint8Array(100) }),
+    ];
+    mkdirSync(trees[2]?.path("/dev") ?? "");
+    Bun.spawnSync(["mkfifo", trees[2]?.path("/dev/zero") ?? ""]);
+    for (const tree of trees) expect(find(searchIn(tree))).toBe("/opt/libred.so.1");
+    expect(trees.map(fault)).toEqual(["there is none", "a directory", "not a regular file", "not a cache of ld.so"]);
+  });
+
+  test("that is larger than any is an error, as ld.so would read it", () => {
+    const tree = treeWith([], { "/etc/ld.so.cache": new Uint8Array(0) });
+    truncateSync(tree.path("/etc/ld.so.cache"), 3 * 2 ** 30);
+    expect(() => searchIn(tree)).toThrow(LinkError);
+    expect(() => searchIn(tree)).toThrow(`Cannot read "${tree.tree.root}/etc/ld.so.cache": it has`);
+  });
+});
+
+test("an ld.so that is larger than any is an error", () => {
+  const tree = treeWith([], { "/lib64/ld-linux-x86-64.so.2": new Uint8Array(0) });
+  truncateSync(tree.path("/lib64/ld-linux-x86-64.so.2"), 3 * 2 ** 30);
+  expect(() => systemDirectories(tree.tree)).toThrow(LinkError);
+});
+
+test("a search path with more directories than any is an error that names the library", () => {
+  const tree = treeWith(["/lib"], { "/libtop.so": { soname: "libtop.so", runpath: "/a:".repeat(5000) } });
+  const search = searchIn(tree);
+  const library = search.libraryAt(tree.path("/libtop.so"));
+  expect(() => search.find("libred.so.1", { library })).toThrow(
+    `Cannot follow the runpath of ${tree.path("/libtop.so")}: it has 5001 directories`,
+  );
 });
