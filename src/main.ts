@@ -7,7 +7,9 @@
 // default get in the way of programs that limit or lock their memory. (The kernel reads 254 bytes of that line.)
 
 import { reexecFromCache } from "./reexec/from-cache.ts";
+import { startAgainWithoutBuns } from "./reexec/start-again.ts";
 
 reexecFromCache();
+startAgainWithoutBuns();
 // By path, as the bundle has it beside this file, too; dynamically, as a command that is started over does not need it.
 void import(Bun.main.replace(/main(\.\w+)$/, `${process.argv[2] === "exec" ? "exec" : "command"}$1`));

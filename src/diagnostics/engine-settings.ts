@@ -9,3 +9,6 @@ export const ENGINE_SETTINGS = {
   BUN_JSC_largeHeapSize: "99999999",
   MIMALLOC_ARENA_RESERVE: "32MiB",
 } as const;
+
+/** Is it a variable by which Bun would do something else than it is told to on its command line? */
+export const isForBun = (name: string): boolean => /^BUN_(OPTIONS|INSPECT)/.test(name);

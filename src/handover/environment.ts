@@ -1,7 +1,7 @@
 // Removes what a package runner (bunx, npx) puts into the environment: its own variables, and directories in front of
 // PATH. What the user has set stays.
 
-import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import { ENGINE_SETTINGS, isForBun } from "../diagnostics/engine-settings.ts";
 import type { Environment } from "../directories/user-cache.ts";
 
 /** Prefix for variables that are meant for the program but that this command's Bun would obey. */
@@ -10,9 +10,7 @@ const KEPT = "CAPSULE_KEPT_";
 /** An environment for this command in which Bun finds no variable meant for the program or for its parent. */
 export const withKept = (environment: Environment): Record<string, string | undefined> =>
   Object.fromEntries(
-    Object.entries(environment).map(([name, value]) =>
-      /^BUN_(OPTIONS|INSPECT)/.test(name) ? [`${KEPT}${name}`, value] : [name, value],
-    ),
+    Object.entries(environment).map(([name, value]) => (isForBun(name) ? [`${KEPT}${name}`, value] : [name, value])),
   );
 
 /**

@@ -4,14 +4,13 @@
 //
 // Nothing is imported here that takes time, not even node:fs.
 
-import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
 import { System } from "../../lib/process/system.ts";
 import { unsealed } from "../../lib/sealed.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
-import { inheritedDescriptors } from "./inherited.ts";
-import { commandOf, reexec, stringsIn, type Through, throughOf } from "./reexec.ts";
+import { type Through, throughOf } from "./reexec.ts";
+import { startAgain } from "./start-again.ts";
 
 /** To be changed with the file's format. */
 export const VERSION = 5;
@@ -40,10 +39,7 @@ export function reexecFromCache(): void {
 function reexecAsBefore(): void {
   const cache = cacheOf(process.env);
   if (cache === undefined || process.argv[2] !== "exec" || throughOf() !== undefined) return;
-  // ld.so truncates the kernel's copy of that variable (2.31-2.36 at least), from which the environment is taken here.
-  if (process.env.GLIBC_TUNABLES !== undefined) return;
-  const system = new System();
-  const files = new SmallFiles(system);
+  const files = new SmallFiles(new System());
   const file = reexecCacheIn(cache);
   if (file === undefined || !isRegular(files, file)) return;
   const entry = parsed(files.bytes(file))?.entries[ownKey()];
@@ -52,11 +48,7 @@ function reexecAsBefore(): void {
   const [first = ""] = entry.through.path.split(":");
   const ownerOf = (path: string) => files.owner(path);
   if (!isTrusted(cache, ownerOf) || !isTrusted(first, ownerOf)) return;
-  const [cmdline, environ] = [files.bytes("/proc/self/cmdline"), files.bytes("/proc/self/environ")];
-  if (!cmdline || !environ) return;
-  const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
-  const through = { ...entry.through, program: process.execPath };
-  reexec(new Exec(system), command, { environment: new Map(), through });
+  startAgain(files, { ...entry.through, program: process.execPath });
 }
 
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];
