@@ -2,18 +2,22 @@
 // hash chain that loops crashes or hangs the process that opens it. These checks run first. Every table is checked in
 // full, so they use offsets into plain arrays, not the structures.
 
-import { add, alignDown, alignUp, isPowerOfTwo, PAGE_SIZE } from "../memory/numbers.ts";
+import { alignDown, alignUp } from "../memory/numbers.ts";
+import { checkRelocations } from "./check-relocations.ts";
+import { checkSegments } from "./check-segments.ts";
 import * as elf from "./constants.ts";
 import { ElfError } from "./error.ts";
 import { type FileImage, openImage } from "./file.ts";
 import type { Image } from "./image.ts";
-import { type PageRange, type Phdr, pagesOf, segmentAt } from "./phdr.ts";
+import { segmentAt } from "./phdr.ts";
 import { Rela } from "./rela.ts";
+import { isCallable } from "./relro.ts";
 import { bindingOf, Sym } from "./sym.ts";
+import { isBoundNow } from "./undefined.ts";
+import { lastVersion } from "./versions.ts";
 import { wordsOf } from "./words.ts";
+import { Writable } from "./writable.ts";
 
-/** User memory ends here. */
-const ADDRESS_LIMIT = 2 ** 47;
 const WORD = 4;
 const WORD64 = 8;
 
@@ -39,56 +43,37 @@ export function checkFile(path: string, check: Check = "whole"): void {
   checkImage(image, check);
 }
 
-function checkSegments({ path, loads, phdrs, file }: FileImage): void {
-  for (const { p_offset, p_vaddr, p_filesz, p_memsz, p_align } of loads) {
-    const fault = (text: string) => new ElfError(path, "PT_LOAD", text);
-    // A segment with no file bytes may give any offset. After the end of the file there are zeroes up to the end of its
-    // last page, and SIGBUS beyond that.
-    if (p_filesz > 0 && !(p_offset + p_filesz <= alignUp(file.size, PAGE_SIZE)))
-      throw fault(`its ${p_filesz} bytes at offset ${p_offset} reach beyond the end of the file (${file.size} bytes)`);
-    if (!(p_vaddr + p_memsz < ADDRESS_LIMIT)) throw fault("it reaches beyond the address space");
-    // glibc 2.36 and newer ignore an alignment that is not a power of two; 2.31 rejects it itself
-    if (isPowerOfTwo(p_align) && p_align >= ADDRESS_LIMIT) throw fault("p_align is larger than the address space");
-    // glibc maps whole pages, and rejects this itself
-    if ((p_vaddr - p_offset) % PAGE_SIZE !== 0) throw fault("p_vaddr and p_offset are not congruent");
-  }
-  for (const { p_type, p_vaddr, p_filesz, p_memsz, p_align } of phdrs) {
-    if (p_type !== elf.PT_TLS || p_memsz === 0) continue;
-    const fault = (text: string) => new ElfError(path, "PT_TLS", text);
-    if (!(p_align < ADDRESS_LIMIT)) throw fault("p_align is larger than the address space");
-    if (p_filesz > 0 && !segmentAt(loads, p_vaddr, p_filesz)) throw fault("it is in no segment");
-    if (p_filesz > p_memsz) throw fault("p_filesz is larger than p_memsz");
-  }
-  const relro = phdrs.findLast(({ p_type }) => p_type === elf.PT_GNU_RELRO);
-  if (relro && relro.p_memsz > 0 && !isMapped(loads, wholePages(relro)))
-    throw new ElfError(path, "PT_GNU_RELRO", "its pages are not in the image");
-}
+/** An entry of the dynamic section, and others that ld.so reads then without asking whether they are there. */
+type Together = readonly [
+  tag: number,
+  name: string,
+  ...others: (readonly [tag: number, name: string, value?: number])[],
+];
+const TOGETHER: readonly Together[] = [
+  [elf.DT_RELA, "DT_RELA", [elf.DT_RELASZ, "DT_RELASZ"], [elf.DT_RELAENT, "DT_RELAENT", Rela.size]],
+  [elf.DT_RELR, "DT_RELR", [elf.DT_RELRSZ, "DT_RELRSZ"], [elf.DT_RELRENT, "DT_RELRENT", WORD64]],
+  [
+    elf.DT_PLTREL,
+    "DT_PLTREL",
+    [elf.DT_PLTREL, "DT_PLTREL", elf.DT_RELA],
+    [elf.DT_JMPREL, "DT_JMPREL"],
+    [elf.DT_PLTRELSZ, "DT_PLTRELSZ"],
+  ],
+  [elf.DT_INIT_ARRAY, "DT_INIT_ARRAY", [elf.DT_INIT_ARRAYSZ, "DT_INIT_ARRAYSZ"]],
+  [elf.DT_FINI_ARRAY, "DT_FINI_ARRAY", [elf.DT_FINI_ARRAYSZ, "DT_FINI_ARRAYSZ"]],
+];
 
-/** The pages that become read-only: both ends are rounded down. */
-function wholePages({ p_vaddr, p_memsz }: Phdr): PageRange {
-  return { start: alignDown(p_vaddr, PAGE_SIZE), end: alignDown(add(p_vaddr, p_memsz), PAGE_SIZE) };
-}
-
-/**
- * Is the range empty, or between the first segment's first page and the last one's last? All of that is mapped somehow.
- */
-function isMapped(loads: readonly Phdr[], { start, end }: PageRange): boolean {
-  const [first, last] = [loads[0], loads.at(-1)];
-  return start === end || (!!first && !!last && start >= pagesOf(first).start && end <= pagesOf(last).end);
-}
-
-function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
+function checkDynamic(image: Image): void {
+  const { path, loads, dynamic, relativeCount } = image;
   const fault = (text: string) => new ElfError(path, "dynamic section", text);
-  // ld.so asserts these for tables that are present (RELRENT since 2.36).
-  const expected: [tag: number, of: number, value: number, name: string][] = [
-    [elf.DT_RELAENT, elf.DT_RELA, Rela.size, "DT_RELAENT"],
-    [elf.DT_RELRENT, elf.DT_RELR, 8, "DT_RELRENT"],
-    [elf.DT_PLTREL, elf.DT_PLTREL, elf.DT_RELA, "DT_PLTREL"],
-  ];
-  for (const [tag, of, value, name] of expected) {
-    const found = dynamic.get(tag);
-    if (found !== undefined && found !== value && dynamic.get(of) !== undefined)
-      throw fault(`${name} is ${found}, not ${value}`);
+  // Some values are asserted.
+  for (const [tag, name, ...others] of TOGETHER) {
+    if (dynamic.get(tag) === undefined) continue;
+    for (const [other, otherName, value] of others) {
+      const found = dynamic.get(other);
+      if (found === undefined) throw fault(`it has ${name}, and no ${otherName}`);
+      if (value !== undefined && found !== value) throw fault(`${otherName} is ${found}, not ${value}`);
+    }
   }
   // ld.so processes a partial last entry of a relocation table, but does not call one of a function array.
   const tables: [tag: number, size: number, round: (size: number) => number, name: string][] = [
@@ -115,9 +100,21 @@ function checkDynamic({ path, loads, dynamic, relativeCount }: Image): void {
     [elf.DT_FINI, "DT_FINI"],
   ] as const) {
     const at = dynamic.get(tag);
-    if (at !== undefined && ((segmentAt(loads, at)?.p_flags ?? 0) & elf.PF_X) === 0)
+    if (at !== undefined && !isCallable(image, at))
       throw fault(`${name}, vaddr 0x${at.toString(16)}, is in no executable segment`);
   }
+  // The name of the program itself: ld.so takes it for a filtee, and fails an assertion when the file is closed.
+  if (image.filtees.some(({ name }) => name === "")) throw fault("it is a filter of nothing");
+  checkLazyBinding(image);
+}
+
+/** Binding lazily, ld.so fills in the second and third entry of the global offset table. */
+function checkLazyBinding(image: Image): void {
+  const { path, dynamic } = image;
+  if (dynamic.get(elf.DT_JMPREL) === undefined || isBoundNow(image)) return;
+  const got = dynamic.get(elf.DT_PLTGOT);
+  if (got === undefined || !new Writable(image).around(got + WORD64, 2 * WORD64))
+    throw new ElfError(path, "dynamic section", "DT_JMPREL is bound lazily, and DT_PLTGOT is in no writable segment");
 }
 
 /** With two hash tables, ld.so reads only DT_GNU_HASH. */
@@ -128,29 +125,29 @@ function checkHash({ gnuHash, sysvHash, symbols }: Image): void {
 }
 
 function checkSymbols(image: Image): void {
-  const { path, strings } = image;
+  const { path, strings, gnuHash, end } = image;
   const { view } = image.symbols;
   const words = wordsOf(view, view.byteLength);
   const tlsSize = image.tls?.p_memsz ?? 0;
-  const end = image.end;
   for (let i = 0, at = 0; at + 6 <= words.length; i++, at += Sym.size / WORD) {
     const info = words[at + 1] as number;
-    // Local symbols are never looked up.
-    if (((info >>> 4) & 15) === elf.STB_LOCAL) continue;
+    const [type, section] = [info & 15, info >>> 16];
+    const value = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
+    // ld.so calls the symbol to get the function's address. An absolute one is in another object (a mirror's).
+    const isCode = () => (section === elf.SHN_ABS ? value > end : isCallable(image, value));
+    if (type === elf.STT_GNU_IFUNC && section !== elf.SHN_UNDEF && !isCode())
+      throw new ElfError(path, "symbol table", `symbol ${i} is to be called (IFUNC), and is in no executable segment`);
+    const isLocal = ((info >>> 4) & 15) === elf.STB_LOCAL;
+    // Nobody looks it up, unless it is in the hash table: ld.so compares names first.
+    if (isLocal && (i === 0 || !gnuHash || i < gnuHash.symOffset)) continue;
     if ((words[at] as number) >= strings.room)
       throw new ElfError(path, "symbol table", `the name of symbol ${i} is beyond the string table`);
-    const section = info >>> 16;
     if (section === elf.SHN_UNDEF || section === elf.SHN_ABS) continue;
-    const value = (words[at + 3] as number) * 2 ** 32 + (words[at + 2] as number);
-    const type = info & 15;
     if (type === elf.STT_TLS && tlsSize === 0)
       throw new ElfError(path, "symbol table", `symbol ${i} is thread-local, and there is no such data (PT_TLS)`);
     const limit = type === elf.STT_TLS ? tlsSize : end;
     // A symbol may mark the end of what contains it (_end), or lie anywhere if it is only a mark (--defsym).
-    if (
-      (value > limit || (type === elf.STT_TLS && tlsSize === 0)) &&
-      (type !== elf.STT_NOTYPE || words[at + 4] !== 0 || words[at + 5] !== 0)
-    )
+    if (value > limit && (type !== elf.STT_NOTYPE || words[at + 4] !== 0 || words[at + 5] !== 0))
       throw new ElfError(path, "symbol table", `symbol ${i} is beyond the image`);
   }
   // If the last referenced string has an end, all have one.
@@ -158,66 +155,22 @@ function checkSymbols(image: Image): void {
 }
 
 function checkVersions(image: Image): void {
-  const { path, versym, verdefs, verneeds, symbols } = image;
-  if (!versym) return;
-  let last = 1;
-  for (const { index } of [...verdefs, ...verneeds]) last = Math.max(last, index);
+  const { path, versym, symbols } = image;
+  const last = lastVersion(image);
+  if (!versym) {
+    if (last > 0) throw new ElfError(path, "version table", `there are ${last} versions, and no DT_VERSYM`);
+    return;
+  }
+  // Without versions, ld.so has no list for the symbols that relocations refer to.
+  const most = last > 0 || !hasReferences(image) ? Math.max(1, last) : 0;
   const { view } = versym;
   const indexes = new Uint16Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   const symbol = indexes.findIndex(
-    (index, i) => (index & ~elf.VERSYM_HIDDEN) > last && bindingOf(symbols.at(i)) !== elf.STB_LOCAL,
+    (index, i) => (index & ~elf.VERSYM_HIDDEN) > most && bindingOf(symbols.at(i)) !== elf.STB_LOCAL,
   );
   if (symbol >= 0)
-    throw new ElfError(path, "version table", `symbol ${symbol} has version ${indexes[symbol]}, and there are ${last}`);
+    throw new ElfError(path, "version table", `symbol ${symbol} has version ${indexes[symbol]}, and there are ${most}`);
 }
 
-function checkRelocations(image: Image): void {
-  const { path, loads, rela, jmprel, symbols, relativeCount } = image;
-  const count = Math.max(symbols.length, 1);
-  for (const [name, { view }, relative] of [
-    ["DT_RELA", rela, relativeCount],
-    ["DT_JMPREL", jmprel, 0],
-  ] as const) {
-    const words = wordsOf(view, view.byteLength);
-    // r_offset (2) | r_type | r_sym | r_addend (2). The previous entry's segment is tried first.
-    let start = 1;
-    let end = 0;
-    for (let at = 0, i = 0; at + 6 <= words.length; at += RELA_WORDS, i++) {
-      const place =
-        words[at + 1] === 0 ? (words[at] as number) : (words[at + 1] as number) * 2 ** 32 + (words[at] as number);
-      if (place < start || place > end) {
-        if (words[at + 2] === elf.R_X86_64_NONE) continue;
-        // 32-bit types need only 4 bytes, at the end of a segment
-        const load = segmentAt(loads, place, 4);
-        if (!load)
-          throw new ElfError(path, name, `entry ${i} relocates vaddr 0x${place.toString(16)}, which is in no segment`);
-        const pages = pagesOf(load);
-        start = place < load.p_vaddr ? pages.start : load.p_vaddr;
-        end = Math.min(pages.end, place < load.p_vaddr + load.p_memsz ? load.p_vaddr + load.p_memsz : pages.end) - 8;
-      }
-      // ld.so asserts this
-      if (i < relative && words[at + 2] !== elf.R_X86_64_RELATIVE)
-        throw new ElfError(
-          path,
-          name,
-          `entry ${i} has type ${words[at + 2]}, and DT_RELACOUNT says that it is relative`,
-        );
-      if (i >= relative && (words[at + 3] as number) >= count) checkReference(image, name, i, words[at + 3] as number);
-    }
-  }
-  for (const slot of image.relr)
-    if (!segmentAt(loads, slot, 8))
-      throw new ElfError(path, "DT_RELR", `vaddr 0x${slot.toString(16)} is in no segment`);
-}
-
-/** Checks that the symbol exists: hash tables need not cover symbols that are only referenced. */
-function checkReference({ path, symbols, strings }: Image, table: string, entry: number, symbol: number): void {
-  try {
-    if (symbols.at(symbol).st_name < strings.room) return;
-  } catch (error) {
-    if (!(error instanceof ElfError)) throw error;
-  }
-  throw new ElfError(path, table, `entry ${entry} refers to symbol ${symbol} of ${symbols.length}`);
-}
-
-const RELA_WORDS = Rela.size / WORD;
+/** Does a relocation refer to a symbol? */
+const hasReferences = ({ symbolicRela, jmprel }: Image): boolean => symbolicRela.length + jmprel.length > 0;

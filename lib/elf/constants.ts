@@ -25,11 +25,10 @@ export const PT_PHDR = 6;
 export const PT_TLS = 7;
 export const PT_GNU_STACK = 0x6474e551;
 export const PT_GNU_RELRO = 0x6474e552;
+export const PT_GNU_PROPERTY = 0x6474e553;
 export const PF_X = 1;
 export const PF_W = 2;
 export const PF_R = 4;
-/** e_phnum when there are more headers than it can hold; the count is then in section 0. */
-export const PN_XNUM = 0xffff;
 
 export const DT_NULL = 0;
 export const DT_NEEDED = 1;
@@ -79,6 +78,7 @@ export const DT_VERNEEDNUM = 0x6fffffff;
 export const DT_AUXILIARY = 0x7ffffffd;
 export const DT_FILTER = 0x7fffffff;
 export const DF_SYMBOLIC = 0x2;
+export const DF_TEXTREL = 0x4;
 export const DF_BIND_NOW = 0x8;
 export const DF_STATIC_TLS = 0x10;
 export const DF_1_NOW = 0x1;

@@ -6,7 +6,7 @@ import { NotRegularError, RegularFile } from "../regular-file.ts";
 import { Ehdr, readEhdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 import { Image, type ImageBytes } from "./image.ts";
-import { loadSegments, type Phdr, pagesOf, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
+import { isReadable, loadSegments, type Phdr, type Piece, pagesOf, pieceAt, readPhdrs, sizeOfPhdrs } from "./phdr.ts";
 
 /** Size in bytes of the cached pieces that serve neighbouring reads (headers, strings). */
 const PIECE = 8192;
@@ -119,32 +119,32 @@ class FileImageBytes implements ImageBytes {
   ) {}
 
   view(vaddr: Vaddr, length: number, structure: string): DataView {
-    const load = this.#segment(vaddr, structure);
+    const { load, end } = this.#piece(vaddr, structure);
     const { p_vaddr, p_filesz, p_offset } = load;
-    if (vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_filesz && p_offset + p_filesz <= this.file.size)
-      return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
-    const isCutOff = vaddr + length > this.#endOf(load) && vaddr + length <= pagesOf(load).end;
+    const offset = toOffset(vaddr - p_vaddr + p_offset);
+    const isShort = p_offset + p_filesz > this.file.size;
+    if (vaddr >= p_vaddr && vaddr + length <= Math.min(end, p_vaddr + p_filesz) && !isShort)
+      return this.file.view(offset, length, structure);
+    if (vaddr + length <= end) return this.#padded(load, vaddr, length, structure);
     // file.view reports the truncation
-    if (isCutOff) return this.file.view(toOffset(vaddr - p_vaddr + p_offset), length, structure);
-    if (!(vaddr + length <= this.#endOf(load)))
-      throw new ElfError(
-        this.file.path,
-        structure,
-        `its ${length} bytes at vaddr 0x${vaddr.toString(16)} reach beyond its segment`,
-      );
-    return this.#padded(load, vaddr, length, structure);
+    if (isShort && vaddr + length <= pagesOf(load).end) return this.file.view(offset, length, structure);
+    throw new ElfError(
+      this.file.path,
+      structure,
+      `its ${length} bytes at vaddr 0x${vaddr.toString(16)} reach beyond its segment`,
+    );
   }
 
   rest(vaddr: Vaddr, structure: string, end: Vaddr): DataView {
-    const load = this.#segment(vaddr, structure);
+    const { load, end: last } = this.#piece(vaddr, structure);
     const { p_vaddr, p_filesz } = load;
-    const last = vaddr < p_vaddr + p_filesz ? Math.min(p_vaddr + p_filesz, this.#endOf(load)) : this.#endOf(load);
-    return this.view(vaddr, Math.max(0, Math.min(end, last) - vaddr), structure);
+    const inBytes = vaddr < p_vaddr + p_filesz ? Math.min(p_vaddr + p_filesz, last) : last;
+    return this.view(vaddr, Math.max(0, Math.min(end, inBytes) - vaddr), structure);
   }
 
   room(vaddr: Vaddr): number {
-    const load = this.#find(vaddr);
-    return load ? Math.max(0, this.#endOf(load) - vaddr) : 0;
+    const piece = this.#find(vaddr);
+    return piece && isReadable(piece.load) ? piece.end - vaddr : 0;
   }
 
   vaddrOf(pointer: number): Vaddr {
@@ -152,30 +152,33 @@ class FileImageBytes implements ImageBytes {
   }
 
   /**
-   * Bytes that extend into the rest of a segment's pages: the file's, then zeroes after its end and in place of .bss.
+   * Bytes that extend into the rest of a segment's pages: the file's, but zeroes after its end and in place of .bss.
+   * Behind a .bss that ends in the same page are the file's again.
    */
   #padded({ p_vaddr, p_filesz, p_memsz, p_offset }: Phdr, vaddr: Vaddr, length: number, structure: string): DataView {
     const offset = toOffset(vaddr - p_vaddr + p_offset);
-    const shown = Math.min(p_memsz > p_filesz ? p_vaddr + p_filesz - vaddr : length, this.file.size - offset, length);
-    if (shown === length) return this.file.view(offset, length, structure);
-    const view = shown > 0 ? this.file.view(offset, shown, structure) : undefined;
+    const inFile = Math.max(0, Math.min(length, this.file.size - offset));
+    const view = inFile > 0 ? this.file.view(offset, inFile, structure) : undefined;
     const bytes = new Uint8Array(length);
-    if (view) bytes.set(new Uint8Array(view.buffer, view.byteOffset, shown));
-    return new DataView(bytes.buffer);
+    if (view) bytes.set(new Uint8Array(view.buffer, view.byteOffset, inFile));
+    const [bss, end] = [p_filesz, p_memsz].map((size) => Math.max(0, p_vaddr + size - vaddr));
+    return new DataView(bytes.fill(0, bss, end).buffer);
   }
 
-  #segment(vaddr: Vaddr, structure: string): Phdr {
-    const load = this.#find(vaddr);
-    if (!load)
-      throw new ElfError(this.file.path, structure, `vaddr 0x${vaddr.toString(16)} is in no segment of the file`);
-    return load;
+  #piece(vaddr: Vaddr, structure: string): Piece {
+    const piece = this.#find(vaddr);
+    const at = `vaddr 0x${vaddr.toString(16)}`;
+    if (!piece) throw new ElfError(this.file.path, structure, `${at} is in no segment of the file`);
+    if (!isReadable(piece.load))
+      throw new ElfError(this.file.path, structure, `${at} is in a segment that may not be read`);
+    return piece;
   }
 
-  #find(vaddr: Vaddr): Phdr | undefined {
-    return (
-      this.loads.findLast(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr < p_vaddr + p_filesz) ??
-      this.loads.findLast((load) => vaddr >= pagesOf(load).start && vaddr < this.#endOf(load))
-    );
+  #find(vaddr: Vaddr): Piece | undefined {
+    const piece = pieceAt(this.loads, vaddr);
+    if (!piece) return undefined;
+    const end = Math.min(piece.end, this.#endOf(piece.load));
+    return vaddr < end ? { ...piece, end: toVaddr(end) } : undefined;
   }
 
   /** The end of what is mapped from the file for a segment, rounded up to a page, which the file need not fill. */

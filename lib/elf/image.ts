@@ -56,6 +56,7 @@ export class Image {
   /** The PT_LOAD headers, in order, checked. */
   readonly loads: readonly Phdr[];
   readonly dynamic: Dynamic;
+  readonly dynamicSegment: Phdr;
   /** Where the dynamic section is. */
   readonly dynamicAt: Vaddr;
   readonly strings: StringTable;
@@ -72,6 +73,7 @@ export class Image {
     const section = phdrs.findLast(({ p_type }) => p_type === elf.PT_DYNAMIC);
     if (!section || section.p_filesz === 0)
       throw new ElfError(path, "program headers", "there is no PT_DYNAMIC: the file is statically linked");
+    this.dynamicSegment = section;
     this.dynamicAt = section.p_vaddr;
     this.dynamic = this.#readDynamic(section.p_filesz);
     const strings = this.#pointer(elf.DT_STRTAB);

@@ -40,6 +40,8 @@ export interface Library {
   /** The names of the symbol versions that it defines. */
   readonly versions: readonly string[];
   readonly tls: Tls | undefined;
+  /** The files of which it needs versions (DT_VERNEED) although its DT_NEEDED does not have them. */
+  readonly versionsBeside: readonly string[];
   /** It defines objects that exist once per process, whoever else defines them (STB_GNU_UNIQUE). */
   readonly hasUnique: boolean;
   /** It defines malloc. */
@@ -72,7 +74,8 @@ export function readLibrary(path: string): Library {
   using image = openImage(path);
   const interpreter = interpreterOf(image);
   const soname = image.soname ?? path.slice(path.lastIndexOf("/") + 1);
-  const wanted = image.verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
+  const { needed, verneeds } = image;
+  const wanted = verneeds.filter(({ isWeak }) => !isWeak).map(({ name }) => name);
   const { release, gconv } = SAY.has(soname) ? saidBy(image) : {};
   const has = (name: string) => image.find(name) !== undefined;
   const hasMalloc = has("malloc");
@@ -80,7 +83,7 @@ export function readLibrary(path: string): Library {
     path,
     soname,
     hasSoname: image.soname !== undefined,
-    needed: image.needed,
+    needed,
     filtees: image.filtees,
     rpath: image.rpath,
     runpath: image.runpath,
@@ -96,6 +99,7 @@ export function readLibrary(path: string): Library {
     startsByLibc: interpreter !== undefined && refersTo(image, START),
     entersNamespaces: interpreter !== undefined && ["unshare", "setns"].some((name) => refersTo(image, name)),
     versions: image.verdefs.filter(({ isBase }) => !isBase).map(({ name }) => name),
+    versionsBeside: [...new Set(verneeds.map(({ file }) => file).filter((file) => !needed.includes(file)))],
     tls: readTls(image),
     hasUnique: hasUnique(image),
     hasMalloc,

@@ -1,8 +1,8 @@
 // Program headers (gABI, "Program Header") and what a loader needs from them.
 
 import { layout, type Struct, u32, u64 } from "../memory/layout.ts";
-import { add, alignDown, alignUp, type Offset, PAGE_SIZE, type Vaddr } from "../memory/numbers.ts";
-import { PN_XNUM, PT_LOAD } from "./constants.ts";
+import { add, alignDown, alignUp, type Offset, PAGE_SIZE, toVaddr, type Vaddr } from "../memory/numbers.ts";
+import { PF_R, PF_W, PT_LOAD } from "./constants.ts";
 import type { Ehdr } from "./ehdr.ts";
 import { ElfError } from "./error.ts";
 
@@ -18,11 +18,14 @@ export const Phdr = layout("Elf64_Phdr", {
 });
 export type Phdr = Struct<typeof Phdr>;
 
+/** As many as the kernel accepts of a program. Every vaddr is looked up in all of them. */
+const MOST_PHDRS = Math.floor(65536 / Phdr.size);
+
 /** Checks the ELF header's description of the program header table; returns its size in bytes. Throws ElfError. */
 export function sizeOfPhdrs(path: string, ehdr: Ehdr): number {
   if (ehdr.e_phentsize !== Phdr.size)
     throw new ElfError(path, "ELF header", `e_phentsize is ${ehdr.e_phentsize}, not ${Phdr.size}`);
-  if (ehdr.e_phnum === 0 || ehdr.e_phnum === PN_XNUM)
+  if (ehdr.e_phnum === 0 || ehdr.e_phnum > MOST_PHDRS)
     throw new ElfError(path, "ELF header", `e_phnum ${ehdr.e_phnum} gives no usable number of program headers`);
   return ehdr.e_phnum * Phdr.size;
 }
@@ -68,13 +71,29 @@ export function pagesOf({ p_vaddr, p_filesz, p_memsz }: Phdr): PageRange {
   return { start, end: alignUp(add(p_vaddr, Math.max(p_filesz, p_memsz)), PAGE_SIZE) };
 }
 
-/**
- * The segment that contains `length` bytes at a vaddr, or else whose pages do. If there are several, the last: a loader
- * maps them in order.
- */
-export function segmentAt(loads: readonly Phdr[], vaddr: number, length = 1): Phdr | undefined {
-  return (
-    loads.findLast(({ p_vaddr, p_memsz }) => vaddr >= p_vaddr && vaddr + length <= p_vaddr + p_memsz) ??
-    loads.findLast((load) => vaddr >= pagesOf(load).start && vaddr + length <= pagesOf(load).end)
-  );
+/** The part of a segment's pages that no later segment has, on one side or both sides of a vaddr. */
+export interface Piece extends PageRange {
+  readonly load: Phdr;
 }
+
+/** A loader maps segments in their order, in whole pages: a page is the last one's that has it. */
+export function pieceAt(loads: readonly Phdr[], vaddr: number): Piece | undefined {
+  let [start, end] = [0, Number.POSITIVE_INFINITY];
+  for (let i = loads.length - 1; i >= 0; i--) {
+    const load = loads[i] as Phdr;
+    const pages = pagesOf(load);
+    if (vaddr < pages.start) end = Math.min(end, pages.start);
+    else if (vaddr >= pages.end) start = Math.max(start, pages.end);
+    else return { load, start: toVaddr(Math.max(start, pages.start)), end: toVaddr(Math.min(end, pages.end)) };
+  }
+  return undefined;
+}
+
+/** The segment in whose pages `length` bytes at a vaddr are. */
+export function segmentAt(loads: readonly Phdr[], vaddr: number, length = 1): Phdr | undefined {
+  const piece = pieceAt(loads, vaddr);
+  return piece && vaddr + length <= piece.end ? piece.load : undefined;
+}
+
+/** What may be written may be read, on x86-64; what may only be executed may not, on processors with protection keys. */
+export const isReadable = ({ p_flags }: Phdr): boolean => (p_flags & (PF_R | PF_W)) !== 0;

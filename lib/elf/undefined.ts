@@ -16,7 +16,7 @@ interface Undefined {
 export function* undefinedIn(image: Image, scope: readonly Image[], bindsNow: boolean): Generator<Undefined> {
   const asked = new Set<number>();
   const { symbols } = image;
-  for (const table of bindsNow || wantsAllNow(image) ? [image.rela, image.jmprel] : [image.rela]) {
+  for (const table of bindsNow || isBoundNow(image) ? [image.rela, image.jmprel] : [image.rela]) {
     for (const index of referredTo(table)) {
       if (asked.has(index)) continue;
       asked.add(index);
@@ -31,7 +31,8 @@ export function* undefinedIn(image: Image, scope: readonly Image[], bindsNow: bo
 
 const isThere = (definer: Image, name: Uint8Array): boolean => definer.findAll(name).length > 0;
 
-function wantsAllNow({ dynamic, flags1 }: Image): boolean {
+/** All its symbols are bound when it is loaded, whatever the dlopen's mode. */
+export function isBoundNow({ dynamic, flags1 }: Image): boolean {
   const flags = dynamic.get(DT_FLAGS) ?? 0;
   return dynamic.get(DT_BIND_NOW) !== undefined || (flags & DF_BIND_NOW) !== 0 || (flags1 & DF_1_NOW) !== 0;
 }

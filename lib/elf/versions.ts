@@ -136,6 +136,16 @@ export function readVerneeds(path: string, view: DataView, strings: StringTable)
   return versions;
 }
 
+/** The highest index of all versions that are defined or needed; 0 without any. Throws ElfError. */
+export function lastVersion({ verdefs, verneeds }: Versions): number {
+  return [...verdefs, ...verneeds].reduce((last, { index }) => Math.max(last, index), 0);
+}
+
+interface Versions {
+  readonly verdefs: readonly DefinedVersion[];
+  readonly verneeds: readonly NeededVersion[];
+}
+
 /** The positions of a list's records. Each gives the distance to the next. */
 function* linked(
   path: string,

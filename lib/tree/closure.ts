@@ -1,6 +1,7 @@
 // Everything that some libraries need, directly or not, dependencies first, so that a loader that is given them one by
 // one never has to search.
 
+import { ElfError } from "../elf/error.ts";
 import type { Library } from "../elf/library.ts";
 import { type Dependencies, dependenciesOf, type Need, type Node } from "./dependencies.ts";
 import type { Requester, Search } from "./search.ts";
@@ -62,6 +63,22 @@ export function closureFrom(dependencies: Dependencies, requester?: Library): Cl
     absent,
     open,
   };
+}
+
+/**
+ * Throws ElfError for a member that needs versions of a file which nobody here needs by that name (DT_NEEDED), unless
+ * it is open by it: in glibc (2.36, 2.41) an assertion then ends the process.
+ */
+export function checkVersionsBeside(
+  { libraries }: Pick<Closure, "libraries">,
+  isOpen: (name: string) => boolean,
+): void {
+  const isNeeded = (file: string) =>
+    libraries.some(({ needed, filtees }) => needed.includes(file) || filtees.some(({ name }) => name === file));
+  for (const { path, versionsBeside } of libraries)
+    for (const file of versionsBeside)
+      if (!isNeeded(file) && !isOpen(file))
+        throw new ElfError(path, "DT_VERNEED", `it needs versions of "${file}", which is not in DT_NEEDED`);
 }
 
 const nodesOf = (needs: readonly Need[]): Node[] => needs.flatMap((need) => ("node" in need ? [need.node] : []));

@@ -141,7 +141,7 @@ function* openLibraries(attachment: Attachment, placeholders: readonly Placehold
     const own = placeholders.filter((each) => each.capsule === capsule);
     const sonames = own.map(({ soname }) => soname);
     const closure = yield* closureIn(attachment, capsule, (open) => needsIn(capsule, sonames, undefined, open));
-    checkClosure(capsule, closure, "whole");
+    checkClosure(capsule, closure);
     // For a dlopen of a running program, ld.so sets this once it has finished.
     const isGlobal = own.every(({ object }) => global.has(object.linkMap));
     const opened = own.filter(({ soname }) => !findOpened(capsule, soname));

@@ -9,8 +9,8 @@ import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
 import { ERRNO } from "../../lib/x86-64/linux.ts";
-import { refuseSanitizers } from "../plan/allocators.ts";
 import type { HostTree } from "../plan/host-tree.ts";
+import { checkMembers } from "../plan/members.ts";
 import { needsIn } from "../plan/needs.ts";
 import type { Attachment } from "./attachment.ts";
 import { isFilled, slotOf } from "./fill.ts";
@@ -50,10 +50,8 @@ function objectionTo(
 ): Objection | undefined {
   try {
     const closure = closureFrom(needsIn(source, sonames));
-    const { members } = closure;
-    refuseSanitizers(members.map(({ library }) => library));
-    for (const { library } of members) source.search.store.check(library.path, "whole");
-    const refused = members.find(({ library }) => library.isForStart);
+    checkMembers(closure, source.search.store);
+    const refused = closure.members.find(({ library }) => library.isForStart);
     if (refused) return { object: refused.name, text: "shared object cannot be dlopen()ed", errno: 0 };
     return objectionToSymbols(attachment, source, closure, bindsNow);
   } catch (error) {

@@ -377,7 +377,7 @@ export class Capsule {
     const capsule = this.#capsule;
     const closures = this.#libc.run(this.#closuresOf(names));
     for (const closure of closures) {
-      checkClosure(capsule, closure, "whole");
+      checkClosure(capsule, closure);
       this.#mustRun(closure);
       try {
         this.#libc.run(openClosure(this.#embedding, capsule, closure));

@@ -28,7 +28,7 @@ export function* openHooks(
     if (hook.soname !== soname) continue;
     const file = capsule.search.libraryAt(hook.file);
     const closure = yield* closureIn(linkage, capsule, (open) => needsOfOutsider(capsule, file, undefined, open));
-    checkClosure(capsule, closure, "whole");
+    checkClosure(capsule, closure);
     // RTLD_NEXT searches what was opened together.
     yield* openClosure(linkage, capsule, closure, { beside: [library.path] });
     const object = capsule.opened.get(hook.file);

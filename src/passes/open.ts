@@ -26,7 +26,7 @@ import { rename } from "../../lib/loader/rename.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import type { Closure, Member } from "../../lib/tree/closure.ts";
-import { refuseSanitizers } from "../plan/allocators.ts";
+import { checkMembers } from "../plan/members.ts";
 import { needsIn } from "../plan/needs.ts";
 import { LOADER } from "../profiles/shared-set.ts";
 import { capsuleOf, findOpened } from "./capsule-of.ts";
@@ -106,14 +106,9 @@ export function filesOf({ inLoadOrder, open }: Closure): Named[] {
   return [...files, ...[...open].map(([name, path]) => ({ path, names: [name] }))];
 }
 
-/** Checks that a closure's unopened libraries are safe for a loader. Throws ElfError and what open(2) throws. */
-export function checkClosure(
-  { search, opened }: Capsule,
-  { members }: Closure,
-  extent: "tables" | "whole" = "tables",
-): void {
-  refuseSanitizers(members.map(({ library }) => library));
-  for (const { library } of members) if (!opened.has(library.path)) search.store.check(library.path, extent);
+/** Checks that a closure's libraries are safe for a loader. Throws as checkMembers does. */
+export function checkClosure({ search, names, mirrors }: Capsule, closure: Closure): void {
+  checkMembers(closure, search.store, (name) => names.of(name).length > 0 || mirrors.has(name));
 }
 
 /** glibc has refused to open something, and will again: repeating the call gives the requester glibc's own reason. */

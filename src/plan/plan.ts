@@ -28,6 +28,7 @@ import { newestUnwinder, tellUnwinder } from "./glibc/unwinder.ts";
 import { hooksIn, refuseHooks } from "./hooks.ts";
 import type { Hook, HostTree, OwnedTree } from "./host-tree.ts";
 import { refuseLacked } from "./lacked.ts";
+import { checkMembers } from "./members.ts";
 import { needsIn, needsOf } from "./needs.ts";
 import type { Ownership } from "./ownership.ts";
 import { findUnlinkedRunner, locateProgram, type Program, readProgram } from "./program.ts";
@@ -100,11 +101,9 @@ export function makePlan(options: ExecOptions, trees: Trees, trace: Trace): Plan
     const isolated = [...choices.keys()].filter((soname) => !chosen.left.has(soname));
     const atStart = isolated.filter((soname) => needs.has(soname));
     const closure = closureFrom(needsIn(host, atStart));
-    refuseSanitizers(closure.libraries);
-    for (const { library, why, requester } of closure.members) {
-      store.check(library.path, "whole");
+    checkMembers(closure, store);
+    for (const { library, why, requester } of closure.members)
       trace.log("search", () => `${library.path}: ${why}${requester ? `, for ${requester.library.path}` : ""}`);
-    }
     checkNeeds(closure.libraries, glibc);
     chooseShared(closure, ownership, glibc, unwinder?.path, shared);
     const later = isolated.filter((soname) => !needs.has(soname)).join(" ");

@@ -124,6 +124,9 @@ describe("an ELF file that lies about", () => {
     ["the next of its own versions", (elf) => elf.set(elf.table(DT.VERDEF) + 16, 4, 0xffff_fff0)],
     ["the name of one of its own versions", (elf) => elf.set(elf.table(DT.VERDEF) + 12, 4, 0xffff_fff0), "unseen"],
     ["the ends of its hash chains", withoutChainEnds, "unseen"],
+    ["the file of a version that it needs, in other words", (elf) => elf.set(elf.table(DT.VERNEED) + 4, 4, 1)],
+    ["the size of a relocation, by saying nothing", (elf) => elf.removeDynamic(DT.RELAENT)],
+    ["the place of a relocation, by another that is read-only", (elf) => elf.set(elf.table(DT.RELA), 8, 0)],
   ];
   for (const [words, damage, reach] of ofLibraries) inHostLibraries(words, damage, reach);
 

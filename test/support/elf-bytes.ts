@@ -130,6 +130,11 @@ export class ElfBytes {
     this.set(this.dynamic(tag) + 8, 8, value);
   }
 
+  /** The entry's tag becomes one that nobody reads. */
+  removeDynamic(tag: number): void {
+    this.set(this.dynamic(tag), 8, 0x6000_0000);
+  }
+
   retagDynamic(tag: number, newTag: number): void {
     this.set(this.dynamic(tag), 8, newTag);
   }

@@ -119,6 +119,11 @@ const oddities: Oddity[] = [
       file.segment(elf.PT_DYNAMIC).p_filesz = 16;
     },
   ],
+  // notes
+  [
+    "a note that is nowhere, and not aligned to 8 bytes",
+    (file) => Object.assign(file.segment(elf.PT_NOTE), { p_vaddr: FAR, p_align: 4 }),
+  ],
   // strings
   [
     "fewer strings than there are (patchelf 0.14)",
@@ -171,7 +176,13 @@ const oddities: Oddity[] = [
     (file) => file.view.setUint16(file.table(elf.DT_VERNEED, 2), 0, true),
   ],
   ["the version of a symbol that nobody looks up", (file) => file.view.setUint16(file.table(elf.DT_VERSYM), 77, true)],
+  [
+    "more versions than symbols have",
+    (file) => file.view.setUint16(file.table(elf.DT_VERNEED, 16 + 6), 1000, true),
+    specimen(scratch, "libunbound.so", "-Wl,-z,now"),
+  ],
   // relocations and functions
+  ["relocations in a segment that is read-only otherwise", () => {}, specimen(scratch, "libtext.so", "-Wl,-z,notext")],
   [
     "a place where nothing is relocated",
     (file) => {

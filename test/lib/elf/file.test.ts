@@ -155,6 +155,11 @@ describe("a segment in a file", () => {
     expect(far.bytes(64, 8)).toEqual(far.none);
   });
 
+  test("has zeroes up to the end of its memory, and the file's bytes behind it in the same page", () => {
+    using far = bytesWith(64, 72);
+    expect(far.bytes(60, 16)).toEqual([...far.content.slice(60, 64), ...far.none, ...far.content.slice(72, 76)]);
+  });
+
   test("has the file's next bytes up to the end of the page, where it has not, and zeroes behind the file", () => {
     using far = bytesWith(64, 64);
     expect(far.bytes(60, 8)).toEqual([...far.content.slice(60, 68)]);
@@ -168,7 +173,7 @@ describe("a segment in a file", () => {
     using far = bytesWith(0x3000, 0x3000);
     expect(far.bytes(4088, 8)).toEqual(far.none);
     expect(far.fault(4092)).toContain(`reach beyond the end of the file (${length} bytes)`);
-    expect(far.fault(0x3000 - 4)).toContain("reach beyond its segment");
+    expect(far.fault(0x3000 - 4)).toContain("is in no segment of the file");
   });
 
   test("has room to the end of what the file fills", () => {

@@ -216,7 +216,7 @@ describe("the program headers", () => {
   const structureWith = (offset: number, ...bytes: number[][]) => faultIn(changed(offset, ...bytes)).structure;
 
   test("are refused beyond the file", () => {
-    expect(structureWith(ehdrAt.e_phnum, half(0xfffe))).toBe("program headers");
+    expect(structureWith(ehdrAt.e_phnum, half(1000))).toBe("program headers");
     for (const offset of [small.bytes.length - 1, 2 ** 40, 2n ** 63n, -1])
       expect(structureWith(ehdrAt.e_phoff, xword(offset))).toBe("program headers");
   });

@@ -94,9 +94,14 @@ export class Liar {
   }
 
   entry(tag: number): Dyn {
+    return Dyn.at(this.view, this.placeOf(tag));
+  }
+
+  /** Where in the file an entry of the dynamic section is. */
+  placeOf(tag: number): number {
     const found = this.#image.dynamic.entries.find((entry) => entry.tag === tag);
     if (!found) throw new Error(`The dynamic section has no entry ${tag}`);
-    return Dyn.at(this.view, this.segment(elf.PT_DYNAMIC).p_offset + found.at);
+    return this.segment(elf.PT_DYNAMIC).p_offset + found.at;
   }
 
   set(tag: number, value: number): void {
@@ -125,8 +130,13 @@ export class Liar {
   }
 
   symbol(name: string): Sym {
+    return Sym.at(this.view, this.table(elf.DT_SYMTAB, Sym.size * this.indexOf(name)));
+  }
+
+  /** Of a symbol that it has or refers to. */
+  indexOf(name: string): number {
     using image = openImage(this.path);
-    return Sym.at(this.view, this.table(elf.DT_SYMTAB, Sym.size * (image.find(name) ?? 0)));
+    return Array.from(image.symbols, (sym) => image.symbols.nameOf(sym)).indexOf(name);
   }
 
   relocation(tag: number): Rela {

@@ -19,7 +19,15 @@ test("all of it", () => {
     ...{ rpath: undefined, runpath: "/opt/run", avoidsDefaults: true, auditors: [] },
     ...{ isFixed: false, isPie: false, isForStart: false, wantsExecutableStack: true },
     ...{ interpreter: undefined, startsByLibc: false, entersNamespaces: false, versions: ["V1", "V2"] },
-    ...{ tls: undefined, hasUnique: false, hasMalloc: false, hasOperatorNew: false, isSanitizer: false, isLibc: false },
+    ...{
+      tls: undefined,
+      hasUnique: false,
+      hasMalloc: false,
+      hasOperatorNew: false,
+      isSanitizer: false,
+      isLibc: false,
+      versionsBeside: [],
+    },
     ...{ glibc: "2.2.5", isOfGlibc: false, release: undefined, gconv: undefined },
   });
 });

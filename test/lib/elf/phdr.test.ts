@@ -1,7 +1,7 @@
 // Segments: which of them a loader maps where, and which one has a vaddr.
 
 import { describe, expect, test } from "bun:test";
-import { loadSegments, type Phdr, pagesOf, readPhdrs, segmentAt } from "../../../lib/elf/phdr.ts";
+import { loadSegments, type Phdr, pagesOf, pieceAt, readPhdrs, segmentAt } from "../../../lib/elf/phdr.ts";
 import { toVaddr } from "../../../lib/memory/numbers.ts";
 import { faultOf, viewOf, word, xword } from "./bytes.ts";
 
@@ -72,20 +72,30 @@ describe("segmentAt()", () => {
   const list = loads(header(0x1100, 0x100), header(0x3000, 0x800, 0x1800), header(0x4000, 0x800));
   const at = (vaddr: number, length?: number): number => list.indexOf(segmentAt(list, vaddr, length) as Phdr);
 
-  test("is the one that has all the bytes, the last of several", () => {
-    expect([0x1100, 0x11ff].map((vaddr) => at(vaddr))).toEqual([0, 0]);
-    expect([at(0x1100, 0x100), at(0x3ff8, 8)]).toEqual([0, 1]);
-    expect([at(0x4000), at(0x47ff), at(0x4000, 0x800)]).toEqual([2, 2, 2]);
-    // of these only the first two have all
-    expect(at(0x3fff, 2)).toBe(1);
+  test("is the one whose pages have all the bytes", () => {
+    expect([at(0x1100), at(0x11ff), at(0x1100, 0x100)]).toEqual([0, 0, 0]);
+    expect([at(0x1000), at(0x10ff, 2), at(0x1fff), at(0x1000, 0x1000)]).toEqual([0, 0, 0, 0]);
+    expect([at(0x3000), at(0x3ff8, 8)]).toEqual([1, 1]);
   });
 
-  test("or else the one whose pages have them", () => {
-    expect([at(0x1000), at(0x10ff, 2), at(0x1fff), at(0x1000, 0x1000)]).toEqual([0, 0, 0, 0]);
-    expect([at(0x4800), at(0x4fff)]).toEqual([2, 2]);
+  test("is the last of several that have a page", () => {
+    expect([at(0x4000), at(0x47ff), at(0x4800), at(0x4fff), at(0x4000, 0x1000)]).toEqual([2, 2, 2, 2, 2]);
+    // Each has a byte.
+    expect(at(0x3fff, 2)).toBe(-1);
   });
 
   test("or none", () => {
     expect([at(0xfff), at(0x1fff, 2), at(0x2000), at(0x2fff), at(0x5000)]).toEqual([-1, -1, -1, -1, -1]);
+  });
+
+  test("is an earlier one before and behind the pages of a later one", () => {
+    const three = loads(header(0x1000, 0x5000), header(0x3000, 0x10), header(0x6000, 0x10));
+    const pieces = [0x1000, 0x3fff, 0x5000].map((vaddr) => pieceAt(three, vaddr));
+    expect(pieces.map((piece) => piece && ([three.indexOf(piece.load), piece.start, piece.end] as unknown))).toEqual([
+      [0, 0x1000, 0x3000],
+      [1, 0x3000, 0x4000],
+      [0, 0x4000, 0x6000],
+    ]);
+    expect(pieceAt(three, 0x7000)).toBeUndefined();
   });
 });

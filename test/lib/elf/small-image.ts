@@ -168,8 +168,11 @@ const PARTS: readonly Part[] = [
         entry(0x6ffffff9, 1), // DT_RELACOUNT
         entry(23, at("jmprel")), // DT_JMPREL
         entry(2, 24), // DT_PLTRELSZ
+        entry(20, 7), // DT_PLTREL: RELA
+        entry(3, at("data") + BIAS_OF_DATA), // DT_PLTGOT
         entry(36, at("relr")), // DT_RELR
         entry(35, 16), // DT_RELRSZ
+        entry(37, 8), // DT_RELRENT
         entry(0x6ffffff0, at("versym")), // DT_VERSYM
         entry(0x6ffffffc, at("verdef")), // DT_VERDEF
         entry(0x6ffffffd, 3), // DT_VERDEFNUM

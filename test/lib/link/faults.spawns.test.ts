@@ -12,11 +12,11 @@ import type { LinkOptions } from "../../../lib/link/link.ts";
 import { type Simulation, simulate } from "../../../lib/link/simulate.ts";
 import { LinkError } from "../../../lib/link-error.ts";
 import { alignUp, PAGE_SIZE, toVaddr } from "../../../lib/memory/numbers.ts";
+import { mutate, random, rangesOf } from "../../hostile/damage.ts";
 import { DT, ElfBytes, PT } from "../../support/elf-bytes.ts";
 import { expectAsLdSo, FIXED, freestanding, ownSearch } from "../../support/freestanding.ts";
 import { spoilRelocation } from "../../support/relocation-bytes.ts";
 import { damageFile } from "../../support/workshop.ts";
-import { mutate, random, rangesOf } from "../elf/mutate.ts";
 
 const [R_64, R_RELATIVE, R_TPOFF64] = [1, 8, 18] as const;
 

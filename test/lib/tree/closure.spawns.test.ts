@@ -3,9 +3,9 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { ElfError } from "../../../lib/elf/error.ts";
-import { readLibrary } from "../../../lib/elf/library.ts";
+import { type Library, readLibrary } from "../../../lib/elf/library.ts";
 import { LinkError } from "../../../lib/link-error.ts";
-import { type Closure, closureOf } from "../../../lib/tree/closure.ts";
+import { type Closure, checkVersionsBeside, closureOf } from "../../../lib/tree/closure.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
 import { filesOf, linkedFiles, listedByLdSo } from "../../support/ld-so.ts";
@@ -248,5 +248,26 @@ describe("closures of this machine's programs", () => {
       compared++;
     }
     expect(compared).toBeGreaterThan(10);
+  });
+});
+
+describe("versions of a file that is not in DT_NEEDED", () => {
+  const [red, blue] = ["red", "blue"].map(
+    (soname) => closureOf(searchIn({ [soname]: [] }), [soname], nowhere).libraries[0],
+  );
+  if (!red || !blue) throw new Error("A closure has its root");
+  const needy: Library = { ...red, versionsBeside: ["libgreen.so.1"] };
+
+  test("are refused where nobody needs it: ld.so would fail an assertion", () => {
+    const check = () => checkVersionsBeside({ libraries: [needy, blue] }, () => false);
+    expect(check).toThrow(ElfError);
+    expect(check).toThrow(`"${red.path}": DT_VERNEED: it needs versions of "libgreen.so.1"`);
+  });
+
+  test("are accepted where something else needs it by that name, or filters it, or it is open", () => {
+    checkVersionsBeside({ libraries: [needy, { ...blue, needed: ["libgreen.so.1"] }] }, () => false);
+    const filtees = [{ name: "libgreen.so.1", isOptional: true }];
+    checkVersionsBeside({ libraries: [needy, { ...blue, filtees }] }, () => false);
+    checkVersionsBeside({ libraries: [needy, blue] }, (name) => name === "libgreen.so.1");
   });
 });

@@ -75,6 +75,7 @@ const requesting = (tree: SmallTree, said: Partial<Library> = {}, loader?: Reque
     hasMalloc: false,
     hasOperatorNew: false,
     isSanitizer: false,
+    versionsBeside: [],
     isLibc: false,
     glibc: undefined,
     isOfGlibc: false,

@@ -55,13 +55,13 @@ ELF header
 Program headers: 4
   type        mode  offset   vaddr  in file  in memory  align
   PT_LOAD     r--      0x0     0x0    0x350      0x350    0x8
-  PT_LOAD     rw-    0x350  0x1350    0x1b0      0x1b0    0x8
-  PT_DYNAMIC  rw-    0x380  0x1380    0x180      0x180    0x8
+  PT_LOAD     rw-    0x350  0x1350    0x1e0      0x1e0    0x8
+  PT_DYNAMIC  rw-    0x380  0x1380    0x1b0      0x1b0    0x8
   PT_NOTE     r--    0x120   0x120     0x18       0x18    0x8
 
 Section headers: none
 
-Dynamic section: 23 entries before DT_NULL
+Dynamic section: 26 entries before DT_NULL
   DT_NEEDED      libc.so.6
   DT_SONAME      libsmall.so.1
   DT_RUNPATH     /opt/run
@@ -77,8 +77,11 @@ Dynamic section: 23 entries before DT_NULL
   DT_RELACOUNT   1
   DT_JMPREL      0x328
   DT_PLTRELSZ    24 bytes
+  DT_PLTREL      DT_RELA
+  DT_PLTGOT      0x1350
   DT_RELR        0x340
   DT_RELRSZ      16 bytes
+  DT_RELRENT     8 bytes
   DT_VERSYM      0x268
   DT_VERDEF      0x278
   DT_VERDEFNUM   3

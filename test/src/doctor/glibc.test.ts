@@ -36,6 +36,7 @@ const library = (said: Partial<Library>): Library => ({
   hasMalloc: false,
   hasOperatorNew: false,
   isSanitizer: false,
+  versionsBeside: [],
   isLibc: false,
   glibc: undefined,
   isOfGlibc: false,
