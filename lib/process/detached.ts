@@ -1,5 +1,5 @@
 // Starts a program unrelated to this process: not our child, so there is no SIGCHLD and no wait(2) sees it, in its own
-// session, with only four descriptors. An intermediate child starts it and ends. Like posix_spawn, this uses clone(2)
+// session, with only five descriptors. An intermediate child starts it and ends. Like posix_spawn, this uses clone(2)
 // with CLONE_VM and CLONE_VFORK, so nothing is copied and the calling thread waits until the program has started. The
 // child has no exit signal, so waiting for children (without __WALL) does not see it either. Neither process may use
 // libc, because it has no libc thread; hence the machine code.
@@ -25,11 +25,12 @@ const Start = layout("start", {
   /** The stacks' ends, for the child and the program's process. */
   childStack: u64<Address>(),
   stack: u64<Address>(),
-  /** Its descriptors 0, 1, 2, 3. */
+  /** Its descriptors 0, 1, 2, 3, 4. */
   nothing: u64(),
   output: u64(),
   error: u64(),
   third: u64(),
+  fourth: u64(),
   pid: u64(),
   /** Negative errno, or 0. */
   failure: u64bits,
@@ -41,7 +42,7 @@ const Start = layout("start", {
 const STACK_SIZE = PAGE_SIZE;
 const NOT_FOUND = 127;
 /** Fields of Start, by number. */
-const DESCRIPTORS = ["nothing", "output", "error", "third"] as const;
+const DESCRIPTORS = ["nothing", "output", "error", "third", "fourth"] as const;
 
 /** Takes a Start in rdi. */
 export function emitDetach(to: Assembler): void {
@@ -63,7 +64,7 @@ export function emitDetach(to: Assembler): void {
   to.label("start");
   for (const [descriptor, from] of DESCRIPTORS.entries())
     to.mov(at(from), edi).mov(descriptor, esi).systemCall("dup2", edi, esi);
-  to.systemCall("close_range", 4, -1, 0);
+  to.systemCall("close_range", DESCRIPTORS.length, -1, 0);
   // Its working directory must not keep a file system from being unmounted.
   to.systemCall("chdir", "root");
   setMask(to, at("noSignals")).systemCall("execve", at("path"), at("argv"), at("envp"));
@@ -76,7 +77,7 @@ interface Detached {
   readonly arguments: readonly Uint8Array[];
   /** NAME=VALUE */
   readonly environment: readonly Uint8Array[];
-  /** Our descriptors that become its 0, 1, 2, 3. None may equal a target number earlier in this order. */
+  /** Our descriptors that become its 0, 1, 2, 3, 4. None may equal a target number earlier in this order. */
   readonly descriptors: Readonly<Record<(typeof DESCRIPTORS)[number], number>>;
 }
 

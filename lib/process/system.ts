@@ -81,6 +81,15 @@ export class System {
     if (errno !== 0) throw new SystemError("posix_fallocate", errno);
   }
 
+  /**
+   * Locks an open file for as long as any process has this descriptor, or a duplicate. Returns false if somebody else
+   * has locked it, or if its file system has no locks.
+   */
+  lock(descriptor: number): boolean {
+    const LOCK_EX_NB = 6;
+    return this.call("flock", descriptor, LOCK_EX_NB) === 0;
+  }
+
   /** Maps an open file readable, writable and shared. Throws SystemError. */
   mapShared(descriptor: number, size: number): Address {
     const [PROT_READ_WRITE, MAP_SHARED] = [3, 1];

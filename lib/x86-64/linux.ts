@@ -39,6 +39,7 @@ export const SYS = {
   wait4: 61,
   kill: 62,
   fcntl: 72,
+  flock: 73,
   chdir: 80,
   rmdir: 84,
   unlink: 87,

@@ -73,7 +73,10 @@ export const Header = layout("channel", {
   /** The thread that answers. */
   pid: u32,
   tid: u32,
-  unused: u64bits,
+  /** 1 once a client has said that it has been waiting for long. */
+  isSlow: u32,
+  /** 1 if the server holds the lock of the channel's file from its start to its end, whatever ends it: flock(2). */
+  isLocked: u32,
   /**
    * A server in a process of its own holds this robust mutex (pthread_mutex_t): the kernel marks it when the server
    * dies. 0 until the server has booted.

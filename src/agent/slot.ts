@@ -5,6 +5,7 @@ import { bytesAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add, hex } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { UnreadableError } from "../../lib/process/other.ts";
+import { isBusy } from "../../lib/process/stat.ts";
 import { CommandLayout, Request, SCRATCH_SIZE, SLOT_SIZE, SLOTS, SlotLayout, State, What } from "./protocol.ts";
 
 /** One command, decoded. */
@@ -30,9 +31,9 @@ interface Place {
 
 /** How long to spin for a client, in milliseconds; it copies a piece in less. */
 const SPIN_MS = 0.05;
-/** The longest that a client may take, in milliseconds. */
+/** The longest that a client may do nothing, in milliseconds. */
 const CLIENT_LIMIT_MS = 2000;
-/** How long a client may take to copy a piece before we check that it is alive, in milliseconds. */
+/** How long a client may take to copy a piece before we check what it does, in milliseconds. */
 const LIVENESS_INTERVAL_MS = 100;
 
 export class Slot {
@@ -131,18 +132,20 @@ export class Slot {
     }
   }
 
-  /** Returns false if the client is gone, or stopped: others wait, too. */
+  /** Returns false if the client is gone, or stopped: others wait, too. It may have to wait for a processor. */
   #awaitExecution(): boolean {
     const { request, libc } = this;
-    const { pid } = request;
+    const { pid, tid } = request;
     const soon = performance.now() + SPIN_MS;
     while (this.state === State.commanded && performance.now() < soon);
-    const late = performance.now() + CLIENT_LIMIT_MS;
+    let late = performance.now() + CLIENT_LIMIT_MS;
     while (performance.now() < late) {
       const { doorbell } = this.channel;
       if (this.state !== State.commanded) break;
       this.channel.awaitDoorbell(doorbell, LIVENESS_INTERVAL_MS);
-      if (this.state === State.commanded && !libc.system.isAlive(pid)) return false;
+      if (this.state !== State.commanded) break;
+      if (!libc.system.isAlive(pid)) return false;
+      if (isBusy(pid, tid)) late = performance.now() + CLIENT_LIMIT_MS;
     }
     return this.state === State.executed;
   }

@@ -1,6 +1,6 @@
 // The server of an attached program and of everything that it starts: a process of its own that is nobody's child. Its
 // arguments are the serving directory and the pid of the program's process, which is also its descriptor 3, so that no
-// pid can be mistaken.
+// pid can be mistaken. Its descriptor 4 holds the channel's lock: see start-server.ts.
 //
 // It sleeps until the doorbell rings or a process ends, and wakes up for nothing else; it never returns to Bun's event
 // loop. When no process can send requests any more, it removes the directory and ends.

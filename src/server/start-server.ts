@@ -12,6 +12,7 @@ import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { type Command, ownFile } from "../reexec/reexec.ts";
+import { CHANNEL_FILE } from "./channel-file.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**
@@ -54,6 +55,7 @@ export function startServer(
   const adopts = system.adoptsOrphans(false);
   try {
     const nothing = keep(openSync("/dev/null", "r+"));
+    const lock = lockOf(system, directory, keep);
     const program = openProgram(system, pid);
     if (program === undefined) throw new Error(`Cannot serve process ${pid}: it is gone`);
     keep(program);
@@ -74,11 +76,13 @@ export function startServer(
         output: events?.descriptor ?? complaints,
         error: categories.length > 0 ? 2 : nothing,
         third: program === 3 ? keep(system.duplicate(program)) : program,
+        fourth: lock ?? nothing,
       },
     });
     // A thread that asks from here on must not think that there is no server: this one will answer once it has booted.
     const header = viewAt(directory.channel, Header.size);
     for (const name of ["pid", "tid"] as const) header.setUint32(Header.offsetOf[name], server, true);
+    header.setUint32(Header.offsetOf.isLocked, lock === undefined ? 0 : 1, true);
     header.setUint32(Header.offsetOf.isServed, 1, true);
     directory.directory.ownedBy(server);
     return server;
@@ -86,6 +90,18 @@ export function startServer(
     if (adopts) system.adoptsOrphans(true);
     for (const descriptor of opened) closeSync(descriptor);
   }
+}
+
+/**
+ * A descriptor greater than 4 that holds the lock of the channel's file. The server has it from its first instruction
+ * on, so that clients can see that it is alive before it can hold the mutex. Undefined if that file system has no locks.
+ */
+function lockOf(system: System, { path }: ServingDirectory, keep: (descriptor: number) => number): number | undefined {
+  const channel = keep(openSync(join(path, CHANNEL_FILE), "r+"));
+  if (!system.lock(channel)) return undefined;
+  // The first may be 4, which dup2(2) would leave to be closed by exec.
+  keep(system.duplicate(channel));
+  return keep(system.duplicate(channel));
 }
 
 /** Throws LinkError if the kernel refuses: a server must see when no process can ask any more. */

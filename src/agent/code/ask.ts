@@ -42,17 +42,20 @@ import {
 } from "../protocol.ts";
 
 /**
- * How long a thread waits for a command, in seconds. A live server takes microseconds, or a second or two for a large
- * driver on a cold disk.
+ * A thread waits for as long as the server is alive. After this many seconds it says so: a live server takes
+ * microseconds, or a second or two for a large driver on a cold disk, but it may have many clients, or be stopped.
  */
-const COMMAND_WAIT_S = 30;
-/** How many times a thread looks for a free slot, a hundredth of a second apart. */
-const MOST_TRIES = 100 * COMMAND_WAIT_S;
+const PATIENCE_S = 10;
+/** The same in looks for a free slot, a hundredth of a second apart. */
+const PATIENT_TRIES = 100 * PATIENCE_S;
+const WAITING = Buffer.from(
+  `capsule: the server of isolated libraries is alive, but has not answered for ${PATIENCE_S} s: it is busy, or stopped; waiting for it\n`,
+);
 
 /** How many times a thread looks for its command before it sleeps. */
 const SPINS = 4000;
 
-/** On the stack: the first words of a Request, the deadline (a struct timespec), the seconds left, the doorbell. */
+/** On the stack: the first words of a Request, a deadline (a struct timespec), the patience left, the doorbell. */
 const Stack = { time: 64, nanoseconds: 72, seconds: 80, doorbell: 88, size: 96 } as const;
 /** Holds the address of the channel's doorbell, for `ring`. */
 export const BELL = mem(rsp, Stack.doorbell);
@@ -61,7 +64,7 @@ const TIME = mem(rsp, Stack.time);
 const TARGET = mem(rsp, Request.offsetOf.target);
 
 const ARGUMENTS = [rdi, rsi, rdx, rcx, r8, r9];
-const [RTLD_LAZY, CLOCK_MONOTONIC, ANY_BIT] = [1, 1, -1] as const;
+const [RTLD_LAZY, CLOCK_MONOTONIC, ANY_BIT, STDERR] = [1, 1, -1, 2] as const;
 
 /** How a thread finds the channel, and whether there is a server. Each method emits code. */
 export interface Connection {
@@ -122,7 +125,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   to.label("request").push(rbp).mov(rsp, rbp).push(rbx, r12, r13, r14);
   to.sub(Stack.size, rsp).and(-16, rsp).mov(rax, mem(rsp, Request.offsetOf.kind));
   for (const [i, register] of ARGUMENTS.entries()) to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
-  to.mov(r11, TARGET).movl(COMMAND_WAIT_S, mem(rsp, Stack.seconds)).mov(MOST_TRIES, r14d);
+  to.mov(r11, TARGET).movl(PATIENCE_S, mem(rsp, Stack.seconds)).mov(PATIENT_TRIES, r14d);
   connection.find(to);
   claim(to, connection);
   publish(to, connection);
@@ -138,10 +141,12 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   loadArguments(to, rsp, Request.offsetOf.a0).mov(TARGET, r11);
   to.label("leave for r11").xor(eax, eax); // a variadic callee finds no vector registers in use
   leave(to).jmp(r11);
+  emitSayWaiting(to);
 
   to.align(8).quads({ "dlopen address": dlopen, "dlmopen address": dlmopen, token });
   connection.data(to);
   to.label("failure").text("/capsule does not answer");
+  to.label("waiting").data(WAITING);
 }
 
 /** Finds a free slot and writes the request into it. */
@@ -153,7 +158,7 @@ function claim(to: Assembler, { look, slots }: Connection): void {
   to.lea(mem(rbx, SLOTS), r12).mov(slots, r13d);
   to.label("claim next").xor(eax, eax).lock().cmpxchg(ecx, mem(r12)).je("claimed"); // State.free
   to.add(SLOT_SIZE, r12).dec(r13d).jne("claim next");
-  to.dec(r14d).je("fail");
+  to.dec(r14d).jne("claim later").call("say waiting").label("claim later");
   to.movq(0, TIME).movq(10_000_000, mem(rsp, Stack.nanoseconds)).systemCall("nanosleep", address(TIME), 0).jmp("claim");
   // The request, the return address, and so on: see Request.
   to.label("claimed").lea(mem(r12, SlotLayout.request), rdi).mov(rsp, rsi).mov(8, ecx).rep().movsq();
@@ -178,7 +183,7 @@ function publish(to: Assembler, { look, ring }: Connection): void {
   to.cmp(-ERRNO.ETIMEDOUT, eax).jne("wait");
   look(to).je("give up");
   to.cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("give up");
-  to.decl(mem(rsp, Stack.seconds)).jne("wait a second");
+  to.decl(mem(rsp, Stack.seconds)).jne("wait a second").call("say waiting").jmp("wait a second");
   to.label("give up").mov(r13d, eax).mov(State.left, ecx);
   to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it was answered after all
   markPending(to).jmp("fail");
@@ -188,6 +193,13 @@ function publish(to: Assembler, { look, ring }: Connection): void {
 function markPending(to: Assembler): Assembler {
   to.mov(r12, rax).sub(rbx, rax).shr(Math.log2(SLOT_SIZE), rax); // SLOTS is less than SLOT_SIZE
   return to.movb(1, mem(rbx, PENDING, rax));
+}
+
+/** `say waiting`, which tells the user: one client of the channel (rbx) is enough. */
+function emitSayWaiting(to: Assembler): void {
+  to.label("say waiting").mov(1, eax).xchg(eax, mem(rbx, Header.offsetOf.isSlow)).test(eax, eax).jne("said");
+  to.systemCall("write", STDERR, "waiting", WAITING.length);
+  to.label("said").ret();
 }
 
 /** Executes the commands in the slot. */

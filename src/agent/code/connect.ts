@@ -15,7 +15,10 @@ import { r8, r11, rax, rbx, rcx, rdi, rdx, rsi, rsp } from "../../../lib/x86-64/
 import { Header, Kind, OUTSIDE_SLOT_COUNT, Request } from "../protocol.ts";
 import { type Connection, emitAgent, ring } from "./ask.ts";
 
-/** How many times, and how many milliseconds apart, to check whether a server is booting if its PID says nothing. */
+/**
+ * How many times, and how many milliseconds apart, to check whether a server is booting where neither the lock nor its
+ * PID says so.
+ */
 const [LOOKS, LOOK_MS] = [500, 10];
 
 /** The data that the server reads first: it shows that the process has loaded this launch's agent. */
@@ -94,8 +97,10 @@ export function agentCode(targets: ConnectTargets): CodeAndData {
   return { code: to.assemble(), dataAt };
 }
 
-/** From <fcntl.h>, <sys/mman.h>, <sys/prctl.h>, <linux/futex.h> and <sys/socket.h>. */
-const [O_RDWR_CLOEXEC, PROT_READ_WRITE, MAP_SHARED, MADV_DONTFORK] = [0x80002, 3, 1, 10] as const;
+/** From <fcntl.h>, <sys/mman.h>, <sys/file.h>, <sys/prctl.h>, <linux/futex.h> and <sys/socket.h>. */
+const [O_RDONLY_CLOEXEC, O_RDWR_CLOEXEC] = [0x80000, 0x80002] as const;
+const [PROT_READ_WRITE, MAP_SHARED, MADV_DONTFORK] = [3, 1, 10] as const;
+const LOCK_SH_NB = 5;
 const [PR_SET_PTRACER, FUTEX_OWNER_DIED] = [0x5961_6d61, 0x4000_0000] as const;
 const [SOCK_STREAM_CLOEXEC, MSG_CMSG_CLOEXEC, CMSG_LENGTH] = [0x80001, 0x4000_0000, 20] as const;
 const STDERR = 2;
@@ -118,7 +123,7 @@ const NOWHERE = 0 as Address;
  * `attach` (a shim's ELF header), which a shim's initializer calls; `late`, which stands in for a constructor that has
  * to run first, see attached/await-allocator.ts; `connect` (kind of request), which maps the channel by `map channel`
  * and returns it, or NULL; `disconnect`, which unmaps it (rbx: the channel, or NULL); `look`, after which `je` means
- * that no server answers; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server
+ * that no server answers; `channel lock`, which returns -EAGAIN if a server holds it; `copy` (to, from, length), `say` (text, length) and `leave` (exit status), which the server
  * may have called. Needs emitAgent's `request`.
  */
 export function emitConnect(to: Assembler): void {
@@ -155,14 +160,22 @@ export function emitConnect(to: Assembler): void {
   to.label("disconnected").ret();
   to.label("look").mov(mem(rbx, Header.offsetOf.alive), eax).test(eax, eax).je("not yet");
   to.not(eax).test(FUTEX_OWNER_DIED, eax).ret();
-  // The server is booting, or has already ended; in another PID namespace its PID does not tell which.
-  to.label("not yet").push(LOOKS);
+  // The server is booting, or has ended before it had booted. Its PID does not tell which in another PID namespace, nor
+  // of a process that its parent has not waited for.
+  to.label("not yet").cmpl(1, mem(rbx, Header.offsetOf.isLocked)).jne("not locked");
+  to.call("channel lock").cmp(-ERRNO.EAGAIN, eax).je("is booting").test(eax, eax).jne("not locked");
+  to.mov(mem(rbx, Header.offsetOf.alive), eax).test(eax, eax).jne("look").ret();
+  to.label("is booting").test(rsp, rsp).ret();
+  to.label("not locked").push(LOOKS);
   to.label("still not").mov(mem(rbx, Header.offsetOf.pid), edi).systemCall("tgkill", edi, edi, 0);
   to.cmp(-ERRNO.ESRCH, eax).jne("looked");
   to.systemCall("poll", 0, 0, LOOK_MS);
   to.mov(mem(rbx, Header.offsetOf.alive), eax).test(eax, eax).jne("looked");
   to.decl(mem(rsp)).jne("still not");
   to.label("looked").lea(mem(rsp, 8), rsp).ret(); // keeps ZF
+  to.label("channel lock").systemCall("open", "channel path", O_RDONLY_CLOEXEC, 0).test(eax, eax).js("lock told");
+  to.mov(eax, edi).systemCall("flock", edi, LOCK_SH_NB).push(rax).systemCall("close", edi).pop(rax);
+  to.label("lock told").ret();
   to.label("copy").mov(rdx, rcx).rep().movsb().ret();
   to.label("say").mov(rsi, rdx).mov(rdi, rsi).mov(STDERR, edi).systemCall("write", edi, rsi, rdx).ret();
   to.label("leave").systemCall("exit_group", edi).hlt();
@@ -185,7 +198,7 @@ const MESSAGE = {
   attempts: 0x68,
   result: 0x6c,
 } as const;
-/** How many times a thread tries, a millisecond apart: the server may be booting. */
+/** How many times a thread tries, a millisecond apart, where it cannot see whether the server is booting. */
 const KNOCKS = 1000;
 
 /**
@@ -199,7 +212,8 @@ function emitDoor(to: Assembler): void {
   to.label("knock").systemCall("socket", AF_UNIX, SOCK_STREAM_CLOEXEC, 0).test(eax, eax).js("no door");
   to.mov(eax, ebx).systemCall("connect", ebx, "door address", ADDRESS_SIZE).test(eax, eax).je("at the door");
   to.systemCall("close", ebx);
-  to.decl(mem(rsp, MESSAGE.attempts)).je("no door");
+  to.call("channel lock").cmp(-ERRNO.EAGAIN, eax).je("not yet at the door");
+  to.decl(mem(rsp, MESSAGE.attempts)).je("no door").label("not yet at the door");
   to.systemCall("nanosleep", "pause", 0).jmp("knock");
   to.label("at the door").movq(0, mem(rsp)).movq(0, mem(rsp, 8));
   to.lea(mem(rsp, MESSAGE.vector), rax).mov(rax, mem(rsp, 16)).movq(1, mem(rsp, 24));

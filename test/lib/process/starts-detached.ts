@@ -19,7 +19,13 @@ function show() {
       path,
       arguments: ["sleep", "1000"].map((text) => Buffer.from(text)),
       environment: [Buffer.from("A=b"), Buffer.from("ODD=\xe9", "latin1")],
-      descriptors: { nothing, output: nothing, error: nothing, third: opened("/dev/zero") },
+      descriptors: {
+        nothing,
+        output: nothing,
+        error: nothing,
+        third: opened("/dev/zero"),
+        fourth: opened("/dev/full"),
+      },
     });
   const pid = start("/bin/sleep");
   const file = (name: string) => readFileSync(`/proc/${pid}/${name}`, "latin1");
@@ -41,6 +47,7 @@ function show() {
     hasOwnSession: session(`${pid}`) !== session("self"),
     descriptors: readdirSync(`/proc/${pid}/fd`).join(" "),
     third: readlinkSync(`/proc/${pid}/fd/3`),
+    fourth: readlinkSync(`/proc/${pid}/fd/4`),
     directory: readlinkSync(`/proc/${pid}/cwd`),
     arguments: list("cmdline"),
     environment: list("environ"),

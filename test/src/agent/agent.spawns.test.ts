@@ -49,12 +49,26 @@ function patch({ bytes, listing }: Code, text: string, ...operand: number[]): vo
   bytes.set(operand, end - operand.length);
 }
 
-/** Has the agent give up after so many seconds instead of 30. */
-const waitOnly = (code: Code, seconds: number): void => patch(code, "movl $0x1e,0x50(%rsp)", seconds, 0, 0, 0);
-/** How long one of those is. */
+/** Has the agent say that it waits after a second, or three looks for a free slot, instead of 10 s. */
+const isImpatient = (code: Code): void => {
+  patch(code, "movl $0xa,0x50(%rsp)", 1, 0, 0, 0);
+  patch(code, "mov $0x3e8,%r14d", 3, 0, 0, 0);
+};
+/** How long a second is. */
 const secondsLast = (code: Code, seconds: number): void => patch(code, "addq $0x1,0x40(%rsp)", seconds);
-/** Has it look for a free slot so many times, instead of 3000. */
-const lookOnly = (code: Code, times: number): void => patch(code, "mov $0xbb8,%r14d", times, 0, 0, 0);
+/** Has it give up after a second, as if there were no server any more. */
+const givesUp = (code: Code): void => {
+  const [JE, NOP_JMP] = [
+    [0x0f, 0x84],
+    [0x90, 0xe9],
+  ];
+  const at = code.listing.find(({ text }) => text === "je give up")?.at ?? -1;
+  expect([...code.bytes.subarray(at, at + 2)]).toEqual(JE);
+  code.bytes.set(NOP_JMP, at);
+};
+/** What it says when it has waited for long. */
+const WAITS =
+  /^capsule: the server of isolated libraries is alive, but has not answered for 10 s: .*; waiting for it\n$/;
 
 interface Question {
   readonly command?: CallerCommand;
@@ -394,14 +408,37 @@ describe("of many threads", () => {
     expect([...server.states]).toEqual(["free"]);
   });
 
-  test("one that finds no slot for as long as it looks for one fails, and takes none", async () => {
+  test("one that finds no slot says so after a while, and waits until there is one", async () => {
     const server = freshServer();
     for (const slot of server.slots) slot.change(State.free, State.claimed);
-    const doorbell = server.channel.doorbell;
-    const change = (code: Code) => lookOnly(code, 3);
-    expect(await ask(["@x", 1], nothing, { server, change })).toEqual(FAILED);
-    expect([...server.states]).toEqual(["claimed"]);
-    expect(server.channel.doorbell).toBe(doorbell);
+    const code = agent(server);
+    isImpatient(code);
+    await using child = caller.start(code, "call", "dlopen", ["@x", "1"], { pages: server.pages });
+    const end = child.end();
+    const free = server.until(() => server.isSlow).then(() => server.slots[7]?.free());
+    expect(await server.serve(end, (talk) => talk.answer(4))).toMatchObject({
+      ...{ stdout: "result 4\n", stderr: expect.stringMatching(WAITS), exitCode: 0 },
+    });
+    await free;
+  });
+
+  test("one that is not answered says so after a while, one client of all, and waits, also with a timer", async () => {
+    for (const command of ["call", "call with a timer"] as const) {
+      const server = freshServer();
+      for (const [word, stderr] of [
+        [5, expect.stringMatching(WAITS)],
+        [6, ""],
+      ]) {
+        const code = agent(server);
+        isImpatient(code);
+        await using child = caller.start(code, command, "dlopen", ["@x", "1"], { pages: server.pages });
+        const answer = async (talk: Talk) => {
+          await server.until(() => server.isSlow);
+          talk.answer(word);
+        };
+        expect(await server.serve(child.end(), answer)).toMatchObject({ stdout: `result ${word}\n`, stderr });
+      }
+    }
   });
 });
 
@@ -470,15 +507,6 @@ describe("a request that is not answered fails as a missing file does, when", ()
     expect(await ended(child)).toEqual(FAILED);
   });
 
-  test("the server says nothing for as long as it is waited for, also with a timer", async () => {
-    const change = (code: Code) => waitOnly(code, 1);
-    for (const command of ["call", "call with a timer"] as const) {
-      const server = freshServer();
-      expect(await ask(["@x", 1], () => {}, { server, command, change })).toEqual(FAILED);
-      expect([...server.states]).toEqual(["left", "free"]);
-    }
-  });
-
   test("the server takes the slot away: what was commanded in it before is not executed again", async () => {
     const printed = await ask(
       [2, "@x", 1],
@@ -513,9 +541,7 @@ describe("a function that is not dlopen goes on with its own arguments, when", (
     expect(await ask(own, nothing, { server, label: "opening" })).toEqual(REAL);
   });
 
-  test("the server says nothing, or dies", async () => {
-    const silent: Question = { label: "opening", change: (code) => waitOnly(code, 1) };
-    expect(await ask(own, () => {}, silent)).toEqual(REAL);
+  test("the server dies", async () => {
     const server = freshServer();
     const dead = deadProcess();
     expect(await ask(own, () => server.pretend(dead, dead), { label: "opening", server })).toEqual(REAL);
@@ -547,7 +573,7 @@ describe("a client that has left", () => {
         expect(talk.slot.command([call(six, 1)])).toBe(false);
         talk.free();
       },
-      { server, change: (code) => waitOnly(code, 1) },
+      { server, change: givesUp },
     );
     expect(printed).toEqual(FAILED);
     expect([...server.states]).toEqual(["free"]);
@@ -557,7 +583,7 @@ describe("a client that has left", () => {
     const server = freshServer();
     const rounds = 600;
     const code = agent(server);
-    waitOnly(code, 1);
+    givesUp(code);
     secondsLast(code, 0);
     await using child = caller.start(code, "repeated call", "dlopen", [`${rounds}`, "@x", "1"], {
       pages: server.pages,

@@ -130,6 +130,11 @@ export class ScriptedServer {
     return new Set(this.slots.map(({ state }) => names[state] ?? `${state}`));
   }
 
+  /** Whether a client has said that it has been waiting for long. */
+  get isSlow(): boolean {
+    return this.view.getUint32(Header.offsetOf.isSlow, true) === 1;
+  }
+
   /** Says that another thread answers. */
   pretend(pid: number, tid: number): void {
     this.view.setUint32(Header.offsetOf.pid, pid, true);

@@ -103,5 +103,5 @@ test("what is kept has the format's code", () => {
     .update(agent)
     .update(auditor ?? "")
     .digest("hex");
-  expect({ FORMAT, hash: hash.slice(0, 16) }).toEqual({ FORMAT: 6, hash: "decae44161acedf4" });
+  expect({ FORMAT, hash: hash.slice(0, 16) }).toEqual({ FORMAT: 7, hash: "aed4298edd4d6021" });
 });
