@@ -6,6 +6,9 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
 import { Slot } from "./slot.ts";
 
+/** How often to check that a server is alive, in milliseconds. */
+const LIVENESS_INTERVAL_MS = 100;
+
 /** The channels that one thread answers. */
 export class Channels {
   readonly #all: readonly Channel[];
@@ -143,10 +146,10 @@ export class Channel {
   }
 
   /**
-   * The main thread's own request: hands over a text. With `milliseconds`, waits until it has been read; returns false
-   * if that takes longer.
+   * The main thread's own request: hands over a text. If `isAwaited`, waits until it has been read; returns false if
+   * the server ends before.
    */
-  tell(text: string, milliseconds = 0): boolean {
+  tell(text: string, isAwaited = false): boolean {
     const bytes = Buffer.from(text);
     const at = this.libc.allocate(bytes.length);
     bytesAt(at, bytes.length).set(bytes);
@@ -160,7 +163,16 @@ export class Channel {
     slot.change(State.claimed, State.asked);
     Atomics.store(this.#pending, slot.index, 1);
     this.#ring();
-    return milliseconds === 0 || this.libc.futexes.awaitChange(slot.at, State.asked, milliseconds);
+    if (!isAwaited) return true;
+    while (!this.libc.futexes.awaitChange(slot.at, State.asked, LIVENESS_INTERVAL_MS))
+      if (!this.#hasServer) return false;
+    return true;
+  }
+
+  /** Whether a thread of this process answers. */
+  get #hasServer(): boolean {
+    const [isServed = 0, tid = 0] = [Header.offsetOf.isServed, Header.offsetOf.tid].map((at) => this.#header[at / 4]);
+    return isServed === 1 && this.libc.signals.send(tid, 0);
   }
 
   #claim(): Slot | undefined {

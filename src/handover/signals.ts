@@ -5,6 +5,7 @@ import { u32At } from "../../lib/memory/live.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { SIGPWR, SIGSETXID } from "../../lib/process/signals.ts";
+import { unlessGone } from "../../lib/process/stat.ts";
 import { ENDING_SIGNALS, FATAL_SIGNALS } from "../agent/code/signals.ts";
 import { isBuns } from "./threads.ts";
 
@@ -13,7 +14,7 @@ const SIGSTOP = 19;
 const LAST_STANDARD_SIGNAL = 31;
 /** SIGPIPE and SIGXFSZ. */
 const IGNORED_BY_BUN = [13, 25];
-/** How long Bun's threads may take to be interrupted, in milliseconds. */
+/** How long Bun's threads may take to be interrupted before we check whether they can be, in milliseconds. */
 const INTERRUPT_LIMIT_MS = 100;
 
 /**
@@ -59,14 +60,22 @@ export function quietOtherThreads(
     // Threads made since then by the main thread (a compiler's) have its mask; a constructor may have made others.
     tell(isBuns);
     const end = performance.now() + INTERRUPT_LIMIT_MS;
-    while (u32At(counter) < sent && performance.now() < end) libc.futexes.sleepOn(counter, u32At(counter), 1);
+    while (u32At(counter) < sent && (performance.now() < end || [...told].some((id) => willHandle(id, SIGSETXID))))
+      libc.futexes.sleepOn(counter, u32At(counter), 1);
     // A thread that has not handled the signal yet may still do so, and the default action would kill the process.
     if (u32At(counter) === sent) libc.signals.restore(SIGSETXID, before);
   };
 }
 
-/** The signals that a process handles or ignores, or those in one of these masks. */
-export function settledSignals(task: number | "self", masks = ["SigCgt", "SigIgn"]): number[] {
+/** Whether a thread of this process has yet to handle a signal that was sent to it, and does not block it. */
+const willHandle = (thread: number, signal: number): boolean =>
+  unlessGone(() => {
+    const [pending, blocked] = ["SigPnd", "SigBlk"].map((mask) => settledSignals(`self/task/${thread}`, [mask]));
+    return pending?.includes(signal) === true && blocked?.includes(signal) === false;
+  }) ?? false;
+
+/** The signals that a process handles or ignores, or those in one of these masks. `task` is its name in /proc. */
+export function settledSignals(task: number | string, masks = ["SigCgt", "SigIgn"]): number[] {
   const status = readFileSync(`/proc/${task}/status`, "latin1");
   return masks.flatMap((name) => signalsIn(new RegExp(`^${name}:\\s*(\\w+)`, "m").exec(status)?.[1] ?? "0"));
 }

@@ -1,8 +1,9 @@
 // Starts the server in a Worker and tells it what has been opened.
 
-import { realpathSync } from "node:fs";
+import { readdirSync, realpathSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
+import { isBusy } from "../../lib/process/stat.ts";
 import { PLAIN } from "../../lib/tree/layout.ts";
 import { Channel } from "../agent/channel.ts";
 import type { Channels } from "../agent/code/channels.ts";
@@ -13,8 +14,10 @@ import { dataOf } from "../plan/host-tree.ts";
 import type { ServerCommand } from "../server/start-server.ts";
 import { OVER, type ServerState } from "./server-state.ts";
 
-/** How long a Worker may take to start, in milliseconds; it takes three. */
+/** How long a Worker that starts may do nothing, in milliseconds; it takes three. */
 const BOOT_LIMIT_MS = 10_000;
+/** How often to check whether it does something, in milliseconds. */
+const BOOT_INTERVAL_MS = 100;
 
 /**
  * Beside the command's own file, main.ts, or main.js in the bundle. In a bundle of the command, import.meta.url is the
@@ -58,17 +61,20 @@ export class ServerHandle {
 
   /** Returns when the server has read what it needs of the process. */
   awaitBoot(): void {
-    if (!this.#own.awaitServer(BOOT_LIMIT_MS)) throw silence();
+    for (let quiet = 0; !this.#own.awaitServer(BOOT_INTERVAL_MS); ) {
+      quiet = areOthersBusy() ? 0 : quiet + BOOT_INTERVAL_MS;
+      if (quiet >= BOOT_LIMIT_MS) throw silence(`no sign of it for ${BOOT_LIMIT_MS} ms`);
+    }
   }
 
   /** Returns when the server answers. */
   start(served: Served): void {
-    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), BOOT_LIMIT_MS)) throw silence();
+    if (!this.#own.tell(JSON.stringify(this.#stateOf(served)), true)) throw silence("it has ended");
   }
 
   /** Reports what has been opened. If that may be closed again, set `isAwaited`: the server has to read it first. */
   update(served: Served, isAwaited = false): void {
-    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited ? BOOT_LIMIT_MS : 0);
+    this.#own.tell(JSON.stringify(this.#stateOf(served)), isAwaited);
   }
 
   /** Lets the process end while the server waits. */
@@ -78,7 +84,7 @@ export class ServerHandle {
 
   /** Stops answering: requests fail from now on. Returns when that is in effect. */
   end(): void {
-    this.#own.tell(JSON.stringify(OVER), BOOT_LIMIT_MS);
+    this.#own.tell(JSON.stringify(OVER), true);
     this.#worker.terminate();
   }
 
@@ -124,4 +130,8 @@ export class ServerHandle {
   }
 }
 
-const silence = () => new Error(`Cannot start the server that answers dlopen: no sign of it for ${BOOT_LIMIT_MS} ms`);
+const silence = (why: string) => new Error(`Cannot start the server that answers dlopen: ${why}`);
+
+/** Whether a thread besides the main one has something to do: the Worker may be among them. */
+const areOthersBusy = (): boolean =>
+  readdirSync("/proc/self/task").some((id) => Number(id) !== process.pid && isBusy("self", id));

@@ -5,9 +5,12 @@ test("a thread is busy while it runs; not while it sleeps, is stopped or is gone
   expect(isBusy("self", process.pid)).toBe(true);
   await using child = Bun.spawn(["sleep", "1000"]);
   const { pid } = child;
-  while (isBusy(pid, pid)) await new Promise(setImmediate);
+  const untilIdle = async () => {
+    while (isBusy(pid, pid)) await new Promise(setImmediate);
+  };
+  await untilIdle();
   child.kill("SIGSTOP");
-  expect(isBusy(pid, pid)).toBe(false);
+  await untilIdle();
   child.kill("SIGKILL");
   await child.exited;
   expect(isBusy(pid, pid)).toBe(false);

@@ -219,30 +219,48 @@ describe("tell()", () => {
 
   test("can wait until it has been read, which nobody does here", () => {
     const channel = Channel.make(libc);
-    expect(channel.tell("text", 1)).toBe(false);
+    expect(channel.tell("text", true)).toBe(false);
     expect(slotOf(channel, 0).state).toBe(State.asked);
   });
 
-  test("waits until it has been read by another thread", async () => {
-    const channel = Channel.make(libc);
+  /** A thread that answers as a script says, which has `channel`. */
+  const answering = (channel: Channel, answer: string): Worker => {
     const script = `
       const { Libc } = await import(${JSON.stringify(Bun.resolveSync("../../../lib/process/libc.ts", import.meta.dir))});
       const { Channel } = await import(${JSON.stringify(Bun.resolveSync("../../../src/agent/channel.ts", import.meta.dir))});
       const channel = new Channel(new Libc(), ${channel.at});
       channel.open();
-      let asked;
-      while (!(asked = channel.slots.find((slot) => slot.isForServer))) channel.awaitDoorbell(0);
-      asked.free();
-      postMessage("read");
+      ${answer}
     `;
-    const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "application/javascript" })));
+    return new Worker(URL.createObjectURL(new Blob([script], { type: "application/javascript" })));
+  };
+
+  test("waits until it has been read by another thread, however long that takes", async () => {
+    const channel = Channel.make(libc);
+    const worker = answering(
+      channel,
+      `let asked;
+      while (!(asked = channel.slots.find((slot) => slot.isForServer))) channel.awaitDoorbell(0);
+      Bun.sleepSync(450); // longer than it takes to check whether this thread is there
+      asked.free();
+      postMessage("read");`,
+    );
     const read = new Promise((resolve) => {
       worker.onmessage = ({ data }) => resolve(data);
     });
     expect(channel.awaitServer(10_000)).toBe(true);
     expect(header(channel, "tid")).not.toBe(libc.system.threadId);
-    expect(channel.tell("text", 10_000)).toBe(true);
+    expect(channel.tell("text", true)).toBe(true);
     expect(await read).toBe("read");
     worker.terminate();
+  });
+
+  test("does not wait for a thread that has ended without a word", async () => {
+    const channel = Channel.make(libc);
+    const worker = answering(channel, "process.exit();");
+    await new Promise((resolve) => worker.addEventListener("close", resolve));
+    while (libc.signals.send(header(channel, "tid"), 0)) await new Promise(setImmediate);
+    expect(header(channel, "isServed")).toBe(1);
+    expect(channel.tell("text", true)).toBe(false);
   });
 });
