@@ -59,6 +59,25 @@ export function dependenciesOf(
   return { roots: loading.open(roots, requester), nodes: loading.nodes };
 }
 
+const isThere = (need: Need): boolean => !("fault" in need);
+
+/**
+ * What `find` finds with that search, which may remember what has been replaced or removed since: `isOpen` says which
+ * files have been opened, and need not be looked at. Throws what `find` throws.
+ */
+export function upToDate(
+  search: Search,
+  find: () => Dependencies,
+  isOpen: (path: string) => boolean = () => false,
+): Dependencies {
+  const found = find();
+  const isCurrent = ({ library: { path }, needs }: Node) =>
+    (isOpen(path) || search.store.isCurrent(path)) && needs.every(isThere);
+  if (found.roots.every(isThere) && found.nodes.every(isCurrent)) return found;
+  search.refresh();
+  return find();
+}
+
 /** Like dependenciesOf, for a file that needs no search. `origin` is as in Requester. */
 export function dependenciesOfFile(
   search: Search,

@@ -8,6 +8,7 @@ import { type Check, checkFile } from "../elf/check.ts";
 import { type Library, readLibrary } from "../elf/library.ts";
 import { makeDirectories, readOwn, writeWhole } from "../own-files.ts";
 import { sealed, unsealed } from "../sealed.ts";
+import { unlessRefused } from "../unless.ts";
 
 /** Must change whenever an entry's shape or the checks change. */
 const VERSION = 21;
@@ -52,6 +53,12 @@ export class LibraryStore {
   /** The same for all paths of one file, as ld.so identifies files by device and inode. Throws what stat(2) throws. */
   identity(path: string): string {
     return this.known(path)?.identity ?? identityOf(path);
+  }
+
+  /** Whether a file is the one that is known by that path, or nothing is known of it. */
+  isCurrent(path: string): boolean {
+    const fresh = this.#fresh.get(path);
+    return fresh === undefined || unlessRefused(() => identityOf(path)) === fresh.identity;
   }
 
   /** The entry of a file that has not changed since. Throws what stat(2) throws. */

@@ -8,6 +8,7 @@ import type { Image } from "../../lib/elf/image.ts";
 import { findMissingVersion, undefinedIn } from "../../lib/elf/undefined.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
+import { upToDate } from "../../lib/tree/dependencies.ts";
 import { ERRNO } from "../../lib/x86-64/linux.ts";
 import type { HostTree } from "../plan/host-tree.ts";
 import { checkMembers } from "../plan/members.ts";
@@ -49,7 +50,7 @@ function objectionTo(
   bindsNow: boolean,
 ): Objection | undefined {
   try {
-    const closure = closureFrom(needsIn(source, sonames));
+    const closure = closureFrom(upToDate(source.search, () => needsIn(source, sonames)));
     checkMembers(closure, source.search.store);
     const refused = closure.members.find(({ library }) => library.isForStart);
     if (refused) return { object: refused.name, text: "shared object cannot be dlopen()ed", errno: 0 };

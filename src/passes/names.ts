@@ -6,12 +6,12 @@
 import type { Library } from "../../lib/elf/library.ts";
 import type { Linking } from "../../lib/process/process.ts";
 import { type Closure, closureFrom } from "../../lib/tree/closure.ts";
-import type { Dependencies, Need } from "../../lib/tree/dependencies.ts";
+import { type Dependencies, type Need, upToDate } from "../../lib/tree/dependencies.ts";
 import type { Capsule, Linkage } from "./linkage.ts";
 import { findObject } from "./opened.ts";
 
 /** Where libraries are open, and under which names. */
-type Place = Pick<Capsule, "namespace" | "names" | "opened">;
+type Place = Pick<Capsule, "search" | "namespace" | "names" | "opened">;
 
 /** The file that is open under a name without a slash, if any. */
 export function* fileOpenAs(linkage: Linkage, place: Place, name: string): Linking<string | undefined> {
@@ -33,7 +33,11 @@ export function* closureIn(
   const open = new Map<string, string>();
   const asked = new Set<string>();
   for (;;) {
-    const dependencies = find(open);
+    const dependencies = upToDate(
+      place.search,
+      () => find(open),
+      (path) => place.opened.has(path),
+    );
     const before = open.size;
     for (const need of doubtful(place, dependencies)) {
       if (asked.has(need.name)) continue;

@@ -1,8 +1,9 @@
 // What comes into a namespace, one opening after another.
 
 import { afterAll, describe, expect, test } from "bun:test";
+import { renameSync, rmSync } from "node:fs";
 import { readLibrary } from "../../../lib/elf/library.ts";
-import { dependenciesOf, Loading, type Need } from "../../../lib/tree/dependencies.ts";
+import { type Dependencies, dependenciesOf, Loading, type Need, upToDate } from "../../../lib/tree/dependencies.ts";
 import { Search } from "../../../lib/tree/search.ts";
 import { SmallTree } from "./small-tree.ts";
 
@@ -96,5 +97,51 @@ describe("a library that has another name than the one that is needed", () => {
     const open = new Map([["libbare.so", "/elsewhere/libbare.so"]]);
     const { nodes } = dependenciesOf(search, ["/opt/libwants.so.1"], () => false, undefined, open);
     expect(nodes.map(({ needs }) => needs)).toEqual([[{ name: "libbare.so", open: "/elsewhere/libbare.so" }]]);
+  });
+});
+
+describe("what a search remembers", () => {
+  const needed = ["libred.so.1"];
+  const fresh = () => {
+    const tree = new SmallTree({
+      "/usr/lib/libred.so.1": { soname: "libred.so.1", needed: ["libblue.so.1"] },
+      "/usr/lib/libblue.so.1": { soname: "libblue.so.1" },
+    });
+    const search = new Search(tree.tree);
+    let count = 0;
+    const look = (isOpen?: (path: string) => boolean) => {
+      const find = () => {
+        count++;
+        return dependenciesOf(search, needed, () => false);
+      };
+      count = 0;
+      return { found: upToDate(search, find, isOpen), count };
+    };
+    look();
+    return { tree, look, [Symbol.dispose]: () => tree[Symbol.dispose]() };
+  };
+  const faults = ({ nodes }: Dependencies) => nodes.flatMap(({ needs }) => needs.filter((need) => "fault" in need));
+  const names = ({ nodes }: Dependencies) => nodes.map(({ name }) => name);
+
+  test("counts while the files are the same", () => {
+    using it = fresh();
+    const { found, count } = it.look();
+    expect([names(found), count]).toEqual([["libred.so.1", "libblue.so.1"], 1]);
+  });
+
+  test("is looked up again when a file has been replaced, unless that one is open", () => {
+    using it = fresh();
+    const path = it.tree.add("/usr/lib/fresh", { soname: "libred.so.1" });
+    renameSync(path, it.tree.path("/usr/lib/libred.so.1"));
+    expect(names(it.look((each) => each === it.tree.path("/usr/lib/libred.so.1")).found)).toHaveLength(2);
+    expect(names(it.look().found)).toEqual(["libred.so.1"]);
+  });
+
+  test("is looked up again when a file has been removed, and when it is there again", () => {
+    using it = fresh();
+    rmSync(it.tree.path("/usr/lib/libblue.so.1"));
+    expect(faults(it.look().found)).toHaveLength(1);
+    it.tree.add("/usr/lib/libblue.so.1", { soname: "libblue.so.1" });
+    expect(faults(it.look().found)).toEqual([]);
   });
 });
