@@ -6,7 +6,7 @@ import type { LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { searchListOf } from "../../lib/loader/handle-scope.ts";
 import { LoadedObject } from "../../lib/loader/link-map.ts";
-import { type Address, add } from "../../lib/memory/numbers.ts";
+import { type Address, add, toAddress } from "../../lib/memory/numbers.ts";
 import { Patch } from "../../lib/process/patch.ts";
 import { type Linking, type Process, setPointerIn } from "../../lib/process/process.ts";
 import { newAction } from "../../lib/process/signals.ts";
@@ -31,7 +31,7 @@ import { needsIn } from "../plan/needs.ts";
 import { UNWINDER } from "../profiles/shared-set.ts";
 import type { Attachment } from "./attachment.ts";
 import { awaitAllocator, restoreConstructor } from "./await-allocator.ts";
-import { fill, fillCopy } from "./fill.ts";
+import { fill, fillCopy, type Places } from "./fill.ts";
 import { intercept } from "./intercept.ts";
 import { copiedBy, entriesOf, findPlaceholders, images, isRedirected, type Placeholder } from "./placeholders.ts";
 import { renameLinked } from "./rename.ts";
@@ -81,10 +81,18 @@ export function* attach(
     trace.mark("open");
 
     // The shims show them; references to placeholders, or to intercepted functions, are redirected.
-    yield* show(attachment, placeholders, patch, moved);
+    const lost = new Map<number, string>();
+    yield* show(attachment, placeholders, patch, { moved, lost });
     const objects = attachment.objects();
     const redirected = images(objects.filter((object) => isRedirected(attachment, object)));
-    const slots = redirect(redirected, moved, patch, { slots: "all" });
+    const met = new Set(copied.map(({ from }) => from as number));
+    for (const from of lost.keys()) moved.set(from, moved.get(from) ?? toAddress(from));
+    const slots = redirect(redirected, moved, patch, { met, slots: "all" });
+    for (const [from, name] of lost)
+      if (met.has(from))
+        throw new LinkError(
+          `Cannot link "${program.path || attachment.program.path}": a library was replaced since the launch began, and "${name}" is not in it any more, or not at the same place as before (start the program again)`,
+        );
     trace.mark("redirect");
     const windows = yield* patch.apply(process);
     trace.log("redirect", () => `${patch.length} writes in ${windows} windows, ${slots} slots looked at`);
@@ -156,16 +164,23 @@ function* show(
   attachment: Attachment,
   placeholders: readonly Placeholder[],
   patch: Patch,
-  moved: Map<number, Address>,
+  places: Places,
 ): Linking<void> {
   const { functions, trace } = attachment;
+  let areOwn = true;
   for (const { object, soname, capsule, isCopy } of placeholders) {
     const library = openedAs(capsule, soname);
     const hooks = yield* openHooks(attachment, capsule, soname, library);
-    if (isCopy) fillCopy(object, library, hooks, patch, moved);
-    else yield* fill(object, library, { nothing: functions.nothing, hooks }, patch, moved);
+    const given = { nothing: functions.nothing, hooks };
+    if (isCopy) fillCopy(object, library, hooks, patch, places.moved);
+    else if (!(yield* fill(object, library, given, patch, places))) {
+      areOwn = false;
+      trace.log("shim", () => `${soname}: ${library.path} has been replaced since its placeholder was made`);
+    }
     trace.log("shim", () => `${soname}: ${library.path} shown to the program by ${object.path}`);
   }
+  // For what is started from now on.
+  if (!areOwn) attachment.context.renewShims();
 }
 
 function* settle(attachment: Attachment, placeholders: readonly Placeholder[]): Linking<void> {

@@ -3,6 +3,7 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { toAddress } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -16,6 +17,8 @@ import { LIBRARIES } from "../directories/library-path.ts";
 import type { EmitAsking } from "../passes/linkage.ts";
 import { type HostTree, hostTreeOf } from "../plan/host-tree.ts";
 import type { LaunchFile } from "../server/launch-file.ts";
+import { PlaceholderCache } from "../server/placeholder-cache.ts";
+import { placeShims } from "../server/shims.ts";
 
 /** Prefix of the names of lent functions. */
 const LENT = "lent ";
@@ -56,6 +59,21 @@ export class AttachedContext {
         return emit(to, value, lentConnection(lent));
       },
       (name) => (name.startsWith(LENT) ? lent[name.slice(LENT.length) as keyof AgentExports] : values(name)),
+    );
+  }
+
+  /** Makes the placeholders anew of libraries that have been replaced. Those that cannot be made stay as they are. */
+  renewShims(): void {
+    const { trace, store } = this;
+    const runtime = this.runtimeOf(this.file.libraryPath);
+    for (const { search } of [{ search: runtime }, ...this.sources]) search.refresh();
+    unless(
+      [LinkError, ElfError, SystemFault],
+      () => {
+        const cache = PlaceholderCache.at(store, this.libc.system, trace);
+        placeShims(this.libraries, this.sources, cache, runtime, trace);
+      },
+      ({ message }) => trace.log("shim", () => `not made anew: ${message}`),
     );
   }
 

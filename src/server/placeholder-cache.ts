@@ -4,10 +4,11 @@
 //   FORMAT-HASH-SIZE.so    the last two in base 36
 
 import { lstatSync, readdirSync, rmSync, utimesSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { writeWhole } from "../../lib/own-files.ts";
 import { isOurs } from "../../lib/ownership.ts";
 import type { System } from "../../lib/process/system.ts";
+import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { usableCache } from "../reexec/kept-directories.ts";
@@ -35,6 +36,11 @@ export class PlaceholderCache {
       const [format, key] = name.split("-");
       if (format === `${FORMAT}` && key !== undefined && name.endsWith(".so")) this.#names.set(key, name);
     }
+  }
+
+  /** Beside a store of libraries; see open(). Undefined for a store that does not last. */
+  static at({ file }: LibraryStore, system: System, trace: Trace): PlaceholderCache | undefined {
+    return file === undefined ? undefined : PlaceholderCache.open(join(dirname(file), "shims"), system, trace);
   }
 
   /** Undefined if nothing can be kept or loaded there, or if others can write there: its files are loaded. */

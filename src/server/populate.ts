@@ -1,6 +1,5 @@
 // Fills a serving directory with what the served programs find there and what their server needs to know.
 
-import { dirname, join } from "node:path";
 import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
 import type { LibraryStore } from "../../lib/tree/library-store.ts";
 import type { Search } from "../../lib/tree/search.ts";
@@ -41,10 +40,7 @@ export function populate(
   trace: Trace,
 ): void {
   const { store } = runtime;
-  const placeholderCache =
-    store.file === undefined
-      ? undefined
-      : PlaceholderCache.open(join(dirname(store.file), "shims"), directory.system, trace);
+  const placeholderCache = PlaceholderCache.at(store, directory.system, trace);
   placeShims(directory.libraries, capsules, placeholderCache, runtime, trace);
   const nonce = makeNonce();
   const reexecFiles = placeReexecFiles(directory, processGlibc, older, store, kept);

@@ -1,14 +1,14 @@
 // What an attached process finds in place of isolated libraries: placeholders, by their sonames and by their
 // development names, in a directory that comes first on its library path.
 
-import { linkSync, readFileSync, symlinkSync } from "node:fs";
+import { linkSync, readFileSync, readlinkSync, renameSync, symlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import { placeholderOf } from "../../lib/elf/write/placeholder.ts";
 import { makeDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Found, Search } from "../../lib/tree/search.ts";
-import { unless } from "../../lib/unless.ts";
+import { unless, unlessRefused } from "../../lib/unless.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { hinting } from "../directories/private-directory.ts";
@@ -35,7 +35,8 @@ interface Shown {
 }
 
 /**
- * Fills `directory`, which exists. Placeholders are kept in `placeholderCache`; without it, or if that fails, they are
+ * Fills `directory`, which exists, or renews what is in it: at any time a process finds an old or a new one there. A
+ * placeholder that cannot be made anew stays. Placeholders are kept in `placeholderCache`; without it, or if that fails, they are
  * in `directory` itself. Returns the file of each soname's shim. Throws what reading and writing throw, as `hint` words
  * it.
  */
@@ -50,7 +51,7 @@ export function placeShims(
   for (const host of hosts) {
     for (const soname of host.isolated) {
       if (shown.has(soname)) continue;
-      const found = host.search.find(soname, undefined);
+      const found = host.search.find(soname, undefined) ?? promisedAs(soname, host, runtime);
       if (!found) trace.log("shim", () => `${soname}: left to the runtime, ${host.search.tree.name} does not have it`);
       else if (!host.ownership.isShared(soname)) shown.set(soname, { soname, host, found });
     }
@@ -70,9 +71,17 @@ export function placeShims(
     const kept = [...files].filter(([soname, file]) => file !== join(directory, soname));
     if (kept.length > 0) makeDirectory(join(directory, KEPT));
     for (const [soname, file] of kept) show(file, directory, soname);
-    for (const [name, soname] of others) symlinkSync(soname, join(directory, name));
+    for (const [name, soname] of others) lead(join(directory, name), soname);
   });
   return files;
+}
+
+/**
+ * A promised library that is not there any more: what needs it finds a placeholder with the interface of the runtime's
+ * copy, and is told when it is linked.
+ */
+function promisedAs(soname: string, { promised }: ShownTree, runtime: Search): Found | undefined {
+  return promised.includes(soname) ? runtime.find(soname, undefined) : undefined;
 }
 
 /**
@@ -84,11 +93,25 @@ function show(file: string, directory: string, soname: string): void {
   try {
     linkSync(file, join(directory, own));
   } catch (error) {
-    // Another file system, or one without links.
-    if (!["EXDEV", "EPERM", "EMLINK"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    writeWhole(join(directory, own), readFileSync(file));
+    const { code = "" } = error as NodeJS.ErrnoException;
+    // Another file system, or one without links; or it is there already.
+    if (!["EXDEV", "EPERM", "EMLINK", "EEXIST"].includes(code)) throw error;
+    if (code !== "EEXIST") writeWhole(join(directory, own), readFileSync(file));
   }
-  symlinkSync(own, join(directory, soname));
+  lead(join(directory, soname), own);
+}
+
+/** Makes a symbolic link, or makes it lead elsewhere. */
+function lead(link: string, target: string): void {
+  try {
+    symlinkSync(target, link);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (unlessRefused(() => readlinkSync(link)) === target) return;
+    const fresh = `${link}.new`;
+    symlinkSync(target, fresh);
+    renameSync(fresh, link);
+  }
 }
 
 /** Undefined for an unsound library, which is reported to the user. Throws ElfError if the user has named it. */

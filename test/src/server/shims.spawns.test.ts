@@ -142,6 +142,38 @@ describe("in the directory", () => {
     expect(namesIn(place().directory)).toEqual(["libblue.so.2", "libred.so.1"]);
   });
 
+  test("a promised library that has gone has one with the interface of the runtime's copy, if there is one", () => {
+    runtime.add("/lib/libgrey.so.4", bytesOf("libgrey.so.4", ["grey"]));
+    const sonames = ["libgrey.so.4", "libgone.so.5"];
+    const hosts = [{ ...hostOf(sonames), promised: sonames }];
+    const { directory, files } = place({ hosts });
+    expect(namesIn(directory)).toEqual(["libgrey.so.4"]);
+    using image = openImage(files.get("libgrey.so.4") ?? "");
+    expect(image.find("grey")).toBeDefined();
+  });
+
+  for (const [words, changes] of [
+    ["kept", {}],
+    ["not kept", { keep: undefined }],
+  ] as const)
+    test(`they can be renewed (${words}): what was replaced has another, and nothing else changes`, () => {
+      host.add("/lib/libblue.so", "-> libblue.so.2");
+      const { directory } = place(changes);
+      const inode = (name: string) => statSync(join(directory, name)).ino;
+      const [red, blue] = ["libred.so.1", "libblue.so.2"].map(inode);
+      host.add("/lib/libblue.so.2", bytesOf("libblue.so.2", ["azure"]));
+      rmSync(host.path("/lib/libred.so.1.2.3"));
+      const names = namesIn(directory);
+      place({ ...changes, directory });
+      expect(namesIn(directory)).toEqual(names);
+      expect(inode("libred.so.1")).toBe(red as number);
+      expect(inode("libblue.so.2")).not.toBe(blue as number);
+      for (const name of ["libblue.so.2", "libblue.so"]) {
+        using image = openImage(join(directory, name));
+        expect(image.find("azure")).toBeDefined();
+      }
+    });
+
   test("an unsound library has none, and the others have", () => {
     host.add("/lib/libblue.so.2", new TextEncoder().encode("no library"));
     expect(namesIn(place().directory)).toEqual(["libred.so.1"]);
