@@ -4,7 +4,7 @@
 // first. A tree may have more directories than its ld.so knows (layout.ts). A file for another class or machine is
 // skipped; any other bad file is an error.
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { isForeign, type Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
@@ -160,6 +160,14 @@ export class Search {
   get directories(): string[] {
     const all = [...configuredDirectories(this.tree), ...this.places];
     return [...new Set(all.map((directory) => this.tree.resolve(directory)).filter((path) => path !== undefined))];
+  }
+
+  /**
+   * Whether none of the directories with libraries is there any more: the tree has been removed, or is not mounted any
+   * more. Looks at the file system, whatever is known of the tree.
+   */
+  get isGone(): boolean {
+    return !this.places.some((directory) => existsSync(`${this.tree.root}${directory}`));
   }
 
   /** Throws what open(2) throws, and ElfError. */

@@ -7,6 +7,7 @@ import { SystemFault, unless } from "../../lib/unless.ts";
 import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
 import { MARK, OWNER, PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
+import type { HostTree } from "../plan/host-tree.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { populate } from "../server/populate.ts";
 import { ServingDirectory } from "../server/serving-directory.ts";
@@ -47,10 +48,7 @@ export class Children {
       // The server boots while the rest is done.
       server = startServer(libc, libc.system, directory, state.server, libc.pid, trace);
       const capsules = linkage.capsules.map((capsule) => {
-        const { search, ownership } = capsule;
-        // In-process, whether the tree has it is found out only on request.
-        const isThere = (soname: string) => search.find(soname, undefined) && !ownership.isShared(soname);
-        const isolated = capsule.isolated.filter(isThere);
+        const isolated = capsule.isolated.filter((soname) => isServed(capsule, soname));
         return { ...capsule, isolated, promised: isolated };
       });
       const { processGlibc } = this.context;
@@ -79,3 +77,11 @@ export class Children {
     }
   }
 }
+
+/**
+ * Whether what is started gets that library from the tree, or is told that it cannot. In-process, whether the tree has
+ * it is found out only on request; meanwhile it may have gone.
+ */
+const isServed = ({ search, ownership, promised }: HostTree, soname: string): boolean =>
+  (search.find(soname, undefined) !== undefined || promised.includes(soname) || search.isGone) &&
+  !ownership.isShared(soname);

@@ -1,7 +1,6 @@
 // Shows the program an isolated library through a shim, which glibc finds by its soname and binds to, at the addresses
 // in the capsule. No trampolines, no calls.
 
-import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { exportsTls } from "../../lib/elf/tls.ts";
 import { mirrorOf, symbolsAt } from "../../lib/elf/write/mirror.ts";
@@ -24,7 +23,7 @@ import { openGenerated } from "./opened.ts";
 export function* ensureExposed(linkage: Linkage, capsule: Capsule, soname: string, mode?: number): Linking<void> {
   if (capsule.shims.has(soname)) return;
   const { search, promised } = capsule;
-  if (search.find(soname, undefined) || promised.includes(soname) || !existsSync(search.tree.name)) {
+  if (search.find(soname, undefined) || promised.includes(soname) || search.isGone) {
     yield* ensureOpened(linkage, capsule, soname, mode);
     yield* expose(linkage, capsule, soname);
   } else linkage.trace.log("shim", () => `${soname}: left to the runtime, ${search.tree.name} does not have it`);

@@ -1,7 +1,7 @@
 // Where a library is searched, in which order, and what is said when it is nowhere.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, realpathSync, truncateSync } from "node:fs";
+import { chmodSync, mkdirSync, realpathSync, rmSync, truncateSync } from "node:fs";
 import { relative } from "node:path";
 import { ElfError } from "../../../lib/elf/error.ts";
 import type { Library } from "../../../lib/elf/library.ts";
@@ -17,6 +17,7 @@ import {
   textOf,
 } from "../../../lib/tree/search.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
+import { Tree } from "../../../lib/tree/tree.ts";
 import { newCache, sorted } from "./cache-bytes.ts";
 import { type Content, SmallTree } from "./small-tree.ts";
 
@@ -525,4 +526,18 @@ test("a search path with more directories than any is an error that names the li
   expect(() => search.find("libred.so.1", { library })).toThrow(
     `Cannot follow the runpath of ${tree.path("/libtop.so")}: it has 5001 directories`,
   );
+});
+
+test("a tree is gone when no directory with libraries is there, though it is still known what was", () => {
+  const tree = treeWith(["/usr/lib", "/lib64"]);
+  const search = searchIn(tree);
+  find(search);
+  expect(search.isGone).toBe(false);
+  rmSync(tree.path("/usr"), { recursive: true });
+  expect(search.isGone).toBe(false);
+  rmSync(tree.path("/lib64"), { recursive: true });
+  expect(search.isGone).toBe(true);
+  rmSync(tree.directory, { recursive: true });
+  expect(search.isGone).toBe(true);
+  expect(new Search(new Tree("/")).isGone).toBe(false);
 });
