@@ -13,8 +13,8 @@ const OWN_FILES = "lib/own-files.ts";
 const WRITERS: Readonly<Record<string, readonly string[]>> = {
   // The user's own file, which may be a pipe or a device.
   writeFileSync: ["src/commands/graph.ts"],
-  // Of directories of links, which are whole by then.
-  renameSync: ["src/directories/library-path.ts", "src/reexec/kept-directories.ts"],
+  // Of links, and of directories of them that are whole by then.
+  renameSync: ["src/directories/library-path.ts", "src/reexec/kept-directories.ts", "src/server/shims.ts"],
   // Of a file that was written whole.
   linkSync: ["src/server/shims.ts"],
   ...Object.fromEntries(
