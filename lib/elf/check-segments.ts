@@ -77,7 +77,7 @@ function checkHeaders({ path, ehdr, phdrs, loads }: FileImage): void {
   if (at === undefined) return;
   const mapped = segmentAt(loads, at, size);
   if (!mapped || !isReadable(mapped))
-    throw new ElfError(path, header ? "PT_PHDR" : "program headers", "they are in no segment that may be read");
+    throw new ElfError(path, "program headers", "they are in no segment that may be read");
 }
 
 /**

@@ -168,7 +168,12 @@ class FileImageBytes implements ImageBytes {
   #piece(vaddr: Vaddr, structure: string): Piece {
     const piece = this.#find(vaddr);
     const at = `vaddr 0x${vaddr.toString(16)}`;
-    if (!piece) throw new ElfError(this.file.path, structure, `${at} is in no segment of the file`);
+    if (!piece) {
+      const cut = pieceAt(this.loads, vaddr)?.load;
+      const isCutOff = cut !== undefined && vaddr < cut.p_vaddr + cut.p_filesz;
+      const where = isCutOff ? `beyond the end of the file (${this.file.size} bytes)` : "in no segment of the file";
+      throw new ElfError(this.file.path, structure, `${at} is ${where}`);
+    }
     if (!isReadable(piece.load))
       throw new ElfError(this.file.path, structure, `${at} is in a segment that may not be read`);
     return piece;

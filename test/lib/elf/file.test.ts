@@ -173,7 +173,7 @@ describe("a segment in a file", () => {
     using far = bytesWith(0x3000, 0x3000);
     expect(far.bytes(4088, 8)).toEqual(far.none);
     expect(far.fault(4092)).toContain(`reach beyond the end of the file (${length} bytes)`);
-    expect(far.fault(0x3000 - 4)).toContain("is in no segment of the file");
+    expect(far.fault(0x3000 - 4)).toContain(`is beyond the end of the file (${length} bytes)`);
   });
 
   test("has room to the end of what the file fills", () => {

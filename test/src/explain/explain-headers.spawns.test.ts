@@ -90,7 +90,7 @@ describe.each(["program", "fixed"])("of a program (%s) whose", (name) => {
     [
       "headers are nowhere",
       (elf: ElfBytes) => elf.setSegment(PT_PHDR, "p_vaddr", 2n ** 62n),
-      "PT_PHDR: it is in no segment",
+      "program headers: they are in no segment that may be read",
     ],
   ])("%s that is the one line, before it runs", async (_, damage, fault) => {
     const path = join(directory, `${name}-damaged`);

@@ -17,7 +17,7 @@ interface Shown {
 }
 
 async function show(times: number, args: string[], env: Record<string, string>): Promise<Shown> {
-  const outcome = await run([process.execPath, SCRIPT, ...args], { env: { N: `${times}`, ...env }, timeout: 60_000 });
+  const outcome = await run([process.execPath, SCRIPT, ...args], { env: { N: `${times}`, ...env }, timeout: 150_000 });
   expect(outcome).toMatchObject({ stderr: "", exitCode: 0 });
   return JSON.parse(outcome.stdout) as Shown;
 }
