@@ -54,11 +54,17 @@ export function writeWhole(
   }
 }
 
+/** More bytes than any file that is kept. */
+const MOST_KEPT = 64 * 2 ** 20;
+
+/** What writeWhole() has left if it was killed. */
+export const isUnfinished = (name: string): boolean => /^\.\d+-[a-z\d]*\.new$/.test(name);
+
 /** The content of a file that only this user can have written; undefined for anything else, such as a FIFO. */
 export function readOwn(path: string): Buffer | undefined {
   return unlessRefused(() => {
     using file = new RegularFile(path);
-    return isOurs(file.stat) ? file.bytes(0, file.stat.size) : undefined;
+    return isOurs(file.stat) && file.stat.size <= MOST_KEPT ? file.bytes(0, file.stat.size) : undefined;
   });
 }
 

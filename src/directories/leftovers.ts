@@ -1,17 +1,19 @@
 // What killed runs have left behind: private directories whose process is gone.
 
-import { lstatSync, readdirSync, readlinkSync, rmdirSync, type Stats, statSync } from "node:fs";
-import { join } from "node:path";
+import { lstatSync, readdirSync, readlinkSync, rmdirSync, type Stats, statSync, unlinkSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
-import { isThere, readOwn } from "../../lib/own-files.ts";
+import { isThere, isUnfinished, readOwn } from "../../lib/own-files.ts";
 import { unlessGone } from "../../lib/process/stat.ts";
 import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { storeFile } from "./own-cache.ts";
 import { MARK, OWNER, ownerOf, PREFIX, removeDirectory } from "./private-directory.ts";
+import { LINK } from "./short-lived.ts";
 import { privateParent } from "./temporary-place.ts";
 
 /** As mkdtemp(3) makes it. */
-const NAME = new RegExp(`^${PREFIX}[A-Za-z0-9]{6}$`);
+const NAME = new RegExp(`^${PREFIX}(?:${LINK})?[A-Za-z0-9]{6}$`);
 /** What ownerOf() returns. */
 const OWNER_TEXT = /^(pid:\[\d+\]) (\d+) \d+\n$/;
 /** A run that is younger may not have written anything yet, in milliseconds. */
@@ -32,6 +34,8 @@ export function removeLeftovers(directory?: string, isGone = isNamespaceGone): s
     const parent = directory ?? privateParent();
     for (const name of readdirSync(parent)) if (NAME.test(name)) trying(() => removeIfLeft(join(parent, name), isGone));
   });
+  const store = directory === undefined ? storeFile() : undefined;
+  if (store !== undefined) trying(() => removeUnfinished(dirname(store)));
   return faults;
 }
 
@@ -42,13 +46,30 @@ export function reportLeftovers(trace: Trace): void {
 function removeIfLeft(path: string, isGone: (namespace: string) => boolean): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isDirectory() || stat.uid !== process.getuid?.()) return;
-  const owner = readOwn(join(path, OWNER))?.toString("latin1");
-  if (owner !== undefined) {
+  // It is empty if the process had ended before it was named there.
+  const owner = readOwn(join(path, OWNER))?.toString("latin1") ?? "";
+  if (owner !== "") {
     if (isAbandoned(owner, isGone)) removeDirectory(path);
   } else if (isOld(stat)) {
     // Killed before it wrote its owner, or when it had removed that. Somebody else's directory may have such a name.
-    if (isThere(join(path, MARK))) removeDirectory(path);
+    if (isThere(join(path, MARK)) || isOfLink(path)) removeDirectory(path);
     else removeEmpty(path);
+  }
+}
+
+/** One of `capsule link`, which lives for a moment, has files alone. */
+function isOfLink(path: string): boolean {
+  if (!basename(path).startsWith(`${PREFIX}${LINK}`)) return false;
+  return readdirSync(path, { withFileTypes: true }).every((entry) => entry.isFile());
+}
+
+/** Of what is kept. */
+function removeUnfinished(directory: string): void {
+  for (const path of readdirSync(directory)
+    .filter(isUnfinished)
+    .map((name) => join(directory, name))) {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat && isOld(stat)) unlinkSync(path);
   }
 }
 
@@ -62,10 +83,13 @@ function isAbandoned(owner: string, isGone: (namespace: string) => boolean): boo
   return unlessGone(() => ownerOf(Number(pid))) !== owner;
 }
 
-/** Removes directories as long as there is no file in them. */
+/** Removes directories as long as there is no file in them, but for those that were never finished. */
 function removeEmpty(path: string): void {
-  for (const entry of readdirSync(path, { withFileTypes: true }))
-    if (entry.isDirectory()) removeEmpty(join(path, entry.name));
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const inside = join(path, entry.name);
+    if (entry.isDirectory()) removeEmpty(inside);
+    else if (isUnfinished(entry.name)) unlinkSync(inside);
+  }
   unlessRefused(() => rmdirSync(path));
 }
 

@@ -5,8 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WriteFile } from "../../lib/link/start.ts";
 import { makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
-import { hinting } from "./private-directory.ts";
+import { hinting, PREFIX } from "./private-directory.ts";
 import { privateParent } from "./temporary-place.ts";
+
+/** What the directories' names have after PREFIX. */
+export const LINK = "link-";
 
 /**
  * The files exist while `action` runs, or until it removes them. Writing one throws what that throws, as `hint` words
@@ -19,7 +22,7 @@ export function withFiles<Result>(action: (write: WriteFile, remove: () => void)
   };
   const write: WriteFile = (name, bytes) => {
     return hinting(directory ?? tmpdir(), () => {
-      directory ??= makeFreshDirectory(join(privateParent(), "capsule-link-"));
+      directory ??= makeFreshDirectory(join(privateParent(), `${PREFIX}${LINK}`));
       return writeWhole(join(directory, name), bytes);
     });
   };

@@ -9,12 +9,15 @@ import { SmallFiles } from "../../lib/process/small-files.ts";
 import { System } from "../../lib/process/system.ts";
 import { isForBun } from "../diagnostics/engine-settings.ts";
 import { inheritedDescriptors } from "./inherited.ts";
-import { commandOf, reexec, stringsIn, type Through } from "./reexec.ts";
+import { commandOf, formerVariables, reexec, stringsIn, type Through } from "./reexec.ts";
 
-/** Returns if there are no such variables, or if this fails: then they are obeyed. */
+/**
+ * Returns if there are no such variables, or if this fails: then they are obeyed. Also if they are there again: Bun
+ * has them from a .env file, where it was started without main.ts's own options.
+ */
 export function startAgainWithoutBuns(): void {
-  const names = variablesForBun();
-  if (names.length === 0) return;
+  const former = formerVariables();
+  if (!variablesForBun().some((name) => !former.has(name))) return;
   try {
     startAgain(new SmallFiles(new System()));
   } catch {

@@ -150,10 +150,33 @@ describe("removeLeftovers()", () => {
 
   test("leaves one whose owner cannot be made out", () => {
     const odd = left(5 * MINUTES);
-    writeFileSync(join(odd.path, "owner"), "");
+    writeFileSync(join(odd.path, "owner"), "somebody\n");
     utimesSync(odd.path, 0, 0);
     removeLeftovers(temporary);
     expect(isThere(odd)).toBe(true);
+  });
+
+  test("removes those of `capsule link`, once they are old", () => {
+    const [old, young, others] = ["aaaaaa", "bbbbbb", "cccccc"].map((name) => join(temporary, `capsule-link-${name}`));
+    if (old === undefined || young === undefined || others === undefined) throw new Error("there are three");
+    for (const path of [old, young, others]) mkdirSync(path);
+    for (const path of [old, young]) writeFileSync(join(path, "libhost.so.1"), "");
+    mkdirSync(join(others, "chapters"));
+    writeFileSync(join(others, "chapters", "one.tex"), "");
+    for (const path of [old, others]) utimesSync(path, 0, 0);
+    removeLeftovers(temporary);
+    expect([old, young, others].map((path) => existsSync(path))).toEqual([false, true, true]);
+  });
+
+  test("removes one whose owner had ended before it was named, and what was never finished", () => {
+    const nameless = left(0);
+    writeFileSync(join(nameless.path, "owner"), "");
+    const unfinished = join(temporary, "capsule-dddddd");
+    mkdirSync(unfinished);
+    writeFileSync(join(unfinished, ".29728-pghqzhar0c.new"), "");
+    for (const path of [nameless.path, unfinished]) utimesSync(path, 0, 0);
+    removeLeftovers(temporary);
+    expect([nameless.path, unfinished].map((path) => existsSync(path))).toEqual([false, false]);
   });
 
   test("leaves a run that has just begun, and not put its name to it yet", () => {

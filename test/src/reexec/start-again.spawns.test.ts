@@ -28,3 +28,10 @@ describe.each(["in-process", "attached"])("BUN_OPTIONS, %s", (mode) => {
     expect(readFileSync(log, "utf8")).toBe("preloaded\n");
   });
 });
+
+test("a folder that sets it again, where Bun reads its .env, does not have the command started over for ever", async () => {
+  const cwd = mkdtempSync(join(directory, "folder-"));
+  writeFileSync(join(cwd, ".env"), "BUN_OPTIONS=--smol\n");
+  const { stdout, exitCode } = await command(["--version"], { cwd });
+  expect([exitCode, lines(stdout).length]).toEqual([0, 1]);
+});
