@@ -14,7 +14,7 @@ By default the shared set (glibc's libraries and libgcc_s), what was shown befor
 the program might open later, are left out:
   -v    show these
   -vv   also what the shared set needs
-  -vvv  also what libraries need that were shown before
+  -vvv  also what libraries need that were shown before, up to 10,000 times
 
 Exit status: 127 where a library of the program's side is missing; 125 where one that a capsule opens at the start
 is, where one needs a newer glibc than all of it runs on, or capsule fails; 2 for a wrong command line, else 0.`;

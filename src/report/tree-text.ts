@@ -42,8 +42,12 @@ function linesOf(root: Branch, rule: (text: string) => string): string[] {
   return lines;
 }
 
+/** How often the needs of libraries are shown again: without a limit, layers of libraries multiply. */
+const MOST_AGAIN = 10_000;
+
 class Drawing {
   readonly #shown = new Set<Item | string>();
+  #again = 0;
 
   constructor(
     readonly report: Report,
@@ -133,7 +137,10 @@ class Drawing {
     const isKnown = !isForeign && this.#shown.has(item);
     this.#shown.add(keyOf(link, side));
     const isFolded =
-      isForeign || above.includes(item) || (isKnown && verbosity < 3) || (item.role === "shared" && verbosity < 2);
+      isForeign ||
+      above.includes(item) ||
+      (isKnown && (verbosity < 3 || this.#again++ >= MOST_AGAIN)) ||
+      (item.role === "shared" && verbosity < 2);
     // A root also shows libraries that were shown before.
     const isOld = (need: Link) => !need.fault && this.#shown.has(keyOf(need, side)) && verbosity === 0 && !isRoot;
     const branches = this.#visible(isFolded ? [] : item.needs).flatMap((need) =>
