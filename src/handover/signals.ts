@@ -29,10 +29,13 @@ export function resetSignals(libc: Libc): void {
     if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.signals.restore(signal);
 }
 
-/** Installs `handler` for the signals that the process would die of. */
-export function catchSignals(libc: Libc, handler: Address): void {
-  for (const signal of [...Object.keys(FATAL_SIGNALS).map(Number), ...ENDING_SIGNALS])
-    libc.signals.handle(signal, handler);
+/**
+ * Installs `handler` for the signals that the process would die of: those that somebody sends, or those of its own
+ * faults, of which the handler asks the server.
+ */
+export function catchSignals(libc: Libc, which: "sent" | "faults", handler: Address): void {
+  const signals = which === "sent" ? ENDING_SIGNALS : Object.keys(FATAL_SIGNALS).map(Number);
+  for (const signal of signals) libc.signals.handle(signal, handler);
 }
 
 /**

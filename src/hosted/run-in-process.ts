@@ -100,6 +100,10 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
+  // From here on, who ends the process leaves no files.
+  const onSignal = interposer.addressOf("on signal");
+  catchSignals(libc, "sent", onSignal);
+
   // For lookups by the handle of an isolated library, too, it precedes libc.
   run.scopes?.family.set(MARK, interposer.object.linkMap);
 
@@ -112,6 +116,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // Arguments, names, signals: constructors look at them.
   const auxiliary = prepareProcess(run, record);
+  catchSignals(libc, "sent", onSignal);
   trace.mark("prepare");
 
   // The allocator that all sides use: a preloaded one, or libc's.
@@ -133,7 +138,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   // The server may have to share our descriptors (if unshare(2) is denied): what it opens must not be taken for Bun's.
   releaseDescriptors(libc, inherited, trace);
   server.start(run);
-  catchSignals(libc, interposer.addressOf("on signal"));
+  catchSignals(libc, "faults", onSignal);
   const front = [interposer.object];
   record.setEnding(findEnding(run, base.namespaces, capsules[0], { front, hidden: base.bun }));
   libc.atExit(interposer.addressOf("end"));

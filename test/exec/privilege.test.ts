@@ -120,7 +120,7 @@ describe.skipIf(!reachesAll)("directories that are closed to the user (takes one
     writeFileSync(join(stale, MARK), "");
     // A process that cannot be: beyond the kernel's own limit of 2^22.
     writeFileSync(join(stale, "owner"), `${readlinkSync("/proc/self/ns/pid")} ${2 ** 22 + 1} 1\n`);
-    if (isRoot) chownSync(stale, NOBODY, NOBODY);
+    if (isRoot) for (const path of [stale, join(stale, "owner")]) chownSync(path, NOBODY, NOBODY);
     chmodSync(stale, 0o500);
     expect(await openedAfterTidying(directory)).toEqual(expected);
     await appears(directory, () => readdirSync(directory).length === 1);
