@@ -57,17 +57,16 @@ function removeIfLeft(path: string, isGone: (namespace: string) => boolean): voi
   }
 }
 
-/** One of `capsule link`, which lives for a moment, has files alone. */
+/** Whether it is a directory of `capsule link`: these contain only files, and exist for a moment. */
 function isOfLink(path: string): boolean {
   if (!basename(path).startsWith(`${PREFIX}${LINK}`)) return false;
   return readdirSync(path, { withFileTypes: true }).every((entry) => entry.isFile());
 }
 
-/** Of what is kept. */
+/** Removes what runs that were killed while they wrote the cache have left there. */
 function removeUnfinished(directory: string): void {
-  for (const path of readdirSync(directory)
-    .filter(isUnfinished)
-    .map((name) => join(directory, name))) {
+  for (const name of readdirSync(directory).filter(isUnfinished)) {
+    const path = join(directory, name);
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat && isOld(stat)) unlinkSync(path);
   }
@@ -102,12 +101,10 @@ function isNamespaceGone(namespace: string): boolean {
 
 /** Whether a process is surely not in a namespace. */
 function isElsewhere(path: string, namespace: string): boolean {
-  try {
-    return readlinkSync(join(path, "ns", "pid")) !== namespace;
-  } catch (error) {
-    // It has ended.
-    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return true;
-    // We may not know. Another user's process has nothing to do with our directories.
-    return unlessGone(() => statSync(path))?.uid !== process.getuid?.();
-  }
+  const own = unlessRefused(
+    () => unlessGone(() => readlinkSync(join(path, "ns", "pid"))) ?? "of a process that has ended",
+  );
+  // We may not know. Another user's process has nothing to do with our directories.
+  if (own === undefined) return unlessGone(() => statSync(path))?.uid !== process.getuid?.();
+  return own !== namespace;
 }

@@ -100,7 +100,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   const record = new RunRecord(run, plan.capsules.length);
   const interposer = libc.run(interpose(run, record, run.base.bun.linkMap));
 
-  // From here on, who ends the process leaves no files.
+  // From here on, a signal that ends the process leaves no files behind.
   const onSignal = interposer.addressOf("on signal");
   catchSignals(libc, "sent", onSignal);
 
@@ -116,6 +116,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // Arguments, names, signals: constructors look at them.
   const auxiliary = prepareProcess(run, record);
+  // Once more, as signals have been reset.
   catchSignals(libc, "sent", onSignal);
   trace.mark("prepare");
 

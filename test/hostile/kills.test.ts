@@ -2,22 +2,20 @@
 // and the next run removes what they have left. CAPSULE_TEST_KILLS says how many in each mode, CAPSULE_TEST_SEED which.
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import { unlessGone } from "../../lib/process/stat.ts";
+import type { Pair } from "../support/pair.ts";
 import { capsule, capsuleCommand, start } from "../support/run.ts";
-import { Place } from "./place.ts";
+import { launched, Place } from "./place.ts";
 import { randomOf } from "./random.ts";
 
 const COUNT = Number(process.env.CAPSULE_TEST_KILLS ?? 25);
 const SEED = Number(process.env.CAPSULE_TEST_SEED ?? 1);
 const LIMIT_MS = 120_000 + COUNT * 10_000;
 
-let killed: Pair;
+let program: Pair;
 
 beforeAll(async () => {
-  killed = await pair("process/a-program-and-its-child-are-killed", [
-    ...hostAndProgram(),
-    { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"] },
-  ]);
+  program = await launched();
 });
 
 for (const mode of ["in-process", "attached"])
@@ -27,10 +25,10 @@ for (const mode of ["in-process", "attached"])
       async () => {
         using place = new Place();
         const random = randomOf(SEED);
-        const flags = ["--mode", mode, ...killed.flags()];
-        const options = { env: { ...place.env, LD_LIBRARY_PATH: killed.runtime } };
+        const flags = ["--mode", mode, ...program.flags()];
+        const options = { env: { ...place.env, LD_LIBRARY_PATH: program.runtime } };
         const whole = async () => {
-          const outcome = await capsule(flags, killed.program(), [], options);
+          const outcome = await capsule(flags, program.program(), [], options);
           expect(outcome).toMatchObject({ stdout: "both were linked\n", stderr: "", exitCode: 0 });
           await place.quiet();
           return outcome.duration;
@@ -38,12 +36,13 @@ for (const mode of ["in-process", "attached"])
         // The first run keeps what it finds out, as some of those that are killed do.
         const duration = random() < 0.5 ? await whole() : 1000;
         for (let i = 0; i < COUNT; i++) {
-          await using program = start(capsuleCommand(flags, killed.program(), [], options.env), options);
+          await using run = start(capsuleCommand(flags, program.program(), [], options.env), options);
           await Bun.sleep(random() * duration);
-          if (random() < 0.5) program.kill();
-          else if (!program.hasEnded) process.kill(program.pid, "SIGKILL");
-          if (random() < 0.5) for (const server of place.servers) process.kill(server, "SIGKILL");
-          await program.end();
+          // Any of them may just have ended.
+          const kill = (pid: number) => unlessGone(() => process.kill(pid, "SIGKILL"));
+          if (!run.hasEnded) kill(random() < 0.5 ? -run.pid : run.pid);
+          if (random() < 0.5) for (const server of place.servers) kill(server);
+          await run.end();
         }
         await place.quiet();
         place.age();

@@ -3,20 +3,17 @@
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
-import { hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
+import type { Pair } from "../support/pair.ts";
 import { capsule } from "../support/run.ts";
-import { Place } from "./place.ts";
+import { launched, Place } from "./place.ts";
 
 const COUNT = Number(process.env.CAPSULE_TEST_LAUNCHES ?? 20);
 const LIMIT_MS = 120_000 + COUNT * 5000;
 
-let launched: Pair;
+let program: Pair;
 
 beforeAll(async () => {
-  launched = await pair("process/a-program-and-its-child-are-killed", [
-    ...hostAndProgram(),
-    { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"] },
-  ]);
+  program = await launched();
 });
 
 const median = (values: readonly number[]): number =>
@@ -28,12 +25,12 @@ for (const mode of ["in-process", "attached"])
       "end well, and leave nothing",
       async () => {
         using place = new Place();
-        const options = { env: { ...place.env, LD_LIBRARY_PATH: launched.runtime } };
+        const options = { env: { ...place.env, LD_LIBRARY_PATH: program.runtime } };
         const kept = () => readdirSync(place.env.XDG_CACHE_HOME, { recursive: true }).length;
         const durations: number[] = [];
         let keptAtFirst = 0;
         for (let i = 0; i < COUNT; i++) {
-          const outcome = await capsule(["--mode", mode, ...launched.flags()], launched.program(), [], options);
+          const outcome = await capsule(["--mode", mode, ...program.flags()], program.program(), [], options);
           expect(outcome).toMatchObject({ stdout: "both were linked\n", stderr: "", exitCode: 0 });
           durations.push(outcome.duration);
           // What the first two learn, in both processes, is all that there is.

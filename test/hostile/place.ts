@@ -4,6 +4,14 @@ import { lutimesSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unlessGone } from "../../lib/process/stat.ts";
+import { hostAndProgram, type Pair, pair, RUNTIME } from "../support/pair.ts";
+
+/** A program that starts itself as a child; both call an isolated library. */
+export const launched = (): Promise<Pair> =>
+  pair("process/a-program-and-its-child-are-killed", [
+    ...hostAndProgram(),
+    { path: `${RUNTIME}/libhost.so.1`, sources: ["host.c"] },
+  ]);
 
 /** How long a server may go on after its last program, in milliseconds. */
 const LIMIT_MS = 60_000;

@@ -1,37 +1,26 @@
 // What a killed run leaves behind.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   chmodSync,
   chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   readlinkSync,
   rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { Libc } from "../../../lib/process/libc.ts";
 import { removeLeftovers } from "../../../src/directories/leftovers.ts";
 import { MARK, PrivateDirectory } from "../../../src/directories/private-directory.ts";
+import { ownTmpdir } from "../../support/own-tmpdir.ts";
 
 const libc = new Libc();
-const before = process.env.TMPDIR;
-let temporary: string;
-beforeEach(() => {
-  temporary = mkdtempSync(join(tmpdir(), "test-private-"));
-  process.env.TMPDIR = temporary;
-});
-afterEach(() => {
-  if (before === undefined) delete process.env.TMPDIR;
-  else process.env.TMPDIR = before;
-  rmSync(temporary, { recursive: true });
-});
+const temporary = ownTmpdir();
 
 describe("removeLeftovers()", () => {
   const MINUTES = 60;
@@ -53,13 +42,13 @@ describe("removeLeftovers()", () => {
 
   test("removes what a killed run has left behind", () => {
     const dead = left(5 * MINUTES, ([namespace, , start]) => [namespace, deadProcess(), start]);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(existsSync(dead.path)).toBe(false);
   });
 
   test("removes it also where another process has that number by now", () => {
     const reused = left(5 * MINUTES, ([namespace, pid, start]) => [namespace, pid, `${Number(start) - 1}`]);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(existsSync(reused.path)).toBe(false);
   });
 
@@ -67,18 +56,18 @@ describe("removeLeftovers()", () => {
     const nobodys = left(0);
     rmSync(join(nobodys.path, "owner"));
     utimesSync(nobodys.path, 0, 0);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(existsSync(nobodys.path)).toBe(false);
   });
 
   test("leaves a run that is alive, however old it is", () => {
     const alive = left(24 * 60 * MINUTES);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(isThere(alive)).toBe(true);
   });
 
   test("leaves another process's that is alive, whatever that is called", () => {
-    const program = join(temporary, "a) Z 1 (b c");
+    const program = join(temporary(), "a) Z 1 (b c");
     copyFileSync(Bun.which("sleep") ?? "", program);
     chmodSync(program, 0o755);
     const child = Bun.spawn([program, "1000"]);
@@ -88,7 +77,7 @@ describe("removeLeftovers()", () => {
       const start = stat.split(") ").at(-1)?.split(" ")[19] ?? "";
       const alive = left(5 * MINUTES, ([namespace]) => [namespace, `${child.pid}`, start]);
       const reused = left(5 * MINUTES, ([namespace]) => [namespace, `${child.pid}`, `${Number(start) + 1}`]);
-      removeLeftovers(temporary);
+      removeLeftovers(temporary());
       expect([alive, reused].map(isThere)).toEqual([true, false]);
     } finally {
       child.kill();
@@ -97,13 +86,13 @@ describe("removeLeftovers()", () => {
 
   test("leaves a run in another PID namespace, where a number means another process", () => {
     const others = left(5 * MINUTES, ([, , start]) => ["pid:[4711]", deadProcess(), start]);
-    removeLeftovers(temporary, () => false);
+    removeLeftovers(temporary(), () => false);
     expect(isThere(others)).toBe(true);
   });
 
   test("removes it when that namespace is gone", () => {
     const gone = left(0, ([, pid, start]) => ["pid:[4711]", pid, start]);
-    removeLeftovers(temporary, (namespace) => namespace === "pid:[4711]");
+    removeLeftovers(temporary(), (namespace) => namespace === "pid:[4711]");
     expect(existsSync(gone.path)).toBe(false);
   });
 
@@ -123,11 +112,11 @@ describe("removeLeftovers()", () => {
         break;
       }
       const directory = left(5 * MINUTES, ([, pid, start]) => [namespace, pid, start]);
-      removeLeftovers(temporary);
+      removeLeftovers(temporary());
       expect(isThere(directory)).toBe(true);
       process.kill(Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "latin1")), "SIGKILL");
       await child.exited;
-      removeLeftovers(temporary);
+      removeLeftovers(temporary());
       expect(existsSync(directory.path)).toBe(false);
     },
   );
@@ -135,16 +124,16 @@ describe("removeLeftovers()", () => {
   test("removes one that has an owner and no mark yet", () => {
     const dead = left(0, ([namespace, , start]) => [namespace, deadProcess(), start]);
     rmSync(join(dead.path, MARK));
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(existsSync(dead.path)).toBe(false);
   });
 
   test("removes directories in which there is no file, once they are old", () => {
-    const [empty, nested, young] = ["aaaaaa", "bbbbbb", "cccccc"].map((name) => join(temporary, `capsule-${name}`));
+    const [empty, nested, young] = ["aaaaaa", "bbbbbb", "cccccc"].map((name) => join(temporary(), `capsule-${name}`));
     if (empty === undefined || nested === undefined || young === undefined) throw new Error("there are three");
     for (const path of [empty, nested, join(nested, "lib"), young]) mkdirSync(path);
     for (const path of [empty, nested]) utimesSync(path, 0, 0);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect([empty, nested, young].map((path) => existsSync(path))).toEqual([false, false, true]);
   });
 
@@ -152,60 +141,62 @@ describe("removeLeftovers()", () => {
     const odd = left(5 * MINUTES);
     writeFileSync(join(odd.path, "owner"), "somebody\n");
     utimesSync(odd.path, 0, 0);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(isThere(odd)).toBe(true);
   });
 
   test("removes those of `capsule link`, once they are old", () => {
-    const [old, young, others] = ["aaaaaa", "bbbbbb", "cccccc"].map((name) => join(temporary, `capsule-link-${name}`));
+    const [old, young, others] = ["aaaaaa", "bbbbbb", "cccccc"].map((name) =>
+      join(temporary(), `capsule-link-${name}`),
+    );
     if (old === undefined || young === undefined || others === undefined) throw new Error("there are three");
     for (const path of [old, young, others]) mkdirSync(path);
     for (const path of [old, young]) writeFileSync(join(path, "libhost.so.1"), "");
     mkdirSync(join(others, "chapters"));
     writeFileSync(join(others, "chapters", "one.tex"), "");
     for (const path of [old, others]) utimesSync(path, 0, 0);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect([old, young, others].map((path) => existsSync(path))).toEqual([false, true, true]);
   });
 
   test("removes one whose owner had ended before it was named, and what was never finished", () => {
     const nameless = left(0);
     writeFileSync(join(nameless.path, "owner"), "");
-    const unfinished = join(temporary, "capsule-dddddd");
+    const unfinished = join(temporary(), "capsule-dddddd");
     mkdirSync(unfinished);
     writeFileSync(join(unfinished, ".29728-pghqzhar0c.new"), "");
     for (const path of [nameless.path, unfinished]) utimesSync(path, 0, 0);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect([nameless.path, unfinished].map((path) => existsSync(path))).toEqual([false, false]);
   });
 
   test("leaves a run that has just begun, and not put its name to it yet", () => {
     const young = left(0);
     rmSync(join(young.path, "owner"));
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(isThere(young)).toBe(true);
   });
 
   test("removes at once what a killed run has just left behind", () => {
     const dead = left(0, ([namespace, , start]) => [namespace, deadProcess(), start]);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(existsSync(dead.path)).toBe(false);
   });
 
   test("leaves whatever else is called so, and what is called otherwise", () => {
     const names = [basename(left(5 * MINUTES).path).replace(/.{6}$/, "others"), "capsule-of-my-own", "mine"];
-    for (const name of names) mkdirSync(join(temporary, name));
+    for (const name of names) mkdirSync(join(temporary(), name));
     const own = writeIn(names[0] ?? "", "thesis.tex");
     const marked = names.slice(1).map((name) => writeIn(name, MARK));
-    const file = join(temporary, "capsule-abcdef");
+    const file = join(temporary(), "capsule-abcdef");
     writeFileSync(file, "");
-    for (const path of [...names.map((name) => join(temporary, name)), file]) utimesSync(path, 0, 0);
-    removeLeftovers(temporary);
+    for (const path of [...names.map((name) => join(temporary(), name)), file]) utimesSync(path, 0, 0);
+    removeLeftovers(temporary());
     for (const path of [own, ...marked, file]) expect(existsSync(path)).toBe(true);
   });
 
   function writeIn(directory: string, name: string): string {
-    const path = join(temporary, directory, name);
+    const path = join(temporary(), directory, name);
     writeFileSync(path, "");
     return path;
   }
@@ -214,7 +205,7 @@ describe("removeLeftovers()", () => {
   test.skipIf(!isRoot)(`leaves another user's${isRoot ? "" : " (we cannot make one)"}`, () => {
     const others = left(5 * MINUTES, ([namespace, , start]) => [namespace, deadProcess(), start]);
     chownSync(others.path, 4711, 4711);
-    removeLeftovers(temporary);
+    removeLeftovers(temporary());
     expect(isThere(others)).toBe(true);
   });
 });

@@ -1,26 +1,16 @@
 // The directory of one run.
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pointerAt, stringAt } from "../../../lib/memory/live.ts";
 import { add } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
 import { PrivateDirectory } from "../../../src/directories/private-directory.ts";
+import { ownTmpdir } from "../../support/own-tmpdir.ts";
 
 const libc = new Libc();
-const before = process.env.TMPDIR;
-let temporary: string;
-beforeEach(() => {
-  temporary = mkdtempSync(join(tmpdir(), "test-private-"));
-  process.env.TMPDIR = temporary;
-});
-afterEach(() => {
-  if (before === undefined) delete process.env.TMPDIR;
-  else process.env.TMPDIR = before;
-  rmSync(temporary, { recursive: true });
-});
+const temporary = ownTmpdir();
 
 /** The paths that native code removes at exit. */
 function listed({ files }: PrivateDirectory): string[] {
@@ -32,7 +22,7 @@ function listed({ files }: PrivateDirectory): string[] {
 describe("a private directory", () => {
   test("is nobody else's, below the directory for temporary files", () => {
     const { path } = PrivateDirectory.make(libc);
-    expect(path.startsWith(`${temporary}/`)).toBe(true);
+    expect(path.startsWith(`${temporary()}/`)).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o700);
     expect(PrivateDirectory.make(libc).path).not.toBe(path);
   });
@@ -72,7 +62,7 @@ describe("a private directory", () => {
   });
 
   test("has no file that is larger than any may be: that would end the program", () => {
-    const own = mkdtempSync(join(temporary, "capsule-"));
+    const own = mkdtempSync(join(temporary(), "capsule-"));
     const directory = new PrivateDirectory(own, { add() {}, sizeLimit: 10 });
     expect(readFileSync(directory.write("small", new Uint8Array(10)))).toHaveLength(10);
     expect(() => directory.write("large", new Uint8Array(11))).toThrow(/^Cannot write to ".*": .* \(ulimit -f\)$/);
@@ -93,7 +83,7 @@ describe("a private directory", () => {
 
   /** A directory whose path has that many bytes. */
   function long(length: number): string {
-    let path = temporary;
+    let path = temporary();
     while (path.length < length) path += `/${"l".repeat(Math.min(200, length - path.length - 1))}`;
     mkdirSync(path, { recursive: true });
     return path;
