@@ -75,7 +75,9 @@ describe("on the glibc of Debian 13 programs are as they should be,", () => {
         stderr: "pipe",
       });
       const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-      const failed = [...`${stdout}${stderr}`.matchAll(/^\(fail\) .*$/gm)].map(([line]) => line);
+      const text = `${stdout}${stderr}`;
+      const failed = [...text.matchAll(/^\(fail\) .*$/gm)].map(([line]) => line);
+      if (failed.length > 0) console.log(text.replace(/^\(pass\) .*\n/gm, ""));
       expect([...new Set(failed)]).toEqual([]);
       expect(await child.exited).toBe(0);
     });

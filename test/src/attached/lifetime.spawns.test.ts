@@ -10,6 +10,12 @@ const LIBRARIES = `/nowhere/capsule-${process.pid}/lib`;
 
 const sleeper = (env: Record<string, string>) => Bun.spawn(["/bin/sleep", "60"], { env });
 
+/** Only then does nobody find them any more: a process that is killed has its environment until it has run once more. */
+async function end(...children: readonly ReturnType<typeof sleeper>[]): Promise<void> {
+  for (const child of children) child.kill("SIGKILL");
+  await Promise.all(children.map(({ exited }) => exited));
+}
+
 /** All that may be watched is, by a descriptor that is its pid; `found` is called with it. */
 function lifetimeWith(found: (pid: number) => void): Lifetime {
   const openProcess = (pid: number) => {
@@ -23,7 +29,7 @@ function lifetimeWith(found: (pid: number) => void): Lifetime {
   );
 }
 
-test("those of its launch, by their library path, and no others", () => {
+test("those of its launch, by their library path, and no others", async () => {
   const own = sleeper({ LD_LIBRARY_PATH: LIBRARIES });
   const other = sleeper({ LD_LIBRARY_PATH: `${LIBRARIES}2` });
   const pids: number[] = [];
@@ -31,12 +37,11 @@ test("those of its launch, by their library path, and no others", () => {
     lifetimeWith((pid) => pids.push(pid)).findOthers();
     expect(pids).toEqual([own.pid]);
   } finally {
-    own.kill("SIGKILL");
-    other.kill("SIGKILL");
+    await end(own, other);
   }
 });
 
-test.skipIf(process.getuid?.() !== 0)("not a stranger's, who names the same path (takes root)", () => {
+test.skipIf(process.getuid?.() !== 0)("not a stranger's, who names the same path (takes root)", async () => {
   const stranger = Bun.spawn(["setpriv", "--reuid", "4711", "--clear-groups", "/bin/sleep", "60"], {
     env: { LD_LIBRARY_PATH: LIBRARIES, PATH: process.env.PATH },
   });
@@ -46,11 +51,11 @@ test.skipIf(process.getuid?.() !== 0)("not a stranger's, who names the same path
     lifetimeWith((pid) => pids.push(pid)).findOthers();
     expect(pids).toEqual([]);
   } finally {
-    stranger.kill("SIGKILL");
+    await end(stranger);
   }
 });
 
-test("also one that starts while it looks, if another could not be seen into", () => {
+test("also one that starts while it looks, if another could not be seen into", async () => {
   // As a process shows itself in the middle of an exec.
   const unseen = sleeper({});
   const own = sleeper({ LD_LIBRARY_PATH: LIBRARIES });
@@ -63,6 +68,6 @@ test("also one that starts while it looks, if another could not be seen into", (
     }).findOthers();
     expect(pids).toEqual([own, ...later].map(({ pid }) => pid));
   } finally {
-    for (const child of [unseen, own, ...later]) child.kill("SIGKILL");
+    await end(unseen, own, ...later);
   }
 });
