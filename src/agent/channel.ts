@@ -124,6 +124,11 @@ export class Channel {
     return Atomics.load(this.#header, Header.offsetOf.doorbell / 4);
   }
 
+  /** Shows the clients that the server answers. */
+  countAnswer(): void {
+    Atomics.add(this.#header, Header.offsetOf.answers / 4, 1);
+  }
+
   /** Sleeps until the doorbell differs from `before`. */
   awaitDoorbell(before: number, milliseconds?: number): void {
     this.libc.futexes.sleepOn((this.withDoorbell ?? this).at, before, milliseconds);

@@ -82,6 +82,8 @@ export const Header = layout("channel", {
    * dies. 0 until the server has booted.
    */
   alive: bytes(40),
+  /** How many times the server has given a client commands. */
+  answers: u32,
 });
 
 const ARGUMENTS = { a0: u64bits, a1: u64bits, a2: u64bits, a3: u64bits, a4: u64bits, a5: u64bits };
@@ -111,7 +113,7 @@ export const SLOT_COUNT = 512;
 /** For other processes, which map the pages themselves and have no arena. */
 export const OUTSIDE_SLOT_COUNT = 128;
 /** The offset of the pending bytes in the channel. */
-export const PENDING = 64;
+export const PENDING = 128;
 /** Offsets and sizes in the channel and in a slot, in bytes. */
 export const SLOTS = PAGE_SIZE;
 export const SLOT_SIZE = 2 * PAGE_SIZE;

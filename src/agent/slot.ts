@@ -26,6 +26,7 @@ interface Place {
   readonly at: Address;
   readonly doorbell: number;
   awaitDoorbell(before: number, milliseconds: number): void;
+  countAnswer(): void;
   intern(text: string): Address | undefined;
 }
 
@@ -165,6 +166,7 @@ export class Slot {
     this.#words[SlotLayout.count / 4] = commands.length;
     this.#used = 0;
     if ((from !== State.asked && from !== State.executed) || !this.change(from, State.commanded)) return false;
+    this.channel.countAnswer();
     this.libc.futexes.wake(this.at);
     return true;
   }

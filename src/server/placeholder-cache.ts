@@ -14,7 +14,7 @@ import type { Trace } from "../diagnostics/trace.ts";
 import { usableCache } from "../reexec/kept-directories.ts";
 
 /** Must change whenever the bytes of a placeholder, an agent or an auditor change. */
-export const FORMAT = 7;
+export const FORMAT = 8;
 const DAY = 24 * 60 * 60 * 1000;
 /** A kept shim that is unused for so long is removed; in milliseconds. */
 const KEPT_FOR = 30 * DAY;

@@ -42,24 +42,28 @@ import {
 } from "../protocol.ts";
 
 /**
- * A thread waits for as long as the server is alive. After this many seconds it says so: a live server takes
- * microseconds, or a second or two for a large driver on a cold disk, but it may have many clients, or be stopped.
+ * A thread waits for as long as the server is alive. When the server has answered nobody for this many seconds, it says
+ * so: an answer takes microseconds, or a second or two for a large driver on a cold disk, but the server may be stopped.
  */
 const PATIENCE_S = 10;
 /** The same in looks for a free slot, a hundredth of a second apart. */
 const PATIENT_TRIES = 100 * PATIENCE_S;
 const WAITING = Buffer.from(
-  `capsule: the server of isolated libraries is alive, but has not answered for ${PATIENCE_S} s: it is busy, or stopped; waiting for it\n`,
+  `capsule: the server of isolated libraries is alive, but has answered nobody for ${PATIENCE_S} s: it is busy, or stopped; waiting for it\n`,
 );
 
 /** How many times a thread looks for its command before it sleeps. */
 const SPINS = 4000;
 
-/** On the stack: the first words of a Request, a deadline (a struct timespec), the patience left, the doorbell. */
-const Stack = { time: 64, nanoseconds: 72, seconds: 80, doorbell: 88, size: 96 } as const;
+/**
+ * On the stack: the first words of a Request, a deadline (a struct timespec), the patience left, the doorbell, how many
+ * answers the server had given when this thread last looked.
+ */
+const Stack = { time: 64, nanoseconds: 72, seconds: 80, doorbell: 88, answers: 96, size: 112 } as const;
 /** Holds the address of the channel's doorbell, for `ring`. */
 export const BELL = mem(rsp, Stack.doorbell);
 const TIME = mem(rsp, Stack.time);
+const ANSWERS = mem(rsp, Stack.answers);
 /** The function that was called; its arguments are between the kind and this. */
 const TARGET = mem(rsp, Request.offsetOf.target);
 
@@ -127,6 +131,7 @@ export function emitAgent(to: Assembler, { connection, token, dlopen, dlmopen }:
   for (const [i, register] of ARGUMENTS.entries()) to.mov(register, mem(rsp, Request.offsetOf.a0 + 8 * i));
   to.mov(r11, TARGET).movl(PATIENCE_S, mem(rsp, Stack.seconds)).mov(PATIENT_TRIES, r14d);
   connection.find(to);
+  to.mov(mem(rbx, Header.offsetOf.answers), eax).mov(eax, ANSWERS);
   claim(to, connection);
   publish(to, connection);
   execute(to, connection);
@@ -158,6 +163,7 @@ function claim(to: Assembler, { look, slots }: Connection): void {
   to.lea(mem(rbx, SLOTS), r12).mov(slots, r13d);
   to.label("claim next").xor(eax, eax).lock().cmpxchg(ecx, mem(r12)).je("claimed"); // State.free
   to.add(SLOT_SIZE, r12).dec(r13d).jne("claim next");
+  unlessAnswering(to, "claim in vain", (on) => on.mov(PATIENT_TRIES, r14d).jmp("claim later"));
   to.dec(r14d).jne("claim later").call("say waiting").label("claim later");
   to.movq(0, TIME).movq(10_000_000, mem(rsp, Stack.nanoseconds)).systemCall("nanosleep", address(TIME), 0).jmp("claim");
   // The request, the return address, and so on: see Request.
@@ -183,10 +189,18 @@ function publish(to: Assembler, { look, ring }: Connection): void {
   to.cmp(-ERRNO.ETIMEDOUT, eax).jne("wait");
   look(to).je("give up");
   to.cmpl(1, mem(rbx, Header.offsetOf.isServed)).jne("give up");
+  unlessAnswering(to, "wait in vain", (on) => on.movl(PATIENCE_S, mem(rsp, Stack.seconds)).jmp("wait a second"));
   to.decl(mem(rsp, Stack.seconds)).jne("wait a second").call("say waiting").jmp("wait a second");
   to.label("give up").mov(r13d, eax).mov(State.left, ecx);
   to.lock().cmpxchg(ecx, mem(r12)).jne("wait"); // it was answered after all
   markPending(to).jmp("fail");
+}
+
+/** Goes on at the label `otherwise`, which it sets, unless the server has answered somebody since the last look. */
+function unlessAnswering(to: Assembler, otherwise: string, answering: (to: Assembler) => void): void {
+  to.mov(mem(rbx, Header.offsetOf.answers), eax).cmp(eax, ANSWERS).je(otherwise).mov(eax, ANSWERS);
+  answering(to);
+  to.label(otherwise);
 }
 
 /** Has the server look at the slot. */

@@ -68,7 +68,7 @@ const givesUp = (code: Code): void => {
 };
 /** What it says when it has waited for long. */
 const WAITS =
-  /^capsule: the server of isolated libraries is alive, but has not answered for 10 s: .*; waiting for it\n$/;
+  /^capsule: the server of isolated libraries is alive, but has answered nobody for 10 s: .*; waiting for it\n$/;
 
 interface Question {
   readonly command?: CallerCommand;
@@ -438,6 +438,30 @@ describe("of many threads", () => {
         };
         expect(await server.serve(child.end(), answer)).toMatchObject({ stdout: `result ${word}\n`, stderr });
       }
+    }
+  });
+
+  test("nobody says so while the server answers others, with a slot or without", async () => {
+    for (const isFull of [false, true]) {
+      const server = freshServer();
+      if (isFull) for (const slot of server.slots) slot.change(State.free, State.claimed);
+      const code = agent(server);
+      isImpatient(code);
+      await using child = caller.start(code, "call", "dlopen", ["@x", "1"], { pages: server.pages });
+      // Otherwise it would have said so after a second, or three hundredths.
+      const others = (async () => {
+        for (let i = 0; i < 250; i++) {
+          server.channel.countAnswer();
+          await Bun.sleep(10);
+        }
+        if (isFull) server.slots[7]?.free();
+      })();
+      const answer = async (talk: Talk) => {
+        await others;
+        talk.answer(4);
+      };
+      expect(await server.serve(child.end(), answer)).toMatchObject({ stdout: "result 4\n", stderr: "" });
+      expect(server.isSlow).toBe(false);
     }
   });
 });

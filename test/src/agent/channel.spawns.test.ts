@@ -13,6 +13,7 @@ import {
   CommandLayout,
   Header,
   Kind,
+  PENDING,
   Request,
   SCRATCH_SIZE,
   SLOT_COUNT,
@@ -35,11 +36,12 @@ function slotOf(channel: Channel, index: number): Slot {
 
 describe("the pages", () => {
   test("have the sizes that the agent knows", () => {
-    expect([Header.size, Request.size, CommandLayout.size]).toEqual([64, 104, 64]);
+    expect([Header.size, Request.size, CommandLayout.size]).toEqual([68, 104, 64]);
   });
 
   test("have room for all that is in them, and one does not reach into another", () => {
-    expect(Header.size).toBeLessThanOrEqual(SLOTS);
+    expect(Header.size).toBeLessThanOrEqual(PENDING);
+    expect(PENDING + SLOT_COUNT).toBeLessThanOrEqual(SLOTS);
     expect(SlotLayout.count).toBeGreaterThanOrEqual(SlotLayout.state + 4);
     expect(SlotLayout.request).toBeGreaterThanOrEqual(SlotLayout.count + 4);
     expect(SlotLayout.commands).toBeGreaterThanOrEqual(SlotLayout.request + Request.size);

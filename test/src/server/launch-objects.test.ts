@@ -103,5 +103,5 @@ test("what is kept has the format's code", () => {
     .update(agent)
     .update(auditor ?? "")
     .digest("hex");
-  expect({ FORMAT, hash: hash.slice(0, 16) }).toEqual({ FORMAT: 7, hash: "aed4298edd4d6021" });
+  expect({ FORMAT, hash: hash.slice(0, 16) }).toEqual({ FORMAT: 8, hash: "218da98512f16a26" });
 });
