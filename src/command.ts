@@ -1,10 +1,25 @@
 // All commands, and what shells ask to complete them.
 
+import { writeSync } from "node:fs";
+import { CommanderError } from "commander";
 import { allCommands } from "./commands/all.ts";
 import { answerShell, COMPLETE } from "./commands/completions.ts";
 import { rootCommand } from "./commands/root.ts";
-import { runCommand } from "./run-command.ts";
+import { EXIT } from "./diagnostics/errors.ts";
+import { reportError } from "./diagnostics/report-error.ts";
+
+/** commander's own messages begin with "error: ", its help does not. */
+const output = {
+  writeErr: (text: string) =>
+    writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
+};
 
 const [, , command, ...words] = process.argv;
 if (command === COMPLETE) process.exit(answerShell(rootCommand(allCommands()), words));
-runCommand(allCommands);
+try {
+  rootCommand(allCommands(reportError), (each) => each.exitOverride().configureOutput(output)).parse();
+} catch (error) {
+  // commander has printed its own.
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
+  process.exit(reportError(error));
+}

@@ -1,6 +1,15 @@
-// `capsule exec` alone, as the others' code would delay what is started.
+// `capsule exec` alone, without the other commands and without commander: they would delay what is started.
 
-import { execCommand } from "./commands/exec.ts";
-import { runCommand } from "./run-command.ts";
+import { readPlainly } from "./command-line/options.ts";
+import { EXEC_OPTIONS, execute, type RunFlags } from "./commands/execute.ts";
+import { reportError } from "./diagnostics/report-error.ts";
 
-runCommand((report) => [execCommand(report)]);
+const line = readPlainly(EXEC_OPTIONS, process.argv.slice(3));
+if (line) {
+  const [program = "", ...list] = line.operands;
+  try {
+    execute(program, list, line.given as RunFlags, reportError);
+  } catch (error) {
+    process.exit(reportError(error));
+  }
+} else void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));

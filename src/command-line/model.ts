@@ -1,9 +1,7 @@
 // The command line as data, read from commander's definitions, for --help, the man page and completions.
 
 import { type Argument, type Command, Option } from "commander";
-
-/** Each word with its meaning. */
-export type Words = Readonly<Record<string, string>>;
+import type { Takes, Words } from "./options.ts";
 
 /**
  * An option that takes one of a few words, or several separated by commas. The words are for completions. The code that
@@ -16,7 +14,7 @@ export class ChoiceOption extends Option {
     /** A function if finding them takes time. */
     readonly words: Words | (() => Words),
     /** What the option accepts instead of a word, or besides. */
-    readonly takes: { readonly directory?: true; readonly list?: true } = {},
+    readonly takes: Takes = {},
   ) {
     super(flags, description);
   }

@@ -14,7 +14,8 @@ import { MachineFiles } from "../doctor/machine-files.ts";
 import { dataOf, reportOf } from "../doctor/report.ts";
 import type { Flags } from "../settings/layer.ts";
 import type { Settings } from "../settings/settings.ts";
-import { addTreeOptions, settingsOf } from "./tree-options.ts";
+import { addTreeOptions } from "./add-options.ts";
+import { settingsOf } from "./tree-options.ts";
 
 /** The minimum width of the output, in columns. */
 const NARROWEST = 40;

@@ -1,28 +1,12 @@
-// `capsule exec`: its options and its action.
+// `capsule exec`: its line and its help.
 
 import { Command } from "commander";
-import { Libc } from "../../lib/process/libc.ts";
-import { System } from "../../lib/process/system.ts";
-import { dataOf, exitCodeOf } from "../diagnostics/error-data.ts";
-import { UsageError } from "../diagnostics/errors.ts";
-import { descriptorOf, EventWriter } from "../diagnostics/events.ts";
-import { CATEGORIES, DEBUG_WORDS, Trace } from "../diagnostics/trace.ts";
-import { procFiles } from "../handover/descriptors.ts";
-import { hookOf } from "../plan/hooks.ts";
+import { CATEGORIES, DEBUG_WORDS } from "../diagnostics/trace.ts";
 import { PROFILES } from "../profiles/profiles.ts";
-import { inheritedDescriptors } from "../reexec/inherited.ts";
-import { runProgram } from "../run-program.ts";
 import { GLIBC_CHOICES, MODES, NAMESPACE_CHOICES } from "../settings/choices.ts";
 import { KEYS } from "../settings/keys.ts";
-import type { Flags } from "../settings/layer.ts";
-import { addOptions, addTreeOptions, type Options, settingsOf } from "./tree-options.ts";
-
-/** Flags of a single run, which are not settings. */
-export interface RunFlags extends Flags {
-  readonly hook?: readonly string[];
-  readonly events?: string;
-  readonly bindings?: boolean;
-}
+import { addOptions } from "./add-options.ts";
+import { EXEC_OPTIONS, execute, type RunFlags } from "./execute.ts";
 
 /** `report` reports an error and returns the exit code. */
 export function execCommand(report: (error: unknown) => number): Command {
@@ -33,69 +17,11 @@ export function execCommand(report: (error: unknown) => number): Command {
     )
     .argument("<program>", "a path, or a name that PATH has")
     .argument("[arguments...]", "the program's own");
-  return addRunOptions(command)
-    .option(
-      "--events <descriptor>",
-      "write what happens to this descriptor, for a program to read: an object of JSON a line; the program is attached then",
-    )
-    .option("--bindings", "with --events: tell, too, which symbols of isolated libraries are bound")
+  return addOptions(command, EXEC_OPTIONS)
     .addHelpText("after", HELP)
     .passThroughOptions()
-    .action((program: string, list: string[], flags: RunFlags) => {
-      const events = eventsOf(flags);
-      try {
-        const settings = settingsOf(flags, program);
-        const trace = new Trace(settings.trace.value, events);
-        const libc = new Libc();
-        const fail = (error: unknown): never => libc.system.exit(report(error));
-        const run = {
-          program,
-          arguments: list,
-          mode: settings.mode.value,
-          settingsFiles: settings.files,
-          ...settings.trees,
-          mountNamespace: settings.mountNamespace.value,
-          hooks: (flags.hook ?? []).map(hookOf),
-        };
-        runProgram(libc, run, trace, fail);
-      } catch (error) {
-        // The reader of the events decides whether to tell the user.
-        if (!events) throw error;
-        events.write({ event: "failed", pid: process.pid, isFatal: true, error: dataOf(error) });
-        process.exit(exitCodeOf(error));
-      }
-    });
+    .action((program: string, list: string[], flags: RunFlags) => execute(program, list, flags, report));
 }
-
-/** Throws UsageError and SystemError. */
-function eventsOf({ events, bindings = false }: RunFlags): EventWriter | undefined {
-  if (events === undefined && !bindings) return undefined;
-  if (events === undefined) throw new UsageError("Cannot tell bindings: --bindings is for --events");
-  const descriptor = descriptorOf(events, inheritedDescriptors(procFiles));
-  const system = new System();
-  system.unblock(descriptor);
-  // The program must not inherit it.
-  system.closeAtExec(descriptor);
-  return new EventWriter(descriptor, bindings);
-}
-
-const RUN_OPTIONS: Options = {
-  "--mount-namespace <choice>": [
-    `attached, on another glibc than the machine's: ${Object.keys(NAMESPACE_CHOICES).join(", ")} (default: CAPSULE_MOUNT_NAMESPACE, or auto)`,
-    NAMESPACE_CHOICES,
-  ],
-  "--mode <mode>": [`where the program runs: ${Object.keys(MODES).join(", ")} (default: CAPSULE_MODE, or auto)`, MODES],
-  "--hook <soname:symbol=file>":
-    "have the program get this function from a shared object instead; FILE:FUNCTION where it has another name there (repeatable)",
-  "--trace <category>": [
-    "tell on standard error what is done and why (repeatable, commas too; all for everything)",
-    { ...CATEGORIES, all: "everything" },
-    { list: true },
-  ],
-};
-
-/** Options that control how a program runs. */
-export const addRunOptions = (command: Command): Command => addOptions(addTreeOptions(command), RUN_OPTIONS);
 
 const listed = (entries: readonly (readonly [name: string, text: string])[]): string =>
   entries.map(([name, text]) => `  ${name.padEnd(17)}${text}`).join("\n");

@@ -7,7 +7,8 @@ import { dotOf, startGraphviz } from "../report/dot.ts";
 import { pictureOf } from "../report/picture.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
 import type { Flags } from "../settings/layer.ts";
-import { addTreeOptions, settingsFor } from "./tree-options.ts";
+import { addTreeOptions } from "./add-options.ts";
+import { settingsFor } from "./tree-options.ts";
 
 /** `report` reports an error and returns the exit code. */
 export function graphCommand(report: (error: unknown) => number): Command {

@@ -8,7 +8,8 @@ import { painter, widthOf } from "../diagnostics/terminal.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
-import { addRunOptions, type RunFlags } from "./exec.ts";
+import { addRunOptions } from "./add-options.ts";
+import type { RunFlags } from "./execute.ts";
 import { settingsOf } from "./tree-options.ts";
 
 export function planCommand(): Command {

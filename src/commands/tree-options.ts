@@ -1,9 +1,8 @@
 // Options that name the trees and say what comes from which.
 
 import { realpathSync } from "node:fs";
-import { type Command, Option } from "commander";
 import { unless } from "../../lib/unless.ts";
-import { ChoiceOption, type Words } from "../command-line/model.ts";
+import type { Options, Words } from "../command-line/options.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { warn } from "../diagnostics/output.ts";
 import { locateProgram } from "../plan/program.ts";
@@ -19,11 +18,7 @@ const summariesOf = (entries: Readonly<Record<string, { readonly summary: string
 const profilesThere = (): Readonly<Record<string, Profile>> =>
   unless([UsageError], () => new Settings({}, undefined).profiles) ?? PROFILES;
 
-/** Options by what help shows of them: its line, and for some their words, and what else they take. */
-export type Options = Readonly<Record<string, string | readonly [text: string, ...words: Choice]>>;
-type Choice = readonly [words: Words | (() => Words), takes?: ChoiceOption["takes"]];
-
-const TREE_OPTIONS: Options = {
+export const TREE_OPTIONS: Options = {
   "--host <dir>": "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)",
   "--host-libraries <path>":
     "search this directory of the host tree for libraries and drivers first (repeatable, commas too; default: CAPSULE_HOST_LIBRARIES)",
@@ -46,22 +41,6 @@ const TREE_OPTIONS: Options = {
     "settings to use instead of capsule.toml beside the program and the user's own (default: CAPSULE_SETTINGS)",
   "--no-settings": "use no file of settings",
 };
-
-export const addTreeOptions = (command: Command): Command => addOptions(command, TREE_OPTIONS);
-
-export function addOptions(command: Command, options: Options): Command {
-  for (const [flags, described] of Object.entries(options)) {
-    const [text, words, takes] = typeof described === "string" ? [described] : described;
-    const option = words ? new ChoiceOption(flags, text, words, takes) : new Option(flags, text);
-    if (text.includes("(repeatable"))
-      option.argParser((value: string, before: string[] = []) => [
-        ...before,
-        ...(text.includes("commas too") ? value.split(",") : [value]),
-      ]);
-    command.addOption(option);
-  }
-  return command;
-}
 
 /**
  * `program` is a path or the name of a program in PATH: a settings file may lie beside it. `tell` gets warnings about

@@ -7,7 +7,8 @@ import { jsonOf } from "../report/json.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
 import { treeText } from "../report/tree-text.ts";
 import type { Flags } from "../settings/layer.ts";
-import { addTreeOptions, settingsFor } from "./tree-options.ts";
+import { addTreeOptions } from "./add-options.ts";
+import { settingsFor } from "./tree-options.ts";
 
 const HELP = `
 By default the shared set (glibc's libraries and libgcc_s), what was shown before, and what libraries need that

@@ -9,7 +9,8 @@ import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
 import { whyText } from "../report/why-text.ts";
 import type { Flags } from "../settings/layer.ts";
-import { addTreeOptions, settingsFor } from "./tree-options.ts";
+import { addTreeOptions } from "./add-options.ts";
+import { settingsFor } from "./tree-options.ts";
 
 export function whyCommand(): Command {
   const command = new Command("why")

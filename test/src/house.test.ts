@@ -27,7 +27,6 @@ const STOREYS = [
   ["src/run-program.ts"],
   ["src/report", "src/doctor", "src/explain", "src/command-line"],
   ["src/commands", "src/library"],
-  ["src/run-command.ts"],
   ["src/command.ts", "src/exec.ts", "src/index.ts"],
   ["src/main.ts"],
 ];
