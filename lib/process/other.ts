@@ -30,6 +30,8 @@ export class OtherProcess implements Process {
   readonly memory: Memory = { view: (address, length) => this.#read(address, length), isCopied: true };
   #isRefused = false;
   #mappings: Mapping[] = [];
+  /** Pages that have been read, by their addresses, as long as it is held. */
+  #pages: Map<Address, Uint8Array> | undefined;
 
   constructor(
     readonly libc: Libc,
@@ -39,8 +41,17 @@ export class OtherProcess implements Process {
     this.task = pid;
   }
 
-  /** Forgets the mappings, which may have changed. */
-  refresh(): void {
+  /**
+   * Its asking thread waits from here to release(): what was read of its memory is not read again. The loader's lists
+   * are walked many times over, and each of their entries would be a system call.
+   */
+  hold(): void {
+    this.#pages = new Map();
+  }
+
+  /** It goes on: its memory and its mappings may change. */
+  release(): void {
+    this.#pages = undefined;
     this.#mappings = [];
   }
 
@@ -73,13 +84,38 @@ export class OtherProcess implements Process {
   }
 
   write(address: Address, bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#move("write", address, bytes);
+    if (bytes.length === 0) return;
+    if (this.#pages?.size)
+      for (let page = alignDown(address, PAGE_SIZE); page < address + bytes.length; page = add(page, PAGE_SIZE))
+        this.#pages.delete(page);
+    this.#move("write", address, bytes);
   }
 
   #read(address: Address, length: number): DataView {
     const bytes = new Uint8Array(length);
-    if (length > 0) this.#move("read", address, bytes);
+    if (length > SMALL || !this.#pages) {
+      if (length > 0) this.#move("read", address, bytes);
+    } else
+      for (let done = 0; done < length; ) {
+        const at = add(address, done);
+        const start = alignDown(at, PAGE_SIZE);
+        const piece = this.#page(this.#pages, start).subarray(at - start, at - start + length - done);
+        bytes.set(piece, done);
+        done += piece.length;
+      }
     return new DataView(bytes.buffer);
+  }
+
+  #page(pages: Map<Address, Uint8Array>, start: Address): Uint8Array {
+    let page = pages.get(start);
+    if (!page) {
+      page = new Uint8Array(PAGE_SIZE);
+      this.#move("read", start, page);
+      // A list in a hostile process may be endless.
+      if (pages.size >= MOST_PAGES) pages.clear();
+      pages.set(start, page);
+    }
+    return page;
   }
 
   #move(what: "read" | "write", address: Address, bytes: Uint8Array): void {
@@ -108,6 +144,11 @@ export class OtherProcess implements Process {
 
 /** errno where this process may not make the call. */
 const REFUSALS: readonly number[] = [ERRNO.EPERM, ERRNO.ENOSYS, ERRNO.EACCES];
+
+/** Reads of at most so many bytes read the whole page, while the process is held. */
+const SMALL = 512;
+/** How many pages are kept. */
+const MOST_PAGES = 4096;
 
 /** How many bytes of a string are read at once: most are shorter. */
 const PIECE = 256;

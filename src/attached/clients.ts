@@ -26,6 +26,8 @@ export class Clients {
    * By the number that agents give, which forked children share: the process that was linked, or what is kept of it.
    */
   readonly #origins = new Map<number, Attachment | Origin>();
+  /** Those that wait for the answer that is being given. */
+  readonly #heard = new Set<AskingProcess>();
   readonly #agentFile: number;
   #last = 0;
   #ended = 0;
@@ -44,7 +46,19 @@ export class Clients {
 
   /** A thread of a known process has written to its slot, and waits. */
   hear(slot: Slot): void {
-    this.#processes.get(slot.request.pid)?.listenTo(slot);
+    const asking = this.#processes.get(slot.request.pid);
+    if (asking) this.#listen(asking, slot);
+  }
+
+  /** Who was heard has been answered, and goes on. */
+  answered(): void {
+    for (const asking of this.#heard) asking.process.release();
+    this.#heard.clear();
+  }
+
+  #listen(asking: AskingProcess, slot: Slot): void {
+    this.#heard.add(asking);
+    asking.listenTo(slot);
   }
 
   /** The process that sent the request in that slot, if known. */
@@ -151,7 +165,7 @@ export class Clients {
       asking.copy = copy;
       request.pid = candidate.pid;
       request.tid = candidate.tid;
-      asking.listenTo(slot);
+      this.#listen(asking, slot);
       const controlBlock = controlBlockIn(asking.process, at);
       const [first, second] = this.context.file.nonce;
       if (controlBlock && `${controlBlock.nonce0}` === first && `${controlBlock.nonce1}` === second)
@@ -224,7 +238,8 @@ class AskingProcess implements MemoryTransport {
   listenTo(slot: Slot): void {
     this.#slot = slot;
     this.process.task = slot.request.tid;
-    this.process.refresh();
+    this.process.release();
+    this.process.hold();
   }
 
   read(address: Address, into: Uint8Array): void {

@@ -38,6 +38,7 @@ export class AttachedRequests extends Requests {
   override advance(slot: Slot): void {
     if (slot.state !== State.left) this.#clients.hear(slot);
     super.advance(slot);
+    this.#clients.answered();
   }
 
   functionsOf(slot: Slot): Functions | undefined {
