@@ -18,7 +18,7 @@ export function viewAt(address: Address, length: number): DataView {
 
 /** The memory of a process, for reading. */
 export interface Memory {
-  /** Bytes that are mapped there: live for our own memory, a copy for another process's. */
+  /** Bytes that are mapped there: live for our own memory, a copy, which is only to be read, for another process's. */
   view(address: Address, length: number): DataView;
   /** Views are copies. */
   readonly isCopied?: true;

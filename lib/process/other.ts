@@ -31,7 +31,7 @@ export class OtherProcess implements Process {
   #isRefused = false;
   #mappings: Mapping[] = [];
   /** Pages that have been read, by their addresses, as long as it is held. */
-  #pages: Map<Address, Uint8Array> | undefined;
+  #pages: Map<Address, ArrayBuffer> | undefined;
 
   constructor(
     readonly libc: Libc,
@@ -92,30 +92,24 @@ export class OtherProcess implements Process {
   }
 
   #read(address: Address, length: number): DataView {
+    const within = address % PAGE_SIZE;
+    // Those that reach into another page are few.
+    if (this.#pages && within + length <= PAGE_SIZE && length <= SMALL)
+      return new DataView(this.#page(this.#pages, add(address, -within)), within, length);
     const bytes = new Uint8Array(length);
-    if (length > SMALL || !this.#pages) {
-      if (length > 0) this.#move("read", address, bytes);
-    } else
-      for (let done = 0; done < length; ) {
-        const at = add(address, done);
-        const start = alignDown(at, PAGE_SIZE);
-        const piece = this.#page(this.#pages, start).subarray(at - start, at - start + length - done);
-        bytes.set(piece, done);
-        done += piece.length;
-      }
+    if (length > 0) this.#move("read", address, bytes);
     return new DataView(bytes.buffer);
   }
 
-  #page(pages: Map<Address, Uint8Array>, start: Address): Uint8Array {
-    let page = pages.get(start);
-    if (!page) {
-      page = new Uint8Array(PAGE_SIZE);
-      this.#move("read", start, page);
-      // A list in a hostile process may be endless.
-      if (pages.size >= MOST_PAGES) pages.clear();
-      pages.set(start, page);
-    }
-    return page;
+  #page(pages: Map<Address, ArrayBuffer>, start: Address): ArrayBuffer {
+    const known = pages.get(start);
+    if (known) return known;
+    const page = new Uint8Array(PAGE_SIZE);
+    this.#move("read", start, page);
+    // A list in a hostile process may be endless.
+    if (pages.size >= MOST_PAGES) pages.clear();
+    pages.set(start, page.buffer);
+    return page.buffer;
   }
 
   #move(what: "read" | "write", address: Address, bytes: Uint8Array): void {

@@ -57,13 +57,6 @@ test("what is written is read, on every page that it touches, and around it", ()
   expect(read(PAGE_SIZE - 2, 3)).toEqual([0, 7, 7]);
 });
 
-test("a view is a copy: who changes it changes nothing that others read", () => {
-  const { process, read, at } = memory();
-  process.hold();
-  process.memory.view(at, 1).setUint8(0, 5);
-  expect(read(0)).toEqual([0]);
-});
-
 test("pages that are not there are said so", () => {
   const { process } = memory();
   for (const hold of [false, true]) {
