@@ -75,7 +75,7 @@ export class OtherProcess implements Process {
       // never across the end of a page: the next one may not be mapped
       const length = Math.min(PIECE, alignDown(at, PAGE_SIZE) + PAGE_SIZE - at);
       const piece = this.#read(at, length);
-      const bytes = new Uint8Array(piece.buffer);
+      const bytes = new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
       const end = bytes.indexOf(0);
       pieces.push(end < 0 ? bytes : bytes.subarray(0, end));
       if (end >= 0) return Buffer.concat(pieces).toString();

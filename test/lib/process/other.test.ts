@@ -57,6 +57,18 @@ test("what is written is read, on every page that it touches, and around it", ()
   expect(read(PAGE_SIZE - 2, 3)).toEqual([0, 7, 7]);
 });
 
+test("strings are read wherever they are, held or not", () => {
+  const { process, at, own } = memory();
+  own.set(Buffer.from("one\0"), 8);
+  own.set(Buffer.from(`${"long".repeat(300)}\0`), PAGE_SIZE - 100);
+  for (const hold of [false, true]) {
+    if (hold) process.hold();
+    expect(process.stringAt(add(at, 8))).toBe("one");
+    expect(process.stringAt(add(at, PAGE_SIZE - 100))).toBe("long".repeat(300));
+    expect(process.stringAt(add(at, 11))).toBe("");
+  }
+});
+
 test("pages that are not there are said so", () => {
   const { process } = memory();
   for (const hold of [false, true]) {
