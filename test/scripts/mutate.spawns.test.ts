@@ -22,7 +22,7 @@ const TSCONFIG = {
 let trees = 0;
 function treeOf(files: Record<string, string>): string {
   const root = join(directory, `${trees++}`);
-  for (const folder of ["lib", "src", "test/lib"]) mkdirSync(join(root, folder), { recursive: true });
+  for (const folder of ["lib", "src", "test/lib/far"]) mkdirSync(join(root, folder), { recursive: true });
   symlinkSync(join(repository, "node_modules"), join(root, "node_modules"));
   for (const [name, text] of Object.entries({ "tsconfig.json": JSON.stringify(TSCONFIG), ...files }))
     writeFileSync(join(root, name), text);
@@ -38,6 +38,7 @@ async function printed(root: string, options: Partial<Options> = {}): Promise<st
     paths: ["lib"],
     sample: Infinity,
     seed: 1,
+    skip: 0,
     jobs: 1,
     tests: "quick",
     patienceMs: 5_000,
@@ -133,6 +134,42 @@ describe("mutate", () => {
     expect(first[0]).toStartWith("4 mutants in 1 files");
     expect(again.sort()).toEqual([...first].sort());
     expect(other).not.toEqual(first);
+  });
+
+  test("continues after those that it is to skip", async () => {
+    const paths = ["lib/clamp.ts:4", "lib/clamp.ts:10"];
+    const parts = [await printed(root, { paths, sample: 2 }), await printed(root, { paths, skip: 2 })];
+    const whole = await printed(root, { paths });
+    expect(parts.flatMap((lines) => lines.slice(1, -1))).toEqual(whole.slice(1, -1));
+    expect(parts.map(([first]) => first)).toEqual(["2 mutants in 1 files, 1 test files", expect.any(String)]);
+  });
+
+  test("tells how to continue after an interruption", async () => {
+    const controller = new AbortController();
+    controller.abort();
+    expect(await printed(root, { skip: 3, signal: controller.signal })).toContain("Interrupted: --skip 3 continues");
+  });
+
+  test("takes the mutants of one line", async () => {
+    const lines = await printed(root, { paths: ["lib/clamp.ts:10"] });
+    expect(lines).toEqual([
+      "1 mutants in 1 files, 1 test files",
+      "lib/clamp.ts:10: + → -, in return a + a;\n    no test",
+      "lib: 0 killed, 0 late, 0 refused, 0 survived, 1 unmet",
+    ]);
+  });
+
+  test("begins with the tests of the file and its folder", async () => {
+    const importing = (from: string) =>
+      `import { twice } from "${from}";\nimport { test } from "bun:test";\ntest("a", () => void twice(1));`;
+    const tree = treeOf({
+      "lib/clamp.ts": CLAMP,
+      "test/lib/clamp.test.ts": importing("../../lib/clamp.ts"),
+      "test/lib/near.test.ts": importing("../../lib/clamp.ts"),
+      "test/lib/far/a.test.ts": importing("../../../lib/clamp.ts"),
+    });
+    const [, survivor] = await printed(tree, { paths: ["lib/clamp.ts:10"] });
+    expect(survivor).toEndWith("    test/lib/clamp.test.ts test/lib/near.test.ts test/lib/far/a.test.ts");
   });
 
   test("leaves out a test that fails without a change", async () => {
