@@ -2,7 +2,7 @@
 
 import { readU64 } from "../memory/layout.ts";
 import { toVaddr, type Vaddr } from "../memory/numbers.ts";
-import { PF_W, R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "./constants.ts";
+import { R_X86_64_64, R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT } from "./constants.ts";
 import type { LoadedImage } from "./loaded.ts";
 import { Rela } from "./rela.ts";
 
@@ -55,12 +55,11 @@ const PIECE = 16384;
 
 /** Reads slots; those of another process are copied a piece at a time. */
 function slotReader(image: LoadedImage): (vaddr: Vaddr) => number {
-  const segments = image.loads.filter(({ p_flags, p_filesz }) => p_flags & PF_W && p_filesz > 0);
   let start = 0;
   let piece: DataView = new DataView(new ArrayBuffer(0));
   return (vaddr) => {
     if (vaddr >= start && vaddr + 8 <= start + piece.byteLength) return readU64(piece, vaddr - start);
-    const segment = segments.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr + 8 <= p_vaddr + p_filesz);
+    const segment = image.loads.find(({ p_vaddr, p_filesz }) => vaddr >= p_vaddr && vaddr + 8 <= p_vaddr + p_filesz);
     if (!segment) return readU64(image.bytes.view(vaddr, 8, "relocated slot"), 0);
     start = vaddr;
     piece = image.bytes.view(vaddr, Math.min(PIECE, segment.p_vaddr + segment.p_filesz - vaddr), "data");

@@ -7,9 +7,9 @@ import { wordsOf } from "./words.ts";
 export function sysvHash(name: Uint8Array): number {
   let hash = 0;
   for (const byte of name) {
-    hash = ((hash << 4) + byte) >>> 0;
+    hash = (hash << 4) + byte;
     const high = hash & 0xf0000000;
-    hash = ((hash ^ (high >>> 24)) & ~high) >>> 0;
+    hash = (hash ^ (high >>> 24)) & ~high;
   }
   return hash;
 }

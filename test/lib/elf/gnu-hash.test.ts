@@ -50,11 +50,23 @@ describe("GnuHash.candidates()", () => {
       expect([...table(...HEADER(1, 1), xword(filter), ...chain).candidates(HASH)]).toEqual([]);
   });
 
-  test("looks at the word of the filter that the hash selects", () => {
-    const words = (at: number) => [0, 1].map((i) => xword(i === at ? FILTER : 0));
-    // bits 6 and above of the hash select the word: 0b100000 is even
-    expect([...table(...HEADER(1, 1, 2), ...words(0), ...chain).candidates(HASH)]).toEqual([2, 3]);
-    expect([...table(...HEADER(1, 1, 2), ...words(1), ...chain).candidates(HASH)]).toEqual([]);
+  test("begins with the bucket that the hash selects", () => {
+    const hashes = [0x10, 0x21, 0x32]; // symbols 1 to 3, each alone in its bucket
+    const buckets = table(...HEADER(3, 1), xword(-1), ...[2, 1, 3].map(word), ...hashes.map((hash) => word(hash | 1)));
+    expect(hashes.map((hash) => hash % 3)).toEqual([1, 0, 2]);
+    expect(hashes.map((hash) => [...buckets.candidates(hash)])).toEqual([[1], [2], [3]]);
+  });
+
+  test.each([
+    ["even", 0, HASH],
+    ["odd", 1, HASH | (1 << 6)], // bits 6 and above select the word, and are the second bit of the filter
+  ])("looks at the word of the filter that the hash selects: %s", (_, selected, hash) => {
+    const filter = (1n << BigInt(hash & 63)) | (1n << BigInt((hash >>> 6) & 63));
+    const found = (at: number) => {
+      const words = [0, 1].map((i) => xword(i === at ? filter : 0));
+      return [...table(...HEADER(1, 1, 2), ...words, word(1), word(hash | 1)).candidates(hash)];
+    };
+    expect([found(selected), found(1 - selected)]).toEqual([[1], []]);
   });
 
   test("looks at two bits of the word, each in either half, and takes both", () => {
@@ -118,6 +130,7 @@ describe("GnuHash.symbolCount", () => {
     expect(empty.symbolCount).toBe(12);
     expect(empty.isEmpty).toBe(true);
     expect(empty.size).toBe(16 + 8 + 4);
+    expect(table(...HEADER(1, 0), xword(0), word(0)).isEmpty).toBe(true);
   });
 
   test("throws for a chain without end", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { StringTable } from "../../../lib/elf/strings.ts";
-import { readVerdefs, readVerneeds, Versym, verdefsSize } from "../../../lib/elf/versions.ts";
+import { readVerdefs, readVerneeds, readVersionParents, Versym, verdefsSize } from "../../../lib/elf/versions.ts";
 import { faultOf, half, text, viewOf, word } from "./bytes.ts";
 
 const TABLE = viewOf(text(""), text("libx.so.1"), text("X_1"), text("X_2"));
@@ -82,6 +82,23 @@ describe("verdefsSize()", () => {
     expect(size(...verdef(0, 2, 48, 20), ...verdef(0, 3, 20, 0), ...verdaux(X_1), ...verdaux(X_2), rest)).toBe(56);
   });
 
+  const counted = (count: number, aux = 20) => [half(1), half(0), half(2), half(count), word(0), word(aux), word(0)];
+  const name = (next: number) => [word(X_1), word(next)];
+
+  test.each([
+    ["as many names as it counts", 1, [name(8), name(0)], 28],
+    ["at least one name", 0, [name(8), name(0)], 28],
+    ["the names that are linked", 2, [name(16), name(0), name(0)], 44],
+    ["no name behind the last of the list", 3, [name(8), name(0), name(0)], 36],
+    ["no name that is cut off", 2, [name(8), [word(X_1)]], 28],
+  ] as const)("counts %s", (_, count, names, expected) => {
+    expect(size(...counted(count), ...names.map((fields) => [...fields].flat()))).toBe(expected);
+  });
+
+  test("has a definition whole, even where its name lies within it", () => {
+    expect(size(...counted(1, 4))).toBe(20);
+  });
+
   test("is not long in coming where definitions share one long list of names", () => {
     const [COUNT, NAMES] = [2000, 2000];
     const hostile = [
@@ -97,6 +114,15 @@ describe("verdefsSize()", () => {
     expect(faultOf(() => size(...verdef(0, 2, 20, 0))).structure).toBe("DT_VERDEF");
     expect(faultOf(() => size(...verdef(0, 2, 20, 28), ...verdaux(X_1))).structure).toBe("DT_VERDEF");
   });
+});
+
+test("readVersionParents() has for each version those behind its own name", () => {
+  const parents = (...bytes: number[][]) => readVersionParents("libtest.so", viewOf(...bytes), strings);
+  const names = [word(X_2), word(8), word(X_1), word(8), word(LIBX), word(0)];
+  expect(parents(...verdef(0, 2, 20, 28), ...verdaux(X_1), ...verdef(0, 3, 20, 0), ...names)).toEqual([
+    [],
+    ["X_1", "libx.so.1"],
+  ]);
 });
 
 describe("readVerneeds()", () => {
@@ -158,5 +184,10 @@ describe("Versym", () => {
   test("says global and not hidden where it does not reach", () => {
     expect(versym.at(4)).toBe(1);
     expect(versym.isHidden(4)).toBe(false);
+  });
+
+  test("asks elsewhere for the entries that it does not reach", () => {
+    const longer = new Versym(viewOf(half(0)), (symbol) => viewOf(half(0x8000 + symbol)));
+    expect([longer.at(0), longer.at(4), longer.isHidden(4)]).toEqual([0, 4, true]);
   });
 });
