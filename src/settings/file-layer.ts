@@ -47,7 +47,7 @@ const isName = (key: string): key is Name => (NAMES as readonly string[]).includ
 function settingOf(file: TomlFile, name: Name, value: unknown): Said {
   const { isList = false, isPath } = KEYS[name];
   // A list of one may be a plain string.
-  const texts = isList && typeof value !== "string" ? file.texts(value, [name]) : [file.text(value, [name], isList)];
+  const texts = isList && Array.isArray(value) ? file.texts(value, [name]) : [file.text(value, [name], isList)];
   if (!isPath) return file.said([name], texts);
   const resolved = texts.map((text) => {
     if (name === "isolate") return text.replace(/(?<==).+/s, (directory) => file.pathOf(directory));

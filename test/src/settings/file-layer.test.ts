@@ -77,9 +77,19 @@ describe("an error, with what was probably meant, is", () => {
     ["a table for a text", "[host]", "line 1: host: a text in quotes is needed, not a table"],
     ["an array for a text", 'mode = ["auto"]', "mode: a text in quotes is needed, not an array"],
     ["numbers for texts", "trace = [1]", "trace: a text in quotes is needed, not a number"],
-    ["a date for texts", "profile = 1979-05-27", "profile: an array of texts is needed, not a date"],
+    [
+      "a date for texts",
+      "profile = 1979-05-27",
+      "profile: a text in quotes, or an array of such, is needed, not a date",
+    ],
+    ["a text for texts of a profile", '[profiles.a]\nisolate = "x"', "profiles.a.isolate: an array of texts is needed"],
     ["a text for a table", 'libraries = "x"', "libraries: a table is needed, not a text"],
-    ["a soname without quotes", '[libraries]\nlibGL.so.1 = "/x"', 'has to be in quotes: "libGL.so.1"'],
+    ["a number for a library's tree", '[libraries]\n"libGL.so.1" = 3', ": a text in quotes is needed, not a number"],
+    [
+      "a soname without quotes",
+      '[libraries]\nlibGL.so.1 = "/x"',
+      'libraries: the name of a library has to be in quotes: "libGL.so.1" = …',
+    ],
     ["a NUL", 'host = "a\\u0000b"', "host: it has a NUL"],
     [
       "a key of a profile",

@@ -77,6 +77,32 @@ describe("a setting is taken from", () => {
   });
 });
 
+test("directories of host trees are arrays in files, and lists with colons in variables", () => {
+  const lists = ({ further, hostLibraries, hostShares }: Settings) => {
+    expect(further.value).toEqual({ libraries: hostLibraries.value, shares: hostShares.value });
+    return [hostLibraries.value, hostShares.value, nameOf(further.source).replace(/".*", /, "")];
+  };
+  const variables = { CAPSULE_HOST_LIBRARIES: "/a::/b:", CAPSULE_HOST_SHARES: "/share:/s" };
+  expect(lists(settingsOf({}, variables))).toEqual([["/a", "/b"], ["/share", "/s"], "CAPSULE_HOST_LIBRARIES"]);
+  const both = '\nhost-shares = ["/s:t"]\nhost-libraries = ["/a:b", "/c"]';
+  expect(lists(settingsOf({}, {}, both))).toEqual([["/a:b", "/c"], ["/s:t"], "line 3"]);
+  expect(lists(settingsOf({}, {}, 'host-shares = "/s"'))).toEqual([[], ["/s"], "line 1"]);
+});
+
+test("all settings can be shown by their names", () => {
+  const flags = { isolate: ["libfoo.so.1", "libbar.so.1=/bar"], glibc: "./tree", mode: "attached" };
+  const shown = [...settingsOf(flags).all].map(([name, { value }]) => [name, value]);
+  expect(Object.fromEntries(shown)).toMatchObject({
+    ...{ isolate: flags.isolate, glibc: "./tree", mode: "attached", runtime: undefined, trace: [] },
+  });
+  expect(settingsOf({ glibc: "host" }).all.get("glibc")?.value).toBe("host");
+});
+
+test("a library that has a tree in a file and is not isolated is idle", () => {
+  const file = '[libraries]\n"libGL.so.1" = "/gl"\n"libfoo.so.1" = "/foo"';
+  expect(settingsOf({ profile: ["gl"] }, {}, file).idle.map(({ value }) => value)).toEqual(["libfoo.so.1"]);
+});
+
 describe("a wrong value is an error, with where it is said and what there would be:", () => {
   const cases: [string, () => unknown, string | RegExp][] = [
     ["a flag", () => settingsOf({ mode: "atached" }).mode, 'There is no mode "atached": did you mean "attached"?'],
@@ -91,6 +117,11 @@ describe("a wrong value is an error, with where it is said and what there would 
       /^There is no choice of a mount namespace "allways", as line 2 of ".*\/game\/capsule.toml" says: did you mean "always"\?$/,
     ],
     ["what every object has", () => settingsOf({ mode: "constructor" }).mode, 'There is no mode "constructor"'],
+    [
+      "a path in a host tree",
+      () => settingsOf({}, { CAPSULE_HOST_SHARES: "/a:b" }).hostShares,
+      'Cannot use the directory "b", as CAPSULE_HOST_SHARES says: a path in the host tree is needed',
+    ],
     ["an empty flag", () => settingsOf({ mode: "" }).mode, 'There is no mode ""'],
     ["a profile of nobody's", () => settingsOf({ profile: ["gll"] }).profile, 'profile "gll": did you mean "gl"?'],
     ["a category", () => settingsOf({}, {}, 'trace = ["plan", "serch"]'), 'did you mean "search"?'],
@@ -241,6 +272,20 @@ describe("a library that is named brings along", () => {
       ["/green", undefined],
       ["/green", "libX11.so.6"],
     ]);
+  });
+
+  test("its family, in the tree of all, where it has none of its own", () => {
+    expect(treesOf(["libEGL.so.1"]).hosts).toMatchObject({
+      "libEGL.so.1": ["/host", undefined],
+      "libGL.so.1": ["/host", "libEGL.so.1"],
+      "libX11.so.6": ["/host", "libEGL.so.1"],
+    });
+  });
+
+  test("its family, also where a profile of one's own names it", () => {
+    const file = '[profiles.mine]\nisolate = ["libEGL.so.1"]';
+    const { libraries } = settingsOf({ profile: ["mine"] }, {}, file).trees;
+    expect(libraries.find(({ soname }) => soname === "libGL.so.1")?.follows?.soname).toBe("libEGL.so.1");
   });
 
   test("nobody where it is in no family", () => {
