@@ -56,6 +56,9 @@ describe("nothing is said of", () => {
     "sed -i s/a/b/ x",
     "./envy -i",
     "'env -i' x",
+    "env --ignore-signal=INT ./game",
+    "./game -c 'env -i ./other'",
+    "sh 'env -i ./game'",
   ])("%s", (line) => {
     expect(inShell(line)).toEqual([]);
   });
