@@ -216,7 +216,112 @@ describe("sweep()", () => {
     });
 });
 
+/** The commands in a slot: what each is, its target and its first arguments. */
+function commandsIn(slot: Slot): [what: number, target: number, ...words: number[]][] {
+  const words = viewAt(slot.at, SlotLayout.scratch);
+  return Array.from({ length: slot.commandCount }, (_, i) => {
+    const at = SlotLayout.commands + i * CommandLayout.size;
+    return [0, 1, 2, 3, 4].map((index) => Number(words.getBigUint64(at + 8 * index, true))) as [number, number];
+  });
+}
+
+/** The client has executed its commands, with these results. */
+function execute(slot: Slot, ...results: number[]): void {
+  const words = viewAt(slot.at, SlotLayout.scratch);
+  for (const [i, result] of results.entries())
+    words.setBigUint64(SlotLayout.commands + i * CommandLayout.size + 16, BigInt(result), true);
+  expect(slot.change(State.commanded, State.executed)).toBe(true);
+}
+
 describe("advance()", () => {
+  const called = (target: number) => ({ what: "call", target: toAddress(target), arguments: [] }) as const;
+  const targetsIn = (slot: Slot) => commandsIn(slot).map(([, target]) => target);
+
+  test("leads a session from its request over the results of its commands to its end", () => {
+    const results: (readonly bigint[])[] = [];
+    const sessions = sessionsOf(function* (): Session {
+      results.push(yield [called(0x10)]);
+      results.push(yield [called(0x20), called(0x30)]);
+      return { what: "return", arguments: [7] };
+    });
+    const slot = freshSlot();
+    hold(slot, 1, State.asked);
+    sessions.advance(slot);
+    expect([targetsIn(slot), sessions.isAmid]).toEqual([[0x10], true]);
+    execute(slot, 1);
+    sessions.advance(slot);
+    expect([targetsIn(slot), sessions.isAmid]).toEqual([[0x20, 0x30], true]);
+    execute(slot, 2, 3);
+    sessions.advance(slot);
+    expect(commandsIn(slot)).toEqual([[What.return, 0, 7, 0, 0]]);
+    expect([sessions.isAmid, results]).toEqual([false, [[1n], [2n, 3n]]]);
+  });
+
+  test("begins anew for a request in a slot whose last session has not ended", () => {
+    let count = 0;
+    const received: (readonly bigint[])[] = [];
+    const sessions = sessionsOf(function* (): Session {
+      received.push(yield [called(++count)]);
+      return { what: "return", arguments: [0] };
+    });
+    const slot = freshSlot();
+    for (const target of [1, 2]) {
+      hold(slot, target, State.asked);
+      sessions.advance(slot);
+      expect(targetsIn(slot)).toEqual([target]);
+    }
+    expect(received).toEqual([]);
+  });
+
+  test.each<[string, end: (sessions: Sessions, slot: Slot) => void]>([
+    ["whose process is gone", (sessions, slot) => expect(sessions.reclaim(slot, () => true)).toBe(true)],
+    ["that its client has left", (sessions, slot) => sessions.forget(slot)],
+  ])("forgets the session of a slot %s, and of no other", (_, end) => {
+    const sessions = sessionsOf(function* (): Session {
+      yield [called(0x10)];
+      return { what: "return", arguments: [0] };
+    });
+    const [first, second] = Channel.make(libc).slots as [Slot, Slot];
+    for (const slot of [first, second]) {
+      hold(slot, 1, State.asked);
+      sessions.advance(slot);
+    }
+    expect(sessions.reclaim(first, () => false)).toBe(false);
+    end(sessions, first);
+    expect([first.state, second.state, sessions.isAmid]).toEqual([State.free, State.commanded, true]);
+    end(sessions, second);
+    expect(sessions.isAmid).toBe(false);
+  });
+
+  const writing: Functions = { ...functions, write: toAddress(0x99) };
+  test.each<[string, error: unknown, known: Functions | undefined, said: string | undefined]>([
+    ["of ours is told by the client", new Error("Oh\nno"), writing, "capsule: Error: Oh"],
+    ["that is none, too", "no", writing, "capsule: no\n"],
+    ["of ours is told by nobody, if no function is known", new Error("no"), undefined, undefined],
+    ["of the client's memory is not told", new UnreadableError("no"), writing, undefined],
+  ])("an error %s, and the client does without us", (_, error, known, said) => {
+    const sessions = new Sessions({
+      trace: new Trace([]),
+      // biome-ignore lint/correctness/useYield: it fails at its first word
+      *answer(): Session {
+        throw error;
+      },
+      functionsOf: () => known,
+    });
+    const slot = freshSlot();
+    hold(slot, 1, State.asked);
+    slot.request.channel = slot.channel.at;
+    sessions.advance(slot);
+    const commands = commandsIn(slot);
+    expect(commands.map(([what]) => what)).toEqual(said === undefined ? [What.fail] : [What.call, What.fail]);
+    expect(sessions.isAmid).toBe(false);
+    if (said === undefined) return;
+    const [[, target, descriptor, text = 0, length] = []] = commands;
+    expect([target, descriptor]).toEqual([0x99, 2]);
+    const line = textAt(BigInt(text)).slice(0, length);
+    expect(line).toStartWith(said);
+    expect(line).toEndWith("\n");
+  });
   test("leaves its slot to a client that is stopped while it executes a command", () => {
     const slot = freshSlot();
     const sessions = sessionsOf(() => {
