@@ -113,6 +113,19 @@ describe("a placeholder whose library has been replaced", () => {
     expect(lost.size).toBe(0);
   });
 
+  test("by one whose names are elsewhere keeps its own", () => {
+    const PUTS = 1;
+    const renamed = replaced("renamed", (bytes) => {
+      swap(bytes, at("dynsym") + PUTS * Sym.size, at("dynsym") + BLUE * Sym.size, 4); // st_name
+      const texts = Buffer.from(bytes.buffer);
+      swap(bytes, texts.indexOf("puts"), texts.indexOf("blue"), 4);
+    });
+    const { isSame, shown, real, lost } = filled(own, renamed);
+    expect([isSame, lost.size]).toEqual([false, 0]);
+    expect(real).not.toContain(undefined);
+    expect(shown).toEqual(real);
+  });
+
   test("by one that lacks a symbol does not have it any more, and tells who has bound to it", () => {
     const lacking = replaced("lacking", (bytes) => {
       const name = Buffer.from(bytes.buffer).indexOf("blue");
