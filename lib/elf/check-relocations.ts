@@ -39,7 +39,6 @@ function checkTable(
 ): void {
   const { path, symbols, versym } = image;
   const words = wordsOf(view);
-  const count = Math.max(symbols.length, 1);
   const last = lastVersion(image);
   let [start, end] = [1, 0];
   for (let at = 0, i = 0; at + RELA_WORDS <= words.length; at += RELA_WORDS, i++) {
@@ -48,7 +47,7 @@ function checkTable(
     if (i < relative && type !== elf.R_X86_64_RELATIVE)
       // ld.so asserts this
       throw new ElfError(path, name, `entry ${i} has type ${type}, and DT_RELACOUNT says that it is relative`);
-    if (i >= relative && symbol >= count && (versym || !isWithoutSymbol(type)))
+    if (i >= relative && symbol >= symbols.length && (versym || !isWithoutSymbol(type)))
       checkReference(image, name, i, symbol, last);
     if (type === elf.R_X86_64_NONE) continue;
     const place = wordAt(words, at);

@@ -70,6 +70,11 @@ type Case = readonly [words: string, expected: string, ...changes: Change[]];
 describe("a relocation's place", () => {
   const away = (place: number, entry = 1) =>
     `DT_RELA: entry ${entry} relocates vaddr 0x${place.toString(16)}, which is in no writable segment`;
+  const packed = (place: number) => `DT_RELR: vaddr 0x${place.toString(16)} is in no writable segment`;
+  const relr =
+    (place: number, following: number): Change =>
+    (bytes) =>
+      bytes.set([...xword(place), ...xword(following)], at("relr"));
   test.each<Case>([
     ["may be the last before what ld.so reads", "sound", second(DYNAMIC - 8, elf.R_X86_64_64, TABLE)],
     ["may not reach into that", away(DYNAMIC - 7), second(DYNAMIC - 7, elf.R_X86_64_64, TABLE)],
@@ -85,6 +90,8 @@ describe("a relocation's place", () => {
     ["has no more than that", away(DYNAMIC - 8), second(DYNAMIC - 8, elf.R_X86_64_COPY, TABLE)],
     ["has two words for TLSDESC", away(DYNAMIC - 8), withTls, second(DYNAMIC - 8, elf.R_X86_64_TLSDESC)],
     ["has no other two words for TLSDESC", "sound", withTls, second(DYNAMIC - 16, elf.R_X86_64_TLSDESC)],
+    ["counts when packed, each", packed(DYNAMIC), relr(DYNAMIC - 8, 0b11)],
+    ["may be packed to the last", "sound", relr(DYNAMIC - 16, 0b11)],
     ["is nowhere for NONE", "sound", second(FAR, elf.R_X86_64_NONE)],
   ])("%s", (_, expected, ...changes) => expect(faultOf(...changes)).toBe(expected));
 });
@@ -127,6 +134,29 @@ describe("a relocation's symbol", () => {
     expect(faultOf(...changes(second(DATA, elf.R_X86_64_64, NONE)))).toBe(missing);
   });
 
+  test("may be one that no hash table covers, with a name and a version", () => {
+    const table = second(DATA, elf.R_X86_64_64, TABLE);
+    const uncovered = (...more: Change[]): string => {
+      const covering: Change = (bytes) => {
+        bytes.set(withoutDynamic(elf.DT_HASH));
+        const [CHAINS, LAST] = [28, 1];
+        bytes[at("gnu-hash") + CHAINS + 4 * LAST] = 0x41;
+      };
+      return faultOf(covering, table, ...more);
+    };
+    const version =
+      (index: number): Change =>
+      (bytes) =>
+        bytes.set(half(index), at("versym") + 2 * TABLE);
+    const name =
+      (offset: number): Change =>
+      (bytes) =>
+        bytes.set(word(offset), at("dynsym") + 24 * TABLE);
+    const fault = "DT_RELA: entry 1 refers to symbol 5 of 4";
+    expect([uncovered(), uncovered(version(4)), uncovered(version(5))]).toEqual(["sound", "sound", fault]);
+    expect(uncovered(name(0x7fff_ffff))).toBe(fault);
+  });
+
   test("is none in a relative one, which DT_RELACOUNT counts", () => {
     const wrong = "DT_RELA: entry 0 has type 1, and DT_RELACOUNT says that it is relative";
     expect(faultOf(first(DATA, elf.R_X86_64_64, TABLE))).toBe(wrong);
@@ -141,6 +171,8 @@ describe("a thread-local relocation", () => {
       ["without a symbol needs a block", BLOCK, second(DATA, type)],
       ["without a symbol has one", "sound", withTls, second(DATA, type)],
       ["of its own symbol needs a block", BLOCK, symbol(BLUE, LOCAL_NOTYPE, 1, 0), second(DATA, type, BLUE)],
+      ["of a local symbol, too", BLOCK, symbol(BLUE, LOCAL_NOTYPE, 0, 0), second(DATA, type, BLUE)],
+      ["without a symbol, whatever the null symbol says", BLOCK, symbol(0, GLOBAL_TLS, 0, 0), second(DATA, type)],
       ["of its own symbol has one", "sound", withTls, symbol(BLUE, LOCAL_NOTYPE, 1, 0), second(DATA, type, BLUE)],
       ["of another object's needs none", "sound", symbol(PUTS, GLOBAL_TLS, 0, 0), second(DATA, type, PUTS)],
       ["needs a symbol of that kind", OTHER, second(DATA, type, PUTS)],
@@ -148,28 +180,29 @@ describe("a thread-local relocation", () => {
 });
 
 describe("a function that ld.so calls to relocate", () => {
+  const CALLED = "DT_RELA: entry 1 calls what is in no executable segment";
   test.each<Case>([
     ["has to be code", "sound", withCode, second(DATA, elf.R_X86_64_IRELATIVE, 0, CODE)],
-    [
-      "is not data",
-      "DT_RELA: entry 1 calls what is in no executable segment",
-      second(DATA, elf.R_X86_64_IRELATIVE, 0, CODE),
-    ],
+    ["is not data", CALLED, withCode, second(DATA, elf.R_X86_64_IRELATIVE, 0, DATA)],
+    ["is nothing that may not be executed", CALLED, second(DATA, elf.R_X86_64_IRELATIVE, 0, CODE)],
   ])("%s", (_, expected, ...changes) => expect(faultOf(...changes)).toBe(expected));
 });
 
 describe("a function array", () => {
-  /** DT_INIT_ARRAY in place of two entries that say nothing of tables. */
-  const array =
+  /** Two entries in place of two that no loader reads. */
+  const arrayOf =
+    (tag: number, sizeTag: number, ...unread: readonly number[]) =>
     (place: number, size: number): Change =>
     (bytes) => {
       const view = new DataView(bytes.buffer);
       for (let entry = at("dynamic"); entry < at("end"); entry += 16) {
-        const tag = view.getUint32(entry, true);
-        if (tag === elf.DT_RUNPATH) bytes.set([...xword(elf.DT_INIT_ARRAY), ...xword(place)], entry);
-        if (tag === elf.DT_FLAGS_1) bytes.set([...xword(elf.DT_INIT_ARRAYSZ), ...xword(size)], entry);
+        const which = unread.indexOf(view.getUint32(entry, true));
+        if (which === 0) bytes.set([...xword(tag), ...xword(place)], entry);
+        if (which === 1) bytes.set([...xword(sizeTag), ...xword(size)], entry);
       }
     };
+  const array = arrayOf(elf.DT_INIT_ARRAY, elf.DT_INIT_ARRAYSZ, elf.DT_RUNPATH, elf.DT_FLAGS_1);
+  const fini = arrayOf(elf.DT_FINI_ARRAY, elf.DT_FINI_ARRAYSZ, elf.DT_VERDEFNUM, elf.DT_VERNEEDNUM);
   const wrong = (entry: number) => `DT_INIT_ARRAY: entry ${entry} leads to no executable segment`;
   const code = first(DATA, elf.R_X86_64_RELATIVE, 0, CODE);
   const one = [withCode, array(DATA, 8)] as const;
@@ -208,6 +241,22 @@ describe("a function array", () => {
     ["has no absolute one within", wrong(0), ...one, ABSOLUTE(CODE), second(DATA, elf.R_X86_64_64, BLUE)],
     ["may have what a function returns", "sound", ...one, second(DATA, elf.R_X86_64_IRELATIVE, 0, CODE)],
     ["has nothing of special types", wrong(0), ...one, code, second(DATA, elf.R_X86_64_SIZE64, RED)],
+    [
+      "is one of several, in any order",
+      "sound",
+      ...[...one, code, fini(DATA + 16, 8), second(DATA + 16, elf.R_X86_64_RELATIVE, 0, CODE)],
+    ],
+    [
+      "is one of several, the other way round",
+      "sound",
+      ...[withCode, code, fini(DATA, 8), array(DATA + 16, 8), second(DATA + 16, elf.R_X86_64_RELATIVE, 0, CODE)],
+    ],
+    [
+      "is one of several, and what is between them is none",
+      "sound",
+      ...[...one, code, fini(DATA + 32, 8), second(DATA + 32, elf.R_X86_64_RELATIVE, 0, CODE)],
+      plt(DATA + 21, elf.R_X86_64_JUMP_SLOT, PUTS),
+    ],
     ["is code by packed relocations", "sound", withCode, array(DATA + 24, 8), content(DATA + 24, CODE)],
     ["is data by packed relocations", wrong(0), withCode, array(DATA + 24, 8), content(DATA + 24, DATA)],
     ["is not relocated at a fixed address", "sound", isFixed, withCode, array(DATA + 32, 8), content(DATA + 32, CODE)],
