@@ -296,6 +296,12 @@ describe("advance()", () => {
   const writing: Functions = { ...functions, write: toAddress(0x99) };
   test.each<[string, error: unknown, known: Functions | undefined, said: string | undefined]>([
     ["of ours is told by the client", new Error("Oh\nno"), writing, "capsule: Error: Oh"],
+    [
+      "of any length is told as far as there is room",
+      new Error("ż".repeat(SCRATCH_SIZE)),
+      writing,
+      "capsule: Error: żż",
+    ],
     ["that is none, too", "no", writing, "capsule: no\n"],
     ["of ours is told by nobody, if no function is known", new Error("no"), undefined, undefined],
     ["of the client's memory is not told", new UnreadableError("no"), writing, undefined],
@@ -318,7 +324,8 @@ describe("advance()", () => {
     if (said === undefined) return;
     const [[, target, descriptor, text = 0, length] = []] = commands;
     expect([target, descriptor]).toEqual([0x99, 2]);
-    const line = textAt(BigInt(text)).slice(0, length);
+    expect(text).toBeGreaterThan(slot.at);
+    const line = new TextDecoder().decode(bytesAt(toAddress(text), length ?? 0));
     expect(line).toStartWith(said);
     expect(line).toEndWith("\n");
   });
