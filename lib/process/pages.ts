@@ -3,7 +3,7 @@
 import { LinkError } from "../link-error.ts";
 import { type Address, hex, type Offset, toAddress } from "../memory/numbers.ts";
 import { PROT_READ, PROT_WRITE } from "./patch.ts";
-import type { System } from "./system.ts";
+import { type System, SystemError } from "./system.ts";
 
 const [MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS] = [1, 2, 0x10, 0x20] as const;
 const [MAP_NORESERVE, MAP_FIXED_NOREPLACE] = [0x4000, 0x10_0000] as const;
@@ -16,7 +16,7 @@ export class Pages {
   allocate(length: number, isShared = false): Address {
     const flags = MAP_ANONYMOUS | (isShared ? MAP_SHARED : MAP_PRIVATE);
     const at = this.system.call("mmap", 0, length, PROT_READ | PROT_WRITE, flags, NO_FILE);
-    if (at < 0) throw new LinkError(`Cannot map ${length} bytes`);
+    if (at < 0) throw new LinkError(`Cannot map ${length} bytes`, { cause: new SystemError("mmap", -at) });
     return toAddress(at);
   }
 

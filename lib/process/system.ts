@@ -149,13 +149,13 @@ export class System {
     return result;
   }
 
-  /** This process's soft limit of a resource (RLIMIT_…): Infinity if unlimited. Throws SystemError. */
-  limit(resource: number): number {
+  /** This process's limit of a resource (RLIMIT_…): Infinity if unlimited. Throws SystemError. */
+  limit(resource: number, which: "soft" | "hard" = "soft"): number {
     const NONE = 2n ** 64n - 1n;
     const limits = new BigUint64Array(2); // struct rlimit: soft, hard
     this.mustCall("prlimit64", 0, resource, 0, addressOf(limits));
-    const [soft = NONE] = limits;
-    return soft === NONE ? Number.POSITIVE_INFINITY : Number(soft);
+    const limit = limits[which === "soft" ? 0 : 1] ?? NONE;
+    return limit === NONE ? Number.POSITIVE_INFINITY : Number(limit);
   }
 
   /** The descriptors that are readable now, or within `milliseconds`. Throws SystemError. */

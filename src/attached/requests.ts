@@ -1,7 +1,6 @@
 // Tells which of a launch's processes a request comes from, and links a process at its first request. Everything that
 // a linked process asks, such as dlopen, is answered by server/answers.ts.
 
-import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import { cString } from "../../lib/memory/live.ts";
 import { type Address, toAddress } from "../../lib/memory/numbers.ts";
@@ -9,7 +8,7 @@ import { UnreadableError } from "../../lib/process/other.ts";
 import type { Channel } from "../agent/channel.ts";
 import { Kind, State } from "../agent/protocol.ts";
 import type { Command, Slot } from "../agent/slot.ts";
-import { dataOf } from "../diagnostics/error-data.ts";
+import { accountOf, dataOf } from "../diagnostics/error-data.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import type { Functions } from "../passes/functions.ts";
 import { readAllAhead } from "../server/read-ahead.ts";
@@ -143,9 +142,4 @@ export class AttachedRequests extends Requests {
   }
 }
 
-/** Says what is wrong with files, libraries, the process or the machine; for a bug of ours, adds its location. */
-function reasonOf(error: unknown): string {
-  const { code, message, stack } = error as NodeJS.ErrnoException;
-  const isKnown = [LinkError, ElfError, UnreadableError].some((kind) => error instanceof kind);
-  return isKnown || code !== undefined ? message : (stack ?? String(error));
-}
+const reasonOf = (error: unknown): string => (error instanceof UnreadableError ? error.message : accountOf(error));

@@ -28,7 +28,7 @@ import { withoutReexec } from "../reexec/reexec.ts";
 import { runtimePath } from "../reexec/runtime-path.ts";
 import { populate } from "../server/populate.ts";
 import { ServingDirectory } from "../server/serving-directory.ts";
-import { ring, serverCommand, startServer } from "../server/start-server.ts";
+import { awaitIfLimited, ring, serverCommand, startServer } from "../server/start-server.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import { tunablesFor } from "./tunables-for.ts";
 
@@ -58,6 +58,7 @@ export function runAttached(
     const { entry, behind, tunables, isAudited } = prepare(libc, directory, options, executed, trace);
     trace.mark("shims");
     ring(libc, directory);
+    awaitIfLimited(system, directory, server);
     process.umask(umask);
     passOn(libc, inherited, trace);
     const changes = new Map([...withoutRunner(process.env), ...withoutReexec(process.env), ...tunables]);

@@ -2,7 +2,9 @@
 
 import { ElfError } from "../../lib/elf/error.ts";
 import { type LinkDetails, LinkError } from "../../lib/link-error.ts";
+import { reasonOf } from "../../lib/tree/search.ts";
 import { EXIT, ProgramError, UsageError } from "./errors.ts";
+import { limitBehind } from "./limits.ts";
 
 /** An error as data, as in events: what JSON can represent of it. */
 export interface ErrorData {
@@ -24,16 +26,36 @@ export interface ErrorData {
   readonly cause?: ErrorData;
 }
 
+/** Of files, libraries, settings, the program or the machine, and no bug of ours: its message says all. */
+export const isExplained = (error: unknown): boolean =>
+  OWN.some((kind) => error instanceof kind) ||
+  (error as NodeJS.ErrnoException).code !== undefined ||
+  limitBehind(error) !== undefined;
+
+const OWN = [LinkError, ElfError, ProgramError, UsageError];
+
+/** What the user is told, in one paragraph. Node's messages name the system call, not the purpose. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, path, syscall, message } = error as NodeJS.ErrnoException;
+  const limit = limitBehind(error);
+  const isOpening = code !== undefined && path !== undefined && syscall === "open";
+  const text = isOpening ? `Cannot open "${path}": ${reasonOf(code)}` : message;
+  return limit === undefined ? text : `${text}: ${limit}`;
+}
+
+/** For where nobody handles errors: a bug of ours with its stack, which nothing else shows. */
+export const accountOf = (error: unknown): string =>
+  isExplained(error) ? messageOf(error) : ((error as Error).stack ?? String(error));
+
 /**
  * A system error (a missing directory, a full disk) as a LinkError, for callers that expect capsule's errors; undefined
  * for any other.
  */
 export function asLinkError(error: unknown): LinkError | undefined {
-  const isOwn = [LinkError, ElfError, ProgramError, UsageError].some((kind) => error instanceof kind);
-  if (!(error instanceof Error) || isOwn) return undefined;
-  const { code, path, message } = error as NodeJS.ErrnoException;
-  if (code === undefined) return undefined;
-  return new LinkError(message, { ...(path === undefined ? {} : { object: path }), cause: error });
+  if (!(error instanceof Error) || OWN.some((kind) => error instanceof kind) || !isExplained(error)) return undefined;
+  const { path } = error as NodeJS.ErrnoException;
+  return new LinkError(messageOf(error), { ...(path === undefined ? {} : { object: path }), cause: error });
 }
 
 /** The exit code that belongs to an error. */

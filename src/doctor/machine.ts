@@ -3,6 +3,7 @@
 import { compareVersions } from "../../lib/elf/glibc-version.ts";
 import { PROC_ADVICE } from "../../lib/process/pid-namespace.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
+import { FILES, SPACE, softLimit } from "../diagnostics/limits.ts";
 import { inUnits } from "../diagnostics/units.ts";
 import { PIDFD_ADVICE } from "../server/start-server.ts";
 import { type Finding, fine, hindrance, warning } from "./finding.ts";
@@ -77,31 +78,26 @@ function memory(files: MachineFiles): Finding {
   return fine("memory", `attached programs are read and written ${how}`);
 }
 
-/** Limits by their names in /proc/self/limits, with the least that a run needs, in bytes. */
 const LIMITS = [
-  {
-    name: "Max address space",
-    // What Mesa and Bun map together, measured.
-    least: 2 ** 30,
-    check: "address-space",
-    tell: (size: string) => `the address space is limited to ${size}, which is too little for graphics drivers`,
-    advice: "ulimit -v unlimited",
-  },
+  { ...SPACE, check: "address-space", why: "which is too little for graphics drivers" },
+  { ...FILES, check: "open-files", why: "which is too little for a server" },
   {
     name: "Max file size",
     // The largest file that a run writes.
     least: OUTSIDE_CHANNEL_SIZE,
     check: "file-size",
-    tell: (size: string) => `files are limited to ${size}, and a run writes some that are larger`,
+    tell: (limit: number) => `files are limited to ${inUnits(limit)}`,
+    why: "and a run writes some that are larger",
     advice: "ulimit -f unlimited",
   },
 ];
 
 function limits(files: MachineFiles): Finding[] {
   const text = files.text("/proc/self/limits") ?? "";
-  const findings = LIMITS.flatMap(({ name, least, check, tell, advice }) => {
-    const soft = new RegExp(`^${name} +(\\d+) `, "m").exec(text)?.[1];
-    return soft !== undefined && Number(soft) < least ? hindrance(check, tell(inUnits(Number(soft))), advice) : [];
+  const findings = LIMITS.flatMap((limit) => {
+    const { least, check, tell, why, advice } = limit;
+    const soft = softLimit(text, limit);
+    return soft !== undefined && soft < least ? hindrance(check, `${tell(soft)}, ${why}`, advice) : [];
   });
   return findings.length > 0 ? findings : [fine("limits", "no limit of this process is too low")];
 }

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
+import { messageOf } from "../diagnostics/error-data.ts";
 import { AUDITOR_DIRECTORY } from "../directories/library-path.ts";
 import { MARK, OWNER, PrivateDirectory } from "../directories/private-directory.ts";
 import { canBeAudited } from "../plan/glibc/auditing.ts";
@@ -30,9 +31,9 @@ export class Children {
     unless(
       [LinkError, SystemFault],
       () => this.#begin(),
-      ({ message }) => {
-        this.context.trace.log("request", () => `what is started is not served: ${message}`);
-        reason = message;
+      (error) => {
+        reason = messageOf(error);
+        this.context.trace.log("request", () => `what is started is not served: ${reason}`);
       },
     );
     return reason;

@@ -6,6 +6,7 @@ import { writeSync } from "node:fs";
 import type { Channels } from "../agent/channel.ts";
 import { State } from "../agent/protocol.ts";
 import type { Slot } from "../agent/slot.ts";
+import { accountOf } from "../diagnostics/error-data.ts";
 import { printableLines } from "../diagnostics/output.ts";
 import type { Requests } from "./requests.ts";
 
@@ -93,6 +94,6 @@ export abstract class Server<Kind extends Requests> {
 }
 
 export function reportEnd(error: unknown): void {
-  const text = printableLines(`${error instanceof Error ? error.stack : error}`);
+  const text = printableLines(accountOf(error));
   writeSync(2, `capsule: what is asked is not answered any more: ${text}\n`);
 }

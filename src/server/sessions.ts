@@ -8,6 +8,7 @@ import { UnreadableError } from "../../lib/process/other.ts";
 import type { Call, Linking } from "../../lib/process/process.ts";
 import { COMMAND_LIMIT, SCRATCH_SIZE, State } from "../agent/protocol.ts";
 import type { Command, Slot } from "../agent/slot.ts";
+import { accountOf } from "../diagnostics/error-data.ts";
 import { printableLines } from "../diagnostics/output.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import type { Functions } from "../passes/functions.ts";
@@ -49,10 +50,9 @@ export class Sessions {
         this.#command(slot, [failure]);
         return;
       }
-      // An error of ours: nothing else would report it.
+      // Nothing else would report it.
       const functions = this.answerer.functionsOf(slot);
-      const text = String(error instanceof Error ? error.stack : error);
-      this.#command(slot, functions ? [line(slot, functions, text), failure] : [failure]);
+      this.#command(slot, functions ? [line(slot, functions, accountOf(error)), failure] : [failure]);
     }
   }
 

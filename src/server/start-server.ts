@@ -10,6 +10,7 @@ import type { Libc } from "../../lib/process/libc.ts";
 import { type System, SystemError } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import { FILES } from "../diagnostics/limits.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { type Command, ownFile } from "../reexec/reexec.ts";
 import { CHANNEL_FILE } from "./channel-file.ts";
@@ -27,6 +28,10 @@ export function serverCommand(command: Command): ServerCommand {
   const words = [...own.slice(0, own.length - list.length - 1), Buffer.from(script)];
   return { path: ownFile(command), arguments: words.map((bytes) => Buffer.from(bytes).toString("latin1")) };
 }
+
+const RLIMIT_NOFILE = 7;
+/** What a server has open, and opens for a while, before it watches another process than the first. */
+const LEAST_FILES = 16;
 
 export interface ServerCommand {
   readonly path: string;
@@ -47,6 +52,9 @@ export function startServer(
   pid: number,
   { categories, events }: Trace,
 ): number {
+  const files = system.limit(RLIMIT_NOFILE, "hard");
+  if (files < LEAST_FILES)
+    throw new LinkError(`Cannot start a server: ${FILES.tell(files)}, and it needs ${LEAST_FILES} (${FILES.advice})`);
   const opened: number[] = [];
   const keep = (descriptor: number): number => {
     opened.push(descriptor);
@@ -109,7 +117,7 @@ function openProgram(system: System, pid: number): number | undefined {
   try {
     return system.openProcess(pid);
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
+    if (!(error instanceof SystemError) || error.code === "EMFILE") throw error;
     throw new LinkError(`Cannot see when a program ends: pidfd_open(2) is refused (${error.code}): ${PIDFD_ADVICE}`, {
       cause: error,
     });
@@ -120,24 +128,27 @@ function openProgram(system: System, pid: number): number | undefined {
 export const PIDFD_ADVICE =
   "a filter of system calls forbids it: a newer container engine, or its option --security-opt seccomp=unconfined";
 
-/** From <bits/resource.h>, each with what is surely enough for a server: bytes, or a number. */
+/** Resources of <bits/resource.h>, each with what is surely enough for a server, and ulimit's letter for it. */
 const LIMITS = [
-  { resource: 2, enough: Number.POSITIVE_INFINITY }, // RLIMIT_DATA
-  { resource: 3, enough: 2 ** 20 }, // RLIMIT_STACK
-  { resource: 7, enough: 64 }, // RLIMIT_NOFILE
-  { resource: 9, enough: Number.POSITIVE_INFINITY }, // RLIMIT_AS
+  { resource: 2, enough: Number.POSITIVE_INFINITY, letter: "d" }, // RLIMIT_DATA
+  { resource: 3, enough: 2 ** 20, letter: "s" }, // RLIMIT_STACK
+  { resource: RLIMIT_NOFILE, enough: FILES.least, letter: "n" },
+  { resource: 9, enough: Number.POSITIVE_INFINITY, letter: "v" }, // RLIMIT_AS
 ];
 
 /**
  * If this process's limits may be too low for a server, returns once it has booted. Throws LinkError if it has ended.
  */
 export function awaitIfLimited(system: System, { channel }: ServingDirectory, server: number): void {
-  if (LIMITS.every(({ resource, enough }) => system.limit(resource) >= enough)) return;
+  const low = LIMITS.filter(({ resource, enough }) => system.limit(resource) < enough);
+  if (low.length === 0) return;
   const descriptor = system.openProcess(server);
   try {
     while (u32At(add(channel, Header.offsetOf.alive)) === 0) {
       if (descriptor === undefined || system.readable([descriptor], BOOT_INTERVAL_MS).length > 0)
-        throw new LinkError("Cannot start a server with so low limits of memory, stack and descriptors (setrlimit(2))");
+        throw new LinkError(
+          `Cannot start a server: it ended at once, and one of this process's limits may be too low for it (${low.map(({ letter }) => `ulimit -${letter}`).join(", ")})`,
+        );
     }
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

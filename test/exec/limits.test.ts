@@ -9,6 +9,7 @@ import { expectLines } from "../support/expect.ts";
 import type { Output } from "../support/fixtures.ts";
 import { leftIn, notYetAttached, notYetInProcess } from "../support/mode.ts";
 import { HOST, hostAndProgram, Pair, pair, RUNTIME } from "../support/pair.ts";
+import { COMMAND, capsuleCommand, run } from "../support/run.ts";
 
 const plugin = (path: string, number: number): Output => ({
   path,
@@ -146,4 +147,30 @@ describe("a program has its memory to itself:", () => {
   test("and can lower RLIMIT_AS", () => expectBoth(memory, ["RLIMIT_AS"], ["128 MiB: yes, 3 GiB: no", opened]));
 
   test("and can lock it (takes root)", () => expectBoth(memory, ["mlockall"], ["mlockall: locked", opened]));
+});
+
+describe("a limit that is too low for a run is named, with what helps:", () => {
+  let program: Pair;
+
+  beforeAll(async () => {
+    program = await pair("process/a-program-and-its-child-are-killed", hostAndProgram());
+  });
+
+  const within = (limit: string, argv = capsuleCommand(program.flags(), program.program())) =>
+    run(["sh", "-c", `${limit}; exec "$@"`, "sh", ...argv]);
+
+  test("open files", async () => {
+    const { stdout, stderr } = await within("ulimit -n 12");
+    expect(stdout).toBe("");
+    expect(stderr).toContain("Cannot start a server: open files are limited to 12, and it needs 16 (ulimit -n 1024)\n");
+  });
+
+  test("address space", async () => {
+    // Without the command's own first line, Bun needs more.
+    const { stderr, exitCode } = await within("ulimit -v 1000000", [...COMMAND, "exec", program.program()]);
+    expect(stderr).toMatch(
+      /^capsule: [^\n]*: the address space is limited to 976 MiB, [^\n]*\(ulimit -v unlimited\)\n$/,
+    );
+    expect(exitCode).toBe(125);
+  });
 });

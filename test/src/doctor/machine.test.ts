@@ -49,12 +49,13 @@ test("ptrace_scope hinders nobody, whatever it is", () => {
 });
 
 test("limits that are too low hinder, others do not", () => {
-  const limits = (space: string, size: string) => ({
+  const limits = (space: string, size: string, open = "1024") => ({
     "/proc/self/limits": [
       "Limit                     Soft Limit           Hard Limit           Units     ",
       `Max file size             ${size.padEnd(20)} unlimited            bytes     `,
       "Max locked memory         0                    0                    bytes     ",
       `Max address space         ${space.padEnd(20)} unlimited            bytes     `,
+      `Max open files            ${open.padEnd(20)} 1048576              files     `,
     ].join("\n"),
   });
   expect(complaints(findings(limits("unlimited", "unlimited")))).toEqual([]);
@@ -63,5 +64,6 @@ test("limits that are too low hinder, others do not", () => {
     "hindrance address-space",
     "hindrance file-size",
   ]);
+  expect(complaints(findings(limits("unlimited", "unlimited", "32")))).toEqual(["hindrance open-files"]);
   expect(textOf(findings(limits("614400000", "unlimited")), "address-space")).toContain("585 MiB");
 });
