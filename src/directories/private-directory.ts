@@ -9,7 +9,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import { writeU64 } from "../../lib/memory/layout.ts";
 import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
-import { makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
+import { isThere, makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { makeLinks } from "./library-path.ts";
@@ -171,7 +171,9 @@ export function hint(error: unknown, directory: string): Error {
   const fault = (text: string) => Object.assign(new Error(text, { cause: error }), { code });
   if (code === "EFBIG")
     return fault(`Cannot write to "${directory}": a file would be larger than any may be here (ulimit -f)`);
-  const reason = REASONS[code] ?? message;
+  // A file system of the kernel's own, such as /proc, has only what the kernel makes there.
+  const isRefused = (code === "ENOENT" || code === "EPERM") && isThere(directory);
+  const reason = isRefused ? "nothing can be made there" : (REASONS[code] ?? message);
   return fault(`Cannot write to "${directory}": ${reason} (TMPDIR says which directory to use)`);
 }
 

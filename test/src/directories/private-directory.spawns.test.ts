@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { pointerAt, stringAt } from "../../../lib/memory/live.ts";
 import { add } from "../../../lib/memory/numbers.ts";
 import { Libc } from "../../../lib/process/libc.ts";
-import { PrivateDirectory } from "../../../src/directories/private-directory.ts";
+import { hinting, PrivateDirectory } from "../../../src/directories/private-directory.ts";
 import { ownTmpdir } from "../../support/own-tmpdir.ts";
 
 const libc = new Libc();
@@ -67,6 +67,15 @@ describe("a private directory", () => {
     expect(readFileSync(directory.write("small", new Uint8Array(10)))).toHaveLength(10);
     expect(() => directory.write("large", new Uint8Array(11))).toThrow(/^Cannot write to ".*": .* \(ulimit -f\)$/);
     expect(readdirSync(own)).toEqual(["small"]);
+  });
+
+  test.each(["/proc", "/sys"])("is not said to be missing where nothing can be made: %s", (place) => {
+    const fail = () => hinting(place, () => mkdtempSync(join(place, "capsule-")));
+    expect(fail).toThrow(`Cannot write to "${place}": nothing can be made there (TMPDIR says which directory to use)`);
+    const missing = join(place, "none");
+    expect(() => hinting(missing, () => mkdtempSync(join(missing, "capsule-")))).toThrow(
+      `"${missing}": it is not there`,
+    );
   });
 
   test("is for this user alone, with what is in it, whatever the umask", () => {
