@@ -118,7 +118,7 @@ const KEPT_FOR = 90 * DAY;
 function tidy(place: string): void {
   for (const name of readdirSync(place)) {
     const path = join(place, name);
-    if (!/^(kept-[0-9a-z]+|\.kept-[0-9a-z]+-\w{6})$/.test(name)) continue;
+    if (!/^(kept-[0-9a-z]+|\.kept-[0-9a-z]+-\w{6}(-old)?)$/.test(name)) continue;
     unlessRefused(() => {
       const age = Date.now() - lstatSync(path).mtimeMs;
       if (age > (name.startsWith(".") ? DAY : KEPT_FOR)) rmSync(path, { recursive: true, force: true });

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { System } from "../../../lib/process/system.ts";
 import { KeptDirectories } from "../../../src/reexec/kept-directories.ts";
 
@@ -138,6 +138,18 @@ describe("a kept directory", () => {
     }
     keptDirectory("another", { links: LINKS }, store);
     for (const path of others) expect(statSync(path).isDirectory()).toBe(true);
+  });
+
+  test("half made or half removed, goes after a day, as another one is made", () => {
+    const first = keptDirectory("one", { links: LINKS }, store);
+    const halves = ["", "-old"].map((end) => `${dirname(first)}/.${basename(first)}-aB3dEf${end}`);
+    for (const path of halves) mkdirSync(path);
+    const second = keptDirectory("another", { links: LINKS }, store);
+    for (const path of halves) expect(statSync(path).isDirectory()).toBe(true);
+    const then = Date.now() / 1000 - 25 * 60 * 60;
+    for (const path of halves) utimesSync(path, then, then);
+    const third = keptDirectory("a third", { links: LINKS }, store);
+    expect(readdirSync(dirname(first)).sort()).toEqual([first, second, third].map((path) => basename(path)).sort());
   });
 
   test("goes when nobody has used it for long, as another one is made", () => {
