@@ -62,6 +62,15 @@ export interface Step {
 
 export const textOf = ({ by, path, fault }: Step): string => `${path ?? by}: ${fault}`;
 
+/** A directory to look in. */
+interface Place {
+  /** Undefined if its name cannot be expanded. */
+  readonly directory?: string;
+  readonly isOutside?: boolean;
+  /** Why nothing is there. */
+  readonly fault?: string;
+}
+
 /** The steps that found nothing, in order, to explain the result. */
 export type Tried = Step[];
 
@@ -84,6 +93,8 @@ export class Search {
   readonly #cache: LdSoCache | string;
   #defaults?: readonly string[];
   #configured?: readonly string[];
+  /** By what names them. */
+  readonly #places = new Map<string, readonly Place[]>();
   #hwcaps?: readonly string[];
   #platform?: string;
   readonly #foreign = new Set<string>();
@@ -141,6 +152,7 @@ export class Search {
   /** Looks at files again, but not at ld.so.cache and similar data. */
   refresh(): void {
     this.tree.refresh();
+    this.#places.clear();
     this.#machine?.refresh();
     this.store.refresh();
   }
@@ -176,18 +188,21 @@ export class Search {
   }
 
   #along(searchPath: string, owner: Requester, name: string, why: string, tried: Tried): Found | undefined {
-    const elements = searchPath.split(":");
-    if (elements.length > MOST_ELEMENTS)
-      throw new LinkError(`Cannot follow the ${why}: it has ${elements.length} directories, and no library so many`, {
-        object: owner.library.path,
+    const origin = originOf(owner);
+    const places = this.#places.getOrInsertComputed(`${origin}\0${searchPath}`, () => {
+      const elements = searchPath.split(":");
+      if (elements.length > MOST_ELEMENTS)
+        throw new LinkError(`Cannot follow the ${why}: it has ${elements.length} directories, and no library so many`, {
+          object: owner.library.path,
+        });
+      return elements.map((element) => {
+        const directory = expand(element || ".", origin, this);
+        return directory === undefined
+          ? { fault: `"${element}" cannot be expanded` }
+          : this.#placeAt(directory, this.#isOutside(element, directory, owner));
       });
-    return firstOf(elements, (element) => {
-      const directory = expand(element || ".", originOf(owner), this);
-      if (directory !== undefined)
-        return this.#inDirectory(directory, name, why, tried, this.#isOutside(element, directory, owner));
-      tried.push({ by: why, fault: `"${element}" cannot be expanded` });
-      return undefined;
     });
+    return this.#inPlaces(places, name, why, tried);
   }
 
   /**
@@ -229,7 +244,30 @@ export class Search {
     tried: Tried,
     isOutside = false,
   ): Found | undefined {
-    return firstOf(directories, (directory) => this.#inDirectory(directory, name, why, tried, isOutside));
+    const places = this.#places.getOrInsertComputed(why, () =>
+      directories.map((path) => this.#placeAt(path, isOutside)),
+    );
+    return this.#inPlaces(places, name, why, tried);
+  }
+
+  /** A tree may name thousands of directories that it lacks: none takes time for each library. */
+  #placeAt(directory: string, isOutside: boolean): Place {
+    if (isOutside) return { directory, isOutside };
+    const inTree = this.#inTree(directory);
+    const isMissing = unlessRefused(() => this.tree.resolve(inTree) === undefined);
+    return isMissing ? { directory: `${this.tree.root}${inTree}`, fault: NO_FILE } : { directory };
+  }
+
+  #inPlaces(places: readonly Place[], name: string, why: string, tried: Tried): Found | undefined {
+    for (const { directory, isOutside = false, fault } of places) {
+      if (directory === undefined || fault !== undefined)
+        tried.push({ by: why, path: directory && `${directory}/${name}`, fault: fault ?? "" });
+      else {
+        const found = this.#inDirectory(directory, name, why, tried, isOutside);
+        if (found) return found;
+      }
+    }
+    return undefined;
   }
 
   #inDirectory(directory: string, name: string, why: string, tried: Tried, isOutside: boolean): Found | undefined {
@@ -298,7 +336,7 @@ export class Search {
   }
 
   #real(inTree: string, why: string, tried: Tried, tree = this.tree): string | undefined {
-    let fault = "no such file";
+    let fault = NO_FILE;
     const real = unlessRefused(
       () => tree.resolve(inTree),
       ({ code = "" }) => {
@@ -310,8 +348,10 @@ export class Search {
   }
 }
 
+const NO_FILE = "no such file";
+
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file",
+  ENOENT: NO_FILE,
   EACCES: "permission denied",
   EISDIR: "a directory",
   ENOTDIR: "not in a directory",

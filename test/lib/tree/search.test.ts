@@ -528,6 +528,31 @@ test("a search path with more directories than any is an error that names the li
   );
 });
 
+describe("4,000 directories that a tree names and lacks take no time for each library", () => {
+  const missing = Array.from({ length: 4000 }, (_, i) => `/opt/missing/in-${i}/lib`);
+  const names = Array.from({ length: 100 }, (_, i) => `libnone${i}.so.1`);
+
+  test.each(["ld.so.conf", "a DT_RPATH", "a DT_RUNPATH"])("in %s", (where) => {
+    const path = [...missing, "/late"];
+    const tree = treeWith(["/late"], where === "ld.so.conf" ? { "/etc/ld.so.conf": Buffer.from(path.join("\n")) } : {});
+    const said = where === "a DT_RPATH" ? { rpath: path.join(":") } : { runpath: path.join(":") };
+    const requester = requesting(tree, where === "ld.so.conf" ? {} : said);
+    const search = searchIn(tree);
+    const before = process.cpuUsage();
+    for (const name of names) expect(find(search, requester, name)).toBeUndefined();
+    expect(find(search, requester)).toBe("/late/libred.so.1");
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(1500);
+    expect(tried(search, requester, "libnone.so.1")).toContain(
+      tree.path("/opt/missing/in-7/lib/libnone.so.1: no such file"),
+    );
+    // What is there by now is found.
+    tree.add(`${missing[7]}/libred.so.1`, { soname: "libred.so.1" });
+    search.refresh();
+    expect(find(search, requester)).toBe(`${missing[7]}/libred.so.1`);
+  });
+});
+
 test("a tree is gone when no directory with libraries is there, though it is still known what was", () => {
   const tree = treeWith(["/usr/lib", "/lib64"]);
   const search = searchIn(tree);
