@@ -10,7 +10,7 @@ import { Descriptors } from "./descriptors.ts";
 import { Exec } from "./exec.ts";
 import { Futexes } from "./futexes.ts";
 import { Pages } from "./pages.ts";
-import { install } from "./patch.ts";
+import { PROT_EXEC, PROT_READ, protect } from "./patch.ts";
 import type { Call, Linking, Process } from "./process.ts";
 import { Signals } from "./signals.ts";
 import { Symbols } from "./symbols.ts";
@@ -91,9 +91,10 @@ export class Libc implements Process {
 
   /** Puts our machine code on pages of its own, which stay. Returns its address. Throws LinkError. */
   placeCode(code: Uint8Array): Address {
-    const at = this.pages.allocate(alignUp(code.length, PAGE_SIZE));
-    this.run(install(this, code, at));
-    return at;
+    const start = this.pages.allocate(alignUp(code.length, PAGE_SIZE));
+    this.write(start, code);
+    this.run(protect([{ start, length: alignUp(code.length, PAGE_SIZE), protection: PROT_READ | PROT_EXEC }]));
+    return start;
   }
 
   /** Memory that is never freed, for data to which the program keeps pointers. */

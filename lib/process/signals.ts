@@ -46,6 +46,11 @@ export class Signals {
   handle(signal: number, handler: Address): boolean {
     const before = newAction();
     if (this.sigaction(signal, null, before) !== 0 || before.subarray(0, 8).some((byte) => byte !== 0)) return false;
+    return this.set(signal, handler);
+  }
+
+  /** Like handle, whatever the signal does now; without a handler, it has its default disposition. */
+  set(signal: number, handler?: Address): boolean {
     return this.sigaction(signal, newAction(handler), null) === 0;
   }
 

@@ -54,6 +54,8 @@ export function runAttached(
   try {
     // The server boots while the rest is done.
     server = startServer(libc, system, directory, serverCommand(command), process.pid, trace);
+    // If this process dies from here on, the server sees that, and removes the directory.
+    directory.directory.signals?.end();
     trace.mark("start of the server");
     const { entry, behind, tunables, isAudited } = prepare(libc, directory, options, executed, trace);
     trace.mark("shims");

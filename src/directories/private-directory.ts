@@ -11,6 +11,7 @@ import { bytesAt, cString, pointerAt, stringAt, viewAt } from "../../lib/memory/
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import { isThere, makeFreshDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
+import type { PutOffSignals } from "../../lib/process/put-off-signals.ts";
 import { readStat, unlessGone } from "../../lib/process/stat.ts";
 import { makeLinks } from "./library-path.ts";
 import { privateParent } from "./temporary-place.ts";
@@ -71,11 +72,22 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> & Partial<File
     /** Another one once nothing can be written to the first. */
     public path: string,
     readonly files: Files,
+    /** Put off as long as nothing else removes it. */
+    readonly signals?: PutOffSignals,
   ) {}
 
-  /** Throws what making it throws, with the directory's name, and LinkError if no library can be loaded from it. */
-  static make(libc: Libc): PrivateDirectory {
-    const directory = new PrivateDirectory(freshDirectory(), FileList.allocate(libc));
+  /**
+   * `signals` are put off until the directory is removed, unless they are ended before. Throws what making it throws,
+   * with the directory's name, and LinkError if no library can be loaded from it.
+   */
+  static make(libc: Libc, signals?: PutOffSignals): PrivateDirectory {
+    let directory: PrivateDirectory;
+    try {
+      directory = new PrivateDirectory(freshDirectory(), FileList.allocate(libc), signals);
+    } catch (error) {
+      signals?.end();
+      throw error;
+    }
     const { path } = directory;
     try {
       if (libc.system.isNoexec(path))
@@ -142,6 +154,7 @@ export class PrivateDirectory<Files extends Pick<FileList, "add"> & Partial<File
   /** For a run that ends before its program starts. */
   remove(): void {
     removeDirectory(this.path);
+    this.signals?.end();
   }
 }
 

@@ -20,22 +20,22 @@ const INTERRUPT_LIMIT_MS = 100;
 /**
  * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program expects the defaults. What its parent ignored stays
  * ignored. SIGPWR, by which JavaScriptCore stops threads for concurrent collection, is reset, too, if that is switched
- * off (see main.ts): the program's own collector may use it.
+ * off (see main.ts): the program's own collector may use it. `own` are those that catchSignals has caught.
  */
-export function resetSignals(libc: Libc): void {
+export function resetSignals(libc: Libc, own: readonly number[] = []): void {
   const handled = settledSignals("self", ["SigCgt"]);
-  const kept = [SIGKILL, SIGSTOP, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
+  const kept = [SIGKILL, SIGSTOP, ...own, ...(process.env.BUN_JSC_useConcurrentGC === "0" ? [] : [SIGPWR])];
   for (const signal of [...handled, ...IGNORED_BY_BUN])
     if (signal <= LAST_STANDARD_SIGNAL && !kept.includes(signal)) libc.signals.restore(signal);
 }
 
 /**
  * Installs `handler` for the signals that the process would die of: those that somebody sends, or those of its own
- * faults, of which the handler asks the server.
+ * faults, of which the handler asks the server. Those that are handled or ignored stay so. Returns the others.
  */
-export function catchSignals(libc: Libc, which: "sent" | "faults", handler: Address): void {
+export function catchSignals(libc: Libc, which: "sent" | "faults", handler: Address): number[] {
   const signals = which === "sent" ? ENDING_SIGNALS : Object.keys(FATAL_SIGNALS).map(Number);
-  for (const signal of signals) libc.signals.handle(signal, handler);
+  return signals.filter((signal) => libc.signals.handle(signal, handler));
 }
 
 /**

@@ -28,7 +28,8 @@ import type { Run } from "./run.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
+/** `caught` are the signals that already have their handler. */
+export function prepareProcess(run: Run, record: RunRecord, caught: readonly number[]): AuxiliaryVector {
   const { libc, plan, trace } = run;
   const argv = pointerAt(addressIn(run.base.family, "_dl_argv"));
   const bunArgc = pointersFrom(argv).length;
@@ -64,7 +65,7 @@ export function prepareProcess(run: Run, record: RunRecord): AuxiliaryVector {
   if (hasShimsForOthers(run)) leadToShims(run, (name) => (changed.has(name) ? changed.get(name) : process.env[name]));
   libc.signals.dropStack();
   rebuffer(run);
-  resetSignals(libc);
+  resetSignals(libc, caught);
   record.fields.argc = argc;
   record.fields.argv = own;
   return auxiliary;

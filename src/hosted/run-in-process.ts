@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
+import { PutOffSignals } from "../../lib/process/put-off-signals.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { RunRecord } from "../agent/record.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
@@ -76,7 +77,8 @@ export function runInProcess(
   keepCaches(plan.capsules);
 
   // ---- From here on the process is changed. Until the program starts, a failure removes the private directory.
-  const run = beginRun(libc, plan, PrivateDirectory.make(libc), server.addresses, trace);
+  const directory = PrivateDirectory.make(libc, new PutOffSignals(libc));
+  const run = beginRun(libc, plan, directory, server.addresses, trace);
   trace.mark("begin");
   const giveUp = (error: unknown): never => {
     const reason = explainStaticTls(run, command, error);
@@ -102,7 +104,7 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
 
   // From here on, a signal that ends the process leaves no files behind.
   const onSignal = interposer.addressOf("on signal");
-  catchSignals(libc, "sent", onSignal);
+  const caught = [...(directory.signals?.end(onSignal) ?? []), ...catchSignals(libc, "sent", onSignal)];
 
   // For lookups by the handle of an isolated library, too, it precedes libc.
   run.scopes?.family.set(MARK, interposer.object.linkMap);
@@ -115,8 +117,8 @@ function link(run: Run, server: ServerHandle, inherited: ReadonlySet<number>, fa
   trace.mark("detachBun");
 
   // Arguments, names, signals: constructors look at them.
-  const auxiliary = prepareProcess(run, record);
-  // Once more, as signals have been reset.
+  const auxiliary = prepareProcess(run, record, caught);
+  // Those, too, that Bun had.
   catchSignals(libc, "sent", onSignal);
   trace.mark("prepare");
 

@@ -13,6 +13,7 @@ import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import { isThere, makeDirectories, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
+import { PutOffSignals } from "../../lib/process/put-off-signals.ts";
 import type { System } from "../../lib/process/system.ts";
 import { unlessRefused } from "../../lib/unless.ts";
 import {
@@ -45,7 +46,7 @@ export class ServingDirectory {
 
   /** Throws what making it throws, naming the directory. */
   static make(libc: Libc, system: System): ServingDirectory {
-    const directory = PrivateDirectory.make(libc);
+    const directory = PrivateDirectory.make(libc, new PutOffSignals(libc));
     try {
       directory.write(MARK, new Uint8Array(0));
       return ServingDirectory.within(directory, system);
