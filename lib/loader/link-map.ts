@@ -42,9 +42,9 @@ export class LoadedObject {
     /** Where its link_map is. */
     readonly linkMap: Address,
     image?: LoadedImage,
+    fields = fieldsAt(process, linkMap),
   ) {
     if (image) this.#image = image;
-    const fields = LinkMap.at(process.memory.view(linkMap, LinkMap.size));
     this.loadBias = toAddress(fields.l_addr);
     this.dynamic = fields.l_ld;
     this.path = process.stringAt(fields.l_name);
@@ -72,14 +72,20 @@ export class LoadedObject {
   }
 }
 
+const fieldsAt = ({ memory }: Process, linkMap: Address): LinkMap => LinkMap.at(memory.view(linkMap, LinkMap.size));
+
 /**
  * The objects of a namespace in load order, starting from any of them. In a namespace made by dlmopen, ld.so's entry
  * says where it is only since glibc 2.35; before, it is skipped.
  */
 export function* linkMap(process: Process, member: Address): Generator<LoadedObject> {
-  const at = (address: Address) => LinkMap.at(process.memory.view(address, LinkMap.size));
   let first = member;
-  for (let previous = at(first).l_prev; previous !== 0; previous = at(first).l_prev) first = previous;
-  for (let next = first; next !== 0; next = at(next).l_next)
-    if (at(next).l_ld !== 0) yield new LoadedObject(process, toAddress(next));
+  let fields = fieldsAt(process, member);
+  for (; fields.l_prev !== 0; fields = fieldsAt(process, first)) first = fields.l_prev;
+  for (let at = first; ; fields = fieldsAt(process, at)) {
+    // Another process's memory is copied: once for each object.
+    if (fields.l_ld !== 0) yield new LoadedObject(process, at, undefined, fields);
+    at = fields.l_next;
+    if (at === 0) return;
+  }
 }

@@ -55,7 +55,16 @@ class Template<Result> {
     const bytes = this.#code.bytes.slice();
     const view = new DataView(bytes.buffer);
     for (const { at, name } of this.#places) view.setBigUint64(at, BigInt(values(name) ?? 0), true);
-    return { code: { ...this.#code, bytes }, result: this.#result };
+    const template = this.#code;
+    const { labels, quads } = template;
+    // The listing takes longer than all the rest, and is for tests.
+    const code = {
+      ...{ bytes, labels, quads },
+      get listing() {
+        return template.listing;
+      },
+    };
+    return { code, result: this.#result };
   }
 }
 

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { newestOf } from "../../lib/elf/glibc-version.ts";
-import type { LoadedImage } from "../../lib/elf/loaded.ts";
+import { findAddress, type LoadedImage } from "../../lib/elf/loaded.ts";
 import { LinkError } from "../../lib/link-error.ts";
 import type { Constructor } from "../../lib/loader/last-constructor.ts";
 import { firstLinkMap, LinkMap, LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
@@ -62,6 +62,8 @@ export class Attachment implements Linker, Client {
   readonly late: Address;
   readonly #known = new Map<Address, LoadedObject>();
   readonly agent: LoadedObject;
+  /** It is preloaded, where there is one. */
+  readonly #exeShim: LoadedObject | undefined;
   readonly #found = new Map<string, Address | undefined>();
   readonly #kept = new Map<string, Address>();
   /** The initial one, as in /proc. */
@@ -96,6 +98,7 @@ export class Attachment implements Linker, Client {
         `Cannot link what process ${pid} ("${this.program.path}") has opened in a namespace of its own, by dlmopen`,
       );
     this.agent = agent;
+    this.#exeShim = objects.find(({ path }) => basename(path) === EXE_SHIM);
     const address = (name: string): Address => {
       const index = agent.image.find(name);
       if (index === undefined) throw new LinkError(`Cannot link process ${pid}: its agent has no "${name}"`);
@@ -163,10 +166,6 @@ export class Attachment implements Linker, Client {
     return exeShim ? pointerIn(this.process, add(exeShim.linkMap, LinkMap.offsetOf.l_name)) : toAddress(0);
   }
 
-  get #exeShim(): LoadedObject | undefined {
-    return this.objects().find(({ path }) => basename(path) === EXE_SHIM);
-  }
-
   /** The base namespace's current objects, in load order, the program first. */
   objects(): LoadedObject[] {
     return [...linkMap(this.process, this.main)].map((object) => {
@@ -217,10 +216,7 @@ export class Attachment implements Linker, Client {
     if (!this.#found.has(name)) {
       // Its overrides of libc's functions know which file is the program's own.
       const exeShim = this.#exeShim;
-      const family = [...(exeShim ? [exeShim.image] : []), ...this.#family];
-      const home = family.find((image) => image.find(name) !== undefined);
-      const index = home?.find(name);
-      this.#found.set(name, home && index !== undefined ? home.symbolAddress(index) : undefined);
+      this.#found.set(name, findAddress([...(exeShim ? [exeShim.image] : []), ...this.#family], name));
     }
     return this.#found.get(name);
   }
