@@ -136,10 +136,11 @@ export class Namespaces {
    * matches.
    */
   recordOf(first: Address, objects: number): Address | undefined {
+    // At once, as another process's memory is copied.
+    const view = this.process.memory.view(this.#global, this.#size);
     for (let at = 8; at + NS_MAIN_SEARCHLIST + 8 <= this.#size; at += 8) {
-      const record = add(this.#global, at);
-      if (pointerIn(this.process, add(record, NS_LOADED)) !== first) continue;
-      if (u32In(this.process, add(record, NS_NLOADED)) === objects) return record;
+      if (readU64(view, at + NS_LOADED) !== first) continue;
+      if (view.getUint32(at + NS_NLOADED, true) === objects) return add(this.#global, at);
     }
     return undefined;
   }
@@ -149,8 +150,9 @@ export class Namespaces {
    * is not 0. Undefined if ld.so's structures are not as expected.
    */
   findCounting(first: Address, namespace: number): Counting | undefined {
+    const view = this.process.memory.view(this.#global, this.#size);
     for (let size = NS_MAIN_SEARCHLIST + 8; RECORDS * size + 8 <= this.#size; size += 8) {
-      if (pointerIn(this.process, add(this.#global, namespace * size + NS_LOADED)) !== first) continue;
+      if (readU64(view, namespace * size + NS_LOADED) !== first) continue;
       const counting = this.#countingBehind(size, namespace);
       if (counting) return counting;
     }

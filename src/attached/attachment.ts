@@ -72,8 +72,8 @@ export class Attachment implements Linker, Client {
   readonly #isAudited: boolean;
 
   /**
-   * `origin` is the linked process that forked this one, or an ancestor. Throws LinkError, UnreadableError, and what
-   * reading /proc throws.
+   * `origin` is the linked process that forked this one, or an ancestor. `known` are objects of it that were looked at
+   * before. Throws LinkError, UnreadableError, and what reading /proc throws.
    */
   constructor(
     readonly context: AttachedContext,
@@ -81,7 +81,9 @@ export class Attachment implements Linker, Client {
     readonly id: number,
     readonly controlBlock: ControlBlockAddresses,
     origin?: Origin,
+    known: readonly LoadedObject[] = [],
   ) {
+    for (const object of known) this.#known.set(object.linkMap, object);
     this.trace = context.trace;
     const { pid, task } = process;
     this.directory = new ProcessDirectory(join(context.libraries, `${pid}`));

@@ -3,6 +3,7 @@
 
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { firstLinkMap, type LoadedObject, linkMap } from "../../lib/loader/link-map.ts";
 import { findMapping, readMaps } from "../../lib/memory/maps.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
@@ -14,6 +15,13 @@ import { MARK } from "../directories/private-directory.ts";
 import { Attachment, type ControlBlockAddresses, type Origin } from "./attachment.ts";
 import { type LibdlCall, missingLibdl } from "./libdl.ts";
 import type { AttachedContext } from "./server-context.ts";
+
+interface Identified {
+  readonly asking: AskingProcess;
+  readonly controlBlock: ControlBlock;
+  /** Those of its base namespace, if they are known already: reading them takes as long as all the rest. */
+  objects?: readonly LoadedObject[];
+}
 
 /** How many ended processes to remember, for children that they may have forked, before checking which have any. */
 const MOST_ENDED = 128;
@@ -86,8 +94,11 @@ export class Clients {
    * The requesting process: a known one, a forked child of one, or a new program. Throws UnreadableError for one that
    * is not of this launch, and as Attachment does.
    */
-  of(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): Attachment {
-    const { asking, controlBlock } = this.#identify(slot, at, copy);
+  of(
+    slot: Slot,
+    { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">,
+    { asking, controlBlock, objects }: Identified = this.identify(slot, at, copy),
+  ): Attachment {
     const { process } = asking;
     const { attachment: id, debug } = controlBlock;
     const before = this.#attachments.get(process.pid);
@@ -101,7 +112,14 @@ export class Clients {
     if (id !== 0 && !known)
       throw new UnreadableError(`Cannot answer process ${process.pid}: who has forked it is forgotten`);
     const origin = known instanceof Attachment ? known.origin : known;
-    const fresh = new Attachment(this.context, process, origin ? id : ++this.#last, { at, debug, copy }, origin);
+    const fresh = new Attachment(
+      this.context,
+      process,
+      origin ? id : ++this.#last,
+      { at, debug, copy },
+      origin,
+      objects,
+    );
     // Sign first, as it may have ended: once known, a process is watched, so we learn of its end.
     if (!origin) {
       fresh.sign();
@@ -113,10 +131,13 @@ export class Clients {
     return fresh;
   }
 
-  /** What a process has to call before `of` can identify it, if anything. Throws UnreadableError as `of` does. */
-  missingLibdl(slot: Slot, { at, copy }: Pick<ControlBlockAddresses, "at" | "copy">): LibdlCall | undefined {
-    const { asking, controlBlock } = this.#identify(slot, at, copy);
-    return controlBlock.attachment === 0 ? missingLibdl(asking.process, controlBlock.debug) : undefined;
+  /** What a process has to call before it is linked, if anything. */
+  missingLibdl(identified: Identified): LibdlCall | undefined {
+    const { asking, controlBlock } = identified;
+    if (controlBlock.attachment !== 0) return undefined;
+    const { process } = asking;
+    identified.objects = [...linkMap(process, firstLinkMap(process, controlBlock.debug))];
+    return missingLibdl(process, identified.objects);
   }
 
   ended(pid: number): void {
@@ -153,7 +174,7 @@ export class Clients {
    * Finds out which process has that control block, and writes its pid and tid as seen here into the request. Throws
    * UnreadableError.
    */
-  #identify(slot: Slot, at: Address, copy: Address): { asking: AskingProcess; controlBlock: ControlBlock } {
+  identify(slot: Slot, at: Address, copy: Address): Identified {
     const { request } = slot;
     const { pid: number, tid } = request;
     for (const candidate of candidates(number, tid)) {

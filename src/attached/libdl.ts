@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { findAddress } from "../../lib/elf/loaded.ts";
 import { RTLD_LAZY } from "../../lib/loader/calls.ts";
-import { firstLinkMap, linkMap } from "../../lib/loader/link-map.ts";
+import type { LoadedObject } from "../../lib/loader/link-map.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { OtherProcess } from "../../lib/process/other.ts";
 import { LIBC, LIBDL } from "../../lib/tree/glibc-names.ts";
@@ -21,9 +21,8 @@ export interface LibdlCall {
   readonly mode: number;
 }
 
-/** Undefined if dlopen is already there, or cannot be had. `debug` is ld.so's _r_debug. */
-export function missingLibdl(process: OtherProcess, debug: Address): LibdlCall | undefined {
-  const objects = [...linkMap(process, firstLinkMap(process, debug))];
+/** Undefined if dlopen is already there, or cannot be had. `objects` are the process's. */
+export function missingLibdl(process: OtherProcess, objects: readonly LoadedObject[]): LibdlCall | undefined {
   const images = objects.map(({ image }) => image).filter(({ soname }) => soname !== undefined && isShared(soname));
   const libc = images.find(({ soname }) => soname === LIBC);
   if (!libc || findAddress(images, "dlopen") !== undefined) return undefined;

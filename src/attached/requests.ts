@@ -117,11 +117,13 @@ export class AttachedRequests extends Requests {
     let attachment: Attachment | undefined;
     const begun = performance.now();
     try {
-      const missing = this.#clients.missingLibdl(slot, { at: controlBlock, copy });
+      const identified = this.#clients.identify(slot, controlBlock, copy);
+      const missing = this.#clients.missingLibdl(identified);
       const file = missing && slot.lend(cString(missing.file))?.at;
       if (missing && file !== undefined)
         yield [{ what: "call", target: missing.open, arguments: [file, missing.mode] }];
-      const asking = this.#clients.of(slot, { at: controlBlock, copy });
+      // It may have loaded libraries meanwhile.
+      const asking = this.#clients.of(slot, { at: controlBlock, copy }, missing ? undefined : identified);
       attachment = asking;
       const linked = yield* byCommands(slot, asking.functions, attach(asking, shim, returnAddress), (path) =>
         asking.asItIs(path),
