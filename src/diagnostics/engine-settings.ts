@@ -1,5 +1,8 @@
-// Bun's settings, as in main.ts's first line, which has the reasons. The server of an attached program is another Bun
-// and gets the same.
+// Bun's settings, for the command (scripts/launcher.ts) and for the server of an attached program, which is another Bun.
+//
+// The optimizing compiler would only compete with us for 50 ms. A concurrent collector interrupts threads by SIGPWR, which
+// others use, too, and any collection takes longer than the memory it frees is worth. The 6 GB that are reserved by
+// default get in the way of programs that limit or lock their memory.
 
 export const ENGINE_SETTINGS = {
   BUN_JSC_useDFGJIT: "0",

@@ -23,7 +23,7 @@ export function withoutRunner(environment: Environment): Map<string, string | un
   for (const [name, value] of Object.entries(environment)) {
     if (name.startsWith(KEPT)) changes.set(name, undefined).set(name.slice(KEPT.length), value);
     const isRunners = name.startsWith("npm_") || name === "INIT_CWD" || (name === "NODE" && value === node);
-    // Those of main.ts's first line, and a runner's.
+    // The launcher's, and a runner's.
     if (Object.hasOwn(ENGINE_SETTINGS, name) || (runner !== undefined && isRunners)) changes.set(name, undefined);
   }
   if (runner === undefined) return changes;

@@ -2,7 +2,7 @@
 //
 // Bun obeys variables that the user has set for Bun programs, as a script to preload. They are for the program, and must
 // not change how this command runs it: it is started over without them. Bun has obeyed them once by then; the line that
-// starts it (main.ts) is too long for more variables.
+// starts it (scripts/launcher.ts) is too long for more variables.
 
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";

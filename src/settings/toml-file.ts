@@ -1,7 +1,6 @@
 // A TOML file, read value by value. A value of the wrong type is reported with its key and what is wrong.
 //
-// The parser is smol-toml, since Bun's own does not report lines. It is loaded here and not bundled, as few runs need
-// it: see scripts/build.ts.
+// The parser is smol-toml, since Bun's own does not report lines. It is evaluated here, as few runs need it.
 
 import { dirname, resolve } from "node:path";
 import type { UsageError } from "../diagnostics/errors.ts";

@@ -12,6 +12,7 @@ import {
   rmSync,
   symlinkSync,
 } from "node:fs";
+import { isBuiltin } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import metadata from "../../package.json" with { type: "json" };
@@ -90,6 +91,17 @@ describe("the tarball", () => {
       expect(list).toContain(name);
     for (const name of list) expect(name).not.toMatch(/(^|\/)(test|fixtures|bench|node_modules)\/|\.map$/);
     expect(contentOf(metadata.bin.capsule).toString()).toStartWith("#!/usr/bin/env -S");
+  });
+
+  test("needs no package: Bun would look for it on the network, when a game starts", () => {
+    const scanner = new Bun.Transpiler({ loader: "js" });
+    const bundles = files().filter((name) => /^dist\/.*\.js$/.test(name));
+    expect(bundles).toContain("dist/graphviz.js");
+    for (const name of bundles) {
+      const text = contentOf(name).toString().replace(/^#!.*/, "");
+      const asked = scanner.scanImports(text).map(({ path }) => path);
+      expect(asked.filter((path) => !path.startsWith("./") && !isBuiltin(path))).toEqual([]);
+    }
   });
 
   test("is small, and knows nothing of where it was made", () => {
