@@ -31,7 +31,7 @@ describe("tests open a host's libraries in their own process", () => {
         cwd: examples,
         timeout: 60_000,
       });
-      expect(stderr).toContain("\n 5 pass\n 0 fail\n");
+      expect(stderr).toContain("\n 7 pass\n 0 fail\n");
       expect(exitCode).toBe(0);
     });
   }
