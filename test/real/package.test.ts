@@ -1,5 +1,5 @@
-// The package, as a new user has it: a tarball, installed into an empty directory by npm or by Bun, run from there with
-// nothing but Bun and the machine's libraries.
+// The package, as a new user has it: installed from a registry into an empty directory by npm or by Bun, run from there
+// with nothing but Bun and the machine's libraries.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
@@ -104,6 +104,20 @@ describe("the tarball", () => {
     }
   });
 
+  test("has what its guides show and link to", () => {
+    const list = new Set(files());
+    const guides = [...list].filter((name) => /^(README|docs\/[\w-]+)\.md$/.test(name));
+    const linked = guides.flatMap((guide) =>
+      [
+        ...contentOf(guide)
+          .toString()
+          .matchAll(/\]\((?!https?:|#)([^)#\s]+)/g),
+      ].map(([, to = ""]) => join(guide, "..", to)),
+    );
+    expect(linked.length).toBeGreaterThan(50);
+    expect(linked.filter((path) => !list.has(path.replace(/\/$/, "")))).toEqual([]);
+  });
+
   test("is small, and knows nothing of where it was made", () => {
     expect(Bun.file(tarball).size).toBeLessThan(LARGEST);
     const mine = files().filter(
@@ -113,11 +127,30 @@ describe("the tarball", () => {
   });
 });
 
+/** A registry that has the tarball, and sends on whoever wants another package. */
+async function registry(): Promise<Bun.Server<undefined>> {
+  const { stdout } = await run(["npm", "config", "get", "registry"], { cwd: directory, env: own("packer") });
+  const others = stdout.trim();
+  const integrity = `sha512-${new Bun.CryptoHasher("sha512").update(readFileSync(tarball)).digest("base64")}`;
+  const { name, version } = metadata;
+  return Bun.serve({
+    hostname: "localhost",
+    port: 0,
+    fetch: ({ url }) => {
+      const { origin, pathname } = new URL(url);
+      if (pathname === "/tarball") return new Response(Bun.file(tarball));
+      if (pathname !== `/${name}`) return Response.redirect(new URL(pathname.slice(1), others).href, 302);
+      const dist = { tarball: `${origin}/tarball`, integrity };
+      return Response.json({ name, "dist-tags": { latest: version }, versions: { [version]: { ...metadata, dist } } });
+    },
+  });
+}
+
 /** By whom it is installed: what is called for that, in an empty directory. */
-const INSTALLERS: readonly (readonly [name: string, install: (tarball: string) => string[]])[] = [
+const INSTALLERS: readonly (readonly [name: string, install: readonly string[]])[] = [
   // Into this directory, although one above may have a package.json.
-  ["npm", (path) => ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund", path]],
-  ["bun", (path) => ["bun", "add", path]],
+  ["npm", ["npm", "install", "--prefix", ".", "--no-audit", "--no-fund"]],
+  ["bun", ["bun", "add"]],
 ];
 
 describe.each(INSTALLERS)("installed by %s", (name, install) => {
@@ -126,9 +159,11 @@ describe.each(INSTALLERS)("installed by %s", (name, install) => {
 
   test("takes no builds, and warns of nothing", async () => {
     mkdirSync(project);
-    const outcome = await run(install(tarball), { cwd: project, env: env(), timeout: 120_000 });
+    await using server = await registry();
+    const command = [...install, "--registry", server.url.href, metadata.name];
+    const outcome = await run(command, { cwd: project, env: env(), timeout: 120_000 });
     expect(outcome.exitCode).toBe(0);
-    expect(outcome.stdout + outcome.stderr).not.toMatch(/warn.*script|prepare|blocked/i);
+    expect(outcome.stdout + outcome.stderr).not.toMatch(/warn.*script|prepare|blocked|EBADENGINE/i);
     expect(readdirSync(join(project, "node_modules"))).toContain("capsule");
   });
 
@@ -170,6 +205,26 @@ describe.each(INSTALLERS)("installed by %s", (name, install) => {
 
 /** npx and bunx may have something of their own to say on standard error. */
 const lastOf = ({ exitCode, stdout }: Outcome) => ({ exitCode, stdout });
+
+describe("Node, which cannot run it, is told so", () => {
+  const asked = (...words: string[]) =>
+    run(["node", ...words], { cwd: join(directory, "by-npm"), env: own("home-of-npm") });
+  const needs = `capsule needs Bun ${metadata.engines.bun.replace(">=", "")} or newer`;
+
+  test("by the command", async () => {
+    const { stderr, exitCode } = await asked("node_modules/capsule/dist/main.js", "exec", "true");
+    expect(stderr).toContain(needs);
+    expect(exitCode).toBe(126);
+  });
+
+  test("by the library, whatever is imported from it", async () => {
+    const script = 'import { exec } from "capsule"; exec("true");';
+    const { stderr, exitCode } = await asked("--input-type=module", "--eval", script);
+    expect(stderr).toContain(`Cannot load "capsule" in Node`);
+    expect(stderr).toContain(needs);
+    expect(exitCode).toBe(1);
+  });
+});
 
 describe("bytecode", () => {
   const main = join(directory, "by-npm", "node_modules", "capsule", "dist");
