@@ -7,6 +7,8 @@ export const LIBC = "libc.so.6";
 /** Has dlopen and its family before glibc 2.34. */
 export const LIBDL = "libdl.so.2";
 export const LOADER = "ld-linux-x86-64.so.2";
+/** The path of ld.so in x86-64 programs (psABI). */
+export const LOADER_PATH = `/lib64/${LOADER}`;
 /** With all that is for debuggers, it has some megabytes. */
 export const LD_SO: FileKind = { name: "ld.so", most: 64 << 20 };
 

@@ -9,11 +9,8 @@ import type { Library } from "../elf/library.ts";
 import { LinkError } from "../link-error.ts";
 import { readWhole } from "../regular-file.ts";
 import { unlessRefused } from "../unless.ts";
-import { GLIBC, LD_SO, LIBC, LOADER, NSS_MODULE } from "./glibc-names.ts";
+import { GLIBC, LD_SO, LIBC, LOADER, LOADER_PATH, NSS_MODULE } from "./glibc-names.ts";
 import type { Search } from "./search.ts";
-
-/** The path of ld.so in x86-64 programs (psABI), if libc itself does not name it. */
-const USUAL_LOADER = `/lib64/${LOADER}`;
 
 /** As numbers: [2, 36]. */
 export type Version = readonly number[];
@@ -78,7 +75,7 @@ export class Glibc {
 
   #loaderPath(): string {
     const { tree } = this.search;
-    const said = this.libc.interpreter ?? USUAL_LOADER;
+    const said = this.libc.interpreter ?? LOADER_PATH;
     const path = tree.resolve(said) ?? this.#besideLibc(basename(said));
     if (path !== undefined) return path;
     const link = tree.resolveLink(said);

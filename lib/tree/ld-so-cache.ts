@@ -96,6 +96,17 @@ export class LdSoCache {
     return found;
   }
 
+  /** The sonames of all its x86-64 libraries, each once. */
+  get sonames(): Set<string> {
+    const sonames = new Set<string>();
+    for (let i = 0; i < this.#count; i++) {
+      const { flags, key } = OldEntry.at(this.view, this.entries + i * this.entrySize);
+      const soname = flags === FLAGS_X86_64 ? this.#stringAt(this.strings + key) : undefined;
+      if (soname !== undefined) sonames.add(soname);
+    }
+    return sonames;
+  }
+
   #entryAt(index: number): CacheEntry | undefined {
     const at = this.entries + index * this.entrySize;
     const { flags, value } = OldEntry.at(this.view, at);

@@ -157,6 +157,11 @@ export class Search {
     this.store.refresh();
   }
 
+  /** The sonames that ld.so.cache has; none without a cache. */
+  get cachedSonames(): ReadonlySet<string> {
+    return typeof this.#cache === "string" ? new Set() : this.#cache.sonames;
+  }
+
   /** The default directories, as paths in the tree. */
   get defaults(): readonly string[] {
     this.#defaults ??= systemDirectories(this.tree);

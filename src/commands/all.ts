@@ -1,6 +1,7 @@
 // All commands.
 
 import type { Command } from "commander";
+import { captureCommand } from "./capture.ts";
 import { completionsCommand } from "./completions.ts";
 import { doctorCommand } from "./doctor.ts";
 import { dumpCommand } from "./dump.ts";
@@ -17,6 +18,7 @@ import { whyCommand } from "./why.ts";
 export const allCommands = (report: (error: unknown) => number = () => 0): Command[] => [
   execCommand(report),
   planCommand(),
+  captureCommand(report),
   treeCommand(),
   whyCommand(),
   graphCommand(report),

@@ -25,10 +25,11 @@ export const printableLines = (text: string): string => text.split("\n").map(pri
 const escaped = (code: number): string =>
   code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 
-/** Prints data as JSON, without anything that a terminal would obey. */
-export function printJson(data: unknown): void {
-  print(`${JSON.stringify(data, null, 2).replace(UNPRINTABLE_IN_JSON, inJson)}\n`);
-}
+/** Data as JSON, without anything that a terminal would obey. */
+export const jsonText = (data: unknown): string =>
+  `${JSON.stringify(data, null, 2).replace(UNPRINTABLE_IN_JSON, inJson)}\n`;
+
+export const printJson = (data: unknown): void => print(jsonText(data));
 
 /** What JSON.stringify() does not escape. One character may take two UTF-16 units. */
 const UNPRINTABLE_IN_JSON = /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu;

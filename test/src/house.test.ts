@@ -25,7 +25,7 @@ const STOREYS = [
   ["src/server"],
   ["src/hosted", "src/attached"],
   ["src/run-program.ts"],
-  ["src/report", "src/doctor", "src/explain", "src/command-line"],
+  ["src/report", "src/doctor", "src/explain", "src/capture", "src/command-line"],
   ["src/commands", "src/library"],
   ["src/command.ts", "src/exec.ts", "src/index.ts"],
   ["src/main.ts"],

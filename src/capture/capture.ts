@@ -1,0 +1,101 @@
+// A capture from beginning to end: options, plan, folder.
+
+import { lstatSync, realpathSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { type Changes, changesIn, type Entry, putAll } from "../../lib/own-files.ts";
+import { LibraryStore } from "../../lib/tree/library-store.ts";
+import { Search } from "../../lib/tree/search.ts";
+import { UsageError } from "../diagnostics/errors.ts";
+import { storeFile } from "../directories/own-cache.ts";
+import { hostSearch, openTree } from "../plan/trees.ts";
+import { NOTHING_FURTHER } from "../settings/tree-options.ts";
+import { entryOf, type Remapping } from "./entries.ts";
+import { type Comparator, type Knowledge, readKnowledge } from "./knowledge.ts";
+import { Provider } from "./matches.ts";
+import { requestsOf } from "./pattern.ts";
+import { planCapture, type Reason } from "./plan.ts";
+import type { CaptureReason, CaptureReport } from "./report-data.ts";
+
+export const DEFAULT_COMPARATORS: readonly Comparator[] = ["name", "provider"];
+
+/** What a command line or a script asks for. */
+export interface Wishes {
+  readonly patterns: readonly string[];
+  readonly provider: string;
+  readonly container: string;
+  readonly destination: string;
+  readonly linkTarget: string | undefined;
+  readonly remapped: readonly Remapping[];
+  readonly compareBy: readonly Comparator[];
+  /** A file. */
+  readonly knowledge: string | undefined;
+  readonly isWithoutGlibc: boolean;
+  readonly isCopied: boolean;
+  readonly isDryRun: boolean;
+}
+
+/** Throws UsageError, LinkError, ElfError and what writing throws. The folder is as it was before then. */
+export function captureAs(wishes: Wishes, reading?: (path: string) => void): CaptureReport {
+  const { isCopied, isDryRun } = wishes;
+  const requests = requestsOf(wishes.patterns);
+  if (requests.length === 0)
+    throw new UsageError("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1");
+  const knowledge: Knowledge = wishes.knowledge === undefined ? new Map() : readKnowledge(wishes.knowledge);
+  const store = new LibraryStore(storeFile(), reading);
+  const treeAt = (value: string, what: "provider" | "container") =>
+    openTree({ value, source: { kind: "flag", name: `--${what}` } }, what);
+  const provider = new Provider(hostSearch(treeAt(wishes.provider, "provider"), NOTHING_FURTHER, store));
+  const container = new Search(treeAt(wishes.container, "container"), [], store);
+  const destination = folderAt(wishes.destination);
+  const { compareBy, isWithoutGlibc } = wishes;
+  const plan = planCapture(requests, { provider, container, compareBy, knowledge, isWithoutGlibc });
+  const { tree } = provider.search;
+  const options = { target: wishes.linkTarget, remapped: wishes.remapped, isCopied };
+  const entries = plan.captured.map((one) => entryOf(one, tree, options));
+  const changes = isDryRun ? changesIn(destination, entries) : putAll(destination, entries);
+  store.save();
+  return {
+    format: 1,
+    provider: tree.name,
+    container: container.tree.name,
+    destination,
+    isDryRun,
+    captured: plan.captured.map(({ name, path, why, wanted, reason, instead }, i) => ({
+      name,
+      path,
+      link: textOf(entries[i]),
+      why,
+      pattern: wanted.pattern,
+      neededBy: wanted.neededBy ?? null,
+      instead: instead ?? null,
+      reason: reasonData(reason),
+    })),
+    left: plan.left.map(({ name, path, container: other, wanted, reason }) => ({
+      name,
+      path,
+      container: other ?? null,
+      pattern: wanted.pattern,
+      neededBy: wanted.neededBy ?? null,
+      reason: reasonData(reason),
+    })),
+    ignored: plan.ignored,
+    environment: [{ name: "LD_LIBRARY_PATH", value: destination }],
+    changes: { ...changes } satisfies Changes,
+  };
+}
+
+const textOf = (entry: Entry | undefined): string | null => (entry && "link" in entry ? entry.link : null);
+
+function reasonData(reason: Reason): CaptureReason {
+  const verdict = reason.kind === "compared" ? reason : reason.kind === "glibc" ? reason.verdict : null;
+  return { kind: reason.kind, by: verdict?.by ?? null, comparisons: verdict?.comparisons ?? [] };
+}
+
+/** The folder's path without symbolic links; it may be missing, and then is made. */
+function folderAt(path: string): string {
+  if (path === "") throw new UsageError('Cannot capture into "": a directory is needed');
+  const whole = resolve(path);
+  return lstatSync(whole, { throwIfNoEntry: false })
+    ? realpathSync(whole)
+    : join(realpathSync(dirname(whole)), basename(whole));
+}
