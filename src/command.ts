@@ -2,7 +2,9 @@
 
 import { writeSync } from "node:fs";
 import { CommanderError } from "commander";
+import { calledBy } from "./command-line/called-by.ts";
 import { allCommands } from "./commands/all.ts";
+import { FORMER_NAME } from "./commands/capture.ts";
 import { answerShell, COMPLETE } from "./commands/completions.ts";
 import { rootCommand } from "./commands/root.ts";
 import { EXIT } from "./diagnostics/errors.ts";
@@ -14,10 +16,16 @@ const output = {
     writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
 };
 
-const [, , command, ...words] = process.argv;
+const [runtime = "", script = "", ...given] = process.argv;
+const line = calledBy(given.length) === FORMER_NAME && given[0] !== "--version" ? ["capture", ...given] : given;
+const [command, ...words] = line;
 if (command === COMPLETE) process.exit(answerShell(rootCommand(allCommands()), words));
 try {
-  rootCommand(allCommands(reportError), (each) => each.exitOverride().configureOutput(output)).parse();
+  rootCommand(allCommands(reportError), (each) => each.exitOverride().configureOutput(output)).parse([
+    runtime,
+    script,
+    ...line,
+  ]);
 } catch (error) {
   // commander has printed its own.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);

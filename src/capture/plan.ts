@@ -87,15 +87,19 @@ interface Candidate {
 export function planCapture(requests: readonly Request[], options: CaptureOptions): Plan {
   const ignored: { pattern: string; why: string }[] = [];
   const candidates = requests.flatMap((request) => {
-    try {
-      return matchesOf(request, options.provider).flatMap((match) => candidatesOf(match, request, options));
-    } catch (error) {
-      const isMissing = error instanceof NoMatch || error instanceof Missing;
-      const isOther = error instanceof NoMatch && error.isForeign;
-      if (!isMissing || !(request.ifExists || (request.ifSameAbi && isOther))) throw error;
-      ignored.push({ pattern: request.text, why: error.message });
-      return [];
-    }
+    const unlessFine = <Found>(find: () => Found[]): Found[] => {
+      try {
+        return find();
+      } catch (error) {
+        const isMissing = error instanceof NoMatch || error instanceof Missing;
+        const isOther = error instanceof NoMatch && error.isForeign;
+        if (!isMissing || !(request.ifExists || (request.ifSameAbi && isOther))) throw error;
+        ignored.push({ pattern: request.text, why: error.message });
+        return [];
+      }
+    };
+    const matches = unlessFine(() => matchesOf(request, options.provider));
+    return matches.flatMap((match) => unlessFine(() => candidatesOf(match, request, options)));
   });
   return { ...new Choices(candidates, options).plan, ignored };
 }

@@ -9,10 +9,11 @@ import { remappingOf } from "../capture/entries.ts";
 import { COMPARATORS, comparatorsOf } from "../capture/knowledge.ts";
 import { loaderOf } from "../capture/loader.ts";
 import { KINDS } from "../capture/pattern.ts";
+import type { Options } from "../command-line/options.ts";
 import { EXIT, UsageError } from "../diagnostics/errors.ts";
 import { jsonText, print } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
-import { addOptions, type Options } from "./tree-options.ts";
+import { addOptions } from "./add-options.ts";
 
 /** The name of libcapsule's tool. */
 export const FORMER_NAME = "capsule-capture-libs";

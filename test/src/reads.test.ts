@@ -20,7 +20,7 @@ const OF_OUR_OWN = [
   ...["lib/link/run-here.ts", "lib/memory/maps.ts", "lib/process/pid-namespace.ts", "lib/process/stat.ts"],
   ...["lib/tree/hwcaps.ts", "src/attached/attachment.ts", "src/attached/clients.ts", "src/attached/lifetime.ts"],
   ...["src/attached/native-watch.ts", "src/diagnostics/limits.ts", "src/handover/descriptors.ts"],
-  "src/handover/signals.ts",
+  ...["src/command-line/called-by.ts", "src/handover/signals.ts"],
   ...["src/handover/threads.ts", "src/reexec/own-command.ts", "src/reexec/start-again.ts"],
   // /dev/null
   ...["lib/process/descriptors.ts", "src/server/start-server.ts"],
