@@ -1,21 +1,24 @@
 // A capture for people: what comes from where, and why, in columns.
 
+import { basename } from "node:path";
 import type { Paint } from "../diagnostics/terminal.ts";
 import { widthsOf } from "../diagnostics/terminal.ts";
 import type { CaptureReason, CaptureReport } from "./report-data.ts";
 
 export function captureText(report: CaptureReport, paint: Paint): string {
-  const { captured, left, ignored, changes, isDryRun, destination, provider, container } = report;
+  const { captured, left, ignored, changes, isDryRun, destination, provider, container, loader } = report;
+  const inTree = (path: string) =>
+    provider !== "/" && path.startsWith(`${provider}/`) ? path.slice(provider.length) : path;
   const marks = new Map([
     ...changes.made.map((name) => [name, "+"] as const),
     ...changes.replaced.map((name) => [name, "~"] as const),
   ]);
   const lines = [`from ${provider} for ${container} into ${destination}${isDryRun ? " (nothing is written)" : ""}`];
-  const rows = captured.map(({ name, path, link, reason, neededBy }) => [
+  const rows = captured.map(({ name, path, reason, neededBy }) => [
     marks.get(name) ?? "=",
     name,
-    link ?? `copy of ${path}`,
-    `${because(reason)}${neededBy === null ? "" : `; for ${neededBy}`}`,
+    inTree(path),
+    `${because(reason)}${neededBy === null ? "" : `; for ${basename(neededBy)}`}`,
   ]);
   lines.push(...columns(rows));
   if (left.length > 0) lines.push("", "left to the container");
@@ -24,11 +27,19 @@ export function captureText(report: CaptureReport, paint: Paint): string {
   );
   if (ignored.length > 0) lines.push("", "ignored");
   lines.push(...ignored.map(({ pattern, why }) => `  ${pattern}: ${why}`));
+  if (loader) lines.push("", `on this libc programs need its ld.so: ${loader.path} in the place of ${loader.at}`);
   const count = (names: readonly string[], word: string) => `${names.length} ${word}`;
   const sum = [count(changes.made, "new"), count(changes.replaced, "replaced"), count(changes.kept, "as they were")];
   lines.push("", sum.join(", "));
   return `${lines.map((line) => paint("plain", line)).join("\n")}\n`;
 }
+
+/** A line for each variable, as a shell and env(1) take it. */
+export const environmentText = ({ environment }: CaptureReport): string =>
+  environment.map(({ name, value }) => `${name}=${quotedForShell(value)}\n`).join("");
+
+const quotedForShell = (text: string): string =>
+  /^[\w./:,+@%-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 function columns(rows: readonly (readonly string[])[]): string[] {
   const widths = widthsOf(rows);

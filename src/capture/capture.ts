@@ -3,17 +3,22 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type Changes, changesIn, type Entry, putAll } from "../../lib/own-files.ts";
+import { LIBC, LOADER_PATH } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
+import type { Tree } from "../../lib/tree/tree.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { storeFile } from "../directories/own-cache.ts";
 import { hostSearch, openTree } from "../plan/trees.ts";
+import type { Profile } from "../profiles/profiles.ts";
+import { Settings } from "../settings/settings.ts";
 import { NOTHING_FURTHER } from "../settings/tree-options.ts";
+import { driversOf } from "./drivers.ts";
 import { entryOf, type Remapping } from "./entries.ts";
 import { type Comparator, type Knowledge, readKnowledge } from "./knowledge.ts";
 import { Provider } from "./matches.ts";
 import { requestsOf } from "./pattern.ts";
-import { planCapture, type Reason } from "./plan.ts";
+import { type Captured, planCapture, type Reason } from "./plan.ts";
 import type { CaptureReason, CaptureReport } from "./report-data.ts";
 
 export const DEFAULT_COMPARATORS: readonly Comparator[] = ["name", "provider"];
@@ -21,9 +26,13 @@ export const DEFAULT_COMPARATORS: readonly Comparator[] = ["name", "provider"];
 /** What a command line or a script asks for. */
 export interface Wishes {
   readonly patterns: readonly string[];
+  /** Their names. */
+  readonly profiles: readonly string[];
   readonly provider: string;
   readonly container: string;
   readonly destination: string;
+  /** Where the folder will be in the container; by default, where it is. */
+  readonly mountedAt: string | undefined;
   readonly linkTarget: string | undefined;
   readonly remapped: readonly Remapping[];
   readonly compareBy: readonly Comparator[];
@@ -38,8 +47,6 @@ export interface Wishes {
 export function captureAs(wishes: Wishes, reading?: (path: string) => void): CaptureReport {
   const { isCopied, isDryRun } = wishes;
   const requests = requestsOf(wishes.patterns);
-  if (requests.length === 0)
-    throw new UsageError("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1");
   const knowledge: Knowledge = wishes.knowledge === undefined ? new Map() : readKnowledge(wishes.knowledge);
   const store = new LibraryStore(storeFile(), reading);
   const treeAt = (value: string, what: "provider" | "container") =>
@@ -48,10 +55,27 @@ export function captureAs(wishes: Wishes, reading?: (path: string) => void): Cap
   const container = new Search(treeAt(wishes.container, "container"), [], store);
   const destination = folderAt(wishes.destination);
   const { compareBy, isWithoutGlibc } = wishes;
-  const plan = planCapture(requests, { provider, container, compareBy, knowledge, isWithoutGlibc });
+  const place = wishes.mountedAt?.replace(/\/+$/, "") ?? destination;
+  const drivers = driversOf(profilesNamed(wishes.profiles), provider.search, place);
+  const plan = planCapture([...requests, ...drivers.requests], {
+    provider,
+    container,
+    compareBy,
+    knowledge,
+    isWithoutGlibc,
+  });
   const { tree } = provider.search;
   const options = { target: wishes.linkTarget, remapped: wishes.remapped, isCopied };
-  const entries = plan.captured.map((one) => entryOf(one, tree, options));
+  const data = drivers.files.map((file): Captured => {
+    const wanted = { pattern: "--profile", neededBy: undefined };
+    return { ...file, why: "its path", wanted, reason: { kind: "data" }, instead: undefined };
+  });
+  const captured = [...plan.captured, ...data];
+  const texts = new Map(drivers.files.map(({ name, text }) => [name, text]));
+  const entries = captured.map((one): Entry => {
+    const text = texts.get(one.name);
+    return text === undefined ? entryOf(one, tree, options) : { name: one.name, text };
+  });
   const changes = isDryRun ? changesIn(destination, entries) : putAll(destination, entries);
   store.save();
   return {
@@ -60,7 +84,7 @@ export function captureAs(wishes: Wishes, reading?: (path: string) => void): Cap
     container: container.tree.name,
     destination,
     isDryRun,
-    captured: plan.captured.map(({ name, path, why, wanted, reason, instead }, i) => ({
+    captured: captured.map(({ name, path, why, wanted, reason, instead }, i) => ({
       name,
       path,
       link: textOf(entries[i]),
@@ -79,7 +103,8 @@ export function captureAs(wishes: Wishes, reading?: (path: string) => void): Cap
       reason: reasonData(reason),
     })),
     ignored: plan.ignored,
-    environment: [{ name: "LD_LIBRARY_PATH", value: destination }],
+    loader: plan.captured.some(({ name }) => name === LIBC) ? loaderIn(tree) : null,
+    environment: [{ name: "LD_LIBRARY_PATH", value: place }, ...drivers.environment],
     changes: { ...changes } satisfies Changes,
   };
 }
@@ -89,6 +114,19 @@ const textOf = (entry: Entry | undefined): string | null => (entry && "link" in 
 function reasonData(reason: Reason): CaptureReason {
   const verdict = reason.kind === "compared" ? reason : reason.kind === "glibc" ? reason.verdict : null;
   return { kind: reason.kind, by: verdict?.by ?? null, comparisons: verdict?.comparisons ?? [] };
+}
+
+/** Throws UsageError for one that there is not. */
+function profilesNamed(names: readonly string[]): Record<string, Profile> {
+  if (names.length === 0) return {};
+  const settings = new Settings({ profile: names }, undefined);
+  return Object.fromEntries(settings.profile.value.map((name) => [name, settings.profiles[name] as Profile]));
+}
+
+/** Null for a tree with a libc and no ld.so. */
+function loaderIn(tree: Tree): CaptureReport["loader"] {
+  const path = tree.resolve(LOADER_PATH);
+  return path === undefined ? null : { path, at: LOADER_PATH };
 }
 
 /** The folder's path without symbolic links; it may be missing, and then is made. */

@@ -33,6 +33,8 @@ export interface Request {
   readonly ifSameAbi: boolean;
   /** What matches is captured whatever the container has. */
   readonly evenIfOlder: boolean;
+  /** A folder in the folder, for what matches. */
+  readonly into?: string | undefined;
 }
 
 type Modifiers = Pick<Request, "part" | "ifExists" | "ifSameAbi" | "evenIfOlder">;

@@ -38,6 +38,8 @@ export type Reason =
   | { readonly kind: "alone" }
   /** `even-if-older:` */
   | { readonly kind: "asked" }
+  /** A file that libraries read. */
+  | { readonly kind: "data" }
   /** It goes with libc, of which this is the verdict; null if only the provider has one. */
   | { readonly kind: "glibc"; readonly verdict: Verdict | null };
 
@@ -109,7 +111,8 @@ class Missing extends LinkError {}
 
 function candidatesOf(match: Match, request: Request, { provider: { search } }: CaptureOptions): Candidate[] {
   const { text: pattern, part, evenIfOlder } = request;
-  const { library, origin, name, foundAs, why } = match;
+  const { library, origin, foundAs, why } = match;
+  const name = request.into === undefined ? match.name : `${request.into}/${match.name}`;
   const wanted = { pattern, neededBy: undefined };
   const root: Candidate = { name, path: library.path, foundAs, why, wanted, isAsked: evenIfOlder };
   if (part === "no-dependencies") return [root];
@@ -181,7 +184,8 @@ class Choices {
     if (name === LOADER || this.#captured.has(name) || (this.#left.has(name) && !isAsked)) return;
     const isGlibcs = this.#isGlibcs(candidate);
     if (isGlibcs && this.#options.isWithoutGlibc) return;
-    const other = this.#options.container?.find(name, undefined)?.path;
+    // What is in a folder of its own takes the place of nothing.
+    const other = name.includes("/") ? undefined : this.#options.container?.find(name, undefined)?.path;
     const reason = isGlibcs ? this.#reasonForGlibc() : this.#reasonFor(candidate, other);
     const { foundAs, why, wanted } = candidate;
     const isLeft =

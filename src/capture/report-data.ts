@@ -26,6 +26,13 @@ export interface CaptureReport {
     /** A paragraph. */
     readonly why: string;
   }[];
+  /** If the folder has a libc: its ld.so, without which no program runs on it. Otherwise null. */
+  readonly loader: {
+    /** The provider's file. */
+    readonly path: string;
+    /** The path by which programs name it: the container needs that file there, or starts programs by it. */
+    readonly at: string;
+  } | null;
   /** Variables to set for programs that use the folder: LD_LIBRARY_PATH, and those that lead drivers' loaders to it. */
   readonly environment: readonly {
     /** The variable's name. */
@@ -50,11 +57,11 @@ export interface CapturedFile {
   readonly name: string;
   /** The provider's file. */
   readonly path: string;
-  /** The text of the link; null for a copy. */
+  /** The text of the link; null for a copy, and for a manifest with other paths than the provider's. */
   readonly link: string | null;
   /** Why it is this file: the search step that found it. */
   readonly why: string;
-  /** The pattern that wants it, as it was written. */
+  /** The pattern that wants it, as it was written, or the profile. */
   readonly pattern: string;
   /** The provider's file that needs it; null for what matches the pattern itself. */
   readonly neededBy: string | null;

@@ -4,7 +4,7 @@
 import { Command } from "commander";
 import { LOADER_PATH } from "../../lib/tree/glibc-names.ts";
 import { captureAs, DEFAULT_COMPARATORS } from "../capture/capture.ts";
-import { captureText } from "../capture/capture-text.ts";
+import { captureText, environmentText } from "../capture/capture-text.ts";
 import { remappingOf } from "../capture/entries.ts";
 import { COMPARATORS, comparatorsOf } from "../capture/knowledge.ts";
 import { loaderOf } from "../capture/loader.ts";
@@ -14,6 +14,7 @@ import { EXIT, UsageError } from "../diagnostics/errors.ts";
 import { jsonText, print } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
 import { addOptions } from "./add-options.ts";
+import { profileWords } from "./tree-options.ts";
 
 /** The name of libcapsule's tool. */
 export const FORMER_NAME = "capsule-capture-libs";
@@ -25,6 +26,8 @@ interface Flags {
   readonly provider: string;
   readonly container: string;
   readonly dest: string;
+  readonly profile?: readonly string[];
+  readonly mountedAt?: string;
   readonly linkTarget?: string;
   readonly remapLinkPrefix?: readonly string[];
   readonly compareBy?: readonly string[];
@@ -43,6 +46,13 @@ const OPTIONS: Options = {
   "--container <dir>": "the tree that they are for (default: /)",
   "--dest <dir>": "the folder to put them into (default: the current directory)",
   "--link-target <dir>": "where the provider will be when the folder is used (default: where it is now)",
+  "--profile <name>": [
+    "capture what belongs together, with drivers and their files, and print the variables that lead to them (repeatable, commas too)",
+    profileWords,
+    { list: true },
+  ],
+  "--mounted-at <dir>":
+    "where the folder will be in the container, for variables and drivers' manifests (default: where it is)",
   "--remap-link-prefix <from=to>": "have links that begin with FROM begin with TO (repeatable)",
   "--compare-by <how>": [
     `how to tell which copy is newer: ${Object.keys(COMPARATORS).join(", ")} (repeatable, commas too; default: ${DEFAULT_COMPARATORS.join(",")})`,
@@ -106,11 +116,14 @@ function toldBy(patterns: readonly string[], flags: Flags): string {
   const { provider = "/", container = "/", dest = ".", "resolveLd.so": tree } = flags;
   if (flags["printLd.so"]) return `${LOADER_PATH}\n`;
   if (tree !== undefined) return `${loaderOf(tree)}\n`;
-  if (patterns.length === 0)
+  const profile = flags.profile ?? [];
+  if (patterns.length + profile.length === 0)
     throw new NothingAsked("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1");
   const { linkTarget, libraryKnowledge, compareBy, copy = false, dryRun = false, json = false } = flags;
   const found = captureAs({
     patterns,
+    profiles: profile,
+    mountedAt: flags.mountedAt,
     provider,
     container,
     destination: dest,
@@ -123,5 +136,6 @@ function toldBy(patterns: readonly string[], flags: Flags): string {
     isDryRun: dryRun,
   });
   if (json) return jsonText(found);
-  return dryRun || flags.verbose ? captureText(found, painter()) : "";
+  const text = dryRun || flags.verbose ? captureText(found, painter()) : "";
+  return profile.length > 0 ? text + environmentText(found) : text;
 }

@@ -14,9 +14,11 @@ import { Settings } from "../settings/settings.ts";
 const summariesOf = (entries: Readonly<Record<string, { readonly summary: string }>>): Words =>
   Object.fromEntries(Object.entries(entries).map(([name, { summary }]) => [name, summary]));
 
-/** Includes the profiles of the user's own file, unless it is invalid, which a run reports. */
 const profilesThere = (): Readonly<Record<string, Profile>> =>
   unless([UsageError], () => new Settings({}, undefined).profiles) ?? PROFILES;
+
+/** Includes the profiles of the user's own file, unless it is invalid, which a run reports. */
+export const profileWords = (): Words => summariesOf(profilesThere());
 
 export const TREE_OPTIONS: Options = {
   "--host <dir>": "the tree to take libraries from (default: CAPSULE_PREFIX, /run/host, /host or /)",
@@ -28,7 +30,7 @@ export const TREE_OPTIONS: Options = {
     "take this library and its family from the host tree; SONAME=DIR from another (repeatable, commas too)",
   "--profile <name>": [
     "isolate what belongs together (repeatable, commas too; default: all of them)",
-    () => summariesOf(profilesThere()),
+    profileWords,
     { list: true },
   ],
   "--runtime <dir>": "the tree with the program's own libraries (default: CAPSULE_RUNTIME, or the machine itself)",
