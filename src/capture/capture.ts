@@ -23,6 +23,9 @@ import type { CaptureReason, CaptureReport } from "./report-data.ts";
 
 export const DEFAULT_COMPARATORS: readonly Comparator[] = ["name", "provider"];
 
+/** Neither a pattern nor a profile. */
+export class NothingAsked extends UsageError {}
+
 /** What a command line or a script asks for. */
 export interface Wishes {
   readonly patterns: readonly string[];
@@ -46,6 +49,8 @@ export interface Wishes {
 /** Throws UsageError, LinkError, ElfError and what writing throws. The folder is as it was before then. */
 export function captureAs(wishes: Wishes, reading?: (path: string) => void): CaptureReport {
   const { isCopied, isDryRun } = wishes;
+  if (wishes.patterns.length + wishes.profiles.length === 0)
+    throw new NothingAsked("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1, or a profile");
   const requests = requestsOf(wishes.patterns);
   const knowledge: Knowledge = wishes.knowledge === undefined ? new Map() : readKnowledge(wishes.knowledge);
   const store = new LibraryStore(storeFile(), reading);

@@ -22,6 +22,10 @@ export const COMPARATORS = {
   container: "the container's",
   provider: "the provider's",
 } as const;
+/**
+ * A way to tell which of two copies of a library is newer: by the `name`s of their files, the `versions` of their
+ * symbols, or their `symbols`; or always the `container`'s or the `provider`'s.
+ */
 export type Comparator = keyof typeof COMPARATORS;
 
 /** Words to compare by, in order. Throws UsageError for others. */

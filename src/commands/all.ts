@@ -11,6 +11,7 @@ import { linkCommand } from "./link.ts";
 import { planCommand } from "./plan.ts";
 import { symbolsCommand } from "./symbols.ts";
 import { treeCommand } from "./tree.ts";
+import { verifyCommand } from "./verify.ts";
 import { versionCommand } from "./version.ts";
 import { whyCommand } from "./why.ts";
 
@@ -19,6 +20,7 @@ export const allCommands = (report: (error: unknown) => number = () => 0): Comma
   execCommand(report),
   planCommand(),
   captureCommand(report),
+  verifyCommand(),
   treeCommand(),
   whyCommand(),
   graphCommand(report),

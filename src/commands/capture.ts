@@ -3,14 +3,14 @@
 
 import { Command } from "commander";
 import { LOADER_PATH } from "../../lib/tree/glibc-names.ts";
-import { captureAs, DEFAULT_COMPARATORS } from "../capture/capture.ts";
+import { captureAs, DEFAULT_COMPARATORS, NothingAsked } from "../capture/capture.ts";
 import { captureText, environmentText } from "../capture/capture-text.ts";
 import { remappingOf } from "../capture/entries.ts";
 import { COMPARATORS, comparatorsOf } from "../capture/knowledge.ts";
 import { loaderOf } from "../capture/loader.ts";
 import { KINDS } from "../capture/pattern.ts";
 import type { Options } from "../command-line/options.ts";
-import { EXIT, UsageError } from "../diagnostics/errors.ts";
+import { EXIT } from "../diagnostics/errors.ts";
 import { jsonText, print } from "../diagnostics/output.ts";
 import { painter } from "../diagnostics/terminal.ts";
 import { addOptions } from "./add-options.ts";
@@ -109,16 +109,12 @@ export function captureCommand(report: (error: unknown) => number, name = "captu
     });
 }
 
-class NothingAsked extends UsageError {}
-
 /** Captures, and returns what to print. */
 function toldBy(patterns: readonly string[], flags: Flags): string {
   const { provider = "/", container = "/", dest = ".", "resolveLd.so": tree } = flags;
   if (flags["printLd.so"]) return `${LOADER_PATH}\n`;
   if (tree !== undefined) return `${loaderOf(tree)}\n`;
   const profile = flags.profile ?? [];
-  if (patterns.length + profile.length === 0)
-    throw new NothingAsked("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1");
   const { linkTarget, libraryKnowledge, compareBy, copy = false, dryRun = false, json = false } = flags;
   const found = captureAs({
     patterns,

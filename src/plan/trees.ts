@@ -203,7 +203,7 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Throws LinkError. */
 export function openTree(
   { value: directory, source }: Setting<string>,
-  what: "host tree" | "runtime" | "glibc of" | "provider" | "container" = "host tree",
+  what: "host tree" | "runtime" | "glibc of" | "provider" | "container" | "folder" = "host tree",
 ): Tree {
   try {
     const tree = new Tree(directory);
