@@ -14,19 +14,19 @@ import { UNWINDER } from "../profiles/shared-set.ts";
 import { suggestion } from "../settings/nearest.ts";
 import { quoted } from "../settings/source.ts";
 
-/** How to tell which of two libraries is the newer one. */
-export const COMPARATORS = {
+/**
+ * A way to tell which of two copies of a library is newer: by the `name`s of their files, the `versions` of their
+ * symbols, or their `symbols`; or always the `container`'s or the `provider`'s.
+ */
+export type Comparator = "name" | "versions" | "symbols" | "container" | "provider";
+
+export const COMPARATORS: Readonly<Record<Comparator, string>> = {
   name: "the names of the files: libfoo.so.1.10 is newer than libfoo.so.1.9",
   versions: "one defines all symbol versions of the other, and more",
   symbols: "one has all symbols of the other, and more",
   container: "the container's",
   provider: "the provider's",
-} as const;
-/**
- * A way to tell which of two copies of a library is newer: by the `name`s of their files, the `versions` of their
- * symbols, or their `symbols`; or always the `container`'s or the `provider`'s.
- */
-export type Comparator = keyof typeof COMPARATORS;
+};
 
 /** Words to compare by, in order. Throws UsageError for others. */
 export function comparatorsOf(words: readonly string[], where: string): Comparator[] {

@@ -40,6 +40,7 @@ export interface CaptureOptions {
  * Makes a folder of links to libraries of a tree, with all that they need, but for what the container has as new or
  * newer. Files are read; nothing is run or loaded.
  *
+ * @param options patterns, profiles or both, and the folder
  * @returns what `capsule capture --json` prints
  * @throws {@link UsageError} if an option or a pattern makes no sense.
  * @throws {@link LinkError} if a library, a tree or the folder is missing or unusable. The folder is as it was before
