@@ -1,16 +1,15 @@
 // What is captured from a provider's tree for a container, as data: which names, which files, why these, and what was
 // left to the container, by which comparison. Made from files alone; nothing is loaded, run or written.
 
-import { basename } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import { dependenciesOfFile } from "../../lib/tree/dependencies.ts";
 import { GLIBC, LIBC, LOADER, NSS_MODULE } from "../../lib/tree/glibc-names.ts";
 import type { Search } from "../../lib/tree/search.ts";
 import { unless } from "../../lib/unless.ts";
 import { compare, type Verdict } from "./compare.ts";
 import { type Comparator, type Knowledge, knownOf } from "./knowledge.ts";
 import { type Match, matchesOf, NoMatch, type Provider } from "./matches.ts";
+import { Missing, type Needed, Needs } from "./needs.ts";
 import type { Request } from "./pattern.ts";
 
 export interface CaptureOptions {
@@ -88,6 +87,7 @@ interface Candidate {
 /** Throws LinkError for what is missing, and ElfError for what is damaged. */
 export function planCapture(requests: readonly Request[], options: CaptureOptions): Plan {
   const ignored: { pattern: string; why: string }[] = [];
+  const needs = new Needs(options.provider.search);
   const candidates = requests.flatMap((request) => {
     const unlessFine = <Found>(find: () => Found[]): Found[] => {
       try {
@@ -101,48 +101,27 @@ export function planCapture(requests: readonly Request[], options: CaptureOption
       }
     };
     const matches = unlessFine(() => matchesOf(request, options.provider));
-    return matches.flatMap((match) => unlessFine(() => candidatesOf(match, request, options)));
+    return matches.flatMap((match) => unlessFine(() => candidatesOf(match, request, needs)));
   });
   return { ...new Choices(candidates, options).plan, ignored };
 }
 
-/** Something that a match needs is not there. */
-class Missing extends LinkError {}
-
-function candidatesOf(match: Match, request: Request, { provider: { search } }: CaptureOptions): Candidate[] {
+function candidatesOf(match: Match, request: Request, needs: Needs): Candidate[] {
   const { text: pattern, part, evenIfOlder } = request;
   const { library, origin, foundAs, why } = match;
   const name = request.into === undefined ? match.name : `${request.into}/${match.name}`;
   const wanted = { pattern, neededBy: undefined };
   const root: Candidate = { name, path: library.path, foundAs, why, wanted, isAsked: evenIfOlder };
   if (part === "no-dependencies") return [root];
-  const { nodes } = dependenciesOfFile(search, { library, origin }, (soname) => soname === LOADER);
-  const needed = nodes.flatMap(({ library: { path: neededBy }, needs }) =>
-    needs.flatMap((need): Candidate | [] => {
-      if ("fault" in need)
-        throw need.fault instanceof LinkError ? new Missing(need.fault.message, need.fault.details) : need.fault;
-      if (!("node" in need) || need.node.library.path === library.path) return [];
-      const { node } = need;
-      if (!search.tree.holds(node.library.path)) throw outside(neededBy, need.name, node.library.path, search);
-      const from = search.tree.inside(`${node.origin}/${basename(node.name)}`);
-      const wanted = { pattern, neededBy };
-      return {
-        name: basename(need.name),
-        path: node.library.path,
-        foundAs: from,
-        why: node.why,
-        wanted,
-        isAsked: false,
-      };
-    }),
-  );
-  return part === "only-dependencies" ? needed : [root, ...needed];
-}
-
-const outside = (needer: string, name: string, path: string, { tree }: Search): LinkError =>
-  new LinkError(`Cannot capture "${name}", which "${needer}" needs: "${path}" is outside "${tree.name}"`, {
-    object: name,
+  const asCandidate = ({ neededBy, ...one }: Needed): Candidate => ({
+    ...one,
+    wanted: { pattern, neededBy },
+    isAsked: false,
   });
+  if (part === "both") return [root, ...needs.ofMore(library, origin).map(asCandidate)];
+  const needed = needs.of(library, origin).filter(({ path }) => path !== library.path);
+  return needed.map(asCandidate);
+}
 
 /** What glibc installs beside what programs need of it, and what it had before. */
 const MORE_OF_GLIBC = [

@@ -77,6 +77,40 @@ describe("a library", () => {
   });
 });
 
+describe("what has been followed once", () => {
+  test("is there for others, also if it was only the dependency of something that was not wanted itself", () => {
+    const files = {
+      "/usr/lib/liba.so.1": lib("liba.so.1", "libb.so.1"),
+      "/usr/lib/libb.so.1": lib("libb.so.1", "liba.so.1"),
+      "/usr/lib/libc-user.so.1": lib("libc-user.so.1", "libb.so.1"),
+    };
+    expect(captures(["only-dependencies:liba.so.1"], files)).toEqual(["libb.so.1"]);
+    expect(captures(["only-dependencies:liba.so.1", "libc-user.so.1"], files)).toEqual([
+      ...["libb.so.1", "libc-user.so.1", "liba.so.1"],
+    ]);
+  });
+  test("but not where a search path leads elsewhere", () => {
+    const files = {
+      "/usr/lib/liba.so.1": lib("liba.so.1", "libdep.so.1"),
+      "/usr/lib/libdep.so.1": lib("libdep.so.1"),
+      "/opt/libapp.so": { needed: ["liba.so.1"], rpath: "$ORIGIN/own" },
+      "/opt/own/libdep.so.1": lib("libdep.so.1", "libmore.so.1"),
+      "/opt/own/libmore.so.1": lib("libmore.so.1"),
+    };
+    expect(captures(["liba.so.1", "/opt/libapp.so"], files)).toEqual([
+      ...["liba.so.1", "libdep.so.1", "libapp.so", "libmore.so.1"],
+    ]);
+  });
+  test("and by each of its names", () => {
+    const files = {
+      "/opt/libapp.so": { soname: "libapp.so.7", needed: ["libplugin.so.1"] },
+      "/usr/lib/libapp.so.7": "-> /opt/libapp.so",
+      "/usr/lib/libplugin.so.1": lib("libplugin.so.1", "libapp.so.7"),
+    } as const;
+    expect(captures(["/opt/libapp.so"], files)).toEqual(["libapp.so", "libplugin.so.1", "libapp.so.7"]);
+  });
+});
+
 describe("a name", () => {
   const files: Files = {
     "/usr/lib/libxml2.so.2": "-> libxml2.so.2.9",
