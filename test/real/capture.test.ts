@@ -11,7 +11,7 @@ import { captured, FOLDER, inContainer, PROVIDER } from "../support/captured.ts"
 import { Display } from "../support/display.ts";
 import { expectSameGears, gears } from "../support/gears.ts";
 import { OF_RELEASE, releaseTree } from "../support/releases.ts";
-import { COMMAND, native, run } from "../support/run.ts";
+import { COMMAND, native, repository, run } from "../support/run.ts";
 import type { Suite } from "../support/trees.ts";
 
 setDefaultTimeout(600_000);
@@ -73,6 +73,16 @@ describe("an old container draws with a new driver, on its glibc,", () => {
     expect(glx.stdout).toContain(`OpenGL renderer string: ${OF_RELEASE.trixie.mesa}`);
     const vulkan = await run([...inside, "vulkaninfo", "--summary"]);
     expect(vulkan.stdout).toContain(OF_RELEASE.trixie.mesa);
+  });
+
+  test("by the example of the guide", async () => {
+    await using display = await Display.start();
+    const trees = await Promise.all([releaseTree("trixie"), releaseTree("bullseye")]);
+    const env = { ...display.env, CAPSULE: COMMAND.join(" ") };
+    const script = join(repository, "examples/captured.sh");
+    const { stdout, stderr, exitCode } = await run([script, ...trees, "glxinfo", "-B"], { env });
+    expect([stderr, exitCode]).toEqual(["", 0]);
+    expect(stdout).toContain(`OpenGL renderer string: ${OF_RELEASE.trixie.mesa}`);
   });
 
   test("the same picture as natively", async () => {
