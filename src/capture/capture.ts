@@ -53,7 +53,7 @@ export function captureAs(wishes: Wishes, reading?: (path: string) => void): Cap
     throw new NothingAsked("Cannot capture nothing: a pattern is needed, such as soname:libz.so.1, or a profile");
   const requests = requestsOf(wishes.patterns);
   const knowledge: Knowledge = wishes.knowledge === undefined ? new Map() : readKnowledge(wishes.knowledge);
-  const store = new LibraryStore(storeFile(), reading);
+  const store = new LibraryStore(storeFile("captured"), reading);
   const treeAt = (value: string, what: "provider" | "container") =>
     openTree({ value, source: { kind: "flag", name: `--${what}` } }, what);
   const provider = new Provider(hostSearch(treeAt(wishes.provider, "provider"), NOTHING_FURTHER, store));

@@ -12,6 +12,7 @@ import { readWhole } from "../../lib/regular-file.ts";
 import { inShares } from "../../lib/tree/layout.ts";
 import type { Search, Tried } from "../../lib/tree/search.ts";
 import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
+import { printable } from "../diagnostics/output.ts";
 import { FAMILIES, LIBDIR, type Profile, type Variable } from "../profiles/profiles.ts";
 import type { Request } from "./pattern.ts";
 
@@ -128,7 +129,9 @@ class Content implements Drivers {
   #addDirectory(directory: string, folder: string, profile: string): string[] {
     const real = this.#real(directory);
     const names = (real !== undefined && unlessRefused(() => readdirSync(real))) || [];
-    return names.sort().flatMap((file) => {
+    // Variables that are lists have no place for others.
+    const usual = names.filter((file) => printable(file) === file && !file.includes(":"));
+    return usual.sort().flatMap((file) => {
       const name = `${folder}/${file}`;
       return this.#addFile(`${directory}/${file}`, name, profile) ? [name] : [];
     });

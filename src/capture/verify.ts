@@ -64,7 +64,7 @@ export interface VerifyFault {
 
 /** Throws UsageError and LinkError for trees and files that are not there. */
 export function verifyFolder(wishes: VerifyWishes, reading?: (path: string) => void): VerifyReport {
-  const store = new LibraryStore(storeFile(), reading);
+  const store = new LibraryStore(storeFile("captured"), reading);
   const treeAt = (value: string, what: "provider" | "container") =>
     openTree({ value, source: { kind: "flag", name: `--${what}` } }, what);
   const container = treeAt(wishes.container, "container");

@@ -2,6 +2,7 @@
 // lines it takes.
 
 import { Command } from "commander";
+import { System } from "../../lib/process/system.ts";
 import { LOADER_PATH } from "../../lib/tree/glibc-names.ts";
 import { captureAs, DEFAULT_COMPARATORS, NothingAsked } from "../capture/capture.ts";
 import { captureText, environmentText } from "../capture/capture-text.ts";
@@ -12,6 +13,7 @@ import { KINDS } from "../capture/pattern.ts";
 import type { Options } from "../command-line/options.ts";
 import { EXIT } from "../diagnostics/errors.ts";
 import { jsonText, print } from "../diagnostics/output.ts";
+import { ownScreen, Progress } from "../diagnostics/progress.ts";
 import { painter } from "../diagnostics/terminal.ts";
 import { addOptions } from "./add-options.ts";
 import { profileWords } from "./tree-options.ts";
@@ -116,7 +118,8 @@ function toldBy(patterns: readonly string[], flags: Flags): string {
   if (tree !== undefined) return `${loaderOf(tree)}\n`;
   const profile = flags.profile ?? [];
   const { linkTarget, libraryKnowledge, compareBy, copy = false, dryRun = false, json = false } = flags;
-  const found = captureAs({
+  using progress = new Progress(() => ownScreen(new System(), process.env));
+  const wishes = {
     patterns,
     profiles: profile,
     mountedAt: flags.mountedAt,
@@ -130,7 +133,9 @@ function toldBy(patterns: readonly string[], flags: Flags): string {
     isWithoutGlibc: !flags.glibc,
     isCopied: copy,
     isDryRun: dryRun,
-  });
+  };
+  const found = captureAs(wishes, progress.reading);
+  progress.erase();
   if (json) return jsonText(found);
   const text = dryRun || flags.verbose ? captureText(found, painter()) : "";
   return profile.length > 0 ? text + environmentText(found) : text;

@@ -6,10 +6,13 @@ import { unlessRefused } from "../../lib/unless.ts";
 import { OVERFLOW } from "./trusted.ts";
 import { cacheOf } from "./user-cache.ts";
 
-/** Where knowledge of libraries is kept; undefined without a home, or in somebody else's. */
-export function storeFile(): string | undefined {
+/**
+ * Where knowledge of libraries is kept; undefined without a home, or in somebody else's. What looks at thousands has a
+ * file of its own, as a run reads all of its.
+ */
+export function storeFile(name: "libraries" | "captured" = "libraries"): string | undefined {
   const cache = cacheOf(process.env);
-  return cache !== undefined && isOwnCache(cache) ? `${cache}/libraries.json` : undefined;
+  return cache !== undefined && isOwnCache(cache) ? `${cache}/${name}.json` : undefined;
 }
 
 /** Is the directory this user's, or would it be made in one of this user's or root's? `path` is absolute. */

@@ -78,6 +78,29 @@ describe("a library", () => {
 });
 
 describe("what has been followed once", () => {
+  test("is not looked for again: hundreds of libraries take as many searches", () => {
+    const many = 600;
+    const nameOf = (i: number) => `libx${i}.so.1`;
+    const below = (i: number) => Array.from({ length: 10 }, (_, k) => nameOf((i + 1) * (k + 2)));
+    const files = Array.from({ length: many }, (_, i) => {
+      const needed = below(i).filter((name) => Number(/\d+/.exec(name)?.[0]) < many);
+      return [`/usr/lib/${nameOf(i)}`, lib(nameOf(i), ...needed)] as const;
+    });
+    using provider = new SmallTree(Object.fromEntries(files));
+    let searches = 0;
+    class Counting extends Search {
+      override find(...wanted: Parameters<Search["find"]>): ReturnType<Search["find"]> {
+        searches++;
+        return super.find(...wanted);
+      }
+    }
+    const counting = new Provider(new Counting(provider.tree));
+    const plan = planFor(["lib*"], provider, EMPTY, { provider: counting });
+    expect(plan.captured.length).toBe(many);
+    // Is it a soname; the file of what matches; the file of what is needed.
+    expect(searches).toBeLessThan(3 * many + 100);
+  });
+
   test("is there for others, also if it was only the dependency of something that was not wanted itself", () => {
     const files = {
       "/usr/lib/liba.so.1": lib("liba.so.1", "libb.so.1"),
