@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readlinkSync,
   renameSync,
   rmdirSync,
@@ -131,11 +132,12 @@ const FILE_MODE = 0o644;
 export function putAll(folder: string, entries: readonly Entry[]): Changes {
   using undo = new Undo();
   if (makeFolder(folder)) undo.add(() => rmdirSync(folder));
+  removeStages(folder);
   const changes = changesIn(folder, entries);
   const fresh = entries.filter(({ name }) => !changes.kept.includes(name));
   if (fresh.length > 0) {
     // Inside, so that renaming is possible whatever is mounted there.
-    const stage = makeFreshDirectory(join(folder, ".capsule-"));
+    const stage = makeFreshDirectory(join(folder, STAGE));
     undo.always(() => rmSync(stage, { recursive: true }));
     // Everything that takes time, or can fail for want of space, comes before the first name changes.
     const staged = fresh.map((entry, i) => [entry.name, makeEntry(join(stage, `${i}`), entry)] as const);
@@ -152,6 +154,22 @@ export function putAll(folder: string, entries: readonly Entry[]): Changes {
   }
   undo.forget();
   return changes;
+}
+
+/** Of directories in which entries are made: mkdtemp(3) adds six characters. */
+const STAGE = ".capsule-";
+/** No run is at work for so long. */
+const ABANDONED_MS = 3_600_000;
+
+/** What runs have left that were killed. */
+function removeStages(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(STAGE) || name.length !== STAGE.length + 6) continue;
+    const path = join(folder, name);
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    const isLeft = stat?.isDirectory() && isOurs(stat) && Date.now() - stat.mtimeMs > ABANDONED_MS;
+    if (isLeft) unlessRefused(() => rmSync(path, { recursive: true }));
+  }
 }
 
 /** What has to be done in reverse unless all goes well. */

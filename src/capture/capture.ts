@@ -2,11 +2,14 @@
 
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { ElfError } from "../../lib/elf/error.ts";
+import { LinkError } from "../../lib/link-error.ts";
 import { type Changes, changesIn, type Entry, putAll } from "../../lib/own-files.ts";
+import { Glibc } from "../../lib/tree/glibc.ts";
 import { LIBC, LOADER_PATH } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
 import { Search } from "../../lib/tree/search.ts";
-import type { Tree } from "../../lib/tree/tree.ts";
+import { unless } from "../../lib/unless.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { storeFile } from "../directories/own-cache.ts";
 import { hostSearch, openTree } from "../plan/trees.ts";
@@ -108,7 +111,7 @@ export function captureAs(wishes: Wishes, reading?: (path: string) => void): Cap
       reason: reasonData(reason),
     })),
     ignored: plan.ignored,
-    loader: plan.captured.some(({ name }) => name === LIBC) ? loaderIn(tree) : null,
+    loader: plan.captured.some(({ name }) => name === LIBC) ? loaderIn(provider.search) : null,
     environment: [{ name: "LD_LIBRARY_PATH", value: place }, ...drivers.environment],
     changes: { ...changes } satisfies Changes,
   };
@@ -128,9 +131,9 @@ function profilesNamed(names: readonly string[]): Record<string, Profile> {
   return Object.fromEntries(settings.profile.value.map((name) => [name, settings.profiles[name] as Profile]));
 }
 
-/** Null for a tree with a libc and no ld.so. */
-function loaderIn(tree: Tree): CaptureReport["loader"] {
-  const path = tree.resolve(LOADER_PATH);
+/** Null for a tree with a libc and no ld.so that fits it. */
+function loaderIn(search: Search): CaptureReport["loader"] {
+  const path = unless([LinkError, ElfError], () => Glibc.of(search)?.loader);
   return path === undefined ? null : { path, at: LOADER_PATH };
 }
 

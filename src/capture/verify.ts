@@ -15,6 +15,7 @@ import { Found, type Requester, Search, type Tried } from "../../lib/tree/search
 import type { Tree } from "../../lib/tree/tree.ts";
 import { SystemFault, unless } from "../../lib/unless.ts";
 import { storeFile } from "../directories/own-cache.ts";
+import { fileAt } from "../plan/file-at.ts";
 import { openTree } from "../plan/trees.ts";
 
 export interface VerifyWishes {
@@ -154,7 +155,7 @@ class Verification {
   checkLoader(given: string | undefined): void {
     const found = unless([ElfError], () => Glibc.of(this.#search));
     if (given !== undefined) {
-      this.#loader = this.#search.libraryAt(realpathSync(given));
+      this.#loader = this.#search.libraryAt(fileAt(given));
       const { release } = this.#loader;
       const wanted = found?.libc.release;
       if (release !== undefined && wanted !== undefined && release !== wanted)

@@ -12,6 +12,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -86,6 +87,19 @@ test("a copy is made anew if a byte or the mode is another", () => {
     expect(putAll(folder, entry).replaced).toEqual(["two"]);
   }
   expect(readFileSync(path, "utf8")).toBe(text);
+});
+
+test("what a killed run has left is removed, once it surely is left", () => {
+  const folder = fresh();
+  putAll(folder, []);
+  const names = [".capsule-aBc123", ".capsule-xyz987", ".capsule-longer-name", ".other-aBc123"];
+  for (const name of names) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, "0"), "");
+    if (name !== ".capsule-xyz987") utimesSync(join(folder, name), 1, 1);
+  }
+  putAll(folder, ALL.slice(0, 1));
+  expect(readdirSync(folder).sort()).toEqual([...names.slice(1), "one"].sort());
 });
 
 describe("if one cannot be put there, the folder is as it was:", () => {

@@ -33,6 +33,7 @@ describe.skipIf(!isHere)(`the cache of this machine${isHere ? "" : " (it has non
     const theirs = printed();
     expect(theirs.size).toBeGreaterThan(20);
     for (const [soname, entries] of theirs) expect(cache.find(soname)).toEqual(entries);
+    expect([...cache.sonames]).toEqual([...theirs.keys()]);
     for (const soname of theirs.keys())
       for (const other of [`${soname}x`, soname.slice(0, -1), `a${soname}`, soname.toUpperCase()])
         expect(pathsOf(cache, other)).toEqual(theirs.get(other)?.map(({ path }) => path) ?? []);
