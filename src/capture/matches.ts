@@ -55,11 +55,17 @@ export function matchesOf(request: Request, provider: Provider): Match[] {
 }
 
 function someOf({ name }: Request, { search }: Provider, names: readonly string[], find: (name: string) => Match) {
+  let isForeign = false;
   // What is no library is passed over: /usr/lib has linker scripts, too.
-  const matches = names.flatMap((one) => unless([NoMatch, ElfError, SystemFault], () => find(one)) ?? []);
-  if (matches.length === 0)
-    throw new NoMatch(`Cannot capture "${name}": "${search.tree.name}" has no library that it matches`, name);
-  return matches;
+  const matches = names.flatMap((one) => {
+    const tell = (error: Error) => {
+      isForeign ||= error instanceof NoMatch && error.isForeign;
+    };
+    return unless([NoMatch, ElfError, SystemFault], () => find(one), tell) ?? [];
+  });
+  if (matches.length > 0) return matches;
+  const has = isForeign ? "only has libraries for another class or machine" : "has no library";
+  throw new NoMatch(`Cannot capture "${name}": "${search.tree.name}" ${has} that it matches`, name, isForeign);
 }
 
 function bySoname(name: string, isExact: boolean, search: Search): Match {

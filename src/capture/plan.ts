@@ -94,8 +94,10 @@ export function planCapture(requests: readonly Request[], options: CaptureOption
         return find();
       } catch (error) {
         const isMissing = error instanceof NoMatch || error instanceof Missing;
+        const { ifExists, ifSameAbi, kind } = request;
         const isOther = error instanceof NoMatch && error.isForeign;
-        if (!isMissing || !(request.ifExists || (request.ifSameAbi && isOther))) throw error;
+        // A glob of paths is for those of its matches that can be used.
+        if (!isMissing || !(ifExists || (isOther && (ifSameAbi || kind === "path-match")))) throw error;
         ignored.push({ pattern: request.text, why: error.message });
         return [];
       }

@@ -202,6 +202,8 @@ describe("a path", () => {
     expect(() => captures(["if-exists:nothing", "path:/opt/app/libforeign.so"], files)).toThrow(/another class/);
     expect(captures(["if-same-abi:path:/opt/app/libforeign.so"], files)).toEqual([]);
     expect(captures(["no-dependencies:path-match:/opt/app/*"], files)).toEqual(["libapp.so"]);
+    expect(captures(["path-match:/opt/app/libf*.so"], files)).toEqual([]);
+    expect(() => captures(["path-match:/opt/app/s*"], files)).toThrow(/has no library that it matches/);
   });
   test("that is not there is refused, unless that is said to be fine", () => {
     expect(() => captures(["path:/opt/none.so"], files)).toThrow(/has no such file/);
