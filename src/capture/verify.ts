@@ -2,12 +2,12 @@
 // the files say. Nothing is run or loaded.
 
 import { lstatSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { ElfError } from "../../lib/elf/error.ts";
 import { openImage } from "../../lib/elf/file.ts";
 import type { Library } from "../../lib/elf/library.ts";
 import { LinkError } from "../../lib/link-error.ts";
-import { dependenciesOf, Loading, type Need, type Node } from "../../lib/tree/dependencies.ts";
+import { dependenciesOf, dependenciesOfFile, Loading, type Need, type Node } from "../../lib/tree/dependencies.ts";
 import { Glibc } from "../../lib/tree/glibc.ts";
 import { LIBC, LOADER, LOADER_PATH } from "../../lib/tree/glibc-names.ts";
 import { LibraryStore } from "../../lib/tree/library-store.ts";
@@ -74,6 +74,7 @@ export function verifyFolder(wishes: VerifyWishes, reading?: (path: string) => v
   const verification = new Verification(folder, container, (text) => leadsTo(text, wishes, container, provider), store);
   verification.checkLoader(wishes.loader);
   verification.checkFolder();
+  verification.checkDrivers();
   for (const program of wishes.programs) verification.checkProgram(program);
   store.save();
   const { checked, faults } = verification;
@@ -124,7 +125,10 @@ const isLoader = (soname: string): boolean => soname === LOADER;
 class Verification {
   readonly checked: { name: string; path: string | null }[] = [];
   readonly #faults = new Map<string, VerifyFault>();
+  /** The files by name that ld.so finds in the folder. */
   readonly #files = new Map<string, string>();
+  /** Those in folders in it, which are opened by their paths. */
+  readonly #drivers = new Map<string, string>();
   readonly #search: FolderSearch;
   #loader?: Library;
 
@@ -134,15 +138,17 @@ class Verification {
     leadsTo: (text: string) => string | undefined,
     store: LibraryStore,
   ) {
-    for (const name of readdirSync(folder).sort()) {
+    for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()) {
       const path = `${folder}/${name}`;
       const stat = lstatSync(path);
-      // Folders have drivers, which are opened by their paths, and names without .so nobody needs.
-      if (stat.isDirectory() || !name.includes(".so")) continue;
+      // Names without .so nobody needs: manifests, and what is somebody else's.
+      if (stat.isDirectory() || !basename(name).includes(".so")) continue;
       const file = stat.isSymbolicLink() ? leadsTo(resolveLink(path)) : path;
       this.checked.push({ name, path: file ?? null });
-      if (file !== undefined) this.#files.set(name, file);
-      else this.#add(name, "dangling", `"${path}" leads to "${readlinkSync(path)}", which is not there`);
+      if (file === undefined)
+        this.#add(name, "dangling", `"${path}" leads to "${readlinkSync(path)}", which is not there`);
+      else if (name.includes("/")) this.#drivers.set(name, file);
+      else this.#files.set(name, file);
     }
     this.#search = new FolderSearch(container, store, folder, this.#files);
   }
@@ -176,6 +182,14 @@ class Verification {
     for (const [name, path] of this.#files) {
       const readable = this.#unlessBad(name, () => this.#search.libraryAt(path));
       if (readable) this.#check(name, dependenciesOf(this.#search, [name], isLoader));
+    }
+  }
+
+  checkDrivers(): void {
+    for (const [name, path] of this.#drivers) {
+      const library = this.#unlessBad(name, () => this.#search.libraryAt(path));
+      const origin = dirname(`${this.folder}/${name}`);
+      if (library) this.#check(name, dependenciesOfFile(this.#search, { library, origin }, isLoader));
     }
   }
 

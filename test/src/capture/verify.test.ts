@@ -1,9 +1,9 @@
 // What a folder promises, and what programs would get.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type VerifyReport, verifyFolder } from "../../../src/capture/verify.ts";
 import { type Content, SmallTree } from "../../lib/tree/small-tree.ts";
 
@@ -27,7 +27,10 @@ function verified({ provider: theirs = {}, container: ours = {}, links, programs
   using container = new SmallTree(ours);
   const folder = mkdtempSync(join(tmpdir(), "capsule-test-verify-"));
   folders.push(folder);
-  for (const [name, path] of Object.entries(links)) symlinkSync(`/run/host${path}`, join(folder, name));
+  for (const [name, path] of Object.entries(links)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    symlinkSync(`/run/host${path}`, join(folder, name));
+  }
   const trees = { provider: provider.directory, container: container.directory };
   return verifyFolder({ folder, ...trees, linkTarget: "/run/host", loader: undefined, programs });
 }
@@ -59,6 +62,10 @@ describe("a fault is", () => {
     "something that is nowhere": [
       { provider: FOO, links: { "libfoo.so.1": "/lib/libfoo.so.1.9" } },
       [["libfoo.so.1", "missing"]],
+    ],
+    "something that a driver in a folder of its own needs": [
+      { provider: FOO, links: { "dri/libfoo.so": "/lib/libfoo.so.1.9" } },
+      [["dri/libfoo.so", "missing"]],
     ],
     "a program that is not there": [{ links: {}, programs: ["/bin/none"] }, [["/bin/none", "dangling"]]],
     "another copy, which a program's DT_RPATH puts in front": [
