@@ -23,25 +23,31 @@ export function checkRelocations(image: Image): void {
   const called = new CalledFunctions(image);
   const writable = new Writable(image);
   checkRelr(image, writable, called);
-  checkTable(image, "DT_RELA", image.rela, image.relativeCount, writable, called);
-  checkTable(image, "DT_JMPREL", image.jmprel, 0, writable, called);
+  for (const name of ["DT_RELA", "DT_JMPREL"] as const) {
+    let first = 0;
+    for (const table of image.relocations(name)) {
+      checkTable(image, name, table, first, writable, called);
+      first += table.length;
+    }
+  }
   called.check();
 }
 
-/** Hot: libLLVM has 380,000. The previous entry's segment is tried first. */
+/** A piece, from entry `first` on. Hot: libLLVM has 380,000. The previous entry's segment is tried first. */
 function checkTable(
   image: Image,
-  name: string,
+  name: "DT_RELA" | "DT_JMPREL",
   { view }: { readonly view: DataView },
-  relative: number,
+  first: number,
   writable: Writable,
   called: CalledFunctions,
 ): void {
   const { path, symbols, versym } = image;
   const words = wordsOf(view);
+  const relative = name === "DT_RELA" ? image.relativeCount : 0;
   const last = lastVersion(image);
   let [start, end] = [1, 0];
-  for (let at = 0, i = 0; at + RELA_WORDS <= words.length; at += RELA_WORDS, i++) {
+  for (let at = 0, i = first; at + RELA_WORDS <= words.length; at += RELA_WORDS, i++) {
     const type = words[at + 2] as number;
     const symbol = words[at + 3] as number;
     if (i < relative && type !== elf.R_X86_64_RELATIVE)

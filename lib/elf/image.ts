@@ -52,6 +52,9 @@ const TABLES = [
   elf.DT_VERNEED,
 ];
 
+/** In bytes. */
+const RELA_PIECE = 65536 * Rela.size;
+
 export class Image {
   /** The PT_LOAD headers, in order, checked. */
   readonly loads: readonly Phdr[];
@@ -248,6 +251,16 @@ export class Image {
   /** DT_JMPREL: the procedure linkage table's relocations. */
   get jmprel(): RelaTable {
     return new RelaTable(this.#table(elf.DT_JMPREL, elf.DT_PLTRELSZ, Rela.size, "DT_JMPREL"));
+  }
+
+  /** The entries of DT_RELA or DT_JMPREL in pieces: the largest tables have 100 MB, and need not be in memory at once. */
+  *relocations(structure: "DT_RELA" | "DT_JMPREL"): Generator<RelaTable> {
+    const isJumps = structure === "DT_JMPREL";
+    const at = this.#pointer(isJumps ? elf.DT_JMPREL : elf.DT_RELA);
+    if (at === undefined) return;
+    const size = alignUp(this.dynamic.get(isJumps ? elf.DT_PLTRELSZ : elf.DT_RELASZ) ?? 0, Rela.size);
+    for (let from = 0; from < size; from += RELA_PIECE)
+      yield new RelaTable(this.bytes.view(add(at, from), Math.min(RELA_PIECE, size - from), structure));
   }
 
   /** DT_RELR: the slots of packed relative relocations. */

@@ -7,6 +7,7 @@ import { checkFile } from "../../../lib/elf/check.ts";
 import * as elf from "../../../lib/elf/constants.ts";
 import { openImage } from "../../../lib/elf/file.ts";
 import { isForeign } from "../../../lib/elf/library.ts";
+import { Rela } from "../../../lib/elf/rela.ts";
 import { alignUp, PAGE_SIZE, toOffset, toVaddr } from "../../../lib/memory/numbers.ts";
 import { systemDirectories } from "../../../lib/tree/system-dirs.ts";
 import { Tree } from "../../../lib/tree/tree.ts";
@@ -17,6 +18,28 @@ import { buildSpecimens, realImages } from "./specimens.ts";
 
 const scratch = new Scratch();
 afterAll(() => scratch[Symbol.dispose]());
+
+test("a table of relocations is checked to its end, in pieces: none is in memory as a whole", () => {
+  const COUNT = 70_000;
+  const source = `static int one; int *all[${COUNT}] = {[0 ... ${COUNT - 1}] = &one};`;
+  const path = scratch.compile("relocated.so", source, "-shared", "-fPIC", "-nostdlib");
+  checkFile(path);
+  using image = openImage(path);
+  const lengths = Array.from(image.relocations("DT_RELA"), ({ length }) => length);
+  expect(lengths.length).toBeGreaterThan(1);
+  expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(image.rela.length);
+  expect(image.relativeCount).toBeGreaterThanOrEqual(COUNT);
+  const at = (entry: number) => image.rela.at(entry).r_offset as number;
+  for (const entry of [0, 66_000, COUNT - 1]) {
+    const file = new Liar(path);
+    const table = file.table(elf.DT_RELA, entry * Rela.size);
+    expect(file.word(table)).toBe(at(entry));
+    file.setWord(table, 0x7fff_f000);
+    expect(faultOf(() => checkFile(scratch.write("far.so", file.bytes))).fault).toContain(
+      `entry ${entry} relocates vaddr`,
+    );
+  }
+});
 
 describe("what is sound passes", () => {
   const LIMIT = 400;
