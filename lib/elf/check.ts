@@ -129,6 +129,8 @@ function checkSymbols(image: Image): void {
   const { view } = image.symbols;
   const words = wordsOf(view, view.byteLength);
   const tlsSize = image.tls?.p_memsz ?? 0;
+  const isMet = (symbol: number) =>
+    gnuHash ? symbol >= gnuHash.symOffset : image.sysvHash?.members.has(symbol) === true;
   for (let i = 0, at = 0; at + 6 <= words.length; i++, at += Sym.size / WORD) {
     const info = words[at + 1] as number;
     const [type, section] = [info & 15, info >>> 16];
@@ -139,7 +141,7 @@ function checkSymbols(image: Image): void {
       throw new ElfError(path, "symbol table", `symbol ${i} is to be called (IFUNC), and is in no executable segment`);
     const isLocal = ((info >>> 4) & 15) === elf.STB_LOCAL;
     // Nobody looks it up, unless it is in the hash table: ld.so compares names first.
-    if (isLocal && (i === 0 || !gnuHash || i < gnuHash.symOffset)) continue;
+    if (isLocal && (i === 0 || !isMet(i))) continue;
     if ((words[at] as number) >= strings.room)
       throw new ElfError(path, "symbol table", `the name of symbol ${i} is beyond the string table`);
     if (section === elf.SHN_UNDEF || section === elf.SHN_ABS) continue;

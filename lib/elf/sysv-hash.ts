@@ -20,6 +20,7 @@ const HEADER = 2;
 export class SysvHash {
   readonly bucketCount: number;
   readonly #words: Uint32Array;
+  #members?: ReadonlyMap<number, number>;
   /** Length of the chains: as declared, or up to the last symbol that a lookup reaches. */
   #chainCount?: number;
 
@@ -44,8 +45,14 @@ export class SysvHash {
    * go further. Throws ElfError for a chain that loops or leaves the segment.
    */
   get symbolCount(): number {
-    this.#chainCount ??= Math.max(this.isPassedOver ? 0 : this.#walk(), this.declaredCount);
+    this.#chainCount ??= Math.max(this.isPassedOver ? 0 : this.#length, this.declaredCount);
     return this.#chainCount;
+  }
+
+  get #length(): number {
+    let last = -1;
+    for (const index of this.members.keys()) if (index > last) last = index;
+    return last + 1;
   }
 
   /** nchain; 0 if that many do not fit in the segment. */
@@ -85,22 +92,25 @@ export class SysvHash {
   }
 
   /**
-   * The highest symbol index in any chain, plus one. Each symbol is visited once: chains of two buckets may share an
-   * end, but no chain returns to an earlier symbol.
+   * The symbols in the chains, each with the bucket that leads to it first: chains of two may share an end, but no chain
+   * returns to an earlier symbol. Throws ElfError for a chain that loops or leaves the segment.
    */
-  #walk(): number {
+  get members(): ReadonlyMap<number, number> {
+    this.#members ??= this.#walk();
+    return this.#members;
+  }
+
+  #walk(): Map<number, number> {
     const metBy = new Map<number, number>();
-    let count = 0;
     for (let bucket = 0; bucket < this.bucketCount; bucket++) {
       for (let index = this.#first(bucket); index !== 0; index = this.#next(index)) {
         const before = metBy.get(index);
         if (before === bucket) throw this.#fault(`a chain loops, at symbol ${index}`);
         if (before !== undefined) break;
         metBy.set(index, bucket);
-        count = Math.max(count, index + 1);
       }
     }
-    return count;
+    return metBy;
   }
 
   #fault(text: string): ElfError {

@@ -14,6 +14,8 @@ afterAll(() => scratch[Symbol.dispose]());
 
 const packed = specimen(scratch, "libpacked.so", "-Wl,-z,pack-relative-relocs");
 const unpacked = specimen(scratch, "libunpacked.so");
+/** All names are in few chains. */
+const hashed = specimen(scratch, "libhashed.so", "-Wl,--hash-style=sysv,--hash-size=1");
 const plain = scratch.compile("libplain.so", "static int x; int *y = &x;", "-shared", "-nostdlib");
 const chosen = scratch.compile(
   "libchosen.so",
@@ -153,6 +155,12 @@ const killers: Killer[] = [
   [
     "a local symbol in the hash table whose name is nowhere",
     packed,
+    (file) => Object.assign(file.symbol("blue"), { st_info: elf.STT_FUNC, st_name: 0x7fff_ffff }),
+    /^the name of symbol \d+ is beyond the string table$/,
+  ],
+  [
+    "the same, in a table that only DT_HASH covers",
+    hashed,
     (file) => Object.assign(file.symbol("blue"), { st_info: elf.STT_FUNC, st_name: 0x7fff_ffff }),
     /^the name of symbol \d+ is beyond the string table$/,
   ],
