@@ -1,8 +1,8 @@
 // Commands in child processes of their own. What capsule does to a process can kill it, and here a crash is a result
 // like any other; a hang is not, and fails the test that waited.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { launcher } from "../../scripts/launcher.ts";
 import { cacheDirectory } from "./cache.ts";
 
 export const repository = join(import.meta.dir, "..", "..");
@@ -190,9 +190,9 @@ export function capsuleCommand(
   return ["/usr/bin/env", ...variables, ...bun(env.LD_LIBRARY_PATH), ...options, ...words];
 }
 
-/** What the command's own first line gives to Bun: variables and options. */
+/** What the first line of the command as users start it gives to Bun: variables and options. */
 function firstLine(): [variables: string[], options: string[]] {
-  const [line = ""] = readFileSync(MAIN, "utf8").split("\n", 1);
+  const [line = ""] = launcher(MAIN).split("\n", 1);
   const words = line.split(" ");
   const at = words.indexOf("bun");
   return [words.slice(0, at).filter((word) => /^\w+=/.test(word)), words.slice(at + 1)];
