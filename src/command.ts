@@ -6,6 +6,7 @@ import { calledBy } from "./command-line/called-by.ts";
 import { allCommands } from "./commands/all.ts";
 import { FORMER_NAME } from "./commands/capture.ts";
 import { answerShell, COMPLETE } from "./commands/completions.ts";
+import { refuseMistyped } from "./commands/mistyped.ts";
 import { rootCommand } from "./commands/root.ts";
 import { EXIT } from "./diagnostics/errors.ts";
 import { reportError } from "./diagnostics/report-error.ts";
@@ -21,7 +22,9 @@ const line = calledBy(given.length) === FORMER_NAME && given[0] !== "--version" 
 const [command, ...words] = line;
 if (command === COMPLETE) process.exit(answerShell(rootCommand(allCommands()), words));
 try {
-  rootCommand(allCommands(reportError), (each) => each.exitOverride().configureOutput(output)).parse([
+  const commands = allCommands(reportError);
+  refuseMistyped(rootCommand(commands), line);
+  rootCommand(commands, (each) => each.exitOverride().configureOutput(output)).parse([
     runtime,
     script,
     ...line,

@@ -37,7 +37,7 @@ const HELP = optionOf(new Option("-h, --help", "say how it is used"));
 export const modelOf = (root: Command) => ({
   name: root.name(),
   description: root.description(),
-  options: [...root.options.map(optionOf), HELP],
+  options: optionsOf(root),
   commands: root.commands.map(commandOf),
 });
 
@@ -47,12 +47,14 @@ function commandOf(command: Command) {
     name: command.name(),
     summary: command.summary(),
     description: command.description(),
-    options: [...command.options.filter(({ hidden }) => !hidden).map(optionOf), HELP],
+    options: optionsOf(command),
     arguments: list.map(argumentOf),
     /** Options end at the first argument: the rest belongs to another program. */
     endsAtProgram: list.some((argument) => argument.name() === "arguments"),
   };
 }
+
+const optionsOf = ({ options }: Command) => [...options.filter(({ hidden }) => !hidden).map(optionOf), HELP];
 
 function optionOf(option: Option) {
   const { short, long, description, flags } = option;

@@ -3,6 +3,7 @@
 
 import { basename } from "node:path";
 import { Command } from "commander";
+import { UsageError } from "../diagnostics/errors.ts";
 import { print, printable, printJson } from "../diagnostics/output.ts";
 import { versionIn } from "../report/version-in.ts";
 import { findTarget } from "./target.ts";
@@ -10,11 +11,18 @@ import { findTarget } from "./target.ts";
 export function versionCommand(): Command {
   return new Command("version")
     .summary("say which release of a library a host tree has")
-    .description("Print four fields: the tree, the soname, the version that is in the file's name, and the file.")
-    .argument("<soname>", "such as libGL.so.1")
+    .description(
+      "Print four fields: the tree, the soname, the version that is in the file's name, and the file. Without a soname, print capsule's own version.",
+    )
+    .argument("[soname]", "such as libGL.so.1")
     .option("--host <dir>", "the tree (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option("--json", "as JSON: an object of tree, soname, version, path")
-    .action((name: string, { host, json }: { host?: string; json?: boolean }) => {
+    .action((name: string | undefined, { host, json }: { host?: string; json?: boolean }, { parent }: Command) => {
+      if (name === undefined) {
+        if (host !== undefined || json)
+          throw new UsageError("Cannot tell a version: a soname is needed with an option");
+        return print(`${parent?.version()}\n`);
+      }
       const { path, tree: searched } = findTarget(name, host);
       const [tree, soname, version] = [searched?.name ?? "/", searched ? name : basename(name), versionIn(path)];
       if (json) printJson({ tree, soname, version: version || null, path });

@@ -44,14 +44,26 @@ describe("help", () => {
     await expectUsage([], "Usage: capsule");
   });
 
-  test("--version is the package's", async () => {
-    expect(await command(["--version"])).toMatchObject({ stdout: `${metadata.version}\n`, stderr: "", exitCode: 0 });
+  test.each(["--version", "-v", "-V", "version"])("%s is the package's version", async (word) => {
+    expect(await command([word])).toMatchObject({ stdout: `${metadata.version}\n`, stderr: "", exitCode: 0 });
   });
 });
 
 describe("a usage error says what is wrong, and what there would be:", () => {
   const mistakes: [string, string[], string][] = [
-    ["an unknown command", ["execute", "/bin/true"], "unknown command 'execute'"],
+    ["an unknown command", ["frobnicate"], 'There is no command "frobnicate": choose of help, exec, plan,'],
+    ["a misspelled command", ["tre", "game"], 'There is no command "tre": did you mean "tree"?'],
+    ["a program", ["./game", "--level", "a b"], "\"./game\": did you mean: capsule exec ./game --level 'a b'\n"],
+    ["a program in PATH", ["true", "-v"], "did you mean: capsule exec true -v\n"],
+    ["another tool's word", ["run", "game", "-x"], 'There is no command "run": did you mean: capsule exec game -x\n'],
+    [
+      "options before the command",
+      ["--host", "/", "--no-settings", "tree", "-v", "game"],
+      'Cannot use "--host" before the command: options come after it; did you mean: capsule tree --host / --no-settings -v game\n',
+    ],
+    ["options and no command", ["--host=/", "./game"], "did you mean: capsule exec --host=/ ./game\n"],
+    ["options and nothing else", ["--host", "/"], 'Cannot use "--host": a command has to come before it'],
+    ["an option that no command has", ["--hots", "/", "exec"], "unknown option '--hots'"],
     ["an unknown option", ["exec", "--hots", "/"], "unknown option '--hots'"],
     [
       "--host without a directory",

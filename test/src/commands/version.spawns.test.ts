@@ -66,7 +66,7 @@ describe("a clear error for", () => {
     ],
     ["a file that is not there", ["./libnone.so.1"], 'Cannot find "./libnone.so.1": no such file', 125],
     ["a tree that is not there", ["libred.so.4", "--host", "/nowhere"], "there is no such directory", 125],
-    ["no soname", [], "missing required argument 'soname'", 2],
+    ["an option and no soname", ["--json"], "a soname is needed", 2],
   ];
   for (const [what, args, message, code] of mistakes)
     test(what, async () => {
