@@ -64,6 +64,7 @@ $XDG_CONFIG_HOME/capsule/capsule.toml (default: ~/.config) for all. A flag wins 
 the file beside the program, that over the user's own.
 ${listed(SETTINGS)}
   [libraries]      "SONAME" = "DIR": the host tree of one library
+  [environment]    NAME = "VALUE" for the program; NAME = false for no such variable
   [profiles.NAME]  a profile of one's own: isolate, newest, environment, summary
 
 Exit status: the program's own; 125 where capsule fails, 126 where the program cannot be run,

@@ -10,6 +10,7 @@ import { CATEGORIES, Trace } from "../diagnostics/trace.ts";
 import { procFiles } from "../handover/descriptors.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { inheritedDescriptors } from "../reexec/inherited.ts";
+import { startOverWithVariables } from "../reexec/own-variables.ts";
 import { runProgram } from "../run-program.ts";
 import { MODES, NAMESPACE_CHOICES } from "../settings/choices.ts";
 import type { Flags } from "../settings/layer.ts";
@@ -58,6 +59,7 @@ export function execute(
     const settings = settingsOf(flags, program);
     const trace = new Trace(settings.trace.value, events);
     const libc = new Libc();
+    startOverWithVariables(libc, settings);
     const fail = (error: unknown): never => libc.system.exit(report(error));
     const run = {
       program,

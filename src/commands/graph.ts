@@ -29,7 +29,7 @@ export function graphCommand(report: (error: unknown) => number): Command {
     .action(async (name: string, options: Flags & { all?: boolean; dot?: boolean; output?: string }) => {
       try {
         const graphviz = options.dot ? undefined : startGraphviz();
-        const found = reportOn(name, (file) => settingsFor(options, file).trees);
+        const found = reportOn(name, (file) => settingsFor(options, file));
         const dot = dotOf(pictureOf(found, options.all ?? false), found);
         const draw = await graphviz;
         const text = draw ? draw(dot) : dot;

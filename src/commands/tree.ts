@@ -33,7 +33,7 @@ export function treeCommand(): Command {
     .option("--json", "as JSON, all of it")
     .addHelpText("after", HELP)
     .action((name: string, options: Flags & { verbose: number; path?: boolean; json?: boolean }) => {
-      const report = reportOn(name, (file) => settingsFor(options, file).trees);
+      const report = reportOn(name, (file) => settingsFor(options, file));
       const view = { verbosity: options.verbose, showsPaths: options.path ?? false };
       if (options.json) printJson(jsonOf(report));
       else print(treeText(report, view, painter()));

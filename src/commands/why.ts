@@ -28,7 +28,7 @@ export function whyCommand(): Command {
     )
     .action((soname: string, flags: Flags & { program?: string; json?: boolean }) => {
       if (soname === "" || soname.includes("/")) throw new UsageError(`Cannot explain "${soname}": a soname is needed`);
-      const choose = (file: string | undefined) => settingsFor(flags, file).trees;
+      const choose = (file: string | undefined) => settingsFor(flags, file);
       const { program } = flags;
       const report =
         program === undefined ? makeReport(() => ({ kind: "soname", soname }), choose) : reportOn(program, choose);

@@ -27,6 +27,7 @@ import { TUNABLE } from "../plan/static-tls.ts";
 import { chooseHosts, chooseTrees, searchesOf, type Trees } from "../plan/trees.ts";
 import type { NamespaceChoice } from "../settings/choices.ts";
 import type { Settings } from "../settings/settings.ts";
+import { withVariables } from "../settings/variables.ts";
 import { containerFinding } from "./container.ts";
 import { cacheFinding, type DirectoryFacts, directoryFacts, temporaryFindings } from "./directories.ts";
 import { displayFindings, knockWayland, knockX11 } from "./display.ts";
@@ -76,26 +77,32 @@ export function examine(patient: Patient, instruments: Instruments): Group[] {
     cacheFinding(cache === undefined ? undefined : factsOfCache(cache, system)),
   ];
   const store = new LibraryStore(storeFile(), patient.reading);
-  const display = displayFindings({
-    variables: process.env,
-    knockX11: knockX11(system, files),
-    knockWayland: knockWayland(system),
-  });
-  const groups = [
+  const settings = patient.settings();
+  const groups = withVariables(settings, () => [
     machine,
     { title: "Files", findings: kept },
-    ...ofTrees(patient, store, instruments),
-    { title: "Display", findings: display },
-  ];
+    ...ofTrees(patient.program, settings, store, instruments),
+    { title: "Display", findings: ofDisplay(instruments) },
+  ]);
   store.save();
   return groups;
 }
 
+const ofDisplay = ({ system, files }: Instruments): Finding[] =>
+  displayFindings({
+    variables: process.env,
+    knockX11: knockX11(system, files),
+    knockWayland: knockWayland(system),
+  });
+
 /** The checks that depend on the chosen trees. */
-function ofTrees(patient: Patient, store: LibraryStore, instruments: Instruments): Group[] {
+function ofTrees(
+  program: string | undefined,
+  settings: Settings,
+  store: LibraryStore,
+  instruments: Instruments,
+): Group[] {
   const { system, files } = instruments;
-  const settings = patient.settings();
-  const { program } = patient;
   const trace = new Trace([]);
   const choose = () => {
     // The checks of the program report what is wrong with it.

@@ -107,6 +107,8 @@ interface Changes {
   readonly environment: ReadonlyMap<string, string | undefined>;
   /** By default as before. */
   readonly through?: Through | "none";
+  /** Changes that are the user's own: the program gets them, too. */
+  readonly users?: ReadonlyMap<string, string | undefined>;
 }
 
 /**
@@ -122,12 +124,14 @@ export function reexec(exec: Exec, command: Command, changes: Changes): never {
     const own = formerly.has(CHARACTER_SETS) ? formerly.get(CHARACTER_SETS) : process.env[CHARACTER_SETS];
     if (own === undefined) environment.set(CHARACTER_SETS, through?.characterSets);
   }
-  const given = command.environment();
+  const users = new Map(changes.users);
+  // What capsule has changed stays as it is, and the program gets the user's.
+  const given = changed(command.environment(), new Map([...users].filter(([name]) => !formerly.has(name))));
   // getenv(3) finds the first one of a name.
   const before = new Map(given.map(nameAndValue).reverse());
   // If this is the second time, the user's value is the one before the first.
   const former = new Map([...environment.keys()].map((name) => [name, before.get(name)]));
-  for (const [name, value] of formerly) former.set(name, value);
+  for (const [name, value] of formerly) former.set(name, users.has(name) ? users.get(name) : value);
   const texts = Array.from(former, ([name, value]) => [name, value ?? null]);
   const mark = Buffer.from(JSON.stringify(Object.fromEntries(texts)));
   const variables = changed(changed(given, new Map(environment).set(MARK, undefined)), new Map([[MARK, mark]]));

@@ -27,6 +27,7 @@ import { ownGlibc } from "../reexec/chosen-glibc.ts";
 import type { Settings } from "../settings/settings.ts";
 import { asSays } from "../settings/source.ts";
 import type { TreeOptions } from "../settings/tree-options.ts";
+import { withVariables } from "../settings/variables.ts";
 import { capsuleOf, type Found, libraryOf, sourceOf } from "./plan-capsule.ts";
 import type { PlannedLibrary, PlannedSetting, PlanReport } from "./plan-data.ts";
 import { plannedGlibc } from "./plan-glibc.ts";
@@ -43,6 +44,16 @@ export function planReport(
   reading?: (path: string) => void,
 ): PlanReport {
   needProc();
+  return withVariables(settings, () => reportOn(program, list, settings, hooks, reading));
+}
+
+function reportOn(
+  program: string,
+  list: readonly string[],
+  settings: Settings,
+  hooks: readonly Hook[],
+  reading: ((path: string) => void) | undefined,
+): PlanReport {
   const executed = locateProgram(program);
   const path = realpathSync(executed);
   const [system, trace] = [new System(), new Trace([])];
@@ -231,5 +242,8 @@ function plannedSettings(settings: Settings, { libraries, host }: TreeOptions): 
   const single = libraries
     .filter((library) => library.host !== host && !library.follows)
     .map(({ soname, host: { value, source } }) => ({ name: `libraries.${soname}`, value, source: sourceOf(source) }));
-  return [...all, ...single];
+  const variables = Array.from(settings.environment, ([name, { value, source }]) => {
+    return { name: `environment.${name}`, value: value ?? null, source: sourceOf(source) };
+  });
+  return [...all, ...single, ...variables];
 }

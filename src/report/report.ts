@@ -9,14 +9,15 @@ import { Trace } from "../diagnostics/trace.ts";
 import { storeFile } from "../directories/own-cache.ts";
 import { machineGlibc } from "../plan/glibc/choice.ts";
 import { chooseHosts, chooseTrees } from "../plan/trees.ts";
-import type { TreeOptions } from "../settings/tree-options.ts";
+import type { Settings } from "../settings/settings.ts";
+import { withVariables } from "../settings/variables.ts";
 import { type Asked, findAsked, pathOf } from "./asked.ts";
 import type { Report, Side } from "./item.ts";
 import { sidesOf } from "./sides.ts";
 import { missedGlibc } from "./words.ts";
 
-/** The options for the file that the report is about. Undefined for a soname. */
-type Choose = (file: string | undefined) => TreeOptions;
+/** The settings for the file that the report is about. Undefined for a soname. */
+type Choose = (file: string | undefined) => Settings;
 
 /**
  * `name` is a program, a library's file or an existing soname. Throws UsageError, ProgramError, LinkError and ElfError.
@@ -41,12 +42,15 @@ export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose)
   const asked = find(store);
   // choose() may print warnings about settings.
   progress.erase();
-  const options = choose(asked.kind === "soname" ? undefined : (asked.scripts[0] ?? pathOf(asked)));
+  const settings = choose(asked.kind === "soname" ? undefined : (asked.scripts[0] ?? pathOf(asked)));
   const trace = new Trace([]);
   // For a script, its interpreter runs.
   const program = "library" in asked ? asked.library.path : undefined;
-  const trees = chooseTrees(options, machineGlibc, store, system, trace, program);
-  return sidesOf(asked, options, trees, chooseHosts(trees, trace));
+  const options = settings.trees;
+  return withVariables(settings, () => {
+    const trees = chooseTrees(options, machineGlibc, store, system, trace, program);
+    return sidesOf(asked, options, trees, chooseHosts(trees, trace));
+  });
 }
 
 /**

@@ -11,6 +11,7 @@ import { PARSERS } from "./values.ts";
 /** Tables beside the settings. */
 const LIBRARIES = "libraries";
 const PROFILES = "profiles";
+const ENVIRONMENT = "environment";
 
 /** `path` is absolute; relative paths in the file are relative to its directory. Throws UsageError. */
 export function fileLayer(text: string, path: string): Layer {
@@ -18,6 +19,7 @@ export function fileLayer(text: string, path: string): Layer {
   const said = new Map<Name, Said>();
   const hosts = new Map<string, Said>();
   const profiles: Record<string, Profile> = Object.create(null);
+  const environment = new Map<string, Said>();
   for (const [key, value] of file.tableOf(file.parsed())) {
     if (key === LIBRARIES)
       for (const [soname, directory] of file.tableOf(value, key)) {
@@ -28,18 +30,33 @@ export function fileLayer(text: string, path: string): Layer {
       }
     else if (key === PROFILES)
       for (const [name, profile] of file.tableOf(value, key)) profiles[name] = profileOf(file, profile, [key, name]);
+    else if (key === ENVIRONMENT)
+      for (const [name, text] of file.tableOf(value, key))
+        environment.set(name, programsVariable(file, name, text, key));
     else if (isName(key)) {
       const one = settingOf(file, key, value);
       if (key !== "profile") PARSERS[key](one);
       said.set(key, one);
-    } else throw file.unknown("setting", [key], [...NAMES, LIBRARIES, PROFILES]);
+    } else throw file.unknown("setting", [key], [...NAMES, LIBRARIES, PROFILES, ENVIRONMENT]);
   }
   return {
     said: (name) => said.get(name),
     hostOf: (soname) => hosts.get(soname),
     sonames: [...hosts.keys()],
     profiles,
+    environment,
   };
+}
+
+/** A variable for the program; false removes it. Without texts: it is to be removed. */
+function programsVariable(file: TomlFile, name: string, value: unknown, table: string): Said {
+  const at = [table, name];
+  if (!/^[!-<>-~]+$/.test(name)) throw file.wrong(at, `${quoted(name)} cannot be the name of a variable`);
+  // They would be read by this command, whose settings have names of their own.
+  if (name.startsWith("CAPSULE_")) throw file.wrong(at, "it is for capsule: choose of the settings in this file");
+  if (value === false) return file.said(at, []);
+  if (typeof value !== "string") throw file.wrong(at, "a text in quotes is needed, or false for no such variable");
+  return file.said(at, [file.text(value, at, false)]);
 }
 
 const isName = (key: string): key is Name => (NAMES as readonly string[]).includes(key);

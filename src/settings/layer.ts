@@ -19,6 +19,8 @@ export interface Layer {
   readonly sonames: readonly string[];
   /** Profiles defined there. */
   readonly profiles: Readonly<Record<string, Profile>>;
+  /** Variables for the program. Without a text: it is to have none of that name. */
+  readonly environment: ReadonlyMap<string, Said>;
 }
 
 /** Flags as parsed from a command line, or as given by a caller. */
@@ -37,7 +39,13 @@ export interface Flags {
   readonly settings?: string | false | undefined;
 }
 
-const NOTHING: Layer = { said: () => undefined, hostOf: () => undefined, sonames: [], profiles: {} };
+const NOTHING: Layer = {
+  said: () => undefined,
+  hostOf: () => undefined,
+  sonames: [],
+  profiles: {},
+  environment: new Map(),
+};
 
 export function flagLayer({ mountNamespace, hostLibraries, hostShares, ...others }: Flags): Layer {
   const values: Readonly<Partial<Record<Name, string | readonly string[] | undefined>>> = {

@@ -93,6 +93,12 @@ export class Settings {
     return Object.fromEntries(all.flatMap((some) => Object.entries(some)));
   }
 
+  /** Variables for the program; undefined for one that it is not to have. */
+  get environment(): ReadonlyMap<string, Setting<string | undefined>> {
+    const all = this.#layers.toReversed().flatMap(({ environment }) => [...environment]);
+    return new Map(all.map(([name, { texts, source }]) => [name, { value: texts[0], source }]));
+  }
+
   /** The settings about trees. */
   get trees(): TreeOptions {
     const { host, further, runtime, glibc, profiles, profile, isolate } = this;

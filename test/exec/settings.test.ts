@@ -3,10 +3,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { PlanReport } from "../../src/report/plan-data.ts";
 import { expectLines } from "../support/expect.ts";
 import { shown } from "../support/notgl.ts";
 import { CLAIMED, copyOwnGlibc } from "../support/own-glibc.ts";
-import { capsule, type Outcome } from "../support/run.ts";
+import { capsule, command, type Outcome } from "../support/run.ts";
 import { SONAME, USAGE, Workshop } from "../support/workshop.ts";
 
 let workshop: Workshop;
@@ -105,4 +106,56 @@ test("a file that has changed counts at once, also where the command had to be s
   expectLines(await start(["--mode", "in-process"], program, env), shown("notgl", "green"));
   set(...common, `glibc = "${glibc}"`, 'mode = "attached"');
   expectLines(await start([], program, env), shown("notgl", "red"));
+});
+
+describe("a game has the variables that capsule.toml sets", () => {
+  const printed = (outcome: Outcome, name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(outcome.stdout)?.[1];
+  const printing = (set: (...lines: string[]) => void, directory: string, ...lines: string[]): string => {
+    const script = join(directory, "start.sh");
+    writeFileSync(script, "#!/bin/sh\nenv\n");
+    chmodSync(script, 0o755);
+    set(`host = "${workshop.family.red}"`, `isolate = ["${SONAME}"]`, "[environment]", ...lines);
+    return script;
+  };
+
+  test("in place of those of the environment, or none", async () => {
+    const { directory, set } = game();
+    const tunables = "glibc.malloc.arena_max=1:glibc.malloc.mxfast=0";
+    const lines = ["GAME = \"a = 'b' €\"", "UNWANTED = false", 'BUN_OPTIONS = "--smol"', 'EMPTY = ""'];
+    const script = printing(set, directory, ...lines, `GLIBC_TUNABLES = "${tunables}"`);
+    const outcome = await start([], script, { GAME: "before", UNWANTED: "1", OTHER: "kept" });
+    expect(outcome.exitCode).toBe(0);
+    const names = ["GAME", "UNWANTED", "BUN_OPTIONS", "EMPTY", "OTHER"];
+    expect(names.map((name) => printed(outcome, name))).toEqual(["a = 'b' €", undefined, "--smol", "", "kept"]);
+    expect(printed(outcome, "GLIBC_TUNABLES")).toContain(tunables);
+    expect(outcome.stdout).not.toContain("CAPSULE_");
+  });
+
+  test("of which ld.so reads some, in either mode", async () => {
+    const { program, set } = game();
+    const { red, reference } = workshop.family;
+    set(`host = "${red}"`, `isolate = ["${SONAME}"]`, "[environment]", `LD_LIBRARY_PATH = "${reference}"`);
+    for (const mode of ["in-process", "attached"])
+      expectLines(await start(["--mode", mode], program, { LD_LIBRARY_PATH: "" }), shown("notgl", "red"));
+  });
+
+  test("and the plan tells, with where each is set", async () => {
+    const { directory, set } = game();
+    const script = printing(set, directory, 'GAME = "1"', "UNWANTED = false");
+    const { stdout } = await command(["plan", "--json", script]);
+    const { settings } = JSON.parse(stdout) as PlanReport;
+    const source = (line: number) => ({ kind: "file" as const, name: join(directory, "capsule.toml"), line });
+    expect(settings.filter(({ name }) => name.startsWith("environment."))).toEqual([
+      { name: "environment.GAME", value: "1", source: source(4) },
+      { name: "environment.UNWANTED", value: null, source: source(5) },
+    ]);
+  });
+
+  test("once, also where one leads to another program of that name", async () => {
+    const places = [game(), game()];
+    for (const [i, { directory, set }] of places.entries())
+      printing(set, directory, `PATH = "${places[1 - i]?.directory}:/usr/bin:/bin"`);
+    const outcome = await start([], "start.sh", { PATH: `${places[0]?.directory}:${process.env.PATH}` });
+    expect(printed(outcome, "PATH")).toBe(`${places[1]?.directory}:/usr/bin:/bin`);
+  });
 });

@@ -109,6 +109,17 @@ describe("an error, with what was probably meant, is", () => {
       '"etc" does not begin with a slash',
     ],
     ["a variable that cannot be", '[profiles.a.environment]\n"A=B" = "x"', '"A=B" cannot be the name of a variable'],
+    ["a program's variable that cannot be", '[environment]\n"A B" = "x"', '"A B" cannot be the name of a variable'],
+    [
+      "a program's variable that is a number",
+      "[environment]\nA = 1",
+      "line 2: environment.A: a text in quotes is needed",
+    ],
+    [
+      "a program's variable that is capsule's",
+      '[environment]\nCAPSULE_PREFIX = "/"',
+      "environment.CAPSULE_PREFIX: it is for capsule",
+    ],
     [
       "a value that there is not",
       'glibc = "newest"',

@@ -298,6 +298,17 @@ test("the libraries of our profiles stay where the user has said nothing of one"
   expect(libraries.map(({ soname }) => soname)).toEqual([...(PROFILES.gl?.isolate ?? [])]);
 });
 
+test("a variable for the program is the first file's that sets it", () => {
+  const beside = '[environment]\nA = "game"\nB = false';
+  const { environment } = settingsOf({}, {}, beside, '[environment]\nA = "own"\nB = "own"\nC = "own"');
+  const all = Array.from(environment, ([name, { value, source }]) => [name, value, nameOf(source).includes("/game/")]);
+  expect(all.sort()).toEqual([
+    ["A", "game", true],
+    ["B", undefined, true],
+    ["C", "own", false],
+  ]);
+});
+
 describe("CAPSULE_DEBUG", () => {
   test("is in libcapsule's words, of which unknown ones are passed over", () => {
     expect(settingsOf({}, { CAPSULE_DEBUG: "path,nonsense constructor reloc" }).trace.value).toEqual([
