@@ -21,7 +21,7 @@ export const allCommands = (report: (error: unknown) => number = () => 0): Comma
   planCommand(),
   captureCommand(report),
   verifyCommand(),
-  treeCommand(),
+  treeCommand(report),
   whyCommand(),
   graphCommand(report),
   doctorCommand(),

@@ -13,7 +13,7 @@ import { segments } from "./dump/segments.ts";
 import { Subject } from "./dump/subject.ts";
 import { tls } from "./dump/tls.ts";
 import { versions } from "./dump/versions.ts";
-import { findTarget } from "./target.ts";
+import { findFile } from "./target.ts";
 
 /** In the order of output. The names are also those of the options and of the JSON keys. */
 const PARTS = { header, segments, sections, dynamic, versions, init, notes, tls, relocations };
@@ -28,14 +28,14 @@ export function dumpCommand(): Command {
     .description(
       "Show an ELF file's headers and tables: all of them, or those that are asked for. It is read, not loaded.",
     )
-    .argument("<library>", "a file, or a soname that the host tree has")
-    .option("--host <dir>", "the tree to search for a soname (default: CAPSULE_PREFIX, /run/host, /host or /)");
+    .argument("<library>", "a file, the name of a program that PATH has, or a soname that the host tree has")
+    .option("--host <dir>", "the tree that has the soname (default: CAPSULE_PREFIX, /run/host, /host or /)");
   for (const name of NAMES) command.option(`--${name}`, PARTS[name].summary);
   return command
     .option("--no-relocations", "all but the relocations: big libraries have hundreds of thousands")
     .option("--json", "as JSON: an object of path, the parts by their names, and faults")
     .action((library: string, options: Options) => {
-      using subject = new Subject(findTarget(library, options.host).path);
+      using subject = new Subject(findFile(library, options.host));
       const names = chosen(options);
       if (options.json) printJson(dataOf(subject, names));
       else for (const text of inPieces(linesOf(subject, names))) print(text);

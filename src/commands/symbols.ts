@@ -18,7 +18,7 @@ import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
 import { VersionLabels } from "../../lib/elf/version-labels.ts";
 import { print, printable, printJson } from "../diagnostics/output.ts";
-import { findTarget } from "./target.ts";
+import { findFile } from "./target.ts";
 
 const TYPES: Readonly<Record<number, string>> = {
   [STT_NOTYPE]: "untyped",
@@ -41,12 +41,12 @@ export function symbolsCommand(): Command {
     .description(
       "List the symbols that a library exports, with their versions, or those that it needs of others. It is read, not loaded.",
     )
-    .argument("<library>", "a file, or a soname that the host tree has")
-    .option("--host <dir>", "the tree to search for a soname (default: CAPSULE_PREFIX, /run/host, /host or /)")
+    .argument("<library>", "a file, the name of a program that PATH has, or a soname that the host tree has")
+    .option("--host <dir>", "the tree that has the soname (default: CAPSULE_PREFIX, /run/host, /host or /)")
     .option("--undefined", "those that it needs of others")
     .option("--json", "as JSON: an array of name, version, isDefault, type, binding, size")
     .action((library: string, options: { host?: string; undefined?: boolean; json?: boolean }) => {
-      using image = openImage(findTarget(library, options.host).path);
+      using image = openImage(findFile(library, options.host));
       const symbols = symbolsOf(image, options.undefined ?? false);
       if (options.json) printJson(symbols);
       else print(tableOf(symbols));

@@ -11,6 +11,8 @@ export interface View {
    */
   readonly verbosity: number;
   readonly showsPaths: boolean;
+  /** How deep trees are drawn: 1 has what a program needs itself. */
+  readonly depth: number;
 }
 
 /** Rows shown without -v. */

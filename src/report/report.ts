@@ -20,10 +20,11 @@ import { missedGlibc } from "./words.ts";
 type Choose = (file: string | undefined) => Settings;
 
 /**
- * `name` is a program, a library's file or an existing soname. Throws UsageError, ProgramError, LinkError and ElfError.
+ * `name` is a program, a library's file or an existing soname. A native report has no capsules. Throws UsageError,
+ * ProgramError, LinkError and ElfError.
  */
-export function reportOn(name: string, choose: Choose): Report {
-  const report = makeReport((store) => findAsked(name, store), choose);
+export function reportOn(name: string, choose: Choose, isNative = false): Report {
+  const report = makeReport((store) => findAsked(name, store), choose, isNative);
   const { asked, program } = report;
   if (asked.kind !== "soname") return report;
   const fault = program.roots.find(({ link }) => link.name === asked.soname)?.link.fault;
@@ -35,7 +36,7 @@ export function reportOn(name: string, choose: Choose): Report {
 }
 
 /** Throws like reportOn, but not for a soname that does not exist. */
-export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose): Report {
+export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose, isNative = false): Report {
   const system = new System();
   using progress = new Progress(() => ownScreen(system, process.env));
   const store = new LibraryStore(storeFile(), progress.reading);
@@ -46,7 +47,7 @@ export function makeReport(find: (store: LibraryStore) => Asked, choose: Choose)
   const trace = new Trace([]);
   // For a script, its interpreter runs.
   const program = "library" in asked ? asked.library.path : undefined;
-  const options = settings.trees;
+  const options = isNative ? settings.native : settings.trees;
   return withVariables(settings, () => {
     const trees = chooseTrees(options, machineGlibc, store, system, trace, program);
     return sidesOf(asked, options, trees, chooseHosts(trees, trace));

@@ -12,10 +12,11 @@ export function treeText(report: Report, view: View, paint: Paint): string {
   const drawing = new Drawing(report, view, paint, new Map(clashes.map((clash) => [clash.soname, clash])));
   const rule = (text: string) => paint("dim", text);
   const trees = drawing.roots().map((root) => linesOf(root, rule));
-  const table = clashTable(clashes, report, view, paint);
+  // With one side there is nothing that could clash.
+  const table = report.chosen.hosts.length === 0 ? [] : [clashTable(clashes, report, view, paint)];
   const { version, path } = report.trees.glibc;
   const glibc = paint("dim", `All of it runs on glibc ${version}, ${path}`);
-  return [...trees, table, [glibc]].map((lines) => `${lines.join("\n")}\n`).join("\n");
+  return [...trees, ...table, [glibc]].map((lines) => `${lines.join("\n")}\n`).join("\n");
 }
 
 /** A tree of text. */
@@ -78,7 +79,7 @@ class Drawing {
     }
     const isAsked = ({ fault, item, name }: Link) =>
       fault || item.role === "asked" || (asked.kind === "soname" && name === asked.soname);
-    const branches = links.filter(isAsked).map((link) => this.#branch(link, program, [], true));
+    const branches = links.filter(isAsked).map((link) => this.#branch(link, program, [], 0));
     const others = this.#visible(links.filter((link) => !isAsked(link))).filter(
       ({ item }) => item?.when !== "later" || this.view.verbosity > 0,
     );
@@ -121,7 +122,7 @@ class Drawing {
     return links.filter(({ item }) => item?.role !== "shared" || this.view.verbosity > 0);
   }
 
-  #branch(link: Link, side: Side, above: readonly Item[], isRoot = false): Branch {
+  #branch(link: Link, side: Side, above: readonly Item[], depth = 1): Branch {
     const { paint } = this;
     if (link.fault) {
       const { text, notes } = faultOf(link.fault);
@@ -134,9 +135,11 @@ class Drawing {
     const { item } = link;
     const { verbosity } = this.view;
     const isForeign = item.side !== side;
+    const isRoot = depth === 0;
     const isKnown = !isForeign && this.#shown.has(item);
     this.#shown.add(keyOf(link, side));
     const isFolded =
+      depth >= this.view.depth ||
       isForeign ||
       above.includes(item) ||
       (isKnown && (verbosity < 3 || this.#again++ >= MOST_AGAIN)) ||
@@ -144,7 +147,7 @@ class Drawing {
     // A root also shows libraries that were shown before.
     const isOld = (need: Link) => !need.fault && this.#shown.has(keyOf(need, side)) && verbosity === 0 && !isRoot;
     const branches = this.#visible(isFolded ? [] : item.needs).flatMap((need) =>
-      isOld(need) ? [] : this.#branch(need, side, [...above, item]),
+      isOld(need) ? [] : this.#branch(need, side, [...above, item], depth + 1),
     );
     return { text: this.#text(link, isKnown, isRoot), branches };
   }

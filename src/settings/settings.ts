@@ -12,7 +12,7 @@ import { readSettingsFiles } from "./file.ts";
 import type { Name } from "./keys.ts";
 import { type Environment, type Flags, flagLayer, type Layer, type Said, variableLayer } from "./layer.ts";
 import { asSays, DEFAULT, type Setting } from "./source.ts";
-import type { FurtherDirectories, LibraryChoice, TreeOptions } from "./tree-options.ts";
+import { type FurtherDirectories, type LibraryChoice, NOTHING_FURTHER, type TreeOptions } from "./tree-options.ts";
 import { type Isolated, only, PARSERS, profileNamesOf } from "./values.ts";
 
 type Parsed = { readonly [Of in keyof typeof PARSERS]: ReturnType<(typeof PARSERS)[Of]> };
@@ -139,6 +139,13 @@ export class Settings {
       newest: [...new Set([...named.flatMap(({ newest }) => newest), ...NEWEST])].filter(newest),
       variables: speaking.flatMap(({ environment }) => environment),
     };
+  }
+
+  /** With nothing isolated, on the glibc that the program has without capsule. */
+  get native(): TreeOptions {
+    const { host, runtime } = this;
+    const nothing = { libraries: [], newest: [], variables: [], further: { value: NOTHING_FURTHER, source: DEFAULT } };
+    return { host, runtime, glibc: { value: "runtime", source: DEFAULT }, ...nothing };
   }
 
   /** All settings but those of single libraries, by their names in files. */

@@ -445,6 +445,16 @@ describe("what a file calls its symbols, versions and libraries cannot command a
   });
 });
 
+test("a program is found by its name, unless a tree is named, whose library it then has to be", async () => {
+  for (const args of [["dump", "--init"], ["symbols"]]) {
+    const [byName, byPath] = [await capsule(...args, "true"), await capsule(...args, "/bin/true")];
+    expect(byName).toMatchObject({ stdout: byPath.stdout, stderr: "", exitCode: 0 });
+    expect((await capsule(...args, "--host", "/", "true")).stderr).toStartWith('capsule: Cannot find "true" in "/"');
+    const { stderr } = await capsule(...args, "no-such-program");
+    expect(stderr).toEndWith("; nor has any directory in PATH a program of that name\n");
+  }
+});
+
 describe("a clear error, and nothing on standard output, for", () => {
   const object = scratch.path("object.o");
   runTool(["cc", "-c", "-x", "c", "/dev/null", "-o", object]);

@@ -274,6 +274,54 @@ describe("colours", () => {
   });
 });
 
+describe("natively, there is one side,", () => {
+  test("with what the program finds itself, and nothing that could clash", async () => {
+    const { stdout, stderr, exitCode } = await tree(["--native", "--runtime", runtime, game]);
+    expect([stderr, exitCode]).toEqual(["", 0]);
+    expect(stdout.split("\n").slice(0, -2)).toEqual([
+      game,
+      "├── libown.so.1 [default directory]",
+      "│   ├── libdoor.so.1 [default directory]",
+      "│   └── libboth.so.1 [default directory]",
+      "├── libhidden.so.1 [runpath]",
+      "└── libdoor.so.1 [above]",
+      "",
+    ]);
+  });
+
+  test("whatever profiles the user's settings name, but not with options of capsules", async () => {
+    const settings = trees.path("capsule.toml");
+    writeFileSync(settings, `host = "/nowhere"\nruntime = "${runtime}"\nprofile = []\n`);
+    expect((await tree(["--native", "--settings", settings, game])).stderr).toBe("");
+    const { stderr, exitCode } = await tree(["--native", ...SIDES, game]);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("option '--native' cannot be used with option '--host <dir>'");
+  });
+
+  test("of which --max-depth shows as much as it says, on every side", async () => {
+    const native = ["--native", "--runtime", runtime, "--max-depth"];
+    expect((await drawn([...SIDES, "--max-depth", "1", game])).filter((line) => /^[│ ]+[├└]/.test(line))).toEqual([]);
+    expect((await tree([...native, "0", game])).stdout.split("\n").slice(0, 2)).toEqual([game, ""]);
+    const { stdout } = await tree([...native, "1", game]);
+    expect(stdout).toContain("├── libown.so.1 [default directory]\n├── libhidden.so.1 [runpath]\n└── libdoor.so.1 [");
+    expect(await tree([...native, "deep", game])).toMatchObject({ stdout: "", exitCode: 2 });
+  });
+});
+
+test("several programs are drawn one after the other, and one that fails keeps no other from it", async () => {
+  const native = ["--native", "--runtime", runtime];
+  const { stdout, stderr, exitCode } = await tree([
+    ...native,
+    game,
+    "/no/such/game",
+    join(runtime, "usr/lib/libown.so.1.0.0"),
+  ]);
+  expect([stderr, exitCode]).toEqual(['capsule: Cannot find "/no/such/game": no such file\n', 127]);
+  expect(stdout).toContain(`\n\n${join(runtime, "usr/lib/libown.so.1.0.0")}\n├── libdoor.so.1 `);
+  const all = JSON.parse((await tree([...native, "--json", game, game])).stdout) as { asked: { path: string } }[];
+  expect(all.map(({ asked }) => asked.path)).toEqual([game, game]);
+});
+
 test("JSON tells of each side's libraries, of doors between them, and of the clashes", async () => {
   const { stdout, exitCode } = await tree([...SIDES, "--json", game]);
   expect(exitCode).toBe(0);
