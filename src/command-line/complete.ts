@@ -2,6 +2,7 @@
 // such as paths, is left to it. bash.ts, zsh.ts and fish.ts have the protocol of each shell.
 
 import type { Model, ModelCommand, ModelOption, Value } from "./model.ts";
+import { sonamesOf } from "./sonames.ts";
 
 export interface Answer {
   readonly kind: "commands" | "options" | "values";
@@ -55,15 +56,19 @@ export function complete(model: Model, line: readonly string[]): Answer {
   let option: ModelOption | undefined;
   let position = 0;
   let hasEnded = false;
+  let host: string | undefined;
   for (let i = 1; i < line.length - 1; i++) {
     const word = line[i] ?? "";
-    if (option) option = undefined;
-    else if (word === "--" && command && !hasEnded) hasEnded = true;
+    if (option) {
+      if (isHost(option)) host = word;
+      option = undefined;
+    } else if (word === "--" && command && !hasEnded) hasEnded = true;
     else if (/^-./.test(word) && !hasEnded) {
       const found = optionOf(command ?? model, word);
       if (!found) continue;
       given.add(found);
       if (found.value && !found.isOptional && !word.includes("=")) option = found;
+      else if (isHost(found)) host = word.replace(/^[^=]*=/, "");
     } else if (!command) {
       if (word === HELP) return i === line.length - 2 ? commandsOf(model) : NOTHING;
       command = model.commands.find(({ name }) => name === word);
@@ -71,17 +76,19 @@ export function complete(model: Model, line: readonly string[]): Answer {
     } else if (command.endsAtProgram) return { ...NOTHING, program: i };
     else position++;
   }
-  if (option?.value) return valueAt(current, option.value, option.placeholder);
+  if (option?.value) return valueAt(current, option.value, host, option.placeholder);
   if (current.startsWith("-") && !hasEnded) {
     if (!current.includes("=")) return optionsOf(command ?? model, given);
     const { value, placeholder } = optionOf(command ?? model, current) ?? {};
-    return value ? valueAt(current, value, placeholder, cut(NONE, "=", current)) : NOTHING;
+    return value ? valueAt(current, value, host, placeholder, cut(NONE, "=", current)) : NOTHING;
   }
   if (!command) return commandsOf(model, [{ word: HELP, text: "say how a command is used" }]);
   const last = command.arguments.at(-1);
   const argument = command.arguments[position] ?? (last?.isRepeatable ? last : undefined);
-  return argument ? valueAt(current, argument.value, argument.name) : NOTHING;
+  return argument ? valueAt(current, argument.value, host, argument.name) : NOTHING;
 }
+
+const isHost = ({ names }: ModelOption): boolean => names.includes("--host");
 
 const optionOf = ({ options }: Pick<Model, "options">, word: string): ModelOption | undefined =>
   options.find(({ names }) => names.includes(word.replace(/=.*/s, "")));
@@ -102,8 +109,8 @@ function optionsOf({ options }: Pick<Model, "options">, given: ReadonlySet<Model
   return { kind: "options", words, stays: NONE };
 }
 
-/** `name` describes the expected value. */
-function valueAt(current: string, value: Value, name = "", option = NONE): Answer {
+/** `host` is what --host has; `name` describes the expected value. */
+function valueAt(current: string, value: Value, host: string | undefined, name = "", option = NONE): Answer {
   const stays = "isList" in value && value.isList ? cut(option, ",", current) : option;
   switch (value.kind) {
     case "words": {
@@ -115,13 +122,25 @@ function valueAt(current: string, value: Value, name = "", option = NONE): Answe
     }
     case "assignment": {
       const assigned = cut(stays, "=", current);
-      return { ...NOTHING, paths: assigned === stays ? "files" : value.to, stays: assigned };
+      if (assigned !== stays) return { ...NOTHING, paths: value.to, stays: assigned };
+      return { ...sonamesAt(current.slice(stays.text.length), true, host), stays, isList: value.isList };
     }
+    case "sonames":
+      return { ...sonamesAt(current.slice(stays.text.length), value.isUsual, host), stays };
     case "text":
       return { ...NOTHING, stays, message: name };
     default:
       return { ...NOTHING, stays, paths: value.kind };
   }
+}
+
+/** Sonames that begin so, or files: where there are none, or where both may be meant. */
+function sonamesAt(beginning: string, isUsual: boolean, host: string | undefined): Answer {
+  const isAsked = beginning === "" ? isUsual : !beginning.includes("/");
+  const words = (isAsked ? sonamesOf(host) : [])
+    .filter((soname) => soname.startsWith(beginning))
+    .map((soname) => ({ word: soname, text: "" }));
+  return words.length > 0 ? { ...NOTHING, words } : { ...NOTHING, paths: "files" };
 }
 
 /** Cuts off more of the word, if it contains the character. */

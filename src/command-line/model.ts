@@ -23,8 +23,10 @@ export class ChoiceOption extends Option {
 /** The value of an option or argument. */
 export type Value =
   | { readonly kind: "words"; readonly words: () => Words; readonly isList: boolean; readonly orDirectory: boolean }
-  /** NAME=PATH, or NAME alone. */
+  /** NAME=PATH, or NAME alone: a soname, if it is so. */
   | { readonly kind: "assignment"; readonly to: "directories" | "files"; readonly isList: boolean }
+  /** A soname that the host tree has, or a library's file; `isUsual` if it is usually a soname. */
+  | { readonly kind: "sonames"; readonly isUsual: boolean }
   | { readonly kind: "directories" | "files" | "programs" | "text" };
 
 export type Model = ReturnType<typeof modelOf>;
@@ -106,5 +108,6 @@ const wordsOf = (words: readonly string[]): Value => ({
 function kindOf(name: string): Value {
   if (name === "dir") return { kind: "directories" };
   if (name === "program") return { kind: "programs" };
-  return { kind: /file|path|library|soname/.test(name) ? "files" : "text" };
+  if (name === "soname" || name === "library") return { kind: "sonames", isUsual: name === "soname" };
+  return { kind: /file|path/.test(name) ? "files" : "text" };
 }

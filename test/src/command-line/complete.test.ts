@@ -28,7 +28,8 @@ describe("the word at the cursor is", () => {
     ["a program behind --", ["exec", "--", "--x"], { paths: "programs" }],
     ["a program's", ["exec", "--mode", "auto", "ls", "--mode", ""], { program: 4, words: [] }],
     ["a program's behind --", ["plan", "--", "--x", "-"], { program: 3 }],
-    ["a soname of a list", ["exec", "--isolate", "a=/b,c"], { paths: "files", stays: stay("a=/b,", ",") }],
+    ["a library's file", ["symbols", "./li"], { paths: "files", words: [] }],
+    ["a soname of a list", ["exec", "--isolate", "a=/b,c/"], { paths: "files", stays: stay("a=/b,", ",") }],
     [
       "its tree",
       ["exec", "--isolate=a=/b,c=/d"],

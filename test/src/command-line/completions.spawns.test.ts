@@ -17,6 +17,8 @@ const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
 const tree = new SmallTree({ "/trees/bookworm/x": Buffer.from(""), "/trees/book.txt": Buffer.from("") });
 tree.add("/bin/capsule-test-game", Buffer.from("#!/bin/sh\n"));
 chmodSync(tree.path("/bin/capsule-test-game"), 0o755);
+for (const name of ["libred.so", "libred.so.4", "libred.so.4.11", "libblue.so.1", "libblue-2.so", "libred.a", "red"])
+  tree.add(`/host/usr/lib/${name}`, Buffer.from(""));
 for (const name of ODD) {
   tree.add(`/odd/${name.slice(0, 2)}/${name}/x`, Buffer.from(""));
   tree.add(`/programs/${name}`, Buffer.from("#!/bin/sh\n"));
@@ -79,6 +81,18 @@ describe.each(SHELLS.map((shell) => [shell] as const))("%s", (shell) => {
 
   test("completes files where a library is asked for", async () => {
     expect(last(await complete(`capsule symbols ${tree.path("/trees/book")}`))).toEqual(["book.txt", "bookworm"]);
+  });
+
+  test("completes a soname of the host tree that is named, and of a list", async () => {
+    const host = tree.path("/host");
+    for (const line of [
+      `why --host ${host} libre`,
+      `symbols --host=${host} libre`,
+      `exec --host ${host} --isolate libre`,
+    ])
+      expect([line, await complete(`capsule ${line}`)]).toEqual([line, ["libred.so.4"]]);
+    expect(last(await complete(`capsule exec --host ${host} --isolate libblue.so.1,libre`))).toEqual(["libred.so.4"]);
+    expect(await complete(`capsule version --host ${host} `)).toEqual(["libblue-2.so", "libblue.so.1", "libred.so.4"]);
   });
 
   test("completes a program by PATH, or by its path", async () => {
