@@ -9,12 +9,13 @@ import { answerShell, COMPLETE } from "./commands/completions.ts";
 import { refuseMistyped } from "./commands/mistyped.ts";
 import { rootCommand } from "./commands/root.ts";
 import { EXIT } from "./diagnostics/errors.ts";
-import { reportError } from "./diagnostics/report-error.ts";
+import { reportError, reportOnTerminal } from "./diagnostics/report-error.ts";
+import { folded, show, widthOf } from "./diagnostics/terminal.ts";
 
 /** commander's own messages begin with "error: ", its help does not. */
 const output = {
-  writeErr: (text: string) =>
-    writeSync(2, text.startsWith("error: ") ? `capsule: ${text.slice("error: ".length)}` : text),
+  writeOut: show,
+  writeErr: (text: string) => writeSync(2, folded(text.replace(/^error: /, "capsule: "), widthOf(2))),
 };
 
 const [runtime = "", script = "", ...given] = process.argv;
@@ -32,5 +33,5 @@ try {
 } catch (error) {
   // commander has printed its own.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);
-  process.exit(reportError(error));
+  process.exit(reportOnTerminal(error));
 }

@@ -2,7 +2,7 @@
 
 import { readPlainly } from "./command-line/options.ts";
 import { EXEC_OPTIONS, execute, type RunFlags } from "./commands/execute.ts";
-import { reportError } from "./diagnostics/report-error.ts";
+import { reportError, reportOnTerminal } from "./diagnostics/report-error.ts";
 
 const line = readPlainly(EXEC_OPTIONS, process.argv.slice(3));
 if (line) {
@@ -10,6 +10,6 @@ if (line) {
   try {
     execute(program, list, line.given as RunFlags, reportError);
   } catch (error) {
-    process.exit(reportError(error));
+    process.exit(reportOnTerminal(error));
   }
 } else void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));

@@ -5,9 +5,9 @@ import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
 import { unless } from "../../lib/unless.ts";
 import { ProgramError } from "../diagnostics/errors.ts";
-import { print, printJson } from "../diagnostics/output.ts";
+import { printJson } from "../diagnostics/output.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
-import { painter, widthOf } from "../diagnostics/terminal.ts";
+import { painter, show, widthOf } from "../diagnostics/terminal.ts";
 import { examine } from "../doctor/examine.ts";
 import { hinders } from "../doctor/finding.ts";
 import { MachineFiles } from "../doctor/machine-files.ts";
@@ -47,7 +47,7 @@ export function doctorCommand(): Command {
       progress.erase();
       const view = { isVerbose: options.verbose ?? false, width: Math.max(NARROWEST, widthOf()) };
       if (options.json) printJson(dataOf(groups));
-      else print(reportOf(groups, view, painter()));
+      else show(reportOf(groups, view, painter()));
       process.exitCode = hinders(groups) ? 1 : 0;
     });
 }

@@ -2,7 +2,8 @@
 
 import { Command } from "commander";
 import { ElfError } from "../../lib/elf/error.ts";
-import { print, printable, printJson } from "../diagnostics/output.ts";
+import { printable, printJson } from "../diagnostics/output.ts";
+import { show } from "../diagnostics/terminal.ts";
 import { dynamic } from "./dump/dynamic.ts";
 import { header } from "./dump/header.ts";
 import { init } from "./dump/init.ts";
@@ -38,7 +39,7 @@ export function dumpCommand(): Command {
       using subject = new Subject(findFile(library, options.host));
       const names = chosen(options);
       if (options.json) printJson(dataOf(subject, names));
-      else for (const text of inPieces(linesOf(subject, names))) print(text);
+      else for (const text of inPieces(linesOf(subject, names))) show(text);
       fail(subject);
     });
 }

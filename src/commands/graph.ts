@@ -2,7 +2,9 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
+import { UsageError } from "../diagnostics/errors.ts";
 import { print } from "../diagnostics/output.ts";
+import { isTerminal } from "../diagnostics/terminal.ts";
 import { dotOf, startGraphviz } from "../report/dot.ts";
 import { pictureOf } from "../report/picture.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
@@ -28,6 +30,10 @@ export function graphCommand(report: (error: unknown) => number): Command {
     .addHelpText("after", "\nExit status: as of capsule tree.")
     .action(async (name: string, options: Flags & { all?: boolean; dot?: boolean; output?: string }) => {
       try {
+        if (options.output === undefined && !options.dot && isTerminal(1))
+          throw new UsageError(
+            "Cannot draw on a terminal: a file is needed (-o FILE.svg), or another program to pipe the picture to (--dot prints its source)",
+          );
         const graphviz = options.dot ? undefined : startGraphviz();
         const found = reportOn(name, (file) => settingsFor(options, file));
         const dot = dotOf(pictureOf(found, options.all ?? false), found);

@@ -9,7 +9,7 @@ import { Tree } from "../../lib/tree/tree.ts";
 import { ChoiceOption } from "../command-line/model.ts";
 import { UsageError } from "../diagnostics/errors.ts";
 import { print, printJson } from "../diagnostics/output.ts";
-import { painter } from "../diagnostics/terminal.ts";
+import { painter, show } from "../diagnostics/terminal.ts";
 import { Trace } from "../diagnostics/trace.ts";
 import { explain } from "../explain/explain.ts";
 import { explanationText } from "../explain/explain-text.ts";
@@ -72,7 +72,7 @@ export function linkCommand(): Command {
       const explained = () => explain(search, program, [name, ...list], length);
       switch (form) {
         case "text":
-          return print(explanationText(explained(), painter()));
+          return show(explanationText(explained(), painter()));
         case "json":
           return printJson(explained());
         case "html":

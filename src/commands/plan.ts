@@ -2,9 +2,9 @@
 
 import { Command } from "commander";
 import { System } from "../../lib/process/system.ts";
-import { print, printJson } from "../diagnostics/output.ts";
+import { printJson } from "../diagnostics/output.ts";
 import { ownScreen, Progress } from "../diagnostics/progress.ts";
-import { painter, widthOf } from "../diagnostics/terminal.ts";
+import { painter, show, widthOf } from "../diagnostics/terminal.ts";
 import { hookOf } from "../plan/hooks.ts";
 import { planReport } from "../report/plan-report.ts";
 import { planText } from "../report/plan-text.ts";
@@ -33,6 +33,6 @@ export function planCommand(): Command {
       const report = planReport(program, list, settings, hook.map(hookOf), progress.reading);
       progress.erase();
       if (json) printJson(report);
-      else print(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
+      else show(planText(report, { isVerbose: verbose, width: widthOf() }, painter()));
     });
 }

@@ -17,7 +17,8 @@ import {
 import { type FileImage, openImage } from "../../lib/elf/file.ts";
 import { bindingOf, isExported, typeOf } from "../../lib/elf/sym.ts";
 import { VersionLabels } from "../../lib/elf/version-labels.ts";
-import { print, printable, printJson } from "../diagnostics/output.ts";
+import { printable, printJson } from "../diagnostics/output.ts";
+import { show } from "../diagnostics/terminal.ts";
 import { findFile } from "./target.ts";
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -49,7 +50,7 @@ export function symbolsCommand(): Command {
       using image = openImage(findFile(library, options.host));
       const symbols = symbolsOf(image, options.undefined ?? false);
       if (options.json) printJson(symbols);
-      else print(tableOf(symbols));
+      else show(tableOf(symbols));
     });
 }
 

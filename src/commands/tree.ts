@@ -2,8 +2,8 @@
 // loaded.
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { print, printJson } from "../diagnostics/output.ts";
-import { painter } from "../diagnostics/terminal.ts";
+import { printJson } from "../diagnostics/output.ts";
+import { painter, show } from "../diagnostics/terminal.ts";
 import { jsonOf } from "../report/json.ts";
 import { exitCodeOf, reportOn } from "../report/report.ts";
 import { treeText } from "../report/tree-text.ts";
@@ -47,7 +47,7 @@ export function treeCommand(report: (error: unknown) => number): Command {
         try {
           const found = reportOn(name, (file) => settingsFor(options, file), native);
           if (options.json) all.push(jsonOf(found));
-          else print(`${i > 0 ? "\n" : ""}${treeText(found, view, painter())}`);
+          else show(`${i > 0 ? "\n" : ""}${treeText(found, view, painter())}`);
           return exitCodeOf(found);
         } catch (error) {
           // Of one file of several: the others are shown all the same.

@@ -4,7 +4,8 @@
 import { basename } from "node:path";
 import { Command } from "commander";
 import { UsageError } from "../diagnostics/errors.ts";
-import { print, printable, printJson } from "../diagnostics/output.ts";
+import { printable, printJson } from "../diagnostics/output.ts";
+import { show } from "../diagnostics/terminal.ts";
 import { versionIn } from "../report/version-in.ts";
 import { findTarget } from "./target.ts";
 
@@ -21,11 +22,11 @@ export function versionCommand(): Command {
       if (name === undefined) {
         if (host !== undefined || json)
           throw new UsageError("Cannot tell a version: a soname is needed with an option");
-        return print(`${parent?.version()}\n`);
+        return show(`${parent?.version()}\n`);
       }
       const { path, tree: searched } = findTarget(name, host);
       const [tree, soname, version] = [searched?.name ?? "/", searched ? name : basename(name), versionIn(path)];
       if (json) printJson({ tree, soname, version: version || null, path });
-      else print(`${printable([tree, soname, version || "unknown", path].join(" "))}\n`);
+      else show(`${printable([tree, soname, version || "unknown", path].join(" "))}\n`);
     });
 }

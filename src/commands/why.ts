@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { EXIT, UsageError } from "../diagnostics/errors.ts";
-import { print, printJson } from "../diagnostics/output.ts";
-import { painter } from "../diagnostics/terminal.ts";
+import { printJson } from "../diagnostics/output.ts";
+import { painter, show } from "../diagnostics/terminal.ts";
 import { answersOf } from "../report/answers.ts";
 import { answerJson } from "../report/json.ts";
 import { makeReport, reportOn } from "../report/report.ts";
@@ -34,7 +34,7 @@ export function whyCommand(): Command {
         program === undefined ? makeReport(() => ({ kind: "soname", soname }), choose) : reportOn(program, choose);
       const answers = answersOf(soname, report);
       if (flags.json) printJson(answers.map(answerJson));
-      else print(whyText(soname, answers, report, painter()));
+      else show(whyText(soname, answers, report, painter()));
       const isThere = answers.some(({ link, search }) => link?.item || search?.found);
       process.exitCode = isThere ? 0 : EXIT.notFound;
     });

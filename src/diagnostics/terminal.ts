@@ -2,17 +2,17 @@
 // and paths may come from strangers.
 
 import type { styleText as StyleText } from "node:util";
-import { printable } from "./output.ts";
+import { print, printable } from "./output.ts";
 
 export type Style = Parameters<typeof StyleText>[0];
 /** Printable text in a style. */
 export type Paint = (style: Style | "plain", text: string) => string;
 
 /** FORCE_COLOR decides, else NO_COLOR (no-color.org), else whether standard output is a terminal with colours. */
-export function hasColours(env: NodeJS.ProcessEnv = process.env, isTerminal = () => isatty(1)): boolean {
+export function hasColours(env: NodeJS.ProcessEnv = process.env, hasTerminal = () => isTerminal(1)): boolean {
   const { FORCE_COLOR: forced, NO_COLOR: refused, TERM: kind } = env;
   if (forced !== undefined) return !["0", "false"].includes(forced);
-  return !refused && kind !== "dumb" && isTerminal();
+  return !refused && kind !== "dumb" && hasTerminal();
 }
 
 export function painter(isColoured = hasColours()): Paint {
@@ -24,7 +24,8 @@ export function painter(isColoured = hasColours()): Paint {
 }
 
 /** node:tty and node:util take milliseconds to load, which should not delay a program. */
-const isatty = (descriptor: number): boolean => (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
+export const isTerminal = (descriptor: number): boolean =>
+  (require("node:tty") as typeof import("node:tty")).isatty(descriptor);
 
 /** Lines of words, of up to `width` columns. A longer word has a line of its own. */
 export function inLines(words: readonly string[], width: number): string[][] {
@@ -51,4 +52,46 @@ export function widthsOf(rows: readonly (readonly string[])[]): number[] {
 }
 
 /** The width of the terminal, in columns; infinite without one, as no line has to be broken. */
-export const widthOf = (): number => (isatty(1) ? process.stdout.columns || 80 : Number.POSITIVE_INFINITY);
+export const widthOf = (descriptor: 1 | 2 = 1): number =>
+  isTerminal(descriptor) ? process[descriptor === 1 ? "stdout" : "stderr"].columns || 80 : Number.POSITIVE_INFINITY;
+
+/** A style, spaces, or a word. */
+const TOKENS = /(\p{Cc}\[[\d;]*m)|( +)|[^\p{Cc} ]+/gu;
+/** How much further the rest of a line begins, in columns. */
+const FURTHER = 4;
+
+/**
+ * Breaks lines that are longer than the width between words, where a terminal would break them anywhere. The rest is
+ * indented further than the line. Styles take no room.
+ */
+export function folded(text: string, width: number): string {
+  if (width === Number.POSITIVE_INFINITY) return text;
+  return text
+    .split("\n")
+    .map((line) => (line.length <= width ? line : foldedLine(line, width)))
+    .join("\n");
+}
+
+function foldedLine(line: string, width: number): string {
+  const own = /^[ │├└─]*/.exec(line)?.[0].length ?? 0;
+  // In a narrow window, or deep in a tree, there is no room for that.
+  const indent = own + FURTHER < width / 2 ? own + FURTHER : 0;
+  let [all, column] = ["", 0];
+  // Behind the last word: styles, and spaces, which count only if another word follows in the line.
+  let [pending, room] = ["", 0];
+  for (const [token, style, spaces] of line.matchAll(TOKENS)) {
+    if (style !== undefined || spaces !== undefined) {
+      pending += token;
+      room += spaces?.length ?? 0;
+      continue;
+    }
+    const fits = column === 0 || column + room + token.length <= width;
+    all += fits ? `${pending}${token}` : `\n${" ".repeat(indent)}${pending.replaceAll(" ", "")}${token}`;
+    column = (fits ? column + room : indent) + token.length;
+    [pending, room] = ["", 0];
+  }
+  return all + pending.replaceAll(" ", "");
+}
+
+/** Prints text for people. */
+export const show = (text: string): void => print(folded(text, widthOf()));

@@ -8,7 +8,7 @@ import { clashesOf } from "./clashes.ts";
 import type { Item, Link, Report } from "./item.ts";
 import { faultOf, missedGlibc } from "./words.ts";
 
-/** The width of the text, in columns. With the labels and indent it is 80. */
+/** The width of the text where there is room, in columns. With the labels and indent it is 80. */
 const WIDTH = 67;
 const LABEL = 11;
 /** The most names listed. The rest are counted. */

@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { LinkedTrees } from "../../support/linked-trees.ts";
-import { command, type Outcome } from "../../support/run.ts";
+import { COMMAND, command, type Outcome, run } from "../../support/run.ts";
 
 const trees = new LinkedTrees();
 afterAll(() => trees[Symbol.dispose]());
@@ -148,4 +148,18 @@ describe("what is printed", () => {
       expect(stderr).not.toMatch(/^ +at /m);
     }
   });
+});
+
+test("on a terminal it says that it wants a file, and draws its source there", async () => {
+  const onTerminal = (words: string) => {
+    const line = [...COMMAND, ...`graph ${words} ${game}`.split(/ +/)].join(" ");
+    return run(["script", "--quiet", "--return", "--command", `stty cols 45; ${line}`, "/dev/null"]);
+  };
+  const { stdout, exitCode } = await onTerminal("");
+  expect([stdout.replaceAll(/\s+/g, " "), exitCode]).toEqual([
+    expect.stringContaining("a file is needed (-o FILE.svg)"),
+    2,
+  ]);
+  expect(stdout.split("\r\n").filter((line) => line.length > 45)).toEqual([]);
+  expect((await onTerminal("--dot")).stdout).toContain("digraph");
 });
