@@ -33,6 +33,7 @@ export type {
 } from "./library/launch-options.ts";
 export { plan } from "./library/plan.ts";
 export { Redirection, type Slot } from "./library/redirection.ts";
+export type { ProfileName } from "./profiles/profiles.ts";
 export type {
   Asked,
   GlibcWay,

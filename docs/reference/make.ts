@@ -36,7 +36,7 @@ export const PAGE = join(import.meta.dir, "..", "api.md");
 
 /** In this order. What belongs together is in one place in the sources, too. */
 const CHAPTERS: readonly (readonly [title: string, files: RegExp])[] = [
-  ["Running programs", /\/library\/launch(-options)?\.ts$/],
+  ["Running programs", /\/(library\/launch(-options)?|profiles\/profiles)\.ts$/],
   ["Plans", /\/(library\/plan|report\/plan-data)\.ts$/],
   ["Capsules in this process", /\/library\/(capsule|redirection)\.ts$/],
   ["Events", /\/(events|trace)\.ts$/],

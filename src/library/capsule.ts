@@ -31,10 +31,13 @@ import { needsIn, needsOfOutsider } from "../plan/needs.ts";
 import { Ownership } from "../plan/ownership.ts";
 import { environmentOf, keepCaches, openedAhead } from "../plan/plan.ts";
 import { hostSearch, openTree, refuseMissing } from "../plan/trees.ts";
+import type { ProfileName } from "../profiles/profiles.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
 import { Settings } from "../settings/settings.ts";
+import { forCaller } from "./caller.ts";
 import { vacateNamespace } from "./close.ts";
 import { type Embedding, embed, glibcOf } from "./embedding.ts";
+import { checkOptions, type Kinds } from "./options.ts";
 import { ownFile } from "./own-file.ts";
 import { type Redirection, redirectTo } from "./redirection.ts";
 
@@ -54,11 +57,8 @@ export interface CapsuleOptions {
    * of them. Default: none. {@link Capsule.dlopen} opens more.
    */
   readonly libraries?: readonly string[];
-  /**
-   * Profiles (`gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`) whose environment variables the libraries see. Default:
-   * all.
-   */
-  readonly profiles?: readonly string[];
+  /** Profiles whose environment variables the libraries see. Default: all. */
+  readonly profiles?: readonly ProfileName[];
   /**
    * Additional variables that only the capsule's libraries see. Variables of the process override those of profiles,
    * but not these.
@@ -67,6 +67,11 @@ export interface CapsuleOptions {
   /** Trace categories to print to standard error, as for `--trace`. Default: none. */
   readonly trace?: readonly Category[];
 }
+
+const OPTION_KINDS = {
+  ...{ host: "text", hostLibraries: "texts", hostShares: "texts", libraries: "texts", profiles: "texts" },
+  ...{ environment: "variables", trace: "texts" },
+} as const satisfies Record<keyof CapsuleOptions, Kinds[string]>;
 
 /** Where a capsule's library comes from. */
 export interface Answer {
@@ -207,7 +212,7 @@ export class Capsule {
    * ```
    */
   dlopen<Fns extends Record<string, FFIFunction>>(name: string, symbols: Fns): FFILibrary<Fns> {
-    const [object] = this.#open([name]);
+    const [object] = forCaller(this.dlopen, () => this.#open([name]));
     const described = Object.entries(symbols).map(([symbol, description]) => {
       const ptr = description.ptr ?? this.#mustFind(object ? [object] : [], symbol, undefined, name);
       return [symbol, { ...description, ptr }] as const;
@@ -486,6 +491,7 @@ export class Capsule {
  * a sixteenth capsule.
  * @throws {@link ElfError} if a library is damaged.
  * @throws {@link UsageError} if a profile or variable is invalid.
+ * @throws TypeError for an option that there is not, or of a wrong type.
  *
  * @example
  * ```ts
@@ -495,7 +501,12 @@ export class Capsule {
  * for (const { name, path, why } of capsule.answers) console.log(`${name}: ${path} (${why})`);
  * ```
  */
-export const openCapsule = (options: CapsuleOptions = {}): Capsule => new Capsule(options);
+export function openCapsule(options: CapsuleOptions = {}): Capsule {
+  return forCaller(openCapsule, () => {
+    checkOptions(options, OPTION_KINDS, "openCapsule");
+    return new Capsule(options);
+  });
+}
 
 /** Replaces an error whose text from glibc does not help. */
 function explained(error: unknown): unknown {

@@ -2,6 +2,8 @@
 
 import type { CapsuleEvent } from "../diagnostics/events.ts";
 import type { Category } from "../diagnostics/trace.ts";
+import type { ProfileName } from "../profiles/profiles.ts";
+import type { Kinds } from "./options.ts";
 
 /**
  * A function of a shared object that replaces an isolated library's function for the program. The program's calls and
@@ -43,8 +45,8 @@ export interface TreeChoices {
   readonly runtime?: string;
   /** Libraries to isolate, with their families: sonames, or `SONAME=DIR` for one from another host tree. */
   readonly isolate?: readonly string[];
-  /** Profiles to isolate: `gl`, `egl`, `vulkan`, `video`, `cl`, `nvidia`. Default: all, or none if `isolate` is set. */
-  readonly profiles?: readonly string[];
+  /** Profiles to isolate, also those of settings files. Default: all of capsule's own, or none if `isolate` is set. */
+  readonly profiles?: readonly (ProfileName | (string & {}))[];
   /**
    * The glibc that everything runs on: `auto` (the newest of all trees), `runtime`, `host`, or a directory. Default:
    * `auto`.
@@ -67,6 +69,18 @@ export interface RunChoices extends TreeChoices {
   readonly hooks?: Hooks;
 }
 
+const RUN_KINDS = {
+  ...{
+    host: "text",
+    hostLibraries: "texts",
+    hostShares: "texts",
+    runtime: "text",
+    isolate: "texts",
+    profiles: "texts",
+  },
+  ...{ glibc: "text", settings: "settings", mountNamespace: "text", hooks: "hooks" },
+} as const satisfies Record<keyof RunChoices, Kinds[string]>;
+
 /** For {@link plan}. */
 export interface PlanOptions extends RunChoices {
   /** The program's arguments. Default: none. */
@@ -74,6 +88,12 @@ export interface PlanOptions extends RunChoices {
   /** Where the program would run. Default: `attached`, as {@link exec} runs programs. */
   readonly mode?: "auto" | "in-process" | "attached";
 }
+
+/** @internal */
+export const PLAN_KINDS = {
+  ...RUN_KINDS,
+  ...{ arguments: "texts", mode: "text" },
+} as const satisfies Record<keyof PlanOptions, Kinds[string]>;
 
 /** For {@link exec} and {@link spawn}. */
 export interface LaunchOptions extends RunChoices {
@@ -98,6 +118,17 @@ export interface LaunchOptions extends RunChoices {
   /** Trace categories to print to standard error, as for `--trace`. Default: none. */
   readonly trace?: readonly Category[];
 }
+
+/**
+ * With those of StdioOptions.
+ *
+ * @internal
+ */
+export const LAUNCH_KINDS = {
+  ...RUN_KINDS,
+  ...{ cwd: "text", env: "variables", signal: "signal", timeout: "number", killSignal: "numberOrText" },
+  ...{ onEvent: "function", bindings: "isSo", trace: "texts", stdin: "any", stdout: "any", stderr: "any" },
+} as const satisfies Record<keyof LaunchOptions | "stdin" | "stdout" | "stderr", Kinds[string]>;
 
 /**
  * The arguments of `capsule exec`. `events` is a descriptor.

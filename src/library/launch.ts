@@ -8,7 +8,9 @@ import { errorOf } from "../diagnostics/error-data.ts";
 import { EXIT, ProgramError } from "../diagnostics/errors.ts";
 import type { CapsuleEvent } from "../diagnostics/events.ts";
 import { withKept } from "../handover/environment.ts";
-import { commandLine, type LaunchOptions } from "./launch-options.ts";
+import { calledFrom, framesAbove } from "./caller.ts";
+import { commandLine, LAUNCH_KINDS, type LaunchOptions } from "./launch-options.ts";
+import { checkOptions, type Started, startedBy } from "./options.ts";
 import { ownBun, ownFile } from "./own-file.ts";
 
 /**
@@ -67,6 +69,8 @@ export class Running<
   #failure: Error | undefined;
   #stopListening = (): void => {};
   readonly #onEvent: ((event: CapsuleEvent) => void) | undefined;
+  /** Who has started it, for the stacks of errors. */
+  readonly #frames: string;
 
   /**
    * Resolves when the program has ended. Processes that it started may still be running. If capsule could not run the
@@ -79,7 +83,9 @@ export class Running<
     process: Subprocess<In, Out, Err>,
     name: string,
     { onEvent, signal, timeout, killSignal }: LaunchOptions,
+    frames: string,
   ) {
+    this.#frames = frames;
     this.#process = process;
     this.#name = name;
     this.#onEvent = onEvent;
@@ -153,7 +159,9 @@ export class Running<
     const signal = signalCode as NodeJS.Signals | null;
     const how = signal === null ? `with exit code ${exitCode}` : `by ${signal}`;
     const unstarted = `Cannot run "${this.#name}": capsule has ended ${how} before it was started`;
-    const failure = this.#failure ?? (this.#isStarted ? undefined : new ProgramError(unstarted, EXIT.notRunnable));
+    const failure =
+      this.#failure ??
+      (this.#isStarted ? undefined : calledFrom(new ProgramError(unstarted, EXIT.notRunnable), this.#frames));
     if (failure) this.#hasStarted.reject(failure);
     // If a signal ended it before it started, that was intended.
     if (failure && (this.#failure || signal === null)) throw failure;
@@ -184,7 +192,8 @@ export class Running<
       this.#isStarted = true;
       this.#hasStarted.resolve();
     }
-    if (event.event === "failed" && event.isFatal && isOwn) this.#failure = errorOf(event.error);
+    if (event.event === "failed" && event.isFatal && isOwn)
+      this.#failure = calledFrom(errorOf(event.error), this.#frames);
     try {
       this.#onEvent?.(event);
     } catch (error) {
@@ -205,6 +214,7 @@ export class Running<
  * @typeParam Out the type of the `stdout` option
  * @typeParam Err the type of the `stderr` option
  * @returns the running program. Its process exists already, and becomes the program when preparation is complete.
+ * @throws TypeError at once, for an option that there is not, or of a wrong type.
  * @throws {@link ProgramError} at once, if `cwd` does not exist.
  * @throws {@link LinkError} at once, if this library's own files or Bun cannot be found: see {@link openCapsule}.
  * @throws Error at once, the signal's reason, if `signal` is already aborted.
@@ -226,9 +236,34 @@ export function spawn<
   Err extends Bun.Spawn.Readable = "inherit",
 >(
   program: string,
-  list: readonly string[] = [],
-  options: LaunchOptions & StdioOptions<In, Out, Err> = {},
-): Running<In, Out, Err> {
+  list?: readonly string[],
+  options?: LaunchOptions & StdioOptions<In, Out, Err>,
+): Running<In, Out, Err>;
+/**
+ * The same, with the program and its arguments in an array, as for `Bun.spawn`.
+ *
+ * @param command the program, then its arguments
+ * @param options what comes from where, and how to start it
+ * @throws Error as the other form does.
+ * @typeParam In the type of the `stdin` option
+ * @typeParam Out the type of the `stdout` option
+ * @typeParam Err the type of the `stderr` option
+ */
+export function spawn<
+  In extends Bun.Spawn.Writable = "inherit",
+  Out extends Bun.Spawn.Readable = "inherit",
+  Err extends Bun.Spawn.Readable = "inherit",
+>(command: readonly string[], options?: LaunchOptions & StdioOptions<In, Out, Err>): Running<In, Out, Err>;
+export function spawn(...given: readonly [unknown, ...unknown[]]): Running {
+  return started(startedBy("spawn", given), framesAbove(spawn), "spawn");
+}
+
+function started(
+  { program, list, options }: Started<LaunchOptions & StdioOptions>,
+  frames: string,
+  whose: string,
+): Running {
+  checkOptions(options, LAUNCH_KINDS, whose);
   const { stdin, stdout, stderr, cwd, env = process.env } = options;
   options.signal?.throwIfAborted();
   const script = ownFile("main");
@@ -237,12 +272,12 @@ export function spawn<
   const child = Bun.spawn(
     [ownBun(), "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
     {
-      stdio: [(stdin ?? "inherit") as In, (stdout ?? "inherit") as Out, (stderr ?? "inherit") as Err, "pipe"],
+      stdio: [stdin ?? "inherit", stdout ?? "inherit", stderr ?? "inherit", "pipe"],
       env: { ...withKept(env), ...ENGINE_SETTINGS },
       ...(cwd === undefined ? {} : { cwd }),
     },
   );
-  return new Running(child as Subprocess<In, Out, Err>, program, options);
+  return new Running(child, program, options, frames);
 }
 
 /**
@@ -252,6 +287,7 @@ export function spawn<
  * @param list its arguments
  * @param options what comes from where, and how to start it
  * @returns how it ended
+ * @throws TypeError for an option that there is not, or of a wrong type.
  * @throws {@link ProgramError} if the program is not found or cannot be run.
  * @throws {@link LinkError} if a host tree, or a library in it, is missing or unusable.
  * @throws {@link ElfError} if a library of a host tree is damaged.
@@ -270,8 +306,15 @@ export function spawn<
  * }
  * ```
  */
-export const exec = async (
-  program: string,
-  list: readonly string[] = [],
-  options: LaunchOptions & StdioOptions = {},
-): Promise<Ended> => spawn(program, list, options).exited;
+export function exec(program: string, list?: readonly string[], options?: LaunchOptions & StdioOptions): Promise<Ended>;
+/**
+ * The same, with the program and its arguments in an array, as for `Bun.spawn`.
+ *
+ * @param command the program, then its arguments
+ * @param options what comes from where, and how to start it
+ * @throws Error as the other form does.
+ */
+export function exec(command: readonly string[], options?: LaunchOptions & StdioOptions): Promise<Ended>;
+export async function exec(...given: readonly [unknown, ...unknown[]]): Promise<Ended> {
+  return started(startedBy("exec", given), framesAbove(exec), "exec").exited;
+}

@@ -131,6 +131,9 @@ const CL_MANIFESTS: readonly Variable[] = [
   { name: "OPENCL_VENDOR_PATH", kind: "first", paths: CL_VENDORS },
 ];
 
+/** A profile that capsule has itself. */
+export type ProfileName = "gl" | "egl" | "vulkan" | "video" | "cl" | "nvidia";
+
 export const PROFILES: Readonly<Record<string, Profile>> = {
   gl: {
     summary: "OpenGL and GLX",
@@ -168,7 +171,7 @@ export const PROFILES: Readonly<Record<string, Profile>> = {
     newest: [],
     environment: [...EGL_MANIFESTS, ...VULKAN_MANIFESTS, BACKENDS, VDPAU, ...CL_MANIFESTS, ...CACHES],
   },
-};
+} satisfies Record<ProfileName, Profile>;
 
 /** What an isolated library will probably open when it is used, for reading ahead. */
 export const AHEAD: Readonly<Record<string, readonly string[]>> = {
