@@ -121,10 +121,13 @@ export class Capsule {
   readonly #opened = new Map<string, LoadedObject>();
   readonly #closures: Closure[] = [];
   readonly #redirections = new Set<Redirection>();
-  #isAtExit = false;
+  /**
+   * At the end of the process libraries stay loaded, as natively: their threads may still run. Bun calls no
+   * destructors then.
+   */
   readonly #atExit = () => {
-    this.#isAtExit = true;
-    this.close();
+    this.#isClosed = true;
+    this.#leave();
   };
   #isClosed = false;
 
@@ -353,7 +356,7 @@ export class Capsule {
     for (const redirection of [...this.#redirections].reverse()) redirection.undo();
     const { paths, isUsed } = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
     // An exposed library that is still in use may open another one, so the server must stay.
-    if (isUsed && !this.#isAtExit) process.on("exit", () => this.#leave());
+    if (isUsed) process.on("exit", () => this.#leave());
     else this.#leave();
     return [...paths];
   }

@@ -1,12 +1,13 @@
 // A capsule in a process of one's own: each script here is one, as what it does may kill it.
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectLines } from "../../support/expect.ts";
 import { build } from "../../support/fixtures.ts";
 import { lines } from "../../support/lines.ts";
+import { LinkedTrees } from "../../support/linked-trees.ts";
 import { NEEDED, needed, ownCopies } from "../../support/needed.ts";
 import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
 import { RUNTIME } from "../../support/pair.ts";
@@ -201,4 +202,23 @@ test("what cannot be is an error, and nothing is changed", async () => {
     "again: 8",
   ]);
   rmSync(directory, { recursive: true });
+});
+
+test.each(["end", "exit"])("a script that ends (%s) while threads of a library still run is no crash", async (how) => {
+  using trees = new LinkedTrees();
+  const source = `#include <pthread.h>
+#include <unistd.h>
+static volatile long count;
+static void *run(void *p) { for (;;) { count++; usleep(20); } }
+__attribute__((constructor)) static void begin(void) { pthread_t t; for (int i = 0; i < 4; i++) pthread_create(&t, 0, run, 0); }`;
+  const host = trees.path("host");
+  mkdirSync(join(host, "usr/lib"), { recursive: true });
+  trees.compile("host/usr/lib/libbusy.so.1", source, "-shared", "-fPIC", "-pthread", "-Wl,-soname,libbusy.so.1");
+  for (let time = 0; time < 3; time++)
+    expect(await script("ends", host, how)).toMatchObject({
+      stdout: "opened\n",
+      stderr: "",
+      exitCode: 0,
+      signal: null,
+    });
 });
