@@ -12,12 +12,17 @@ const NO_FILE = -1;
 export class Pages {
   constructor(readonly system: System) {}
 
-  /** Zeroed pages that are never freed: private, or shared with children made by fork(). Throws LinkError. */
+  /** Zeroed pages: private, or shared with children made by fork(). Throws LinkError. */
   allocate(length: number, isShared = false): Address {
     const flags = MAP_ANONYMOUS | (isShared ? MAP_SHARED : MAP_PRIVATE);
     const at = this.system.call("mmap", 0, length, PROT_READ | PROT_WRITE, flags, NO_FILE);
     if (at < 0) throw new LinkError(`Cannot map ${length} bytes`, { cause: new SystemError("mmap", -at) });
     return toAddress(at);
+  }
+
+  /** Unmaps pages. */
+  free(start: Address, length: number): void {
+    this.system.call("munmap", start, length);
   }
 
   /** Reserves inaccessible pages, anywhere or at an address where nothing is mapped. Throws LinkError. */

@@ -1,6 +1,6 @@
 // The server's side of the shared pages, and the main thread's for the little that it reports; see protocol.ts.
 
-import { bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
+import { addressOf, bytesAt, cString, viewAt } from "../../lib/memory/live.ts";
 import { type Address, add } from "../../lib/memory/numbers.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { ARENA, ARENA_SIZE, CHANNEL_SIZE, Header, Kind, PENDING, SLOT_COUNT, State } from "./protocol.ts";
@@ -145,6 +145,11 @@ export class Channel {
     this.#setServed(0);
   }
 
+  /** Unmaps it. No thread may use it any more, nor this object. */
+  free(): void {
+    this.libc.pages.free(this.at, CHANNEL_SIZE);
+  }
+
   /** Waits until a server answers. Returns false when that takes longer. */
   awaitServer(milliseconds: number): boolean {
     return this.libc.futexes.awaitChange(add(this.at, Header.offsetOf.isServed), 0, milliseconds);
@@ -156,8 +161,9 @@ export class Channel {
    */
   tell(text: string, isAwaited = false): boolean {
     const bytes = Buffer.from(text);
-    const at = this.libc.allocate(bytes.length);
-    bytesAt(at, bytes.length).set(bytes);
+    // Our own, unless the server may read it later.
+    const at = isAwaited ? addressOf(bytes) : this.libc.allocate(bytes.length);
+    if (!isAwaited) bytesAt(at, bytes.length).set(bytes);
     const slot = this.#claim();
     if (!slot) return false;
     const { request } = slot;
@@ -171,7 +177,8 @@ export class Channel {
     if (!isAwaited) return true;
     while (!this.libc.futexes.awaitChange(slot.at, State.asked, LIVENESS_INTERVAL_MS))
       if (!this.#hasServer) return false;
-    return true;
+    // The text has to be there until here.
+    return bytes.length >= 0;
   }
 
   /** Whether a thread of this process answers. */

@@ -25,6 +25,9 @@ const BOOT_INTERVAL_MS = 100;
  */
 export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `server${extname(Bun.main)}`);
 
+/** How long a Worker that has been told to end may take, in milliseconds. */
+const END_LIMIT_MS = 1000;
+
 /** What the server has to know. */
 export interface Served
   extends Pick<Linkage, "trace" | "runtime" | "shared" | "moved" | "functions" | "capsules" | "scopes"> {
@@ -41,6 +44,8 @@ export class ServerHandle {
   readonly #own: Channel;
   readonly #children: Channel;
   readonly #worker: Worker;
+  /** 1 when the server uses the channels no more. */
+  readonly #isGone = new Int32Array(new SharedArrayBuffer(4));
 
   /** Boots in a Worker, while other work goes on. `command` starts a server for the program's children, if given. */
   constructor(
@@ -51,7 +56,7 @@ export class ServerHandle {
     this.#children = Channel.make(libc);
     this.#own = Channel.make(libc, false, libc.futexes.canSleepOnAny ? undefined : this.#children);
     this.#worker = new Worker(script, { smol: true });
-    this.#worker.postMessage(this.addresses);
+    this.#worker.postMessage({ ...this.addresses, isGone: this.#isGone });
   }
 
   get addresses(): Channels {
@@ -82,10 +87,15 @@ export class ServerHandle {
     this.#worker.unref();
   }
 
-  /** Stops answering: requests fail from now on. Returns when that is in effect. */
-  end(): void {
+  /**
+   * Stops answering: requests fail from now on. Returns when that is in effect. `canAsk`: something that makes requests
+   * stays in the process; else the channels are unmapped, with whatever they hold.
+   */
+  end(canAsk = true): void {
     this.#own.tell(JSON.stringify(OVER), true);
+    const isGone = !canAsk && Atomics.wait(this.#isGone, 0, 0, END_LIMIT_MS) !== "timed-out";
     this.#worker.terminate();
+    if (isGone) for (const channel of [this.#own, this.#children]) channel.free();
   }
 
   #stateOf(served: Served): ServerState {

@@ -74,7 +74,7 @@ function stateIn({ request: { a0, a1 } }: Slot): ServerState | typeof OVER {
 }
 
 // Whatever takes the loader's lock, or looks up symbols, is done before the process is changed.
-addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
+addEventListener("message", ({ data }: MessageEvent<ChannelAddresses & { readonly isGone: Int32Array }>) => {
   const libc = new Libc();
   // On another glibc: find its character sets while the variable that names their directory is still set. The main
   // thread has more to do.
@@ -84,4 +84,7 @@ addEventListener("message", ({ data }: MessageEvent<ChannelAddresses>) => {
   const server = new HostedServer(libc, own, children);
   // After an error not back to the event loop, whose descriptors may be closed or someone else's.
   if (!server.serve()) for (;;) libc.futexes.sleepOn(children.at, children.doorbell);
+  // Nothing here uses the channels any more.
+  Atomics.store(data.isGone, 0, 1);
+  Atomics.notify(data.isGone, 0);
 });

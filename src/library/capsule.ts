@@ -127,7 +127,7 @@ export class Capsule {
    */
   readonly #atExit = () => {
     this.#isClosed = true;
-    this.#leave();
+    this.#leave(true);
   };
   #isClosed = false;
 
@@ -356,13 +356,13 @@ export class Capsule {
     for (const redirection of [...this.#redirections].reverse()) redirection.undo();
     const { paths, isUsed } = this.#libc.run(vacateNamespace(this.#embedding, this.#capsule));
     // An exposed library that is still in use may open another one, so the server must stay.
-    if (isUsed) process.on("exit", () => this.#leave());
-    else this.#leave();
+    if (isUsed) process.on("exit", () => this.#leave(true));
+    else this.#leave(paths.length > 0);
     return [...paths];
   }
 
-  #leave(): void {
-    this.#server.end();
+  #leave(canAsk: boolean): void {
+    this.#server.end(canAsk);
     this.#embedding.directory.remove();
   }
 

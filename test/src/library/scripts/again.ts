@@ -26,4 +26,6 @@ for (let i = 0; i < 40; i++) {
 }
 say("one after the other", [...colours].sort().join(" and "));
 say("namespaces", namespaces.size);
-say("left in memory", readFileSync("/proc/self/maps", "utf8").includes("libnotgl") ? "something" : "nothing");
+const maps = readFileSync("/proc/self/maps", "utf8");
+// The pages by which libraries ask their server are shared, and nothing else here.
+say("left in memory", /libnotgl|\/dev\/zero/.test(maps) ? "something" : "nothing");
