@@ -33,19 +33,22 @@ import { environmentOf, keepCaches, openedAhead } from "../plan/plan.ts";
 import { hostSearch, openTree, refuseMissing } from "../plan/trees.ts";
 import type { ProfileName } from "../profiles/profiles.ts";
 import { isShared, UNWINDER } from "../profiles/shared-set.ts";
+import { KEYS } from "../settings/keys.ts";
 import { Settings } from "../settings/settings.ts";
 import { forCaller } from "./caller.ts";
 import { vacateNamespace } from "./close.ts";
 import { type Embedding, embed, glibcOf } from "./embedding.ts";
 import { checkOptions, type Kinds } from "./options.ts";
+import { outerHost } from "./outer-host.ts";
 import { ownFile } from "./own-file.ts";
 import { type Redirection, redirectTo } from "./redirection.ts";
 
 /** Options for {@link openCapsule}. */
 export interface CapsuleOptions {
   /**
-   * The host tree: a directory laid out like `/`. Default: `CAPSULE_PREFIX`, else the first of `/run/host` and `/host`
-   * that has libraries, else `/`. Settings files are not read.
+   * The host tree: a directory laid out like `/`. Default: `CAPSULE_PREFIX`, else the one of `capsule exec`, if that
+   * runs the script, else the first of `/run/host` and `/host` that has libraries, else `/`. Settings files are not
+   * read.
    */
   readonly host?: string;
   /** Additional directories with libraries and drivers, as paths in the host tree. They are searched first. */
@@ -136,7 +139,8 @@ export class Capsule {
     needProc();
     const trace = new Trace(options.trace ?? []);
     const libc = new Libc();
-    const { host, hostLibraries, hostShares, profiles: profile } = options;
+    const { hostLibraries, hostShares, profiles: profile } = options;
+    const host = options.host ?? (process.env[KEYS.host.variable ?? ""] ? undefined : outerHost());
     const { trees } = new Settings({ host, hostLibraries, hostShares, profile, settings: false }, undefined);
     const store = new LibraryStore(storeFile());
     const libraryPath = libraryPathOf(process.env.LD_LIBRARY_PATH);

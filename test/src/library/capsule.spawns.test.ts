@@ -11,7 +11,7 @@ import { LinkedTrees } from "../../support/linked-trees.ts";
 import { NEEDED, needed, ownCopies } from "../../support/needed.ts";
 import { LIBRARIES, type Notgl, notgl } from "../../support/notgl.ts";
 import { RUNTIME } from "../../support/pair.ts";
-import { run } from "../../support/run.ts";
+import { COMMAND, run } from "../../support/run.ts";
 
 let family: Notgl;
 let caller: string;
@@ -221,4 +221,16 @@ __attribute__((constructor)) static void begin(void) { pthread_t t; for (int i =
       exitCode: 0,
       signal: null,
     });
+});
+
+test("a script that capsule exec runs has the host tree of that, unless it names another", async () => {
+  const { red, green } = family;
+  const hostIn = async (env: Record<string, string>, ...list: string[]) => {
+    const words = [process.execPath, join(import.meta.dir, "scripts", "host.ts"), ...list];
+    const { stdout } = await run([...COMMAND, "exec", "--host", red, "--isolate", "libnotgl.so.0", ...words], { env });
+    return stdout;
+  };
+  expect(await hostIn({})).toBe(`${red}\n`);
+  expect(await hostIn({}, green)).toBe(`${green}\n`);
+  expect(await hostIn({ CAPSULE_PREFIX: green })).toBe(`${green}\n`);
 });
