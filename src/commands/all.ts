@@ -24,7 +24,7 @@ export const allCommands = (report: (error: unknown) => number = () => 0): Comma
   treeCommand(report),
   whyCommand(),
   graphCommand(report),
-  doctorCommand(),
+  doctorCommand(report),
   symbolsCommand(),
   versionCommand(),
   dumpCommand(),

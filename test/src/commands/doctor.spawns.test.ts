@@ -1,7 +1,7 @@
 // `capsule doctor`: what it says, and by which exit code.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import type { DoctorReport } from "../../../src/doctor/report.ts";
 import { SmallTree } from "../../lib/tree/small-tree.ts";
 import { command, type Outcome } from "../../support/run.ts";
@@ -139,4 +139,41 @@ test("names with control characters reach no terminal as they are", async () => 
   expect(stdout).toContain("lib\\x1b[31mred\\x0a.so");
   const json = (await doctor(["--json", "--host", places.path("/evil")])).stdout;
   expect(json).toContain("lib\\u001b[31mred\\n.so");
+});
+
+describe("a report for a bug", () => {
+  const file = places.path("/report.md");
+  const args = ["--isolate", "libz.so.1", "--report", file];
+
+  test("has versions, findings, the plan, the trace of a run and the maps at its death, and no secrets", async () => {
+    const HOME = places.path("/home/somebody");
+    mkdirSync(HOME, { recursive: true });
+    writeFileSync(`${HOME}/game`, `#!/bin/sh\necho "out $1"; echo '\`err\`' >&2; kill -SEGV $$\n`, { mode: 0o755 });
+    const env = { HOME, SECRET: "hunter2", MESA_DEBUG: "1", XDG_CACHE_HOME: places.path("/home/somebody/cache") };
+    const { stdout, stderr, exitCode } = await doctor([...args, `${HOME}/game`, "--", "-x"], env);
+    expect(exitCode).toBe(0);
+    expect(stdout).toEndWith("out -x\n");
+    expect(stderr).toContain("`err`\n");
+    expect(stderr).not.toContain("capsule: plan: ");
+    const report = readFileSync(file, "utf8");
+    expect(report.match(/^## .*/gm)).toEqual([
+      "## What was run",
+      "## Versions",
+      expect.stringMatching(/^## Variables \(\d+ of \d+\)$/),
+      ...["## Doctor", "## Plan", "## End", "## Trace, and standard error", "## Maps, as they were last"],
+    ]);
+    expect(report).toContain("\ncapsule exec --isolate=libz.so.1 -- ~/game -x\n");
+    for (const text of ["\nMESA_DEBUG=1\n", "\nSIGSEGV\n", "\ncapsule: plan: ", "`err`", "libc.so.6\n", "  script of "])
+      expect(report).toContain(text);
+    for (const text of ["hunter2", "SECRET", HOME]) expect(report).not.toContain(text);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  test("without a program has no run, and arguments are for one", async () => {
+    expect((await doctor(args)).exitCode).toBe(0);
+    expect(readFileSync(file, "utf8")).not.toMatch(/^## (Plan|End|Maps)/m);
+    expect(await doctor(["true", "--", "-x"])).toMatchObject({ stdout: "", exitCode: 2 });
+    const { stderr, exitCode } = await doctor(["--report", "/no/such/directory/report", "true"]);
+    expect([stderr, exitCode]).toEqual([expect.stringContaining('Cannot open "/no/such/directory/report"'), 125]);
+  });
 });
