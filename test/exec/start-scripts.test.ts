@@ -336,3 +336,13 @@ test("a capsule in a capsule has its own libraries, and those of the one outside
   const inner = `cd '${process.cwd()}' && for mode in in-process attached; do ${command} --mode $mode ${fixture.program()}; done`;
   expectLines(await inCapsule(inner), ["linked: 42", "linked: 42"]);
 });
+
+test("a launcher's own way to a program: by a shell, through helpers, with an overlay preloaded that this machine lacks", async () => {
+  // As Steam's: drops its own words up to "--", and runs the rest.
+  using helper = script('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n');
+  const game = `'${helper.path}' -- '${helper.path}' SteamLaunch AppId=1 -- '${join(fixture.out, "program")}'`;
+  const line = [...COMMAND, "exec", "--host", fixture.host, "--isolate", SONAME, "%command%"].join(" ");
+  const env = { SteamAppId: "1", LD_PRELOAD: ":/nowhere/ubuntu12_32/overlay.so:/nowhere/ubuntu12_64/overlay.so" };
+  const { stdout, exitCode } = await run(["sh", "-c", line.replace("%command%", () => game)], { env });
+  expect([stdout, exitCode]).toEqual(["linked: 42\n", 0]);
+});
