@@ -9,7 +9,7 @@ import { answerShell, COMPLETE } from "./commands/completions.ts";
 import { refuseMistyped } from "./commands/mistyped.ts";
 import { rootCommand } from "./commands/root.ts";
 import { EXIT } from "./diagnostics/errors.ts";
-import { reportError, reportOnTerminal } from "./diagnostics/report-error.ts";
+import { reportOnTerminal } from "./diagnostics/report-error.ts";
 import { folded, show, widthOf } from "./diagnostics/terminal.ts";
 
 /** commander's own messages begin with "error: ", its help does not. */
@@ -23,7 +23,7 @@ const line = calledBy(given.length) === FORMER_NAME && given[0] !== "--version" 
 const [command, ...words] = line;
 if (command === COMPLETE) process.exit(answerShell(rootCommand(allCommands()), words));
 try {
-  const commands = allCommands(reportError);
+  const commands = allCommands(reportOnTerminal);
   refuseMistyped(rootCommand(commands), line);
   rootCommand(commands, (each) => each.exitOverride().configureOutput(output)).parse([
     runtime,

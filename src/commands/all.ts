@@ -17,7 +17,7 @@ import { whyCommand } from "./why.ts";
 
 /** `report` reports an error and returns the exit code; code that only reads the definitions does not give it. */
 export const allCommands = (report: (error: unknown) => number = () => 0): Command[] => [
-  execCommand(report),
+  execCommand(),
   planCommand(),
   captureCommand(report),
   verifyCommand(),

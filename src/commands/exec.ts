@@ -1,6 +1,7 @@
 // `capsule exec`: its line and its help.
 
 import { Command } from "commander";
+import { reportError } from "../diagnostics/report-error.ts";
 import { CATEGORIES, DEBUG_WORDS } from "../diagnostics/trace.ts";
 import { PROFILES } from "../profiles/profiles.ts";
 import { GLIBC_CHOICES, MODES, NAMESPACE_CHOICES } from "../settings/choices.ts";
@@ -8,8 +9,7 @@ import { KEYS } from "../settings/keys.ts";
 import { addOptions } from "./add-options.ts";
 import { EXEC_OPTIONS, execute, type RunFlags } from "./execute.ts";
 
-/** `report` reports an error and returns the exit code. */
-export function execCommand(report: (error: unknown) => number): Command {
+export function execCommand(): Command {
   const command = new Command("exec")
     .summary("run a program with chosen libraries from a host tree")
     .description(
@@ -20,7 +20,7 @@ export function execCommand(report: (error: unknown) => number): Command {
   return addOptions(command, EXEC_OPTIONS)
     .addHelpText("after", HELP)
     .passThroughOptions()
-    .action((program: string, list: string[], flags: RunFlags) => execute(program, list, flags, report));
+    .action((program: string, list: string[], flags: RunFlags) => execute(program, list, flags, reportError));
 }
 
 const listed = (entries: readonly (readonly [name: string, text: string])[]): string =>
