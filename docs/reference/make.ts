@@ -47,7 +47,7 @@ const HEAD = `<!-- Made of the comments in the sources by \`npm run docs\`: chan
 
 # The library
 
-What \`import … from "capsule"\` gives. [launchers.md](launchers.md) says what to do with it. Sizes are in bytes, durations in
+For authors of scripts: what \`import … from "capsule"\` gives. [launchers.md](launchers.md) says what to do with it. Sizes are in bytes, durations in
 milliseconds, addresses are numbers; what is not given is left out, or undefined.
 
 `;
