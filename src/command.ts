@@ -25,11 +25,7 @@ if (command === COMPLETE) process.exit(answerShell(rootCommand(allCommands()), w
 try {
   const commands = allCommands(reportOnTerminal);
   refuseMistyped(rootCommand(commands), line);
-  rootCommand(commands, (each) => each.exitOverride().configureOutput(output)).parse([
-    runtime,
-    script,
-    ...line,
-  ]);
+  rootCommand(commands, (each) => each.exitOverride().configureOutput(output)).parse([runtime, script, ...line]);
 } catch (error) {
   // commander has printed its own.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : EXIT.usage);

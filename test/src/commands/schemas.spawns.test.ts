@@ -34,6 +34,11 @@ writeFileSync(damaged, bytes.subarray(0, bytes.length >> 1));
 /** Command lines by the schema that describes what they print. */
 const LINES: Readonly<Record<string, readonly string[][]>> = {
   plan: [["plan", "--json", "true"]],
+  capture: [
+    ["capture", "--json", "--dry-run", "--dest", trees.path("none"), "libc.so.6", "if-exists:soname:libnone.so.1"],
+    ["capture", "--json", "--provider", host, "--dest", trees.path("captured"), "soname:libinner.so.1"],
+  ],
+  verify: [["verify", "--json", `${host}/usr/lib`]],
   tree: [
     ["tree", "--json", ...SIDES, game],
     ["tree", "--json", "--native", game, "/no/such/file", "libc.so.6"],
