@@ -1,13 +1,14 @@
 // Which of several glibcs a program runs on.
 
 import { afterAll, describe, expect, test } from "bun:test";
+import type { Library } from "../../../../lib/elf/library.ts";
 import { LinkError } from "../../../../lib/link-error.ts";
 import type { System } from "../../../../lib/process/system.ts";
 import { LOADER } from "../../../../lib/tree/glibc-names.ts";
 import { Search } from "../../../../lib/tree/search.ts";
 import { UsageError } from "../../../../src/diagnostics/errors.ts";
 import { Trace } from "../../../../src/diagnostics/trace.ts";
-import { chooseGlibc, type OwnGlibc } from "../../../../src/plan/glibc/choice.ts";
+import { checkNeeds, chooseGlibc, type OwnGlibc } from "../../../../src/plan/glibc/choice.ts";
 import type { GlibcChoice } from "../../../../src/settings/choices.ts";
 import { SmallTree } from "../../../lib/tree/small-tree.ts";
 
@@ -35,16 +36,15 @@ const OWN: OwnGlibc = { path: "/usr/lib/libc.so.6", version: "2.36" };
 
 interface Given {
   readonly choice?: GlibcChoice;
+  readonly machine?: Search;
   readonly runtime?: Search;
   readonly hosts?: readonly Search[];
   readonly named?: Search;
-  readonly current?: string;
+  readonly own?: OwnGlibc;
   readonly isNoexec?: boolean;
 }
 
-function chosen({ choice = "auto", runtime, hosts = [], named, current, isNoexec = false }: Given) {
-  const machine = tree();
-  const own = current === undefined ? OWN : { ...OWN, current };
+function chosen({ choice = "auto", machine = tree(), runtime, hosts = [], named, own = OWN, isNoexec = false }: Given) {
   const sources = { own, machine, runtime: runtime ?? machine, hosts, named };
   return chooseGlibc(choice, sources, { isNoexec: () => isNoexec } as unknown as System, new Trace([]));
 }
@@ -88,9 +88,16 @@ describe("chooseGlibc()", () => {
 
   test("is what this process runs on, if it has been started over", () => {
     const host = tree("2.41");
-    const { isOwn, isNatural } = chosen({ hosts: [host], current: pathIn(host) });
+    const { isOwn, isNatural } = chosen({ hosts: [host], own: { ...OWN, current: pathIn(host) } });
     expect([isOwn, isNatural]).toEqual([true, false]);
-    expect(chosen({ current: pathIn(host) })).toMatchObject({ isOwn: false, isNatural: true });
+    expect(chosen({ own: { ...OWN, current: pathIn(host) } })).toMatchObject({ isOwn: false, isNatural: true });
+  });
+
+  test("has its files only if ld.so would not find them itself", () => {
+    const machine = tree("2.36");
+    const path = pathIn(machine);
+    const glibcWith = (given: Given) => chosen({ machine, ...given, own: { path, version: "2.36" } }).glibc?.libc.path;
+    expect([glibcWith({}), glibcWith({ runtime: tree("2.31") })]).toEqual([undefined, path]);
   });
 
   test("refuses one that cannot be started, but not the machine's", () => {
@@ -99,5 +106,39 @@ describe("chooseGlibc()", () => {
     expect(() => chosen({ hosts, isNoexec: true })).toThrow("is mounted noexec");
     expect(() => chosen({ hosts: [tree("2.41", "2.40")] })).toThrow("(--glibc says whose is used)");
     expect(chosen({ hosts: [tree("2.31")], isNoexec: true }).isOwn).toBe(true);
+  });
+});
+
+describe("checkNeeds()", () => {
+  const library = (soname: string, more: Partial<Library> = {}): Library =>
+    ({ soname, path: `/lib/${soname}`, needed: [], isLibc: false, glibc: undefined, ...more }) as unknown as Library;
+  const check = (...libraries: Library[]) =>
+    checkNeeds(libraries, { version: "2.36", path: "/libc", glibc: undefined, isOwn: true, isNatural: true });
+
+  test("takes what needs no newer glibc", () => {
+    check(
+      library("liba.so"),
+      library("libb.so", { glibc: "2.9" }),
+      library("libc.so.6", { isLibc: true, glibc: "2.36" }),
+    );
+  });
+
+  test.each([
+    [
+      "another libc's",
+      '"/lib/liba.so": it is built for another libc',
+      [library("liba.so", { needed: ["libc.musl.so"] })],
+    ],
+    ["another libc", '"/lib/libc.musl.so": it is built for another libc', []],
+  ])("refuses %s", (_, reason, users) => {
+    const libc = library("libc.musl.so", { isLibc: true });
+    expect(() => check(library("libz.so"), ...users, libc)).toThrow(
+      `Cannot use ${reason} than glibc, "/lib/libc.musl.so"`,
+    );
+  });
+
+  test("refuses what needs a newer glibc", () => {
+    const newer = [library("liba.so"), library("libb.so", { glibc: "2.37" })];
+    expect(() => check(...newer)).toThrow('"/lib/libb.so": it needs glibc 2.37, and the one that was chosen is 2.36');
   });
 });
