@@ -7,6 +7,7 @@ import { isThere, isUnfinished, readOwn } from "../../lib/own-files.ts";
 import { unlessGone } from "../../lib/process/stat.ts";
 import { SystemFault, unless, unlessRefused } from "../../lib/unless.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { CHANNEL_FILE } from "./library-path.ts";
 import { storeFile } from "./own-cache.ts";
 import { MARK, OWNER, ownerOf, PREFIX, removeDirectory } from "./private-directory.ts";
 import { LINK } from "./short-lived.ts";
@@ -51,8 +52,9 @@ function removeIfLeft(path: string, isGone: (namespace: string) => boolean): voi
   if (owner !== "") {
     if (isAbandoned(owner, isGone)) removeDirectory(path);
   } else if (isOld(stat)) {
-    // Killed before it wrote its owner, or when it had removed that. Somebody else's directory may have such a name.
-    if (isThere(join(path, MARK)) || isOfLink(path)) removeDirectory(path);
+    // Killed before it wrote its owner, or when it had removed that, perhaps while a thread prepared for what is started.
+    // Somebody else's directory may have such a name.
+    if ([MARK, CHANNEL_FILE].some((name) => isThere(join(path, name))) || isOfLink(path)) removeDirectory(path);
     else removeEmpty(path);
   }
 }

@@ -12,6 +12,9 @@ import { makeFreshDirectory } from "../../lib/own-files.ts";
 
 export const LIBRARIES = "lib";
 
+/** What processes of a launch ask through, among the libraries: see server/door.ts. */
+export const CHANNEL_FILE = `${LIBRARIES}/channel`;
+
 /** The first directory on LD_LIBRARY_PATH, in a serving directory. */
 export const librariesIn = (directory: string): string => join(directory, LIBRARIES);
 

@@ -5,8 +5,8 @@ import { codeObject } from "../../lib/elf/write/code-object.ts";
 import { PAGE_SIZE } from "../../lib/memory/numbers.ts";
 import { agentCode, CHANNEL } from "../agent/code/connect.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
+import { CHANNEL_FILE } from "../directories/library-path.ts";
 import { MARK } from "../directories/private-directory.ts";
-import { CHANNEL_FILE } from "./channel-file.ts";
 import { doorOf } from "./door.ts";
 
 /** Its exported functions, by label. */

@@ -16,6 +16,7 @@ import { type AuditorTargets, auditorCode, idleAuditorCode } from "../agent/code
 import type { ChosenFile, OlderTargets } from "../agent/code/older-libc.ts";
 import {
   AUDITOR_DIRECTORY,
+  CHANNEL_FILE,
   IDLE_AUDITORS,
   LAUNCH_AUDITORS,
   leadToAuditors,
@@ -23,7 +24,6 @@ import {
 } from "../directories/library-path.ts";
 import { hinting, type PrivateDirectory } from "../directories/private-directory.ts";
 import { auditorObject, INTERFACE } from "../plan/glibc/auditing.ts";
-import { CHANNEL_FILE } from "./channel-file.ts";
 import { DOOR } from "./door.ts";
 import { EXE_SHIM } from "./reexec-stubs.ts";
 import type { ServingDirectory } from "./serving-directory.ts";

@@ -6,9 +6,7 @@ import { join } from "node:path";
 import type { Address } from "../../lib/memory/numbers.ts";
 import type { System } from "../../lib/process/system.ts";
 import { OUTSIDE_CHANNEL_SIZE } from "../agent/protocol.ts";
-
-/** Among the libraries: see door.ts. */
-export const CHANNEL_FILE = "lib/channel";
+import { CHANNEL_FILE } from "../directories/library-path.ts";
 
 /** Makes the file and maps it. Throws SystemError and what open(2) throws. */
 export function makeChannelFile(system: System, directory: string): Address {

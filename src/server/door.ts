@@ -7,8 +7,7 @@ import { type System, SystemError } from "../../lib/process/system.ts";
 import type { Watcher } from "../../lib/process/watcher.ts";
 import { unless } from "../../lib/unless.ts";
 import { LONGEST_ADDRESS } from "../agent/code/connect.ts";
-import { LIBRARIES } from "../directories/library-path.ts";
-import { CHANNEL_FILE } from "./channel-file.ts";
+import { CHANNEL_FILE, LIBRARIES } from "../directories/library-path.ts";
 
 /** Among the libraries, since sandboxes show the directories of LD_LIBRARY_PATH. */
 export const DOOR = join(LIBRARIES, "door");

@@ -11,7 +11,7 @@ import { readdirSync, rmdirSync, rmSync, symlinkSync, unlinkSync } from "node:fs
 import { join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import type { Address } from "../../lib/memory/numbers.ts";
-import { isThere, makeDirectories, writeWhole } from "../../lib/own-files.ts";
+import { isThere, makeDirectory, writeWhole } from "../../lib/own-files.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { PutOffSignals } from "../../lib/process/put-off-signals.ts";
 import type { System } from "../../lib/process/system.ts";
@@ -65,7 +65,8 @@ export class ServingDirectory {
         { object: path },
       );
     try {
-      makeDirectories(librariesIn(path));
+      // Not anew if a signal that ends the process has had it removed meanwhile.
+      makeDirectory(librariesIn(path));
       return new ServingDirectory(directory, system, makeChannelFile(system, path));
     } catch (error) {
       clear(path);

@@ -12,8 +12,8 @@ import { Header } from "../agent/protocol.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 import { FILES } from "../diagnostics/limits.ts";
 import type { Trace } from "../diagnostics/trace.ts";
+import { CHANNEL_FILE } from "../directories/library-path.ts";
 import { type Command, ownFile } from "../reexec/reexec.ts";
-import { CHANNEL_FILE } from "./channel-file.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**

@@ -165,9 +165,14 @@ describe("removeLeftovers()", () => {
     const unfinished = join(temporary(), "capsule-dddddd");
     mkdirSync(unfinished);
     writeFileSync(join(unfinished, ".29728-pghqzhar0c.new"), "");
-    for (const path of [nameless.path, unfinished]) utimesSync(path, 0, 0);
+    // What a thread has made while a signal ended the process.
+    const late = join(temporary(), "capsule-eeeeee");
+    mkdirSync(join(late, "lib"), { recursive: true });
+    writeFileSync(join(late, "lib", "channel"), "");
+    const paths = [nameless.path, unfinished, late];
+    for (const path of paths) utimesSync(path, 0, 0);
     removeLeftovers(temporary());
-    expect([nameless.path, unfinished].map((path) => existsSync(path))).toEqual([false, false]);
+    expect(paths.map((path) => existsSync(path))).toEqual([false, false, false]);
   });
 
   test("leaves a run that has just begun, and not put its name to it yet", () => {
