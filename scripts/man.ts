@@ -2,7 +2,10 @@
 // command line: one page for all commands, which are few and have options in common.
 
 import type { Command } from "commander";
+import packageData from "../package.json" with { type: "json" };
 import { type Model, type ModelCommand, type ModelOption, modelOf } from "../src/command-line/model.ts";
+import { allCommands } from "../src/commands/all.ts";
+import { rootCommand } from "../src/commands/root.ts";
 
 const FILES: readonly (readonly [path: string, text: string])[] = [
   ["/run/host, /host", "the host tree in a container, where nobody names another"],
@@ -19,6 +22,16 @@ const EXAMPLES: readonly (readonly [line: string, text: string])[] = [
   ["capsule exec --mode attached --trace plan glxgears", "in a process of its own, and why"],
   ["capsule doctor --host /srv/trees/debian-11 ./game", "what would hinder that"],
 ];
+
+/** Whoever wants the same bytes again says when (reproducible-builds.org). */
+export function buildDate(): Date {
+  const { SOURCE_DATE_EPOCH: epoch } = process.env;
+  return epoch === undefined ? new Date() : new Date(Number(epoch) * 1000);
+}
+
+/** Of this version, built now. */
+export const ownManPage = (): string =>
+  manPage(rootCommand(allCommands()), packageData.version, buildDate().toISOString().slice(0, 10));
 
 /** `date` is the page's, "2026-01-31". */
 export function manPage(root: Command, version: string, date: string): string {

@@ -3,6 +3,7 @@
 import { readPlainly } from "./command-line/options.ts";
 import { EXEC_OPTIONS, execute, type RunFlags } from "./commands/execute.ts";
 import { reportError, reportOnTerminal } from "./diagnostics/report-error.ts";
+import { ownScript } from "./reexec/own-code.ts";
 
 const line = readPlainly(EXEC_OPTIONS, process.argv.slice(3));
 if (line) {
@@ -12,4 +13,4 @@ if (line) {
   } catch (error) {
     process.exit(reportOnTerminal(error));
   }
-} else void import(Bun.main.replace(/main(\.\w+)$/, "command$1"));
+} else void import(ownScript("command"));

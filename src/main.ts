@@ -2,9 +2,10 @@
 // before it is loaded.
 
 import { reexecFromCache } from "./reexec/from-cache.ts";
-import { startAgainWithoutBuns } from "./reexec/start-again.ts";
+import { scriptFor } from "./reexec/own-code.ts";
+import { startAgainAsNeeded } from "./reexec/start-again.ts";
 
 reexecFromCache();
-startAgainWithoutBuns();
+startAgainAsNeeded();
 // By path, as the bundle has it beside this file, too; dynamically, as a command that is started over does not need it.
-void import(Bun.main.replace(/main(\.\w+)$/, `${process.argv[2] === "exec" ? "exec" : "command"}$1`));
+void import(scriptFor(process.argv[2]));

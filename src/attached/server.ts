@@ -212,4 +212,5 @@ function main([directory = "", program = ""]: readonly string[]): void {
   libc.system.exit(0);
 }
 
-main(process.argv.slice(2));
+// What is before that depends on how it was started: see own-code.ts.
+main(process.argv.slice(-2));

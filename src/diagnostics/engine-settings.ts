@@ -13,5 +13,11 @@ export const ENGINE_SETTINGS = {
   MIMALLOC_ARENA_RESERVE: "32MiB",
 } as const;
 
+/**
+ * An executable that `bun build --compile` has made is Bun itself if this variable is set, to whatever. Nobody else sets
+ * it to this.
+ */
+export const BE_BUN = { BUN_BE_BUN: "for capsule" } as const;
+
 /** Is it a variable by which Bun would do something else than it is told to on its command line? */
 export const isForBun = (name: string): boolean => /^BUN_(OPTIONS|INSPECT)/.test(name);

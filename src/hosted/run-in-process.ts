@@ -22,7 +22,8 @@ import { type ExecOptions, keepCaches, makePlan } from "../plan/plan.ts";
 import { findProgram } from "../plan/program.ts";
 import { emptiedEnvironments } from "../plan/scripts.ts";
 import { chooseTrees } from "../plan/trees.ts";
-import { ensureGlibc, leaveOuterAuditor, ownGlibc } from "../reexec/chosen-glibc.ts";
+import { ensureGlibc, ensureSettings, leaveOuterAuditor, ownGlibc } from "../reexec/chosen-glibc.ts";
+import { ownScript } from "../reexec/own-code.ts";
 import { ownCommand } from "../reexec/own-command.ts";
 import { placeIdleAuditor } from "../server/auditor.ts";
 import { serverCommand } from "../server/start-server.ts";
@@ -33,7 +34,7 @@ import { enter, loadProgram } from "./load-program.ts";
 import { hasShimsForOthers, prepareProcess } from "./prepare.ts";
 import { beginRun, type Run } from "./run.ts";
 import { openScope, settleScope } from "./scope.ts";
-import { besideCommand, ServerHandle } from "./serve.ts";
+import { ServerHandle } from "./serve.ts";
 import { ensureStaticTls, explainStaticTls } from "./static-tls.ts";
 
 /**
@@ -52,6 +53,7 @@ export function runInProcess(
   // The command as given, in case it has to be started over.
   const command = ownCommand(libc, inherited);
 
+  ensureSettings(libc, command, trace);
   leaveOuterAuditor(libc, command, trace);
 
   // Choose the trees and the glibc. Start over if this process has another glibc.
@@ -63,7 +65,7 @@ export function runInProcess(
   ensureGlibc(libc, command, options, trees, trace);
 
   // The server for the agents boots in a Worker meanwhile.
-  const server = new ServerHandle(libc, besideCommand(), serverCommand(command));
+  const server = new ServerHandle(libc, ownScript("hosted/server"), serverCommand(command));
 
   // Decide what comes from where; whatever is missing or unsound is reported now.
   const plan = makePlan(options, trees, trace);

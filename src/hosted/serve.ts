@@ -1,7 +1,6 @@
 // Starts the server in a Worker and tells it what has been opened.
 
 import { readdirSync, realpathSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
 import type { Libc } from "../../lib/process/libc.ts";
 import { isBusy } from "../../lib/process/stat.ts";
 import { PLAIN } from "../../lib/tree/layout.ts";
@@ -18,12 +17,6 @@ import { OVER, type ServerState } from "./server-state.ts";
 const BOOT_LIMIT_MS = 10_000;
 /** How often to check whether it does something, in milliseconds. */
 const BOOT_INTERVAL_MS = 100;
-
-/**
- * Beside the command's own file, main.ts, or main.js in the bundle. In a bundle of the command, import.meta.url is the
- * path that it was built at.
- */
-export const besideCommand = (): string => join(dirname(Bun.main), "hosted", `server${extname(Bun.main)}`);
 
 /** How long a Worker that has been told to end may take, in milliseconds. */
 const END_LIMIT_MS = 1000;

@@ -216,7 +216,7 @@ export class Running<
  * @returns the running program. Its process exists already, and becomes the program when preparation is complete.
  * @throws TypeError at once, for an option that there is not, or of a wrong type.
  * @throws {@link ProgramError} at once, if `cwd` does not exist.
- * @throws {@link LinkError} at once, if this library's own files or Bun cannot be found: see {@link openCapsule}.
+ * @throws {@link LinkError} at once, if this library's scripts cannot be found, or unpacked from a bundle.
  * @throws Error at once, the signal's reason, if `signal` is already aborted.
  * @throws Error at once, from bun, for stdio options that it does not accept.
  *
@@ -266,14 +266,14 @@ function started(
   checkOptions(options, LAUNCH_KINDS, whose);
   const { stdin, stdout, stderr, cwd, env = process.env } = options;
   options.signal?.throwIfAborted();
-  const script = ownFile("main");
+  const [script, bun] = [ownFile("main"), ownBun()];
   if (cwd !== undefined && !statSync(cwd, { throwIfNoEntry: false })?.isDirectory())
     throw new ProgramError(`Cannot run "${program}" in "${cwd}": there is no such directory`, EXIT.notRunnable);
   const child = Bun.spawn(
-    [ownBun(), "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
+    [bun.path, "--no-env-file", "--config=/dev/null", script, ...commandLine(program, list, options, EVENTS)],
     {
       stdio: [stdin ?? "inherit", stdout ?? "inherit", stderr ?? "inherit", "pipe"],
-      env: { ...withKept(env), ...ENGINE_SETTINGS },
+      env: { ...withKept(env), ...ENGINE_SETTINGS, ...bun.environment },
       ...(cwd === undefined ? {} : { cwd }),
     },
   );

@@ -14,6 +14,7 @@ import { searchesOf, type Trees } from "../plan/trees.ts";
 import { KeptDirectories } from "./kept-directories.ts";
 import { type Command, reexec, throughOf } from "./reexec.ts";
 import { runtimePath } from "./runtime-path.ts";
+import { missingSettings } from "./start-again.ts";
 import { toReexecCache } from "./to-cache.ts";
 
 /** The glibc that the kernel would start this process with, and the one that it runs on. */
@@ -30,6 +31,14 @@ export function leaveOuterAuditor(libc: Libc, command: Command, trace: Trace): v
   if (!value || value === others) return;
   trace.log("plan", () => "starting over without the auditor of the capsule outside");
   reexec(libc.exec, command, { environment: new Map([[AUDITORS, others || undefined]]) });
+}
+
+/** Starts over if Bun lacks settings that it reads when it starts. */
+export function ensureSettings(libc: Libc, command: Command, trace: Trace): void {
+  const environment = missingSettings();
+  if (environment.size === 0) return;
+  trace.log("plan", () => "starting over with Bun's settings for a program in-process");
+  reexec(libc.exec, command, { environment });
 }
 
 /**

@@ -10,7 +10,7 @@ import { unsealed } from "../../lib/sealed.ts";
 import { isTrusted } from "../directories/trusted.ts";
 import { cacheOf } from "../directories/user-cache.ts";
 import { type Through, throughOf } from "./reexec.ts";
-import { startAgain } from "./start-again.ts";
+import { startAgainThrough } from "./start-again.ts";
 
 /** To be changed with the file's format. */
 export const VERSION = 5;
@@ -48,7 +48,7 @@ function reexecAsBefore(): void {
   const [first = ""] = entry.through.path.split(":");
   const ownerOf = (path: string) => files.owner(path);
   if (!isTrusted(cache, ownerOf) || !isTrusted(first, ownerOf)) return;
-  startAgain(files, { ...entry.through, program: process.execPath });
+  startAgainThrough(files, { ...entry.through, program: process.execPath });
 }
 
 const [S_IFMT, S_IFREG] = [0o170000, 0o100000];

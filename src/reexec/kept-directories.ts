@@ -78,8 +78,10 @@ function keptIn(place: string, key: string, content: Content): string {
     try {
       for (const [link, target] of content.links ?? []) symlinkSync(target, join(fresh, link));
       // Synced before the directory gets its final name: what is in its files is not checked again.
-      for (const [file, bytes] of content.files?.make(path) ?? [])
+      for (const [file, bytes] of content.files?.make(path) ?? []) {
+        makeDirectories(dirname(join(fresh, file)));
         writeWhole(join(fresh, file), bytes, { isSynced: true });
+      }
       rename(fresh, path);
       return path;
     } catch (error) {

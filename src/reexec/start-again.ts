@@ -2,38 +2,74 @@
 //
 // Bun obeys variables that the user has set for Bun programs, as a script to preload. They are for the program, and must
 // not change how this command runs it: it is started over without them. Bun has obeyed them once by then; the line that
-// starts it (scripts/launcher.ts) is too long for more variables.
+// starts it (scripts/launcher.ts) is too long for more variables. An executable has no such line: what it would set is
+// set here.
 
 import { Exec } from "../../lib/process/exec.ts";
 import { SmallFiles } from "../../lib/process/small-files.ts";
 import { System } from "../../lib/process/system.ts";
-import { isForBun } from "../diagnostics/engine-settings.ts";
+import { ENGINE_SETTINGS, isForBun } from "../diagnostics/engine-settings.ts";
 import { inheritedDescriptors } from "./inherited.ts";
+import { isExecutable } from "./own-code.ts";
 import { commandOf, formerVariables, reexec, stringsIn, type Through } from "./reexec.ts";
 
 /**
- * Returns if there are no such variables, or if this fails: then they are obeyed. Also if they are there again: Bun
- * has them from a .env file, where it was started without main.ts's own options.
+ * Returns if Bun has what it should have from its start, or if this fails. Programs in processes of their own, and other
+ * commands, do without the settings, as starting over takes longer than they save.
  */
-export function startAgainWithoutBuns(): void {
-  const former = formerVariables();
-  if (!variablesForBun().some((name) => !former.has(name))) return;
+export function startAgainAsNeeded(): void {
+  const needed = variablesForBun();
+  if (process.argv[2] === "exec" && !process.argv.some(asksToAttach)) addTo(needed, missingSettings());
+  if (needed.size === 0) return;
   try {
-    startAgain(new SmallFiles(new System()));
+    startAgain(new SmallFiles(new System()), needed);
   } catch {
     // The kernel refuses: the arguments and the environment are too long for the note about the change.
   }
 }
 
-/** Through that ld.so, if one is given. Returns if the environment is not known as it was given. Throws as reexec does. */
-export function startAgain(files: SmallFiles, through?: Through): void {
+/** For a wrong guess, runInProcess() starts over itself. */
+const asksToAttach = (word: string): boolean => /^(attached|--mode=attached|--events\b.*)$/.test(word);
+
+/** By name: undefined is for a variable to remove. */
+type Changes = Map<string, string | undefined>;
+
+const addTo = (changes: Changes, more: Changes) => {
+  for (const [name, value] of more) changes.set(name, value);
+};
+
+/**
+ * The user's, to remove. Not what was removed before: Bun has it from a .env file, where it was started without main.ts's
+ * own options.
+ */
+function variablesForBun(): Changes {
+  const former = formerVariables();
+  const names = Object.keys(process.env).filter((name) => isForBun(name) && !former.has(name));
+  return new Map(names.map((name) => [name, undefined]));
+}
+
+/** The settings that hosting a program takes, if this is an executable that was started without them. */
+export function missingSettings(): Changes {
+  if (!isExecutable()) return new Map();
+  const former = formerVariables();
+  return new Map(
+    Object.entries(ENGINE_SETTINGS).filter(([name, value]) => process.env[name] !== value && !former.has(name)),
+  );
+}
+
+/** As it was done the last time. Throws, or returns, as startAgain does. */
+export function startAgainThrough(files: SmallFiles, through: Through): void {
+  const needed = variablesForBun();
+  addTo(needed, missingSettings());
+  startAgain(files, needed, through);
+}
+
+/** Returns if the environment is not known as it was given. Throws as reexec does. */
+function startAgain(files: SmallFiles, environment: Changes, through?: Through): void {
   // ld.so truncates the kernel's copy of that variable (2.31-2.36 at least), from which the environment is taken here.
   if (process.env.GLIBC_TUNABLES !== undefined) return;
   const [cmdline, environ] = [files.bytes("/proc/self/cmdline"), files.bytes("/proc/self/environ")];
   if (!cmdline || !environ) return;
   const command = commandOf(inheritedDescriptors(files), cmdline, () => stringsIn(environ));
-  const environment = new Map(variablesForBun().map((name) => [name, undefined]));
   reexec(new Exec(files.system), command, through ? { environment, through } : { environment });
 }
-
-const variablesForBun = (): string[] => Object.keys(process.env).filter(isForBun);

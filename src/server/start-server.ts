@@ -1,7 +1,7 @@
 // Starts the server: this Bun with another script, detached, so that it is no child of a process that it serves.
 
 import { closeSync, openSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { LinkError } from "../../lib/link-error.ts";
 import { u32At, viewAt } from "../../lib/memory/live.ts";
 import { add } from "../../lib/memory/numbers.ts";
@@ -9,24 +9,22 @@ import { startDetached } from "../../lib/process/detached.ts";
 import type { Libc } from "../../lib/process/libc.ts";
 import { type System, SystemError } from "../../lib/process/system.ts";
 import { Header } from "../agent/protocol.ts";
-import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
+import { BE_BUN, ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 import { FILES } from "../diagnostics/limits.ts";
 import type { Trace } from "../diagnostics/trace.ts";
 import { CHANNEL_FILE } from "../directories/library-path.ts";
+import { serverWords } from "../reexec/own-code.ts";
 import { type Command, ownFile } from "../reexec/reexec.ts";
 import type { ServingDirectory } from "./serving-directory.ts";
 
 /**
- * The command line of a server, without what it serves: this Bun's name and options, and the script beside the
- * command's own file (main.ts, or main.js in the bundle), as hosted/serve.ts finds its own. `command` are this
- * command's arguments as given. Only the main thread knows: a Worker has another Bun.main and process.argv.
+ * The command line of a server, without what it serves: this process's name and options, with another script.
+ * `command` are this command's arguments as given. Only the main thread knows: a Worker has another process.argv.
  */
 export function serverCommand(command: Command): ServerCommand {
   const [, , ...list] = process.argv;
-  const script = join(dirname(Bun.main), "attached", `server${extname(Bun.main)}`);
-  const own = command.arguments();
-  const words = [...own.slice(0, own.length - list.length - 1), Buffer.from(script)];
-  return { path: ownFile(command), arguments: words.map((bytes) => Buffer.from(bytes).toString("latin1")) };
+  const own = command.arguments().map((bytes) => Buffer.from(bytes).toString("latin1"));
+  return { path: ownFile(command), arguments: serverWords(own.slice(0, own.length - list.length)) };
 }
 
 const RLIMIT_NOFILE = 7;
@@ -71,7 +69,8 @@ export function startServer(
     // Bun's last words are not for the program's readers.
     const complaints = keep(system.descriptorOf(program, 2) ?? system.duplicate(nothing));
     // It has none of the variables that say where else there may be a place.
-    const settings = { ...ENGINE_SETTINGS, TMPDIR: dirname(directory.path) };
+    const { BUN_BE_BUN } = process.env;
+    const settings = { ...ENGINE_SETTINGS, TMPDIR: dirname(directory.path), ...(BUN_BE_BUN ? BE_BUN : {}) };
     const server = startDetached(libc, {
       path: command.path,
       arguments: [

@@ -9,8 +9,11 @@ export const repository = join(import.meta.dir, "..", "..");
 
 const MAIN = join(repository, "src", "main.ts");
 
+/** The command as one executable, which scripts/binary.ts has made, if that is to be tested. */
+const { CAPSULE_TEST_BINARY: BINARY } = process.env;
+
 /** The command, of the sources. */
-export const COMMAND = [process.execPath, MAIN];
+export const COMMAND = BINARY ? [BINARY] : [process.execPath, MAIN];
 
 export interface RunOptions {
   /** Added to the few variables that every child gets; nothing else of our own environment reaches it. */
@@ -180,14 +183,14 @@ export function capsuleCommand(
   args: string[] = [],
   env: Record<string, string> = {},
 ): string[] {
-  const [variables, options] = firstLine();
+  const [variables, options] = BINARY ? [[], []] : firstLine();
   // The same promises hold for a program in a process of its own.
   const mode = process.env.CAPSULE_TEST_MODE ? ["--mode", process.env.CAPSULE_TEST_MODE] : [];
   // And on another glibc than the machine's, that of a tree, in a mount namespace or without one.
   const { CAPSULE_TEST_GLIBC: other, CAPSULE_TEST_MOUNT_NAMESPACE: choice } = process.env;
   const glibc = [...(other ? ["--glibc", other] : []), ...(choice ? ["--mount-namespace", choice] : [])];
-  const words = [MAIN, "exec", ...mode, ...glibc, ...flags, "--", program, ...args];
-  return ["/usr/bin/env", ...variables, ...bun(env.LD_LIBRARY_PATH), ...options, ...words];
+  const words = [...(BINARY ? [] : [MAIN]), "exec", ...mode, ...glibc, ...flags, "--", program, ...args];
+  return ["/usr/bin/env", ...variables, ...started(env.LD_LIBRARY_PATH), ...options, ...words];
 }
 
 /** What the first line of the command as users start it gives to Bun: variables and options. */
@@ -199,16 +202,17 @@ function firstLine(): [variables: string[], options: string[]] {
 }
 
 /**
- * Bun as the kernel starts it; or by the ld.so of the tree that CAPSULE_TEST_BASE names, called by name. Then
+ * The executable as the kernel starts it; or by the ld.so of the tree that CAPSULE_TEST_BASE names, called by name. Then
  * --library-path takes the place of LD_LIBRARY_PATH, so that has to be in it.
  */
-function bun(libraryPath: string | undefined): string[] {
+function started(libraryPath: string | undefined): string[] {
   const { CAPSULE_TEST_BASE: base } = process.env;
-  if (!base) return [process.execPath];
+  const executable = BINARY || process.execPath;
+  if (!base) return [executable];
   const directories = ["lib", "usr/lib"].map((name) => join(base, name, "x86_64-linux-gnu"));
   const loader = join(base, "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
   const path = [...(libraryPath ? [libraryPath] : []), ...directories].join(":");
-  return [loader, "--library-path", path, process.execPath];
+  return [loader, "--library-path", path, executable];
 }
 
 /** What every child gets, plus `added`. */

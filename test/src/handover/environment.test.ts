@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { BE_BUN } from "../../../src/diagnostics/engine-settings.ts";
 import { withKept, withoutRunner } from "../../../src/handover/environment.ts";
 
 const BIN = "/home/me/game/node_modules/.bin";
@@ -22,6 +23,18 @@ describe("withoutRunner()", () => {
     expect(Object.fromEntries(withoutRunner(runner))).toEqual({
       ...{ npm_execpath: undefined, npm_config_user_agent: undefined, npm_node_execpath: undefined, NODE: undefined },
       ...{ INIT_CWD: undefined, PATH: `/usr/bin:${BIN}:/bin` },
+    });
+  });
+
+  test("takes settings of our Bun away, and leaves values that are the user's", () => {
+    const settings = { BUN_JSC_useDFGJIT: "0", MIMALLOC_ARENA_RESERVE: "1GiB", BUN_BE_BUN: "1" };
+    expect([...withoutRunner(settings)]).toEqual([["BUN_JSC_useDFGJIT", undefined]]);
+    expect([...withoutRunner(BE_BUN)]).toEqual([["BUN_BE_BUN", undefined]]);
+    // As a launcher passes it on that is an executable itself.
+    const passedOn = { ...withKept({ BUN_BE_BUN: "1" }), ...BE_BUN };
+    expect(Object.fromEntries(withoutRunner(passedOn))).toEqual({
+      BUN_BE_BUN: "1",
+      CAPSULE_KEPT_BUN_BE_BUN: undefined,
     });
   });
 

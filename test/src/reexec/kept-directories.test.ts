@@ -45,6 +45,13 @@ describe("a kept directory", () => {
     expect(readdirSync(dirname(path))).toHaveLength(1);
   });
 
+  test("has files in directories, too", () => {
+    const files = { names: ["a/said"], make: () => new Map([["a/said", Buffer.from("here")]]) };
+    const path = keptDirectory("nested", { files }, store);
+    expect(readFileSync(join(path, "a/said"), "utf8")).toBe("here");
+    expect(keptDirectory("nested", { files }, store)).toBe(path);
+  });
+
   test("is made once, and another for other content", () => {
     let made = 0;
     const make = () => new Map([["count", Buffer.from(`${made++}`)]]);
