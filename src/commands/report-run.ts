@@ -6,6 +6,7 @@ import { unlessRefused } from "../../lib/unless.ts";
 import { ENGINE_SETTINGS } from "../diagnostics/engine-settings.ts";
 import type { ReportedRun } from "../doctor/bug-report.ts";
 import { withKept } from "../handover/environment.ts";
+import { commandWords } from "../reexec/own-code.ts";
 
 /** How often the maps are read, in milliseconds: the last ones are kept, as there are none of a process that has died. */
 const MAPS_INTERVAL_MS = 50;
@@ -14,8 +15,7 @@ const MOST = 8 << 20;
 
 /** `words` follow `capsule exec`. Resolves when the program has ended. */
 export async function runForReport(words: readonly string[]): Promise<ReportedRun> {
-  const command = [process.execPath, "--no-env-file", "--config=/dev/null", Bun.main, "exec", "--trace=all", ...words];
-  const child = Bun.spawn(command, {
+  const child = Bun.spawn([...commandWords(), "exec", "--trace=all", ...words], {
     stdio: ["inherit", "inherit", "pipe"],
     env: { ...withKept(process.env), ...ENGINE_SETTINGS },
   });

@@ -17,6 +17,10 @@ export function ownScript(name: string): string {
   return `${folder}${name}${extension}`;
 }
 
+/** How to start this command anew, without its arguments. */
+export const commandWords = (): string[] =>
+  isExecutable() ? [process.execPath] : [process.execPath, "--no-env-file", "--config=/dev/null", Bun.main];
+
 /** The first argument for a server of attached programs, where the command's own file is all that can be started. */
 const SERVE = "__serve";
 

@@ -118,6 +118,12 @@ describe("capsule as one executable", () => {
     expect(await inRoot(capsule(...words))).toMatchObject({ stderr: "", exitCode: 0 });
   });
 
+  test("runs itself for a bug report", async () => {
+    const { stderr, exitCode } = await inRoot(capsule("doctor", "--report", "/tmp/report.txt", "env"));
+    expect(stderr).toContain("the report is in");
+    expect(exitCode).toBe(0);
+  });
+
   test("reads settings", async () => {
     writeFileSync(join(root.path, "usr/bin/capsule.toml"), `host = "${older}"\n`);
     const { stdout } = await inRoot(capsule("exec", "glxinfo", "-B"));
