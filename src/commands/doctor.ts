@@ -1,10 +1,10 @@
 // `capsule doctor`: finds what would hinder a run, without running anything, and says what to do about it.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { Libc } from "../../lib/process/libc.ts";
 import { System } from "../../lib/process/system.ts";
-import { unless, unlessRefused } from "../../lib/unless.ts";
+import { unless } from "../../lib/unless.ts";
 import metadata from "../../package.json" with { type: "json" };
 import { ProgramError, UsageError } from "../diagnostics/errors.ts";
 import { printJson, warn } from "../diagnostics/output.ts";
@@ -99,7 +99,7 @@ async function writeReport(
     versions: [
       ["capsule", metadata.version],
       ["Bun", Bun.version],
-      ["Linux", unlessRefused(() => readFileSync("/proc/sys/kernel/osrelease", "utf8").trim()) ?? "unknown"],
+      ["Linux", new MachineFiles().text("/proc/sys/kernel/osrelease")?.trim() ?? "unknown"],
       ["system", nameOfSystem()],
       ["glibc", new Libc().version],
     ],
@@ -124,7 +124,7 @@ function unlessKnown(make: () => string): string {
 
 /** /etc/os-release's. */
 const nameOfSystem = (): string =>
-  /^PRETTY_NAME="?(.*?)"?$/m.exec(unlessRefused(() => readFileSync("/etc/os-release", "utf8")) ?? "")?.[1] ?? "unknown";
+  /^PRETTY_NAME="?(.*?)"?$/m.exec(new MachineFiles().text("/etc/os-release") ?? "")?.[1] ?? "unknown";
 
 /** The options that exec has, too, as they were given. */
 function chosenBy(command: Command): string[] {

@@ -22,6 +22,7 @@ const OF_OUR_OWN = [
   ...["src/attached/native-watch.ts", "src/diagnostics/limits.ts", "src/handover/descriptors.ts"],
   ...["src/command-line/called-by.ts", "src/handover/signals.ts"],
   ...["src/handover/threads.ts", "src/reexec/own-command.ts", "src/reexec/start-again.ts"],
+  ...["src/commands/report-run.ts", "src/reexec/own-variables.ts"],
   // /dev/null
   ...["lib/process/descriptors.ts", "src/server/start-server.ts"],
   // What is written, the user's cache, and a run's private directory

@@ -12,7 +12,7 @@ const OWN_FILES = "lib/own-files.ts";
 /** What writes by a name, or makes one: the files, besides OWN_FILES, that may import it from node:fs. */
 const WRITERS: Readonly<Record<string, readonly string[]>> = {
   // The user's own file, which may be a pipe or a device.
-  writeFileSync: ["src/commands/graph.ts"],
+  writeFileSync: ["src/commands/doctor.ts", "src/commands/graph.ts"],
   // Of links, and of directories of them that are whole by then.
   renameSync: ["src/directories/library-path.ts", "src/reexec/kept-directories.ts", "src/server/shims.ts"],
   // Of a file that was written whole.
