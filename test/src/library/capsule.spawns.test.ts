@@ -17,7 +17,7 @@ let family: Notgl;
 let caller: string;
 
 const scriptWith = (env: Record<string, string>, name: string, ...list: string[]) =>
-  run([process.execPath, join(import.meta.dir, "scripts", `${name}.ts`), ...list], { env });
+  run([process.execPath, join(import.meta.dir, "scripts", `${name}.ts`), ...list], { env, timeout: 120_000 });
 const script = (name: string, ...list: string[]) => scriptWith({}, name, ...list);
 
 beforeAll(async () => {
