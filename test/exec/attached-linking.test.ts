@@ -5,6 +5,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PENDING, SLOT_SIZE, SLOTS } from "../../src/agent/protocol.ts";
 import { ATTACHED, FIXED, keeps, keepsAsNatively, PROGRAMS, runAttached, WAYS } from "../support/attached.ts";
 import { expectLines } from "../support/expect.ts";
 import { build, type Output } from "../support/fixtures.ts";
@@ -344,7 +345,7 @@ test("requests that make no sense do no harm to others, attached", async () => {
   const { red, reference, programs } = await notgl();
   const garbage = join(repository, "fixtures/attached/requests-that-make-no-sense-do-no-harm/garbage.py");
   const flags = [...ATTACHED, "--host", red, "--isolate", "libnotgl.so.0"];
-  const args = ["-c", `/usr/bin/python3 ${garbage} && ${programs.linkedToOne}`];
+  const args = ["-c", `/usr/bin/python3 ${garbage} ${PENDING} ${SLOTS} ${SLOT_SIZE} && ${programs.linkedToOne}`];
   const outcome = await capsule(flags, "/bin/sh", args, { env: { LD_LIBRARY_PATH: reference } });
   expectLines(outcome, ["looked at: all", ...shown("notgl", "red")]);
 });
