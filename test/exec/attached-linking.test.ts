@@ -308,7 +308,7 @@ describe("opened and closed a thousand times,", () => {
         const linked = program === "linked" ? "linked to the host" : "linked to nothing";
         keeps(`${name} is the host's, or linked to it, ${words}, ${linked}`, closed([...flags]), expected(name), {
           args: [name, place, "1000"],
-          options: { timeout: 60_000 },
+          options: { timeout: 120_000 },
           program,
         });
       }
@@ -328,7 +328,7 @@ describe("opened and closed a thousand times,", () => {
     ]);
   keeps("with libraries that are closed behind it, none is looked at at the end", tailed, expected("libtailed.so.1"), {
     args: ["libtailed.so.1", "plugin_place", "1000"],
-    options: { env: { MALLOC_PERTURB_: "165" } },
+    options: { env: { MALLOC_PERTURB_: "165" }, timeout: 120_000 },
   });
 
   audited("by the path of the runtime's copy, too, attached", async () => {
