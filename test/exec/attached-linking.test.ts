@@ -16,7 +16,7 @@ import { HOST, Pair, pair, RUNTIME } from "../support/pair.ts";
 import { capsule, capsuleCommand, native, type Outcome, repository, start } from "../support/run.ts";
 import { script } from "../support/script.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(300_000);
 
 const host = `${HOST}/libhost.so.1`;
 const other = `${HOST}/libother.so.1`;
