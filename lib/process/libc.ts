@@ -91,9 +91,10 @@ export class Libc implements Process {
 
   /** Puts our machine code on pages of its own, which stay. Returns its address. Throws LinkError. */
   placeCode(code: Uint8Array): Address {
-    const start = this.pages.allocate(alignUp(code.length, PAGE_SIZE));
+    const length = alignUp(code.length, PAGE_SIZE);
+    const start = this.pages.allocate(length);
     this.write(start, code);
-    this.run(protect([{ start, length: alignUp(code.length, PAGE_SIZE), protection: PROT_READ | PROT_EXEC }]));
+    this.run(protect([{ start, length, protection: PROT_READ | PROT_EXEC }]));
     return start;
   }
 

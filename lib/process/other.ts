@@ -46,6 +46,7 @@ export class OtherProcess implements Process {
    * are walked many times over, and each of their entries would be a system call.
    */
   hold(): void {
+    this.release();
     this.#pages = new Map();
   }
 

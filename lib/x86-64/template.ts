@@ -59,7 +59,9 @@ class Template<Result> {
     const { labels, quads } = template;
     // The listing takes longer than all the rest, and is for tests.
     const code = {
-      ...{ bytes, labels, quads },
+      bytes,
+      labels,
+      quads,
       get listing() {
         return template.listing;
       },

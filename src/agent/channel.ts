@@ -71,6 +71,8 @@ export class Channel {
   readonly #pending: Uint8Array;
   readonly #interned = new Map<string, Address>();
   #arena = 0;
+  /** What the server is reading, which nothing else keeps from being collected. */
+  readonly #told = new Set<Uint8Array>();
 
   /** `doorbell` is the channel that has the doorbell; without it, the new channel has its own. */
   static make(libc: Libc, isShared = true, doorbell?: Channel): Channel {
@@ -161,7 +163,8 @@ export class Channel {
    */
   tell(text: string, isAwaited = false): boolean {
     const bytes = Buffer.from(text);
-    // Our own, unless the server may read it later.
+    // The server may read it later, unless we wait: then it is kept until we have.
+    if (isAwaited) this.#told.add(bytes);
     const at = isAwaited ? addressOf(bytes) : this.libc.allocate(bytes.length);
     if (!isAwaited) bytesAt(at, bytes.length).set(bytes);
     const slot = this.#claim();
@@ -177,8 +180,8 @@ export class Channel {
     if (!isAwaited) return true;
     while (!this.libc.futexes.awaitChange(slot.at, State.asked, LIVENESS_INTERVAL_MS))
       if (!this.#hasServer) return false;
-    // The text has to be there until here.
-    return bytes.length >= 0;
+    this.#told.delete(bytes);
+    return true;
   }
 
   /** Whether a thread of this process answers. */

@@ -259,7 +259,6 @@ class AskingProcess implements MemoryTransport {
   listenTo(slot: Slot): void {
     this.#slot = slot;
     this.process.task = slot.request.tid;
-    this.process.release();
     this.process.hold();
   }
 

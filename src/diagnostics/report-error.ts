@@ -11,15 +11,8 @@ export const reportOnTerminal = (error: unknown): number => reportError(error, w
 /** One paragraph on standard error, and the exit code that belongs to the error. */
 export function reportError(error: unknown, width = Number.POSITIVE_INFINITY): number {
   // For a bug in capsule the stack is printed, too: nothing else shows where it is.
-  const stack =
-    error instanceof Error && !isExplained(error)
-      ? `
-${printableLines(error.stack ?? "")}`
-      : "";
-  writeSync(
-    2,
-    `${folded(`capsule: ${printable(messageOf(error))}`, width)}${stack}
-`,
-  );
+  const stack = error instanceof Error && !isExplained(error) ? `\n${printableLines(error.stack ?? "")}` : "";
+  const text = folded(`capsule: ${printable(messageOf(error))}`, width);
+  writeSync(2, `${text}${stack}\n`);
   return exitCodeOf(error);
 }

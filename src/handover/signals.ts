@@ -20,7 +20,7 @@ const INTERRUPT_LIMIT_MS = 100;
 /**
  * Bun catches crashes and ignores SIGPIPE and SIGXFSZ; a program expects the defaults. What its parent ignored stays
  * ignored. SIGPWR, by which JavaScriptCore stops threads for concurrent collection, is reset, too, if that is switched
- * off (see main.ts): the program's own collector may use it. `own` are those that catchSignals has caught.
+ * off (see engine-settings.ts): the program's own collector may use it. `own` are those that catchSignals has caught.
  */
 export function resetSignals(libc: Libc, own: readonly number[] = []): void {
   const handled = settledSignals("self", ["SigCgt"]);

@@ -72,8 +72,13 @@ export interface CapsuleOptions {
 }
 
 const OPTION_KINDS = {
-  ...{ host: "text", hostLibraries: "texts", hostShares: "texts", libraries: "texts", profiles: "texts" },
-  ...{ environment: "variables", trace: "texts" },
+  host: "text",
+  hostLibraries: "texts",
+  hostShares: "texts",
+  libraries: "texts",
+  profiles: "texts",
+  environment: "variables",
+  trace: "texts",
 } as const satisfies Record<keyof CapsuleOptions, Kinds[string]>;
 
 /** Where a capsule's library comes from. */

@@ -70,15 +70,16 @@ export interface RunChoices extends TreeChoices {
 }
 
 const RUN_KINDS = {
-  ...{
-    host: "text",
-    hostLibraries: "texts",
-    hostShares: "texts",
-    runtime: "text",
-    isolate: "texts",
-    profiles: "texts",
-  },
-  ...{ glibc: "text", settings: "settings", mountNamespace: "text", hooks: "hooks" },
+  host: "text",
+  hostLibraries: "texts",
+  hostShares: "texts",
+  runtime: "text",
+  isolate: "texts",
+  profiles: "texts",
+  glibc: "text",
+  settings: "settings",
+  mountNamespace: "text",
+  hooks: "hooks",
 } as const satisfies Record<keyof RunChoices, Kinds[string]>;
 
 /** For {@link plan}. */
@@ -92,7 +93,8 @@ export interface PlanOptions extends RunChoices {
 /** @internal */
 export const PLAN_KINDS = {
   ...RUN_KINDS,
-  ...{ arguments: "texts", mode: "text" },
+  arguments: "texts",
+  mode: "text",
 } as const satisfies Record<keyof PlanOptions, Kinds[string]>;
 
 /** For {@link exec} and {@link spawn}. */
@@ -126,8 +128,17 @@ export interface LaunchOptions extends RunChoices {
  */
 export const LAUNCH_KINDS = {
   ...RUN_KINDS,
-  ...{ cwd: "text", env: "variables", signal: "signal", timeout: "number", killSignal: "numberOrText" },
-  ...{ onEvent: "function", bindings: "isSo", trace: "texts", stdin: "any", stdout: "any", stderr: "any" },
+  cwd: "text",
+  env: "variables",
+  signal: "signal",
+  timeout: "number",
+  killSignal: "numberOrText",
+  onEvent: "function",
+  bindings: "isSo",
+  trace: "texts",
+  stdin: "any",
+  stdout: "any",
+  stderr: "any",
 } as const satisfies Record<keyof LaunchOptions | "stdin" | "stdout" | "stderr", Kinds[string]>;
 
 /**

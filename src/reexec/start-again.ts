@@ -18,8 +18,8 @@ import { commandOf, formerVariables, reexec, stringsIn, type Through } from "./r
  * commands, do without the settings, as starting over takes longer than they save.
  */
 export function startAgainAsNeeded(): void {
-  const needed = variablesForBun();
-  if (process.argv[2] === "exec" && !process.argv.some(asksToAttach)) addTo(needed, missingSettings());
+  const hosts = process.argv[2] === "exec" && !process.argv.some(asksToAttach);
+  const needed = new Map([...variablesForBun(), ...(hosts ? missingSettings() : [])]);
   if (needed.size === 0) return;
   try {
     startAgain(new SmallFiles(new System()), needed);
@@ -34,13 +34,9 @@ const asksToAttach = (word: string): boolean => /^(attached|--mode=attached|--ev
 /** By name: undefined is for a variable to remove. */
 type Changes = Map<string, string | undefined>;
 
-const addTo = (changes: Changes, more: Changes) => {
-  for (const [name, value] of more) changes.set(name, value);
-};
-
 /**
- * The user's, to remove. Not what was removed before: Bun has it from a .env file, where it was started without main.ts's
- * own options.
+ * The user's, to remove. Not what was removed before: Bun has it from a .env file, where it was started without the
+ * launcher's options.
  */
 function variablesForBun(): Changes {
   const former = formerVariables();
@@ -59,9 +55,7 @@ export function missingSettings(): Changes {
 
 /** As it was done the last time. Throws, or returns, as startAgain does. */
 export function startAgainThrough(files: SmallFiles, through: Through): void {
-  const needed = variablesForBun();
-  addTo(needed, missingSettings());
-  startAgain(files, needed, through);
+  startAgain(files, new Map([...variablesForBun(), ...missingSettings()]), through);
 }
 
 /** Returns if the environment is not known as it was given. Throws as reexec does. */
